@@ -1,0 +1,246 @@
+"""Alarms (P12). Each is on one metric, so that a person can say at once what it watches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from blocks.backup import ServiceBackup
+from blocks.function import ServiceFunction
+from blocks.http import HttpEntry
+from blocks.messaging import AlarmTopic, DeadLetterQueue
+from blocks.rest import RestEntry
+from blocks.table import ServiceTable
+
+MINUTE = Duration.minutes(1)
+
+DURATION_SHARE = 0.8
+"""Share of a function's time-out that its p90 may take."""
+
+ITERATOR_AGE_MS = 60_000
+"""How far a stream's reader may be behind, milliseconds: a minute, against the stream's 24 hours."""
+
+
+class ServiceAlarms(Construct):
+    """The alarms of a service, each telling the topic when it goes off and when it is over.
+
+    Args:
+        scope: the observability stack.
+        construct_id: id in it.
+        topic: who is told.
+        runbooks: address of the folder of runbooks; each alarm's description links to its page.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, topic: AlarmTopic, runbooks: str) -> None:
+        super().__init__(scope, construct_id)
+        self._runbooks = runbooks
+        self._action = actions.SnsAction(topic)
+        self._alarms: list[cloudwatch.Alarm] = []
+
+    @property
+    def all(self) -> Sequence[cloudwatch.Alarm]:
+        """Every alarm made so far, in order."""
+        return tuple(self._alarms)
+
+    def on_function(self, name: str, function: ServiceFunction, *, errors: int) -> None:
+        """Errors, throttles and p90 of the duration.
+
+        Args:
+            name: the function's name in ids and descriptions.
+            function: the function, all its versions together.
+            errors: errors a minute, in two minutes of two, that are still borne.
+        """
+        of = function.function
+        self._add(
+            f"{name}Errors",
+            "function-errors",
+            of.metric_errors(period=MINUTE, statistic="Sum"),
+            more_than=errors,
+            periods=2,
+            says=f"{name} fails more than {errors} times a minute",
+        )
+        self._add(
+            f"{name}Throttles",
+            "function-throttles",
+            of.metric_throttles(period=MINUTE, statistic="Sum"),
+            at_least=1,
+            says=f"{name} is throttled: its reserved concurrency or the account's is used up",
+        )
+        limit = function.settings.timeout_seconds * 1000 * DURATION_SHARE
+        self._add(
+            f"{name}Duration",
+            "function-duration",
+            of.metric_duration(period=MINUTE, statistic="p90"),
+            at_least=limit,
+            says=f"One call in ten of {name} takes {DURATION_SHARE:.0%} of its time-out",
+        )
+
+    def on_stream(self, name: str, function: ServiceFunction) -> None:
+        """The age of what a stream's reader has not read yet."""
+        self._add(
+            f"{name}IteratorAge",
+            "stream-iterator-age",
+            function.function.metric("IteratorAge", period=MINUTE, statistic="Maximum"),
+            at_least=ITERATOR_AGE_MS,
+            periods=2,
+            says=f"{name} is more than {ITERATOR_AGE_MS // 1000} s behind its stream",
+        )
+
+    def on_api(self, entry: RestEntry | HttpEntry, *, server_errors: int, client_errors: int) -> None:
+        """Answers 5xx and 4xx of an API.
+
+        Args:
+            entry: the API.
+            server_errors: 5xx a minute that are still borne.
+            client_errors: 4xx in two minutes at which it goes off.
+        """
+        stage = entry.stage
+        self._add(
+            "Api5xx",
+            "api-5xx",
+            stage.metric_server_error(period=MINUTE, statistic="Sum"),
+            more_than=server_errors,
+            says=f"The API answers more than {server_errors} requests a minute with 5xx",
+        )
+        self._add(
+            "Api4xx",
+            "api-4xx",
+            stage.metric_client_error(period=Duration.minutes(2), statistic="Sum"),
+            at_least=client_errors,
+            says=f"The API refuses {client_errors} requests in two minutes",
+        )
+
+    def on_table(self, name: str, table: ServiceTable, *, indexes: Sequence[str] = ()) -> None:
+        """Throttled reads and writes of a table and of each index: an index that throttles stops the table's writes."""
+        places: list[tuple[str, dict[str, str]]] = [(name, {})] + [
+            (f"{name}Index{_title(index)}", {"GlobalSecondaryIndexName": index}) for index in indexes
+        ]
+        for place, dimensions in places:
+            for metric in ("ReadThrottleEvents", "WriteThrottleEvents"):
+                self._add(
+                    f"{place}{metric.removesuffix('Events')}s",
+                    "table-throttles",
+                    _of_table(table, metric, dimensions),
+                    at_least=1,
+                    says=f"DynamoDB throttles {metric.removesuffix('ThrottleEvents').lower()}s of {place}",
+                )
+
+    def on_user_errors(self, *, errors: int) -> None:
+        """Requests that DynamoDB refuses as faulty.
+
+        The metric has no dimension for the table: it counts the account and region, and so does the alarm.
+
+        Args:
+            errors: errors a minute at which it goes off.
+        """
+        self._add(
+            "TableUserErrors",
+            "table-user-errors",
+            cloudwatch.Metric(namespace="AWS/DynamoDB", metric_name="UserErrors", statistic="Sum", period=MINUTE),
+            at_least=errors,
+            says=f"DynamoDB refuses {errors} requests a minute as faulty, in all of the account",
+        )
+
+    def on_queue(self, name: str, queue: sqs.IQueue, *, age: Duration) -> None:
+        """How long the oldest message of a queue waits.
+
+        Args:
+            name: the queue's name in ids and descriptions.
+            queue: the queue.
+            age: age at which it goes off.
+        """
+        self._add(
+            f"{name}Age",
+            "queue-age",
+            queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="Maximum"),
+            at_least=age.to_seconds(),
+            says=f"A message of {name} waits for {age.to_seconds():g} s",
+        )
+
+    def on_backup(self, backup: ServiceBackup) -> None:
+        """Any backup that failed: the next one is a day away."""
+        self._add(
+            "BackupFailed",
+            "backup-failed",
+            cloudwatch.Metric(
+                namespace="AWS/Backup",
+                metric_name="NumberOfBackupJobsFailed",
+                dimensions_map={"BackupVaultName": backup.vault.backup_vault_name},
+                statistic="Sum",
+                # AWS Backup tells its figures every five minutes.
+                period=Duration.minutes(5),
+            ),
+            at_least=1,
+            says="A backup failed, and the newest recovery point is a day old or more",
+        )
+
+    def on_dead_letters(self, queue: DeadLetterQueue, name: str = "DeadLetters") -> None:
+        """Anything at all in a dead-letter queue."""
+        self._add(
+            name,
+            "dead-letters",
+            queue.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum"),
+            at_least=1,
+            says="Work failed for good and waits in the dead-letter queue",
+        )
+
+    def _add(
+        self,
+        construct_id: str,
+        runbook: str,
+        metric: cloudwatch.Metric,
+        *,
+        says: str,
+        at_least: float | None = None,
+        more_than: float | None = None,
+        periods: int = 1,
+    ) -> None:
+        operator = cloudwatch.ComparisonOperator
+        threshold = at_least if at_least is not None else more_than
+        if threshold is None:
+            raise ValueError(f"{construct_id}: say at_least or more_than")
+        alarm = cloudwatch.Alarm(
+            self,
+            construct_id,
+            alarm_description=f"{says}. {runbook_link(self._runbooks, runbook)}",
+            metric=metric,
+            threshold=threshold,
+            comparison_operator=operator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+            if at_least is not None
+            else operator.GREATER_THAN_THRESHOLD,
+            evaluation_periods=periods,
+            datapoints_to_alarm=periods,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(self._action)
+        alarm.add_ok_action(self._action)
+        self._alarms.append(alarm)
+
+
+def runbook_link(runbooks: str, name: str) -> str:
+    """What an alarm's description ends with: where to read what to do.
+
+    Args:
+        runbooks: address of the folder of runbooks.
+        name: the page in `docs/runbooks/`, without its ending.
+    """
+    return f"Runbook: {runbooks}/{name}.md"
+
+
+def _of_table(table: ServiceTable, metric: str, dimensions: Mapping[str, str]) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace="AWS/DynamoDB",
+        metric_name=metric,
+        dimensions_map={"TableName": table.table_name, **dimensions},
+        statistic="Sum",
+        period=MINUTE,
+    )
+
+
+def _title(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("-"))

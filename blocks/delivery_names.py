@@ -1,0 +1,32 @@
+"""Names by which the steps of the pipeline and the roles in the environments know each other.
+
+Apart from the roles, since the steps that use them need no CDK, which takes seconds to start.
+"""
+
+from __future__ import annotations
+
+PROTECTED_STACKS = ("security", "data")
+"""The stacks of a service that hold what must not be lost (P16)."""
+
+DESCRIBED_STACKS = (*PROTECTED_STACKS, "compute")
+"""The stacks of a service whose outputs its tests read. Nothing reads observability."""
+
+
+def verification_step_role(environment: str) -> str:
+    """Name of the role, in the tools account, of the build that verifies an environment."""
+    return f"slipway-{environment}-verify"
+
+
+def protection_step_role(environment: str) -> str:
+    """Name of the role, in the tools account, of the build that protects an environment's stacks."""
+    return f"slipway-{environment}-protect"
+
+
+def verification_role(environment: str, service: str) -> str:
+    """Name of the role, in the environment's account, that a service's tests run under."""
+    return f"slipway-{environment}-{service}-verification"
+
+
+def protection_role(environment: str) -> str:
+    """Name of the role, in the environment's account, that sets the protection of stacks."""
+    return f"slipway-{environment}-protection"

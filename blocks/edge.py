@@ -1,0 +1,222 @@
+"""CloudFront in front of a REST API (I7, I8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import ArnFormat, Duration, Environment, Stack, Stage
+from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_cloudfront as cloudfront
+from aws_cdk import aws_cloudfront_origins as origins
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_route53 as route53
+from aws_cdk import aws_route53_targets as targets
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from blocks.bucket import LogBucket
+from blocks.rest import STAGE, RestEntry
+from blocks.review import accept
+from config.model import CustomDomain, Geo
+
+ORIGIN_HEADER = "X-Origin-Verify"
+"""Header by which the origin knows its own distribution."""
+
+ACCESS_LOG_PREFIX = "cloudfront"
+
+CLOUDFRONT_REGION = "us-east-1"
+"""The region of CloudFront's own resources; the deliveries of its logs are made there."""
+
+CACHE_DEFAULT = Duration.seconds(10)
+CACHE_MAXIMUM = Duration.seconds(60)
+"""A write invalidates nothing, so what the edge keeps is short; ETags make the check at the origin cheap."""
+
+
+class EdgeDistribution(Construct):
+    """A distribution for reads: HTTPS only, cached by the queries that matter, allowed countries, access logs.
+
+    Args:
+        scope: the compute stack.
+        construct_id: id in it.
+        origin: the API that it stands before.
+        secret: secret whose field `field` is sent with every request to the origin.
+        field: name of that field.
+        cached_queries: query parameters that are part of the cache key; others do not reach the origin.
+        geo: countries that are answered.
+        logs_bucket: where the access logs go, under `cloudfront/`.
+        custom_domain: a name of one's own. Default: CloudFront's.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        origin: RestEntry,
+        secret: secretsmanager.ISecret,
+        field: str,
+        cached_queries: Sequence[str],
+        geo: Geo,
+        logs_bucket: LogBucket,
+        custom_domain: CustomDomain | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.distribution = cloudfront.Distribution(
+            self,
+            "Distribution",
+            comment=f"Reads of {origin.api.rest_api_name}",
+            default_behavior=cloudfront.BehaviorOptions(
+                origin=origins.HttpOrigin(
+                    origin.host,
+                    origin_path=f"/{STAGE}",
+                    protocol_policy=cloudfront.OriginProtocolPolicy.HTTPS_ONLY,
+                    origin_ssl_protocols=[cloudfront.OriginSslPolicy.TLS_V1_2],
+                    # Resolved by CloudFormation at deploy: the template holds the reference, not the value.
+                    custom_headers={ORIGIN_HEADER: secret.secret_value_from_json(field).unsafe_unwrap()},
+                ),
+                allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD,
+                cached_methods=cloudfront.CachedMethods.CACHE_GET_HEAD,
+                viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
+                compress=True,
+                cache_policy=cloudfront.CachePolicy(
+                    self,
+                    "CachePolicy",
+                    min_ttl=Duration.seconds(0),
+                    default_ttl=CACHE_DEFAULT,
+                    max_ttl=CACHE_MAXIMUM,
+                    query_string_behavior=cloudfront.CacheQueryStringBehavior.allow_list(*cached_queries),
+                    # An answer names the origin that it is for, so it is cached by it.
+                    header_behavior=cloudfront.CacheHeaderBehavior.allow_list("Origin"),
+                    cookie_behavior=cloudfront.CacheCookieBehavior.none(),
+                    enable_accept_encoding_brotli=True,
+                    enable_accept_encoding_gzip=True,
+                ),
+                origin_request_policy=cloudfront.OriginRequestPolicy(
+                    self,
+                    "OriginRequestPolicy",
+                    # With the viewer's Host, API Gateway answers 403: it serves its own name only.
+                    header_behavior=cloudfront.OriginRequestHeaderBehavior.deny_list("Host"),
+                    # What is in the cache key is sent in any case. Anything more would let two requests with one key
+                    # have two answers.
+                    query_string_behavior=cloudfront.OriginRequestQueryStringBehavior.none(),
+                    cookie_behavior=cloudfront.OriginRequestCookieBehavior.none(),
+                ),
+                response_headers_policy=cloudfront.ResponseHeadersPolicy.SECURITY_HEADERS,
+            ),
+            geo_restriction=cloudfront.GeoRestriction.allowlist(*geo.allow),
+            http_version=cloudfront.HttpVersion.HTTP2,
+            price_class=cloudfront.PriceClass.PRICE_CLASS_100,
+            # CloudFront's own certificate has a policy of its own, which nothing here can set.
+            minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021 if custom_domain else None,
+            certificate=self._certificate(custom_domain),
+            domain_names=[custom_domain.name] if custom_domain else None,
+        )
+        self._acknowledge(origin, custom_domain)
+        self._log_to(logs_bucket)
+        if custom_domain:
+            self._name(custom_domain)
+
+    def _certificate(self, custom_domain: CustomDomain | None) -> acm.ICertificate | None:
+        if custom_domain is None:
+            return None
+        return acm.Certificate.from_certificate_arn(self, "Certificate", custom_domain.certificate_arn)
+
+    def _name(self, custom_domain: CustomDomain) -> None:
+        zone = route53.HostedZone.from_hosted_zone_attributes(
+            self, "Zone", hosted_zone_id=custom_domain.hosted_zone_id, zone_name=custom_domain.hosted_zone_name
+        )
+        target = route53.RecordTarget.from_alias(targets.CloudFrontTarget(self.distribution))
+        route53.ARecord(self, "Ipv4", zone=zone, record_name=custom_domain.name, target=target)
+        route53.AaaaRecord(self, "Ipv6", zone=zone, record_name=custom_domain.name, target=target)
+
+    def _log_to(self, bucket: LogBucket) -> None:
+        # Version 2 of CloudFront's logs: version 1 needs a bucket with ACLs, which ours refuse (P5).
+        scope = self._log_scope()
+        name = f"{Stack.of(self).stack_name}-edge"
+        source = logs.CfnDeliverySource(
+            scope, "LogSource", name=name, log_type="ACCESS_LOGS", resource_arn=self.distribution.distribution_arn
+        )
+        destination = logs.CfnDeliveryDestination(
+            scope,
+            "LogDestination",
+            name=name,
+            destination_resource_arn=f"{bucket.bucket_arn}/{ACCESS_LOG_PREFIX}",
+            output_format="json",
+        )
+        delivery = logs.CfnDelivery(
+            scope,
+            "LogDelivery",
+            delivery_source_name=name,
+            delivery_destination_arn=destination.attr_arn,
+        )
+        delivery.add_resource_dependency(source)
+
+    def _log_scope(self) -> Construct:
+        """Where the delivery of logs is made: CloudFront's own region, in a stack of its own where ours is another."""
+        stack = Stack.of(self)
+        stage = Stage.of(self)
+        if stack.region == CLOUDFRONT_REGION or stage is None:
+            return self
+        return Stack(
+            stage,
+            "EdgeLogs",
+            env=Environment(account=stack.account, region=CLOUDFRONT_REGION),
+            stack_name=f"{stack.stack_name}-edge-logs",
+            description="Delivers the edge's access logs, from the region where CloudFront keeps them",
+            analytics_reporting=False,
+        )
+
+    def _acknowledge(self, origin: RestEntry, custom_domain: CustomDomain | None) -> None:
+        accept(
+            self.distribution,
+            "AwsSolutions-CFR2",
+            reason="The web ACL stands at the origin, which answers nobody but this distribution and signed callers, "
+            "so every request that is not cached passes it once."
+            if origin.has_web_acl
+            else "WAF is off in dev by configuration: no user's traffic comes here, and the configuration refuses it "
+            "off in every other environment.",
+        )
+        accept(
+            self.distribution,
+            "AwsSolutions-CFR3",
+            reason="Access logs are delivered by CloudFront's version 2 logging, which this rule does not look at; "
+            "a template test asserts the delivery.",
+        )
+        if custom_domain is None:
+            accept(
+                self.distribution,
+                "AwsSolutions-CFR4",
+                reason="Without a domain of one's own the certificate is CloudFront's, for which no minimum version "
+                "can be set; with custom_domain configured TLS 1.2 is the minimum.",
+            )
+
+
+def allow_edge_logs(bucket: LogBucket) -> None:
+    """Let CloudFront's version 2 logging write under `cloudfront/` of a log bucket.
+
+    Args:
+        bucket: the log bucket; the statement stands in its policy, in its own stack.
+    """
+    stack = Stack.of(bucket)
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
+    bucket.add_to_resource_policy(
+        iam.PolicyStatement(
+            sid="CloudFrontAccessLogs",
+            principals=[iam.ServicePrincipal("delivery.logs.amazonaws.com")],
+            actions=["s3:PutObject"],
+            resources=[bucket.arn_for_objects(f"{ACCESS_LOG_PREFIX}/*")],
+            conditions={
+                "StringEquals": {"aws:SourceAccount": stack.account},
+                "ArnLike": {
+                    "aws:SourceArn": stack.format_arn(
+                        service="logs",
+                        resource="delivery-source",
+                        resource_name="*",
+                        region=CLOUDFRONT_REGION,
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    )
+                },
+            },
+        )
+    )

@@ -1,0 +1,96 @@
+"""Events of an environment, relayed to the pipeline's account (D5, D7)."""
+
+from __future__ import annotations
+
+from aws_cdk import Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from blocks.messaging import DEAD_LETTERS_STAY
+from blocks.review import accept
+from config import Environment
+
+DELIVERY_BUS = "slipway-delivery"
+"""Name of the bus in the pipeline's account; both sides must know it before it is there."""
+
+
+class EventRelay(Construct):
+    """Sends the state changes of the environment's deployments and alarms to the pipeline's bus.
+
+    Only what is named after the environment is sent, as everything of its stacks is: auto scaling's own alarms go off
+    by design, and another environment may share the account.
+
+    Args:
+        scope: the foundation stack.
+        construct_id: id in it.
+        environment: settings of the environment.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
+        super().__init__(scope, construct_id)
+        stack = Stack.of(self)
+        arn = stack.format_arn(
+            service="events",
+            region=environment.tools_region,
+            account=environment.tools_account,
+            resource="event-bus",
+            resource_name=DELIVERY_BUS,
+        )
+        # Without a customer key: the environment's keys are its services', and these are names and states.
+        undelivered = sqs.Queue(
+            self,
+            "Undelivered",
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=DEAD_LETTERS_STAY,
+        )
+        accept(
+            undelivered,
+            "AwsSolutions-SQS3",
+            "Serverless-SQSRedrivePolicy",
+            reason="This queue is the dead-letter queue: a second one behind it would hide what failed.",
+        )
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal(
+                "events.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
+            ),
+            description="Puts events on the pipeline's bus",
+        )
+        iam.ManagedPolicy(
+            self,
+            "Policy",
+            roles=[role],
+            description="Puts events on the pipeline's bus",
+            statements=[iam.PolicyStatement(actions=["events:PutEvents"], resources=[arn])],
+        )
+        bus = events.EventBus.from_event_bus_arn(self, "Bus", arn)
+        mine = [{"prefix": f"{environment.name}-"}]
+        for name, pattern in {
+            "Deployments": events.EventPattern(
+                source=["aws.codedeploy"],
+                detail_type=["CodeDeploy Deployment State-change Notification"],
+                detail={"application": mine, "state": ["FAILURE", "STOP"]},
+            ),
+            "Alarms": events.EventPattern(
+                source=["aws.cloudwatch"],
+                detail_type=["CloudWatch Alarm State Change"],
+                detail={"alarmName": mine},
+            ),
+            "DeletedAlarms": events.EventPattern(
+                source=["aws.cloudwatch"],
+                detail_type=["CloudWatch Alarm Configuration Change"],
+                detail={"alarmName": mine, "operation": ["delete"]},
+            ),
+        }.items():
+            events.Rule(
+                self,
+                name,
+                description="Relays to the pipeline's bus",
+                event_pattern=pattern,
+                targets=[targets.EventBus(bus, role=role.without_policy_updates(), dead_letter_queue=undelivered)],
+            )

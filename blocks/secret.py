@@ -1,0 +1,117 @@
+"""Secrets (P10)."""
+
+from __future__ import annotations
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from blocks.function import ServiceFunction
+from blocks.removal import removal_policy
+from blocks.review import accept
+from config.model import Place
+
+LENGTH = 64
+"""Characters of a generated value: letters and digits, so more than 380 bits of chance."""
+
+NO_ROTATION = (
+    "AwsSolutions-SMG4",
+    "NIST.800.53.R5-SecretsManagerRotationEnabled",
+    "HIPAA.Security-SecretsManagerRotationEnabled",
+)
+"""Rules that ask for a rotation of every secret."""
+
+_VALUE_UNPROVEN_HERE = (
+    "A rotation begins with a version that has no value and gives it one; the emulator has no version without a value."
+)
+
+
+class ServiceSecret(secretsmanager.Secret):
+    """A secret that Secrets Manager generates under the service's key; nobody writes it down.
+
+    Args:
+        scope: the security stack.
+        construct_id: id in it.
+        description: what it is for.
+        environment: settings; `stateful.removal_policy` and `secret_rotation_days` apply.
+        key: the service's key.
+        field: name of the generated field in the secret's JSON.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        description: str,
+        environment: Place,
+        key: kms.IKey,
+        field: str,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            description=description,
+            encryption_key=key,
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                secret_string_template="{}",  # noqa: S106  # nosec B106  # empty: Secrets Manager fills it
+                generate_string_key=field,
+                exclude_punctuation=True,
+                password_length=LENGTH,
+            ),
+            removal_policy=removal_policy(environment),
+        )
+        self._rotation_days = environment.secret_rotation_days
+
+    def rotate_with(self, function: ServiceFunction) -> None:
+        """Have `function` rotate the secret every `secret_rotation_days`, from its alias `live`.
+
+        The statements are written here and not by CDK's grants, which give wildcard actions on the key.
+
+        Args:
+            function: one that handles Secrets Manager's four steps.
+        """
+        function.allow(
+            actions=[
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:UpdateSecretVersionStage",
+            ],
+            resources=[self.secret_arn],
+        )
+        function.allow(
+            actions=["secretsmanager:PutSecretValue"], resources=[self.secret_arn], unproven_here=_VALUE_UNPROVEN_HERE
+        )
+        function.allow_without_resource_level(
+            actions=["secretsmanager:GetRandomPassword"],
+            reason="GetRandomPassword draws a random value and has no resource that a policy could name.",
+            unproven_here=_VALUE_UNPROVEN_HERE,
+        )
+        function.allow_data_keys()
+        function.live.add_permission(
+            "SecretsManager",
+            principal=iam.ServicePrincipal("secretsmanager.amazonaws.com"),
+            action="lambda:InvokeFunction",
+            source_account=Stack.of(self).account,
+            source_arn=self.secret_arn,
+        )
+        schedule = secretsmanager.CfnRotationSchedule(
+            self,
+            "Rotation",
+            secret_id=self.secret_arn,
+            rotation_lambda_arn=function.live.function_arn,
+            rotation_rules=secretsmanager.CfnRotationSchedule.RotationRulesProperty(
+                automatically_after_days=self._rotation_days
+            ),
+        )
+        schedule.node.add_dependency(function.live)
+
+    def does_not_rotate(self, *, reason: str) -> None:
+        """Say why no function rotates this secret.
+
+        Args:
+            reason: what makes that safe here.
+        """
+        accept(self, *NO_ROTATION, reason=reason)
