@@ -1,0 +1,85 @@
+"""The one place where clients of AWS are made."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_codedeploy import CodeDeployClient
+    from mypy_boto3_codepipeline import CodePipelineClient
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+
+# The functions time out at 30 s and API Gateway answers after 29 s at the latest. The worst call takes
+# 3 attempts of 1 s + 3 s and two pauses of at most 4 s together: 16 s.
+_ATTEMPTS = 3
+_CONNECT_SECONDS = 1.0
+_READ_SECONDS = 3.0
+
+
+@overload
+def client(service: Literal["codedeploy"], *, attempts: int = ..., read_seconds: float = ...) -> "CodeDeployClient": ...
+@overload
+def client(
+    service: Literal["codepipeline"], *, attempts: int = ..., read_seconds: float = ...
+) -> "CodePipelineClient": ...
+@overload
+def client(
+    service: Literal["cognito-idp"], *, attempts: int = ..., read_seconds: float = ...
+) -> "CognitoIdentityProviderClient": ...
+@overload
+def client(service: Literal["dynamodb"], *, attempts: int = ..., read_seconds: float = ...) -> "DynamoDBClient": ...
+@overload
+def client(service: Literal["lambda"], *, attempts: int = ..., read_seconds: float = ...) -> "LambdaClient": ...
+@overload
+def client(
+    service: Literal["s3"], *, attempts: int = ..., read_seconds: float = ..., signature_version: str | None = ...
+) -> "S3Client": ...
+@overload
+def client(
+    service: Literal["secretsmanager"], *, attempts: int = ..., read_seconds: float = ...
+) -> "SecretsManagerClient": ...
+@overload
+def client(service: Literal["sns"], *, attempts: int = ..., read_seconds: float = ...) -> "SNSClient": ...
+@overload
+def client(service: Literal["sqs"], *, attempts: int = ..., read_seconds: float = ...) -> "SQSClient": ...
+def client(
+    service: Any,
+    *,
+    attempts: int = _ATTEMPTS,
+    read_seconds: float = _READ_SECONDS,
+    signature_version: str | None = None,
+) -> Any:
+    """A client with adaptive, bounded retries and time-outs well below the function's own.
+
+    The same arguments give the same client: connections outlive an invocation.
+
+    Args:
+        service: AWS's name of the service.
+        attempts: How often a call is tried in all. Default 3.
+        read_seconds: How long to wait for an answer, in seconds. Default 3.
+        signature_version: How requests are signed, such as `s3v4`. Default: as botocore chooses, which for a presigned
+            request to S3 in us-east-1 is version 2, that a bucket under a KMS key refuses.
+    """
+    return _client(service, attempts, read_seconds, signature_version)
+
+
+@cache
+def _client(service: Any, attempts: int, read_seconds: float, signature_version: str | None) -> Any:
+    return boto3.client(
+        service,
+        config=Config(
+            retries={"mode": "adaptive", "total_max_attempts": attempts},
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=read_seconds,
+            tcp_keepalive=True,
+            signature_version=signature_version,
+        ),
+    )

@@ -1,0 +1,20 @@
+"""Saves what loading a function's modules does in vain.
+
+Import this before anything else in a handler module, and call `finished` at its end. Loading makes tens of thousands of
+objects that all stay; the collector walks them again and again and frees none (10 to 15 % of the time to import the
+`api` handler, measured on CPython 3.11). Freezing them afterwards also keeps them out of every later collection.
+
+And pydantic looks for plug-ins in the metadata of every installed package when the first model is made; there are none.
+"""
+
+import gc
+import os
+
+gc.disable()
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
+def finished() -> None:
+    """Moves what was loaded out of the collector's sight, then turns the collector on."""
+    gc.freeze()
+    gc.enable()

@@ -1,0 +1,121 @@
+"""Dead letters, shown or sent back to their queue: `python -m services.ingest.redrive --env dev`.
+
+It works on the account of the AWS credentials at hand. A message is sent back before it is deleted, so a run that is
+interrupted loses none; one that is there twice is worked off once.
+
+Not SQS's own `StartMessageMoveTask`: that sends a message back to where SQS moved it from, and those that a function
+gave up have no such place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import boto3
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.ingest.runtime.model import UNANSWERED
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+QUEUES = {"JobQueueUrl": "JobDeadLetterQueueUrl", "WorkQueueUrl": "WorkDeadLetterQueueUrl"}
+"""Outputs of the compute stack: a queue, and its dead letters."""
+
+HIDDEN_SECONDS = 60
+"""How long a message that was read stays out of sight of other readers."""
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message in the dead letters."""
+
+    body: str
+    reason: str
+    receipt: str
+
+
+def dead_letters(sqs: SQSClient, url: str) -> Iterator[DeadLetter]:
+    """What is in a dead-letter queue when this is called, each message once.
+
+    Args:
+        sqs: client of SQS.
+        url: the queue.
+    """
+    names: Any = ["ApproximateNumberOfMessages"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    # Bounded: what cannot be understood comes back as fast as it is sent.
+    left = int(attributes["ApproximateNumberOfMessages"])
+    while left > 0:
+        answer = sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=min(10, left),
+            MessageAttributeNames=["reason"],
+            VisibilityTimeout=HIDDEN_SECONDS,
+        )
+        messages = answer.get("Messages", [])
+        if not messages:
+            return
+        left -= len(messages)
+        for message in messages:
+            given = message.get("MessageAttributes", {}).get("reason")
+            reason = given.get("StringValue", UNANSWERED) if given else UNANSWERED
+            yield DeadLetter(message["Body"], reason, message["ReceiptHandle"])
+
+
+def redrive(sqs: SQSClient, *, source: str, target: str) -> int:
+    """Send what is in a dead-letter queue back to its queue.
+
+    Args:
+        sqs: client of SQS.
+        source: URL of the dead-letter queue.
+        target: URL of the queue.
+
+    Returns:
+        Messages that were sent back.
+    """
+    count = 0
+    for letter in dead_letters(sqs, source):
+        sqs.send_message(QueueUrl=target, MessageBody=letter.body)
+        sqs.delete_message(QueueUrl=source, ReceiptHandle=letter.receipt)
+        count += 1
+    return count
+
+
+def main(
+    env: Annotated[str, typer.Option(help="Environment of config/.")] = "dev",
+    show: Annotated[bool, typer.Option("--show", help="Show what is there and why, and leave it there.")] = False,
+) -> None:
+    """Send the dead letters of ingest back to their queues."""
+    console = Console()
+    stack = boto3.client("cloudformation").describe_stacks(StackName=f"{env}-ingest-compute")["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    sqs = boto3.client("sqs")
+    table = Table("queue", "job", "reason") if show else Table("queue", "sent back")
+    for queue, letters in QUEUES.items():
+        name = queue.removesuffix("Url")
+        if show:
+            for letter in dead_letters(sqs, outputs[letters]):
+                table.add_row(name, _job(letter.body), letter.reason)
+                sqs.change_message_visibility(
+                    QueueUrl=outputs[letters], ReceiptHandle=letter.receipt, VisibilityTimeout=0
+                )
+        else:
+            table.add_row(name, str(redrive(sqs, source=outputs[letters], target=outputs[queue])))
+    console.print(table)
+
+
+def _job(body: str) -> str:
+    try:
+        return str(json.loads(body)["job"])
+    except (ValueError, TypeError, KeyError):
+        return "not a message of ingest"
+
+
+if __name__ == "__main__":
+    typer.run(main)

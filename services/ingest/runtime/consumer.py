@@ -1,0 +1,136 @@
+"""How a queue is read: what is done with each message, what comes again, and what goes to the dead letters and why."""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from services.common.api import error_name
+from services.common.telemetry import count_fault, flush_metrics, logger, metrics
+from services.ingest.runtime.errors import JobNotFoundError, NotOursError
+from services.ingest.runtime.logic import Clock, now, second
+from services.ingest.runtime.model import UNANSWERED, GivenUp
+from services.ingest.runtime.storage import Inbox, JobStorage, Queue
+
+MAX_RECEIVES: Final = 3
+"""How often a message is received before it goes to the dead letters: the queue's own `maxReceiveCount`."""
+
+BACK_OFF_SECONDS: Final = 30
+"""How long a message that failed stays away, and twice as long the second time.
+
+Its visibility time-out is six times the function's: that is for messages of a function that was killed.
+"""
+
+
+class Task(NamedTuple):
+    """A message that was understood.
+
+    Attributes:
+        job: Id of its job.
+        part: Which part of the job it asks for.
+        run: Does it.
+    """
+
+    job: str
+    part: str
+    run: Callable[[], int]
+
+
+class Consumer:
+    """Handles one message at a time, so that each has its own outcome.
+
+    Args:
+        read: Understands a body; raises `NotOursError`.
+        jobs: Where jobs are kept.
+        inbox: The queue that the messages come from.
+        dead_letters: Its dead-letter queue.
+        clock: The moment it is. Default: now.
+    """
+
+    def __init__(
+        self,
+        *,
+        read: Callable[[str], Task],
+        jobs: JobStorage,
+        inbox: Inbox,
+        dead_letters: Queue,
+        clock: Clock = now,
+    ) -> None:
+        self._read = read
+        self._jobs = jobs
+        self._inbox = inbox
+        self._dead_letters = dead_letters
+        self._clock = clock
+
+    def answer(self, event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+        """Handles a batch of messages; names those to try again."""
+        if not event["Records"]:
+            # Powertools takes an empty batch for one of another service. The contract check sends one.
+            return {"batchItemFailures": []}
+
+        def on_message(record: SQSRecord) -> None:
+            try:
+                self.handle(record, context)
+            except Exception as error:
+                logger.warning(
+                    "message comes again", extra={"message_id": record.message_id, "error": error_name(error)}
+                )
+                metrics.add_metric("MessagesFailed", MetricUnit.Count, 1)
+                count_fault()
+                raise
+
+        # Raising for a batch that failed whole would say the same as naming each message, but as an error of the
+        # function.
+        processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+        try:
+            return process_partial_response(event=event, record_handler=on_message, processor=processor)
+        finally:
+            flush_metrics()
+
+    def handle(self, message: SQSRecord, context: LambdaContext) -> None:
+        """Does what a message asks for, or sends it to the dead letters. Any exception has it come again."""
+        receives = int(message.attributes.approximate_receive_count)
+        try:
+            task = self._read(message.body)
+        except NotOursError as error:
+            # It will not get better: no second try.
+            self._bury(message, str(error))
+            return
+        try:
+            if receives >= MAX_RECEIVES:
+                self._announce_end(task, context)
+            count = task.run()
+        except NotOursError as error:
+            self._bury(message, str(error))
+        except Exception as error:
+            reason = error_name(error)
+            logger.warning("message failed", extra={"job": task.job, "part": task.part, "error": reason})
+            if receives < MAX_RECEIVES:
+                self._inbox.postpone(message.receipt_handle, BACK_OFF_SECONDS * receives)
+                raise
+            self._give_up(task, f"the last of {MAX_RECEIVES} tries failed: {reason}", second(self._clock()))
+            self._bury(message, f"the last of {MAX_RECEIVES} tries failed: {reason}")
+            # Here, since what raises is counted where it is named.
+            count_fault()
+        else:
+            logger.info("message done", extra={"job": task.job, "part": task.part, "count": count})
+
+    def _announce_end(self, task: Task, context: LambdaContext) -> None:
+        """Says beforehand what is true if this invocation is killed too: nobody could say it afterwards."""
+        end = second(self._clock()) + context.get_remaining_time_in_millis() // 1000 + 1
+        self._give_up(task, UNANSWERED, end)
+
+    def _give_up(self, task: Task, reason: str, since: int) -> None:
+        try:
+            self._jobs.give_up(task.job, task.part, GivenUp(reason, since))
+        except JobNotFoundError:
+            raise NotOursError("there is no such job") from None
+
+    def _bury(self, message: SQSRecord, reason: str) -> None:
+        self._dead_letters.send([message.body], reason=reason)
+        metrics.add_metric("MessagesDead", MetricUnit.Count, 1)
+        logger.error("message dead", extra={"message_id": message.message_id, "reason": reason})

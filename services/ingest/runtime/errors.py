@@ -1,0 +1,21 @@
+"""What can go wrong with records and jobs, in the service's own words."""
+
+
+class RecordNotFoundError(Exception):
+    """The caller has no record with this id."""
+
+
+class JobNotFoundError(Exception):
+    """The caller has no job with this id."""
+
+
+class PayloadTooLargeError(Exception):
+    """A payload that Lambda could not carry back."""
+
+
+class PayloadLostError(Exception):
+    """The payload in the bucket is not what was sent, or is not there."""
+
+
+class NotOursError(Exception):
+    """A message that no part of this service sent. The text is ours, and says what is wrong with it."""

@@ -1,0 +1,318 @@
+"""What the service does with records and jobs. It knows nothing of HTTP, nor of how anything is stored."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID, uuid4
+
+from services.ingest.runtime.errors import (
+    JobNotFoundError,
+    NotOursError,
+    PayloadLostError,
+    PayloadTooLargeError,
+    RecordNotFoundError,
+)
+from services.ingest.runtime.messages import BatchMessage, JobMessage
+from services.ingest.runtime.model import (
+    BATCH_RECORDS,
+    PAYLOAD_BYTES,
+    Failure,
+    Job,
+    Record,
+    RecordStatus,
+    StoredRecord,
+    carried_bytes,
+    instant,
+)
+from services.ingest.runtime.storage import (
+    JobStorage,
+    PayloadStorage,
+    PlanStorage,
+    Queue,
+    RecordStorage,
+)
+
+Clock = Callable[[], datetime]
+
+EXPIRED: Final = "it expired before it was worked on"
+PAYLOAD_LOST: Final = "its payload is not what was sent"
+
+
+def now() -> datetime:
+    """The moment it is."""
+    return datetime.now(UTC)
+
+
+def second(moment: datetime) -> int:
+    """A moment as second of the epoch."""
+    return int(moment.timestamp())
+
+
+class Received(NamedTuple):
+    """A record with its payload."""
+
+    record: Record
+    payload: str
+
+
+class Records:
+    """Takes records and gives them back.
+
+    Args:
+        storage: Where records are kept.
+        payloads: Where large payloads are kept.
+        lifetime: How long a record lives.
+        clock: The moment it is. Default: now.
+    """
+
+    def __init__(
+        self, *, storage: RecordStorage, payloads: PayloadStorage, lifetime: timedelta, clock: Clock = now
+    ) -> None:
+        self._storage = storage
+        self._payloads = payloads
+        self._lifetime = lifetime
+        self._clock = clock
+
+    def create(self, owner: str, payload: str) -> Record:
+        """Keeps a record.
+
+        The payload goes first, where it goes to the bucket: whoever finds a record finds its payload. An object whose
+        record was never written is met by nobody and goes with the bucket's lifecycle.
+
+        Raises:
+            PayloadTooLargeError: Lambda could not carry it back.
+        """
+        # No character takes less than a byte: this spares the count for what is hopeless.
+        if len(payload) > PAYLOAD_BYTES or carried_bytes(payload) > PAYLOAD_BYTES:
+            raise PayloadTooLargeError
+        content = payload.encode()
+        moment = self._clock()
+        record = Record(
+            id=str(uuid4()),
+            owner=owner,
+            status=RecordStatus.PENDING,
+            created_at=instant(moment),
+            expires_at=second(moment + self._lifetime),
+            size=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+        if record.in_bucket:
+            self._payloads.put(record.id, content)
+        self._storage.create(record, None if record.in_bucket else payload)
+        return record
+
+    def get(self, owner: str, record_id: str) -> Received:
+        """A caller's record with its payload.
+
+        Raises:
+            RecordNotFoundError: The caller has none with this id, or it has expired: DynamoDB deletes it later.
+            PayloadLostError: The payload is not what was sent.
+        """
+        stored = self._storage.get(record_id) if is_id(record_id) else None
+        if stored is None or stored.record.owner != owner or stored.record.expires_at <= second(self._clock()):
+            raise RecordNotFoundError
+        return Received(stored.record, payload_of(stored, self._payloads))
+
+
+class Jobs:
+    """Takes jobs and tells how far they are.
+
+    Args:
+        storage: Where jobs are kept.
+        queue: The job queue.
+        lifetime: How long a job is known: as long as its records live.
+        deadline: After which every message of a job was received as often as it can be, whatever became of it.
+        clock: The moment it is. Default: now.
+    """
+
+    def __init__(
+        self, *, storage: JobStorage, queue: Queue, lifetime: timedelta, deadline: timedelta, clock: Clock = now
+    ) -> None:
+        self._storage = storage
+        self._queue = queue
+        self._lifetime = lifetime
+        self._deadline = deadline
+        self._clock = clock
+
+    def start(self, owner: str) -> Job:
+        """Has a caller's pending records worked off."""
+        moment = self._clock()
+        job = Job(
+            id=str(uuid4()),
+            owner=owner,
+            created_at=instant(moment),
+            expires_at=second(moment + self._lifetime),
+            deadline=second(moment + self._deadline),
+        )
+        # The job first: whoever reads the message finds it. Without a message nobody was told of the job.
+        self._storage.create(job)
+        self._queue.send([JobMessage(job.id).text()])
+        return job
+
+    def get(self, owner: str, job_id: str) -> Job:
+        """A caller's job; raises `JobNotFoundError`."""
+        job = self._storage.get(job_id) if is_id(job_id) else None
+        if job is None or job.owner != owner or job.expires_at <= self.second():
+            raise JobNotFoundError
+        return job
+
+    def second(self) -> int:
+        """The second of the epoch it is."""
+        return second(self._clock())
+
+
+class Planner:
+    """Finds the records of a job and puts them on the work queue, batch by batch.
+
+    Run again after it was killed, it goes on with the plan of before: the batches are the same, so a message that is
+    sent twice is worked off once.
+
+    Args:
+        records: Where records are kept.
+        jobs: Where jobs are kept.
+        plans: Where plans are kept.
+        queue: The work queue.
+        lifetime: How long a record lives.
+        clock: The moment it is. Default: now.
+    """
+
+    def __init__(
+        self,
+        *,
+        records: RecordStorage,
+        jobs: JobStorage,
+        plans: PlanStorage,
+        queue: Queue,
+        lifetime: timedelta,
+        clock: Clock = now,
+    ) -> None:
+        self._records = records
+        self._jobs = jobs
+        self._plans = plans
+        self._queue = queue
+        self._lifetime = lifetime
+        self._clock = clock
+
+    def plan(self, message: JobMessage) -> int:
+        """Plans a job.
+
+        Returns:
+            Messages that were sent.
+
+        Raises:
+            NotOursError: There is no such job.
+        """
+        job = self._jobs.get(message.job)
+        if job is None:
+            raise NotOursError("there is no such job")
+        if job.total is None:
+            since = instant(self._clock() - self._lifetime)
+            ids = sorted(self._records.pending(job.owner, since))
+            made = [ids[start : start + BATCH_RECORDS] for start in range(0, len(ids), BATCH_RECORDS)]
+            plan = self._plans.put(job.id, made)
+            self._jobs.plan(job.id, total=sum(map(len, plan)), batches=len(plan))
+            waiting = set(range(len(plan)))
+        else:
+            # Killed between plan and messages: what is open may not have been sent.
+            plan = self._plans.get(job.id)
+            waiting = set(job.open)
+        messages = [
+            BatchMessage(job.id, number, batch).text() for number, batch in enumerate(plan) if number in waiting
+        ]
+        self._queue.send(messages)
+        return len(messages)
+
+
+class Worker:
+    """Works off the records of a batch.
+
+    Each record goes to its end by one conditional write, then the batch is counted by another. Killed anywhere in
+    between and run again, it finds what is done and does the rest; the batch is counted from how its records ended,
+    so it does not matter in which run they did.
+
+    Args:
+        records: Where records are kept.
+        payloads: Where large payloads are kept.
+        jobs: Where jobs are kept.
+        clock: The moment it is. Default: now.
+    """
+
+    def __init__(
+        self, *, records: RecordStorage, payloads: PayloadStorage, jobs: JobStorage, clock: Clock = now
+    ) -> None:
+        self._records = records
+        self._payloads = payloads
+        self._jobs = jobs
+        self._clock = clock
+
+    def work(self, message: BatchMessage) -> int:
+        """Works off a batch.
+
+        Returns:
+            Records that this run completed.
+
+        Raises:
+            NotOursError: The job is not known, or it is not the job of these records.
+        """
+        job = self._jobs.get(message.job)
+        if job is None:
+            raise NotOursError("there is no such job")
+        if job.total is None:
+            raise NotOursError("its job has no plan")
+        if message.batch not in job.open:
+            return 0
+        stored = self._records.get_all(message.records)
+        if any(each.record.owner != job.owner for each in stored.values()):
+            raise NotOursError("a record is of another caller than its job")
+        completed, done, failures = 0, 0, list[Failure]()
+        for record_id in message.records:
+            status, reason, changed = self._finish(job, stored.get(record_id))
+            if status is RecordStatus.COMPLETED:
+                completed += 1
+                done += changed
+            else:
+                failures.append(Failure(reason or EXPIRED, record_id))
+        self._jobs.close(job, message.batch, completed=completed, failures=failures)
+        return done
+
+    def _finish(self, job: Job, stored: StoredRecord | None) -> tuple[RecordStatus, str | None, bool]:
+        """A record's end: its status, why where it failed, and whether this run brought it there."""
+        if stored is None:
+            return RecordStatus.FAILED, EXPIRED, False
+        record = stored.record
+        if record.status is not RecordStatus.PENDING:
+            return record.status, record.reason, False
+        moment = self._clock()
+        reason = EXPIRED if record.expires_at <= second(moment) else self._process(stored)
+        wanted = RecordStatus.FAILED if reason else RecordStatus.COMPLETED
+        status = self._records.finish(record.id, wanted, job=job.id, at=instant(moment), reason=reason)
+        return status, reason, status is wanted
+
+    def _process(self, stored: StoredRecord) -> str | None:
+        """What is done with a record: here its payload is read whole and compared with its digest.
+
+        Returns:
+            Why the record cannot be completed; None where it can. An exception has the batch tried again.
+        """
+        try:
+            payload_of(stored, self._payloads)
+        except PayloadLostError:
+            return PAYLOAD_LOST
+        return None
+
+
+def payload_of(stored: StoredRecord, payloads: PayloadStorage) -> str:
+    """The payload of a record, from the table or the bucket; raises `PayloadLostError`."""
+    content = payloads.get(stored.record.id) if stored.inline is None else stored.inline.encode()
+    if hashlib.sha256(content).hexdigest() != stored.record.sha256:
+        raise PayloadLostError
+    return content.decode()
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is an id as this service makes them."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False

@@ -1,0 +1,208 @@
+"""What a record and a job are, and how both are stored."""
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+# One partition of an index takes 1,000 writes a second; a caller's pending records under one key would be a hot one.
+SHARDS: Final = ("0", "1", "2", "3")
+
+INLINE_BYTES: Final = 4096
+"""Payloads up to this many bytes of UTF-8 stay in the table; larger ones go to the bucket (G4)."""
+
+PAYLOAD_BYTES: Final = 6_000_000
+"""Largest payload, in the bytes that it takes up in an invocation of Lambda (`carried_bytes`).
+
+Lambda takes and gives 6 MB, 6,291,456 bytes. What is left beside the payload is for headers, the request's context
+and the other members of a record.
+"""
+
+BATCH_RECORDS: Final = 25
+"""Records in one message of the work queue."""
+
+
+class RecordStatus(StrEnum):
+    """How far a record is."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class JobStatus(StrEnum):
+    """How far a job is. The last two are final, unless somebody redrives the dead letters."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A record without its payload.
+
+    Attributes:
+        owner: Digest of the API key that sent it.
+        created_at: Instant in UTC, ISO 8601 with microseconds and `Z`.
+        expires_at: Second of the epoch at which it is gone.
+        size: Bytes of the payload as UTF-8.
+        sha256: Digest of those bytes, hexadecimal.
+        reason: Why it failed.
+    """
+
+    id: str
+    owner: str
+    status: RecordStatus
+    created_at: str
+    expires_at: int
+    size: int
+    sha256: str
+    completed_at: str | None = None
+    reason: str | None = None
+
+    @property
+    def in_bucket(self) -> bool:
+        """Whether the payload is in the bucket."""
+        return self.size > INLINE_BYTES
+
+    def document(self) -> dict[str, Any]:
+        """The record as clients see it."""
+        return {
+            "id": self.id,
+            "status": self.status.value,
+            "created_at": self.created_at,
+            "expires_at": instant(datetime.fromtimestamp(self.expires_at, UTC)),
+            "completed_at": self.completed_at,
+            "reason": self.reason,
+            "size": self.size,
+            "sha256": self.sha256,
+        }
+
+
+class StoredRecord(NamedTuple):
+    """A record as the table holds it: with its payload, where that is not in the bucket."""
+
+    record: Record
+    inline: str | None
+
+
+class Failure(NamedTuple):
+    """Why something failed, and which record, where it is one."""
+
+    reason: str
+    record: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The failure as clients see it."""
+        return {"record": self.record, "reason": self.reason}
+
+
+class GivenUp(NamedTuple):
+    """Why a part of a job is in the dead letters, and from which second of the epoch that is certain."""
+
+    reason: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job: the records that were pending when it was planned.
+
+    Attributes:
+        owner: Digest of the API key that asked for it.
+        deadline: Second of the epoch by which every message of it was received as often as it can be.
+        total: Records in it; None until it is planned.
+        completed: Records that are completed, by this job or another.
+        failed: Records that cannot be.
+        open: Batches that are not worked off.
+        given_up: Parts that are in the dead letters: `PLAN`, or a batch's number.
+        failures: The first of the reasons.
+    """
+
+    id: str
+    owner: str
+    created_at: str
+    expires_at: int
+    deadline: int
+    total: int | None = None
+    completed: int = 0
+    failed: int = 0
+    open: frozenset[int] = frozenset()
+    given_up: Mapping[str, GivenUp] = field(default_factory=dict)
+    failures: Sequence[Failure] = ()
+
+    def status(self, now: int) -> JobStatus:
+        """Where the job is at a second of the epoch. It follows from what is stored, so it cannot contradict it."""
+        if self.total is not None and not self.open:
+            return JobStatus.FAILED if self.failed else JobStatus.COMPLETED
+        waiting = {str(batch) for batch in self.open} if self.total is not None else {PLAN}
+        gone = {part for part, given_up in self.given_up.items() if given_up.since <= now}
+        if waiting <= gone or now >= self.deadline:
+            return JobStatus.FAILED
+        return JobStatus.QUEUED if self.total is None else JobStatus.PROCESSING
+
+    def document(self, now: int) -> dict[str, Any]:
+        """The job as clients see it at a second of the epoch."""
+        status = self.status(now)
+        failures = list(self.failures)
+        failures += [Failure(given_up.reason) for given_up in self.given_up.values() if given_up.since <= now]
+        if status is JobStatus.FAILED and not failures:
+            failures.append(Failure(UNANSWERED))
+        return {
+            "id": self.id,
+            "status": status.value,
+            "created_at": self.created_at,
+            "expires_at": instant(datetime.fromtimestamp(self.expires_at, UTC)),
+            "total": self.total,
+            "completed": self.completed,
+            "failed": self.failed,
+            "failures": [failure.document() for failure in failures],
+        }
+
+
+PLAN: Final = "plan"
+"""The part of a job that is not a batch: finding its records."""
+
+UNANSWERED: Final = "it was tried three times, and each time the function was killed or ran out of time or memory"
+"""Why a message is in the dead letters that carries no reason."""
+
+FAILURES_KEPT: Final = 100
+"""Reasons that a job keeps; each record that failed has its own."""
+
+
+def shard_of(record_id: str) -> str:
+    """The shard a record is in. The same for an id, always: it is part of the index's key."""
+    return SHARDS[zlib.crc32(record_id.encode()) % len(SHARDS)]
+
+
+def pending_shards(owner: str) -> Sequence[str]:
+    """The keys under which the index has a caller's pending records."""
+    return tuple(f"{owner}#{shard}" for shard in SHARDS)
+
+
+def owner_of(api_key: str) -> str:
+    """Whose records a key's are: a digest, so that no key is stored."""
+    return hashlib.sha256(api_key.encode()).hexdigest()[:32]
+
+
+def carried_bytes(payload: str) -> int:
+    r"""Bytes of a payload within an invocation of Lambda, where a body is a JSON string in a JSON document.
+
+    Text as such counts as it is in UTF-8; `"` and `\` count 4, line breaks and tabs 3, other control characters 7:
+    each is escaped twice.
+    """
+    escaped = 3 * (payload.count('"') + payload.count("\\"))
+    escaped += 2 * sum(payload.count(character) for character in "\b\t\n\f\r")
+    if not payload.isprintable():
+        escaped += 6 * sum(payload.count(chr(code)) for code in range(32) if chr(code) not in "\b\t\n\f\r")
+    return len(payload.encode()) + escaped
+
+
+def instant(moment: datetime) -> str:
+    """A moment as text that sorts the way it sorts in time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

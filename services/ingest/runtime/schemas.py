@@ -1,0 +1,91 @@
+"""What requests and answers look like: the models that validate the ones and describe both in the OpenAPI document."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.ingest.runtime.model import INLINE_BYTES, PAYLOAD_BYTES, JobStatus, RecordStatus
+
+
+class NewRecord(BaseModel):
+    """A record to keep."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    payload: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description=(
+                f"Text of any kind, which comes back exactly. At most {PAYLOAD_BYTES} bytes of UTF-8, of which a quote "
+                "or a backslash counts 4, a line break or tab 3, another control character 7. Binary data as base64. "
+                f"Above {INLINE_BYTES} bytes it is kept in the bucket instead of the table."
+            ),
+            examples=["temperature=21.5"],
+        ),
+    ]
+
+
+class Record(BaseModel):
+    """A record."""
+
+    id: Annotated[str, Field(description="A UUID, made by the service.")]
+    status: RecordStatus
+    created_at: Annotated[str, Field(description="Instant in UTC, ISO 8601.")]
+    expires_at: Annotated[str, Field(description="Instant from which there is no such record.")]
+    completed_at: Annotated[str | None, Field(description="Instant at which it was completed or failed.")]
+    reason: Annotated[str | None, Field(description="Why it failed.")]
+    size: Annotated[int, Field(description="Bytes of the payload as UTF-8.")]
+    sha256: Annotated[str, Field(description="Digest of those bytes, hexadecimal.")]
+
+
+class RecordWithPayload(Record):
+    """A record with its payload."""
+
+    payload: str
+
+
+class Failure(BaseModel):
+    """Something that failed."""
+
+    record: Annotated[str | None, Field(description="The record; null where a part of the job could not be done.")]
+    reason: str
+
+
+class Job(BaseModel):
+    """A job."""
+
+    id: Annotated[str, Field(description="A UUID, made by the service.")]
+    status: JobStatus
+    created_at: Annotated[str, Field(description="Instant in UTC, ISO 8601.")]
+    expires_at: Annotated[str, Field(description="Instant from which there is no such job.")]
+    total: Annotated[int | None, Field(description="Records in the job; null until they are counted.")]
+    completed: Annotated[int, Field(description="Those of them that are completed.")]
+    failed: Annotated[int, Field(description="Those of them that cannot be.")]
+    failures: Annotated[list[Failure], Field(description="What failed and why; the first 100 or so.")]
+
+
+class Health(BaseModel):
+    """The API as it is now."""
+
+    status: Annotated[str, Field(description="`ok`")]
+    environment: str
+
+
+class ProblemField(BaseModel):
+    """A field at fault."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """Why a request failed (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    instance: Annotated[str, Field(description="Path of the request.")]
+    request_id: Annotated[str, Field(description="The request's id in the API's access log.")]
+    errors: Annotated[list[ProblemField], Field(description="The fields at fault, where fields are.")]

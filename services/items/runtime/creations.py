@@ -1,0 +1,97 @@
+"""What follows an item's creation: its metadata in the bucket, and a message to whoever wants to know."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer, IdempotencyConfig, idempotent_function
+
+from services.common.exact_json import dumps
+from services.items.runtime.model import Item
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
+
+# A stream keeps its records for 24 hours: none comes again after that.
+RECORD_SECONDS: Final = 25 * 60 * 60
+
+
+class CreationEffects:
+    """Does both for an item once, however often the stream brings its creation.
+
+    The object's content follows from the item alone, so writing it twice is writing it once. The message has an id that
+    the FIFO topic takes once within five minutes; after that the idempotency record keeps it from going out again.
+
+    Args:
+        s3: Client of S3.
+        sns: Client of SNS.
+        bucket: Name of the bucket; its default encryption applies.
+        topic_arn: ARN of the FIFO topic.
+        persistence: Where the records are.
+    """
+
+    def __init__(
+        self,
+        *,
+        s3: "S3Client",
+        sns: "SNSClient",
+        bucket: str,
+        topic_arn: str,
+        persistence: BasePersistenceLayer,
+    ) -> None:
+        self._s3 = s3
+        self._sns = sns
+        self._bucket = bucket
+        self._topic_arn = topic_arn
+
+        def follow(*, creation: str, item: Item) -> None:
+            self._store_metadata(item)
+            self._notify(creation, item)
+
+        self._follow = idempotent_function(
+            follow,
+            data_keyword_argument="creation",
+            persistence_store=persistence,
+            config=IdempotencyConfig(
+                expires_after_seconds=RECORD_SECONDS,
+                hash_function="sha256",
+                lambda_context=_NoLease(),  # type: ignore[arg-type] # all that is asked of it is the time
+            ),
+            key_prefix="items.created",
+        )
+
+    def follow(self, item: Item) -> None:
+        """Stores the metadata and sends the message, unless both were done before."""
+        # With the instant, since a deleted item's id can be made again by the same caller and key.
+        self._follow(creation=f"{item.id}:{item.created_at}", item=item)
+
+    def _store_metadata(self, item: Item) -> None:
+        self._s3.put_object(
+            Bucket=self._bucket,
+            Key=f"items/{item.id}/metadata.json",
+            Body=dumps(_metadata(item)).encode(),
+            ContentType="application/json",
+        )
+
+    def _notify(self, creation: str, item: Item) -> None:
+        self._sns.publish(
+            TopicArn=self._topic_arn,
+            Message=dumps({"event": "ItemCreated"} | _metadata(item)),
+            MessageGroupId=item.id,
+            MessageDeduplicationId=f"{creation}-created",
+            MessageAttributes={"event": {"DataType": "String", "StringValue": "ItemCreated"}},
+        )
+
+
+class _NoLease:
+    """Says that an attempt has no time left, so that its record in progress never holds back the next attempt.
+
+    Lambda works on a shard one invocation at a time: where a record is in progress, the invocation that wrote it is
+    dead. Waiting out its time would use up the attempts that the event source mapping has.
+    """
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 0
+
+
+def _metadata(item: Item) -> dict[str, Any]:
+    return {"id": item.id, "name": item.name, "status": item.status, "created_at": item.created_at}

@@ -1,0 +1,72 @@
+"""What an item is, and where it stands in the indexes."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+# One partition of an index takes 1,000 writes a second; all items under one key would be a hot one. A listing asks
+# each of them.
+SHARDS: Final = ("0", "1", "2", "3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemFields:
+    """The part of an item that its writer decides."""
+
+    name: str
+    description: str
+    data: Mapping[str, Any]
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item(ItemFields):
+    """An item as it is stored.
+
+    Attributes:
+        created_at: Instant in UTC, ISO 8601 with microseconds and `Z`.
+        updated_at: Instant of the last write, in the same form.
+        version: 1 at creation, one more at every write. The `ETag` is this number.
+    """
+
+    id: str
+    created_at: str
+    updated_at: str
+    version: int
+
+    @property
+    def recency(self) -> str:
+        """Sort key of both indexes: the instant of creation, then the id, so that no two are equal."""
+        return f"{self.created_at}#{self.id}"
+
+    def document(self) -> dict[str, Any]:
+        """The item as clients see it."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "description": self.description,
+            "data": self.data,
+            "status": self.status,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+            "version": self.version,
+        }
+
+
+class Page(NamedTuple):
+    """Items newest first, and whether older ones follow."""
+
+    items: Sequence[Item]
+    more: bool
+
+
+def shard_of(item_id: str) -> str:
+    """The shard an item is in. The same for an id, always: it is part of the indexes' keys."""
+    return SHARDS[zlib.crc32(item_id.encode()) % len(SHARDS)]
+
+
+def instant(moment: datetime) -> str:
+    """A moment as items carry it: sorts as text the way it sorts in time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

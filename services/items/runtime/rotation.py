@@ -1,0 +1,138 @@
+"""Rotates the cursor secret, in the four steps of Secrets Manager.
+
+docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html. Every step can come again.
+"""
+
+# ruff: isort: off
+from services.common import startup  # before all others
+# ruff: isort: on
+
+import hmac
+import json
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from services.common import aws
+from services.common.telemetry import logger, tracer
+from services.items.runtime.signature import sign
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+_PENDING: Final = "AWSPENDING"
+_CURRENT: Final = "AWSCURRENT"
+# As many bits as the hash has: 64 letters and digits carry 380.
+_KEY_LENGTH: Final = 64
+
+
+class RotationEvent(TypedDict):
+    """What Secrets Manager asks for."""
+
+    SecretId: str
+    ClientRequestToken: str
+    Step: str
+
+
+class RotationError(Exception):
+    """A step that cannot be carried out. Secrets Manager tries the rotation again."""
+
+
+class CursorSecretRotation:
+    """The four steps for one secret.
+
+    Args:
+        client: Client of Secrets Manager.
+    """
+
+    def __init__(self, client: "SecretsManagerClient") -> None:
+        self._client = client
+
+    def run(self, secret_id: str, token: str, step: str) -> None:
+        """Carries out a step for the version that `token` names.
+
+        Raises:
+            RotationError: The secret is not being rotated to that version, or the new value does not work.
+        """
+        steps = {
+            "createSecret": self._create,
+            "setSecret": self._set,
+            "testSecret": self._test,
+            "finishSecret": self._finish,
+        }
+        if step not in steps:
+            raise RotationError("unknown step")
+        stages = self._stages(secret_id)
+        if token not in stages:
+            raise RotationError("the secret has no such version")
+        if _CURRENT in stages[token]:
+            # A step that came again after the rotation had ended.
+            return
+        if _PENDING not in stages[token]:
+            raise RotationError("the version is not pending")
+        steps[step](secret_id, token)
+
+    def _create(self, secret_id: str, token: str) -> None:
+        self._client.get_secret_value(SecretId=secret_id, VersionStage=_CURRENT)
+        try:
+            self._client.get_secret_value(SecretId=secret_id, VersionId=token, VersionStage=_PENDING)
+        except self._client.exceptions.ResourceNotFoundException:
+            password = self._client.get_random_password(PasswordLength=_KEY_LENGTH, ExcludePunctuation=True)
+            self._client.put_secret_value(
+                SecretId=secret_id,
+                ClientRequestToken=token,
+                SecretString=json.dumps({"key": password["RandomPassword"]}),
+                VersionStages=[_PENDING],
+            )
+
+    def _set(self, secret_id: str, token: str) -> None:
+        """Nothing to do: the functions that sign and verify read the secret itself, and no other party knows it."""
+
+    def _test(self, secret_id: str, token: str) -> None:
+        pending = self._key(secret_id, VersionId=token, VersionStage=_PENDING)
+        if len(pending) < _KEY_LENGTH:
+            raise RotationError("the new key is too short")
+        probe = b"rotation"
+        signature = sign(pending, probe)
+        if not hmac.compare_digest(sign(pending, probe), signature):
+            raise RotationError("the new key does not verify what it signed")
+        if hmac.compare_digest(sign(self._key(secret_id, VersionStage=_CURRENT), probe), signature):
+            raise RotationError("the new key is the old one")
+
+    def _finish(self, secret_id: str, token: str) -> None:
+        current = next(version for version, stages in self._stages(secret_id).items() if _CURRENT in stages)
+        # Secrets Manager moves AWSPREVIOUS to the version that AWSCURRENT leaves.
+        self._client.update_secret_version_stage(
+            SecretId=secret_id, VersionStage=_CURRENT, MoveToVersionId=token, RemoveFromVersionId=current
+        )
+
+    def _stages(self, secret_id: str) -> dict[str, list[str]]:
+        secret = self._client.describe_secret(SecretId=secret_id)
+        if not secret.get("RotationEnabled", True):
+            raise RotationError("rotation is not enabled for the secret")
+        return dict(secret.get("VersionIdsToStages", {}))
+
+    def _key(self, secret_id: str, **version: str) -> str:
+        value = self._client.get_secret_value(SecretId=secret_id, **version)
+        try:
+            key = json.loads(value["SecretString"])["key"]
+        except (ValueError, KeyError, TypeError):
+            raise RotationError("the value is not of the form that the functions read") from None
+        if not isinstance(key, str) or not key:
+            raise RotationError("the value holds no key")
+        return key
+
+
+rotation = CursorSecretRotation(aws.client("secretsmanager"))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+def handler(event: RotationEvent, context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+    """Carries out one step of a rotation."""
+    rotation.run(event["SecretId"], event["ClientRequestToken"], event["Step"])
+    logger.info("rotation step done", extra={"step": event["Step"]})
+    return {"step": event["Step"]}
+
+
+startup.finished()

@@ -1,0 +1,492 @@
+"""The routes of the items API: what a request must look like, and which answer each outcome gets."""
+
+import base64
+import hashlib
+import re
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import Annotated, Any, Final
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestUnsupportedContentType,
+    RequestValidationError,
+)
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyPersistenceLayerError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from services.common.api import refused
+from services.common.exact_json import InvalidJsonError, dumps, loads, printable
+from services.common.http import NO_STORE, Cors, header, write_content_type
+from services.common.problems import FieldError, Problem
+from services.common.secrets import CachedSecret, SecretUnavailableError
+from services.common.telemetry import logger, metrics
+from services.items.runtime import cursor as cursors
+from services.items.runtime import schemas
+from services.items.runtime.errors import (
+    CreationInProgressError,
+    InvalidCursorError,
+    ItemNotFoundError,
+    KeyReusedError,
+    VersionMismatchError,
+)
+from services.items.runtime.logic import ItemService
+from services.items.runtime.model import Item
+from services.items.runtime.schemas import STATUS_PATTERN, ItemReplacement, NewItem
+from services.items.runtime.storage import HealthProbe
+
+# DynamoDB takes 400 KB for an item. The worst of JSON, a list of one-digit numbers, grows by half on its way there.
+MAX_BODY_BYTES: Final = 256 * 1024
+# Longer than a burst, shorter than anyone minds: a write invalidates nothing at the edge.
+READ_CACHE: Final = "public, max-age=10"
+ORIGIN_HEADER: Final = "X-Origin-Verify"
+
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+IF_MATCH: Final = "If-Match"
+IF_NONE_MATCH: Final = "If-None-Match"
+
+# Powertools writes names of headers in lower case; people know them like this.
+HEADER_NAMES: Final = {name.lower(): name for name in (IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH)}
+
+_FIELDS: Final = frozenset(
+    {"body", "cursor", "data", "description", "id", "limit", "name", "path", "status", "Content-Type"}
+    | {IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, ORIGIN_HEADER}
+)
+
+_ETAG: Final = re.compile(r'(?:W/)?"([^"]*)"')
+_WITH_BODY: Final = frozenset({"POST", "PUT"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wiring:
+    """What the routes work with.
+
+    Attributes:
+        items: The logic.
+        probe: Tells whether the table answers.
+        origin_secret: What the distribution puts into `X-Origin-Verify`.
+        cors: CORS headers for the configured origins.
+        environment: Name of the environment, for the health check.
+    """
+
+    items: ItemService
+    probe: HealthProbe
+    origin_secret: CachedSecret
+    cors: Cors
+    environment: str
+
+
+class _Bound:
+    """The wiring of this process: `api` binds the real one once, tests bind theirs."""
+
+    wiring: Wiring
+
+
+def bind(wiring: Wiring) -> None:
+    """Gives the routes what they work with."""
+    _Bound.wiring = wiring
+
+
+def _parse(text: str | bytes) -> dict[str, Any]:
+    try:
+        document = loads(text)
+    except InvalidJsonError as error:
+        raise Problem(400, "The body cannot be read.", errors=[FieldError("body", str(error))]) from None
+    # Powertools would take the first element of a list for the body.
+    if not isinstance(document, dict):
+        raise Problem(400, "The body cannot be read.", errors=[FieldError("body", "is not a JSON object")])
+    return document
+
+
+app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=_parse, serializer=dumps)
+
+
+def respond(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answers a proxy event: refuses what no route should read, routes the rest, adds the headers all answers have."""
+    if event.get("httpMethod") == "HEAD":
+        # The edge hands on a viewer's HEAD when it has no copy: as GET, without its content (RFC 9110, 9.3.2).
+        return respond({**event, "httpMethod": "GET"}, context) | {"body": ""}
+    try:
+        _admit(event)
+    except Problem as problem:
+        answer = _as_proxy_answer(refused(problem, event, _FIELDS))
+    else:
+        answer = app.resolve(event, context)
+    added = _Bound.wiring.cors.headers(header(event, "origin"))
+    answer["multiValueHeaders"].update({name: [value] for name, value in added.items()})
+    return answer
+
+
+def _admit(event: dict[str, Any]) -> None:
+    """Checks of the body that come before its parsing; raises `Problem`."""
+    if event.get("httpMethod") not in _WITH_BODY:
+        return
+    body = event.get("body") or ""
+    if len(body) > 2 * MAX_BODY_BYTES:
+        raise _too_large()
+    try:
+        size = len(base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode())
+    except ValueError:
+        raise Problem(400, "The body cannot be read.", errors=[FieldError("body", "is not UTF-8")]) from None
+    if size > MAX_BODY_BYTES:
+        raise _too_large()
+    if (header(event, "content-type") or "").split(";")[0].strip().lower() != "application/json":
+        raise _unsupported_media_type()
+    write_content_type(event, "application/json")
+
+
+def _too_large() -> Problem:
+    return Problem(
+        413, "The body is too large.", errors=[FieldError("body", f"is larger than {MAX_BODY_BYTES // 1024} KiB")]
+    )
+
+
+def _unsupported_media_type() -> Problem:
+    return Problem(415, "The body is not JSON.", errors=[FieldError("Content-Type", "is not application/json")])
+
+
+def _through_edge(app: APIGatewayRestResolver, next_middleware: Callable[..., Response[str]]) -> Response[str]:
+    """Refuses reads that came past the distribution."""
+    given = (app.current_event.headers.get(ORIGIN_HEADER) or "").encode("utf-8", "replace")
+    if not _Bound.wiring.origin_secret.matches(lambda secret: compare_digest(secret.encode(), given)):
+        errors = [FieldError(ORIGIN_HEADER, "is not the distribution's")]
+        raise Problem(403, "Reads go through the distribution.", errors=errors)
+    return next_middleware(app)
+
+
+_PROBLEMS: Final = {
+    400: "The request is not valid; `errors` names the fields.",
+    403: "A read came past the distribution, or a write is not signed by somebody who may.",
+    404: "There is no such item.",
+    409: "Another request with this `Idempotency-Key` is being worked on; try again.",
+    412: "The item was written since: read it again.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    422: "The `Idempotency-Key` was used for another request.",
+    428: "`If-Match` is missing.",
+    429: "Too many requests; try again later.",
+    500: "The service failed.",
+    503: "The service cannot do this right now; try again.",
+}
+
+
+def _responses(success: dict[int, dict[str, Any]], *errors: int) -> dict[Any, Any]:
+    """The responses of an operation for the OpenAPI document."""
+    problem = {"application/problem+json": {"model": schemas.Problem}}
+    return success | {status: {"description": _PROBLEMS[status], "content": problem} for status in errors}
+
+
+def _model(description: str, model: type, *headers: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {"application/json": {"model": model}},
+        "headers": {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in headers},
+    }
+
+
+_HEADERS: Final = {
+    "ETag": "Version of what is answered.",
+    "Location": "Path of the item.",
+    "Cache-Control": "How long the edge may keep it.",
+}
+_SIGNED: Final[list[dict[str, list[str]]]] = [{"sigv4": []}]
+
+ItemId = Annotated[str, Path(min_length=1, max_length=64, description="The item's id.")]
+IfNoneMatch = Annotated[
+    str | None,
+    Header(alias=IF_NONE_MATCH, description="`ETag`s the client has; if one is current, the answer is 304."),
+]
+IfMatch = Annotated[
+    str,
+    Header(
+        alias=IF_MATCH,
+        min_length=1,
+        examples=['"1"'],
+        description="`ETag` of the version to write over. `*` is refused: it would lose updates.",
+    ),
+]
+
+
+@app.post(
+    "/items",
+    summary="Create an item",
+    description="With an `Idempotency-Key`, requests of one caller under one key make one item and get one answer.",
+    operation_id="createItem",
+    security=_SIGNED,
+    responses=_responses(
+        {201: _model("The item.", schemas.Item, "ETag", "Location")}, 400, 403, 409, 413, 415, 422, 429, 500, 503
+    ),
+)
+def create_item(
+    item: NewItem,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            alias=IDEMPOTENCY_KEY,
+            min_length=1,
+            max_length=255,
+            pattern=r"^[\x21-\x7e]+$",
+            description="A name the caller gives to this creation, such as a UUID; kept for 24 hours.",
+        ),
+    ] = None,
+) -> Response[str]:
+    """`POST /items`."""
+    service = _Bound.wiring.items
+    if idempotency_key is None:
+        created = service.create(item.fields())
+    else:
+        created = service.create_once(item.fields(), caller=_caller(), key=idempotency_key, context=app.lambda_context)
+    metrics.add_metric("ItemsCreated", MetricUnit.Count, 1)
+    logger.info("item created", extra={"item_id": created.id})
+    return _json(created.body, 201, ETag=_etag(created.version), Location=f"/items/{created.id}")
+
+
+@app.get(
+    "/items",
+    summary="List items, newest first",
+    description="A page can be shorter than `limit`; only `next_cursor` tells whether more follow.",
+    operation_id="listItems",
+    middlewares=[_through_edge],
+    responses=_responses(
+        {200: _model("A page.", schemas.ItemPage, "ETag", "Cache-Control"), 304: {"description": "As before."}},
+        400,
+        403,
+        429,
+        500,
+        503,
+    ),
+)
+def list_items(
+    limit: Annotated[int, Query(ge=1, le=100, description="Items on a page, at most.")] = 20,
+    cursor: Annotated[
+        str | None,
+        Query(min_length=1, max_length=cursors.MAX_LENGTH, description="`next_cursor` of the page before."),
+    ] = None,
+    status: Annotated[str | None, Query(pattern=STATUS_PATTERN, description="Only items of this status.")] = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response[str]:
+    """`GET /items`."""
+    body = _Bound.wiring.items.newest(limit=limit, cursor=cursor, status=status)
+    return _readable(body, f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"', if_none_match)
+
+
+@app.get(
+    "/items/<id>",
+    summary="Read an item",
+    operation_id="getItem",
+    middlewares=[_through_edge],
+    responses=_responses(
+        {200: _model("The item.", schemas.Item, "ETag", "Cache-Control"), 304: {"description": "As before."}},
+        400,
+        403,
+        404,
+        429,
+        500,
+        503,
+    ),
+)
+def get_item(id: ItemId, if_none_match: IfNoneMatch = None) -> Response[str]:  # noqa: A002 - the path's own name
+    """`GET /items/{id}`."""
+    item = _Bound.wiring.items.get(id)
+    return _readable(dumps(item.document()), _etag(item.version), if_none_match)
+
+
+@app.put(
+    "/items/<id>",
+    summary="Replace an item",
+    operation_id="replaceItem",
+    security=_SIGNED,
+    responses=_responses(
+        {200: _model("The item.", schemas.Item, "ETag")}, 400, 403, 404, 412, 413, 415, 428, 429, 500, 503
+    ),
+)
+def replace_item(id: ItemId, item: ItemReplacement, if_match: IfMatch) -> Response[str]:  # noqa: A002
+    """`PUT /items/{id}`."""
+    replaced: Item = _Bound.wiring.items.replace(id, item.fields(), version=_version(if_match))
+    metrics.add_metric("ItemsReplaced", MetricUnit.Count, 1)
+    logger.info("item replaced", extra={"item_id": id, "item_version": replaced.version})
+    return _json(dumps(replaced.document()), 200, ETag=_etag(replaced.version))
+
+
+@app.delete(
+    "/items/<id>",
+    summary="Delete an item",
+    operation_id="deleteItem",
+    security=_SIGNED,
+    responses=_responses({204: {"description": "It is gone."}}, 400, 403, 404, 412, 428, 429, 500, 503),
+)
+def delete_item(id: ItemId, if_match: IfMatch) -> Response[str]:  # noqa: A002
+    """`DELETE /items/{id}`."""
+    _Bound.wiring.items.delete(id, version=_version(if_match))
+    metrics.add_metric("ItemsDeleted", MetricUnit.Count, 1)
+    logger.info("item deleted", extra={"item_id": id})
+    return Response(status_code=204, body="", headers={"Cache-Control": NO_STORE})
+
+
+@app.get(
+    "/health",
+    summary="Tell whether the service works",
+    operation_id="getHealth",
+    responses=_responses({200: _model("It works.", schemas.Health)}, 429, 500, 503),
+)
+def get_health() -> Response[str]:
+    """`GET /health`."""
+    try:
+        _Bound.wiring.probe.check()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the table is away
+        logger.error("table away", extra={"error": _name(error)})
+        raise Problem(503) from None
+    health = {
+        "status": "ok",
+        "environment": _Bound.wiring.environment,
+        "function_version": app.lambda_context.function_version,
+        "remaining_time_ms": app.lambda_context.get_remaining_time_in_millis(),
+    }
+    return _json(dumps(health), 200)
+
+
+def _json(body: str, status: int, **headers: str) -> Response[str]:
+    return Response(
+        status_code=status,
+        content_type="application/json",
+        body=body,
+        headers={"Cache-Control": NO_STORE, **headers},
+    )
+
+
+def _readable(body: str, etag: str, if_none_match: str | None) -> Response[str]:
+    """The answer to a read: 304 where the client has it already."""
+    headers = {"ETag": etag, "Cache-Control": READ_CACHE}
+    # RFC 9110, 13.1.2: weak comparison. The edge makes ETags weak when it compresses.
+    if if_none_match and (if_none_match.strip() == "*" or etag[1:-1] in _ETAG.findall(if_none_match)):
+        return Response(status_code=304, body="", headers=headers)
+    return _json(body, 200, **headers)
+
+
+def _etag(version: int) -> str:
+    return f'"{version}"'
+
+
+def _version(if_match: str) -> int:
+    """The version in an `If-Match` header.
+
+    `W/"3"` counts like `"3"`, against RFC 9110: the number names a version, whatever the edge's compression did to the
+    tag.
+    """
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None:
+        raise Problem(400, "The request is not valid.", errors=[FieldError(IF_MATCH, 'is not one ETag, like "3"')])
+    tag = match[1]
+    if not (tag.isascii() and tag.isdigit() and len(tag) < 16):
+        # Well formed, but no version of ours.
+        raise VersionMismatchError
+    return int(tag)
+
+
+def _caller() -> str:
+    """Who asks. Of an assumed role the role, not its session: a retry from another container is the same caller."""
+    identity = app.current_event.request_context.identity
+    arn = identity.user_arn or ""
+    if ":assumed-role/" in arn:
+        return arn.rsplit("/", 1)[0]
+    return arn or identity.get("accountId") or "anonymous"
+
+
+def _answer(problem: Problem) -> Response[str]:
+    return refused(problem, app.current_event.raw_event, _FIELDS)
+
+
+def _as_proxy_answer(response: Response[str]) -> dict[str, Any]:
+    return {
+        "statusCode": response.status_code,
+        "body": response.body,
+        "isBase64Encoded": False,
+        "multiValueHeaders": {name: [str(value)] for name, value in response.headers.items()},
+    }
+
+
+def _on_error(error: Exception) -> Response[str]:
+    """The one way from an exception to an answer; nothing of an exception's text goes out."""
+    return _answer(_problem_of(error))
+
+
+def _problem_of(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
+    if isinstance(error, RequestUnsupportedContentType):
+        return _unsupported_media_type()
+    for expected, problem in _EXPECTED.items():
+        if isinstance(error, expected):
+            return problem()
+    if isinstance(error, _UNAVAILABLE):
+        logger.error("dependency failed", extra={"error": _name(error), "where": _where(error)})
+        return Problem(503, headers={"Retry-After": "1"})
+    metrics.add_metric("UnexpectedErrors", MetricUnit.Count, 1)
+    logger.error("unexpected error", extra={"error": _name(error), "where": _where(error)})
+    return Problem(500)
+
+
+_EXPECTED: Final[dict[type[Exception], Callable[[], Problem]]] = {
+    NotFoundError: lambda: Problem(404, "There is no such route.", errors=[FieldError("path", "is none of the API")]),
+    ItemNotFoundError: lambda: Problem(404, "There is no such item.", errors=[FieldError("id", "names no item")]),
+    InvalidCursorError: lambda: Problem(
+        400, "The request is not valid.", errors=[FieldError("cursor", "is not a cursor of this listing")]
+    ),
+    VersionMismatchError: lambda: Problem(
+        412, "The item was written since you read it.", errors=[FieldError(IF_MATCH, "is not the current version")]
+    ),
+    KeyReusedError: lambda: Problem(
+        422, "A key names one request.", errors=[FieldError(IDEMPOTENCY_KEY, "was used for another request")]
+    ),
+    CreationInProgressError: lambda: Problem(
+        409,
+        "The first request with this key has not ended.",
+        errors=[FieldError(IDEMPOTENCY_KEY, "is being worked on")],
+        headers={"Retry-After": "1"},
+    ),
+    # Of the body, by Powertools, where the gateway sent it as base64.
+    UnicodeDecodeError: lambda: Problem(400, "The body cannot be read.", errors=[FieldError("body", "is not UTF-8")]),
+}
+_UNAVAILABLE: Final = (SecretUnavailableError, IdempotencyPersistenceLayerError, BotoCoreError, ClientError)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    faults = error.errors()
+    errors = [_field_error(fault) for fault in faults]
+    if [(field.field, fault["type"]) for field, fault in zip(errors, faults, strict=True)] == [(IF_MATCH, "missing")]:
+        return Problem(428, "Say which version you write over.", errors=errors)
+    return Problem(400, "The request is not valid.", errors=errors)
+
+
+def _name(error: BaseException) -> str:
+    """What happened, without the error's text: that can quote a request or a secret."""
+    cause = error.args[1] if isinstance(error, IdempotencyPersistenceLayerError) and len(error.args) > 1 else error
+    if isinstance(cause, ClientError):
+        return f"{cause.operation_name}: {cause.response.get('Error', {}).get('Code', 'unknown')}"
+    return type(cause).__name__
+
+
+def _where(error: BaseException) -> list[str]:
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+
+
+def _field_error(fault: Mapping[str, Any]) -> FieldError:
+    location = fault["loc"]
+    context = fault.get("ctx") or {}
+    if fault["type"] == "inexact":
+        return FieldError(context["field"], context["reason"])
+    # The first part says where: body, query, path or header.
+    name = ".".join(str(part) for part in location[1:]) or str(location[0])
+    if location[0] == "header":
+        name = HEADER_NAMES.get(name, name)
+    return FieldError(printable(name), printable(str(fault["msg"]), 200))
+
+
+app.exception_handler(Exception)(_on_error)

@@ -1,0 +1,83 @@
+"""The function behind the table's stream: what follows an item's creation, apart from the request that made it."""
+
+# ruff: isort: off
+from services.common import startup  # before all others
+# ruff: isort: on
+
+import os
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord, DynamoDBRecordEventName
+from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from services.common import aws
+from services.common.telemetry import count_fault, flush_metrics, logger, metrics, tracer
+from services.items.runtime.creations import CreationEffects
+from services.items.runtime.storage import item_from
+
+
+class _Bound:
+    """What this process works with; tests bind their own."""
+
+    effects = CreationEffects(
+        s3=aws.client("s3"),
+        sns=aws.client("sns"),
+        bucket=os.environ["BUCKET_NAME"],
+        topic_arn=os.environ["TOPIC_ARN"],
+        persistence=DynamoDBPersistenceLayer(os.environ["IDEMPOTENCY_TABLE_NAME"], boto3_client=aws.client("dynamodb")),
+    )
+
+
+def bind(effects: CreationEffects) -> None:
+    """Gives the function other effects."""
+    _Bound.effects = effects
+
+
+processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
+
+
+class BatchFailedError(Exception):
+    """Every record of a batch failed: an error of the function, so that Lambda's own metric shows it to the alarms."""
+
+
+def _on_record(record: DynamoDBRecord) -> None:
+    # The image as it came: Powertools' conversion fails on numbers that DynamoDB writes out in more than 38 digits.
+    image = record.dynamodb.get("NewImage") if record.dynamodb else None
+    # The event source mapping lets creations through alone; a mapping without its filter must do no harm.
+    if record.event_name != DynamoDBRecordEventName.INSERT or image is None:
+        return
+    try:
+        item = item_from(image)
+        _Bound.effects.follow(item)
+    except Exception as error:
+        item_id = image.get("id", {}).get("S")
+        logger.warning("creation not followed", extra={"item_id": item_id, "error": type(error).__name__})
+        metrics.add_metric("CreationsFailed", MetricUnit.Count, 1)
+        count_fault()
+        raise
+    metrics.add_metric("CreationsFollowed", MetricUnit.Count, 1)
+    logger.info("creation followed", extra={"item_id": item.id})
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Follows the creations of a batch; names the records to try again."""
+    if not event["Records"]:
+        # Powertools takes an empty batch for one of another service. The contract check sends one.
+        return {"batchItemFailures": []}
+    try:
+        return process_partial_response(event=event, record_handler=_on_record, processor=processor, context=context)
+    except BatchProcessingError as error:
+        # Not that one: its text quotes the records' errors, and Lambda would log it.
+        raise BatchFailedError(f"{len(error.child_exceptions)} of {len(event['Records'])} records failed") from None
+    finally:
+        flush_metrics()
+
+
+startup.finished()

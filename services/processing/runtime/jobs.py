@@ -1,0 +1,51 @@
+"""The way of a job to the worker: an asynchronous invocation, which Lambda keeps and tries again."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from services.processing.runtime.errors import ForeignMessageError
+from services.processing.runtime.model import Job
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+
+class Jobs(Protocol):
+    """Takes jobs that somebody will work on."""
+
+    def send(self, job: Job) -> None:
+        """Hands a job over; when it returns, the job will be worked on, once or more often."""
+        ...
+
+
+class LambdaJobs:
+    """Jobs as events of a Lambda function.
+
+    Args:
+        client: Client of Lambda.
+        function_arn: ARN of the worker's alias.
+    """
+
+    def __init__(self, client: "LambdaClient", function_arn: str) -> None:
+        self._client = client
+        self._function_arn = function_arn
+
+    def send(self, job: Job) -> None:
+        """Queues the event; Lambda has it durably when it answers."""
+        self._client.invoke(
+            FunctionName=self._function_arn, InvocationType="Event", Payload=json.dumps(job._asdict()).encode()
+        )
+
+
+def job_of(event: Mapping[str, Any]) -> Job:
+    """The job in an event.
+
+    Raises:
+        ForeignMessageError: The event is none of ours.
+    """
+    if not isinstance(event, dict) or set(event) != set(Job._fields):
+        raise ForeignMessageError("the event has not the members of a job")
+    if not all(isinstance(value, str) and value for value in event.values()):
+        raise ForeignMessageError("a member of the event is not text")
+    return Job(**event)

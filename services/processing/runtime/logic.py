@@ -1,0 +1,183 @@
+"""What the service does with requests. It knows nothing of HTTP, DynamoDB, S3 or Lambda."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4, uuid5
+
+from services.common.exact_json import dumps
+from services.processing.runtime.errors import (
+    DataTooLargeError,
+    InvalidCursorError,
+    KeyReusedError,
+    RecordNotFoundError,
+)
+from services.processing.runtime.jobs import Jobs
+from services.processing.runtime.model import Job, Record, Status, digest_of, instant
+from services.processing.runtime.storage import RecordStorage, ResultStorage
+from services.processing.runtime.uploads import UploadForm, UploadForms
+
+# Ids made of a caller and a key are in a namespace of our own.
+_NAMESPACE: Final = UUID("0d3e5a1c-3a63-4d53-9a39-0f1a4d3a8b11")
+# An asynchronous invocation carries 1 MB, and text within JSON at most doubles.
+MAX_DATA_BYTES: Final = 256 * 1024
+_RECENCY: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z#[0-9a-f-]{36}", re.ASCII)
+
+
+class Upload(NamedTuple):
+    """A form, and the id of what is uploaded with it."""
+
+    id: str
+    form: UploadForm
+
+
+class Processing:
+    """Validates and accepts data, and shows callers what is theirs.
+
+    Args:
+        records: Where records are kept.
+        results: Where results are kept.
+        jobs: Takes what is to be processed.
+        uploads: Makes forms for uploads.
+        days: How long records are kept; results in the bucket are kept as long.
+        clock: The moment it is. Default: now.
+    """
+
+    def __init__(
+        self,
+        *,
+        records: RecordStorage,
+        results: ResultStorage,
+        jobs: Jobs,
+        uploads: UploadForms,
+        days: int,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._records = records
+        self._results = results
+        self._jobs = jobs
+        self._uploads = uploads
+        self._lifetime = timedelta(days=days)
+        self._clock = clock
+
+    @property
+    def content_types(self) -> tuple[str, ...]:
+        """The media types that may be uploaded."""
+        return tuple(self._uploads.content_types)
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """Size of the largest upload."""
+        return self._uploads.max_bytes
+
+    def validated(self, owner: str, data: dict[str, Any]) -> Record:
+        """Records that data of this owner was found valid."""
+        record = self._new(owner, str(uuid4()), Status.VALIDATED, digest_of(dumps(data)))
+        self._records.create(record, now=self._now())
+        return record
+
+    def accept(self, owner: str, data: dict[str, Any], *, key: str | None) -> Record:
+        """Records data and hands it to the worker. Once this returns, the job cannot be lost.
+
+        The record comes first, so that the worker always finds it. Dying between the two leaves a pending record of
+        which nobody was told, and which expires; under a key, the caller's next attempt finds it and hands the job
+        over. A job that is handed over twice is done once in effect.
+
+        Args:
+            owner: Whose it is.
+            data: What to process, without faults.
+            key: The caller's name for this request: requests of one owner under one key are one job.
+
+        Raises:
+            KeyReusedError: The key was used for other data.
+            DataTooLargeError: More than a job can carry.
+        """
+        text = dumps(data)
+        if len(text.encode()) > MAX_DATA_BYTES:
+            raise DataTooLargeError
+        record_id = str(uuid4() if key is None else uuid5(_NAMESPACE, f"{owner}\n{key}"))
+        record = self._new(owner, record_id, Status.PENDING, digest_of(text))
+        existing = self._records.create(record, now=self._now())
+        if existing is not None:
+            if existing.digest != record.digest:
+                raise KeyReusedError
+            record = existing
+        if record.status is Status.PENDING:
+            self._jobs.send(Job(owner, record.id, text))
+        return record
+
+    def job(self, owner: str, record_id: str) -> str:
+        """A job of this owner, with its result once there is one, as JSON; raises `RecordNotFoundError`."""
+        record = self._records.get(owner, record_id, now=self._now())
+        if record is None or record.status is Status.VALIDATED:
+            raise RecordNotFoundError
+        document = dumps(record.document())
+        if record.status is not Status.PROCESSED:
+            return document
+        return f'{document[:-1]},"result":{self._results.get(record.id)}}}'
+
+    def newest(self, owner: str, status: Status, *, limit: int, cursor: str | None) -> str:
+        """A page of this owner's records of a status, newest first, as JSON with the cursor of the next page.
+
+        A cursor is a place in the owner's own records. It needs no signature: one that is made up, or another's, leads
+        to another place in the same records.
+
+        Raises:
+            InvalidCursorError: It is no cursor.
+        """
+        before = None if cursor is None else _recency(cursor)
+        page = self._records.page(owner, status, limit=limit, before=before, now=self._now())
+        following = None if page.before is None else _cursor(page.before)
+        return dumps({"results": [record.document() for record in page.records], "next_cursor": following})
+
+    def upload(self, owner: str, content_type: str) -> Upload:
+        """A form with which the owner uploads one object, under a prefix of their own."""
+        upload_id = str(uuid4())
+        return Upload(upload_id, self._uploads.make(f"uploads/{owner}/{upload_id}", content_type))
+
+    def _new(self, owner: str, record_id: str, status: Status, digest: str) -> Record:
+        moment = self._clock()
+        now = instant(moment)
+        return Record(
+            id=record_id,
+            owner=owner,
+            status=status,
+            created_at=now,
+            updated_at=now,
+            digest=digest,
+            expires_at=int((moment + self._lifetime).timestamp()),
+        )
+
+    def _now(self) -> int:
+        return int(self._clock().timestamp())
+
+
+def upper(value: Any) -> Any:
+    """A parsed JSON value with its strings in upper case, at any depth; keys stay as they are.
+
+    Unicode's full mapping: `ß` becomes `SS`, combining characters stay with their letters.
+    """
+    if isinstance(value, str):
+        return value.upper()
+    if isinstance(value, list):
+        return [upper(element) for element in value]
+    if isinstance(value, dict):
+        return {key: upper(element) for key, element in value.items()}
+    return value
+
+
+def _cursor(recency: str) -> str:
+    return base64.urlsafe_b64encode(recency.encode()).rstrip(b"=").decode()
+
+
+def _recency(cursor: str) -> str:
+    try:
+        text = base64.b64decode(f"{cursor}{'=' * (-len(cursor) % 4)}", altchars=b"-_", validate=True).decode("ascii")
+    except (ValueError, binascii.Error):
+        raise InvalidCursorError from None
+    if not _RECENCY.fullmatch(text):
+        raise InvalidCursorError
+    return text

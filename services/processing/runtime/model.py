@@ -1,0 +1,83 @@
+"""What the service keeps of a request: a record in the table, and the result of a job in the bucket."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Status(StrEnum):
+    """How far a request has come."""
+
+    VALIDATED = "validated"
+    PENDING = "pending"
+    PROCESSED = "processed"
+
+
+class Outcome(StrEnum):
+    """What came of a job."""
+
+    DONE = "done"
+    DONE_BEFORE = "done before"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is kept of one request.
+
+    Attributes:
+        owner: Subject of the token that the request came with.
+        created_at: Instant in UTC, ISO 8601 with microseconds and `Z`.
+        updated_at: Instant of the last change, in the same form.
+        digest: SHA-256 of the data, to tell one request from another.
+        expires_at: Second of the epoch from which on the record is gone.
+    """
+
+    id: str
+    owner: str
+    status: Status
+    created_at: str
+    updated_at: str
+    digest: str
+    expires_at: int
+
+    @property
+    def recency(self) -> str:
+        """Sort key of the index: the instant of creation, then the id, so that no two are equal."""
+        return f"{self.created_at}#{self.id}"
+
+    def document(self) -> dict[str, Any]:
+        """The record as its owner sees it."""
+        return {
+            "id": self.id,
+            "status": self.status.value,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+        }
+
+
+class Job(NamedTuple):
+    """Work for the worker. The data travels as text, so that no reader on the way turns its numbers into floats."""
+
+    owner: str
+    id: str
+    data: str
+
+
+class Page(NamedTuple):
+    """Records newest first, and the recency before which older ones follow, if they do."""
+
+    records: list[Record]
+    before: str | None
+
+
+def instant(moment: datetime) -> str:
+    """A moment as records carry it: sorts as text the way it sorts in time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def digest_of(text: str) -> str:
+    """SHA-256 of canonical JSON."""
+    return hashlib.sha256(text.encode()).hexdigest()

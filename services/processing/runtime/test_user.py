@@ -1,0 +1,128 @@
+"""Makes the test user, asked by CloudFormation (`Custom::TestUser`).
+
+The password is read from the secret and set; it is in no event, no answer and no log.
+docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html. Every request can come again.
+"""
+
+# ruff: isort: off
+from services.common import startup  # before all others
+# ruff: isort: on
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+from urllib.request import Request, urlopen
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from services.common import api, aws
+from services.common.telemetry import logger, tracer
+
+if TYPE_CHECKING:
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+_ANSWER_SECONDS: Final = 10.0
+
+
+class ResourceEvent(TypedDict):
+    """What CloudFormation asks for."""
+
+    RequestType: str
+    ResponseURL: str
+    StackId: str
+    RequestId: str
+    LogicalResourceId: str
+    ResourceProperties: Mapping[str, str]
+
+
+class TestUser:
+    """The user of a pool whose name and password are in a secret.
+
+    Args:
+        cognito: Client of Cognito user pools.
+        secrets: Client of Secrets Manager.
+    """
+
+    # pytest would take the class for a test otherwise.
+    __test__ = False
+
+    def __init__(self, cognito: "CognitoIdentityProviderClient", secrets: "SecretsManagerClient") -> None:
+        self._cognito = cognito
+        self._secrets = secrets
+
+    def apply(self, request_type: str, properties: Mapping[str, str], physical_id: str) -> str:
+        """Carries out a request.
+
+        Returns:
+            The resource's id, `<pool>/<user>`: another one tells CloudFormation to delete the former.
+        """
+        if request_type == "Delete":
+            self._delete(physical_id)
+            return physical_id
+        return self._put(properties["UserPoolId"], properties["SecretArn"])
+
+    def _put(self, pool_id: str, secret_arn: str) -> str:
+        user = json.loads(self._secrets.get_secret_value(SecretId=secret_arn)["SecretString"])
+        name = str(user["username"])
+        try:
+            self._cognito.admin_create_user(
+                UserPoolId=pool_id,
+                Username=name,
+                MessageAction="SUPPRESS",
+                UserAttributes=[
+                    {"Name": "email", "Value": str(user["email"])},
+                    {"Name": "email_verified", "Value": "true"},
+                ],
+            )
+        except self._cognito.exceptions.UsernameExistsException:
+            logger.info("test user is there already")
+        self._cognito.admin_set_user_password(
+            UserPoolId=pool_id, Username=name, Password=str(user["password"]), Permanent=True
+        )
+        return f"{pool_id}/{name}"
+
+    def _delete(self, physical_id: str) -> None:
+        pool_id, slash, name = physical_id.partition("/")
+        if not slash:
+            # Its making failed: CloudFormation gave an id of its own.
+            return
+        try:
+            self._cognito.admin_delete_user(UserPoolId=pool_id, Username=name)
+        except (
+            self._cognito.exceptions.UserNotFoundException,
+            self._cognito.exceptions.ResourceNotFoundException,
+        ):
+            logger.info("test user is gone already")
+
+
+user = TestUser(aws.client("cognito-idp"), aws.client("secretsmanager"))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+def handler(event: ResourceEvent, context: LambdaContext) -> None:
+    """Carries out a request of CloudFormation and answers it, whatever comes of it."""
+    physical_id = str(event.get("PhysicalResourceId") or context.log_stream_name)
+    answer: dict[str, Any] = {"Status": "SUCCESS"}
+    try:
+        physical_id = user.apply(event["RequestType"], event["ResourceProperties"], physical_id)
+    except Exception as error:  # noqa: BLE001 - a request without an answer holds its stack for an hour
+        name = api.error_name(error)
+        logger.error("request failed", extra={"request_type": event["RequestType"], "error": name})
+        answer = {"Status": "FAILED", "Reason": f"{name}; see log stream {context.log_stream_name}"}
+    _answer(event, answer | {"PhysicalResourceId": physical_id, "NoEcho": True})
+
+
+def _answer(event: ResourceEvent, answer: Mapping[str, Any]) -> None:
+    names = ("StackId", "RequestId", "LogicalResourceId")
+    body = {name: event[name] for name in names} | dict(answer)  # type: ignore[literal-required]
+    # The address is CloudFormation's: a presigned URL, whose signature covers an empty content type.
+    request = Request(  # noqa: S310
+        event["ResponseURL"], data=json.dumps(body).encode(), method="PUT", headers={"Content-Type": ""}
+    )
+    with urlopen(request, timeout=_ANSWER_SECONDS):  # noqa: S310  # nosec B310  # CloudFormation's own address
+        logger.info("answered", extra={"status": answer["Status"]})
+
+
+startup.finished()

@@ -1,0 +1,57 @@
+"""Uploads: a form that lets its holder put one object of limited size and known type into the bucket."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# Long enough to send 10 MB from a phone, short enough for a form that leaks.
+FORM_SECONDS: Final = 600
+
+
+class UploadForm(NamedTuple):
+    """A presigned POST."""
+
+    key: str
+    url: str
+    fields: dict[str, str]
+
+
+class UploadForms(Protocol):
+    """What the logic needs to hand out forms."""
+
+    max_bytes: int
+    content_types: Sequence[str]
+
+    def make(self, key: str, content_type: str) -> UploadForm:
+        """A form for the object of that name, of that media type."""
+        ...
+
+
+class S3UploadForms:
+    """Forms that S3 checks: exactly this key and media type, one byte at least and `max_bytes` at most.
+
+    Args:
+        client: Client of S3 that signs with version 4: a bucket under a KMS key takes no other.
+        bucket_name: Where the objects go; its default encryption applies.
+        max_bytes: Size of the largest object.
+        content_types: The media types that may be uploaded.
+    """
+
+    def __init__(self, client: "S3Client", bucket_name: str, *, max_bytes: int, content_types: Sequence[str]) -> None:
+        self._client = client
+        self._bucket = bucket_name
+        self.max_bytes = max_bytes
+        self.content_types: Sequence[str] = tuple(content_types)
+
+    def make(self, key: str, content_type: str) -> UploadForm:
+        """A form; signing it calls nothing."""
+        form = self._client.generate_presigned_post(
+            self._bucket,
+            key,
+            Fields={"Content-Type": content_type},
+            Conditions=[{"Content-Type": content_type}, ["content-length-range", 1, self.max_bytes]],
+            ExpiresIn=FORM_SECONDS,
+        )
+        return UploadForm(key, form["url"], form["fields"])

@@ -1,0 +1,46 @@
+"""What the worker does with a job."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from services.common.exact_json import dumps, loads
+from services.processing.runtime.logic import upper
+from services.processing.runtime.model import Job, Outcome, Status, instant
+from services.processing.runtime.storage import RecordStorage, ResultStorage
+
+
+class Worker:
+    """Does jobs. A job that comes again has no further effect: its result follows from its data alone.
+
+    Args:
+        records: Where records are kept.
+        results: Where results are kept.
+        clock: The moment it is. Default: now.
+    """
+
+    def __init__(
+        self,
+        *,
+        records: RecordStorage,
+        results: ResultStorage,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._records = records
+        self._results = results
+        self._clock = clock
+
+    def do(self, job: Job) -> Outcome:
+        """Writes the result of a job and says so in its record.
+
+        The result comes first: a record that says `processed` has one. Nothing is written for a job without a record,
+        which nobody was promised: the API records before it hands over, so such a job has expired or is not from there.
+        """
+        now = self._clock()
+        record = self._records.get(job.owner, job.id, now=int(now.timestamp()))
+        if record is None or record.status is Status.VALIDATED:
+            return Outcome.UNKNOWN
+        if record.status is Status.PROCESSED:
+            return Outcome.DONE_BEFORE
+        self._results.put(job.id, dumps(upper(loads(job.data))))
+        done = self._records.complete(job.owner, job.id, updated_at=instant(now))
+        return Outcome.DONE if done else Outcome.DONE_BEFORE

@@ -1,0 +1,67 @@
+"""The function that works on jobs, invoked asynchronously: what it raises, Lambda tries again twice, then gives up."""
+
+# ruff: isort: off
+from services.common import startup  # before all others
+# ruff: isort: on
+
+import os
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from services.common import api, aws
+from services.common.telemetry import flush_metrics, logger, metrics, tracer
+from services.processing.runtime.jobs import job_of
+from services.processing.runtime.model import Outcome
+from services.processing.runtime.storage import DynamoDBRecordStorage, S3ResultStorage
+from services.processing.runtime.work import Worker
+
+# Three calls, each twice at most: about 10 s each, so 30 s, the shortest time-out of the function. Lambda itself tries
+# the whole again.
+_ATTEMPTS = 2
+
+
+class _Bound:
+    """What this process works with; tests bind their own."""
+
+    worker = Worker(
+        records=DynamoDBRecordStorage(aws.client("dynamodb", attempts=_ATTEMPTS), os.environ["TABLE_NAME"]),
+        results=S3ResultStorage(aws.client("s3", attempts=_ATTEMPTS), os.environ["BUCKET_NAME"]),
+    )
+
+
+def bind(worker: Worker) -> None:
+    """Gives the function another worker."""
+    _Bound.worker = worker
+
+
+class JobFailedError(Exception):
+    """A job that could not be done this time. Its text goes to the dead letters, so nothing of the data is in it."""
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
+    """Does one job.
+
+    Raises:
+        JobFailedError: It could not be done, or is none.
+    """
+    try:
+        job = job_of(event)
+        outcome = _Bound.worker.do(job)
+    except Exception as error:  # noqa: BLE001 - whatever it is, Lambda is to try again
+        metrics.add_metric("ProcessFailures", MetricUnit.Count, 1)
+        logger.error("job failed", extra={"error": api.error_name(error)})
+        raise JobFailedError(api.error_name(error)) from None
+    else:
+        if outcome is Outcome.DONE:
+            metrics.add_metric("ProcessSuccesses", MetricUnit.Count, 1)
+        logger.info("job", extra={"record_id": job.id, "outcome": outcome.value})
+        return {"outcome": outcome.value}
+    finally:
+        flush_metrics()
+
+
+startup.finished()

@@ -1,0 +1,63 @@
+from decimal import Decimal
+
+import pytest
+
+from services.common.exact_json import InexactError, InvalidJsonError, dumps, loads, require_exact
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Decimal("1.10"), "1.1"),
+        (Decimal("-0"), "0"),
+        (Decimal("1E+3"), "1000"),
+        (Decimal("1E-3"), "0.001"),
+        (Decimal("1E+125"), "1E+125"),
+        (Decimal("-1.50E-130"), "-1.5E-130"),
+        (Decimal(12345678901234567890123456789012345678), "12345678901234567890123456789012345678"),
+        (Decimal(10) ** 50, "1E+50"),
+        (Decimal("1" + "0" * 37), "1" + "0" * 37),
+        (Decimal("0E+999"), "0"),
+        (7, "7"),
+        (True, "true"),
+        (None, "null"),
+        ('"\\\n\u0000ä💡', '"\\"\\\\\\n\\u0000ä💡"'),
+        ({}, "{}"),
+        ([], "[]"),
+        ({"b": [1, {"d": 1, "c": 2}], "a": False}, '{"a":false,"b":[1,{"c":2,"d":1}]}'),
+    ],
+)
+def test_values_are_written_in_their_one_form(value: object, text: str) -> None:
+    assert dumps(value) == text
+    assert loads(text) == value
+
+
+@pytest.mark.parametrize("value", [0.1, Decimal("NaN"), Decimal("Infinity"), object(), {1, 2}, Decimal("1" * 39)])
+def test_what_has_no_exact_form_is_not_written(value: object) -> None:
+    with pytest.raises(TypeError):
+        dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a" 1}', "is not JSON: line 1, column 6"),
+        ("", "is not JSON: line 1, column 1"),
+        ('{"a": 1, "b": {"c": 1, "c": 1}}', "has the key 'c' twice in one object"),
+        ("[" * 200_000, "is nested deeper than 20 levels"),
+        (b"\xff\xfe", "is not"),
+    ],
+)
+def test_what_is_no_json_is_refused_with_the_place(text: str | bytes, reason: str) -> None:
+    with pytest.raises(InvalidJsonError, match=reason):
+        loads(text)
+
+
+def test_numbers_are_never_floats() -> None:
+    assert [type(number) for number in loads("[1, 0.1, 1e5, NaN]")] == [Decimal] * 4
+
+
+def test_the_path_leads_to_the_value_at_fault() -> None:
+    with pytest.raises(InexactError) as caught:
+        require_exact(loads('{"a": [0, {"b": NaN}]}'), "data")
+    assert caught.value.path == "data.a[1].b"

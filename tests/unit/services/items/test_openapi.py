@@ -1,0 +1,66 @@
+"""The OpenAPI document: as committed, complete, and true to what the routes answer."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from services.items.runtime import openapi, schemas
+from tests.unit.services.fakes import Harness
+
+DOCUMENT = json.loads(openapi.DOCUMENT.read_text(encoding="utf-8"))
+OPERATIONS = [
+    (path, method, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()
+]
+
+
+def test_the_committed_document_is_the_one_of_the_routes() -> None:
+    assert openapi.DOCUMENT.read_text(encoding="utf-8") == openapi.text(), (
+        "run `python -m services.items.runtime.openapi`"
+    )
+
+
+def test_it_has_the_routes_of_the_service() -> None:
+    assert {(method.upper(), path) for path, method, _ in OPERATIONS} == {
+        ("POST", "/items"),
+        ("GET", "/items"),
+        ("GET", "/items/{id}"),
+        ("PUT", "/items/{id}"),
+        ("DELETE", "/items/{id}"),
+        ("GET", "/health"),
+    }
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
+def test_errors_are_problems_and_writes_are_signed(path: str, method: str, operation: dict[str, Any]) -> None:
+    for status, answer in operation["responses"].items():
+        content = answer.get("content", {})
+        if int(status) >= 400:
+            schema = {"$ref": "#/components/schemas/Problem"}
+            assert content == {"application/problem+json": {"schema": schema}}
+        elif status in {"204", "304"}:
+            assert content == {}
+    assert operation.get("security") == (None if method == "get" else [{"sigv4": []}])
+
+
+def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
+    used = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(DOCUMENT)))
+    assert used == set(DOCUMENT["components"]["schemas"])
+
+
+def test_answers_have_the_documented_form(api: Harness) -> None:
+    created = api.post({"name": "Lamp", "data": {"a": 1}})
+    path = created.headers["Location"]
+    for model, answer in (
+        (schemas.Item, created),
+        (schemas.Item, api.get(path)),
+        (schemas.Item, api.put(path, {"name": "Chair"}, If_Match='"1"')),
+        (schemas.ItemPage, api.get("/items")),
+        (schemas.Problem, api.get("/items/none")),
+        (schemas.Problem, api.post("{}")),
+        (schemas.Health, api.get("/health")),
+    ):
+        model.model_validate(answer.json)
+        unknown = set(answer.json) - set(model.model_fields)
+        assert not unknown

@@ -1,0 +1,72 @@
+"""`PUT` and `DELETE`: only over the version that the writer has read."""
+
+import pytest
+
+from tests.unit.services.fakes import Harness
+
+
+@pytest.fixture
+def path(api: Harness) -> str:
+    item = {"name": "Lamp", "description": "Warm", "data": {"a": 1}, "status": "draft"}
+    return str(api.post(item).headers["Location"])
+
+
+def test_a_replacement_is_complete_and_counts_the_version_up(api: Harness, path: str) -> None:
+    before = api.get(path).json
+    answer = api.put(path, {"name": "Chair"}, If_Match='"1"')
+    assert (answer.status, answer.headers["ETag"]) == (200, '"2"')
+    after = answer.json
+    assert (after["name"], after["description"], after["data"], after["status"]) == ("Chair", "", {}, "active")
+    assert (after["id"], after["created_at"], after["version"]) == (before["id"], before["created_at"], 2)
+    assert after["updated_at"] > before["updated_at"]
+    assert api.get(path).text == answer.text
+
+
+def test_of_two_writers_the_second_has_to_read_again(api: Harness, path: str) -> None:
+    # Given two who read version 1, and one who wrote over it
+    assert api.put(path, {"name": "Ann's"}, If_Match='"1"').status == 200
+    # When the other writes
+    answer = api.put(path, {"name": "Bob's"}, If_Match='"1"')
+    # Then nothing is lost
+    assert (answer.status, answer.fields) == (412, ["If-Match"])
+    assert api.get(path).json["name"] == "Ann's"
+    assert api.delete(path, If_Match='"1"').status == 412
+    assert api.get(path).status == 200
+
+
+def test_a_deleted_item_is_gone(api: Harness, path: str) -> None:
+    answer = api.delete(path, If_Match='"1"')
+    assert (answer.status, answer.text) == (204, "")
+    assert api.get(path).status == 404
+
+
+@pytest.mark.parametrize("tag", ['"1"', 'W/"1"', ' "1" '])
+def test_the_tag_that_a_read_gave_is_taken(api: Harness, path: str, tag: str) -> None:
+    assert api.put(path, {"name": "Chair"}, If_Match=tag).status == 200
+
+
+def test_without_a_version_nothing_is_written(api: Harness, path: str) -> None:
+    for answer in (api.put(path, {"name": "Chair"}), api.delete(path)):
+        assert (answer.status, answer.fields) == (428, ["If-Match"])
+    assert api.get(path).json["version"] == 1
+
+
+def test_without_a_version_and_with_a_bad_body_both_are_named(api: Harness, path: str) -> None:
+    answer = api.put(path, {"name": ""})
+    assert (answer.status, sorted(answer.fields)) == (400, ["If-Match", "name"])
+
+
+@pytest.mark.parametrize("tag", ["*", "1", '"1", "2"', "", '"', "W/1"])
+def test_what_is_no_single_tag_is_refused(api: Harness, path: str, tag: str) -> None:
+    for answer in (api.put(path, {"name": "Chair"}, If_Match=tag), api.delete(path, If_Match=tag)):
+        assert (answer.status, answer.fields) == (400, ["If-Match"])
+
+
+@pytest.mark.parametrize("tag", ['"2"', '"0"', '"-1"', '"abc"', '""', f'"{"9" * 50}"', '"\u0661"'])
+def test_a_tag_of_no_current_version_does_not_match(api: Harness, path: str, tag: str) -> None:
+    assert api.put(path, {"name": "Chair"}, If_Match=tag).status == 412
+
+
+def test_what_is_not_there_cannot_be_written(api: Harness) -> None:
+    assert api.put("/items/none", {"name": "Chair"}, If_Match='"1"').status == 404
+    assert api.delete("/items/none", If_Match='"1"').status == 404
