@@ -1,0 +1,56 @@
+"""What an account and region has once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import Stack
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from blocks.delivery_roles import ProtectionRole
+from blocks.outputs import output
+from blocks.relay import EventRelay
+from blocks.review import accept
+from config import Environment
+
+PUSH_TO_LOGS = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+
+
+class FoundationStack(Stack):
+    """API Gateway's logging role, which each API that made one would overwrite, and what the pipeline needs here.
+
+    Args:
+        scope: the stage.
+        environment: settings of the environment.
+        services: names of the services that are deployed there; the pipeline may protect their stacks.
+    """
+
+    def __init__(self, scope: Construct, *, environment: Environment, services: Sequence[str]) -> None:
+        super().__init__(
+            scope,
+            "Foundation",
+            stack_name=f"{environment.name}-foundation",
+            description="What the account and region has once: API Gateway's logging role, the relay of events",
+            analytics_reporting=False,
+        )
+        role = iam.Role(
+            self,
+            "ApiGatewayLogging",
+            assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"),
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(PUSH_TO_LOGS)],
+            description="Lets API Gateway write its access and execution logs",
+        )
+        accept(
+            role,
+            "AwsSolutions-IAM4",
+            finding=f"Policy::arn:<AWS::Partition>:iam::aws:policy/{PUSH_TO_LOGS}",
+            reason="API Gateway checks its account role for the actions of exactly this policy, over all log groups, "
+            "and refuses a role that has fewer; no one but API Gateway can assume it.",
+        )
+        account = apigateway.CfnAccount(self, "ApiGatewayAccount", cloud_watch_role_arn=role.role_arn)
+        account.node.add_dependency(role)
+        output(self, "ApiGatewayLoggingRoleArn", role.role_arn, "Role by which API Gateway writes its logs")
+        EventRelay(self, "Relay", environment=environment)
+        ProtectionRole(self, "Protection", environment=environment, services=services)

@@ -1,0 +1,60 @@
+"""The four stacks of a service, in the order in which they are deployed."""
+
+from __future__ import annotations
+
+from aws_cdk import Stack
+from constructs import Construct
+
+from blocks.delivery_roles import VerificationRole
+from blocks.service import Service
+
+
+class _ServiceStack(Stack):
+    def __init__(
+        self, scope: Construct, construct_id: str, *, service: Service, holds: str, protected: bool = False
+    ) -> None:
+        environment = service.environment
+        super().__init__(
+            scope,
+            construct_id,
+            stack_name=f"{environment.name}-{service.name}-{construct_id.lower()}",
+            description=f"{service.description}: {holds}",
+            # CDK Pipelines deploys without setting it (aws-cdk #17871); `cdk deploy` sets it.
+            termination_protection=protected and environment.stateful.termination_protection,
+            analytics_reporting=False,
+        )
+
+
+class SecurityStack(_ServiceStack):
+    """Keys and secrets: stateful, retained, protected."""
+
+    def __init__(self, scope: Construct, *, service: Service) -> None:
+        super().__init__(scope, "Security", service=service, holds="keys and secrets", protected=True)
+        service.add_security(self)
+
+
+class DataStack(_ServiceStack):
+    """Tables and buckets: stateful, retained, protected."""
+
+    def __init__(self, scope: Construct, *, service: Service) -> None:
+        super().__init__(scope, "Data", service=service, holds="tables and buckets", protected=True)
+        service.add_data(self)
+
+
+class ComputeStack(_ServiceStack):
+    """Functions and what calls them: stateless, replaced at will."""
+
+    def __init__(self, scope: Construct, *, service: Service) -> None:
+        super().__init__(scope, "Compute", service=service, holds="functions and API")
+        service.verification = VerificationRole(
+            self, "Verification", service=service.name, environment=service.environment
+        )
+        service.add_compute(self)
+
+
+class ObservabilityStack(_ServiceStack):
+    """Alarms and dashboards: reads the others, and nothing reads it."""
+
+    def __init__(self, scope: Construct, *, service: Service) -> None:
+        super().__init__(scope, "Observability", service=service, holds="alarms and dashboard")
+        service.add_observability(self)

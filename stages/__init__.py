@@ -1,0 +1,1 @@
+"""The stages: what is deployed to an environment as one."""

@@ -1,0 +1,36 @@
+"""What every stage of an environment has in common."""
+
+from __future__ import annotations
+
+from aws_cdk import Environment as Target
+from aws_cdk import Stage, Tags
+from constructs import Construct
+
+from config import Environment
+
+
+class EnvironmentStage(Stage):
+    """A stage in an environment's account and region, everything in it tagged as P15 asks.
+
+    Args:
+        scope: the pipeline's stack.
+        environment: settings of the environment.
+        service: the service it deploys, or `foundation`: part of its name, and the tag `Service`.
+    """
+
+    def __init__(self, scope: Construct, *, environment: Environment, service: str) -> None:
+        super().__init__(
+            scope,
+            f"{environment.name}-{service}",
+            env=Target(account=environment.account, region=environment.region),
+        )
+        for name, value in {
+            "Project": environment.tags.project,
+            "Application": environment.tags.application,
+            "Service": service,
+            "Environment": environment.name,
+            "Owner": environment.tags.owner,
+            "CostCenter": environment.tags.cost_center,
+            "ManagedBy": "cdk",
+        }.items():
+            Tags.of(self).add(name, value)
