@@ -1,0 +1,1 @@
+"""What stops a bad change before an account sees it."""

@@ -1,0 +1,59 @@
+"""Names that CDK, the rule packs and this gate share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+PACKS = ("AwsSolutions", "Serverless", "NIST.800.53.R5", "HIPAA.Security", "PCI.DSS.321")
+"""The rule packs of cdk-nag that can be asked."""
+
+OWN_PACK = "Slipway"
+"""Namespace of this project's own rules, beside the packs'."""
+
+TEMPLATE_CHECKS = "CloudFormation Validate"
+"""Name of CDK's own template checks in the report (`CloudFormationValidatePlugin.PLUGIN_NAME`)."""
+
+TEMPLATE_NAMESPACE = "CloudFormation-Validate"
+"""What their ids are qualified with: CDK writes a plugin's name with dashes."""
+
+ANNOTATIONS = "Annotation"
+"""Namespace of the warnings that constructs give. An acknowledged one leaves the report, so nothing is known of it."""
+
+ACKNOWLEDGED_RULES = "aws:cdk:acknowledged-rules"
+"""Type of the metadata entry that `Validations.acknowledge` writes (`Validations.ACKNOWLEDGED_RULES_METADATA_KEY`)."""
+
+# What an id without a namespace becomes (normalizeValidationIdForAnnotations in aws-cdk-lib 2.275.0).
+_BARE = f"{ANNOTATIONS}::".lower()
+
+
+def pack_of(rule: str) -> str | None:
+    """The pack that a rule is of, by the prefix of its id, or None when no known pack has it."""
+    return next((pack for pack in (*PACKS, OWN_PACK) if rule.startswith(f"{pack}-")), None)
+
+
+def plugin_of(namespace: str) -> str:
+    """The name under which the report lists what an acknowledgement's namespace stands for."""
+    return TEMPLATE_CHECKS if namespace == TEMPLATE_NAMESPACE else namespace
+
+
+def bare_rule(acknowledged_id: str) -> str | None:
+    """The rule of a pack that an id silences without a trace, or None when the id is qualified.
+
+    Args:
+        acknowledged_id: as the metadata holds it; CDK files an id without a namespace under `Annotation`.
+    """
+    if not acknowledged_id.lower().startswith(_BARE):
+        return None
+    rule = acknowledged_id[len(_BARE) :]
+    return rule if pack_of(rule) else None
+
+
+PacksOf = Callable[[str], Sequence[str]]
+"""Which packs judge a stack, by its construct's path such as `Pipeline/prod-items/Data`. CDK's own template checks
+judge every stack in any case."""
+
+
+def everywhere(packs: Iterable[str]) -> PacksOf:
+    """The same packs for every stack."""
+    names = tuple(packs)
+    return lambda _: names

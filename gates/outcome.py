@@ -1,0 +1,122 @@
+"""What a step of the gates says, whatever it looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any, Self
+
+# CodeBuild sets the first in every build (https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html);
+# a rehearsal of the pipeline sets both.
+_BUILD = "CODEBUILD_BUILD_ID"
+_REHEARSAL = "SLIPWAY_REHEARSAL"
+
+
+class State(StrEnum):
+    """How a step ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_DONE = "not done"
+    """It could not look: a place that it asks cannot be reached."""
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One thing that must not go on."""
+
+    place: str
+    """File and line, or package, as people look it up."""
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True, order=True)
+class Accepted:
+    """One thing that was found and is let go on, with the reason that somebody gave."""
+
+    place: str
+    rule: str
+    reason: str
+    owner: str = ""
+    expires: date | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a step."""
+
+    state: State
+    summary: str
+    """One line: what was looked at, or why it was not."""
+    findings: tuple[Finding, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What limits the result, one line each."""
+    scanned: tuple[str, ...] = ()
+    """What was looked at: package URLs, or files."""
+
+    @classmethod
+    def of(
+        cls,
+        findings: Iterable[Finding],
+        summary: str,
+        *,
+        accepted: Iterable[Accepted] = (),
+        notes: Iterable[str] = (),
+        scanned: Iterable[str] = (),
+    ) -> Self:
+        """The end of a step that looked: failed when it found something, else passed."""
+        found = tuple(sorted(set(findings)))
+        return cls(
+            state=State.FAILED if found else State.PASSED,
+            summary=summary,
+            findings=found,
+            accepted=tuple(sorted(set(accepted), key=lambda one: (one.place, one.rule, one.reason))),
+            notes=tuple(notes),
+            scanned=tuple(sorted(set(scanned))),
+        )
+
+    @classmethod
+    def not_done(cls, why: str, *, scanned: Iterable[str] = ()) -> Self:
+        """The end of a step that could not look, with what it would have looked at."""
+        return cls(state=State.NOT_DONE, summary=f"not done: {why}", scanned=tuple(sorted(set(scanned))))
+
+    def stops(self, *, strict: bool) -> bool:
+        """Whether the change must not go on.
+
+        Args:
+            strict: a step that could not look stops it too.
+        """
+        return self.state is State.FAILED or (strict and self.state is State.NOT_DONE)
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as JSON has it."""
+        return {
+            "state": self.state.value,
+            "summary": self.summary,
+            "findings": [{"place": one.place, "rule": one.rule, "message": one.message} for one in self.findings],
+            "accepted": [
+                {
+                    "place": one.place,
+                    "rule": one.rule,
+                    "reason": one.reason,
+                    "owner": one.owner,
+                    "expires": one.expires.isoformat() if one.expires else None,
+                }
+                for one in self.accepted
+            ],
+            "notes": list(self.notes),
+            "scanned": list(self.scanned),
+        }
+
+
+def in_pipeline(environ: Mapping[str, str]) -> bool:
+    """Whether this is a build of the pipeline, where nothing may be left out; a rehearsal of it is none.
+
+    Args:
+        environ: the environment variables.
+    """
+    return bool(environ.get(_BUILD)) and not environ.get(_REHEARSAL)

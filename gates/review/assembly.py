@@ -1,0 +1,244 @@
+"""The stacks of a cloud assembly, strictly read: what is damaged is refused, never compared."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gates.review.errors import ReviewError
+
+SCHEMAS = frozenset({55})
+"""Major versions of the assembly's schema that this review knows. Another CDK may write another: look at what changed
+in `manifest.json`, then add its number."""
+
+MANIFEST_FILE = "manifest.json"
+
+PIPELINE = "pipeline"
+"""Stage of the stacks at the root of the assembly."""
+
+_ENVIRONMENT = re.compile(r"aws://(?P<account>[^/]+)/(?P<region>[^/]+)")
+# The build specification of the asset step, which CDK Pipelines writes beside the templates under a hash of its own.
+_BUILD_SPECIFICATIONS = "buildspec-*.yaml"
+
+Json = Any
+"""A value of a template."""
+
+
+@dataclass(frozen=True, order=True)
+class StackKey:
+    """What CloudFormation knows a stack by."""
+
+    account: str
+    region: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stack:
+    """One stack of an assembly.
+
+    Args:
+        key: account, region and name.
+        stage: `prod-items`, `prod-foundation`, …; `PIPELINE` at the root.
+        path: path of its construct.
+        template: as CloudFormation gets it.
+        termination_protection: whether the assembly asks for it.
+        assets: digests of what is published for it.
+        paths: path of each resource's construct by logical id, as far as it is known.
+    """
+
+    key: StackKey
+    stage: str
+    path: str
+    template: Mapping[str, Json]
+    termination_protection: bool = False
+    assets: frozenset[str] = frozenset()
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def resources(self) -> Mapping[str, Mapping[str, Json]]:
+        """Its resources as they are written, by logical id."""
+        found: Mapping[str, Mapping[str, Json]] = self.template["Resources"]
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Assembly:
+    """The stacks that a revision would deploy.
+
+    Args:
+        stacks: in the manifest's order.
+        build_specifications: text of those that lie beside the templates, by file name.
+    """
+
+    stacks: tuple[Stack, ...] = ()
+    build_specifications: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def by_key(self) -> Mapping[StackKey, Stack]:
+        """The stacks by what CloudFormation knows them by."""
+        return {stack.key: stack for stack in self.stacks}
+
+    @cached_property
+    def assets(self) -> frozenset[str]:
+        """Digests of everything that is published."""
+        return frozenset().union(*(stack.assets for stack in self.stacks))
+
+    @cached_property
+    def accounts(self) -> frozenset[str]:
+        """The accounts that it deploys to."""
+        return frozenset(stack.key.account for stack in self.stacks)
+
+
+def read_assembly(folder: Path) -> Assembly:
+    """Read an assembly and those nested in it.
+
+    Args:
+        folder: what `app.synth()` wrote, `cdk.out`.
+
+    Raises:
+        ReviewError: there is none, it is damaged, or its schema is not one of `SCHEMAS`.
+    """
+    stacks = tuple(_read(folder, folder, stage=PIPELINE))
+    if not stacks:
+        raise ReviewError(f"{folder / MANIFEST_FILE} names no stack: there is nothing to review")
+    seen: dict[StackKey, Stack] = {}
+    for stack in stacks:
+        if stack.key in seen:
+            raise ReviewError(f"{folder}: two stacks are called {stack.key.name} in {stack.key.account}")
+        seen[stack.key] = stack
+    return Assembly(
+        stacks=stacks,
+        build_specifications={path.name: _text(path) for path in sorted(folder.glob(_BUILD_SPECIFICATIONS))},
+    )
+
+
+def _read(folder: Path, root: Path, *, stage: str) -> Iterator[Stack]:
+    path = folder / MANIFEST_FILE
+    manifest = _object(path, root)
+    _check_schema(manifest, path)
+    artifacts = manifest.get("artifacts", {})
+    if not isinstance(artifacts, dict):
+        raise _damaged(path, "artifacts is no object")
+    for identifier, artifact in artifacts.items():
+        properties = artifact.get("properties", {}) if isinstance(artifact, dict) else None
+        if not isinstance(properties, dict):
+            raise _damaged(path, f"artifact {identifier} is no object")
+        match artifact.get("type"):
+            case "cdk:cloud-assembly":
+                nested = folder / _member(properties, "directoryName", path, identifier)
+                name = str(properties.get("displayName", identifier)).rpartition("/")[2]
+                yield from _read(nested, root, stage=name)
+            case "aws:cloudformation:stack":
+                yield _stack(folder, root, stage, identifier, artifact)
+
+
+def _check_schema(manifest: Mapping[str, Json], path: Path) -> None:
+    version = str(manifest.get("version", ""))
+    major = version.partition(".")[0]
+    if not major.isdigit():
+        raise _damaged(path, "it names no version")
+    if int(major) not in SCHEMAS:
+        known = ", ".join(map(str, sorted(SCHEMAS)))
+        raise ReviewError(f"{path}: written in schema {version}, and this review knows {known} (SCHEMAS in {__name__})")
+
+
+def _stack(folder: Path, root: Path, stage: str, identifier: str, artifact: Mapping[str, Json]) -> Stack:
+    manifest = folder / MANIFEST_FILE
+    properties = artifact.get("properties", {})
+    place = _ENVIRONMENT.fullmatch(str(artifact.get("environment", "")))
+    if place is None:
+        raise _damaged(manifest, f"{identifier} names no account and region")
+    path = folder / _member(properties, "templateFile", manifest, identifier)
+    template = _object(path, root)
+    _check_template(template, path)
+    return Stack(
+        key=StackKey(place["account"], place["region"], str(properties.get("stackName", identifier))),
+        stage=stage,
+        path=str(artifact.get("displayName", identifier)).split(" (")[0],
+        template=template,
+        termination_protection=properties.get("terminationProtection") is True,
+        assets=frozenset(_assets(folder, root, artifact)),
+        paths=_paths(folder, root, template, artifact),
+    )
+
+
+def _paths(folder: Path, root: Path, template: Mapping[str, Json], artifact: Mapping[str, Json]) -> dict[str, str]:
+    """The CDK CLI lets the template name its constructs; without it the metadata file does."""
+    named = {
+        logical_id: str(resource["Metadata"]["aws:cdk:path"])
+        for logical_id, resource in template["Resources"].items()
+        if "aws:cdk:path" in (resource.get("Metadata") or {})
+    }
+    if named:
+        return named
+    metadata = artifact.get("metadata", {})
+    if isinstance(file := artifact.get("additionalMetadataFile"), str):
+        metadata = _object(folder / file, root)
+    return {
+        str(entry["data"]): str(path).lstrip("/")
+        for path, entries in metadata.items()
+        for entry in entries
+        if isinstance(entry, dict) and entry.get("type") == "aws:cdk:logicalId"
+    }
+
+
+def _check_template(template: Mapping[str, Json], path: Path) -> None:
+    resources = template.get("Resources")
+    if not isinstance(resources, dict) or not resources:
+        raise _damaged(path, "it has no resources")
+    for logical_id, resource in resources.items():
+        if not isinstance(resource, dict) or not isinstance(resource.get("Type"), str):
+            raise _damaged(path, f"resource {logical_id} has no type")
+        if not isinstance(resource.get("Properties", {}), dict):
+            raise _damaged(path, f"the properties of {logical_id} are no object")
+    for section in ("Parameters", "Conditions", "Mappings", "Outputs"):
+        if not isinstance(template.get(section, {}), dict):
+            raise _damaged(path, f"{section} is no object")
+
+
+def _assets(folder: Path, root: Path, artifact: Mapping[str, Json]) -> Iterator[str]:
+    for name in artifact.get("dependencies", ()):
+        path = folder / f"{name}.json"
+        if str(name).endswith(".assets") and path.is_file():
+            manifest = _object(path, root)
+            yield from manifest.get("files", {})
+            yield from manifest.get("dockerImages", {})
+
+
+def _member(properties: Mapping[str, Json], name: str, path: Path, identifier: str) -> str:
+    value = properties.get(name)
+    # A path that leads out of the assembly is none that CDK wrote.
+    if not isinstance(value, str) or ".." in Path(value).parts or Path(value).is_absolute():
+        raise _damaged(path, f"{identifier} has no {name}")
+    return value
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _damaged(path, f"it cannot be read ({error})") from None
+
+
+def _object(path: Path, root: Path) -> dict[str, Json]:
+    if not path.is_file():
+        is_root = path == root / MANIFEST_FILE
+        wanted = "it is no assembly; `make synth` writes one" if is_root else "the manifest names it"
+        raise ReviewError(f"{path} is missing: {wanted}")
+    try:
+        content = json.loads(_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise _damaged(path, f"it is no JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise _damaged(path, "it holds no object")
+    return content
+
+
+def _damaged(path: Path, what: str) -> ReviewError:
+    return ReviewError(f"{path} is damaged: {what}; synthesise again")

@@ -1,0 +1,30 @@
+"""Run in the working tree of a revision: synthesise what its own `app.py` builds, into the folder that is named.
+
+The rule packs are not asked: they judge templates and change none (`make synth` asks them). A revision whose `app.py`
+builds its app in another way is run as the CDK CLI would run it, packs and all.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+
+
+def main(outdir: str) -> int:
+    """Synthesise into a folder; returns the exit code."""
+    root = os.getcwd()  # noqa: PTH109 - nothing is imported here that a revision may have in another version
+    # In the place of this file's folder, whose modules have common names.
+    sys.path[0] = root
+    file = os.path.join(root, "app.py")  # noqa: PTH118
+    app = runpy.run_path(file, run_name="app")
+    if not {"build", "config", "AssetStore"} <= app.keys():
+        os.environ["CDK_OUTDIR"] = outdir
+        runpy.run_path(file, run_name="__main__")
+        return 0
+    app["build"](app["config"].load(), app["AssetStore"](), outdir=outdir).synth()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,335 @@
+"""What a review finds: every kind of finding with its reason, and the finding itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from gates.review.resources import Resource
+
+
+class Severity(StrEnum):
+    """How much a finding matters. A critical one stops the change, unless a waiver in the same change names it."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        """0 for the gravest."""
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of finding.
+
+    Args:
+        severity: unless a finding says otherwise.
+        why: why it matters.
+        do: what to do about it.
+    """
+
+    severity: Severity
+    why: str
+    do: str
+
+
+_CRITICAL, _HIGH, _MEDIUM, _LOW, _INFO = Severity
+
+KINDS: Final[Mapping[str, Kind]] = {
+    # Replacement and removal
+    "stateful-replaced": Kind(
+        _CRITICAL,
+        "CloudFormation makes a new, empty one and lets go of the old one with what is in it",
+        "keep the property as it was; or add a second resource, move the data, then remove the first",
+    ),
+    "stateful-may-be-replaced": Kind(
+        _CRITICAL,
+        "CloudFormation may make a new, empty one and let go of the old one with what is in it",
+        "keep the property as it was, or look at a change set in an account before this goes on",
+    ),
+    "stateful-removed": Kind(
+        _CRITICAL,
+        "what it holds is gone with it, or is left where nothing manages it",
+        "keep it in the template; to let it go, empty or back it up first and waive this finding",
+    ),
+    "address-replaced": Kind(
+        _HIGH,
+        "who uses it knows the old one, which is gone",
+        "keep the property as it was, or tell every caller before this goes on",
+    ),
+    "replaced": Kind(
+        _LOW, "a new one is made before the old one is deleted", "check that both may be there at once for a moment"
+    ),
+    "may-be-replaced": Kind(
+        _LOW, "under some circumstances a new one is made and the old one deleted", "look at the change set in dev"
+    ),
+    "name-taken": Kind(
+        _HIGH,
+        "the new one is made before the old one is deleted, and both have the same name: the deployment fails",
+        "give it another name in the same change",
+    ),
+    "type-changed": Kind(
+        _HIGH,
+        "CloudFormation refuses another type under a logical id: the deployment fails",
+        "give the new resource an id of its own",
+    ),
+    "orphaned": Kind(
+        _LOW,
+        "it is retained when it leaves the template: it goes on existing, costs money, and nothing manages it",
+        "delete it by hand once it is not needed, or import it again",
+    ),
+    "stack-removed": Kind(
+        _HIGH,
+        "CDK Pipelines deletes no stack: it stays deployed as it is, and nothing updates it any more",
+        "delete the stack by hand once it is not needed; until then it costs and answers",
+    ),
+    "renamed": Kind(
+        _LOW,
+        "to CloudFormation another logical id is another resource: it makes a new one and deletes the old one",
+        "keep the logical id with override_logical_id, or move the resource with `cdk refactor`",
+    ),
+    "unknown-type": Kind(
+        _MEDIUM,
+        "the registry's schemas do not know the type, so nobody can say whether the change replaces it",
+        "look at a change set in an account, or upgrade cfn-lint",
+    ),
+    # Permissions
+    "access-widened": Kind(
+        _MEDIUM, "it may do what it could not do before", "grant the exact actions on the exact resources that it needs"
+    ),
+    "access-added": Kind(_LOW, "a new identity comes with permissions", "check that it needs each of them"),
+    "access-narrowed": Kind(_INFO, "what still relies on it fails from now on", "check that nothing does"),
+    "trust-widened": Kind(
+        _HIGH, "somebody else may become this role, with all that it may do", "name exactly who assumes it, and when"
+    ),
+    "resource-policy-widened": Kind(
+        _MEDIUM,
+        "somebody may do with it what they could not do before",
+        "name exactly who, what, and under which condition",
+    ),
+    "key-policy-widened": Kind(
+        _HIGH,
+        "whoever may use the key may read all that is encrypted with it",
+        "name exactly who uses it, and the service by which (kms:ViaService, encryption context)",
+    ),
+    "boundary-loosened": Kind(
+        _CRITICAL,
+        "the boundary is what keeps a role from more than the deployment may give",
+        "keep the permissions boundary on every role",
+    ),
+    "other-role": Kind(
+        _MEDIUM, "it runs with the permissions of another role, which are more", "compare what the two roles may do"
+    ),
+    # Exposure
+    "public-access": Kind(
+        _CRITICAL,
+        "anybody on the internet may reach it",
+        "block public access; let a distribution or a signed URL serve it",
+    ),
+    "open-route": Kind(
+        _CRITICAL,
+        "anybody may call it without saying who they are",
+        "keep its authorization, or put another in its place",
+    ),
+    "key-not-required": Kind(
+        _HIGH, "without a key there is neither quota nor caller", "require the key again, or authorize in another way"
+    ),
+    "authorizer-loosened": Kind(
+        _HIGH, "it lets in whom it refused before", "accept only the issuers, audiences and scopes that call it"
+    ),
+    "cors-widened": Kind(
+        _MEDIUM, "scripts of other origins may call it in a visitor's name", "name the origins that need it"
+    ),
+    "network-opened": Kind(
+        _HIGH, "more of the network reaches it", "allow the exact peers: a security group, not a range of addresses"
+    ),
+    "geo-widened": Kind(_HIGH, "countries that were refused are answered", "list the countries that are meant"),
+    "waf-loosened": Kind(_HIGH, "requests that the firewall stopped get through", "keep the rules and the association"),
+    "tls-lowered": Kind(
+        _HIGH, "older protocols can be broken by who is in between", "keep TLS 1.2 or newer, and HTTPS only"
+    ),
+    "sign-in-loosened": Kind(
+        _HIGH, "accounts are easier to make or to break into", "keep the policy; loosen it in dev alone"
+    ),
+    "logging-dropped": Kind(
+        _MEDIUM, "who did what can no longer be told afterwards", "keep the log, or name what takes its place"
+    ),
+    "throttle-raised": Kind(
+        _LOW, "one caller may use up more of what all share", "check it against concurrency and capacity behind it"
+    ),
+    # What watches
+    "alarm-removed": Kind(
+        _HIGH, "nobody is told any more of what it watched", "keep it, or name the alarm that takes its place"
+    ),
+    "alarm-loosened": Kind(_MEDIUM, "it speaks later, or not at all", "say why the old threshold was wrong"),
+    "alarm-silenced": Kind(_HIGH, "it changes its colour and tells nobody", "keep its actions and leave them enabled"),
+    "subscriber-removed": Kind(_MEDIUM, "who was told is told no more", "check that somebody else is"),
+    # What a new version goes through
+    "canary-loosened": Kind(
+        _HIGH, "a bad version meets more requests before anybody knows", "keep the canary; change its pace in dev alone"
+    ),
+    "rollback-loosened": Kind(
+        _HIGH, "a bad version stays although it is known to be bad", "keep the rollback and every alarm of the group"
+    ),
+    "hook-removed": Kind(_HIGH, "a version takes traffic without having answered a test", "keep the hook"),
+    # What keeps data
+    "retention-shortened": Kind(
+        _HIGH, "what is older goes at the next sweep, and does not come back", "export what is needed, then shorten"
+    ),
+    "backup-dropped": Kind(
+        _HIGH,
+        "what is lost or overwritten cannot be brought back",
+        "keep recovery on; it is what a mistake is undone with",
+    ),
+    "encryption-dropped": Kind(
+        _HIGH, "who reaches the disk or the account reads it", "keep the customer key, and its rotation"
+    ),
+    "key-changed": Kind(
+        _MEDIUM,
+        "what is encrypted under the old key can be read only as long as that key is there",
+        "keep the old key until nothing is under it any more",
+    ),
+    "protection-dropped": Kind(
+        _HIGH, "one command or one bad change deletes it with its data", "keep the protection, and the policy Retain"
+    ),
+    "concurrency-dropped": Kind(
+        _MEDIUM,
+        "it shares what all functions have, and may starve or be starved",
+        "keep the reservation, or say what it was for",
+    ),
+    "failures-dropped": Kind(
+        _MEDIUM, "what fails is lost, and nobody sees that anything was", "keep the dead letters or the destination"
+    ),
+    # Between stacks
+    "output-removed": Kind(
+        _HIGH,
+        "another stack reads it: its deployment, or the rollback of one, fails",
+        "remove it a release after the last reader is gone",
+    ),
+    "broken-reference": Kind(
+        _HIGH, "CloudFormation refuses a template that refers to what is not there", "refer to a resource that is there"
+    ),
+    # The pipeline
+    "approval-removed": Kind(
+        _CRITICAL,
+        "changes reach the environment without anybody having looked",
+        "keep the approval before what it guards",
+    ),
+    "approval-changed": Kind(
+        _LOW, "how long an answer may take decides what waits behind it", "check that the queue moves on"
+    ),
+    "stage-removed": Kind(
+        _HIGH,
+        "what happened there happens no more, and nothing says so",
+        "check what takes its place: tests, protection, a bake",
+    ),
+    "condition-loosened": Kind(
+        _HIGH,
+        "a deployment goes on where it was stopped or rolled back",
+        "keep the condition, or say what takes its place",
+    ),
+    "source-changed": Kind(
+        _HIGH, "what is deployed comes from elsewhere", "check who may push there, and by which review"
+    ),
+    "transition-enabled": Kind(
+        _MEDIUM, "an environment that was frozen takes changes again", "check that the reason is gone"
+    ),
+    "build-changed": Kind(
+        _HIGH, "the build has the permissions to deploy; it does something else than it did", "read the new commands"
+    ),
+    "pipeline-loosened": Kind(
+        _MEDIUM,
+        "executions may overtake each other, or a changed pipeline goes on as the old one",
+        "keep it queued and restarting",
+    ),
+}
+"""Every kind of finding by its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that a change does and that somebody has to know.
+
+    Args:
+        kind: one of `KINDS`.
+        severity: how much it matters.
+        stage: `prod-items`, …; `pipeline`.
+        stack: name of the stack.
+        resource: path of the construct.
+        what: what changes, in one sentence.
+        details: more of it, line by line.
+        detail: what tells it from others of the kind on the same resource; nothing that differs from one synthesis to
+            the next.
+        do: what to do about it, where the kind's own advice is not enough.
+    """
+
+    kind: str
+    severity: Severity
+    stage: str
+    stack: str
+    resource: str
+    what: str
+    details: tuple[str, ...] = ()
+    detail: str = ""
+    do: str = ""
+
+    @property
+    def id(self) -> str:
+        """What a waiver names: kind, resource and detail, the same at every synthesis of the same change."""
+        return f"{self.kind}:{self.resource}" + (f"#{self.detail}" if self.detail else "")
+
+    @property
+    def why(self) -> str:
+        """Why it matters."""
+        return KINDS[self.kind].why
+
+    @property
+    def advice(self) -> str:
+        """What to do."""
+        return self.do or KINDS[self.kind].do
+
+    @property
+    def order(self) -> tuple[int, str, str, str]:
+        """The gravest first, then by place."""
+        return (self.severity.rank, self.stage, self.resource, self.id)
+
+
+def found(
+    kind: str,
+    resource: Resource,
+    what: str,
+    *,
+    severity: Severity | None = None,
+    detail: str = "",
+    details: tuple[str, ...] = (),
+    do: str = "",
+) -> Finding:
+    """A finding on a resource.
+
+    Args:
+        kind: one of `KINDS`.
+        resource: where.
+        what: what changes.
+        severity: default: the kind's.
+        detail: what tells it from others of the kind on the same resource.
+        details: more of it, line by line.
+        do: other advice than the kind's.
+    """
+    return Finding(
+        kind=kind,
+        severity=severity or KINDS[kind].severity,
+        stage=resource.stack.stage,
+        stack=resource.stack.key.name,
+        resource=resource.path,
+        what=what,
+        detail=detail,
+        details=details,
+        do=do,
+    )

@@ -1,0 +1,383 @@
+"""What became possible and impossible between two assemblies, and how much each matters."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gates.review.assembly import PIPELINE
+from gates.review.findings import Finding, Severity, found
+from gates.review.iam.actions import has_resources
+from gates.review.iam.conditions import Condition
+from gates.review.iam.policies import About, Policy, Subject, policies, policies_of
+from gates.review.iam.statements import Permission, Statement, uncovered
+from gates.review.matching import Matching
+from gates.review.patterns import covered
+from gates.review.resources import Place, Resource
+from gates.review.values import VERSION_OF, Reference, readable, references
+
+ESCALATING: Final = frozenset(
+    {
+        "iam:addusertogroup",
+        "iam:attachgrouppolicy",
+        "iam:attachrolepolicy",
+        "iam:attachuserpolicy",
+        "iam:createaccesskey",
+        "iam:createloginprofile",
+        "iam:createpolicyversion",
+        "iam:deleterolepermissionsboundary",
+        "iam:passrole",
+        "iam:putgrouppolicy",
+        "iam:putrolepermissionsboundary",
+        "iam:putrolepolicy",
+        "iam:putuserpolicy",
+        "iam:setdefaultpolicyversion",
+        "iam:updateassumerolepolicy",
+        "iam:updateloginprofile",
+        "kms:creategrant",
+        "kms:putkeypolicy",
+        "organizations:*",
+        "sts:assumerole",
+    }
+)
+"""Actions by which an identity can give itself more than it has."""
+
+# Keys that say who calls or from where; a transport or a time says neither.
+_RESTRICTING = frozenset(
+    {
+        "aws:principalaccount",
+        "aws:principalarn",
+        "aws:principalorgid",
+        "aws:principalorgpaths",
+        "aws:sourceaccount",
+        "aws:sourcearn",
+        "aws:sourceorgid",
+        "aws:sourceowner",
+        "aws:sourcevpc",
+        "aws:sourcevpce",
+        "aws:sourceip",
+        "aws:userid",
+        "kms:calleraccount",
+        "s3:dataaccesspointaccount",
+    }
+)
+_ARN_ACCOUNT = re.compile(r"arn:[^:]*:(?:iam|sts)::([^:]*):")
+_POWERFUL = re.compile(r"policy/(?:.*/)?(AdministratorAccess|PowerUserAccess|IAMFullAccess)$")
+_BROAD = re.compile(r"policy/.*(FullAccess|PowerUser)")
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What a subject's policy gained and lost."""
+
+    gained: tuple[tuple[Permission, Severity], ...]
+    undenied: tuple[Permission, ...]
+    lost: tuple[Permission, ...]
+
+
+def access(matching: Matching) -> Iterator[Finding]:
+    """Findings about who may do what.
+
+    Args:
+        matching: which resource is which. What was renamed counts as what it was.
+    """
+    rename = renaming(matching)
+    before, after = policies_of(matching.before), policies(matching.after, rename)
+    for subject in sorted({*before, *after}):
+        one, other = before.get(subject), after.get(subject)
+        if one is not None and other is not None and _same(one, other):
+            continue
+        yield from _Subject(matching, subject, one, other).findings()
+    yield from _other_roles(matching, before, after, rename)
+
+
+def renaming(matching: Matching) -> Callable[[str], str] | None:
+    """What writes references to renamed resources as they were; None where nothing was renamed."""
+    if not matching.former:
+        return None
+    names = {}
+    for now, then in matching.former.items():
+        for suffix in (".", f"{VERSION_OF}."):
+            names[_written(now) + suffix] = _written(then) + suffix
+
+    pattern = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
+    return lambda text: pattern.sub(lambda found: names[found[0]], text)
+
+
+def _written(place: Place) -> str:
+    return f"{place.stack.account}/{place.stack.region}/{place.stack.name}/{place.logical_id}"
+
+
+def _same(one: Policy, other: Policy) -> bool:
+    if one.boundary != other.boundary or one.attached != other.attached:
+        return False
+    return one.statements == other.statements or set(one.statements) == set(other.statements)
+
+
+class _Subject:
+    """One subject whose policy differs."""
+
+    def __init__(self, matching: Matching, subject: Subject, one: Policy | None, other: Policy | None) -> None:
+        self._matching = matching
+        self._subject = subject
+        self._accounts = matching.before.assembly.accounts | matching.after.assembly.accounts
+        self._before = one
+        self._after = other
+        policy = other or one
+        assert policy is not None  # noqa: S101  # nosec B101  # a subject is in one of the two
+        self._resource = self._own(policy.resource)
+        self._is_new = one is None and self._comes()
+
+    def _own(self, fallback: Resource) -> Resource:
+        """The identity, where it is one of ours: that is whose permissions they are."""
+        for reference in references(self._subject.name):
+            for side in (self._matching.after, self._matching.before):
+                if (target := side.of(reference)) is not None:
+                    return target
+        return fallback
+
+    def _comes(self) -> bool:
+        """Whether what the policy is about was not there before."""
+        named = list(references(self._subject.name))
+        return bool(named) and not any(self._matching.before.of(reference) for reference in named)
+
+    def _goes(self) -> bool:
+        named = list(references(self._subject.name))
+        return bool(named) and not any(
+            self._matching.after.of(reference) or Place(reference.stack, reference.logical_id) in self._former()
+            for reference in named
+        )
+
+    def _former(self) -> frozenset[Place]:
+        return frozenset(self._matching.former.values())
+
+    def findings(self) -> Iterator[Finding]:
+        if self._after is None and self._goes():
+            return
+        yield from self._boundary()
+        yield from self._attached()
+        change = self._change()
+        if change.gained:
+            permissions = tuple(permission for permission, _ in change.gained)
+            gravest = min((severity for _, severity in change.gained), key=lambda severity: severity.rank)
+            yield self._gained(permissions, gravest)
+        if change.undenied:
+            kind = self._kind()
+            what = f"no longer denied: {_shown(change.undenied)}"
+            severity = Severity.HIGH
+            yield self._found(kind, what, severity, change.undenied, detail=f"undenied-{_digest(change.undenied)}")
+        if change.lost:
+            what = f"no longer allowed: {_shown(change.lost)}"
+            yield self._found("access-narrowed", what, Severity.INFO, change.lost, detail=_digest(change.lost))
+
+    def _change(self) -> _Change:
+        ones = self._before.statements if self._before else []
+        others = self._after.statements if self._after else []
+        allowed, denied = _apart(ones)
+        allows, denies = _apart(others)
+        gained: dict[Permission, Severity] = {}
+        for statement in allows:
+            for permission in uncovered(statement, allowed, dead_by=denies):
+                gained[permission] = self._grade(permission, statement.conditions)
+        undenied = [permission for statement in denied for permission in uncovered(statement, denies)]
+        lost = [permission for statement in allowed for permission in uncovered(statement, allows, dead_by=denied)]
+        if self._is_new:
+            undenied = []
+        return _Change(
+            gained=tuple(sorted(gained.items())),
+            undenied=tuple(dict.fromkeys(undenied)),
+            lost=tuple(dict.fromkeys(lost)),
+        )
+
+    def _kind(self) -> str:
+        if self._is_new:
+            return "access-added"
+        match self._subject.about:
+            case About.IDENTITY:
+                return "access-widened"
+            case About.TRUST:
+                return "trust-widened"
+            case About.KEY:
+                return "key-policy-widened"
+        return "resource-policy-widened"
+
+    def _gained(self, permissions: tuple[Permission, ...], severity: Severity) -> Finding:
+        what = f"now allowed: {_shown(permissions)}"
+        return self._found(self._kind(), what, severity, permissions, detail=_digest(permissions))
+
+    def _found(
+        self, kind: str, what: str, severity: Severity, permissions: Sequence[Permission], *, detail: str
+    ) -> Finding:
+        prefix = "" if self._subject.about == About.IDENTITY else f"{self._subject.about}-"
+        lines = tuple(map(_line, permissions))
+        return found(kind, self._resource, what, severity=severity, details=lines, detail=f"{prefix}{detail}")
+
+    def _grade(self, permission: Permission, conditions: Iterable[Condition]) -> Severity:
+        if self._subject.about == About.IDENTITY:
+            return self._identity_grade(permission)
+        who = self._who(permission.principal, conditions)
+        if who in {"everybody", "stranger"}:
+            return Severity.CRITICAL
+        if self._is_new:
+            return Severity.LOW
+        if self._subject.about in {About.TRUST, About.KEY} or who == "federated":
+            return Severity.HIGH
+        return Severity.MEDIUM if who == "service" else Severity.HIGH
+
+    def _who(self, principal: str, conditions: Iterable[Condition]) -> str:
+        restricted = any(
+            condition.key in _RESTRICTING
+            and "not" not in condition.operator
+            and "ifexists" not in condition.operator
+            # A range of every address restricts nothing.
+            and not condition.values & {"*", "0.0.0.0/0", "::/0"}
+            for condition in conditions
+        )
+        if principal == "*" or principal.startswith("everybody but"):
+            return "anyone under a condition" if restricted else "everybody"
+        if principal.startswith("service:"):
+            return "service"
+        if principal.startswith("federated:"):
+            return "federated"
+        account = _ARN_ACCOUNT.match(principal)
+        if account is not None:
+            return "ours" if account[1] in self._accounts else "stranger"
+        return "ours" if any(references(principal)) else "stranger"
+
+    def _identity_grade(self, permission: Permission) -> Severity:
+        action, resource = permission.action.lower(), permission.resource
+        anywhere = "*" in resource or resource.startswith("everything but")
+        if permission.known == 0:
+            # Nothing that AWS has today.
+            return Severity.LOW
+        if action == "*" or action.startswith("everything but"):
+            return Severity.CRITICAL
+        escalates = any(_is_action(name, action) for name in ESCALATING)
+        if escalates and anywhere:
+            return Severity.CRITICAL
+        wild = "*" in action or "?" in action
+        broad = resource == "*" and (wild or has_resources(action))
+        if self._is_new:
+            return Severity.MEDIUM if escalates or broad or wild else Severity.LOW
+        if escalates or wild or broad or self._resource.stack.stage == PIPELINE:
+            return Severity.HIGH
+        return Severity.MEDIUM
+
+    def _attached(self) -> Iterator[Finding]:
+        before = self._before.attached if self._before else set()
+        after = self._after.attached if self._after else set()
+        for arn in sorted(after - before):
+            severity = Severity.MEDIUM
+            if _POWERFUL.search(arn):
+                severity = Severity.CRITICAL
+            elif _BROAD.search(arn):
+                severity = Severity.HIGH
+            what = f"now allowed: everything that {readable(arn)} allows"
+            kind = "access-added" if self._is_new else "access-widened"
+            yield found(kind, self._resource, what, severity=severity, detail=readable(arn))
+        for arn in sorted(before - after):
+            what = f"no longer allowed: what {readable(arn)} allows"
+            yield found("access-narrowed", self._resource, what, detail=readable(arn))
+
+    def _boundary(self) -> Iterator[Finding]:
+        if self._before is None or self._after is None or self._before.boundary is None:
+            return
+        old, new = self._before.boundary, self._after.boundary
+        if new is None:
+            what = f"the permissions boundary {readable(old)} goes"
+            yield found("boundary-loosened", self._resource, what)
+        elif new != old:
+            what = f"the permissions boundary {readable(old)} becomes {readable(new)}"
+            yield found("boundary-loosened", self._resource, what, severity=Severity.HIGH)
+
+
+def _is_action(name: str, action: str) -> bool:
+    """Whether an action or a pattern is one, or holds one."""
+    return covered(name, frozenset({action})) or covered(action, frozenset({name}))
+
+
+def _apart(statements: Iterable[Statement]) -> tuple[list[Statement], list[Statement]]:
+    allowed: list[Statement] = []
+    denied: list[Statement] = []
+    for statement in dict.fromkeys(statements):
+        (allowed if statement.allow else denied).append(statement)
+    return allowed, denied
+
+
+def _line(permission: Permission) -> str:
+    """A permission as people read it."""
+    who = f"{readable(permission.principal)}: " if permission.principal else ""
+    if permission.known == 0:
+        more = " (only actions that AWS may add)"
+    elif permission.examples:
+        more = f" ({permission.known} more actions: {', '.join(permission.examples)}"
+        more += ", …)" if permission.known > len(permission.examples) else ")"
+    else:
+        more = ""
+    condition = f" when {readable(permission.condition)}" if permission.condition else ""
+    return f"{who}{permission.action}{more} on {readable(permission.resource)}{condition}"
+
+
+def _shown(permissions: Sequence[Permission]) -> str:
+    """The actions of some permissions, shortened; the details say on what and when."""
+    names = list(
+        dict.fromkeys(
+            f"{permission.action} by {readable(permission.principal)}" if permission.principal else permission.action
+            for permission in permissions
+        )
+    )
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _digest(permissions: Iterable[Permission]) -> str:
+    """Tells one set of permissions from another, in whatever order it was found."""
+    lines = sorted(
+        f"{permission.principal}|{permission.action.lower()}|{permission.resource}|{permission.condition}"
+        for permission in permissions
+    )
+    return hashlib.sha256("\n".join(map(readable, lines)).encode()).hexdigest()[:10]
+
+
+def _other_roles(
+    matching: Matching,
+    before: Mapping[Subject, Policy],
+    after: Mapping[Subject, Policy],
+    rename: Callable[[str], str] | None,
+) -> Iterator[Finding]:
+    """Resources that run with another role than before, where that one may do more."""
+    for pair in (*matching.kept, *matching.renamed):
+        for difference in pair.differences:
+            old, new = _role(matching.before.of, difference.before), _role(matching.after.of, difference.after)
+            if old is None or new is None or pair.after is None:
+                continue
+            one = before.get(Subject(About.IDENTITY, _ref(old)))
+            name = _ref(new)
+            other = after.get(Subject(About.IDENTITY, rename(name) if rename else name))
+            if one is None or other is None or one.resource.path == other.resource.path:
+                continue
+            allowed, _ = _apart(one.statements)
+            allows, denies = _apart(other.statements)
+            more = [found for statement in allows for found in uncovered(statement, allowed, dead_by=denies)]
+            extra = other.attached - one.attached
+            if more or extra:
+                what = f"{difference.name} is {new.path} and no longer {old.path}: {_shown(more) or ', '.join(extra)}"
+                lines = (*map(_line, more), *map(readable, sorted(extra)))
+                yield found("other-role", pair.after, what, detail=difference.name, details=lines)
+
+
+def _role(of: Callable[[Reference], Resource | None], value: object) -> Resource | None:
+    """The role that a value is the name or the ARN of."""
+    for reference in references(value) if isinstance(value, str) else ():
+        target = of(reference)
+        if target is not None and target.type == "AWS::IAM::Role" and value == str(reference):
+            return target
+    return None
+
+
+def _ref(resource: Resource) -> str:
+    return str(Reference(resource.stack.key, resource.logical_id, "Ref"))

@@ -1,0 +1,325 @@
+"""Two assemblies beside each other: which resource of the one is which of the other, and where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
+from typing import Any
+
+from gates.review.assembly import Assembly, Json, Stack, StackKey
+from gates.review.values import VERSIONED, Reference, Resolver, Values, references, texts
+
+# Who made a resource and from which file: no update comes of it.
+_OWN_METADATA = "aws:"
+_METADATA_TYPE = "AWS::CDK::Metadata"
+# Members by which people tell the items of a list apart, the first that all items have.
+_IDENTITIES = ("Key", "Name", "Id", "IndexName", "AttributeName", "Sid", "PolicyName", "ResponseType")
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a resource is."""
+
+    stack: StackKey
+    logical_id: str
+
+
+class Resource:
+    """A resource of a stack, its values resolved when they are asked for.
+
+    Args:
+        stack: its stack.
+        logical_id: its logical id.
+        resolver: resolves the stack's values.
+    """
+
+    def __init__(self, stack: Stack, logical_id: str, resolver: Resolver) -> None:
+        self.stack = stack
+        self.logical_id = logical_id
+        self.raw = stack.resources[logical_id]
+        self.type = str(self.raw["Type"])
+        self.place = Place(stack.key, logical_id)
+        """Stack and logical id."""
+        self._resolver = resolver
+
+    @cached_property
+    def path(self) -> str:
+        """Path of its construct, without CDK's own last part; the stack's with the logical id where none is known."""
+        path = self.stack.paths.get(self.logical_id, f"{self.stack.path}/{self.logical_id}")
+        return path.removesuffix("/Resource")
+
+    @cached_property
+    def properties(self) -> Mapping[str, Json]:
+        """Its properties, resolved."""
+        found = self._resolver.resolve(self.raw.get("Properties") or {})
+        return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def update_policy(self) -> Mapping[str, Json]:
+        """How CloudFormation updates it, resolved; that of an alias is its canary."""
+        found = self._resolver.resolve(self.raw.get("UpdatePolicy") or {})
+        return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def metadata(self) -> Mapping[str, Json]:
+        """Its metadata without CDK's own."""
+        metadata = self.raw.get("Metadata") or {}
+        return {key: value for key, value in metadata.items() if not str(key).startswith(_OWN_METADATA)}
+
+    @cached_property
+    def references(self) -> frozenset[Reference]:
+        """Every attribute of other resources that its properties take."""
+        return frozenset(references(self.properties))
+
+    @cached_property
+    def digests(self) -> frozenset[str]:
+        """The assets that it is made from."""
+        assets = self._resolver.assets
+        words = (word for text in texts(self.raw.get("Properties") or {}) for word in (text, text.partition(".")[0]))
+        return frozenset(word for word in words if word in assets)
+
+    @cached_property
+    def documents(self) -> Mapping[str, Json]:
+        """Every policy document in its properties, by its place in them."""
+        return dict(_documents(self.properties, ""))
+
+    @property
+    def deletion_policy(self) -> str:
+        """What becomes of it when it leaves the template."""
+        return str(self.raw.get("DeletionPolicy", "Delete"))
+
+    @property
+    def replace_policy(self) -> str:
+        """What becomes of it when another one takes its place."""
+        return str(self.raw.get("UpdateReplacePolicy", "Delete"))
+
+    def get(self, path: str, default: Json = None) -> Json:
+        """The value of a property.
+
+        Args:
+            path: its name; names within each other are separated by dots.
+            default: what is given where it is not set.
+        """
+        value: Json = self.properties
+        for part in path.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return default if value is None else value
+
+    def items(self, path: str) -> list[Json]:
+        """A property that is a list; one value counts as a list of it."""
+        value = self.get(path)
+        return value if isinstance(value, list) else [] if value is None else [value]
+
+    def entries(self, path: str) -> list[Mapping[str, Any]]:
+        """The items of a property that are objects."""
+        return [item for item in self.items(path) if isinstance(item, Mapping)]
+
+
+def _documents(value: Json, path: str) -> Iterator[tuple[str, Json]]:
+    # isinstance of the plain types: this walks every value of every template.
+    if isinstance(value, dict):
+        if _are_statements(value.get("Statement")):
+            yield path, value
+            return
+        for key, inner in value.items():
+            yield from _documents(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _documents(inner, f"{path}.{index}")
+    elif isinstance(value, str) and '"Statement"' in value and '"Effect"' in value:
+        yield path, value
+
+
+def _are_statements(value: Json) -> bool:
+    statements = value if isinstance(value, list) else [value]
+    return any(isinstance(statement, dict) and "Effect" in statement for statement in statements)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pair:
+    """A resource before and after; one of them where it comes or goes.
+
+    Args:
+        before: as it is deployed.
+        after: as it would be.
+        renamed: whether the two are told the same by what they are, not by their logical id.
+    """
+
+    before: Resource | None = None
+    after: Resource | None = None
+    renamed: bool = False
+
+    @property
+    def any(self) -> Resource:
+        """It as it would be, or as it was where it goes."""
+        found = self.after or self.before
+        assert found is not None  # noqa: S101  # nosec B101  # one of them is always there
+        return found
+
+    @property
+    def type(self) -> str:
+        """Its type."""
+        return self.any.type
+
+    @property
+    def stays(self) -> bool:
+        """Whether it is the same resource to CloudFormation before and after."""
+        return self.before is not None and self.after is not None and not self.renamed
+
+    @cached_property
+    def differences(self) -> tuple[Difference, ...]:
+        """Where its properties differ; none where it comes or goes."""
+        if self.before is None or self.after is None or self.before is self.after:
+            return ()
+        return tuple(differences(self.before.properties, self.after.properties))
+
+    @cached_property
+    def other_changes(self) -> tuple[str, ...]:
+        """What else of it differs: policies and metadata."""
+        before, after = self.before, self.after
+        if before is None or after is None or before is after:
+            return ()
+        found = [
+            name
+            for name in ("DeletionPolicy", "UpdateReplacePolicy", "CreationPolicy")
+            if before.raw.get(name) != after.raw.get(name)
+        ]
+        if before.update_policy != after.update_policy:
+            found.append("UpdatePolicy")
+        if before.metadata != after.metadata:
+            found.append("Metadata")
+        return tuple(found)
+
+    @property
+    def new_code(self) -> bool:
+        """Whether it is made from other assets."""
+        before, after = self.before, self.after
+        return before is not None and after is not None and before is not after and before.digests != after.digests
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One place in the properties where two resources differ.
+
+    Args:
+        path: names and positions that lead there.
+        before: the value; None where it was not set.
+        after: the value; None where it is not set.
+    """
+
+    path: tuple[str, ...]
+    before: Json
+    after: Json
+
+    @property
+    def name(self) -> str:
+        """The path as people write it."""
+        return ".".join(self.path)
+
+
+def differences(before: Json, after: Json, path: tuple[str, ...] = ()) -> Iterator[Difference]:
+    """The deepest places where two values differ."""
+    if before == after and type(before) is type(after):
+        return
+    match before, after:
+        case Mapping(), Mapping():
+            for key in sorted({*before, *after}):
+                yield from differences(before.get(key), after.get(key), (*path, key))
+        case list(), list():
+            yield from _item_differences(before, after, path)
+        case _ if before != after:
+            yield Difference(path, before, after)
+
+
+def _item_differences(before: list[Json], after: list[Json], path: tuple[str, ...]) -> Iterator[Difference]:
+    ones, others = _by_name(before), _by_name(after)
+    if ones is not None and others is not None and (ones or others):
+        for name in dict.fromkeys((*ones, *others)):
+            yield from differences(ones.get(name), others.get(name), (*path, name))
+        if list(ones) != list(others) and set(ones) == set(others):
+            yield Difference(path, list(ones), list(others))
+        return
+    for position, (one, other) in enumerate(zip_longest(before, after)):
+        yield from differences(one, other, (*path, str(position)))
+
+
+def _by_name(items: Sequence[Json]) -> dict[str, Json] | None:
+    """Items by the member that tells them apart; None where there is none."""
+    if not all(isinstance(item, Mapping) for item in items):
+        return None
+    for identity in _IDENTITIES:
+        names = [item.get(identity) for item in items]
+        if all(isinstance(name, str) for name in names) and len(set(names)) == len(names):
+            return {str(name): item for name, item in zip(names, items, strict=True)}
+    return None
+
+
+class Side:
+    """The resources of one assembly by where they are.
+
+    Args:
+        assembly: the assembly.
+        shared: the other side, whose resources are taken where they are bound to be the same.
+    """
+
+    def __init__(self, assembly: Assembly, shared: Side | None = None) -> None:
+        self.assembly = assembly
+        self.values = Values(assembly)
+        self.resources: dict[Place, Resource] = {}
+        same_surroundings = shared is not None and _same_surroundings(assembly, shared.assembly)
+        for stack in assembly.stacks:
+            resolver = self.values.of(stack)
+            for logical_id, raw in stack.resources.items():
+                if raw["Type"] == _METADATA_TYPE or not resolver.exists(raw):
+                    continue
+                place = Place(stack.key, logical_id)
+                known = shared.resources.get(place) if shared is not None and same_surroundings else None
+                if known is not None and known.raw == raw:
+                    self.resources[place] = known
+                else:
+                    self.resources[place] = Resource(stack, logical_id, resolver)
+
+    def of(self, reference: Reference) -> Resource | None:
+        """The resource that a reference names."""
+        return self.resources.get(Place(reference.stack, reference.logical_id))
+
+    @cached_property
+    def by_type(self) -> Mapping[str, list[Resource]]:
+        """The resources by their type."""
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources.values():
+            found.setdefault(resource.type, []).append(resource)
+        return found
+
+
+_SURROUNDINGS = ("Parameters", "Conditions", "Mappings", "Outputs")
+
+
+def _same_surroundings(one: Assembly, other: Assembly) -> bool:
+    """Whether all that values are resolved with is the same in both, so that equal templates give equal values.
+
+    What an output refers to may be of another type than it was, which decides how a reference to it is written.
+    """
+    if one.by_key.keys() != other.by_key.keys() or one.build_specifications != other.build_specifications:
+        return False
+    if one.assets != other.assets:
+        return False
+    for key, stack in one.by_key.items():
+        twin = other.by_key[key]
+        if stack is twin:
+            continue
+        if any(stack.template.get(name) != twin.template.get(name) for name in _SURROUNDINGS):
+            return False
+        if _versions(stack) != _versions(twin):
+            return False
+    return True
+
+
+def _versions(stack: Stack) -> dict[str, Json]:
+    return {
+        logical_id: resource.get("Properties", {}).get(VERSIONED[resource["Type"]])
+        for logical_id, resource in stack.resources.items()
+        if resource["Type"] in VERSIONED
+    }

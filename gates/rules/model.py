@@ -1,0 +1,171 @@
+"""What a rule is, and what it sees: templates whose references are followed across stacks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from config.model import Place
+
+Value = Any
+"""A value of a template: JSON, possibly with intrinsic functions in it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """One stack: whose it is, and its template.
+
+    Args:
+        path: path of its construct, such as `Pipeline/prod-items/Data`.
+        name: its name in CloudFormation, by which other stacks ask for its outputs.
+        template: where its template lies.
+        body: the template.
+        place: the environment that it is deployed to, or the pipeline's own place.
+        environment: name of the environment; None for the pipeline's own stacks.
+        termination_protection: whether the assembly asks for it.
+    """
+
+    path: str
+    name: str
+    template: Path
+    body: Mapping[str, Any]
+    place: Place
+    environment: str | None
+    termination_protection: bool = False
+
+    @property
+    def resources(self) -> Iterator[Resource]:
+        """Every resource, in the template's order."""
+        return (Resource(self, key) for key in self.body.get("Resources", {}))
+
+    def of_type(self, *types: str) -> Iterator[Resource]:
+        """The resources of some types."""
+        return (resource for resource in self.resources if resource.type in types)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource of a stack."""
+
+    stack: Stack
+    logical_id: str
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The resource as the template has it."""
+        body: Mapping[str, Any] = self.stack.body["Resources"][self.logical_id]
+        return body
+
+    @property
+    def type(self) -> str:
+        """Its CloudFormation type."""
+        return str(self.body["Type"])
+
+    def get(self, *path: str) -> Value:
+        """The value of a property, or None where it is not set."""
+        value: Value = self.body.get("Properties", {})
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return None if value == {"Ref": "AWS::NoValue"} else value
+
+
+@dataclass(frozen=True)
+class Templates:
+    """All the stacks that are judged together.
+
+    Args:
+        stacks: the stacks.
+        runbooks: names of the runbooks that there are.
+    """
+
+    stacks: tuple[Stack, ...]
+    runbooks: frozenset[str] = field(default_factory=frozenset)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Stack]:
+        return {stack.name: stack for stack in self.stacks}
+
+    def of_type(self, *types: str) -> Iterator[Resource]:
+        """The resources of some types, in every stack."""
+        return (resource for stack in self.stacks for resource in stack.of_type(*types))
+
+    def referred(self, stack: Stack, value: Value) -> Iterator[Resource]:
+        """The resources that a value refers to, also through the outputs of other stacks."""
+        match value:
+            case {"Ref": str(name)}:
+                yield from self._resource(stack, name)
+            case {"Fn::GetAtt": [str(name), *_]}:
+                yield from self._resource(stack, name)
+            case {"Fn::GetStackOutput": {"StackName": str(owner), "OutputName": str(name)}}:
+                other = self._by_name.get(owner)
+                if other is not None:
+                    yield from self.referred(other, other.body.get("Outputs", {}).get(name, {}).get("Value"))
+            case dict():
+                for inner in value.values():
+                    yield from self.referred(stack, inner)
+            case list():
+                for inner in value:
+                    yield from self.referred(stack, inner)
+
+    @staticmethod
+    def _resource(stack: Stack, name: str) -> Iterator[Resource]:
+        if name in stack.body.get("Resources", {}):
+            yield Resource(stack, name)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One place where a rule is broken."""
+
+    stack: Stack
+    logical_id: str | None = None
+    """The resource. Default: the stack as a whole."""
+    finding: str | None = None
+    """What of it, where each is accepted by itself, such as `Action::s3:Get*`."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    Args:
+        name: its id without the pack's name.
+        says: what is wrong where it is broken.
+        fix: what to do.
+        check: finds the places, in a fixed order.
+    """
+
+    name: str
+    says: str
+    fix: str
+    check: Callable[[Templates], Iterable[Found]]
+
+
+def listed(value: Value) -> list[Value]:
+    """A value that a policy may give as one or as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def text(value: Value) -> str:
+    """A value as text, with each reference as `<…>`."""
+    match value:
+        case str():
+            return value
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
+            return f"<{name}>"
+        case {"Fn::Join": [str(delimiter), list(parts)]}:
+            return delimiter.join(text(part) for part in parts)
+        case {"Fn::Sub": str(template)}:
+            return template.replace("${", "<").replace("}", ">")
+        case {"Fn::GetStackOutput": {"OutputName": name}}:
+            return f"<{name}>"
+    return json.dumps(value, sort_keys=True)
+
+
+def data(name: str) -> Any:
+    """A list that lies in `data/`."""
+    return json.loads((Path(__file__).parent / "data" / name).read_text(encoding="utf-8"))

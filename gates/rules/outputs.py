@@ -1,0 +1,27 @@
+"""Outputs say what they are (P14)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gates.rules.model import Found, Rule, Templates
+
+# What CDK itself publishes for the weak references between stacks; nobody reads those.
+_PUBLISHED = "PublishOutput"
+
+
+def _undescribed(templates: Templates) -> Iterator[Found]:
+    for stack in templates.stacks:
+        for name, output in stack.body.get("Outputs", {}).items():
+            if not name.startswith(_PUBLISHED) and not str(output.get("Description", "")).strip():
+                yield Found(stack, finding=name)
+
+
+RULES = (
+    Rule(
+        name="OutputDescribed",
+        says="An output does not say what it is.",
+        fix="Make it by blocks.outputs.output, with its description.",
+        check=_undescribed,
+    ),
+)

@@ -1,0 +1,62 @@
+"""Run a scanner, and tell its answer from its failure to look."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SECONDS = 600
+"""After that a scanner hangs. It takes seconds, but a busy machine may take its time."""
+
+ASKING_SECONDS = 120
+"""After that whoever is asked over the network does not answer."""
+
+_SHOWN = 160
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a scanner ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def complaint(self) -> str:
+        """The last that it wrote of an error, in one line; without one, the last that it wrote."""
+        lines = [line.strip() for line in self.err.splitlines() if line.strip()]
+        errors = [line for line in lines if "error" in line.lower()]
+        line = (errors or lines or [f"exit code {self.code}, and not a word"])[-1]
+        return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
+
+
+def run(command: Sequence[str | Path], *, folder: Path, environ: Mapping[str, str], seconds: float = SECONDS) -> Ran:
+    """Run a scanner to its end.
+
+    Args:
+        command: the program and its arguments.
+        folder: where it runs.
+        environ: its environment variables.
+        seconds: when it is ended.
+    """
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(
+            words,
+            cwd=folder,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=seconds,
+        )
+    except FileNotFoundError:
+        return Ran(127, "", f"{words[0]} is not installed: run `make install`")
+    except subprocess.TimeoutExpired:
+        return Ran(124, "", f"no answer within {seconds:g} s")
+    return Ran(done.returncode, done.stdout, done.stderr)
