@@ -1,0 +1,1 @@
+"""The delivery pipeline: source, synth, self-mutation, assets, then environment after environment."""

@@ -1,0 +1,338 @@
+"""The pipeline of this repository: every push goes through every environment in order.
+
+    source → synth → self-mutation → assets → for each environment: approval → foundation → services, wave after wave
+
+The last wave of an environment ends with its protection and its tests, and then bakes. `docs/pipeline.md` shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from aws_cdk import Duration, Stack, Tags, pipelines
+from aws_cdk import Environment as Target
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_codepipeline as codepipeline
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from blocks.assets import AssetStore
+from blocks.key import ServiceKey
+from blocks.logs import ServiceLogGroup
+from blocks.messaging import AlarmTopic
+from blocks.removal import RETAIN
+from blocks.service import Service
+from config import Environment, Settings
+from pipeline.acknowledgements import acknowledge_pipeline
+from pipeline.conditions import Conditions, Result, bake, freeze, set_conditions, set_timeout, window
+from pipeline.observation import PIPELINE_NAME, BakeAlarms, DeliveryDashboard, Observation
+from pipeline.source import allow_connection, change, source, start_on_push
+from pipeline.steps import (
+    BUILD_IMAGE,
+    ApprovalStep,
+    ProtectStep,
+    SynthStep,
+    VerifyStep,
+    pinned_node,
+    publishing,
+    verifying,
+)
+from pipeline.toolchain import CDK_ASSETS_VERSION, CDK_CLI_VERSION
+from pipeline.waves import Wave, arrange, stages_of
+from stages.foundation_stage import FoundationStage
+from stages.service_stage import ServiceStage
+
+
+@dataclass
+class _Delivered:
+    """The stages of an environment, as CDK Pipelines names them once it has built them."""
+
+    environment: Environment
+    waves: list[tuple[str, str | None]] = field(default_factory=list)
+    """Id of each wave, and of its stage if it has only one, in order. The services' waves come last."""
+    approval: bool = False
+
+
+class PipelineStack(Stack):
+    """The self-mutating CodePipeline in the tools account, and beneath it every stage that it deploys.
+
+    Args:
+        scope: the app.
+        construct_id: id in it.
+        settings: all of `config/`.
+        services: the classes of the services that each environment gets.
+        assets: the built assets.
+
+    Raises:
+        ConfigurationError: the configured waves and the services do not match.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        services: Sequence[type[Service]],
+        assets: AssetStore,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            env=Target(account=settings.pipeline.account, region=settings.pipeline.region),
+            stack_name="slipway-pipeline",
+            description="Delivers every push through the environments in order",
+            termination_protection=settings.pipeline.stateful.termination_protection,
+            analytics_reporting=False,
+        )
+        self._settings = settings
+        self._assets = assets
+        self._waves = arrange(services, settings)
+        self._builds: list[pipelines.CodeBuildStep] = []
+        self._tag()
+        self._key = self._new_key()
+        artifacts = self._artifacts(self._key)
+        self._spine = codepipeline.Pipeline(
+            self,
+            "Pipeline",
+            pipeline_name=PIPELINE_NAME,
+            pipeline_type=codepipeline.PipelineType.V2,
+            execution_mode=codepipeline.ExecutionMode.QUEUED,
+            restart_execution_on_update=True,
+            artifact_bucket=artifacts,
+            # For the artifacts of environments in other regions, which CDK keeps in support stacks there.
+            cross_account_keys=True,
+            enable_key_rotation=True,
+        )
+        self._source = source(self, settings.pipeline.source)
+        self._synth = SynthStep(self, source=self._source, artifacts=artifacts)
+        self.pipeline = self._new_pipeline()
+        approvers = self._approvers()
+        delivered = [self._deliver(environment, approvers) for environment in settings.environments]
+        self.pipeline.build_pipeline()
+
+        self._protect_other_regions()
+        self._set_conditions(delivered)
+        start_on_push(self._spine, settings.pipeline.source)
+        stages = {each.environment.name: self._stages(each) for each in delivered}
+        Observation(
+            self,
+            "Observation",
+            settings=settings,
+            key=self._key,
+            assets=assets,
+            stages={stage: name for name, found in stages.items() for stage in found},
+            last_stages=[found[-1] for found in stages.values()],
+        )
+        DeliveryDashboard(self, "Figures", environments=settings.environments)
+        allow_connection(self, settings.pipeline.source, self._builders())
+        acknowledge_pipeline(
+            self,
+            self._spine,
+            artifacts,
+            steps=self._builds,
+            approvals=[each.environment.name for each in delivered if each.approval],
+        )
+
+    def _builders(self) -> list[iam.IRole]:
+        """The roles of the builds that clone the source, each once: some builds share one."""
+        roles = [step.project.role for step in (self._synth, *self._builds)]
+        return list({role.node.path: role for role in roles if role is not None}.values())
+
+    def _deliver(self, environment: Environment, approvers: AlarmTopic | None) -> _Delivered:
+        """Approval if there is one, the foundation, then the services, each wave side by side."""
+        name = environment.name
+        delivered = _Delivered(environment)
+        if approvers is not None and name in self._settings.pipeline.approval_before:
+            # A stage of its own: an answer may come at night, and the deployment window is asked after it.
+            self.pipeline.add_wave(
+                f"{name}-approval",
+                pre=[
+                    ApprovalStep(
+                        name,
+                        topic=approvers,
+                        change=change(self._source, self._settings.pipeline.source),
+                        evidence=self._synth.evidence,
+                    )
+                ],
+            )
+            delivered.approval = True
+
+        everything = [service.name for wave in self._waves for service in wave]
+        foundation = FoundationStage(self, environment=environment, services=everything)
+        self.pipeline.add_wave(f"{name}-foundation").add_stage(foundation)
+        delivered.waves.append((f"{name}-foundation", foundation.node.id))
+
+        protect = ProtectStep(self, source=self._source, environment=environment, services=everything)
+        verifier = verifying(self, environment=environment, services=everything)
+        verify = {
+            service: VerifyStep(source=self._source, environment=name, service=service, role=verifier)
+            for service in everything
+        }
+        self._builds += [protect, *verify.values()]
+        for number, services in enumerate(self._waves, start=1):
+            last = number == len(self._waves)
+            delivered.waves.append(
+                self._deploy(
+                    f"{name}-services" if len(self._waves) == 1 else f"{name}-services-{number}",
+                    environment,
+                    services,
+                    # Side by side: neither waits for the other.
+                    post=[*([protect] if last else []), *(verify[service.name] for service in services)],
+                )
+            )
+        return delivered
+
+    def _protect_other_regions(self) -> None:
+        """Protect the stacks that CDK makes for the artifacts of other regions, whose keys it would let go."""
+        for support in self._spine.cross_region_support.values():
+            support.stack.termination_protection = self.termination_protection
+            beside = support.replication_bucket.node
+            if beside.scope is not None:
+                key = beside.scope.node.find_child(f"{beside.id}EncryptionKey")
+                cast("kms.Key", key).apply_removal_policy(RETAIN)
+
+    def _deploy(
+        self, wave: str, environment: Environment, services: Wave, *, post: Sequence[pipelines.Step]
+    ) -> tuple[str, str | None]:
+        side_by_side = self.pipeline.add_wave(wave, post=list(post))
+        stages = [
+            ServiceStage(self, service=service(environment=environment, assets=self._assets)) for service in services
+        ]
+        for stage in stages:
+            side_by_side.add_stage(stage)
+        return wave, stages[0].node.id if len(stages) == 1 else None
+
+    def _stages(self, delivered: _Delivered) -> list[str]:
+        """Every stage that deploys to an environment, in order."""
+        return [stage for wave, only in delivered.waves for stage in stages_of(self._spine, wave, only_stage=only)]
+
+    def _set_conditions(self, delivered: Sequence[_Delivered]) -> None:
+        baking = [each.environment for each in delivered if each.environment.deployment.bake_minutes]
+        alarms = BakeAlarms(self, "Bake", environments=baking)
+        if baking:
+            self._spine.add_to_role_policy(
+                iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=alarms.arns)
+            )
+        frozen = {}
+        for each in delivered:
+            name, settings = each.environment.name, each.environment.deployment
+            foundation, *services = self._stages(each)
+            conditions = {stage: Conditions(on_failure=Result(settings.on_failure.value)) for stage in services}
+            if settings.window:
+                conditions[foundation] = Conditions(before_entry=[window(settings.window)])
+            if settings.bake_minutes:
+                conditions[services[-1]] = Conditions(
+                    on_success=[bake(alarms.name(name), settings.bake_minutes)],
+                    on_failure=Result(settings.on_failure.value),
+                )
+            set_conditions(self._spine, conditions)
+            approval = f"{name}-approval"
+            if each.approval:
+                minutes = self._settings.pipeline.approval.timeout_hours * 60
+                set_timeout(self._spine, approval, f"Approve-{name}", minutes)
+            if settings.frozen:
+                frozen[approval if each.approval else foundation] = (
+                    f"Frozen in config/{name}.toml: set deployment.frozen to false and push"
+                )
+        freeze(self._spine, frozen)
+
+    def _new_pipeline(self) -> pipelines.CodePipeline:
+        log_group = ServiceLogGroup(self, "BuildLogs", environment=self._settings.pipeline, key=self._key)
+        return pipelines.CodePipeline(
+            self,
+            "Delivery",
+            code_pipeline=self._spine,
+            synth=self._synth,
+            self_mutation=True,
+            cli_version=CDK_CLI_VERSION,
+            cdk_assets_cli_version=CDK_ASSETS_VERSION,
+            publish_assets_in_parallel=False,
+            use_change_sets=True,
+            self_mutation_code_build_defaults=pipelines.CodeBuildOptions(partial_build_spec=pinned_node()),
+            asset_publishing_code_build_defaults=pipelines.CodeBuildOptions(partial_build_spec=publishing()),
+            code_build_defaults=pipelines.CodeBuildOptions(
+                build_environment=codebuild.BuildEnvironment(
+                    build_image=BUILD_IMAGE, compute_type=codebuild.ComputeType.MEDIUM, privileged=False
+                ),
+                logging=codebuild.LoggingOptions(
+                    cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=log_group, enabled=True)
+                ),
+                timeout=Duration.minutes(30),
+            ),
+        )
+
+    def _approvers(self) -> AlarmTopic | None:
+        if not self._settings.pipeline.approval_before:
+            return None
+        return AlarmTopic(self, "Approvers", key=self._key, emails=self._settings.pipeline.approval.emails)
+
+    def _new_key(self) -> ServiceKey:
+        key = ServiceKey(self, "Key", service="pipeline", environment=self._settings.pipeline)
+        # EventBridge encrypts what it could not deliver for the dead letters:
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="EventBridge",
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                resources=["*"],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
+        return key
+
+    def _artifacts(self, key: kms.Key) -> s3.Bucket:
+        logs_bucket = s3.Bucket(
+            self,
+            "ArtifactLogs",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            versioned=True,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="logs", expiration=Duration.days(90), noncurrent_version_expiration=Duration.days(90)
+                )
+            ],
+            removal_policy=RETAIN,
+        )
+        return s3.Bucket(
+            self,
+            "Artifacts",
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=key,
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            versioned=True,
+            server_access_logs_bucket=logs_bucket,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="old-artifacts",
+                    expiration=Duration.days(self._settings.pipeline.artifact_days),
+                    noncurrent_version_expiration=Duration.days(1),
+                    abort_incomplete_multipart_upload_after=Duration.days(7),
+                )
+            ],
+            removal_policy=RETAIN,
+        )
+
+    def _tag(self) -> None:
+        tags = self._settings.pipeline.tags
+        for name, value in {
+            "Project": tags.project,
+            "Application": tags.application,
+            "Service": "pipeline",
+            "Environment": self._settings.pipeline.name,
+            "Owner": tags.owner,
+            "CostCenter": tags.cost_center,
+            "ManagedBy": "cdk",
+        }.items():
+            Tags.of(self).add(name, value)

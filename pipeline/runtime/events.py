@@ -1,0 +1,130 @@
+"""The events of a delivery, read from what EventBridge carries.
+
+Three kinds are read, as AWS documents them:
+- CodePipeline: `CodePipeline Pipeline Execution State Change`, `… Stage Execution State Change` and `… Action Execution
+  State Change` (https://docs.aws.amazon.com/codepipeline/latest/userguide/detect-state-changes-cloudwatch-events.html);
+- CodeDeploy: `CodeDeploy Deployment State-change Notification`, relayed from the environments' accounts
+  (https://docs.aws.amazon.com/codedeploy/latest/userguide/monitoring-cloudwatch-events.html);
+- CloudWatch: `CloudWatch Alarm State Change` and `… Configuration Change`, relayed likewise
+  (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+_ROLLBACK_TRIGGERS = frozenset({"AutomatedRollback", "ManualRollback"})
+
+
+@dataclass(frozen=True)
+class PipelineChange:
+    """An execution of the pipeline started or ended."""
+
+    at: datetime
+    pipeline: str
+    execution: str
+    state: str
+    is_rollback: bool
+
+
+@dataclass(frozen=True)
+class StageChange:
+    """A stage of an execution started or ended."""
+
+    at: datetime
+    pipeline: str
+    execution: str
+    stage: str
+    state: str
+
+
+@dataclass(frozen=True)
+class ApprovalWaiting:
+    """A manual approval waits for an answer."""
+
+    at: datetime
+    pipeline: str
+    execution: str
+    stage: str
+
+
+@dataclass(frozen=True)
+class DeploymentChange:
+    """A CodeDeploy deployment in an environment's account changed its state."""
+
+    at: datetime
+    account: str
+    application: str
+    deployment: str
+    state: str
+
+
+@dataclass(frozen=True)
+class AlarmChange:
+    """An alarm in an environment's account changed its state. One that is deleted is in the state `DELETED`."""
+
+    at: datetime
+    account: str
+    alarm: str
+    state: str
+
+
+Change = PipelineChange | StageChange | ApprovalWaiting | DeploymentChange | AlarmChange
+
+
+def read(event: Mapping[str, Any]) -> Change | None:
+    """What an event says.
+
+    Args:
+        event: an EventBridge event.
+
+    Returns:
+        The change, or None for an event that says nothing about a delivery.
+    """
+    detail = event.get("detail", {})
+    at = datetime.fromisoformat(event["time"])
+    match event.get("detail-type"):
+        case "CodePipeline Pipeline Execution State Change":
+            return PipelineChange(
+                at=at,
+                pipeline=detail["pipeline"],
+                execution=detail["execution-id"],
+                state=detail["state"],
+                is_rollback="rollback-metadata" in detail
+                or detail.get("execution-trigger", {}).get("trigger-type") in _ROLLBACK_TRIGGERS,
+            )
+        case "CodePipeline Stage Execution State Change":
+            return StageChange(
+                at=at,
+                pipeline=detail["pipeline"],
+                execution=detail["execution-id"],
+                stage=detail["stage"],
+                state=detail["state"],
+            )
+        case "CodePipeline Action Execution State Change":
+            if detail.get("type", {}).get("category") != "Approval" or detail["state"] != "STARTED":
+                return None
+            return ApprovalWaiting(
+                at=at, pipeline=detail["pipeline"], execution=detail["execution-id"], stage=detail["stage"]
+            )
+        case "CodeDeploy Deployment State-change Notification":
+            return DeploymentChange(
+                at=at,
+                account=event["account"],
+                application=detail["application"],
+                deployment=detail["deploymentId"],
+                state=detail["state"],
+            )
+        case "CloudWatch Alarm State Change":
+            # The event's own time has whole seconds, in which an alarm can change twice.
+            since = datetime.fromisoformat(detail["state"]["timestamp"])
+            return AlarmChange(
+                at=since, account=event["account"], alarm=detail["alarmName"], state=detail["state"]["value"]
+            )
+        case "CloudWatch Alarm Configuration Change" if detail.get("operation") == "delete":
+            return AlarmChange(at=at, account=event["account"], alarm=detail["alarmName"], state="DELETED")
+        case _:
+            return None

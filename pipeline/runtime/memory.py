@@ -1,0 +1,118 @@
+"""What the figures remember, in a DynamoDB table whose records expire, and what they ask CodePipeline."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_codepipeline import CodePipelineClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+KEEP_SECONDS = 90 * 24 * 60 * 60
+"""Longer than any execution lasts, and than EventBridge retries an event (24 hours)."""
+
+ALARM = "ALARM"
+QUIET = "QUIET"
+
+
+class TableMemory:
+    """`figures.Memory` over a table with the partition key `id` and the TTL attribute `expiration`.
+
+    Args:
+        table_name: the table.
+        dynamodb: client of DynamoDB.
+    """
+
+    def __init__(self, table_name: str, dynamodb: DynamoDBClient) -> None:
+        self._table = table_name
+        self._dynamodb = dynamodb
+
+    def first_time(self, key: str) -> bool:
+        """Whether this key is seen for the first time; from now on it is not."""
+        try:
+            self._dynamodb.put_item(
+                TableName=self._table,
+                Item=_item(f"seen#{key}", "-"),
+                ConditionExpression="attribute_not_exists(id)",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
+    def get(self, key: str) -> str | None:
+        """The value remembered under a key."""
+        item = self._dynamodb.get_item(TableName=self._table, Key={"id": {"S": key}}, ConsistentRead=True).get("Item")
+        return item["value"]["S"] if item else None
+
+    def put(self, key: str, value: str | None) -> None:
+        """Remember a value under a key, or forget it."""
+        if value is None:
+            self._dynamodb.delete_item(TableName=self._table, Key={"id": {"S": key}})
+        else:
+            self._dynamodb.put_item(TableName=self._table, Item=_item(key, value))
+
+    def set_alarm(self, environment: str, alarm: str, *, at: datetime, in_alarm: bool) -> int:
+        """Remember an alarm's state, unless a later one is known; the number of alarms that are now in ALARM."""
+        key = {"id": {"S": f"alarms#{environment}"}}
+        # One record for all alarms of an environment, so that their number is read as of this change. It does not
+        # expire: an alarm that nobody heals stays one.
+        self._dynamodb.update_item(
+            TableName=self._table,
+            Key=key,
+            UpdateExpression="SET alarms = if_not_exists(alarms, :none)",
+            ExpressionAttributeValues={":none": {"M": {}}},
+        )
+        try:
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=key,
+                UpdateExpression="SET alarms.#alarm = :state",
+                ConditionExpression="attribute_not_exists(alarms.#alarm) OR alarms.#alarm < :state",
+                ExpressionAttributeNames={"#alarm": alarm},
+                # The time first, so that the later of two states is the greater text.
+                ExpressionAttributeValues={":state": {"S": f"{at.timestamp():017.6f} {ALARM if in_alarm else QUIET}"}},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+        item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)["Item"]
+        return sum(state["S"].endswith(ALARM) for state in item["alarms"]["M"].values())
+
+
+def _item(key: str, value: str) -> dict[str, AttributeValueTypeDef]:
+    return {"id": {"S": key}, "value": {"S": value}, "expiration": {"N": str(int(time.time()) + KEEP_SECONDS)}}
+
+
+class PipelineExecutions:
+    """`figures.Executions` as CodePipeline tells them.
+
+    Args:
+        codepipeline: client of CodePipeline.
+    """
+
+    def __init__(self, codepipeline: CodePipelineClient) -> None:
+        self._codepipeline = codepipeline
+
+    def rollback_target(self, pipeline: str, execution: str) -> str | None:
+        """The execution that this one goes back to; None for one that is no rollback."""
+        found = self._codepipeline.get_pipeline_execution(pipelineName=pipeline, pipelineExecutionId=execution)
+        return found["pipelineExecution"].get("rollbackMetadata", {}).get("rollbackTargetPipelineExecutionId")
+
+    def committed(self, pipeline: str, execution: str) -> datetime | None:
+        """When its commit was made: the variable `AuthorDate` of CodeConnections and CodeCommit. S3 has none."""
+        pages = self._codepipeline.get_paginator("list_action_executions").paginate(
+            pipelineName=pipeline, filter={"pipelineExecutionId": execution}
+        )
+        for page in pages:
+            for detail in page["actionExecutionDetails"]:
+                said = detail.get("output", {}).get("outputVariables", {}).get("AuthorDate")
+                if said:
+                    return datetime.fromisoformat(said)
+        return None

@@ -1,0 +1,61 @@
+"""What people are told of a delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.runtime.events import ApprovalWaiting, Change, DeploymentChange, PipelineChange
+
+_EXECUTION = {
+    "SUCCEEDED": "succeeded",
+    "FAILED": "failed",
+    "STOPPED": "was stopped",
+    "SUPERSEDED": "was superseded by a newer one",
+}
+_DEPLOYMENT = {"FAILURE": "failed and was rolled back", "STOP": "was stopped and rolled back"}
+
+SUBJECT_LIMIT = 100
+"""Characters of a subject that SNS takes."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A subject and a few lines."""
+
+    subject: str
+    text: str
+
+
+def message(change: Change, *, region: str, environment_of: Callable[[str, str], str | None]) -> Message | None:
+    """What to say of an event.
+
+    Args:
+        change: the event.
+        region: region of the pipeline, for links.
+        environment_of: the environment of a resource, by its account and name.
+
+    Returns:
+        The message, or None for what nobody needs to be told.
+    """
+    match change:
+        case PipelineChange() if change.is_rollback and change.state == "STARTED":
+            subject = f"{change.pipeline}: a stage is being rolled back"
+        case PipelineChange() if change.state in _EXECUTION:
+            what = "rollback" if change.is_rollback else "execution"
+            subject = f"{change.pipeline}: {what} {_EXECUTION[change.state]}"
+        case ApprovalWaiting():
+            subject = f"{change.pipeline}: {change.stage} waits for an approval"
+        case DeploymentChange() if change.state in _DEPLOYMENT:
+            place = environment_of(change.account, change.application)
+            if place is None:
+                return None
+            subject = f"{place}: deployment of {change.application} {_DEPLOYMENT[change.state]}"
+            return Message(subject[:SUBJECT_LIMIT], f"{subject}\nDeployment {change.deployment} in {change.account}")
+        case _:
+            return None
+    link = (
+        f"https://{region}.console.aws.amazon.com/codesuite/codepipeline/pipelines/{change.pipeline}"
+        f"/executions/{change.execution}/timeline?region={region}"
+    )
+    return Message(subject[:SUBJECT_LIMIT], f"{subject}\n{link}")

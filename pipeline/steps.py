@@ -1,0 +1,223 @@
+"""The steps of the pipeline: one small class a step, each running one verb of the repository under a role of its own.
+
+What all builds have in common (image, log group, no privileges) `delivery.py` gives to CDK Pipelines once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import Aws, Duration, Stack, pipelines
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+
+from blocks.delivery_names import protection_role, protection_step_role, verification_role, verification_step_role
+from config import Environment
+from pipeline.observation import PIPELINE_NAME
+from pipeline.reports import ADDRESS_FILE, BUCKET
+from pipeline.toolchain import ASSET_SCHEMA
+
+BUILD_IMAGE = codebuild.LinuxBuildImage.STANDARD_8_0
+"""CodeBuild's Ubuntu image with Python 3.11 or newer. The repository's own steps bring Node with their packages."""
+
+NODE = "24"
+"""Node of the steps that CDK Pipelines writes itself: they install their tool with the image's npm."""
+
+SYNTH = ".ci/run"
+"""The one line by which the pipeline builds itself. It runs under the *old* definition of the pipeline, so what it does
+is defined in the repository, and the line stays."""
+
+EVIDENCE = "EVIDENCE_URL"
+"""Variable of the synth build with the address of the page that an approver reads."""
+
+EXPORT = f'export {EVIDENCE}="$(cat {ADDRESS_FILE})"'
+"""Takes that address from the file that `make publish` leaves: only the build's own shell can export a variable."""
+
+_CACHES = ["/root/.cache/pip/**/*", "/root/.cache/uv/**/*", "/root/.npm/**/*"]
+
+
+def pinned_node() -> codebuild.BuildSpec:
+    """Part of a build specification: the Node that the steps of CDK Pipelines run."""
+    install = {"runtime-versions": {"nodejs": NODE}, "on-failure": "ABORT"}
+    return _spec({"env": {"shell": "bash"}, "phases": {"install": install, "build": {"on-failure": "ABORT"}}})
+
+
+def publishing() -> codebuild.BuildSpec:
+    """Part of the build specification of the step that publishes assets.
+
+    It reads older manifests than the library writes, and refuses a newer number although nothing else is new in it.
+    """
+    rewrite = f"""sed -i 's/"version": *"[0-9.]*"/"version": "{ASSET_SCHEMA}.0.0"/'"""
+    commands = [f"find . -name '*.assets.json' -exec {rewrite} {{}} +"]
+    install = {"runtime-versions": {"nodejs": NODE}, "on-failure": "ABORT", "commands": commands}
+    return _spec({"env": {"shell": "bash"}, "phases": {"install": install, "build": {"on-failure": "ABORT"}}})
+
+
+class SynthStep(pipelines.CodeBuildStep):
+    """Checks, tests, synthesis, change review: what comes out is all that the later stages use.
+
+    The build keeps its reports in the artifact bucket, which its role may write anyway, and asks the pipeline which
+    revision was delivered last.
+
+    Args:
+        stack: the pipeline's stack.
+        source: the commit.
+        artifacts: where the reports are kept.
+    """
+
+    def __init__(self, stack: Stack, *, source: pipelines.CodePipelineSource, artifacts: s3.IBucket) -> None:
+        delivery = f"arn:{Aws.PARTITION}:codepipeline:{stack.region}:{stack.account}:{PIPELINE_NAME}"
+        super().__init__(
+            "Synth",
+            input=source,
+            commands=[SYNTH, EXPORT],
+            env={BUCKET: artifacts.bucket_name},
+            primary_output_directory="cdk.out",
+            cache=codebuild.Cache.local(codebuild.LocalCacheMode.CUSTOM),
+            partial_build_spec=_verb(synth=True),
+            role_policy_statements=[
+                iam.PolicyStatement(actions=["codepipeline:ListPipelineExecutions"], resources=[delivery])
+            ],
+            timeout=Duration.minutes(60),
+        )
+
+    @property
+    def evidence(self) -> str:
+        """Address of the page that an approver reads: the evidence of the change, in the artifact bucket."""
+        return self.exported_variable(EVIDENCE)
+
+
+class ProtectStep(pipelines.CodeBuildStep):
+    """Sets termination protection and stack policies in an environment, and reads them back (P16).
+
+    Args:
+        stack: the pipeline's stack.
+        source: the commit.
+        environment: settings of the environment.
+        services: names of the services whose stacks are protected.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        source: pipelines.CodePipelineSource,
+        environment: Environment,
+        services: Sequence[str],
+    ) -> None:
+        super().__init__(
+            "Protect",
+            input=source,
+            commands=[f'make protect ENV={environment.name} SERVICE="{" ".join(services)}"'],
+            role=_assuming(
+                stack, environment, protection_step_role(environment.name), [protection_role(environment.name)]
+            ),
+            cache=codebuild.Cache.local(codebuild.LocalCacheMode.CUSTOM),
+            partial_build_spec=_verb(),
+            timeout=Duration.minutes(15),
+        )
+
+
+class VerifyStep(pipelines.CodeBuildStep):
+    """Runs the tests of a service against what was deployed (D3).
+
+    Args:
+        source: the commit.
+        environment: name of the environment.
+        service: name of the service.
+        role: what `verifying` gives for the environment.
+    """
+
+    def __init__(
+        self, *, source: pipelines.CodePipelineSource, environment: str, service: str, role: iam.IRole
+    ) -> None:
+        super().__init__(
+            f"Verify-{service}",
+            input=source,
+            commands=[f"make verify ENV={environment} SERVICE={service}"],
+            role=role,
+            cache=codebuild.Cache.local(codebuild.LocalCacheMode.CUSTOM),
+            partial_build_spec=_verb(reports=True),
+            timeout=Duration.minutes(30),
+        )
+
+
+def verifying(stack: Stack, *, environment: Environment, services: Sequence[str]) -> iam.Role:
+    """The role of the builds that verify an environment: it may become the role of each service's tests there.
+
+    Args:
+        stack: the pipeline's stack.
+        environment: settings of the environment.
+        services: names of the services that are deployed there.
+    """
+    roles = [verification_role(environment.name, service) for service in services]
+    return _assuming(stack, environment, verification_step_role(environment.name), roles)
+
+
+class ApprovalStep(pipelines.ManualApprovalStep):
+    """Asks people before an environment (D4): what changed, and the evidence for it.
+
+    Args:
+        environment: name of the environment.
+        topic: who is asked.
+        change: what changed, in one paragraph.
+        evidence: address of the page that says what the change does.
+    """
+
+    def __init__(self, environment: str, *, topic: sns.ITopic, change: str, evidence: str) -> None:
+        super().__init__(
+            f"Approve-{environment}",
+            comment=f"Deploy to {environment}? {change}",
+            review_url=evidence,
+            notification_topic=topic,
+        )
+        # CDK looks for variables in the comment alone.
+        self._discover_referenced_outputs(evidence)
+
+
+def _assuming(stack: Stack, environment: Environment, name: str, roles: Sequence[str]) -> iam.Role:
+    """A build's role that may assume some roles in an environment's account, whose trust names it."""
+    role = iam.Role(
+        stack,
+        f"{environment.name.title().replace('-', '')}{name.rpartition('-')[2].title()}Role",
+        role_name=name,
+        assumed_by=iam.ServicePrincipal(
+            "codebuild.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
+        ),
+        description=f"Build that may {name.rpartition('-')[2]} {environment.name}",
+    )
+    role.add_to_policy(
+        iam.PolicyStatement(
+            actions=["sts:AssumeRole"],
+            resources=[f"arn:{Aws.PARTITION}:iam::{environment.account}:role/{target}" for target in roles],
+        )
+    )
+    return role
+
+
+def _verb(*, reports: bool = False, synth: bool = False) -> codebuild.BuildSpec:
+    """What a step's build specification says besides its one command: how it fails, what it keeps, what it caches."""
+    kept: dict[str, object] = {}
+    if reports or synth:
+        kept["tests"] = {"files": ["*.xml"], "base-directory": "build/reports", "file-format": "JUNITXML"}
+    if synth:
+        kept["coverage"] = {
+            "files": ["coverage.xml"],
+            "base-directory": "build/reports/coverage",
+            "file-format": "COBERTURAXML",
+        }
+        kept["nag"] = {"files": ["nag.xml"], "base-directory": "build/report", "file-format": "JUNITXML"}
+    return _spec(
+        {
+            "env": {"shell": "bash"},
+            "phases": {"build": {"on-failure": "ABORT"}},
+            **({"reports": kept} if kept else {}),
+            "cache": {"paths": _CACHES},
+        }
+    )
+
+
+def _spec(content: dict[str, object]) -> codebuild.BuildSpec:
+    return codebuild.BuildSpec.from_object({"version": "0.2", **content})

@@ -1,0 +1,22 @@
+"""The versions of the CDK tools: `package.json` pins them once, for this machine and for the pipeline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent.parent / "package.json"
+_VERSIONS: dict[str, str] = json.loads(_PACKAGE.read_text(encoding="utf-8"))["devDependencies"]
+
+CDK_CLI_VERSION = _VERSIONS["aws-cdk"]
+"""The CDK command line that synthesises, mutates and deploys. The registry's latest reads older assemblies only."""
+
+CDK_ASSETS_VERSION = _VERSIONS["cdk-assets"]
+"""The tool that publishes assets; without a pin the pipeline would install the latest at every run."""
+
+ASSET_SCHEMA = 54
+"""Newest schema of an asset manifest that this cdk-assets, which is the newest, reads: aws-cdk-lib 2.275.0 writes 55.
+
+The two schemas say the same (`tests/infrastructure/test_pipeline.py` compares them), so the pipeline writes this number
+into the manifests before it publishes (`pipeline/steps.py`). `make doctor` says when it has changed.
+"""
