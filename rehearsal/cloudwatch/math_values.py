@@ -1,0 +1,127 @@
+"""What metric math computes with, and how operators combine it.
+
+What becomes of missing data points:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html. Where that page is silent, this
+is assumed: an operation has no data point at a time at which none of its series has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+Series = tuple[float | None, ...]
+"""A data point a period, oldest first; None where it is missing."""
+
+Single = float | Series | None
+"""A scalar (None where it cannot be computed), or a time series."""
+
+Value = Single | list[Series]
+"""A scalar, a time series, or an array of them."""
+
+
+class MathError(ValueError):
+    """An expression that cannot be read, or is not supported; the text says which part."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an expression is computed on.
+
+    Args:
+        metrics: the series of each metric, by its id, in the order of the alarm; all of one length.
+        results: what the other expressions came to, by their ids.
+        starts: when each period begins, seconds.
+        period: seconds.
+    """
+
+    metrics: Mapping[str, Series]
+    results: Mapping[str, Value]
+    starts: Sequence[float]
+    period: int
+
+
+Node = Callable[[Context], Value]
+"""A part of an expression: computes itself."""
+
+Combine = Callable[[float, float], float | None]
+"""An operator on two numbers; None drops the data point."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A bare word among arguments, such as `REPEAT`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string among arguments."""
+
+    value: str
+
+
+Argument = Node | Word | Text
+
+
+def node_of(argument: Argument) -> Node:
+    """An argument that has to be computed.
+
+    Raises:
+        MathError: it is a word or a string.
+    """
+    if isinstance(argument, Word):
+        raise MathError(f"{argument.name} stands where a metric or a number is due")
+    if isinstance(argument, Text):
+        raise MathError(f"{argument.value!r} stands where a metric or a number is due")
+    return argument
+
+
+def series_of(value: Value, context: Context) -> list[Series]:
+    """A value as an array: a scalar is a series of it."""
+    if isinstance(value, list):
+        return value
+    return [value if isinstance(value, tuple) else (value,) * len(context.starts)]
+
+
+def each_point(value: Value, change: Callable[[float], float | None]) -> Value:
+    """A value with every number of it changed."""
+    if isinstance(value, list):
+        return [tuple(None if point is None else change(point) for point in series) for series in value]
+    if isinstance(value, tuple):
+        return tuple(None if point is None else change(point) for point in value)
+    return None if value is None else change(value)
+
+
+def binary(left: Node, right: Node, combine: Combine) -> Node:
+    """An operator between two parts."""
+    return lambda context: _combined(left(context), right(context), combine)
+
+
+def _combined(left: Value, right: Value, combine: Combine) -> Value:
+    if isinstance(left, list):
+        if isinstance(right, list):
+            if len(left) != len(right):
+                raise MathError(f"arrays of {len(left)} and {len(right)} series cannot be combined")
+            return [_pair(one, other, combine) for one, other in zip(left, right, strict=True)]
+        return [_pair(one, right, combine) for one in left]
+    if isinstance(right, list):
+        return [_pair(left, other, combine) for other in right]
+    if isinstance(left, tuple) or isinstance(right, tuple):
+        return _pair(left, right, combine)
+    return None if left is None or right is None else combine(left, right)
+
+
+def _pair(left: Single, right: Single, combine: Combine) -> Series:
+    """A series with a series, or with a scalar. Of two series, one that alone has no data point counts as 0."""
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return tuple(
+            None if one is None and other is None else combine(one or 0.0, other or 0.0)
+            for one, other in zip(left, right, strict=True)
+        )
+    if isinstance(left, tuple) and not isinstance(right, tuple):
+        return tuple(None if one is None or right is None else combine(one, right) for one in left)
+    if isinstance(right, tuple) and not isinstance(left, tuple):
+        return tuple(None if left is None or other is None else combine(left, other) for other in right)
+    raise MathError("two scalars where a series is due")

@@ -1,0 +1,202 @@
+"""CloudWatch's statistics of the samples of a period.
+
+What each is, is on https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html. What is
+*not* on it is how a percentile between two samples is computed, so this is assumed:
+
+- A percentile is a sample: the smallest value that at least so many percent of the samples do not exceed (nearest
+  rank). Of fewer than a hundred samples p99 is therefore the largest, which is what CloudWatch shows too, within the
+  width of the bins in which it keeps its samples.
+- Bounds in percent cut the sorted samples where they lie, through a sample if need be, which then counts for its part:
+  the page says that a trimmed count may be a fraction.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+Samples = Sequence[tuple[float, float]]
+"""Values, and how often each was seen; in any order, and a value may come more than once."""
+
+_SIMPLE = re.compile(r"(?P<kind>p|tm|wm|tc|ts)(?P<percent>\d{1,3}(?:\.\d{1,10})?)", re.IGNORECASE)
+_NUMBER = r"[+-]?\d+(?:\.\d{1,10})?"
+_RANGE = re.compile(
+    rf"(?P<kind>tm|wm|tc|ts|pr)\((?P<low>{_NUMBER})?(?P<lowp>%)?:(?P<high>{_NUMBER})?(?P<highp>%)?\)", re.IGNORECASE
+)
+
+# Products of percentages and counts are off by the last digit: 99.9 % of 1000 must not become rank 1000.
+_SLACK = 1e-9
+
+
+class Kind(Enum):
+    """The families of statistics. The values are CloudWatch's names, without their numbers."""
+
+    SAMPLE_COUNT = "SampleCount"
+    SUM = "Sum"
+    AVERAGE = "Average"
+    MINIMUM = "Minimum"
+    MAXIMUM = "Maximum"
+    PERCENTILE = "p"
+    TRIMMED_MEAN = "TM"
+    WINSORIZED_MEAN = "WM"
+    TRIMMED_COUNT = "TC"
+    TRIMMED_SUM = "TS"
+    PERCENTILE_RANK = "PR"
+
+
+_WHOLE = {kind.value: kind for kind in (Kind.SAMPLE_COUNT, Kind.SUM, Kind.AVERAGE, Kind.MINIMUM, Kind.MAXIMUM)}
+
+SIMPLE = tuple(_WHOLE)
+"""What an alarm's `Statistic` may be; all else is an `ExtendedStatistic`."""
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One statistic, such as `Sum`, `p99`, `TM(2%:98%)`.
+
+    Args:
+        name: as it is written in a template.
+        kind: its family.
+        low: lower bound; of a percentile and of a sum there is none.
+        high: upper bound; of a percentile, the percentile.
+        in_percent: whether the bounds are percentages of the samples, not values.
+    """
+
+    name: str
+    kind: Kind
+    low: float = -math.inf
+    high: float = math.inf
+    in_percent: bool = False
+
+    @classmethod
+    def parse(cls, name: str) -> Statistic:
+        """Read the name of a statistic.
+
+        Raises:
+            ValueError: it is none of CloudWatch's, or its bounds cannot be.
+        """
+        if kind := _WHOLE.get(name):
+            return cls(name, kind)
+        if name.upper() == "IQM":
+            return cls(name, Kind.TRIMMED_MEAN, 25, 75, in_percent=True)
+        if found := _SIMPLE.fullmatch(name):
+            kind = Kind.PERCENTILE if found["kind"].lower() == "p" else Kind(found["kind"].upper())
+            statistic = cls(name, kind, 0, float(found["percent"]), in_percent=True)
+        elif found := _RANGE.fullmatch(name):
+            statistic = cls._of_range(name, found)
+        else:
+            raise ValueError(
+                f"{name!r} is no statistic: it is one of {', '.join(SIMPLE)}, p99, IQM, or such as "
+                "tm90, WM(10%:90%), TC(1:5), TS(80%:), PR(:300)"
+            )
+        if statistic.in_percent and not 0 <= statistic.low <= statistic.high <= 100:
+            raise ValueError(f"{name!r}: percentages are from 0 to 100, the lower one first")
+        if statistic.low > statistic.high:
+            raise ValueError(f"{name!r}: the lower bound comes first")
+        return statistic
+
+    @classmethod
+    def _of_range(cls, name: str, found: re.Match[str]) -> Statistic:
+        kind = Kind(found["kind"].upper())
+        given = [found[f"{bound}p"] is not None for bound in ("low", "high") if found[bound] is not None]
+        stray = [found[f"{bound}p"] for bound in ("low", "high") if found[bound] is None and found[f"{bound}p"]]
+        if not given or stray or len(set(given)) > 1:
+            raise ValueError(f"{name!r}: one bound or two, both of them percentages or neither")
+        in_percent = given[0]
+        if in_percent and kind is Kind.PERCENTILE_RANK:
+            raise ValueError(f"{name!r}: the bounds of a percentile rank are values, not percentages")
+        lowest, highest = (0.0, 100.0) if in_percent else (-math.inf, math.inf)
+        low = lowest if found["low"] is None else float(found["low"])
+        high = highest if found["high"] is None else float(found["high"])
+        return cls(name, kind, low, high, in_percent=in_percent)
+
+    @property
+    def percentile(self) -> float | None:
+        """The percentile, 0 to 100; None where the statistic is none."""
+        return self.high if self.kind is Kind.PERCENTILE else None
+
+    @property
+    def fewest_samples(self) -> float:
+        """How many samples a percentile takes to be significant; 0 where the statistic is no percentile.
+
+        The figures are those of
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/percentiles-with-low-samples.html.
+        """
+        if self.percentile is None or self.percentile >= 100 or self.percentile <= 0:
+            return 0
+        # Tenths of a percent must not cost a sample by the last digit.
+        part = self.percentile if self.percentile < 50 else 100 - self.percentile
+        return round(1000 / part, 6)
+
+    def of(self, samples: Samples) -> float | None:
+        """The statistic of the samples of a period; None where there is none, so that the data point is missing."""
+        if not samples:
+            return None
+        match self.kind:
+            case Kind.SAMPLE_COUNT:
+                return sum(count for _, count in samples)
+            case Kind.SUM:
+                return sum(value * count for value, count in samples)
+            case Kind.AVERAGE:
+                return sum(value * count for value, count in samples) / sum(count for _, count in samples)
+            case Kind.MINIMUM:
+                return min(value for value, _ in samples)
+            case Kind.MAXIMUM:
+                return max(value for value, _ in samples)
+            case Kind.PERCENTILE:
+                return percentile(samples, self.high)
+            case Kind.PERCENTILE_RANK:
+                total = sum(count for _, count in samples)
+                return 100 * sum(weight for _, weight in self._within(samples)) / total
+            case Kind.TRIMMED_COUNT:
+                return sum(weight for _, weight in self._within(samples))
+            case Kind.TRIMMED_SUM:
+                return sum(value * weight for value, weight in self._within(samples))
+            case Kind.TRIMMED_MEAN:
+                weights = sum(weight for _, weight in self._within(samples))
+                return sum(value * weight for value, weight in self._within(samples)) / weights if weights else None
+            case Kind.WINSORIZED_MEAN:
+                return self._winsorized(samples)
+
+    def _within(self, samples: Samples) -> Iterator[tuple[float, float]]:
+        """The samples between the bounds, the lower one outside and the upper one inside, with their weights."""
+        if not self.in_percent:
+            yield from ((value, count) for value, count in samples if self.low < value <= self.high)
+            return
+        total = sum(count for _, count in samples)
+        begin, end = self.low * total / 100, self.high * total / 100
+        position = 0.0
+        for value, count in sorted(samples):
+            weight = min(position + count, end) - max(position, begin)
+            if weight > 0:
+                yield value, weight
+            position += count
+
+    def _winsorized(self, samples: Samples) -> float:
+        low, high = self.low, self.high
+        if self.in_percent:
+            low, high = percentile(samples, low), percentile(samples, high)
+        total = sum(count for _, count in samples)
+        return sum(min(max(value, low), high) * count for value, count in samples) / total
+
+
+def percentile(samples: Samples, percent: float) -> float:
+    """The smallest value that at least `percent` of the samples do not exceed.
+
+    Args:
+        samples: at least one.
+        percent: 0 to 100; 0 is the smallest sample.
+    """
+    if len(samples) == 1:
+        return samples[0][0]
+    ordered = sorted(samples)
+    rank = percent * sum(count for _, count in ordered) / 100 * (1 - _SLACK)
+    position = 0.0
+    for value, count in ordered:
+        position += count
+        if position >= rank:
+            return value
+    return ordered[-1][0]

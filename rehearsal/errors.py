@@ -1,0 +1,16 @@
+"""What a person can cause, and is told in one line."""
+
+from __future__ import annotations
+
+
+class RehearsalError(Exception):
+    """Something that the person at the terminal can put right; its text is the whole message.
+
+    Args:
+        message: one line, without a trace.
+        exit_code: 2 for wrong input, 1 for what went wrong while working.
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        self.exit_code = exit_code
+        super().__init__(message)

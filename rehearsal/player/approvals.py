@@ -1,0 +1,81 @@
+"""Manual approvals: who is asked, and how an answer comes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import uuid4
+
+POLL_SECONDS = 0.2
+
+
+class Answer(StrEnum):
+    """What becomes of an approval."""
+
+    APPROVED = "Approved"
+    REJECTED = "Rejected"
+    TIMED_OUT = "TimedOut"
+
+
+@dataclass
+class Pending:
+    """An approval that waits."""
+
+    stage: str
+    action: str
+    comment: str
+    link: str
+    token: str = field(default_factory=lambda: str(uuid4()))
+    answer: Answer | None = None
+    summary: str = ""
+    """What whoever answered said."""
+
+
+Ask = Callable[[Pending], Answer | None]
+"""Asks the person at the terminal, without waiting long; None while there is no answer."""
+
+
+class Approvals:
+    """The approvals of an execution.
+
+    Args:
+        ask: asks somebody; an answer may also come by CodePipeline's API (`make approve`).
+        stopping: set when everything has to end.
+    """
+
+    def __init__(self, ask: Ask, stopping: threading.Event) -> None:
+        self._ask, self._stopping = ask, stopping
+        self._lock = threading.Lock()
+        self._pending: dict[str, Pending] = {}
+
+    def wait(self, pending: Pending) -> Answer | None:
+        """Wait for an answer; None when everything has to end."""
+        with self._lock:
+            self._pending[pending.token] = pending
+        try:
+            while not self._stopping.is_set():
+                answer = pending.answer or self._ask(pending)
+                if answer is not None:
+                    return answer
+                self._stopping.wait(POLL_SECONDS)
+            return None
+        finally:
+            with self._lock:
+                self._pending.pop(pending.token, None)
+
+    def waiting(self) -> list[Pending]:
+        """Those that wait."""
+        with self._lock:
+            return list(self._pending.values())
+
+    def answer(self, token: str, answer: Answer, summary: str) -> bool:
+        """Give an answer; whether an approval of that token waits for one. The first answer counts."""
+        with self._lock:
+            pending = self._pending.get(token)
+            if pending is None or pending.answer is not None:
+                return False
+            # Whoever waits looks at the answer alone.
+            pending.summary, pending.answer = summary, answer
+            return True

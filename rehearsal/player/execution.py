@@ -1,0 +1,399 @@
+"""The player of the pipeline: stages in order, actions by run order, conditions, self-mutation, retries, rollbacks.
+
+https://docs.aws.amazon.com/codepipeline/latest/userguide/concepts-how-it-works.html. It plays the definition that the
+tools account has.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import uuid4
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rehearsal.accounts import Accounts
+from rehearsal.errors import RehearsalError
+from rehearsal.partition import ApiError, Caller
+from rehearsal.player.actions import Actions, Run, Task
+from rehearsal.player.approvals import Approvals
+from rehearsal.player.artifacts import ArtifactStore
+from rehearsal.player.builds import BuildFailedError, Place
+from rehearsal.player.clock import Clock
+from rehearsal.player.definition import (
+    ActionDefinition,
+    ConditionDefinition,
+    PipelineDefinition,
+    Rule,
+    StageDefinition,
+)
+from rehearsal.player.events import Events
+from rehearsal.player.memory import Memory, Remembered
+from rehearsal.player.records import Action, Condition, Execution, Stage, Status
+from rehearsal.player.rules import is_in_window
+from rehearsal.player.source import Commit
+
+Bakes = Callable[[Mapping[str, str], str, datetime], tuple[bool, str]]
+"""Plays the rule `CloudWatchAlarm`: its configuration, the environment's account and the moment say whether it held."""
+
+
+class View(Protocol):
+    """Who watches."""
+
+    def execution(self, execution: Execution, definition: PipelineDefinition) -> None:
+        """An execution begins."""
+
+    def stage(self, stage: Stage) -> None:
+        """A stage begins or ends, or a condition of it was asked."""
+
+    def action(self, action: Action) -> None:
+        """An action begins or ends."""
+
+    def progress(self, action: Action, text: str) -> None:
+        """An action is at something."""
+
+
+class StageFailedError(Exception):
+    """A stage does not go on; the message says why."""
+
+
+class Player:
+    """Plays executions.
+
+    Args:
+        accounts: they run.
+        memory: of the pipeline.
+        approvals: where answers come from.
+        events: who is told.
+        place: where builds run.
+        bake: plays the bakes.
+        view: who watches.
+        stopping: set when everything has to end.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        memory: Memory,
+        *,
+        approvals: Approvals,
+        events: Events,
+        place: Place,
+        bake: Bakes,
+        view: View,
+        stopping: threading.Event,
+    ) -> None:
+        self._accounts, self._memory, self._events = accounts, memory, events
+        self._bake, self._view, self._stopping = bake, view, stopping
+        self._tools = accounts.emulators[accounts.tools]
+        self._began = time.monotonic()
+        self.executions: list[Execution] = []
+        """Those that were begun, however they ended."""
+        self.actions = Actions(
+            accounts, approvals, place, progress=view.progress, asked=self._tell_of_approval, stopping=stopping
+        )
+
+    def play(self, commit: Commit, start: datetime) -> list[Execution]:
+        """Deliver a commit.
+
+        Args:
+            commit: what the source action takes.
+            start: virtual moment at which it begins.
+
+        Returns:
+            The execution, and those that its self-mutations began: the last one says how it ended.
+        """
+        self._memory.end_killed()
+        before = len(self.executions)
+        while True:
+            execution = self._execute(commit, start)
+            if execution.status is not Status.SUPERSEDED:
+                return self.executions[before:]
+            start += timedelta(seconds=execution.virtual_seconds)
+
+    def _execute(self, commit: Commit, start: datetime) -> Execution:
+        definition = self._memory.definition
+        self._began = time.monotonic()
+        record = Execution(str(uuid4()), commit.sha, commit.message, definition.version, start.isoformat())
+        self.executions.append(record)
+        remembered = Remembered(record.id, commit.sha, commit.message, definition.version, start.isoformat())
+        self._memory.executions.append(remembered)
+        self._memory.keep()
+        run = Run(record, definition, remembered, ArtifactStore(self._tools, definition.bucket), start)
+        self._view.execution(record, definition)
+        self._tell(run, "Pipeline", {"state": "STARTED"})
+        try:
+            self._stages(run, commit)
+        except (StageFailedError, RehearsalError) as error:
+            record.status, record.reason = Status.FAILED, str(error)
+        finally:
+            if record.status is Status.IN_PROGRESS:
+                record.status, record.reason = Status.FAILED, "interrupted"
+            record.seconds = time.monotonic() - self._began
+            record.virtual_seconds = (run.clock - start).total_seconds()
+            remembered.status, remembered.variables = record.status.value, run.variables
+            remembered.ended = run.clock.isoformat()
+            self._memory.keep()
+        played = {stage.name for stage in record.stages}
+        record.stages += [
+            Stage(each.name, status=Status.SKIPPED) for each in definition.stages if each.name not in played
+        ]
+        self._tell(run, "Pipeline", {"state": record.status.value.upper()})
+        return record
+
+    def _stages(self, run: Run, commit: Commit) -> None:
+        for stage in run.definition.stages:
+            if stage.name in run.definition.frozen:
+                reason = f"the transition into {stage.name} is disabled: {run.definition.frozen[stage.name]}"
+                run.record.stages.append(Stage(stage.name, status=Status.FAILED, reason=reason))
+                raise StageFailedError(reason)
+            self._stage(run, stage, commit)
+            if self._has_mutated(run, stage):
+                run.record.status = Status.SUPERSEDED
+                run.record.reason = "the pipeline changed itself, and begins again"
+                return
+        run.record.status = Status.SUCCEEDED
+
+    def _has_mutated(self, run: Run, stage: StageDefinition) -> bool:
+        """Whether the pipeline is another one than the execution plays."""
+        now = self._memory.definition
+        if now.version == run.definition.version:
+            return False
+        self._events.refresh()
+        if not now.restart_on_update:
+            raise StageFailedError(f"{stage.name} changed the pipeline, which does not begin again when it is updated")
+        return True
+
+    def _stage(self, run: Run, stage: StageDefinition, commit: Commit) -> None:
+        record = self._opened(run, stage, "deliver")
+        try:
+            self._conditions(run, record, "BeforeEntry", stage.before_entry)
+            self._groups(run, record, list(stage.groups()), commit)
+            self._conditions(run, record, "OnSuccess", stage.on_success)
+        except StageFailedError as error:
+            self._closed(run, record, Status.FAILED, str(error))
+            if self._stopping.is_set():
+                raise
+            self._after_failure(run, stage, record, commit, error)
+        else:
+            self._closed(run, record, Status.SUCCEEDED)
+        # The environments of functions that nobody calls any more: AWS ends them too.
+        for account in {action.account or self._accounts.tools for action in stage.actions}:
+            self._accounts.emulators[account].recycle()
+
+    def _after_failure(
+        self, run: Run, stage: StageDefinition, failed: Stage, commit: Commit, error: StageFailedError
+    ) -> None:
+        """Do what the stage's failure condition says, or the result of the condition that did not hold."""
+        result = stage.on_failure
+        unmet = [condition.kind for condition in failed.conditions if condition.status is Status.FAILED]
+        if unmet:
+            asked = {"BeforeEntry": stage.before_entry, "OnSuccess": stage.on_success}[unmet[-1]]
+            result = asked[0].result
+        match result:
+            case "RETRY":
+                self._retry(run, stage, failed, commit)
+            case "ROLLBACK":
+                self._roll_back(run, stage)
+                raise error
+            case _:
+                raise error
+
+    def _retry(self, run: Run, stage: StageDefinition, failed: Stage, commit: Commit) -> None:
+        """The actions once more; or the failed ones and those after them."""
+        groups = list(stage.groups())
+        if stage.retry_mode == "FAILED_ACTIONS":
+            done = {action.name for action in failed.actions if action.status is Status.SUCCEEDED}
+            groups = [[action for action in group if action.name not in done] for group in groups]
+        record = self._opened(run, stage, "retry")
+        try:
+            self._groups(run, record, [group for group in groups if group], commit, attempt=2)
+            self._conditions(run, record, "OnSuccess", stage.on_success)
+        except StageFailedError as error:
+            self._closed(run, record, Status.FAILED, str(error))
+            raise
+        self._closed(run, record, Status.SUCCEEDED)
+
+    def _roll_back(self, run: Run, stage: StageDefinition) -> None:
+        """The stage again, with what last succeeded in it."""
+        version = run.definition.version
+        target = self._memory.last_succeeded(stage.name, version, before=run.record.id)
+        record = self._opened(run, stage, "rollback")
+        if target is None:
+            reason = f"no execution of the pipeline's present structure (version {version}) succeeded there"
+            self._closed(run, record, Status.FAILED, f"nothing to go back to: {reason}")
+            return
+        remembered = Remembered(
+            str(uuid4()), target.commit, target.message, version, run.clock.isoformat(), target=target.id
+        )
+        remembered.artifacts, remembered.variables = dict(target.artifacts), dict(target.variables)
+        self._memory.executions.append(remembered)
+        back = Run(run.record, run.definition, remembered, run.store, run.clock, dict(target.variables))
+        self._tell(back, "Pipeline", {"state": "STARTED", "rollback-metadata": {}})
+        try:
+            self._groups(back, record, list(stage.groups()), None)
+        except StageFailedError as failure:
+            remembered.status = "Failed"
+            self._closed(back, record, Status.FAILED, str(failure))
+        else:
+            remembered.status = "Succeeded"
+            self._closed(back, record, Status.SUCCEEDED, f"back to {target.commit[:12]}: {target.message}")
+        remembered.ended = back.clock.isoformat()
+        run.clock = back.clock
+        self._memory.keep()
+
+    def _opened(self, run: Run, stage: StageDefinition, kind: str) -> Stage:
+        record = Stage(stage.name, kind)
+        run.record.stages.append(record)
+        self._view.stage(record)
+        self._tell(run, "Stage", {"stage": stage.name, "state": "STARTED"})
+        return record
+
+    def _closed(self, run: Run, record: Stage, status: Status, reason: str = "") -> None:
+        record.status, record.reason = status, reason
+        run.remembered.stages[record.name] = status.value
+        self._memory.keep()
+        self._view.stage(record)
+        self._tell(run, "Stage", {"stage": record.name, "state": status.value.upper()})
+
+    def _conditions(self, run: Run, record: Stage, kind: str, conditions: Sequence[ConditionDefinition]) -> None:
+        for rule in (rule for condition in conditions for rule in condition.rules):
+            began = run.clock
+            try:
+                held, detail = self._rule(run, record, rule)
+            except (ClientError, BotoCoreError, ApiError, RehearsalError) as error:
+                held, detail = False, str(error)
+            except Exception as error:  # noqa: BLE001  # as with an action
+                held, detail = False, f"the player failed: {type(error).__name__}: {error}"
+            status = Status.SUCCEEDED if held else Status.FAILED
+            seconds = (run.clock - began).total_seconds()
+            record.conditions.append(Condition(kind, rule.name, status, detail, seconds))
+            self._view.stage(record)
+            if not held:
+                raise StageFailedError(f"{record.name}: {rule.name} does not hold: {detail}")
+
+    def _rule(self, run: Run, record: Stage, rule: Rule) -> tuple[bool, str]:
+        match rule.provider:
+            case "DeploymentWindow":
+                zone = rule.configuration.get("TimeZone", "UTC")
+                text = f"{run.clock:%a %H:%M} UTC; {rule.configuration['Cron']} {zone}"
+                return is_in_window(rule.configuration, run.clock), text
+            case "CloudWatchAlarm":
+                self._may_see(run.definition.role_arn, rule.configuration["AlarmName"])
+                held, detail = self._bake(rule.configuration, self._environment(record), run.clock)
+                run.clock += timedelta(minutes=float(rule.configuration.get("WaitTime", "0")))
+                return held, detail
+            case _:
+                raise RehearsalError(f"the player does not know the rule {rule.provider}")
+
+    def _may_see(self, role_arn: str, alarm: str) -> None:
+        """The pipeline's role looks at the alarm. The emulator asks for that right on all alarms; so IAM is asked."""
+        region, account = self._tools.region, self._tools.account
+        arn = f"arn:aws:cloudwatch:{region}:{account}:alarm:{alarm}"
+        if not self._accounts.partition.allowed(account, role_arn, "cloudwatch:DescribeAlarms", arn):
+            raise RehearsalError(f"{role_arn} may not see the alarm {alarm}")
+
+    def _environment(self, record: Stage) -> str:
+        """The account that a stage deploys to."""
+        labels = {action.account for action in record.actions} - {self._accounts.label(self._accounts.tools)}
+        accounts = [account for account in self._accounts.ids if self._accounts.label(account) in labels]
+        if len(accounts) != 1:
+            raise RehearsalError(f"{record.name} deploys to {len(accounts)} accounts; a bake watches one")
+        return accounts[0]
+
+    def _groups(
+        self,
+        run: Run,
+        record: Stage,
+        groups: Sequence[Sequence[ActionDefinition]],
+        commit: Commit | None,
+        *,
+        attempt: int = 1,
+    ) -> None:
+        """Play groups of actions one after the other, those of a group side by side."""
+        for group in groups:
+            if self._stopping.is_set():
+                raise StageFailedError("interrupted")
+            tasks = [self._task(run, record, definition, commit, attempt) for definition in group]
+            with ThreadPoolExecutor(len(tasks)) as pool:
+                list(pool.map(self._act, tasks))
+            actions = [task.record for task in tasks]
+            run.clock += timedelta(seconds=max(action.virtual_seconds for action in actions))
+            failed = [action for action in actions if action.status is Status.FAILED]
+            if failed:
+                raise StageFailedError(f"{record.name}/{failed[0].name}: {failed[0].error}")
+
+    def _task(self, run: Run, record: Stage, definition: ActionDefinition, commit: Commit | None, attempt: int) -> Task:
+        action = Action(
+            name=definition.name,
+            provider=definition.provider,
+            account=self._accounts.label(definition.account or self._accounts.tools),
+            run_order=definition.run_order,
+            attempt=attempt,
+            started=time.monotonic() - self._began,
+            virtual_start=run.clock.isoformat(),
+        )
+        record.actions.append(action)
+        return Task(run, record.name, definition, action, Clock(run.clock), commit)
+
+    def _act(self, task: Task) -> None:
+        action, begin = task.record, time.monotonic()
+        self._view.action(action)
+        try:
+            self.actions.do(task)
+            action.status = Status.SUCCEEDED
+        except BuildFailedError as error:
+            action.error, action.tests = str(error), error.tests
+        except (RehearsalError, ApiError) as error:
+            action.error = str(error)
+        except (ClientError, BotoCoreError) as error:
+            action.error = f"refused: {error}"
+        except Exception as error:  # noqa: BLE001  # a fault of the player ends the action, and not the record of the rest
+            action.error = f"the player failed: {type(error).__name__}: {error}"
+        if action.status is not Status.SUCCEEDED:
+            action.status = Status.FAILED
+            if self._stopping.is_set():
+                action.error = "interrupted"
+        action.seconds = time.monotonic() - begin
+        action.virtual_seconds = max(task.clock.seconds, action.seconds)
+        self._view.action(action)
+
+    def _tell_of_approval(self, task: Task) -> None:
+        kind = {"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"}
+        detail = {"stage": task.stage, "action": task.definition.name, "state": "STARTED", "type": kind}
+        self._tell(task.run, "Action", detail)
+
+    def _tell(self, run: Run, kind: str, detail: Mapping[str, Any]) -> None:
+        about = {
+            "pipeline": run.definition.name,
+            "execution-id": run.remembered.id,
+            "version": float(run.definition.version),
+        }
+        self._events.pipeline(kind, {**about, **detail}, run.clock)
+
+
+def allowed(accounts: Accounts, events: Events, pipeline: str) -> Callable[[Caller, str], bool]:
+    """Who may do what with the pipeline, as IAM of the tools account says.
+
+    Args:
+        accounts: they run.
+        events: knows whose function is being called.
+        pipeline: the pipeline's name.
+    """
+
+    def ask(caller: Caller, action: str) -> bool:
+        if caller.account != accounts.tools:
+            return False
+        if caller.access_key_id == caller.account:
+            return True
+        role = f"arn:aws:iam::{caller.account}:role/{caller.role}" if caller.role else events.calling
+        if role is None:
+            return False
+        arn = f"arn:aws:codepipeline:{accounts.region(accounts.tools)}:{accounts.tools}:{pipeline}"
+        return accounts.partition.allowed(accounts.tools, role, action, arn)
+
+    return ask

@@ -1,0 +1,203 @@
+"""What a rehearsal leaves behind: every stage, action, change and request of it, as data.
+
+The terminal, the page and `result.json` show these and nothing else. Times are seconds: real ones as the machine's
+clock went, virtual ones as AWS's would have gone. Moments of virtual time are ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """How something ended, in CodePipeline's words."""
+
+    IN_PROGRESS = "InProgress"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    SKIPPED = "Skipped"
+    """It was not played: the execution ended before it."""
+    SUPERSEDED = "Superseded"
+    """The pipeline changed itself, and the execution began again."""
+
+
+@dataclass
+class Change:
+    """One resource in a change set, and what became of it."""
+
+    logical_id: str
+    type: str
+    action: str
+    """Add, Modify, Remove, or Import."""
+    replacement: str = ""
+    """True, False or Conditional, as CloudFormation foresaw it."""
+    outcome: str = ""
+    """The last status of the resource, such as UPDATE_COMPLETE; where it failed, that, and not that it was put back."""
+    reason: str = ""
+
+
+@dataclass
+class Minute:
+    """One virtual minute of a deployment."""
+
+    minute: int
+    weight: float
+    """Share of the traffic for the new version, 0 to 1."""
+    requests_old: int
+    requests_new: int
+    errors_old: int
+    errors_new: int
+    slowest_ms: float
+    """Longest request to the new version."""
+    alarms: dict[str, str] = field(default_factory=dict)
+    """Alarm → its state at the end of the minute."""
+
+
+@dataclass
+class Deployment:
+    """One run of CodeDeploy: an alias moves to a new version, or back."""
+
+    id: str
+    function: str
+    alias: str
+    old_version: str
+    new_version: str
+    configuration: str
+    """Name of the deployment configuration, such as CodeDeployDefault.LambdaCanary10Percent5Minutes."""
+    status: Status = Status.IN_PROGRESS
+    reason: str = ""
+    hooks: dict[str, str] = field(default_factory=dict)
+    """Lifecycle event → how its hook ended."""
+    minutes: list[Minute] = field(default_factory=list)
+    virtual_seconds: float = 0
+    met_new: int = 0
+    """Requests that met the new version."""
+    failed_new: int = 0
+    """Those of them that failed: by an error of the function, or by a fault that it counted."""
+    substituted: str = ""
+
+
+@dataclass
+class Tests:
+    """What the test reports of a build say."""
+
+    tests: int = 0
+    failures: int = 0
+    skipped: int = 0
+    failed: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Action:
+    """One action of a stage, as it was played."""
+
+    name: str
+    provider: str
+    account: str
+    """Name of the account that it works in: tools, or an environment."""
+    run_order: int
+    attempt: int = 1
+    status: Status = Status.IN_PROGRESS
+    started: float = 0
+    """Real seconds since the execution began."""
+    seconds: float = 0
+    virtual_start: str = ""
+    virtual_seconds: float = 0
+    summary: str = ""
+    error: str = ""
+    log: str = ""
+    """Path of its log, beside the page."""
+    changes: list[Change] = field(default_factory=list)
+    deployments: list[Deployment] = field(default_factory=list)
+    tests: Tests | None = None
+
+
+@dataclass
+class Condition:
+    """A condition of a stage, as it was asked."""
+
+    kind: str
+    """BeforeEntry, OnSuccess or OnFailure."""
+    rule: str
+    status: Status
+    detail: str
+    virtual_seconds: float = 0
+
+
+@dataclass
+class Stage:
+    """One stage, as it was played."""
+
+    name: str
+    kind: str = "deliver"
+    """deliver, retry (failed actions again) or rollback (the artifacts of an earlier execution)."""
+    status: Status = Status.IN_PROGRESS
+    conditions: list[Condition] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    reason: str = ""
+
+
+@dataclass
+class Execution:
+    """One execution of the pipeline."""
+
+    id: str
+    commit: str
+    message: str
+    pipeline_version: int
+    virtual_start: str
+    status: Status = Status.IN_PROGRESS
+    reason: str = ""
+    """In one line, why it did not reach its end."""
+    seconds: float = 0
+    virtual_seconds: float = 0
+    stages: list[Stage] = field(default_factory=list)
+
+    @property
+    def stopped(self) -> Stage | None:
+        """The stage that stopped it: the last that failed, since one may have failed and held when it was retried."""
+        return next((stage for stage in reversed(self.stages) if stage.status is Status.FAILED), None)
+
+
+@dataclass
+class Rehearsal:
+    """One run of the rehearsal: an execution, and those that its self-mutations began."""
+
+    commit: str
+    message: str
+    services: list[str]
+    fault: str = ""
+    began: str = ""
+    """Real time, ISO 8601."""
+    seconds: float = 0
+    delivered: bool = False
+    """Whether the commit reached the last stage and everything held."""
+    verdict: str = ""
+    """The last line of the run."""
+    phases: dict[str, float] = field(default_factory=dict)
+    """Name → real seconds of what comes before and after the executions."""
+    executions: list[Execution] = field(default_factory=list)
+    substitutions: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of the table that were used: `subject`, `stand_in`, `unproven`, `resources`."""
+    before: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Environment → service → what answered before the first execution."""
+    served: dict[str, dict[str, str]] = field(default_factory=dict)
+    """The same at the end."""
+    event_faults: list[str] = field(default_factory=list)
+    """What went wrong on the way of an event to those who listen."""
+    in_alarm: dict[str, list[str]] = field(default_factory=dict)
+    """Environment → its alarms that an old bug had set off before the first execution."""
+    memory_mb: float = 0
+    """Most that the accounts' processes held together, megabytes (proportional set size)."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `result.json` holds it."""
+        return asdict(self)
+
+
+def short_name(function: str) -> str:
+    """A function's name without its stack's, CloudFormation's hash and its end."""
+    return re.sub(r"^[a-z0-9-]*?-compute-|[0-9A-F]{8}(-\w+)?$", "", function)

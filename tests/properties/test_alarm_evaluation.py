@@ -1,0 +1,266 @@
+"""Whatever the data, an alarm's evaluation has the order, the symmetry and the bounds that CloudWatch's rules imply."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from rehearsal.cloudwatch import (
+    Alarm,
+    Comparison,
+    CompositeAlarm,
+    Metric,
+    MetricQuery,
+    MetricStore,
+    MissingData,
+    State,
+    Statistic,
+    decide,
+    evaluate,
+)
+from rehearsal.cloudwatch.statistics import percentile
+
+METRIC = Metric.of("Tests", "m")
+
+# From good to bad: what a worse data point may do to a state, and what it may not.
+RANK = {State.OK: 0, State.INSUFFICIENT_DATA: 1, State.ALARM: 2}
+
+Points = list[float | None]
+
+
+@st.composite
+def alarms(draw: st.DrawFn, *, statistic: str | None = None) -> Alarm:
+    """Any alarm on one metric."""
+    periods = draw(st.integers(1, 6))
+    return Alarm(
+        name="any",
+        query=MetricQuery(
+            METRIC,
+            Statistic.parse(statistic or draw(st.sampled_from(["Sum", "Average", "Maximum", "p50", "p99", "tm90"]))),
+            draw(st.sampled_from([10, 30, 60, 120, 300])),
+        ),
+        evaluation_periods=periods,
+        datapoints_to_alarm=draw(st.integers(1, periods)),
+        comparison=draw(st.sampled_from([Comparison.GREATER, Comparison.GREATER_OR_EQUAL])),
+        threshold=draw(st.integers(0, 10)),
+        treat_missing_data=draw(st.sampled_from(MissingData)),
+        evaluation_range=periods + draw(st.integers(0, 4)),
+    )
+
+
+values = st.integers(0, 10).map(float)
+points_or_none: st.SearchStrategy[Points] = st.lists(st.none() | values, min_size=1, max_size=12)
+states = st.sampled_from(State)
+
+
+def stored(points: Points, period: int, *, begin: float = 0) -> MetricStore:
+    """A value a period; None is none."""
+    store = MetricStore()
+    for place, point in enumerate(points):
+        if point is not None:
+            store.put("Tests", "m", {}, point, begin + place * period, resolution=1)
+    return store
+
+
+def state_of(alarm: Alarm, points: Points, previous: State, *, begin: float = 0) -> State:
+    """The state at the end of the points."""
+    store = stored(points, alarm.period, begin=begin)
+    return evaluate(alarm, store, begin + len(points) * alarm.period, previous).state
+
+
+@given(alarm=alarms(), points=points_or_none, previous=states, data=st.data())
+def test_a_worse_data_point_never_makes_the_state_better(
+    alarm: Alarm, points: Points, previous: State, data: st.DataObject
+) -> None:
+    # Given data points, and one of them made worse, in an alarm on what is too high
+    there = [place for place, point in enumerate(points) if point is not None]
+    assume(there)
+    place = data.draw(st.sampled_from(there))
+    worse = [*points]
+    worse[place] = (points[place] or 0) + data.draw(st.integers(0, 10))
+    # When both are evaluated
+    before, after = state_of(alarm, points, previous), state_of(alarm, worse, previous)
+    # Then the second is no better
+    assert RANK[after] >= RANK[before]
+
+
+@given(alarm=alarms(), points=points_or_none, previous=states, days=st.integers(-20_000, 20_000))
+def test_only_the_distance_in_time_counts(alarm: Alarm, points: Points, previous: State, days: int) -> None:
+    # Given data points at some time, and the same at another, when both are evaluated, then nothing differs
+    assert state_of(alarm, points, previous) is state_of(alarm, points, previous, begin=days * 86_400)
+
+
+@given(alarm=alarms(statistic="Sum"), points=st.lists(values, min_size=12, max_size=20), previous=states)
+def test_m_of_n_is_counting_where_nothing_is_missing(alarm: Alarm, points: list[float], previous: State) -> None:
+    # Given data points without a gap
+    # When the last N are counted by hand
+    breach = [point >= alarm.threshold for point in points]
+    if alarm.comparison is Comparison.GREATER:
+        breach = [point > alarm.threshold for point in points]
+    expected = sum(breach[-alarm.evaluation_periods :]) >= alarm.datapoints_to_alarm
+    # Then that is the state, whatever it was, and whatever counts for missing data
+    assert state_of(alarm, [*points], previous) is (State.ALARM if expected else State.OK)
+
+
+@given(
+    points=st.lists(st.none() | st.booleans(), max_size=9),
+    settings=st.integers(1, 6).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))),
+)
+def test_treatments_are_ordered(points: list[bool | None], settings: tuple[int, int]) -> None:
+    # Given any data points
+    periods, to_alarm = settings
+    found = {
+        treatment: decide(
+            points, evaluation_periods=periods, datapoints_to_alarm=to_alarm, treat_missing_data=treatment
+        )
+        for treatment in MissingData
+    }
+    good, bad = found[MissingData.NOT_BREACHING], found[MissingData.BREACHING]
+    # When missing data are bad, then the alarm is on wherever it is when they are good; both always have a state
+    assert good is not None
+    assert bad is not None
+    assert RANK[good] <= RANK[bad]
+    # And the treatments between never go off where bad ones do not, nor stay off where good ones go off
+    for treatment in (MissingData.MISSING, MissingData.IGNORE):
+        if bad is State.OK or good is State.ALARM:
+            assert found[treatment] is good
+    # And ignoring is as missing, but for keeping the state where that would not be OK
+    if found[MissingData.IGNORE] is not None:
+        assert found[MissingData.IGNORE] is found[MissingData.MISSING]
+    else:
+        assert found[MissingData.MISSING] is not State.OK
+    # And with enough data points, the treatment is of no account
+    if sum(point is not None for point in points) >= periods:
+        assert len(set(found.values())) == 1
+
+
+@given(alarm=alarms(), points=points_or_none, previous=states)
+def test_what_is_older_than_the_range_is_of_no_account(alarm: Alarm, points: Points, previous: State) -> None:
+    # Given data points, when those before the evaluation range are taken away, then nothing differs
+    recent = [*points]
+    recent[: -alarm.evaluation_range] = [None] * len(recent[: -alarm.evaluation_range])
+
+    assert state_of(alarm, points, previous) is state_of(alarm, recent, previous)
+
+
+@given(alarm=alarms(), points=points_or_none, previous=states)
+def test_an_evaluation_says_what_it_saw(alarm: Alarm, points: Points, previous: State) -> None:
+    # Given any alarm, when it is evaluated
+    found = evaluate(alarm, stored(points, alarm.period), len(points) * alarm.period, previous)
+    # Then its data points are of the range, in order, and those that count are the last real ones
+    assert len(found.datapoints) <= alarm.evaluation_range
+    assert [point.start for point in found.datapoints] == sorted(point.start for point in found.datapoints)
+    assert all((point.value is None) == (point.breaching is None) for point in found.datapoints)
+    assert len(found.judged) <= alarm.evaluation_periods
+    assert "\n" not in found.reason
+    assert found.reason
+    assert found.changed == (found.state is not previous)
+
+
+samples = st.lists(st.tuples(st.integers(-100, 100).map(float), st.integers(1, 50)), min_size=1, max_size=20)
+
+
+@given(
+    samples=st.lists(st.tuples(st.integers(0, 600), st.integers(-5, 5).map(float), st.integers(1, 4)), max_size=20),
+    data=st.data(),
+)
+def test_the_order_of_puts_is_of_no_account(samples: list[tuple[int, float, int]], data: st.DataObject) -> None:
+    # Given samples, put in one order and in another
+    one, other = MetricStore(), MetricStore()
+    for at, value, count in samples:
+        one.put("Tests", "m", {}, value, at, count=count)
+    for at, value, count in data.draw(st.permutations(samples)):
+        other.put("Tests", "m", {}, value, at, count=count)
+    # When any minute is asked for, then both have the same
+    for start in range(0, 660, 60):
+        assert Counter(one.samples(METRIC, start, start + 60)) == Counter(other.samples(METRIC, start, start + 60))
+        for name in ("Sum", "p50", "tm90"):
+            statistic = Statistic.parse(name)
+            assert one.statistic(METRIC, statistic, start, start + 60) == other.statistic(
+                METRIC, statistic, start, start + 60
+            )
+
+
+@given(samples=samples, percent=st.integers(0, 1000).map(lambda tenths: tenths / 10))
+def test_a_percentile_is_the_sample_of_its_rank(samples: list[tuple[float, float]], percent: float) -> None:
+    # Given samples, each as often as it was seen, in order
+    written_out = sorted(value for value, count in samples for _ in range(int(count)))
+    # When the rank is counted by hand, in tenths of a percent so that it is exact
+    rank = max(math.ceil(round(percent * 10) * len(written_out) / 1000), 1)
+    # Then the percentile is the sample there, between the smallest and the largest
+    found = percentile(samples, percent)
+    assert found == written_out[rank - 1]
+    assert written_out[0] <= found <= written_out[-1]
+
+
+@given(
+    samples=samples,
+    bounds=st.tuples(st.integers(0, 99), st.integers(1, 100)).filter(lambda pair: pair[0] < pair[1]),
+)
+def test_trimmed_statistics_are_bounded(samples: list[tuple[float, float]], bounds: tuple[int, int]) -> None:
+    # Given samples and bounds in percent
+    low, high = bounds
+    mean, count, total, winsorized = (
+        Statistic.parse(f"{kind}({low}%:{high}%)").of(samples) for kind in ("TM", "TC", "TS", "WM")
+    )
+    assert mean is not None
+    assert count is not None
+    assert winsorized is not None
+    # When they are trimmed, then the mean is within the percentiles at the bounds, and so is the winsorized one
+    everything = sum(seen for _, seen in samples)
+    slack = 1e-9 * 100
+    assert percentile(samples, low) - slack <= mean <= percentile(samples, high) + slack
+    assert percentile(samples, low) - slack <= winsorized <= percentile(samples, high) + slack
+    # And as much is left as the bounds leave
+    assert math.isclose(count, everything * (high - low) / 100, rel_tol=1e-9)
+    assert total is not None
+    assert math.isclose(total, mean * count, rel_tol=1e-9, abs_tol=1e-9)
+
+
+@given(samples=samples, low=st.integers(-100, 100), width=st.integers(0, 100))
+def test_a_percentile_rank_is_a_share(samples: list[tuple[float, float]], low: int, width: int) -> None:
+    # Given samples, when those above a bound and up to another are counted by hand
+    written_out = [value for value, count in samples for _ in range(int(count))]
+    share = 100 * sum(low < value <= low + width for value in written_out) / len(written_out)
+    # Then that is the percentile rank
+    found = Statistic.parse(f"PR({low}:{low + width})").of(samples)
+    assert found is not None
+    assert math.isclose(found, share, abs_tol=1e-9)
+
+
+NAMES = ("a", "b", "c")
+
+
+@st.composite
+def rules(draw: st.DrawFn, depth: int = 3) -> str:
+    """A rule of a composite alarm that is Python too, once its conditions are replaced."""
+    kinds = ["condition", "TRUE", "FALSE"] + (["NOT", "AND", "OR"] if depth else [])
+    match draw(st.sampled_from(kinds)):
+        case "condition":
+            return f"{draw(st.sampled_from(State))}({draw(st.sampled_from(NAMES))})"
+        case "NOT":
+            return f"NOT {draw(rules(depth - 1))}" if draw(st.booleans()) else f"NOT ({draw(rules(depth - 1))})"
+        case ("AND" | "OR") as operator:
+            whole = f"{draw(rules(depth - 1))} {operator} {draw(rules(depth - 1))}"
+            return f"({whole})" if draw(st.booleans()) else whole
+        case constant:
+            return constant
+
+
+@given(rule=rules(), found=st.fixed_dictionaries(dict.fromkeys(NAMES, states)))
+def test_a_composite_rule_is_as_python_reads_it(rule: str, found: dict[str, State]) -> None:
+    # Given a rule, written for Python, whose NOT, AND and OR bind in the same order
+    text = rule
+    for name in NAMES:
+        for state in State:
+            text = text.replace(f"{state}({name})", str(found[name] is state))
+    text = text.replace("TRUE", "True").replace("FALSE", "False")
+    for operator in ("NOT", "AND", "OR"):
+        text = text.replace(operator, operator.lower())
+    # When both are evaluated, then they agree
+    expected = eval(text, {"__builtins__": {}})  # noqa: S307  # nosec B307  # drawn above
+    composite = CompositeAlarm.from_template({"AlarmRule": rule})
+    assert composite.evaluate(found) is (State.ALARM if expected else State.OK)

@@ -1,0 +1,139 @@
+"""The simulation against what can be computed, where it can; and against plain sense elsewhere."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rehearsal.detectability import Fault, Shift, simulate
+from rehearsal.detectability.arrivals import poisson, regular
+from rehearsal.detectability.survey import WATCHED, most
+from tests.unit.rehearsal.detectability.stages import alarm, rollout
+
+RUNS = 400
+
+# The alarm of the closed form: Sum(Errors) >= 1 in a one-minute period, one out of one.
+ONE_ERROR = rollout(alarms={"Errors": alarm("Errors", 1)})
+
+
+def close(found: float, expected: float) -> bool:
+    """Within five standard deviations of a share of so many runs, and one run."""
+    return abs(found - expected) <= 5 * math.sqrt(max(expected * (1 - expected), 0) / RUNS) + 1 / RUNS
+
+
+def canary(percent: int, minutes: int) -> Shift:
+    return Shift.canary(f"{percent} % for {minutes} min", percent, minutes)
+
+
+def watched(minutes: int) -> Shift:
+    """All traffic at once, but watched for some minutes."""
+    return Shift(f"all, watched for {minutes} min", ((0, 1), (60 * minutes, 1)))
+
+
+# Starting with the minute, so that a whole number of minutes is seen, and a little later, so that no evaluation falls
+# upon the shift itself.
+AT_ONCE: dict[str, Any] = {"runs": RUNS, "offsets": (0.001,), "metric_delay": 0.0}
+
+
+@given(
+    requests=st.integers(1, 60),
+    share=st.integers(1, 100).map(lambda percent: percent / 100),
+    minutes=st.integers(1, 4),
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_so_many_requests_a_minute_miss_a_failure_by_the_closed_form(requests: int, share: float, minutes: int) -> None:
+    # Given exactly n requests of the new version in each minute of the canary, each failing with the chance p
+    found = simulate(
+        ONE_ERROR,
+        Fault.failing(share),
+        requests / 60,
+        shift=watched(minutes),
+        arrivals=regular,
+        **AT_ONCE,
+    )
+    # When the alarm looks at the sum of errors, then it misses if none of them fails: 1 - (1 - p)^n
+    assert close(found.caught, 1 - (1 - share) ** (requests * minutes))
+
+
+@given(
+    rate=st.floats(0.05, 20),
+    weight=st.integers(1, 50),
+    share=st.floats(0.001, 1),
+    minutes=st.integers(1, 6),
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_random_arrivals_miss_a_failure_by_the_closed_form(
+    rate: float, weight: int, share: float, minutes: int
+) -> None:
+    # Given random arrivals, of which the alias sends a share to the new version, of which a share fails
+    found = simulate(ONE_ERROR, Fault.failing(share), rate, shift=canary(weight, minutes), arrivals=poisson, **AT_ONCE)
+    # When failures are rare events with that mean, then the alarm misses if there is none: 1 - exp(-mean)
+    mean = rate * weight / 100 * share * minutes * 60
+    assert close(found.caught, 1 - math.exp(-mean))
+
+
+@given(rate=st.floats(0.5, 20), share=st.floats(0.001, 1))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_late_metrics_cost_their_time(rate: float, share: float) -> None:
+    # Given metrics that are there a minute late, and a canary of five minutes that starts with the minute
+    found = simulate(
+        ONE_ERROR,
+        Fault.failing(share),
+        rate,
+        shift=canary(10, 5),
+        runs=RUNS,
+        offsets=(0.001,),
+        metric_delay=60,
+    )
+    # When the alarm is evaluated for the last time at the end of minute five, then it knows of four minutes
+    assert close(found.caught, 1 - math.exp(-rate * 0.1 * share * 240))
+
+
+@given(
+    rate=st.floats(0.05, 50),
+    share=st.floats(0.001, 1),
+    name=st.sampled_from(["Canary10Percent5Minutes", "Canary10Percent10Minutes", "Linear10PercentEvery1Minute"]),
+)
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_an_outcome_is_within_its_bounds(rate: float, share: float, name: str) -> None:
+    # Given any traffic and any failure, when it is played
+    shift = Shift.named(name)
+    found = simulate(ONE_ERROR, Fault.failing(share), rate, shift=shift, runs=60)
+    # Then it is caught in a share of the runs, before full traffic, and whom it hurts are at most those who came
+    assert 0 <= found.caught <= 1
+    assert len(found.hurt) == 60
+    assert all(0 < minutes < shift.full_after / 60 for minutes in found.minutes)
+    came = rate * shift.moved(0, shift.full_after)
+    assert max(found.hurt) <= came + 9 * math.sqrt(came) + 40
+    assert found.interval[0] <= found.caught <= found.interval[1] + 1e-12
+    # And no run is caught in which nobody was hurt
+    assert sum(harm > 0 for harm in found.hurt) >= len(found.minutes)
+
+
+@given(rate=st.floats(0.01, 30))
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_what_does_not_happen_is_not_seen(rate: float) -> None:
+    # Given any rate, when the watched failure is played, then it is seen no more often than it happens
+    for name in ("Canary10Percent5Minutes", "Canary10Percent15Minutes"):
+        shift = Shift.named(name)
+        found = simulate(ONE_ERROR, WATCHED, rate, shift=shift, runs=RUNS)
+        bound = most(shift, rate)
+        assert found.caught <= bound + 5 * math.sqrt(bound * (1 - bound) / RUNS) + 1 / RUNS
+
+
+@given(shares=st.tuples(st.floats(0.001, 0.3), st.floats(1.5, 3)), rate=st.floats(0.5, 10))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_worse_versions_and_more_traffic_are_seen_more_often(shares: tuple[float, float], rate: float) -> None:
+    # Given a failure and a worse one
+    share, factor = shares
+    less, more, busier = (
+        simulate(ONE_ERROR, Fault.failing(failing), traffic, runs=RUNS).caught
+        for failing, traffic in ((share, rate), (min(share * factor, 1), rate), (share, rate * factor))
+    )
+    # Then the worse one is seen more often, and so is the same with more traffic, but for chance
+    slack = 5 * math.sqrt(0.5 / RUNS)
+    assert more >= less - slack
+    assert busier >= less - slack

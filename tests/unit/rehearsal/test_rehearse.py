@@ -1,0 +1,64 @@
+"""The last line of a rehearsal: where it stopped and why, what was rolled back, who met it, and what prod serves."""
+
+from __future__ import annotations
+
+import pytest
+
+from rehearsal.player.records import Rehearsal, Stage, Status
+from rehearsal.rehearse import verdict
+from tests.unit.rehearsal.recorded import rehearsal
+
+BEFORE = {"prod": {"items": "200; live: ApiFunction 1"}}
+
+
+def _stopped() -> Rehearsal:
+    record = rehearsal(failed=True)
+    record.before, record.served = BEFORE, BEFORE
+    return record
+
+
+def test_a_delivery_says_where_it_came_to_and_how_long_it_took() -> None:
+    assert verdict(rehearsal()) == f"delivered {'c' * 12} to prod in 20 s"
+
+
+def test_what_was_never_played_says_so() -> None:
+    assert verdict(Rehearsal("c" * 40, "m", ["items"])) == f"{'c' * 12} was not delivered"
+
+
+def test_what_was_stopped_says_all_that_somebody_would_ask() -> None:
+    assert verdict(_stopped()) == (
+        f"{'c' * 12} stopped at prod: d-1: Errors went off in minute 2; "
+        "rolled back: ApiFunction to version 1; "
+        "6 requests met the new version, 2 of them failed; "
+        "prod serves what it did: items 200; live: ApiFunction 1"
+    )
+
+
+def test_without_a_deployment_the_reason_is_the_executions() -> None:
+    record = _stopped()
+    record.executions[-1].stages[1].actions.clear()
+    said = verdict(record)
+    assert said.startswith(f"{'c' * 12} stopped at prod: prod/compute.Deploy: it failed; prod serves")
+    assert "rolled back" not in said
+    assert "requests" not in said
+
+
+@pytest.mark.parametrize(
+    ("served", "said"),
+    [
+        ({"items": "502"}, "prod serves: items 502"),
+        ({}, "prod serves nothing yet"),
+        (BEFORE["prod"], "prod serves what it did: items 200; live: ApiFunction 1"),
+    ],
+)
+def test_what_prod_serves_is_held_against_what_it_served(served: dict[str, str], said: str) -> None:
+    record = _stopped()
+    record.served = {"prod": served}
+    assert verdict(record).endswith(said)
+
+
+def test_what_was_interrupted_names_no_stage() -> None:
+    record = _stopped()
+    last = record.executions[-1]
+    last.reason, last.stages = "interrupted", [Stage("Source", status=Status.SUCCEEDED)]
+    assert verdict(record).startswith(f"{'c' * 12} stopped: interrupted; prod serves")
