@@ -1,0 +1,96 @@
+"""The matrix of configurations: the three environments as they are committed, and what the model allows besides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import config
+from config import Environment, Settings
+
+COMMITTED: Settings = config.load()
+
+_PROVISIONED = {
+    "mode": "provisioned",
+    "read": 7,
+    "write": 6,
+    "index_read": 4,
+    "index_write": 3,
+    "maximum": 90,
+    "target_utilization_percent": 55,
+    "cooldown_seconds": 120,
+}
+_CUSTOM_DOMAIN = {
+    "name": "items.example.com",
+    "certificate_arn": "arn:aws:acm:us-east-1:333333333333:certificate/11111111-2222-3333-4444-555555555555",
+    "hosted_zone_id": "Z0123456789ABCDEFGHIJ",
+    "hosted_zone_name": "example.com",
+}
+
+
+def changed(environment: Environment, changes: Mapping[str, Any]) -> Environment:
+    """An environment with some keys changed, validated like a file; a value of None takes the key away."""
+    document = environment.model_dump(mode="json", exclude_none=True)
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        place = document
+        for parent in parents:
+            place = place[parent]
+        if value is None:
+            place.pop(last, None)
+        else:
+            place[last] = value
+    return Environment.model_validate(document)
+
+
+def _matrix() -> dict[str, Environment]:
+    dev, staging, prod = (COMMITTED.environment(name) for name in ("dev", "staging", "prod"))
+    return {
+        "dev": dev,
+        "staging": staging,
+        "prod": prod,
+        "dev, provisioned": changed(dev, {"services.items.capacity": _PROVISIONED}),
+        "prod, on demand": changed(prod, {"services.items.capacity": {"mode": "on-demand"}}),
+        "dev, behind WAF": changed(dev, {"waf.enabled": True, "waf.requests_per_5_minutes": 777}),
+        "prod, own domain": changed(prod, {"services.items.custom_domain": _CUSTOM_DOMAIN}),
+        "dev, new account": changed(
+            dev,
+            {
+                "services.items.api.reserved_concurrency": None,
+                "services.items.stream.reserved_concurrency": None,
+                "alarms.emails": [],
+            },
+        ),
+        "dev, warm": changed(dev, {"services.items.api.provisioned_concurrency": {"minimum": 2, "maximum": 4}}),
+        "dev, Frankfurt": changed(dev, {"region": "eu-central-1"}),
+        "dev, GovCloud": changed(dev, {"region": "us-gov-west-1"}),
+        "dev, linear": changed(dev, {"deployment.strategy": "Linear10PercentEvery1Minute"}),
+        "prod, all at once": changed(prod, {"deployment.strategy": "AllAtOnce", "deployment.latency_alarm_ms": 1234}),
+        "dev, several origins": changed(
+            dev, {"cors.origins": ["https://one.example.com", "http://localhost:3000", "https://two.example.com"]}
+        ),
+    }
+
+
+ENVIRONMENTS: Mapping[str, Environment] = _matrix()
+"""Every variant by the name that the tests' ids show."""
+
+
+def variants(where: Callable[[Environment], bool]) -> list[str]:
+    """The names of the variants for which `where` holds, for `parametrize(…, indirect=True)`."""
+    return [name for name, environment in ENVIRONMENTS.items() if where(environment)]
+
+
+def pipeline_settings(environments: tuple[Environment, ...] | None = None, **changes: Any) -> Settings:
+    """The committed settings with some keys of `pipeline.toml` changed.
+
+    Args:
+        environments: in the pipeline's order. Default: the three that are committed.
+        changes: keys of the pipeline's file and their values.
+    """
+    environments = COMMITTED.environments if environments is None else environments
+    document = COMMITTED.pipeline.model_dump(mode="json", exclude_none=True) | {
+        "environments": [environment.name for environment in environments]
+    }
+    pipeline = type(COMMITTED.pipeline).model_validate(document | changes)
+    return Settings(pipeline=pipeline, environments=environments)

@@ -1,0 +1,38 @@
+"""The estimate knows every type that is deployed, and the README shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import app
+import config
+from blocks.assets import AssetStore
+from gates.cost import embedded, estimate, load_prices, markdown, read_assembly, unknown_types
+from gates.cost.assembly import Stack
+from tests.infrastructure.synthesis import write_assets
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Stack]:
+    """Every stack of the app as it is committed."""
+    folder = tmp_path_factory.mktemp("cost")
+    write_assets(folder)
+    app.build(config.load(), AssetStore(folder), outdir=str(folder / "cdk.out")).synth()
+    return read_assembly(folder / "cdk.out")
+
+
+def test_every_type_has_a_price_or_a_reason_to_have_none(stacks: Sequence[Stack]) -> None:
+    # Given every template, when its types are looked up, then none is unknown
+    assert unknown_types(stacks) == []
+
+
+def test_the_readme_shows_the_estimate_of_the_templates(stacks: Sequence[Stack]) -> None:
+    # Given what is written
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    # When it is reckoned again, then it is the same: `python -m gates.cost --markdown` writes it
+    assert embedded(readme) == markdown(estimate(stacks, load_prices()))

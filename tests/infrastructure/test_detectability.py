@@ -1,0 +1,111 @@
+"""What is committed is read whole, and the page and the picture are those of what is committed (P8, D5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from app import SERVICES
+from config.model import DeploymentStrategy
+from rehearsal.cloudwatch import Alarm, MissingData
+from rehearsal.detectability import Finding, Rollout, Scope, Survey, Trigger, read, report
+from rehearsal.detectability.picture import draw
+from rehearsal.detectability.run import PAGE, PICTURE
+from tests.infrastructure import synthesis
+from tests.infrastructure.matrix import COMMITTED
+from tests.infrastructure.synthesis import Deployment
+
+ENVIRONMENTS = [environment.name for environment in COMMITTED.environments]
+
+
+def _stacks(deployment: Deployment) -> Mapping[str, Any]:
+    return {template.stack_name: template.raw for template in deployment}
+
+
+def _rollouts(environment: str) -> Iterator[Rollout]:
+    for service in SERVICES:
+        yield from read(_stacks(synthesis.deployment(environment, service)), environment, service.name)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_function_under_codedeploy_is_asked_about(environment: str) -> None:
+    # Given every alias that CodeDeploy moves
+    aliases = [
+        resource
+        for service in SERVICES
+        for template in synthesis.deployment(environment, service)
+        for resource in template.of_type("AWS::Lambda::Alias").values()
+        if "CodeDeployLambdaAliasUpdate" in resource.get("UpdatePolicy", {})
+    ]
+    # When the deployment groups are read
+    rollouts = list(_rollouts(environment))
+    # Then there is one each, with the strategy of the environment, four alarms on the new version alone, none of which
+    # is blind, and a rate in the configuration
+    assert len(rollouts) == len(aliases) > 0
+    settings = COMMITTED.environment(environment)
+    for rollout in rollouts:
+        assert DeploymentStrategy(rollout.shift.name) is settings.deployment.strategy
+        assert len(rollout.alarms) == 4
+        assert not rollout.blind
+        assert set(rollout.scopes.values()) == {Scope.VERSION}
+        assert all(alarm.treat_missing_data is MissingData.NOT_BREACHING for alarm in rollout.alarms)
+        assert getattr(settings.services, rollout.service).traffic.of(rollout.function) > 0
+
+
+def test_it_is_known_what_invokes_each_function() -> None:
+    found = {rollout.name: rollout.trigger for rollout in _rollouts("prod")}
+
+    assert found == {
+        "items api": Trigger.REQUESTS,
+        "items stream": Trigger.STREAM,
+        "ingest api": Trigger.REQUESTS,
+        "ingest processor": Trigger.QUEUE,
+        "ingest worker": Trigger.QUEUE,
+        "processing api": Trigger.REQUESTS,
+        "processing worker": Trigger.ASYNCHRONOUS,
+    }
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_every_alarm_can_be_evaluated(environment: str, service: type) -> None:
+    # Given every alarm of a service, with readable names in the place of references
+    deployment = synthesis.deployment(environment, service)
+    alarms = [
+        (template.name, properties)
+        for template in deployment
+        for properties in template.properties_of("AWS::CloudWatch::Alarm")
+    ]
+    assert alarms
+    for stack, properties in alarms:
+        watched = {key: properties[key] for key in properties.keys() - {"AlarmActions", "OKActions"}}
+        # When it is read, then nothing of it is beyond the evaluator
+        assert Alarm.from_template(_resolved(deployment, stack, watched)).period >= 60
+
+
+def _resolved(deployment: Deployment, stack: str, value: Any) -> Any:
+    match value:
+        case {"Ref": _} | {"Fn::GetAtt": _} | {"Fn::Join": _} | {"Fn::GetStackOutput": _} | {"Fn::Select": _}:
+            return deployment.text(stack, value)
+        case dict():
+            return {key: _resolved(deployment, stack, inner) for key, inner in value.items()}
+        case list():
+            return [_resolved(deployment, stack, inner) for inner in value]
+    return value
+
+
+def test_the_page_and_the_picture_are_those_of_what_is_committed() -> None:
+    # Given the committed configuration, when every case is played afresh
+    survey = Survey()
+    findings: list[Finding] = []
+    for environment in COMMITTED.environments:
+        for rollout in _rollouts(environment.name):
+            traffic = getattr(environment.services, rollout.service).traffic
+            findings.append(survey.examine(rollout, traffic.of(rollout.function)))
+    # Then page and picture are the same; `python -m rehearsal detectability --docs` writes them
+    assert report.markdown(findings, survey).strip() in PAGE.read_text(encoding="utf-8")
+    assert PICTURE.read_text(encoding="utf-8") == draw(findings)
+    # And what a person may conclude is there: some canary sees, and some does not
+    assert {finding.verdict.sees for finding in findings} == {True, False}

@@ -1,0 +1,247 @@
+"""Alarms, whom they tell, and the dashboard (P12, P13, I11)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.infrastructure.synthesis import Deployment
+
+
+def _alarms(deployment: Deployment) -> list[dict[str, Any]]:
+    """Properties of every alarm, with the values of its dimensions written out."""
+    return [
+        alarm
+        | {
+            "Of": {
+                entry["Name"]: deployment.text("observability", entry["Value"]) for entry in alarm.get("Dimensions", [])
+            }
+        }
+        for alarm in deployment["observability"].properties_of("AWS::CloudWatch::Alarm")
+    ]
+
+
+def _alarm(deployment: Deployment, namespace: str, metric: str, **of: str) -> dict[str, Any]:
+    found = [
+        alarm
+        for alarm in _alarms(deployment)
+        if (alarm["Namespace"], alarm["MetricName"]) == (namespace, metric)
+        and of.items() <= alarm["Of"].items()
+        and len(of) == len(alarm["Of"])
+    ]
+    assert len(found) == 1, f"{len(found)} alarms on {metric} of {of}"
+    return found[0]
+
+
+def _function(deployment: Deployment, handler: str) -> str:
+    stack, key = deployment.place_of_function(handler)
+    return f"<{stack}/{key}>"
+
+
+def _api(deployment: Deployment) -> dict[str, str]:
+    ((stage, _),) = deployment["compute"].of_type("AWS::ApiGateway::Stage").items()
+    name = deployment["compute"].only("AWS::ApiGateway::RestApi")["Name"]
+    return {"ApiName": name, "Stage": f"<compute/{stage}>"}
+
+
+def _says(alarm: dict[str, Any]) -> tuple[str, float, int, int]:
+    """Operator, threshold, period, and datapoints of how many periods."""
+    assert alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]) == alarm["EvaluationPeriods"]
+    operator = {"GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": "≥"}[alarm["ComparisonOperator"]]
+    return operator, alarm["Threshold"], alarm["Period"], alarm["EvaluationPeriods"]
+
+
+@pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
+def test_functions_alarm_on_more_than_5_errors_in_2_of_2_minutes(deployment: Deployment, handler: str) -> None:
+    alarm = _alarm(deployment, "AWS/Lambda", "Errors", FunctionName=_function(deployment, handler))
+
+    assert _says(alarm) == (">", 5, 60, 2)
+    assert alarm["Statistic"] == "Sum"
+
+
+@pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
+def test_functions_alarm_on_any_throttle(deployment: Deployment, handler: str) -> None:
+    alarm = _alarm(deployment, "AWS/Lambda", "Throttles", FunctionName=_function(deployment, handler))
+
+    assert _says(alarm)[:2] == ("≥", 1)
+    assert alarm["Statistic"] == "Sum"
+
+
+@pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
+def test_functions_alarm_when_p90_takes_80_percent_of_the_time_out(deployment: Deployment, handler: str) -> None:
+    alarm = _alarm(deployment, "AWS/Lambda", "Duration", FunctionName=_function(deployment, handler))
+
+    assert alarm["ExtendedStatistic"] == "p90"
+    assert _says(alarm)[:2] == ("≥", 800 * deployment.function(handler)["Timeout"])
+
+
+def test_the_api_alarms_on_more_than_10_server_errors_a_minute(deployment: Deployment) -> None:
+    alarm = _alarm(deployment, "AWS/ApiGateway", "5XXError", **_api(deployment))
+
+    assert _says(alarm) == (">", 10, 60, 1)
+    assert alarm["Statistic"] == "Sum"
+
+
+def test_the_api_alarms_on_10_client_errors_in_2_minutes(deployment: Deployment) -> None:
+    alarm = _alarm(deployment, "AWS/ApiGateway", "4XXError", **_api(deployment))
+
+    assert _says(alarm) == ("≥", 10, 120, 1)
+    assert alarm["Statistic"] == "Sum"
+
+
+@pytest.mark.parametrize("output", ["TableName", "IdempotencyTableName"])
+@pytest.mark.parametrize("metric", ["ReadThrottleEvents", "WriteThrottleEvents"])
+def test_tables_alarm_on_any_throttle(deployment: Deployment, output: str, metric: str) -> None:
+    alarm = _alarm(deployment, "AWS/DynamoDB", metric, TableName=deployment.output(output))
+
+    assert _says(alarm)[:2] == ("≥", 1)
+    assert alarm["Statistic"] == "Sum"
+
+
+@pytest.mark.parametrize("index", ["by-recency", "by-status"])
+@pytest.mark.parametrize("metric", ["ReadThrottleEvents", "WriteThrottleEvents"])
+def test_indexes_alarm_on_any_throttle(deployment: Deployment, index: str, metric: str) -> None:
+    alarm = _alarm(
+        deployment,
+        "AWS/DynamoDB",
+        metric,
+        TableName=deployment.output("TableName"),
+        GlobalSecondaryIndexName=index,
+    )
+
+    assert _says(alarm)[:2] == ("≥", 1)
+
+
+def test_the_streams_reader_alarms_when_it_falls_behind(deployment: Deployment) -> None:
+    alarm = _alarm(deployment, "AWS/Lambda", "IteratorAge", FunctionName=_function(deployment, "stream.handler"))
+
+    assert alarm["Statistic"] == "Maximum"
+    assert alarm["Threshold"] <= 5 * 60 * 1000
+
+
+def test_any_dead_letter_is_an_alarm(deployment: Deployment) -> None:
+    # Given every queue that failed work ends in: that of compute, and that of the rotation
+    queues = [
+        f"<{stack}/{key}.QueueName>"
+        for stack in ("security", "compute")
+        for key in deployment[stack].of_type("AWS::SQS::Queue")
+    ]
+
+    # Then one message in one of them is enough
+    assert len(queues) == 2
+    for queue in queues:
+        alarm = _alarm(deployment, "AWS/SQS", "ApproximateNumberOfMessagesVisible", QueueName=queue)
+        assert _says(alarm)[:2] == ("≥", 1)
+        assert alarm["Statistic"] == "Maximum"
+
+
+def test_no_alarm_counts_user_errors_of_the_whole_account(deployment: Deployment) -> None:
+    # Given that `UserErrors` of DynamoDB has no dimension for the table
+    for alarm in _alarms(deployment):
+        assert alarm["MetricName"] != "UserErrors"
+        assert alarm["Of"], alarm["AlarmDescription"]
+
+
+def test_silence_is_no_alarm(deployment: Deployment) -> None:
+    for alarm in _alarms(deployment):
+        assert alarm["TreatMissingData"] == "notBreaching", alarm["AlarmDescription"]
+
+
+def test_every_alarm_tells_the_encrypted_topic_when_it_goes_off_and_when_it_is_over(deployment: Deployment) -> None:
+    topic = deployment.output("AlarmTopicArn")
+
+    assert deployment.text("observability", deployment.behind(topic)["Properties"]["KmsMasterKeyId"]) == (
+        deployment.output("KeyArn")
+    )
+    for alarm in _alarms(deployment):
+        assert deployment.texts("observability", alarm["AlarmActions"]) == {topic}
+        assert deployment.texts("observability", alarm["OKActions"]) == {topic}
+        assert alarm.get("ActionsEnabled", True)
+        assert alarm["AlarmDescription"]
+
+
+def test_the_topic_tells_the_configured_addresses(deployment: Deployment) -> None:
+    subscriptions = deployment["observability"].properties_of("AWS::SNS::Subscription")
+
+    assert {entry["Endpoint"] for entry in subscriptions} == set(deployment.environment.alarms.emails)
+    for entry in subscriptions:
+        assert entry["Protocol"] == "email"
+        assert deployment.text("observability", entry["TopicArn"]) == deployment.output("AlarmTopicArn")
+
+
+def _widgets(deployment: Deployment) -> list[dict[str, Any]]:
+    dashboard = deployment["observability"].only("AWS::CloudWatch::Dashboard")
+    body = json.loads(deployment.text("observability", dashboard["DashboardBody"]))
+    return [widget["properties"] | {"y": widget["y"]} for widget in body["widgets"]]
+
+
+def _metrics(widget: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Namespace, metric and statistic of each line of a widget; `.` repeats what stands above."""
+    above: list[Any] = []
+    for line in widget["metrics"]:
+        entries = [above[place] if entry == "." else entry for place, entry in enumerate(line)]
+        above = [entry for entry in entries if not isinstance(entry, dict)]
+        options = next((entry for entry in line if isinstance(entry, dict)), {})
+        if len(above) >= 2:
+            yield above[0], above[1], options.get("stat", "Average")
+
+
+def test_the_dashboard_begins_with_requests_latency_and_error_rate(deployment: Deployment) -> None:
+    # Given the widgets of one value
+    values = [widget for widget in _widgets(deployment) if widget["view"] == "singleValue"]
+
+    # Then they are one row, the first
+    assert [widget["title"].partition(",")[0].lower() for widget in values] == ["requests", "latency p90", "error rate"]
+    assert {widget["y"] for widget in values} == {0}
+    assert any("expression" in json.dumps(widget) for widget in values)
+
+
+def test_the_dashboard_shows_what_p13_lists(deployment: Deployment) -> None:
+    shown = {entry for widget in _widgets(deployment) for entry in _metrics(widget)}
+
+    api = {("AWS/ApiGateway", "Latency", statistic) for statistic in ("p50", "p90", "p99")}
+    api |= {("AWS/ApiGateway", metric, "Sum") for metric in ("Count", "4XXError", "5XXError")}
+    functions = {("AWS/Lambda", metric, "Sum") for metric in ("Invocations", "Errors", "Throttles")}
+    functions |= {("AWS/Lambda", "Duration", statistic) for statistic in ("p50", "p90", "p99")}
+    functions |= {("AWS/Lambda", "ConcurrentExecutions", "Maximum")}
+    tables = {
+        ("AWS/DynamoDB", metric, "Sum")
+        for metric in (
+            "ConsumedReadCapacityUnits",
+            "ConsumedWriteCapacityUnits",
+            "ReadThrottleEvents",
+            "WriteThrottleEvents",
+        )
+    }
+    queues = {
+        ("AWS/SQS", metric, "Maximum")
+        for metric in ("ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage")
+    }
+    assert shown >= api | functions | tables | queues
+
+
+def test_the_dashboard_shows_every_function_that_takes_traffic_and_every_table(deployment: Deployment) -> None:
+    body = deployment.text(
+        "observability", deployment["observability"].only("AWS::CloudWatch::Dashboard")["DashboardBody"]
+    )
+
+    for reference in (
+        _function(deployment, "api.handler"),
+        _function(deployment, "stream.handler"),
+        deployment.output("TableName"),
+        deployment.output("IdempotencyTableName"),
+    ):
+        assert reference in body
+
+
+def test_the_dashboards_address_is_an_output(deployment: Deployment) -> None:
+    url = deployment.output("DashboardUrl")
+    ((key, dashboard),) = deployment["observability"].of_type("AWS::CloudWatch::Dashboard").items()
+    name = dashboard["Properties"].get("DashboardName", f"<observability/{key}>")
+
+    assert url.startswith("https://")
+    assert deployment.environment.region in url
+    assert url.endswith(f"/{name}")

@@ -1,0 +1,32 @@
+"""The picture of the pipeline is that of the pipeline that is synthesised."""
+
+from __future__ import annotations
+
+from gates.evidence.collect import PIPELINE_TEMPLATE
+from gates.picture.draw import draw
+from gates.picture.read import read_pipeline
+from tests.infrastructure import synthesis
+from tests.infrastructure.matrix import COMMITTED
+
+
+def test_every_stage_and_action_of_the_template_is_drawn_in_its_order() -> None:
+    # Given the pipeline of the committed configuration
+    template, _, assembly = synthesis.pipeline(COMMITTED)
+    stages = template.only("AWS::CodePipeline::Pipeline")["Stages"]
+
+    # When it is read and drawn
+    found = read_pipeline(assembly / PIPELINE_TEMPLATE)
+    picture = str(draw(found))
+
+    # Then all of it is there, each action in the row of its run order
+    assert [stage.name for stage in found] == [stage["Name"] for stage in stages]
+    for drawn, stage in zip(found, stages, strict=True):
+        orders = {action["Name"]: action["RunOrder"] for action in stage["Actions"]}
+        rows = [{orders.pop(action.name) for action in row} for row in drawn.rows]
+        assert rows == [{order} for order in sorted({action["RunOrder"] for action in stage["Actions"]})]
+        assert not orders
+    for environment in COMMITTED.environments:
+        assert f"account {environment.account}" in picture
+        if environment.deployment.bake_minutes:
+            assert f"succeeds after {environment.deployment.bake_minutes} minutes without an alarm" in picture
+    assert picture.count("<svg ") == len(stages)

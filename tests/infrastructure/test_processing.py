@@ -1,0 +1,460 @@
+"""`processing`: the HTTP API, its users, its data and its functions (C1 to C7, and P for this service)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from config.model import OnDemand, Provisioned
+from services.processing.infrastructure import Processing
+from tests.infrastructure import synthesis
+from tests.infrastructure.matrix import COMMITTED, ENVIRONMENTS, changed
+from tests.infrastructure.synthesis import Deployment
+
+HANDLERS = {
+    "api.handler": "ApiFunctionArn",
+    "worker.handler": "WorkerFunctionArn",
+    "hooks.api_handler": "ApiHookFunctionArn",
+    "hooks.worker_handler": "WorkerHookFunctionArn",
+}
+BEHIND_THE_API = ("POST /validate", "POST /process", "GET /process/{id}", "GET /results", "POST /uploads")
+VARIANTS = ("dev", "staging", "prod", "dev, Frankfurt", "dev, several origins")
+
+
+@pytest.fixture(params=VARIANTS)
+def deployment(request: pytest.FixtureRequest) -> Deployment:
+    """The service in each variant in turn."""
+    return synthesis.deployment(request.param, Processing)
+
+
+@pytest.fixture(params=["dev", "staging", "prod"])
+def committed(request: pytest.FixtureRequest) -> Deployment:
+    """The service in each environment as it is committed, in turn."""
+    return synthesis.deployment(request.param, Processing)
+
+
+@pytest.fixture
+def dev() -> Deployment:
+    return synthesis.deployment("dev", Processing)
+
+
+@pytest.fixture
+def prod() -> Deployment:
+    return synthesis.deployment("prod", Processing)
+
+
+def _key(deployment: Deployment) -> str:
+    return deployment.output("KeyArn")
+
+
+class TestApi:
+    def test_every_route_but_health_wants_a_token_of_the_pool(self, deployment: Deployment) -> None:
+        # Given the routes and the one authorizer
+        compute = deployment["compute"]
+        (authorizer,) = compute.of_type("AWS::ApiGatewayV2::Authorizer")
+        routes = {route["RouteKey"]: route for route in compute.properties_of("AWS::ApiGatewayV2::Route")}
+        # Then health is open, and nothing else
+        assert set(routes) == {*BEHIND_THE_API, "GET /health"}
+        for key in BEHIND_THE_API:
+            assert routes[key]["AuthorizationType"] == "JWT"
+            assert routes[key]["AuthorizerId"] == {"Ref": authorizer}
+        assert routes["GET /health"]["AuthorizationType"] == "NONE"
+
+    def test_a_token_must_be_of_this_pool_and_of_its_client(self, deployment: Deployment) -> None:
+        authorizer = deployment["compute"].only("AWS::ApiGatewayV2::Authorizer")
+        assert authorizer["AuthorizerType"] == "JWT"
+        assert authorizer["IdentitySource"] == ["$request.header.Authorization"]
+        jwt = authorizer["JwtConfiguration"]
+        assert deployment.texts("compute", jwt["Audience"]) == {deployment.output("UserPoolClientId")}
+        region = deployment.environment.region
+        pool = deployment.output("UserPoolId")
+        assert deployment.text("compute", jwt["Issuer"]) == f"https://cognito-idp.{region}.amazonaws.com/{pool}"
+
+    def test_routes_reach_live_in_payload_format_2(self, deployment: Deployment) -> None:
+        live = deployment.aliases("api.handler")["live"]
+        integrations = deployment["compute"].properties_of("AWS::ApiGatewayV2::Integration")
+        assert integrations
+        for integration in integrations:
+            assert integration["PayloadFormatVersion"] == "2.0"
+            assert live in deployment.text("compute", integration["IntegrationUri"])
+        permissions = deployment["compute"].properties_of("AWS::Lambda::Permission")
+        for permission in permissions:
+            assert deployment.text("compute", permission["FunctionName"]) == live
+            assert permission["Principal"] == "apigateway.amazonaws.com"
+            assert permission["SourceArn"]
+
+    def test_browsers_of_the_configured_origins_may_call_it(self, deployment: Deployment) -> None:
+        cors = deployment["compute"].only("AWS::ApiGatewayV2::Api")["CorsConfiguration"]
+        assert cors["AllowOrigins"] == list(deployment.environment.cors.origins)
+        assert set(cors["AllowMethods"]) == {"GET", "POST"}
+        assert {"Authorization", "Content-Type", "Idempotency-Key"} <= set(cors["AllowHeaders"])
+        assert "Location" in cors["ExposeHeaders"]
+        assert "AllowCredentials" not in cors
+
+    def test_requests_are_throttled_counted_and_logged(self, deployment: Deployment) -> None:
+        # Given the stage
+        stage = deployment["compute"].only("AWS::ApiGatewayV2::Stage")
+        assert (stage["StageName"], stage["AutoDeploy"]) == ("$default", True)
+        # Then its throttle is the configured one, and each route has metrics
+        throttle = deployment.environment.services.processing.throttle
+        assert stage["DefaultRouteSettings"] == {
+            "DetailedMetricsEnabled": True,
+            "ThrottlingBurstLimit": throttle.burst,
+            "ThrottlingRateLimit": throttle.rate,
+        }
+        # And the access log has all that is asked for, without query, body or token
+        entry = json.loads(stage["AccessLogSettings"]["Format"])
+        assert set(entry) >= {
+            "requestId",
+            "caller",
+            "user",
+            "ip",
+            "method",
+            "path",
+            "protocol",
+            "requestTime",
+            "status",
+            "responseLength",
+            "error",
+        }
+        assert not [value for value in entry.values() if "querystring" in value or "header" in value]
+
+    def test_the_access_log_is_encrypted_and_kept_as_configured(self, deployment: Deployment) -> None:
+        stage = deployment["compute"].only("AWS::ApiGatewayV2::Stage")
+        destination = deployment.text("compute", stage["AccessLogSettings"]["DestinationArn"])
+        assert ":log-group:<compute/" in destination
+        assert not destination.endswith("*")
+        group = deployment.behind(f"<{destination.partition('<compute')[2].join(('compute', ''))}")["Properties"]
+        assert deployment.text("compute", group["KmsKeyId"]) == _key(deployment)
+        assert group["RetentionInDays"] == deployment.environment.logs.retention_days
+
+
+class TestUsers:
+    def test_they_sign_in_with_name_or_verified_e_mail_and_recover_by_e_mail(self, deployment: Deployment) -> None:
+        pool = deployment["security"].only("AWS::Cognito::UserPool")
+        assert pool["AliasAttributes"] == ["email"]
+        assert "UsernameAttributes" not in pool
+        assert pool["AutoVerifiedAttributes"] == ["email"]
+        assert pool["UserAttributeUpdateSettings"] == {"AttributesRequireVerificationBeforeUpdate": ["email"]}
+        assert pool["AccountRecoverySetting"]["RecoveryMechanisms"] == [{"Name": "verified_email", "Priority": 1}]
+        assert pool["UsernameConfiguration"] == {"CaseSensitive": False}
+        assert pool["Schema"] == [{"Mutable": True, "Name": "email", "Required": True}]
+
+    @pytest.mark.parametrize(("variant", "length"), [("dev", 8), ("prod", 12)])
+    def test_passwords_are_strong(self, variant: str, length: int) -> None:
+        deployment = synthesis.deployment(variant, Processing)
+        assert deployment["security"].only("AWS::Cognito::UserPool")["Policies"]["PasswordPolicy"] == {
+            "MinimumLength": length,
+            "RequireLowercase": True,
+            "RequireNumbers": True,
+            "RequireSymbols": True,
+            "RequireUppercase": True,
+            "TemporaryPasswordValidityDays": 3,
+        }
+
+    def test_only_in_dev_do_people_sign_themselves_up(self, committed: Deployment) -> None:
+        config = committed["security"].only("AWS::Cognito::UserPool")["AdminCreateUserConfig"]
+        assert config["AllowAdminCreateUserOnly"] is (committed.environment.name != "dev")
+
+    def test_threat_protection_is_enforced_in_prod_by_the_plan_that_has_it(self, committed: Deployment) -> None:
+        pool = committed["security"].only("AWS::Cognito::UserPool")
+        on = committed.environment.services.processing.user_pool.threat_protection
+        assert on or committed.environment.name != "prod"
+        assert pool["UserPoolTier"] == ("PLUS" if on else "ESSENTIALS")
+        assert pool.get("UserPoolAddOns") == ({"AdvancedSecurityMode": "ENFORCED"} if on else None)
+
+    def test_the_client_has_no_secret_and_no_oauth(self, deployment: Deployment) -> None:
+        client = deployment["security"].only("AWS::Cognito::UserPoolClient")
+        assert client["GenerateSecret"] is False
+        assert client["AllowedOAuthFlowsUserPoolClient"] is False
+        assert not {"AllowedOAuthFlows", "AllowedOAuthScopes", "CallbackURLs"} & set(client)
+        assert client["PreventUserExistenceErrors"] == "ENABLED"
+        assert client["EnableTokenRevocation"] is True
+
+    def test_it_signs_in_by_srp_and_by_password_in_dev_only(self, committed: Deployment) -> None:
+        flows = set(committed["security"].only("AWS::Cognito::UserPoolClient")["ExplicitAuthFlows"])
+        password = {"ALLOW_USER_PASSWORD_AUTH"} if committed.environment.name == "dev" else set()
+        assert flows == {"ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", *password}
+
+    def test_tokens_live_for_an_hour_and_refresh_tokens_for_thirty_days(self, deployment: Deployment) -> None:
+        client = deployment["security"].only("AWS::Cognito::UserPoolClient")
+        minutes = {"AccessTokenValidity": 60, "IdTokenValidity": 60, "RefreshTokenValidity": 30 * 24 * 60}
+        assert {name: client[name] for name in minutes} == minutes
+        assert client["TokenValidityUnits"] == dict.fromkeys(("AccessToken", "IdToken", "RefreshToken"), "minutes")
+
+    def test_the_pool_is_protected_like_other_data(self, committed: Deployment) -> None:
+        (resource,) = committed["security"].of_type("AWS::Cognito::UserPool").values()
+        stateful = committed.environment.stateful
+        assert resource["DeletionPolicy"] == (
+            "Delete" if stateful.removal_policy.value == "destroy" else "RetainExceptOnCreate"
+        )
+        protection = "ACTIVE" if stateful.deletion_protection else "INACTIVE"
+        assert resource["Properties"].get("DeletionProtection", "INACTIVE") == protection
+
+
+class TestTestUser:
+    def test_it_is_in_dev_only(self, committed: Deployment) -> None:
+        security = committed["security"]
+        there = committed.environment.name == "dev"
+        assert bool(security.of_type("Custom::TestUser")) is there
+        assert bool(security.of_type("AWS::SecretsManager::Secret")) is there
+        assert ("TestUserSecretArn" in security.outputs) is there
+
+    def test_its_password_is_generated_under_the_key_and_fits_the_policy(self, dev: Deployment) -> None:
+        secret = dev["security"].only("AWS::SecretsManager::Secret")
+        assert dev.text("security", secret["KmsKeyId"]) == _key(dev)
+        generated = secret["GenerateSecretString"]
+        assert generated["GenerateStringKey"] == "password"
+        assert generated["RequireEachIncludedType"] is True
+        assert generated["PasswordLength"] == 64
+        assert not [name for name in generated if name.startswith("Exclude")]
+        # A pool with the e-mail alias refuses user names of the shape of an address
+        user = json.loads(generated["SecretStringTemplate"])
+        assert "@" not in user["username"]
+        assert "password" not in user
+
+    def test_the_function_that_makes_it_may_do_just_that(self, dev: Deployment) -> None:
+        allowed = _allowed(dev, "test_user.handler")
+        pool, secret = dev.output("UserPoolArn"), dev.output("TestUserSecretArn")
+        assert {action for action, where in allowed if where == pool} == {
+            "cognito-idp:AdminCreateUser",
+            "cognito-idp:AdminDeleteUser",
+            "cognito-idp:AdminSetUserPassword",
+        }
+        assert {action for action, where in allowed if where == secret} == {"secretsmanager:GetSecretValue"}
+
+    def test_no_property_of_the_request_is_a_secret(self, dev: Deployment) -> None:
+        user = dev["security"].only("Custom::TestUser")
+        assert set(user) == {"ServiceToken", "ServiceTimeout", "UserPoolId", "SecretArn"}
+
+
+class TestData:
+    def test_records_are_found_by_owner_and_listed_by_status_and_time(self, deployment: Deployment) -> None:
+        table = deployment["data"].only("AWS::DynamoDB::Table")
+        assert table["KeySchema"] == [{"AttributeName": "owned_id", "KeyType": "HASH"}]
+        (index,) = table["GlobalSecondaryIndexes"]
+        assert index["IndexName"] == "by-status"
+        assert index["KeySchema"] == [
+            {"AttributeName": "owner_status", "KeyType": "HASH"},
+            {"AttributeName": "recency", "KeyType": "RANGE"},
+        ]
+
+    def test_the_table_is_encrypted_recoverable_streamed_and_forgets(self, deployment: Deployment) -> None:
+        table = deployment["data"].only("AWS::DynamoDB::Table")
+        assert deployment.text("data", table["SSESpecification"]["KMSMasterKeyId"]) == _key(deployment)
+        assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+        assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+        assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+    @pytest.mark.parametrize(("variant", "table", "index", "most"), [("dev", 5, 2, None), ("prod", 25, 10, 1000)])
+    def test_capacity_is_as_required(self, variant: str, table: int, index: int, most: int | None) -> None:
+        data = synthesis.deployment(variant, Processing)["data"]
+        properties = data.only("AWS::DynamoDB::Table")
+        assert properties["ProvisionedThroughput"] == {"ReadCapacityUnits": table, "WriteCapacityUnits": table}
+        assert properties["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"] == {
+            "ReadCapacityUnits": index,
+            "WriteCapacityUnits": index,
+        }
+        # Table and index scale by themselves, reads and writes
+        targets = data.properties_of("AWS::ApplicationAutoScaling::ScalableTarget")
+        assert sorted(target["MinCapacity"] for target in targets) == sorted([table, table, index, index])
+        if most is not None:
+            assert {target["MaxCapacity"] for target in targets} == {most}
+
+    def test_on_demand_nothing_is_provisioned(self) -> None:
+        environment = changed(ENVIRONMENTS["dev"], {"services.processing.capacity": {"mode": "on-demand"}})
+        assert isinstance(environment.services.processing.capacity, OnDemand)
+        data = synthesis.deploy("dev, on demand", environment, Processing)["data"]
+        assert data.only("AWS::DynamoDB::Table")["BillingMode"] == "PAY_PER_REQUEST"
+        assert not data.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
+
+    def test_every_committed_environment_is_provisioned(self) -> None:
+        for environment in COMMITTED.environments:
+            assert isinstance(environment.services.processing.capacity, Provisioned)
+
+    def test_objects_expire_and_versions_are_kept_as_configured(self, committed: Deployment) -> None:
+        bucket = committed.behind(committed.output("BucketName"))["Properties"]
+        uploads = committed.environment.services.processing.uploads
+        days = {"dev": 7, "prod": 90}.get(committed.environment.name, uploads.expire_days)
+        rules = bucket["LifecycleConfiguration"]["Rules"]
+        assert [rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule] == [days]
+        assert (bucket.get("VersioningConfiguration") == {"Status": "Enabled"}) is uploads.versioned
+        assert uploads.versioned or committed.environment.name != "prod"
+
+    def test_pages_of_the_configured_origins_may_send_and_fetch_objects(self, deployment: Deployment) -> None:
+        bucket = deployment.behind(deployment.output("BucketName"))["Properties"]
+        (rule,) = bucket["CorsConfiguration"]["CorsRules"]
+        assert set(rule["AllowedMethods"]) == {"GET", "PUT", "POST"}
+        assert rule["AllowedOrigins"] == list(deployment.environment.cors.origins)
+
+    def test_the_bucket_is_encrypted_private_and_logged(self, deployment: Deployment) -> None:
+        bucket = deployment.behind(deployment.output("BucketName"))["Properties"]
+        (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        default = rule["ServerSideEncryptionByDefault"]
+        assert default["SSEAlgorithm"] == "aws:kms"
+        assert deployment.text("data", default["KMSMasterKeyID"]) == _key(deployment)
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert bucket["BucketName"] == f"cf-serverless-{deployment.environment.unique_id('processing')}"
+        log_bucket = bucket["LoggingConfiguration"]["DestinationBucketName"]
+        assert deployment.text("data", log_bucket) == deployment.output("LogBucketName")
+
+
+class TestFunctions:
+    @pytest.mark.parametrize(
+        ("variant", "timeout", "memory", "reserved"), [("dev", 30, 512, 10), ("prod", 60, 1024, 100)]
+    )
+    @pytest.mark.parametrize("handler", ["api.handler", "worker.handler"])
+    def test_sizes_are_as_required(self, variant: str, handler: str, timeout: int, memory: int, reserved: int) -> None:
+        function = synthesis.deployment(variant, Processing).function(handler)
+        assert (function["Timeout"], function["MemorySize"]) == (timeout, memory)
+        assert function["ReservedConcurrentExecutions"] == reserved
+
+    def test_each_is_python_on_arm_traced_and_encrypted_with_a_role_of_its_own(self, deployment: Deployment) -> None:
+        functions = deployment.functions()
+        for handler, function in functions.items():
+            stack, _ = deployment.place_of_function(handler)
+            assert (function["Runtime"], function["Architectures"]) == ("python3.14", ["arm64"])
+            assert function["TracingConfig"] == {"Mode": "Active"}
+            assert function["LoggingConfig"]["LogFormat"] == "JSON"
+            assert deployment.text(stack, function["KmsKeyArn"]) == _key(deployment)
+        roles = [json.dumps(function["Role"]) for function in functions.values()]
+        assert len(set(roles)) == len(roles)
+
+    def test_the_worker_is_tried_three_times_within_two_hours_and_then_its_job_is_a_dead_letter(
+        self, deployment: Deployment
+    ) -> None:
+        # Given the configurations of asynchronous invocation
+        compute = deployment["compute"]
+        _, function = deployment.place_of_function("worker.handler")
+        configs = [
+            config
+            for config in compute.properties_of("AWS::Lambda::EventInvokeConfig")
+            if config["FunctionName"] == {"Ref": function}
+        ]
+        # Then both aliases have one, and what fails for good goes to the queue
+        qualifiers = "".join(deployment.text("compute", config["Qualifier"]) for config in configs)
+        assert len(configs) == 2
+        assert all(alias in qualifiers for alias in deployment.aliases("worker.handler").values())
+        for config in configs:
+            assert config["MaximumRetryAttempts"] == 2
+            assert config["MaximumEventAgeInSeconds"] <= 7200
+            destination = deployment.text("compute", config["DestinationConfig"]["OnFailure"]["Destination"])
+            assert deployment.behind(destination)["Type"] == "AWS::SQS::Queue"
+
+    def test_the_api_hands_jobs_to_live(self, deployment: Deployment) -> None:
+        variables = deployment.function("api.handler")["Environment"]["Variables"]
+        live = deployment.aliases("worker.handler")["live"]
+        assert deployment.text("compute", variables["WORKER_ARN"]) == live
+        assert ("lambda:InvokeFunction", live) in _allowed(deployment, "api.handler")
+
+    def test_a_record_lives_as_long_as_its_result(self, deployment: Deployment) -> None:
+        variables = deployment.function("api.handler")["Environment"]["Variables"]
+        assert variables["RECORD_DAYS"] == str(deployment.environment.services.processing.uploads.expire_days)
+
+    def test_the_api_may_do_what_its_routes_need_and_no_more(self, deployment: Deployment) -> None:
+        table, key = deployment.output("TableArn"), _key(deployment)
+        bucket = f"arn:aws:s3:::cf-serverless-{deployment.environment.unique_id('processing')}"
+        assert _work(deployment, "api.handler") == {
+            ("dynamodb:GetItem", table),
+            ("dynamodb:PutItem", table),
+            ("dynamodb:Query", f"{table}/index/by-status"),
+            ("lambda:InvokeFunction", deployment.aliases("worker.handler")["live"]),
+            ("s3:GetObject", f"{bucket}/processed/*"),
+            ("s3:PutObject", f"{bucket}/uploads/*"),
+            ("kms:GenerateDataKey", key),
+        }
+
+    def test_the_worker_may_do_what_a_job_needs_and_no_more(self, deployment: Deployment) -> None:
+        table, key = deployment.output("TableArn"), _key(deployment)
+        bucket = f"arn:aws:s3:::cf-serverless-{deployment.environment.unique_id('processing')}"
+        queue = next(arn for action, arn in _allowed(deployment, "worker.handler") if action == "sqs:SendMessage")
+        assert _work(deployment, "worker.handler") == {
+            ("dynamodb:GetItem", table),
+            ("dynamodb:UpdateItem", table),
+            ("s3:PutObject", f"{bucket}/processed/*"),
+            ("kms:GenerateDataKey", key),
+            ("sqs:SendMessage", queue),
+        }
+
+    @pytest.mark.parametrize("output", HANDLERS.values())
+    def test_outputs_name_the_aliases(self, deployment: Deployment, output: str) -> None:
+        alias = deployment.behind(deployment.output(output))
+        assert alias["Type"] == "AWS::Lambda::Alias"
+        assert alias["Properties"]["Name"] == "live"
+
+    @pytest.mark.parametrize(
+        ("handler", "hook"), [("api.handler", "hooks.api_handler"), ("worker.handler", "hooks.worker_handler")]
+    )
+    def test_a_contract_check_comes_before_traffic(self, deployment: Deployment, handler: str, hook: str) -> None:
+        live = deployment.behind(deployment.aliases(handler)["live"])
+        update = live["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+        before = deployment.text("compute", update["BeforeAllowTrafficHook"])
+        assert deployment.aliases(hook)["live"] in before
+        target = deployment.function(hook)["Environment"]["Variables"]["TARGET_ALIAS_ARN"]
+        assert deployment.text("compute", target) == deployment.aliases(handler)["staging"]
+
+
+class TestObservability:
+    def test_the_alarms_are_those_of_the_list(self, deployment: Deployment) -> None:
+        alarms = deployment["observability"].of_type("AWS::CloudWatch::Alarm")
+        watched = sorted(
+            (alarm["Properties"]["Namespace"], alarm["Properties"]["MetricName"]) for alarm in alarms.values()
+        )
+        assert watched == sorted(
+            [
+                *[("AWS/Lambda", name) for name in ("Errors", "Throttles", "Duration")] * 2,
+                ("AWS/ApiGateway", "4xx"),
+                ("AWS/ApiGateway", "5xx"),
+                *[("AWS/DynamoDB", name) for name in ("ReadThrottleEvents", "WriteThrottleEvents")] * 2,
+                ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+                *([("AWS/Backup", "NumberOfBackupJobsFailed")] if deployment.environment.backup else []),
+            ]
+        )
+
+    def test_those_of_the_api_are_on_its_stage(self, deployment: Deployment) -> None:
+        for alarm in deployment["observability"].properties_of("AWS::CloudWatch::Alarm"):
+            if alarm["Namespace"] == "AWS/ApiGateway":
+                dimensions = {entry["Name"]: entry["Value"] for entry in alarm["Dimensions"]}
+                assert set(dimensions) == {"ApiId", "Stage"}
+                assert deployment.text("observability", dimensions["ApiId"]) == deployment.output("ApiId")
+
+    def test_they_tell_an_encrypted_topic(self, deployment: Deployment) -> None:
+        topic = deployment.output("AlarmTopicArn")
+        assert deployment.text("observability", deployment.behind(topic)["Properties"]["KmsMasterKeyId"]) == _key(
+            deployment
+        )
+        for alarm in deployment["observability"].properties_of("AWS::CloudWatch::Alarm"):
+            assert deployment.texts("observability", alarm["AlarmActions"]) == {topic}
+
+    def test_there_is_a_dashboard(self, deployment: Deployment) -> None:
+        assert deployment["observability"].of_type("AWS::CloudWatch::Dashboard")
+
+
+def _allowed(deployment: Deployment, handler: str) -> set[tuple[str, str]]:
+    """Every action and resource that the function's role allows."""
+    stack, _ = deployment.place_of_function(handler)
+    template = deployment[stack]
+    role = deployment.function(handler)["Role"]["Fn::GetAtt"][0]
+    allowed = set()
+    for policy in template.properties_of("AWS::IAM::ManagedPolicy"):
+        if {"Ref": role} not in policy.get("Roles", []):
+            continue
+        for statement in policy["PolicyDocument"]["Statement"]:
+            actions = statement["Action"]
+            resources: Any = statement["Resource"]
+            assert statement["Effect"] == "Allow"
+            for action in [actions] if isinstance(actions, str) else actions:
+                assert "*" not in action
+                allowed |= {(action, text) for text in deployment.texts(stack, resources)}
+    return allowed
+
+
+def _work(deployment: Deployment, handler: str) -> set[tuple[str, str]]:
+    """As `_allowed`, without what every function has: its log, its traces, and the key of its variables."""
+    return {
+        (action, where)
+        for action, where in _allowed(deployment, handler)
+        if not action.startswith(("logs:", "xray:")) and action != "kms:Decrypt"
+    }
