@@ -1,0 +1,128 @@
+"""Measure, print a table, and write `build/bench/results.json`: `python -m tests.bench`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from blocks.assets import AssetError, AssetStore
+from services.build import ROOT
+from tests.bench import imports, requests, synth
+from tests.bench.rows import Row
+from tests.bench.runtime import unpack
+from tests.unit.services.environment import VARIABLES
+
+RESULTS = ROOT / "build" / "bench" / "results.json"
+LAYER_GOAL_MB = 15.0
+HANDLERS = {
+    "items": ("api", "stream", "rotation", "hooks"),
+    "ingest": ("api", "processor", "worker", "hooks"),
+    "processing": ("api", "worker", "hooks", "test_user"),
+}
+"""Modules with handlers, by service."""
+
+QUEUE = "https://sqs.us-east-1.amazonaws.com/111111111111/"
+ENVIRONMENT = VARIABLES | {
+    "DEADLINE_SECONDS": "21600",
+    "DEAD_LETTER_QUEUE_URL": f"{QUEUE}dead-letters",
+    "JOBS_TABLE_NAME": "jobs",
+    "JOB_QUEUE_URL": f"{QUEUE}jobs",
+    "QUEUE_URL": f"{QUEUE}inbox",
+    "RECORD_DAYS": "7",
+    "RECORD_HOURS": "24",
+    "UPLOAD_CONTENT_TYPES": "text/plain",
+    "UPLOAD_MAX_BYTES": "1048576",
+    "WORKER_ARN": "arn:aws:lambda:us-east-1:111111111111:function:worker:live",
+    "WORK_QUEUE_URL": f"{QUEUE}work",
+}
+"""What any of the handlers reads when it is imported; nothing is called."""
+
+
+def main() -> int:
+    """Run from the command line.
+
+    Returns:
+        0 also where a goal is missed: the number stands, and the README says so. 1 when nothing can be measured.
+    """
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--runs", type=int, default=9, help="fresh processes for each import (default 9)")
+    parser.add_argument("--requests", type=int, default=3000, help="warm requests of each kind (default 3000)")
+    parser.add_argument("--syntheses", type=int, default=3, help="runs of synth (default 3)")
+    options = parser.parse_args()
+    console = Console(highlight=False)
+    try:
+        rows = list(_measure(options, console))
+    except (AssetError, RuntimeError) as error:
+        console.print(f"nothing measured: {error}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    console.print(_table(rows))
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps({"machine": _machine(), "rows": [_plain(row) for row in rows]}, indent=2) + "\n")
+    console.print(f"written to {RESULTS.relative_to(ROOT)}")
+    return 0
+
+
+def _measure(options: argparse.Namespace, console: Console) -> list[Row]:
+    store = AssetStore()
+    layer = store.record("layer").unzipped_bytes / 1e6
+    rows = [Row("layer, unzipped", layer, "MB", LAYER_GOAL_MB, "python3.14 on arm64")]
+    for service, modules in HANDLERS.items():
+        handlers = [f"services.{service}.runtime.{module}" for module in modules]
+        with tempfile.TemporaryDirectory() as folder:
+            with console.status(f"unpacking {service}"):
+                warm = unpack(Path(folder, "compiled"), store, service=service, compiled=True)
+                cold = unpack(Path(folder, "source"), store, service=service, compiled=False)
+            if service == "items":
+                with console.status(f"requests to {service}"):
+                    rows += requests.measure(warm, requests=options.requests, variables=VARIABLES)
+            with console.status(f"imports of {service}"):
+                rows += imports.measure(warm, handlers, runs=options.runs, variables=ENVIRONMENT)
+                rows += imports.measure(
+                    cold,
+                    handlers[:1],
+                    runs=options.runs,
+                    variables=ENVIRONMENT | {"PYTHONDONTWRITEBYTECODE": "1"},
+                    # A layer without bytecode is compiled at every cold start, as nothing can be written beside it.
+                    note=", our code and layer without bytecode",
+                    goal=None,
+                )
+    with console.status("synth"):
+        rows += synth.measure(runs=options.syntheses)
+    return rows
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table(title="bench", title_justify="left", title_style="bold")
+    table.add_column("what", overflow="fold")
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("goal", justify="right", no_wrap=True)
+    table.add_column("")
+    table.add_column("behind it", overflow="fold")
+    verdicts = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}
+    for row in rows:
+        goal = "" if row.goal is None else f"≤ {row.goal:g} {row.unit}"
+        table.add_row(row.name, f"{row.value:.3g} {row.unit}".strip(), goal, verdicts[row.met], row.detail)
+    return table
+
+
+def _plain(row: Row) -> dict[str, object]:
+    return asdict(row) | {"met": row.met}
+
+
+def _machine() -> dict[str, object]:
+    return {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

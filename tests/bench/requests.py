@@ -1,0 +1,66 @@
+"""How long a warm request spends in our code, its storage faked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from tests.bench.rows import Row, percentile
+from tests.bench.runtime import REPOSITORY, LambdaFolder
+
+# Row → goal for p50 in milliseconds.
+GOALS: Mapping[str, float | None] = {
+    "warm GET /items/{id}": 0.2,
+    "warm POST /items": 0.3,
+    "warm POST /items with Idempotency-Key": None,
+}
+
+_WARM_UP = 300
+
+_SCRIPT = """
+import json, sys, time
+from tests.unit.services.fakes import ORIGIN, Harness, handler, proxy_event
+
+requests, warm_up = int(sys.argv[1]), int(sys.argv[2])
+harness = Harness().bind()
+body = {"name": "Kettle", "description": "Boils water", "data": {"litres": 1.7, "colours": ["red", "black"]}}
+item = harness.post(body).json["id"]
+get = proxy_event("GET", f"/items/{item}", headers={"X-Origin-Verify": ORIGIN})
+post = proxy_event("POST", "/items", body=body)
+
+def keyed(number):
+    return proxy_event("POST", "/items", body=body, headers={"Idempotency-Key": f"key-{number:036d}"})
+
+events = {
+    "warm GET /items/{id}": (200, lambda number: dict(get)),
+    "warm POST /items": (201, lambda number: dict(post)),
+    "warm POST /items with Idempotency-Key": (201, keyed),
+}
+times = {name: [] for name in events}
+for number in range(requests + warm_up):
+    for name, (status, event) in events.items():
+        given = event(number)
+        started = time.perf_counter()
+        answer = handler(given, harness.context)
+        times[name].append(time.perf_counter() - started)
+        assert answer["statusCode"] == status, answer
+sys.stderr.write("\\n" + json.dumps({name: values[warm_up:] for name, values in times.items()}))
+"""
+
+
+def measure(folder: LambdaFolder, *, requests: int, variables: Mapping[str, str]) -> list[Row]:
+    """Call the handler as Lambda does, each kind of request in turn.
+
+    Args:
+        folder: the unpacked function.
+        requests: calls of each kind that count.
+        variables: the function's environment variables.
+    """
+    said = folder.run(_SCRIPT, str(requests), str(_WARM_UP), variables=variables, more=(REPOSITORY,))
+    times: dict[str, list[float]] = json.loads(said.rpartition("\n")[2])
+    rows: list[Row] = []
+    for name, goal in GOALS.items():
+        milliseconds = [value * 1000 for value in times[name]]
+        rows.append(Row(f"{name}, p50", percentile(milliseconds, 50), "ms", goal, f"{requests} requests"))
+        rows.append(Row(f"{name}, p99", percentile(milliseconds, 99), "ms"))
+    return rows

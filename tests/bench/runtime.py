@@ -1,0 +1,103 @@
+"""A folder that looks like a function's file system: the code zip, the layer, and the boto3 of the runtime."""
+
+from __future__ import annotations
+
+import compileall
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from io import StringIO
+from pathlib import Path
+
+from blocks.assets import AssetStore
+from services.build import ROOT
+
+# What Lambda's Python runtime has in /var/runtime beside boto3.
+_RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3")
+
+# One request in twenty is sampled by X-Ray's default rule: measured is one of the others.
+_LAMBDA = {
+    "AWS_LAMBDA_FUNCTION_NAME": "bench",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+    "AWS_REGION": "us-east-1",
+    "LAMBDA_TASK_ROOT": "/var/task",
+    "_X_AMZN_TRACE_ID": "Root=1-5e6722a7-cc56e3b9a1f24b7db7ae02d4;Parent=53995c3f42cd8ad8;Sampled=0",
+}
+
+
+@dataclass(frozen=True)
+class LambdaFolder:
+    """Where a function's modules are found, in Lambda's order: its code, the layer, the runtime."""
+
+    code: Path
+    layer: Path
+    runtime: Path
+
+    def run(self, script: str, *arguments: str, variables: Mapping[str, str], more: tuple[Path, ...] = ()) -> str:
+        """Run a script in a fresh interpreter that sees these folders alone, and return what it wrote to stderr.
+
+        Args:
+            script: the source.
+            arguments: `sys.argv` from 1 on.
+            variables: the function's environment variables.
+            more: folders to look in last.
+
+        Raises:
+            RuntimeError: the script failed.
+        """
+        path = os.pathsep.join(str(folder) for folder in (self.code, self.layer, self.runtime, *more))
+        # -S keeps the virtual environment's packages out, -P the working folder; what a function logs goes to nobody.
+        done = subprocess.run(
+            [sys.executable, "-S", "-P", "-c", script, *arguments],
+            env={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **_LAMBDA, **variables},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.strip())
+        return done.stderr
+
+
+def unpack(folder: Path, store: AssetStore, *, service: str, compiled: bool) -> LambdaFolder:
+    """Unpack a service for this machine's interpreter.
+
+    Args:
+        folder: an empty folder.
+        store: the built assets.
+        service: name of the service.
+        compiled: whether code and layer have bytecode beside them. boto3 always has, as in Lambda.
+    """
+    found = LambdaFolder(folder / "code", folder / "layer" / "python", folder / "runtime")
+    zipfile.ZipFile(store.path(service)).extractall(folder / "code")
+    zipfile.ZipFile(store.path("layer-local")).extractall(folder / "layer")
+    for package in _RUNTIME_PACKAGES:
+        _copy(package, found.runtime)
+    if not compiled:
+        # The layer for Lambda has none: bytecode is for one interpreter, and that of Lambda is not here.
+        for cache in found.layer.rglob("__pycache__"):
+            shutil.rmtree(cache)
+    with redirect_stdout(StringIO()):
+        for part in (found.code, found.layer, found.runtime) if compiled else (found.runtime,):
+            compileall.compile_dir(part, quiet=2, workers=0)
+    return found
+
+
+def _copy(package: str, target: Path) -> None:
+    installed = distribution(package)
+    for file in installed.files or ():
+        source = Path(str(installed.locate_file(file)))
+        if file.parts[0] not in {"..", "/"} and source.suffix != ".pyc" and source.is_file():
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target / file)
+
+
+REPOSITORY = ROOT
+"""Where `tests` is imported from: the fakes of the unit tests."""

@@ -1,0 +1,124 @@
+"""One environment, deployed once on an emulator of its own, for all tests that meet running services.
+
+Each test process has an emulator, so that `pytest -n` works too; it costs a deployment a process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3
+import httpx
+import pytest
+from filelock import FileLock
+
+import config
+from rehearsal.emulator import Credentials, isolate
+from rehearsal.environment import LocalEnvironment, Outputs, choose
+from rehearsal.paths import ROOT
+from rehearsal.prepare import prepare
+from rehearsal.routes import SigV4, target
+
+TESTS = ROOT / "build" / "test"
+FOLDER = TESTS / os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+class Request(Protocol):
+    """Sends a request to a service."""
+
+    def __call__(self, method: str, path: str, *, service: str = "items", **content: Any) -> httpx.Response:
+        """`content` is httpx's: `json`, `content`, `headers`, …"""
+
+
+def synthesized() -> Path:
+    """The assembly of this run of pytest: the first of its processes makes it, the others wait for it."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    assembly, made_by = TESTS / "cdk.out", TESTS / "cdk.out.run"
+    with FileLock(TESTS / "cdk.out.lock"):
+        if not made_by.is_file() or made_by.read_text(encoding="utf-8") != run:
+            prepare(lambda _: None, assembly=assembly)
+            made_by.write_text(run, encoding="utf-8")
+    return assembly
+
+
+@pytest.fixture(scope="session")
+def local() -> Iterator[LocalEnvironment]:
+    """The environment `dev` with every service, deployed; gone when the session ends, also by Ctrl-C."""
+    isolate()
+    settings = config.load()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    assembly = synthesized()
+    environment = choose(settings, "dev")
+    # What a killed session left behind.
+    LocalEnvironment(environment, settings.pipeline, folder=FOLDER / "dev", port=0).stop()
+    local = LocalEnvironment(environment, settings.pipeline, folder=FOLDER / "dev", port=0, assembly=assembly)
+    try:
+        local.start()
+        deployed = local.deploy((), lambda _: nullcontext(lambda _: None))
+        local.caller(deployed.outputs)
+        yield local
+    finally:
+        local.stop()
+
+
+@pytest.fixture(scope="session")
+def outputs(local: LocalEnvironment) -> Outputs:
+    """service → output → value, as `build/local/outputs.json` holds them."""
+    return local.outputs()
+
+
+@pytest.fixture(scope="session")
+def session(local: LocalEnvironment) -> Callable[..., boto3.Session]:
+    """Makes a boto3 session: of the account's root, or with the credentials given."""
+    return local.emulator.session
+
+
+@pytest.fixture(scope="session")
+def caller(local: LocalEnvironment) -> Credentials:
+    """The access key of the user who may call the signed routes and nothing else."""
+    return local.credentials()
+
+
+@pytest.fixture(scope="session")
+def http(local: LocalEnvironment) -> Iterator[httpx.Client]:
+    """A client that trusts the emulator's certificate; safe to use from threads."""
+    with local.emulator.http() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def signed(local: LocalEnvironment, http: httpx.Client, outputs: Outputs, caller: Credentials) -> Request:
+    """Sends a request that the caller signed, to the API itself."""
+    auth = SigV4(caller, local.emulator.region)
+
+    def send(method: str, path: str, *, service: str = "items", **content: Any) -> httpx.Response:
+        where = target(outputs[service], path, edge=False)
+        return http.request(method, where.url, **{"auth": auth, **content})
+
+    return send
+
+
+@pytest.fixture(scope="session")
+def unsigned(http: httpx.Client, outputs: Outputs) -> Request:
+    """Sends a request without a signature to the API itself, past the edge."""
+
+    def send(method: str, path: str, *, service: str = "items", **content: Any) -> httpx.Response:
+        return http.request(method, target(outputs[service], path, edge=False).url, **content)
+
+    return send
+
+
+@pytest.fixture(scope="session")
+def edge(http: httpx.Client, outputs: Outputs) -> Request:
+    """Sends a request through CloudFront."""
+
+    def send(method: str, path: str, *, service: str = "items", **content: Any) -> httpx.Response:
+        where = target(outputs[service], path, edge=True)
+        headers = {**content.pop("headers", {}), **({"Host": where.host} if where.host else {})}
+        return http.request(method, where.url, headers=headers, **content)
+
+    return send

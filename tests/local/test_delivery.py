@@ -1,0 +1,126 @@
+"""What the pipeline's steps and functions do through AWS's own API, on an emulator of its own (D6, D7, P16)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+
+import config
+from pipeline.protection import OPEN_POLICY, STACK_POLICY, open_stack, protect, protected_stacks, read_back
+from pipeline.runtime.memory import TableMemory
+from pipeline.verification import outputs
+from rehearsal.emulator import Emulator, isolate
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[boto3.Session]:
+    """An empty account."""
+    isolate()
+    folder = tmp_path_factory.mktemp("emulator")
+    region = config.load().environment("prod").region
+    emulator = Emulator("333333333333", region, folder / "prod", tls=folder / "tls")
+    emulator.start()
+    try:
+        yield emulator.session()
+    finally:
+        emulator.stop()
+
+
+@pytest.fixture
+def memory(account: boto3.Session) -> Iterator[TableMemory]:
+    dynamodb = account.client("dynamodb")
+    dynamodb.create_table(
+        TableName="memory",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    yield TableMemory("memory", dynamodb)
+    dynamodb.delete_table(TableName="memory")
+
+
+@pytest.fixture(scope="module")
+def stacks(account: boto3.Session) -> list[str]:
+    """The stateful stacks of a service, deployed without any protection, as CDK Pipelines does."""
+    cloudformation = account.client("cloudformation")
+    template = {
+        "Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}},
+        "Outputs": {
+            "BucketName": {"Value": {"Ref": "Bucket"}},
+            "PublishOutputRefBucket": {"Value": {"Ref": "Bucket"}},
+        },
+    }
+    names = protected_stacks("prod", ["items"])
+    for name in (*names, "prod-foundation", "prod-items-compute", "prod-items-observability"):
+        cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+        cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    return names
+
+
+def test_protection_is_really_set(account: boto3.Session, stacks: list[str]) -> None:
+    # Given stacks that nothing protects
+    cloudformation = account.client("cloudformation")
+    assert {read_back(cloudformation, stack).termination_protection for stack in stacks} == {False}
+
+    # When the step after the deployment runs
+    protect(cloudformation, stacks, termination_protection=True)
+
+    # Then CloudFormation says so itself
+    for stack in stacks:
+        described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        assert described["EnableTerminationProtection"] is True
+        assert json.loads(cloudformation.get_stack_policy(StackName=stack)["StackPolicyBody"]) == STACK_POLICY
+        with pytest.raises(cloudformation.exceptions.ClientError, match=r"[Tt]ermination"):
+            cloudformation.delete_stack(StackName=stack)
+
+
+def test_the_way_through_is_closed_again_by_the_next_run(account: boto3.Session, stacks: list[str]) -> None:
+    cloudformation = account.client("cloudformation")
+    open_stack(cloudformation, stacks[1])
+    assert read_back(cloudformation, stacks[1]).policy == OPEN_POLICY
+
+    protect(cloudformation, stacks, termination_protection=True)
+
+    assert read_back(cloudformation, stacks[1]).policy == STACK_POLICY
+
+
+def test_a_service_is_found_by_the_outputs_of_its_stacks(account: boto3.Session, stacks: list[str]) -> None:
+    found = outputs(account.client("cloudformation"), "prod", "items")
+
+    assert set(found) == {"foundation", "items"}
+    assert set(found["items"]) == {"BucketName"}
+
+
+def test_a_key_is_new_once(memory: TableMemory) -> None:
+    assert [memory.first_time("deployment#prod#one") for _ in range(3)] == [True, False, False]
+    assert memory.first_time("deployment#prod#two")
+
+
+def test_a_value_is_remembered_until_it_is_forgotten(memory: TableMemory) -> None:
+    assert memory.get("broken#prod") is None
+    memory.put("broken#prod", "2026-11-20T12:00:00+00:00")
+    assert memory.get("broken#prod") == "2026-11-20T12:00:00+00:00"
+    memory.put("broken#prod", None)
+    assert memory.get("broken#prod") is None
+
+
+def test_alarms_are_counted_by_their_latest_state(memory: TableMemory) -> None:
+    def at(minutes: int) -> datetime:
+        return NOON + timedelta(minutes=minutes)
+
+    assert memory.set_alarm("prod", "one", at=at(1), in_alarm=True) == 1
+    assert memory.set_alarm("prod", "two", at=at(2), in_alarm=True) == 2
+    # The same again
+    assert memory.set_alarm("prod", "two", at=at(2), in_alarm=True) == 2
+    # It is over
+    assert memory.set_alarm("prod", "one", at=at(5), in_alarm=False) == 1
+    # What comes late changes nothing
+    assert memory.set_alarm("prod", "one", at=at(3), in_alarm=True) == 1
+    # And environments are apart
+    assert memory.set_alarm("staging", "one", at=at(1), in_alarm=False) == 0

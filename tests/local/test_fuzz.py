@@ -1,0 +1,153 @@
+"""Each service, fuzzed from its OpenAPI document by schemathesis, authorised, through HTTPS.
+
+No answer is a 5xx, and each is one that the document describes: status, media type, headers, schema. Requests that the
+document allows and such that it does not; and sequences, by the links that schemathesis infers between operations (the
+documents name none).
+
+The same seed gives the same requests, so a fault comes again. `SLIPWAY_FUZZ_SEED` takes another one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from rehearsal.emulator import Credentials
+from rehearsal.environment import LocalEnvironment, Outputs
+from rehearsal.paths import ROOT
+from services.processing.sign_in import access_token
+from tests.local.ingest import Behind
+
+SEED = os.environ.get("SLIPWAY_FUZZ_SEED", "20261120")
+LEAST_REQUESTS = 3000
+
+EXAMPLES = {"items": 620, "ingest": 320, "processing": 290}
+"""Examples of an operation. What it makes of them, sequences among them, is more than 3,000 requests a service."""
+
+NOT_CHECKED = {
+    "unsupported_method": "the gateway answers 403 to a method without a route, for which it has no 405",
+    "ignored_auth": "test_items_credentials.py, TestKeys and refused_tokens do it, with more kinds",
+    "missing_required_header": "wants 401 from where AWS answers 403",
+    "positive_data_acceptance": "a cursor or an ETag has rules that no schema can say",
+}
+"""Checks of schemathesis that are left out, and why."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A service that is being fuzzed."""
+
+    process: subprocess.Popen[bytes]
+    report: Path
+    log: Path
+
+    def result(self) -> dict[str, Any]:
+        """What schemathesis counted, once it is done."""
+        self.process.wait()
+        document: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
+        return document
+
+
+@pytest.fixture(scope="module")
+def authorised(session: Callable[..., boto3.Session], outputs: Outputs) -> Mapping[str, dict[str, str]]:
+    """Service → variables of `tests/local/fuzzing.py`."""
+    root = session()
+    origin = root.client("secretsmanager").get_secret_value(SecretId=outputs["items"]["OriginSecretArn"])
+    ingest = Behind(root, outputs["ingest"])
+    return {
+        "items": {"FUZZ_SIGNED": "yes", "FUZZ_ORIGIN": json.loads(origin["SecretString"])["header"]},
+        # In a plan without limits: answers of a used-up quota would show nothing.
+        "ingest": {"FUZZ_API_KEY": ingest.new_key(ingest.new_plan())},
+        "processing": {"FUZZ_AUTHORIZATION": f"Bearer {access_token(root.client, outputs['processing'])}"},
+    }
+
+
+@pytest.fixture(scope="module")
+def anybody(session: Callable[..., boto3.Session]) -> Iterator[Credentials]:
+    """A user who may call everything: to the emulator, a `*` at the end of an ARN stands for no line break."""
+    iam, name = session().client("iam"), f"fuzz-{uuid4().hex[:8]}"
+    iam.create_user(UserName=name)
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=name, PolicyName="call", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    yield Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+    iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName=name, PolicyName="call")
+    iam.delete_user(UserName=name)
+
+
+@pytest.fixture(scope="module")
+def runs(
+    local: LocalEnvironment, outputs: Outputs, anybody: Credentials, authorised: Mapping[str, dict[str, str]]
+) -> Iterator[Mapping[str, Run]]:
+    """All services at once, a process each: hypothesis generates on one processor only."""
+    with ExitStack() as stack:
+        yield {service: _start(service, local, outputs, anybody, authorised[service], stack) for service in EXAMPLES}
+
+
+def _start(  # noqa: PLR0917  # of one place
+    service: str,
+    local: LocalEnvironment,
+    outputs: Outputs,
+    caller: Credentials,
+    variables: Mapping[str, str],
+    stack: ExitStack,
+) -> Run:
+    folder = local.folder.parent / "fuzz"
+    folder.mkdir(parents=True, exist_ok=True)
+    report, log = folder / f"{service}.json", folder / f"{service}.log"
+    report.unlink(missing_ok=True)
+    command = [
+        *(str(Path(sys.executable).with_name("schemathesis")), "run", f"services/{service}/openapi.json"),
+        *("--url", outputs[service]["ApiEndpoint"].rstrip("/"), "--tls-verify", str(local.emulator.ca)),
+        *("--max-examples", str(EXAMPLES[service]), "--seed", SEED, "--exclude-checks", ",".join(NOT_CHECKED)),
+        # More threads than one make CPython 3.11's compiler fail, which hypothesis uses to read its own source
+        # ("AST constructor recursion depth mismatch").
+        *("--workers", "1", "--request-timeout", "30", "--generation-database", "none", "--no-color"),
+        *("--continue-on-failure", "--report", "json", "--report-json-path", str(report)),
+    ]
+    environment = {
+        **local.emulator.environment(caller),
+        "PYTHONPATH": str(ROOT),
+        "SCHEMATHESIS_HOOKS": "tests.local.fuzzing",
+        **variables,
+    }
+    # Left open for the process, which is ended with the fixture if it is not done.
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=stack.enter_context(log.open("wb")), stderr=subprocess.STDOUT
+    )
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return Run(process, report, log)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("service", EXAMPLES)
+def test_every_answer_is_one_that_the_document_describes(
+    runs: Mapping[str, Run], service: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # When a service has been sent whatever its document allows, and what it does not
+    run = runs[service]
+    result = run.result()
+    with capsys.disabled():
+        cases = result["test_cases"]
+        print(  # noqa: T201  # figures for whoever reads the run
+            f"\n{service}: {cases['generated']} requests from its OpenAPI document, seed {SEED}, "
+            f"{result['running_time']:.0f} s, {cases['unique_failures']} faults"
+        )
+    # Then no answer is a failure, or one that it does not describe
+    assert run.process.returncode == 0, run.log.read_text(encoding="utf-8")[-20_000:]
+    assert result["complete"]
+    assert cases["generated"] >= LEAST_REQUESTS

@@ -1,0 +1,83 @@
+"""`ingest` stands: a handful of calls, each of which needs another part of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import httpx
+import pytest
+
+from tests.smoke.conftest import OUTPUTS
+
+PATIENCE_SECONDS = 60
+
+
+class Ingest(NamedTuple):
+    """The service, and how to call it."""
+
+    outputs: dict[str, str]
+    http: httpx.Client
+    key: str
+
+    def call(self, method: str, path: str, *, key: bool = True, **content: Any) -> httpx.Response:
+        headers = {"x-api-key": self.key} if key else {}
+        return self.http.request(method, self.outputs["ApiEndpoint"] + path, headers=headers, **content)
+
+
+@pytest.fixture(scope="module")
+def ingest() -> Iterator[Ingest]:
+    """The service `ingest` where it is deployed."""
+    if OUTPUTS not in os.environ:
+        pytest.fail(f"needs a deployed environment in {OUTPUTS}: run `make up`", pytrace=False)
+    outputs = json.loads(Path(os.environ[OUTPUTS]).read_text(encoding="utf-8"))
+    if "ingest" not in outputs:
+        pytest.skip("ingest is not deployed there")
+    found = outputs["ingest"]
+    gateway = boto3.client("apigateway", region_name=found["TableArn"].split(":")[3])
+    value = gateway.get_api_key(apiKey=found["ApiKeyId"], includeValue=True)["value"]
+    with httpx.Client(timeout=30) as http:
+        yield Ingest(found, http, value)
+
+
+def test_health_is_answered_without_a_key(ingest: Ingest) -> None:
+    answer = ingest.call("GET", "health", key=False)
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+
+
+def test_without_a_key_nothing_is_taken(ingest: Ingest) -> None:
+    answer = ingest.call("POST", "data", key=False, json={"payload": "smoke"})
+    assert answer.status_code == 403
+    assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+@pytest.mark.parametrize("size", [10, 10_000], ids=["in the table", "in the bucket"])
+def test_a_record_is_taken_and_comes_back(ingest: Ingest, size: int) -> None:
+    sent = ingest.call("POST", "data", json={"payload": "s" * size})
+    assert sent.status_code == 201, sent.text
+    read = ingest.call("GET", "data", params={"id": sent.json()["id"]})
+    assert (read.status_code, read.json()["payload"]) == (200, "s" * size)
+
+
+def test_a_job_works_off_what_is_pending(ingest: Ingest) -> None:
+    # Given a pending record, among what others who share the key have left pending
+    sent = ingest.call("POST", "data", json={"payload": "smoke"})
+    assert sent.status_code == 201, sent.text
+
+    # When a job is started
+    started = ingest.call("POST", "process")
+    assert started.status_code == 202, started.text
+
+    # Then it ends, and the record is completed
+    end = time.monotonic() + PATIENCE_SECONDS
+    while (job := ingest.call("GET", f"process/{started.json()['id']}").json())["status"] in {"queued", "processing"}:
+        assert time.monotonic() < end, job
+        time.sleep(0.5)
+    assert job["status"] in {"completed", "failed"}, job
+    read = ingest.call("GET", "data", params={"id": sent.json()["id"]})
+    assert (read.status_code, read.json()["status"]) == (200, "completed")

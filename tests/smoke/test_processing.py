@@ -1,0 +1,97 @@
+"""`processing` stands: a handful of calls, each of which needs another part of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import httpx
+import pytest
+
+from services.processing.sign_in import access_token
+from tests.smoke.conftest import OUTPUTS
+
+PATIENCE_SECONDS = 30
+
+
+class Processing(NamedTuple):
+    """The service, and how to call it."""
+
+    outputs: dict[str, str]
+    http: httpx.Client
+
+    def call(self, method: str, path: str, token: str | None = None, **content: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return self.http.request(method, self.outputs["ApiEndpoint"] + path, headers=headers, **content)
+
+
+@pytest.fixture(scope="module")
+def processing() -> Iterator[Processing]:
+    """The service `processing` where it is deployed."""
+    if OUTPUTS not in os.environ:
+        pytest.fail(f"needs a deployed environment in {OUTPUTS}: run `make up`", pytrace=False)
+    outputs = json.loads(Path(os.environ[OUTPUTS]).read_text(encoding="utf-8"))
+    if "processing" not in outputs:
+        pytest.skip("processing is not deployed there")
+    with httpx.Client(timeout=30) as http:
+        yield Processing(outputs["processing"], http)
+
+
+@pytest.fixture(scope="module")
+def token(processing: Processing) -> str:
+    """A token of the test user, where the environment has one."""
+    if "TestUserSecretArn" not in processing.outputs:
+        pytest.skip("the environment has no test user")
+    region = processing.outputs["TableArn"].split(":")[3]
+    return access_token(boto3.Session(region_name=region).client, processing.outputs)
+
+
+def test_the_service_is_healthy(processing: Processing) -> None:
+    response = processing.http.get(processing.outputs["HealthEndpoint"])
+    assert response.status_code == 200, response.text
+    assert response.json()["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "validate"), ("POST", "process"), ("GET", "process/x"), ("GET", "results")]
+)
+def test_nobody_is_let_in_without_a_token(processing: Processing, method: str, path: str) -> None:
+    assert processing.call(method, path).status_code == 401
+    assert processing.call(method, path, "no-token").status_code == 401
+
+
+def test_every_fault_of_data_is_named(processing: Processing, token: str) -> None:
+    response = processing.call("POST", "validate", token, json={"data": [], "more": 1})
+    assert response.status_code == 400, response.text
+    assert [error["field"] for error in response.json()["errors"]] == ["/data", "/more"]
+
+
+@pytest.mark.writes
+def test_data_is_validated_and_processed(processing: Processing, token: str) -> None:
+    # When data is validated and handed in
+    data = {"data": {"greeting": "grüße", "to": ["all"]}}
+    validated = processing.call("POST", "validate", token, json=data)
+    assert validated.status_code == 200, validated.text
+    accepted = processing.call("POST", "process", token, json=data)
+    assert accepted.status_code == 202, accepted.text
+    # Then its result comes
+    path = accepted.headers["Location"].removeprefix("/")
+    end = time.monotonic() + PATIENCE_SECONDS
+    while (job := processing.call("GET", path, token).json())["status"] == "pending" and time.monotonic() < end:
+        time.sleep(0.2)
+    assert job["status"] == "processed"
+    assert job["result"] == {"greeting": "GRÜSSE", "to": ["ALL"]}
+
+
+@pytest.mark.writes
+def test_a_file_is_uploaded(processing: Processing, token: str) -> None:
+    form = processing.call("POST", "uploads", token, json={"content_type": "text/plain"})
+    assert form.status_code == 200, form.text
+    upload = form.json()
+    file = {"file": ("smoke.txt", b"smoke test", "text/plain")}
+    assert processing.http.post(upload["url"], data=upload["fields"], files=file).status_code == 204
