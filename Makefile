@@ -1,0 +1,183 @@
+# The one list of verbs: people, the pipeline and CI run the same ones. `make help` prints them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+# Without bytecode every verb would compile aws_cdk again, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+# The CLI caches account ids and notices under HOME otherwise, and asks for telemetry (docs/architecture.md).
+export CDK_DISABLE_CLI_TELEMETRY := true
+
+ENV ?= dev
+SERVICE ?=
+BASE ?=
+HEAD ?=
+PYTHON := .venv/bin/python
+INSTALLED := .venv/.installed
+PACKAGES := app.py blocks config gates pipeline rehearsal services stacks stages tests
+
+.PHONY: help install build synth baseline gates review audit sast secrets licences sbom publish evidence rehearse drill remote approve reject forget up down status logs call token redrive permissions check format unit test bench protect verify dashboards detectability cost bootstrap doctor openapi lock clean
+
+help: ## List the verbs
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
+
+install: $(INSTALLED) ## Install Python packages and the CDK CLI into this folder, pinned and hashed
+
+$(INSTALLED): requirements/bootstrap.txt requirements/dev.txt package.json package-lock.json .npmrc
+	@echo "installing packages into .venv and node_modules"
+	@test -x $(PYTHON) || python3 -m venv .venv
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@uv pip sync --quiet --require-hashes --python $(PYTHON) requirements/dev.txt
+	@npm ci --silent
+	@ln -sf ../../node_modules/.bin/cdk .venv/bin/cdk
+	@touch $@
+
+build: install ## Build what ships: a code zip a service and the dependency layer (build/assets)
+	@$(PYTHON) -m services.build
+
+synth: build ## Synthesise everything into cdk.out; the nag report, in build/report too
+	@cdk synth --quiet --strict
+
+baseline: build ## Take what the gate accepts now for the new baseline (gates/baseline.json)
+	@CDK_OUTDIR=cdk.out $(PYTHON) -O app.py --baseline
+
+gates: build ## All that stops a bad change, side by side: the nag gate and the supply chain
+	@$(PYTHON) -m gates.suite
+
+audit: install ## Known vulnerabilities of what ships and of the tools, by pip-audit and npm audit
+	@$(PYTHON) -m gates.suite audit
+
+sast: install ## Static analysis of our own code, by Bandit
+	@$(PYTHON) -m gates.suite sast
+
+secrets: install ## Secrets in the files and in the history, by Kingfisher
+	@$(PYTHON) -m gates.suite secrets
+
+licences: build ## Licences of what ships and of the tools, against gates/supply/policy.toml
+	@$(PYTHON) -m gates.suite licences
+
+sbom: build ## Bills of materials of the layer and of the tools, in CycloneDX (build/report)
+	@$(PYTHON) -m gates.suite sbom
+
+review: build ## Review what a change does to data and permissions, BASE=<revision> against HEAD (default: this tree)
+	@$(PYTHON) -m gates.review $(if $(BASE),--base "$(BASE)") $(if $(HEAD),--head "$(HEAD)")
+
+evidence: install ## What speaks for the change and against it, on one page: build/report/index.html; runs no gate
+	@$(PYTHON) -m gates.evidence $(if $(ALLOW),--allow-$(ALLOW))
+
+# Words of the rehearsal's verbs.
+CHOSEN = $(addprefix --service ,$(SERVICE))
+PLAYED = $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)') $(if $(COMMIT),--commit $(COMMIT)) $(if $(FROM),--base $(FROM)) \
+	$(if $(APPROVE),--approve $(APPROVE)) $(if $(FRESH),--fresh) $(if $(SNAPSHOT),--snapshot) \
+	$(if $(CHECKS),--checks '$(CHECKS)') $(if $(RATE),--rate $(RATE)) $(if $(AT),--at '$(AT)')
+
+rehearse: install ## Play the delivery of HEAD to prod on this machine: the main job (APPROVE=yes, FAULT=…, SERVICE=…)
+	@$(PYTHON) -m rehearsal rehearse $(PLAYED)
+
+drill: install ## Play every fault, and say whether each ended as it has to
+	@$(PYTHON) -m rehearsal drill $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)')
+
+remote: install ## Set up the remote `rehearsal`: a git push to it plays the pipeline
+	@$(PYTHON) -m rehearsal remote
+
+approve: install ## Approve what a rehearsal waits for
+	@$(PYTHON) -m rehearsal approve $(CHOSEN) $(if $(SAYS),--says '$(SAYS)')
+
+reject: install ## Reject what a rehearsal waits for
+	@$(PYTHON) -m rehearsal reject $(CHOSEN) $(if $(SAYS),--says '$(SAYS)')
+
+forget: install ## Remove the accounts of the rehearsal and all that they hold
+	@$(PYTHON) -m rehearsal forget $(CHOSEN)
+
+up: install ## Deploy ENV (default dev) on the emulator and call it
+	@$(PYTHON) -m rehearsal up --env $(ENV) $(addprefix --service ,$(SERVICE))
+
+down: install ## Stop the emulator of ENV
+	@$(PYTHON) -m rehearsal down --env $(ENV)
+
+status: install ## Say what runs on this machine
+	@$(PYTHON) -m rehearsal status
+
+logs: install ## What the functions of SERVICE wrote
+	@$(PYTHON) -m rehearsal logs --env $(ENV) --service $(or $(SERVICE),items)
+
+call: install ## Call a route: make call SERVICE=items ARGS='POST /items --body {"name":"kettle"}'
+	@$(PYTHON) -m rehearsal call --env $(ENV) --service $(or $(SERVICE),items) $(ARGS)
+
+token: install ## Print an access token of the test user of processing
+	@$(PYTHON) -m rehearsal token --env $(ENV)
+
+redrive: install ## Move the dead letters of ingest back to their queue
+	@$(PYTHON) -m rehearsal redrive --env $(ENV)
+
+permissions: build ## Take each permission of each function away: a test has to fail (minutes; nightly)
+	@$(PYTHON) -m rehearsal permissions --env $(ENV) $(addprefix --service ,$(SERVICE))
+
+check: build ## Format, lint, types, and cfn-lint on every template
+	@ruff format --check $(PACKAGES)
+	@ruff check $(PACKAGES)
+	@mypy
+	@cdk synth --quiet --strict
+	@$(PYTHON) -m gates lint cdk.out
+
+format: install ## Format the code and mend what ruff can
+	@ruff check --fix-only --quiet $(PACKAGES)
+	@ruff format $(PACKAGES)
+
+REPORTS := build/reports
+
+unit: build ## The fast tests: no network, no emulator
+	@pytest tests/unit --numprocesses 2 --quiet
+
+test: build ## Everything: unit, properties, infrastructure, and local on the emulator
+	@pytest tests/unit tests/properties --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
+		--cov --cov-report xml:$(REPORTS)/coverage/coverage.xml --cov-report=
+	@pytest tests/infrastructure --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
+	@pytest tests/local --ignore tests/local/test_rehearsal.py --numprocesses 2 --dist loadfile --quiet \
+		--junitxml $(REPORTS)/local.xml
+	@pytest tests/local/test_rehearsal.py --quiet --junitxml $(REPORTS)/rehearsal.xml
+
+bench: build ## Measure imports, requests, the layer and synth; writes build/bench/results.json
+	@$(PYTHON) -m tests.bench
+
+protect: install ## Protect the stateful stacks of ENV, and read back what is set
+	@$(PYTHON) -m pipeline.protection set --env $(ENV) $(addprefix --service ,$(SERVICE))
+
+publish: install ## Keep the reports of the pipeline's build where an approver can open them
+	@$(PYTHON) -m pipeline.evidence
+
+verify: install ## Test SERVICE where it is deployed in ENV
+	@$(PYTHON) -m pipeline.verification --env $(ENV) --service $(or $(SERVICE),items)
+
+dashboards: synth ## Draw the dashboards into docs/images
+	@$(PYTHON) -m rehearsal dashboards
+
+detectability: synth ## Say what the canaries would see of a failing version: make detectability ARGS='--env prod --rate 3'
+	@$(PYTHON) -m rehearsal detectability $(addprefix --service ,$(SERVICE)) $(ARGS)
+
+cost: synth ## Estimate the monthly price of the environments and of the pipeline
+	@$(PYTHON) -m gates.cost
+
+bootstrap: synth ## Print the commands that prepare the configured accounts, and write the policies they name
+	@$(PYTHON) -m pipeline.bootstrap
+
+doctor: install ## Check configuration, versions and, with credentials, the accounts
+	@$(PYTHON) -m pipeline.doctor
+
+openapi: install ## Write the OpenAPI documents from the routes
+	@for service in items ingest processing; do $(PYTHON) -m services.$$service.runtime.openapi; done
+
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+# botocore and what only it needs come with the Lambda runtime.
+RUNTIME_HAS := $(addprefix --no-emit-package ,botocore python-dateutil six urllib3)
+
+lock: ## Lock the packages again (UPGRADE=--upgrade takes newer versions)
+	@$(COMPILE) $(UPGRADE) requirements/bootstrap.in -o requirements/bootstrap.txt
+	@$(COMPILE) $(UPGRADE) --group layer $(RUNTIME_HAS) -o requirements/layer.txt
+	@$(COMPILE) $(UPGRADE) --group dev -c requirements/layer.txt -o requirements/dev.txt
+	@npm install --package-lock-only --silent
+
+clean: down ## Remove what the verbs made, but not the packages
+	@rm -rf build cdk.out

@@ -1,0 +1,72 @@
+"""The one line of the pipeline's build: it ends at the first verb that fails, leaves an assembly, keeps the reports.
+
+The page of evidence is made of whatever there is.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).resolve().parents[2] / ".ci" / "run"
+
+REVIEW = "review HEAD=cdk.out"
+
+
+def ran(folder: Path, verbs: str | None, *, failing: str = "none", **variables: str) -> tuple[int, list[str]]:
+    """Exit code and the verbs that it ran, with their words, by a `make` that writes them down."""
+    program = folder / "make"
+    program.write_text(f'#!/bin/sh\necho "$*" >> "{folder}/verbs"\n[ "$1" != {failing} ]\n', encoding="utf-8")
+    program.chmod(0o755)
+    environ = {
+        "PATH": f"{folder}:{os.defpath}",
+        "CODEBUILD_BUILD_ID": "a:1",
+        **({} if verbs is None else {"CI_VERBS": verbs}),
+        **variables,
+    }
+    done = subprocess.run([RUN], env=environ, capture_output=True, text=True, check=False)
+    return done.returncode, (folder / "verbs").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("verbs", "expected"),
+    [
+        (None, ["check", "test", "gates", REVIEW, "evidence", "publish"]),
+        ("", ["synth", "publish"]),
+        ("check unit", ["check", "unit", "synth", "publish"]),
+        ("gates", ["gates", "publish"]),
+        ("review", ["synth", REVIEW, "publish"]),
+    ],
+)
+def test_it_runs_the_verbs_and_leaves_an_assembly(tmp_path: Path, verbs: str | None, expected: list[str]) -> None:
+    assert ran(tmp_path, verbs) == (0, expected)
+
+
+@pytest.mark.parametrize(
+    ("failing", "expected"),
+    [
+        ("check", ["check", "evidence", "publish"]),
+        ("gates", ["check", "test", "gates", "evidence", "publish"]),
+        ("review", ["check", "test", "gates", REVIEW, "evidence", "publish"]),
+        ("evidence", ["check", "test", "gates", REVIEW, "evidence", "publish"]),
+    ],
+)
+def test_the_first_verb_that_fails_ends_it_and_what_was_reported_is_kept(
+    tmp_path: Path, failing: str, expected: list[str]
+) -> None:
+    code, verbs = ran(tmp_path, None, failing=failing)
+
+    assert code != 0
+    assert verbs == expected
+
+
+@pytest.mark.parametrize("elsewhere", [{"CODEBUILD_BUILD_ID": ""}, {"SLIPWAY_REHEARSAL": "1"}])
+def test_elsewhere_than_in_the_pipelines_own_build_the_page_may_be_incomplete(
+    tmp_path: Path, elsewhere: dict[str, str]
+) -> None:
+    _, verbs = ran(tmp_path, "evidence", **elsewhere)
+
+    assert verbs == ["synth", "evidence ALLOW=incomplete", "publish"]

@@ -1,0 +1,53 @@
+"""The README says what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rehearsal.report import faults_markdown, substitutions_markdown
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "services").rglob("README.md")]
+
+
+def _between(name: str, text: str = README) -> str:
+    return text.split(f"<!-- {name} -->", maxsplit=1)[1].split(f"<!-- /{name} -->", maxsplit=1)[0].strip()
+
+
+def _verbs_of_the_makefile() -> set[str]:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z]+):.* ## ", makefile, flags=re.MULTILINE))
+
+
+def test_it_shows_every_substitution() -> None:
+    # Given the table in code, when the README is read, then it shows the same
+    assert _between("substitutions") == substitutions_markdown()
+
+
+def test_the_page_about_the_rehearsal_shows_every_fault() -> None:
+    # Given the faults in code, when the page is read, then it shows the same
+    page = (ROOT / "docs" / "rehearsal.md").read_text(encoding="utf-8")
+    assert _between("faults", page) == faults_markdown()
+
+
+def test_it_names_every_verb_and_no_other() -> None:
+    # Given the verbs of the Makefile
+    verbs = _verbs_of_the_makefile()
+    # When the README is read, then it names those, but for `help` and `install`, which need no explaining
+    named = set(re.findall(r"`make ([a-z]+)", README))
+    assert verbs - {"install"} == named | ({"help"} & verbs)
+
+
+def test_every_link_leads_somewhere() -> None:
+    # Given every document, when its links within the repository are followed, then each leads to something
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.relative_to(ROOT)}: {target}"
+
+
+def test_no_figure_is_missing() -> None:
+    # Given the parts that are measured or computed, when the README is read, then none is empty
+    for name in ("bench", "cost", "substitutions"):
+        assert _between(name), name

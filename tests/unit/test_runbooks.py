@@ -1,0 +1,28 @@
+"""The pages that alarms link to say what to do (P12)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
+
+
+@pytest.mark.parametrize("page", sorted(path.stem for path in RUNBOOKS.glob("*.md") if path.stem != "README"))
+def test_a_runbook_says_what_to_look_at_and_what_to_mend(page: str) -> None:
+    # Given that every alarm leads to one, which a rule of the gate holds (Slipway-AlarmHasRunbook)
+    text = (RUNBOOKS / f"{page}.md").read_text(encoding="utf-8")
+
+    assert "**What it says.**" in text
+    assert "## Look" in text
+    assert "## Mend" in text
+
+
+def test_the_list_of_runbooks_is_complete() -> None:
+    # Given the pages that are there
+    pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"}
+    # When the list is read, then it names each
+    listed = set(re.findall(r"\]\(([a-z0-9-]+)\.md\)", (RUNBOOKS / "README.md").read_text(encoding="utf-8")))
+    assert listed == pages
