@@ -460,7 +460,9 @@ def test_an_interrupted_review_leaves_nothing_running(repository: Repository) ->
     slow = repository.commit()
     repository.deploys(TOPIC, seconds=120)
     script = (
-        "import sys; from pathlib import Path; from gates.review.run import review\n"
+        # As a terminal starts it: whoever runs the tests in the background has them ignore Ctrl-C.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from pathlib import Path; from gates.review.run import review\n"
         f"review({slow!r}, root=Path({str(repository.root)!r}), env={{}})"
     )
     process = subprocess.Popen(
