@@ -132,8 +132,9 @@ unit: build ## The fast tests: no network, no emulator
 	@pytest tests/unit --numprocesses 2 --quiet
 
 test: build ## Everything: unit, properties, infrastructure, and local on the emulator
-	@pytest tests/unit tests/properties --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
+	@pytest tests/unit --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
 		--cov --cov-report xml:$(REPORTS)/coverage/coverage.xml --cov-report=
+	@pytest tests/properties --numprocesses 2 --quiet --junitxml $(REPORTS)/properties.xml
 	@pytest tests/infrastructure --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
 	@pytest tests/local --ignore tests/local/test_rehearsal.py --numprocesses 2 --dist loadfile --quiet \
 		--junitxml $(REPORTS)/local.xml
