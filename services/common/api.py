@@ -97,12 +97,13 @@ def refused(problem: Problem, event: Mapping[str, Any], fields: Container[str]) 
     return problem_response(problem, event)
 
 
-def problem_of(error: Exception, expected: Problems) -> Problem:
+def problem_of(error: Exception, expected: Problems, *, unavailable: tuple[type[Exception], ...] = ()) -> Problem:
     """The one way from an exception to a problem; nothing of an exception's text goes out.
 
     Args:
         error: What ended the request.
         expected: The service's own exceptions.
+        unavailable: Exceptions, besides those of botocore, that say that something the service stands on is away.
     """
     if isinstance(error, Problem):
         return error
@@ -118,7 +119,7 @@ def problem_of(error: Exception, expected: Problems) -> Problem:
     for kind, problem in expected.items():
         if isinstance(error, kind):
             return problem()
-    if isinstance(error, BotoCoreError | ClientError):
+    if isinstance(error, (BotoCoreError, ClientError, *unavailable)):
         logger.error("dependency failed", extra={"error": error_name(error), "where": _where(error)})
         return Problem(503, headers={"Retry-After": "1"})
     metrics.add_metric("UnexpectedErrors", MetricUnit.Count, 1)

@@ -1,18 +1,14 @@
 """The routes of the items API: what a request must look like, and which answer each outcome gets."""
 
-import base64
 import hashlib
 import re
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Annotated, Any, Final
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import (
-    RequestUnsupportedContentType,
     RequestValidationError,
 )
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
@@ -20,9 +16,17 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyPersistenceLayerError
 from botocore.exceptions import BotoCoreError, ClientError
 
-from services.common.api import refused
-from services.common.exact_json import InvalidJsonError, dumps, loads, printable
-from services.common.http import NO_STORE, Cors, header, write_content_type
+from services.common.api import (
+    Problems,
+    check_body,
+    error_name,
+    json_response,
+    parse_object,
+    problem_of,
+    refused,
+)
+from services.common.exact_json import dumps, printable
+from services.common.http import NO_STORE, Cors, header
 from services.common.problems import FieldError, Problem
 from services.common.secrets import CachedSecret, SecretUnavailableError
 from services.common.telemetry import logger, metrics
@@ -92,18 +96,7 @@ def bind(wiring: Wiring) -> None:
     _Bound.wiring = wiring
 
 
-def _parse(text: str | bytes) -> dict[str, Any]:
-    try:
-        document = loads(text)
-    except InvalidJsonError as error:
-        raise Problem(400, "The body cannot be read.", errors=[FieldError("body", str(error))]) from None
-    # Powertools would take the first element of a list for the body.
-    if not isinstance(document, dict):
-        raise Problem(400, "The body cannot be read.", errors=[FieldError("body", "is not a JSON object")])
-    return document
-
-
-app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=_parse, serializer=dumps)
+app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=parse_object, serializer=dumps)
 
 
 def respond(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -112,7 +105,8 @@ def respond(event: dict[str, Any], context: Any) -> dict[str, Any]:
         # The edge hands on a viewer's HEAD when it has no copy: as GET, without its content (RFC 9110, 9.3.2).
         return respond({**event, "httpMethod": "GET"}, context) | {"body": ""}
     try:
-        _admit(event)
+        if event.get("httpMethod") in _WITH_BODY:
+            check_body(event, max_bytes=MAX_BODY_BYTES)
     except Problem as problem:
         answer = _as_proxy_answer(refused(problem, event, _FIELDS))
     else:
@@ -120,34 +114,6 @@ def respond(event: dict[str, Any], context: Any) -> dict[str, Any]:
     added = _Bound.wiring.cors.headers(header(event, "origin"))
     answer["multiValueHeaders"].update({name: [value] for name, value in added.items()})
     return answer
-
-
-def _admit(event: dict[str, Any]) -> None:
-    """Checks of the body that come before its parsing; raises `Problem`."""
-    if event.get("httpMethod") not in _WITH_BODY:
-        return
-    body = event.get("body") or ""
-    if len(body) > 2 * MAX_BODY_BYTES:
-        raise _too_large()
-    try:
-        size = len(base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode())
-    except ValueError:
-        raise Problem(400, "The body cannot be read.", errors=[FieldError("body", "is not UTF-8")]) from None
-    if size > MAX_BODY_BYTES:
-        raise _too_large()
-    if (header(event, "content-type") or "").split(";")[0].strip().lower() != "application/json":
-        raise _unsupported_media_type()
-    write_content_type(event, "application/json")
-
-
-def _too_large() -> Problem:
-    return Problem(
-        413, "The body is too large.", errors=[FieldError("body", f"is larger than {MAX_BODY_BYTES // 1024} KiB")]
-    )
-
-
-def _unsupported_media_type() -> Problem:
-    return Problem(415, "The body is not JSON.", errors=[FieldError("Content-Type", "is not application/json")])
 
 
 def _through_edge(app: APIGatewayRestResolver, next_middleware: Callable[..., Response[str]]) -> Response[str]:
@@ -243,7 +209,7 @@ def create_item(
         created = service.create_once(item.fields(), caller=_caller(), key=idempotency_key, context=app.lambda_context)
     metrics.add_metric("ItemsCreated", MetricUnit.Count, 1)
     logger.info("item created", extra={"item_id": created.id})
-    return _json(created.body, 201, ETag=_etag(created.version), Location=f"/items/{created.id}")
+    return json_response(created.body, 201, ETag=_etag(created.version), Location=f"/items/{created.id}")
 
 
 @app.get(
@@ -310,7 +276,7 @@ def replace_item(id: ItemId, item: ItemReplacement, if_match: IfMatch) -> Respon
     replaced: Item = _Bound.wiring.items.replace(id, item.fields(), version=_version(if_match))
     metrics.add_metric("ItemsReplaced", MetricUnit.Count, 1)
     logger.info("item replaced", extra={"item_id": id, "item_version": replaced.version})
-    return _json(dumps(replaced.document()), 200, ETag=_etag(replaced.version))
+    return json_response(dumps(replaced.document()), 200, ETag=_etag(replaced.version))
 
 
 @app.delete(
@@ -339,7 +305,7 @@ def get_health() -> Response[str]:
     try:
         _Bound.wiring.probe.check()
     except Exception as error:  # noqa: BLE001 - whatever it is, the table is away
-        logger.error("table away", extra={"error": _name(error)})
+        logger.error("table away", extra={"error": error_name(error)})
         raise Problem(503) from None
     health = {
         "status": "ok",
@@ -347,16 +313,7 @@ def get_health() -> Response[str]:
         "function_version": app.lambda_context.function_version,
         "remaining_time_ms": app.lambda_context.get_remaining_time_in_millis(),
     }
-    return _json(dumps(health), 200)
-
-
-def _json(body: str, status: int, **headers: str) -> Response[str]:
-    return Response(
-        status_code=status,
-        content_type="application/json",
-        body=body,
-        headers={"Cache-Control": NO_STORE, **headers},
-    )
+    return json_response(dumps(health), 200)
 
 
 def _readable(body: str, etag: str, if_none_match: str | None) -> Response[str]:
@@ -365,7 +322,7 @@ def _readable(body: str, etag: str, if_none_match: str | None) -> Response[str]:
     # RFC 9110, 13.1.2: weak comparison. The edge makes ETags weak when it compresses.
     if if_none_match and (if_none_match.strip() == "*" or etag[1:-1] in _ETAG.findall(if_none_match)):
         return Response(status_code=304, body="", headers=headers)
-    return _json(body, 200, **headers)
+    return json_response(body, 200, **headers)
 
 
 def _etag(version: int) -> str:
@@ -416,25 +373,15 @@ def _on_error(error: Exception) -> Response[str]:
 
 
 def _problem_of(error: Exception) -> Problem:
-    if isinstance(error, Problem):
-        return error
     if isinstance(error, RequestValidationError):
         return _invalid(error)
-    if isinstance(error, RequestUnsupportedContentType):
-        return _unsupported_media_type()
-    for expected, problem in _EXPECTED.items():
-        if isinstance(error, expected):
-            return problem()
-    if isinstance(error, _UNAVAILABLE):
-        logger.error("dependency failed", extra={"error": _name(error), "where": _where(error)})
-        return Problem(503, headers={"Retry-After": "1"})
-    metrics.add_metric("UnexpectedErrors", MetricUnit.Count, 1)
-    logger.error("unexpected error", extra={"error": _name(error), "where": _where(error)})
-    return Problem(500)
+    if isinstance(error, IdempotencyPersistenceLayerError):
+        # Powertools says what it could not do; the error of botocore in it says why.
+        error = next((cause for cause in error.args if isinstance(cause, BotoCoreError | ClientError)), error)
+    return problem_of(error, _EXPECTED, unavailable=_UNAVAILABLE)
 
 
-_EXPECTED: Final[dict[type[Exception], Callable[[], Problem]]] = {
-    NotFoundError: lambda: Problem(404, "There is no such route.", errors=[FieldError("path", "is none of the API")]),
+_EXPECTED: Final[Problems] = {
     ItemNotFoundError: lambda: Problem(404, "There is no such item.", errors=[FieldError("id", "names no item")]),
     InvalidCursorError: lambda: Problem(
         400, "The request is not valid.", errors=[FieldError("cursor", "is not a cursor of this listing")]
@@ -451,10 +398,8 @@ _EXPECTED: Final[dict[type[Exception], Callable[[], Problem]]] = {
         errors=[FieldError(IDEMPOTENCY_KEY, "is being worked on")],
         headers={"Retry-After": "1"},
     ),
-    # Of the body, by Powertools, where the gateway sent it as base64.
-    UnicodeDecodeError: lambda: Problem(400, "The body cannot be read.", errors=[FieldError("body", "is not UTF-8")]),
 }
-_UNAVAILABLE: Final = (SecretUnavailableError, IdempotencyPersistenceLayerError, BotoCoreError, ClientError)
+_UNAVAILABLE: Final = (SecretUnavailableError, IdempotencyPersistenceLayerError)
 
 
 def _invalid(error: RequestValidationError) -> Problem:
@@ -463,18 +408,6 @@ def _invalid(error: RequestValidationError) -> Problem:
     if [(field.field, fault["type"]) for field, fault in zip(errors, faults, strict=True)] == [(IF_MATCH, "missing")]:
         return Problem(428, "Say which version you write over.", errors=errors)
     return Problem(400, "The request is not valid.", errors=errors)
-
-
-def _name(error: BaseException) -> str:
-    """What happened, without the error's text: that can quote a request or a secret."""
-    cause = error.args[1] if isinstance(error, IdempotencyPersistenceLayerError) and len(error.args) > 1 else error
-    if isinstance(cause, ClientError):
-        return f"{cause.operation_name}: {cause.response.get('Error', {}).get('Code', 'unknown')}"
-    return type(cause).__name__
-
-
-def _where(error: BaseException) -> list[str]:
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
 
 
 def _field_error(fault: Mapping[str, Any]) -> FieldError:
