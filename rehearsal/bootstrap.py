@@ -14,9 +14,10 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from rehearsal.accounts import Accounts
-from rehearsal.deploy import Progress, failure, run
+from rehearsal.deploy import failure
 from rehearsal.errors import RehearsalError
 from rehearsal.paths import ROOT
+from rehearsal.process import Progress, run
 
 _DEPLOY = ["aws", "cloudformation", "deploy"]
 

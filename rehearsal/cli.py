@@ -23,11 +23,12 @@ from rehearsal import logs as function_logs
 from rehearsal import paths, report, verbs
 from rehearsal.assembly import staged
 from rehearsal.dashboards import draw_all
-from rehearsal.deploy import Progress, failure, run
+from rehearsal.deploy import failure
 from rehearsal.emulator import Credentials, Emulator, isolate
 from rehearsal.environment import FOUNDATION, LocalEnvironment, Outputs, choose, services_of
 from rehearsal.errors import RehearsalError
 from rehearsal.prepare import prepare
+from rehearsal.process import Progress, run
 from rehearsal.routes import Route, SigV4, curl, routes, target
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)

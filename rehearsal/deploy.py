@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import signal
-import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,63 +15,14 @@ from rehearsal.assembly import Stack
 from rehearsal.emulator import Emulator
 from rehearsal.errors import RehearsalError
 from rehearsal.paths import ROOT
+from rehearsal.process import Progress, run
 
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
-Progress = Callable[[str], None]
 
 # `dev-items-data | 3/9 | 10:26:21 AM | CREATE_COMPLETE | AWS::S3::Bucket | Pipeline/dev-items/Data/Bucket (Bucket83)`
 _EVENT = re.compile(
     r"^(?P<stack>\S+) \|\s*(?P<count>[\d/ ]+)\|[^|]*\|\s*(?P<status>[A-Z_]+)\s*\|\s*(?P<type>\S+)\s*\|\s*(?P<what>.*)$"
 )
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def run(
-    command: list[str], *, environment: Mapping[str, str], log: Path, progress: Progress, folder: Path = ROOT
-) -> tuple[int, list[str]]:
-    """Run a command in a process group of its own, and end all of it when this process is told to stop.
-
-    Args:
-        command: what to run.
-        environment: all of its variables.
-        log: file that its output is added to.
-        progress: is called with each line.
-        folder: where it runs. Default: the repository's root.
-
-    Returns:
-        Exit code, and the lines.
-    """
-    lines: list[str] = []
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        log.open("a", encoding="utf-8") as file,
-        subprocess.Popen(
-            command,
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        ) as process,
-    ):
-        assert process.stdout is not None  # noqa: S101  # nosec B101  # asked for above
-        try:
-            for line in process.stdout:
-                text = _ESCAPES.sub("", line).rstrip()
-                file.write(f"{text}\n")
-                lines.append(text)
-                progress(text)
-            process.wait()
-        finally:
-            # Interrupted: node and what it started go too. Ended by itself: there is no such group any more.
-            if process.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-    return process.returncode, lines
 
 
 class Deployer:

@@ -12,9 +12,10 @@ from pathlib import Path
 from config import Environment, PipelineSettings, Settings
 from rehearsal import paths
 from rehearsal.assembly import Rehearsed, rehearse, stage_folder, staged
-from rehearsal.deploy import Deployer, Progress
+from rehearsal.deploy import Deployer
 from rehearsal.emulator import Credentials, Emulator
 from rehearsal.errors import RehearsalError
+from rehearsal.process import Progress
 from rehearsal.routes import routes
 
 FOUNDATION = "foundation"

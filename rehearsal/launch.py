@@ -19,7 +19,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from rehearsal.accounts import Accounts
-from rehearsal.deploy import Progress, failure, run
+from rehearsal.deploy import failure
 from rehearsal.emulator import EMULATED_SECRET, Credentials
 from rehearsal.errors import RehearsalError
 from rehearsal.player.artifacts import pack, unpack
@@ -28,6 +28,7 @@ from rehearsal.player.changesets import ChangeSets
 from rehearsal.player.definition import PipelineDefinition
 from rehearsal.player.memory import Memory, Remembered
 from rehearsal.player.source import Commit
+from rehearsal.process import Progress, run
 from rehearsal.translation import translate
 
 # What `app.py` does, without its gates: what is launched has been judged when it was delivered.

@@ -8,8 +8,9 @@ import tempfile
 from pathlib import Path
 
 from rehearsal import paths
-from rehearsal.deploy import CDK, Progress, failure, run
+from rehearsal.deploy import CDK, failure
 from rehearsal.errors import RehearsalError
+from rehearsal.process import Progress, run
 
 
 def prepare(progress: Progress, *, assembly: Path = paths.ASSEMBLY) -> None:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rehearsal.assembly import Rehearsed
-from rehearsal.deploy import Progress
 from rehearsal.faults import FAULTS, Fault
+from rehearsal.process import Progress
 from rehearsal.substitutions import SUBSTITUTIONS, Substitution
 
 

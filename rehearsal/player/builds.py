@@ -10,16 +10,14 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from uuid import uuid4
 from xml.etree import ElementTree as ET
 
@@ -32,8 +30,8 @@ from rehearsal.player.artifacts import ArtifactStore, pack, unpack
 from rehearsal.player.buildspec import BuildSpec, Report
 from rehearsal.player.records import Tests
 from rehearsal.player.source import Commit
+from rehearsal.process import run
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 LOCKS = (".npmrc", "package-lock.json", "package.json", "requirements/bootstrap.txt", "requirements/dev.txt")
 """Files that say which tools a checkout has: of equal ones, one installation serves."""
 _TOOLS = (".venv", "node_modules")
@@ -152,7 +150,18 @@ class Builder:
         script = folder / "build.sh"
         script.write_text(spec.script(), encoding="utf-8")
         minutes = float(project.get("timeoutInMinutes", 60))
-        code, late = self._run([spec.shell, str(script)], source, variables, minutes, build.log, progress)
+        build.log.unlink(missing_ok=True)
+        deadline = time.monotonic() + 60 * minutes
+        code, _ = run(
+            [spec.shell, str(script)],
+            environment=variables,
+            log=build.log,
+            progress=progress,
+            folder=source,
+            stopping=self._stopping,
+            seconds=60 * minutes,
+        )
+        late = time.monotonic() > deadline
         self._write_log(project, build_id, role, build.log)
         tests = _tests(spec.reports, source)
         if late:
@@ -295,50 +304,6 @@ class Builder:
         text = str(session.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
         return str(json.loads(text)[key[0].split(":")[0]]) if key and key[0] else text
 
-    def _run(  # noqa: PLR0917  # what a process needs
-        self,
-        command: Sequence[str],
-        source: Path,
-        variables: Mapping[str, str],
-        minutes: float,
-        log: Path,
-        progress: Callable[[str], None],
-    ) -> tuple[int, bool]:
-        """Run the build's shell; gives its exit code, and whether it was ended for its time."""
-        log.parent.mkdir(parents=True, exist_ok=True)
-        deadline = time.monotonic() + 60 * minutes
-        with (
-            log.open("w", encoding="utf-8") as file,
-            subprocess.Popen(
-                command,
-                cwd=source,
-                env=dict(variables),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-            ) as process,
-        ):
-            assert process.stdout is not None  # noqa: S101  # nosec B101  # asked for above
-            watch = threading.Thread(target=self._watch, args=(process, deadline), daemon=True)
-            watch.start()
-            try:
-                _follow(process.stdout, file, progress)
-                code = process.wait()
-            finally:
-                _end(process)
-        return code, time.monotonic() > deadline
-
-    def _watch(self, process: subprocess.Popen[str], deadline: float) -> None:
-        while process.poll() is None:
-            if self._stopping.wait(0.2) or time.monotonic() > deadline:
-                break
-        # What the shell left running would hold its output open for as long as it likes.
-        _end(process)
-
     def _write_log(self, project: Any, build_id: str, role: Credentials, log: Path) -> None:
         """The log goes to the project's group, which its role must let it do."""
         group = project.get("logsConfig", {}).get("cloudWatchLogs", {}).get("groupName")
@@ -406,23 +371,6 @@ def _check_runtimes(spec: BuildSpec, variables: Mapping[str, str], name: str) ->
         have = said.strip().split(" ")[-1].removeprefix("v")
         if version != "latest" and have.split(".")[: version.count(".") + 1] != version.split("."):
             raise RehearsalError(f"{name}: wants {runtime} {version}, this machine has {have or 'none'}")
-
-
-def _follow(output: IO[str], file: IO[str], progress: Callable[[str], None]) -> None:
-    for line in output:
-        text = _ESCAPES.sub("", line).rstrip()
-        file.write(f"{text}\n")
-        file.flush()
-        if text:
-            progress(text)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End all of a build that still runs."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(10)
 
 
 def _failed_phase(file: Path) -> str:

@@ -30,9 +30,9 @@ from pipeline.bootstrap.plan import Account
 from pipeline.doctor.account import check_account, check_accounts
 from pipeline.doctor.findings import Status
 from rehearsal.cli import smoke
-from rehearsal.deploy import run
 from rehearsal.emulator import Credentials, isolate
 from rehearsal.environment import LocalEnvironment, Outputs, choose
+from rehearsal.process import run
 from tests.local.conftest import FOLDER
 
 HERE = FOLDER / "bootstrap"

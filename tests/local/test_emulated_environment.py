@@ -11,9 +11,10 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_ssm as ssm
 from botocore.exceptions import ClientError
 
-from rehearsal.deploy import Deployer, Progress
+from rehearsal.deploy import Deployer
 from rehearsal.emulator import Credentials
 from rehearsal.environment import LocalEnvironment, Outputs
+from rehearsal.process import Progress
 from rehearsal.routes import routes
 from rehearsal.substitutions import SUBSTITUTIONS
 from tests.local.conftest import Request

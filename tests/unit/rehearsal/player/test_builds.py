@@ -335,7 +335,8 @@ def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(
     # Given a project that allows five minutes of a clock that runs fast, and a build that starts something
     desk.project["timeoutInMinutes"] = 5
     fast = SimpleNamespace(monotonic=lambda: 600 * time.monotonic(), time=time.time)
-    monkeypatch.setattr("rehearsal.player.builds.time", fast)
+    for module in ("rehearsal.player.builds", "rehearsal.process"):
+        monkeypatch.setattr(f"{module}.time", fast)
     started = time.monotonic()
     # When it is built
     with pytest.raises(BuildFailedError, match="Synth took longer than 5 minutes"):
