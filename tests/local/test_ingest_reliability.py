@@ -1,6 +1,6 @@
 """`ingest` while its functions are killed, and while the services it stands on fail: nothing lost, nothing done twice.
 
-The figures are printed.
+The figures are printed at the end of a run.
 """
 
 from __future__ import annotations
@@ -54,17 +54,6 @@ def http(local: LocalEnvironment) -> Iterator[httpx.Client]:
     limits = httpx.Limits(keepalive_expiry=1)
     with httpx.Client(verify=context, limits=limits, timeout=60, trust_env=False) as client:
         yield client
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Prints a line whatever pytest captures: the figures are what these tests are for."""
-
-    def line(text: str) -> None:
-        with capsys.disabled():
-            print(f"\n{text}", flush=True)  # noqa: T201 - as said
-
-    return line
 
 
 @pytest.mark.timeout(900)
