@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from rehearsal.player.source import Commit
 
 SERVICE = "items"
 """The service that the faults act on."""
+FEW = 10
+"""Requests to each function in a virtual minute where a fault does nothing."""
 
 _API = "services/items/runtime/api.py"
 _ROUTES = "services/items/runtime/routes.py"
@@ -73,7 +75,8 @@ class Fault:
         because: words that the reason holds.
         rolled_back: whether CodeDeploy or CloudFormation has something to put back.
         answer: what becomes of the approval.
-        requests_a_minute: traffic of deployments, where the fault needs more or less of it than usual.
+        requests_a_minute: requests in the environment that stops it, where the fault needs more or less of them than
+            usual. It does nothing in the others then, and they get `FEW`.
         base_edits: of the commit that the accounts hold before; the fault is an old one then.
         kills: stage at whose deployment the player is killed, and started again.
     """
@@ -88,6 +91,21 @@ class Fault:
     requests_a_minute: int | None = None
     base_edits: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     kills: str | None = None
+
+    def requests_in(self, environments: Sequence[str], usual: int) -> dict[str, int]:
+        """Requests to each function in a virtual minute.
+
+        Args:
+            environments: names of the environments.
+            usual: how many where the fault asks for no other number.
+
+        Returns:
+            Environment → how many.
+        """
+        if self.requests_a_minute is None:
+            return dict.fromkeys(environments, usual)
+        watched = self.stops_at or environments[-1]
+        return dict.fromkeys(environments, FEW) | {watched: self.requests_a_minute}
 
 
 def _appended(text: str) -> Callable[[str], str]:
@@ -146,7 +164,7 @@ FAULTS: tuple[Fault, ...] = (
         stops_at="prod",
         because="Errors",
         rolled_back=True,
-        # Fifty to the new version: two processes of it cannot both stay below twenty.
+        # Fifty of the canary's five minutes to the new version: two processes of it cannot both stay below twenty.
         requests_a_minute=100,
     ),
     Fault(
@@ -227,8 +245,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="already-failing",
         what="prod is in alarm from an old bug that answers with 500, and this commit mends it",
-        base_edits={_ROUTES: _answering_500(2)},
+        # All that reach a route: two of three. Prod's alarm on 5xx goes off above ten in a minute.
+        base_edits={_ROUTES: _answering_500(1)},
         edits=_MARK,
+        requests_a_minute=30,
     ),
     Fault(
         name="approval-rejected",

@@ -9,8 +9,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,8 @@ class Options:
             commit with other functions; where its tools are others, the commit itself, with functions of a version
             before.
         checks: verbs that the build runs besides the synthesis.
-        requests_a_minute: requests to each function in a virtual minute of a deployment.
+        requests_a_minute: environment → requests to each function in a virtual minute of a deployment. Default:
+            `REQUESTS_A_MINUTE` in each.
         start: virtual moment of the start. Default: the next one inside every deployment window.
         folder: where the page and the logs go.
         home: folder that everything else lies in.
@@ -78,7 +80,7 @@ class Options:
     services: tuple[str, ...] = ()
     base: str | None = None
     checks: str = ""
-    requests_a_minute: int = REQUESTS_A_MINUTE
+    requests_a_minute: Mapping[str, int] = field(default_factory=dict)
     start: datetime | None = None
     folder: Path = FOLDER
     home: Path = FOLDER
@@ -119,7 +121,10 @@ class Stand:
             codedeploy=lambda: self.codedeploy,
             events=lambda: self.events,
             deploying=lambda account, stack: self.player.actions.deploying(account, stack) if self.player else None,
-            requests=Requests(self.requests, self.options.requests_a_minute),
+            requests=Requests(
+                self.requests,
+                {environment.account: self.requests_in(environment.name) for environment in self.settings.environments},
+            ),
         )
         self.accounts = Accounts(
             self.settings,
@@ -180,6 +185,10 @@ class Stand:
 
     def _codedeploy(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
         return self.codedeploy.api(operation, request, caller)
+
+    def requests_in(self, environment: str) -> int:
+        """Requests to each function of an environment in a virtual minute."""
+        return self.options.requests_a_minute.get(environment, REQUESTS_A_MINUTE)
 
     def requests(self, handler: str) -> list[dict[str, Any]]:
         """What a function's contract check invokes it with, from the commit that is delivered."""
@@ -266,7 +275,7 @@ class Rehearse:
                     environment.account,
                     self._start - timedelta(minutes=minutes),
                     minutes=minutes,
-                    a_minute=self._options.requests_a_minute,
+                    a_minute=stand.requests_in(environment.name),
                 )
                 ringing = sorted(name for name, state in states.items() if state == "ALARM")
                 if ringing:
@@ -329,11 +338,10 @@ class Rehearse:
 
     def _served(self) -> dict[str, dict[str, str]]:
         """What answers in each environment."""
-        accounts = self._stand.accounts
-        return {
-            environment.name: served(accounts, environment.account, environment.name)
-            for environment in self._stand.settings.environments
-        }
+        accounts, environments = self._stand.accounts, self._stand.settings.environments
+        with ThreadPoolExecutor(len(environments)) as pool:
+            found = pool.map(lambda each: served(accounts, each.account, each.name), environments)
+            return {environment.name: answers for environment, answers in zip(environments, found, strict=True)}
 
     def _launch(self) -> None:
         """Bring the accounts to what they hold before the first delivery."""

@@ -36,7 +36,7 @@ from rehearsal.player.approvals import Answer, Ask, Pending
 from rehearsal.player.memory import Memory
 from rehearsal.player.records import Rehearsal
 from rehearsal.player.source import Commit
-from rehearsal.rehearse import CHECKS, EMPTY, FOLDER, Options, Rehearse, Stand
+from rehearsal.rehearse import CHECKS, EMPTY, FOLDER, REQUESTS_A_MINUTE, Options, Rehearse, Stand
 from rehearsal.show import Show
 
 ServiceOption = Annotated[
@@ -80,7 +80,7 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
     ] = CHECKS,
     rate: Annotated[
         int, typer.Option("--rate", min=1, help="Requests to each function in a virtual minute of a deployment.")
-    ] = 30,
+    ] = REQUESTS_A_MINUTE,
     at: Annotated[
         datetime | None, typer.Option("--at", help="Virtual moment of the start, UTC. Default: in office hours.")
     ] = None,
@@ -98,7 +98,7 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
         services=services,
         base=base,
         checks=checks,
-        requests_a_minute=planned.requests_a_minute or rate if planned else rate,
+        requests_a_minute=_rates(settings, planned, rate),
         start=at.replace(tzinfo=UTC) if at else None,
         folder=into or FOLDER,
     )
@@ -158,7 +158,7 @@ def play(
             try:
                 run.begin(anew=fault is not None and bool(fault.base_edits))
                 if fault is not None and fault.base_edits:
-                    run.let_it_fail(minutes=3)
+                    run.let_it_fail(minutes=2)
                 run.play()
                 run.finish()
             finally:
@@ -375,7 +375,7 @@ def run_fault(
     console.rule(f"{fault.name}: {fault.what}", align="left")
     options = Options(
         services=services,
-        requests_a_minute=fault.requests_a_minute or 30,
+        requests_a_minute=_rates(settings, fault, REQUESTS_A_MINUTE),
         folder=FOLDER / "drill" / fault.name.replace("=", "-").replace("%", ""),
     )
     commit = Commit.of(paths.ROOT, "HEAD", branch=_branch(settings))
@@ -440,6 +440,12 @@ def _end(record: Rehearsal, folder: Path, console: Console) -> None:
     say_end(record, folder, console)
     if not record.delivered:
         raise typer.Exit(1)
+
+
+def _rates(settings: Settings, fault: Fault | None, usual: int) -> dict[str, int]:
+    """Environment → requests to each function in a virtual minute."""
+    names = [environment.name for environment in settings.environments]
+    return fault.requests_in(names, usual) if fault else dict.fromkeys(names, usual)
 
 
 def _console() -> Console:

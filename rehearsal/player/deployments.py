@@ -136,11 +136,11 @@ class Requests:
 
     Attributes:
         events: handler of the hook → what the function is invoked with.
-        a_minute: requests in a virtual minute.
+        a_minute: account → requests in a virtual minute.
     """
 
     events: Callable[[str], list[dict[str, Any]]]
-    a_minute: int
+    a_minute: Mapping[str, int]
 
 
 class CodeDeploy:
@@ -407,7 +407,7 @@ class _Run:
     def _minute(self, number: int, weight: float, traffic: Traffic) -> None:
         old, new = self._record.old_version, self._record.new_version
         start = self._clock.now.timestamp()
-        met = traffic.send(self._requests.a_minute, old=old, new=new, weight=weight)
+        met = traffic.send(self._requests.a_minute[self._emulator.account], old=old, new=new, weight=weight)
         self._measures.put(self._request.function, self._request.alias, met, start)
         # What the sending took here is part of the minute.
         self._clock.wait(max(0.0, 60.0 - (self._clock.now.timestamp() - start)))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from rehearsal import faults
+from rehearsal.paths import ROOT
+from rehearsal.player.traffic import events
 from tests.infrastructure.synthesis import Deployment
 
 
@@ -245,3 +249,17 @@ def test_the_dashboards_address_is_an_output(deployment: Deployment) -> None:
     assert url.startswith("https://")
     assert deployment.environment.region in url
     assert url.endswith(f"/{name}")
+
+
+def test_the_old_bug_of_the_drill_sets_off_an_alarm_of_prod(prod: Deployment) -> None:
+    # Given a bug that answers 500 to what reaches a route: those checks of the contract that are not refused before
+    fault = faults.find("already-failing")
+    variables = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1", "POWERTOOLS_TRACE_DISABLED": "true"}
+    checks = events("services.items.runtime.hooks.api_handler", ROOT, variables)
+    reach = sum(event["httpMethod"] == "GET" for event in checks) / len(checks)
+    answered = fault.requests_in(["dev", "staging", "prod"], usual=0)["prod"] * reach
+
+    # Then a minute of the drill's requests is above what the alarm on 5xx lets pass
+    alarm = prod["observability"].only("AWS::CloudWatch::Alarm", lambda alarm: alarm.get("MetricName") == "5XXError")
+    assert answered > alarm["Threshold"]
+    assert (alarm["Period"], alarm["EvaluationPeriods"]) == (60, 1)

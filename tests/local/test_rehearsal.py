@@ -81,8 +81,8 @@ def put_back(home: Path, change: Commit, delivered: Run) -> Run:
     """The same accounts, and a commit of which one request in twenty fails in prod."""
     assert delivered.record.delivered
     fault = faults.find("error-rate=5%")
-    assert fault.requests_a_minute
-    options = Options(services=SERVICES, requests_a_minute=fault.requests_a_minute, folder=home / "put_back", home=home)
+    requests = fault.requests_in([environment.name for environment in config.load().environments], 30)
+    options = Options(services=SERVICES, requests_a_minute=requests, folder=home / "put_back", home=home)
     return _run(options, change, fault)
 
 

@@ -106,7 +106,7 @@ class Account:
         stack = f"arn:aws:cloudformation:{REGION}:{DEV}:stack/dev-items-compute/1"
         request = Request.of(DEV, {"StackId": stack, "ResourceProperties": self.properties})
         self.record = record_of(request, "1")
-        asks = Requests(lambda handler: [{"checks": handler}], self.a_minute)
+        asks = Requests(lambda handler: [{"checks": handler}], {DEV: self.a_minute})
         self.codedeploy.deploy(request, asks, self.clock, self.record)
         return self.record
 

@@ -38,7 +38,7 @@ class Waiting(Account):
             codedeploy=lambda: self.codedeploy,
             events=lambda: self.told,
             deploying=lambda account, stack: self.deploying if (account, stack) == (DEV, "dev-items-compute") else None,
-            requests=Requests(lambda handler: [{"checks": handler}], 10),
+            requests=Requests(lambda handler: [{"checks": handler}], {DEV: 10}),
         )
 
     def event(self, kind: str, resource: str, properties: dict[str, Any], **more: str) -> dict[str, Any]:
