@@ -164,8 +164,8 @@ FAULTS: tuple[Fault, ...] = (
         stops_at="prod",
         because="Errors",
         rolled_back=True,
-        # Fifty of the canary's five minutes to the new version: two processes of it cannot both stay below twenty.
-        requests_a_minute=100,
+        # Thirty of the canary's five minutes to the new version: the twentieth fails.
+        requests_a_minute=60,
     ),
     Fault(
         name="server-errors=5%",
@@ -174,7 +174,8 @@ FAULTS: tuple[Fault, ...] = (
         stops_at="prod",
         because="Faults",
         rolled_back=True,
-        requests_a_minute=100,
+        # Forty to the new version, of which two in three reach a route.
+        requests_a_minute=80,
     ),
     Fault(
         name="latency=3s",
@@ -188,7 +189,7 @@ FAULTS: tuple[Fault, ...] = (
         stops_at="prod",
         because="Latency",
         rolled_back=True,
-        requests_a_minute=60,
+        requests_a_minute=30,
     ),
     Fault(
         name="hook-fails",

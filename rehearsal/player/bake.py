@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,9 +18,9 @@ from rehearsal.cloudwatch import Alarm, AlarmError, Metric, State, evaluate
 from rehearsal.errors import RehearsalError
 from rehearsal.player.deployments import CodeDeploy, Moved, alarm_of
 from rehearsal.player.events import Events
-from rehearsal.player.traffic import Traffic
+from rehearsal.player.traffic import Outcome, Traffic
 
-REQUESTS_A_MINUTE = 6
+REQUESTS_A_MINUTE = 3
 """Requests to each function in a minute of the bake."""
 
 _API = "AWS/ApiGateway"
@@ -74,14 +75,23 @@ class Bake:
         measures = self._codedeploy.measures[account]
         for minute in range(minutes):
             start = (moment + timedelta(minutes=minute)).timestamp()
-            for moved, sender in traffic.items():
-                met = sender.send(a_minute, old=moved.new_version, new=moved.new_version, weight=0.0)
+            for moved, met in self._sent(traffic, a_minute):
                 measures.put(moved.function, moved.alias, met, start)
                 for metric in _of_its_api(moved, alarms):
                     measures.put_answers(metric, met, start)
             for alarm in alarms:
                 self._judge(account, alarm, start + 60.0)
         return {name: state for (place, name), state in self._states.items() if place == account}
+
+    @staticmethod
+    def _sent(traffic: Mapping[Moved, Traffic], number: int) -> list[tuple[Moved, list[tuple[str, Outcome]]]]:
+        """Send a minute's requests to each function, to all of them side by side."""
+
+        def send(moved: Moved) -> list[tuple[str, Outcome]]:
+            return traffic[moved].send(number, old=moved.new_version, new=moved.new_version, weight=0.0)
+
+        with ThreadPoolExecutor(max(1, len(traffic))) as pool:
+            return list(zip(traffic, pool.map(send, traffic), strict=True))
 
     def __call__(self, configuration: Mapping[str, str], account: str, moment: datetime) -> tuple[bool, str]:
         """Play the rule `CloudWatchAlarm`.

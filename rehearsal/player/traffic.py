@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -21,9 +20,6 @@ from botocore.exceptions import ClientError
 from rehearsal.emulator import Emulator
 from rehearsal.errors import RehearsalError
 from rehearsal.player.embedded import Counted, counted
-
-WORKERS = 2
-"""Requests at once; each needs an execution environment of its own, a process here."""
 
 _READ = (
     "import importlib, json, sys; module, name = sys.argv[1:];"
@@ -93,7 +89,7 @@ class Traffic:
     ) -> None:
         # Lambda itself retries nothing that is called synchronously. The function's own time-out ends what hangs; it is
         # waited for longer here, since a busy machine may take a minute to start a function.
-        config = Config(retries={"total_max_attempts": 1}, read_timeout=300, max_pool_connections=WORKERS)
+        config = Config(retries={"total_max_attempts": 1}, read_timeout=300, max_pool_connections=1)
         self._lambda = emulator.session().client("lambda", config=config)
         self._function = function
         self._payloads: Iterator[bytes] = cycle([json.dumps(request).encode() for request in requests])
@@ -121,8 +117,8 @@ class Traffic:
             if versions[-1] == new:
                 self._owed -= 1
         work = [(version, next(self._payloads)) for version in versions]
-        with ThreadPoolExecutor(WORKERS) as pool:
-            return list(zip(versions, pool.map(lambda each: self._one(*each), work), strict=True))
+        # One after the other: each request at the same time needs an execution environment, a process here.
+        return [(version, self._one(version, payload)) for version, payload in work]
 
     def _one(self, version: str, payload: bytes) -> Outcome:
         if self._stopping.is_set():
