@@ -291,6 +291,15 @@ def test_a_specification_that_cannot_be_read_names_its_project(desk: Desk) -> No
 # How it ends
 
 
+def test_where_the_reports_are_is_not_why_a_build_failed(desk: Desk) -> None:
+    # Given a build like `.ci/run`: what failed speaks first, then its reports are kept
+    with pytest.raises(BuildFailedError, match=r"exit code 2: change review RED: because$"):
+        desk.shell(
+            "echo 'change review RED: because'; echo 'make: *** [review] Error 2'; "
+            "echo 'reports: https://example.com/review.html'; (exit 2)"
+        )
+
+
 def test_a_failing_command_is_told_with_its_phase_and_last_words(desk: Desk) -> None:
     with pytest.raises(BuildFailedError) as error:
         desk.shell("echo before", "echo 'tests/a.py: 3 failed'; echo 'make: *** [all] Error 2'; (exit 2)", "echo after")
