@@ -166,7 +166,7 @@ def failure(lines: list[str]) -> str:
     # An asset that was not published; the CLI ends with a summary that names no reason.
     if unpublished := [line for line in lines if ": fail: " in line]:
         return unpublished[0]
-    # The CLI ends with the exit code of the app, which had its say before.
-    said = [line for line in lines if line and "Subprocess exited" not in line]
+    # The CLI ends with the exit code of the app, and make with that of what it ran: both had their say before.
+    said = [line for line in lines if line and "Subprocess exited" not in line and not line.startswith("make")]
     errors = [line for line in said if re.search(r"error|fail|refused|unable|not ", line, re.IGNORECASE)]
     return (errors or said or ["cdk wrote nothing"])[-1].strip()

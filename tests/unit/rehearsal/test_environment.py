@@ -97,5 +97,7 @@ def test_the_reason_of_a_failed_deployment_is_the_first_resource_that_failed() -
     assert failure(lines) == "dev-items-data: AWS::S3::Bucket Data/Bucket (Bucket) name is taken"
     assert failure(lines[3:]) == lines[3]
     assert failure(["ValueError: no", "", "app: Subprocess exited with error 1"]) == "ValueError: no"
+    full = "cannot build the layer: No space left on device"
+    assert failure([full, "make[1]: *** [Makefile:38: build] Error 1"]) == full
     assert failure(["dev-items: fail: No bucket", "AggregateError:"]) == "dev-items: fail: No bucket"
     assert failure([]) == "cdk wrote nothing"
