@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.errors import RehearsalError
+from rehearsal.layers import LAYERS, pointer
+from rehearsal.paths import digest as digest_of
 from rehearsal.substitutions import SUBSTITUTIONS, Place, Resource, Substitution, Template
 
 LAYER = "layer.zip"
@@ -101,6 +103,7 @@ def rehearse(
     unknown_types: Callable[[Iterable[str]], set[str]],
     marks: Mapping[str, str] | None = None,
     player: str | None = None,
+    layers: Path = LAYERS,
 ) -> Rehearsed:
     """Write the stage in `source` to `target`, with what the emulator does not host substituted.
 
@@ -114,6 +117,7 @@ def rehearse(
         marks: stack → text that goes into the template's metadata. CloudFormation updates a stack only when its
             template changed; a new mark makes it read the outputs of other stacks again. Default: none.
         player: ARN of the function by which the player hears of custom resources. Default: nobody plays.
+        layers: where layers are unpacked. Default: `build/layers`.
 
     Raises:
         RehearsalError: a resource type is unknown and no row names it, a reference to a dropped resource has no
@@ -142,7 +146,9 @@ def rehearse(
         properties = artifact["properties"]
         stack_name = properties["stackName"]
         files = json.loads((source / f"{name}.assets.json").read_text(encoding="utf-8"))
-        place = Place(plain_port=plain_port, local_layers=_local_layers(source, files, assets), player=player)
+        local = _local_layers(source, files, assets, layers)
+        names = {key: f"{digest_of(layer)}.zip" for key, layer in local.items()}
+        place = Place(plain_port=plain_port, local_layers=names, player=player)
         template, rows = substitute(templates[name], place, stack=stack_name)
         if marks and stack_name in marks:
             template.setdefault("Metadata", {})["References"] = marks[stack_name]
@@ -155,9 +161,9 @@ def rehearse(
         for file in files["files"].values():
             if file["source"]["path"] == properties["templateFile"]:
                 _rename(file, {_key(file): f"{digest}.json"})
-            elif _key(file) in place.local_layers:
-                _rename(file, place.local_layers)
-                layer = (assets / LOCAL_LAYER).resolve()
+            elif _key(file) in names:
+                layer = local[_key(file)]
+                _rename(file, names)
                 if in_place:
                     layer = Path(shutil.copy(layer, (source / file["source"]["path"]).resolve().parent))
                 file["source"]["path"] = os.path.relpath(layer, source) if in_place else str(layer)
@@ -298,25 +304,20 @@ def _stop_at_unknown_types(
         )
 
 
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def _local_layers(source: Path, files: dict[str, Any], assets: Path) -> dict[str, str]:
-    """Object keys of the layer that ships → object keys of the one for this machine."""
+def _local_layers(source: Path, files: dict[str, Any], assets: Path, layers: Path) -> dict[str, Path]:
+    """Object key of the layer that ships → the layer that takes its place on this machine."""
     layer, local = assets / LAYER, assets / LOCAL_LAYER
     if not layer.exists():
         return {}
-    shipped = _digest(layer)
+    shipped = digest_of(layer)
     keys = [
         _key(file)
         for file in files["files"].values()
-        if (path := source / file["source"]["path"]).suffix == ".zip" and path.is_file() and _digest(path) == shipped
+        if (path := source / file["source"]["path"]).suffix == ".zip" and path.is_file() and digest_of(path) == shipped
     ]
     if keys and not local.is_file():
         raise RehearsalError(f"{assets.parent.name}/{assets.name}/{LOCAL_LAYER} is missing; run `make build`")
-    return {key: f"{_digest(local)}.zip" for key in keys}
+    return {key: pointer(local, layers) for key in keys}
 
 
 def _key(file: dict[str, Any]) -> str:

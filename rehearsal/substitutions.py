@@ -419,8 +419,8 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::Lambda::LayerVersion",
-        stand_in="the same lock, resolved for this machine",
-        unproven="that the arm64 wheels load",
+        stand_in="the same lock, resolved for this machine and unpacked once, to which the layer leads",
+        unproven="that the arm64 wheels load, and that the zip unpacks",
         applies=of_type("AWS::Lambda::LayerVersion"),
         change=_local_layer,
     ),

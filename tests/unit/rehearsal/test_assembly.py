@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import pytest
 
 from rehearsal.assembly import Rehearsed, rehearse, stage_folder, staged
 from rehearsal.errors import RehearsalError
+from rehearsal.layers import pointer
 
-ARM, LOCAL = b"wheels for arm64", b"wheels for this machine"
+ARM = b"wheels for arm64"
 BUCKET = "s3://assets"
 
 
@@ -33,7 +35,8 @@ def stage(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "layer.zip").write_bytes(ARM)
-    (tmp_path / "assets" / "layer-local.zip").write_bytes(LOCAL)
+    with zipfile.ZipFile(tmp_path / "assets" / "layer-local.zip", "w") as layer:
+        layer.writestr("python/package.py", "HERE = True")
     (folder.parent / "asset.layer.zip").write_bytes(ARM)
     (folder.parent / "asset.code.zip").write_bytes(b"code")
     content = {"S3Bucket": "assets", "S3Key": "layer.zip"}
@@ -80,7 +83,13 @@ def _read(path: Path) -> Any:
 
 
 def _rehearse(stage: Path, tmp_path: Path, **settings: Any) -> Rehearsed:
-    arguments = {"plain_port": 4567, "assets": tmp_path / "assets", "unknown_types": _known, **settings}
+    arguments: dict[str, Any] = {
+        "plain_port": 4567,
+        "assets": tmp_path / "assets",
+        "unknown_types": _known,
+        "layers": tmp_path / "layers",
+        **settings,
+    }
     return rehearse(stage, tmp_path / "out", **arguments)
 
 
@@ -98,9 +107,10 @@ def test_the_template_is_published_under_the_digest_of_what_it_now_is(stage: Pat
 def test_the_layer_of_this_machine_takes_the_place_of_the_one_that_ships(stage: Path, tmp_path: Path) -> None:
     result = _rehearse(stage, tmp_path)
     files = _read(result.folder / "Compute.assets.json")["files"]
-    key = f"{_digest(LOCAL)}.zip"
+    layer = pointer(tmp_path / "assets" / "layer-local.zip", tmp_path / "layers")
+    key = f"{_digest(layer.read_bytes())}.zip"
     assert files["layer"]["destinations"]["dev"]["objectKey"] == key
-    assert Path(files["layer"]["source"]["path"]).read_bytes() == LOCAL
+    assert Path(files["layer"]["source"]["path"]).read_bytes() == layer.read_bytes()
     assert result.stacks[0].template["Resources"]["Layer"]["Properties"]["Content"]["S3Key"] == key
     assert Path(files["code"]["source"]["path"]).read_bytes() == b"code"
     assert files["code"]["destinations"]["dev"]["objectKey"] == "code.zip"
