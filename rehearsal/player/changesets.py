@@ -18,6 +18,9 @@ from rehearsal.errors import RehearsalError
 from rehearsal.player.records import Change
 
 POLL_SECONDS = 0.1
+"""How soon a stack is looked at again."""
+IDLE_POLL_SECONDS = 0.5
+"""How soon at most, while nothing happens: a canary takes long, and who looks often takes the emulator's time."""
 LONGEST_SECONDS = 1_800.0
 """How long a stack may take here; a deployment in virtual time is within."""
 
@@ -115,7 +118,7 @@ class ChangeSets:
         stack, name = configuration["StackName"], configuration["ChangeSetName"]
         try:
             described = self._described(stack, name)
-            begun = self._events(stack)
+            begun = self._newest(stack)
             if described["Status"] == "FAILED":
                 if not self._update_outputs(stack, described):
                     return "no changes"
@@ -123,7 +126,7 @@ class ChangeSets:
                 self._formation.execute_change_set(StackName=stack, ChangeSetName=name)
         except ClientError as error:
             raise ChangeSetFailedError(f"{stack}: {error.response['Error'].get('Message', error)}") from error
-        status, events = self._wait(stack, len(begun), progress)
+        status, events = self._wait(stack, begun, progress)
         outcomes = _outcomes(events)
         for change in changes:
             change.outcome, change.reason = outcomes.get(change.logical_id, ("", ""))
@@ -202,39 +205,47 @@ class ChangeSets:
             token = more.get("NextToken")
         return described
 
-    def _wait(self, stack: str, begun: int, progress: Callable[[str], None]) -> tuple[str, list[Any]]:
+    def _wait(self, stack: str, begun: str, progress: Callable[[str], None]) -> tuple[str, list[Any]]:
         """Wait until a stack is done; gives its status and the events of it, oldest first.
 
         Args:
             stack: its name.
-            begun: how many events it had before.
+            begun: id of the newest event that it had before.
             progress: is called with each event.
         """
         deadline = time.monotonic() + LONGEST_SECONDS
-        seen = begun
+        events: list[Any] = []
+        pause = POLL_SECONDS
         while True:
             # The stack's own status may not have moved yet when it is first asked for.
-            started = seen > begun
+            started = bool(events)
             status = self._status(stack) or "DELETE_COMPLETE"
-            events = self._events(stack)
-            for event in events[seen:]:
+            new = self._events(stack, after=events[-1]["EventId"] if events else begun)
+            for event in new:
                 progress(f"{event['ResourceStatus']}  {event['ResourceType']}  {event['LogicalResourceId']}")
-            seen = max(seen, len(events))
+            events += new
             if started and _ENDED.search(status):
-                return status, events[begun:]
-            self._pause(deadline, stack)
+                return status, events
+            pause = POLL_SECONDS if new else min(1.5 * pause, IDLE_POLL_SECONDS)
+            self._pause(deadline, stack, pause)
 
-    def _events(self, stack: str) -> list[Any]:
-        """The stack's events, oldest first."""
-        found = [
-            event
-            for page in self._formation.get_paginator("describe_stack_events").paginate(StackName=stack)
-            for event in page["StackEvents"]
-        ]
+    def _newest(self, stack: str) -> str:
+        """Id of the stack's newest event; an empty text when it has none."""
+        newest = self._formation.describe_stack_events(StackName=stack)["StackEvents"][:1]
+        return newest[0]["EventId"] if newest else ""
+
+    def _events(self, stack: str, *, after: str) -> list[Any]:
+        """The stack's events after one of them, oldest first. A stack keeps all it ever had: the rest is not read."""
+        found: list[Any] = []
+        for page in self._formation.get_paginator("describe_stack_events").paginate(StackName=stack):
+            for event in page["StackEvents"]:
+                if event["EventId"] == after:
+                    return found[::-1]
+                found.append(event)
         return found[::-1]
 
-    def _pause(self, deadline: float, stack: str) -> None:
-        if self._stopping.wait(POLL_SECONDS):
+    def _pause(self, deadline: float, stack: str, seconds: float | None = None) -> None:
+        if self._stopping.wait(POLL_SECONDS if seconds is None else seconds):
             raise RehearsalError(f"{stack}: interrupted")
         if time.monotonic() > deadline:
             raise ChangeSetFailedError(f"{stack}: still not done after {LONGEST_SECONDS:.0f} s")

@@ -46,7 +46,9 @@ class Formation:
         """Logical ids that are cancelled because another one fails."""
         self.unknown_types: set[str] = set()
         self.page = 100
-        """How many changes fit on a page."""
+        """How many changes, or events, fit on a page."""
+        self.older_pages = 0
+        """How often more than the newest page of events was asked for."""
         self._steps: dict[str, Iterator[None]] = {}
 
     def _of(self, name: str) -> Stack:
@@ -237,8 +239,13 @@ class Formation:
             ]
         }
 
-    def describe_stack_events(self, who: Who, *, StackName: str) -> dict[str, Any]:
-        return {"StackEvents": self._of(StackName).events[::-1]}
+    def describe_stack_events(self, who: Who, *, StackName: str, NextToken: str = "") -> dict[str, Any]:
+        start = int(NextToken or 0)
+        if NextToken:
+            self.older_pages += 1
+        events = self._of(StackName).events[::-1]
+        end = start + self.page
+        return {"StackEvents": events[start:end], **({"NextToken": str(end)} if end < len(events) else {})}
 
     def describe_stack_resources(self, who: Who, *, StackName: str) -> dict[str, Any]:
         resources = self._of(StackName).resources

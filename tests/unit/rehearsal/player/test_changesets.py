@@ -119,6 +119,30 @@ def test_each_event_is_told_once_and_in_order(formed: Formed) -> None:
     ]
 
 
+def test_what_happened_to_a_stack_before_is_not_read_again(formed: Formed) -> None:
+    # Given a stack with a history of many pages
+    formed.formation.page = 4
+    for number in range(20):
+        formed.deploy(_resources(**dict.fromkeys((f"Key{number}", "Key"), KEY)))
+    assert len(formed.stack.events) > 10 * formed.formation.page
+    formed.formation.older_pages = 0
+    # When it is updated once more
+    formed.deploy(_resources(Key=KEY))
+    # Then the newest page is read alone
+    assert formed.formation.older_pages == 0
+
+
+def test_a_stack_is_told_of_from_its_first_event_to_its_last(formed: Formed) -> None:
+    # Given an update of more events than a page has
+    formed.formation.page = 2
+    names = [f"Key{number}" for number in range(5)]
+    changes = formed.prepare(_resources(**dict.fromkeys(names, KEY)))
+    formed.execute(changes)
+    told = [line.split()[-1] for line in formed.said]
+    assert told == [STACK, *names, STACK]
+    assert {change.outcome for change in changes} == {"CREATE_COMPLETE"}
+
+
 def test_a_stack_that_is_as_its_template_says_is_left_alone(formed: Formed) -> None:
     formed.deploy({**_resources(Key=KEY), "Outputs": {"Id": {"Value": "k"}}})
     before = list(formed.stack.events)
