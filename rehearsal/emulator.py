@@ -429,11 +429,12 @@ class Emulator:
             variables["AWS_SESSION_TOKEN"] = chosen.session_token
         return variables
 
-    def environments(self, function: str = "") -> list[psutil.Process]:
+    def environments(self, function: str = "", version: str = "") -> list[psutil.Process]:
         """The processes in which functions run: their execution environments.
 
         Args:
             function: name of one function. Default: all.
+            version: one version. Default: all.
         """
         pid = self.pid
         if pid is None:
@@ -441,17 +442,20 @@ class Emulator:
         found = []
         for process in psutil.Process(pid).children(recursive=True):
             with suppress(psutil.Error):
-                if any(f"/ministack-lambda-{function}" in argument for argument in process.cmdline()):
+                if not any(f"/ministack-lambda-{function}" in argument for argument in process.cmdline()):
+                    continue
+                if not version or process.environ().get("AWS_LAMBDA_FUNCTION_VERSION") == version:
                     found.append(process)
         return found
 
-    def recycle(self, function: str = "") -> None:
+    def recycle(self, function: str = "", version: str = "") -> None:
         """End idle execution environments: the next call starts one, and until then they hold no memory.
 
         Args:
             function: name of one function. Default: those of all.
+            version: one version. Default: those of all.
         """
-        ended = self.environments(f"{function}-" if function else "")
+        ended = self.environments(f"{function}-" if function else "", version)
         for process in ended:
             with suppress(psutil.NoSuchProcess):
                 process.kill()

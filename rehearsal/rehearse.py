@@ -341,7 +341,10 @@ class Rehearse:
         accounts, environments = self._stand.accounts, self._stand.settings.environments
         with ThreadPoolExecutor(len(environments)) as pool:
             found = pool.map(lambda each: served(accounts, each.account, each.name), environments)
-            return {environment.name: answers for environment, answers in zip(environments, found, strict=True)}
+            answers = {environment.name: each for environment, each in zip(environments, found, strict=True)}
+        for environment in environments:
+            accounts.emulators[environment.account].recycle()
+        return answers
 
     def _launch(self) -> None:
         """Bring the accounts to what they hold before the first delivery."""

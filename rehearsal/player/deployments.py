@@ -387,6 +387,8 @@ class _Run:
                 self._route(weight)
                 self._minute(number, weight, traffic)
         self._route(1.0)
+        # Nobody calls the old version any more: AWS ends its environments too.
+        self._emulator.recycle(self._request.function, self._record.old_version)
 
     def back(self, failure: DeploymentFailedError) -> None:
         """Give the old version all traffic again, where the group says so.

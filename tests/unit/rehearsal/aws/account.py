@@ -37,7 +37,7 @@ class Account:
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Each call: the role, or `root`, and the IAM action."""
     recycled: list[str] = field(default_factory=list)
-    """Functions whose environments were ended; an empty text for all."""
+    """Functions whose environments were ended, with the version if it was one; an empty text for all."""
 
     def __post_init__(self) -> None:
         self.s3, self.functions, self.formation, self.iam = Buckets(), Functions(), Formation(self), Iam(self)
@@ -86,9 +86,9 @@ class Account:
         self.sessions[key] = Who(self.account, name, "test")
         return Credentials(key, "secret", f"token of {key}")
 
-    def recycle(self, function: str = "") -> None:
+    def recycle(self, function: str = "", version: str = "") -> None:
         """End idle environments."""
-        self.recycled.append(function)
+        self.recycled.append(f"{function}:{version}" if version else function)
 
     def session(self, credentials: Credentials | None = None) -> Session:
         """A session; of the root by default."""
