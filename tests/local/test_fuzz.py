@@ -4,7 +4,9 @@ No answer is a 5xx, and each is one that the document describes: status, media t
 document allows and such that it does not; and sequences, by the links that schemathesis infers between operations (the
 documents name none).
 
-The same seed gives the same requests, so a fault comes again. `SLIPWAY_FUZZ_SEED` takes another one.
+The same seed gives the same requests, so a fault comes again. `SLIPWAY_FUZZ_SEED` takes another one. How many requests
+schemathesis makes of its examples depends on the answers and on the time that they take; so it goes on with the next
+seed until a service was sent enough.
 """
 
 from __future__ import annotations
@@ -29,11 +31,11 @@ from rehearsal.paths import ROOT
 from services.processing.sign_in import access_token
 from tests.local.ingest import Behind
 
-SEED = os.environ.get("SLIPWAY_FUZZ_SEED", "20261120")
+SEED = int(os.environ.get("SLIPWAY_FUZZ_SEED", "20261120"))
 LEAST_REQUESTS = 3000
 
-EXAMPLES = {"items": 580, "ingest": 320, "processing": 290}
-"""Examples of an operation. What it makes of them, sequences among them, is more than 3,000 requests a service."""
+EXAMPLES = {"items": 300, "ingest": 300, "processing": 260}
+"""Examples of an operation in a round: on a quiet machine one round is enough."""
 
 NOT_CHECKED = {
     "unsupported_method": "the gateway answers 403 to a method without a route, for which it has no 405",
@@ -44,19 +46,41 @@ NOT_CHECKED = {
 """Checks of schemathesis that are left out, and why."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """A service that is being fuzzed."""
+@dataclass
+class Fuzzing:
+    """A service that is being fuzzed: by one process after the other, until it was sent enough.
 
-    process: subprocess.Popen[bytes]
+    Args:
+        start: starts a round with a seed; gives its process.
+        report: what a round writes.
+        log: what a round says.
+    """
+
+    start: Callable[[int], subprocess.Popen[bytes]]
     report: Path
     log: Path
 
-    def result(self) -> dict[str, Any]:
-        """What schemathesis counted, once it is done."""
+    def __post_init__(self) -> None:
+        """Begin."""
+        self.seeds, self.requests, self.seconds, self.faults = [SEED], 0, 0.0, 0
+        self.process = self.start(SEED)
+
+    def end(self) -> bool:
+        """Wait until there were enough requests, or a fault; whether there was none."""
+        while self._round() and self.requests < LEAST_REQUESTS:
+            self.seeds.append(self.seeds[-1] + 1)
+            self.process = self.start(self.seeds[-1])
+        return self.process.returncode == 0
+
+    def _round(self) -> bool:
+        """Wait for a round, and count; whether it came to its end without a fault."""
         self.process.wait()
-        document: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
-        return document
+        result: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
+        cases = result["test_cases"]
+        self.requests += cases["generated"]
+        self.faults += cases["unique_failures"]
+        self.seconds += result["running_time"]
+        return self.process.returncode == 0 and bool(result["complete"]) and cases["generated"] > 0
 
 
 @pytest.fixture(scope="module")
@@ -89,64 +113,62 @@ def anybody(session: Callable[..., boto3.Session]) -> Iterator[Credentials]:
 
 
 @pytest.fixture(scope="module")
-def runs(
+def fuzzed(
     local: LocalEnvironment, outputs: Outputs, anybody: Credentials, authorised: Mapping[str, dict[str, str]]
-) -> Iterator[Mapping[str, Run]]:
+) -> Iterator[Mapping[str, Fuzzing]]:
     """All services at once, a process each: hypothesis generates on one processor only."""
-    with ExitStack() as stack:
-        yield {service: _start(service, local, outputs, anybody, authorised[service], stack) for service in EXAMPLES}
-
-
-def _start(  # noqa: PLR0917  # of one place
-    service: str,
-    local: LocalEnvironment,
-    outputs: Outputs,
-    caller: Credentials,
-    variables: Mapping[str, str],
-    stack: ExitStack,
-) -> Run:
     folder = local.folder.parent / "fuzz"
     folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        yield {
+            service: _fuzzing(service, local, outputs, {**local.emulator.environment(anybody), **variables}, stack)
+            for service, variables in authorised.items()
+        }
+
+
+def _fuzzing(
+    service: str, local: LocalEnvironment, outputs: Outputs, variables: Mapping[str, str], stack: ExitStack
+) -> Fuzzing:
+    folder = local.folder.parent / "fuzz"
     report, log = folder / f"{service}.json", folder / f"{service}.log"
-    report.unlink(missing_ok=True)
     command = [
         *(str(Path(sys.executable).with_name("schemathesis")), "run", f"services/{service}/openapi.json"),
         *("--url", outputs[service]["ApiEndpoint"].rstrip("/"), "--tls-verify", str(local.emulator.ca)),
-        *("--max-examples", str(EXAMPLES[service]), "--seed", SEED, "--exclude-checks", ",".join(NOT_CHECKED)),
+        *("--max-examples", str(EXAMPLES[service]), "--exclude-checks", ",".join(NOT_CHECKED)),
         # More threads than one make CPython 3.11's compiler fail, which hypothesis uses to read its own source
         # ("AST constructor recursion depth mismatch").
         *("--workers", "1", "--request-timeout", "30", "--generation-database", "none", "--no-color"),
         *("--continue-on-failure", "--report", "json", "--report-json-path", str(report)),
     ]
-    environment = {
-        **local.emulator.environment(caller),
-        "PYTHONPATH": str(ROOT),
-        "SCHEMATHESIS_HOOKS": "tests.local.fuzzing",
-        **variables,
-    }
-    # Left open for the process, which is ended with the fixture if it is not done.
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=stack.enter_context(log.open("wb")), stderr=subprocess.STDOUT
-    )
-    stack.callback(process.wait)
-    stack.callback(process.kill)
-    return Run(process, report, log)
+    environment = {"PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.local.fuzzing", **variables}
+
+    def start(seed: int) -> subprocess.Popen[bytes]:
+        report.unlink(missing_ok=True)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, "--seed", str(seed)], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        # Ended with the fixture if it is not done.
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        return process
+
+    return Fuzzing(start, report, log)
 
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("service", EXAMPLES)
 def test_every_answer_is_one_that_the_document_describes(
-    runs: Mapping[str, Run], service: str, say: Callable[[str], None]
+    fuzzed: Mapping[str, Fuzzing], service: str, say: Callable[[str], None]
 ) -> None:
     # When a service has been sent whatever its document allows, and what it does not
-    run = runs[service]
-    result = run.result()
-    cases = result["test_cases"]
+    fuzzing = fuzzed[service]
+    passed = fuzzing.end()
+    seeds = " and ".join(map(str, fuzzing.seeds))
     say(
-        f"{cases['generated']} requests from its OpenAPI document, seed {SEED}, "
-        f"{result['running_time']:.0f} s, {cases['unique_failures']} faults"
+        f"{fuzzing.requests} requests from its OpenAPI document, seed {seeds}, {fuzzing.seconds:.0f} s, "
+        f"{fuzzing.faults} faults"
     )
     # Then no answer is a failure, or one that it does not describe
-    assert run.process.returncode == 0, run.log.read_text(encoding="utf-8")[-20_000:]
-    assert result["complete"]
-    assert cases["generated"] >= LEAST_REQUESTS
+    assert passed, fuzzing.log.read_text(encoding="utf-8")[-20_000:]
+    assert fuzzing.requests >= LEAST_REQUESTS
