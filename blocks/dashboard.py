@@ -19,7 +19,8 @@ from blocks.messaging import DeadLetterQueue
 from blocks.rest import RestEntry
 from blocks.table import ServiceTable
 
-PERIOD = Duration.minutes(1)
+_PERIOD_MINUTES = 1
+PERIOD = Duration.minutes(_PERIOD_MINUTES)
 PROVISIONED_PERIOD = Duration.minutes(5)
 """DynamoDB publishes what is provisioned every five minutes."""
 
@@ -284,17 +285,18 @@ class _Alarm:
 
     @classmethod
     def of(cls, alarm: cloudwatch.Alarm) -> _Alarm:
-        resource = cast("cloudwatch.CfnAlarm", alarm.node.default_child)
-        metric = cast("cloudwatch.Metric", alarm.metric)
+        node, metric = alarm.node, cast("cloudwatch.Metric", alarm.metric)
+        resource = cast("cloudwatch.CfnAlarm", node.default_child)
         threshold = cast("float", resource.threshold)
         minutes = metric.period.to_minutes()
         condition = f"{_SIGNS[cast('str', resource.comparison_operator)]} {threshold:,g}"
-        if minutes != PERIOD.to_minutes():
+        if minutes != _PERIOD_MINUTES:
             condition += f" in {minutes:g} min"
         times = cast("float", resource.evaluation_periods)
         if times > 1:
             condition += f", {times:g} times running"
-        return cls(alarm.node.id, metric, _key(metric), metric.dimensions or {}, threshold, condition)
+        key = _key(metric)
+        return cls(node.id, metric, key, dict(key[2]), threshold, condition)
 
 
 def _capacity(table: ServiceTable) -> Iterator[cloudwatch.IMetric]:
