@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import ENVIRONMENTS
 from tests.infrastructure.synthesis import Deployment
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _share(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let the processes of a run share what they synthesise."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        synthesis.shared = tmp_path_factory.getbasetemp().parent / "synthesised"
+        synthesis.shared.mkdir(exist_ok=True)
 
 
 @pytest.fixture(params=ENVIRONMENTS)

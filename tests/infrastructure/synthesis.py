@@ -9,12 +9,13 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from aws_cdk import App, CfnResource, DefaultStackSynthesizer, Stack
+from filelock import FileLock
 
 from app import CDK_JSON
 from blocks.assets import MANIFEST_FILE, AssetManifest, AssetRecord, AssetStore, file_digest
@@ -217,10 +218,24 @@ def new_app() -> App:
     )
 
 
+shared: Path | None = None
+"""Folder in which the processes of a run of pytest keep what each has synthesised; None: there is one process."""
+
+
 @cache
 def deployment(variant: str, service: type[Service] = Items) -> Deployment:
-    """A service in a variant of the matrix, synthesised at most once a session."""
-    return deploy(variant, ENVIRONMENTS[variant], service)
+    """A service in a variant of the matrix, synthesised at most once a session, by whichever process is first."""
+    if shared is None:
+        return deploy(variant, ENVIRONMENTS[variant], service)
+    file = shared / f"{service.__module__}.{service.__name__} {variant}.json"
+    with FileLock(file.with_suffix(".lock")):
+        if file.is_file():
+            kept = {name: Template(**content) for name, content in json.loads(file.read_text(encoding="utf-8")).items()}
+            return Deployment(variant, ENVIRONMENTS[variant], kept)
+        deployed = deploy(variant, ENVIRONMENTS[variant], service)
+        content = {name: asdict(template) for name, template in deployed.templates.items()}
+        file.write_text(json.dumps(content), encoding="utf-8")
+        return deployed
 
 
 def deploy(variant: str, environment: Environment, service: type[Service] = Items) -> Deployment:
