@@ -134,10 +134,9 @@ unit: build ## The fast tests: no network, no emulator
 test: build ## Everything: unit, properties, infrastructure, and local on the emulator
 	@pytest tests/unit --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
 		--cov --cov-report xml:$(REPORTS)/coverage/coverage.xml --cov-report=
-	@pytest tests/properties --numprocesses 2 --quiet --junitxml $(REPORTS)/properties.xml
-	@pytest tests/infrastructure --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
-	@pytest tests/local --ignore tests/local/test_rehearsal.py --numprocesses 2 --dist loadfile --quiet \
-		--junitxml $(REPORTS)/local.xml
+	@pytest tests/properties tests/infrastructure --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
+	@pytest tests/local --ignore tests/local/test_rehearsal.py --numprocesses 3 --dist loadfile --no-loadscope-reorder \
+		--quiet --junitxml $(REPORTS)/local.xml
 	@pytest tests/local/test_rehearsal.py --quiet --junitxml $(REPORTS)/rehearsal.xml
 
 bench: build ## Measure imports, requests, the layer and synth; writes build/bench/results.json

@@ -54,7 +54,7 @@ VERBS = "CI_VERBS"
 """Variable with the verbs that `.ci/run` runs besides the synthesis."""
 CHECKS = "review"
 """Those of a delivery. `make test` plays the rehearsal, so it cannot be one of them."""
-REQUESTS_A_MINUTE = 30
+REQUESTS_A_MINUTE = 20
 
 # Edit of what every function has.
 _ANOTHER_VERSION = {"services/common/__init__.py": lambda text: f"{text.rstrip()}\n# The version before.\n".lstrip()}

@@ -6,7 +6,7 @@ documents name none).
 
 The same seed gives the same requests, so a fault comes again. `SLIPWAY_FUZZ_SEED` takes another one. How many requests
 schemathesis makes of its examples depends on the answers and on the time that they take; so it goes on with the next
-seed until a service was sent enough.
+seed for what is missing until a service was sent enough.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -34,8 +35,8 @@ from tests.local.ingest import Behind
 SEED = int(os.environ.get("SLIPWAY_FUZZ_SEED", "20261120"))
 LEAST_REQUESTS = 3000
 
-EXAMPLES = {"items": 300, "ingest": 300, "processing": 260}
-"""Examples of an operation in a round: on a quiet machine one round is enough."""
+EXAMPLES = {"items": 290, "ingest": 290, "processing": 248}
+"""Examples of an operation in the first round, which on a quiet machine is enough."""
 
 NOT_CHECKED = {
     "unsupported_method": "the gateway answers 403 to a method without a route, for which it has no 405",
@@ -51,25 +52,28 @@ class Fuzzing:
     """A service that is being fuzzed: by one process after the other, until it was sent enough.
 
     Args:
-        start: starts a round with a seed; gives its process.
+        start: starts a round of some examples with a seed; gives its process.
+        examples: of the first round.
         report: what a round writes.
         log: what a round says.
     """
 
-    start: Callable[[int], subprocess.Popen[bytes]]
+    start: Callable[[int, int], subprocess.Popen[bytes]]
+    examples: int
     report: Path
     log: Path
 
     def __post_init__(self) -> None:
         """Begin."""
         self.seeds, self.requests, self.seconds, self.faults = [SEED], 0, 0.0, 0
-        self.process = self.start(SEED)
+        self.process = self.start(self.examples, SEED)
 
     def end(self) -> bool:
         """Wait until there were enough requests, or a fault; whether there was none."""
         while self._round() and self.requests < LEAST_REQUESTS:
             self.seeds.append(self.seeds[-1] + 1)
-            self.process = self.start(self.seeds[-1])
+            missing = (LEAST_REQUESTS - self.requests) / self.requests
+            self.process = self.start(max(20, ceil(1.2 * missing * self.examples)), self.seeds[-1])
         return self.process.returncode == 0
 
     def _round(self) -> bool:
@@ -134,7 +138,7 @@ def _fuzzing(
     command = [
         *(str(Path(sys.executable).with_name("schemathesis")), "run", f"services/{service}/openapi.json"),
         *("--url", outputs[service]["ApiEndpoint"].rstrip("/"), "--tls-verify", str(local.emulator.ca)),
-        *("--max-examples", str(EXAMPLES[service]), "--exclude-checks", ",".join(NOT_CHECKED)),
+        *("--exclude-checks", ",".join(NOT_CHECKED)),
         # More threads than one make CPython 3.11's compiler fail, which hypothesis uses to read its own source
         # ("AST constructor recursion depth mismatch").
         *("--workers", "1", "--request-timeout", "30", "--generation-database", "none", "--no-color"),
@@ -142,18 +146,22 @@ def _fuzzing(
     ]
     environment = {"PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.local.fuzzing", **variables}
 
-    def start(seed: int) -> subprocess.Popen[bytes]:
+    def start(examples: int, seed: int) -> subprocess.Popen[bytes]:
         report.unlink(missing_ok=True)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*command, "--seed", str(seed)], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+                [*command, "--max-examples", str(examples), "--seed", str(seed)],
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
         # Ended with the fixture if it is not done.
         stack.callback(process.wait)
         stack.callback(process.kill)
         return process
 
-    return Fuzzing(start, report, log)
+    return Fuzzing(start, EXAMPLES[service], report, log)
 
 
 @pytest.mark.timeout(1800)

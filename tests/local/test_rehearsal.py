@@ -24,7 +24,7 @@ from rehearsal.paths import ROOT
 from rehearsal.player.approvals import Answer
 from rehearsal.player.records import Action, Deployment, Execution, Rehearsal, Status
 from rehearsal.player.source import Commit
-from rehearsal.rehearse import Options
+from rehearsal.rehearse import REQUESTS_A_MINUTE, Options
 
 SERVICES = ("items",)
 
@@ -81,7 +81,7 @@ def put_back(home: Path, change: Commit, delivered: Run) -> Run:
     """The same accounts, and a commit of which one request in twenty fails in prod."""
     assert delivered.record.delivered
     fault = faults.find("error-rate=5%")
-    requests = fault.requests_in([environment.name for environment in config.load().environments], 30)
+    requests = fault.requests_in([environment.name for environment in config.load().environments], REQUESTS_A_MINUTE)
     options = Options(services=SERVICES, requests_a_minute=requests, folder=home / "put_back", home=home)
     return _run(options, change, fault)
 
