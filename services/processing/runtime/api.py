@@ -25,7 +25,8 @@ _ATTEMPTS = 2
 def wiring(environment: "os._Environ[str] | dict[str, str]") -> routes.Wiring:
     """The routes' wiring on AWS, from the function's environment variables.
 
-    Clients are made here, while Lambda gives a starting function its full CPU.
+    The clients of DynamoDB and S3, which most requests need, are made here, while Lambda gives a starting function its
+    full CPU; that of Lambda at the first job, that of the health check at the first of them.
     """
     table_name, bucket_name = environment["TABLE_NAME"], environment["BUCKET_NAME"]
     s3 = aws.client("s3", attempts=_ATTEMPTS, signature_version="s3v4")
@@ -33,7 +34,7 @@ def wiring(environment: "os._Environ[str] | dict[str, str]") -> routes.Wiring:
         processing=Processing(
             records=DynamoDBRecordStorage(aws.client("dynamodb", attempts=_ATTEMPTS), table_name),
             results=S3ResultStorage(s3, bucket_name),
-            jobs=LambdaJobs(aws.client("lambda", attempts=_ATTEMPTS), environment["WORKER_ARN"]),
+            jobs=LambdaJobs(lambda: aws.client("lambda", attempts=_ATTEMPTS), environment["WORKER_ARN"]),
             uploads=S3UploadForms(
                 s3,
                 bucket_name,
@@ -43,7 +44,7 @@ def wiring(environment: "os._Environ[str] | dict[str, str]") -> routes.Wiring:
             days=int(environment["RECORD_DAYS"]),
         ),
         # A health check that hangs tells nobody anything: one attempt, one second.
-        probe=DynamoDBHealthProbe(aws.client("dynamodb", attempts=1, read_seconds=1.0), table_name),
+        probe=DynamoDBHealthProbe(lambda: aws.client("dynamodb", attempts=1, read_seconds=1.0), table_name),
         environment=environment["ENVIRONMENT"],
     )
 

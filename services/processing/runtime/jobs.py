@@ -1,7 +1,7 @@
 """The way of a job to the worker: an asynchronous invocation, which Lambda keeps and tries again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from services.processing.runtime.errors import ForeignMessageError
@@ -23,17 +23,17 @@ class LambdaJobs:
     """Jobs as events of a Lambda function.
 
     Args:
-        client: Client of Lambda.
+        client: Makes the client of Lambda at the first job; the same one each time.
         function_arn: ARN of the worker's alias.
     """
 
-    def __init__(self, client: "LambdaClient", function_arn: str) -> None:
+    def __init__(self, client: "Callable[[], LambdaClient]", function_arn: str) -> None:
         self._client = client
         self._function_arn = function_arn
 
     def send(self, job: Job) -> None:
         """Queues the event; Lambda has it durably when it answers."""
-        self._client.invoke(
+        self._client().invoke(
             FunctionName=self._function_arn, InvocationType="Event", Payload=json.dumps(job._asdict()).encode()
         )
 

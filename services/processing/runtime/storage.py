@@ -1,6 +1,6 @@
 """Where records and results are kept: what the logic needs of a store, and DynamoDB and S3 as those stores."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from botocore.exceptions import ClientError
@@ -184,15 +184,20 @@ class S3ResultStorage:
 
 
 class DynamoDBHealthProbe:
-    """Reads one key that no record has: the least that shows the table, its key and our permissions at work."""
+    """Reads one key that no record has: the least that shows the table, its key and our permissions at work.
 
-    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+    Args:
+        client: Makes the client at the first check; it has time-outs of its own.
+        table_name: Name of the table.
+    """
+
+    def __init__(self, client: "Callable[[], DynamoDBClient]", table_name: str) -> None:
         self._client = client
         self._table = table_name
 
     def check(self) -> None:
         """Reads the table; any exception means that it is away."""
-        self._client.get_item(
+        self._client().get_item(
             TableName=self._table, Key={"owned_id": {"S": PROBE_KEY}}, ProjectionExpression="owned_id"
         )
 
