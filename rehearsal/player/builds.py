@@ -384,8 +384,12 @@ def _failed_phase(file: Path) -> str:
 
 def _last_words(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-    # Not what make says of it, nor where its reports are, which `.ci/run` says whatever became of it.
-    said = [line for line in lines if not line.startswith(("make: ***", "make[", "$ ", "reports: "))]
+    # Not what make and the CDK CLI say of an exit code, nor where the reports are, which `.ci/run` says always.
+    said = [
+        line
+        for line in lines
+        if not line.startswith(("make: ***", "make[", "$ ", "reports: ")) and "Subprocess exited" not in line
+    ]
     return said[-1][:300] if said else "it wrote nothing"
 
 

@@ -307,6 +307,11 @@ def test_a_failing_command_is_told_with_its_phase_and_last_words(desk: Desk) -> 
     assert "after" not in desk.output
 
 
+def test_what_the_cdk_says_of_the_app_s_exit_code_is_no_reason(desk: Desk) -> None:
+    with pytest.raises(BuildFailedError, match=r"with exit code 1: nag gate RED: 3 findings$"):
+        desk.shell("echo 'nag gate RED: 3 findings'; echo 'python -O app.py: Subprocess exited with error 1'; (exit 1)")
+
+
 def test_a_build_without_a_word_says_so(desk: Desk) -> None:
     with pytest.raises(BuildFailedError, match="phase build of Synth failed with exit code 1: it wrote nothing"):
         desk.shell("false")
