@@ -92,7 +92,7 @@ forget: install ## Remove the accounts of the rehearsal and all that they hold
 	@$(PYTHON) -m rehearsal forget $(CHOSEN)
 
 up: install ## Deploy ENV (default dev) on the emulator and call it
-	@$(PYTHON) -m rehearsal up --env $(ENV) $(addprefix --service ,$(SERVICE))
+	@$(PYTHON) -m rehearsal up --env $(ENV) $(addprefix --service ,$(SERVICE)) $(if $(PORT),--port $(PORT))
 
 down: install ## Stop the emulator of ENV
 	@$(PYTHON) -m rehearsal down --env $(ENV)

@@ -257,7 +257,7 @@ class Emulator:
         """
         for port in (self.port, self.plain_port):
             if (holder := holder_of(port)) is not None:
-                message = f"port {port} is in use by {holder}; choose another with --port"
+                message = f"port {port} is in use by {holder}; stop it, or take another: make up PORT={port + 100}"
                 raise RehearsalError(message, exit_code=2)
 
     def start(self) -> None:

@@ -132,7 +132,7 @@ class LocalEnvironment:
                 f"{self.name} runs as {'/'.join(runs)}, its file says {'/'.join(wanted)}: run `make down`"
             )
         if self._given_port and self._given_port != self.emulator.port:
-            raise RehearsalError(f"{self.name} runs on port {self.emulator.port}: run `make down`, then choose another")
+            raise RehearsalError(f"{self.name} runs on port {self.emulator.port}: run `make down`, then take another")
 
     def start(self) -> bool:
         """Start the emulator, unless it runs.

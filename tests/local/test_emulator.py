@@ -90,7 +90,7 @@ def test_stopping_leaves_no_process_no_port_and_no_file_of_its_own(emulator: Emu
 
 def test_a_port_in_use_is_named_with_its_holder(emulator: Emulator, tmp_path: Path) -> None:
     second = Emulator("444444444444", "us-east-1", tmp_path / "second", port=emulator.port, plain_port=free_port())
-    with pytest.raises(RehearsalError, match=rf"port {emulator.port} is in use by .*pid {emulator.pid}.*--port"):
+    with pytest.raises(RehearsalError, match=rf"port {emulator.port} is in use by .*pid {emulator.pid}.*make up PORT="):
         second.start()
     assert second.pid is None
 
