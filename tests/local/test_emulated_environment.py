@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from botocore.exceptions import ClientError
 from rehearsal.deploy import Deployer
 from rehearsal.emulator import Credentials
 from rehearsal.environment import LocalEnvironment, Outputs
+from rehearsal.paths import ROOT
+from rehearsal.player.traffic import events
 from rehearsal.process import Progress
 from rehearsal.routes import routes
 from rehearsal.substitutions import SUBSTITUTIONS
@@ -42,6 +45,25 @@ def test_an_unsigned_write_is_refused_at_the_gateway(unsigned: Request) -> None:
     response = unsigned("POST", "/items", json={"name": "kettle"})
     assert response.status_code == 403
     assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_the_environments_of_one_version_are_ended_alone(local: LocalEnvironment) -> None:
+    # Given a function of which two versions have answered
+    functions = local.emulator.session().client("lambda")
+    pages = functions.get_paginator("list_functions").paginate()
+    names = [function["FunctionName"] for page in pages for function in page["Functions"]]
+    (name,) = (each for each in names if each.startswith("dev-items-compute-ApiFunction"))
+    live = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    variables = {"AWS_DEFAULT_REGION": local.emulator.region, "POWERTOOLS_TRACE_DISABLED": "true"}
+    health = events("services.items.runtime.hooks.api_handler", ROOT, variables)[0]
+    for version in (live, "$LATEST"):
+        answer = functions.invoke(FunctionName=name, Qualifier=version, Payload=json.dumps(health).encode())
+        assert "FunctionError" not in answer
+    # When those of one version are ended
+    local.emulator.recycle(name, "$LATEST")
+    # Then the other one's are still there
+    assert not local.emulator.environments(f"{name}-", "$LATEST")
+    assert local.emulator.environments(f"{name}-", live)
 
 
 def test_credentials_are_for_their_owner(local: LocalEnvironment) -> None:
