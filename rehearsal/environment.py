@@ -95,7 +95,7 @@ class LocalEnvironment:
     ) -> None:
         self.environment, self.pipeline = environment, pipeline
         self.folder = folder or paths.LOCAL / environment.name
-        self._assembly, self._assets = assembly, assets
+        self.assembly, self._assets = assembly, assets
         self._given_port = port
         self._tls = paths.TLS if folder is None else self.folder / "tls"
         if port is None:
@@ -177,7 +177,7 @@ class LocalEnvironment:
             deployer.bootstrap(progress)
         marks: dict[str, str] = paths.read_json(self._marks_file) or {}
         stages = []
-        chosen = tuple(services) or [name for name in staged(self._assembly, self.name) if name != FOUNDATION]
+        chosen = tuple(services) or [name for name in staged(self.assembly, self.name) if name != FOUNDATION]
         for name in (FOUNDATION, *chosen):
             with phase(f"deploy {name}") as progress:
                 before = deployer.outputs()
@@ -276,7 +276,7 @@ class LocalEnvironment:
 
     def _rehearse(self, name: str, deployer: Deployer, marks: dict[str, str]) -> Rehearsed:
         return rehearse(
-            stage_folder(self._assembly, self.name, name),
+            stage_folder(self.assembly, self.name, name),
             self.folder / "assembly" / f"{self.name}-{name}",
             plain_port=self.emulator.plain_port,
             assets=self._assets,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from multiprocessing.process import BaseProcess
+from uuid import uuid4
 
 from rich.console import Console
 from rich.markup import escape
@@ -52,7 +53,10 @@ def examine(
     context = multiprocessing.get_context("spawn")
     messages: multiprocessing.Queue[Message] = context.Queue()
     taken = context.Value("i", 0)
-    assignments = [Assignment(number + 1, environment, tuple(services), tuple(functions)) for number in range(count)]
+    identity = uuid4().hex
+    assignments = [
+        Assignment(number + 1, environment, tuple(services), tuple(functions), identity) for number in range(count)
+    ]
     processes: list[BaseProcess] = [
         context.Process(target=work, args=(assignment, taken, messages), name=assignment.name)
         for assignment in assignments

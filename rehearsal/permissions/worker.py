@@ -61,12 +61,14 @@ class Assignment:
         environment: the environment it deploys.
         services: whose functions. Empty: all.
         functions: names of functions. Empty: all.
+        run: id of the work, the same for all of its workers: one of them synthesises, the others wait for it.
     """
 
     number: int
     environment: str
     services: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
+    run: str = ""
 
     @property
     def name(self) -> str:
@@ -75,7 +77,7 @@ class Assignment:
 
     @property
     def folder(self) -> Path:
-        """Where it has its assembly, its emulator and its log."""
+        """Where it has its emulator and its log."""
         return paths.ROOT / "build" / "test" / self.name
 
 
@@ -119,24 +121,12 @@ class Worker:
         if self._local is None:
             self._messages.put(Row("", "", "", "FAULT", f"the environment did not come up: {self._assignment.folder}"))
             return True
-        planned = self._planned(self._local)
+        planned = plan_of(self._assignment, self._local)
         self._messages.put(Plan(len(planned), sum(len(function.grants) for function in planned)))
         while (number := self._take()) < len(planned):
             function = planned[number]
             self._examine(function, tests.get(function.name, []))
         return True
-
-    def _planned(self, local: LocalEnvironment) -> Sequence[Function]:
-        """The functions to examine, those with most to do first: so no worker is left alone with a long one."""
-        services = [name for name in local.outputs() if name != "foundation"]
-        found = [
-            function
-            for service in services
-            if not self._assignment.services or service in self._assignment.services
-            for function in functions(stage_folder(self._assignment.folder / "cdk.out", local.name, service))
-            if not self._assignment.functions or function.name in self._assignment.functions
-        ]
-        return sorted(found, key=lambda function: (-len(function.grants), function.name))
 
     def _take(self) -> int:
         with self._taken.get_lock():
@@ -209,12 +199,31 @@ class Worker:
         return None
 
 
+def plan_of(assignment: Assignment, local: LocalEnvironment) -> Sequence[Function]:
+    """The functions to examine, those with most to do first: so no worker is left alone with a long one.
+
+    Args:
+        assignment: which of them.
+        local: the environment, deployed.
+    """
+    services = [name for name in local.outputs() if name != "foundation"]
+    found = [
+        function
+        for service in services
+        if not assignment.services or service in assignment.services
+        for function in functions(stage_folder(local.assembly, local.name, service))
+        if not assignment.functions or function.name in assignment.functions
+    ]
+    return sorted(found, key=lambda function: (-len(function.grants), function.name))
+
+
 def work(assignment: Assignment, taken: Synchronized[int], messages: Queue[Message]) -> None:
     """Be a worker: the target of a process."""
     # Also where the parent was told to ignore it; pytest takes its environment down on the way out.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     assignment.folder.mkdir(parents=True, exist_ok=True)
-    os.environ["PYTEST_XDIST_WORKER"] = assignment.name
+    # By these, tests/local/conftest.py tells apart the processes of a run, and knows them for one run.
+    os.environ |= {"PYTEST_XDIST_WORKER": assignment.name, "PYTEST_XDIST_TESTRUNUID": assignment.run}
     # What a synthesis unpacks goes there, and is removed at its end: no worker may remove another's.
     paths.LOCAL = assignment.folder
     with (assignment.folder / "pytest.log").open("w", encoding="utf-8") as log:

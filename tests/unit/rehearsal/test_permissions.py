@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from rehearsal.cli import main
+from rehearsal.environment import LocalEnvironment
+from rehearsal.errors import RehearsalError
 from rehearsal.permissions import run
 from rehearsal.permissions.plan import UNPROVEN_HERE, Grant, functions, listed, without
-from rehearsal.permissions.worker import Row
+from rehearsal.permissions.worker import Assignment, Row, plan_of
 
 TABLE, INDEX = {"Fn::GetAtt": ["Table", "Arn"]}, {"Fn::Join": ["", ["table", "/index"]]}
 
@@ -183,3 +186,56 @@ def test_what_is_not_needed_fails_the_verb(monkeypatch: pytest.MonkeyPatch, rows
 def test_a_service_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["permissions", "--service", "nope"]) == 2
     assert "there is no service 'nope' in dev" in capsys.readouterr().err
+
+
+class Deployed:
+    """An environment of one service, whose assembly lies where its tests have it."""
+
+    name = "dev"
+
+    def __init__(self, assembly: Path) -> None:
+        self.assembly = assembly
+
+    def outputs(self) -> dict[str, dict[str, str]]:
+        """Of the service and the foundation."""
+        return {"foundation": {}, "items": {}}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "names"),
+    [
+        (Assignment(1, "dev"), ["items/Api/Hook"]),
+        (Assignment(2, "dev", services=("items",)), ["items/Api/Hook"]),
+        (Assignment(1, "dev", services=("ingest",)), []),
+        (Assignment(1, "dev", functions=("items/Another",)), []),
+    ],
+)
+def test_the_functions_are_those_of_the_assembly_that_was_deployed(
+    stage: Path, assignment: Assignment, names: list[str]
+) -> None:
+    deployed = cast("LocalEnvironment", Deployed(stage.parent))
+    assert [function.name for function in plan_of(assignment, deployed)] == names
+
+
+def test_the_workers_know_themselves_for_one_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    started: list[Assignment] = []
+
+    class Process:
+        name, exitcode, pid = "worker", 1, None
+
+        def __init__(self, args: tuple[Assignment, object, object], **_: object) -> None:
+            started.append(args[0])
+
+        def start(self) -> None:
+            """Ends at once."""
+
+        def is_alive(self) -> bool:
+            return False
+
+    context = multiprocessing.get_context("spawn")
+    monkeypatch.setattr(type(context), "Process", Process)
+    monkeypatch.setattr(run, "RESULT", tmp_path / "result.json")
+    with pytest.raises(RehearsalError, match="the work was not done to its end"):
+        run.examine("dev", (), (), Console(quiet=True), workers=2)
+    assert [assignment.number for assignment in started] == [1, 2]
+    assert len({assignment.run for assignment in started} - {""}) == 1
