@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.errors import RehearsalError
-from rehearsal.layers import LAYERS, pointer
-from rehearsal.paths import digest as digest_of
+from rehearsal.layers import LAYERS, file_digest, pointer
 from rehearsal.substitutions import SUBSTITUTIONS, Place, Resource, Substitution, Template
 
 LAYER = "layer.zip"
@@ -147,7 +146,7 @@ def rehearse(
         stack_name = properties["stackName"]
         files = json.loads((source / f"{name}.assets.json").read_text(encoding="utf-8"))
         local = _local_layers(source, files, assets, layers)
-        names = {key: f"{digest_of(layer)}.zip" for key, layer in local.items()}
+        names = {key: f"{file_digest(layer)}.zip" for key, layer in local.items()}
         place = Place(plain_port=plain_port, local_layers=names, player=player)
         template, rows = substitute(templates[name], place, stack=stack_name)
         if marks and stack_name in marks:
@@ -307,16 +306,14 @@ def _stop_at_unknown_types(
 def _local_layers(source: Path, files: dict[str, Any], assets: Path, layers: Path) -> dict[str, Path]:
     """Object key of the layer that ships → the layer that takes its place on this machine."""
     layer, local = assets / LAYER, assets / LOCAL_LAYER
-    if not layer.exists():
+    shipped = file_digest(layer)
+    if shipped is None:
         return {}
-    shipped = digest_of(layer)
     keys = [
         _key(file)
         for file in files["files"].values()
-        if (path := source / file["source"]["path"]).suffix == ".zip" and path.is_file() and digest_of(path) == shipped
+        if (path := source / file["source"]["path"]).suffix == ".zip" and file_digest(path) == shipped
     ]
-    if keys and not local.is_file():
-        raise RehearsalError(f"{assets.parent.name}/{assets.name}/{LOCAL_LAYER} is missing; run `make build`")
     return {key: pointer(local, layers) for key in keys}
 
 

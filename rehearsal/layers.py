@@ -7,6 +7,7 @@ of the packages to the path of the interpreter.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import zipfile
 from pathlib import Path
 
 from rehearsal import paths
-from rehearsal.paths import digest
+from rehearsal.errors import RehearsalError
 
 LAYERS = paths.ROOT / "build" / "layers"
 """Where the layers lie, each in a folder named after its content."""
@@ -30,8 +31,14 @@ def pointer(layer: Path, folder: Path = LAYERS) -> Path:
 
     Returns:
         The zip of the other one.
+
+    Raises:
+        RehearsalError: the layer is missing.
     """
-    folder, name = folder.resolve(), digest(layer)[:16]
+    content = file_digest(layer)
+    if content is None:
+        raise RehearsalError(f"{layer} is missing; run `make build`")
+    folder, name = folder.resolve(), content[:16]
     unpacked, zipped = folder / name, folder / f"{name}.zip"
     if unpacked.is_dir() and zipped.is_file():
         return zipped
@@ -62,3 +69,12 @@ def pointer(layer: Path, folder: Path = LAYERS) -> Path:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return zipped
+
+
+def file_digest(file: Path) -> str | None:
+    """SHA-256 of a file, hexadecimal; None where there is no such file."""
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +48,3 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits; read again when the file is another one."""
-    status = path.stat()
-    return _digest(path, status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache
-def _digest(path: Path, *_: int) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

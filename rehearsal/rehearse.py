@@ -342,6 +342,7 @@ class Rehearse:
         with ThreadPoolExecutor(len(environments)) as pool:
             found = pool.map(lambda each: served(accounts, each.account, each.name), environments)
             answers = {environment.name: each for environment, each in zip(environments, found, strict=True)}
+        # Nobody else has called these functions yet, or will: their environments would hold memory to the end.
         for environment in environments:
             accounts.emulators[environment.account].recycle()
         return answers

@@ -197,7 +197,7 @@ class ChangeSets:
             described = self._formation.describe_change_set(StackName=stack, ChangeSetName=name)
             if described["Status"] not in {"CREATE_PENDING", "CREATE_IN_PROGRESS"}:
                 break
-            self._pause(deadline, stack)
+            self._pause(deadline, stack, POLL_SECONDS)
         token = described.get("NextToken")
         while token:
             more = self._formation.describe_change_set(StackName=stack, ChangeSetName=name, NextToken=token)
@@ -244,8 +244,8 @@ class ChangeSets:
                 found.append(event)
         return found[::-1]
 
-    def _pause(self, deadline: float, stack: str, seconds: float | None = None) -> None:
-        if self._stopping.wait(POLL_SECONDS if seconds is None else seconds):
+    def _pause(self, deadline: float, stack: str, seconds: float) -> None:
+        if self._stopping.wait(seconds):
             raise RehearsalError(f"{stack}: interrupted")
         if time.monotonic() > deadline:
             raise ChangeSetFailedError(f"{stack}: still not done after {LONGEST_SECONDS:.0f} s")

@@ -17,7 +17,7 @@ from services.build import ROOT
 from tests.bench.rows import Row
 
 SECONDS_GOAL = 20.0
-"""Three services in three environments under both packs."""
+"""Three services in three environments under all packs."""
 
 _SAMPLE_SECONDS = 0.25
 """Looking at every process of a tree costs time that the synthesis would have had."""
