@@ -1,0 +1,110 @@
+"""CodeBuild's quotas of builds that run at once, and how many the pipeline can start.
+
+Each compute type has a quota of its own. What CodeBuild does with a build beyond it, its pages and its users describe
+differently: builds-working.html says that it is queued, StartBuild answers `AccountLimitExceededException: Cannot have
+more than 1 builds in queue for the account`, which fails the action of CodePipeline. So nothing here relies on a queue.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+class ComputeType(NamedTuple):
+    """What CodeBuild counts builds by."""
+
+    environment: str
+    """`Environment.Type` of the project, such as `LINUX_CONTAINER`."""
+    size: str
+    """`Environment.ComputeType` of the project, such as `BUILD_GENERAL1_SMALL`."""
+
+
+@dataclass(frozen=True)
+class BuildQuota:
+    """The quota of concurrently running builds of one compute type.
+
+    Attributes:
+        code: its code in Service Quotas, service `codebuild`.
+        name: what AWS calls it.
+        default: its value in an account that has asked for no other. Some accounts start with 0.
+    """
+
+    code: str
+    name: str
+    default: int = 1
+
+
+SMALL = ComputeType("LINUX_CONTAINER", "BUILD_GENERAL1_SMALL")
+MEDIUM = ComputeType("LINUX_CONTAINER", "BUILD_GENERAL1_MEDIUM")
+
+CONCURRENT_BUILDS: Mapping[ComputeType, BuildQuota] = {
+    SMALL: BuildQuota("L-9D07B6EF", "Concurrently running builds for Linux/Small environment"),
+    MEDIUM: BuildQuota("L-2DC20C30", "Concurrently running builds for Linux/Medium environment"),
+}
+"""The quotas of the compute types that the pipeline uses, per account and region.
+
+https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html
+"""
+
+
+@dataclass(frozen=True)
+class Builds:
+    """How many builds of a compute type can run at once.
+
+    Attributes:
+        of_one_execution: started side by side by one execution.
+        of_all: started side by side by executions that follow each other: a stage holds one execution at a time, and
+            each of the stages may hold another.
+    """
+
+    of_one_execution: int
+    of_all: int
+
+
+def builds_at_once(template: Mapping[str, Any]) -> Mapping[ComputeType, Builds]:
+    """Count the builds that the pipeline of a template can have running at once, by compute type.
+
+    Args:
+        template: the stack of the pipeline, with the build projects that it names.
+
+    Raises:
+        LookupError: an action names a project that is not in the template.
+    """
+    resources = template["Resources"]
+    stages = [
+        _most_of_stage(stage, resources)
+        for resource in resources.values()
+        if resource["Type"] == "AWS::CodePipeline::Pipeline"
+        for stage in resource["Properties"]["Stages"]
+    ]
+    return {
+        compute_type: Builds(
+            of_one_execution=max(stage[compute_type] for stage in stages),
+            of_all=sum(stage[compute_type] for stage in stages),
+        )
+        for compute_type in sorted({each for stage in stages for each in stage})
+    }
+
+
+def _most_of_stage(stage: Mapping[str, Any], resources: Mapping[str, Any]) -> Counter[ComputeType]:
+    """The most builds of each compute type that one stage runs side by side: those with the same run order."""
+    most: Counter[ComputeType] = Counter()
+    for order in {action.get("RunOrder", 1) for action in stage["Actions"]}:
+        beside = [action for action in stage["Actions"] if action.get("RunOrder", 1) == order]
+        most |= Counter(_compute_types(beside, resources))
+    return most
+
+
+def _compute_types(actions: list[Mapping[str, Any]], resources: Mapping[str, Any]) -> Iterator[ComputeType]:
+    for action in actions:
+        if action["ActionTypeId"]["Provider"] != "CodeBuild":
+            continue
+        project = action["Configuration"]["ProjectName"]
+        logical_id = str(project.get("Ref")) if isinstance(project, dict) else ""
+        if logical_id not in resources:
+            raise LookupError(f"{action['Name']}: project {project!r} is not in the template")
+        environment = resources[logical_id]["Properties"]["Environment"]
+        yield ComputeType(environment["Type"], environment["ComputeType"])
