@@ -65,6 +65,9 @@ _RESTRICTING = frozenset(
     }
 )
 _ARN_ACCOUNT = re.compile(r"arn:[^:]*:(?:iam|sts)::([^:]*):")
+# Identities of CloudFront stand under its name in the place of an account:
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
+_CLOUDFRONT = "cloudfront"
 _POWERFUL = re.compile(r"policy/(?:.*/)?(AdministratorAccess|PowerUserAccess|IAMFullAccess)$")
 _BROAD = re.compile(r"policy/.*(FullAccess|PowerUser)")
 _SHOWN = 3
@@ -245,6 +248,8 @@ class _Subject:
             return "federated"
         account = _ARN_ACCOUNT.match(principal)
         if account is not None:
+            if account[1] == _CLOUDFRONT:
+                return "service"
             return "ours" if account[1] in self._accounts else "stranger"
         return "ours" if any(references(principal)) else "stranger"
 
