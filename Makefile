@@ -18,7 +18,7 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 PACKAGES := app.py blocks config gates pipeline rehearsal services stacks stages tests
 
-.PHONY: help install build synth baseline gates review audit sast secrets licences sbom publish evidence rehearse drill remote approve reject forget up down status logs call token redrive permissions check format unit test bench protect verify dashboards detectability cost bootstrap doctor openapi lock clean
+.PHONY: help install build synth baseline gates review audit sast secrets licences sbom publish evidence rehearse drill remote approve reject forget up down status logs call token redrive permissions check format unit test bench protect verify dashboards detectability cost bootstrap doctor rules openapi lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -165,6 +165,9 @@ bootstrap: synth ## Print the commands that prepare the configured accounts, and
 
 doctor: install ## Check configuration, versions and, with credentials, the accounts
 	@$(PYTHON) -m pipeline.doctor
+
+rules: install ## Write the page of the rules about what only AWS would tell (docs/rules.md)
+	@$(PYTHON) -m gates.rules.page
 
 openapi: install ## Write the OpenAPI documents from the routes
 	@for service in items ingest processing; do $(PYTHON) -m services.$$service.runtime.openapi; done

@@ -26,6 +26,7 @@ from gates.nag.packs import CONTEXT, register
 from gates.nag.terminal import print_report
 from gates.nag.verdict import judge
 from gates.packs import packs_of
+from gates.rules.aws.pack import OnlyAwsRules
 from gates.rules.pack import SlipwayRules
 from pipeline.delivery import PipelineStack
 from services.ingest.infrastructure import Ingest
@@ -111,7 +112,7 @@ def main(*, new_baseline: bool = False) -> int:
     except (ConfigurationError, AssetError) as error:
         return _refused(str(error))
     packs = packs_of(settings)
-    register(app, packs, own=[SlipwayRules(settings, RUNBOOKS)])
+    register(app, packs, own=[OnlyAwsRules(), SlipwayRules(settings, RUNBOOKS)])
     started = datetime.now(UTC)
     assembly = Path(app.synth().directory)
     verdict = judge(

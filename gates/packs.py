@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config import Environment, Settings
 from config.model import Place
-from gates.nag.names import OWN_PACK, PacksOf
+from gates.nag.names import OUR_PACKS, PacksOf
 
 
 def environment_of(settings: Settings, stack: str) -> Environment | None:
@@ -32,9 +32,9 @@ def place_of(settings: Settings, stack: str) -> Place:
 def packs_of(settings: Settings) -> PacksOf:
     """The packs of a stack: those of its environment's file, or of the pipeline's where it belongs to none.
 
-    Our own rules are among them everywhere.
+    Our own rules, and those of what only AWS would tell, are among them everywhere.
 
     Args:
         settings: all of `config/`.
     """
-    return lambda stack: (*(pack.value for pack in place_of(settings, stack).gates.packs), OWN_PACK)
+    return lambda stack: (*(pack.value for pack in place_of(settings, stack).gates.packs), *OUR_PACKS)

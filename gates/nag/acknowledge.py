@@ -13,7 +13,7 @@ from typing import Any
 from aws_cdk import Acknowledgment, Stack, Validations
 from constructs import IConstruct
 
-from gates.nag.names import ANNOTATIONS, OWN_PACK, PACKS, TEMPLATE_NAMESPACE, pack_of
+from gates.nag.names import ANNOTATIONS, OUR_PACKS, PACKS, TEMPLATE_NAMESPACE, pack_of
 from gates.nag.reason import is_sentence, repeats, sign
 from gates.nag.texts import rule_texts
 
@@ -88,7 +88,7 @@ def resource_finding(construct: IConstruct, arn: str) -> str:
 def _identifier(rule: str, finding: str | None) -> str:
     qualified = _qualified(rule)
     if qualified is None:
-        packs = ", ".join(f"{pack}-…" for pack in (*PACKS, OWN_PACK))
+        packs = ", ".join(f"{pack}-…" for pack in (*PACKS, *OUR_PACKS))
         raise AcknowledgementError(
             f"acknowledgement of {rule}: no known pack has such a rule ({packs}, or a template rule such as W3697)"
         )
@@ -105,7 +105,7 @@ def _qualified(rule: str) -> str | None:
     if _TEMPLATE_RULE.fullmatch(rule):
         return f"{TEMPLATE_NAMESPACE}::{rule}"
     pack = pack_of(rule)
-    return f"{pack}::{rule}" if pack == OWN_PACK or rule in rule_texts() else None
+    return f"{pack}::{rule}" if pack in OUR_PACKS or rule in rule_texts() else None
 
 
 def _check(rule: str, reason: str, owner: str) -> None:

@@ -10,6 +10,12 @@ PACKS = ("AwsSolutions", "Serverless", "NIST.800.53.R5", "HIPAA.Security", "PCI.
 OWN_PACK = "Slipway"
 """Namespace of this project's own rules, beside the packs'."""
 
+AWS_PACK = "OnlyAws"
+"""Namespace of the rules about what only AWS would tell."""
+
+OUR_PACKS = (AWS_PACK, OWN_PACK)
+"""The packs that judge templates, beside those of cdk-nag."""
+
 TEMPLATE_CHECKS = "CloudFormation Validate"
 """Name of CDK's own template checks in the report (`CloudFormationValidatePlugin.PLUGIN_NAME`)."""
 
@@ -28,7 +34,7 @@ _BARE = f"{ANNOTATIONS}::".lower()
 
 def pack_of(rule: str) -> str | None:
     """The pack that a rule is of, by the prefix of its id, or None when no known pack has it."""
-    return next((pack for pack in (*PACKS, OWN_PACK) if rule.startswith(f"{pack}-")), None)
+    return next((pack for pack in (*PACKS, *OUR_PACKS) if rule.startswith(f"{pack}-")), None)
 
 
 def plugin_of(namespace: str) -> str:

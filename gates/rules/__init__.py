@@ -1,5 +1,6 @@
-"""Rules of our own over the synthesized templates, beside the packs: what no pack knows of this system.
+"""Rules of our own over the synthesized templates, beside the packs.
 
-`pack.SlipwayRules` is the pack; the modules beside it hold the rules by what they are about, `planted.py` a stack that
-breaks each of them. Lists that are data, with their sources, lie in `data/`. No CDK is loaded.
+`pack.SlipwayRules` holds what no pack knows of this system; the modules beside it hold its rules by subject, and
+`planted.py` a stack that breaks each of them. `aws.pack.OnlyAwsRules` holds what only AWS would tell, for any CDK app.
+Lists that are data, with their sources, lie in `data/`. No CDK is loaded.
 """

@@ -34,7 +34,7 @@ class _Asset:
 
 def _of_an_environment(templates: Templates) -> Iterator[Found]:
     ours = [stack for stack in templates.stacks if stack.environment]
-    names = tuple(sorted({str(stack.environment) for stack in ours} | {stack.place.account for stack in ours}))
+    names = tuple(sorted({str(stack.environment) for stack in ours} | {stack.account for stack in ours}))
     by_stack = {stack.path: _assets(stack) for stack in templates.stacks}
     everywhere = _shared(templates, by_stack)
     for stack in templates.stacks:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from config.model import Place
+from config.model import Stateful
 
 Value = Any
 """A value of a template: JSON, possibly with intrinsic functions in it."""
@@ -24,8 +24,10 @@ class Stack:
         name: its name in CloudFormation, by which other stacks ask for its outputs.
         template: where its template lies.
         body: the template.
-        place: the environment that it is deployed to, or the pipeline's own place.
-        environment: name of the environment; None for the pipeline's own stacks.
+        account: the account that it is deployed to, as the assembly names it.
+        region: the region that it is deployed to, as the assembly names it.
+        stateful: how the configuration wants data protected there. Default: it asks for nothing.
+        environment: name of the environment. Default: the stack belongs to none, as the pipeline's own.
         termination_protection: whether the assembly asks for it.
     """
 
@@ -33,8 +35,10 @@ class Stack:
     name: str
     template: Path
     body: Mapping[str, Any]
-    place: Place
-    environment: str | None
+    account: str
+    region: str
+    stateful: Stateful | None = None
+    environment: str | None = None
     termination_protection: bool = False
 
     @property
@@ -89,6 +93,17 @@ class Templates:
     def _by_name(self) -> Mapping[str, Stack]:
         return {stack.name: stack for stack in self.stacks}
 
+    @cached_property
+    def _exports(self) -> Mapping[tuple[str, str, str], list[tuple[Stack, Value]]]:
+        """Account, region and name of each export to the stack that has it and the value."""
+        exports: dict[tuple[str, str, str], list[tuple[Stack, Value]]] = {}
+        for stack in self.stacks:
+            for output in stack.body.get("Outputs", {}).values():
+                name = output.get("Export", {}).get("Name")
+                if name is not None:
+                    exports.setdefault((stack.account, stack.region, text(name)), []).append((stack, output["Value"]))
+        return exports
+
     def of_type(self, *types: str) -> Iterator[Resource]:
         """The resources of some types, in every stack."""
         return (resource for stack in self.stacks for resource in stack.of_type(*types))
@@ -104,6 +119,9 @@ class Templates:
                 other = self._by_name.get(owner)
                 if other is not None:
                     yield from self.referred(other, other.body.get("Outputs", {}).get(name, {}).get("Value"))
+            case {"Fn::ImportValue": name}:
+                for exporter, exported in self._exports.get((stack.account, stack.region, text(name)), ()):
+                    yield from self.referred(exporter, exported)
             case dict():
                 for inner in value.values():
                     yield from self.referred(stack, inner)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from config import Settings
 from gates.nag.names import OWN_PACK
 from gates.nag.own import Breach, SynthesizedStack
 from gates.packs import environment_of
 from gates.rules import assets, delivery, names, observation, outputs, permissions, stateful
-from gates.rules.model import Found, Rule, Stack, Templates
+from gates.rules.model import Rule, Stack, Templates
 from gates.rules.planted import planted
+from gates.rules.reading import breach, read_stacks
 
 RULES: Sequence[Rule] = (
     *stateful.RULES,
@@ -55,46 +55,20 @@ class SlipwayRules:
 
     def judge(self, stacks: Sequence[SynthesizedStack]) -> Iterator[Breach]:
         """What the stacks break, rule by rule."""
-        templates = Templates(tuple(self._read(stacks)), self._runbooks)
+        templates = Templates(tuple(self._placed(stack) for stack in read_stacks(stacks)), self._runbooks)
         for rule in self._rules:
             for found in dict.fromkeys(rule.check(templates)):
-                yield _breach(rule, found)
+                yield breach(_identifier(rule), found, says=rule.says, fix=rule.fix)
 
-    def _read(self, stacks: Iterable[SynthesizedStack]) -> Iterator[Stack]:
-        for stack in sorted(stacks, key=lambda each: each.path):
-            properties = _properties(stack.template)
-            environment = environment_of(self._settings, stack.path)
-            yield Stack(
-                path=stack.path,
-                name=str(properties.get("stackName", stack.template.name.partition(".")[0])),
-                template=stack.template,
-                body=json.loads(stack.template.read_text(encoding="utf-8")),
-                place=environment or self._settings.pipeline,
-                environment=environment.name if environment else None,
-                termination_protection=bool(properties.get("terminationProtection", False)),
-            )
+    def _placed(self, stack: Stack) -> Stack:
+        """Return the stack with what the configuration says of the environment that it is deployed to."""
+        environment = environment_of(self._settings, stack.path)
+        return replace(
+            stack,
+            stateful=(environment or self._settings.pipeline).stateful,
+            environment=environment.name if environment else None,
+        )
 
 
 def _identifier(rule: Rule) -> str:
     return f"{OWN_PACK}-{rule.name}"
-
-
-def _breach(rule: Rule, found: Found) -> Breach:
-    return Breach(
-        rule=_identifier(rule) + (f"[{found.finding}]" if found.finding else ""),
-        description=rule.says,
-        fix=rule.fix,
-        stack=found.stack.path,
-        template=found.stack.template,
-        logical_id=found.logical_id,
-    )
-
-
-def _properties(template: Path) -> dict[str, Any]:
-    """What the manifest beside a template says of its stack."""
-    manifest = json.loads((template.parent / "manifest.json").read_text(encoding="utf-8"))
-    for artifact in manifest["artifacts"].values():
-        properties: dict[str, Any] = artifact.get("properties", {})
-        if properties.get("templateFile") == template.name:
-            return properties
-    return {}

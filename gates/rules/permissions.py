@@ -78,7 +78,7 @@ def _is_usual_for_a_key(key: Resource, statement: Mapping[str, Any]) -> bool:
     match principal:
         case {"AWS": accounts} if len(principal) == 1:
             # The key's own account: what its identities may do with the key, their policies say.
-            roots = (f":{key.stack.place.account}:root", ":<AWS::AccountId>:root")
+            roots = (f":{key.stack.account}:root", ":<AWS::AccountId>:root")
             return all(text(account).endswith(roots) for account in listed(accounts))
         case {"Service": _} if len(principal) == 1:
             wildcards = {action for action in listed(statement.get("Action", [])) if "*" in action}

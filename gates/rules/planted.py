@@ -27,7 +27,9 @@ def planted(settings: Settings) -> Templates:
         name=f"{ENVIRONMENT}-planted-compute",
         template=_TEMPLATE,
         body=json.loads(_TEMPLATE.read_text(encoding="utf-8")),
-        place=settings.pipeline.model_copy(update={"stateful": stateful}),
+        account=settings.pipeline.account,
+        region=settings.pipeline.region,
+        stateful=stateful,
         environment=ENVIRONMENT,
     )
     return Templates((stack,))

@@ -27,7 +27,8 @@ def _stateful(templates: Templates) -> Iterator[Resource]:
 
 def _not_retained(templates: Templates) -> Iterator[Found]:
     for resource in _stateful(templates):
-        retain = resource.stack.place.stateful.removal_policy is RemovalPolicy.RETAIN
+        wanted = resource.stack.stateful
+        retain = wanted is not None and wanted.removal_policy is RemovalPolicy.RETAIN
         policies = {resource.body.get("DeletionPolicy"), resource.body.get("UpdateReplacePolicy")}
         if (retain or resource.type == _ALWAYS_RETAINED) and not policies <= _KEPT:
             yield Found(resource.stack, resource.logical_id)
@@ -38,7 +39,8 @@ def _not_protected(templates: Templates) -> Iterator[Found]:
         protection = _DATA["deletion_protection"].get(resource.type)
         if (
             protection is not None
-            and resource.stack.place.stateful.deletion_protection
+            and resource.stack.stateful is not None
+            and resource.stack.stateful.deletion_protection
             and resource.get(*protection["property"]) != protection["value"]
         ):
             yield Found(resource.stack, resource.logical_id)
@@ -52,7 +54,7 @@ def _in_a_stateless_stack(templates: Templates) -> Iterator[Found]:
 
 def _stack_can_be_deleted(templates: Templates) -> Iterator[Found]:
     for stack in templates.stacks:
-        wanted = stack.place.stateful.termination_protection
+        wanted = stack.stateful is not None and stack.stateful.termination_protection
         if wanted and not stack.termination_protection and any(stack.of_type(*TYPES)):
             yield Found(stack)
 

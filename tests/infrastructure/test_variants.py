@@ -15,6 +15,7 @@ from config.model import NagPackName
 from gates.nag.packs import register
 from gates.nag.verdict import judge
 from gates.packs import packs_of
+from gates.rules.aws.pack import OnlyAwsRules
 from gates.rules.pack import SlipwayRules
 from pipeline.delivery import PipelineStack
 from services.items.infrastructure import Items
@@ -34,7 +35,7 @@ _NOT_COMMITTED = [name for name in ENVIRONMENTS if name not in {"dev", "staging"
 def _findings(app: App, settings: Settings) -> list[tuple[str, str]]:
     """Places and rules of what the gate finds; none when it is green."""
     packs = packs_of(settings)
-    register(app, packs, own=[SlipwayRules(settings, RUNBOOKS)])
+    register(app, packs, own=[OnlyAwsRules(), SlipwayRules(settings, RUNBOOKS)])
     verdict = judge(Path(app.synth().directory), packs, today=TODAY)
     assert not verdict.faults
     return [(finding.path, finding.rule) for finding in verdict.findings]

@@ -24,12 +24,15 @@ BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in RULES}
 def stack(path: str, body: Body, *, template: Path = NOWHERE, termination_protection: bool = True) -> Stack:
     """A stack of the committed environment that its path names; without one, of the pipeline."""
     name = next((each.name for each in SETTINGS.environments if f"/{each.name}-" in path), None)
+    place = SETTINGS.environment(name) if name else SETTINGS.pipeline
     return Stack(
         path=path,
         name=path.removeprefix("Pipeline/").replace("/", "-").lower(),
         template=template,
         body=body if "Resources" in body or "Outputs" in body else {"Resources": body},
-        place=SETTINGS.environment(name) if name else SETTINGS.pipeline,
+        account=place.account,
+        region=place.region,
+        stateful=place.stateful,
         environment=name,
         termination_protection=termination_protection,
     )
