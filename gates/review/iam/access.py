@@ -11,11 +11,12 @@ from typing import Final
 from gates.review.assembly import PIPELINE
 from gates.review.findings import Finding, Severity, found
 from gates.review.iam.actions import has_resources
+from gates.review.iam.callers import Caller, callers, names_callers
 from gates.review.iam.conditions import Condition
 from gates.review.iam.policies import About, Policy, Subject, policies, policies_of
-from gates.review.iam.statements import Permission, Statement, uncovered
+from gates.review.iam.statements import EVERYBODY, Permission, Statement, uncovered
 from gates.review.matching import Matching
-from gates.review.patterns import covered
+from gates.review.patterns import covered, overlaps
 from gates.review.resources import Place, Resource
 from gates.review.values import VERSION_OF, Reference, readable, references
 
@@ -45,29 +46,7 @@ ESCALATING: Final = frozenset(
 )
 """Actions by which an identity can give itself more than it has."""
 
-# Keys that say who calls or from where; a transport or a time says neither.
-_RESTRICTING = frozenset(
-    {
-        "aws:principalaccount",
-        "aws:principalarn",
-        "aws:principalorgid",
-        "aws:principalorgpaths",
-        "aws:sourceaccount",
-        "aws:sourcearn",
-        "aws:sourceorgid",
-        "aws:sourceowner",
-        "aws:sourcevpc",
-        "aws:sourcevpce",
-        "aws:sourceip",
-        "aws:userid",
-        "kms:calleraccount",
-        "s3:dataaccesspointaccount",
-    }
-)
-_ARN_ACCOUNT = re.compile(r"arn:[^:]*:(?:iam|sts)::([^:]*):")
-# Identities of CloudFront stand under its name in the place of an account:
-# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
-_CLOUDFRONT = "cloudfront"
+_STRANGE = frozenset({Caller.EVERYBODY, Caller.STRANGER, Caller.ANY_TENANT})
 _POWERFUL = re.compile(r"policy/(?:.*/)?(AdministratorAccess|PowerUserAccess|IAMFullAccess)$")
 _BROAD = re.compile(r"policy/.*(FullAccess|PowerUser)")
 _SHOWN = 3
@@ -79,6 +58,7 @@ class _Change:
 
     gained: tuple[tuple[Permission, Severity], ...]
     undenied: tuple[Permission, ...]
+    exposed: bool
     lost: tuple[Permission, ...]
 
 
@@ -171,7 +151,7 @@ class _Subject:
         if change.undenied:
             kind = self._kind()
             what = f"no longer denied: {_shown(change.undenied)}"
-            severity = Severity.HIGH
+            severity = Severity.CRITICAL if change.exposed else Severity.HIGH
             yield self._found(kind, what, severity, change.undenied, detail=f"undenied-{_digest(change.undenied)}")
         if change.lost:
             what = f"no longer allowed: {_shown(change.lost)}"
@@ -186,14 +166,33 @@ class _Subject:
         for statement in allows:
             for permission in uncovered(statement, allowed, dead_by=denies):
                 gained[permission] = self._grade(permission, statement.conditions)
-        undenied = [permission for statement in denied for permission in uncovered(statement, denies)]
+        undenied: list[Permission] = []
+        exposed = False
+        for statement in denied:
+            if more := list(uncovered(statement, denies)):
+                undenied += more
+                exposed = exposed or self._kept_strangers_out(statement, allows)
         lost = [permission for statement in allowed for permission in uncovered(statement, allows, dead_by=denied)]
         if self._is_new:
             undenied = []
         return _Change(
             gained=tuple(sorted(gained.items())),
             undenied=tuple(dict.fromkeys(undenied)),
+            exposed=exposed,
             lost=tuple(dict.fromkeys(lost)),
+        )
+
+    def _kept_strangers_out(self, denial: Statement, allows: Sequence[Statement]) -> bool:
+        """Whether a denial was about who calls, and what is allowed lets in strangers."""
+        if self._subject.about == About.IDENTITY or not names_callers(denial.conditions):
+            return False
+        return any(
+            callers(principal, action, allowed.conditions, self._accounts) in _STRANGE
+            for allowed in allows
+            if allowed.principals is not None
+            for principal in (allowed.principals.named if not allowed.principals.others else {EVERYBODY})
+            for action in (allowed.actions.named if not allowed.actions.others else {"*"})
+            if denial.actions.others or any(overlaps(action, denied) for denied in denial.actions.named)
         )
 
     def _kind(self) -> str:
@@ -219,39 +218,19 @@ class _Subject:
         lines = tuple(map(_line, permissions))
         return found(kind, self._resource, what, severity=severity, details=lines, detail=f"{prefix}{detail}")
 
-    def _grade(self, permission: Permission, conditions: Iterable[Condition]) -> Severity:
+    def _grade(self, permission: Permission, conditions: frozenset[Condition]) -> Severity:
         if self._subject.about == About.IDENTITY:
             return self._identity_grade(permission)
-        who = self._who(permission.principal, conditions)
-        if who in {"everybody", "stranger"}:
+        who = callers(permission.principal, permission.action, conditions, self._accounts)
+        if who in _STRANGE:
             return Severity.CRITICAL
+        if who == Caller.LIMITED:
+            return Severity.HIGH
         if self._is_new:
             return Severity.LOW
-        if self._subject.about in {About.TRUST, About.KEY} or who == "federated":
+        if self._subject.about in {About.TRUST, About.KEY}:
             return Severity.HIGH
-        return Severity.MEDIUM if who == "service" else Severity.HIGH
-
-    def _who(self, principal: str, conditions: Iterable[Condition]) -> str:
-        restricted = any(
-            condition.key in _RESTRICTING
-            and "not" not in condition.operator
-            and "ifexists" not in condition.operator
-            # A range of every address restricts nothing.
-            and not condition.values & {"*", "0.0.0.0/0", "::/0"}
-            for condition in conditions
-        )
-        if principal == "*" or principal.startswith("everybody but"):
-            return "anyone under a condition" if restricted else "everybody"
-        if principal.startswith("service:"):
-            return "service"
-        if principal.startswith("federated:"):
-            return "federated"
-        account = _ARN_ACCOUNT.match(principal)
-        if account is not None:
-            if account[1] == _CLOUDFRONT:
-                return "service"
-            return "ours" if account[1] in self._accounts else "stranger"
-        return "ours" if any(references(principal)) else "stranger"
+        return Severity.MEDIUM if who == Caller.SERVICE else Severity.HIGH
 
     def _identity_grade(self, permission: Permission) -> Severity:
         action, resource = permission.action.lower(), permission.resource

@@ -12,7 +12,8 @@ from typing import Final
 from gates.review.assembly import Json
 from gates.review.patterns import covered
 
-_SET_OPERATORS = ("forallvalues:", "foranyvalue:")
+_FOR_ALL = "forallvalues:"
+_SET_OPERATORS = (_FOR_ALL, "foranyvalue:")
 _IF_EXISTS = "ifexists"
 _LIKE = frozenset({"stringlike", "arnlike", "arnequals"})
 """Operators whose values may hold wildcards; ArnEquals is ArnLike by another name."""
@@ -47,6 +48,17 @@ class Condition:
 
     def __str__(self) -> str:
         return f"{self.key} {self.operator} {' or '.join(sorted(self.values))}"
+
+    @property
+    def comparison(self) -> str:
+        """Its operator without what says how it treats sets and absent keys: `stringlike`."""
+        return _parts(self.operator)[1]
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it cannot hold for a request that lacks the key."""
+        prefix, operator, optional = _parts(self.operator)
+        return not optional and prefix != _FOR_ALL and "not" not in operator and operator != "null"
 
 
 def read_conditions(block: Json) -> frozenset[Condition]:
