@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -179,15 +180,16 @@ def javascript(repository: Repository, audit: Audit, *, today: date) -> Outcome:
     Raises:
         SupplyError: the lock file cannot be used, or its packages are not installed.
     """
-    components = npm(repository)
-    asked = {one.purl: one for one in components}
+    asked = {one.purl: one for one in npm(repository)}
+    lock = _npm_lock(repository)
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
-        ran = _npm_audit(repository, audit, Path(folder))
+        ran = _npm_audit(repository, audit, lock, Path(folder))
     try:
         answer = _NpmAudit.model_validate_json(ran.out)
     except ValidationError:
         return Outcome.not_done(f"npm audit could not ask ({_refusal(ran)})", scanned=asked)
-    total, expected = answer.metadata.dependencies.total, len(components) + 1
+    # Npm counts places, where one version may be installed at several; the root is none of its dependencies.
+    total, expected = answer.metadata.dependencies.total, len(lock["packages"]) - 1
     if total != expected:
         return Outcome.not_done(f"npm audit asked about {total} of {expected} packages", scanned=asked)
     planted = answer.vulnerabilities.get(PLANTED_NPM.name)
@@ -208,10 +210,15 @@ def javascript(repository: Repository, audit: Audit, *, today: date) -> Outcome:
     return _judged(asked, advisories, audit, kind=Kind.NPM, today=today)
 
 
-def _npm_audit(repository: Repository, audit: Audit, folder: Path) -> Ran:
-    shutil.copy(repository.root / "package.json", folder)
+def _npm_lock(repository: Repository) -> dict[str, Any]:
+    """Return what npm is asked about: the lock with what is bundled, and the planted package."""
     lock = npm_lock_with_bundled(repository)
     lock["packages"][_PLANTED_PLACE] = {"version": PLANTED_NPM.version, "dev": True}
+    return lock
+
+
+def _npm_audit(repository: Repository, audit: Audit, lock: Mapping[str, Any], folder: Path) -> Ran:
+    shutil.copy(repository.root / "package.json", folder)
     (folder / "package-lock.json").write_text(json.dumps(lock), encoding="utf-8")
     command: list[str | Path] = ["npm", "audit", "--json", "--package-lock-only", "--include=dev"]
     command += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", f"--fetch-timeout={_NPM_TIMEOUT_MS}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -23,6 +24,12 @@ from gates.supply.shipped import layer_metadata
 
 LIST_FILE = "licences.json"
 UNKNOWN = "unknown"
+
+# Classifiers that name a family: a package's `License` may say which of it.
+_GENERIC = {"BSD License": "BSD-"}
+_APPROVALS = {"License :: OSI Approved", "License :: DFSG approved"}
+_SEPARATORS = re.compile(r"[,;/&()]|\band\b|\bor\b", re.IGNORECASE)
+_SHOWN = 60
 
 
 @dataclass(frozen=True, order=True)
@@ -87,23 +94,55 @@ class Reader:
         return Licensed(component, expression, source)
 
     def _declared(self, metadata: Message | importlib.metadata.PackageMetadata) -> tuple[str, str]:
-        """By the first of the three places that says it clearly."""
+        """Return what the metadata say, and where; `unknown` where two places contradict each other.
+
+        `License-Expression` alone settles it (https://peps.python.org/pep-0639/). Of the older fields each has to agree
+        with the others: a package with classifiers of two licences may be under either or under both.
+        """
         if expression := metadata["License-Expression"]:
             return _normal(str(expression)), "License-Expression"
-        words = str(metadata["License"] or "").strip()
-        # Some write the whole text there; its first line names it.
-        words = words.splitlines()[0].strip() if words else ""
-        if found := _normal(self._spelled.get(words.lower(), words), or_else=""):
-            return found, "License"
-        names = {
-            str(one).rpartition(" :: ")[2]
-            for one in metadata.get_all("Classifier") or ()
-            if str(one).startswith("License :: ")
-        }
-        known = {self._spelled[name.lower()] for name in names if name.lower() in self._spelled}
-        if len(known) == 1:
-            return known.pop(), "Classifier"
-        return UNKNOWN, "nothing clear in its metadata"
+        text = str(metadata["License"] or "").strip()
+        # Some packages put the whole text there; its first line names the licence.
+        line = text.splitlines()[0].strip() if text else ""
+        said = self._spelled_out(line)
+        classifiers = _classifiers(metadata)
+        if said:
+            others = [name for name in classifiers if not self._agrees(name, said)]
+            if others:
+                return UNKNOWN, f"License says {said}, a classifier {others[0]!r}"
+            return said, "License"
+        named = {self._spelled_out(name) or name for name in classifiers}
+        if len(named) != 1:
+            return (
+                UNKNOWN,
+                f"classifiers of several: {', '.join(sorted(named))}" if named else "nothing in its metadata",
+            )
+        (name,) = named
+        contradicting = self._licences_in(line) - {name}
+        if contradicting:
+            return UNKNOWN, f"License says {line[:_SHOWN]!r}, a classifier {name!r}"
+        return (name, "Classifier") if _normal(name) == name else (UNKNOWN, f"a classifier says {name!r}")
+
+    def _spelled_out(self, words: str) -> str:
+        """Return the SPDX expression for words of a package's; empty if they aren't clear."""
+        return _normal(self._spelled.get(words.lower(), words), or_else="")
+
+    def _agrees(self, classifier: str, expression: str) -> bool:
+        """Return True if a classifier says the same as an expression, or less of it."""
+        generic = _GENERIC.get(classifier)
+        named = self._spelled_out(classifier)
+        symbols = [str(symbol) for symbol in _licensing().license_symbols(_licensing().parse(expression))]
+        return any(symbol.startswith(generic) if generic else symbol == named for symbol in symbols)
+
+    def _licences_in(self, line: str) -> set[str]:
+        """Return the licences named in a line that is no SPDX expression, such as `MIT / GPL`."""
+        return {found for part in _SEPARATORS.split(line) if (found := self._spelled_out(part.strip()))}
+
+
+def _classifiers(metadata: Message | importlib.metadata.PackageMetadata) -> list[str]:
+    """Return the names of a package's licence classifiers, those left out that only say who approved it."""
+    found = [str(one) for one in metadata.get_all("Classifier") or ()]
+    return sorted(one.rpartition(" :: ")[2] for one in found if one.startswith("License :: ") and one not in _APPROVALS)
 
 
 def _npm(component: Component) -> Licensed:
@@ -121,11 +160,15 @@ def _licensing() -> license_expression.Licensing:
 
 
 def _normal(text: str, *, or_else: str = UNKNOWN) -> str:
-    """An expression as SPDX spells it, or else what is given."""
-    if not text:
+    """Return an expression as SPDX spells it, or else what is given."""
+    # Not by `validate`: it raises AttributeError at what it cannot split into words, such as "MIT, GPL".
+    try:
+        found = _licensing().parse(text, strict=True)
+    except license_expression.ExpressionError:
         return or_else
-    found = _licensing().validate(text)
-    return or_else if found.errors else str(found.normalized_expression)
+    if found is None or _licensing().unknown_license_keys(found):
+        return or_else
+    return str(found.render())
 
 
 def allowed(expression: str, identifiers: Iterable[str]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,10 +90,10 @@ def bill(name: str, licensed: Iterable[Licensed], *, when: datetime | None, sha2
     hashes = [HashType(alg=HashAlgorithm.SHA_256, content=sha256)] if sha256 else []
     root = BomComponent(type=ComponentType.APPLICATION, name=name, bom_ref=name, hashes=hashes)
     parts = {one.component: _part(one) for one in known}
+    standing = {component.purl: part for component, part in parts.items() if not component.bundled_in}
     for component, part in parts.items():
         if component.bundled_in:
-            around = next(other for other in parts if _is(other, component, component.bundled_in))
-            parts[around].components.add(part)
+            standing[component.bundled_in].components.add(part)
     content = Bom(
         # Another time and number would make other bytes of the same content.
         serial_number=uuid.UUID(int=0),
@@ -101,7 +101,7 @@ def bill(name: str, licensed: Iterable[Licensed], *, when: datetime | None, sha2
         components=[part for component, part in parts.items() if not component.bundled_in],
     )
     content.register_dependency(root, [part for component, part in parts.items() if component.direct])
-    for part, needs in _edges(parts).items():
+    for part, needs in _edges(parts, standing).items():
         content.register_dependency(part, needs)
     first = JsonV1Dot6(content).output_as_string(indent=2)
     content.serial_number = uuid.uuid5(_NAMESPACE, first)
@@ -114,19 +114,15 @@ def _writer() -> BomComponent:
     return BomComponent(type=ComponentType.LIBRARY, name=name, version=importlib.metadata.version(name))
 
 
-def _is(component: Component, other: Component, name: str) -> bool:
-    """Whether a component is the one of that name, of the other's kind, and stands for itself."""
-    return component.kind is other.kind and component.name == name and not component.bundled_in
-
-
-def _edges(parts: dict[Component, BomComponent]) -> dict[BomComponent, list[BomComponent]]:
-    """What each component needs, by what each is needed by."""
+def _edges(
+    parts: Mapping[Component, BomComponent], standing: Mapping[str, BomComponent]
+) -> dict[BomComponent, list[BomComponent]]:
+    """Return what each component needs, by what each is needed by."""
     needs: defaultdict[BomComponent, list[BomComponent]] = defaultdict(list)
     for component, part in parts.items():
-        for name in component.needed_by:
-            for other, needing in parts.items():
-                if _is(other, component, name):
-                    needs[needing].append(part)
+        for purl in component.needed_by:
+            if purl in standing:
+                needs[standing[purl]].append(part)
     return needs
 
 

@@ -216,6 +216,26 @@ def test_npm_says_why_it_could_not_ask(tmp_path: Path) -> None:
     assert found.summary == "not done: npm audit could not ask (405 Method Not Allowed)"
 
 
+def test_npm_counts_one_version_at_two_places_twice(tmp_path: Path, asked: Audit) -> None:
+    # Given one version of a package below two others
+    checkout = Checkout(tmp_path)
+    repository = checkout.write()
+    packages: dict[str, Any] = {"": {"name": "small", "version": "1.0.0", "dependencies": {"a": "1.0.0", "b": "1.0.0"}}}
+    for name in ("a", "b"):
+        packages[f"node_modules/{name}"] = {"version": "1.0.0", "dependencies": {"c": "1.0.0"}}
+        packages[f"node_modules/{name}/node_modules/c"] = {"version": "1.0.0"}
+    for place in packages:
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    lock = {"name": "small", "version": "1.0.0", "lockfileVersion": 3, "requires": True, "packages": packages}
+    checkout.put("package-lock.json", json.dumps(lock))
+    checkout.put("package.json", json.dumps(packages[""]))
+
+    found = audit.javascript(repository, asked, today=TODAY)
+
+    # Then npm's own count is the number of places, and the planted fault is found
+    assert (found.state, found.summary) == (State.PASSED, "3 packages asked about")
+
+
 def test_npm_has_to_ask_about_every_package(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     answer = {"auditReportVersion": 2, "vulnerabilities": {}, "metadata": {"dependencies": {"total": 1}}}

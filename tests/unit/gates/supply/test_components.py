@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gates.supply import repository
-from gates.supply.components import Kind, layer, npm, python_lock, tools
+from gates.supply.components import Kind, layer, npm, npm_lock_with_bundled, python_lock, tools
 from gates.supply.errors import SupplyError
 from gates.supply.repository import Repository, lambda_environment
 from services import build
@@ -51,7 +53,7 @@ def test_it_is_known_what_brought_a_package_in(tmp_path: Path) -> None:
 
     alpha, beta = python_lock(path, lambda_environment())
 
-    assert (alpha.direct, beta.direct, beta.needed_by) == (True, False, ("alpha",))
+    assert (alpha.direct, beta.direct, beta.needed_by) == (True, False, (alpha.purl,))
 
 
 def test_packages_of_npm_have_what_is_bundled_into_them(tmp_path: Path) -> None:
@@ -59,9 +61,107 @@ def test_packages_of_npm_have_what_is_bundled_into_them(tmp_path: Path) -> None:
 
     inside, left = npm(checkout.write())
 
-    assert (inside.purl, inside.licence, inside.bundled_in) == ("pkg:npm/%40a/in@2.0", "MIT AND ISC", "left")
+    assert (inside.purl, inside.licence, inside.bundled_in) == ("pkg:npm/%40a/in@2.0", "MIT AND ISC", left.purl)
     assert (left.kind, left.purl, left.direct) == (Kind.NPM, "pkg:npm/left@1.0.0", True)
     assert left.hashes[0].startswith("sha512:")
+
+
+LOCK: dict[str, Any] = {
+    "": {"dependencies": {"one": "1", "renamed": "npm:real@1", "space": "1"}, "optionalDependencies": {"far": "1"}},
+    "node_modules/one": {"version": "1.0.0", "license": "MIT", "dependencies": {"twice": "1", "inner": "1"}},
+    "node_modules/one/node_modules/twice": {"version": "1.0.0", "optionalDependencies": {"inner": "1"}},
+    "node_modules/one/node_modules/inner": {"version": "1.0.0", "license": "MIT"},
+    "node_modules/inner": {"version": "2.0.0", "license": "MIT"},
+    "node_modules/renamed": {"name": "real", "version": "1.0.0", "license": ["MIT", {"type": "ISC"}]},
+    "node_modules/real": {"version": "2.0.0", "license": {"type": "MIT"}, "peerDependencies": {"twice": "1"}},
+    "node_modules/twice": {"version": "1.0.0", "license": "MIT", "optionalDependencies": {"inner": "2"}},
+    "node_modules/far": {"version": "1.0.0", "license": "MIT", "optional": True, "os": ["win32"]},
+    "node_modules/space": {"resolved": "packages/space", "link": True},
+    "packages/space": {"version": "1.0.0", "dependencies": {"real": "2"}},
+}
+"""A lock with nested packages, one version at two places, an alias, an optional package, and a workspace."""
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> Repository:
+    checkout = Checkout(tmp_path)
+    repository = checkout.write()
+    checkout.put("package-lock.json", json.dumps({"lockfileVersion": 3, "packages": LOCK}))
+    for place, package in LOCK.items():
+        if not package.get("optional"):
+            (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    return repository
+
+
+def test_aliased_package_goes_by_its_own_name(nested: Repository) -> None:
+    found = {one.purl: one for one in npm(nested)}
+
+    assert found["pkg:npm/real@1.0.0"].direct
+    assert "pkg:npm/renamed@1.0.0" not in found
+
+
+def test_version_at_two_places_is_one_component(nested: Repository) -> None:
+    (twice,) = [one for one in npm(nested) if one.name == "twice"]
+
+    assert twice.needed_by == ("pkg:npm/one@1.0.0", "pkg:npm/real@2.0.0")
+
+
+def test_dependency_is_the_version_that_node_finds(nested: Repository) -> None:
+    found = {one.purl: one.needed_by for one in npm(nested)}
+
+    assert found["pkg:npm/inner@1.0.0"] == ("pkg:npm/one@1.0.0", "pkg:npm/twice@1.0.0")
+    assert found["pkg:npm/inner@2.0.0"] == ("pkg:npm/twice@1.0.0",)
+
+
+def test_optional_package_of_another_platform_is_listed(nested: Repository) -> None:
+    assert "pkg:npm/far@1.0.0" in {one.purl for one in npm(nested)}
+
+
+def test_workspace_is_no_component_but_what_it_needs_is_direct(nested: Repository) -> None:
+    found = {one.name: one for one in npm(nested) if one.version == "2.0.0" or one.name == "space"}
+
+    assert "space" not in found
+    assert found["real"].direct
+
+
+@pytest.mark.parametrize(
+    ("said", "licence"),
+    [
+        ("MIT", "MIT"),
+        ({"type": "MIT", "url": "https://example.com"}, "MIT"),
+        (["MIT", "ISC"], "(MIT) OR (ISC)"),
+        (["MIT", {"type": "ISC"}], "(MIT) OR (ISC)"),
+        (["MIT", 1], ""),
+        ([], ""),
+        ({"url": "https://example.com"}, ""),
+        (True, ""),
+        (None, ""),
+    ],
+)
+def test_every_form_of_an_npm_licence_is_read(tmp_path: Path, said: object, licence: str) -> None:
+    checkout = Checkout(tmp_path)
+    repository = checkout.write()
+    packages = {"": {}, "node_modules/left": {"version": "1.0.0", "license": said}}
+    checkout.put("package-lock.json", json.dumps({"lockfileVersion": 3, "packages": packages}))
+
+    assert [one.licence for one in npm(repository)] == [licence]
+
+
+def test_bundled_packages_lie_below_the_package_that_has_them(tmp_path: Path) -> None:
+    # Given two versions of a package, each with something bundled
+    checkout = Checkout(tmp_path)
+    repository = checkout.write()
+    places = {"node_modules/tool": "1.0.0", "node_modules/a/node_modules/tool": "2.0.0"}
+    packages = {"": {}, **{place: {"version": version} for place, version in places.items()}}
+    packages["node_modules/a"] = {"version": "1.0.0"}
+    checkout.put("package-lock.json", json.dumps({"lockfileVersion": 3, "packages": packages}))
+    (tmp_path / "node_modules" / "a").mkdir(parents=True)
+    for place, version in places.items():
+        checkout.put(f"{place}/THIRD_PARTY_LICENSES", f"** in@{version} - x | MIT\n")
+
+    lock = npm_lock_with_bundled(repository)["packages"]
+
+    assert {place: lock[f"{place}/node_modules/in"]["version"] for place in places} == places
 
 
 def test_what_is_not_installed_cannot_be_looked_into(tmp_path: Path) -> None:

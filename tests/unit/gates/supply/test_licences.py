@@ -13,6 +13,10 @@ from gates.supply.errors import SupplyError
 from gates.supply.policy import Licences
 from tests.unit.gates.supply.checkout import MIT, Checkout, metadata, stated
 
+MIT_CLASSIFIER = "Classifier: License :: OSI Approved :: MIT License"
+GPL_CLASSIFIER = "Classifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)"
+ODD = ("MIT, GPL", "MIT / GPL", "MIT; see LICENSE", "MIT & ISC", "© 2020 somebody", "MIT AND", "(MIT", "a:b", "?")
+
 
 def judged(checkout: Checkout, policy: Licences = MIT) -> Outcome:
     return licences.check(checkout.write(), policy)
@@ -73,6 +77,19 @@ def test_what_is_bundled_and_cannot_be_read_is_red(tmp_path: Path) -> None:
         (["License: Copyright by somebody", "Classifier: License :: OSI Approved :: MIT License"], "MIT"),
         (["License: BSD"], "unknown"),
         ([], "unknown"),
+        (["License: MIT", MIT_CLASSIFIER, "Classifier: License :: OSI Approved"], "MIT"),
+        (["License: BSD-3-Clause", "Classifier: License :: OSI Approved :: BSD License"], "BSD-3-Clause"),
+        # What no list knows counts: MIT beside it may be one of two, or only a part.
+        ([MIT_CLASSIFIER, GPL_CLASSIFIER], "unknown"),
+        ([MIT_CLASSIFIER, "Classifier: License :: Other/Proprietary License"], "unknown"),
+        (["License: MIT", GPL_CLASSIFIER], "unknown"),
+        (["License: MIT OR GPL-2.0-only", MIT_CLASSIFIER], "MIT OR GPL-2.0-only"),
+        (["License: MIT AND ISC", MIT_CLASSIFIER, "Classifier: License :: DFSG approved"], "MIT AND ISC"),
+        ([GPL_CLASSIFIER], "unknown"),
+        # What SPDX's grammar cannot split
+        *((["License: " + line], "unknown") for line in ODD),
+        (["License: MIT, GPL-2.0-only", MIT_CLASSIFIER], "unknown"),
+        (["License: © 2020, somebody & others; all rights reserved", MIT_CLASSIFIER], "MIT"),
     ],
 )
 def test_the_licence_is_read_where_it_stands_clearly(tmp_path: Path, more: list[str], expression: str) -> None:
