@@ -10,6 +10,11 @@ unexport PYTHONDONTWRITEBYTECODE
 # The CLI caches account ids and notices under HOME otherwise, and asks for telemetry (docs/architecture.md).
 export CDK_DISABLE_CLI_TELEMETRY := true
 
+# The CDK CLI asks STS whose the credentials are that it finds, though no synthesis depends on the answer.
+NOBODY := env -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN \
+	-u AWS_CONTAINER_CREDENTIALS_RELATIVE_URI -u AWS_CONTAINER_CREDENTIALS_FULL_URI -u AWS_WEB_IDENTITY_TOKEN_FILE \
+	AWS_EC2_METADATA_DISABLED=true AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_CONFIG_FILE=/dev/null
+
 ENV ?= dev
 SERVICE ?=
 BASE ?=
@@ -30,7 +35,7 @@ $(INSTALLED): requirements/bootstrap.txt requirements/dev.txt package.json packa
 	@test -x $(PYTHON) || python3 -m venv .venv
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@uv pip sync --quiet --require-hashes --python $(PYTHON) requirements/dev.txt
-	@npm ci --silent
+	@npm ci --loglevel=error --no-audit --no-fund >/dev/null
 	@ln -sf ../../node_modules/.bin/cdk .venv/bin/cdk
 	@touch $@
 
@@ -38,13 +43,13 @@ build: install ## Build what ships: a code zip a service and the dependency laye
 	@$(PYTHON) -m services.build
 
 synth: build ## Synthesise everything into cdk.out; the nag report, in build/report too
-	@cdk synth --quiet --strict
+	@$(NOBODY) cdk synth --quiet --strict
 
 baseline: build ## Take what the gate accepts now for the new baseline (gates/baseline.json)
 	@CDK_OUTDIR=cdk.out $(PYTHON) -O app.py --baseline
 
 gates: build ## All that stops a bad change, side by side: the nag gate and the supply chain
-	@$(PYTHON) -m gates.suite
+	@$(NOBODY) $(PYTHON) -m gates.suite
 
 audit: install ## Known vulnerabilities of what ships and of the tools, by pip-audit and npm audit
 	@$(PYTHON) -m gates.suite audit
@@ -103,7 +108,7 @@ status: install ## Say what runs on this machine
 logs: install ## What the functions of SERVICE wrote
 	@$(PYTHON) -m rehearsal logs --env $(ENV) --service $(or $(SERVICE),items)
 
-call: install ## Call a route: make call SERVICE=items ARGS='POST /items --body {"name":"kettle"}'
+call: install ## Call a route: make call SERVICE=items ARGS="POST /items --body '{\"name\":\"kettle\"}'"
 	@$(PYTHON) -m rehearsal call --env $(ENV) --service $(or $(SERVICE),items) $(ARGS)
 
 token: install ## Print an access token of the test user of processing
@@ -119,7 +124,7 @@ check: build ## Format, lint, types, and cfn-lint on every template
 	@ruff format --check $(PACKAGES)
 	@ruff check $(PACKAGES)
 	@mypy
-	@cdk synth --quiet --strict
+	@$(NOBODY) cdk synth --quiet --strict
 	@$(PYTHON) -m gates lint cdk.out
 
 format: install ## Format the code and mend what ruff can

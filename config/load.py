@@ -118,7 +118,7 @@ def load(folder: Path = CONFIG_FOLDER) -> Settings:
 
 def _read(path: Path, problems: list[Problem]) -> _Raw | None:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         wanted = "every configuration has one" if path.name == PIPELINE_FILE else f"{PIPELINE_FILE} names it"
         problems.append(Problem(path.name, "", "", f"is missing, and {wanted}"))

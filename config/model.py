@@ -8,16 +8,30 @@ the default is what `docs/configuration.md` names.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from config.regions import known_region
 
 AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
-Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$"), AfterValidator(known_region)]
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+
+
+def _each_once(emails: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse an address that is named twice: SNS has one subscription per address."""
+    for email, times in Counter(email.casefold() for email in emails).items():
+        if times > 1:
+            raise ValueError(f"names {email!r} {times} times; name each address once")
+    return emails
+
+
+Emails = Annotated[tuple[Email, ...], AfterValidator(_each_once)]
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)$")]
 TagValue = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -91,7 +105,7 @@ class Logs(_Model):
 class AlarmSettings(_Model):
     """Who is told (P12)."""
 
-    emails: tuple[Email, ...] = Field(strict=False)
+    emails: Emails = Field(strict=False)
     runbooks: Annotated[str, StringConstraints(pattern=r"^https://[^\s]+[^/\s]$", max_length=400)]
     """Where `docs/runbooks/` is read: each alarm's description links to its page there."""
 
@@ -553,7 +567,7 @@ class PipelineGates(Gates):
 class Approval(_Model):
     """The manual approval (D4)."""
 
-    emails: tuple[Email, ...] = Field(strict=False, default=())
+    emails: Emails = Field(strict=False, default=())
     """Who is asked."""
     timeout_hours: Annotated[int, Field(ge=1, le=1_440)] = 24
     """After that without an answer the execution fails, so that the queue moves on."""
@@ -562,7 +576,7 @@ class Approval(_Model):
 class Notifications(_Model):
     """Who is told of failures, successes, approvals and rollbacks (D7)."""
 
-    emails: tuple[Email, ...] = Field(strict=False, min_length=1)
+    emails: Emails = Field(strict=False, min_length=1)
     webhook_secret_arn: (
         Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S{1,512}$")]
         | None

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from rehearsal.errors import RehearsalError
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
-    from mypy_boto3_logs.type_defs import FilteredLogEventTypeDef
+    from mypy_boto3_logs.type_defs import FilteredLogEventTypeDef, FilterLogEventsResponseTypeDef
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _PLATFORM = re.compile(r"^(START|END|REPORT|INIT_START) ")
@@ -90,7 +90,7 @@ def lines(emulator: Emulator, environment: str, service: str, start: datetime) -
             continue
         group = function.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}")
         try:
-            events = list(_events(logs, group, int(start.timestamp() * 1000)))
+            events = list(read_events(logs, group, int(start.timestamp() * 1000)))
         except logs.exceptions.ResourceNotFoundException:
             continue  # a function that never ran, with a group that its first call makes
         # `compute-ApiF70053CD-638166895C097`: the stack's end, the construct with its hash, CloudFormation's own end.
@@ -104,20 +104,35 @@ def lines(emulator: Emulator, environment: str, service: str, start: datetime) -
     return sorted(found)
 
 
-def _events(logs: CloudWatchLogsClient, group: str, start: int) -> Iterator[FilteredLogEventTypeDef]:
-    """Every event since a moment, in milliseconds.
+def read_events(logs: CloudWatchLogsClient, group: str, start: int) -> Iterator[FilteredLogEventTypeDef]:
+    """Yield every event since a moment, in milliseconds, once.
 
     The emulator gives the oldest of them and no token for more; so the next question starts where an answer ended.
     """
-    seen: set[str] = set()
+    seen: set[tuple[object, ...]] = set()
     while True:
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
-        fresh = [event for page in pages for event in page["events"] if event["eventId"] not in seen]
+        fresh = {key: event for key, event in _identified(pages) if key not in seen}
         if not fresh:
             return
-        yield from fresh
-        seen.update(event["eventId"] for event in fresh)
-        start = max(event["timestamp"] for event in fresh)
+        yield from fresh.values()
+        seen.update(fresh)
+        start = max(event["timestamp"] for event in fresh.values())
+
+
+def _identified(
+    pages: Iterable[FilterLogEventsResponseTypeDef],
+) -> Iterator[tuple[tuple[object, ...], FilteredLogEventTypeDef]]:
+    """Yield each event of an answer with what tells it from the others.
+
+    The emulator gives no `eventId`. An answer begins at the first event of a millisecond, so that equal ones are told
+    apart by their number.
+    """
+    equal: Counter[tuple[object, ...]] = Counter()
+    for event in (event for page in pages for event in page["events"]):
+        content = (event["logStreamName"], event["timestamp"], event["message"])
+        yield (*content, equal[content]), event
+        equal[content] += 1
 
 
 def follow(emulator: Emulator, environment: str, service: str, start: datetime) -> Iterator[Line]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import yaml
@@ -10,6 +13,8 @@ import yaml
 from tests.unit.test_ci import ran
 
 ROOT = Path(__file__).resolve().parents[2]
+
+ASKS = r"cdk synth|-m gates\.suite$"
 
 
 def _verbs_of_the_makefile() -> dict[str, str]:
@@ -43,3 +48,25 @@ def test_the_build_runs_checks_and_tests(tmp_path: Path) -> None:
         assert tool in commands["check"], tool
     for tests in ("tests/unit", "tests/properties", "tests/infrastructure", "tests/local"):
         assert f"{tests} " in commands["test"], tests
+
+
+def test_example_of_help_hands_over_its_json() -> None:
+    # Given the example that `make help` shows for a call
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^call: .*?: (make call .*)$", makefile, flags=re.MULTILINE)
+    _, *words = shlex.split(example)
+
+    # When make is asked for the command, without running it
+    shown = subprocess.run(["make", "--dry-run", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    command = next(line for line in shown.splitlines() if " -m rehearsal call " in line)
+    assert json.loads(shlex.split(command)[-1]) == {"name": "kettle"}
+
+
+def test_synthesis_finds_no_credentials() -> None:
+    # Given the verbs that run the CDK CLI, which asks STS about any credentials that it finds
+    commands = _verbs_of_the_makefile()
+
+    asking = [line for command in commands.values() for line in command.splitlines() if re.search(ASKS, line)]
+    assert asking
+    assert [line for line in asking if "$(NOBODY)" not in line] == []

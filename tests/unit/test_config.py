@@ -51,6 +51,33 @@ def test_what_is_written_by_the_tests_is_what_is_committed(tmp_path: Path) -> No
     assert config.load(write(tmp_path, committed())) == config.load()
 
 
+def test_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
+    folder = write(tmp_path, committed())
+    for path in folder.glob("*.toml"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+    assert config.load(folder) == config.load()
+
+
+@pytest.mark.parametrize("file", ["dev.toml", "pipeline.toml"])
+def test_misspelt_region_is_refused_with_the_nearest(tmp_path: Path, file: str) -> None:
+    lines = _wrong(tmp_path, _put(file, "region", "us-esat-1"))
+
+    assert f"config/{file}: region: 'us-esat-1' is not a region that botocore knows; did you mean 'us-east-1'?" in lines
+
+
+@pytest.mark.parametrize(
+    ("file", "key"),
+    [("prod.toml", "alarms.emails"), ("pipeline.toml", "approval.emails"), ("pipeline.toml", "notifications.emails")],
+)
+def test_address_named_twice_is_refused(tmp_path: Path, file: str, key: str) -> None:
+    twice = ["oncall@example.com", "other@example.com", "Oncall@example.com"]
+
+    assert f"config/{file}: {key}: names 'oncall@example.com' 2 times; name each address once" in _wrong(
+        tmp_path, _put(file, key, twice)
+    )
+
+
 def test_an_unknown_environment_is_a_key_error() -> None:
     with pytest.raises(KeyError, match="qa"):
         config.load().environment("qa")

@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 
 from rehearsal.errors import RehearsalError
-from rehearsal.logs import Line, since
+from rehearsal.logs import Line, read_events, since
+
+
+class _Logs:
+    """A client whose answers hold four events at most and name no ids, as the emulator's do."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self._events = events
+
+    def get_paginator(self, name: str) -> _Logs:
+        assert name == "filter_log_events"
+        return self
+
+    def paginate(self, *, logGroupName: str, startTime: int) -> list[dict[str, Any]]:  # noqa: N803  # boto3's names
+        assert logGroupName == "group"
+        return [{"events": [event for event in self._events if event["timestamp"] >= startTime][:4]}]
+
+
+def test_every_event_is_read_once_without_ids() -> None:
+    # Given equal messages at one time, which one answer cuts apart
+    times = [1, 2, 3, 3, 3, 4, 5]
+    events = [{"logStreamName": "s", "timestamp": time, "message": "same"} for time in times]
+
+    found = list(read_events(cast("Any", _Logs(events)), "group", 0))
+
+    assert [event["timestamp"] for event in found] == times
 
 
 def _line(message: str) -> Line:
