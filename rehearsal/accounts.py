@@ -199,9 +199,22 @@ class Accounts:
             credentials: whose.
         """
         variables = {
-            **self.server.variables(),
+            **self.client_variables(account),
             "AWS_ACCESS_KEY_ID": credentials.access_key_id,
             "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+        }
+        if credentials.session_token:
+            variables["AWS_SESSION_TOKEN"] = credentials.session_token
+        return variables
+
+    def client_variables(self, account: str) -> dict[str, str]:
+        """Variables with which a command finds the rehearsal, without any credentials.
+
+        Args:
+            account: whose region is the default.
+        """
+        return {
+            **self.server.variables(),
             "AWS_REGION": self.region(account),
             "AWS_DEFAULT_REGION": self.region(account),
             "AWS_CONFIG_FILE": "/dev/null",
@@ -212,9 +225,6 @@ class Accounts:
             "REQUESTS_CA_BUNDLE": str(self.bundle),
             "NODE_EXTRA_CA_CERTS": str(self.bundle),
         }
-        if credentials.session_token:
-            variables["AWS_SESSION_TOKEN"] = credentials.session_token
-        return variables
 
     @property
     def bundle(self) -> Path:

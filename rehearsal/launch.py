@@ -205,7 +205,9 @@ class Launch:
         remembered = Remembered(
             str(uuid4()), commit.sha, commit.message, definition.version, now, status="Succeeded", ended=now
         )
-        storage = self._accounts.emulators[self._accounts.tools].session().client("s3")
+        tools = self._accounts.tools
+        storage = self._accounts.emulators[tools].session().client("s3")
+        bucket = definition.bucket_in(self._accounts.region(tools))
         for stage in definition.stages:
             remembered.stages[stage.name] = "Succeeded"
             for action in stage.actions:
@@ -213,7 +215,7 @@ class Launch:
                     file = self._artifact(action.category, commit, assembly, artifact)
                     key = f"{definition.name}/{artifact[:20]}/{remembered.id[:8]}"
                     with file.open("rb") as content:
-                        storage.put_object(Bucket=definition.bucket, Key=key, Body=content)
+                        storage.put_object(Bucket=bucket, Key=key, Body=content)
                     remembered.artifacts[artifact] = key
                 if action.category == "Source" and action.namespace:
                     remembered.variables[action.namespace] = commit.variables

@@ -39,6 +39,7 @@ from rehearsal.player.events import Events
 from rehearsal.player.execution import Player, allowed
 from rehearsal.player.memory import Memory
 from rehearsal.player.pipeline_api import PipelineApi
+from rehearsal.player.quota import BuildQuotas
 from rehearsal.player.records import Execution, Rehearsal, Stage, Status, short_name
 from rehearsal.player.source import Commit
 from rehearsal.player.traffic import events as events_of
@@ -308,6 +309,7 @@ class Rehearse:
             bake=stand.bake,
             view=self._show,
             stopping=stand.stopping,
+            quotas=BuildQuotas({}),
         )
         try:
             stand.player.play(self._commit, self._start)

@@ -50,8 +50,14 @@ class Repository:
 
     @property
     def is_there(self) -> bool:
-        """Whether the folder is under git."""
+        """Whether the folder is under git.
+
+        Raises:
+            ReviewError: it is, and git will not read it.
+        """
         done = self._run("rev-parse", "--show-toplevel")
+        if done.returncode != 0 and (self.root / ".git").exists():
+            raise ReviewError(f"git cannot read {self.root}: {done.stderr.strip()}")
         return done.returncode == 0 and Path(done.stdout.strip()).resolve() == self.root.resolve()
 
     def revision(self, name: str) -> Revision:

@@ -327,6 +327,9 @@ def check_git(settings: Settings | None, root: Path = ROOT) -> Iterator[Finding]
         root: the repository.
     """
     inside = _git(root, "rev-parse", "--is-inside-work-tree")
+    if inside is None and (root / ".git").exists():
+        yield Finding("git", "repository", Status.WRONG, "git cannot read this checkout", "`git status` says why")
+        return
     if inside is None:
         yield Finding("git", "repository", Status.UNCHECKED, "this folder is no git repository", "clone it with git")
         return

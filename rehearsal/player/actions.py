@@ -25,6 +25,7 @@ from rehearsal.player.changesets import ChangeSets
 from rehearsal.player.clock import Clock
 from rehearsal.player.definition import ActionDefinition, PipelineDefinition
 from rehearsal.player.memory import Remembered
+from rehearsal.player.quota import BuildQuotas
 from rehearsal.player.records import Action, Change, Execution
 from rehearsal.player.source import Commit
 from rehearsal.substitutions import Substitution
@@ -53,6 +54,14 @@ class Run:
     def key(self, artifact: str) -> str:
         """Where an artifact lies in the bucket."""
         return f"{self.definition.name}/{artifact[:20]}/{self.remembered.id[:8]}"
+
+    @property
+    def known_variables(self) -> dict[str, dict[str, str]]:
+        """Namespace → name → value, with those that every pipeline has.
+
+        https://docs.aws.amazon.com/codepipeline/latest/userguide/reference-variables.html
+        """
+        return {"codepipeline": {"PipelineExecutionId": self.remembered.id}, **self.variables}
 
     def keep(self, artifact: str, file: Path) -> str:
         """Take a zip for an artifact of this execution; gives its key in the bucket."""
@@ -91,6 +100,7 @@ class Actions:
         place: where builds run.
         progress: is called with an action and what it is at.
         asked: is called when somebody is asked.
+        quotas: how many builds run at once.
         stopping: set when everything has to end.
     """
 
@@ -100,12 +110,14 @@ class Actions:
         approvals: Approvals,
         place: Place,
         *,
+        quotas: BuildQuotas,
         progress: Callable[[Action, str], None],
         asked: Callable[[Task], None],
         stopping: threading.Event,
     ) -> None:
         self._accounts, self._approvals, self._place = accounts, approvals, place
         self._progress, self._asked, self._stopping = progress, asked, stopping
+        self._quotas = quotas
         self._tools = accounts.emulators[accounts.tools]
         self._stacks: dict[tuple[str, str], tuple[Action, Clock]] = {}
         self._lock = threading.Lock()
@@ -127,7 +139,7 @@ class Actions:
             ApiError: a role may not do what it needs.
             ClientError: an account refuses.
         """
-        configuration = task.definition.resolved(task.run.variables)
+        configuration = task.definition.resolved(task.run.known_variables)
         kind = (task.definition.category, task.definition.provider)
         match kind:
             case ("Source", provider) if provider in _SOURCES:
@@ -178,7 +190,7 @@ class Actions:
             / f"{_slug(run.record.id[:4], task.stage, action.name, str(action.attempt))}.log"
         )
         action.log = log.relative_to(self._place.folder).as_posix()
-        builder = Builder(self._accounts, run.store, self._place, self._stopping)
+        builder = Builder(self._accounts, run.store, self._place, quotas=self._quotas, stopping=self._stopping)
         built = builder.build(
             Build(
                 configuration=configuration,
@@ -212,6 +224,7 @@ class Actions:
         run, action, clock = task.run, task.record, task.clock
         account = task.definition.account or self._accounts.tools
         emulator = self._accounts.emulators[account]
+        self._replicate(task, configuration)
         bucket = f"cdk-{self._accounts.settings.pipeline.qualifier}-assets-{account}-{emulator.region}"
         sets = ChangeSets(emulator, self._role(task), bucket=bucket, stopping=self._stopping)
         key = (account, configuration["StackName"])
@@ -236,6 +249,20 @@ class Actions:
                     clock.wait(max((each.virtual_seconds for each in action.deployments), default=0.0))
             case mode:
                 raise RehearsalError(f"the player does not know the action mode {mode}")
+
+    def _replicate(self, task: Task, configuration: dict[str, str]) -> None:
+        """Copy what an action in another region reads to the bucket there, as CodePipeline does.
+
+        https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-create-cross-region.html
+        """
+        run, region = task.run, task.definition.region
+        if region in {None, self._accounts.region(self._accounts.tools)}:
+            return
+        store = ArtifactStore(self._tools, run.definition.bucket_in(str(region)))
+        artifacts = [path.partition("::")[0] for key, path in configuration.items() if key.startswith("Template")]
+        role = self._accounts.partition.assume(run.definition.role_arn, run.record.id)
+        for artifact in dict.fromkeys(artifacts):
+            store.put(run.remembered.artifacts[artifact], self._file(run, artifact), role)
 
     def _file(self, run: Run, artifact: str) -> Path:
         """An artifact's zip; of an earlier execution it is in the bucket alone."""

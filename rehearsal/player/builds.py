@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,11 +24,14 @@ from xml.etree import ElementTree as ET
 
 from botocore.exceptions import ClientError
 
+from pipeline.quotas import ComputeType
 from rehearsal.accounts import Accounts
 from rehearsal.emulator import Credentials
 from rehearsal.errors import RehearsalError
 from rehearsal.player.artifacts import ArtifactStore, pack, unpack
 from rehearsal.player.buildspec import BuildSpec, Report
+from rehearsal.player.credentials import handed_out
+from rehearsal.player.quota import BuildQuotas
 from rehearsal.player.records import Tests
 from rehearsal.player.source import Commit
 from rehearsal.process import run
@@ -108,11 +112,21 @@ class Builder:
         accounts: they run.
         store: the artifact bucket.
         place: where builds run.
+        quotas: how many builds run at once.
         stopping: set when everything has to end.
     """
 
-    def __init__(self, accounts: Accounts, store: ArtifactStore, place: Place, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        store: ArtifactStore,
+        place: Place,
+        *,
+        quotas: BuildQuotas,
+        stopping: threading.Event,
+    ) -> None:
         self._accounts, self._store, self._place, self._stopping = accounts, store, place, stopping
+        self._quotas = quotas
         self._tools = accounts.emulators[accounts.tools]
 
     def build(self, build: Build, *, by: Credentials, progress: Callable[[str], None]) -> Built:
@@ -129,15 +143,21 @@ class Builder:
         """
         name = build.configuration["ProjectName"]
         project = self._project(name)
-        build_id = self._started(name, by)
-        role = self._accounts.partition.assume(project["serviceRole"], f"AWSCodeBuild-{build_id.rpartition(':')[2]}")
+        environment = project["environment"]
+        with self._quotas.taken(name, ComputeType(environment["type"], environment["computeType"])):
+            return self._run(build, project, self._started(name, by), progress)
+
+    def _run(self, build: Build, project: Any, build_id: str, progress: Callable[[str], None]) -> Built:
+        name, session = project["name"], f"AWSCodeBuild-{build_id.rpartition(':')[2]}"
+        assume = partial(self._accounts.partition.assume, project["serviceRole"], session)
+        role = assume()
         folder = self._place.folder / "builds" / re.sub(r"\W+", "-", build_id)
         folders = self._fetch(build, folder, role)
         source = folders[""]
         spec = self._spec(project, source, name)
         link_tools(source, self._place.checkout)
         variables = {
-            **self._environment(role),
+            **self._environment(),
             **self._about(build, build_id, folders),
             **self._declared(project, spec, build.configuration, role),
             **self._place.variables,
@@ -152,22 +172,23 @@ class Builder:
         minutes = float(project.get("timeoutInMinutes", 60))
         build.log.unlink(missing_ok=True)
         deadline = time.monotonic() + 60 * minutes
-        code, _ = run(
-            [spec.shell, str(script)],
-            environment=variables,
-            log=build.log,
-            progress=progress,
-            folder=source,
-            stopping=self._stopping,
-            seconds=60 * minutes,
-        )
+        with handed_out(assume) as credentials:
+            code, _ = run(
+                [spec.shell, str(script)],
+                environment={**variables, **credentials},
+                log=build.log,
+                progress=progress,
+                folder=source,
+                stopping=self._stopping,
+                seconds=60 * minutes,
+            )
         late = time.monotonic() > deadline
         self._write_log(project, build_id, role, build.log)
         tests = _tests(spec.reports, source)
         if late:
             raise BuildFailedError(f"{name} took longer than {minutes:g} minutes", tests)
-        if code != 0:
-            failed = _failed_phase(folder / "phases")
+        if code != 0 or _failed_phase(folder / "phases"):
+            failed = _failed_phase(folder / "phases") or "the build"
             raise BuildFailedError(f"{failed} of {name} failed with exit code {code}: {_last_words(build.log)}", tests)
         zips = self._outputs(spec, build.outputs, source, folder)
         return Built(source, zips, _exported(folder / "exported"), tests)
@@ -223,7 +244,7 @@ class Builder:
             text = file.read_text(encoding="utf-8")
         return BuildSpec.read(text, name)
 
-    def _environment(self, role: Credentials) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         """What the image gives to every build."""
         host = self._place.host
         tools, home, temporary = host / "tools", host / "home", host / "tmp"
@@ -234,7 +255,7 @@ class Builder:
         path = [str(tools / "bin"), str(own), *([str(Path(system).parent)] if system else []), os.defpath]
         return {
             **{name: value for name, value in os.environ.items() if name.startswith(_PASSED)},
-            **self._accounts.variables(self._accounts.tools, role),
+            **self._accounts.client_variables(self._accounts.tools),
             "PATH": os.pathsep.join(path),
             "HOME": str(home),
             "TMPDIR": str(temporary),
@@ -374,12 +395,12 @@ def _check_runtimes(spec: BuildSpec, variables: Mapping[str, str], name: str) ->
 
 
 def _failed_phase(file: Path) -> str:
+    """Return the first phase that failed or did not end; an empty text where all did well."""
+    ends: dict[str, str] = {}
     for line in file.read_text(encoding="utf-8").splitlines():
-        words = line.split()
-        if words[0] == "end" and words[2] != "0":
-            return f"phase {words[1]}"
-    begun = [line.split()[1] for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("begin")]
-    return f"phase {begun[-1]}" if begun else "the build"
+        kind, name, *code = line.split()
+        ends[name] = code[0] if kind == "end" else "began"
+    return next((f"phase {name}" for name, end in ends.items() if end != "0"), "")
 
 
 def _last_words(log: Path) -> str:

@@ -21,13 +21,32 @@ from rehearsal.errors import RehearsalError
 PHASES = ("install", "pre_build", "build", "post_build")
 
 _KEYS = frozenset({"version", "env", "phases", "reports", "artifacts", "cache"})
-_ENV = frozenset({"shell", "variables", "exported-variables", "parameter-store", "secrets-manager"})
+_ENV = frozenset(
+    {"shell", "variables", "exported-variables", "parameter-store", "secrets-manager", "git-credential-helper"}
+)
 _PHASE = frozenset({"on-failure", "commands", "finally", "runtime-versions"})
 _ARTIFACTS = frozenset(
     {"files", "base-directory", "discard-paths", "exclude-paths", "name", "enable-symlinks", "secondary-artifacts"}
 )
 _REPORT = frozenset({"files", "base-directory", "discard-paths", "file-format"})
+_WILDCARDS = frozenset("*?[")
+_KEPT_TAGS = frozenset({"tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"})
 _SHELLS = {"bash": "bash", "sh": "sh", "/bin/sh": "sh"}
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads every scalar as it is written, and nothing as nothing.
+
+    CodeBuild documents variables, versions and commands as texts and not how it reads `true`, `1.10` or `0123`
+    (https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html): a Python that is `3.10` there is not
+    the 3.1 that YAML makes of it.
+    """
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag in _KEPT_TAGS]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 @dataclass(frozen=True)
@@ -55,13 +74,23 @@ class Files:
         Args:
             folder: the build's source folder.
         """
-        base = folder / self.base
-        for directory, _, names in sorted(os.walk(base)):
-            for name in sorted(names):
-                path = Path(directory) / name
-                relative = path.relative_to(base).as_posix()
-                if self._meant(relative):
-                    yield path, name if self.flat else relative
+        for base in self._bases(folder):
+            for directory, _, names in sorted(os.walk(base)):
+                for name in sorted(names):
+                    path = Path(directory) / name
+                    relative = path.relative_to(base).as_posix()
+                    if self._meant(relative):
+                        yield path, name if self.flat else relative
+
+    def _bases(self, folder: Path) -> list[Path]:
+        """Return the folders that the base directory means, in order.
+
+        One with a wildcard means each that matches; what is found in them is named from the folder that matched
+        (https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html#build-spec.artifacts.base-directory).
+        """
+        if not _WILDCARDS & set(self.base):
+            return [folder / self.base]
+        return sorted(path for path in folder.glob(self.base) if path.is_dir())
 
     def _meant(self, relative: str) -> bool:
         return _is_one_of(relative, self.patterns) and not _is_one_of(relative, self.excluded)
@@ -89,6 +118,8 @@ class BuildSpec:
     phases: Mapping[str, Phase]
     reports: Sequence[Report]
     artifacts: Files | None
+    git_credentials: bool = False
+    """Whether git has CodeBuild's credentials in the build; without them no command reads `origin`."""
     secondary: Mapping[str, Files] = field(default_factory=dict)
 
     @classmethod
@@ -103,7 +134,7 @@ class BuildSpec:
             RehearsalError: it is none, or asks for something that the player does not know.
         """
         try:
-            content = yaml.safe_load(text)
+            content = yaml.load(text, _Loader)  # noqa: S506  # nosec B506  # it makes texts, lists and mappings alone
         except yaml.YAMLError as error:
             raise RehearsalError(f"{where}: the build specification is no YAML: {error}") from None
         if not isinstance(content, dict) or str(content.get("version")) != "0.2":
@@ -139,51 +170,105 @@ class BuildSpec:
                 for name, report in _mapping(f"{where}: reports", content.get("reports")).items()
             ),
             artifacts=_files(f"{where}: artifacts", artifacts) if "files" in artifacts else None,
+            git_credentials=_is_yes(env.get("git-credential-helper", "no")),
             secondary={name: _secondary(f"{where}: artifact {name}", each) for name, each in secondary.items()},
         )
 
     def script(self) -> str:
-        """The build as a script of its shell.
+        """Return the build as a script of its shell.
 
-        It writes what becomes of the phases to the file that SLIPWAY_PHASES names, a line each, and the exported
-        variables to the one that SLIPWAY_EXPORTED names, and exits with the code of the first command that failed.
+        The script writes the outcome of each phase to the file that SLIPWAY_PHASES names, one line each, and the
+        exported variables to the one that SLIPWAY_EXPORTED names. It exits with the code of the first command that
+        failed. Where a command ends the shell itself (`exit 1`, or a failure under `set -e`) its phase has failed,
+        and what CodeBuild still runs after that is run from the shell's exit trap; an `exit` there leaves a phase in
+        SLIPWAY_PHASES that began and did not end.
         """
-        lines = ["CODEBUILD_BUILD_SUCCEEDING=1; export CODEBUILD_BUILD_SUCCEEDING", "_code=0"]
-        lines += ["_export() {"]
-        # Whatever way the shell ends.
+        lines = ["CODEBUILD_BUILD_SUCCEEDING=1; export CODEBUILD_BUILD_SUCCEEDING"]
+        lines += [f"_code=0 _at=0 _phase= _part= _last= _left={shlex.quote(' '.join(self._order()))}"]
+        lines += ["_export() {", '  : >"$SLIPWAY_EXPORTED"']
         lines += [f'  printf \'{name}=%s\\0\' "${{{name}-}}" >>"$SLIPWAY_EXPORTED"' for name in self.exported]
-        lines += ["  :", "}", "trap _export EXIT"]
+        lines += ["}"]
         for name, phase in self.phases.items():
             lines += [f"_{name}() {{", *_commands(phase.commands), "}", f"_{name}_finally() {{"]
             lines += [*_commands(phase.finally_), "}"]
-        lines += [
-            "_play() {",
-            '  echo "begin $1" >>"$SLIPWAY_PHASES"',
-            '  "_$1"; _at=$?',
-            '  "_$1_finally"; _after=$?',
-            '  [ "$_at" -ne 0 ] || _at=$_after',
-            '  echo "end $1 $_at" >>"$SLIPWAY_PHASES"',
-            '  if [ "$_at" -ne 0 ]; then CODEBUILD_BUILD_SUCCEEDING=0; [ "$_code" -ne 0 ] || _code=$_at; fi',
-            "}",
+        lines += [_DRIVER.replace("ENDING", " ".join(self._ending()))]
+        return "\n".join(lines)
+
+    def _order(self) -> list[str]:
+        return [name for name in PHASES if name in self.phases]
+
+    def _ending(self) -> list[str]:
+        """Return the phases whose failure ends the build.
+
+        https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html: after a failed build
+        the phase after it runs, after the others nothing does.
+        """
+        return [
+            name
+            for name in self._order()
+            if self.phases[name].on_failure != "CONTINUE"
+            and not (name == "build" and self.phases[name].on_failure is None)
         ]
-        for name in PHASES:
-            if name not in self.phases:
-                continue
-            lines.append(f"_play {name}")
-            # https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html: after a failed
-            # build the phase after it runs, after the others nothing does.
-            goes_on = self.phases[name].on_failure == "CONTINUE"
-            goes_on = goes_on or (name == "build" and self.phases[name].on_failure is None)
-            if not goes_on:
-                lines.append('[ "$_at" -eq 0 ] || exit "$_code"')
-        lines.append('exit "$_code"')
-        return "\n".join(lines) + "\n"
+
+
+# No command runs in a list of `||` or `&&`, nor in a condition: there the shell would not heed a `set -e` of theirs.
+_DRIVER = """\
+_play() {
+  _phase=$1 _part=commands _at=0
+  echo "begin $1" >>"$SLIPWAY_PHASES"
+  "_$1"
+  _end_commands $?
+}
+_end_commands() {
+  _at=$1 _part=finally
+  "_${_phase}_finally"
+  _end_phase $?
+}
+_end_phase() {
+  [ "$_at" -ne 0 ] || _at=$1
+  echo "end $_phase $_at" >>"$SLIPWAY_PHASES"
+  if [ "$_at" -ne 0 ]; then
+    CODEBUILD_BUILD_SUCCEEDING=0
+    [ "$_code" -ne 0 ] || _code=$_at
+    case " ENDING " in *" $_phase "*) _left= ;; esac
+  fi
+  _phase=
+}
+_go_on() {
+  while [ -n "$_left" ]; do
+    _next=${_left%% *}
+    _left=${_left#"$_next"}
+    _left=${_left# }
+    _play "$_next"
+  done
+}
+_end_shell() {
+  _gone=$?
+  set +e
+  _export
+  if [ -n "$_phase" ]; then
+    if [ "$_gone" -eq 0 ] && [ -z "$_last" ]; then
+      echo "a command ended the shell with code 0 before the commands after it: end it without exit" >&2
+      _gone=1
+    fi
+    if [ "$_part" = commands ]; then _end_commands "$_gone"; else _end_phase "$_gone"; fi
+    _go_on
+  fi
+  _export
+  exit "$_code"
+}
+trap _end_shell EXIT
+_go_on
+exit "$_code"
+"""
 
 
 def _commands(commands: Sequence[str]) -> Iterator[str]:
-    for command in commands:
+    for number, command in enumerate(commands, start=1):
+        yield f"  _last={'1' if number == len(commands) else ''}"
         yield f"  printf '%s\\n' {shlex.quote(f'$ {command}')}"
-        yield f"  eval {shlex.quote(command)} || return $?"
+        yield f"  eval {shlex.quote(command)}"
+        yield '  _it=$?; [ "$_it" -eq 0 ] || return "$_it"'
     yield "  return 0"
 
 
@@ -200,7 +285,7 @@ def _files(where: str, content: Mapping[str, Any]) -> Files:
         patterns=_list(f"{where}: files", content.get("files")),
         base=_text(f"{where}: base-directory", content.get("base-directory", ".")),
         excluded=_list(f"{where}: exclude-paths", content.get("exclude-paths")),
-        flat=str(content.get("discard-paths", "no")).lower() in {"yes", "true"},
+        flat=_is_yes(content.get("discard-paths", "no")),
     )
 
 
@@ -242,11 +327,12 @@ def _list(where: str, content: Any) -> tuple[str, ...]:
 
 
 def _texts(where: str, content: Any) -> dict[str, str]:
-    """What stands there as keys and texts; numbers are taken as they are written."""
-    return {
-        str(name): str(value) if isinstance(value, (int, float)) else _text(f"{where}: {name}", value)
-        for name, value in _mapping(where, content).items()
-    }
+    """What stands there as keys and texts."""
+    return {str(name): _text(f"{where}: {name}", value) for name, value in _mapping(where, content).items()}
+
+
+def _is_yes(content: Any) -> bool:
+    return str(content).lower() in {"yes", "true"}
 
 
 def _text(where: str, content: Any) -> str:

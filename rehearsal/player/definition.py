@@ -29,6 +29,8 @@ class ActionDefinition:
     namespace: str | None
     role_arn: str | None
     timeout_minutes: int | None
+    region: str | None = None
+    """Region that it works in; None: the pipeline's own."""
 
     @property
     def account(self) -> str | None:
@@ -95,16 +97,29 @@ class PipelineDefinition:
 
     Attributes:
         version: counts the changes of its structure.
+        buckets: region → artifact bucket; of a pipeline of one region under an empty text.
         frozen: stages that may not be entered, with the reason.
     """
 
     name: str
     version: int
     role_arn: str
-    bucket: str
+    buckets: Mapping[str, str]
     restart_on_update: bool
     stages: Sequence[StageDefinition]
     frozen: Mapping[str, str]
+
+    def bucket_in(self, region: str) -> str:
+        """Return the artifact bucket of a region.
+
+        Raises:
+            RehearsalError: the pipeline has none there, so that no action can work there
+                (https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-create-cross-region.html).
+        """
+        found = self.buckets.get("") or self.buckets.get(region)
+        if found is None:
+            raise RehearsalError(f"{self.name} has no artifact store in {region}, only in {', '.join(self.buckets)}")
+        return found
 
     @classmethod
     def read(cls, properties: Mapping[str, Any], version: int) -> PipelineDefinition:
@@ -120,13 +135,14 @@ class PipelineDefinition:
         _known("the pipeline", properties, _PIPELINE_KEYS)
         if missing := sorted(_NEEDED - properties.keys()):
             raise RehearsalError(f"the pipeline has no {', '.join(missing)}")
+        buckets = _buckets(properties)
         if properties.get("ExecutionMode", "SUPERSEDED") != "QUEUED":
             raise RehearsalError(f"the player does not know ExecutionMode {properties.get('ExecutionMode')}")
         return cls(
             name=properties["Name"],
             version=version,
             role_arn=properties["RoleArn"],
-            bucket=properties["ArtifactStore"]["Location"],
+            buckets=buckets,
             restart_on_update=_is_true(properties.get("RestartExecutionOnUpdate")),
             stages=tuple(_stage(stage) for stage in properties["Stages"]),
             frozen={
@@ -138,11 +154,11 @@ class PipelineDefinition:
 
 _PIPELINE_KEYS = frozenset(
     {
-        *("ArtifactStore", "DisableInboundStageTransitions", "ExecutionMode", "Name", "PipelineType"),
+        *("ArtifactStore", "ArtifactStores", "DisableInboundStageTransitions", "ExecutionMode", "Name", "PipelineType"),
         *("RestartExecutionOnUpdate", "RoleArn", "Stages", "Tags", "Triggers"),
     }
 )
-_NEEDED = frozenset({"ArtifactStore", "Name", "RoleArn", "Stages"})
+_NEEDED = frozenset({"Name", "RoleArn", "Stages"})
 _STAGE_KEYS = frozenset({"Name", "Actions", "BeforeEntry", "OnSuccess", "OnFailure"})
 _ACTION_KEYS = frozenset(
     {
@@ -164,6 +180,15 @@ _RULES = frozenset({"CloudWatchAlarm", "DeploymentWindow"})
 _CONDITION_RESULTS = {"BeforeEntry": frozenset({"FAIL"}), "OnSuccess": frozenset({"FAIL", "ROLLBACK"})}
 _FAILURE_RESULTS = frozenset({None, "FAIL", "RETRY", "ROLLBACK"})
 _RETRY_MODES = frozenset({None, "ALL_ACTIONS", "FAILED_ACTIONS"})
+
+
+def _buckets(properties: Mapping[str, Any]) -> dict[str, str]:
+    """Return region → artifact bucket; a pipeline has one store, or one for each region that it works in."""
+    if "ArtifactStores" in properties:
+        return {each["Region"]: each["ArtifactStore"]["Location"] for each in properties["ArtifactStores"]}
+    if "ArtifactStore" not in properties:
+        raise RehearsalError("the pipeline has neither ArtifactStore nor ArtifactStores")
+    return {"": properties["ArtifactStore"]["Location"]}
 
 
 def _known(what: str, properties: Mapping[str, Any], keys: frozenset[str]) -> None:
@@ -214,6 +239,7 @@ def _action(stage: str, properties: Mapping[str, Any]) -> ActionDefinition:
         namespace=properties.get("Namespace"),
         role_arn=properties.get("RoleArn"),
         timeout_minutes=int(timeout) if timeout is not None else None,
+        region=properties.get("Region"),
     )
 
 

@@ -33,6 +33,7 @@ from rehearsal.player.definition import (
 )
 from rehearsal.player.events import Events
 from rehearsal.player.memory import Memory, Remembered
+from rehearsal.player.quota import BuildQuotas
 from rehearsal.player.records import Action, Condition, Execution, Stage, Status
 from rehearsal.player.rules import is_in_window
 from rehearsal.player.source import Commit
@@ -73,6 +74,7 @@ class Player:
         bake: plays the bakes.
         view: who watches.
         stopping: set when everything has to end.
+        quotas: how many builds run at once. Default: as many as in a new account.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Player:
         bake: Bakes,
         view: View,
         stopping: threading.Event,
+        quotas: BuildQuotas | None = None,
     ) -> None:
         self._accounts, self._memory, self._events = accounts, memory, events
         self._bake, self._view, self._stopping = bake, view, stopping
@@ -94,7 +97,13 @@ class Player:
         self.executions: list[Execution] = []
         """Those that were begun, however they ended."""
         self.actions = Actions(
-            accounts, approvals, place, progress=view.progress, asked=self._tell_of_approval, stopping=stopping
+            accounts,
+            approvals,
+            place,
+            quotas=quotas or BuildQuotas(),
+            progress=view.progress,
+            asked=self._tell_of_approval,
+            stopping=stopping,
         )
 
     def play(self, commit: Commit, start: datetime) -> list[Execution]:
@@ -123,7 +132,7 @@ class Player:
         remembered = Remembered(record.id, commit.sha, commit.message, definition.version, start.isoformat())
         self._memory.executions.append(remembered)
         self._memory.keep()
-        run = Run(record, definition, remembered, ArtifactStore(self._tools, definition.bucket), start)
+        run = Run(record, definition, remembered, self._store(definition), start)
         self._view.execution(record, definition)
         self._tell(run, "Pipeline", {"state": "STARTED"})
         try:
@@ -144,6 +153,9 @@ class Player:
         ]
         self._tell(run, "Pipeline", {"state": record.status.value.upper()})
         return record
+
+    def _store(self, definition: PipelineDefinition) -> ArtifactStore:
+        return ArtifactStore(self._tools, definition.bucket_in(self._accounts.region(self._accounts.tools)))
 
     def _stages(self, run: Run, commit: Commit) -> None:
         for stage in run.definition.stages:

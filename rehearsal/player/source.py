@@ -39,6 +39,7 @@ class Commit:
         Raises:
             RehearsalError: there is none.
         """
+        _own(repository)
         done = _git(repository, "log", "-1", "--format=%H%x00%s%x00%aI", f"{revision}^{{commit}}")
         if done.returncode != 0:
             said = (done.stderr.strip().splitlines() or ["git said nothing"])[-1]
@@ -103,6 +104,23 @@ class Commit:
             done = _git(target, *command)
             if done.returncode != 0:
                 raise RehearsalError(f"git cannot clone {self.sha[:12]}: {done.stderr.strip()}")
+
+
+def _own(repository: Path) -> None:
+    """Refuse a repository that git refuses, with the way out.
+
+    git asks who owns a repository before it reads it (https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory).
+
+    Raises:
+        RehearsalError: it belongs to somebody else.
+    """
+    said = _git(repository, "rev-parse", "--git-dir").stderr
+    if "dubious ownership" in said:
+        raise RehearsalError(
+            f"git does not trust {repository}, which belongs to another user: "
+            f"run `git config --global --add safe.directory {repository}`",
+            exit_code=2,
+        )
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

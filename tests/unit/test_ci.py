@@ -16,7 +16,9 @@ RUN = Path(__file__).resolve().parents[2] / ".ci" / "run"
 REVIEW = "review HEAD=cdk.out"
 
 
-def ran(folder: Path, verbs: str | None, *, failing: str = "none", **variables: str) -> tuple[int, list[str]]:
+def ran(
+    folder: Path, verbs: str | None, *, failing: str = "none", script: Path | str = RUN, **variables: str
+) -> tuple[int, list[str]]:
     """Exit code and the verbs that it ran, with their words, by a `make` that writes them down."""
     program = folder / "make"
     program.write_text(f'#!/bin/sh\necho "$*" >> "{folder}/verbs"\n[ "$1" != {failing} ]\n', encoding="utf-8")
@@ -27,7 +29,7 @@ def ran(folder: Path, verbs: str | None, *, failing: str = "none", **variables: 
         **({} if verbs is None else {"CI_VERBS": verbs}),
         **variables,
     }
-    done = subprocess.run([RUN], env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run([script], env=environ, capture_output=True, text=True, check=False)
     return done.returncode, (folder / "verbs").read_text(encoding="utf-8").splitlines()
 
 
@@ -61,6 +63,23 @@ def test_the_first_verb_that_fails_ends_it_and_what_was_reported_is_kept(
 
     assert code != 0
     assert verbs == expected
+
+
+def test_an_untrusted_checkout_is_still_reviewed(tmp_path: Path) -> None:
+    # Given a checkout that git refuses to read, since it belongs to somebody else
+    seen = ran(tmp_path, "review", CODEBUILD_BUILD_ID="", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+
+    # Then the review is run, and is what says so
+    assert seen == (0, ["synth", REVIEW, "publish"])
+
+
+def test_files_without_a_repository_are_not_reviewed(tmp_path: Path) -> None:
+    copied = tmp_path / "copy" / ".ci" / "run"
+    copied.parent.mkdir(parents=True)
+    copied.write_bytes(RUN.read_bytes())
+    copied.chmod(0o755)
+
+    assert ran(tmp_path, "review", script=copied, CODEBUILD_BUILD_ID="") == (0, ["synth", "publish"])
 
 
 @pytest.mark.parametrize("elsewhere", [{"CODEBUILD_BUILD_ID": ""}, {"SLIPWAY_REHEARSAL": "1"}])

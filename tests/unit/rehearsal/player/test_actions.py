@@ -76,6 +76,7 @@ class Delivery:
         self.asked: list[Pending] = []
         self.answer: Answer = Answer.APPROVED
         self.says = ""
+        self.stores: dict[str, str] = {}
 
     def pipeline_may(self, *actions: str) -> None:
         """What the pipeline's own role may."""
@@ -96,6 +97,12 @@ class Delivery:
         commit(repository, {f"{STACK}.template.json": json.dumps({"Resources": resources})}, message)
         definition = pipeline(*(stages or (stage("Build", SYNTH), DEV_STAGE)))
         definition["Stages"][0]["Actions"] = [self.source]
+        if self.stores:
+            del definition["ArtifactStore"]
+            definition["ArtifactStores"] = [
+                {"Region": region, "ArtifactStore": {"Type": "S3", "Location": bucket}}
+                for region, bucket in self.stores.items()
+            ]
         self.memory.define(definition)
         stopping = threading.Event()
         player = Player(
@@ -153,6 +160,24 @@ def test_a_commit_goes_all_the_way(delivery: Delivery) -> None:
     }
     # And the build's log lies beside the page
     assert (delivery.folder / "runs" / "A change" / actions["Synth"].log).read_text().endswith("out\n")
+
+
+def test_actions_know_the_execution_that_they_are_of(delivery: Delivery) -> None:
+    asks = approval(Configuration={"CustomData": "Deploy by #{codepipeline.PipelineExecutionId}?"})
+    execution = delivery.deliver({}, stage("prod-approval", asks))
+    assert [each.comment for each in delivery.asked] == [f"Deploy by {execution.id}?"]
+
+
+def test_an_action_of_another_region_reads_from_its_bucket(delivery: Delivery) -> None:
+    # Given a pipeline whose environment is in another region
+    there = [{**each, "Region": "eu-west-1"} for each in (prepare(STACK), deploy(STACK))]
+    delivery.stores = {"us-east-1": "artifacts", "eu-west-1": "artifacts-there"}
+    # When a commit is delivered
+    execution = delivery.deliver({"Key": KEY}, stage("Build", SYNTH), stage("dev", *there))
+    # Then the assembly was copied to that region's bucket, and deployed from there
+    assert (execution.status, execution.reason) == (Status.SUCCEEDED, "")
+    copied = {key for bucket, key in delivery.tools.s3.objects if bucket == "artifacts-there"}
+    assert [key.split("/")[1] for key in copied] == ["Assembly"]
 
 
 def test_every_action_works_under_its_own_role(delivery: Delivery) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import threading
 import time
@@ -14,15 +15,23 @@ from typing import Any, cast
 
 import pytest
 
+from pipeline.quotas import ComputeType
 from rehearsal.emulator import Emulator
 from rehearsal.errors import RehearsalError
 from rehearsal.partition import ApiError
 from rehearsal.player import records
 from rehearsal.player.artifacts import ArtifactStore, pack, unpack
 from rehearsal.player.builds import CLONE, Build, Builder, BuildFailedError, Built, Place
+from rehearsal.player.quota import BuildQuotas
 from tests.unit.rehearsal.aws import REGION, TOOLS, accounts_in
 from tests.unit.rehearsal.player.pipelines import BUCKET
 from tests.unit.rehearsal.repositories import commit, write
+
+_CREDENTIALS = """
+import botocore.session
+found = botocore.session.get_session().get_credentials().get_frozen_credentials()
+print(found.access_key, found.token)
+"""
 
 SPEC = {"version": "0.2", "phases": {"build": {"commands": ["make"]}}}
 
@@ -38,6 +47,7 @@ class Desk:
         self.aws.role("action", "codebuild:StartBuild")
         self.place = Place(folder / "run", folder / "host", folder / "checkout")
         self.stopping = threading.Event()
+        self.quotas = BuildQuotas()
         self.said: list[str] = []
         self.project: dict[str, Any] = {
             "name": "Synth",
@@ -78,7 +88,7 @@ class Desk:
             revision="c" * 40,
             log=self.log,
         )
-        builder = Builder(self.accounts, store, self.place, self.stopping)
+        builder = Builder(self.accounts, store, self.place, quotas=self.quotas, stopping=self.stopping)
         return builder.build(build, by=self.aws.as_role(by), progress=self.said.append)
 
     def shell(self, *commands: str, **more: Any) -> Built:
@@ -164,10 +174,43 @@ def test_a_project_that_is_not_there_is_named(desk: Desk) -> None:
 
 
 def test_a_build_has_the_session_of_its_projects_role(desk: Desk) -> None:
-    seen = desk.environment()
-    session = desk.aws.sessions[seen["AWS_ACCESS_KEY_ID"]]
+    # When a build asks AWS's own SDK for its credentials
+    desk.shell(f"{sys.executable} -c {shlex.quote(_CREDENTIALS)}")
+    key, token = desk.output[-1].split(" ", 1)
+    # Then they are those of the project's role
+    session = desk.aws.sessions[key]
     assert (session.account, session.role) == (TOOLS, "project")
-    assert seen["AWS_SESSION_TOKEN"] == f"token of {seen['AWS_ACCESS_KEY_ID']}"
+    assert token == f"token of {key}"
+
+
+def test_a_build_has_no_keys_in_its_variables(desk: Desk) -> None:
+    seen = desk.environment()
+    assert not {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} & seen.keys()
+    assert seen["AWS_CONTAINER_CREDENTIALS_FULL_URI"].startswith("http://127.0.0.1:")
+
+
+def test_credentials_are_for_the_build_alone(desk: Desk) -> None:
+    # When somebody asks without the build's token
+    desk.shell('curl --silent --output /dev/null --write-out "%{http_code}" "$AWS_CONTAINER_CREDENTIALS_FULL_URI"')
+    # Then the answer is a refusal
+    assert desk.output == ["403"]
+
+
+def test_a_build_beyond_the_quota_is_refused(desk: Desk) -> None:
+    # Given as many builds of the project's compute type as an account runs at once
+    environment = desk.project["environment"]
+    with desk.quotas.taken("Other", ComputeType(environment["type"], environment["computeType"])):
+        # When one more is started, then it is refused as CodeBuild refuses it
+        with pytest.raises(RehearsalError, match="AccountLimitExceededException: Cannot have more than 1 builds"):
+            desk.build(SPEC)
+        assert desk.aws.builds.started == []
+    # And it runs once there is a place
+    desk.build(SPEC)
+
+
+def test_builds_of_other_compute_types_do_not_count(desk: Desk) -> None:
+    with desk.quotas.taken("Other", ComputeType("LINUX_CONTAINER", "BUILD_GENERAL1_MEDIUM")):
+        desk.build(SPEC)
 
 
 # What a build sees
@@ -414,7 +457,8 @@ def test_an_output_that_is_not_made_fails_the_build(desk: Desk, artifacts: objec
 
 def test_an_output_is_uploaded_under_the_projects_role(desk: Desk) -> None:
     (desk.folder / "a.zip").write_bytes(b"zip")
-    builder = Builder(desk.accounts, ArtifactStore(cast("Emulator", desk.aws), BUCKET), desk.place, desk.stopping)
+    store = ArtifactStore(cast("Emulator", desk.aws), BUCKET)
+    builder = Builder(desk.accounts, store, desk.place, quotas=desk.quotas, stopping=desk.stopping)
     builder.upload({"ProjectName": "Synth"}, "slipway/Assembly/1", desk.folder / "a.zip")
     assert desk.aws.s3.objects[BUCKET, "slipway/Assembly/1"] == b"zip"
     assert ("project", "s3:PutObject") in desk.aws.asked

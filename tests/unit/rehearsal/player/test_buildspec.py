@@ -136,8 +136,8 @@ def test_a_phase_without_anything_is_empty() -> None:
         ('{"version": "0.1"}', "Synth: the build specification is not of version 0.2"),
         ('{"version": 0.2, "batch": {}}', "Synth: the player does not know batch of the build specification"),
         (
-            '{"version": 0.2, "env": {"git-credential-helper": 1}}',
-            "Synth: env: the player does not know git-credential",
+            '{"version": 0.2, "env": {"git": 1}}',
+            "Synth: env: the player does not know git",
         ),
         ('{"version": 0.2, "env": {"shell": "powershell"}}', "Synth: the player does not know the shell powershell"),
         ('{"version": 0.2, "phases": {"deploy": {}}}', "Synth: there is no phase deploy"),
@@ -154,7 +154,10 @@ def test_a_phase_without_anything_is_empty() -> None:
             '{"version": 0.2, "phases": {"build": {"commands": [{"echo": "a"}]}}}',
             "Synth: build: commands: found {'echo': 'a'}, not a text",
         ),
-        ('{"version": 0.2, "artifacts": {"files": 3}}', "Synth: artifacts: files: found 3, not a list of texts"),
+        (
+            '{"version": 0.2, "artifacts": {"files": {"a": 1}}}',
+            "Synth: artifacts: files: found {'a': '1'}, not a list of texts",
+        ),
         (
             '{"version": 0.2, "artifacts": {"secondary-artifacts": {"Reports": {"run": 1}}}}',
             "Synth: artifact Reports: the player does not know run",
@@ -165,6 +168,33 @@ def test_a_specification_that_cannot_be_played_is_one_line_that_names_why(text: 
     with pytest.raises(RehearsalError) as error:
         BuildSpec.read(text, "Synth")
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("written", ["true", "yes", "1.10", "0123", "0x1f", "1_000", "1e3", "2026-11-29", "12:30:45"])
+def test_scalars_are_read_as_they_are_written(written: str) -> None:
+    # Given a specification whose scalars YAML 1.1 would turn into booleans, numbers and dates
+    text = f"""
+        version: 0.2
+        env: {{variables: {{VALUE: {written}}}}}
+        phases: {{install: {{runtime-versions: {{python: {written}}}, commands: [{written}]}}}}
+    """
+    # When it is read
+    spec = BuildSpec.read(text, "Synth")
+    # Then each is the text that was written
+    assert spec.variables == {"VALUE": written}
+    assert spec.runtimes == {"python": written}
+    assert spec.phases["install"].commands == (written,)
+
+
+def test_a_variable_without_a_value_is_refused() -> None:
+    with pytest.raises(RehearsalError, match="VALUE: found None, not a text"):
+        BuildSpec.read("{version: 0.2, env: {variables: {VALUE: }}}", "Synth")
+
+
+@pytest.mark.parametrize(("written", "read"), [("yes", True), ("true", True), ("no", False), (None, False)])
+def test_git_has_credentials_where_asked(written: str | None, read: bool) -> None:
+    env = {"git-credential-helper": written} if written else {}
+    assert _spec(env=env).git_credentials is read
 
 
 _NAMES = st.sampled_from(
@@ -220,6 +250,46 @@ def test_a_command_of_many_lines_is_one_command(tmp_path: Path) -> None:
     played = Played(_phases(build=["for word in a b; do\n  echo $word\ndone\nfalse\n", "echo never"]), tmp_path)
     assert played.output[-2:] == ["a", "b"]
     assert played.code == 1
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize(
+    ("block", "code"),
+    [
+        ("set -e\nfalse\necho never\n", 1),
+        ("set -e\n(exit 6)\necho never\n", 6),
+        ("set -e\nif true; then\n  (exit 6)\n  echo never\nfi\n", 6),
+        ("exit 6\necho never\n", 6),
+    ],
+)
+def test_a_block_that_ends_the_shell_fails(tmp_path: Path, shell: str, block: str, code: int) -> None:
+    # Given a block of lines that is to end at the first that fails
+    build = {"commands": [block, "echo never"], "finally": ["echo at last"]}
+    spec = _spec(env={"shell": shell}, phases={"build": build, "post_build": {"commands": ["echo post"]}})
+    # When it is played
+    played = Played(spec, tmp_path)
+    # Then nothing of it runs any more, and what CodeBuild runs after a failed build does
+    assert [line for line in played.said if line in {"never", "at last", "post"}] == ["at last", "post"]
+    assert played.code == code
+    assert played.phases == ["begin build", f"end build {code}", "begin post_build", "end post_build 0"]
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_errors_end_later_commands_too(tmp_path: Path, shell: str) -> None:
+    spec = _spec(env={"shell": shell}, phases={"build": {"commands": ["set -e", "false; echo never"]}})
+    played = Played(spec, tmp_path)
+    assert (played.said, played.code) == ([], 1)
+
+
+def test_a_command_may_not_end_the_shell_as_done(tmp_path: Path) -> None:
+    played = Played(_phases(build=["exit 0", "echo never"]), tmp_path)
+    assert (played.said, played.code) == ([], 1)
+    assert "a command ended the shell with code 0" in played.error
+
+
+def test_the_last_command_of_a_phase_may_exit(tmp_path: Path) -> None:
+    played = Played(_phases(build=["exit 0"], post_build=["echo post"]), tmp_path)
+    assert (played.said, played.code) == (["post"], 0)
 
 
 def test_a_failing_command_ends_its_phase_with_its_code(tmp_path: Path) -> None:
@@ -369,3 +439,12 @@ def test_files_are_named_from_their_base(tmp_path: Path) -> None:
 def test_without_their_paths_files_have_their_names(tmp_path: Path) -> None:
     _tree(tmp_path, "sub/deep/c.txt")
     assert [name for _, name in Files(("**/*",), flat=True).found(tmp_path)] == ["c.txt"]
+
+
+def test_a_base_with_a_wildcard_means_every_folder_that_matches(tmp_path: Path) -> None:
+    # Given folders of which some match, and a file that does too
+    _tree(tmp_path, "site-a/one.txt", "site-b/sub/two.txt", "other/three.txt", "site-c")
+    # When their files are looked for
+    found = [name for _, name in Files(("**/*",), base="site-*").found(tmp_path)]
+    # Then they are named from the folders that matched
+    assert found == ["one.txt", "sub/two.txt"]

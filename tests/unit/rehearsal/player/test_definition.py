@@ -44,9 +44,29 @@ def _names(read: StageDefinition) -> list[list[str]]:
 
 def test_a_pipeline_is_read() -> None:
     read = _read(stage("Build", build()), stage("dev", deploy("dev-items")))
-    assert (read.name, read.version, read.role_arn, read.bucket) == ("slipway", 3, PIPELINE_ROLE, BUCKET)
+    assert (read.name, read.version, read.role_arn, read.bucket_in("any")) == ("slipway", 3, PIPELINE_ROLE, BUCKET)
     assert [each.name for each in read.stages] == ["Source", "Build", "dev"]
     assert read.frozen == {}
+
+
+def test_a_pipeline_of_many_regions_has_a_bucket_in_each() -> None:
+    # Given a pipeline that deploys to another region too
+    stores = [
+        {"Region": region, "ArtifactStore": {"Type": "S3", "Location": f"artifacts-{region}"}}
+        for region in ("us-east-1", "eu-west-1")
+    ]
+    properties = pipeline(stage("prod", {**deploy("prod-items"), "Region": "eu-west-1"}), ArtifactStores=stores)
+    del properties["ArtifactStore"]
+    # When it is read
+    read = PipelineDefinition.read(properties, 1)
+    # Then each region has its own bucket, and one without is refused
+    assert [read.bucket_in(region) for region in ("us-east-1", "eu-west-1")] == [
+        "artifacts-us-east-1",
+        "artifacts-eu-west-1",
+    ]
+    assert read.stages[1].actions[0].region == "eu-west-1"
+    with pytest.raises(RehearsalError, match="no artifact store in eu-north-1, only in us-east-1, eu-west-1"):
+        read.bucket_in("eu-north-1")
 
 
 @pytest.mark.parametrize(("value", "restarts"), [("true", True), (True, True), ("false", False), (None, False)])
@@ -235,7 +255,14 @@ def test_what_the_player_does_not_know_stops_it_and_is_named(
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize("missing", ["Name", "RoleArn", "ArtifactStore", "Stages"])
+def test_a_pipeline_without_a_store_is_refused() -> None:
+    properties = pipeline(stage("dev", prepare("dev-items")))
+    del properties["ArtifactStore"]
+    with pytest.raises(RehearsalError, match="the pipeline has neither ArtifactStore nor ArtifactStores"):
+        PipelineDefinition.read(properties, 1)
+
+
+@pytest.mark.parametrize("missing", ["Name", "RoleArn", "Stages"])
 def test_what_is_missing_is_named(missing: str) -> None:
     properties = pipeline(stage("dev", prepare("dev-items")))
     del properties[missing]

@@ -57,6 +57,13 @@ def test_a_folder_without_a_repository_is_said(tmp_path: Path, monkeypatch: pyte
         Commit.of(tmp_path, "HEAD", branch="main")
 
 
+def test_an_untrusted_repository_is_said_with_the_way_out(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(RehearsalError, match=r"belongs to another user: run `git config .* safe.directory") as error:
+        Commit.of(repository, "HEAD", branch="main")
+    assert error.value.exit_code == 2
+
+
 def test_the_variables_are_those_of_source_actions(repository: Path) -> None:
     variables = Commit.of(repository, "HEAD", branch="release").variables
     assert variables["CommitId"] == git(repository, "rev-parse", "HEAD")
