@@ -162,7 +162,14 @@ class Observation(Construct):
             None,
             [notify],
             detail_type="CodePipeline Action Execution State Change",
-            detail={**pipeline, "state": ["STARTED"], "type": {"category": ["Approval"]}},
+            detail={**pipeline, "state": ["STARTED", "CANCELED"], "type": {"category": ["Approval"]}},
+        )
+        self._rule(
+            "CanceledStages",
+            None,
+            [notify],
+            detail_type="CodePipeline Stage Execution State Change",
+            detail={**pipeline, "state": ["CANCELED"]},
         )
         self._rule("Alarms", bus, [figures], source="aws.cloudwatch")
         self._rule("Deployments", bus, [figures, notify], source="aws.codedeploy")

@@ -22,7 +22,7 @@ _MARKS = {
     Status.SUCCEEDED: ("✓", "green"),
     Status.FAILED: ("✗", "red"),
     Status.SKIPPED: ("·", "dim"),
-    Status.SUPERSEDED: ("↻", "cyan"),
+    Status.CANCELED: ("↻", "cyan"),
     Status.IN_PROGRESS: ("…", "yellow"),
 }
 

@@ -37,13 +37,13 @@ STYLE = Markup(
 .pipeline .card { fill: none; stroke: #8888; } .pipeline .chip { fill: #8882; stroke: #8884; }
 .pipeline .Succeeded .chip, .pipeline .chip.Succeeded { stroke: #2e7d32; stroke-width: 1.5; }
 .pipeline .Failed .chip, .pipeline .card.Failed { stroke: #d32f2f; stroke-width: 2; }
-.pipeline .InProgress .chip, .pipeline .Superseded .chip { stroke: #1e88e5; stroke-width: 1.5; }
+.pipeline .InProgress .chip, .pipeline .Cancelled .chip { stroke: #1e88e5; stroke-width: 1.5; }
 .pipeline .Skipped { opacity: .5; }
 """
 )
 """What a page with such pictures has in its style sheet."""
 
-MARKS = {"Succeeded": "✓", "Failed": "✗", "Skipped": "·", "Superseded": "↻", "InProgress": "…"}
+MARKS = {"Succeeded": "✓", "Failed": "✗", "Skipped": "·", "Cancelled": "↻", "InProgress": "…"}
 """A sign for each of CodePipeline's words for how something ended."""
 
 

@@ -52,6 +52,16 @@ class ApprovalWaiting:
 
 
 @dataclass(frozen=True)
+class ApprovalCanceled:
+    """A manual approval that waited was canceled: the pipeline was changed."""
+
+    at: datetime
+    pipeline: str
+    execution: str
+    stage: str
+
+
+@dataclass(frozen=True)
 class DeploymentChange:
     """A CodeDeploy deployment in an environment's account changed its state."""
 
@@ -72,7 +82,7 @@ class AlarmChange:
     state: str
 
 
-Change = PipelineChange | StageChange | ApprovalWaiting | DeploymentChange | AlarmChange
+Change = PipelineChange | StageChange | ApprovalWaiting | ApprovalCanceled | DeploymentChange | AlarmChange
 
 
 def read(event: Mapping[str, Any]) -> Change | None:
@@ -105,11 +115,10 @@ def read(event: Mapping[str, Any]) -> Change | None:
                 state=detail["state"],
             )
         case "CodePipeline Action Execution State Change":
-            if detail.get("type", {}).get("category") != "Approval" or detail["state"] != "STARTED":
+            if detail.get("type", {}).get("category") != "Approval" or detail["state"] not in {"STARTED", "CANCELED"}:
                 return None
-            return ApprovalWaiting(
-                at=at, pipeline=detail["pipeline"], execution=detail["execution-id"], stage=detail["stage"]
-            )
+            kind = ApprovalWaiting if detail["state"] == "STARTED" else ApprovalCanceled
+            return kind(at=at, pipeline=detail["pipeline"], execution=detail["execution-id"], stage=detail["stage"])
         case "CodeDeploy Deployment State-change Notification":
             return DeploymentChange(
                 at=at,

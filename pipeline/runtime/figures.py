@@ -3,8 +3,9 @@
 Lead time, deployment frequency, change failure rate and time to restore
 (https://dora.dev/guides/dora-metrics-four-keys):
 - An execution is deployed to an environment once: when the last stage of it succeeds, or the first of them fails.
-- It is a failed change once: a stage of the environment failed, or the environment was rolled back from it. CodeDeploy
-  rolling a function back makes the stage fail, so its event does not count again; it says earlier when it broke.
+- It is a failed change once: a stage of the environment failed, was stopped or was canceled, or the environment was
+  rolled back from it. CodeDeploy rolling a function back makes the stage fail, so its event does not count again; it
+  says earlier when it broke.
 - Lead time runs from the commit to the success of the last stage.
 - Time to restore runs from the first failure after a success to the next success. A rollback restores, and is no
   deployment of its own.
@@ -23,7 +24,8 @@ from typing import Protocol
 
 from pipeline.runtime.events import AlarmChange, Change, DeploymentChange, StageChange
 
-STAGE_FAILED = frozenset({"FAILED", "STOPPED"})
+STAGE_FAILED = frozenset({"CANCELED", "FAILED", "STOPPED"})
+"""A canceled stage is half deployed, and nothing rolls it back."""
 DEPLOYMENT_FAILED = frozenset({"FAILURE", "STOP"})
 
 HISTORY = 20

@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.runtime.events import ApprovalWaiting, Change, DeploymentChange, PipelineChange
+from pipeline.runtime.events import (
+    ApprovalCanceled,
+    ApprovalWaiting,
+    Change,
+    DeploymentChange,
+    PipelineChange,
+    StageChange,
+)
+
+CANCELED = "CANCELED"
+"""State of an execution, a stage or an action that a change of the pipeline's structure ended.
+
+https://docs.aws.amazon.com/codepipeline/latest/userguide/detect-state-changes-cloudwatch-events.html
+"""
 
 _EXECUTION = {
+    CANCELED: "was canceled: the pipeline was changed",
     "SUCCEEDED": "succeeded",
     "FAILED": "failed",
     "STOPPED": "was stopped",
@@ -46,6 +60,10 @@ def message(change: Change, *, region: str, environment_of: Callable[[str, str],
             subject = f"{change.pipeline}: {what} {_EXECUTION[change.state]}"
         case ApprovalWaiting():
             subject = f"{change.pipeline}: {change.stage} waits for an approval"
+        case ApprovalCanceled():
+            subject = f"{change.pipeline}: the approval of {change.stage} was canceled: the pipeline was changed"
+        case StageChange() if change.state == CANCELED:
+            subject = f"{change.pipeline}: {change.stage} was canceled half-way: the pipeline was changed"
         case DeploymentChange() if change.state in _DEPLOYMENT:
             place = environment_of(change.account, change.application)
             if place is None:

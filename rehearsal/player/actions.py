@@ -34,6 +34,10 @@ from rehearsal.translation import translate
 _SOURCES = frozenset({"CodeStarSourceConnection", "CodeCommit", "S3"})
 
 
+class ApprovalCanceledError(RehearsalError):
+    """The pipeline was changed while somebody was asked; nobody is asked any more."""
+
+
 @dataclass
 class Run:
     """What the stages of one execution share."""
@@ -50,6 +54,8 @@ class Run:
     """Artifact → its zip, where it is here."""
     change_sets: dict[tuple[str, str], list[Change]] = field(default_factory=dict)
     """Account and stack → what its change set changes."""
+    is_current: Callable[[PipelineDefinition], bool] = lambda _: True
+    """Whether the pipeline is still the one of a definition."""
 
     def key(self, artifact: str) -> str:
         """Where an artifact lies in the bucket."""
@@ -283,7 +289,7 @@ class Actions:
             client.publish(TopicArn=topic, Subject=subject, Message=f"{comment}\n\n{link}")
         self._asked(task)
         pending = Pending(task.stage, definition.name, comment, link)
-        answer = self._approvals.wait(pending)
+        answer = self._approvals.wait(pending, while_=lambda: task.run.is_current(task.run.definition))
         said = f": {pending.summary}" if pending.summary else ""
         match answer:
             case Answer.APPROVED:
@@ -294,8 +300,10 @@ class Actions:
                 minutes = definition.timeout_minutes or 7 * 24 * 60
                 task.clock.wait(60.0 * minutes)
                 raise RehearsalError(f"nobody answered in {minutes / 60:g} hours")
-            case None:
+            case None if self._stopping.is_set():
                 raise RehearsalError("interrupted")
+            case None:
+                raise ApprovalCanceledError("the pipeline was changed: nobody is asked any more")
 
 
 def _slug(*words: str) -> str:

@@ -50,12 +50,20 @@ class Approvals:
         self._lock = threading.Lock()
         self._pending: dict[str, Pending] = {}
 
-    def wait(self, pending: Pending) -> Answer | None:
-        """Wait for an answer; None when everything has to end."""
+    def wait(self, pending: Pending, *, while_: Callable[[], bool] = lambda: True) -> Answer | None:
+        """Wait for an answer.
+
+        Args:
+            pending: what is asked.
+            while_: whether it is still asked. Default: as long as nobody answers.
+
+        Returns:
+            The answer; None when it is not asked any more, or everything has to end.
+        """
         with self._lock:
             self._pending[pending.token] = pending
         try:
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and while_():
                 answer = pending.answer or self._ask(pending)
                 if answer is not None:
                     return answer

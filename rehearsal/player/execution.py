@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rehearsal.accounts import Accounts
 from rehearsal.errors import RehearsalError
 from rehearsal.partition import ApiError, Caller
-from rehearsal.player.actions import Actions, Run, Task
+from rehearsal.player.actions import Actions, ApprovalCanceledError, Run, Task
 from rehearsal.player.approvals import Approvals
 from rehearsal.player.artifacts import ArtifactStore
 from rehearsal.player.builds import BuildFailedError, Place
@@ -62,6 +62,17 @@ class StageFailedError(Exception):
     """A stage does not go on; the message says why."""
 
 
+class CanceledError(Exception):
+    """The pipeline is another one than the execution plays; the message says so."""
+
+
+_EVENT_STATES = {Status.CANCELED: "CANCELED", Status.FAILED: "FAILED", Status.SUCCEEDED: "SUCCEEDED"}
+"""Status of an execution or a stage → state in its event.
+
+https://docs.aws.amazon.com/codepipeline/latest/userguide/detect-state-changes-cloudwatch-events.html
+"""
+
+
 class Player:
     """Plays executions.
 
@@ -75,6 +86,7 @@ class Player:
         view: who watches.
         stopping: set when everything has to end.
         quotas: how many builds run at once. Default: as many as in a new account.
+        meanwhile: is called with a stage after each group of its actions. Default: nothing happens meanwhile.
     """
 
     def __init__(
@@ -89,9 +101,11 @@ class Player:
         view: View,
         stopping: threading.Event,
         quotas: BuildQuotas | None = None,
+        meanwhile: Callable[[Stage], None] = lambda _: None,
     ) -> None:
         self._accounts, self._memory, self._events = accounts, memory, events
         self._bake, self._view, self._stopping = bake, view, stopping
+        self._meanwhile = meanwhile
         self._tools = accounts.emulators[accounts.tools]
         self._began = time.monotonic()
         self.executions: list[Execution] = []
@@ -114,13 +128,13 @@ class Player:
             start: virtual moment at which it begins.
 
         Returns:
-            The execution, and those that its self-mutations began: the last one says how it ended.
+            The execution, and those that changes of the pipeline began: the last one says how it ended.
         """
         self._memory.end_killed()
         before = len(self.executions)
         while True:
             execution = self._execute(commit, start)
-            if execution.status is not Status.SUPERSEDED:
+            if execution.status is not Status.CANCELED or not self._memory.definition.restart_on_update:
                 return self.executions[before:]
             start += timedelta(seconds=execution.virtual_seconds)
 
@@ -132,11 +146,14 @@ class Player:
         remembered = Remembered(record.id, commit.sha, commit.message, definition.version, start.isoformat())
         self._memory.executions.append(remembered)
         self._memory.keep()
-        run = Run(record, definition, remembered, self._store(definition), start)
+        run = Run(record, definition, remembered, self._store(definition), start, is_current=self._is_current)
         self._view.execution(record, definition)
         self._tell(run, "Pipeline", {"state": "STARTED"})
         try:
             self._stages(run, commit)
+        except CanceledError as error:
+            record.status, record.reason = Status.CANCELED, str(error)
+            self._events.refresh()
         except (StageFailedError, RehearsalError) as error:
             record.status, record.reason = Status.FAILED, str(error)
         finally:
@@ -151,8 +168,30 @@ class Player:
         record.stages += [
             Stage(each.name, status=Status.SKIPPED) for each in definition.stages if each.name not in played
         ]
-        self._tell(run, "Pipeline", {"state": record.status.value.upper()})
+        self._tell(run, "Pipeline", {"state": _EVENT_STATES[record.status]})
         return record
+
+    def _is_current(self, definition: PipelineDefinition) -> bool:
+        """Return whether the pipeline is still the one of a definition."""
+        return self._memory.has_pipeline and self._memory.definition.version == definition.version
+
+    def _go_on(self, run: Run) -> None:
+        """Go on as long as the pipeline is the one that the execution plays.
+
+        In QUEUED mode a change of the pipeline cancels every execution once its actions in progress are completed
+        (https://docs.aws.amazon.com/codepipeline/latest/userguide/execution-modes.html). It is no failure of the
+        stage: nothing is retried or rolled back.
+
+        Raises:
+            CanceledError: it is another one.
+        """
+        if self._is_current(run.definition):
+            return
+        begins_again = self._memory.has_pipeline and self._memory.definition.restart_on_update
+        raise CanceledError(
+            "the pipeline was changed, which cancels what is in flight; "
+            + ("it begins again" if begins_again else "it does not begin again when it is updated")
+        )
 
     def _store(self, definition: PipelineDefinition) -> ArtifactStore:
         return ArtifactStore(self._tools, definition.bucket_in(self._accounts.region(self._accounts.tools)))
@@ -164,21 +203,7 @@ class Player:
                 run.record.stages.append(Stage(stage.name, status=Status.FAILED, reason=reason))
                 raise StageFailedError(reason)
             self._stage(run, stage, commit)
-            if self._has_mutated(run, stage):
-                run.record.status = Status.SUPERSEDED
-                run.record.reason = "the pipeline changed itself, and begins again"
-                return
         run.record.status = Status.SUCCEEDED
-
-    def _has_mutated(self, run: Run, stage: StageDefinition) -> bool:
-        """Whether the pipeline is another one than the execution plays."""
-        now = self._memory.definition
-        if now.version == run.definition.version:
-            return False
-        self._events.refresh()
-        if not now.restart_on_update:
-            raise StageFailedError(f"{stage.name} changed the pipeline, which does not begin again when it is updated")
-        return True
 
     def _stage(self, run: Run, stage: StageDefinition, commit: Commit) -> None:
         record = self._opened(run, stage, "deliver")
@@ -186,6 +211,9 @@ class Player:
             self._conditions(run, record, "BeforeEntry", stage.before_entry)
             self._groups(run, record, list(stage.groups()), commit)
             self._conditions(run, record, "OnSuccess", stage.on_success)
+        except CanceledError as error:
+            self._closed(run, record, Status.CANCELED, str(error))
+            raise
         except StageFailedError as error:
             self._closed(run, record, Status.FAILED, str(error))
             if self._stopping.is_set():
@@ -225,6 +253,9 @@ class Player:
         try:
             self._groups(run, record, [group for group in groups if group], commit, attempt=2)
             self._conditions(run, record, "OnSuccess", stage.on_success)
+        except CanceledError as error:
+            self._closed(run, record, Status.CANCELED, str(error))
+            raise
         except StageFailedError as error:
             self._closed(run, record, Status.FAILED, str(error))
             raise
@@ -244,10 +275,22 @@ class Player:
         )
         remembered.artifacts, remembered.variables = dict(target.artifacts), dict(target.variables)
         self._memory.executions.append(remembered)
-        back = Run(run.record, run.definition, remembered, run.store, run.clock, dict(target.variables))
+        back = Run(
+            run.record,
+            run.definition,
+            remembered,
+            run.store,
+            run.clock,
+            dict(target.variables),
+            is_current=self._is_current,
+        )
         self._tell(back, "Pipeline", {"state": "STARTED", "rollback-metadata": {}})
         try:
             self._groups(back, record, list(stage.groups()), None)
+        except CanceledError as error:
+            remembered.status = Status.CANCELED.value
+            self._closed(back, record, Status.CANCELED, str(error))
+            raise
         except StageFailedError as failure:
             remembered.status = "Failed"
             self._closed(back, record, Status.FAILED, str(failure))
@@ -261,6 +304,8 @@ class Player:
     def _opened(self, run: Run, stage: StageDefinition, kind: str) -> Stage:
         record = Stage(stage.name, kind)
         run.record.stages.append(record)
+        run.remembered.stages[stage.name] = Status.IN_PROGRESS.value
+        self._memory.keep()
         self._view.stage(record)
         self._tell(run, "Stage", {"stage": stage.name, "state": "STARTED"})
         return record
@@ -270,7 +315,7 @@ class Player:
         run.remembered.stages[record.name] = status.value
         self._memory.keep()
         self._view.stage(record)
-        self._tell(run, "Stage", {"stage": record.name, "state": status.value.upper()})
+        self._tell(run, "Stage", {"stage": record.name, "state": _EVENT_STATES[status]})
 
     def _conditions(self, run: Run, record: Stage, kind: str, conditions: Sequence[ConditionDefinition]) -> None:
         for rule in (rule for condition in conditions for rule in condition.rules):
@@ -285,6 +330,7 @@ class Player:
             seconds = (run.clock - began).total_seconds()
             record.conditions.append(Condition(kind, rule.name, status, detail, seconds))
             self._view.stage(record)
+            self._go_on(run)
             if not held:
                 raise StageFailedError(f"{record.name}: {rule.name} does not hold: {detail}")
 
@@ -335,6 +381,8 @@ class Player:
                 list(pool.map(self._act, tasks))
             actions = [task.record for task in tasks]
             run.clock += timedelta(seconds=max(action.virtual_seconds for action in actions))
+            self._meanwhile(record)
+            self._go_on(run)
             failed = [action for action in actions if action.status is Status.FAILED]
             if failed:
                 raise StageFailedError(f"{record.name}/{failed[0].name}: {failed[0].error}")
@@ -358,6 +406,9 @@ class Player:
         try:
             self.actions.do(task)
             action.status = Status.SUCCEEDED
+        except ApprovalCanceledError as error:
+            action.status, action.error = Status.CANCELED, str(error)
+            self._tell_of_approval(task, "CANCELED")
         except BuildFailedError as error:
             action.error, action.tests = str(error), error.tests
         except (RehearsalError, ApiError) as error:
@@ -366,7 +417,7 @@ class Player:
             action.error = f"refused: {error}"
         except Exception as error:  # noqa: BLE001  # a fault of the player ends the action, and not the record of the rest
             action.error = f"the player failed: {type(error).__name__}: {error}"
-        if action.status is not Status.SUCCEEDED:
+        if action.status not in {Status.SUCCEEDED, Status.CANCELED}:
             action.status = Status.FAILED
             if self._stopping.is_set():
                 action.error = "interrupted"
@@ -374,9 +425,9 @@ class Player:
         action.virtual_seconds = max(task.clock.seconds, action.seconds)
         self._view.action(action)
 
-    def _tell_of_approval(self, task: Task) -> None:
+    def _tell_of_approval(self, task: Task, state: str = "STARTED") -> None:
         kind = {"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"}
-        detail = {"stage": task.stage, "action": task.definition.name, "state": "STARTED", "type": kind}
+        detail = {"stage": task.stage, "action": task.definition.name, "state": state, "type": kind}
         self._tell(task.run, "Action", detail)
 
     def _tell(self, run: Run, kind: str, detail: Mapping[str, Any]) -> None:

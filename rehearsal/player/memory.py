@@ -122,6 +122,9 @@ class Memory:
             for each in self.executions:
                 if each.status == "InProgress":
                     each.status = "Stopped"
+                    for stage, status in each.stages.items():
+                        if status == "InProgress":
+                            each.stages[stage] = "Stopped"
 
     def remember_pending(self, token: str, event: dict[str, Any] | None) -> None:
         """Keep, or with None forget, a custom resource that CloudFormation waits for.

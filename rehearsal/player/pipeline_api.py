@@ -64,8 +64,19 @@ class PipelineApi:
                         **({"externalExecutionUrl": pending.link} if pending.link else {}),
                     }
                 actions.append(state)
-            stages.append({"stageName": stage.name, "actionStates": actions})
+            state_of_stage: dict[str, Any] = {"stageName": stage.name, "actionStates": actions}
+            if (latest := self._latest(stage.name)) is not None:
+                state_of_stage["latestExecution"] = {
+                    "pipelineExecutionId": latest.id,
+                    "status": latest.stages[stage.name],
+                    "type": "ROLLBACK" if latest.target else "STANDARD",
+                }
+            stages.append(state_of_stage)
         return {"pipelineName": definition.name, "pipelineVersion": definition.version, "stageStates": stages}
+
+    def _latest(self, stage: str) -> Remembered | None:
+        """Return the newest execution that entered a stage."""
+        return next((each for each in reversed(self._memory.executions) if stage in each.stages), None)
 
     def _execution(self, identifier: str) -> dict[str, Any]:
         for each in self._memory.executions:

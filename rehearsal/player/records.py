@@ -20,8 +20,8 @@ class Status(StrEnum):
     FAILED = "Failed"
     SKIPPED = "Skipped"
     """It was not played: the execution ended before it."""
-    SUPERSEDED = "Superseded"
-    """The pipeline changed itself, and the execution began again."""
+    CANCELED = "Cancelled"
+    """The pipeline was changed meanwhile: the actions in progress were completed, and nothing was rolled back."""
 
 
 @dataclass

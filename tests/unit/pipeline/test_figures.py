@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.runtime.events import AlarmChange, ApprovalWaiting, DeploymentChange, PipelineChange, StageChange, read
+from pipeline.runtime.events import (
+    AlarmChange,
+    ApprovalCanceled,
+    ApprovalWaiting,
+    DeploymentChange,
+    PipelineChange,
+    StageChange,
+    read,
+)
 from pipeline.runtime.figures import Figure
 from tests.unit.pipeline.delivery import DELIVERY, Desk, alarm, at, deployment, recorded, stage
 
@@ -19,6 +27,9 @@ from tests.unit.pipeline.delivery import DELIVERY, Desk, alarm, at, deployment, 
         "stage-succeeded": StageChange,
         "stage-failed": StageChange,
         "approval-waiting": ApprovalWaiting,
+        "approval-canceled": ApprovalCanceled,
+        "stage-canceled": StageChange,
+        "pipeline-canceled": PipelineChange,
         "deployment-failed": DeploymentChange,
         "alarm-on": AlarmChange,
         "alarm-deleted": AlarmChange,
@@ -74,6 +85,16 @@ def test_any_stage_of_an_environment_can_fail_it_once() -> None:
     desk.take(stage("one", "FAILED", 1, "prod-foundation"), stage("one", "FAILED", 2))
 
     assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
+
+
+def test_a_canceled_stage_is_a_failed_change() -> None:
+    # Given prod half deployed by an execution that a changed pipeline canceled
+    desk = Desk()
+    desk.take(stage("one", "STARTED", 0), stage("one", "CANCELED", 10))
+
+    assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
+    # And it is broken until the next success
+    assert Figure("prod", "TimeToRestore", "Seconds", 60 * 60) in desk.take(stage("two", "SUCCEEDED", 70))
 
 
 def test_stages_that_deploy_nowhere_count_nothing() -> None:

@@ -30,6 +30,9 @@ def told(name: str) -> Message | None:
         "pipeline-failed": "slipway: execution failed",
         "pipeline-rollback-started": "slipway: a stage is being rolled back",
         "approval-waiting": "slipway: prod-approval waits for an approval",
+        "approval-canceled": "slipway: the approval of prod-approval was canceled: the pipeline was changed",
+        "stage-canceled": "slipway: prod-services was canceled half-way: the pipeline was changed",
+        "pipeline-canceled": "slipway: execution was canceled: the pipeline was changed",
         "deployment-failed": (
             "prod: deployment of prod-items-compute-ApiDeploymentApplication failed and was rolled back"
         ),

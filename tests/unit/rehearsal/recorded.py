@@ -55,9 +55,7 @@ def rehearsal(*, failed: bool = False) -> Rehearsal:
     ]
     execution = Execution("e-2", "c" * 40, "Add items", 3, START, stages=[build, prod], seconds=14.0)
     execution.status, execution.virtual_seconds = Status.SUCCEEDED, 906.0
-    first = Execution(
-        "e-1", "c" * 40, "Add items", 2, START, Status.SUPERSEDED, "the pipeline changed itself", 3.0, 3.0
-    )
+    first = Execution("e-1", "c" * 40, "Add items", 2, START, Status.CANCELED, "the pipeline changed itself", 3.0, 3.0)
     first.stages = [
         Stage("Build", status=Status.SUCCEEDED, actions=[action("Synth")]),
         Stage("prod", status=Status.SKIPPED),

@@ -83,7 +83,7 @@ def test_all_that_was_recorded_is_on_it(tmp_path: Path) -> None:
         "Add items",
         "0:15:09 in virtual time",
         "900 MB at most",
-        "Execution 1 of 2: Superseded",
+        "Execution 1 of 2: Cancelled",
         "the pipeline changed itself.",
         "Version 3 of the pipeline; virtual time begins at 2026-11-20 15:00 UTC",
         "ApiFunction 1 → 2, Canary10Percent5Minutes; BeforeAllowTraffic Succeeded",

@@ -13,14 +13,17 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from rehearsal.errors import RehearsalError
 from rehearsal.partition import ApiError, Caller
 from rehearsal.player import records
-from rehearsal.player.actions import Task
-from rehearsal.player.builds import BuildFailedError
+from rehearsal.player.actions import Actions, Task
+from rehearsal.player.approvals import Approvals, Pending
+from rehearsal.player.builds import BuildFailedError, Place
 from rehearsal.player.execution import allowed
 from rehearsal.player.memory import Remembered
+from rehearsal.player.quota import BuildQuotas
 from rehearsal.player.records import Execution, Status
 from tests.unit.rehearsal.aws import DEV, PROD, REGION, STAGING, TOOLS
 from tests.unit.rehearsal.player.pipelines import (
     Properties,
+    approval,
     build,
     conditions,
     deploy,
@@ -553,7 +556,7 @@ def test_a_pipeline_that_changes_itself_begins_again_as_it_is_then(tmp_path: Pat
     # When it is played
     first, second = play.play()
     # Then the first execution goes no further than that, and the second one plays the new definition
-    assert (first.status, first.pipeline_version) == (Status.SUPERSEDED, 1)
+    assert (first.status, first.pipeline_version) == (Status.CANCELED, 1)
     assert _ends(first)[-1] == ("dev", "deliver", "Skipped")
     assert (second.status, second.pipeline_version) == (Status.SUCCEEDED, 2)
     assert play.actions.log[:4] == ["repository", "SelfMutate", "repository", "SelfMutate"]
@@ -564,7 +567,8 @@ def test_a_pipeline_that_changes_itself_begins_again_as_it_is_then(tmp_path: Pat
     assert moved == pytest.approx(timedelta(seconds=20), abs=timedelta(seconds=5))
     # And who listens to events hears of the rules that are new
     assert play.told.refreshed == 1
-    assert [each.status for each in play.memory.executions] == ["Superseded", "Succeeded"]
+    assert [each.status for each in play.memory.executions] == ["Cancelled", "Succeeded"]
+    assert play.told.states("Pipeline") == ["STARTED", "CANCELED", "STARTED", "SUCCEEDED"]
 
 
 def test_a_pipeline_that_stays_as_it_is_goes_on(tmp_path: Path) -> None:
@@ -579,16 +583,73 @@ def test_a_pipeline_that_does_not_begin_again_says_so(tmp_path: Path) -> None:
     changed = _mutable("Another", RestartExecutionOnUpdate="false")
     play.actions.does = {"SelfMutate": lambda _: play.memory.define(changed)}
     execution = play.once()
-    assert execution.status is Status.FAILED
-    assert execution.reason == "UpdatePipeline changed the pipeline, which does not begin again when it is updated"
+    assert execution.status is Status.CANCELED
+    assert execution.reason.endswith("cancels what is in flight; it does not begin again when it is updated")
 
 
 def test_a_pipeline_that_removes_itself_ends(tmp_path: Path) -> None:
     play = Play(tmp_path, _mutable())
     play.actions.does = {"SelfMutate": lambda _: play.memory.undefine()}
+    with pytest.raises(RehearsalError, match="has no pipeline"):
+        play.once()
+    assert play.player.executions[0].status is Status.CANCELED
+
+
+def _changed(properties: Properties) -> Properties:
+    """The same pipeline, with one more action in its last stage."""
+    *stages, last = properties["Stages"]
+    return {**properties, "Stages": [*stages, {**last, "Actions": [*last["Actions"], build("Another", 9)]}]}
+
+
+def test_a_changed_pipeline_cancels_what_is_in_flight(tmp_path: Path) -> None:
+    # Given a stage that goes back when it fails, and somebody who changes the pipeline while it deploys
+    properties = _rolling_back()
+    play = Play(tmp_path, properties)
+    _earlier(play)
+    changes = iter([lambda: play.memory.define(_changed(properties))])
+
+    def meanwhile(task: Task) -> None:
+        if (change := next(changes, None)) is not None:
+            change()
+
+    play.actions.does = {"a.Prepare": meanwhile}
+    # When it is played
+    first, second = play.play()
+    # Then the action in progress was completed, nothing was rolled back, and no other stage was entered
+    assert _ends(first)[1:] == [("dev", "deliver", "Cancelled"), ("prod", "deliver", "Skipped")]
+    assert [action.status for action in first.stages[1].actions] == [Status.SUCCEEDED]
+    assert first.reason == "the pipeline was changed, which cancels what is in flight; it begins again"
+    # And people are told of it, before the newest commit begins again
+    assert "dev CANCELED" in play.told.states("Stage")
+    assert play.told.states("Pipeline")[:3] == ["STARTED", "CANCELED", "STARTED"]
+    assert second.status is Status.SUCCEEDED
+
+
+def test_a_changed_pipeline_cancels_an_approval_that_waits(tmp_path: Path) -> None:
+    # Given somebody who is asked, and never answers
+    properties = pipeline(stage("prod-approval", approval()), stage("prod", prepare("a")))
+    play = Play(tmp_path, properties)
+
+    def ask(_: Pending) -> None:
+        play.memory.define(_changed({**properties, "RestartExecutionOnUpdate": "no"}))
+
+    actions = Actions(
+        play.accounts,
+        Approvals(ask, play.stopping),
+        Place(tmp_path / "run", tmp_path / "host", tmp_path),
+        quotas=BuildQuotas(),
+        progress=play.watcher.progress,
+        asked=lambda _: None,
+        stopping=play.stopping,
+    )
+    play.actions.does = {"Approve": actions.do}
+    # When the pipeline is changed meanwhile
     execution = play.once()
-    assert execution.status is Status.FAILED
-    assert "has no pipeline" in execution.reason
+    # Then nobody is asked any more
+    assert _ends(execution)[1:] == [("prod-approval", "deliver", "Cancelled"), ("prod", "deliver", "Skipped")]
+    assert [(each["action"], each["state"]) for each in play.told.all if each["kind"] == "Action"] == [
+        ("Approve", "CANCELED")
+    ]
 
 
 def test_without_a_pipeline_nothing_is_played(tmp_path: Path) -> None:
