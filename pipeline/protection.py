@@ -25,21 +25,11 @@ from rich.table import Table
 import config
 from blocks.delivery_names import PROTECTED_STACKS, protection_role
 from config import ConfigurationError, Environment
+from config.protection import PROTECTED_TYPES
 from pipeline.session import assumed
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
-
-PROTECTED_TYPES = (
-    "AWS::Backup::BackupVault",
-    "AWS::Cognito::UserPool",
-    "AWS::DynamoDB::GlobalTable",
-    "AWS::DynamoDB::Table",
-    "AWS::KMS::Key",
-    "AWS::S3::Bucket",
-    "AWS::SecretsManager::Secret",
-)
-"""Resource types that no update may delete or replace."""
 
 _ALLOW = {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}
 

@@ -95,6 +95,19 @@ KINDS: Final[Mapping[str, Kind]] = {
         "to CloudFormation another logical id is another resource: it makes a new one and deletes the old one",
         "keep the logical id with override_logical_id, or move the resource with `cdk refactor`",
     ),
+    "not-rolled-back": Kind(
+        _MEDIUM,
+        "a rollback of the stage would delete it, which the stack policy denies: the rollback fails at this stack, and "
+        "what comes after it stays as the failed change left it",
+        "deliver it in a change of its own, before the code that uses it; docs/runbooks/rollback-refused.md is the way "
+        "out when a rollback was refused",
+    ),
+    "pipeline-restarted": Kind(
+        _MEDIUM,
+        "every execution under way is canceled when its actions in progress are done: an environment may be left half "
+        "deployed, without bake or rollback, and what was approved is asked anew",
+        "deliver it while nothing is being deployed; the build refuses it while another execution deploys",
+    ),
     "unknown-type": Kind(
         _MEDIUM,
         "the registry's schemas do not know the type, so nobody can say whether the change replaces it",

@@ -24,7 +24,7 @@ from xml.etree import ElementTree as ET
 
 from botocore.exceptions import ClientError
 
-from pipeline.quotas import ComputeType
+from config.quotas import ComputeType
 from rehearsal.accounts import Accounts
 from rehearsal.emulator import Credentials
 from rehearsal.errors import RehearsalError

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from pipeline.quotas import CONCURRENT_BUILDS, ComputeType
+from config.quotas import CONCURRENT_BUILDS, ComputeType
 from rehearsal.errors import RehearsalError
 
 

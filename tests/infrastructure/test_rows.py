@@ -14,7 +14,7 @@ from app import SERVICES
 from blocks.service import Service
 from config import Environment
 from config.model import Provisioned
-from pipeline.protection import PROTECTED_TYPES
+from config.protection import PROTECTED_TYPES
 from services.ingest.infrastructure import Ingest
 from services.items.infrastructure import Items
 from services.processing.infrastructure import Processing

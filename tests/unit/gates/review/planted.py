@@ -1345,3 +1345,12 @@ _case(
 _set(
     "encryption-dropped", HIGH, "the artifacts' key", PIPELINE, "Pipeline.Properties.ArtifactStore.EncryptionKey", None
 )
+_case(
+    "pipeline-restarted",
+    MEDIUM,
+    "one more action",
+    PIPELINE,
+    _edited(PIPELINE, f"{_STAGES}.1.Actions", [action("Deploy", "deploy"), action("Build", "Another", 2)]),
+    mend=_edited(PIPELINE, "Pipeline.Properties.Tags", [{"Key": "Owner", "Value": "another"}]),
+)
+_case("not-rolled-back", MEDIUM, "a table comes", KEY, {**TABLE, **KEY}, mend={**API, **KEY})

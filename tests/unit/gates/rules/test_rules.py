@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from blocks.delivery_names import PROTECTED_STACKS
+from config.protection import PROTECTED_TYPES
 from gates.nag.names import OWN_PACK
 from gates.rules import permissions, stateful
 from gates.rules.model import data
 from gates.rules.pack import RULES, SlipwayRules
 from gates.rules.planted import planted
-from pipeline.protection import PROTECTED_TYPES
 from tests.unit.gates.rules.templates import COMPUTE, DATA, PIPELINE, SETTINGS, Body, changed, found, stack
 
 DEV = "Pipeline/dev-items/Data"

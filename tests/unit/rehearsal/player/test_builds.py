@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from pipeline.quotas import ComputeType
+from config.quotas import ComputeType
 from rehearsal.emulator import Emulator
 from rehearsal.errors import RehearsalError
 from rehearsal.partition import ApiError

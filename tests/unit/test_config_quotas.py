@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.quotas import MEDIUM, SMALL, Builds, ComputeType, builds_at_once
+from config.quotas import MEDIUM, SMALL, Builds, ComputeType, builds_at_once
 
 
 def _build(name: str, project: Any, order: int | None = None) -> dict[str, Any]:
