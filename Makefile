@@ -23,7 +23,7 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 PACKAGES := app.py blocks config gates pipeline rehearsal services stacks stages tests
 
-.PHONY: help install build synth baseline gates review audit sast secrets licences sbom publish evidence rehearse drill remote approve reject forget up down status logs call token redrive permissions check format unit test bench protect verify dashboards detectability cost bootstrap doctor rules openapi lock clean
+.PHONY: help install build synth baseline gates review in-flight audit sast secrets licences sbom publish evidence rehearse drill remote approve reject forget up down status logs call token redrive permissions check format unit test bench protect verify dashboards detectability cost bootstrap doctor rules openapi lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -68,6 +68,9 @@ sbom: build ## Bills of materials of the layer and of the tools, in CycloneDX (b
 
 review: build ## Review what a change does to data and permissions, BASE=<revision> against HEAD (default: this tree)
 	@$(PYTHON) -m gates.review $(if $(BASE),--base "$(BASE)") $(if $(HEAD),--head "$(HEAD)")
+
+in-flight: install ## Refuse a change of the pipeline while another execution of it deploys
+	@$(PYTHON) -m gates.review.in_flight
 
 evidence: install ## What speaks for the change and against it, on one page: build/report/index.html; runs no gate
 	@$(PYTHON) -m gates.evidence $(if $(ALLOW),--allow-$(ALLOW))

@@ -59,7 +59,7 @@ class SynthStep(pipelines.CodeBuildStep):
     """Checks, tests, synthesis, change review: what comes out is all that the later stages use.
 
     The build keeps its reports in the artifact bucket, which its role may write anyway, and asks the pipeline which
-    revision was delivered last.
+    revision was delivered last, and what is being deployed.
 
     Args:
         stack: the pipeline's stack.
@@ -78,7 +78,10 @@ class SynthStep(pipelines.CodeBuildStep):
             cache=codebuild.Cache.local(codebuild.LocalCacheMode.CUSTOM),
             partial_build_spec=_verb(synth=True),
             role_policy_statements=[
-                iam.PolicyStatement(actions=["codepipeline:ListPipelineExecutions"], resources=[delivery])
+                iam.PolicyStatement(
+                    actions=["codepipeline:GetPipelineState", "codepipeline:ListPipelineExecutions"],
+                    resources=[delivery],
+                )
             ],
             timeout=Duration.minutes(60),
         )

@@ -95,7 +95,7 @@ def test_the_synth_build_may_list_the_executions_of_this_pipeline_and_of_no_othe
 
     ((role, statement),) = asking
     assert role == _synth(pipeline)
-    assert statement["Action"] == "codepipeline:ListPipelineExecutions"
+    assert statement["Action"] == ["codepipeline:GetPipelineState", "codepipeline:ListPipelineExecutions"]
     assert pipeline.text(statement["Resource"]).endswith(":codepipeline:us-east-1:999999999999:slipway")
 
 

@@ -20,7 +20,7 @@ ASKS = r"cdk synth|-m gates\.suite$"
 def _verbs_of_the_makefile() -> dict[str, str]:
     """Verb → its commands."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return dict(re.findall(r"^([a-z]+):.* ## .*\n((?:\t.*\n)*)", makefile, flags=re.MULTILINE))
+    return dict(re.findall(r"^([a-z-]+):.* ## .*\n((?:\t.*\n)*)", makefile, flags=re.MULTILINE))
 
 
 def test_commits_are_checked_by_the_repositorys_own_tools() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 RUN = Path(__file__).resolve().parents[2] / ".ci" / "run"
 
-REVIEW = "review HEAD=cdk.out"
+REVIEW, IN_FLIGHT = "review HEAD=cdk.out", "in-flight"
 
 
 def ran(
@@ -36,11 +36,11 @@ def ran(
 @pytest.mark.parametrize(
     ("verbs", "expected"),
     [
-        (None, ["check", "test", "gates", REVIEW, "evidence", "publish"]),
+        (None, ["check", "test", "gates", REVIEW, IN_FLIGHT, "evidence", "publish"]),
         ("", ["synth", "publish"]),
         ("check unit", ["check", "unit", "synth", "publish"]),
         ("gates", ["gates", "publish"]),
-        ("review", ["synth", REVIEW, "publish"]),
+        ("review", ["synth", REVIEW, IN_FLIGHT, "publish"]),
     ],
 )
 def test_it_runs_the_verbs_and_leaves_an_assembly(tmp_path: Path, verbs: str | None, expected: list[str]) -> None:
@@ -53,7 +53,8 @@ def test_it_runs_the_verbs_and_leaves_an_assembly(tmp_path: Path, verbs: str | N
         ("check", ["check", "evidence", "publish"]),
         ("gates", ["check", "test", "gates", "evidence", "publish"]),
         ("review", ["check", "test", "gates", REVIEW, "evidence", "publish"]),
-        ("evidence", ["check", "test", "gates", REVIEW, "evidence", "publish"]),
+        ("in-flight", ["check", "test", "gates", REVIEW, IN_FLIGHT, "evidence", "publish"]),
+        ("evidence", ["check", "test", "gates", REVIEW, IN_FLIGHT, "evidence", "publish"]),
     ],
 )
 def test_the_first_verb_that_fails_ends_it_and_what_was_reported_is_kept(
@@ -70,7 +71,7 @@ def test_an_untrusted_checkout_is_still_reviewed(tmp_path: Path) -> None:
     seen = ran(tmp_path, "review", CODEBUILD_BUILD_ID="", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
 
     # Then the review is run, and is what says so
-    assert seen == (0, ["synth", REVIEW, "publish"])
+    assert seen == (0, ["synth", REVIEW, IN_FLIGHT, "publish"])
 
 
 def test_files_without_a_repository_are_not_reviewed(tmp_path: Path) -> None:
