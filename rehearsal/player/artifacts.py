@@ -32,6 +32,17 @@ class ArtifactStore:
     def __init__(self, emulator: Emulator, bucket: str) -> None:
         self._emulator, self._bucket = emulator, bucket
 
+    @property
+    def expires_after(self) -> int | None:
+        """Days after which the bucket deletes an artifact; None where it keeps them."""
+        client = self._emulator.session().client("s3")
+        try:
+            rules = client.get_bucket_lifecycle_configuration(Bucket=self._bucket)["Rules"]
+        except ClientError:
+            return None
+        days = [rule["Expiration"]["Days"] for rule in rules if "Days" in rule.get("Expiration", {})]
+        return min(days, default=None)
+
     def put(self, key: str, file: Path, credentials: Credentials) -> None:
         """Upload a zip.
 

@@ -16,6 +16,7 @@ from rehearsal.assembly import Stack
 from rehearsal.emulator import Credentials, Emulator
 from rehearsal.errors import RehearsalError
 from rehearsal.player.records import Change
+from rehearsal.player.stack_policies import denials
 
 POLL_SECONDS = 0.1
 """How soon a stack is looked at again."""
@@ -32,6 +33,14 @@ _KNOWN = frozenset(
         *("StackName", "TemplatePath", "TemplateConfiguration"),
     }
 )
+_TAKES_CHANGE_SETS = frozenset(
+    {
+        *("REVIEW_IN_PROGRESS", "CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"),
+        *("IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"),
+    }
+)
+"""Status of the stacks that CloudFormation makes a change set for. A stack whose creation was rolled back can only be
+deleted (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html)."""
 _STAGING = "rehearsal"
 """Prefix of the templates in an account's bootstrap bucket: CodePipeline hands them over by itself."""
 
@@ -75,7 +84,10 @@ class ChangeSets:
         key = f"{_STAGING}/{stack}-{hashlib.sha256(body.encode()).hexdigest()[:16]}.json"
         self._root.client("s3").put_object(Bucket=self._bucket, Key=key, Body=body.encode())
         overrides = json.loads(configuration.get("ParameterOverrides", "{}"))
-        kind = "CREATE" if self._status(stack) in {None, "REVIEW_IN_PROGRESS"} else "UPDATE"
+        status = self._status(stack)
+        if status is not None and status not in _TAKES_CHANGE_SETS:
+            raise ChangeSetFailedError(f"{stack}: Stack:{stack} is in {status} state and can not be updated.")
+        kind = "CREATE" if status in {None, "REVIEW_IN_PROGRESS"} else "UPDATE"
         try:
             self._formation.delete_change_set(StackName=stack, ChangeSetName=name)
         except ClientError as error:
@@ -98,7 +110,7 @@ class ChangeSets:
             raise ChangeSetFailedError(f"{stack}: {error.response['Error'].get('Message', error)}") from error
         if described["Status"] == "FAILED" and not _NO_CHANGES.search(described.get("StatusReason", "")):
             raise ChangeSetFailedError(f"{stack}: {described.get('StatusReason', 'the change set failed')}")
-        return [_change(each["ResourceChange"]) for each in described.get("Changes", []) if "ResourceChange" in each]
+        return _changes(described)
 
     def execute(self, configuration: Mapping[str, str], changes: list[Change], progress: Callable[[str], None]) -> str:
         """`CHANGE_SET_EXECUTE`: make it so, and wait.
@@ -116,6 +128,7 @@ class ChangeSets:
         """
         self._check(configuration)
         stack, name = configuration["StackName"], configuration["ChangeSetName"]
+        guarded: frozenset[str] = frozenset()
         try:
             described = self._described(stack, name)
             begun = self._newest(stack)
@@ -123,16 +136,50 @@ class ChangeSets:
                 if not self._update_outputs(stack, described):
                     return "no changes"
             else:
+                self._refuse_denied(stack, described, changes)
+                guarded = self._guarded(stack, name)
                 self._formation.execute_change_set(StackName=stack, ChangeSetName=name)
         except ClientError as error:
             raise ChangeSetFailedError(f"{stack}: {error.response['Error'].get('Message', error)}") from error
         status, events = self._wait(stack, begun, progress)
+        if status == "ROLLBACK_COMPLETE" and (kept := guarded & _made(events)):
+            raise ChangeSetFailedError(
+                f"{stack}: {_first_reason(events) or status}; the stack is ROLLBACK_FAILED: {', '.join(sorted(kept))}: "
+                "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection "
+                "first."
+            )
         outcomes = _outcomes(events)
         for change in changes:
             change.outcome, change.reason = outcomes.get(change.logical_id, ("", ""))
         if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
             raise ChangeSetFailedError(f"{stack}: {_first_reason(events) or status}; the stack is {status}")
         return f"{len(changes)} resources" if changes else "outputs"
+
+    def _refuse_denied(self, stack: str, described: Any, changes: list[Change]) -> None:
+        """Refuse what the stack's policy denies, as CloudFormation does: it fails the update, and puts all back.
+
+        Raises:
+            ChangeSetFailedError: it denies something.
+        """
+        body = self._root.client("cloudformation").get_stack_policy(StackName=stack).get("StackPolicyBody")
+        if not body:
+            return
+        denied = {change.logical_id: reason for change, reason in denials(json.loads(body), _changes(described))}
+        for change in changes:
+            if change.logical_id in denied:
+                change.outcome, change.reason = "UPDATE_FAILED", denied[change.logical_id]
+        for logical_id, reason in denied.items():
+            raise ChangeSetFailedError(f"{stack}: {logical_id}: {reason}; the stack is UPDATE_ROLLBACK_COMPLETE")
+
+    def _guarded(self, stack: str, name: str) -> frozenset[str]:
+        """Return the resources of a change set that are protected against the deletion a failed creation brings."""
+        body = self._formation.get_template(StackName=stack, ChangeSetName=name)["TemplateBody"]
+        return frozenset(
+            logical_id
+            for logical_id, resource in json.loads(_text(body)).get("Resources", {}).items()
+            if resource.get("DeletionPolicy", "Delete") in {"Delete", "RetainExceptOnCreate"}
+            and _is_guarded(resource.get("Properties", {}))
+        )
 
     def _update_outputs(self, stack: str, described: Any) -> bool:
         """Apply a template that changes outputs, or what is read of other stacks, alone; whether there was one.
@@ -275,6 +322,21 @@ def _change(change: Any) -> Change:
         type=change["ResourceType"],
         action=change["Action"],
         replacement=change.get("Replacement", ""),
+    )
+
+
+def _changes(described: Any) -> list[Change]:
+    return [_change(each["ResourceChange"]) for each in described.get("Changes", []) if "ResourceChange" in each]
+
+
+def _made(events: list[Any]) -> set[str]:
+    return {event["LogicalResourceId"] for event in events if event["ResourceStatus"] == "CREATE_COMPLETE"}
+
+
+def _is_guarded(properties: Mapping[str, Any]) -> bool:
+    """Return whether a resource refuses its deletion: tables and user pools call it by two names."""
+    return str(properties.get("DeletionProtectionEnabled", "")).lower() == "true" or (
+        str(properties.get("DeletionProtection", "")).lower() in {"true", "active"}
     )
 
 

@@ -270,6 +270,9 @@ class Player:
             reason = f"no execution of the pipeline's present structure (version {version}) succeeded there"
             self._closed(run, record, Status.FAILED, f"nothing to go back to: {reason}")
             return
+        if expired := self._expired(run, target):
+            self._closed(run, record, Status.FAILED, expired)
+            return
         remembered = Remembered(
             str(uuid4()), target.commit, target.message, version, run.clock.isoformat(), target=target.id
         )
@@ -300,6 +303,16 @@ class Player:
         remembered.ended = back.clock.isoformat()
         run.clock = back.clock
         self._memory.keep()
+
+    def _expired(self, run: Run, target: Remembered) -> str:
+        """Return what S3 says of a target whose artifacts are older than the bucket keeps them; else nothing."""
+        days = run.store.expires_after
+        if days is None or run.clock - datetime.fromisoformat(target.started) <= timedelta(days=days):
+            return ""
+        return (
+            f"nothing to go back to: the artifacts of {target.commit[:12]} are older than the {days} days that the "
+            "bucket keeps them: The specified key does not exist."
+        )
 
     def _opened(self, run: Run, stage: StageDefinition, kind: str) -> Stage:
         record = Stage(stage.name, kind)
@@ -385,6 +398,7 @@ class Player:
             self._go_on(run)
             failed = [action for action in actions if action.status is Status.FAILED]
             if failed:
+                run.remembered.failed.append(record.name)
                 raise StageFailedError(f"{record.name}/{failed[0].name}: {failed[0].error}")
 
     def _task(self, run: Run, record: Stage, definition: ActionDefinition, commit: Commit | None, attempt: int) -> Task:

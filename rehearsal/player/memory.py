@@ -31,6 +31,8 @@ class Remembered:
     variables: dict[str, dict[str, str]] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
     """Stage → how it ended."""
+    failed: list[str] = field(default_factory=list)
+    """Stages in which an action failed."""
     ended: str = ""
 
 

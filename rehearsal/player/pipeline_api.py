@@ -43,6 +43,8 @@ class PipelineApi:
                 return {"pipelineExecution": self._execution(str(request.get("pipelineExecutionId")))}
             case "ListActionExecutions":
                 return {"actionExecutionDetails": self._actions(request)}
+            case "RetryStageExecution":
+                return self._retry(request)
             case "PutApprovalResult":
                 return self._answer(request)
             case _:
@@ -73,6 +75,26 @@ class PipelineApi:
                 }
             stages.append(state_of_stage)
         return {"pipelineName": definition.name, "pipelineVersion": definition.version, "stageStates": stages}
+
+    def _retry(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Refuse to retry a stage: as CodePipeline does, or since the player plays each execution to its end.
+
+        https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_RetryStageExecution.html
+        """
+        stage, latest = str(request.get("stageName")), self._latest(str(request.get("stageName")))
+        if latest is None or latest.id != request.get("pipelineExecutionId"):
+            raise ApiError(
+                "NotLatestPipelineExecutionException",
+                "The stage has failed in a later run of the pipeline and the pipelineExecutionId associated with the "
+                "request is out of date.",
+            )
+        if stage not in latest.failed:
+            raise ApiError(
+                "StageNotRetryableException",
+                "Unable to retry. The pipeline structure or state might have changed while actions awaited retry, or "
+                "the stage contains no failed actions.",
+            )
+        raise ApiError("InvalidAction", "the player retries nothing by hand: deliver the commit again")
 
     def _latest(self, stage: str) -> Remembered | None:
         """Return the newest execution that entered a stage."""

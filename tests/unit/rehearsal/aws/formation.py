@@ -29,6 +29,7 @@ class Stack:
     sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     role: str = ""
     resources: list[dict[str, Any]] = field(default_factory=list)
+    policy: dict[str, Any] | None = None
 
 
 class Formation:
@@ -255,6 +256,10 @@ class Formation:
         stack = self._of(StackName)
         template = stack.template if ChangeSetName is None else self._set(StackName, ChangeSetName)["template"]
         return {"TemplateBody": json.dumps(template)}
+
+    def get_stack_policy(self, who: Who, *, StackName: str) -> dict[str, Any]:
+        policy = self._of(StackName).policy
+        return {} if policy is None else {"StackPolicyBody": json.dumps(policy)}
 
     def validate_template(self, who: Who, *, TemplateBody: str) -> None:
         types = {resource["Type"] for resource in json.loads(TemplateBody)["Resources"].values()}

@@ -17,6 +17,14 @@ class Buckets:
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], bytes] = {}
+        self.expire: dict[str, int] = {}
+        """Bucket → days after which its objects are deleted."""
+
+    def get_bucket_lifecycle_configuration(self, who: Who, *, Bucket: str) -> dict[str, Any]:
+        if Bucket not in self.expire:
+            raise RefusedError("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist")
+        rule = {"ID": "old", "Status": "Enabled", "Filter": {}, "Expiration": {"Days": self.expire[Bucket]}}
+        return {"Rules": [rule]}
 
     def put_object(self, who: Who, *, Bucket: str, Key: str, Body: Any) -> None:
         self.objects[Bucket, Key] = Body if isinstance(Body, bytes) else Body.read()

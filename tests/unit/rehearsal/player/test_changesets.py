@@ -78,6 +78,68 @@ def _resources(**resources: Any) -> dict[str, Any]:
     return {"Resources": resources}
 
 
+# What CloudFormation refuses
+
+PROTECTED = {
+    "Statement": [
+        {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": ["Update:Delete", "Update:Replace"], "Principal": "*", "Resource": "*"},
+    ]
+}
+
+
+def test_what_the_stack_policy_denies_is_refused(formed: Formed) -> None:
+    # Given a protected stack, and a template that lacks its table: the rollback of a change that added it
+    formed.deploy(_resources(Key=KEY, Table=TABLE))
+    formed.stack.policy = PROTECTED
+    changes = formed.prepare(_resources(Key=KEY))
+    # When the change set is executed
+    with pytest.raises(ChangeSetFailedError, match=r"Table: Action denied by stack policy: Statement \[#2\] .*Delete"):
+        formed.execute(changes)
+    # Then the stack is as it was, and the change says why
+    assert set(formed.stack.template["Resources"]) == {"Key", "Table"}
+    assert [(each.outcome, each.reason[:29]) for each in changes] == [
+        ("UPDATE_FAILED", "Action denied by stack policy")
+    ]
+
+
+def test_a_protected_stack_takes_other_changes(formed: Formed) -> None:
+    formed.deploy(_resources(Table=TABLE))
+    formed.stack.policy = PROTECTED
+    assert formed.deploy(_resources(Table=TABLE, Key=KEY)) == "1 resources"
+
+
+@pytest.mark.parametrize(
+    "status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED", "DELETE_FAILED", "UPDATE_IN_PROGRESS"]
+)
+def test_a_stack_that_cannot_be_updated_takes_no_change_set(formed: Formed, status: str) -> None:
+    formed.deploy(_resources(Key=KEY))
+    formed.stack.status = status
+    with pytest.raises(ChangeSetFailedError, match=f"is in {status} state and can not be updated"):
+        formed.prepare(_resources(Key=KEY, Table=TABLE))
+
+
+@pytest.mark.parametrize(
+    ("protection", "policy", "status"),
+    [
+        ({"DeletionProtectionEnabled": True}, "RetainExceptOnCreate", "ROLLBACK_FAILED"),
+        ({"DeletionProtectionEnabled": "true"}, "Delete", "ROLLBACK_FAILED"),
+        ({"DeletionProtection": "ACTIVE"}, "RetainExceptOnCreate", "ROLLBACK_FAILED"),
+        ({"DeletionProtectionEnabled": True}, "Retain", "ROLLBACK_COMPLETE"),
+        ({"DeletionProtectionEnabled": False}, "RetainExceptOnCreate", "ROLLBACK_COMPLETE"),
+    ],
+)
+def test_a_protected_resource_stays_when_a_creation_is_rolled_back(
+    formed: Formed, protection: dict[str, Any], policy: str, status: str
+) -> None:
+    # Given a new stack with a table, of which something after it fails
+    table = {**TABLE, "Properties": protection, "DeletionPolicy": policy}
+    formed.formation.fails["Zone"] = "no"
+    # Then the rollback fails where the table refuses to be deleted
+    with pytest.raises(ChangeSetFailedError, match=f"the stack is {status}"):
+        formed.deploy(_resources(Table=table, Zone=KEY))
+
+
 # What is changed
 
 

@@ -22,6 +22,7 @@ from rehearsal.player.quota import BuildQuotas
 from rehearsal.player.records import Execution, Status
 from tests.unit.rehearsal.aws import DEV, PROD, REGION, STAGING, TOOLS
 from tests.unit.rehearsal.player.pipelines import (
+    BUCKET,
     Properties,
     approval,
     build,
@@ -350,6 +351,21 @@ def test_a_rollback_is_an_execution_of_its_own_to_whoever_asks(tmp_path: Path) -
     assert rollback.ended
     begun = [each for each in play.told.all if each["kind"] == "Pipeline" and "rollback-metadata" in each]
     assert [each["execution-id"] for each in begun] == [rollback.id]
+
+
+@pytest.mark.parametrize(("days", "status"), [(1, "Failed"), (30, "Succeeded"), (None, "Succeeded")])
+def test_a_rollback_needs_artifacts_that_are_still_there(tmp_path: Path, days: int | None, status: str) -> None:
+    # Given an environment that stands since yesterday, and a bucket that keeps artifacts for some days
+    fails = {"a.Deploy": lambda task: _fails()(task) if task.commit else None}
+    play = Play(tmp_path, _rolling_back(), fails)
+    _earlier(play)
+    if days is not None:
+        play.tools.s3.expire[BUCKET] = days
+    # When its stage is to go back
+    execution = play.once()
+    # Then it does where S3 still has what it goes back to
+    assert _ends(execution)[2] == ("dev", "rollback", status)
+    assert ("The specified key does not exist." in execution.stages[2].reason) is (status == "Failed")
 
 
 def test_a_second_rollback_goes_back_to_the_same_execution(tmp_path: Path) -> None:

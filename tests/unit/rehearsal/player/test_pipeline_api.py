@@ -73,6 +73,49 @@ def pending() -> Pending:
     return Pending("prod-approval", "Approve", "Go?", "https://page")
 
 
+def _retry(api: Api, execution: str) -> ApiError:
+    with pytest.raises(ApiError) as refused:
+        api.ask(
+            "RetryStageExecution",
+            pipelineName="slipway",
+            stageName="Build",
+            pipelineExecutionId=execution,
+            retryMode="FAILED_ACTIONS",
+        )
+    return refused.value
+
+
+def test_a_stage_is_not_retried_after_another_execution(api: Api) -> None:
+    # Given a stage in which an execution failed and, as after every rollback, another one has been since
+    first, second, _ = api.memory.executions
+    first.stages, first.failed = {"Build": "Failed"}, ["Build"]
+    second.stages = {"Build": "Succeeded"}
+    # Then the failed one cannot be retried
+    assert _retry(api, "e-1").code == "NotLatestPipelineExecutionException"
+
+
+def test_a_stage_without_a_failed_action_is_not_retried(api: Api) -> None:
+    # Given a stage whose entry condition did not hold
+    api.memory.executions[1].stages = {"Build": "Failed"}
+    # Then there is nothing to retry
+    assert _retry(api, "e-2").code == "StageNotRetryableException"
+
+
+def test_the_player_itself_retries_nothing_by_hand(api: Api) -> None:
+    api.memory.executions[1].stages, api.memory.executions[1].failed = {"Build": "Failed"}, ["Build"]
+    assert "deliver the commit again" in str(_retry(api, "e-2"))
+
+
+def test_a_stage_says_which_execution_is_in_it(api: Api) -> None:
+    api.memory.executions[1].stages = {"Build": "InProgress"}
+    state = api.ask("GetPipelineState", name="slipway")["stageStates"]
+    assert {each["stageName"]: each.get("latestExecution") for each in state} == {
+        "Source": None,
+        "Build": {"pipelineExecutionId": "e-2", "status": "InProgress", "type": "STANDARD"},
+        "prod-approval": None,
+    }
+
+
 def test_executions_are_listed_newest_first(api: Api) -> None:
     listed = api.ask("ListPipelineExecutions", pipelineName="slipway")["pipelineExecutionSummaries"]
     assert [each["pipelineExecutionId"] for each in listed] == ["e-3", "e-2", "e-1"]
