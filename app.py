@@ -49,13 +49,20 @@ BASELINE = Path(__file__).parent / "gates" / "baseline.json"
 """How many findings are accepted; `make baseline` writes it."""
 
 
-def build(settings: Settings, assets: AssetStore, *, outdir: str | None = None) -> App:
+def build(
+    settings: Settings,
+    assets: AssetStore,
+    *,
+    outdir: str | None = None,
+    services: Sequence[type[Service]] | None = None,
+) -> App:
     """The whole app, not yet synthesised.
 
     Args:
         settings: all of `config/`.
         assets: the built assets.
         outdir: where the assembly goes. Default: where the CDK CLI asks for it, else a temporary folder.
+        services: what every environment gets. Default: what `SLIPWAY_SERVICES` names, else all of them.
     """
     app = App(
         outdir=outdir,
@@ -69,7 +76,9 @@ def build(settings: Settings, assets: AssetStore, *, outdir: str | None = None) 
             "@aws-cdk/core:permissionsBoundary": {"name": settings.pipeline.permissions_boundary},
         },
     )
-    PipelineStack(app, "Pipeline", settings=settings, services=chosen(os.environ.get(ONLY, "")), assets=assets)
+    if services is None:
+        services = chosen(os.environ.get(ONLY, ""))
+    PipelineStack(app, "Pipeline", settings=settings, services=services, assets=assets)
     return app
 
 

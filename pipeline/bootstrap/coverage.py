@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
@@ -22,6 +22,7 @@ from ministack.core.iam_evaluator import (  # type: ignore[import-untyped]  # sh
     parse_policy_document,
 )
 
+from pipeline.bootstrap.assembly import RANDOM, Resource, resolve
 from pipeline.bootstrap.plan import DELIVERY_BUS, Account
 from pipeline.bootstrap.policies import Document
 
@@ -40,7 +41,6 @@ _WITHOUT_SCHEMA: Mapping[str, Sequence[str]] = {
         "codebuild:CreateProject",
         "codebuild:DeleteProject",
         "codebuild:UpdateProject",
-        "iam:PassRole",
     ),
 }
 
@@ -56,10 +56,26 @@ _BEYOND_SCHEMA: Mapping[str, Sequence[str]] = {
     "AWS::CodePipeline::Pipeline": ("codeconnections:PassConnection",),
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     "AWS::SecretsManager::Secret": ("kms:Decrypt", "kms:GenerateDataKey"),
+    # Application Auto Scaling asks in the caller's name before it takes a target or a policy:
+    # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_id-based-policy-examples.html
+    "AWS::ApplicationAutoScaling::ScalableTarget": ("dynamodb:DescribeTable", "dynamodb:UpdateTable"),
+    "AWS::ApplicationAutoScaling::ScalingPolicy": (
+        *("cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"),
+        *("dynamodb:DescribeTable", "dynamodb:UpdateTable"),
+    ),
 }
+
+_VALIDATED_WITHOUT_NAME: Mapping[str, frozenset[str]] = {
+    # "We call the PutMetricAlarm API without any parameters": no policy on the names of alarms allows that.
+    # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_permission_validation.html
+    "AWS::ApplicationAutoScaling::": frozenset({"cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"}),
+}
+"""Prefix of a type → actions that are also called on no resource, to see whether the caller may."""
 
 _PASSED_TO = {
     "AWS::ApiGateway::": "apigateway.amazonaws.com",
+    # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonDynamoDBFullAccess.html
+    "AWS::ApplicationAutoScaling::": "application-autoscaling.amazonaws.com",
     "AWS::Backup::": "backup.amazonaws.com",
     "AWS::CodeBuild::": "codebuild.amazonaws.com",
     "AWS::CodeDeploy::": "codedeploy.amazonaws.com",
@@ -68,54 +84,15 @@ _PASSED_TO = {
     "AWS::Lambda::": "lambda.amazonaws.com",
 }
 
+_LINKED_TO = {
+    # https://docs.aws.amazon.com/aws-backup/latest/devguide/using-service-linked-roles.html
+    "AWS::Backup::": "backup.amazonaws.com",
+}
+"""Prefix of a type → the service whose linked role is made for it, where no property names that role."""
+
+_PASSING = "iam:PassRole"
+
 _BOOTSTRAP_TAG = "iam:ResourceTag/aws-cdk:bootstrap-role"
-
-_RANDOM = "1A2B3C4D5E6F"
-"""What CloudFormation puts at the end of the names that it makes."""
-
-
-@dataclass(frozen=True)
-class Resource:
-    """A resource of a template, with the name that it has or will have.
-
-    Attributes:
-        stack: name of its stack.
-        logical_id: its id in the template.
-        type_name: such as `AWS::SQS::Queue`.
-        properties: as they stand in the template.
-        physical_id: what CloudFormation calls it, when it exists already. Default: what it would be called.
-    """
-
-    stack: str
-    logical_id: str
-    type_name: str
-    properties: Mapping[str, Any] = field(repr=False, hash=False)
-    physical_id: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Its name, or the last part of its ARN or URL."""
-        if self.physical_id is not None:
-            return _name_in(self.physical_id, self.type_name)
-        return next((text for text in self._literal_names()), self._made_up())
-
-    def _literal_names(self) -> Iterator[str]:
-        kind = self.type_name.rpartition("::")[2]
-        for key in (f"{kind}Name", "AliasName", "BucketName", "TopicName", "DashboardName", "Name"):
-            value = self.properties.get(key)
-            if isinstance(value, str) and self.type_name not in {"AWS::Lambda::Alias", "AWS::ApiGateway::RestApi"}:
-                yield value
-        if isinstance(self.properties.get("LogGroupName"), dict):
-            # The one log group whose name AWS dictates holds the id of its API.
-            yield re.sub(r"\{.*?\}", "id", "".join(map(str, self.properties["LogGroupName"]["Fn::Join"][1])))
-
-    def _made_up(self) -> str:
-        if self.type_name in {
-            *("AWS::SecretsManager::Secret", "AWS::Lambda::LayerVersion", "AWS::CodeBuild::Project"),
-        }:
-            return f"{self.logical_id}-{_RANDOM}"
-        name = f"{self.stack}-{self.logical_id}-{_RANDOM}"
-        return name.lower() if self.type_name == "AWS::S3::Bucket" else name
 
 
 @dataclass(frozen=True, order=True)
@@ -131,28 +108,6 @@ class Missing:
         return f"{self.stack}: {self.type_name} needs {self.action} on {self.resource}"
 
 
-def resources(assembly: Path, account: Account) -> list[Resource]:
-    """Every resource that the stacks of an assembly put into an account.
-
-    Args:
-        assembly: a folder that `cdk synth` wrote; nested assemblies count.
-        account: the account.
-    """
-    found = []
-    for manifest in sorted(assembly.rglob("manifest.json")):
-        artifacts = json.loads(manifest.read_text(encoding="utf-8"))["artifacts"]
-        for artifact in artifacts.values():
-            if artifact["type"] != "aws:cloudformation:stack" or f"//{account.account}/" not in artifact["environment"]:
-                continue
-            stack = artifact["properties"]["stackName"]
-            body = json.loads((manifest.parent / artifact["properties"]["templateFile"]).read_text(encoding="utf-8"))
-            found += [
-                Resource(stack, logical_id, resource["Type"], resource.get("Properties", {}))
-                for logical_id, resource in body["Resources"].items()
-            ]
-    return found
-
-
 def missing(
     found: Iterable[Resource],
     account: Account,
@@ -165,7 +120,7 @@ def missing(
     """What CloudFormation would be refused.
 
     Args:
-        found: the resources to create, read, update and delete.
+        found: the resources to create, read, update and delete; what their properties pass to a service counts too.
         account: where they are.
         documents: the execution policies.
         limit: the execution role's permissions boundary.
@@ -178,20 +133,18 @@ def missing(
     refused: set[Missing] = set()
     for resource in found:
         context = _context(resource, account, arn)
-        for action in needed(resource.type_name):
-            candidates = _arns(resource, action, account, qualifier)
-            allowed = any(
-                evaluate(_request(account, action, candidate, context), policies, boundary).decision == "Allow"
-                for candidate in candidates
-            )
-            if not allowed:
-                refused.add(Missing(resource.stack, resource.type_name, action, candidates[0]))
+        for action, target in _calls(resource, account, qualifier):
+            request = _request(account, _region(resource, account), action, target, context)
+            if evaluate(request, policies, boundary).decision != "Allow":
+                refused.add(Missing(resource.stack, resource.type_name, action, target))
     return sorted(refused)
 
 
 @cache
 def needed(type_name: str) -> tuple[str, ...]:
     """Actions that CloudFormation calls for a type, but for those that `not_granted.json` gives a reason against.
+
+    `iam:PassRole` is not among them: which roles are passed, the properties say (`Resource.passed`).
 
     Args:
         type_name: such as `AWS::SQS::Queue`.
@@ -219,7 +172,7 @@ def listed(type_name: str) -> tuple[str, ...]:
     actions = set(_WITHOUT_SCHEMA.get(type_name) or _handlers().get(type_name, ()))
     if not actions:
         raise LookupError(f"{type_name}: no handlers in the registry; list its actions in pipeline/bootstrap")
-    return tuple(sorted(actions | set(_BEYOND_SCHEMA.get(type_name, ()))))
+    return tuple(sorted((actions | set(_BEYOND_SCHEMA.get(type_name, ()))) - {_PASSING}))
 
 
 def has_resource_level(action: str) -> bool:
@@ -271,8 +224,9 @@ def beyond_boundary(given: Iterable[Document], boundary: Document, account: Acco
             # A wildcard is beyond the boundary unless the boundary has that very wildcard or a wider one.
             plain = action.replace("*", "Any")
             for resource in _list(statement.get("Resource", "*")):
-                arn = resource if isinstance(resource, str) else _resolve(resource, account)
-                if evaluate(_request(account, plain, arn, context), limit).decision != "Allow":
+                arn = resource if isinstance(resource, str) else _any_of(resource, account)
+                request = _request(account, account.regions[0], plain, arn, context)
+                if evaluate(request, limit).decision != "Allow":
                     taken.add(f"{action} on {arn}")
     return sorted(taken)
 
@@ -298,8 +252,21 @@ def _reference() -> Mapping[str, Any]:
     return found
 
 
-def _request(account: Account, action: str, arn: str, context: Mapping[str, Any]) -> EvalContext:
-    region = account.regions[0]
+def _calls(resource: Resource, account: Account, qualifier: str) -> Iterator[tuple[str, str]]:
+    """Each action that is called for a resource, with what it is called on."""
+    for action in needed(resource.type_name):
+        yield from ((action, arn) for arn in _arns(resource, action, account, qualifier))
+        if any(resource.type_name.startswith(each) and action in of for each, of in _VALIDATED_WITHOUT_NAME.items()):
+            yield action, "*"
+    for role in resource.passed:
+        yield _PASSING, role
+
+
+def _region(resource: Resource, account: Account) -> str:
+    return resource.region or account.regions[0]
+
+
+def _request(account: Account, region: str, action: str, arn: str, context: Mapping[str, Any]) -> EvalContext:
     return EvalContext(
         principal_arn=f"arn:{account.partition}:sts::{account.account}:assumed-role/execution/CloudFormation",
         principal_type="AssumedRole",
@@ -313,19 +280,23 @@ def _request(account: Account, action: str, arn: str, context: Mapping[str, Any]
 
 def _context(resource: Resource, account: Account, boundary: str) -> dict[str, Any]:
     """The condition keys that a call for this resource carries."""
-    region = account.regions[0]
+    region = _region(resource, account)
+    # A role that a service makes for itself is named by its path.
+    linked = [role.split("/")[2] for role in resource.passed if "/aws-service-role/" in role]
     given = resource.properties.get("PermissionsBoundary") if resource.type_name == "AWS::IAM::Role" else boundary
     return {
         "iam:permissionsboundary": given,
-        "iam:policyarn": account.policy_arn(f"{resource.stack}-Policy-{_RANDOM}"),
-        "iam:passedtoservice": next(
-            (service for prefix, service in _PASSED_TO.items() if resource.type_name.startswith(prefix)), None
-        ),
-        "iam:awsservicename": "dynamodb.application-autoscaling.amazonaws.com",
+        "iam:policyarn": account.policy_arn(f"{resource.stack}-Policy-{RANDOM}"),
+        "iam:passedtoservice": _of_type(_PASSED_TO, resource),
+        "iam:awsservicename": linked[0] if linked else _of_type(_LINKED_TO, resource),
         "kms:viaservice": f"lambda.{region}.amazonaws.com",
         "kms:grantisforawsresource": "true",
         "lambda:functionarn": f"arn:{account.partition}:lambda:{region}:{account.account}:function:{resource.stack}-F",
     }
+
+
+def _of_type(by_prefix: Mapping[str, str], resource: Resource) -> str | None:
+    return next((value for prefix, value in by_prefix.items() if resource.type_name.startswith(prefix)), None)
 
 
 def _arns(resource: Resource, action: str, account: Account, qualifier: str) -> list[str]:
@@ -333,11 +304,11 @@ def _arns(resource: Resource, action: str, account: Account, qualifier: str) -> 
     if not has_resource_level(action):
         return ["*"]
     service = action.partition(":")[0]
-    region, number = account.regions[0], account.account
+    region, number = _region(resource, account), account.account
     own = f"arn:{account.partition}:{service}:{region}:{number}"
     everywhere = f"arn:{account.partition}:{service}::{number}"
     name = resource.name
-    stack = f"{resource.stack}-Other-{_RANDOM}"
+    stack = f"{resource.stack}-Other-{RANDOM}"
     kind = resource.type_name.rpartition("::")[2]
     table: dict[str, list[str]] = {
         "apigateway": _api_arns(kind, f"arn:{account.partition}:apigateway:{region}::"),
@@ -389,7 +360,7 @@ def _arns(resource: Resource, action: str, account: Account, qualifier: str) -> 
         "iam": [_iam_arn(action, everywhere, kind, name, stack)],
     }
     if service in {"codeconnections", "codestar-connections"}:
-        return _connections(resource, service) or [f"{own}:connection/none"]
+        return _connections(resource, service)
     if service not in table:
         return [f"{own}:{name}"]
     return table[service]
@@ -454,43 +425,14 @@ def _hyphens(kind: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower()
 
 
-def _name_in(physical_id: str, type_name: str) -> str:
-    if type_name == "AWS::KMS::Alias":
-        return physical_id
-    if type_name == "AWS::Lambda::LayerVersion":
-        return physical_id.split(":")[6]
-    if physical_id.startswith("arn:"):
-        return (
-            re.split(r"[:/]", physical_id, maxsplit=5)[5].split(":")[-1].removeprefix("policy/").removeprefix("role/")
-        )
-    # A rule on another bus than the default one is called `bus|rule`.
-    return physical_id.rpartition("/")[2] if physical_id.startswith("http") else physical_id.rpartition("|")[2]
-
-
-def _resolve(value: Any, account: Account) -> str:
-    """An intrinsic function as text, as well as it is known before the stack stands."""
+def _any_of(value: Any, account: Account) -> str:
+    """The resource of a statement as text: what is not plain text counts as any of its account."""
     match value:
-        case str():
-            return value
-        case {"Ref": "AWS::Partition"}:
-            return account.partition
-        case {"Ref": "AWS::AccountId"}:
-            return account.account
-        case {"Ref": "AWS::Region"}:
-            return account.regions[0]
-        case {"Fn::Join": [glue, parts]}:
-            return str(glue).join(_resolve(part, account) for part in parts)
-        case {"Fn::Sub": str() as text}:
-            known = {
-                "AWS::Partition": account.partition,
-                "AWS::AccountId": account.account,
-                "AWS::Region": account.regions[0],
-            }
-            return re.sub(r"\$\{([^}]+)\}", lambda match: known.get(match[1], "any"), text)
         case {"Fn::GetAtt": [str() as logical_id, "Arn"]} if "Role" in logical_id:
             return f"arn:{account.partition}:iam::{account.account}:role/slipway-pipeline-{logical_id}"
-        case _:
-            return "arn:any"
+        case {"Fn::Join": [glue, parts]}:
+            return str(glue).join(_any_of(part, account) for part in parts)
+    return resolve(value, account, account.regions[0]) or "arn:any"
 
 
 def _list(value: Any) -> list[Any]:

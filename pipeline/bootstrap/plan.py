@@ -23,6 +23,10 @@ PIPELINE_STACKS = ("slipway-pipeline", "slipwaypipeline")
 """Stacks of the tools account begin so, the support stacks of other regions too. The second is the first as CDK writes
 it into the physical names that it makes up itself."""
 
+SUPPORT_ALIASES = "support-*"
+"""Aliases of the keys in the support stacks of other regions: under its flag
+`@aws-cdk/aws-codepipeline:crossAccountKeyAliasStackSafeResourceName` CDK keeps the end of the stack's name alone."""
+
 STEP_ROLES = "slipway-{environment}-"
 """Names of the roles that the pipeline's own steps assume, in the tools account and in the environment's
 (`blocks/delivery_names.py`)."""
@@ -32,6 +36,13 @@ DELIVERY_BUS = "slipway-delivery"
 
 BUCKETS = "cf-serverless-*"
 """Names of the services' buckets (P5)."""
+
+
+EDGE_REGION = "us-east-1"
+"""Where CloudFront keeps what belongs to a distribution, such as the delivery of its logs, wherever the service is.
+
+https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html
+"""
 
 
 @dataclass(frozen=True)
@@ -78,13 +89,19 @@ class Account:
 def accounts(settings: Settings) -> tuple[Account, ...]:
     """Every account of the configuration, the tools account first.
 
-    The tools account is bootstrapped in every region that an environment uses: a pipeline that deploys to another
-    region keeps a bucket there.
+    An environment needs us-east-1 beside its own region: services behind CloudFront have a stack there. The tools
+    account is bootstrapped in every region that an environment uses: a pipeline that deploys to another region keeps a
+    bucket there.
     """
     pipeline = settings.pipeline
+    deployed = [
+        Place(environment.account, region)
+        for environment in settings.environments
+        for region in _regions(environment.region)
+    ]
     places = [Place(pipeline.account, pipeline.region)]
-    places += [Place(pipeline.account, environment.region) for environment in settings.environments]
-    places += [Place(environment.account, environment.region) for environment in settings.environments]
+    places += [Place(pipeline.account, place.region) for place in deployed]
+    places += deployed
     found = []
     for account in _unique(place.account for place in places):
         regions = _unique(place.region for place in places if place.account == account)
@@ -98,6 +115,11 @@ def accounts(settings: Settings) -> tuple[Account, ...]:
             )
         )
     return tuple(found)
+
+
+def _regions(region: str) -> tuple[str, ...]:
+    """A region, and where its edge is; in other partitions CloudFront is not used."""
+    return (region,) if _partition(region) != "aws" else _unique((region, EDGE_REGION))
 
 
 def _unique(values: Iterable[str]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from pipeline.bootstrap.plan import (
     PIPELINE_STACKS,
     POLICY_PREFIX,
     STEP_ROLES,
+    SUPPORT_ALIASES,
     Account,
     accounts,
 )
@@ -167,7 +168,15 @@ def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
         "Alias": (
             *((f"{name}*" for name in PIPELINE_STACKS) if account.tools else ()),
             *((f"pipeline-{tools.name}",) if account.tools else ()),
+            *((SUPPORT_ALIASES,) if account.tools and len(account.regions) > 1 else ()),
             *(f"*-{name}" for name in account.environments),
+        ),
+        # CodePipeline's pages do not say whether it asks PassRole for the role of an action. Where the environment has
+        # an account of its own, the role is another account's and cannot be passed.
+        "RolesOfActions": (
+            (f"arn:{account.partition}:iam::{account.account}:role/cdk-{tools.qualifier}-deploy-role-*",)
+            if account.tools and account.environments
+            else ()
         ),
         "Bus": (DELIVERY_BUS,) if account.tools else (),
         "DeliveryBus": (f"arn:{account.partition}:events:{tools.region}:{tools.account}:event-bus/{DELIVERY_BUS}",),

@@ -94,3 +94,39 @@ def pipeline_settings(environments: tuple[Environment, ...] | None = None, **cha
     }
     pipeline = type(COMMITTED.pipeline).model_validate(document | changes)
     return Settings(pipeline=pipeline, environments=environments)
+
+
+def _pipelines() -> dict[str, Settings]:
+    dev, staging, prod = COMMITTED.environments
+    tools = COMMITTED.pipeline
+    fourth = changed(staging, {"name": "preview", "account": "444444444444"})
+    twin = changed(prod, {"name": "prod-eu", "region": "eu-central-1"})
+    beside = changed(staging, {"account": dev.account})
+    at_home = changed(dev, {"account": tools.account})
+    frankfurt = {"region": "eu-central-1"}
+    bucket = {"kind": "s3", "bucket": "a-source-bucket", "key": "slipway.zip"}
+    return {
+        "committed": COMMITTED,
+        "codecommit": pipeline_settings(source={"kind": "codecommit", "repository": "slipway", "branch": "trunk"}),
+        "s3": pipeline_settings(source=bucket),
+        "staging approved too": pipeline_settings(approval_before=["staging", "prod"]),
+        "no approval": pipeline_settings((dev, staging), approval_before=[]),
+        "one environment": pipeline_settings((dev,), approval_before=[]),
+        "four environments": pipeline_settings((dev, fourth, staging, prod)),
+        "prod in Frankfurt": pipeline_settings((dev, staging, changed(prod, frankfurt))),
+        "prod in two regions": pipeline_settings((prod, twin), share_accounts=True),
+        "two environments in one account": pipeline_settings((dev, beside), share_accounts=True, approval_before=[]),
+        "everything in one account": pipeline_settings((at_home,), share_accounts=True, approval_before=[]),
+        "pipeline in Frankfurt": pipeline_settings(
+            (
+                changed(dev, {"tools_region": "eu-central-1"}),
+                changed(prod, {"tools_region": "eu-central-1"} | frankfurt),
+            ),
+            region="eu-central-1",
+            source=bucket,
+        ),
+    }
+
+
+PIPELINES: Mapping[str, Settings] = _pipelines()
+"""Every configuration of the pipeline by the name that the tests' ids show."""

@@ -208,10 +208,15 @@ def write_assets(folder: Path) -> None:
     (folder / MANIFEST_FILE).write_text(AssetManifest(assets=records).model_dump_json(), encoding="utf-8")
 
 
+def new_folder() -> Path:
+    """A folder for an assembly."""
+    return Path(tempfile.mkdtemp(prefix="cdk-out-", dir=_scratch()))
+
+
 def new_app() -> App:
     """An app with the context and synthesizer of `app.py`."""
     return App(
-        outdir=tempfile.mkdtemp(prefix="cdk-out-", dir=_scratch()),
+        outdir=str(new_folder()),
         context=json.loads(CDK_JSON.read_text(encoding="utf-8"))["context"],
         post_cli_context=CONTEXT,
         default_stack_synthesizer=DefaultStackSynthesizer(),

@@ -21,45 +21,13 @@ from config import Settings
 from pipeline.toolchain import ASSET_SCHEMA
 from services.items.infrastructure import Items
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED, changed, pipeline_settings
+from tests.infrastructure.matrix import COMMITTED, PIPELINES
 from tests.infrastructure.synthesis import KEPT
 
 TOOLS = "999999999999"
 ROOT = Path(app.__file__).parent
 PINNED = json.loads(Path(app.CDK_JSON).with_name("package.json").read_text(encoding="utf-8"))["devDependencies"]
 STACKS = ("security", "data", "compute", "observability")
-
-
-def settings_of(variant: str) -> Settings:
-    dev, staging, prod = COMMITTED.environments
-    fourth = changed(staging, {"name": "preview", "account": "444444444444"})
-    match variant:
-        case "committed":
-            return COMMITTED
-        case "codecommit":
-            return pipeline_settings(source={"kind": "codecommit", "repository": "slipway", "branch": "trunk"})
-        case "s3":
-            return pipeline_settings(source={"kind": "s3", "bucket": "a-source-bucket", "key": "slipway.zip"})
-        case "staging approved too":
-            return pipeline_settings(approval_before=["staging", "prod"])
-        case "one environment":
-            return pipeline_settings((dev,), approval_before=[])
-        case "four environments":
-            return pipeline_settings((dev, fourth, staging, prod))
-        case "prod in Frankfurt":
-            return pipeline_settings((dev, staging, changed(prod, {"region": "eu-central-1"})))
-    raise AssertionError(variant)
-
-
-VARIANTS = (
-    "committed",
-    "codecommit",
-    "s3",
-    "staging approved too",
-    "one environment",
-    "four environments",
-    "prod in Frankfurt",
-)
 
 
 class Pipeline:
@@ -116,10 +84,10 @@ class Pipeline:
 
 @cache
 def _pipeline(variant: str) -> Pipeline:
-    return Pipeline(settings_of(variant))
+    return Pipeline(PIPELINES[variant])
 
 
-@pytest.fixture(params=VARIANTS)
+@pytest.fixture(params=PIPELINES)
 def pipeline(request: pytest.FixtureRequest) -> Pipeline:
     return _pipeline(request.param)
 

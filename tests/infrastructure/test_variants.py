@@ -17,13 +17,11 @@ from gates.nag.verdict import judge
 from gates.packs import packs_of
 from gates.rules.aws.pack import OnlyAwsRules
 from gates.rules.pack import SlipwayRules
-from pipeline.delivery import PipelineStack
 from services.items.infrastructure import Items
 from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED, ENVIRONMENTS, changed
-from tests.infrastructure.test_pipeline import VARIANTS, settings_of
 
 # A day on which every acknowledgement holds: when they end, `make synth` says.
 TODAY = date(2026, 11, 1)
@@ -85,18 +83,3 @@ def test_a_region_without_cloudfront_does_not() -> None:
     # Then it is said before an account sees it
     assert findings
     assert all("/Edge/" in path for path, _ in findings)
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_every_pipeline_passes_the_gate(variant: str) -> None:
-    app = synthesis.new_app()
-    settings = settings_of(variant)
-    PipelineStack(
-        app,
-        "Pipeline",
-        settings=settings,
-        services=(synthesis.Tiny, synthesis.Small),
-        assets=synthesis.assets(),
-    )
-
-    assert _findings(app, settings) == []

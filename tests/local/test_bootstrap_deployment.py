@@ -13,7 +13,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from app import SERVICES, build
 from blocks.assets import AssetStore
 from config import Settings
 from pipeline.bootstrap import commands, coverage, plan, policies
+from pipeline.bootstrap.assembly import Resource, resources
 from pipeline.bootstrap.plan import Account
 from pipeline.doctor.account import check_account, check_accounts
 from pipeline.doctor.findings import Status
@@ -38,11 +39,6 @@ from tests.local.conftest import FOLDER
 HERE = FOLDER / "bootstrap"
 SETTINGS = config.load()
 ACCOUNTS = {account.label: account for account in plan.accounts(SETTINGS)}
-FAMILIES = [
-    (label, policy.family)
-    for label, account in ACCOUNTS.items()
-    for policy in policies.execution_policies(account, SETTINGS)
-]
 
 
 @dataclass(frozen=True)
@@ -138,9 +134,9 @@ def _stacks(found: Bootstrapped) -> dict[str, str]:
     return {stack["StackName"]: stack["StackStatus"] for stack in stacks}
 
 
-def _deployed_resources(found: Bootstrapped) -> list[coverage.Resource]:
+def _deployed_resources(found: Bootstrapped) -> list[Resource]:
     """What the emulator made, by its real names, with the properties of the synthesized templates."""
-    synthesized = coverage.resources(HERE / "cdk.out", found.account)
+    synthesized = resources(HERE / "cdk.out", found.account)
     formation = found.client("cloudformation")
     real = {
         (stack, resource["LogicalResourceId"]): resource["PhysicalResourceId"]
@@ -149,17 +145,10 @@ def _deployed_resources(found: Bootstrapped) -> list[coverage.Resource]:
         # The emulator's own way to name a log group; on AWS its name begins with the stack's.
         if not resource["PhysicalResourceId"].startswith("/aws/cloudformation/")
     }
-    return [
-        coverage.Resource(
-            each.stack, each.logical_id, each.type_name, each.properties, real.get((each.stack, each.logical_id))
-        )
-        for each in synthesized
-    ]
+    return [replace(each, physical_id=real.get((each.stack, each.logical_id))) for each in synthesized]
 
 
-def _refused(
-    found: list[coverage.Resource], account: Account, documents: list[dict[str, Any]]
-) -> list[coverage.Missing]:
+def _refused(found: list[Resource], account: Account, documents: list[dict[str, Any]]) -> list[coverage.Missing]:
     return coverage.missing(
         found,
         account,
@@ -168,50 +157,6 @@ def _refused(
         permissions_boundary=SETTINGS.pipeline.permissions_boundary,
         qualifier=SETTINGS.pipeline.qualifier,
     )
-
-
-@pytest.mark.parametrize("label", ACCOUNTS)
-def test_the_policies_allow_every_call_for_every_stack(label: str, assembly: Path) -> None:
-    # Given the stacks of an account, with the types that the emulator does not host
-    account = ACCOUNTS[label]
-    found = coverage.resources(assembly, account)
-    assert found
-    # When each call of CloudFormation for them is evaluated under the policies that are written for it
-    documents = [policy.document for policy in policies.execution_policies(account, SETTINGS)]
-    refused = _refused(found, account, documents)
-    # Then none is refused; else its action belongs into a file of pipeline/bootstrap/policies, or, with the reason,
-    # into not_granted.json
-    assert not refused, "\n".join(map(str, refused))
-
-
-@pytest.mark.parametrize(("label", "family"), FAMILIES)
-def test_no_family_can_be_left_out(label: str, family: str, assembly: Path) -> None:
-    account = ACCOUNTS[label]
-    found = coverage.resources(assembly, account)
-    # Given the policies of an account without one
-    documents = [
-        policy.document for policy in policies.execution_policies(account, SETTINGS) if policy.family != family
-    ]
-    # When the calls for its stacks are evaluated, then some are refused
-    assert _refused(found, account, documents)
-
-
-@pytest.mark.parametrize("label", ACCOUNTS)
-def test_every_role_of_the_stacks_carries_the_permissions_boundary(label: str, assembly: Path) -> None:
-    account = ACCOUNTS[label]
-    roles = [each for each in coverage.resources(assembly, account) if each.type_name == "AWS::IAM::Role"]
-    assert roles
-    wanted = account.policy_arn(SETTINGS.pipeline.permissions_boundary)
-    bare = [f"{role.stack} {role.logical_id}" for role in roles if role.properties.get("PermissionsBoundary") != wanted]
-    assert not bare, "without the boundary: " + ", ".join(bare)
-
-
-@pytest.mark.parametrize("label", ACCOUNTS)
-def test_the_permissions_boundary_takes_nothing_from_a_role(label: str, assembly: Path) -> None:
-    account = ACCOUNTS[label]
-    statements = coverage.statements(coverage.resources(assembly, account))
-    assert statements
-    assert not coverage.beyond_boundary(statements, policies.boundary(account, SETTINGS).document, account)
 
 
 def test_bootstrap_gives_the_execution_role_exactly_the_execution_policies(bootstrapped: Bootstrapped) -> None:
@@ -225,7 +170,7 @@ def test_bootstrap_gives_the_execution_role_exactly_the_execution_policies(boots
 
 def test_everything_of_dev_deploys_after_the_printed_bootstrap(bootstrapped: Bootstrapped, assembly: Path) -> None:
     # Given the stacks of the templates, some of each service
-    synthesized = {each.stack for each in coverage.resources(assembly, bootstrapped.account)}
+    synthesized = {each.stack for each in resources(assembly, bootstrapped.account)}
     for service in SERVICES:
         assert any(stack.startswith(f"dev-{service.name}-") for stack in synthesized)
     # When those of the account are read
@@ -342,7 +287,7 @@ def test_a_role_with_these_policies_is_refused(what: str, executor: Callable[[st
 
 def test_every_role_of_dev_has_the_permissions_boundary(bootstrapped: Bootstrapped, assembly: Path) -> None:
     # Given the roles of the templates
-    made = [each for each in coverage.resources(assembly, bootstrapped.account) if each.type_name == "AWS::IAM::Role"]
+    made = [each for each in resources(assembly, bootstrapped.account) if each.type_name == "AWS::IAM::Role"]
     # When those of the account are read
     iam = bootstrapped.client("iam")
     boundary = bootstrapped.account.policy_arn(bootstrapped.settings.pipeline.permissions_boundary)

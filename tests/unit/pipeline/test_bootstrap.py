@@ -23,6 +23,7 @@ from config import Settings
 from config.load import CONFIG_FOLDER
 from pipeline.bootstrap import commands, coverage, plan, policies
 from pipeline.bootstrap.__main__ import app
+from pipeline.bootstrap.assembly import UNREADABLE_ROLE, Resource
 from pipeline.bootstrap.plan import Account
 
 SETTINGS = config.load()
@@ -200,7 +201,7 @@ def test_any_resource_is_for_actions_without_resource_level_only(label: str) -> 
             if statement["Resource"] == "*":
                 # Then its name says why, or a condition narrows it
                 assert "Condition" in statement or statement["Sid"].endswith(
-                    ("WithoutResourceLevel", "AccessLogsOfHttpApis")
+                    ("WithoutResourceLevel", "WithoutName", "AccessLogsOfHttpApis")
                 ), statement
 
 
@@ -315,7 +316,7 @@ def test_rules_are_of_the_stacks_and_on_their_buses(
     # Given a rule of a template
     account = ACCOUNTS[label]
     stack = "slipway-pipeline" if label == "tools" else f"{label}-x"
-    rule = coverage.Resource(stack, "Rule", "AWS::Events::Rule", properties)
+    rule = Resource(stack, "Rule", "AWS::Events::Rule", properties)
     # When the calls for it are evaluated
     missing = coverage.missing(
         [rule],
@@ -327,6 +328,64 @@ def test_rules_are_of_the_stacks_and_on_their_buses(
     )
     # Then it is made where the pipeline has rules, and nowhere else
     assert {each.resource.rpartition(":")[2] for each in missing} == ({refused} if refused else set())
+
+
+def _missing(resource: Resource, account: Account, *, without: str | None = None) -> set[tuple[str, str]]:
+    """Actions that are refused for a resource, with what they are called on; `without` leaves out a statement."""
+    documents = [policy.document for policy in policies.execution_policies(account, SETTINGS)]
+    refused = coverage.missing(
+        [resource],
+        account,
+        [
+            {**each, "Statement": [statement for statement in each["Statement"] if statement["Sid"] != without]}
+            for each in documents
+        ],
+        limit=policies.execution_boundary(account, SETTINGS).document,
+        permissions_boundary=SETTINGS.pipeline.permissions_boundary,
+        qualifier=SETTINGS.pipeline.qualifier,
+    )
+    return {(each.action, each.resource) for each in refused}
+
+
+LINKED = "aws-service-role/dynamodb.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_X"
+
+
+def _scalable_target(account: Account) -> Resource:
+    role = f"arn:aws:iam::{account.account}:role/{LINKED}"
+    return Resource("dev-x", "Target", "AWS::ApplicationAutoScaling::ScalableTarget", {}, passed=(role,))
+
+
+def test_scaling_is_validated_without_a_name() -> None:
+    # Given a scalable target
+    account = ACCOUNTS["dev"]
+    target = _scalable_target(account)
+    assert _missing(target, account) == set()
+    # When alarms may be made and deleted by name alone, then the calls that name none are refused
+    named = _missing(target, account, without="AlarmsOfScalingWithoutName")
+    assert {("cloudwatch:PutMetricAlarm", "*"), ("cloudwatch:DeleteAlarms", "*")} <= named
+
+
+def test_linked_role_of_scaling_is_passed() -> None:
+    account = ACCOUNTS["dev"]
+    target = _scalable_target(account)
+    assert _missing(target, account, without="PassLinkedRolesOfScaling") == {("iam:PassRole", target.passed[0])}
+
+
+@pytest.mark.parametrize("role", ["Administrator", LINKED, UNREADABLE_ROLE])
+def test_other_roles_are_not_passed(role: str) -> None:
+    # Given a function with a role of somebody else
+    account = ACCOUNTS["dev"]
+    arn = role if role == UNREADABLE_ROLE else f"arn:aws:iam::{account.account}:role/{role}"
+    function = Resource("dev-x", "Function", "AWS::Lambda::Function", {}, passed=(arn,))
+    # When the calls for it are evaluated, then the role is refused
+    assert _missing(function, account) == {("iam:PassRole", arn)}
+
+
+def test_roles_are_not_passed_to_unknown_services() -> None:
+    account = ACCOUNTS["dev"]
+    own = f"arn:aws:iam::{account.account}:role/dev-x-Role"
+    topic = Resource("dev-x", "Topic", "AWS::SNS::Topic", {}, passed=(own,))
+    assert _missing(topic, account) == {("iam:PassRole", own)}
 
 
 def test_every_reason_against_an_action_is_about_one_that_the_registry_lists() -> None:
