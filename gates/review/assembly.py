@@ -10,7 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from gates.nested import nested_stacks, template_file
 from gates.review.errors import ReviewError
+from gates.review.loops import loops, unrolled, without_loops
 
 SCHEMAS = frozenset({55})
 """Major versions of the assembly's schema that this review knows. Another CDK may write another: look at what changed
@@ -31,11 +33,22 @@ Json = Any
 
 @dataclass(frozen=True, order=True)
 class StackKey:
-    """What CloudFormation knows a stack by."""
+    """What CloudFormation knows a stack by.
+
+    Only the deployment knows the name of a nested stack: here it is `parent.LogicalId`, which no stack can be called.
+    """
 
     account: str
     region: str
     name: str
+
+    def nested(self, logical_id: str) -> StackKey:
+        """Return the key of a nested stack.
+
+        Args:
+            logical_id: its logical id in this stack.
+        """
+        return StackKey(self.account, self.region, f"{self.name}.{logical_id}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +63,8 @@ class Stack:
         termination_protection: whether the assembly asks for it.
         assets: digests of what is published for it.
         paths: path of each resource's construct by logical id, as far as it is known.
+        parent: the stack that a nested stack is a resource of; None for any other.
+        parent_id: its logical id there.
     """
 
     key: StackKey
@@ -59,12 +74,17 @@ class Stack:
     termination_protection: bool = False
     assets: frozenset[str] = frozenset()
     paths: Mapping[str, str] = field(default_factory=dict)
+    parent: StackKey | None = None
+    parent_id: str = ""
 
-    @property
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "template", unrolled(self.template))
+
+    @cached_property
     def resources(self) -> Mapping[str, Mapping[str, Json]]:
         """Its resources as they are written, by logical id."""
         found: Mapping[str, Mapping[str, Json]] = self.template["Resources"]
-        return found
+        return without_loops(found) if loops(self.template) else found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,6 +103,13 @@ class Assembly:
     def by_key(self) -> Mapping[StackKey, Stack]:
         """The stacks by what CloudFormation knows them by."""
         return {stack.key: stack for stack in self.stacks}
+
+    def lineage(self, stack: Stack) -> Iterator[Stack]:
+        """Yield a stack and, if it is nested, those that it is nested in, outwards."""
+        found: Stack | None = stack
+        while found is not None:
+            yield found
+            found = self.by_key.get(found.parent) if found.parent is not None else None
 
     @cached_property
     def assets(self) -> frozenset[str]:
@@ -135,7 +162,7 @@ def _read(folder: Path, root: Path, *, stage: str) -> Iterator[Stack]:
                 name = str(properties.get("displayName", identifier)).rpartition("/")[2]
                 yield from _read(nested, root, stage=name)
             case "aws:cloudformation:stack":
-                yield _stack(folder, root, stage, identifier, artifact)
+                yield from _stacks(folder, root, stage, identifier, artifact)
 
 
 def _check_schema(manifest: Mapping[str, Json], path: Path) -> None:
@@ -148,51 +175,88 @@ def _check_schema(manifest: Mapping[str, Json], path: Path) -> None:
         raise ReviewError(f"{path}: written in schema {version}, and this review knows {known} (SCHEMAS in {__name__})")
 
 
-def _stack(folder: Path, root: Path, stage: str, identifier: str, artifact: Mapping[str, Json]) -> Stack:
+def _stacks(folder: Path, root: Path, stage: str, identifier: str, artifact: Mapping[str, Json]) -> Iterator[Stack]:
+    """A stack of the manifest, and those nested in it."""
     manifest = folder / MANIFEST_FILE
     properties = artifact.get("properties", {})
     place = _ENVIRONMENT.fullmatch(str(artifact.get("environment", "")))
     if place is None:
         raise _damaged(manifest, f"{identifier} names no account and region")
     path = folder / _member(properties, "templateFile", manifest, identifier)
-    template = _object(path, root)
-    _check_template(template, path)
-    return Stack(
+    template = _template(path, root)
+    files, images = _assets(folder, root, artifact)
+    named = dict(_named(folder, root, artifact))
+    stack = Stack(
         key=StackKey(place["account"], place["region"], str(properties.get("stackName", identifier))),
         stage=stage,
         path=str(artifact.get("displayName", identifier)).split(" (")[0],
         template=template,
         termination_protection=properties.get("terminationProtection") is True,
-        assets=frozenset(_assets(folder, root, artifact)),
-        paths=_paths(folder, root, template, artifact),
+        assets=frozenset({*files, *images}),
+        paths=_paths(template, named),
     )
+    yield stack
+    yield from _nested(stack, folder, root, files, named)
 
 
-def _paths(folder: Path, root: Path, template: Mapping[str, Json], artifact: Mapping[str, Json]) -> dict[str, str]:
+def _nested(
+    parent: Stack, folder: Path, root: Path, files: Mapping[str, Json], named: Mapping[str, str]
+) -> Iterator[Stack]:
+    """The nested stacks whose templates the assembly holds; the review says which it does not."""
+    for logical_id in nested_stacks(parent.template):
+        path = template_file(parent.resources[logical_id], folder, files)
+        if path is None:
+            continue
+        template = _template(path, root)
+        construct = parent.paths.get(logical_id, f"{parent.path}/{logical_id}").partition(".NestedStack/")[0]
+        stack = Stack(
+            key=parent.key.nested(logical_id),
+            stage=parent.stage,
+            path=construct,
+            template=template,
+            assets=parent.assets,
+            paths=_paths(template, {name: place for name, place in named.items() if name.startswith(f"{construct}/")}),
+            parent=parent.key,
+            parent_id=logical_id,
+        )
+        yield stack
+        yield from _nested(stack, folder, root, files, named)
+
+
+def _template(path: Path, root: Path) -> Mapping[str, Json]:
+    template = unrolled(_object(path, root))
+    _check_template(template, path)
+    return template
+
+
+def _paths(template: Mapping[str, Json], named: Mapping[str, str]) -> dict[str, str]:
     """The CDK CLI lets the template name its constructs; without it the metadata file does."""
-    named = {
+    written = {
         logical_id: str(resource["Metadata"]["aws:cdk:path"])
-        for logical_id, resource in template["Resources"].items()
+        for logical_id, resource in without_loops(template["Resources"]).items()
         if "aws:cdk:path" in (resource.get("Metadata") or {})
     }
-    if named:
-        return named
+    # A nested stack's resource may be called like one of its parent's, which is not as deep.
+    deepest_first = sorted(named.items(), key=lambda item: item[0].count("/"), reverse=True)
+    return written or {logical_id: path for path, logical_id in deepest_first if logical_id in template["Resources"]}
+
+
+def _named(folder: Path, root: Path, artifact: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    """Path and logical id of each construct that the metadata of a stack names, those of nested stacks included."""
     metadata = artifact.get("metadata", {})
     if isinstance(file := artifact.get("additionalMetadataFile"), str):
         metadata = _object(folder / file, root)
-    return {
-        str(entry["data"]): str(path).lstrip("/")
-        for path, entries in metadata.items()
-        for entry in entries
-        if isinstance(entry, dict) and entry.get("type") == "aws:cdk:logicalId"
-    }
+    for path, entries in metadata.items():
+        for entry in entries:
+            if isinstance(entry, dict) and entry.get("type") == "aws:cdk:logicalId":
+                yield str(path).lstrip("/"), str(entry["data"])
 
 
 def _check_template(template: Mapping[str, Json], path: Path) -> None:
     resources = template.get("Resources")
     if not isinstance(resources, dict) or not resources:
         raise _damaged(path, "it has no resources")
-    for logical_id, resource in resources.items():
+    for logical_id, resource in without_loops(resources).items():
         if not isinstance(resource, dict) or not isinstance(resource.get("Type"), str):
             raise _damaged(path, f"resource {logical_id} has no type")
         if not isinstance(resource.get("Properties", {}), dict):
@@ -202,13 +266,17 @@ def _check_template(template: Mapping[str, Json], path: Path) -> None:
             raise _damaged(path, f"{section} is no object")
 
 
-def _assets(folder: Path, root: Path, artifact: Mapping[str, Json]) -> Iterator[str]:
+def _assets(folder: Path, root: Path, artifact: Mapping[str, Json]) -> tuple[dict[str, Json], dict[str, Json]]:
+    """The files and the images that are published for a stack, by their digests."""
+    files: dict[str, Json] = {}
+    images: dict[str, Json] = {}
     for name in artifact.get("dependencies", ()):
         path = folder / f"{name}.json"
         if str(name).endswith(".assets") and path.is_file():
             manifest = _object(path, root)
-            yield from manifest.get("files", {})
-            yield from manifest.get("dockerImages", {})
+            files.update(manifest.get("files", {}))
+            images.update(manifest.get("dockerImages", {}))
+    return files, images
 
 
 def _member(properties: Mapping[str, Json], name: str, path: Path, identifier: str) -> str:

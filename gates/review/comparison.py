@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from gates.nested import NESTED_STACK
 from gates.review.assembly import PIPELINE, Assembly, Stack
 from gates.review.checks import Context, checked
 from gates.review.effects import Effect, Outcome, effects
@@ -15,6 +16,9 @@ from gates.review.iam.access import access, renaming
 from gates.review.lifecycle import lifecycle
 from gates.review.matching import Matching, match
 from gates.review.resources import Pair, Place, Side
+from gates.review.unread import undecided, unread
+from gates.review.values import World
+from gates.review.worlds import Worlds, worlds_of
 
 _MERGED = frozenset({"cors-widened"})
 """Kinds that one setting gives for dozens of resources of a stack."""
@@ -161,15 +165,52 @@ def compare_sides(before: Side, after: Assembly, *, judged: bool = True) -> Comp
         after: what would be.
         judged: whether findings are wanted.
     """
-    matching = match(before, Side(after, before))
+    given = worlds_of(before.assembly, after)
+    reviews = [_reviewed(before, after, world, judged=judged) for world in given.worlds]
+    found = list(_over_all(given, [review.findings for review in reviews]))
+    if judged:
+        found += undecided(given, reviews[0].matching)
+    return Comparison(
+        stages=_stages(reviews),
+        findings=tuple(sorted(found, key=lambda finding: finding.order)),
+        code=_code(reviews[0].matching),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Review:
+    """The review in one world."""
+
+    matching: Matching
+    outcomes: Mapping[Place, Outcome]
+    findings: frozenset[Finding]
+
+
+def _reviewed(before: Side, after: Assembly, world: World, *, judged: bool) -> _Review:
+    side = Side(before.assembly, world=world) if world else before
+    matching = match(side, Side(after, side, world))
     outcomes = effects(matching)
-    found = sorted(set(_findings(matching, outcomes)), key=lambda finding: finding.order) if judged else []
-    return Comparison(stages=_stages(matching, outcomes), findings=tuple(found), code=_code(matching))
+    findings = frozenset(_findings(matching, outcomes)) if judged else frozenset()
+    return _Review(matching=matching, outcomes=outcomes, findings=findings)
+
+
+def _over_all(given: Worlds, findings: Sequence[frozenset[Finding]]) -> Iterator[Finding]:
+    """Every finding once, the gravest of each id, with the world in which it comes where it does not in all of them."""
+    by_id: defaultdict[str, list[tuple[World, Finding]]] = defaultdict(list)
+    for world, found in zip(given.worlds, findings, strict=True):
+        for finding in found:
+            by_id[finding.id].append((world, finding))
+    for several in by_id.values():
+        world, finding = min(several, key=lambda each: (each[1].order, each[1].what))
+        if len({id(each) for each, _ in several}) < len(given.worlds):
+            finding = replace(finding, details=(*finding.details, f"if {given.describe(world)}"))
+        yield finding
 
 
 def _findings(matching: Matching, outcomes: Mapping[Place, Outcome]) -> Iterator[Finding]:
     yield from lifecycle(matching, outcomes)
     yield from access(matching)
+    yield from unread(matching)
     context = Context(matching, renaming(matching) or (lambda text: text))
     merged: defaultdict[tuple[str, str, str], list[Finding]] = defaultdict(list)
     for pair in matching.pairs:
@@ -184,10 +225,11 @@ def _findings(matching: Matching, outcomes: Mapping[Place, Outcome]) -> Iterator
         yield replace(first, details=tuple(f"also {resource}" for resource in others))
 
 
-def _stages(matching: Matching, outcomes: Mapping[Place, Outcome]) -> tuple[StageChanges, ...]:
+def _stages(reviews: Sequence[_Review]) -> tuple[StageChanges, ...]:
+    matching = reviews[0].matching
     stacks = {stack.key: stack for side in (matching.before, matching.after) for stack in side.assembly.stacks}
     changes: defaultdict[object, list[Change]] = defaultdict(list)
-    for place, change in _changes(matching, outcomes):
+    for place, change in _gravest(each for review in reviews for each in _changes(review.matching, review.outcomes)):
         changes[place.stack].append(change)
     added = {stack.key for stack in matching.added_stacks}
     removed = {stack.key for stack in matching.removed_stacks}
@@ -209,6 +251,20 @@ def _stages(matching: Matching, outcomes: Mapping[Place, Outcome]) -> tuple[Stag
         )
     order = _order([*matching.after.assembly.stacks, *matching.before.assembly.stacks])
     return tuple(StageChanges(name=name, stacks=tuple(by_stage[name])) for name in order)
+
+
+_GRAVEST = (Fate.REMOVED, Fate.REPLACED, Fate.MAY_BE_REPLACED, Fate.RENAMED, Fate.CHANGED, Fate.ADDED)
+
+
+def _gravest(changes: Iterable[tuple[Place, Change]]) -> Iterator[tuple[Place, Change]]:
+    """What becomes of each resource in whichever world it fares worst, with what changes in any of them."""
+    by_place: dict[tuple[Place, str], list[Change]] = {}
+    for place, change in changes:
+        by_place.setdefault((place, change.resource), []).append(change)
+    for (place, _), several in by_place.items():
+        first = min(several, key=lambda change: _GRAVEST.index(change.fate))
+        properties = dict.fromkeys(name for change in (first, *several) for name in change.properties)
+        yield place, replace(first, properties=tuple(properties))
 
 
 def _order(stacks: Iterable[Stack]) -> list[str]:
@@ -246,7 +302,8 @@ def _change(pair: Pair, fate: Fate, causes: tuple[str, ...] = ()) -> Change:
 
 
 def _code(matching: Matching) -> Code:
-    changed = [pair for pair in matching.kept if pair.new_code]
+    # The template of a nested stack is an asset as well, and read like any other.
+    changed = [pair for pair in matching.kept if pair.new_code and pair.type != NESTED_STACK]
     functions = sum(pair.type == "AWS::Lambda::Function" for pair in changed)
     layers = sum(pair.type == "AWS::Lambda::LayerVersion" for pair in changed)
     return Code(

@@ -113,6 +113,27 @@ KINDS: Final[Mapping[str, Kind]] = {
         "the registry's schemas do not know the type, so nobody can say whether the change replaces it",
         "look at a change set in an account, or upgrade cfn-lint",
     ),
+    # What the review cannot read
+    "nested-unread": Kind(
+        _HIGH,
+        "the assembly does not hold the nested stack's template, so nobody can say what changes in it",
+        "synthesise the nested stack with the app (NestedStack), or look at its own change set",
+    ),
+    "rewritten": Kind(
+        _HIGH,
+        "CloudFormation rewrites the template at the deployment, so nobody can say what comes of the change",
+        "look at the processed template of a change set, or write what the macro makes",
+    ),
+    "unresolved": Kind(
+        _MEDIUM,
+        "only the deployment knows the value, so nobody can say what the change does",
+        "give the value in the template, or look at it where it is deployed",
+    ),
+    "undecided": Kind(
+        _MEDIUM,
+        "only the deployment decides the conditions, and not every combination of them was compared",
+        "give the parameters values, or narrow them with AllowedValues",
+    ),
     # Permissions
     "access-widened": Kind(
         _MEDIUM, "it may do what it could not do before", "grant the exact actions on the exact resources that it needs"

@@ -10,7 +10,7 @@ from gates.review.findings import KINDS, Finding, Severity, found
 from gates.review.matching import Matching
 from gates.review.resources import Pair, Place, Resource
 from gates.review.stateful import ADDRESSED, STATEFUL
-from gates.review.values import VERSIONED, Reference
+from gates.review.values import OUTPUTS, VERSIONED, Reference
 
 _KEPT = frozenset({"Retain", "RetainExceptOnCreate", "Snapshot"})
 _POLICIES = ("DeletionPolicy", "UpdateReplacePolicy")
@@ -36,7 +36,7 @@ def lifecycle(matching: Matching, effects: Mapping[Place, Outcome]) -> Iterator[
             yield from _name_taken(pair, fixed_names(pair, is_replaced))
         yield from _policies(pair)
     for pair in matching.removed:
-        yield from _removed(pair)
+        yield from _removed(pair, kept=_is_kept(pair.any, matching))
     for pair in matching.renamed:
         yield from _renamed(pair)
     for pair in matching.retyped:
@@ -79,14 +79,24 @@ def _policies(pair: Pair) -> Iterator[Finding]:
     if before is None or after is None or before is after or pair.type not in STATEFUL:
         return
     for name in _POLICIES:
-        old, new = (str(side.raw.get(name, "Delete")) for side in (before, after))
+        old, new = (side.attribute(name) for side in (before, after))
         if old in _KEPT and new not in _KEPT:
             yield found("protection-dropped", after, f"{name} goes from {old} to {new}", detail=name)
 
 
-def _removed(pair: Pair) -> Iterator[Finding]:
+def _is_kept(resource: Resource, matching: Matching) -> bool:
+    """Whether a resource outlives its template: by its own policy, or with a nested stack that does."""
+    if resource.deletion_policy in _KEPT:
+        return True
+    for stack in matching.before.assembly.lineage(resource.stack):
+        place = Place(stack.parent, stack.parent_id) if stack.parent is not None else None
+        if place is not None and place not in matching.after.resources:
+            return matching.before.resources[place].deletion_policy in _KEPT
+    return False
+
+
+def _removed(pair: Pair, *, kept: bool) -> Iterator[Finding]:
     resource = pair.any
-    kept = resource.deletion_policy in _KEPT
     if resource.type in STATEFUL:
         if kept:
             what = f"{resource.type} leaves the template and stays as an orphan with {STATEFUL[resource.type]}"
@@ -136,14 +146,15 @@ def _retyped(pair: Pair) -> Iterator[Finding]:
     if before is None or after is None:
         return
     yield found("type-changed", after, f"{after.logical_id} was {before.type} and becomes {after.type}")
-    yield from _removed(Pair(before=before))
+    yield from _removed(Pair(before=before), kept=before.deletion_policy in _KEPT)
 
 
 def _removed_stack(stack: Stack, matching: Matching) -> Finding:
+    lineage = matching.before.assembly.lineage
     held = [
         f"{resource.path} ({STATEFUL[resource.type]})"
         for resource in matching.before.resources.values()
-        if resource.stack is stack and resource.type in STATEFUL
+        if resource.type in STATEFUL and any(outer is stack for outer in lineage(resource.stack))
     ]
     return Finding(
         kind="stack-removed",
@@ -261,6 +272,12 @@ def _broken(matching: Matching) -> Iterator[Finding]:
         for reference in resource.references:
             place = Place(reference.stack, reference.logical_id)
             if (unchanged and place not in gone) or place.stack not in after.assembly.by_key:
+                continue
+            if place in after.resources and place.stack.nested(place.logical_id) in after.assembly.by_key:
+                # What its template puts out is followed, so this is not among it.
+                if reference.attribute.startswith(OUTPUTS):
+                    what = f"it takes {reference.attribute} of the nested stack, which does not put it out"
+                    yield found("broken-reference", resource, what, detail=f"{place.logical_id}.{reference.attribute}")
                 continue
             if "~" in reference.logical_id or place in after.resources or reference.logical_id.startswith("AWS::"):
                 continue

@@ -65,8 +65,10 @@ def match(before: Side, after: Side) -> Matching:
         after: what would be.
     """
     known, coming = before.assembly.by_key, after.assembly.by_key
-    removed_stacks = [stack for stack in before.assembly.stacks if stack.key not in coming]
-    dead = {stack.key for stack in removed_stacks}
+    # A nested stack leaves with its parent's update, which deletes what is in it.
+    removed_stacks = [stack for stack in before.assembly.stacks if stack.key not in coming and stack.parent is None]
+    left = {stack.key for stack in removed_stacks}
+    dead = {stack.key for stack in before.assembly.stacks if _outermost(before, stack).key in left}
     kept: list[Pair] = []
     retyped: list[Pair] = []
     gone: list[Resource] = []
@@ -96,6 +98,11 @@ def match(before: Side, after: Side) -> Matching:
         added_stacks=tuple(stack for stack in after.assembly.stacks if stack.key not in known),
         removed_stacks=tuple(removed_stacks),
     )
+
+
+def _outermost(side: Side, stack: Stack) -> Stack:
+    *_, outermost = side.assembly.lineage(stack)
+    return outermost
 
 
 def _without(

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 from gates.review.assembly import Assembly, Json, Stack, StackKey
-from gates.review.values import VERSIONED, Reference, Resolver, Values, references, texts
+from gates.review.values import VERSIONED, Reference, Resolver, Values, World, references, texts
 
 # Who made a resource and from which file: no update comes of it.
 _OWN_METADATA = "aws:"
@@ -85,15 +85,20 @@ class Resource:
         """Every policy document in its properties, by its place in them."""
         return dict(_documents(self.properties, ""))
 
-    @property
+    @cached_property
     def deletion_policy(self) -> str:
         """What becomes of it when it leaves the template."""
-        return str(self.raw.get("DeletionPolicy", "Delete"))
+        return self.attribute("DeletionPolicy")
 
-    @property
+    @cached_property
     def replace_policy(self) -> str:
         """What becomes of it when another one takes its place."""
-        return str(self.raw.get("UpdateReplacePolicy", "Delete"))
+        return self.attribute("UpdateReplacePolicy")
+
+    def attribute(self, name: str) -> str:
+        """Return `DeletionPolicy` or `UpdateReplacePolicy`, resolved; what CloudFormation does where it is not set."""
+        found = self._resolver.resolve(self.raw.get(name))
+        return "Delete" if found is None else str(found)
 
     def get(self, path: str, default: Json = None) -> Json:
         """The value of a property.
@@ -183,9 +188,11 @@ class Pair:
             return ()
         found = [
             name
-            for name in ("DeletionPolicy", "UpdateReplacePolicy", "CreationPolicy")
-            if before.raw.get(name) != after.raw.get(name)
+            for name in ("DeletionPolicy", "UpdateReplacePolicy")
+            if before.raw.get(name) != after.raw.get(name) or before.attribute(name) != after.attribute(name)
         ]
+        if before.raw.get("CreationPolicy") != after.raw.get("CreationPolicy"):
+            found.append("CreationPolicy")
         if before.update_policy != after.update_policy:
             found.append("UpdatePolicy")
         if before.metadata != after.metadata:
@@ -262,14 +269,17 @@ class Side:
     Args:
         assembly: the assembly.
         shared: the other side, whose resources are taken where they are bound to be the same.
+        world: what only the deployment decides, as far as it is decided. Default: nothing is.
     """
 
-    def __init__(self, assembly: Assembly, shared: Side | None = None) -> None:
+    def __init__(self, assembly: Assembly, shared: Side | None = None, world: World | None = None) -> None:
         self.assembly = assembly
-        self.values = Values(assembly)
+        self.values = Values(assembly, world)
         self.resources: dict[Place, Resource] = {}
         same_surroundings = shared is not None and _same_surroundings(assembly, shared.assembly)
         for stack in assembly.stacks:
+            if not self.values.exists(stack):
+                continue
             resolver = self.values.of(stack)
             for logical_id, raw in stack.resources.items():
                 if raw["Type"] == _METADATA_TYPE or not resolver.exists(raw):
@@ -308,13 +318,21 @@ def _same_surroundings(one: Assembly, other: Assembly) -> bool:
         return False
     for key, stack in one.by_key.items():
         twin = other.by_key[key]
-        if stack is twin:
+        if stack is twin and stack.parent is None:
             continue
         if any(stack.template.get(name) != twin.template.get(name) for name in _SURROUNDINGS):
             return False
-        if _versions(stack) != _versions(twin):
+        if _versions(stack) != _versions(twin) or _given(one, stack) != _given(other, twin):
             return False
     return True
+
+
+def _given(assembly: Assembly, stack: Stack) -> Json:
+    """What a nested stack is given by its parent."""
+    if stack.parent is None:
+        return None
+    resource = assembly.by_key[stack.parent].resources[stack.parent_id]
+    return [resource.get("Condition"), (resource.get("Properties") or {}).get("Parameters")]
 
 
 def _versions(stack: Stack) -> dict[str, Json]:

@@ -51,6 +51,21 @@ def stack(
     )
 
 
+def nested(parent: Stack, logical_id: str, resources: Mapping[str, Any], **sections: Any) -> Stack:
+    """A nested stack of some resources."""
+    path = f"{parent.path}/{logical_id}"
+    return Stack(
+        key=parent.key.nested(logical_id),
+        stage=parent.stage,
+        path=path,
+        template=template(resources, **sections),
+        assets=parent.assets,
+        paths={name: f"{path}/{name}/Resource" for name in resources},
+        parent=parent.key,
+        parent_id=logical_id,
+    )
+
+
 def assembly(*stacks: Stack) -> Assembly:
     """An assembly of some stacks."""
     return Assembly(stacks=stacks)

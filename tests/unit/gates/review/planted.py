@@ -285,6 +285,73 @@ _case(
     mend={"It": resource("Somebody::Elses::Type", {"A": 1})},
 )
 
+# What cannot be read
+# -------------------
+
+NESTED = {
+    "Nested": resource("AWS::CloudFormation::Stack", {"TemplateURL": "https://s3.amazonaws.com/elsewhere/one.json"})
+}
+_case(
+    "nested-unread",
+    HIGH,
+    "a nested stack gets another template from elsewhere",
+    NESTED,
+    _edited(NESTED, "Nested.Properties.TemplateURL", "https://s3.amazonaws.com/elsewhere/two.json"),
+    mend=NESTED,
+)
+_case("nested-unread", HIGH, "a nested stack from elsewhere comes", KEY, {**KEY, **NESTED}, mend=KEY)
+_case("nested-unread", CRITICAL, "a nested stack from elsewhere goes", {**KEY, **NESTED}, KEY, mend={**KEY, **NESTED})
+_case(
+    "unresolved",
+    HIGH,
+    "a table's protection comes from elsewhere",
+    TABLE,
+    _edited(TABLE, "Table.Properties.DeletionProtectionEnabled", {"Fn::ImportValue": "elsewhere"}),
+    mend=TABLE,
+)
+_case(
+    "unresolved",
+    MEDIUM,
+    "a rule's state is read at the deployment",
+    RULE,
+    _edited(RULE, "Rule.Properties.State", "{{resolve:ssm:/state}}"),
+    mend=RULE,
+)
+CASES.append(
+    Case(
+        "rewritten",
+        HIGH,
+        "a macro rewrites a template that changes",
+        of(RULE, Transform=["Macro"]),
+        of(_edited(RULE, "Rule.Properties.State", "DISABLED"), Transform=["Macro"]),
+        of(RULE, Transform=["Macro"]),
+    )
+)
+
+
+def _many_conditions(number: int) -> Assembly:
+    """A table whose protection depends on several parameters that nobody gives a value."""
+    names = [f"P{index}" for index in range(number)]
+    conditions = {f"If{name}": {"Fn::Equals": [{"Ref": name}, "on"]} for name in names}
+    tags = [{"Key": name, "Value": {"Fn::If": [f"If{name}", "a", "b"]}} for name in names]
+    return of(
+        _edited(TABLE, "Table.Properties.Tags", tags),
+        Parameters={name: {"Type": "String"} for name in names},
+        Conditions=conditions,
+    )
+
+
+CASES.append(
+    Case(
+        "undecided",
+        MEDIUM,
+        "more conditions than can be compared",
+        of(TABLE),
+        _many_conditions(8),
+        _many_conditions(2),
+    )
+)
+
 # Permissions
 # -----------
 

@@ -1,0 +1,50 @@
+"""Where a cloud assembly keeps the templates of nested stacks.
+
+CDK publishes the template of a nested stack as a file asset, and the parent's `TemplateURL` holds its digest. The asset
+manifest of the outermost stack says which file that is; a template can say so itself (`aws:asset:path`, which the CDK
+CLI asks for).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+NESTED_STACK = "AWS::CloudFormation::Stack"
+"""Type of a nested stack in its parent's template."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def nested_stacks(template: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the logical ids of the nested stacks of a template."""
+    for logical_id, resource in template.get("Resources", {}).items():
+        if isinstance(resource, Mapping) and resource.get("Type") == NESTED_STACK:
+            yield logical_id
+
+
+def template_file(resource: Mapping[str, Any], folder: Path, files: Mapping[str, Any]) -> Path | None:
+    """Return the file with the template of a nested stack, or None if the assembly does not hold it.
+
+    Args:
+        resource: the nested stack, as its parent's template has it.
+        folder: folder of the assembly that the outermost stack is in.
+        files: the file assets of the outermost stack by their digests, as its asset manifest has them.
+    """
+    url = json.dumps((resource.get("Properties") or {}).get("TemplateURL"))
+    for digest in _DIGEST.findall(url):
+        source = (files.get(digest) or {}).get("source") or {}
+        if (found := _file(source.get("path"), folder)) is not None:
+            return found
+    return _file((resource.get("Metadata") or {}).get("aws:asset:path"), folder)
+
+
+def _file(name: object, folder: Path) -> Path | None:
+    # A path that leads out of the assembly is not one that CDK wrote for a template.
+    if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
+        return None
+    path = folder / name
+    return path if path.is_file() and path.suffix == ".json" else None

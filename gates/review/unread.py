@@ -1,0 +1,141 @@
+"""What the review could not read, resolve or follow: said as findings, never passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from gates.nested import NESTED_STACK
+from gates.review.assembly import Assembly, Json, Stack
+from gates.review.findings import KINDS, Finding, Severity, found
+from gates.review.loops import loops
+from gates.review.matching import Matching
+from gates.review.resources import Difference, Pair
+from gates.review.stateful import STATEFUL
+from gates.review.values import readable, unknowns
+from gates.review.worlds import Worlds
+
+_READ: Final = frozenset({"AWS::LanguageExtensions"})
+"""Transforms that the review follows: their functions are evaluated, or said one by one."""
+
+_SHOWN = 5
+
+
+def unread(matching: Matching) -> Iterator[Finding]:
+    """Findings about what could not be read of what changes.
+
+    Args:
+        matching: which resource is which.
+    """
+    for pair in (*matching.kept, *matching.renamed, *matching.added, *matching.removed, *matching.retyped):
+        if pair.before is pair.after:
+            continue
+        yield from _nested(pair, matching)
+        yield from _unresolved(pair)
+    for stack in matching.after.assembly.stacks:
+        yield from _rewritten(matching.before.assembly.by_key.get(stack.key), stack)
+
+
+def undecided(given: Worlds, matching: Matching) -> Iterator[Finding]:
+    """The finding that not every world was compared.
+
+    Args:
+        given: the worlds.
+        matching: the resources of one of them.
+    """
+    if given.all_met:
+        return
+    asked = tuple(dict.fromkeys(readable(choice.symbol) for choice in given.choices))
+    what = f"{len(given.worlds)} worlds were compared, not all that {len(given.choices)} choices make"
+    changed = [stack for stack in matching.after.assembly.stacks if _changed(stack, matching.before.assembly)]
+    for stack in changed[:1]:
+        yield _of_stack("undecided", stack, what, details=asked)
+
+
+def _changed(stack: Stack, before: Assembly) -> bool:
+    twin = before.by_key.get(stack.key)
+    return bool(stack.template.get("Conditions") or stack.template.get("Mappings")) and (
+        twin is None or twin.template != stack.template
+    )
+
+
+def _nested(pair: Pair, matching: Matching) -> Iterator[Finding]:
+    if pair.type != NESTED_STACK:
+        return
+    sides = ((pair.before, matching.before), (pair.after, matching.after))
+    missing = [
+        resource
+        for resource, side in sides
+        if resource is not None and resource.stack.key.nested(resource.logical_id) not in side.assembly.by_key
+    ]
+    if not missing or (pair.before is not None and pair.after is not None and not pair.differences):
+        return
+    if pair.after is None:
+        what = "a nested stack is deleted with all that it holds, and its template cannot be read"
+        yield found("nested-unread", missing[0], what, severity=Severity.CRITICAL)
+    elif pair.before is None:
+        yield found("nested-unread", missing[0], "a nested stack comes, and its template cannot be read")
+    else:
+        names = ", ".join(dict.fromkeys(difference.path[0] for difference in pair.differences))
+        yield found("nested-unread", missing[0], f"{names} of a nested stack changes, and its template cannot be read")
+
+
+def _unresolved(pair: Pair) -> Iterator[Finding]:
+    """Properties that come to be what only the deployment knows, or were."""
+    if pair.after is None or (pair.before is not None and pair.before.type != pair.after.type):
+        return
+    changes: Iterable[Difference] = pair.differences
+    if pair.before is None:
+        changes = [Difference((name,), None, value) for name, value in pair.after.properties.items()]
+    names: dict[str, None] = {}
+    values: dict[str, None] = {}
+    for change in changes:
+        ones, others = set(unknowns(change.before)), set(unknowns(change.after))
+        # Of a text that takes the same unknown value as before, the rest is compared.
+        if ones != others:
+            names[change.name] = None
+            values.update(dict.fromkeys(sorted(ones ^ others)))
+    if not names:
+        return
+    severity = Severity.LOW if pair.before is None else Severity.HIGH if pair.type in STATEFUL else None
+    shown = ", ".join([*names][:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    what = f"only the deployment knows {shown}: {', '.join([*values][:_SHOWN])}"
+    yield found("unresolved", pair.after, what, severity=severity)
+
+
+def _rewritten(before: Stack | None, after: Stack) -> Iterator[Finding]:
+    """Macros, and loops over what only the deployment knows, in a template that changes."""
+    if before is not None and (before is after or before.template == after.template):
+        return
+    macros = [name for name in _transforms(after.template) if name not in _READ]
+    if macros:
+        what = f"the template is rewritten by {', '.join(macros)}, and it changes"
+        yield _of_stack("rewritten", after, what, detail="Transform")
+    dropped = [name for name in _transforms(before.template if before else {}) if name not in {*_READ, *macros}]
+    if dropped:
+        what = f"the template is no longer rewritten by {', '.join(dropped)}"
+        yield _of_stack("rewritten", after, what, detail="Transform-dropped")
+    ones, others = loops(before.template) if before else {}, loops(after.template)
+    for name in sorted({*ones, *others}):
+        if ones.get(name) != others.get(name):
+            what = f"the loop {name} goes through what only the deployment knows, and it changes"
+            yield _of_stack("rewritten", after, what, detail=name)
+
+
+def _transforms(template: Mapping[str, Json]) -> list[str]:
+    value = template.get("Transform")
+    names = value if isinstance(value, list) else [] if value is None else [value]
+    return [str(name.get("Name", "Fn::Transform")) if isinstance(name, Mapping) else str(name) for name in names]
+
+
+def _of_stack(kind: str, stack: Stack, what: str, *, detail: str = "", details: tuple[str, ...] = ()) -> Finding:
+    return Finding(
+        kind=kind,
+        severity=KINDS[kind].severity,
+        stage=stack.stage,
+        stack=stack.key.name,
+        resource=stack.path,
+        what=what,
+        detail=detail,
+        details=details,
+    )
