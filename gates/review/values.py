@@ -117,14 +117,15 @@ def unknowns(value: Json) -> Iterator[str]:
     A parameter without a value, what is imported from elsewhere, a dynamic reference, a macro, a function of those.
     """
     for text in texts(value):
-        yield from _DYNAMIC.findall(text)
+        # A secret of the assembly's own is as known as its name.
+        yield from (dynamic for dynamic in _DYNAMIC.findall(text) if OPEN not in dynamic)
         if OPEN not in text:
             continue
         for found in REFERENCE.findall(text):
             for inside in (found, *_INNER.findall(found)):
                 function = _FUNCTION.match(inside)
-                is_known = function["name"] in _TEXTUAL if function else _PLACE.fullmatch(inside) is not None
-                if not is_known:
+                is_named = inside == ASSET[1:-1] or _PLACE.fullmatch(inside) is not None
+                if not (function["name"] in _TEXTUAL if function else is_named):
                     yield readable(f"{OPEN}{inside}{CLOSE}")
 
 

@@ -56,6 +56,16 @@ def test_what_a_resource_gives_is_known() -> None:
     assert [list(unknowns(resolver.resolve(value))) for value in values] == [[], []]
 
 
+def test_digest_of_an_asset_is_known() -> None:
+    digest = "0" * 64
+    function = {"Function": resource("AWS::Lambda::Function", {"Code": {"S3Key": f"{digest}.zip"}})}
+    topic = {"Topic": resource("AWS::SNS::Topic")}
+
+    findings = compare(of(topic), of(topic | function, assets=frozenset({digest}))).findings
+
+    assert not findings
+
+
 def test_new_resource_with_unknown_settings_is_said() -> None:
     before = of({"Rule": resource("AWS::Events::Rule")}, Parameters=PARAMETERS)
     after = of(
