@@ -285,9 +285,13 @@ def remote() -> None:
         f"cd {shlex.quote(str(paths.ROOT))} && exec {shlex.quote(str(python))} -m rehearsal receive\n",
         mode=0o755,
     )
-    known = _git(paths.ROOT, "remote").stdout.split()
-    verb = "set-url" if NAME in known else "add"
-    _git(paths.ROOT, "remote", verb, NAME, str(REMOTE))
+    known = _git(paths.ROOT, "remote", "get-url", NAME, check=False).stdout.strip()
+    if known and known != str(REMOTE) and Path(known).is_dir():
+        # Work trees of a repository share its remotes: what another of them set up stays.
+        console.print(f"remote {NAME} leads to {known}, which another work tree set up; play the pipeline here by")
+        console.print(f"  git push {shlex.quote(str(REMOTE))} {branch}", soft_wrap=True, markup=False)
+        return
+    _git(paths.ROOT, "remote", "set-url" if known else "add", NAME, str(REMOTE))
     console.print(f"remote {NAME} is set up; play the pipeline by\n  git push {NAME} {branch}")
 
 
@@ -527,6 +531,9 @@ def _commit(settings: Settings, revision: str, *, snapshot: bool, console: Conso
     return Commit.of(paths.ROOT, revision, branch=branch)
 
 
+_REHEARSAL = {"NAME": "Rehearsal", "EMAIL": "rehearsal@localhost"}
+
+
 def _snapshot(branch: str) -> Commit:
     """A commit of the tree as it is; neither the branch nor the index learns of it."""
     index = FOLDER / "snapshot.index"
@@ -536,7 +543,10 @@ def _snapshot(branch: str) -> Commit:
     _git(paths.ROOT, "read-tree", "HEAD", environment=environment)
     _git(paths.ROOT, "add", "--all", environment=environment)
     tree = _git(paths.ROOT, "write-tree", environment=environment).stdout.strip()
-    made = _git(paths.ROOT, "commit-tree", tree, "-p", "HEAD", "-m", "Snapshot of the tree").stdout.strip()
+    # Nobody signs it: a machine without a name and an address for git can make one too.
+    author = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _REHEARSAL.items()}
+    words = ("commit-tree", tree, "-p", "HEAD", "-m", "Snapshot of the tree")
+    made = _git(paths.ROOT, *words, environment={**os.environ, **author}).stdout.strip()
     index.unlink(missing_ok=True)
     return Commit.of(paths.ROOT, made, branch=branch)
 

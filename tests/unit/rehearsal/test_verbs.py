@@ -211,6 +211,19 @@ def test_a_snapshot_delivers_the_tree_and_touches_nothing(played: Played) -> Non
     assert (git(played.root, "status", "--porcelain"), git(played.root, "rev-parse", "HEAD")) == before
 
 
+def test_snapshot_needs_no_git_identity(played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    git(played.root, "config", "user.useConfigOnly", "true")
+    write(played.root, {"a": "dirty"})
+
+    assert main(["rehearse", "--snapshot"]) == 0
+
+    assert git(played.root, "show", f"{played.call['commit'].sha}:a") == "dirty"
+
+
 def test_a_detached_head_is_said_and_delivered(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     git(played.root, "checkout", "--quiet", "--detach", "HEAD~1")
     assert main(["rehearse"]) == 0
@@ -253,6 +266,32 @@ def test_a_push_to_the_remote_calls_the_player(
         "none",
         f"{'0' * 40} {played.head} refs/heads/main",
     ]
+
+
+def test_remote_of_another_work_tree_stays(
+    played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a remote set up in the main work tree, and another work tree of the repository
+    main(["remote"])
+    first = str(verbs.REMOTE)
+    other = tmp_path / "other"
+    git(played.root, "worktree", "add", "--quiet", "--detach", str(other))
+    monkeypatch.setattr(paths, "ROOT", other)
+    monkeypatch.setattr(verbs, "REMOTE", other / "build" / "remote.git")
+    capsys.readouterr()
+
+    assert main(["remote"]) == 0
+
+    assert git(other, "remote", "get-url", "rehearsal") == first
+    assert f"git push {verbs.REMOTE} main" in capsys.readouterr().out
+
+
+def test_remote_that_leads_nowhere_is_replaced(played: Played) -> None:
+    git(played.root, "remote", "add", "rehearsal", str(played.root / "moved"))
+
+    assert main(["remote"]) == 0
+
+    assert git(played.root, "remote", "get-url", "rehearsal") == str(verbs.REMOTE)
 
 
 def test_a_checkout_of_any_name_has_a_remote(played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
