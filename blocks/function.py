@@ -243,6 +243,18 @@ class ServiceFunction(Construct):
             reason=reason,
         )
 
+    def allow_to_tell_missing_objects(self, bucket_arn: str) -> None:
+        """Let the function tell a missing object from a forbidden one.
+
+        S3 answers `NoSuchKey` to those who may list the bucket and `AccessDenied` to others
+        (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Permissions").
+        """
+        self.allow(
+            actions=["s3:ListBucket"],
+            resources=[bucket_arn],
+            unproven_here="S3 says that an object is missing to those who may list the bucket; the emulator to all.",
+        )
+
     def allow_without_resource_level(
         self, *, actions: Sequence[str], reason: str, unproven_here: str | None = None
     ) -> None:

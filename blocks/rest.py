@@ -62,6 +62,9 @@ _NAMES_THE_FIELD = {"errors": [{"field": "body", "message": "$context.error.vali
 _GATEWAY_PROBLEMS = (
     # (response type, status, title, detail). API Gateway's own texts may repeat what the caller sent; ours do not.
     ("ACCESS_DENIED", 403, "Forbidden", "The signature is valid, but its owner may not do this."),
+    ("API_CONFIGURATION_ERROR", 500, "Internal Server Error", "API Gateway cannot answer this request."),
+    ("AUTHORIZER_CONFIGURATION_ERROR", 500, "Internal Server Error", "API Gateway cannot answer this request."),
+    ("AUTHORIZER_FAILURE", 500, "Internal Server Error", "API Gateway cannot answer this request."),
     ("BAD_REQUEST_BODY", 400, "Bad Request", "The body does not match the schema of this route."),
     ("BAD_REQUEST_PARAMETERS", 400, "Bad Request", "A required parameter or header is missing."),
     ("EXPIRED_TOKEN", 403, "Forbidden", "The credentials have expired."),
@@ -77,6 +80,14 @@ _GATEWAY_PROBLEMS = (
     ("UNAUTHORIZED", 401, "Unauthorized", "The request carries no valid credentials."),
     ("UNSUPPORTED_MEDIA_TYPE", 415, "Unsupported Media Type", "The content type is not supported."),
     ("WAF_FILTERED", 403, "Forbidden", "The request was refused by the firewall."),
+)
+
+_GATEWAY_DEFAULTS = (
+    # What no type above is for: signatures that cannot be read, and keys that are not known. No status is set: a
+    # default's would become that of every type
+    # (docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).
+    ("DEFAULT_4XX", 403, "Forbidden", "API Gateway refused the request: its credentials are not valid."),
+    ("DEFAULT_5XX", 500, "Internal Server Error", "API Gateway cannot answer this request."),
 )
 
 
@@ -274,7 +285,7 @@ class RestEntry(Construct):
         )
 
     def mock(self, path: str, *, answer: Mapping[str, str], open_because: str) -> None:
-        """Answer `GET` at the gateway itself: says that the API stands, whatever becomes of its functions.
+        """Answer `GET` and `HEAD` at the gateway itself: says that the API stands, whatever becomes of its functions.
 
         Args:
             path: path such as `/health`.
@@ -284,15 +295,22 @@ class RestEntry(Construct):
         origin = self._environment.cors.origins[0]
         headers = {"Access-Control-Allow-Origin": f"'{origin}'", "Cache-Control": "'no-store'"}
         parameters = {f"method.response.header.{name}": value for name, value in headers.items()}
-        added = self.api.root.resource_for_path(path).add_method(
-            "GET",
+        for method in ("GET", "HEAD"):
+            added = self._add_mock(method, path, answer, parameters)
+            self._acknowledge_no_users(added, open_because)
+
+    def _add_mock(
+        self, method: str, path: str, answer: Mapping[str, str], parameters: Mapping[str, str]
+    ) -> apigateway.Method:
+        return self.api.root.resource_for_path(path).add_method(
+            method,
             apigateway.MockIntegration(
                 passthrough_behavior=apigateway.PassthroughBehavior.NEVER,
                 request_templates={"application/json": json.dumps({"statusCode": 200})},
                 integration_responses=[
                     apigateway.IntegrationResponse(
                         status_code="200",
-                        response_parameters=parameters,
+                        response_parameters=dict(parameters),
                         response_templates={"application/json": json.dumps(answer)},
                     )
                 ],
@@ -303,7 +321,6 @@ class RestEntry(Construct):
                 apigateway.MethodResponse(status_code="200", response_parameters=dict.fromkeys(parameters, True))
             ],
         )
-        self._acknowledge_no_users(added, open_because)
 
     @staticmethod
     def _acknowledge_no_users(method: apigateway.Method, open_because: str | None) -> None:
@@ -375,13 +392,12 @@ class RestEntry(Construct):
                     )
                 },
             )
-        for name, title in (("DEFAULT_4XX", "Request refused"), ("DEFAULT_5XX", "Internal Server Error")):
-            # One body for many statuses, which a template cannot read: RFC 9457 lets `status` be left out.
+        for name, status, title, detail in _GATEWAY_DEFAULTS:
             self.api.add_gateway_response(
                 f"On{name.title().replace('_', '')}",
                 type=apigateway.ResponseType.of(name),
                 response_headers=headers,
-                templates={"application/json": _problem(None, title, "API Gateway answered this request itself.")},
+                templates={"application/json": _problem(status, title, detail)},
             )
 
     def _protect(self, service: str, key: ServiceKey) -> None:
@@ -412,6 +428,7 @@ def _cached(cache: StageCache, throttle: Throttle) -> apigateway.MethodDeploymen
     )
 
 
-def _problem(status: int | None, title: str, detail: str, **more: Any) -> str:
-    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, **_PROBLEM_TAIL, **more}
-    return json.dumps({key: value for key, value in problem.items() if value is not None})
+def _problem(status: int, title: str, detail: str, **more: Any) -> str:
+    return json.dumps(
+        {"type": "about:blank", "title": title, "status": status, "detail": detail, **_PROBLEM_TAIL, **more}
+    )

@@ -3,7 +3,7 @@
 import base64
 import traceback
 from collections.abc import Callable, Container, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
@@ -14,9 +14,17 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
-from services.common.exact_json import InvalidJsonError, loads, printable
-from services.common.http import NO_STORE, header, problem_response, write_content_type
-from services.common.problems import FieldError, Problem, known_fields
+from services.common.exact_json import InvalidJsonError, dumps, holds_more, loads, printable
+from services.common.http import (
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    HEADER_NAMES,
+    NO_STORE,
+    header,
+    problem_response,
+    set_header,
+)
+from services.common.problems import MAX_ERRORS, FieldError, Problem, known_fields, pointer
 from services.common.telemetry import count_fault, logger, metrics
 
 Problems = Mapping[type[Exception], Callable[[], Problem]]
@@ -42,35 +50,112 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     return document
 
 
-def check_body(event: dict[str, Any], *, max_bytes: int) -> None:
+class BodyLimits(NamedTuple):
+    """What a body may hold at most. Depth has a limit of its own (`exact_json.MAX_DEPTH`), named with its path.
+
+    Attributes:
+        size: Bytes as they are sent, and of data once it is written again.
+        values: JSON values. A parsed value takes 50 to 100 bytes, however short it is written.
+    """
+
+    size: int
+    values: int
+
+
+DATA_LIMITS: Final = BodyLimits(size=256 * 1024, values=10_000)
+"""Of bodies with free data: 256 KiB and 10,000 values.
+
+As text, data of this size fits into an item of DynamoDB (400 KB) beside all else that an item has, and into the event
+of an asynchronous invocation (1 MB), escaped. `make bench` says what the worst bodies cost.
+"""
+
+
+def check_body(event: dict[str, Any], limits: BodyLimits) -> None:
     """Checks of a proxy event's body that come before its parsing; its content type is then written plainly.
+
+    A body that is not UTF-8 is refused where that can still be seen. API Gateway hands a body on as text, what it could
+    not decode replaced by U+FFFD; then the length is another than was announced. REST APIs hand on no `Content-Length`:
+    there a U+FFFD that was sent cannot be told from one that was made.
 
     Args:
         event: The proxy event of a request that has a body.
-        max_bytes: How large the body may be.
+        limits: What the body may hold.
 
     Raises:
-        Problem: It is too large, not UTF-8, or not sent as JSON.
+        Problem: It holds too much, is not UTF-8, or is not sent as JSON.
     """
-    body = event.get("body") or ""
-    if len(body) > 2 * max_bytes:
-        raise too_large(max_bytes)
-    try:
-        size = len(base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode())
-    except ValueError:
-        raise Problem(400, "The body cannot be read.", errors=[FieldError("body", "is not UTF-8")]) from None
-    if size > max_bytes:
-        raise too_large(max_bytes)
-    if (header(event, "content-type") or "").split(";")[0].strip().lower() != "application/json":
+    text = _text_of(event, limits)
+    if text is not None and holds_more(text, limits.values):
+        raise Problem(
+            413, "The body holds too much.", errors=[FieldError("body", f"holds more than {limits.values} JSON values")]
+        )
+    _check_coding(event, text)
+    if text is None or _was_replaced(event, text):
+        raise Problem(400, "The body cannot be read.", errors=[FieldError("body", "is not UTF-8")])
+    if (header(event, CONTENT_TYPE) or "").split(";")[0].strip().lower() != "application/json":
         raise _unsupported_media_type()
-    write_content_type(event, "application/json")
+    set_header(event, CONTENT_TYPE, "application/json")
 
 
-def too_large(max_bytes: int) -> Problem:
-    """The problem of a body that is larger than `max_bytes`."""
-    return Problem(
-        413, "The body is too large.", errors=[FieldError("body", f"is larger than {max_bytes // 1024} KiB")]
-    )
+def canonical(data: dict[str, Any], limits: BodyLimits) -> str:
+    """Return data as it is stored: its one form as JSON text.
+
+    Raises:
+        Problem: It is larger than a body may be, once its numbers are written out.
+    """
+    text = dumps(data)
+    if len(text.encode()) > limits.size:
+        message = f"is larger than {limits.size // 1024} KiB with its numbers written out"
+        raise Problem(413, "The data is too large.", errors=[FieldError(pointer("data"), message)])
+    return text
+
+
+def _text_of(event: dict[str, Any], limits: BodyLimits) -> str | None:
+    """Return the body's text; None where it is not UTF-8."""
+    body = event.get("body") or ""
+    if len(body) > 2 * limits.size:
+        raise _too_large(limits)
+    try:
+        content = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
+    except ValueError:
+        return None
+    if len(content) > limits.size:
+        raise _too_large(limits)
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _check_coding(event: dict[str, Any], text: str | None) -> None:
+    """Refuse a content coding, unless API Gateway has undone it.
+
+    REST APIs do, for gzip and deflate; whether they leave the header is not documented:
+    docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-make-request-with-compressed-payload.html
+    """
+    if (header(event, CONTENT_ENCODING) or "identity").strip().lower() == "identity":
+        return
+    try:
+        loads(text or "")
+    except InvalidJsonError:
+        raise Problem(
+            415,
+            "The body is compressed.",
+            errors=[FieldError(CONTENT_ENCODING, "is not `identity`")],
+            headers={"Accept-Encoding": "identity"},
+        ) from None
+
+
+def _was_replaced(event: dict[str, Any], text: str) -> bool:
+    """Tell whether bytes that are not UTF-8 became U+FFFD on their way: the text is longer then than what was sent."""
+    announced = header(event, "Content-Length") or ""
+    coded = header(event, CONTENT_ENCODING) is not None or event.get("isBase64Encoded")
+    return "\ufffd" in text and not coded and announced.isdecimal() and int(announced) != len(text.encode())
+
+
+def _too_large(limits: BodyLimits) -> Problem:
+    fault = FieldError("body", f"is larger than {limits.size // 1024} KiB")
+    return Problem(413, "The body is too large.", errors=[fault])
 
 
 def json_response(body: str, status: int, **headers: str) -> Response[str]:
@@ -113,9 +198,6 @@ def problem_of(error: Exception, expected: Problems, *, unavailable: tuple[type[
         return _unsupported_media_type()
     if isinstance(error, NotFoundError):
         return Problem(404, "There is no such route.", errors=[FieldError("path", "is none of the API")])
-    if isinstance(error, UnicodeDecodeError):
-        # Of the body, by Powertools, where the gateway sent it as base64.
-        return Problem(400, "The body cannot be read.", errors=[FieldError("body", "is not UTF-8")])
     for kind, problem in expected.items():
         if isinstance(error, kind):
             return problem()
@@ -134,21 +216,19 @@ def error_name(error: BaseException) -> str:
     return type(error).__name__
 
 
-def pointer(*parts: str | int) -> str:
-    """A JSON pointer (RFC 6901), fit for an error document."""
-    return "".join(f"/{printable(str(part)).replace('~', '~0').replace('/', '~1')}" for part in parts)
-
-
 def _where(error: BaseException) -> list[str]:
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
 
 
 def _unsupported_media_type() -> Problem:
-    return Problem(415, "The body is not JSON.", errors=[FieldError("Content-Type", "is not application/json")])
+    return Problem(415, "The body is not JSON.", errors=[FieldError(CONTENT_TYPE, "is not application/json")])
 
 
 def _invalid(error: RequestValidationError) -> Problem:
     errors = [field_error for fault in error.errors() for field_error in _field_errors(fault)]
+    if len(errors) > MAX_ERRORS:
+        more = FieldError("body", f"has {len(errors)} faults; the first {MAX_ERRORS} are named")
+        errors = [*errors[:MAX_ERRORS], more]
     return Problem(400, "The request is not valid.", errors=errors)
 
 
@@ -161,4 +241,5 @@ def _field_errors(fault: Mapping[str, Any]) -> list[FieldError]:
     message = printable(str(fault["msg"]), 200)
     if place == "body":
         return [FieldError(pointer(*path) or "body", message)]
-    return [FieldError(printable(".".join(map(str, path)) or str(place)), message)]
+    name = ".".join(map(str, path)) or str(place)
+    return [FieldError(printable(HEADER_NAMES.get(name, name) if place == "header" else name), message)]

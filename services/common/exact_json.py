@@ -1,10 +1,11 @@
 """JSON whose numbers stay exact, within what DynamoDB holds.
 
-`json` turns `0.1` into a binary float and writes no `Decimal`. Here numbers are `Decimal` both ways, and
-`require_exact` refuses what a DynamoDB item could not give back as it came.
+`json` turns `0.1` into a binary float and writes no `Decimal`. Here numbers are `Decimal` both ways, and `fault_of`
+says which could not be given back as they came.
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any, Final
@@ -14,13 +15,15 @@ from typing import Any, Final
 MAX_DIGITS: Final = 38
 _MIN_EXPONENT: Final = -130
 _MAX_EXPONENT: Final = 125
-# DynamoDB nests 32 deep; an item and its stream's image put levels of their own around it.
+# Deeper than data is by design, and far from what a parser can follow.
 MAX_DEPTH: Final = 20
 # Beyond this many places a number is written with an exponent, as DynamoDB's 1E+125 would be 126 digits.
 _PLAIN_PLACES: Final = 40
 
 # Wide enough for any number that can be stored; never rounds.
 _EXACT: Final = Context(prec=MAX_DIGITS, traps=[Inexact])
+# Possessive, so that a string of six million characters leaves nothing to go back to.
+_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _CONSTANTS: Final = {None: "null", True: "true", False: "false"}
 _quoted: Callable[[str], str] = json.encoder.encode_basestring
 
@@ -29,26 +32,8 @@ class InvalidJsonError(ValueError):
     """The text is no JSON, or JSON that means different things to different readers."""
 
 
-class InexactError(ValueError):
-    """A value that would not come back as it went in.
-
-    Attributes:
-        path: Where it stands.
-        reason: What is wrong with it.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.path = ""
-        self.reason = reason
-
-    def within(self, part: str) -> None:
-        """Names a part of the document that the value is in, from the inside out."""
-        self.path = f"{part}{self.path}"
-
-
 def loads(text: str | bytes) -> Any:
-    """Parses JSON; every number becomes a `Decimal`, even `NaN` and the infinities (`require_exact` refuses them).
+    """Parses JSON; every number becomes a `Decimal`, even `NaN` and the infinities (`fault_of` names them).
 
     Raises:
         InvalidJsonError: Not JSON, nested deeper than the parser goes, or one object has a key twice.
@@ -76,21 +61,22 @@ def dumps(value: Any) -> str:
     return "".join(parts)
 
 
-def require_exact(value: Any, path: str) -> None:
-    """Refuses a parsed document that DynamoDB could not give back as it came.
+def holds_more(text: str, most: int) -> bool:
+    """Tell whether a JSON text holds more than `most` values, before it is parsed: a parsed one takes up to 100 bytes.
 
-    Args:
-        value: What `loads` returned, or a part of it.
-        path: How a person would name that part, such as `data`.
-
-    Raises:
-        InexactError: With the path of the first value at fault.
+    An empty list or object counts twice, and a text that is not JSON counts as what it resembles.
     """
-    try:
-        _check(value, 1)
-    except InexactError as error:
-        error.within(path)
-        raise
+    if _count_marks(text) <= most:
+        return False
+    # Strings begin and end with quotes, and one in two is a value at least: the others are keys, which have one each.
+    if text.count('"') - text.count('\\"') > 4 * most:
+        return True
+    return _count_marks(_STRING.sub("", text)) > most
+
+
+def fault_of(value: str | Decimal) -> str | None:
+    """Return why a parsed string or number could not be given back as it came; None where it can."""
+    return _fault_of_text(value) if isinstance(value, str) else _fault_of_number(value)
 
 
 def number_text(number: Decimal | int) -> str:
@@ -139,61 +125,31 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _check(value: Any, depth: int) -> None:
-    kind = type(value)
-    if kind is str:
-        _check_text(value)
-    elif kind is Decimal:
-        _check_number(value)
-    elif kind is dict or kind is list:
-        if depth > MAX_DEPTH:
-            raise InexactError(f"is nested deeper than {MAX_DEPTH} levels")
-        if kind is dict:
-            _check_members(value, depth)
-        else:
-            _check_elements(value, depth)
+def _count_marks(text: str) -> int:
+    return 1 + text.count(",") + text.count("[") + text.count("{")
 
 
-def _check_members(members: dict[str, Any], depth: int) -> None:
-    for key, element in members.items():
-        if not key:
-            raise InexactError("has an empty key")
-        _check_text(key)
-        try:
-            _check(element, depth + 1)
-        except InexactError as error:
-            error.within(f".{key}")
-            raise
-
-
-def _check_elements(elements: list[Any], depth: int) -> None:
-    for index, element in enumerate(elements):
-        try:
-            _check(element, depth + 1)
-        except InexactError as error:
-            error.within(f"[{index}]")
-            raise
-
-
-def _check_text(text: str) -> None:
+def _fault_of_text(text: str) -> str | None:
     if text.isascii():
-        return
+        return None
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InexactError("has a surrogate without its pair") from None
+        return "has a surrogate without its pair"
+    return None
 
 
-def _check_number(number: Decimal) -> None:
+def _fault_of_number(number: Decimal) -> str | None:
     if not number.is_finite():
-        raise InexactError("is no number that can be stored")
+        return "is not a number that can be stored"
     if not number:
-        return
+        return None
     if not _MIN_EXPONENT <= number.adjusted() <= _MAX_EXPONENT:
-        raise InexactError("is out of range: 1E-130 to 9.99E+125, or the same below zero")
+        return "is out of range: 1E-130 to 9.99E+125, or the same below zero"
     digits = number.as_tuple().digits
     if len(digits) > MAX_DIGITS and len("".join(map(str, digits)).strip("0")) > MAX_DIGITS:
-        raise InexactError(f"has more than {MAX_DIGITS} significant digits")
+        return f"has more than {MAX_DIGITS} significant digits"
+    return None
 
 
 def _write(value: Any, out: Callable[[str], None]) -> None:

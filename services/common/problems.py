@@ -4,9 +4,12 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from services.common.exact_json import dumps
+from services.common.exact_json import dumps, printable
 
 CONTENT_TYPE: Final = "application/problem+json"
+
+MAX_ERRORS: Final = 1000
+"""An answer names so many faults at most, and says how many there are: one for each value would be a larger answer."""
 
 # RFC 9110's own names; those of `http.HTTPStatus` differ between Python's versions.
 _TITLES: Final = {
@@ -61,7 +64,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         """The error document as JSON.
 
         Args:
-            instance: Path of the request.
+            instance: Path of the request, a URI reference.
             request_id: API Gateway's id of the request, as in its access log.
         """
         members: dict[str, Any] = {"type": "about:blank", "title": _TITLES[self.status], "status": self.status}
@@ -71,6 +74,11 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         members["request_id"] = request_id
         members["errors"] = [error._asdict() for error in self.errors]
         return dumps(members)
+
+
+def pointer(*parts: str | int) -> str:
+    """Return a JSON pointer (RFC 6901), fit for an error document."""
+    return "".join(f"/{printable(str(part)).replace('~', '~0').replace('/', '~1')}" for part in parts)
 
 
 def known_fields(problem: Problem, known: Container[str]) -> list[str]:

@@ -188,8 +188,9 @@ class Ingest(Service):
             bucket_name=self._bucket_name,
             prefix=PAYLOADS,
             reason="A record's id is made when it is sent, so its payload is known by its prefix only; the function "
-            "may write and read there and can neither list nor delete.",
+            "may write and read there and cannot delete.",
         )
+        function.allow_to_tell_missing_objects(self.bucket.bucket_arn)
         send_to(self.job_queue, function=function)
         return function
 
@@ -249,8 +250,9 @@ class Ingest(Service):
             bucket_name=self._bucket_name,
             prefix=PAYLOADS,
             reason="The records of a job are known when it runs, so their payloads are known by their prefix only; the "
-            "function reads there and can neither write, list nor delete.",
+            "function reads there and can neither write nor delete.",
         )
+        function.allow_to_tell_missing_objects(self.bucket.bucket_arn)
         read_queue(stack, "WorkerMapping", function=function, queue=self.work_queue, batch_size=10)
         return function
 
@@ -278,8 +280,10 @@ class Ingest(Service):
             # By the key too: an id alone would give one caller's record to another out of the cache.
             cache_keys=("querystring.id", "header.X-Api-Key"),
         )
+        entry.route("HEAD", "/data", function=function, keyed=True, required_parameters=("id",))
         entry.route("POST", "/process", function=function, keyed=True)
-        entry.route("GET", "/process/{job}", function=function, keyed=True)
+        for method in ("GET", "HEAD"):
+            entry.route(method, "/process/{job}", function=function, keyed=True)
         entry.mock(
             "/health",
             answer={"status": "ok", "environment": self.environment.name},

@@ -294,12 +294,13 @@ class Items(Service):
                 open_because=through_the_edge,
             )
             entry.route(method, "/items/{id}", function=function, open_because=through_the_edge)
+            entry.route(
+                method,
+                "/health",
+                function=function,
+                open_because="A health check has no credentials; it says that the service stands and nothing about "
+                "data.",
+            )
         entry.route("PUT", "/items/{id}", function=function, signed=True, body=document.schema("ItemReplacement"))
         entry.route("DELETE", "/items/{id}", function=function, signed=True)
-        entry.route(
-            "GET",
-            "/health",
-            function=function,
-            open_because="A health check has no credentials; it says that the service stands and nothing about data.",
-        )
         return entry

@@ -213,6 +213,7 @@ class Processing(Service):
             reason="A result is known by its job's id, which is made when the job is accepted; the function reads one "
             "only after it found the job among the caller's own.",
         )
+        function.allow_to_tell_missing_objects(self.bucket.bucket_arn)
         function.allow_objects(
             actions=["s3:PutObject"],
             bucket_name=self._bucket_name,
@@ -239,16 +240,20 @@ class Processing(Service):
             ("POST", "/validate"),
             ("POST", "/process"),
             ("GET", "/process/{id}"),
+            ("HEAD", "/process/{id}"),
             ("GET", "/results"),
+            ("HEAD", "/results"),
             ("POST", "/uploads"),
         ):
             entry.route(method, path, function=self.api_function)
-        entry.route(
-            "GET",
-            "/health",
-            function=self.api_function,
-            open_because="A health check has no credentials; it says that the service stands and nothing about data.",
-        )
+        for method in ("GET", "HEAD"):
+            entry.route(
+                method,
+                "/health",
+                function=self.api_function,
+                open_because="A health check has no credentials; it says that the service stands and nothing about "
+                "data.",
+            )
         return entry
 
     @property

@@ -59,10 +59,10 @@ EXACT_NUMBERS = st.builds(
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 EXACT = st.recursive(
     st.none() | st.booleans() | EXACT_NUMBERS | UNICODE,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(UNICODE.filter(bool), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(UNICODE, inner, max_size=4),
     max_leaves=15,
 )
-DATA = st.dictionaries(UNICODE.filter(bool), EXACT, max_size=4)
+DATA = st.dictionaries(UNICODE, EXACT, max_size=4)
 
 ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -86,9 +86,7 @@ def test_no_request_makes_the_service_fail(
     # Then the failure, if there is one, is the request's, and its document is valid
     assert answer.status < 500
     answer.text.encode()
-    if method == "HEAD":
-        assert not answer.text
-    elif answer.status >= 400:
+    if answer.status >= 400:
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert answer.json["status"] == answer.status
         assert answer.fields
@@ -104,7 +102,7 @@ def test_data_comes_back_as_it_went_in(data: dict[str, Any]) -> None:
     created = api.post(body)
     assert created.status == 201
     # Then it is equal, number by number, and reads alike every time
-    read = api.get(created.headers["Location"])
+    read = api.get(created.location)
     assert read.json["data"] == data
     assert read.text == created.text
 
@@ -116,7 +114,7 @@ def test_a_table_s_item_is_the_item(data: dict[str, Any], name: str, description
         id="1",
         name=name,
         description=description,
-        data=data,
+        data=dumps(data),
         status="active",
         created_at="2026-01-01T00:00:00.000000Z",
         updated_at="2026-01-01T00:00:00.000000Z",
@@ -127,9 +125,9 @@ def test_a_table_s_item_is_the_item(data: dict[str, Any], name: str, description
     kept = storage.get("1")
     assert kept == item
     assert kept is not None
-    assert dumps(kept.document()) == dumps(item.document())
-    fields = ItemFields(name=name, description=description, data=data, status="other")
-    assert storage.replace("1", fields, version=1, updated_at="later").data == data
+    assert loads(kept.document())["data"] == data
+    fields = ItemFields(name=name, description=description, data=dumps(data), status="other")
+    assert storage.replace("1", fields, versions=[1], updated_at="later").data == dumps(data)
 
 
 @given(value=EXACT)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.common.exact_json import dumps, loads
-from services.processing.runtime.faults import faults
+from services.common.faults import faults
 from services.processing.runtime.logic import upper
 from services.processing.runtime.model import Outcome
 from tests.unit.services.processing.fakes import ALICE, BOB, Harness, proxy_event
@@ -95,14 +95,14 @@ def test_no_request_makes_the_service_fail(
 @given(data=DATA)
 def test_a_job_changes_strings_and_nothing_else(data: dict[str, Any]) -> None:
     # Given data without faults
-    assert faults(data) == []
+    assert faults(data, "data") == []
     api = Harness().bind()
     # When it is processed
     accepted = api.post("/process", f'{{"data":{dumps(data)}}}')
     assert accepted.status == 202
     assert api.work() == [Outcome.DONE]
     # Then its shape, its keys and its numbers are as they were, and its strings are in upper case
-    result = api.get(accepted.headers["Location"]).json["result"]
+    result = api.get(accepted.location).json["result"]
     assert _skeleton(result) == _skeleton(data)
     assert _strings(result) == [text.upper() for text in _strings(data)]
     # And whoever processes it again changes nothing but what Unicode's own mapping still changes
@@ -115,12 +115,12 @@ def test_a_fault_is_named_where_it_is(data: Any) -> None:
     # Given any JSON value as Python writes it, NaN and halves of pairs among it
     parsed = loads(json.dumps({"data": {"member": data}}))["data"]
     # When its faults are named
-    for path, _ in faults(parsed):
+    for path, _ in faults(parsed, "data"):
         # Then each path is valid text that starts at the data
         path.encode()
         assert path.startswith("/data")
     # And data without faults can be written and read by others
-    if not faults(parsed):
+    if not faults(parsed, "data"):
         json.loads(dumps(parsed).encode())
 
 
@@ -131,9 +131,9 @@ def test_no_two_callers_share_a_job(data: dict[str, Any], other: dict[str, Any],
     first = api.post("/process", f'{{"data":{dumps(data)}}}', Idempotency_Key=key)
     second = api.post("/process", f'{{"data":{dumps(other)}}}', owner=BOB, Idempotency_Key=key)
     api.work()
-    assert api.get(first.headers["Location"], owner=BOB).status == 404
-    assert api.get(second.headers["Location"], owner=ALICE).status == 404
-    assert api.get(second.headers["Location"], owner=BOB).json["result"] == upper(other)
+    assert api.get(first.location, owner=BOB).status == 404
+    assert api.get(second.location, owner=ALICE).status == 404
+    assert api.get(second.location, owner=BOB).json["result"] == upper(other)
 
 
 def _skeleton(value: Any) -> Any:

@@ -117,12 +117,21 @@ class Consumer:
             # Here, since what raises is counted where it is named.
             count_fault()
         else:
+            if receives >= MAX_RECEIVES:
+                self._take_back(task)
             logger.info("message done", extra={"job": task.job, "part": task.part, "count": count})
 
     def _announce_end(self, task: Task, context: LambdaContext) -> None:
         """Says beforehand what is true if this invocation is killed too: nobody could say it afterwards."""
         end = second(self._clock()) + context.get_remaining_time_in_millis() // 1000 + 1
         self._give_up(task, UNANSWERED, end)
+
+    def _take_back(self, task: Task) -> None:
+        """Removes what was said beforehand: the try has ended well."""
+        try:
+            self._jobs.take_back(task.job, task.part)
+        except Exception as error:  # noqa: BLE001 - the message is done; the job leaves it out once the part is finished
+            logger.warning("not taken back", extra={"job": task.job, "part": task.part, "error": error_name(error)})
 
     def _give_up(self, task: Task, reason: str, since: int) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
@@ -50,10 +51,10 @@ def second(moment: datetime) -> int:
 
 
 class Received(NamedTuple):
-    """A record with its payload."""
+    """A record with its payload; None where that was lost."""
 
     record: Record
-    payload: str
+    payload: str | None
 
 
 class Records:
@@ -105,14 +106,20 @@ class Records:
     def get(self, owner: str, record_id: str) -> Received:
         """A caller's record with its payload.
 
+        A payload that is lost does not come back, so the record is told as failed. What is stored stays as it is: a
+        version that looks in the wrong place must not fail records for good.
+
         Raises:
             RecordNotFoundError: The caller has none with this id, or it has expired: DynamoDB deletes it later.
-            PayloadLostError: The payload is not what was sent.
         """
         stored = self._storage.get(record_id) if is_id(record_id) else None
         if stored is None or stored.record.owner != owner or stored.record.expires_at <= second(self._clock()):
             raise RecordNotFoundError
-        return Received(stored.record, payload_of(stored, self._payloads))
+        try:
+            return Received(stored.record, payload_of(stored, self._payloads))
+        except PayloadLostError:
+            failed = replace(stored.record, status=RecordStatus.FAILED, reason=stored.record.reason or PAYLOAD_LOST)
+            return Received(failed, None)
 
 
 class Jobs:

@@ -146,11 +146,23 @@ class Job:
             return JobStatus.FAILED
         return JobStatus.QUEUED if self.total is None else JobStatus.PROCESSING
 
+    @property
+    def _unfinished(self) -> frozenset[str]:
+        if self.total is None:
+            return frozenset({PLAN})
+        # A plan that is stored may have been given up before all its messages were sent.
+        return frozenset({PLAN, *map(str, self.open)}) if self.open else frozenset()
+
     def document(self, now: int) -> dict[str, Any]:
         """The job as clients see it at a second of the epoch."""
         status = self.status(now)
         failures = list(self.failures)
-        failures += [Failure(given_up.reason) for given_up in self.given_up.values() if given_up.since <= now]
+        # Of parts that are not finished alone: what was done after all may have been noted before.
+        failures += [
+            Failure(given_up.reason)
+            for part, given_up in self.given_up.items()
+            if part in self._unfinished and given_up.since <= now
+        ]
         if status is JobStatus.FAILED and not failures:
             failures.append(Failure(UNANSWERED))
         return {

@@ -8,27 +8,37 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.metrics import MetricUnit
 
-from services.common.api import Problems, check_body, json_response, parse_object, problem_of, refused
+from services.common import contract
+from services.common.api import BodyLimits, Problems, check_body, json_response, parse_object, problem_of, refused
 from services.common.exact_json import dumps
-from services.common.http import Cors, header
+from services.common.http import (
+    API_KEY,
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    Cors,
+    as_get,
+    header,
+    location,
+    method_of,
+    path_of,
+    proxy_answer,
+)
 from services.common.problems import FieldError, Problem
 from services.common.telemetry import logger, metrics
 from services.ingest.runtime import schemas
 from services.ingest.runtime.errors import (
     JobNotFoundError,
-    PayloadLostError,
     PayloadTooLargeError,
     RecordNotFoundError,
 )
 from services.ingest.runtime.logic import Jobs, Records
 from services.ingest.runtime.model import PAYLOAD_BYTES, owner_of
 
-# What Lambda takes in all; API Gateway refuses more before it reaches the function.
-MAX_BODY_BYTES: Final = 6 * 1024 * 1024
-API_KEY: Final = "x-api-key"
+LIMITS: Final = BodyLimits(size=6 * 1024 * 1024, values=100)
+"""Lambda takes 6 MB in all; API Gateway refuses more before it reaches the function. A record is two values: millions
+of them, as short as they can be written, would take more memory than the function has."""
 
-
-_FIELDS: Final = frozenset({"body", "id", "job", "path", "payload", "Content-Type", "X-Api-Key"})
+_FIELDS: Final = frozenset({"body", "id", "job", "path", "payload", API_KEY, CONTENT_ENCODING, CONTENT_TYPE})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +72,13 @@ app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=pars
 
 def respond(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answers a proxy event: refuses what no route should read, routes the rest, adds the headers all answers have."""
+    event = as_get(event)
     try:
         _owner(event)
-        if event.get("httpMethod") == "POST" and event.get("path") == "/data":
-            check_body(event, max_bytes=MAX_BODY_BYTES)
+        if method_of(event) == "POST" and path_of(event) == "/data":
+            check_body(event, LIMITS)
     except Problem as problem:
-        answer = _as_proxy_answer(refused(problem, event, _FIELDS))
+        answer = proxy_answer(refused(problem, event, _FIELDS), event)
     else:
         answer = app.resolve(event, context)
     added = _Bound.wiring.cors.headers(header(event, "origin"))
@@ -88,27 +99,27 @@ _PROBLEMS: Final = {
     403: "The API key is missing or not known.",
     404: "The caller has no such record or job.",
     413: "The payload is too large.",
-    415: "The body is not JSON.",
+    415: "The body is not JSON, or it is compressed.",
     429: "The rate or the quota of the usage plan is used up.",
     500: "The service failed.",
+    502: "The service did not answer; try again.",
     503: "The service cannot do this right now; try again.",
+    504: "The service did not answer in time; try again.",
 }
+_ALWAYS: Final = (403, 429, 500, 502, 503, 504)
+"""What the gateway or the service may answer on every route."""
 
 
 def _responses(success: int, description: str, model: type, errors: tuple[int, ...], *headers: str) -> dict[Any, Any]:
     """The responses of an operation for the OpenAPI document."""
-    problem = {"application/problem+json": {"model": schemas.Problem}}
-    answer = {
-        "description": description,
-        "content": {"application/json": {"model": model}},
-        "headers": {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in headers},
-    }
-    # The gateway's own answers have the shape of ours.
-    failures = sorted({*errors, 403, 429, 500, 503})
-    return {success: answer} | {status: {"description": _PROBLEMS[status], "content": problem} for status in failures}
+    answer = contract.success(description, model, {name: _HEADERS[name] for name in headers})
+    return {success: answer} | contract.problems({status: _PROBLEMS[status] for status in {*errors, *_ALWAYS}})
 
 
-_HEADERS: Final = {"Location": "Path of what was made.", "Retry-After": "Seconds to wait before the next look."}
+_HEADERS: Final = {
+    "Location": "Where it is, relative to the address of the request.",
+    "Retry-After": "Seconds to wait before the next look.",
+}
 _KEYED: Final[list[dict[str, list[str]]]] = [{"api_key": []}]
 _POLL_SECONDS: Final = "2"
 
@@ -129,7 +140,8 @@ def create_record(record: schemas.NewRecord) -> Response[str]:
     created = _Bound.wiring.records.create(_caller(), record.payload)
     metrics.add_metric("RecordsCreated", MetricUnit.Count, 1)
     logger.info("record created", extra={"record": created.id, "size": created.size})
-    return json_response(dumps(created.document()), 201, Location=f"/data?id={created.id}")
+    place = location(app.current_event.raw_event, f"data?id={created.id}")
+    return json_response(dumps(created.document()), 201, Location=place)
 
 
 @app.get(
@@ -143,6 +155,9 @@ def create_record(record: schemas.NewRecord) -> Response[str]:
 def get_record(id: RecordId) -> Response[str]:  # noqa: A002 - the parameter's own name
     """`GET /data`."""
     record, payload = _Bound.wiring.records.get(_caller(), id)
+    if payload is None:
+        logger.error("payload lost", extra={"record": record.id})
+        metrics.add_metric("PayloadsLost", MetricUnit.Count, 1)
     return json_response(dumps(record.document() | {"payload": payload}), 200)
 
 
@@ -160,7 +175,8 @@ def start_job() -> Response[str]:
     job = jobs.start(_caller())
     metrics.add_metric("JobsStarted", MetricUnit.Count, 1)
     logger.info("job started", extra={"job": job.id})
-    headers = {"Location": f"/process/{job.id}", "Retry-After": _POLL_SECONDS}
+    place = location(app.current_event.raw_event, f"process/{job.id}")
+    headers = {"Location": place, "Retry-After": _POLL_SECONDS}
     return json_response(dumps(job.document(jobs.second())), 202, **headers)
 
 
@@ -181,15 +197,6 @@ def _caller() -> str:
     return _owner(app.current_event.raw_event)
 
 
-def _as_proxy_answer(response: Response[str]) -> dict[str, Any]:
-    return {
-        "statusCode": response.status_code,
-        "body": response.body,
-        "isBase64Encoded": False,
-        "multiValueHeaders": {name: [str(value)] for name, value in response.headers.items()},
-    }
-
-
 def _too_large() -> Problem:
     fault = FieldError("payload", f"takes more than {PAYLOAD_BYTES} bytes")
     return Problem(413, "The payload is too large.", errors=[fault])
@@ -199,7 +206,6 @@ _EXPECTED: Final[Problems] = {
     RecordNotFoundError: lambda: Problem(404, "There is no such record.", errors=[FieldError("id", "names no record")]),
     JobNotFoundError: lambda: Problem(404, "There is no such job.", errors=[FieldError("job", "names no job")]),
     PayloadTooLargeError: _too_large,
-    PayloadLostError: lambda: Problem(500, "The payload is not what was sent."),
     TimeoutError: lambda: Problem(503, headers={"Retry-After": "1"}),
 }
 

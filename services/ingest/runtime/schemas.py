@@ -42,7 +42,7 @@ class Record(BaseModel):
 class RecordWithPayload(Record):
     """A record with its payload."""
 
-    payload: str
+    payload: Annotated[str | None, Field(description="As it was sent; null where it was lost, and `failed` says so.")]
 
 
 class Failure(BaseModel):
@@ -70,22 +70,3 @@ class Health(BaseModel):
 
     status: Annotated[str, Field(description="`ok`")]
     environment: str
-
-
-class ProblemField(BaseModel):
-    """A field at fault."""
-
-    field: str
-    message: str
-
-
-class Problem(BaseModel):
-    """Why a request failed (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str = ""
-    instance: Annotated[str, Field(description="Path of the request.")]
-    request_id: Annotated[str, Field(description="The request's id in the API's access log.")]
-    errors: Annotated[list[ProblemField], Field(description="The fields at fault, where fields are.")]

@@ -107,6 +107,10 @@ class JobStorage(Protocol):
         """Notes that a part of a job goes to the dead letters; raises `JobNotFoundError`."""
         ...
 
+    def take_back(self, job_id: str, part: str) -> None:
+        """Removes that note, where there is one."""
+        ...
+
 
 class Queue(Protocol):
     """A queue to send to."""
@@ -240,8 +244,9 @@ class S3Payloads:
         try:
             return self._client().get_object(Bucket=self._bucket, Key=f"payloads/{record_id}")["Body"].read()
         except ClientError as error:
-            # S3 tells so only those who may list the bucket. To others it says AccessDenied, as it does where a
-            # permission is missing: that must not fail a record for good.
+            # S3 says so to those who may list the bucket, as these functions may, and AccessDenied to others
+            # (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html). That is also what it says where a permission
+            # is missing, which must not fail a record for good.
             if error.response["Error"]["Code"] == "NoSuchKey":
                 raise PayloadLostError from None
             raise
@@ -380,9 +385,21 @@ class DynamoDBJobs:
         if not noted:
             raise JobNotFoundError
 
+    def take_back(self, job_id: str, part: str) -> None:
+        """Removes the note that a part goes to the dead letters."""
+        self._update(
+            job_id,
+            "REMOVE #given_up.#part",
+            "attribute_exists(#given_up.#part)",
+            {"#given_up": "given_up", "#part": part},
+            {},
+        )
+
     def _update(
         self, job_id: str, update: str, condition: str, names: Mapping[str, str], values: Mapping[str, Any]
     ) -> bool:
+        # DynamoDB refuses an empty map of values.
+        given: Any = {"ExpressionAttributeValues": values} if values else {}
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -390,7 +407,7 @@ class DynamoDBJobs:
                 UpdateExpression=update,
                 ConditionExpression=condition,
                 ExpressionAttributeNames=names,
-                ExpressionAttributeValues=values,
+                **given,
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return False

@@ -1,7 +1,7 @@
 """`POST` once for an `Idempotency-Key`: the answer of the first request is the answer of all."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypedDict
+from typing import Final, TypedDict
 
 from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer, IdempotencyConfig, idempotent_function
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
@@ -25,6 +25,17 @@ class CreationRequest(TypedDict):
     fingerprint: str
 
 
+class Creation(TypedDict):
+    """What is remembered of a creation: little, since DynamoDB takes 400 KB for a record, escaped text and all.
+
+    `created_at` stands here because a repeated request brings all but that and the id.
+    """
+
+    id: str
+    version: int
+    created_at: str
+
+
 class CreatedOnce:
     """Runs a creation once for each caller and key, and gives later requests the first one's result.
 
@@ -41,7 +52,7 @@ class CreatedOnce:
             hash_function="sha256",
         )
 
-        def create_once(*, request: CreationRequest, create: Callable[[], dict[str, Any]]) -> dict[str, Any]:  # noqa: ARG001
+        def create_once(*, request: CreationRequest, create: Callable[[], Creation]) -> Creation:  # noqa: ARG001
             return create()
 
         self._create_once = idempotent_function(
@@ -52,9 +63,7 @@ class CreatedOnce:
             key_prefix="items.create",
         )
 
-    def run(
-        self, request: CreationRequest, create: Callable[[], dict[str, Any]], context: LambdaContext
-    ) -> dict[str, Any]:
+    def run(self, request: CreationRequest, create: Callable[[], Creation], context: LambdaContext) -> Creation:
         """The result of `create`, of this call or of an earlier one with the same caller and key.
 
         Args:
@@ -68,7 +77,7 @@ class CreatedOnce:
         """
         self._config.register_lambda_context(context)
         try:
-            result: dict[str, Any] = self._create_once(request=request, create=create)
+            result: Creation = self._create_once(request=request, create=create)
         except IdempotencyValidationError:
             raise KeyReusedError from None
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError):

@@ -1,9 +1,9 @@
 """What the service does with items. It knows nothing of HTTP and nothing of DynamoDB."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final
 from uuid import UUID, uuid4, uuid5
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from services.common.exact_json import dumps
 from services.items.runtime.cursor import Cursors
 from services.items.runtime.errors import ItemExistsError, ItemNotFoundError, KeyReusedError
-from services.items.runtime.idempotency import CreatedOnce, CreationRequest
+from services.items.runtime.idempotency import CreatedOnce, Creation, CreationRequest
 from services.items.runtime.model import Item, ItemFields, instant
 from services.items.runtime.storage import ItemStorage
 
@@ -19,14 +19,6 @@ from services.items.runtime.storage import ItemStorage
 _NAMESPACE: Final = UUID("6f1c6c0e-6a0b-4d0e-9f64-2f4f4a9f2a55")
 # Lambda answers with 6 MB at most, with quotes and other characters escaped once more. An item can be 256 KiB.
 PAGE_BYTES: Final = 1024 * 1024
-
-
-class Created(NamedTuple):
-    """A created item: its id, its version, and its document as JSON."""
-
-    id: str
-    version: int
-    body: str
 
 
 class ItemService:
@@ -52,15 +44,19 @@ class ItemService:
         self._once = once
         self._clock = clock
 
-    def create(self, fields: ItemFields) -> Created:
+    def create(self, fields: ItemFields) -> Item:
         """Makes an item. Called twice, it makes two."""
         return self._create(str(uuid4()), fields, made_by=uuid4().hex)
 
-    def create_once(self, fields: ItemFields, *, caller: str, key: str, context: LambdaContext) -> Created:
+    def create_once(self, fields: ItemFields, *, caller: str, key: str, context: LambdaContext) -> Item:
         """Makes one item for a caller and a key, however often it is called.
 
         The id follows from caller and key, and the write is conditional. So even where an invocation dies between the
         write and its record, the next finds the item instead of making a second.
+
+        Returns:
+            The item as it was made, whatever became of it: a request that comes again brings its fields again, so the
+            record needs to hold nothing of them.
 
         Raises:
             KeyReusedError: The key was used for another request.
@@ -69,14 +65,16 @@ class ItemService:
         fingerprint = _fingerprint(fields)
         item_id = str(uuid5(_NAMESPACE, f"{caller}\n{key}"))
 
-        def create() -> dict[str, Any]:
+        def create() -> Creation:
             try:
-                return self._create(item_id, fields, made_by=fingerprint)._asdict()
+                item = self._create(item_id, fields, made_by=fingerprint)
             except ItemExistsError:
                 raise KeyReusedError from None
+            return Creation(id=item.id, version=1, created_at=item.created_at)
 
         request = CreationRequest(caller=caller, key=key, fingerprint=fingerprint)
-        return Created(**self._once.run(request, create, context))
+        made = self._once.run(request, create, context)
+        return _made(made["id"], fields, made["created_at"])
 
     def get(self, item_id: str) -> Item:
         """The item; raises `ItemNotFoundError`."""
@@ -85,62 +83,61 @@ class ItemService:
             raise ItemNotFoundError
         return item
 
-    def replace(self, item_id: str, fields: ItemFields, *, version: int) -> Item:
-        """Replaces an item of that version.
+    def replace(self, item_id: str, fields: ItemFields, *, versions: Sequence[int]) -> Item:
+        """Replaces an item of one of these versions.
 
         Raises:
             ItemNotFoundError: There is no such item.
             VersionMismatchError: The item is of another version.
         """
-        return self._storage.replace(item_id, fields, version=version, updated_at=instant(self._clock()))
+        return self._storage.replace(item_id, fields, versions=versions, updated_at=instant(self._clock()))
 
-    def delete(self, item_id: str, *, version: int) -> None:
-        """Deletes an item of that version.
+    def delete(self, item_id: str, *, versions: Sequence[int]) -> None:
+        """Deletes an item of one of these versions.
 
         Raises:
             ItemNotFoundError: There is no such item.
             VersionMismatchError: The item is of another version.
         """
-        self._storage.delete(item_id, version=version)
+        self._storage.delete(item_id, versions=versions)
 
     def newest(self, *, limit: int, cursor: str | None, status: str | None) -> str:
         """A page of items, newest first, as JSON with the cursor of the next page.
 
-        A page can be shorter than `limit` although more follows: it holds at most 1 MiB.
+        A page can be shorter than `limit` although more follows: it holds at most 1 MiB. No more is read than that.
 
         Raises:
             InvalidCursorError: Not one of ours, or made under another filter.
         """
         before = None if cursor is None else self._cursors.read(cursor, status)
-        page = self._storage.page(limit=limit, before=before, status=status)
         documents: list[str] = []
-        size, more = 0, page.more
-        for item in page.items:
-            document = dumps(item.document())
+        size, last, following = 0, "", None
+        for item in self._storage.newest(about=limit, before=before, status=status):
+            document = item.document()
             size += len(document.encode())
-            if documents and size > PAGE_BYTES:
-                more = True
+            if documents and (len(documents) == limit or size > PAGE_BYTES):
+                following = self._cursors.write(last, status)
                 break
             documents.append(document)
-        following = self._cursors.write(page.items[len(documents) - 1].recency, status) if more else None
+            last = item.recency
         return f'{{"items":[{",".join(documents)}],"next_cursor":{dumps(following)}}}'
 
-    def _create(self, item_id: str, fields: ItemFields, *, made_by: str) -> Created:
-        now = instant(self._clock())
-        item = self._storage.create(
-            Item(
-                id=item_id,
-                name=fields.name,
-                description=fields.description,
-                data=fields.data,
-                status=fields.status,
-                created_at=now,
-                updated_at=now,
-                version=1,
-            ),
-            made_by=made_by,
-        )
-        return Created(item.id, item.version, dumps(item.document()))
+    def _create(self, item_id: str, fields: ItemFields, *, made_by: str) -> Item:
+        return self._storage.create(_made(item_id, fields, instant(self._clock())), made_by=made_by)
+
+
+def _made(item_id: str, fields: ItemFields, at: str) -> Item:
+    """Return an item as it is made: of version 1."""
+    return Item(
+        id=item_id,
+        name=fields.name,
+        description=fields.description,
+        data=fields.data,
+        status=fields.status,
+        created_at=at,
+        updated_at=at,
+        version=1,
+    )
 
 
 def _fingerprint(fields: ItemFields) -> str:

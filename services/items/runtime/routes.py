@@ -2,21 +2,21 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Annotated, Any, Final
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.openapi.exceptions import (
-    RequestValidationError,
-)
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyPersistenceLayerError
 from botocore.exceptions import BotoCoreError, ClientError
 
+from services.common import contract
 from services.common.api import (
+    DATA_LIMITS,
     Problems,
     check_body,
     error_name,
@@ -25,8 +25,23 @@ from services.common.api import (
     problem_of,
     refused,
 )
-from services.common.exact_json import dumps, printable
-from services.common.http import NO_STORE, Cors, header
+from services.common.contract import IdempotencyKey
+from services.common.exact_json import dumps
+from services.common.http import (
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    NO_STORE,
+    Cors,
+    as_get,
+    header,
+    join_lines,
+    location,
+    method_of,
+    proxy_answer,
+)
 from services.common.problems import FieldError, Problem
 from services.common.secrets import CachedSecret, SecretUnavailableError
 from services.common.telemetry import logger, metrics
@@ -42,27 +57,19 @@ from services.items.runtime.errors import (
 from services.items.runtime.logic import ItemService
 from services.items.runtime.model import Item
 from services.items.runtime.schemas import STATUS_PATTERN, ItemReplacement, NewItem
-from services.items.runtime.storage import HealthProbe
+from services.items.runtime.storage import MAX_VERSIONS, HealthProbe
 
-# DynamoDB takes 400 KB for an item. The worst of JSON, a list of one-digit numbers, grows by half on its way there.
-MAX_BODY_BYTES: Final = 256 * 1024
 # Longer than a burst, shorter than anyone minds: a write invalidates nothing at the edge.
 READ_CACHE: Final = "public, max-age=10"
 ORIGIN_HEADER: Final = "X-Origin-Verify"
 
-IDEMPOTENCY_KEY: Final = "Idempotency-Key"
-IF_MATCH: Final = "If-Match"
-IF_NONE_MATCH: Final = "If-None-Match"
-
-# Powertools writes names of headers in lower case; people know them like this.
-HEADER_NAMES: Final = {name.lower(): name for name in (IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH)}
-
 _FIELDS: Final = frozenset(
-    {"body", "cursor", "data", "description", "id", "limit", "name", "path", "status", "Content-Type"}
-    | {IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, ORIGIN_HEADER}
+    {"body", "cursor", "data", "description", "id", "limit", "name", "path", "status"}
+    | {CONTENT_ENCODING, CONTENT_TYPE, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, ORIGIN_HEADER}
 )
 
 _ETAG: Final = re.compile(r'(?:W/)?"([^"]*)"')
+_ETAGS: Final = re.compile(rf"{_ETAG.pattern}(?:[ \t]*,[ \t]*{_ETAG.pattern})*")
 _WITH_BODY: Final = frozenset({"POST", "PUT"})
 
 
@@ -101,14 +108,13 @@ app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=pars
 
 def respond(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answers a proxy event: refuses what no route should read, routes the rest, adds the headers all answers have."""
-    if event.get("httpMethod") == "HEAD":
-        # The edge hands on a viewer's HEAD when it has no copy: as GET, without its content (RFC 9110, 9.3.2).
-        return respond({**event, "httpMethod": "GET"}, context) | {"body": ""}
+    event = as_get(event)
+    join_lines(event, IF_MATCH, IF_NONE_MATCH)
     try:
-        if event.get("httpMethod") in _WITH_BODY:
-            check_body(event, max_bytes=MAX_BODY_BYTES)
+        if method_of(event) in _WITH_BODY:
+            check_body(event, DATA_LIMITS)
     except Problem as problem:
-        answer = _as_proxy_answer(refused(problem, event, _FIELDS))
+        answer = proxy_answer(refused(problem, event, _FIELDS), event)
     else:
         answer = app.resolve(event, context)
     added = _Bound.wiring.cors.headers(header(event, "origin"))
@@ -131,33 +137,32 @@ _PROBLEMS: Final = {
     404: "There is no such item.",
     409: "Another request with this `Idempotency-Key` is being worked on; try again.",
     412: "The item was written since: read it again.",
-    413: "The body is too large.",
-    415: "The body is not JSON.",
+    413: "The body is too large, or holds too many values.",
+    415: "The body is not JSON, or it is compressed.",
     422: "The `Idempotency-Key` was used for another request.",
     428: "`If-Match` is missing.",
     429: "Too many requests; try again later.",
     500: "The service failed.",
+    502: "The service did not answer; try again.",
     503: "The service cannot do this right now; try again.",
+    504: "The service did not answer in time; try again.",
 }
+_ALWAYS: Final = (403, 429, 500, 502, 503, 504)
+"""What the gateway or the service may answer on every route."""
 
 
 def _responses(success: dict[int, dict[str, Any]], *errors: int) -> dict[Any, Any]:
     """The responses of an operation for the OpenAPI document."""
-    problem = {"application/problem+json": {"model": schemas.Problem}}
-    return success | {status: {"description": _PROBLEMS[status], "content": problem} for status in errors}
+    return success | contract.problems({status: _PROBLEMS[status] for status in {*errors, *_ALWAYS}})
 
 
 def _model(description: str, model: type, *headers: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"application/json": {"model": model}},
-        "headers": {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in headers},
-    }
+    return contract.success(description, model, {name: _HEADERS[name] for name in headers})
 
 
 _HEADERS: Final = {
     "ETag": "Version of what is answered.",
-    "Location": "Path of the item.",
+    "Location": "Where the item is, relative to the address of the request.",
     "Cache-Control": "How long the edge may keep it.",
 }
 _SIGNED: Final[list[dict[str, list[str]]]] = [{"sigv4": []}]
@@ -173,7 +178,7 @@ IfMatch = Annotated[
         alias=IF_MATCH,
         min_length=1,
         examples=['"1"'],
-        description="`ETag` of the version to write over. `*` is refused: it would lose updates.",
+        description="`ETag` of the version to write over, or several. `*` is refused: it would lose updates.",
     ),
 ]
 
@@ -181,25 +186,15 @@ IfMatch = Annotated[
 @app.post(
     "/items",
     summary="Create an item",
-    description="With an `Idempotency-Key`, requests of one caller under one key make one item and get one answer.",
+    description="With an `Idempotency-Key`, requests of one caller under one key make one item and get one answer, for "
+    "24 hours.",
     operation_id="createItem",
     security=_SIGNED,
-    responses=_responses(
-        {201: _model("The item.", schemas.Item, "ETag", "Location")}, 400, 403, 409, 413, 415, 422, 429, 500, 503
-    ),
+    responses=_responses({201: _model("The item.", schemas.Item, "ETag", "Location")}, 400, 409, 413, 415, 422),
 )
 def create_item(
     item: NewItem,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            alias=IDEMPOTENCY_KEY,
-            min_length=1,
-            max_length=255,
-            pattern=r"^[\x21-\x7e]+$",
-            description="A name the caller gives to this creation, such as a UUID; kept for 24 hours.",
-        ),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response[str]:
     """`POST /items`."""
     service = _Bound.wiring.items
@@ -209,7 +204,8 @@ def create_item(
         created = service.create_once(item.fields(), caller=_caller(), key=idempotency_key, context=app.lambda_context)
     metrics.add_metric("ItemsCreated", MetricUnit.Count, 1)
     logger.info("item created", extra={"item_id": created.id})
-    return json_response(created.body, 201, ETag=_etag(created.version), Location=f"/items/{created.id}")
+    place = location(app.current_event.raw_event, f"items/{created.id}")
+    return json_response(created.document(), 201, ETag=_etag(created.version), Location=place)
 
 
 @app.get(
@@ -221,14 +217,10 @@ def create_item(
     responses=_responses(
         {200: _model("A page.", schemas.ItemPage, "ETag", "Cache-Control"), 304: {"description": "As before."}},
         400,
-        403,
-        429,
-        500,
-        503,
     ),
 )
 def list_items(
-    limit: Annotated[int, Query(ge=1, le=100, description="Items on a page, at most.")] = 20,
+    limit: contract.Limit = 20,
     cursor: Annotated[
         str | None,
         Query(min_length=1, max_length=cursors.MAX_LENGTH, description="`next_cursor` of the page before."),
@@ -249,17 +241,13 @@ def list_items(
     responses=_responses(
         {200: _model("The item.", schemas.Item, "ETag", "Cache-Control"), 304: {"description": "As before."}},
         400,
-        403,
         404,
-        429,
-        500,
-        503,
     ),
 )
 def get_item(id: ItemId, if_none_match: IfNoneMatch = None) -> Response[str]:  # noqa: A002 - the path's own name
     """`GET /items/{id}`."""
     item = _Bound.wiring.items.get(id)
-    return _readable(dumps(item.document()), _etag(item.version), if_none_match)
+    return _readable(item.document(), _etag(item.version), if_none_match)
 
 
 @app.put(
@@ -267,16 +255,14 @@ def get_item(id: ItemId, if_none_match: IfNoneMatch = None) -> Response[str]:  #
     summary="Replace an item",
     operation_id="replaceItem",
     security=_SIGNED,
-    responses=_responses(
-        {200: _model("The item.", schemas.Item, "ETag")}, 400, 403, 404, 412, 413, 415, 428, 429, 500, 503
-    ),
+    responses=_responses({200: _model("The item.", schemas.Item, "ETag")}, 400, 404, 412, 413, 415, 428),
 )
 def replace_item(id: ItemId, item: ItemReplacement, if_match: IfMatch) -> Response[str]:  # noqa: A002
     """`PUT /items/{id}`."""
-    replaced: Item = _Bound.wiring.items.replace(id, item.fields(), version=_version(if_match))
+    replaced: Item = _Bound.wiring.items.replace(id, item.fields(), versions=_versions(if_match))
     metrics.add_metric("ItemsReplaced", MetricUnit.Count, 1)
     logger.info("item replaced", extra={"item_id": id, "item_version": replaced.version})
-    return json_response(dumps(replaced.document()), 200, ETag=_etag(replaced.version))
+    return json_response(replaced.document(), 200, ETag=_etag(replaced.version))
 
 
 @app.delete(
@@ -284,11 +270,11 @@ def replace_item(id: ItemId, item: ItemReplacement, if_match: IfMatch) -> Respon
     summary="Delete an item",
     operation_id="deleteItem",
     security=_SIGNED,
-    responses=_responses({204: {"description": "It is gone."}}, 400, 403, 404, 412, 428, 429, 500, 503),
+    responses=_responses({204: {"description": "It is gone."}}, 400, 404, 412, 428),
 )
 def delete_item(id: ItemId, if_match: IfMatch) -> Response[str]:  # noqa: A002
     """`DELETE /items/{id}`."""
-    _Bound.wiring.items.delete(id, version=_version(if_match))
+    _Bound.wiring.items.delete(id, versions=_versions(if_match))
     metrics.add_metric("ItemsDeleted", MetricUnit.Count, 1)
     logger.info("item deleted", extra={"item_id": id})
     return Response(status_code=204, body="", headers={"Cache-Control": NO_STORE})
@@ -298,7 +284,7 @@ def delete_item(id: ItemId, if_match: IfMatch) -> Response[str]:  # noqa: A002
     "/health",
     summary="Tell whether the service works",
     operation_id="getHealth",
-    responses=_responses({200: _model("It works.", schemas.Health)}, 429, 500, 503),
+    responses=_responses({200: _model("It works.", contract.Health)}),
 )
 def get_health() -> Response[str]:
     """`GET /health`."""
@@ -329,20 +315,23 @@ def _etag(version: int) -> str:
     return f'"{version}"'
 
 
-def _version(if_match: str) -> int:
-    """The version in an `If-Match` header.
+def _versions(if_match: str) -> tuple[int, ...]:
+    """The versions in an `If-Match` header, of which the item has to be one.
 
     `W/"3"` counts like `"3"`, against RFC 9110: the number names a version, whatever the edge's compression did to the
     tag.
     """
-    match = _ETAG.fullmatch(if_match.strip())
-    if match is None:
-        raise Problem(400, "The request is not valid.", errors=[FieldError(IF_MATCH, 'is not one ETag, like "3"')])
-    tag = match[1]
-    if not (tag.isascii() and tag.isdigit() and len(tag) < 16):
-        # Well formed, but no version of ours.
+    if not _ETAGS.fullmatch(if_match.strip()):
+        errors = [FieldError(IF_MATCH, 'is not an ETag, like "3", or a list of them')]
+        raise Problem(400, "The request is not valid.", errors=errors)
+    # Others are well formed, but no versions of ours.
+    tags = {tag for tag in _ETAG.findall(if_match) if tag.isascii() and tag.isdigit() and len(tag) < 16}
+    if not tags:
         raise VersionMismatchError
-    return int(tag)
+    if len(tags) > MAX_VERSIONS:
+        errors = [FieldError(IF_MATCH, f"names more than {MAX_VERSIONS} versions")]
+        raise Problem(400, "The request is not valid.", errors=errors)
+    return tuple(sorted(map(int, tags)))
 
 
 def _caller() -> str:
@@ -358,27 +347,19 @@ def _answer(problem: Problem) -> Response[str]:
     return refused(problem, app.current_event.raw_event, _FIELDS)
 
 
-def _as_proxy_answer(response: Response[str]) -> dict[str, Any]:
-    return {
-        "statusCode": response.status_code,
-        "body": response.body,
-        "isBase64Encoded": False,
-        "multiValueHeaders": {name: [str(value)] for name, value in response.headers.items()},
-    }
-
-
 def _on_error(error: Exception) -> Response[str]:
     """The one way from an exception to an answer; nothing of an exception's text goes out."""
     return _answer(_problem_of(error))
 
 
 def _problem_of(error: Exception) -> Problem:
-    if isinstance(error, RequestValidationError):
-        return _invalid(error)
     if isinstance(error, IdempotencyPersistenceLayerError):
         # Powertools says what it could not do; the error of botocore in it says why.
         error = next((cause for cause in error.args if isinstance(cause, BotoCoreError | ClientError)), error)
-    return problem_of(error, _EXPECTED, unavailable=_UNAVAILABLE)
+    problem = problem_of(error, _EXPECTED, unavailable=_UNAVAILABLE)
+    if isinstance(error, RequestValidationError) and _lacks_if_match(error):
+        return Problem(428, "Say which version you write over.", errors=problem.errors)
+    return problem
 
 
 _EXPECTED: Final[Problems] = {
@@ -402,24 +383,9 @@ _EXPECTED: Final[Problems] = {
 _UNAVAILABLE: Final = (SecretUnavailableError, IdempotencyPersistenceLayerError)
 
 
-def _invalid(error: RequestValidationError) -> Problem:
-    faults = error.errors()
-    errors = [_field_error(fault) for fault in faults]
-    if [(field.field, fault["type"]) for field, fault in zip(errors, faults, strict=True)] == [(IF_MATCH, "missing")]:
-        return Problem(428, "Say which version you write over.", errors=errors)
-    return Problem(400, "The request is not valid.", errors=errors)
-
-
-def _field_error(fault: Mapping[str, Any]) -> FieldError:
-    location = fault["loc"]
-    context = fault.get("ctx") or {}
-    if fault["type"] == "inexact":
-        return FieldError(context["field"], context["reason"])
-    # The first part says where: body, query, path or header.
-    name = ".".join(str(part) for part in location[1:]) or str(location[0])
-    if location[0] == "header":
-        name = HEADER_NAMES.get(name, name)
-    return FieldError(printable(name), printable(str(fault["msg"]), 200))
+def _lacks_if_match(error: RequestValidationError) -> bool:
+    """Tell whether nothing else is wrong."""
+    return [(fault["type"], *fault["loc"]) for fault in error.errors()] == [("missing", "header", IF_MATCH.lower())]
 
 
 app.exception_handler(Exception)(_on_error)

@@ -1,39 +1,56 @@
 """What requests and answers look like: the models that validate the ones and describe both in the OpenAPI document."""
 
-from typing import Annotated, Any
+import unicodedata
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from services.common.exact_json import MAX_DEPTH, MAX_DIGITS, InexactError, printable, require_exact
+from services.common.api import DATA_LIMITS, FAULTS, canonical
+from services.common.exact_json import MAX_DEPTH, MAX_DIGITS
+from services.common.faults import faults
 from services.items.runtime.model import ItemFields
 
 STATUS_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 
 
-def _exact(data: dict[str, Any]) -> dict[str, Any]:
-    try:
-        require_exact(data, "data")
-    except InexactError as error:
-        context = {"field": printable(error.path), "reason": error.reason}
-        raise PydanticCustomError("inexact", "{reason}", context) from None
+# Fillers and the blank of Braille: letters and a symbol by their categories, and yet nothing to see.
+_BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+
+
+def _without_faults(data: dict[str, Any]) -> dict[str, Any]:
+    if found := faults(data, "data"):
+        raise PydanticCustomError(FAULTS, "has faults", {FAULTS: found})
     return data
+
+
+def _visible(name: str) -> str:
+    # Letters, numbers, punctuation, symbols: what is left are marks, spaces and what formats text.
+    if not any(unicodedata.category(sign)[0] in "LNPS" and sign not in _BLANK for sign in name):
+        raise PydanticCustomError("invisible", "should have something to see")
+    return name
 
 
 class _Fields(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     # Unicode of any kind, but something to see.
-    name: Annotated[str, Field(min_length=1, max_length=256, pattern=r"\S", description="What people call it.")]
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=256, pattern=r"\S", description="What people call it."),
+        AfterValidator(_visible),
+    ]
     description: Annotated[str, Field(max_length=4096, description="More about it. Default: empty.")] = ""
     data: Annotated[
         dict[str, Any],
-        AfterValidator(_exact),
+        AfterValidator(_without_faults),
         Field(
+            max_length=DATA_LIMITS.values,
             description=(
-                f"Any JSON object, at most {MAX_DEPTH} levels deep. Numbers come back as they went in: up to "
-                f"{MAX_DIGITS} significant digits, magnitudes from 1E-130 to 9.99E+125. Default: empty."
-            )
+                f"Any JSON object, at most {MAX_DEPTH} levels deep; a body holds {DATA_LIMITS.values} values at most. "
+                f"Numbers come back as they went in: up to {MAX_DIGITS} significant digits, magnitudes from 1E-130 to "
+                "9.99E+125. Default: empty."
+            ),
         ),
     ] = {}
     status: Annotated[
@@ -42,7 +59,8 @@ class _Fields(BaseModel):
 
     def fields(self) -> ItemFields:
         """The same, for the logic."""
-        return ItemFields(name=self.name, description=self.description, data=self.data, status=self.status)
+        data = canonical(self.data, DATA_LIMITS)
+        return ItemFields(name=self.name, description=self.description, data=data, status=self.status)
 
 
 class NewItem(_Fields):
@@ -71,31 +89,3 @@ class ItemPage(BaseModel):
 
     items: list[Item]
     next_cursor: Annotated[str | None, Field(description="For the next page; null on the last.")]
-
-
-class Health(BaseModel):
-    """The service as it is now."""
-
-    status: Annotated[str, Field(description="`ok`")]
-    environment: str
-    function_version: str
-    remaining_time_ms: int
-
-
-class ProblemField(BaseModel):
-    """A field at fault."""
-
-    field: str
-    message: str
-
-
-class Problem(BaseModel):
-    """Why a request failed (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str = ""
-    instance: Annotated[str, Field(description="Path of the request.")]
-    request_id: Annotated[str, Field(description="The request's id in the API's access log.")]
-    errors: Annotated[list[ProblemField], Field(description="The fields at fault, where fields are.")]

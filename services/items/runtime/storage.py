@@ -1,21 +1,21 @@
 """Where items are kept: what the logic needs of a store, and DynamoDB as that store."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
 from services.common.attributes import from_attribute, to_attribute
+from services.common.exact_json import dumps
 from services.items.runtime.errors import (
     CreationInProgressError,
     ItemExistsError,
     ItemNotFoundError,
     VersionMismatchError,
 )
-from services.items.runtime.model import SHARDS, Item, ItemFields, Page, shard_of
+from services.items.runtime.model import SHARDS, Item, ItemFields, shard_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,7 +26,11 @@ BY_STATUS: Final = "by-status"
 # No item has this id: ids are UUIDs.
 PROBE_ID: Final = "health"
 
-_ITEM_ATTRIBUTES: Final = ("id", "name", "description", "data", "status", "created_at", "updated_at", "version")
+MAX_VERSIONS: Final = 100
+"""Operands that DynamoDB's `IN` takes
+(docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html)."""
+
+_TEXTS: Final = ("id", "name", "description", "status", "created_at", "updated_at")
 
 _Attributes = Mapping[str, Any]
 
@@ -54,8 +58,8 @@ class ItemStorage(Protocol):
         """The item as last written; None where there is none."""
         ...
 
-    def replace(self, item_id: str, fields: ItemFields, *, version: int, updated_at: str) -> Item:
-        """Replaces what its writer decides, if the item still is of that version.
+    def replace(self, item_id: str, fields: ItemFields, *, versions: Sequence[int], updated_at: str) -> Item:
+        """Replaces what its writer decides, if the item still is of one of these versions, `MAX_VERSIONS` at most.
 
         Raises:
             ItemNotFoundError: There is no such item.
@@ -63,8 +67,8 @@ class ItemStorage(Protocol):
         """
         ...
 
-    def delete(self, item_id: str, *, version: int) -> None:
-        """Deletes the item, if it still is of that version.
+    def delete(self, item_id: str, *, versions: Sequence[int]) -> None:
+        """Deletes the item, if it still is of one of these versions, `MAX_VERSIONS` at most.
 
         Raises:
             ItemNotFoundError: There is no such item.
@@ -72,8 +76,14 @@ class ItemStorage(Protocol):
         """
         ...
 
-    def page(self, *, limit: int, before: str | None, status: str | None) -> Page:
-        """Items newest first, at most `limit`, older than `before`, of one status or of any."""
+    def newest(self, *, about: int, before: str | None, status: str | None) -> Iterator[Item]:
+        """Items newest first, older than `before`, of one status or of any; read as they are asked for.
+
+        Args:
+            about: How many the caller means to take.
+            before: A `recency`. Default of the caller: none.
+            status: The status. Default of the caller: any.
+        """
         ...
 
 
@@ -118,9 +128,10 @@ class DynamoDBItemStorage:
         attributes = self._get(item_id)
         return item_from(attributes) if attributes else None
 
-    def replace(self, item_id: str, fields: ItemFields, *, version: int, updated_at: str) -> Item:
-        """Replaces an item of that version in one write; see `ItemStorage`."""
+    def replace(self, item_id: str, fields: ItemFields, *, versions: Sequence[int], updated_at: str) -> Item:
+        """Replaces an item of one of these versions in one write; see `ItemStorage`."""
         write = uuid4().hex
+        condition, expected = _of_versions(versions)
         values = {
             ":name": fields.name,
             ":description": fields.description,
@@ -129,8 +140,7 @@ class DynamoDBItemStorage:
             ":status_shard": f"{fields.status}#{shard_of(item_id)}",
             ":updated_at": updated_at,
             ":write": write,
-            ":version": version,
-            ":next_version": version + 1,
+            ":one": 1,
         }
         try:
             answer = self._client.update_item(
@@ -139,11 +149,11 @@ class DynamoDBItemStorage:
                 UpdateExpression=(
                     "SET #name = :name, description = :description, #data = :data, #status = :status, "
                     "status_shard = :status_shard, updated_at = :updated_at, last_write = :write, "
-                    "version = :next_version"
+                    "version = version + :one"
                 ),
-                ConditionExpression="version = :version",
+                ConditionExpression=condition,
                 ExpressionAttributeNames={"#name": "name", "#data": "data", "#status": "status"},
-                ExpressionAttributeValues={name: to_attribute(value) for name, value in values.items()},
+                ExpressionAttributeValues={name: to_attribute(value) for name, value in values.items()} | expected,
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
@@ -157,14 +167,15 @@ class DynamoDBItemStorage:
             raise VersionMismatchError from None
         return item_from(answer["Attributes"])
 
-    def delete(self, item_id: str, *, version: int) -> None:
-        """Deletes an item of that version; see `ItemStorage`."""
+    def delete(self, item_id: str, *, versions: Sequence[int]) -> None:
+        """Deletes an item of one of these versions; see `ItemStorage`."""
+        condition, expected = _of_versions(versions)
         try:
             self._client.delete_item(
                 TableName=self._table,
                 Key={"id": {"S": item_id}},
-                ConditionExpression="version = :version",
-                ExpressionAttributeValues={":version": to_attribute(version)},
+                ConditionExpression=condition,
+                ExpressionAttributeValues=expected,
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
@@ -172,25 +183,16 @@ class DynamoDBItemStorage:
                 raise ItemNotFoundError from None
             raise VersionMismatchError from None
 
-    def page(self, *, limit: int, before: str | None, status: str | None) -> Page:
-        """Merges the newest of every shard; see `ItemStorage`.
+    def newest(self, *, about: int, before: str | None, status: str | None) -> Iterator[Item]:
+        """Merges the shards; see `ItemStorage`.
 
-        A shard's answer ends at 1 MB. Beyond where it ended nothing of any shard can be given: an item of that shard
-        may come before it. Such a page is shorter than `limit`, and more follows.
+        Ids spread evenly, so a shard is asked for its part and two more, and again only where it is used up.
         """
-        shards: list[list[Item]] = []
-        # The oldest place that every shard has been read to.
-        complete_to = ""
-        for shard in SHARDS:
-            items, ended_early = self._newest(shard, limit=limit + 1, before=before, status=status)
-            shards.append(items)
-            if ended_early:
-                complete_to = max(complete_to, items[-1].recency)
-        newest = merge(*shards, key=lambda item: item.recency, reverse=True)
-        found = list(islice((item for item in newest if item.recency >= complete_to), limit + 1))
-        return Page(found[:limit], more=len(found) > limit or bool(complete_to))
+        part = about // len(SHARDS) + 2
+        shards = (self._newest(shard, limit=part, before=before, status=status) for shard in SHARDS)
+        return merge(*shards, key=lambda item: item.recency, reverse=True)
 
-    def _newest(self, shard: str, *, limit: int, before: str | None, status: str | None) -> tuple[list[Item], bool]:
+    def _newest(self, shard: str, *, limit: int, before: str | None, status: str | None) -> Iterator[Item]:
         index, key = (BY_RECENCY, "shard") if status is None else (BY_STATUS, "status_shard")
         query: QueryInputTypeDef = {
             "TableName": self._table,
@@ -207,11 +209,9 @@ class DynamoDBItemStorage:
             query["ExpressionAttributeValues"] = {**query["ExpressionAttributeValues"], ":before": {"S": before}}
         while True:
             answer = self._client.query(**query)
-            items = [item_from(attributes) for attributes in answer["Items"]]
-            if "LastEvaluatedKey" not in answer or len(items) == limit:
-                return items, False
-            if items:
-                return items, True
+            yield from map(item_from, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
             query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def _get(self, item_id: str) -> _Attributes | None:
@@ -225,13 +225,16 @@ class DynamoDBItemStorage:
 
     def _attributes(self, item: Item, made_by: str) -> dict[str, Any]:
         shard = shard_of(item.id)
-        keys = {
+        values = {
+            **{name: getattr(item, name) for name in _TEXTS},
+            "data": item.data,
+            "version": item.version,
             "shard": shard,
             "status_shard": f"{item.status}#{shard}",
             "recency": item.recency,
             "made_by": made_by,
         }
-        return {name: to_attribute(value) for name, value in (item.document() | keys).items()}
+        return {name: to_attribute(value) for name, value in values.items()}
 
 
 class DynamoDBHealthProbe:
@@ -253,5 +256,16 @@ class DynamoDBHealthProbe:
 
 def item_from(attributes: _Attributes) -> Item:
     """An item from the attributes of a table's item, or of its stream's image."""
-    values = {name: from_attribute(attributes[name]) for name in _ITEM_ATTRIBUTES}
-    return Item(**values | {"version": int(values["version"])})
+    data = attributes["data"]
+    return Item(
+        **{name: from_attribute(attributes[name]) for name in _TEXTS},
+        # A map is how data was stored at first.
+        data=data["S"] if "S" in data else dumps(from_attribute(data)),
+        version=int(attributes["version"]["N"]),
+    )
+
+
+def _of_versions(versions: Sequence[int]) -> tuple[str, dict[str, Any]]:
+    """A condition, and its values."""
+    values = {f":version{number}": to_attribute(version) for number, version in enumerate(versions)}
+    return f"version IN ({', '.join(values)})", values

@@ -13,8 +13,8 @@ class InvalidCursorError(Exception):
     """A cursor that no listing of this service gives."""
 
 
-class DataTooLargeError(Exception):
-    """The data is larger than a job can carry, once its numbers are written out."""
+class ResultLostError(Exception):
+    """The result of a processed job is not in the bucket any more."""
 
 
 class ForeignMessageError(Exception):

@@ -33,9 +33,9 @@ class LambdaJobs:
 
     def send(self, job: Job) -> None:
         """Queues the event; Lambda has it durably when it answers."""
-        self._client().invoke(
-            FunctionName=self._function_arn, InvocationType="Event", Payload=json.dumps(job._asdict()).encode()
-        )
+        # Not in ASCII: an event takes 1 MB, and so does the message of one that failed.
+        payload = json.dumps(job._asdict(), ensure_ascii=False).encode()
+        self._client().invoke(FunctionName=self._function_arn, InvocationType="Event", Payload=payload)
 
 
 def job_of(event: Mapping[str, Any]) -> Job:

@@ -10,20 +10,19 @@ from uuid import UUID, uuid4, uuid5
 
 from services.common.exact_json import dumps
 from services.processing.runtime.errors import (
-    DataTooLargeError,
     InvalidCursorError,
     KeyReusedError,
     RecordNotFoundError,
+    ResultLostError,
 )
 from services.processing.runtime.jobs import Jobs
-from services.processing.runtime.model import Job, Record, Status, digest_of, instant
+from services.processing.runtime.model import Job, JobStatus, Record, Status, digest_of, instant
 from services.processing.runtime.storage import RecordStorage, ResultStorage
 from services.processing.runtime.uploads import UploadForm, UploadForms
 
 # Ids made of a caller and a key are in a namespace of our own.
 _NAMESPACE: Final = UUID("0d3e5a1c-3a63-4d53-9a39-0f1a4d3a8b11")
-# An asynchronous invocation carries 1 MB, and text within JSON at most doubles.
-MAX_DATA_BYTES: Final = 256 * 1024
+RESULT_LOST: Final = "its result is not there any more"
 _RECENCY: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z#[0-9a-f-]{36}", re.ASCII)
 
 
@@ -32,6 +31,13 @@ class Upload(NamedTuple):
 
     id: str
     form: UploadForm
+
+
+class JobState(NamedTuple):
+    """A job as its owner sees it, as JSON, and whether its result was lost."""
+
+    document: str
+    result_lost: bool
 
 
 class Processing:
@@ -73,13 +79,13 @@ class Processing:
         """Size of the largest upload."""
         return self._uploads.max_bytes
 
-    def validated(self, owner: str, data: dict[str, Any]) -> Record:
-        """Records that data of this owner was found valid."""
-        record = self._new(owner, str(uuid4()), Status.VALIDATED, digest_of(dumps(data)))
+    def validated(self, owner: str, data: str) -> Record:
+        """Records that data of this owner, JSON text, was found valid."""
+        record = self._new(owner, str(uuid4()), Status.VALIDATED, digest_of(data))
         self._records.create(record, now=self._now())
         return record
 
-    def accept(self, owner: str, data: dict[str, Any], *, key: str | None) -> Record:
+    def accept(self, owner: str, data: str, *, key: str | None) -> Record:
         """Records data and hands it to the worker. Once this returns, the job cannot be lost.
 
         The record comes first, so that the worker always finds it. Dying between the two leaves a pending record of
@@ -88,36 +94,43 @@ class Processing:
 
         Args:
             owner: Whose it is.
-            data: What to process, without faults.
+            data: What to process, without faults, as JSON text in its one form.
             key: The caller's name for this request: requests of one owner under one key are one job.
 
         Raises:
             KeyReusedError: The key was used for other data.
-            DataTooLargeError: More than a job can carry.
         """
-        text = dumps(data)
-        if len(text.encode()) > MAX_DATA_BYTES:
-            raise DataTooLargeError
         record_id = str(uuid4() if key is None else uuid5(_NAMESPACE, f"{owner}\n{key}"))
-        record = self._new(owner, record_id, Status.PENDING, digest_of(text))
+        record = self._new(owner, record_id, Status.PENDING, digest_of(data))
         existing = self._records.create(record, now=self._now())
         if existing is not None:
             if existing.digest != record.digest:
                 raise KeyReusedError
             record = existing
         if record.status is Status.PENDING:
-            self._jobs.send(Job(owner, record.id, text))
+            self._jobs.send(Job(owner, record.id, data))
         return record
 
-    def job(self, owner: str, record_id: str) -> str:
-        """A job of this owner, with its result once there is one, as JSON; raises `RecordNotFoundError`."""
+    def job(self, owner: str, record_id: str) -> JobState:
+        """A job of this owner, with its result once there is one.
+
+        A result that is lost does not come back, so the job is told as failed. Its record stays as it is: a version
+        that looks in the wrong place must not fail jobs for good.
+
+        Raises:
+            RecordNotFoundError: The owner has no such job.
+        """
         record = self._records.get(owner, record_id, now=self._now())
         if record is None or record.status is Status.VALIDATED:
             raise RecordNotFoundError
-        document = dumps(record.document())
         if record.status is not Status.PROCESSED:
-            return document
-        return f'{document[:-1]},"result":{self._results.get(record.id)}}}'
+            return JobState(dumps(record.document()), result_lost=False)
+        try:
+            result = self._results.get(record.id)
+        except ResultLostError:
+            failed = {"status": JobStatus.FAILED.value, "reason": RESULT_LOST, "result": None}
+            return JobState(dumps(record.document() | failed), result_lost=True)
+        return JobState(f'{dumps(record.document())[:-1]},"result":{result}}}', result_lost=False)
 
     def newest(self, owner: str, status: Status, *, limit: int, cursor: str | None) -> str:
         """A page of this owner's records of a status, newest first, as JSON with the cursor of the next page.

@@ -15,6 +15,14 @@ class Status(StrEnum):
     PROCESSED = "processed"
 
 
+class JobStatus(StrEnum):
+    """How far a job is, as its owner sees it."""
+
+    PENDING = "pending"
+    PROCESSED = "processed"
+    FAILED = "failed"
+
+
 class Outcome(StrEnum):
     """What came of a job."""
 

@@ -5,36 +5,38 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.metrics import MetricUnit
 
-from services.common import api
+from services.common import api, contract
 from services.common.exact_json import dumps
+from services.common.http import (
+    AUTHORIZATION,
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    IDEMPOTENCY_KEY,
+    as_get,
+    location,
+    method_of,
+    path_of,
+    proxy_answer,
+)
 from services.common.problems import FieldError, Problem
 from services.common.telemetry import logger, metrics
 from services.processing.runtime import schemas
-from services.processing.runtime.errors import (
-    DataTooLargeError,
-    InvalidCursorError,
-    KeyReusedError,
-    RecordNotFoundError,
-)
-from services.processing.runtime.logic import MAX_DATA_BYTES, Processing
+from services.processing.runtime.errors import InvalidCursorError, KeyReusedError, RecordNotFoundError
+from services.processing.runtime.logic import Processing
 from services.processing.runtime.model import Status
 from services.processing.runtime.schemas import Submission, UploadRequest
 from services.processing.runtime.storage import HealthProbe
 from services.processing.runtime.uploads import FORM_SECONDS
-
-IDEMPOTENCY_KEY: Final = "Idempotency-Key"
-# Powertools writes names of headers in lower case; people know them like this.
-HEADER_NAMES: Final = {IDEMPOTENCY_KEY.lower(): IDEMPOTENCY_KEY}
 
 _OPERATIONS: Final = {"/validate": "Validate", "/process": "Process"}
 """Routes whose outcomes are counted, with the head of the metrics' names."""
 
 
 _FIELDS: Final = frozenset(
-    {"Authorization", "Content-Type", "Idempotency-Key"}
+    {AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, IDEMPOTENCY_KEY}
     | {"body", "content_type", "cursor", "data", "id", "limit", "path", "status"}
 )
 
@@ -70,9 +72,9 @@ app = APIGatewayHttpResolver(enable_validation=True, json_body_deserializer=api.
 
 def respond(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answers an HTTP API's proxy event of format 2.0, and counts what is to be counted."""
+    event = as_get(event)
     answer = _answer_to(event, context)
-    http = (event.get("requestContext") or {}).get("http") or {}
-    operation = _OPERATIONS.get(event.get("rawPath", "")) if http.get("method") == "POST" else None
+    operation = _OPERATIONS.get(path_of(event)) if method_of(event) == "POST" else None
     if operation is not None:
         metrics.add_metric(f"{operation}Requests", MetricUnit.Count, 1)
         if answer["statusCode"] >= 400:
@@ -85,19 +87,12 @@ def respond(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def _answer_to(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
-        if ((event.get("requestContext") or {}).get("http") or {}).get("method") == "POST":
+        if method_of(event) == "POST":
             # Who asks comes before what they ask.
             _owner(event)
-            api.check_body(event, max_bytes=MAX_DATA_BYTES)
+            api.check_body(event, api.DATA_LIMITS)
     except Problem as problem:
-        response = api.refused(problem, event, _FIELDS)
-        return {
-            "statusCode": response.status_code,
-            "body": response.body,
-            "isBase64Encoded": False,
-            "headers": {"Content-Type": response.content_type, **response.headers},
-            "cookies": [],
-        }
+        return proxy_answer(api.refused(problem, event, _FIELDS), event)
     return app.resolve(event, context)
 
 
@@ -110,42 +105,36 @@ def _owner(event: Mapping[str, Any]) -> str:
     authorizer = (event.get("requestContext") or {}).get("authorizer") or {}
     claims = (authorizer.get("jwt") or {}).get("claims") or {}
     if claims.get("token_use") != "access" or not claims.get("sub"):
-        errors = [FieldError("Authorization", "is not `Bearer` with an access token of this service's users")]
+        errors = [FieldError(AUTHORIZATION, "is not `Bearer` with an access token of this service's users")]
         raise Problem(401, "Sign in first.", errors=errors, headers={"WWW-Authenticate": "Bearer"})
     return str(claims["sub"])
 
 
 _PROBLEMS: Final = {
     400: "The request is not valid; `errors` names every fault.",
+    401: "No valid token; or it is valid, but no access token.",
     404: "The caller has no such job.",
-    413: "The body is too large.",
-    415: "The body is not JSON.",
+    413: "The body is too large, or holds too many values.",
+    415: "The body is not JSON, or it is compressed.",
     422: "The `Idempotency-Key` was used for other data.",
+    429: "Too many requests; try again later.",
     500: "The service failed.",
-    503: "The service cannot do this right now; try again.",
+    503: "The service cannot do this right now, or did not answer in time; try again.",
 }
-_UNAUTHORIZED: Final = {
-    "description": "No valid token. API Gateway answers this itself, before the service, as `message`; for a token "
-    "that is valid but no access token, the service answers with a problem.",
-    "content": {"application/problem+json": {"model": schemas.Problem}},
-}
-_HEADERS: Final = {"Location": "Path of the job."}
+_ALWAYS: Final = (429, 500, 503)
+"""What the gateway or the service may answer on every route."""
+_HEADERS: Final = {"Location": "Where the job is, relative to the address of the request."}
 _BEARER: Final[list[dict[str, list[str]]]] = [{"bearer": []}]
 
 
 def _responses(success: dict[int, dict[str, Any]], *errors: int, signed_in: bool = True) -> dict[Any, Any]:
     """The responses of an operation for the OpenAPI document."""
-    problem = {"application/problem+json": {"model": schemas.Problem}}
-    answers = success | {status: {"description": _PROBLEMS[status], "content": problem} for status in errors}
-    return answers | {401: _UNAUTHORIZED} if signed_in else answers
+    statuses = {*errors, *_ALWAYS, *((401,) if signed_in else ())}
+    return success | contract.problems({status: _PROBLEMS[status] for status in statuses})
 
 
 def _model(description: str, model: type, *headers: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"application/json": {"model": model}},
-        "headers": {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in headers},
-    }
+    return contract.success(description, model, {name: _HEADERS[name] for name in headers})
 
 
 @app.post(
@@ -154,11 +143,11 @@ def _model(description: str, model: type, *headers: str) -> dict[str, Any]:
     description="Names every fault with its path; that the data was valid is recorded with status `validated`.",
     operation_id="validate",
     security=_BEARER,
-    responses=_responses({200: _model("It is valid.", schemas.Record)}, 400, 413, 415, 500, 503),
+    responses=_responses({200: _model("It is valid.", schemas.Record)}, 400, 413, 415),
 )
 def validate(submission: Submission) -> Response[str]:
     """`POST /validate`."""
-    record = _Bound.wiring.processing.validated(_caller(), submission.data)
+    record = _Bound.wiring.processing.validated(_caller(), api.canonical(submission.data, api.DATA_LIMITS))
     logger.info("validated", extra={"record_id": record.id})
     return api.json_response(dumps(record.document()), 200)
 
@@ -172,40 +161,37 @@ def validate(submission: Submission) -> Response[str]:
     ),
     operation_id="process",
     security=_BEARER,
-    responses=_responses({202: _model("It will be done.", schemas.Record, "Location")}, 400, 413, 415, 422, 500, 503),
+    responses=_responses({202: _model("It will be done.", schemas.Record, "Location")}, 400, 413, 415, 422),
 )
 def process(
     submission: Submission,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            alias=IDEMPOTENCY_KEY,
-            min_length=1,
-            max_length=255,
-            pattern=r"^[\x21-\x7e]+$",
-            description="A name the caller gives to this request, such as a UUID.",
-        ),
-    ] = None,
+    idempotency_key: contract.IdempotencyKey = None,
 ) -> Response[str]:
     """`POST /process`."""
-    record = _Bound.wiring.processing.accept(_caller(), submission.data, key=idempotency_key)
+    data = api.canonical(submission.data, api.DATA_LIMITS)
+    record = _Bound.wiring.processing.accept(_caller(), data, key=idempotency_key)
     logger.info("job accepted", extra={"record_id": record.id})
-    return api.json_response(dumps(record.document()), 202, Location=f"/process/{record.id}")
+    place = location(app.current_event.raw_event, f"process/{record.id}")
+    return api.json_response(dumps(record.document()), 202, Location=place)
 
 
 @app.get(
     "/process/<id>",
     summary="Read a job and its result",
-    description="While it is `pending` there is no result yet: ask again.",
+    description="While it is `pending` there is no result yet: ask again. It is `failed` when its result was lost.",
     operation_id="getJob",
     security=_BEARER,
-    responses=_responses({200: _model("The job.", schemas.Job)}, 400, 404, 500, 503),
+    responses=_responses({200: _model("The job.", schemas.Job)}, 400, 404),
 )
 def get_job(
     id: Annotated[str, Path(min_length=1, max_length=64, description="The job's id.")],  # noqa: A002 - the path's name
 ) -> Response[str]:
     """`GET /process/{id}`."""
-    return api.json_response(_Bound.wiring.processing.job(_caller(), id), 200)
+    state = _Bound.wiring.processing.job(_caller(), id)
+    if state.result_lost:
+        logger.error("result lost", extra={"record_id": id})
+        metrics.add_metric("ResultsLost", MetricUnit.Count, 1)
+    return api.json_response(state.document, 200)
 
 
 @app.get(
@@ -213,11 +199,11 @@ def get_job(
     summary="List one's own records, newest first",
     operation_id="listResults",
     security=_BEARER,
-    responses=_responses({200: _model("A page.", schemas.RecordPage)}, 400, 500, 503),
+    responses=_responses({200: _model("A page.", schemas.RecordPage)}, 400),
 )
 def list_results(
     status: Annotated[Status, Query(description="Only records of this status.")] = Status.PROCESSED,
-    limit: Annotated[int, Query(ge=1, le=100, description="Records on a page, at most.")] = 20,
+    limit: contract.Limit = 20,
     cursor: Annotated[
         str | None, Query(min_length=1, max_length=128, description="`next_cursor` of the page before.")
     ] = None,
@@ -232,7 +218,7 @@ def list_results(
     description="The form is good for ten minutes, for one object of the given media type and of limited size.",
     operation_id="createUpload",
     security=_BEARER,
-    responses=_responses({200: _model("The form.", schemas.Upload)}, 400, 413, 415, 500, 503),
+    responses=_responses({200: _model("The form.", schemas.Upload)}, 400, 413, 415),
 )
 def create_upload(request: UploadRequest) -> Response[str]:
     """`POST /uploads`."""
@@ -255,7 +241,7 @@ def create_upload(request: UploadRequest) -> Response[str]:
     "/health",
     summary="Tell whether the service works",
     operation_id="getHealth",
-    responses=_responses({200: _model("It works.", schemas.Health)}, 500, 503, signed_in=False),
+    responses=_responses({200: _model("It works.", contract.Health)}, signed_in=False),
 )
 def get_health() -> Response[str]:
     """`GET /health`."""
@@ -280,11 +266,6 @@ _EXPECTED: Final[api.Problems] = {
     ),
     KeyReusedError: lambda: Problem(
         422, "A key names one request.", errors=[FieldError(IDEMPOTENCY_KEY, "was used for other data")]
-    ),
-    DataTooLargeError: lambda: Problem(
-        413,
-        "The data is too large.",
-        errors=[FieldError("/data", f"is larger than {MAX_DATA_BYTES // 1024} KiB with its numbers written out")],
     ),
 }
 

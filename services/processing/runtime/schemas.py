@@ -5,14 +5,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from services.common.api import FAULTS
+from services.common.api import DATA_LIMITS, FAULTS
 from services.common.exact_json import MAX_DEPTH, MAX_DIGITS
-from services.processing.runtime.faults import faults
-from services.processing.runtime.model import Status
+from services.common.faults import faults
+from services.processing.runtime.model import JobStatus, Status
 
 
 def _without_faults(data: dict[str, Any]) -> dict[str, Any]:
-    if found := faults(data):
+    if found := faults(data, "data"):
         raise PydanticCustomError(FAULTS, "has faults", {FAULTS: found})
     return data
 
@@ -28,9 +28,10 @@ class Submission(_Request):
         dict[str, Any],
         AfterValidator(_without_faults),
         Field(
+            max_length=DATA_LIMITS.values,
             description=(
-                f"Any JSON object, at most {MAX_DEPTH} levels deep. Numbers stay exact: up to {MAX_DIGITS} significant "
-                "digits, magnitudes from 1E-130 to 9.99E+125."
+                f"Any JSON object, at most {MAX_DEPTH} levels deep; a body holds {DATA_LIMITS.values} values at most. "
+                f"Numbers stay exact: up to {MAX_DIGITS} significant digits, magnitudes from 1E-130 to 9.99E+125."
             ),
             examples=[{"name": "Straße", "tags": ["a", "b"], "watts": 7.5}],
         ),
@@ -52,9 +53,14 @@ class Record(BaseModel):
     updated_at: Annotated[str, Field(description="Instant of the last change.")]
 
 
-class Job(Record):
+class Job(BaseModel):
     """A job and, once it is processed, its result."""
 
+    id: Annotated[str, Field(description="A UUID, made by the service.")]
+    status: JobStatus
+    created_at: Annotated[str, Field(description="Instant in UTC, ISO 8601.")]
+    updated_at: Annotated[str, Field(description="Instant of the last change.")]
+    reason: Annotated[str | None, Field(description="Why it failed; absent unless it did.")] = None
     result: Annotated[
         dict[str, Any] | None, Field(description="The data with its strings in upper case; absent while pending.")
     ] = None
@@ -76,31 +82,3 @@ class Upload(BaseModel):
     fields: dict[str, str]
     max_bytes: int
     expires_in_seconds: int
-
-
-class Health(BaseModel):
-    """The service as it is now."""
-
-    status: Annotated[str, Field(description="`ok`")]
-    environment: str
-    function_version: str
-    remaining_time_ms: int
-
-
-class ProblemField(BaseModel):
-    """A field at fault."""
-
-    field: Annotated[str, Field(description="Of a body, a JSON pointer (RFC 6901).")]
-    message: str
-
-
-class Problem(BaseModel):
-    """Why a request failed (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str = ""
-    instance: Annotated[str, Field(description="Path of the request.")]
-    request_id: Annotated[str, Field(description="The request's id in the API's access log.")]
-    errors: Annotated[list[ProblemField], Field(description="The fields at fault, where fields are.")]

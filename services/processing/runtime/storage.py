@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from botocore.exceptions import ClientError
 
-from services.processing.runtime.errors import RecordNotFoundError
+from services.processing.runtime.errors import RecordNotFoundError, ResultLostError
 from services.processing.runtime.model import Page, Record, Status
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class ResultStorage(Protocol):
         ...
 
     def get(self, record_id: str) -> str:
-        """The result of a processed job."""
+        """The result of a processed job; raises `ResultLostError`."""
         ...
 
 
@@ -178,8 +178,15 @@ class S3ResultStorage:
         )
 
     def get(self, record_id: str) -> str:
-        """The result of a processed job."""
-        answer = self._client.get_object(Bucket=self._bucket, Key=_object(record_id))
+        """The result of a processed job; raises `ResultLostError`.
+
+        S3 says that an object is not there to those who may list the bucket, and AccessDenied to others
+        (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html): so the function may.
+        """
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=_object(record_id))
+        except self._client.exceptions.NoSuchKey:
+            raise ResultLostError from None
         return answer["Body"].read().decode()
 
 

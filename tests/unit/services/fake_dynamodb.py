@@ -47,6 +47,7 @@ class FakeDynamoDB:
         # Whether the next write is carried out and its answer lost, so that botocore sends it again.
         self.lose_answer = False
         self.queries = 0
+        self.items_read = 0
 
     def get_item(self, **call: Any) -> dict[str, Any]:
         item = self.table.get(call["Key"]["id"]["S"])
@@ -68,9 +69,13 @@ class FakeDynamoDB:
         def write() -> dict[str, Any]:
             item = self._of_version("UpdateItem", call)
             names = call["ExpressionAttributeNames"]
+            values = call["ExpressionAttributeValues"]
             for assignment in call["UpdateExpression"].removeprefix("SET ").split(", "):
                 name, value = assignment.split(" = ")
-                item[names.get(name, name)] = _as_held(call["ExpressionAttributeValues"][value])
+                if value == "version + :one":
+                    item["version"] = {"N": str(int(item["version"]["N"]) + int(values[":one"]["N"]))}
+                else:
+                    item[names.get(name, name)] = _as_held(values[value])
             return {"Attributes": dict(item)}
 
         return self._write(write)
@@ -95,6 +100,7 @@ class FakeDynamoDB:
             reverse=True,
         )
         page = found[: min(call["Limit"], self.most_items)]
+        self.items_read += len(page)
         answer: dict[str, Any] = {"Items": page}
         # DynamoDB gives a key to go on from wherever it stopped, though nothing may follow.
         if len(page) < len(found) or len(page) == call["Limit"]:
@@ -102,9 +108,9 @@ class FakeDynamoDB:
         return answer
 
     def _of_version(self, operation: str, call: dict[str, Any]) -> Attributes:
-        assert call["ConditionExpression"] == "version = :version"
+        operands = call["ConditionExpression"].removeprefix("version IN (").removesuffix(")").split(", ")
         item = self.table.get(call["Key"]["id"]["S"])
-        if item is None or item["version"] != call["ExpressionAttributeValues"][":version"]:
+        if item is None or item["version"] not in [call["ExpressionAttributeValues"][operand] for operand in operands]:
             raise ConditionalCheckFailedException(operation, dict(item) if item else None)
         return item
 

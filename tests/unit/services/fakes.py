@@ -9,11 +9,12 @@ from tests.unit.services import environment  # noqa: F401 - before any function'
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urljoin
 
 from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
@@ -32,7 +33,7 @@ from services.items.runtime.cursor import SignedCursors
 from services.items.runtime.errors import ItemExistsError, ItemNotFoundError, VersionMismatchError
 from services.items.runtime.idempotency import CreatedOnce
 from services.items.runtime.logic import ItemService
-from services.items.runtime.model import Item, ItemFields, Page
+from services.items.runtime.model import Item, ItemFields
 
 ORIGIN = "o" * 32
 CALLER = "arn:aws:sts::111111111111:assumed-role/Writer/session-1"
@@ -85,9 +86,9 @@ class MemoryItemStorage:
         self._fail()
         return self.items.get(item_id)
 
-    def replace(self, item_id: str, fields: ItemFields, *, version: int, updated_at: str) -> Item:
+    def replace(self, item_id: str, fields: ItemFields, *, versions: Sequence[int], updated_at: str) -> Item:
         self._fail()
-        item = self._of_version(item_id, version)
+        item = self._of_version(item_id, versions)
         self.items[item_id] = replace(
             item,
             name=fields.name,
@@ -95,27 +96,23 @@ class MemoryItemStorage:
             data=fields.data,
             status=fields.status,
             updated_at=updated_at,
-            version=version + 1,
+            version=item.version + 1,
         )
         return self.items[item_id]
 
-    def delete(self, item_id: str, *, version: int) -> None:
+    def delete(self, item_id: str, *, versions: Sequence[int]) -> None:
         self._fail()
-        self._of_version(item_id, version)
+        self._of_version(item_id, versions)
         del self.items[item_id]
 
-    def page(self, *, limit: int, before: str | None, status: str | None) -> Page:
+    def newest(self, *, about: int, before: str | None, status: str | None) -> Iterator[Item]:
         self._fail()
-        found = sorted(
-            (
-                item
-                for item in self.items.values()
-                if (before is None or item.recency < before) and status in {None, item.status}
-            ),
-            key=lambda item: item.recency,
-            reverse=True,
-        )
-        return Page(found[:limit], more=len(found) > limit)
+        found = [
+            item
+            for item in self.items.values()
+            if (before is None or item.recency < before) and status in {None, item.status}
+        ]
+        yield from sorted(found, key=lambda item: item.recency, reverse=True)
 
     def check(self) -> None:
         self._fail()
@@ -124,10 +121,10 @@ class MemoryItemStorage:
         if self.failure:
             raise self.failure
 
-    def _of_version(self, item_id: str, version: int) -> Item:
+    def _of_version(self, item_id: str, versions: Sequence[int]) -> Item:
         if item_id not in self.items:
             raise ItemNotFoundError
-        if self.items[item_id].version != version:
+        if self.items[item_id].version not in versions:
             raise VersionMismatchError
         return self.items[item_id]
 
@@ -292,6 +289,11 @@ class Answer:
         self.status: int = raw["statusCode"]
         self.text: str = raw["body"]
         self.headers = {name: values[-1] for name, values in raw["multiValueHeaders"].items()}
+
+    @property
+    def location(self) -> str:
+        """Where `Location` leads from the root that the routes are below, as a client resolves it."""
+        return urljoin("/", str(self.headers["Location"]))
 
     @property
     def json(self) -> Any:

@@ -1,8 +1,10 @@
+import tracemalloc
 from decimal import Decimal
 
 import pytest
 
-from services.common.exact_json import InexactError, InvalidJsonError, dumps, loads, require_exact
+from services.common.exact_json import InvalidJsonError, dumps, holds_more, loads
+from services.common.faults import faults
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,37 @@ def test_numbers_are_never_floats() -> None:
 
 
 def test_the_path_leads_to_the_value_at_fault() -> None:
-    with pytest.raises(InexactError) as caught:
-        require_exact(loads('{"a": [0, {"b": NaN}]}'), "data")
-    assert caught.value.path == "data.a[1].b"
+    assert faults(loads('{"a": [0, {"b/c": NaN}]}'), "data") == [
+        ("/data/a/1/b~1c", "is not a number that can be stored")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("1", 1),
+        ('"a,b[{"', 1),
+        ("[1, 2, 3]", 4),
+        ('{"a": 1, "b": {"c": [null, true]}}', 6),
+        ('{"a\\"": ["\\\\", ",", "[\\","]}', 5),
+        ("[" + ",".join(['","'] * 200) + "]", 201),
+        ("[" + ",".join(['"[{,\\""'] * 200) + "]", 201),
+        # What resembles JSON, and what ends within a string
+        ("[[[[", 5),
+        ('"' + "," * 1000, 1),
+    ],
+)
+def test_values_are_counted_before_they_are_parsed(text: str, count: int) -> None:
+    assert not holds_more(text, count)
+    assert holds_more(text, count - 1)
+
+
+@pytest.mark.parametrize("text", ['"' + "x" * 6_000_000 + '"', '"' + "\\u0001" * 1_000_000 + '"', '",' * 3_000_000])
+def test_counting_the_largest_body_takes_no_memory_of_note(text: str) -> None:
+    tracemalloc.start()
+    try:
+        holds_more("," * 200 + text, 100)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(text)

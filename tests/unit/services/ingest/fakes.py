@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urljoin
 
 from services.common.exact_json import loads
 from services.common.http import Cors
@@ -191,6 +192,10 @@ class MemoryJobs:
         job = self.stored[job_id]
         self._write(replace(job, given_up={**job.given_up, part: given_up}))
 
+    def take_back(self, job_id: str, part: str) -> None:
+        job = self.stored[job_id]
+        self._write(replace(job, given_up={name: why for name, why in job.given_up.items() if name != part}))
+
     def _write(self, job: Job) -> None:
         self.fate.write(lambda: self.stored.update({job.id: job}))
 
@@ -304,6 +309,11 @@ class Answer:
         self.status: int = raw["statusCode"]
         self.text: str = raw["body"]
         self.headers = {name: values[-1] for name, values in raw["multiValueHeaders"].items()}
+
+    @property
+    def location(self) -> str:
+        """Where `Location` leads from the root that the routes are below, as a client resolves it."""
+        return urljoin("/", str(self.headers["Location"]))
 
     @property
     def json(self) -> Any:

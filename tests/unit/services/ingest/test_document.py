@@ -6,21 +6,22 @@ import json
 
 import pytest
 
+from services.common.openapi import written
 from services.ingest.runtime.model import PAYLOAD_BYTES, carried_bytes
-from services.ingest.runtime.openapi import DOCUMENT, text
+from services.ingest.runtime.openapi import DOCUMENT, document
 from tests.unit.services.ingest.fakes import Service, proxy_event
 
 LAMBDA_BYTES = 6 * 1024 * 1024
 
 
 def test_the_committed_document_is_that_of_the_routes(service: Service) -> None:
-    assert DOCUMENT.read_text(encoding="utf-8") == text()
+    assert DOCUMENT.read_text(encoding="utf-8") == written(document())
 
 
 def test_all_but_health_ask_for_a_key(service: Service) -> None:
     operations = {
         f"{method.upper()} {path}": operation.get("security")
-        for path, methods in json.loads(text())["paths"].items()
+        for path, methods in document()["paths"].items()
         for method, operation in methods.items()
     }
     assert operations.pop("GET /health") is None

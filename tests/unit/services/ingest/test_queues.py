@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from services.ingest.runtime.consumer import MAX_RECEIVES
 from services.ingest.runtime.logic import EXPIRED, PAYLOAD_LOST
 from services.ingest.runtime.messages import BatchMessage, JobMessage
 from services.ingest.runtime.model import PLAN, UNANSWERED, JobStatus, RecordStatus
@@ -140,6 +141,43 @@ class TestFailures:
         service.clock.pass_by(seconds=62)
         document = job.document(service.jobs.second())
         assert (document["status"], document["failures"][0]["reason"]) == ("failed", UNANSWERED)
+
+    def test_a_last_try_that_succeeds_leaves_no_failure(self, service: Service) -> None:
+        # Given a planner that was killed twice after it had stored its plan
+        service.records.create(OWNER, "x")
+        job = service.jobs.start(OWNER)
+        service.plan(JobMessage(job.id).text())
+        service.work_queue.take()
+        # When its last try sends the messages, and the worker's last try does the work
+        service.plan(JobMessage(job.id).text(), receives=MAX_RECEIVES)
+        messages = service.work_queue.take()
+        service.clock.pass_by(minutes=5)
+        under_way = service.job_storage.stored[job.id].document(service.jobs.second())
+        service.work(messages, receives=MAX_RECEIVES)
+        # And the batch comes again once more, since its message was not deleted
+        service.work(messages, receives=MAX_RECEIVES)
+        service.clock.pass_by(minutes=5)
+        ended = service.job_storage.stored[job.id].document(service.jobs.second())
+        # Then nothing was ever given up
+        assert (under_way["status"], under_way["failures"]) == ("processing", [])
+        assert (ended["status"], ended["failures"]) == ("completed", [])
+
+    def test_what_was_given_up_and_done_after_all_is_no_failure(self, service: Service) -> None:
+        # Given a batch that is done, and a last try that could not even read its job
+        job_id, messages = planned(service, 1)
+        service.work(messages)
+        service.worker._jobs = Away()  # type: ignore[assignment]
+        service.work(messages, receives=MAX_RECEIVES)
+        # Then the job stays as it ended
+        document = service.job_storage.stored[job_id].document(service.jobs.second())
+        assert (document["status"], document["failures"]) == ("completed", [])
+
+    def test_a_note_that_cannot_be_taken_back_fails_no_message(self, service: Service) -> None:
+        job_id, messages = planned(service, 1)
+        service.job_storage.take_back = Away().take_back  # type: ignore[assignment, method-assign]
+        assert service.work(messages, receives=MAX_RECEIVES) == []
+        assert not service.dead_letters.sent
+        assert service.job_storage.stored[job_id].status(0) is JobStatus.COMPLETED
 
     def test_killed_before_it_could_say_anything_the_job_fails_at_its_deadline(self, service: Service) -> None:
         job = service.jobs.start(OWNER)

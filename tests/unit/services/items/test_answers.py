@@ -30,7 +30,7 @@ class TestHealth:
             "type": "about:blank",
             "title": "Service Unavailable",
             "status": 503,
-            "instance": "/health",
+            "instance": "/live/health",
             "request_id": "gateway-request",
             "errors": [],
         }
@@ -45,7 +45,7 @@ class TestProblem:
             "title": "Not Found",
             "status": 404,
             "detail": "There is no such item.",
-            "instance": "/items/none",
+            "instance": "/live/items/none",
             "request_id": "gateway-request",
             "errors": [{"field": "id", "message": "names no item"}],
         }
@@ -113,7 +113,7 @@ class TestLogs:
         assert {line["correlation_id"] for line in lines} == {"gateway-request"}
 
     def test_metrics_count_what_was_written(self, api: Harness, capsys: pytest.CaptureFixture[str]) -> None:
-        path = api.post({"name": "Lamp"}).headers["Location"]
+        path = api.post({"name": "Lamp"}).location
         api.put(path, {"name": "Chair"}, If_Match='"1"')
         api.delete(path, If_Match='"2"')
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -153,7 +153,7 @@ class TestFaults:
 
     def test_an_answer_that_is_the_callers_doing_is_none(self, api: Harness, counted: Counted) -> None:
         # Given answers of every status below 500 that the API has for a caller's mistake
-        path = api.post({"name": "Lamp"}).headers["Location"]
+        path = api.post({"name": "Lamp"}).location
         answers = [
             api.post("{"),
             api.get("/items/1", X_Origin_Verify="guessed"),

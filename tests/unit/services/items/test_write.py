@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.unit.services.fakes import Harness
+from tests.unit.services.fakes import ORIGIN, Harness, proxy_event
 
 
 @pytest.fixture
 def path(api: Harness) -> str:
     item = {"name": "Lamp", "description": "Warm", "data": {"a": 1}, "status": "draft"}
-    return str(api.post(item).headers["Location"])
+    return api.post(item).location
 
 
 def test_a_replacement_is_complete_and_counts_the_version_up(api: Harness, path: str) -> None:
@@ -53,16 +53,37 @@ def test_without_a_version_nothing_is_written(api: Harness, path: str) -> None:
 
 def test_without_a_version_and_with_a_bad_body_both_are_named(api: Harness, path: str) -> None:
     answer = api.put(path, {"name": ""})
-    assert (answer.status, sorted(answer.fields)) == (400, ["If-Match", "name"])
+    assert (answer.status, sorted(answer.fields)) == (400, ["/name", "If-Match"])
 
 
-@pytest.mark.parametrize("tag", ["*", "1", '"1", "2"', "", '"', "W/1"])
-def test_what_is_no_single_tag_is_refused(api: Harness, path: str, tag: str) -> None:
+@pytest.mark.parametrize("tag", ["*", "1", '"1" "2"', '"1",', ', "1"', '"1", *', "", '"', "W/1"])
+def test_what_is_no_tag_or_list_of_tags_is_refused(api: Harness, path: str, tag: str) -> None:
     for answer in (api.put(path, {"name": "Chair"}, If_Match=tag), api.delete(path, If_Match=tag)):
         assert (answer.status, answer.fields) == (400, ["If-Match"])
 
 
-@pytest.mark.parametrize("tag", ['"2"', '"0"', '"-1"', '"abc"', '""', f'"{"9" * 50}"', '"\u0661"'])
+@pytest.mark.parametrize("tags", ['"7", "1"', '"1","2"', 'W/"1" , "x"', '"1", "1"'])
+def test_one_tag_of_a_list_is_enough(api: Harness, path: str, tags: str) -> None:
+    assert api.put(path, {"name": "Chair"}, If_Match=tags).headers["ETag"] == '"2"'
+    assert api.delete(path, If_Match=tags.replace("1", "2")).status == 204
+
+
+def test_lines_of_a_list_are_one_list(api: Harness, path: str) -> None:
+    for name, status in (("If-Match", 200), ("If-None-Match", 304)):
+        method, origin = ("PUT", {}) if status == 200 else ("GET", {"X-Origin-Verify": ORIGIN})
+        event = proxy_event(method, path, body={"name": "Chair"}, headers=origin)
+        event["multiValueHeaders"][name] = ['"9"', '"1", "2"']
+        assert api.call(event).status == status
+
+
+def test_a_list_names_no_more_versions_than_one_write_can_check(api: Harness, path: str) -> None:
+    tags = [f'"{version}"' for version in range(1, 102)]
+    answer = api.delete(path, If_Match=",".join(tags))
+    assert (answer.status, answer.fields) == (400, ["If-Match"])
+    assert api.delete(path, If_Match=",".join(tags[:-1])).status == 204
+
+
+@pytest.mark.parametrize("tag", ['"2"', '"0"', '"-1"', '"abc"', '"abc", "2"', '""', f'"{"9" * 50}"', '"\u0661"'])
 def test_a_tag_of_no_current_version_does_not_match(api: Harness, path: str, tag: str) -> None:
     assert api.put(path, {"name": "Chair"}, If_Match=tag).status == 412
 

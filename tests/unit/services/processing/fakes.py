@@ -10,11 +10,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urljoin
 
 from services.common.exact_json import loads
 from services.processing.runtime import routes
 from services.processing.runtime.api import handler
-from services.processing.runtime.errors import RecordNotFoundError
+from services.processing.runtime.errors import RecordNotFoundError, ResultLostError
 from services.processing.runtime.jobs import job_of
 from services.processing.runtime.logic import Processing
 from services.processing.runtime.model import Job, Outcome, Page, Record, Status
@@ -95,7 +96,10 @@ class MemoryResults:
         self.puts += 1
 
     def get(self, record_id: str) -> str:
-        return self.texts[record_id]
+        try:
+            return self.texts[record_id]
+        except KeyError:
+            raise ResultLostError from None
 
 
 class MemoryJobs:
@@ -178,6 +182,11 @@ class Answer:
         self.status: int = raw["statusCode"]
         self.text: str = raw["body"]
         self.headers: dict[str, str] = raw["headers"]
+
+    @property
+    def location(self) -> str:
+        """Where `Location` leads from the root that the routes are below, as a client resolves it."""
+        return urljoin("/", str(self.headers["Location"]))
 
     @property
     def json(self) -> Any:

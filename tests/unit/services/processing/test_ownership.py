@@ -37,7 +37,7 @@ class TestSignedIn:
 
 
 def test_anothers_job_is_as_if_there_were_none(api: Harness) -> None:
-    path = api.post("/process", {"data": {"a": "b"}}).headers["Location"]
+    path = api.post("/process", {"data": {"a": "b"}}).location
     api.work()
     assert api.get(path).status == 200
     foreign, none = api.get(path, owner=BOB), api.get("/process/none", owner=BOB)
@@ -50,7 +50,7 @@ def test_a_validated_record_is_no_job(api: Harness) -> None:
 
 
 def test_an_expired_job_is_gone(api: Harness) -> None:
-    path = api.post("/process", {"data": {}}).headers["Location"]
+    path = api.post("/process", {"data": {}}).location
     api.work()
     api.clock.now = api.clock.now.replace(year=2027)
     assert api.get(path).status == 404

@@ -10,6 +10,7 @@ import pytest
 from services.processing.runtime import worker as worker_function
 from services.processing.runtime.errors import ForeignMessageError
 from services.processing.runtime.jobs import job_of
+from services.processing.runtime.logic import RESULT_LOST
 from services.processing.runtime.model import Job, Outcome, Status
 from tests.unit.services.conftest import Counted
 from tests.unit.services.fakes import Context, client_error
@@ -23,7 +24,7 @@ def test_a_job_is_accepted_done_and_read(api: Harness) -> None:
     accepted = api.post("/process", {"data": DATA})
     # Then there is a place for its result, which is not there yet
     assert accepted.status == 202
-    path = accepted.headers["Location"]
+    path = accepted.location
     assert path == f"/process/{accepted.json['id']}"
     pending = api.get(path)
     assert (pending.status, pending.json["status"]) == (200, "pending")
@@ -41,11 +42,29 @@ def test_strings_at_any_depth_are_upper_case_and_the_rest_stays(api: Harness) ->
     body = '{"data": {"key": ["a", {"ß": "e\\u0301"}], "n": [0.10, 1e40, 12345678901234567890.5], "b": [true, null]}}'
     accepted = api.post("/process", body)
     api.work()
-    assert api.get(accepted.headers["Location"]).json["result"] == {
+    assert api.get(accepted.location).json["result"] == {
         "key": ["A", {"ß": "E\u0301"}],
         "n": [Decimal("0.1"), Decimal("1E+40"), Decimal("12345678901234567890.5")],
         "b": [True, None],
     }
+
+
+def test_a_job_whose_result_is_lost_says_so(api: Harness, counted: Counted) -> None:
+    # Given a job that was done, and a bucket without its result
+    accepted = api.post("/process", {"data": {"a": "b"}})
+    api.work()
+    api.results.texts.clear()
+    counted("Faults")
+    # When it is read
+    answer = api.get(accepted.location)
+    # Then it has failed, which is no fault of the version, and is counted as what it is
+    assert (answer.status, answer.json["status"], answer.json["reason"]) == (200, "failed", RESULT_LOST)
+    written = counted("ResultsLost")
+    assert len(written) == 1
+    assert not any("Faults" in line for line in written)
+    # And what is stored stays: a version that looks in the wrong place harms nothing
+    api.results.texts[answer.json["id"]] = '{"a":"B"}'
+    assert api.get(accepted.location).json["result"] == {"a": "B"}
 
 
 class TestNothingIsLost:
@@ -71,7 +90,7 @@ class TestNothingIsLost:
         assert accepted.status == 202
         assert len(api.records.records) == 1
         assert api.work() == [Outcome.DONE]
-        assert api.get(accepted.headers["Location"]).json["result"] == {"word": "STRASSE"}
+        assert api.get(accepted.location).json["result"] == {"word": "STRASSE"}
 
     def test_a_worker_that_dies_after_the_result_does_it_again(self, api: Harness) -> None:
         # Given a worker that wrote the result and could not say so
@@ -80,11 +99,11 @@ class TestNothingIsLost:
         with pytest.raises(KeyboardInterrupt):
             api.worker.do(job_of(json.loads(api.jobs.sent[0])))
         # Then the record does not promise what nobody may have written
-        assert api.get(accepted.headers["Location"]).json["status"] == "pending"
+        assert api.get(accepted.location).json["status"] == "pending"
         # When Lambda sends the job again
         api.records.complete = complete  # type: ignore[method-assign]
         assert api.work() == [Outcome.DONE]
-        assert api.get(accepted.headers["Location"]).json["result"] == {"word": "STRASSE"}
+        assert api.get(accepted.location).json["result"] == {"word": "STRASSE"}
 
 
 def _dies(*_: object, **__: object) -> bool:
