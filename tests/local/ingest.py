@@ -43,7 +43,7 @@ class Caller:
         response = self.call("POST", "/process")
         assert response.status_code == 202, response.text
         job: dict[str, Any] = response.json()
-        assert response.headers["location"] == f"/process/{job['id']}"
+        assert response.url.join(response.headers["location"]) == f"{self.endpoint}process/{job['id']}"
         return job
 
     def job(self, job_id: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def stranger(session: Callable[..., boto3.Session]) -> Iterator[Credentials]:
 # Creating
 
 
-def test_an_item_is_created(signed: Request) -> None:
+def test_an_item_is_created(signed: Request, outputs: Outputs) -> None:
     # Given what a writer decides
     given = {
         "name": "Wasserkocher ☕ 水壶",
@@ -60,7 +60,9 @@ def test_an_item_is_created(signed: Request) -> None:
     assert item["version"] == 1
     assert item["created_at"] == item["updated_at"]
     assert response.headers["etag"] == '"1"'
-    assert response.headers["location"] == f"/items/{item['id']}"
+    # As a client resolves it, it leads there, stage and all
+    place = f"{outputs['items']['ApiEndpoint']}items/{item['id']}"
+    assert str(response.url.join(response.headers["location"])) == place
     assert response.headers["cache-control"] == "no-store"
 
 
@@ -149,6 +151,10 @@ def test_what_a_client_has_is_not_sent_again(edge: Request, item: dict[str, Any]
 def test_head_is_get_without_its_content(edge: Request, item: dict[str, Any], path: str) -> None:
     response = edge("HEAD", path.format(**item))
     assert response.status_code == 200
+    # Without compression, so that what is counted is what is there
+    read = edge("GET", path.format(**item), headers={"Accept-Encoding": "identity"})
+    head = edge("HEAD", path.format(**item), headers={"Accept-Encoding": "identity"})
+    assert head.headers["content-length"] == str(len(read.content))
     assert response.content == b""
     assert response.headers["content-type"] == "application/json"
     assert response.headers["etag"] == edge("GET", path.format(**item)).headers["etag"]

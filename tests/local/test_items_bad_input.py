@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import string
 import time
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.common.api import DATA_LIMITS
 from services.common.exact_json import loads
 from tests.local.conftest import Request
 from tests.local.items import assert_problem, create
 
 JSON = {"Content-Type": "application/json"}
-LIMIT = 256 * 1024
+LIMIT = DATA_LIMITS.size
 # The time that the search for an answer that must not be may take; on a busy machine it tries fewer requests.
 SEARCH_SECONDS = 40
 
@@ -47,31 +50,31 @@ def with_data(text: str) -> bytes:
         pytest.param(b"null", "body", id="null"),
         pytest.param(b'{"name": "kettle", "name": "teapot"}', "body", id="a key twice"),
         pytest.param(with_data('{"b": 1, "b": 2}'), "body", id="a key twice, deeper"),
-        pytest.param(nested(100_000)[:LIMIT], "body", id="deeper than a parser goes"),
-        pytest.param(b"{}", "name", id="no name"),
-        pytest.param(b'{"name": ""}', "name", id="an empty name"),
-        pytest.param(b'{"name": " "}', "name", id="a blank name"),
-        pytest.param(b'{"name": null}', "name", id="null for a name"),
-        pytest.param(b'{"name": 1}', "name", id="a number for a name"),
-        pytest.param(json.dumps({"name": "k" * 257}).encode(), "name", id="a long name"),
-        pytest.param(b'{"name": "\\ud800"}', "name", id="half a character"),
-        pytest.param(b'{"name": "kettle", "description": ["a"]}', "description", id="a list for a description"),
-        pytest.param(b'{"name": "kettle", "status": "On sale"}', "status", id="two words for a status"),
-        pytest.param(b'{"name": "kettle", "data": []}', "data", id="a list for data"),
-        pytest.param(b'{"name": "kettle", "data": null}', "data", id="null for data"),
-        pytest.param(b'{"name": "kettle", "colour": "red"}', "colour", id="an unknown field"),
-        pytest.param(b'{"name": "kettle", "version": 7}', "version", id="a field of the service"),
-        pytest.param(with_data("NaN"), "data.a", id="NaN"),
-        pytest.param(with_data("Infinity"), "data.a", id="infinity"),
-        pytest.param(with_data("[-Infinity]"), "data.a[0]", id="minus infinity"),
-        pytest.param(with_data("1e126"), "data.a", id="too large"),
-        pytest.param(with_data("1e-131"), "data.a", id="too small"),
-        pytest.param(with_data("1e99999999999999999999"), "data.a", id="far too large"),
-        pytest.param(with_data("1" * 39), "data.a", id="too many digits"),
-        pytest.param(with_data('"\\udfff"'), "data.a", id="half a character in data"),
-        pytest.param(with_data('{"\\ud800": 1}'), "data.a", id="half a character in a key"),
-        pytest.param(with_data('{"": 1}'), "data.a", id="an empty key"),
-        pytest.param(nested(21), "data" + ".a" * 20, id="too deep"),
+        pytest.param(nested(9_000), "body", id="deeper than a parser goes"),
+        pytest.param(b"{}", "/name", id="no name"),
+        pytest.param(b'{"name": ""}', "/name", id="an empty name"),
+        pytest.param(b'{"name": " "}', "/name", id="a blank name"),
+        pytest.param(b'{"name": "\\u200b"}', "/name", id="an invisible name"),
+        pytest.param(b'{"name": null}', "/name", id="null for a name"),
+        pytest.param(b'{"name": 1}', "/name", id="a number for a name"),
+        pytest.param(json.dumps({"name": "k" * 257}).encode(), "/name", id="a long name"),
+        pytest.param(b'{"name": "\\ud800"}', "/name", id="half a character"),
+        pytest.param(b'{"name": "kettle", "description": ["a"]}', "/description", id="a list for a description"),
+        pytest.param(b'{"name": "kettle", "status": "On sale"}', "/status", id="two words for a status"),
+        pytest.param(b'{"name": "kettle", "data": []}', "/data", id="a list for data"),
+        pytest.param(b'{"name": "kettle", "data": null}', "/data", id="null for data"),
+        pytest.param(b'{"name": "kettle", "colour": "red"}', "/colour", id="an unknown field"),
+        pytest.param(b'{"name": "kettle", "version": 7}', "/version", id="a field of the service"),
+        pytest.param(with_data("NaN"), "/data/a", id="NaN"),
+        pytest.param(with_data("Infinity"), "/data/a", id="infinity"),
+        pytest.param(with_data("[-Infinity]"), "/data/a/0", id="minus infinity"),
+        pytest.param(with_data("1e126"), "/data/a", id="too large"),
+        pytest.param(with_data("1e-131"), "/data/a", id="too small"),
+        pytest.param(with_data("1e99999999999999999999"), "/data/a", id="far too large"),
+        pytest.param(with_data("1" * 39), "/data/a", id="too many digits"),
+        pytest.param(with_data('"\\udfff"'), "/data/a", id="half a character in data"),
+        pytest.param(with_data('{"\\ud800": 1}'), "/data/a/?", id="half a character in a key"),
+        pytest.param(nested(21), "/data" + "/a" * 20, id="too deep"),
     ],
 )
 def test_a_body_that_is_not_right_is_refused_with_the_field_at_fault(signed: Request, body: bytes, field: str) -> None:
@@ -83,7 +86,7 @@ def test_a_body_that_is_not_right_is_refused_with_the_field_at_fault(signed: Req
 
 def test_all_fields_at_fault_are_named_at_once(signed: Request) -> None:
     response = signed("POST", "/items", json={"name": "", "status": "A", "data": 1, "colour": "red"})
-    assert_problem(response, 400, "name", "data", "status", "colour")
+    assert_problem(response, 400, "/name", "/data", "/status", "/colour")
 
 
 @pytest.mark.parametrize(
@@ -102,20 +105,54 @@ def test_a_body_larger_than_the_limit_is_refused(signed: Request, method: str, p
 
 
 def test_a_body_as_large_as_the_limit_is_kept(signed: Request, edge: Request) -> None:
-    # Given what grows most on its way into the table: short numbers, as many as there is room for
+    # Given as many values as there may be, and bytes up to the limit
     frame = len(b'{"name":"kettle","data":{"a":[]}}')
-    numbers = ",".join("7" for _ in range((LIMIT - frame + 1) // 2))
+    count = DATA_LIMITS.values - 4
+    numbers = ",".join(["7" * 25] * count).ljust(LIMIT - frame)
     body = b'{"name":"kettle","data":{"a":[%s]}}' % numbers.encode()
-    assert LIMIT - 2 < len(body) <= LIMIT
-    # When it is created
-    response = signed("POST", "/items", content=body, headers=JSON)
-    # Then it is there, whole
+    assert len(body) == LIMIT
+    # When it is created, under a key
+    headers = {**JSON, "Idempotency-Key": uuid4().hex}
+    response = signed("POST", "/items", content=body, headers=headers)
+    # Then it is there, whole, and whoever asks again gets the same
     assert response.status_code == 201, response.text[:500]
-    assert edge("GET", response.headers["location"]).content == response.content
-    assert len(response.json()["data"]["a"]) == len(numbers) // 2 + 1
+    path = f"/items/{response.json()['id']}"
+    assert edge("GET", path).content == response.content
+    assert len(response.json()["data"]["a"]) == count
+    assert signed("POST", "/items", content=body, headers=headers).content == response.content
     # And no later list has to carry it.
-    deleted = signed("DELETE", response.headers["location"], headers={"If-Match": '"1"'})
-    assert deleted.status_code == 204
+    assert signed("DELETE", path, headers={"If-Match": '"1"'}).status_code == 204
+
+
+@pytest.mark.parametrize("text", ["\\u0001", "я", '\\"'])
+def test_a_keyed_item_of_text_that_grows_is_kept(signed: Request, text: str) -> None:
+    # Given text that grows wherever it is written within text, up to the limit
+    frame = len('{"name":"kettle","data":{"a":""}}')
+    body = f'{{"name":"kettle","data":{{"a":"{text * ((LIMIT - frame) // len(text.encode()))}"}}}}'.encode()
+    headers = {**JSON, "Idempotency-Key": uuid4().hex}
+    # When it is created under a key, and the caller asks again
+    first, again = (signed("POST", "/items", content=body, headers=headers) for _ in range(2))
+    # Then there is one answer
+    assert first.status_code == again.status_code == 201, first.text[:500]
+    assert first.content == again.content
+    assert signed("DELETE", f"/items/{first.json()['id']}", headers={"If-Match": '"1"'}).status_code == 204
+
+
+def test_a_body_of_too_many_values_is_refused(signed: Request) -> None:
+    body = with_data("[" + ",".join(["1"] * DATA_LIMITS.values) + "]")
+    assert_problem(signed("POST", "/items", content=body, headers=JSON), 413, "body")
+
+
+def test_a_compressed_body_is_refused(signed: Request) -> None:
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    response = signed("POST", "/items", content=gzip.compress(b'{"name": "kettle"}'), headers=headers)
+    assert_problem(response, 415, "Content-Encoding")
+    assert response.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("name", [b"\xff", "é".encode("latin-1")])
+def test_a_body_that_is_not_utf_8_is_refused(signed: Request, name: bytes) -> None:
+    assert_problem(signed("POST", "/items", content=b'{"name": "kettle %s"}' % name, headers=JSON), 400, "body")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +187,8 @@ def test_json_may_say_its_character_set(signed: Request) -> None:
         ("limit=-1", "limit"),
         ("limit=ten", "limit"),
         ("limit=1.5", "limit"),
+        ("limit=1_0", "limit"),
+        ("limit=%2B5", "limit"),
         ("limit=", "limit"),
         ("limit=99999999999999999999999", "limit"),
         ("status=On%20sale", "status"),
@@ -234,7 +273,7 @@ def test_a_number_comes_back_as_it_went_in(signed: Request, edge: Request, given
     created = signed("POST", "/items", content=with_data(f"[{given}]"), headers=JSON)
     assert created.status_code == 201, created.text
     # When the item is read
-    read = edge("GET", created.headers["location"])
+    read = edge("GET", f"/items/{created.json()['id']}")
     # Then it is the same number, to the last digit
     assert f'"data":{{"a":[{kept}]}}' in read.text
     assert loads(read.content) == loads(created.content)
@@ -347,7 +386,7 @@ def test_no_request_makes_the_service_fail(signed: Request, edge: Request) -> No
         elif response.status_code == 201:
             # And what is taken is kept as it came; the gateway hands a body on as text.
             sent = loads(body.decode(errors="replace"))
-            kept = loads(edge("GET", response.headers["location"]).content)
+            kept = loads(edge("GET", f"/items/{response.json()['id']}").content)
             assert {name: kept[name] for name in sent} == sent
         failed.remove(request)
 
