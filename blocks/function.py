@@ -243,7 +243,7 @@ class ServiceFunction(Construct):
             reason=reason,
         )
 
-    def allow_to_tell_missing_objects(self, bucket_arn: str) -> None:
+    def allow_to_tell_missing_objects(self, bucket_name: str) -> None:
         """Let the function tell a missing object from a forbidden one.
 
         S3 answers `NoSuchKey` to those who may list the bucket and `AccessDenied` to others
@@ -251,7 +251,7 @@ class ServiceFunction(Construct):
         """
         self.allow(
             actions=["s3:ListBucket"],
-            resources=[bucket_arn],
+            resources=[Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket_name)],
             unproven_here="S3 says that an object is missing to those who may list the bucket; the emulator to all.",
         )
 

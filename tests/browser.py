@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def why_not() -> str:
 
 
 class Browser:
-    """One session. Every address but that of files is looked up in vain.
+    """One session. Every address but those of files, and of hosts that it is given, is looked up in vain.
 
     Args:
         client: speaks to the session at chromedriver.
@@ -42,9 +42,9 @@ class Browser:
         """Open a file, and wait until it is loaded."""
         self._call("POST", "url", url=page.resolve().as_uri())
 
-    def run(self, script: str) -> Any:
-        """The result of a script on the page."""
-        return self._call("POST", "execute/sync", script=script, args=[])
+    def run(self, script: str, *arguments: Any) -> Any:
+        """The result of a script on the page, once it is there where it is promised."""
+        return self._call("POST", "execute/sync", script=script, args=list(arguments))
 
     def screenshot(self) -> bytes:
         """What is seen now, as PNG."""
@@ -78,7 +78,15 @@ class Browser:
 
 
 @contextmanager
-def browser(*, width: int, height: int, mobile: bool = False, dark: bool = False) -> Iterator[Browser]:
+def browser(
+    *,
+    width: int,
+    height: int,
+    mobile: bool = False,
+    dark: bool = False,
+    reaches: Collection[str] = (),
+    at: int | None = None,
+) -> Iterator[Browser]:
     """A browser, closed at the end.
 
     Args:
@@ -86,6 +94,8 @@ def browser(*, width: int, height: int, mobile: bool = False, dark: bool = False
         height: of the page, in CSS pixels.
         mobile: lay the page out as a phone does.
         dark: prefer a dark page.
+        reaches: hosts that are found, all on this machine. Their certificates are not looked at.
+        at: the port there of those that are named without one.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -97,7 +107,8 @@ def browser(*, width: int, height: int, mobile: bool = False, dark: bool = False
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=_SECONDS, trust_env=False) as client:
             _wait(client, driver)
             answer = client.post(
-                "/session", json={"capabilities": {"alwaysMatch": _options(width, height, mobile, dark)}}
+                "/session",
+                json={"capabilities": {"alwaysMatch": _options(width, height, mobile, dark, _rules(reaches, at))}},
             )
             assert answer.is_success, answer.text
             client.base_url = httpx.URL(f"http://127.0.0.1:{port}/session/{answer.json()['value']['sessionId']}")
@@ -116,23 +127,32 @@ def browser(*, width: int, height: int, mobile: bool = False, dark: bool = False
         psutil.wait_procs(left, timeout=_SECONDS)
 
 
-def _options(width: int, height: int, mobile: bool, dark: bool) -> dict[str, Any]:
+def _options(width: int, height: int, mobile: bool, dark: bool, rules: str) -> dict[str, Any]:
     arguments = [
         "--headless",
         # As root, as CI runs, Chromium refuses its sandbox; the page is our own.
         "--no-sandbox",
         "--disable-dev-shm-usage",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
+        f"--host-resolver-rules={rules}",
         f"--window-size={width},{height}",
         *(["--blink-settings=preferredColorScheme=0"] if dark else []),
     ]
     emulation = {"deviceMetrics": {"width": width, "height": height, "pixelRatio": 2, "touch": True, "mobile": True}}
+    if "EXCLUDE" in rules or rules.count("MAP") > 1:
+        arguments.append("--ignore-certificate-errors")
     options: dict[str, Any] = {"args": arguments, **({"mobileEmulation": emulation} if mobile else {})}
     return {
         "browserName": "chrome",
         "goog:chromeOptions": options,
         "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
     }
+
+
+def _rules(reaches: Collection[str], at: int | None) -> str:
+    there = "127.0.0.1" if at is None else f"127.0.0.1:{at}"
+    local = {"127.0.0.1", "localhost"} & set(reaches)
+    found = [f"MAP {host} {there}" for host in sorted(set(reaches) - local)]
+    return ",".join([*found, "MAP * ~NOTFOUND", *(f"EXCLUDE {host}" for host in sorted(local))])
 
 
 def _wait(client: httpx.Client, driver: subprocess.Popen[bytes]) -> None:

@@ -190,7 +190,7 @@ class Ingest(Service):
             reason="A record's id is made when it is sent, so its payload is known by its prefix only; the function "
             "may write and read there and cannot delete.",
         )
-        function.allow_to_tell_missing_objects(self.bucket.bucket_arn)
+        function.allow_to_tell_missing_objects(self._bucket_name)
         send_to(self.job_queue, function=function)
         return function
 
@@ -252,7 +252,7 @@ class Ingest(Service):
             reason="The records of a job are known when it runs, so their payloads are known by their prefix only; the "
             "function reads there and can neither write nor delete.",
         )
-        function.allow_to_tell_missing_objects(self.bucket.bucket_arn)
+        function.allow_to_tell_missing_objects(self._bucket_name)
         read_queue(stack, "WorkerMapping", function=function, queue=self.work_queue, batch_size=10)
         return function
 

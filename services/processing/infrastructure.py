@@ -213,7 +213,7 @@ class Processing(Service):
             reason="A result is known by its job's id, which is made when the job is accepted; the function reads one "
             "only after it found the job among the caller's own.",
         )
-        function.allow_to_tell_missing_objects(self.bucket.bucket_arn)
+        function.allow_to_tell_missing_objects(self._bucket_name)
         function.allow_objects(
             actions=["s3:PutObject"],
             bucket_name=self._bucket_name,

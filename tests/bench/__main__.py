@@ -16,7 +16,7 @@ from rich.table import Table
 
 from blocks.assets import AssetError, AssetStore
 from services.build import ROOT
-from tests.bench import imports, requests, synth
+from tests.bench import imports, requests, synth, worst
 from tests.bench.rows import Row
 from tests.bench.runtime import unpack
 from tests.unit.services.environment import VARIABLES
@@ -86,6 +86,8 @@ def _measure(options: argparse.Namespace, console: Console) -> list[Row]:
             if service == "items":
                 with console.status(f"requests to {service}"):
                     rows += requests.measure(warm, requests=options.requests, variables=VARIABLES)
+            with console.status(f"worst requests to {service}"):
+                rows += worst.measure(warm, service, variables=ENVIRONMENT, work=Path(folder))
             with console.status(f"imports of {service}"):
                 rows += imports.measure(warm, handlers, runs=options.runs, variables=ENVIRONMENT)
                 rows += imports.measure(

@@ -69,6 +69,7 @@ ACTIONS = {
         "dynamodb:GetItem",
         "dynamodb:PutItem",
         "s3:GetObject",
+        "s3:ListBucket",
         "s3:PutObject",
         "sqs:SendMessage",
         "kms:GenerateDataKey",
@@ -78,7 +79,7 @@ ACTIONS = {
     | {"dynamodb:Query", "dynamodb:GetItem", "dynamodb:UpdateItem", "s3:GetObject", "s3:PutObject"},
     "worker.handler": _BASE
     | _READER
-    | {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "s3:GetObject"},
+    | {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "s3:GetObject", "s3:ListBucket"},
 }
 
 
@@ -131,18 +132,21 @@ def alarms(ingest: Deployment) -> list[dict[str, Any]]:
 class TestApi:
     def test_routes_are_those_of_the_document(self, ingest: Deployment) -> None:
         documented = {f"{verb.upper()} {path}" for path, verbs in DOCUMENT["paths"].items() for verb in verbs}
-        assert set(methods(ingest)) == documented
+        # And what can be read is answered for HEAD, too
+        heads = {route.replace("GET", "HEAD") for route in documented if route.startswith("GET")}
+        assert set(methods(ingest)) == documented | heads
 
     def test_all_but_health_ask_for_a_key(self, ingest: Deployment) -> None:
         keyed = {route for route, method in methods(ingest).items() if method.get("ApiKeyRequired")}
-        assert keyed == set(methods(ingest)) - {"GET /health"}
+        assert keyed == set(methods(ingest)) - {"GET /health", "HEAD /health"}
 
     def test_health_is_answered_by_the_gateway(self, ingest: Deployment) -> None:
-        integration = methods(ingest)["GET /health"]["Integration"]
-        assert integration["Type"] == "MOCK"
-        (answer,) = integration["IntegrationResponses"]
-        body = json.loads(answer["ResponseTemplates"]["application/json"])
-        assert body == {"status": "ok", "environment": ingest.environment.name}
+        for verb in ("GET", "HEAD"):
+            integration = methods(ingest)[f"{verb} /health"]["Integration"]
+            assert integration["Type"] == "MOCK"
+            (answer,) = integration["IntegrationResponses"]
+            body = json.loads(answer["ResponseTemplates"]["application/json"])
+            assert body == {"status": "ok", "environment": ingest.environment.name}
 
     def test_the_gateway_checks_what_it_can(self, ingest: Deployment) -> None:
         found = methods(ingest)

@@ -19,7 +19,11 @@ HANDLERS = {
     "hooks.api_handler": "ApiHookFunctionArn",
     "hooks.worker_handler": "WorkerHookFunctionArn",
 }
-BEHIND_THE_API = ("POST /validate", "POST /process", "GET /process/{id}", "GET /results", "POST /uploads")
+READS = ("/process/{id}", "/results")
+BEHIND_THE_API = (
+    *("POST /validate", "POST /process", "POST /uploads"),
+    *(f"{method} {path}" for method in ("GET", "HEAD") for path in READS),
+)
 VARIANTS = ("dev", "staging", "prod", "dev, Frankfurt", "dev, several origins")
 
 
@@ -56,11 +60,11 @@ class TestApi:
         (authorizer,) = compute.of_type("AWS::ApiGatewayV2::Authorizer")
         routes = {route["RouteKey"]: route for route in compute.properties_of("AWS::ApiGatewayV2::Route")}
         # Then health is open, and nothing else
-        assert set(routes) == {*BEHIND_THE_API, "GET /health"}
+        assert set(routes) == {*BEHIND_THE_API, "GET /health", "HEAD /health"}
         for key in BEHIND_THE_API:
             assert routes[key]["AuthorizationType"] == "JWT"
             assert routes[key]["AuthorizerId"] == {"Ref": authorizer}
-        assert routes["GET /health"]["AuthorizationType"] == "NONE"
+        assert routes["GET /health"]["AuthorizationType"] == routes["HEAD /health"]["AuthorizationType"] == "NONE"
 
     def test_a_token_must_be_of_this_pool_and_of_its_client(self, deployment: Deployment) -> None:
         authorizer = deployment["compute"].only("AWS::ApiGatewayV2::Authorizer")
@@ -362,6 +366,7 @@ class TestFunctions:
             ("dynamodb:Query", f"{table}/index/by-status"),
             ("lambda:InvokeFunction", deployment.aliases("worker.handler")["live"]),
             ("s3:GetObject", f"{bucket}/processed/*"),
+            ("s3:ListBucket", bucket),
             ("s3:PutObject", f"{bucket}/uploads/*"),
             ("kms:GenerateDataKey", key),
         }

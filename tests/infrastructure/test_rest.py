@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,19 @@ _AFTER_DRAFT_4 = {
     "propertyNames",
     "unevaluatedProperties",
 }
+
+
+PHRASES = {413: "Content Too Large"}
+"""RFC 9110's phrases that Python has learnt since."""
+
+RESPONSE_TYPES = {
+    *("ACCESS_DENIED", "API_CONFIGURATION_ERROR", "AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE"),
+    *("BAD_REQUEST_BODY", "BAD_REQUEST_PARAMETERS", "DEFAULT_4XX", "DEFAULT_5XX", "EXPIRED_TOKEN"),
+    *("INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT", "INVALID_API_KEY", "INVALID_SIGNATURE"),
+    *("MISSING_AUTHENTICATION_TOKEN", "QUOTA_EXCEEDED", "REQUEST_TOO_LARGE", "RESOURCE_NOT_FOUND", "THROTTLED"),
+    *("UNAUTHORIZED", "UNSUPPORTED_MEDIA_TYPE", "WAF_FILTERED"),
+}
+"""All that there are: docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html"""
 
 
 def _path(template: Template, resource_id: Any) -> str:
@@ -104,9 +118,9 @@ def test_the_apis_routes_are_those_of_its_document(deployment: Deployment) -> No
     }
 
 
-@pytest.mark.parametrize("path", ["/items", "/items/{id}"])
-def test_a_read_that_the_edge_does_not_hold_is_answered_for_head_as_for_get(deployment: Deployment, path: str) -> None:
-    # Given that CloudFront hands a viewer's HEAD to the origin
+@pytest.mark.parametrize("path", ["/items", "/items/{id}", "/health"])
+def test_what_can_be_read_is_answered_for_head_as_for_get(deployment: Deployment, path: str) -> None:
+    # Given that CloudFront hands a viewer's HEAD to the origin, and that monitors ask for a health check's alone
     methods = _methods(deployment)
 
     assert methods[path, "HEAD"]["AuthorizationType"] == methods[path, "GET"]["AuthorizationType"] == "NONE"
@@ -299,19 +313,7 @@ def test_no_origin_but_devs_is_a_star(committed: Deployment) -> None:
 def test_the_gateways_own_errors_have_the_services_format(deployment: Deployment) -> None:
     # Given every answer that API Gateway makes itself
     responses = _responses(deployment)
-    assert {
-        "DEFAULT_4XX",
-        "DEFAULT_5XX",
-        "ACCESS_DENIED",
-        "BAD_REQUEST_BODY",
-        "BAD_REQUEST_PARAMETERS",
-        "INVALID_SIGNATURE",
-        "MISSING_AUTHENTICATION_TOKEN",
-        "REQUEST_TOO_LARGE",
-        "THROTTLED",
-        "UNSUPPORTED_MEDIA_TYPE",
-        "WAF_FILTERED",
-    } <= set(responses)
+    assert set(responses) == RESPONSE_TYPES
 
     for name, response in responses.items():
         # Then it is a problem document with the request's id
@@ -324,12 +326,13 @@ def test_the_gateways_own_errors_have_the_services_format(deployment: Deployment
         assert problem["instance"] == "$context.path", name
         assert problem["request_id"] == "$context.requestId", name
         assert isinstance(problem["errors"], list), name
-        # And the status that it says is the one it has
-        if "StatusCode" in response:
-            assert problem["status"] == int(response["StatusCode"]), name
+        # And the status that it says is the one it has; a default's own would become that of every type
+        if name.startswith("DEFAULT"):
+            assert "StatusCode" not in response, name
+            assert problem["status"] // 100 == int(name[-3]), name
         else:
-            assert name.startswith("DEFAULT"), name
-            assert "status" not in problem, name
+            assert problem["status"] == int(response["StatusCode"]), name
+        assert problem["title"] == PHRASES.get(problem["status"], HTTPStatus(problem["status"]).phrase), name
 
 
 def test_the_gateways_own_errors_can_be_read_by_browsers_and_are_not_cached(deployment: Deployment) -> None:

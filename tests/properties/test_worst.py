@@ -1,0 +1,27 @@
+"""The largest requests and pages, in processes with no more memory than the functions have."""
+
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.bench import worst
+from tests.bench.__main__ import ENVIRONMENT
+from tests.bench.runtime import REPOSITORY, LambdaFolder
+
+INSTALLED = Path(sysconfig.get_path("purelib"))
+# As it stands here: `make bench` takes what is shipped.
+FOLDER = LambdaFolder(code=REPOSITORY, layer=INSTALLED, runtime=INSTALLED)
+
+
+@pytest.mark.parametrize("service", ["items", "ingest", "processing"])
+def test_the_worst_fits_into_the_memory_of_the_function(service: str, tmp_path: Path) -> None:
+    # What does not fit raises
+    memory, *requests = worst.measure(FOLDER, service, variables=ENVIRONMENT, work=tmp_path)
+    assert memory.met
+    assert len(requests) >= 3
+
+
+def test_a_function_that_needs_more_than_it_has_is_seen(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        worst.measure(FOLDER, "ingest", variables=ENVIRONMENT, work=tmp_path, memory_mb=80)

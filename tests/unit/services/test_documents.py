@@ -1,0 +1,100 @@
+"""The OpenAPI documents of the services, as other people's tools read them."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+
+from blocks import rest
+from tests.clients import DOCUMENTS, GeneratedClient, generate
+
+SERVICES = ("items", "ingest", "processing")
+REST = ("items", "ingest")
+
+
+@cache
+def document(service: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((DOCUMENTS / service / "openapi.json").read_text(encoding="utf-8"))
+    return read
+
+
+def operations(service: str) -> list[tuple[str, dict[str, Any]]]:
+    return [(path, each) for path, methods in document(service)["paths"].items() for each in methods.values()]
+
+
+@pytest.fixture(scope="module", params=SERVICES)
+def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> GeneratedClient:
+    return generate(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_documents_are_valid(service: str) -> None:
+    validate(document(service))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_reference_leads_somewhere_and_every_schema_is_used(service: str) -> None:
+    used = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document(service))))
+    assert used == set(document(service)["components"]["schemas"])
+
+
+def test_generated_clients_read_every_documented_answer(generated: GeneratedClient) -> None:
+    # Given a client that was generated without a warning
+    problem = {
+        "type": "about:blank",
+        "title": "Forbidden",
+        "status": 403,
+        "instance": "/live/x",
+        "request_id": "1",
+        "errors": [{"field": "body", "message": "is wrong"}],
+    }
+    read = generated.model("Problem").from_dict(problem)
+    assert (read.status, read.title, read.errors[0].field) == (403, "Forbidden", "body")
+    message = generated.model("GatewayMessage").from_dict({"message": "Unauthorized"})
+    assert message.message == "Unauthorized"
+
+
+@pytest.mark.parametrize("template", [*rest._GATEWAY_PROBLEMS, *rest._GATEWAY_DEFAULTS], ids=lambda each: str(each[0]))
+def test_generated_clients_read_what_the_gateway_refuses(
+    template: tuple[str, int, str, str], generated: GeneratedClient
+) -> None:
+    _, status, title, detail = template
+    # Given an answer as API Gateway makes it of its template
+    text = re.sub(r"\$context\.(\w+\.)*\w+", "value", rest._problem(status, title, detail))
+    # Then a generated client reads it
+    read = generated.model("Problem").from_dict(json.loads(text))
+    assert (read.status, read.title, read.detail) == (status, title, detail)
+    assert title == {413: "Content Too Large"}.get(status, HTTPStatus(status).phrase)
+
+
+@pytest.mark.parametrize("service", REST)
+def test_what_the_gateway_answers_is_documented(service: str) -> None:
+    # Given what it may answer of itself to any request, and to one with a body
+    always, with_body = {403, 429, 500, 502, 504}, {400, 413, 415}
+    for path, operation in operations(service):
+        if (service, path) == ("ingest", "/health"):
+            # The gateway answers it, so nothing behind it fails
+            continue
+        documented = {int(status) for status in operation["responses"]}
+        assert documented >= (always | with_body if "requestBody" in operation else always), path
+
+
+def test_what_an_http_api_answers_is_documented() -> None:
+    for path, operation in operations("processing"):
+        statuses = {"429", "500", "503"} | ({"401"} if "security" in operation else set())
+        statuses |= {"413"} if "requestBody" in operation else set()
+        for status in statuses:
+            schemas = operation["responses"][status]["content"]["application/problem+json"]["schema"]["anyOf"]
+            assert {"$ref": "#/components/schemas/GatewayMessage"} in schemas, f"{path} {status}"
+
+
+def test_the_services_say_the_same_of_the_same() -> None:
+    shared = ("Problem", "ProblemField", "GatewayMessage")
+    for name in shared:
+        assert len({json.dumps(document(service)["components"]["schemas"][name]) for service in SERVICES}) == 1
