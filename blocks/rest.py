@@ -82,6 +82,12 @@ _GATEWAY_PROBLEMS = (
     ("WAF_FILTERED", 403, "Forbidden", "The request was refused by the firewall."),
 )
 
+_MORE_HEADERS = {
+    # What request bodies may be compressed with (RFC 9110, 15.5.16); API Gateway unpacks both:
+    # docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-enable-compression.html
+    "UNSUPPORTED_MEDIA_TYPE": {"Accept-Encoding": "'gzip, deflate, identity'"},
+}
+
 _GATEWAY_DEFAULTS = (
     # What no type above is for: signatures that cannot be read, and keys that are not known. No status is set: a
     # default's would become that of every type
@@ -385,7 +391,7 @@ class RestEntry(Construct):
                 f"On{name.title().replace('_', '')}",
                 type=apigateway.ResponseType.of(name),
                 status_code=str(status),
-                response_headers=headers,
+                response_headers=headers | _MORE_HEADERS.get(name, {}),
                 templates={
                     "application/json": _problem(
                         status, title, detail, **(_NAMES_THE_FIELD if name == "BAD_REQUEST_BODY" else {})

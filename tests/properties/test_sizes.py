@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,12 +16,20 @@ from hypothesis import strategies as st
 
 from services.common.api import DATA_LIMITS
 from services.common.exact_json import dumps, loads
-from services.ingest.runtime.model import PAYLOAD_BYTES, carried_bytes
-from services.ingest.runtime.storage import DynamoDBRecords
+from services.ingest.runtime.model import (
+    BATCH_RECORDS,
+    FAILURES_KEPT,
+    JOB_RECORDS,
+    PAYLOAD_BYTES,
+    UNANSWERED,
+    Failure,
+    carried_bytes,
+)
+from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords
 from services.items.runtime.creations import CreationEffects
 from services.items.runtime.logic import PAGE_BYTES
 from services.items.runtime.storage import DynamoDBItemStorage
-from services.processing.runtime.jobs import LambdaJobs
+from services.processing.runtime.jobs import LambdaJobs, job_of
 from services.processing.runtime.logic import upper
 from tests.unit.services import fakes
 from tests.unit.services.ingest import fakes as ingest
@@ -199,12 +208,23 @@ def test_a_job_and_its_result_fit(worst: Worst) -> None:
         return
     # Then the event fits into an asynchronous invocation, and the message of one that failed into its queue
     functions = Recorder()
-    LambdaJobs(lambda: functions, "worker").send(processing.job_of(json.loads(api.jobs.sent[0])))  # type: ignore[arg-type, return-value]
+    LambdaJobs(lambda: functions, "worker").send(job_of(json.loads(api.jobs.sent[0])))  # type: ignore[arg-type, return-value]
     assert len(functions.calls[0]["Payload"]) < EVENT_BYTES - 4096
     # And the result can be given back
     result = dumps(upper(loads(data)))
     answer = {"statusCode": 200, "body": f'{{"result":{result}}}'}
     assert carried(answer) < ANSWER_BYTES
+
+
+def test_the_largest_job_fits() -> None:
+    # Given a job of as many records as it may have, its batches open, with all the reasons that it keeps
+    dynamodb = Recorder()
+    DynamoDBJobs(dynamodb, "jobs").plan("job", total=JOB_RECORDS, batches=JOB_RECORDS // BATCH_RECORDS)  # type: ignore[arg-type]
+    numbers = dynamodb.calls[0]["ExpressionAttributeValues"][":open"]["NS"]
+    failure = Failure(UNANSWERED, str(uuid4())).document()
+    # Then it fits into the table, each number at a byte for two digits and one more, and twice the reasons
+    reasons = sum(len(json.dumps(failure)) + 10 for _ in range(2 * FAILURES_KEPT))
+    assert sum((len(number) + 1) // 2 + 1 for number in numbers) + reasons + 1024 < ITEM_BYTES
 
 
 @pytest.mark.parametrize("sign", ["x", "\x01", "\n", '"', "\\", "я", "€", "😀", "\u2028"])

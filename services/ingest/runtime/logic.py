@@ -17,6 +17,7 @@ from services.ingest.runtime.errors import (
 from services.ingest.runtime.messages import BatchMessage, JobMessage
 from services.ingest.runtime.model import (
     BATCH_RECORDS,
+    JOB_RECORDS,
     PAYLOAD_BYTES,
     Failure,
     Job,
@@ -215,7 +216,7 @@ class Planner:
             raise NotOursError("there is no such job")
         if job.total is None:
             since = instant(self._clock() - self._lifetime)
-            ids = sorted(self._records.pending(job.owner, since))
+            ids = sorted(self._records.pending(job.owner, since))[:JOB_RECORDS]
             made = [ids[start : start + BATCH_RECORDS] for start in range(0, len(ids), BATCH_RECORDS)]
             plan = self._plans.put(job.id, made)
             self._jobs.plan(job.id, total=sum(map(len, plan)), batches=len(plan))

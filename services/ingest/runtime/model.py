@@ -24,6 +24,10 @@ and the other members of a record.
 BATCH_RECORDS: Final = 25
 """Records in one message of the work queue."""
 
+JOB_RECORDS: Final = 1_000_000
+"""Records in one job; others wait for the next. The job's item holds the numbers of its open batches, 4 bytes each, and
+DynamoDB takes 400 KB for an item."""
+
 
 class RecordStatus(StrEnum):
     """How far a record is."""

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from services.ingest.runtime import logic
 from services.ingest.runtime.consumer import MAX_RECEIVES
 from services.ingest.runtime.logic import EXPIRED, PAYLOAD_LOST
 from services.ingest.runtime.messages import BatchMessage, JobMessage
@@ -31,6 +32,14 @@ class TestPlanning:
         job_id, messages = planned(service, 60)
         assert [len(json.loads(message)["records"]) for message in messages] == [25, 25, 10]
         assert service.job_storage.stored[job_id].total == 60
+
+    def test_what_is_too_much_for_a_job_waits_for_the_next(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(logic, "JOB_RECORDS", 30)
+        for number in range(50):
+            service.records.create(OWNER, f"record {number}")
+        assert [service.run().total for _ in range(3)] == [30, 20, 0]
 
     def test_an_expired_record_is_in_no_job(self, service: Service) -> None:
         service.records.create(OWNER, "old")
