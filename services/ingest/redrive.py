@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import boto3
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from services.ingest.runtime.model import UNANSWERED
 
@@ -96,7 +96,7 @@ def main(
     stack = boto3.client("cloudformation").describe_stacks(StackName=f"{env}-ingest-compute")["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     sqs = boto3.client("sqs")
-    table = Table("queue", "job", "reason") if show else Table("queue", "sent back")
+    table = report() if show else Table("queue", "sent back")
     for queue, letters in QUEUES.items():
         name = queue.removesuffix("Url")
         if show:
@@ -108,6 +108,11 @@ def main(
         else:
             table.add_row(name, str(redrive(sqs, source=outputs[letters], target=outputs[queue])))
     console.print(table)
+
+
+def report() -> Table:
+    """Return an empty table for dead letters, with room for whole ids of jobs: they are there to be copied."""
+    return Table("queue", Column("job", no_wrap=True, min_width=36), Column("reason", overflow="fold"))
 
 
 def _job(body: str) -> str:
