@@ -179,7 +179,8 @@ class TestGenerated:
             page = client.call("list_results", http, at, limit=1)
             upload = client.model("UploadRequest").from_dict({"content_type": "text/plain"})
             form = client.call("create_upload", http, at, body=upload)
-            faulty = client.call("validate", http, at, body=client.model("Submission").from_dict({"data": 1}))
+            large = client.model("Submission").from_dict({"data": {"number": 1e300}})
+            faulty = client.call("validate", http, at, body=large)
             # And a result that was lost
             session().client("s3").delete_object(
                 Bucket=outputs["processing"]["BucketName"], Key=f"processed/{accepted.parsed.id}.json"
@@ -191,7 +192,7 @@ class TestGenerated:
         assert done.result.to_dict() == {"word": "STRASSE"}
         assert page.parsed.results
         assert form.parsed.fields.to_dict()
-        assert (faulty.parsed.status, [error.field for error in faulty.parsed.errors]) == (400, ["/data"])
+        assert (faulty.parsed.status, [error.field for error in faulty.parsed.errors]) == (400, ["/data/number"])
         assert (lost.status_code, lost.parsed.status.value) == (200, "failed")
         assert lost.parsed.reason
 
@@ -347,7 +348,7 @@ def page(local: LocalEnvironment, outputs: Outputs, tmp_path_factory: pytest.Tem
         pytest.skip(missing)
     empty = tmp_path_factory.mktemp("page") / "empty.html"
     empty.write_text("<!doctype html><title>another origin</title>", encoding="utf-8")
-    hosts = {urlsplit(outputs[service]["ApiEndpoint"]).hostname or "" for service in outputs}
+    hosts = {urlsplit(base(outputs, service)).hostname or "" for service in ("items", "ingest", "processing")}
     with browser(
         width=800, height=600, reaches={*hosts, outputs["items"]["DistributionDomain"]}, at=local.emulator.port
     ) as window:

@@ -233,8 +233,9 @@ class TestJobs:
         ended = stranger.ended(stranger.start()["id"])
         assert ended["failures"] == [{"record": record["id"], "reason": "its payload is not what was sent"}]
         read = stranger.read(record["id"])
-        assert read.status_code == 500
-        assert "something else" not in read.text
+        assert read.status_code == 200
+        told = {"status": "failed", "reason": "its payload is not what was sent", "payload": None}
+        assert {name: read.json()[name] for name in told} == told
 
 
 class TestQueues:
