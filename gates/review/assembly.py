@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from gates.loops import loops, unrolled, without_loops
 from gates.nested import nested_stacks, template_file
 from gates.review.errors import ReviewError
-from gates.review.loops import loops, unrolled, without_loops
 
 SCHEMAS = frozenset({55})
 """Major versions of the assembly's schema that this review knows. Another CDK may write another: look at what changed

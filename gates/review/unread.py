@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from gates.loops import loops
 from gates.nested import NESTED_STACK
 from gates.review.assembly import Assembly, Json, Stack
 from gates.review.findings import KINDS, Finding, Severity, found
-from gates.review.loops import loops
 from gates.review.matching import Matching
 from gates.review.resources import Difference, Pair
 from gates.review.stateful import STATEFUL

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from gates.loops import LOOP, unrolled_members
 from gates.review.assembly import Assembly, Json, Stack, StackKey
-from gates.review.loops import LOOP, unrolled_members
 from gates.review.patterns import CLOSE, OPEN, REFERENCE
 
 VERSIONED: Final[Mapping[str, str]] = {

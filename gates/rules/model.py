@@ -28,7 +28,12 @@ class Stack:
         region: the region that it is deployed to, as the assembly names it.
         stateful: how the configuration wants data protected there. Default: it asks for nothing.
         environment: name of the environment. Default: the stack belongs to none, as the pipeline's own.
-        termination_protection: whether the assembly asks for it.
+        termination_protection: whether the assembly asks for it; a nested stack has its parent's.
+        parent: path of the stack that it is nested in. Default: it is nested in none.
+        parent_id: its logical id there.
+        outermost: path of the outermost of those. Default: it is nested in none.
+        loops: loops of the template over what only the deployment knows, such as `Resources.Fn::ForEach::Queues`; the
+            body has none.
     """
 
     path: str
@@ -40,6 +45,15 @@ class Stack:
     stateful: Stateful | None = None
     environment: str | None = None
     termination_protection: bool = False
+    parent: str | None = None
+    parent_id: str = ""
+    outermost: str = ""
+    loops: tuple[str, ...] = ()
+
+    @property
+    def home(self) -> str:
+        """Path of the outermost stack that it is in: its own, unless it is nested."""
+        return self.outermost or self.path
 
     @property
     def resources(self) -> Iterator[Resource]:
@@ -94,6 +108,22 @@ class Templates:
         return {stack.name: stack for stack in self.stacks}
 
     @cached_property
+    def _by_path(self) -> Mapping[str, Stack]:
+        return {stack.path: stack for stack in self.stacks}
+
+    @cached_property
+    def _nested(self) -> Mapping[tuple[str, str], Stack]:
+        return {(stack.parent, stack.parent_id): stack for stack in self.stacks if stack.parent is not None}
+
+    def nested(self, resource: Resource) -> Stack | None:
+        """Return the stack that a nested stack's resource makes, or None if the assembly does not hold its template.
+
+        Args:
+            resource: an `AWS::CloudFormation::Stack`.
+        """
+        return self._nested.get((resource.stack.path, resource.logical_id))
+
+    @cached_property
     def _exports(self) -> Mapping[tuple[str, str, str], list[tuple[Stack, Value]]]:
         """Account, region and name of each export to the stack that has it and the value."""
         exports: dict[tuple[str, str, str], list[tuple[Stack, Value]]] = {}
@@ -113,8 +143,10 @@ class Templates:
         match value:
             case {"Ref": str(name)}:
                 yield from self._resource(stack, name)
-            case {"Fn::GetAtt": [str(name), *_]}:
+                yield from self._passed(stack, name)
+            case {"Fn::GetAtt": [str(name), *attribute]}:
                 yield from self._resource(stack, name)
+                yield from self._put_out(stack, name, attribute)
             case {"Fn::GetStackOutput": {"StackName": str(owner), "OutputName": str(name)}}:
                 other = self._by_name.get(owner)
                 if other is not None:
@@ -128,6 +160,20 @@ class Templates:
             case list():
                 for inner in value:
                     yield from self.referred(stack, inner)
+
+    def _passed(self, stack: Stack, parameter: str) -> Iterator[Resource]:
+        """What the parameter of a nested stack refers to where its parent passes it."""
+        parent = self._by_path.get(stack.parent) if stack.parent is not None else None
+        if parent is not None and parameter in (stack.body.get("Parameters") or {}):
+            passed = Resource(parent, stack.parent_id).get("Parameters", parameter)
+            yield from self.referred(parent, passed)
+
+    def _put_out(self, stack: Stack, name: str, attribute: list[Value]) -> Iterator[Resource]:
+        """What an output of a nested stack refers to there."""
+        nested = self._nested.get((stack.path, name))
+        output = ".".join(map(str, attribute)).removeprefix("Outputs.")
+        if nested is not None:
+            yield from self.referred(nested, (nested.body.get("Outputs") or {}).get(output, {}).get("Value"))
 
     @staticmethod
     def _resource(stack: Stack, name: str) -> Iterator[Resource]:

@@ -12,7 +12,8 @@ _PUBLISHED = "PublishOutput"
 
 def _undescribed(templates: Templates) -> Iterator[Found]:
     for stack in templates.stacks:
-        for name, output in stack.body.get("Outputs", {}).items():
+        # What a nested stack puts out is its parent's alone to read, and CDK writes it.
+        for name, output in (stack.body.get("Outputs", {}) if stack.parent is None else {}).items():
             if not name.startswith(_PUBLISHED) and not str(output.get("Description", "")).strip():
                 yield Found(stack, finding=name)
 

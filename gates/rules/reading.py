@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gates.loops import loops, unrolled, without_loops
 from gates.nag.own import Breach, SynthesizedStack
+from gates.nested import file_assets, nested_stacks, template_file
 from gates.rules.model import Found, Stack
 
 
 def read_stacks(stacks: Iterable[SynthesizedStack]) -> list[Stack]:
-    """Return the stacks with their templates, sorted by path.
+    """Return the stacks with their templates, sorted by path, each followed by those nested in it.
 
     Args:
         stacks: the stacks as they lie in the assembly.
     """
-    return [_read(stack) for stack in sorted(stacks, key=lambda each: each.path)]
+    return [each for stack in sorted(stacks, key=lambda each: each.path) for each in _read(stack)]
 
 
 def breach(identifier: str, found: Found, *, says: str, fix: str) -> Breach:
@@ -39,20 +42,54 @@ def breach(identifier: str, found: Found, *, says: str, fix: str) -> Breach:
     )
 
 
-def _read(stack: SynthesizedStack) -> Stack:
+def _read(stack: SynthesizedStack) -> Iterator[Stack]:
     artifact = _artifact(stack.template)
     properties = artifact.get("properties", {})
     # `aws://account/region`; CDK writes unknown-account and unknown-region where the app does not say.
     account, _, region = str(artifact.get("environment", "")).removeprefix("aws://").partition("/")
-    return Stack(
+    outermost = Stack(
         path=stack.path,
         name=str(properties.get("stackName", stack.template.name.partition(".")[0])),
         template=stack.template,
-        body=json.loads(stack.template.read_text(encoding="utf-8")),
         account=account,
         region=region,
         termination_protection=bool(properties.get("terminationProtection", False)),
+        **_body(stack.template),
     )
+    yield outermost
+    yield from _nested(outermost, file_assets(stack.template.parent, artifact))
+
+
+def _nested(parent: Stack, files: Mapping[str, Any]) -> Iterator[Stack]:
+    """The stacks nested in one, and in those; a rule says whose template is not in the assembly."""
+    for logical_id in nested_stacks(parent.body):
+        resource = parent.body["Resources"][logical_id]
+        template = template_file(resource, parent.template.parent, files)
+        if template is None:
+            continue
+        construct = (resource.get("Metadata") or {}).get("aws:cdk:path", f"{parent.path}/{logical_id}")
+        stack = replace(
+            parent,
+            path=str(construct).partition(".NestedStack/")[0],
+            name=f"{parent.name}.{logical_id}",
+            template=template,
+            parent=parent.path,
+            parent_id=logical_id,
+            outermost=parent.home,
+            **_body(template),
+        )
+        yield stack
+        yield from _nested(stack, files)
+
+
+def _body(template: Path) -> dict[str, Any]:
+    """A template without its loops, and what they are called where nothing unrolls them before the deployment."""
+    body = unrolled(json.loads(template.read_text(encoding="utf-8")))
+    left = loops(body)
+    if left:
+        sections = {name.partition(".")[0] for name in left}
+        body = {**body, **{section: without_loops(body[section]) for section in sections}}
+    return {"body": body, "loops": tuple(left)}
 
 
 def _artifact(template: Path) -> dict[str, Any]:

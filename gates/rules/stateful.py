@@ -48,7 +48,7 @@ def _not_protected(templates: Templates) -> Iterator[Found]:
 
 def _in_a_stateless_stack(templates: Templates) -> Iterator[Found]:
     for resource in _stateful(templates):
-        if resource.stack.environment and resource.stack.path.rpartition("/")[2] not in STATEFUL_STACKS:
+        if resource.stack.environment and resource.stack.home.rpartition("/")[2] not in STATEFUL_STACKS:
             yield Found(resource.stack, resource.logical_id)
 
 

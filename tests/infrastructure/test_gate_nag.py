@@ -19,6 +19,7 @@ from aws_cdk import (
     App,
     CfnResource,
     IPolicyValidationContext,
+    NestedStack,
     PolicyValidationPluginReport,
     Stack,
     Stage,
@@ -409,6 +410,25 @@ def test_our_own_rules_judge_what_was_synthesised(app: App) -> None:
         ("Slipway-AlarmActs", "Alarms/Alarm"),
         ("Slipway-AlarmHasRunbook", "Alarms/Alarm"),
     }
+    assert verdict.faults == ()
+
+
+def test_our_own_rules_judge_nested_stacks(app: App) -> None:
+    # Given an alarm that tells nobody in a nested stack, accepted there for one of two rules
+    nested = NestedStack(Stack(app, "Alarms"), "Nested")
+    planted = aws_cloudwatch.CfnAlarm(
+        nested, "Alarm", comparison_operator="GreaterThanThreshold", evaluation_periods=1, metric_name="x"
+    )
+    acknowledge(planted, rule="Slipway-AlarmActs", reason=REASON, expires=LATER, owner="tests")
+    register(app, OWN, own=own_rules())
+
+    # When it is judged
+    verdict = judge(Path(app.synth().directory), OWN, today=TODAY)
+
+    # Then the other finding stands, at the construct in the nested stack
+    found = [(finding.rule, finding.path) for finding in verdict.findings if finding.pack == "Slipway"]
+    assert found == [("Slipway-AlarmHasRunbook", "Alarms/Nested/Alarm")]
+    assert [one.rule for one in verdict.acknowledgements] == ["Slipway-AlarmActs"]
     assert verdict.faults == ()
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from gates.nag.names import AWS_PACK
 from gates.nag.own import Breach, SynthesizedStack
-from gates.rules.aws import dynamodb
+from gates.rules.aws import dynamodb, nested
 from gates.rules.aws.rule import AwsRule
 from gates.rules.model import Templates
 from gates.rules.reading import breach, read_stacks
 
-RULES: Sequence[AwsRule] = (*dynamodb.RULES,)
+RULES: Sequence[AwsRule] = (*dynamodb.RULES, *nested.RULES)
 """Every rule about AWS's behaviour, by service."""
 
 

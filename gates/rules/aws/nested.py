@@ -1,0 +1,62 @@
+"""CloudFormation: templates that it fetches or rewrites at the deployment, which no gate can read before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gates.nested import NESTED_STACK
+from gates.rules.aws.rule import AwsRule
+from gates.rules.model import Found, Stack, Templates
+
+_READ = frozenset({"AWS::LanguageExtensions"})
+"""Transforms whose functions the gates follow."""
+
+
+def _nested_elsewhere(templates: Templates) -> Iterator[Found]:
+    for resource in templates.of_type(NESTED_STACK):
+        if templates.nested(resource) is None:
+            yield Found(resource.stack, resource.logical_id)
+
+
+def _rewritten(templates: Templates) -> Iterator[Found]:
+    for stack in templates.stacks:
+        for name in (*(each for each in _transforms(stack) if each not in _READ), *stack.loops):
+            yield Found(stack, finding=name)
+
+
+def _transforms(stack: Stack) -> list[str]:
+    value = stack.body.get("Transform")
+    names = value if isinstance(value, list) else [] if value is None else [value]
+    return [str(name.get("Name", "Fn::Transform")) if isinstance(name, Mapping) else str(name) for name in names]
+
+
+RULES = (
+    AwsRule(
+        name="NestedTemplateOfAssembly",
+        does="CloudFormation fetches a nested stack's template from its TemplateURL at the deployment, whatever it "
+        "holds by then.",
+        says="The template of a nested stack is not in the assembly, so no rule judges what it makes.",
+        fix="Make it with NestedStack, which publishes its template as an asset of the app.",
+        source="https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-stack.html",
+        check=_nested_elsewhere,
+        planted={
+            "Nested": {
+                "Type": NESTED_STACK,
+                "Properties": {"TemplateURL": "https://s3.amazonaws.com/elsewhere/template.json"},
+            }
+        },
+    ),
+    AwsRule(
+        name="TemplateAsDeployed",
+        does="CloudFormation has a macro rewrite the template at the deployment, and unrolls loops over lists that it "
+        "knows only then.",
+        says="A template is deployed other than it is written, so the rules judge what is not deployed.",
+        fix="Write what the macro or the loop makes; the CDK has a construct or a loop for it.",
+        source="https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-macros.html",
+        check=_rewritten,
+        planted={
+            "Transform": "Macro",
+            "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        },
+    ),
+)
