@@ -100,6 +100,8 @@ class TestResults:
             ({"limit": "0"}, "limit"),
             ({"limit": "101"}, "limit"),
             ({"limit": "x"}, "limit"),
+            ({"limit": "1_0"}, "limit"),
+            ({"limit": "+1"}, "limit"),
             ({"cursor": "!"}, "cursor"),
             ({"cursor": "YQ"}, "cursor"),
             ({"cursor": "é"}, "cursor"),

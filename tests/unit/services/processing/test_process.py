@@ -141,7 +141,7 @@ class TestIdempotencyKey:
     @pytest.mark.parametrize("key", ["", "x" * 256, "with space", "Ümlaut", "new\nline"])
     def test_a_key_that_is_none_is_refused(self, api: Harness, key: str) -> None:
         answer = api.post("/process", {"data": DATA}, Idempotency_Key=key)
-        assert (answer.status, [field.lower() for field in answer.fields]) == (400, ["idempotency-key"])
+        assert (answer.status, answer.fields) == (400, ["Idempotency-Key"])
 
     def test_without_a_key_two_requests_are_two_jobs(self, api: Harness) -> None:
         ids = {api.post("/process", {"data": DATA}).json["id"] for _ in range(2)}
