@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gates.flat import stack_template
+from gates.nested import nested_stacks
 from rehearsal.errors import RehearsalError
 from rehearsal.layers import LAYERS, file_digest, pointer
-from rehearsal.substitutions import SUBSTITUTIONS, Place, Resource, Substitution, Template
+from rehearsal.substitutions import NESTED, SUBSTITUTIONS, Place, Resource, Substitution, Template
 
 LAYER = "layer.zip"
 LOCAL_LAYER = "layer-local.zip"
@@ -134,10 +136,11 @@ def rehearse(
         for name, artifact in manifest["artifacts"].items()
         if artifact["type"] == "aws:cloudformation:stack"
     }
-    templates = {
-        name: json.loads((source / artifact["properties"]["templateFile"]).read_text(encoding="utf-8"))
-        for name, artifact in artifacts.items()
-    }
+    templates = {name: stack_template(source, artifact) for name, artifact in artifacts.items()}
+    for artifact in artifacts.values():
+        written = json.loads((source / artifact["properties"]["templateFile"]).read_text(encoding="utf-8"))
+        if nested := len([*nested_stacks(written)]):
+            used[NESTED] += nested
     _stop_at_unknown_types(
         {artifacts[name]["properties"]["stackName"]: template for name, template in templates.items()}, unknown_types
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gates.flat import stack_template
 from rehearsal import paths
 from rehearsal.assembly import stage_folder
 from rehearsal.errors import RehearsalError
@@ -198,9 +199,7 @@ def draw_all(assembly: Path, environment: str, services: Sequence[str], folder: 
 def _stacks(folder: Path) -> Mapping[str, Template]:
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     return {
-        artifact["properties"]["stackName"]: json.loads(
-            (folder / artifact["properties"]["templateFile"]).read_text(encoding="utf-8")
-        )
+        artifact["properties"]["stackName"]: stack_template(folder, artifact)
         for artifact in manifest["artifacts"].values()
         if artifact["type"] == "aws:cloudformation:stack"
     }

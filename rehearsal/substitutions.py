@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gates.nested import NESTED_STACK
+
 Template = dict[str, Any]
 Resource = dict[str, Any]
 
@@ -309,7 +311,17 @@ def _known_path(response: Resource, _: Place) -> None:
         templates[media_type] = text.replace("$context.path", "$context.resourcePath")
 
 
+NESTED = Substitution(
+    subject="AWS::CloudFormation::Stack",
+    stand_in="what is in the nested stack, in its parent",
+    unproven="that CloudFormation makes the nested stack: its name, its limits, its own rollback",
+    applies=of_type(NESTED_STACK),
+)
+"""A nested stack whose template the assembly holds; what is in it meets the other rows. The emulator does not know the
+type of any other."""
+
 SUBSTITUTIONS: tuple[Substitution, ...] = (
+    NESTED,
     Substitution(
         subject="AWS::Lambda::Alias UpdatePolicy",
         stand_in="`make rehearse`: the player's CodeDeploy, as a custom resource that the alias waits for; `make up`: "

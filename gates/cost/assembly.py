@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gates.cost.errors import CostError
+from gates.flat import stack_template
+from gates.nested import nested_stacks
 
 PIPELINE = "pipeline"
 """Stands for the environment where a stack belongs to none: those at the root of the assembly."""
@@ -164,7 +166,7 @@ def _read(folder: Path, *, environment: str | None, service: str | None) -> Iter
                 first, _, rest = stage.partition("-")
                 yield from _read(folder / properties["directoryName"], environment=first, service=rest or first)
             case "aws:cloudformation:stack":
-                template = _json(folder / properties["templateFile"])
+                template = _template(folder, artifact)
                 stack_name = properties.get("stackName", name)
                 yield Stack(
                     name=stack_name,
@@ -174,6 +176,15 @@ def _read(folder: Path, *, environment: str | None, service: str | None) -> Iter
                     region=str(artifact.get("environment", "")).rpartition("/")[2],
                     template=template,
                 )
+
+
+def _template(folder: Path, artifact: Mapping[str, Any]) -> dict[str, Any]:
+    """The template of a stack, with its nested stacks in it: what those cost is the stack's."""
+    path = folder / artifact["properties"]["templateFile"]
+    try:
+        return stack_template(folder, artifact) if any(nested_stacks(_json(path))) else _json(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise CostError(f"a nested stack of {path} cannot be read ({error}): run `make synth`") from None
 
 
 def _tag(template: Mapping[str, Any], key: str) -> str | None:

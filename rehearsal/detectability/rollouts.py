@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from gates.flat import stack_template
 from rehearsal.cloudwatch import Alarm, MathQuery, Metric, MetricQuery
 from rehearsal.dashboards import readable
 from rehearsal.detectability.shifts import Shift
@@ -108,10 +109,8 @@ def templates(stage: Path) -> dict[str, Template]:
         stage: folder of the nested assembly.
     """
     manifest = json.loads((stage / "manifest.json").read_text(encoding="utf-8"))
-    stacks = (one["properties"] for one in manifest["artifacts"].values() if one["type"] == "aws:cloudformation:stack")
-    return {
-        stack["stackName"]: json.loads((stage / stack["templateFile"]).read_text(encoding="utf-8")) for stack in stacks
-    }
+    stacks = (one for one in manifest["artifacts"].values() if one["type"] == "aws:cloudformation:stack")
+    return {stack["properties"]["stackName"]: stack_template(stage, stack) for stack in stacks}
 
 
 def read(stacks: Mapping[str, Template], environment: str, service: str) -> list[Rollout]:

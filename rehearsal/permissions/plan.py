@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 
+from gates.flat import stack_template
 from rehearsal.paths import read_json
 
 UNPROVEN_HERE = "slipway:unproven-here"
@@ -55,14 +56,14 @@ def functions(stage: Path) -> tuple[Function, ...]:
     service = stage.name.rsplit("-", 1)[-1]
     found = [
         Function(
-            name="/".join((service, *_path(metadata, logical_id)[3:-2])),
+            name="/".join((service, *_path(metadata, template, logical_id)[3:-2])),
             stack=artifact["properties"]["stackName"],
             logical_id=logical_id,
             grants=tuple(_grants(template, metadata, resource["Properties"]["Role"]["Fn::GetAtt"][0])),
         )
         for artifact in read_json(stage / "manifest.json")["artifacts"].values()
         if artifact["type"] == "aws:cloudformation:stack"
-        for template in (read_json(stage / artifact["properties"]["templateFile"]),)
+        for template in (stack_template(stage, artifact),)
         for metadata in (_metadata(stage, artifact),)
         for logical_id, resource in template["Resources"].items()
         if resource["Type"] == "AWS::Lambda::Function"
@@ -78,8 +79,11 @@ def _metadata(stage: Path, artifact: Document) -> Document:
     return found
 
 
-def _path(metadata: Document, logical_id: str) -> list[str]:
+def _path(metadata: Document, template: Document, logical_id: str) -> list[str]:
     """A resource's path in the tree of constructs: pipeline, stage, stack, and so on."""
+    # One of a nested stack has another logical id here than there.
+    if named := template["Resources"][logical_id].get("Metadata", {}).get("aws:cdk:path"):
+        return str(named).split("/")
     wanted = {"type": "aws:cdk:logicalId", "data": logical_id}
     for path, entries in metadata.items():
         if any({"type": entry["type"], "data": entry.get("data")} == wanted for entry in entries):
@@ -92,7 +96,7 @@ def _grants(template: Document, metadata: Document, role: str) -> Iterator[Grant
         properties = resource.get("Properties", {})
         if resource["Type"] != "AWS::IAM::ManagedPolicy" or {"Ref": role} not in properties.get("Roles", []):
             continue
-        construct = "/" + "/".join(_path(metadata, policy)[:-1])
+        construct = "/" + "/".join(_path(metadata, template, policy)[:-1])
         reasons = [entry["data"] for entry in metadata.get(construct, ()) if entry["type"] == UNPROVEN_HERE]
         for number, statement in enumerate(properties["PolicyDocument"]["Statement"]):
             for action in listed(statement["Action"]):

@@ -388,6 +388,25 @@ def test_a_number_that_only_a_deployment_knows_is_refused_with_its_place(tmp_pat
         priced(tmp_path, {"Function": resource("Lambda::Function", MemorySize=value)})
 
 
+def test_nested_stacks_cost_what_is_in_them(tmp_path: Path) -> None:
+    # Given a key in a nested stack, and the same key in its parent
+    key = {"Key": resource("KMS::Key")}
+    nested = resource("CloudFormation::Stack", TemplateURL="https://a")
+    nested["Metadata"] = {"aws:asset:path": "Inner.nested.template.json"}
+    folder = write_assembly(tmp_path / "nested", {"Inner": nested})
+    inner = folder / "assembly-Pipeline-dev-shop" / "Inner.nested.template.json"
+    inner.write_text(json.dumps({"Resources": key}), encoding="utf-8")
+
+    # When both are estimated
+    found = estimate(read_assembly(folder), load_prices())
+
+    # Then they cost the same, and one that the assembly does not hold is refused
+    assert lines(found, Per.MONTH) == lines(priced(tmp_path, key), Per.MONTH)
+    inner.unlink()
+    with pytest.raises(CostError, match="AWS::CloudFormation::Stack"):
+        estimate(read_assembly(folder), load_prices())
+
+
 def test_an_unknown_type_is_refused_by_its_name(tmp_path: Path) -> None:
     resources = {"Cluster": resource("EKS::Cluster"), "Role": resource("IAM::Role")}
     folder = write_assembly(tmp_path / "cdk.out", resources)

@@ -134,6 +134,38 @@ def test_an_unknown_resource_type_stops_the_run_and_is_named(stage: Path, tmp_pa
     assert asked == {"AWS::SNS::Topic", "AWS::Lambda::LayerVersion"}
 
 
+def _nest(stage: Path, resources: dict[str, Any], *, held: bool = True) -> None:
+    """Move resources into a nested stack of the stage's stack."""
+    template = _read(stage / "Compute.template.json")
+    template["Resources"]["Inner"] = {
+        "Type": "AWS::CloudFormation::Stack",
+        "Properties": {"TemplateURL": "https://a"},
+        "Metadata": {"aws:asset:path": "Inner.nested.template.json"},
+    }
+    _write(stage / "Compute.template.json", template)
+    if held:
+        _write(stage / "Inner.nested.template.json", {"Resources": resources})
+
+
+def test_nested_stack_is_deployed_in_its_parent(stage: Path, tmp_path: Path) -> None:
+    # Given a nested stack with a queue, and something that the emulator does not host
+    _nest(stage, {"Queue": {"Type": "AWS::SQS::Queue"}, "Group": {"Type": "AWS::CodeDeploy::DeploymentGroup"}})
+
+    result = _rehearse(stage, tmp_path)
+
+    # Then the queue stands in its parent, what is not hosted leaves, and the table says so
+    assert set(result.stacks[0].template["Resources"]) == {"Layer", "Topic", "InnerQueue"}
+    used = {row.subject: times for row, times in result.used.items()}
+    assert (used["AWS::CloudFormation::Stack"], used["AWS::CodeDeploy::*"]) == (1, 2)
+
+
+def test_nested_stack_from_elsewhere_stops_the_run(stage: Path, tmp_path: Path) -> None:
+    _nest(stage, {}, held=False)
+
+    with pytest.raises(RehearsalError, match=re.escape("Inner (AWS::CloudFormation::Stack)")):
+        _rehearse(stage, tmp_path, unknown_types=lambda names: {*names} & {"AWS::CloudFormation::Stack"})
+
+
 def test_a_mark_changes_the_template_and_nothing_that_it_makes(stage: Path, tmp_path: Path) -> None:
     plain = _rehearse(stage, tmp_path).stacks[0].template
     marked = _rehearse(stage, tmp_path, marks={"dev-items-compute": "new"}).stacks[0].template

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rehearsal.detectability import Scope, Trigger
-from rehearsal.detectability.rollouts import templates
+from rehearsal.detectability.rollouts import read, templates
 from rehearsal.errors import RehearsalError
 from tests.unit.rehearsal.detectability.stages import (
     ALARMS,
@@ -212,3 +213,17 @@ def test_templates_are_found_by_the_manifest(tmp_path: Path) -> None:
     folder = assembly(tmp_path, "prod-tiny", stack) / "assembly-Pipeline-prod-tiny"
 
     assert templates(folder) == {STACK: {"Resources": stack}}
+
+
+def test_templates_hold_what_is_nested_in_them(tmp_path: Path) -> None:
+    # Given a stack whose every resource is in a nested stack
+    stack = resources()
+    nested = {"Type": "AWS::CloudFormation::Stack", "Metadata": {"aws:asset:path": "Inner.nested.template.json"}}
+    folder = assembly(tmp_path, "prod-tiny", {"Inner": nested}) / "assembly-Pipeline-prod-tiny"
+    (folder / "Inner.nested.template.json").write_text(json.dumps({"Resources": stack}), encoding="utf-8")
+
+    # When its rollouts are read, then they are the same
+    (outer,) = read(templates(folder), "prod", "tiny")
+    (flat,) = read({STACK: {"Resources": stack}}, "prod", "tiny")
+    assert outer.signature == flat.signature
+    assert len(outer.alarms) == len(flat.alarms)
