@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gates.flat import stack_template
+from gates.nested import nested_stacks
 from pipeline.bootstrap.plan import Account, Place
 
 RANDOM = "1A2B3C4D5E6F"
@@ -149,8 +151,11 @@ def _stacks(assembly: Path) -> Iterator[_Stack]:
             if artifact["type"] != "aws:cloudformation:stack":
                 continue
             account, region = artifact["environment"].removeprefix("aws://").split("/")
-            template = manifest.parent / artifact["properties"]["templateFile"]
-            body = json.loads(template.read_text(encoding="utf-8"))
+            written = json.loads((manifest.parent / artifact["properties"]["templateFile"]).read_text(encoding="utf-8"))
+            body = stack_template(manifest.parent, artifact)
+            # CloudFormation makes the nested stack, and what is in it.
+            nested = {name: written["Resources"][name] for name in nested_stacks(written)}
+            body = {**body, "Resources": {**body["Resources"], **nested}}
             yield _Stack(artifact["properties"]["stackName"], Place(account, region), body)
 
 

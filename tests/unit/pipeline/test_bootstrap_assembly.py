@@ -122,3 +122,21 @@ def test_functions_and_outputs_are_followed(write: Write, value: Any) -> None:
     output = {"Role": {"Value": {"Fn::GetAtt": ["Mine", "Arn"]}}}
     other = (OWN, "eu-west-1", {"Resources": {"Mine": mine}, "Outputs": output})
     assert _passed(write, "AWS::Lambda::Function", {"Role": value}, blue_y=other) == (f"arn:aws:iam::{OWN}:role/mine",)
+
+
+def test_resources_of_nested_stacks_are_read_too(write: Write) -> None:
+    # Given a nested stack with a queue, which its parent's assembly holds
+    nested = {
+        "Type": "AWS::CloudFormation::Stack",
+        "Properties": {"TemplateURL": "https://a"},
+        "Metadata": {"aws:asset:path": "Inner.nested.template.json"},
+    }
+    assembly = write(a=(OWN, "eu-west-1", {"Resources": {"Inner": nested}}))
+    inner = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+    (assembly / "Inner.nested.template.json").write_text(json.dumps(inner), encoding="utf-8")
+
+    # Then the account has to allow the queue and the nested stack
+    assert {each.type_name for each in resources(assembly, ACCOUNT)} == {
+        "AWS::SQS::Queue",
+        "AWS::CloudFormation::Stack",
+    }
