@@ -23,7 +23,7 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 PACKAGES := app.py blocks config gates pipeline rehearsal services stacks stages tests
 
-.PHONY: help install build synth baseline gates review in-flight audit sast secrets licences sbom publish evidence rehearse drill remote approve reject forget up down status logs call token redrive permissions check format unit test bench protect verify dashboards detectability cost bootstrap doctor rules openapi lock clean
+.PHONY: help install build synth baseline gates review in-flight audit sast secrets licences sbom publish evidence rehearse drill remote approve reject forget up down status logs call token redrive permissions check format unit test bench protect destroy verify dashboards detectability cost bootstrap doctor rules openapi lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -149,6 +149,9 @@ test: build ## Everything: unit, properties, infrastructure, and local on the em
 
 bench: build ## Measure imports, requests, the layer and synth; writes build/bench/results.json
 	@$(PYTHON) -m tests.bench
+
+destroy: install ## Empty and delete ENV, if its file declares it disposable; asks, YES=yes answers
+	@$(PYTHON) -m pipeline.destruction --env $(ENV) $(if $(filter yes,$(YES)),--yes)
 
 protect: install ## Protect the stateful stacks of ENV, and read back what is set
 	@$(PYTHON) -m pipeline.protection set --env $(ENV) $(addprefix --service ,$(SERVICE))

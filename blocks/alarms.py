@@ -163,18 +163,11 @@ class ServiceAlarms(Construct):
         )
 
     def on_backup(self, backup: ServiceBackup) -> None:
-        """Any backup that failed: the next one is a day away."""
+        """Any backup that failed on the last day: the next one is a day away."""
         self._add(
             "BackupFailed",
             "backup-failed",
-            cloudwatch.Metric(
-                namespace="AWS/Backup",
-                metric_name="NumberOfBackupJobsFailed",
-                dimensions_map={"BackupVaultName": backup.vault.backup_vault_name},
-                statistic="Sum",
-                # AWS Backup tells its figures every five minutes.
-                period=Duration.minutes(5),
-            ),
+            backup.failures.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum"),
             at_least=1,
             says="A backup failed, and the newest recovery point is a day old or more",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_backup as backup
@@ -12,12 +13,16 @@ from constructs import Construct
 
 from blocks.bucket import ServiceBucket
 from blocks.key import ServiceKey
+from blocks.messaging import DeadLetterQueue
 from blocks.removal import removal_policy
 from blocks.review import accept
 from blocks.table import ServiceTable
 from config import Environment
 from config.model import Backup
 from gates.nag.acknowledge import resource_finding
+
+FAILURES_STAY = Duration.days(1)
+"""How long a failed backup is told of: until the next one had its turn."""
 
 
 class ServiceBackup(Construct):
@@ -94,6 +99,64 @@ class ServiceBackup(Construct):
             disable_default_backup_policy=True,
         )
         selection.node.add_dependency(policy)
+        self.failures = DeadLetterQueue(self, "Failures", key=key, keep=FAILURES_STAY)
+        """The events of backups that failed on the last day."""
+        self._catch_failures(key)
+
+    def _catch_failures(self, key: ServiceKey) -> None:
+        """Put the events of failed backups into a queue, which an alarm can watch.
+
+        AWS documents the events (https://docs.aws.amazon.com/aws-backup/latest/devguide/eventbridge.html), but not the
+        dimensions of its metrics of failed jobs. Its pages disagree on roles for such a target, so the queue's policy
+        lets the rule in.
+        """
+        stack = Stack.of(self)
+        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="EventBridge",
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                resources=["*"],  # in a key policy `*` is the key itself
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                    "ArnLike": {
+                        "aws:SourceArn": stack.format_arn(service="events", resource="rule", resource_name="*")
+                    },
+                },
+            )
+        )
+        rule = events.Rule(
+            self,
+            "Failed",
+            description="Backups of the service that failed",
+            event_pattern=events.EventPattern(
+                source=["aws.backup"],
+                detail_type=["Backup Job State Change"],
+                detail={"backupVaultName": [self.vault.backup_vault_name], "state": ["FAILED", "ABORTED", "EXPIRED"]},
+            ),
+        )
+        # CDK's own target would give EventBridge wildcard actions on the key.
+        cfn_rule = cast("events.CfnRule", rule.node.default_child)
+        cfn_rule.targets = [events.CfnRule.TargetProperty(id="Failures", arn=self.failures.queue_arn)]
+        self.failures.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="FailedBackups",
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["sqs:SendMessage"],
+                resources=[self.failures.queue_arn],
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                    "ArnEquals": {"aws:SourceArn": rule.rule_arn},
+                },
+            )
+        )
+        accept(
+            rule,
+            "Serverless-EventBusDLQ",
+            reason="The target is itself a queue that holds what failed, in this stack and under its key: what could "
+            "not be sent there could not be sent to a second one either.",
+        )
 
     # After AWS's own policies for this role, on these resources alone:
     # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSBackupServiceRolePolicyForBackup.html

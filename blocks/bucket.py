@@ -9,6 +9,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from blocks.delivery_names import bucket_name, log_bucket_name
 from blocks.removal import removal_policy
 from blocks.review import accept
 from config.model import Place
@@ -26,7 +27,7 @@ _REPLICATION = (
 
 
 class LogBucket(s3.Bucket):
-    """The service's own bucket for access logs.
+    """The service's own bucket for access logs, kept whatever becomes of its stack: it is never empty for long.
 
     SSE-S3, alone among the buckets: AWS delivers S3 server access logs to nothing else
     (https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html).
@@ -35,14 +36,14 @@ class LogBucket(s3.Bucket):
         scope: the data stack.
         construct_id: id in it.
         service: the service's name.
-        environment: settings; `stateful.removal_policy` applies.
+        environment: settings of the environment.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, service: str, environment: Place) -> None:
         super().__init__(
             scope,
             construct_id,
-            bucket_name=f"cf-serverless-logs-{environment.unique_id(service)}",
+            bucket_name=log_bucket_name(environment, service),
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
@@ -56,7 +57,8 @@ class LogBucket(s3.Bucket):
                     abort_incomplete_multipart_upload_after=UPLOADS_GO_AFTER,
                 )
             ],
-            removal_policy=removal_policy(environment),
+            # A log may be in it before the stack is complete.
+            removal_policy=removal_policy(environment, deletable=False),
         )
         accept(
             self,
@@ -105,7 +107,7 @@ class ServiceBucket(s3.Bucket):
         super().__init__(
             scope,
             construct_id,
-            bucket_name=f"cf-serverless-{environment.unique_id(service)}",
+            bucket_name=bucket_name(environment, service),
             encryption=s3.BucketEncryption.KMS,
             encryption_key=key,
             # One data key for many objects instead of one KMS call an object.

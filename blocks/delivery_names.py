@@ -5,11 +5,19 @@ Apart from the roles, since the steps that use them need no CDK, which takes sec
 
 from __future__ import annotations
 
+from config.model import Place
+
 PROTECTED_STACKS = ("security", "data")
 """The stacks of a service that hold what must not be lost (P16)."""
 
 DESCRIBED_STACKS = (*PROTECTED_STACKS, "compute")
 """The stacks of a service whose outputs its tests read. Nothing reads observability."""
+
+SERVICE_STACKS = (*DESCRIBED_STACKS, "observability")
+"""The stacks of a service, in the order in which they are deployed."""
+
+EDGE_LOGS = "edge-logs"
+"""What the name of a stack ends with that delivers a distribution's logs from CloudFront's own region."""
 
 
 def verification_step_role(environment: str) -> str:
@@ -30,3 +38,13 @@ def verification_role(environment: str, service: str) -> str:
 def protection_role(environment: str) -> str:
     """Name of the role, in the environment's account, that sets the protection of stacks."""
     return f"slipway-{environment}-protection"
+
+
+def bucket_name(place: Place, service: str) -> str:
+    """Name of the bucket of a service (P5)."""
+    return f"cf-serverless-{place.unique_id(service)}"
+
+
+def log_bucket_name(place: Place, service: str) -> str:
+    """Name of the bucket that takes a service's access logs (P5)."""
+    return f"cf-serverless-logs-{place.unique_id(service)}"

@@ -17,8 +17,9 @@ from blocks.review import accept
 from config import Environment, FunctionSettings
 from config.model import DeploymentStrategy
 
-HOOK = FunctionSettings(memory_mb=256, timeout_seconds=120)
-"""Size of a pre-traffic hook: it makes a handful of calls and waits for each as long as the function may take."""
+HOOK = FunctionSettings(memory_mb=256, timeout_seconds=900)
+"""Size of a pre-traffic hook: it makes a handful of calls, waits for each as long as the function may take, and repeats
+what is throttled. Lambda's longest time-out, well within the hour that CodeDeploy waits for its report."""
 
 _PERIOD = Duration.minutes(1)
 
@@ -109,7 +110,9 @@ class SafeDeployment(Construct):
             role=role.without_policy_updates(),
             deployment_config=_CONFIG[environment.deployment.strategy],
             alarms=list(self.alarms),
-            pre_hook=self.hook.live,
+            # By the function's name alone, as AWS documents it:
+            # https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-hooks.html
+            pre_hook=self.hook.function,
             auto_rollback=codedeploy.AutoRollbackConfig(
                 deployment_in_alarm=True, failed_deployment=True, stopped_deployment=True
             ),
@@ -130,7 +133,10 @@ class SafeDeployment(Construct):
                 actions=["lambda:GetAlias", "lambda:UpdateAlias", "lambda:GetProvisionedConcurrencyConfig"],
                 resources=[function.function.function_arn, alias_arn],
             ),
-            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[self.hook.live.function_arn]),
+            iam.PolicyStatement(
+                actions=["lambda:InvokeFunction"],
+                resources=[self.hook.function.function_arn, self.hook.live.function_arn],
+            ),
             iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=["*"]),
         )
         accept(

@@ -16,6 +16,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from blocks.bucket import LogBucket
+from blocks.delivery_names import EDGE_LOGS
 from blocks.rest import STAGE, RestEntry
 from blocks.review import accept
 from config.model import CustomDomain, Geo
@@ -162,7 +163,7 @@ class EdgeDistribution(Construct):
             stage,
             "EdgeLogs",
             env=Environment(account=stack.account, region=CLOUDFRONT_REGION),
-            stack_name=f"{stack.stack_name}-edge-logs",
+            stack_name=f"{stack.stack_name}-{EDGE_LOGS}",
             description="Delivers the edge's access logs, from the region where CloudFront keeps them",
             analytics_reporting=False,
         )

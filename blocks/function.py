@@ -13,6 +13,7 @@ from aws_cdk import aws_lambda_destinations as destinations
 from constructs import Construct
 
 from blocks.assets import AssetStore
+from blocks.identity import with_identity
 from blocks.logs import ServiceLogGroup
 from blocks.messaging import DeadLetterQueue
 from blocks.removal import RETAIN
@@ -134,10 +135,12 @@ class ServiceFunction(Construct):
             unproven_here="Lambda's daemon sends the traces in the role's name; the emulator has none.",
         )
 
+        # What a version keeps for as long as it lives.
+        used = [*(variables or {}).values(), key.key_arn, self.role.role_arn, self.log_group.log_group_name]
         self.function = lambda_.Function(
             self,
             "Function",
-            description=description,
+            description=with_identity(description, used),
             runtime=RUNTIME,
             architecture=ARCHITECTURE,
             code=lambda_.Code.from_asset(str(assets.path(service))),
@@ -272,12 +275,14 @@ class ServiceFunction(Construct):
         return lambda_.Alias(self, construct_id, alias_name=name, version=self.function.current_version)
 
     def _send_failures_to(self, queue: DeadLetterQueue) -> None:
-        for alias in (self.live, self.staging):
-            alias.configure_async_invoke(
+        # The function itself too: CodeDeploy calls a hook by its name, Secrets Manager a rotation by its ARN.
+        for target in (self.function, self.live, self.staging):
+            target.configure_async_invoke(
                 max_event_age=ASYNC_MAX_AGE,
                 retry_attempts=ASYNC_RETRIES,
                 on_failure=destinations.SqsDestination(queue),
             )
+        for alias in (self.live, self.staging):
             # CloudFormation knows the alias by its name only, and would configure it before it is there.
             config = alias.node.find_child("EventInvokeConfig")
             config.node.add_dependency(cast("lambda_.CfnAlias", alias.node.default_child))

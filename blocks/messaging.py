@@ -21,7 +21,7 @@ DEAD_LETTERS_STAY = Duration.days(14)
 
 
 class DeadLetterQueue(sqs.Queue):
-    """Where work goes that failed for good: encrypted, TLS only, kept for fourteen days.
+    """Where work goes that failed for good: encrypted, TLS only.
 
     Args:
         scope: the stack of the functions that fail into it.
@@ -29,9 +29,18 @@ class DeadLetterQueue(sqs.Queue):
         key: the service's key.
         of_a_queue: whether a queue's redrive policy sends here, and not functions or subscriptions alone: then the
             rule packs see for themselves what it is. Default: no.
+        keep: for how long. Default: fourteen days, the longest that SQS keeps a message.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey, of_a_queue: bool = False) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        key: kms.IKey,
+        of_a_queue: bool = False,
+        keep: Duration = DEAD_LETTERS_STAY,
+    ) -> None:
         super().__init__(
             scope,
             construct_id,
@@ -39,7 +48,7 @@ class DeadLetterQueue(sqs.Queue):
             encryption_master_key=key,
             data_key_reuse=DATA_KEY_REUSE,
             enforce_ssl=True,
-            retention_period=DEAD_LETTERS_STAY,
+            retention_period=keep,
         )
         accept(
             self,

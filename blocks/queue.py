@@ -11,10 +11,11 @@ from constructs import Construct
 from blocks.function import ServiceFunction
 from blocks.messaging import DATA_KEY_REUSE, DeadLetterQueue
 from blocks.review import accept
-from config import FunctionSettings
+from config.model import QueueReaderSettings
 
-MAX_RECEIVES = 3
-"""How often a message is received before it goes to the dead letters."""
+MAX_RECEIVES = 5
+"""How often a message is received before it goes to the dead letters: the least that AWS asks for where the reader's
+concurrency is limited (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html)."""
 
 VISIBILITY_FACTOR = 6
 """Visibility time-out in time-outs of the reader: Lambda retries a throttled batch within it
@@ -22,9 +23,6 @@ VISIBILITY_FACTOR = 6
 
 MESSAGES_STAY = Duration.days(14)
 """The longest that SQS keeps a message."""
-
-LEAST_CONCURRENCY = 2
-"""The lowest that Lambda takes for the concurrency of a mapping."""
 
 
 class WorkQueue(sqs.Queue):
@@ -36,10 +34,11 @@ class WorkQueue(sqs.Queue):
         scope: the compute stack.
         construct_id: id in it.
         key: the service's key.
-        reader: size of the function that reads it; its time-out gives the visibility time-out.
+        reader: settings of the function that reads it: its time-out gives the visibility time-out, its concurrency
+            the number of batches under way.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey, reader: FunctionSettings) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey, reader: QueueReaderSettings) -> None:
         dead_letters = DeadLetterQueue(scope, f"{construct_id}DeadLetters", key=key, of_a_queue=True)
         super().__init__(
             scope,
@@ -52,10 +51,12 @@ class WorkQueue(sqs.Queue):
             visibility_timeout=Duration.seconds(VISIBILITY_FACTOR * reader.timeout_seconds),
             dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=MAX_RECEIVES),
         )
+        self.reader = reader
+        self.max_receives = MAX_RECEIVES
         self.longest_seconds = MAX_RECEIVES * VISIBILITY_FACTOR * reader.timeout_seconds
         """After how many seconds of work a message is done or in the dead letters, even if each reader is killed."""
         self.dead_letters = dead_letters
-        """Where a message goes that was received three times, or that the reader gave up."""
+        """Where a message goes that was received `max_receives` times, or that the reader gave up."""
 
 
 def send_to(queue: WorkQueue, *, function: ServiceFunction) -> None:
@@ -80,14 +81,19 @@ def read_queue(
     Args:
         scope: the compute stack.
         construct_id: id in it.
-        function: the reader. Not more batches are under way than its reserved concurrency: a throttled batch counts as
+        function: the reader. Fewer batches are under way than its reserved concurrency: a throttled batch counts as
             received.
-        queue: the queue.
+        queue: the queue; it knows the reader's settings.
         batch_size: messages a batch, at most 10.
 
     Returns:
         The event source mapping.
+
+    Raises:
+        ValueError: the queue was made for another reader.
     """
+    if function.settings != queue.reader:
+        raise ValueError(f"{queue.node.path} was made for a reader of other settings than {function.node.path}")
     function.allow(
         actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
         resources=[queue.queue_arn],
@@ -96,7 +102,6 @@ def read_queue(
     function.allow(actions=["sqs:ChangeMessageVisibility"], resources=[queue.queue_arn])
     function.allow(actions=["sqs:SendMessage"], resources=[queue.dead_letters.queue_arn])
     function.allow_data_keys()
-    reserved = function.settings.reserved_concurrency
     mapping = lambda_.EventSourceMapping(
         scope,
         construct_id,
@@ -104,7 +109,7 @@ def read_queue(
         event_source_arn=queue.queue_arn,
         batch_size=batch_size,
         report_batch_item_failures=True,
-        max_concurrency=max(LEAST_CONCURRENCY, reserved) if reserved else None,
+        max_concurrency=queue.reader.batches,
     )
     accept(
         mapping,

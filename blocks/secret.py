@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
@@ -66,7 +66,11 @@ class ServiceSecret(secretsmanager.Secret):
         self._rotation_days = environment.secret_rotation_days
 
     def rotate_with(self, function: ServiceFunction) -> None:
-        """Have `function` rotate the secret every `secret_rotation_days`, from its alias `live`.
+        """Have `function` rotate the secret every `secret_rotation_days`.
+
+        Secrets Manager calls the function itself, allowed for this account, as AWS documents it: of an alias, and of a
+        condition on the secret's ARN, its pages say nothing
+        (https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotating-secrets-required-permissions-function.html).
 
         The statements are written here and not by CDK's grants, which give wildcard actions on the key.
 
@@ -90,23 +94,25 @@ class ServiceSecret(secretsmanager.Secret):
             unproven_here=_VALUE_UNPROVEN_HERE,
         )
         function.allow_data_keys()
-        function.live.add_permission(
-            "SecretsManager",
-            principal=iam.ServicePrincipal("secretsmanager.amazonaws.com"),
+        permission = lambda_.CfnPermission(
+            self,
+            "MayRotate",
+            principal="secretsmanager.amazonaws.com",
             action="lambda:InvokeFunction",
+            function_name=function.function.function_arn,
             source_account=Stack.of(self).account,
-            source_arn=self.secret_arn,
         )
         schedule = secretsmanager.CfnRotationSchedule(
             self,
             "Rotation",
             secret_id=self.secret_arn,
-            rotation_lambda_arn=function.live.function_arn,
+            rotation_lambda_arn=function.function.function_arn,
             rotation_rules=secretsmanager.CfnRotationSchedule.RotationRulesProperty(
                 automatically_after_days=self._rotation_days
             ),
         )
-        schedule.node.add_dependency(function.live)
+        # Secrets Manager rotates at once when the schedule is made.
+        schedule.node.add_dependency(function, permission)
 
     def does_not_rotate(self, *, reason: str) -> None:
         """Say why no function rotates this secret.

@@ -79,7 +79,7 @@ class ServiceTable(dynamodb.Table):
             stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES if stream else None,
             time_to_live_attribute=ttl_attribute,
             deletion_protection=environment.stateful.deletion_protection,
-            removal_policy=removal_policy(environment),
+            removal_policy=removal_policy(environment, deletable=not environment.stateful.deletion_protection),
         )
         for index in indexes:
             self.add_global_secondary_index(

@@ -75,7 +75,7 @@ class ServiceUserPool(cognito.UserPool):
             if settings.threat_protection
             else None,
             deletion_protection=environment.stateful.deletion_protection,
-            removal_policy=removal_policy(environment),
+            removal_policy=removal_policy(environment, deletable=not environment.stateful.deletion_protection),
         )
         self.client = self.add_client(
             "Client",

@@ -219,8 +219,6 @@ def _environment_rules(name: str, raw: _Raw) -> Iterator[Problem]:
         yield Problem(
             file, "cors.origins", "'*'", "is allowed in dev only; list origins such as https://app.example.com"
         )
-    if _at(raw, "stateful.removal_policy") == "destroy":
-        yield Problem(file, "stateful.removal_policy", "'destroy'", "is allowed in dev only; use 'retain'")
     if _at(raw, "waf.enabled") is False:
         yield Problem(file, "waf.enabled", "false", "is allowed in dev only; use true")
     if _at(raw, "alarms.emails") == []:
@@ -242,10 +240,30 @@ def _everywhere(file: str, raw: _Raw) -> Iterator[Problem]:
         if f"tools_{key}" in raw:
             found = _value(raw[f"tools_{key}"])
             yield Problem(file, f"tools_{key}", found, f"is `{key}` of pipeline.toml; leave it out")
+    yield from _disposable_rules(file, raw)
     bake = _at(raw, "deployment.bake_minutes")
     if isinstance(bake, int) and bake >= RULE_TIMEOUT_MINUTES:
         allowed = f"must be below {RULE_TIMEOUT_MINUTES}: CodePipeline ends a condition after that many minutes"
         yield Problem(file, "deployment.bake_minutes", _value(bake), allowed)
+
+
+def _disposable_rules(file: str, raw: _Raw) -> Iterator[Problem]:
+    """An environment that may be destroyed holds nothing that anything protects, and nothing is lost in any other."""
+    disposable = _at(raw, "stateful.disposable") is True
+    policy = _at(raw, "stateful.removal_policy")
+    if policy == "destroy" and not disposable:
+        allowed = "is allowed only with stateful.disposable = true; use 'retain'"
+        yield Problem(file, "stateful.removal_policy", "'destroy'", allowed)
+    if not disposable:
+        return
+    if policy == "retain":
+        yield Problem(file, "stateful.removal_policy", "'retain'", "must be 'destroy' with stateful.disposable = true")
+    if _at(raw, "stateful.deletion_protection") is True:
+        yield Problem(file, "stateful.deletion_protection", "true", "must be false with stateful.disposable = true")
+    if "backup" in raw:
+        yield Problem(
+            file, "backup", "", "must be left out with stateful.disposable = true: nobody can delete from its vault"
+        )
 
 
 def _pipeline_rules(raw: _Raw, names: list[str], environments: dict[str, _Raw]) -> Iterator[Problem]:
@@ -272,6 +290,9 @@ def _pipeline_rules(raw: _Raw, names: list[str], environments: dict[str, _Raw]) 
     if _at(raw, "gates.review") == "off" and _at(raw, "source.kind") in {"codeconnections", "codecommit"}:
         allowed = "is allowed with an S3 source only, which has no history to review; use 'required'"
         yield Problem(PIPELINE_FILE, "gates.review", "'off'", allowed)
+    for key, found in (("disposable", True), ("removal_policy", "destroy")):
+        if _at(raw, f"stateful.{key}") == found:
+            yield Problem(PIPELINE_FILE, f"stateful.{key}", _value(found), "is for environments; leave it out")
     if raw.get("share_accounts") is not True:
         yield from _account_rules(raw, environments)
 

@@ -92,6 +92,8 @@ class Stateful(_Model):
     removal_policy: RemovalPolicy = Field(strict=False)
     deletion_protection: bool
     termination_protection: bool
+    disposable: bool = False
+    """Whether it holds nothing that matters: `make destroy` empties and deletes such an environment, and no other."""
     key_deletion_window_days: Annotated[int, Field(ge=7, le=30)] = 30
 
 
@@ -240,6 +242,36 @@ class FunctionSettings(_Model):
         return timedelta(seconds=self.timeout_seconds)
 
 
+LEAST_QUEUE_CONCURRENCY = 2
+"""The lowest that Lambda takes for the concurrency of an SQS mapping
+(https://docs.aws.amazon.com/lambda/latest/dg/API_ScalingConfig.html)."""
+
+QUEUE_ROOM = 2
+"""Executions that a reader of a queue has beside the batches of its mapping: for the contract check of a new version,
+which shares the reserved concurrency, and for a call by hand. A batch that is throttled counts as received
+(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html)."""
+
+
+class QueueReaderSettings(FunctionSettings):
+    """A Lambda function that reads a queue, with fewer batches under way than it may run (G5, G6)."""
+
+    @model_validator(mode="after")
+    def _batches_leave_room(self) -> Self:
+        least = LEAST_QUEUE_CONCURRENCY + QUEUE_ROOM
+        if self.reserved_concurrency is not None and self.reserved_concurrency < least:
+            raise ValueError(
+                f"reserved_concurrency must be at least {least} for a function that reads a queue, or left out: "
+                f"{LEAST_QUEUE_CONCURRENCY} batches are the fewest that Lambda starts, {QUEUE_ROOM} more runs are "
+                "for contract checks, and a throttled batch counts as received"
+            )
+        return self
+
+    @property
+    def batches(self) -> int | None:
+        """How many batches are under way at most. None: as many as Lambda gives, at most 1,000."""
+        return None if self.reserved_concurrency is None else self.reserved_concurrency - QUEUE_ROOM
+
+
 PerSecond = Annotated[float, Field(gt=0, le=10_000)]
 """10,000 is what an account's API Gateway takes by default in a region."""
 
@@ -370,8 +402,8 @@ class IngestSettings(_ServiceSettings):
     record_hours: Annotated[int, Field(ge=1, le=8_760)] = 24
     """How long a record lives."""
     api: FunctionSettings
-    processor: FunctionSettings
-    worker: FunctionSettings
+    processor: QueueReaderSettings
+    worker: QueueReaderSettings
 
     @model_validator(mode="after")
     def _rest_apis_answer_within_29_seconds(self) -> Self:
@@ -471,19 +503,23 @@ class Place(_Model):
     stateful: Stateful
     logs: Logs
     secret_rotation_days: Annotated[int, Field(ge=1, le=1_000)] = 30
+    name_salt: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{0,64}$")] = ""
+    """Goes into the names of buckets. Without it anybody who knows the account id can work the names out and take them
+    before the first deployment; another salt later means other buckets."""
     gates: Gates
 
     def unique_id(self, service: str) -> str:
-        """Eight characters for names that are unique across accounts (P5).
+        """Return eight characters for names that are unique across accounts (P5).
 
         Args:
             service: name of the service that the name is for.
 
         Returns:
-            The head of a SHA-256 of account, region, environment and service: the same at every synth.
+            The head of a SHA-256 of account, region, environment, service and, if set, `name_salt`: the same at every
+            synth.
         """
-        digest = hashlib.sha256("/".join((self.account, self.region, self.name, service)).encode())
-        return digest.hexdigest()[:8]
+        parts = (self.account, self.region, self.name, service, *([self.name_salt] if self.name_salt else []))
+        return hashlib.sha256("/".join(parts).encode()).hexdigest()[:8]
 
 
 class Environment(Place):

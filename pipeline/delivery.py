@@ -24,7 +24,7 @@ from blocks.assets import AssetStore
 from blocks.key import ServiceKey
 from blocks.logs import ServiceLogGroup
 from blocks.messaging import AlarmTopic
-from blocks.removal import RETAIN
+from blocks.removal import RETAIN, UNDELETABLE
 from blocks.service import Service
 from config import Environment, Settings
 from pipeline.acknowledgements import acknowledge_pipeline
@@ -300,7 +300,7 @@ class PipelineStack(Stack):
                     id="logs", expiration=Duration.days(90), noncurrent_version_expiration=Duration.days(90)
                 )
             ],
-            removal_policy=RETAIN,
+            removal_policy=UNDELETABLE,
         )
         return s3.Bucket(
             self,
@@ -321,7 +321,7 @@ class PipelineStack(Stack):
                     abort_incomplete_multipart_upload_after=Duration.days(7),
                 )
             ],
-            removal_policy=RETAIN,
+            removal_policy=UNDELETABLE,
         )
 
     def _tag(self) -> None:

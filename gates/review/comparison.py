@@ -10,6 +10,7 @@ from enum import StrEnum
 from gates.nested import NESTED_STACK
 from gates.review.assembly import PIPELINE, Assembly, Stack
 from gates.review.checks import Context, checked
+from gates.review.checks.staying import staying
 from gates.review.effects import Effect, Outcome, effects
 from gates.review.findings import Finding
 from gates.review.iam.access import access, renaming
@@ -209,6 +210,7 @@ def _over_all(given: Worlds, findings: Sequence[frozenset[Finding]]) -> Iterator
 
 def _findings(matching: Matching, outcomes: Mapping[Place, Outcome]) -> Iterator[Finding]:
     yield from lifecycle(matching, outcomes)
+    yield from staying(matching, outcomes)
     yield from access(matching)
     yield from unread(matching)
     context = Context(matching, renaming(matching) or (lambda text: text))

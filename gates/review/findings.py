@@ -108,6 +108,16 @@ KINDS: Final[Mapping[str, Kind]] = {
         "deployed, without bake or rollback, and what was approved is asked anew",
         "deliver it while nothing is being deployed; the build refuses it while another execution deploys",
     ),
+    "version-not-renewed": Kind(
+        _HIGH,
+        "a version keeps the variables that it was published with: its alias goes on with the resource that is gone",
+        "change the function in the same change; blocks/identity.py does so for functions made by ServiceFunction",
+    ),
+    "reader-not-updated": Kind(
+        _HIGH,
+        "CloudFormation does not update a stack because an output of another one changes: it goes on with the old one",
+        "change the stack that reads it in the same change, or deploy it again afterwards",
+    ),
     "unknown-type": Kind(
         _MEDIUM,
         "the registry's schemas do not know the type, so nobody can say whether the change replaces it",

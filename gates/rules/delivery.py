@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gates.rules.model import Found, Resource, Rule, Templates
@@ -24,6 +25,8 @@ _SENDERS = {
 _APIS = [sender for sender in _SENDERS if sender.startswith("AWS::ApiGateway")]
 
 _NAMESPACE = "AWS/Lambda"
+# What blocks/identity.py ends a description with.
+_IDENTITY = re.compile(r" \(uses [0-9a-f]{8}\)$")
 _ROLLS_BACK_ON_ALARM = "DEPLOYMENT_STOP_ON_ALARM"
 
 
@@ -80,6 +83,14 @@ def _past_the_alias(templates: Templates) -> Iterator[Found]:
             yield Found(api.stack, api.logical_id)
 
 
+def _keeps_what_was(templates: Templates) -> Iterator[Found]:
+    for version in templates.of_type("AWS::Lambda::Version"):
+        for function in templates.referred(version.stack, version.get("FunctionName")):
+            used = any(templates.referred(function.stack, function.get("Environment", "Variables")))
+            if used and not _IDENTITY.search(str(function.get("Description") or "")):
+                yield Found(function.stack, function.logical_id)
+
+
 RULES = (
     Rule(
         name="TrafficAliasGuarded",
@@ -93,5 +104,12 @@ RULES = (
         says="A route reaches a function or a version past its alias, so no deployment can move its traffic.",
         fix="Integrate the alias `live`.",
         check=_past_the_alias,
+    ),
+    Rule(
+        name="VersionFollowsWhatItUses",
+        says="A function gets no new version when a resource that it uses is replaced under its own id, so its alias "
+        "goes on with the one that is gone.",
+        fix="Make it a ServiceFunction (blocks/function.py), or give it the description of with_identity.",
+        check=_keeps_what_was,
     ),
 )

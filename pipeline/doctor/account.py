@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from config.model import CodeConnectionsSource
 from pipeline.bootstrap.plan import EXECUTION_BOUNDARY, Account, accounts
 from pipeline.bootstrap.policies import execution_policies, policies
 from pipeline.doctor.findings import Finding, Status
+from pipeline.doctor.stacks import check_backups, check_stacks
 
 UNRESERVED = 100
 """Executions at once that Lambda keeps unreserved in every account.
@@ -116,8 +118,10 @@ def check_account(account: Account, settings: Settings, session: boto3.Session, 
     for region in account.regions:
         checks.append((f"bootstrap in {region}", lambda region=region: look.bootstrap(region)))  # type: ignore[misc]
         checks.append((f"roles in {region}", lambda region=region: look.roles(region)))  # type: ignore[misc]
+        checks.append((f"stacks in {region}", partial(check_stacks, account, settings, session, region)))
     checks.append(("policies", look.policies))
     for name in account.environments:
+        checks.append((f"backups of {name}", partial(check_backups, account, settings, session, name)))
         checks.append((f"concurrency of {name}", lambda name=name: look.concurrency(name)))  # type: ignore[misc]
         checks.append((f"quotas of {name}", lambda name=name: look.quotas(name)))  # type: ignore[misc]
     for check, run in checks:

@@ -40,7 +40,12 @@ def client(service: Literal["dynamodb"], *, attempts: int = ..., read_seconds: f
 def client(service: Literal["lambda"], *, attempts: int = ..., read_seconds: float = ...) -> "LambdaClient": ...
 @overload
 def client(
-    service: Literal["s3"], *, attempts: int = ..., read_seconds: float = ..., signature_version: str | None = ...
+    service: Literal["s3"],
+    *,
+    attempts: int = ...,
+    read_seconds: float = ...,
+    signature_version: str | None = ...,
+    addressing_style: Literal["virtual"] | None = ...,
 ) -> "S3Client": ...
 @overload
 def client(
@@ -56,6 +61,7 @@ def client(
     attempts: int = _ATTEMPTS,
     read_seconds: float = _READ_SECONDS,
     signature_version: str | None = None,
+    addressing_style: Literal["virtual"] | None = None,
 ) -> Any:
     """A client with adaptive, bounded retries and time-outs well below the function's own.
 
@@ -67,12 +73,21 @@ def client(
         read_seconds: How long to wait for an answer, in seconds. Default 3.
         signature_version: How requests are signed, such as `s3v4`. Default: as botocore chooses, which for a presigned
             request to S3 in us-east-1 is version 2, that a bucket under a KMS key refuses.
+        addressing_style: `virtual` has what is presigned for S3 name the bucket's own region, where botocore's default
+            names the global host, which answers with a redirect for hours after a bucket was made
+            (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingBucket.html#virtual-host-style).
     """
-    return _client(service, attempts, read_seconds, signature_version)
+    return _client(service, attempts, read_seconds, signature_version, addressing_style)
 
 
 @cache
-def _client(service: Any, attempts: int, read_seconds: float, signature_version: str | None) -> Any:
+def _client(
+    service: Any,
+    attempts: int,
+    read_seconds: float,
+    signature_version: str | None,
+    addressing_style: Literal["virtual"] | None,
+) -> Any:
     return boto3.client(
         service,
         config=Config(
@@ -81,5 +96,6 @@ def _client(service: Any, attempts: int, read_seconds: float, signature_version:
             read_timeout=read_seconds,
             tcp_keepalive=True,
             signature_version=signature_version,
+            s3={"addressing_style": addressing_style} if addressing_style else None,
         ),
     )

@@ -9,6 +9,7 @@ from aws_cdk import Duration, Stack
 from blocks.alarms import ServiceAlarms
 from blocks.bucket import LogBucket, ServiceBucket
 from blocks.dashboard import ServiceDashboard
+from blocks.delivery_names import bucket_name
 from blocks.deployment import SafeDeployment
 from blocks.function import ServiceFunction
 from blocks.key import ServiceKey
@@ -209,6 +210,7 @@ class Ingest(Service):
                 **self._stores,
                 "QUEUE_URL": self.job_queue.queue_url,
                 "DEAD_LETTER_QUEUE_URL": self.job_queue.dead_letters.queue_url,
+                "MAX_RECEIVES": str(self.job_queue.max_receives),
                 "WORK_QUEUE_URL": self.work_queue.queue_url,
                 "RECORD_HOURS": str(self.settings.record_hours),
             },
@@ -241,6 +243,7 @@ class Ingest(Service):
                 **self._stores,
                 "QUEUE_URL": self.work_queue.queue_url,
                 "DEAD_LETTER_QUEUE_URL": self.work_queue.dead_letters.queue_url,
+                "MAX_RECEIVES": str(self.work_queue.max_receives),
             },
         )
         function.allow(actions=["dynamodb:BatchGetItem", "dynamodb:UpdateItem"], resources=[self.table.table_arn])
@@ -298,7 +301,7 @@ class Ingest(Service):
 
     @property
     def _bucket_name(self) -> str:
-        return f"cf-serverless-{self.environment.unique_id(self.name)}"
+        return bucket_name(self.environment, self.name)
 
     @property
     def _stores(self) -> dict[str, str]:

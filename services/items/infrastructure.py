@@ -10,6 +10,7 @@ from blocks.alarms import ServiceAlarms
 from blocks.backup import back_up
 from blocks.bucket import LogBucket, ServiceBucket
 from blocks.dashboard import ServiceDashboard
+from blocks.delivery_names import bucket_name
 from blocks.deployment import SafeDeployment
 from blocks.edge import EdgeDistribution, allow_edge_logs
 from blocks.function import ServiceFunction
@@ -81,7 +82,9 @@ class Items(Service):
         output(stack, "KeyArn", self.key.key_arn, "ARN of that key")
         output(stack, "CursorSecretArn", self.cursor_secret.secret_arn, "Secret that signs the cursors of lists")
         output(stack, "OriginSecretArn", self.origin_secret.secret_arn, "Secret that the edge sends to the origin")
-        output(stack, "RotationFunctionArn", rotation.live.function_arn, "Alias that rotates the cursors' secret")
+        output(
+            stack, "RotationFunctionArn", rotation.function.function_arn, "Function that rotates the cursors' secret"
+        )
 
     def add_data(self, stack: Stack) -> None:
         """The tables and the buckets."""
@@ -99,11 +102,11 @@ class Items(Service):
             "IdempotencyTable",
             environment=self.environment,
             key=self.key,
-            # One short record a keyed write, gone in an hour: its load is bursts, which provisioning would pay for.
+            # One short record a keyed write, kept for a day: its load is bursts, which provisioning would pay for.
             capacity=OnDemand(mode="on-demand"),
             partition_key="id",
             ttl_attribute="expiration",
-            no_backup_because="It remembers for an hour which requests were answered; restored later, it would know of "
+            no_backup_because="It remembers for a day which requests were answered; restored later, it would know of "
             "requests that no caller repeats any more.",
             stream=False,
         )
@@ -250,7 +253,7 @@ class Items(Service):
         )
         function.allow_objects(
             actions=["s3:PutObject"],
-            bucket_name=f"cf-serverless-{self.environment.unique_id(self.name)}",
+            bucket_name=bucket_name(self.environment, self.name),
             prefix="items/",
             reason="An item's id is made when it is created, so its object is known by its prefix only; the function "
             "may write there and can neither read nor delete.",

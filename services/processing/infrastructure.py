@@ -8,6 +8,7 @@ from blocks.alarms import ServiceAlarms
 from blocks.backup import back_up
 from blocks.bucket import LogBucket, ServiceBucket
 from blocks.dashboard import ServiceDashboard
+from blocks.delivery_names import bucket_name
 from blocks.deployment import SafeDeployment
 from blocks.function import ServiceFunction
 from blocks.http import HttpEntry
@@ -258,4 +259,4 @@ class Processing(Service):
 
     @property
     def _bucket_name(self) -> str:
-        return f"cf-serverless-{self.environment.unique_id(self.name)}"
+        return bucket_name(self.environment, self.name)

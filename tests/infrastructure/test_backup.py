@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from app import SERVICES
@@ -87,15 +89,40 @@ def _listed(value: str | list[str]) -> list[str]:
 @WITH_A_BACKUP
 def test_a_backup_that_fails_is_an_alarm(service: type[Service]) -> None:
     deployment = _prod(service)
+    # Given a rule on the events of jobs of the service's own vault
+    rule = deployment["data"].only("AWS::Events::Rule")
+    assert rule["EventPattern"]["source"] == ["aws.backup"]
+    assert rule["EventPattern"]["detail-type"] == ["Backup Job State Change"]
+    detail = rule["EventPattern"]["detail"]
+    assert set(detail["state"]) == {"FAILED", "ABORTED", "EXPIRED"}
+    vault = deployment.behind(deployment.text("data", detail["backupVaultName"][0]).replace(".BackupVaultName", ""))
+    assert vault["Type"] == "AWS::Backup::BackupVault"
+    # Which puts them into a queue
+    (target,) = rule["Targets"]
+    assert "RoleArn" not in target
+    queue = deployment.text("data", target["Arn"])
+    # When anything is in it
     alarm = deployment["observability"].only(
-        "AWS::CloudWatch::Alarm", lambda entry: entry["MetricName"] == "NumberOfBackupJobsFailed"
+        "AWS::CloudWatch::Alarm", lambda entry: "backup-failed" in entry["AlarmDescription"]
     )
-
-    assert (alarm["Threshold"], alarm["Statistic"]) == (1, "Sum")
+    # Then the alarm goes off
+    assert (alarm["Threshold"], alarm["Statistic"]) == (1, "Maximum")
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
     (dimension,) = alarm["Dimensions"]
-    assert dimension["Name"] == "BackupVaultName"
-    vault = deployment.text("observability", dimension["Value"]).replace(".BackupVaultName", "")
-    assert deployment.behind(vault)["Type"] == "AWS::Backup::BackupVault"
+    assert deployment.text("observability", dimension["Value"]) == queue.replace(".Arn", ".QueueName")
+
+
+@WITH_A_BACKUP
+def test_eventbridge_may_write_to_the_encrypted_queue(service: type[Service]) -> None:
+    deployment = _prod(service)
+    policy = deployment["data"].only("AWS::SQS::QueuePolicy")
+    allowed = next(entry for entry in policy["PolicyDocument"]["Statement"] if entry["Effect"] == "Allow")
+    assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
+    assert "aws:SourceArn" in json.dumps(allowed["Condition"])
+    key = deployment["security"].only("AWS::KMS::Key")
+    use = next(entry for entry in key["KeyPolicy"]["Statement"] if entry.get("Sid") == "EventBridge")
+    assert set(use["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert set(use["Condition"]) == {"StringEquals", "ArnLike"}
 
 
 def test_what_lives_for_hours_is_in_no_backup() -> None:

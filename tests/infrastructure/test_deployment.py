@@ -237,9 +237,9 @@ def test_a_contract_check_runs_before_traffic(deployment: Deployment, handler: s
     # Given the hook of the deployment
     name = deployment.text("compute", _update(deployment, handler)["BeforeAllowTrafficHook"])
 
-    # Then it is the alias `live` of the function that checks this one
-    assert deployment.aliases(hook)["live"] in name
-    assert name.endswith(":live")
+    # Then it is the name of the function that checks this one, as CodeDeploy documents it
+    stack, function = deployment.place_of_function(hook)
+    assert name == f"<{stack}/{function}>"
     # And it calls the new version
     target = deployment.function(hook)["Environment"]["Variables"]["TARGET_ALIAS_ARN"]
     assert deployment.text("compute", target) == deployment.aliases(handler)["staging"]
@@ -294,7 +294,8 @@ def test_code_deploy_may_move_this_alias_and_call_this_hook_alone(
     }
     for action in ("lambda:GetAlias", "lambda:UpdateAlias", "lambda:GetProvisionedConcurrencyConfig"):
         assert reached[action] == {arn, f"{arn}:live"}
-    assert reached["lambda:InvokeFunction"] == {deployment.aliases(hook)["live"]}
+    _, checking = deployment.place_of_function(hook)
+    assert reached["lambda:InvokeFunction"] == {f"<compute/{checking}.Arn>", deployment.aliases(hook)["live"]}
 
 
 def test_rollback_alarms_stand_with_the_function_they_guard(deployment: Deployment) -> None:

@@ -57,7 +57,7 @@ from tests.infrastructure.test_security import (  # noqa: F401
 )
 from tests.infrastructure.test_stacks import (  # noqa: F401
     BACKUP,
-    test_a_creation_that_failed_leaves_nothing_behind,
+    test_a_failed_creation_leaves_nothing_in_its_way,
     test_another_region_leaves_no_trace_of_the_first,
     test_arns_are_those_of_the_regions_own_partition,
     test_in_dev_what_is_stateful_goes_with_its_stack,
@@ -446,7 +446,8 @@ def test_what_is_called_asynchronously_is_retried_twice_for_two_hours_then_put_a
                 for config in function.template.properties_of("AWS::Lambda::EventInvokeConfig")
                 if config["FunctionName"] == {"Ref": function.key}
             ]
-            assert len(configured) == len(function.aliases) == 2, function.reference
+            # CodeDeploy and Secrets Manager call the function itself, others an alias
+            assert len(configured) == 1 + len(function.aliases) == 3, function.reference
 
 
 def test_variables_hold_no_secret(deployment: Deployment, kind: type[Service]) -> None:
@@ -514,7 +515,7 @@ def test_whatever_takes_traffic_is_deployed_by_code_deploy_with_a_check_and_a_wa
         checks = [
             hook
             for hook in functions(deployment)
-            if f"<compute/{hook.aliases['live'][0]}>" in deployment.text("compute", update["BeforeAllowTrafficHook"])
+            if deployment.text("compute", update["BeforeAllowTrafficHook"]) == hook.reference
         ]
         (hook,) = checks
         target = deployment.text("compute", hook.properties["Environment"]["Variables"]["TARGET_ALIAS_ARN"])
@@ -574,7 +575,8 @@ def test_code_deploy_may_move_one_alias_and_call_one_hook_alone(deployment: Depl
             *("lambda:InvokeFunction", "cloudwatch:DescribeAlarms"),
         }
         assert len(reached["lambda:UpdateAlias"]) == 2
-        assert len(reached["lambda:InvokeFunction"]) == 1
+        # The hook by its name, and by its alias
+        assert len({arn.removesuffix(".Arn>") for arn in reached["lambda:InvokeFunction"]}) == 2
 
 
 # P12, P13

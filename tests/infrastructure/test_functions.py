@@ -361,12 +361,14 @@ def test_the_stream_reaches_live_only(deployment: Deployment) -> None:
     assert qualified.endswith(":live")
 
 
-def test_no_permission_is_given_on_an_unqualified_function(deployment: Deployment) -> None:
+def test_traffic_is_let_in_through_live_alone(deployment: Deployment) -> None:
     live = {deployment.aliases(handler)["live"] for handler in HANDLERS}
 
     for template in deployment:
         for permission in template.properties_of("AWS::Lambda::Permission"):
-            assert deployment.text(template.name, permission["FunctionName"]) in live
+            # Secrets Manager documents the function itself, and rotates without traffic.
+            if permission["Principal"] != "secretsmanager.amazonaws.com":
+                assert deployment.text(template.name, permission["FunctionName"]) in live
             assert permission["Action"] == "lambda:InvokeFunction"
 
 
@@ -412,7 +414,12 @@ def test_dead_letters_stay_for_14_days_and_take_tls_only(deployment: Deployment)
             if statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         }
         assert denied == {json.dumps({"Ref": key}) for key in queues}
-        assert {queue["Properties"]["MessageRetentionPeriod"] for queue in queues.values()} <= {14 * 24 * 3600}
+        assert {
+            queue["Properties"]["MessageRetentionPeriod"]
+            # Failed backups are told of until the next one had its turn.
+            for key, queue in queues.items()
+            if not key.startswith("BackupFailures")
+        } <= {14 * 24 * 3600}
 
 
 def test_the_stream_is_read_from_creations_with_partial_failures_and_put_aside_after_two_hours(

@@ -191,9 +191,8 @@ class TestUsers:
     def test_the_pool_is_protected_like_other_data(self, committed: Deployment) -> None:
         (resource,) = committed["security"].of_type("AWS::Cognito::UserPool").values()
         stateful = committed.environment.stateful
-        assert resource["DeletionPolicy"] == (
-            "Delete" if stateful.removal_policy.value == "destroy" else "RetainExceptOnCreate"
-        )
+        retained = "Retain" if stateful.deletion_protection else "RetainExceptOnCreate"
+        assert resource["DeletionPolicy"] == ("Delete" if stateful.removal_policy.value == "destroy" else retained)
         protection = "ACTIVE" if stateful.deletion_protection else "INACTIVE"
         assert resource["Properties"].get("DeletionProtection", "INACTIVE") == protection
 
@@ -337,9 +336,10 @@ class TestFunctions:
             for config in compute.properties_of("AWS::Lambda::EventInvokeConfig")
             if config["FunctionName"] == {"Ref": function}
         ]
-        # Then both aliases have one, and what fails for good goes to the queue
+        # Then the function and both aliases have one, and what fails for good goes to the queue
         qualifiers = "".join(deployment.text("compute", config["Qualifier"]) for config in configs)
-        assert len(configs) == 2
+        assert len(configs) == 3
+        assert "$LATEST" in qualifiers
         assert all(alias in qualifiers for alias in deployment.aliases("worker.handler").values())
         for config in configs:
             assert config["MaximumRetryAttempts"] == 2
@@ -396,7 +396,8 @@ class TestFunctions:
         live = deployment.behind(deployment.aliases(handler)["live"])
         update = live["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
         before = deployment.text("compute", update["BeforeAllowTrafficHook"])
-        assert deployment.aliases(hook)["live"] in before
+        stack, function = deployment.place_of_function(hook)
+        assert before == f"<{stack}/{function}>"
         target = deployment.function(hook)["Environment"]["Variables"]["TARGET_ALIAS_ARN"]
         assert deployment.text("compute", target) == deployment.aliases(handler)["staging"]
 
@@ -413,8 +414,7 @@ class TestObservability:
                 ("AWS/ApiGateway", "4xx"),
                 ("AWS/ApiGateway", "5xx"),
                 *[("AWS/DynamoDB", name) for name in ("ReadThrottleEvents", "WriteThrottleEvents")] * 2,
-                ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
-                *([("AWS/Backup", "NumberOfBackupJobsFailed")] if deployment.environment.backup else []),
+                *[("AWS/SQS", "ApproximateNumberOfMessagesVisible")] * (2 if deployment.environment.backup else 1),
             ]
         )
 

@@ -121,8 +121,8 @@ def test_retries_and_failure_destinations_stand_on_what_is_called_asynchronously
                 for config in deployment[stack].properties_of("AWS::Lambda::EventInvokeConfig")
                 if config["FunctionName"] == {"Ref": key}
             ]
-            # Then these have both on both aliases, and nothing that is called otherwise has any
-            assert len(configured) == (2 if expected else 0), properties["Handler"]
+            # Then these have both on the function and both aliases, and nothing that is called otherwise has any
+            assert len(configured) == (3 if expected else 0), properties["Handler"]
             assert "DeadLetterConfig" not in properties
 
 

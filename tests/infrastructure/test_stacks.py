@@ -134,7 +134,7 @@ def test_outputs_show_what_they_name(deployment: Deployment) -> None:
         "KeyArn": "AWS::KMS::Key",
         "CursorSecretArn": "AWS::SecretsManager::Secret",
         "OriginSecretArn": "AWS::SecretsManager::Secret",
-        "RotationFunctionArn": "AWS::Lambda::Alias",
+        "RotationFunctionArn": "AWS::Lambda::Function",
         "TableName": "AWS::DynamoDB::Table",
         "TableArn": "AWS::DynamoDB::Table",
         "IdempotencyTableName": "AWS::DynamoDB::Table",
@@ -190,19 +190,34 @@ def test_in_dev_what_is_stateful_goes_with_its_stack(dev: Deployment) -> None:
     # Given that elsewhere a rule of the gate asks for the contrary, and for keys here too
     for template in dev:
         for key, resource in template.resources.items():
-            if resource["Type"] in STATEFUL - {"AWS::KMS::Key"}:
+            if resource["Type"] in STATEFUL - {"AWS::KMS::Key"} and not _takes_logs(resource):
                 assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Delete", "Delete"), key
 
 
-def test_a_creation_that_failed_leaves_nothing_behind(prod: Deployment) -> None:
+def _takes_logs(resource: Resource) -> bool:
+    """True for a bucket that AWS writes access logs to: it has none of its own."""
+    return resource["Type"] == "AWS::S3::Bucket" and "LoggingConfiguration" not in resource["Properties"]
+
+
+def test_a_failed_creation_leaves_nothing_in_its_way(prod: Deployment) -> None:
     # Given what has a name of its own (a bucket), or can be made only once (a version of unchanged code)
     named = {"AWS::S3::Bucket", "AWS::Lambda::Version"}
 
     # Then what was created by a deployment that rolled back goes, so that the next one can create it
     for template in prod:
         for key, resource in template.resources.items():
-            if resource["Type"] in named:
+            if resource["Type"] in named and not _takes_logs(resource):
                 assert resource["DeletionPolicy"] == "RetainExceptOnCreate", f"{template.name}: {key}"
+
+
+def test_a_failed_creation_deletes_nothing_undeletable(deployment: Deployment) -> None:
+    # Given what CloudFormation cannot delete: protected tables, and buckets with logs in them
+    for template in deployment:
+        for key, resource in template.resources.items():
+            protected = resource["Properties"].get("DeletionProtectionEnabled") is True
+            # Then the rollback of its creation keeps it
+            if protected or _takes_logs(resource):
+                assert resource["DeletionPolicy"] == "Retain", f"{template.name}: {key}"
 
 
 def test_staging_and_prod_retain_and_protect(staging: Deployment, prod: Deployment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 import config
 from config import ConfigurationError
 from config.load import CONFIG_FOLDER
+from config.model import QueueReaderSettings
 from tests.unit.configuration import FILES, Documents, committed, put, take, write
 
 Change = Callable[[Documents], None]
@@ -154,6 +156,10 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
             "config/prod.toml: services.items.api.reserved_concurrency = 0: input should be greater than or equal to 1",
         ),
         (
+            _put("dev.toml", "services.ingest.worker.reserved_concurrency", 3),
+            "config/dev.toml: services.ingest.worker: reserved_concurrency must be at least 4 for a function",
+        ),
+        (
             _put("prod.toml", "services.items.api.provisioned_concurrency", {"minimum": 3, "maximum": 2}),
             "config/prod.toml: services.items.api.provisioned_concurrency: maximum must be at least minimum",
         ),
@@ -211,7 +217,18 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
             _put("prod.toml", "stateful.removal_policy", "destroy"),
             "config/prod.toml: stateful.removal_policy = 'destroy'",
         ),
-        (_put("staging.toml", "stateful.removal_policy", "destroy"), "is allowed in dev only; use 'retain'"),
+        (
+            _put("staging.toml", "stateful.removal_policy", "destroy"),
+            "is allowed only with stateful.disposable = true; use 'retain'",
+        ),
+        (_put("staging.toml", "stateful.disposable", True), "must be 'destroy' with stateful.disposable = true"),
+        (
+            _put("dev.toml", "stateful.deletion_protection", True),
+            "config/dev.toml: stateful.deletion_protection = true: must be false with stateful.disposable = true",
+        ),
+        (_put("dev.toml", "backup", {"keep_days": 7}), "config/dev.toml: backup: must be left out with stateful."),
+        (_put("pipeline.toml", "stateful.removal_policy", "destroy"), "is for environments; leave it out"),
+        (_put("pipeline.toml", "stateful.disposable", True), "is for environments; leave it out"),
         (
             _put("prod.toml", "stateful.deletion_protection", False),
             "stateful.deletion_protection = false: must be true",
@@ -437,3 +454,23 @@ def test_ids_are_eight_characters_and_depend_on_place_name_and_service() -> None
     assert len({dev.unique_id("items"), dev.unique_id("ingest"), staging.unique_id("items")}) == 3
     # A name in the world that must never change: it is a bucket's.
     assert dev.unique_id("items") == config.load().environment("dev").unique_id("items")
+
+
+def test_a_salt_changes_names_and_its_absence_does_not() -> None:
+    dev = (
+        config.load()
+        .environment("dev")
+        .model_copy(update={"account": "123456789012", "region": "eu-west-1", "name": "blue", "name_salt": ""})
+    )
+    salted = dev.model_copy(update={"name_salt": "f00"})
+
+    # A name in the world that must never change: it is a bucket's.
+    assert dev.unique_id("orders") == hashlib.sha256(b"123456789012/eu-west-1/blue/orders").hexdigest()[:8]
+    assert salted.unique_id("orders") not in {dev.unique_id("orders"), dev.unique_id("f00")}
+
+
+def test_queue_readers_leave_room_beside_their_batches() -> None:
+    reader = QueueReaderSettings(memory_mb=128, timeout_seconds=3, reserved_concurrency=10)
+
+    assert reader.batches == 8
+    assert reader.model_copy(update={"reserved_concurrency": None}).batches is None

@@ -6,12 +6,20 @@ from collections.abc import Iterator, Sequence
 
 from gates.nag.names import AWS_PACK
 from gates.nag.own import Breach, SynthesizedStack
-from gates.rules.aws import dynamodb, nested
+from gates.rules.aws import backup, codedeploy, dynamodb, nested, rollbacks, secretsmanager, sqs
 from gates.rules.aws.rule import AwsRule
 from gates.rules.model import Templates
 from gates.rules.reading import breach, read_stacks
 
-RULES: Sequence[AwsRule] = (*dynamodb.RULES, *nested.RULES)
+RULES: Sequence[AwsRule] = (
+    *backup.RULES,
+    *codedeploy.RULES,
+    *dynamodb.RULES,
+    *nested.RULES,
+    *rollbacks.RULES,
+    *secretsmanager.RULES,
+    *sqs.RULES,
+)
 """Every rule about AWS's behaviour, by service."""
 
 

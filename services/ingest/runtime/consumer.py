@@ -16,11 +16,8 @@ from services.ingest.runtime.logic import Clock, now, second
 from services.ingest.runtime.model import UNANSWERED, GivenUp
 from services.ingest.runtime.storage import Inbox, JobStorage, Queue
 
-MAX_RECEIVES: Final = 3
-"""How often a message is received before it goes to the dead letters: the queue's own `maxReceiveCount`."""
-
 BACK_OFF_SECONDS: Final = 30
-"""How long a message that failed stays away, and twice as long the second time.
+"""How long a message that failed stays away, twice as long the second time, and so on.
 
 Its visibility time-out is six times the function's: that is for messages of a function that was killed.
 """
@@ -48,6 +45,7 @@ class Consumer:
         jobs: Where jobs are kept.
         inbox: The queue that the messages come from.
         dead_letters: Its dead-letter queue.
+        max_receives: How often a message is received before it goes there: the queue's own `maxReceiveCount`.
         clock: The moment it is. Default: now.
     """
 
@@ -58,12 +56,14 @@ class Consumer:
         jobs: JobStorage,
         inbox: Inbox,
         dead_letters: Queue,
+        max_receives: int,
         clock: Clock = now,
     ) -> None:
         self._read = read
         self._jobs = jobs
         self._inbox = inbox
         self._dead_letters = dead_letters
+        self._max_receives = max_receives
         self._clock = clock
 
     def answer(self, event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
@@ -101,7 +101,7 @@ class Consumer:
             self._bury(message, str(error))
             return
         try:
-            if receives >= MAX_RECEIVES:
+            if receives >= self._max_receives:
                 self._announce_end(task, context)
             count = task.run()
         except NotOursError as error:
@@ -109,15 +109,15 @@ class Consumer:
         except Exception as error:
             reason = error_name(error)
             logger.warning("message failed", extra={"job": task.job, "part": task.part, "error": reason})
-            if receives < MAX_RECEIVES:
+            if receives < self._max_receives:
                 self._inbox.postpone(message.receipt_handle, BACK_OFF_SECONDS * receives)
                 raise
-            self._give_up(task, f"the last of {MAX_RECEIVES} tries failed: {reason}", second(self._clock()))
-            self._bury(message, f"the last of {MAX_RECEIVES} tries failed: {reason}")
+            self._give_up(task, f"the last of {self._max_receives} tries failed: {reason}", second(self._clock()))
+            self._bury(message, f"the last of {self._max_receives} tries failed: {reason}")
             # Here, since what raises is counted where it is named.
             count_fault()
         else:
-            if receives >= MAX_RECEIVES:
+            if receives >= self._max_receives:
                 self._take_back(task)
             logger.info("message done", extra={"job": task.job, "part": task.part, "count": count})
 

@@ -81,16 +81,16 @@ def _contract_check(checks: Sequence[Check]) -> ContractCheck:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
-def api_handler(event: HookEvent, context: LambdaContext) -> Verdict:  # noqa: ARG001
+def api_handler(event: HookEvent, context: LambdaContext) -> Verdict:
     """Checks a new version of the `api` function."""
-    return _contract_check(API_CHECKS).run(event)
+    return _contract_check(API_CHECKS).run(event, context)
 
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
-def queue_handler(event: HookEvent, context: LambdaContext) -> Verdict:  # noqa: ARG001
+def queue_handler(event: HookEvent, context: LambdaContext) -> Verdict:
     """Checks a new version of a function that reads a queue: `processor` or `worker`."""
-    return _contract_check(QUEUE_CHECKS).run(event)
+    return _contract_check(QUEUE_CHECKS).run(event, context)
 
 
 startup.finished()

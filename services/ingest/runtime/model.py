@@ -184,7 +184,7 @@ class Job:
 PLAN: Final = "plan"
 """The part of a job that is not a batch: finding its records."""
 
-UNANSWERED: Final = "it was tried three times, and each time the function was killed or ran out of time or memory"
+UNANSWERED: Final = "at every try the function was killed or ran out of time or memory"
 """Why a message is in the dead letters that carries no reason."""
 
 FAILURES_KEPT: Final = 100

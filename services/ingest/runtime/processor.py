@@ -58,6 +58,7 @@ def consumer(environment: "os._Environ[str] | dict[str, str]") -> Consumer:
         jobs=jobs,
         inbox=SqsQueue(_sqs, environment["QUEUE_URL"]),
         dead_letters=SqsQueue(_sqs, environment["DEAD_LETTER_QUEUE_URL"]),
+        max_receives=int(environment["MAX_RECEIVES"]),
     )
 
 

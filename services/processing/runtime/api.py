@@ -29,7 +29,7 @@ def wiring(environment: "os._Environ[str] | dict[str, str]") -> routes.Wiring:
     full CPU; that of Lambda at the first job, that of the health check at the first of them.
     """
     table_name, bucket_name = environment["TABLE_NAME"], environment["BUCKET_NAME"]
-    s3 = aws.client("s3", attempts=_ATTEMPTS, signature_version="s3v4")
+    s3 = aws.client("s3", attempts=_ATTEMPTS, signature_version="s3v4", addressing_style="virtual")
     return routes.Wiring(
         processing=Processing(
             records=DynamoDBRecordStorage(aws.client("dynamodb", attempts=_ATTEMPTS), table_name),

@@ -127,7 +127,6 @@ def _strict(text: str) -> str:
     """Settings of dev, as they are allowed under another name."""
     return (
         text.replace('origins = ["*"]', 'origins = ["https://dev.example.com"]')
-        .replace('removal_policy = "destroy"', 'removal_policy = "retain"')
         .replace("[waf]\nenabled = false", "[waf]\nenabled = true")
         .replace("self_sign_up = true", "self_sign_up = false")
         .replace("password_flow = true", "password_flow = false")

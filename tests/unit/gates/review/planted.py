@@ -1421,3 +1421,56 @@ _case(
     mend=_edited(PIPELINE, "Pipeline.Properties.Tags", [{"Key": "Owner", "Value": "another"}]),
 )
 _case("not-rolled-back", MEDIUM, "a table comes", KEY, {**TABLE, **KEY}, mend={**API, **KEY})
+
+# What stays as it is beside a resource that is replaced
+_FUNCTION = {
+    "Function": resource("AWS::Lambda::Function", {"Environment": {"Variables": {"TABLE_NAME": {"Ref": "Table"}}}}),
+    "Version1": resource("AWS::Lambda::Version", {"FunctionName": {"Ref": "Function"}}),
+    "Live": resource(
+        "AWS::Lambda::Alias",
+        {"FunctionName": {"Ref": "Function"}, "FunctionVersion": {"Fn::GetAtt": ["Version1", "Version"]}},
+    ),
+}
+_OTHER_KEY = [{"AttributeName": "order", "KeyType": "HASH"}]
+_REPLACED = _edited({**TABLE, **_FUNCTION}, "Table.Properties.KeySchema", _OTHER_KEY)
+_RENEWED = _edited(_REPLACED, "Function.Properties.Description", "reads orders by another key")
+_case(
+    "version-not-renewed",
+    HIGH,
+    "a table is replaced under its id, and the function that uses it is not touched",
+    {**TABLE, **_FUNCTION},
+    _REPLACED,
+    mend={
+        ("Version2" if name == "Version1" else name): body
+        for name, body in _edited(
+            _RENEWED, "Live.Properties.FunctionVersion", {"Fn::GetAtt": ["Version2", "Version"]}
+        ).items()
+    },
+)
+
+_OUTPUT = {"Name": {"Value": {"Ref": "Table"}}}
+_READER = resource(
+    "AWS::Lambda::Function",
+    {
+        "Environment": {
+            "Variables": {"TABLE_NAME": {"Fn::GetStackOutput": {"StackName": "prod-items-data", "OutputName": "Name"}}}
+        }
+    },
+)
+
+
+def _read(table: Resources, reader: Resources) -> Assembly:
+    return assembly(stack(table, Outputs=_OUTPUT), stack({"Reader": reader}, name="prod-items-compute"))
+
+
+_OTHER_TABLE = _edited(TABLE, "Table.Properties.KeySchema", _OTHER_KEY)
+CASES.append(
+    Case(
+        "reader-not-updated",
+        HIGH,
+        "a table is replaced, and the stack that reads its name stays as it is",
+        _read(TABLE, _READER),
+        _read(_OTHER_TABLE, _READER),
+        _read(_OTHER_TABLE, {**_READER, "Properties": {**_READER["Properties"], "Description": "another"}}),
+    )
+)

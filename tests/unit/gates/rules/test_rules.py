@@ -164,6 +164,27 @@ def _sent_by(sender: str, body: Body = GUARDED) -> Body:
     return {**body, "Sender": {"Type": type_name, "Properties": properties}}
 
 
+def test_versions_follow_what_their_function_uses() -> None:
+    # Given a function with a version, whose variables refer to a table
+    uses = {
+        "Table": {"Type": "AWS::DynamoDB::Table"},
+        "Function": {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "Description": "Reads orders (uses 0123abcd)",
+                "Environment": {"Variables": {"TABLE_NAME": {"Ref": "Table"}}},
+            },
+        },
+        "Version": {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": {"Ref": "Function"}}},
+    }
+    broken = changed(uses, "Function.Properties.Description", "Reads orders")
+
+    assert found("VersionFollowsWhatItUses", stack(COMPUTE, broken)) == [(COMPUTE, "Function", None)]
+    assert found("VersionFollowsWhatItUses", stack(COMPUTE, uses)) == []
+    alone = changed(broken, "Function.Properties.Environment.Variables", {"LEVEL": "INFO"})
+    assert found("VersionFollowsWhatItUses", stack(COMPUTE, alone)) == []
+
+
 @pytest.mark.parametrize("sender", SENDERS)
 def test_an_alias_that_takes_traffic_has_a_canary_whoever_sends_it(sender: str) -> None:
     broken = changed(GUARDED, "Live.UpdatePolicy", None)

@@ -14,6 +14,7 @@ os.environ.update(
         "WORK_QUEUE_URL": f"{QUEUE}work",
         "QUEUE_URL": f"{QUEUE}inbox",
         "DEAD_LETTER_QUEUE_URL": f"{QUEUE}dead-letters",
+        "MAX_RECEIVES": "4",
         "RECORD_HOURS": "24",
         "DEADLINE_SECONDS": "21600",
     }

@@ -24,6 +24,7 @@ from services.ingest.runtime.model import PLAN, Failure, GivenUp, Job, Record, R
 
 LIFETIME = timedelta(hours=24)
 DEADLINE = timedelta(hours=6)
+MAX_RECEIVES = 4
 KEY = "k" * 40
 OWNER = owner_of(KEY)
 
@@ -263,7 +264,12 @@ class Service:
 
     def consumer(self, read: Callable[[str], Task]) -> Consumer:
         return Consumer(
-            read=read, jobs=self.job_storage, inbox=self.inbox, dead_letters=self.dead_letters, clock=self.clock
+            read=read,
+            jobs=self.job_storage,
+            inbox=self.inbox,
+            dead_letters=self.dead_letters,
+            max_receives=MAX_RECEIVES,
+            clock=self.clock,
         )
 
     def plan(self, body: str, receives: int = 1) -> list[str]:

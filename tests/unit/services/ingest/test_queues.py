@@ -8,12 +8,11 @@ from uuid import uuid4
 import pytest
 
 from services.ingest.runtime import logic
-from services.ingest.runtime.consumer import MAX_RECEIVES
 from services.ingest.runtime.logic import EXPIRED, PAYLOAD_LOST
 from services.ingest.runtime.messages import BatchMessage, JobMessage
 from services.ingest.runtime.model import PLAN, UNANSWERED, JobStatus, RecordStatus
 from tests.unit.services.conftest import Counted
-from tests.unit.services.ingest.fakes import OWNER, Killed, Service
+from tests.unit.services.ingest.fakes import MAX_RECEIVES, OWNER, Killed, Service
 
 AWAY = TimeoutError("text that nobody outside may read")
 
@@ -108,7 +107,7 @@ class TestWork:
 
 
 class TestFailures:
-    @pytest.mark.parametrize(("receives", "seconds"), [(1, 30), (2, 60)])
+    @pytest.mark.parametrize(("receives", "seconds"), [(1, 30), (2, 60), (3, 90)])
     def test_a_message_that_fails_comes_again_after_a_pause(
         self, service: Service, receives: int, seconds: int
     ) -> None:
@@ -119,19 +118,21 @@ class TestFailures:
         assert service.inbox.postponed == [seconds]
         assert not service.dead_letters.sent
 
-    def test_after_the_third_try_it_is_a_dead_letter_and_the_job_fails_with_the_reason(self, service: Service) -> None:
+    def test_after_the_last_try_it_is_a_dead_letter(self, service: Service) -> None:
         job_id, messages = planned(service, 3)
         service.worker._records = Away()  # type: ignore[assignment]
-        assert service.work(messages, receives=3) == []
-        assert service.dead_letters.sent == [(messages[0], "the last of 3 tries failed: TimeoutError")]
+        assert service.work(messages, receives=MAX_RECEIVES) == []
+        assert service.dead_letters.sent == [(messages[0], f"the last of {MAX_RECEIVES} tries failed: TimeoutError")]
         document = service.job_storage.stored[job_id].document(service.jobs.second())
         assert document["status"] == "failed"
-        assert document["failures"] == [{"record": None, "reason": "the last of 3 tries failed: TimeoutError"}]
+        assert document["failures"] == [
+            {"record": None, "reason": f"the last of {MAX_RECEIVES} tries failed: TimeoutError"}
+        ]
 
     def test_a_dead_letter_that_is_sent_back_completes_the_job(self, service: Service) -> None:
         job_id, messages = planned(service, 3)
         records, service.worker._records = service.worker._records, Away()  # type: ignore[assignment]
-        service.work(messages, receives=3)
+        service.work(messages, receives=MAX_RECEIVES)
         service.worker._records = records
         service.work(service.dead_letters.take())
         assert service.job_storage.stored[job_id].document(service.jobs.second())["status"] == "completed"
@@ -141,7 +142,7 @@ class TestFailures:
         job_id, messages = planned(service, 3)
         service.fate.before = 1
         with pytest.raises(Killed):
-            service.work(messages, receives=3)
+            service.work(messages, receives=MAX_RECEIVES)
         service.fate.before = None
 
         # Then the job is under way while the function might still run, and failed afterwards
@@ -196,13 +197,13 @@ class TestFailures:
         document = job.document(service.jobs.second())
         assert (document["status"], document["failures"]) == ("failed", [{"record": None, "reason": UNANSWERED}])
 
-    def test_a_job_whose_planning_failed_three_times_fails(self, service: Service) -> None:
+    def test_a_job_whose_planning_failed_at_the_last_try_fails(self, service: Service) -> None:
         job = service.jobs.start(OWNER)
         service.planner._plans = Away()  # type: ignore[assignment]
-        assert service.plan(JobMessage(job.id).text(), receives=3) == []
+        assert service.plan(JobMessage(job.id).text(), receives=MAX_RECEIVES) == []
         ended = service.job_storage.stored[job.id]
         assert ended.status(service.jobs.second()) is JobStatus.FAILED
-        assert ended.given_up[PLAN].reason == "the last of 3 tries failed: TimeoutError"
+        assert ended.given_up[PLAN].reason == f"the last of {MAX_RECEIVES} tries failed: TimeoutError"
 
     def test_one_bad_message_does_not_hold_up_its_batch(self, service: Service) -> None:
         job_id, messages = planned(service, 30)
@@ -221,13 +222,13 @@ class TestFailures:
 class TestFaults:
     """What a version counts against itself, for the alarms of its deployment: no message is an error to Lambda."""
 
-    @pytest.mark.parametrize("receives", [1, 2, 3])
+    @pytest.mark.parametrize("receives", [1, 2, MAX_RECEIVES])
     def test_a_message_that_fails_is_one_whether_it_comes_again_or_is_dead(
         self, service: Service, counted: Counted, receives: int
     ) -> None:
         _, messages = planned(service, 30)
         service.worker._records = Away()  # type: ignore[assignment]
-        assert service.work(messages, receives) == ([] if receives == 3 else messages)
+        assert service.work(messages, receives) == ([] if receives == MAX_RECEIVES else messages)
         assert len(counted("Faults")) == len(messages) == 2
 
     def test_a_message_of_which_the_dead_letters_cannot_be_told_is_one_and_not_two(
@@ -238,7 +239,7 @@ class TestFaults:
         service.worker._records = Away()  # type: ignore[assignment]
         service.dead_letters.send = Away().send  # type: ignore[assignment, method-assign]
         # When it is named to come again
-        assert service.work(messages, receives=3) == messages
+        assert service.work(messages, receives=MAX_RECEIVES) == messages
         # Then it is counted once
         assert len(counted("Faults")) == 1
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.common import aws
+from services.common.hook import LAST_CALL_SECONDS, ContractCheck
 from services.items.runtime import hooks, stream
 from tests.unit.services.fakes import Context, Harness, client_error
 
@@ -116,6 +117,48 @@ def test_a_call_that_fails_is_a_failed_check(check: Callable[..., Any], codedepl
 
     assert check(hooks.stream_handler, refuse)["failures"] == ["an empty batch: ClientError"]
     assert codedeploy.reports == report("Failed")
+
+
+class TestThrottles:
+    """A throttled call says nothing of the new version: the other versions use the same concurrency."""
+
+    @staticmethod
+    def check(refusals: int, context: Context) -> tuple[Any, list[float]]:
+        """Check a function that refuses so many calls."""
+        left = iter(range(refusals))
+        pauses: list[float] = []
+
+        def answer(_: object) -> dict[str, list[str]]:
+            if next(left, None) is not None:
+                raise client_error("TooManyRequestsException", "Invoke")
+            return {"batchItemFailures": []}
+
+        def pause(wanted: float) -> None:
+            pauses.append(wanted)
+            context.remaining -= int(1000 * wanted)
+
+        checks = ContractCheck(
+            functions=Lambda(answer),  # type: ignore[arg-type]
+            codedeploy=CodeDeploy(),  # type: ignore[arg-type]
+            target_arn="target",
+            checks=hooks.STREAM_CHECKS,
+            pause=pause,
+        )
+        return checks.run(EVENT, context), pauses  # type: ignore[arg-type]
+
+    def test_a_throttled_check_is_repeated(self) -> None:
+        verdict, pauses = self.check(6, Context(remaining=900_000))
+        assert verdict["status"] == "Succeeded"
+        assert pauses == [1, 2, 4, 8, 10, 10]
+
+    def test_throttles_end_in_time_to_report(self) -> None:
+        context = Context(remaining=900_000)
+        verdict, pauses = self.check(10_000, context)
+        assert verdict["failures"] == [
+            "an empty batch: throttled to the end: the function has no concurrency left for a check"
+        ]
+        assert context.remaining >= 1000 * LAST_CALL_SECONDS
+        assert sum(pauses) > 600
 
 
 def test_by_hand_the_verdict_is_returned_and_nobody_told(

@@ -1,0 +1,101 @@
+"""What a function uses, and whether it is still the same thing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
+
+import jsii
+from aws_cdk import CfnElement, CfnResource, IStableStringProducer, Lazy, Reference, Stack, Tokenization
+
+REPLACED_BY: Mapping[str, frozenset[str]] = {
+    "AWS::Cognito::UserPool": frozenset(),
+    "AWS::Cognito::UserPoolClient": frozenset({"GenerateSecret", "UserPoolId"}),
+    "AWS::DynamoDB::Table": frozenset({"ImportSourceSpecification", "KeySchema", "LocalSecondaryIndexes", "TableName"}),
+    "AWS::IAM::Role": frozenset({"Path", "RoleName"}),
+    "AWS::KMS::Key": frozenset(),
+    "AWS::Lambda::Alias": frozenset({"FunctionName", "Name"}),
+    "AWS::Lambda::Function": frozenset({"DurableConfig", "FunctionName", "PackageType", "TenancyConfig"}),
+    "AWS::Logs::LogGroup": frozenset({"LogGroupName"}),
+    "AWS::S3::Bucket": frozenset({"BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"}),
+    "AWS::SNS::Topic": frozenset({"FifoTopic", "TopicName"}),
+    "AWS::SQS::Queue": frozenset({"FifoQueue", "QueueName"}),
+    "AWS::SecretsManager::Secret": frozenset({"Name"}),
+}
+"""Properties whose change replaces a resource, by type
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html). Of a
+type that is missing here, every property counts."""
+
+
+def with_identity(description: str, values: Iterable[str]) -> str:
+    """Return a description that changes whenever something that a function uses is replaced.
+
+    A reference to a resource reads the same after the resource was replaced under the same id. Then the template of the
+    function doesn't change: CDK makes no new version of it, and of an output of another stack that changed,
+    CloudFormation tells nobody (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
+    intrinsic-function-reference-getstackoutput.html). The alias would go on to serve the old table or bucket.
+
+    Args:
+        description: what the function does, in one line.
+        values: what it is configured with, such as its environment variables; references in them are followed.
+
+    Returns:
+        The description, with a digest of what replaces the resources at its end. It is known at synthesis.
+    """
+    return Lazy.string(_Described(description, list(values)))
+
+
+@jsii.implements(IStableStringProducer)
+class _Described:
+    def __init__(self, description: str, values: list[str]) -> None:
+        self._description, self._values = description, values
+
+    def produce(self) -> str:
+        used = _identities(self._values)
+        if not used:
+            return self._description
+        digest = hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
+        return f"{self._description} (uses {digest[:8]})"
+
+
+def _identities(values: Iterable[str]) -> dict[str, Any]:
+    """Path → what replaces it, of every resource that is referred to, and of those that they depend on for theirs."""
+    found: dict[str, Any] = {}
+    waiting = [target for value in values for target in _targets(value)]
+    while waiting:
+        target = waiting.pop()
+        if target.node.path in found:
+            continue
+        decisive = _decisive(target)
+        found[target.node.path] = Stack.of(target).resolve(decisive)
+        waiting += [other for value in decisive.values() for other in _targets(value)]
+    return found
+
+
+def _decisive(target: CfnResource) -> dict[str, Any]:
+    """The properties of a resource whose change replaces it."""
+    names = REPLACED_BY.get(target.cfn_resource_type)
+    lowered = None if names is None else {name.lower() for name in names}
+    return {
+        name: value
+        for name, value in target._cfn_properties.items()
+        if value is not None and (lowered is None or name.lower() in lowered)
+    }
+
+
+def _targets(value: Any) -> Iterator[CfnResource]:
+    """The resources that a value refers to."""
+    match value:
+        case str():
+            for token in Tokenization.reverse_string(value).tokens:
+                target = cast("Reference", token).target if Reference.is_reference(token) else None
+                if target is not None and CfnElement.is_cfn_element(target):
+                    yield cast("CfnResource", target)
+        case dict():
+            for inner in value.values():
+                yield from _targets(inner)
+        case list() | tuple():
+            for inner in value:
+                yield from _targets(inner)
