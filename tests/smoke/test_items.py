@@ -47,6 +47,20 @@ def test_a_read_past_the_edge_is_refused(items: Service) -> None:
     assert [error["field"] for error in response.json()["errors"]] == ["X-Origin-Verify"]
 
 
+def test_a_listed_item_is_read_as_it_was_listed(items: Service) -> None:
+    # Given the newest items, some of which others may be about to write
+    page = items.edge("GET", "items?limit=5")
+    assert page.status_code == 200, page.text
+    listed = {item["id"]: item for item in page.json()["items"]}
+    # When they are read one by one
+    answers = [items.edge("GET", f"items/{item_id}") for item_id in listed]
+    read = [answer.json() for answer in answers if answer.status_code == 200]
+    # Then both say the same of each version
+    same = [item for item in read if item["version"] == listed[item["id"]]["version"]]
+    assert same or not listed
+    assert same == [listed[item["id"]] for item in same]
+
+
 @pytest.mark.writes
 def test_an_item_is_created_read_replaced_listed_and_deleted(items: Service, item: dict[str, Any]) -> None:
     path, status = f"items/{item['id']}", item["status"]
