@@ -120,7 +120,6 @@ class SafeDeployment(Construct):
         self.hook.allow(
             actions=["codedeploy:PutLifecycleEventHookExecutionStatus"],
             resources=[self.group.deployment_group_arn],
-            unproven_here="The emulator has no CodeDeploy that could be told.",
         )
         # A deployment starts when the alias is updated: everything that it uses has to stand by then.
         function.live.node.add_dependency(policy, self.hook)

@@ -28,9 +28,6 @@ ARCHITECTURE = lambda_.Architecture.ARM_64
 UNPROVEN_HERE = "slipway:unproven-here"
 """Metadata of a policy: actions that no rehearsal can show to be needed, and why. `make permissions` reads it."""
 
-KEYS_UNPROVEN_HERE = "AWS's services ask KMS in the role's name; the emulator's encrypt and decrypt without asking."
-FAILURES_UNPROVEN_HERE = "Lambda sends what failed in the role's name; the emulator sends it in its own."
-
 _DEAD_LETTERS = ("Serverless-LambdaDLQ", "NIST.800.53.R5-LambdaDLQ", "HIPAA.Security-LambdaDLQ")
 
 ASYNC_RETRIES = 2
@@ -126,13 +123,11 @@ class ServiceFunction(Construct):
         self.allow(
             actions=["logs:CreateLogStream", "logs:PutLogEvents"],
             resources=[self.log_group.log_group_arn],
-            unproven_here="Lambda writes the log in the role's name; the emulator writes it in its own.",
         )
-        self.allow(actions=["kms:Decrypt"], resources=[key.key_arn], unproven_here=KEYS_UNPROVEN_HERE)
+        self.allow(actions=["kms:Decrypt"], resources=[key.key_arn])
         self.allow_without_resource_level(
             actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
             reason="X-Ray has no resource level for writing traces; the two actions can only add trace data.",
-            unproven_here="Lambda's daemon sends the traces in the role's name; the emulator has none.",
         )
 
         # What a version keeps for as long as it lives.
@@ -172,7 +167,6 @@ class ServiceFunction(Construct):
             self.allow(
                 actions=["sqs:SendMessage"],
                 resources=[dead_letters.queue_arn],
-                unproven_here=FAILURES_UNPROVEN_HERE,
             )
             self.allow_data_keys()
 
@@ -223,7 +217,7 @@ class ServiceFunction(Construct):
 
     def allow_data_keys(self) -> None:
         """Let the function have data keys of the service's key: what it writes is encrypted with one."""
-        self.allow(actions=["kms:GenerateDataKey"], resources=[self.key.key_arn], unproven_here=KEYS_UNPROVEN_HERE)
+        self.allow(actions=["kms:GenerateDataKey"], resources=[self.key.key_arn])
 
     def allow_objects(self, *, actions: Sequence[str], bucket_name: str, prefix: str, reason: str) -> None:
         """Let the function do `actions` on the objects of a bucket under a prefix.

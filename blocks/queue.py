@@ -97,7 +97,6 @@ def read_queue(
     function.allow(
         actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
         resources=[queue.queue_arn],
-        unproven_here="Lambda reads the queue in the role's name; the emulator reads it in its own.",
     )
     function.allow(actions=["sqs:ChangeMessageVisibility"], resources=[queue.queue_arn])
     function.allow(actions=["sqs:SendMessage"], resources=[queue.dead_letters.queue_arn])

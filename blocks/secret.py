@@ -23,10 +23,6 @@ NO_ROTATION = (
 )
 """Rules that ask for a rotation of every secret."""
 
-_VALUE_UNPROVEN_HERE = (
-    "A rotation begins with a version that has no value and gives it one; the emulator has no version without a value."
-)
-
 
 class ServiceSecret(secretsmanager.Secret):
     """A secret that Secrets Manager generates under the service's key; nobody writes it down.
@@ -85,13 +81,10 @@ class ServiceSecret(secretsmanager.Secret):
             ],
             resources=[self.secret_arn],
         )
-        function.allow(
-            actions=["secretsmanager:PutSecretValue"], resources=[self.secret_arn], unproven_here=_VALUE_UNPROVEN_HERE
-        )
+        function.allow(actions=["secretsmanager:PutSecretValue"], resources=[self.secret_arn])
         function.allow_without_resource_level(
             actions=["secretsmanager:GetRandomPassword"],
             reason="GetRandomPassword draws a random value and has no resource that a policy could name.",
-            unproven_here=_VALUE_UNPROVEN_HERE,
         )
         function.allow_data_keys()
         permission = lambda_.CfnPermission(

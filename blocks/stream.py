@@ -17,8 +17,6 @@ MAX_AGE = Duration.hours(2)
 MAX_RETRIES = 100
 """Bounded by age before it is bounded by count: a poisoned record goes to the dead letters after two hours at most."""
 
-_READER_UNPROVEN_HERE = "Lambda reads the stream in the role's name; the emulator reads it in its own."
-
 
 def read_stream(
     scope: Construct, *, function: ServiceFunction, table: ServiceTable, events: Mapping[str, object]
@@ -45,12 +43,10 @@ def read_stream(
     function.allow(
         actions=["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
         resources=[table.table_stream_arn],
-        unproven_here=_READER_UNPROVEN_HERE,
     )
     function.allow_without_resource_level(
         actions=["dynamodb:ListStreams"],
         reason="AWS's own policy for readers of streams has ListStreams over all of them; it shows names, no records.",
-        unproven_here=_READER_UNPROVEN_HERE,
     )
     return lambda_.EventSourceMapping(
         scope,

@@ -499,6 +499,8 @@ class Emulator:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_CA_BUNDLE": str(self.ca),
             "AWS_EC2_METADATA_DISABLED": "true",
+            # AWS waits a minute before the first retry of a failed event.
+            "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",
             # Their listeners bind every interface.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",

@@ -242,12 +242,14 @@ class LocalEnvironment:
         prefix = f"arn:aws:apigateway:{self.emulator.region}::/apikeys"
         return [
             {"Effect": "Allow", "Action": action, "Resource": resource.format(values[output])}
-            for output, action, resource in (
-                ("ApiKeyId", "apigateway:GET", f"{prefix}/{{}}"),
-                ("TestUserSecretArn", "secretsmanager:GetSecretValue", "{}"),
+            for needs, output, action, resource in (
+                ("ApiKeyId", "ApiKeyId", "apigateway:GET", f"{prefix}/{{}}"),
+                ("TestUserSecretArn", "TestUserSecretArn", "secretsmanager:GetSecretValue", "{}"),
+                # Under which that secret lies.
+                ("TestUserSecretArn", "KeyArn", "kms:Decrypt", "{}"),
             )
             for values in outputs.values()
-            if output in values
+            if needs in values
         ]
 
     def credentials(self) -> Credentials:

@@ -273,17 +273,6 @@ def _is_stream_mapping(resource: Resource) -> bool:
     )
 
 
-def _reports_items_of_a_stream(resource: Resource) -> bool:
-    return _is_stream_mapping(resource) and "ReportBatchItemFailures" in resource["Properties"].get(
-        "FunctionResponseTypes", []
-    )
-
-
-def _one_record_a_batch(mapping: Resource, _: Place) -> None:
-    mapping["Properties"]["BatchSize"] = 1
-    mapping["Properties"].pop("MaximumBatchingWindowInSeconds", None)
-
-
 def _local_layer(layer: Resource, place: Place) -> None:
     content = layer["Properties"]["Content"]
     content["S3Key"] = place.local_layers.get(content["S3Key"], content["S3Key"])
@@ -375,6 +364,13 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
         applies=of_type("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api"),
     ),
     Substitution(
+        subject="AWS::ApiGateway::RestApi, AWS::ApiGatewayV2::Api requests",
+        stand_in="bytes of a body that are not UTF-8 become U+FFFD; methods and paths are read leniently: `get`, "
+        "`/items//`; `UNSIGNED-PAYLOAD` is taken for any body",
+        unproven="what API Gateway hands on or refuses of these",
+        applies=of_type("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api"),
+    ),
+    Substitution(
         subject="AWS::Events::EventBusPolicy",
         stand_in="nothing: the player hands events of one account to the bus of another",
         unproven="that the environments may put events on the pipeline's bus",
@@ -425,8 +421,9 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::Lambda::Function Runtime, Architectures, MemorySize",
-        stand_in="this machine's Python and processor, no limit of memory",
-        unproven="arm64, the runtime's own version, memory",
+        stand_in="this machine's Python and processor; a function over its memory is killed; as many environments start at "
+        "once as there are processors",
+        unproven="arm64, the runtime's own version and what it needs of the memory, the processor's share",
         applies=of_type("AWS::Lambda::Function"),
     ),
     Substitution(
@@ -437,35 +434,30 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
         change=_local_layer,
     ),
     Substitution(
-        subject="AWS::Lambda::EventSourceMapping FunctionResponseTypes",
-        stand_in="batches of one record: reported failures of a stream's records are ignored",
-        unproven="batches, partial failure within one",
-        applies=_reports_items_of_a_stream,
-        change=_one_record_a_batch,
-    ),
-    Substitution(
-        subject="AWS::Lambda::EventSourceMapping retries",
-        stand_in="stored; a failing batch is tried again until its age ends it",
-        unproven="MaximumRetryAttempts, bisecting, the way to the dead letters",
+        subject="AWS::Lambda::EventSourceMapping of a stream",
+        stand_in="one shard, read at once: batches, partial failures, halving, retries, age and dead letters as "
+        "configured",
+        unproven="the batching window, the parallelization factor, the pauses between retries",
         applies=_is_stream_mapping,
     ),
     Substitution(
-        subject="AWS::Lambda::Function KmsKeyArn, ReservedConcurrentExecutions",
-        stand_in="forgotten",
-        unproven="variables under the service's key, the limit of executions at once",
-        applies=of_type("AWS::Lambda::Function"),
+        subject="AWS::KMS::Key under tables, buckets, queues, topics, secrets and variables",
+        stand_in="KMS is asked in the caller's name at each request, where AWS keeps a data key for minutes; what is "
+        "stored is plain",
+        unproven="that data at rest is encrypted",
+        applies=of_type("AWS::KMS::Key"),
     ),
     Substitution(
-        subject="AWS::DynamoDB::Table SSESpecification, PointInTimeRecovery, TimeToLive",
+        subject="AWS::Lambda::Function TracingConfig",
+        stand_in="Lambda's own segment of each invocation, written in the role's name",
+        unproven="the subsegments that a function sends to the daemon, sampling",
+        applies=_having("AWS::Lambda::Function", "Properties", "TracingConfig"),
+    ),
+    Substitution(
+        subject="AWS::DynamoDB::Table PointInTimeRecovery, TimeToLive",
         stand_in="forgotten",
-        unproven="data under the service's key, recovery, the end of items",
+        unproven="recovery, the end of items",
         applies=of_type("AWS::DynamoDB::Table"),
-    ),
-    Substitution(
-        subject="AWS::S3::Bucket BucketEncryption",
-        stand_in="forgotten: objects are kept as they are",
-        unproven="objects under the service's key",
-        applies=_having("AWS::S3::Bucket", "Properties", "BucketEncryption"),
     ),
     Substitution(
         subject="AWS::SNS::Topic FifoTopic",
@@ -489,7 +481,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::SecretsManager::RotationSchedule",
-        stand_in="nothing: a secret rotates when asked to",
+        stand_in="nothing: a secret rotates when asked to, by its function's four steps",
         unproven="rotation by schedule",
         applies=of_type("AWS::SecretsManager::RotationSchedule"),
         drops=True,
@@ -505,8 +497,8 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::Lambda::EventInvokeConfig",
-        stand_in="stored; a failing event is tried three times within seconds and then dropped",
-        unproven="the events' age, the way to the dead letters",
+        stand_in="retries, age and failure destination as configured; seconds between tries, where AWS waits minutes",
+        unproven="those pauses, destinations on success",
         applies=of_type("AWS::Lambda::EventInvokeConfig"),
     ),
     Substitution(
@@ -518,14 +510,14 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::ApiGatewayV2::Stage",
-        stand_in="routes, authorizers and CORS work; the rest is stored",
-        unproven="throttling, access logs, CORS headers on a refusal by the gateway",
+        stand_in="routes, authorizers, CORS and access logs work; the rest is stored",
+        unproven="throttling, CORS headers on a refusal by the gateway",
         applies=of_type("AWS::ApiGatewayV2::Stage"),
     ),
     Substitution(
         subject="AWS::Cognito::UserPool",
         stand_in="users, passwords and tokens are real; no e-mail goes out",
-        unproven="threat protection, deletion protection, the delivery of codes",
+        unproven="threat protection, the delivery of codes",
         applies=of_type("AWS::Cognito::UserPool"),
     ),
     Substitution(

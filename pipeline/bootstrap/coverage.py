@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ministack.core.iam_evaluator import (  # type: ignore[import-untyped]  # ships no types
+from ministack.core.iam_evaluator import (
     EvalContext,
     evaluate,
     parse_policy_document,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ SAVED = "SLIPWAY_SAVED"
 SAVE = signal.SIGUSR1
 """Signal that tells the process to write its accounts down; it serves nothing of worth after that."""
 
+ROOT = str(Path(__file__).resolve().parents[2])
+"""Folder from which our modules are imported; functions, in processes of their own, don't inherit it."""
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -26,11 +30,13 @@ Send = Callable[[Message], Awaitable[None]]
 
 async def app(scope: Message, receive: Receive, send: Send) -> None:
     """The ASGI application."""
-    from ministack.app import app as emulator  # type: ignore[import-untyped]  # noqa: PLC0415  # not where SAVED is read
+    from ministack.app import app as emulator  # noqa: PLC0415  # not where SAVED is read
 
     if scope["type"] != "lifespan":
-        await emulator(scope, receive, send)
+        await emulator(scope, receive, without_body(send))
         return
+    _install()
+    asyncio.get_running_loop().set_exception_handler(_say_what_matters)
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(SAVE, told.set)
 
@@ -52,3 +58,45 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
     if told.is_set():
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+BODILESS = frozenset({204, 304})
+"""Statuses of answers without a body, and so without its length: a client of HTTP/2 takes one for a broken stream."""
+
+
+def without_body(send: Send) -> Send:
+    """Return a `send` that leaves out what an answer without a body may not have.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-8.6
+
+    Args:
+        send: Of the server.
+    """
+    bodiless = False
+
+    async def send_rightly(message: Message) -> None:
+        nonlocal bodiless
+        if message["type"] == "http.response.start" and message["status"] in BODILESS:
+            bodiless = True
+            headers = [(name, value) for name, value in message["headers"] if name.lower() != b"content-length"]
+            message = {**message, "headers": headers}
+        elif message["type"] == "http.response.body" and bodiless:
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_rightly
+
+
+def _say_what_matters(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Leave a client that hangs up out of the log."""
+    if not isinstance(context.get("exception"), (OSError, TimeoutError)):
+        loop.default_exception_handler(context)
+
+
+def _install() -> None:
+    """Have the emulator refuse what AWS refuses, before it serves anything."""
+    if ROOT not in sys.path:
+        sys.path.append(ROOT)
+    from rehearsal.emulated import install  # noqa: PLC0415  # not importable before
+
+    install.install()

@@ -5,9 +5,12 @@ Each test process has an emulator, so that `pytest -n` works too; it costs a dep
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,9 +20,11 @@ import pytest
 from filelock import FileLock
 
 import config
+from rehearsal.assembly import stage_folder
 from rehearsal.emulator import Credentials, isolate
-from rehearsal.environment import LocalEnvironment, Outputs, choose
+from rehearsal.environment import FOUNDATION, LocalEnvironment, Outputs, choose
 from rehearsal.paths import ROOT
+from rehearsal.permissions.plan import functions
 from rehearsal.prepare import prepare
 from rehearsal.routes import SigV4, target
 
@@ -63,6 +68,43 @@ def local() -> Iterator[LocalEnvironment]:
         yield local
     finally:
         local.stop()
+
+
+@pytest.fixture(scope="session")
+def function_names(local: LocalEnvironment) -> dict[str, str]:
+    """Names as `exercises` has them, such as items/ApiFunction → names of the deployed functions."""
+    formation = local.emulator.session().client("cloudformation")
+    services = [name for name in local.outputs() if name != FOUNDATION]
+    found = [each for service in services for each in functions(stage_folder(local.assembly, local.name, service))]
+    physical = {
+        (stack, resource["LogicalResourceId"]): resource["PhysicalResourceId"]
+        for stack in {function.stack for function in found}
+        for resource in formation.describe_stack_resources(StackName=stack)["StackResources"]
+    }
+    return {function.name: physical[function.stack, function.logical_id] for function in found}
+
+
+def refusals(session: boto3.Session, function: str, *, since: float) -> list[str]:
+    """What AWS's services were refused in the name of a function's role, by the account's CloudTrail."""
+    events = session.client("cloudtrail").lookup_events(
+        LookupAttributes=[{"AttributeKey": "Username", "AttributeValue": function}],
+        StartTime=datetime.fromtimestamp(since, UTC),
+    )["Events"]
+    return [json.loads(event["CloudTrailEvent"])["errorMessage"] for event in events]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_refused_in_the_roles_name(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What Lambda, KMS and X-Ray do for an exercised function is allowed: without that, its test has failed."""
+    exercised = [name for marker in request.node.iter_markers("exercises") for name in marker.args]
+    if not exercised:
+        yield
+        return
+    names = request.getfixturevalue("function_names")
+    session = request.getfixturevalue("session")
+    began = time.time()
+    yield
+    assert [text for name in exercised for text in refusals(session(), names[name], since=began)] == []
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ None waits for what comes by itself, such as a stream's record: a function is ha
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -15,8 +16,9 @@ import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from rehearsal.environment import Outputs
-from tests.local.conftest import Request
+from tests.local.conftest import Request, refusals
 from tests.local.functions import NO_FAILURES, Invoke, invoke
+from tests.local.ingest import until
 from tests.local.items import create
 
 __all__ = ["invoke"]
@@ -156,24 +158,26 @@ def _in_progress(dynamodb: DynamoDBClient, values: dict[str, str]) -> set[str]:
 
 
 @pytest.mark.exercises(ROTATION)
-def test_the_rotation_function_takes_each_step(
-    session: Callable[..., boto3.Session], invoke: Invoke, values: dict[str, str]
-) -> None:
-    # Given a version that is pending
-    secrets, arn, token = session().client("secretsmanager"), values["CursorSecretArn"], str(uuid4())
-    secrets.rotate_secret(SecretId=arn, RotationLambdaARN=values["RotationFunctionArn"])
-    secrets.put_secret_value(
-        SecretId=arn,
-        ClientRequestToken=token,
-        SecretString=json.dumps({"key": uuid4().hex * 2}),
-        VersionStages=["AWSPENDING"],
-    )
-    # When it is rotated to
-    for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
-        event = {"Step": step, "SecretId": arn, "ClientRequestToken": token}
-        assert invoke(values["RotationFunctionArn"], event) == {"step": step}
-    # Then it is the current one
-    assert "AWSCURRENT" in secrets.describe_secret(SecretId=arn)["VersionIdsToStages"][token]
+def test_the_rotation_function_takes_each_step(session: Callable[..., boto3.Session], values: dict[str, str]) -> None:
+    secrets, arn = session().client("secretsmanager"), values["CursorSecretArn"]
+    function, began = values["RotationFunctionArn"].split(":")[6], time.time()
+    before = secrets.get_secret_value(SecretId=arn)["SecretString"]
+    # Given no version that an earlier rotation left half done: it would be taken up again
+    for version, stages in secrets.describe_secret(SecretId=arn)["VersionIdsToStages"].items():
+        if "AWSPENDING" in stages:
+            secrets.update_secret_version_stage(SecretId=arn, VersionStage="AWSPENDING", RemoveFromVersionId=version)
+    # When the secret is rotated
+    token = secrets.rotate_secret(SecretId=arn, RotationLambdaARN=values["RotationFunctionArn"])["VersionId"]
+
+    def rotated() -> bool:
+        return "AWSCURRENT" in secrets.describe_secret(SecretId=arn)["VersionIdsToStages"][token]
+
+    # Then the new version is the current one
+    until(lambda: rotated() or refusals(session(), function, since=began), 30)
+    logged = session().client("logs").filter_log_events
+    group = session().client("lambda").get_function_configuration(FunctionName=function)["LoggingConfig"]["LogGroup"]
+    assert rotated(), logged(logGroupName=group, startTime=int(began * 1000))["events"]
+    assert secrets.get_secret_value(SecretId=arn)["SecretString"] != before
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,33 @@
+"""Everything that is replaced in the emulator, in its order."""
+
+from rehearsal.emulated import (
+    access_logs,
+    apis,
+    asynchronous,
+    changes,
+    deployed,
+    deployments,
+    environments,
+    functions,
+    gateway,
+    keys,
+    principals,
+    rotation,
+    sources,
+    traces,
+)
+
+MODULES = (
+    *(keys, deployed, functions, asynchronous, sources, rotation),
+    *(principals, changes, apis, traces, deployments, environments, gateway, access_logs),
+)
+
+
+def install() -> None:
+    """Have the emulator refuse what AWS refuses.
+
+    Raises:
+        UnknownEmulatorError: It is another version of the emulator.
+    """
+    for module in MODULES:
+        module.install()
