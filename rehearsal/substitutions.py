@@ -421,8 +421,8 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::Lambda::Function Runtime, Architectures, MemorySize",
-        stand_in="this machine's Python and processor; a function over its memory is killed; as many environments start at "
-        "once as there are processors",
+        stand_in="this machine's Python and processor; a function over its memory is killed; as many environments "
+        "start at once as there are processors",
         unproven="arm64, the runtime's own version and what it needs of the memory, the processor's share",
         applies=of_type("AWS::Lambda::Function"),
     ),
