@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import ssl
@@ -329,6 +330,9 @@ class Rehearse:
         self.record.event_faults = list(dict.fromkeys(stand.events.faults))
         for fault in self.record.event_faults:
             self._show.say(f"  [yellow]not heard[/yellow] {escape(fault)}")
+        self.record.refusals = self._refusals()
+        for refusal in self.record.refusals:
+            self._show.say(f"  [red]refused[/red] {escape(refusal)}")
         self.record.delivered = last is not None and last.status is Status.SUCCEEDED
         self.record.memory_mb = round(stand.memory_mb, 1)
         self.record.seconds = round(time.monotonic() - self._begin, 1)
@@ -337,6 +341,15 @@ class Rehearse:
             for row, number in self._used.items()
         ]
         self.record.verdict = verdict(self.record)
+
+    def _refusals(self) -> list[str]:
+        """What AWS's services were refused since the rehearsal began, by the CloudTrail of each account."""
+        since, found = datetime.fromisoformat(self.record.began), []
+        for account, emulator in self._stand.accounts.emulators.items():
+            events = emulator.session().client("cloudtrail").lookup_events(StartTime=since)["Events"]
+            texts = (json.loads(event["CloudTrailEvent"])["errorMessage"] for event in events)
+            found += [f"{self._stand.accounts.label(account)}: {text}" for text in texts]
+        return list(dict.fromkeys(found))
 
     def _served(self) -> dict[str, dict[str, str]]:
         """What answers in each environment."""
@@ -410,7 +423,8 @@ class _Timed:
 def verdict(record: Rehearsal) -> str:
     """The last line of a run."""
     if record.delivered:
-        return f"delivered {record.commit[:12]} to {record.executions[-1].stages[-1].name} in {record.seconds:.0f} s"
+        said = f"delivered {record.commit[:12]} to {record.executions[-1].stages[-1].name} in {record.seconds:.0f} s"
+        return f"{said}; AWS's services were refused {len(record.refusals)} calls" if record.refusals else said
     if not record.executions:
         return f"{record.commit[:12]} was not delivered"
     last = record.executions[-1]

@@ -188,6 +188,8 @@ class Rehearsal:
     """The same at the end."""
     event_faults: list[str] = field(default_factory=list)
     """What went wrong on the way of an event to those who listen."""
+    refusals: list[str] = field(default_factory=list)
+    """What AWS's services were refused in the name of a role, or by a resource's policy."""
     in_alarm: dict[str, list[str]] = field(default_factory=dict)
     """Environment → its alarms that an old bug had set off before the first execution."""
     memory_mb: float = 0

@@ -103,6 +103,7 @@ def test_all_that_was_recorded_is_on_it(tmp_path: Path) -> None:
 def test_a_run_that_stopped_says_where_and_why(tmp_path: Path) -> None:
     record = rehearsal(failed=True)
     record.event_faults = ["State-change: the relay may not put events"]
+    record.refusals = ["dev: no policy allows sns:Publish"]
     found = _read(record, tmp_path)
     for words in (
         f"{'c' * 12} stopped at prod",
@@ -112,6 +113,7 @@ def test_a_run_that_stopped_says_where_and_why(tmp_path: Path) -> None:
         "prod (rollback)",
         "compute.Prepare (again)",
         "the relay may not put events",
+        "dev: no policy allows sns:Publish",
     ):
         assert words in found.text
     # And the stage that failed stands open, the others do not

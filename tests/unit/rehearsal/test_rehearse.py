@@ -17,6 +17,12 @@ def _stopped() -> Rehearsal:
     return record
 
 
+def test_refused_services_are_counted_in_the_last_line() -> None:
+    record = rehearsal()
+    record.refusals = ["dev: User: a is not authorized", "dev: User: b is not authorized"]
+    assert verdict(record).endswith("to prod in 20 s; AWS's services were refused 2 calls")
+
+
 def test_a_delivery_says_where_it_came_to_and_how_long_it_took() -> None:
     assert verdict(rehearsal()) == f"delivered {'c' * 12} to prod in 20 s"
 
