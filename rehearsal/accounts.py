@@ -34,6 +34,13 @@ _TRUST = {
     "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}],
 }
 
+_LOGS = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "arn:aws:logs:*:*:*"}
+    ],
+}
+
 
 class Accounts:
     """The accounts that the configuration names.
@@ -250,7 +257,9 @@ class Accounts:
         with suppress(functions.exceptions.ResourceNotFoundException):
             functions.get_function(FunctionName=FUNCTION)
             return
-        role = session.client("iam").create_role(RoleName=FUNCTION, AssumeRolePolicyDocument=json.dumps(_TRUST))["Role"]
+        iam = session.client("iam")
+        role = iam.create_role(RoleName=FUNCTION, AssumeRolePolicyDocument=json.dumps(_TRUST))["Role"]
+        iam.put_role_policy(RoleName=FUNCTION, PolicyName="logs", PolicyDocument=json.dumps(_LOGS))
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as code:
             code.write(forwarder.__file__, "forwarder.py")

@@ -423,8 +423,8 @@ class _Timed:
 def verdict(record: Rehearsal) -> str:
     """The last line of a run."""
     if record.delivered:
-        said = f"delivered {record.commit[:12]} to {record.executions[-1].stages[-1].name} in {record.seconds:.0f} s"
-        return f"{said}; AWS's services were refused {len(record.refusals)} calls" if record.refusals else said
+        line = f"delivered {record.commit[:12]} to {record.executions[-1].stages[-1].name} in {record.seconds:.0f} s"
+        return f"{line}; AWS's services were refused {len(record.refusals)} calls" if record.refusals else line
     if not record.executions:
         return f"{record.commit[:12]} was not delivered"
     last = record.executions[-1]
