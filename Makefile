@@ -23,14 +23,22 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 PACKAGES := app.py blocks config gates pipeline rehearsal services stacks stages tests
 
-.PHONY: help install build synth baseline gates review in-flight audit sast secrets licences sbom publish evidence rehearse drill remote approve reject forget up down status logs call token redrive permissions check format unit test bench protect destroy verify dashboards detectability cost bootstrap doctor rules openapi lock clean
+.PHONY: help install build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs call token redrive permissions check format unit test bench protect destroy verify dashboards detectability cost bootstrap doctor rules openapi lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
 
+# What the synth handed over brings its packages along, and installs nothing.
+HANDED_OVER := $(wildcard site-packages)
+ifneq ($(HANDED_OVER),)
+PYTHON := python3
+INSTALLED :=
+export PYTHONPATH := $(CURDIR)/$(HANDED_OVER)
+endif
+
 install: $(INSTALLED) ## Install Python packages and the CDK CLI into this folder, pinned and hashed
 
-$(INSTALLED): requirements/bootstrap.txt requirements/dev.txt package.json package-lock.json .npmrc
+.venv/.installed: requirements/bootstrap.txt requirements/dev.txt package.json package-lock.json .npmrc
 	@echo "installing packages into .venv and node_modules"
 	@test -x $(PYTHON) || python3 -m venv .venv
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
@@ -156,11 +164,14 @@ destroy: install ## Empty and delete ENV, if its file declares it disposable; as
 protect: install ## Protect the stateful stacks of ENV, and read back what is set
 	@$(PYTHON) -m pipeline.protection set --env $(ENV) $(addprefix --service ,$(SERVICE))
 
+handover: install ## Put what the later builds of the pipeline run into one folder, packages and all (build/handover)
+	@$(PYTHON) -m pipeline.handover
+
 publish: install ## Keep the reports of the pipeline's build where an approver can open them
 	@$(PYTHON) -m pipeline.evidence
 
 verify: install ## Test SERVICE where it is deployed in ENV
-	@$(PYTHON) -m pipeline.verification --env $(ENV) --service $(or $(SERVICE),items)
+	@$(PYTHON) -m pipeline.verification --env $(ENV) $(addprefix --service ,$(or $(SERVICE),items))
 
 dashboards: synth ## Draw the dashboards into docs/images
 	@$(PYTHON) -m rehearsal dashboards

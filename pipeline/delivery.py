@@ -37,7 +37,7 @@ from pipeline.steps import (
     ProtectStep,
     SynthStep,
     VerifyStep,
-    pinned_node,
+    pinned_runtimes,
     publishing,
     verifying,
 )
@@ -129,7 +129,7 @@ class PipelineStack(Stack):
             last_stages=[found[-1] for found in stages.values()],
         )
         DeliveryDashboard(self, "Figures", environments=settings.environments)
-        allow_connection(self, settings.pipeline.source, self._builders())
+        allow_connection(self, settings.pipeline.source, self._synth.project.role)
         acknowledge_pipeline(
             self,
             self._spine,
@@ -137,11 +137,6 @@ class PipelineStack(Stack):
             steps=self._builds,
             approvals=[each.environment.name for each in delivered if each.approval],
         )
-
-    def _builders(self) -> list[iam.IRole]:
-        """The roles of the builds that clone the source, each once: some builds share one."""
-        roles = [step.project.role for step in (self._synth, *self._builds)]
-        return list({role.node.path: role for role in roles if role is not None}.values())
 
     def _deliver(self, environment: Environment, approvers: AlarmTopic | None) -> _Delivered:
         """Approval if there is one, the foundation, then the services, each wave side by side."""
@@ -167,22 +162,24 @@ class PipelineStack(Stack):
         self.pipeline.add_wave(f"{name}-foundation").add_stage(foundation)
         delivered.waves.append((f"{name}-foundation", foundation.node.id))
 
-        protect = ProtectStep(self, source=self._source, environment=environment, services=everything)
         verifier = verifying(self, environment=environment, services=everything)
-        verify = {
-            service: VerifyStep(source=self._source, environment=name, service=service, role=verifier)
-            for service in everything
-        }
-        self._builds += [protect, *verify.values()]
         for number, services in enumerate(self._waves, start=1):
-            last = number == len(self._waves)
+            names = [service.name for service in services]
+            handover = self._synth.handover
+            verify = VerifyStep(handover=handover, environment=name, services=names, role=verifier)
+            steps: list[pipelines.CodeBuildStep] = [verify]
+            if number == len(self._waves):
+                protect = ProtectStep(self, handover=handover, environment=environment, services=everything)
+                # One after the other: two builds at once are more than the quota of a new account (`config/quotas.py`).
+                verify.add_step_dependency(protect)
+                steps.insert(0, protect)
+            self._builds += steps
             delivered.waves.append(
                 self._deploy(
                     f"{name}-services" if len(self._waves) == 1 else f"{name}-services-{number}",
                     environment,
                     services,
-                    # Side by side: neither waits for the other.
-                    post=[*([protect] if last else []), *(verify[service.name] for service in services)],
+                    post=steps,
                 )
             )
         return delivered
@@ -253,7 +250,7 @@ class PipelineStack(Stack):
             cdk_assets_cli_version=CDK_ASSETS_VERSION,
             publish_assets_in_parallel=False,
             use_change_sets=True,
-            self_mutation_code_build_defaults=pipelines.CodeBuildOptions(partial_build_spec=pinned_node()),
+            self_mutation_code_build_defaults=pipelines.CodeBuildOptions(partial_build_spec=pinned_runtimes()),
             asset_publishing_code_build_defaults=pipelines.CodeBuildOptions(partial_build_spec=publishing()),
             code_build_defaults=pipelines.CodeBuildOptions(
                 build_environment=codebuild.BuildEnvironment(

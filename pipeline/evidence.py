@@ -2,7 +2,8 @@
 
 The pages go to the artifact bucket under the commit. The address is that of the object in the S3 console: it does not
 expire, and whoever opens it needs the permission to read it; a signed address would do for anybody, and end within
-hours (`docs/pipeline.md`). Outside of the pipeline's build nothing is published.
+hours (`docs/pipeline.md`). Outside of the pipeline's build nothing is published. The JUnit reports are condensed
+beside it, for CodeBuild, which shows no more than 500 cases.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from pipeline.reports import ADDRESS_FILE, BUCKET, FOLDER, PAGES, PREFIX
+from pipeline.junit import condense
+from pipeline.reports import ADDRESS_FILE, BUCKET, CONDENSED, FOLDER, PAGES, PREFIX
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -93,6 +95,7 @@ def main() -> None:
     Exit code: 0 when they are kept or there is nowhere to keep them, 1 when the bucket refuses them.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    condense(Path(CONDENSED).parent.glob("*.xml"), Path(CONDENSED) / "tests.xml")
     try:
         address = publish()
     except EvidenceError as error:

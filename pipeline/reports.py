@@ -1,4 +1,4 @@
-"""Names that the pipeline's definition and its build agree on, so that the reports of a build can be found.
+"""Names that the pipeline's definition and its build agree on: where a build leaves what others read.
 
 Nothing is imported here: the definition is synthesised without boto3, and the build publishes without the CDK.
 """
@@ -19,3 +19,9 @@ PREFIX = "reports"
 
 PAGES = ("index.html", "review.html")
 """Pages that an approver may read: the first that is there is linked."""
+
+CONDENSED = "build/reports/condensed"
+"""Where `make publish` leaves the JUnit reports of the build as CodeBuild shows them: no more cases than it counts."""
+
+HANDOVER = "build/handover"
+"""Where `make handover` leaves what the builds after the synth run."""

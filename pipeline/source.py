@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from aws_cdk import Stack, pipelines
 from aws_cdk import aws_codecommit as codecommit
 from aws_cdk import aws_codepipeline as codepipeline
@@ -97,24 +95,24 @@ def start_on_push(spine: codepipeline.Pipeline, settings: Source) -> None:
     )
 
 
-def allow_connection(stack: Stack, settings: Source, builders: Iterable[iam.IRole]) -> None:
-    """Let the source action and the builds use the connection for its repository alone, by both names of the service.
+def allow_connection(stack: Stack, settings: Source, builder: iam.IRole | None) -> None:
+    """Let the source action and the synth use the connection for its repository alone, by both names of the service.
 
     CDK grants `codestar-connections:UseConnection` for every repository of the connection, whatever the ARN's prefix;
-    a connection made under the name CodeConnections is checked for `codeconnections:UseConnection`. The builds clone
-    the repository themselves, so each needs the same. Call it last: it counts statements.
+    a connection made under the name CodeConnections is checked for `codeconnections:UseConnection`. The synth clones
+    the repository itself, so it needs the same. Call it last: it counts statements.
 
     Args:
         stack: the pipeline's stack.
         settings: `[source]` of `pipeline.toml`; nothing is done for other kinds.
-        builders: roles of the builds that take the source.
+        builder: role of the build that takes the source.
     """
     if not isinstance(settings, CodeConnectionsSource):
         return
     (action,) = stack.node.find_child("Pipeline").node.find_child("Source").node.children
-    for role in (action.node.find_child("CodePipelineActionRole"), *builders):
+    for role in (action.node.find_child("CodePipelineActionRole"), builder):
         if not isinstance(role, iam.Role):
-            raise TypeError(f"{role.node.path} is not a role")
+            raise TypeError(f"{role} is not a role of the stack")
         role.add_to_policy(
             iam.PolicyStatement(
                 actions=["codeconnections:UseConnection"],

@@ -16,11 +16,11 @@ from aws_cdk import aws_sns as sns
 from blocks.delivery_names import protection_role, protection_step_role, verification_role, verification_step_role
 from config import Environment
 from pipeline.observation import PIPELINE_NAME
-from pipeline.reports import ADDRESS_FILE, BUCKET
-from pipeline.toolchain import ASSET_SCHEMA
+from pipeline.reports import ADDRESS_FILE, BUCKET, CONDENSED, HANDOVER
+from pipeline.toolchain import ASSET_SCHEMA, PYTHON
 
 BUILD_IMAGE = codebuild.LinuxBuildImage.STANDARD_8_0
-"""CodeBuild's Ubuntu image with Python 3.11 or newer. The repository's own steps bring Node with their packages."""
+"""CodeBuild's Ubuntu image. The repository's own steps bring Node with their packages."""
 
 NODE = "24"
 """Node of the steps that CDK Pipelines writes itself: they install their tool with the image's npm."""
@@ -35,12 +35,18 @@ EVIDENCE = "EVIDENCE_URL"
 EXPORT = f'export {EVIDENCE}="$(cat {ADDRESS_FILE})"'
 """Takes that address from the file that `make publish` leaves: only the build's own shell can export a variable."""
 
+_RUNTIMES = {"nodejs": NODE, "python": PYTHON}
+
+_SMALL = codebuild.BuildEnvironment(compute_type=codebuild.ComputeType.SMALL)
+"""Of builds that wait more than they work. They run one after the other, and beside the synth of the next execution,
+which is of another compute type: each has a quota of its own, which may be 1 (`config/quotas.py`)."""
+
 _CACHES = ["/root/.cache/pip/**/*", "/root/.cache/uv/**/*", "/root/.npm/**/*"]
 
 
-def pinned_node() -> codebuild.BuildSpec:
-    """Part of a build specification: the Node that the steps of CDK Pipelines run."""
-    install = {"runtime-versions": {"nodejs": NODE}, "on-failure": "ABORT"}
+def pinned_runtimes() -> codebuild.BuildSpec:
+    """Part of a build specification: the runtimes of the steps that CDK Pipelines writes itself."""
+    install = {"runtime-versions": _RUNTIMES, "on-failure": "ABORT"}
     return _spec({"env": {"shell": "bash"}, "phases": {"install": install, "build": {"on-failure": "ABORT"}}})
 
 
@@ -51,7 +57,7 @@ def publishing() -> codebuild.BuildSpec:
     """
     rewrite = f"""sed -i 's/"version": *"[0-9.]*"/"version": "{ASSET_SCHEMA}.0.0"/'"""
     commands = [f"find . -name '*.assets.json' -exec {rewrite} {{}} +"]
-    install = {"runtime-versions": {"nodejs": NODE}, "on-failure": "ABORT", "commands": commands}
+    install = {"runtime-versions": _RUNTIMES, "on-failure": "ABORT", "commands": commands}
     return _spec({"env": {"shell": "bash"}, "phases": {"install": install, "build": {"on-failure": "ABORT"}}})
 
 
@@ -75,8 +81,9 @@ class SynthStep(pipelines.CodeBuildStep):
             commands=[SYNTH, EXPORT],
             env={BUCKET: artifacts.bucket_name},
             primary_output_directory="cdk.out",
+            build_environment=codebuild.BuildEnvironment(compute_type=codebuild.ComputeType.MEDIUM),
             cache=codebuild.Cache.local(codebuild.LocalCacheMode.CUSTOM),
-            partial_build_spec=_verb(synth=True),
+            partial_build_spec=_verb(reports=CONDENSED, synth=True),
             role_policy_statements=[
                 iam.PolicyStatement(
                     actions=["codepipeline:GetPipelineState", "codepipeline:ListPipelineExecutions"],
@@ -85,6 +92,9 @@ class SynthStep(pipelines.CodeBuildStep):
             ],
             timeout=Duration.minutes(60),
         )
+
+        self.handover = self.add_output_directory(HANDOVER)
+        """What the builds after it run, packages and all."""
 
     @property
     def evidence(self) -> str:
@@ -97,7 +107,7 @@ class ProtectStep(pipelines.CodeBuildStep):
 
     Args:
         stack: the pipeline's stack.
-        source: the commit.
+        handover: what the synth handed over.
         environment: settings of the environment.
         services: names of the services whose stacks are protected.
     """
@@ -106,49 +116,49 @@ class ProtectStep(pipelines.CodeBuildStep):
         self,
         stack: Stack,
         *,
-        source: pipelines.CodePipelineSource,
+        handover: pipelines.IFileSetProducer,
         environment: Environment,
         services: Sequence[str],
     ) -> None:
         super().__init__(
             "Protect",
-            input=source,
+            input=handover,
             commands=[f'make protect ENV={environment.name} SERVICE="{" ".join(services)}"'],
             role=_assuming(
                 stack, environment, protection_step_role(environment.name), [protection_role(environment.name)]
             ),
-            cache=codebuild.Cache.local(codebuild.LocalCacheMode.CUSTOM),
+            build_environment=_SMALL,
             partial_build_spec=_verb(),
             timeout=Duration.minutes(15),
         )
 
 
 class VerifyStep(pipelines.CodeBuildStep):
-    """Runs the tests of a service against what was deployed (D3).
+    """Runs the tests of services against what was deployed (D3), all of them in one build.
 
     Args:
-        source: the commit.
+        handover: what the synth handed over.
         environment: name of the environment.
-        service: name of the service.
+        services: names of the services that are tested.
         role: what `verifying` gives for the environment.
     """
 
     def __init__(
-        self, *, source: pipelines.CodePipelineSource, environment: str, service: str, role: iam.IRole
+        self, *, handover: pipelines.IFileSetProducer, environment: str, services: Sequence[str], role: iam.IRole
     ) -> None:
         super().__init__(
-            f"Verify-{service}",
-            input=source,
-            commands=[f"make verify ENV={environment} SERVICE={service}"],
+            "Verify",
+            input=handover,
+            commands=[f'make verify ENV={environment} SERVICE="{" ".join(services)}"'],
             role=role,
-            cache=codebuild.Cache.local(codebuild.LocalCacheMode.CUSTOM),
-            partial_build_spec=_verb(reports=True),
+            build_environment=_SMALL,
+            partial_build_spec=_verb(reports="build/reports"),
             timeout=Duration.minutes(30),
         )
 
 
 def verifying(stack: Stack, *, environment: Environment, services: Sequence[str]) -> iam.Role:
-    """The role of the builds that verify an environment: it may become the role of each service's tests there.
+    """The role of the builds that verify an environment, one a wave: it may become the role of each service's tests.
 
     Args:
         stack: the pipeline's stack.
@@ -200,11 +210,17 @@ def _assuming(stack: Stack, environment: Environment, name: str, roles: Sequence
     return role
 
 
-def _verb(*, reports: bool = False, synth: bool = False) -> codebuild.BuildSpec:
-    """What a step's build specification says besides its one command: how it fails, what it keeps, what it caches."""
+def _verb(*, reports: str | None = None, synth: bool = False) -> codebuild.BuildSpec:
+    """What a step's build specification says besides its one command.
+
+    Args:
+        reports: folder of the JUnit reports that are kept. Default: there are none.
+        synth: whether it is the build that clones the source and installs packages. The others get what it hands over
+            and fetch nothing: a registry or a Git host that cannot be reached must not fail a stage that rolls back.
+    """
     kept: dict[str, object] = {}
-    if reports or synth:
-        kept["tests"] = {"files": ["*.xml"], "base-directory": "build/reports", "file-format": "JUNITXML"}
+    if reports:
+        kept["tests"] = {"files": ["*.xml"], "base-directory": reports, "file-format": "JUNITXML"}
     if synth:
         kept["coverage"] = {
             "files": ["coverage.xml"],
@@ -212,12 +228,18 @@ def _verb(*, reports: bool = False, synth: bool = False) -> codebuild.BuildSpec:
             "file-format": "COBERTURAXML",
         }
         kept["nag"] = {"files": ["nag.xml"], "base-directory": "build/report", "file-format": "JUNITXML"}
+    # The review fetches a commit that the clone lacks, and only so has git the source's credentials:
+    # https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html
+    credentials = {"git-credential-helper": "yes"} if synth else {}
     return _spec(
         {
-            "env": {"shell": "bash"},
-            "phases": {"build": {"on-failure": "ABORT"}},
+            "env": {"shell": "bash", **credentials},
+            "phases": {
+                "install": {"runtime-versions": _RUNTIMES, "on-failure": "ABORT"},
+                "build": {"on-failure": "ABORT"},
+            },
             **({"reports": kept} if kept else {}),
-            "cache": {"paths": _CACHES},
+            **({"cache": {"paths": _CACHES}} if synth else {}),
         }
     )
 

@@ -1,6 +1,6 @@
-"""Run a service's tests against what was deployed (D3).
+"""Run the tests of services against what was deployed (D3).
 
-    python -m pipeline.verification --env dev --service items
+    python -m pipeline.verification --env dev --service items --service ingest
 
 A step of the pipeline after each environment. The tests find the service by its stacks' outputs, sign with a role of
 their own in the environment's account, and clean up after themselves; in prod, those that write stay out. They get
@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +38,9 @@ REPORTS = ROOT / "build" / "reports"
 
 READ_ONLY = frozenset({"prod"})
 """Environments in which nothing lasting is written: tests marked `writes` stay out."""
+
+AT_ONCE = 4
+"""Services whose tests run at once: on the two processors of a small build they wait more than they work."""
 
 Outputs = dict[str, dict[str, str]]
 """service → output → value, as `make up` writes them."""
@@ -104,28 +108,40 @@ def variables(
 @app.command()
 def verify(
     env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
-    service: Annotated[str, typer.Option(help="The service, as a folder of services/ is called.")],
+    service: Annotated[list[str], typer.Option(help="A service, as a folder of services/ is called; may be repeated.")],
 ) -> None:
-    """Run the tests of a service against an environment."""
+    """Run the tests of services against an environment, side by side."""
     environment = _environment(env)
-    session = assumed(environment, verification_role(env, service), session_name=f"verify-{service}")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        codes = list(pool.map(lambda name: _verify(environment, name), service))
+    # pytest's own: also not 0 when it found no test.
+    raise typer.Exit(next((code for code in codes if code), 0))
+
+
+def _verify(environment: Environment, service: str) -> int:
+    """Run the tests of one service, print what they said when they are through, and return their exit code."""
+    name = environment.name
+    session = assumed(environment, verification_role(name, service), session_name=f"verify-{service}")
     credentials = session.get_credentials()
     if credentials is None:
-        raise VerificationError(f"no credentials for {verification_role(env, service)}")
+        raise VerificationError(f"no credentials for {verification_role(name, service)}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     REPORTS.mkdir(parents=True, exist_ok=True)
-    outputs_file = FOLDER / f"{env}-{service}.json"
+    outputs_file = FOLDER / f"{name}-{service}.json"
     outputs_file.write_text(
-        json.dumps(outputs(session.client("cloudformation"), env, service), indent=2), encoding="utf-8"
+        json.dumps(outputs(session.client("cloudformation"), name, service), indent=2), encoding="utf-8"
     )
     done = subprocess.run(
-        command(env, service),
+        command(name, service),
         cwd=ROOT,
         env=variables(credentials.get_frozen_credentials(), environment, outputs_file, os.environ),
         check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
-    # pytest's own: also not 0 when it found no test.
-    raise typer.Exit(done.returncode)
+    typer.echo(f"{service}:\n{done.stdout}")
+    return done.returncode
 
 
 def _outputs(client: CloudFormationClient, stack: str) -> dict[str, str]:

@@ -209,7 +209,7 @@ FAULTS: tuple[Fault, ...] = (
         what="the function may not write to its table any more",
         edits={_INFRASTRUCTURE: _replaced('"dynamodb:GetItem", "dynamodb:PutItem", ', '"dynamodb:GetItem", ')},
         stops_at="dev",
-        because="Verify-items",
+        because="Verify",
     ),
     Fault(
         name="template-invalid",
@@ -241,7 +241,7 @@ FAULTS: tuple[Fault, ...] = (
             )
         },
         stops_at="dev",
-        because="Verify-items",
+        because="Verify",
     ),
     Fault(
         name="already-failing",

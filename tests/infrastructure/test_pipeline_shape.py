@@ -18,6 +18,9 @@ from app import CDK_JSON, REPORT
 from blocks.service import Service
 from config import ConfigurationError, Settings
 from config.model import Services
+from config.quotas import CONCURRENT_BUILDS, builds_at_once
+from pipeline.reports import CONDENSED, HANDOVER
+from pipeline.toolchain import PYTHON
 from services.items.infrastructure import Items
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED, changed, pipeline_settings
@@ -179,18 +182,64 @@ def test_every_stack_is_deployed_once_in_order_and_in_its_own_account(pipeline: 
     assert set(deployed) == {name for name in pipeline.all if name != "slipway-pipeline"}
 
 
-def test_after_an_environments_stacks_come_its_protection_and_its_tests_side_by_side(pipeline: Shape) -> None:
+def test_protection_and_tests_come_last_one_after_the_other(pipeline: Shape) -> None:
     for environment in pipeline.settings.environments:
         stage = next(
             stage
             for name, stage in reversed(pipeline.stages.items())
             if name.startswith(f"{environment.name}-") and "foundation" not in name
         )
-        after = {action["Name"]: action["RunOrder"] for action in stage["Actions"] if _is_build(action)}
+        builds = sorted(filter(_is_build, stage["Actions"]), key=lambda action: int(action["RunOrder"]))
         stacks = max(action["RunOrder"] for action in stage["Actions"] if not _is_build(action))
 
-        assert set(after) == {"Protect", *(f"Verify-{service.name}" for service in pipeline.services)}
-        assert set(after.values()) == {stacks + 1}
+        assert [action["Name"] for action in builds] == ["Protect", "Verify"]
+        assert [action["RunOrder"] for action in builds] == [stacks + 1, stacks + 2]
+        # Then one build tests every service
+        (command,) = pipeline.spec(builds[-1])["phases"]["build"]["commands"]
+        assert command.endswith(f'SERVICE="{" ".join(service.name for service in pipeline.services)}"')
+
+
+def test_one_execution_fits_the_default_quotas_of_builds(pipeline: Shape) -> None:
+    for compute_type, builds in builds_at_once(pipeline.template.raw).items():
+        assert builds.of_one_execution <= CONCURRENT_BUILDS[compute_type].default, compute_type
+
+
+def test_the_next_synth_does_not_take_the_place_of_a_verification(pipeline: Shape) -> None:
+    types = {action["Name"]: pipeline.project(action)["Environment"]["ComputeType"] for action, _ in pipeline.builds()}
+    assert types["Synth"] not in {types["Protect"], types["Verify"]}
+
+
+def test_only_the_synth_takes_the_source(pipeline: Shape) -> None:
+    (source,) = pipeline.stages["Source"]["Actions"]
+    (clone,) = (artifact["Name"] for artifact in source["OutputArtifacts"])
+    takers = [action["Name"] for action in pipeline.actions if {"Name": clone} in action.get("InputArtifacts", [])]
+    assert takers == ["Synth"]
+    # Then no other build is allowed to clone it
+    (synth,) = [action for action, _ in pipeline.builds() if action["Name"] == "Synth"]
+    for action, _ in pipeline.builds():
+        role = pipeline.project(action)["ServiceRole"]["Fn::GetAtt"][0]
+        clones = any(
+            "UseConnection" in str(each) or "GitPull" in str(each) for each in _statements(pipeline.template, role)
+        )
+        assert not clones or action["Name"] == synth["Name"]
+
+
+def test_builds_that_can_roll_back_get_what_the_synth_installed(pipeline: Shape) -> None:
+    (synth,) = [spec for action, spec in pipeline.builds() if action["Name"] == "Synth"]
+    handed_over = {
+        name for name, kept in synth["artifacts"]["secondary-artifacts"].items() if kept["base-directory"] == HANDOVER
+    }
+    rolling_back = [stage for stage in pipeline.stages.values() if "ROLLBACK" in json.dumps(stage)]
+    for stage in rolling_back:
+        for action in filter(_is_build, stage["Actions"]):
+            assert {artifact["Name"] for artifact in action["InputArtifacts"]} == handed_over
+            # And nothing is kept for an installation that there is not
+            assert "cache" not in pipeline.spec(action)
+
+
+def test_every_build_has_the_oldest_python_of_the_project(pipeline: Shape) -> None:
+    for action, spec in pipeline.builds():
+        assert spec["phases"]["install"]["runtime-versions"] == {"nodejs": "24", "python": PYTHON}, action["Name"]
 
 
 def test_services_are_deployed_side_by_side(committed: Shape) -> None:
@@ -255,7 +304,7 @@ def test_every_build_has_a_role_and_only_the_two_that_need_it_reach_other_accoun
             if "sts:AssumeRole" in _listed(statement["Action"])
             for resource in _listed(statement["Resource"])
         ]
-        match action["Name"].partition("-")[0]:
+        match action["Name"]:
             case "Synth":
                 assert assumed == []
             case "Protect":
@@ -354,7 +403,7 @@ def test_no_step_can_pass_when_its_command_fails(pipeline: Shape) -> None:
         for name, phase in spec["phases"].items():
             assert phase["on-failure"] == "ABORT", (action["Name"], name)
             assert "finally" not in phase
-            for command in phase["commands"]:
+            for command in phase.get("commands", []):
                 # And no command hides the end of another
                 for hidden in ("|", ";", "&", "set +e", "exit 0", "true"):
                     assert hidden not in command, (action["Name"], command)
@@ -366,18 +415,17 @@ def test_images_and_tools_are_pinned_and_nothing_has_privileges(pipeline: Shape)
         assert project["Environment"]["Image"] == "aws/codebuild/standard:8.0"
         assert project["Environment"]["PrivilegedMode"] is False
         assert 5 <= project["TimeoutInMinutes"] <= 60
-        commands = [command for phase in spec["phases"].values() for command in phase["commands"]]
+        commands = [command for phase in spec["phases"].values() for command in phase.get("commands", [])]
         assert not [command for command in commands if "@latest" in command]
-        if action["Name"] in {"SelfMutate", "FileAssets"}:
-            # These install their tool with the image's npm
-            assert spec["phases"]["install"]["runtime-versions"] == {"nodejs": "24"}
 
 
 def test_reports_are_kept_of_what_tests(pipeline: Shape) -> None:
-    reports = {action["Name"].partition("-")[0]: spec.get("reports", {}) for action, spec in pipeline.builds()}
+    reports = {action["Name"]: spec.get("reports", {}) for action, spec in pipeline.builds()}
 
     assert {name for name, kept in reports.items() if kept} == {"Synth", "Verify"}
     assert set(reports["Synth"]) == {"tests", "coverage", "nag"}
+    # No more cases than CodeBuild shows
+    assert reports["Synth"]["tests"]["base-directory"] == CONDENSED
     # The gate's own is where `app.py` writes it
     assert reports["Synth"]["nag"]["base-directory"] == str(REPORT.relative_to(CDK_JSON.parent))
     assert set(reports["Verify"]) == {"tests"}
@@ -630,9 +678,9 @@ def test_the_pipeline_is_far_from_the_limits_up_to_thirty_services(say: Callable
         assert size <= room * TEMPLATE_BYTES
         assert _inline(found.template) <= room * INLINE_POLICY_CHARACTERS or number == 10
         # And the path is no longer than the stages ask for: what is ahead of them, and for each environment two
-        # actions a stack, one step after, and the approval; a stage that is cut goes on where it was
+        # actions a stack, two steps after, and the approval; a stage that is cut goes on where it was
         if number <= 3:
-            assert found.critical_path == 4 + 3 * (2 + 2 * len(STACK_ORDER) + 1) + 1
+            assert found.critical_path == 4 + 3 * (2 + 2 * len(STACK_ORDER) + 2) + 1
     table = Table(title="The pipeline by its services, in three environments", title_justify="left")
     for column in (
         *("services", "stages", "actions of a stage", "actions", "critical path"),

@@ -127,7 +127,7 @@ def test_traffic_shifts_to_the_new_version_while_both_answer(delivered: Run, env
 def test_each_environment_is_protected_and_verified(delivered: Run) -> None:
     last = delivered.record.executions[-1]
     for environment in ("dev", "staging", "prod"):
-        tests = _action(last, f"{environment}-items", "Verify-items").tests
+        tests = _action(last, f"{environment}-items", "Verify").tests
         assert tests is not None
         assert tests.tests
         assert not tests.failures

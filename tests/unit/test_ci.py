@@ -36,11 +36,11 @@ def ran(
 @pytest.mark.parametrize(
     ("verbs", "expected"),
     [
-        (None, ["check", "test", "gates", REVIEW, IN_FLIGHT, "evidence", "publish"]),
-        ("", ["synth", "publish"]),
-        ("check unit", ["check", "unit", "synth", "publish"]),
-        ("gates", ["gates", "publish"]),
-        ("review", ["synth", REVIEW, IN_FLIGHT, "publish"]),
+        (None, ["check", "test", "gates", REVIEW, IN_FLIGHT, "handover", "evidence", "publish"]),
+        ("", ["synth", "handover", "publish"]),
+        ("check unit", ["check", "unit", "synth", "handover", "publish"]),
+        ("gates", ["gates", "handover", "publish"]),
+        ("review", ["synth", REVIEW, IN_FLIGHT, "handover", "publish"]),
     ],
 )
 def test_it_runs_the_verbs_and_leaves_an_assembly(tmp_path: Path, verbs: str | None, expected: list[str]) -> None:
@@ -54,7 +54,8 @@ def test_it_runs_the_verbs_and_leaves_an_assembly(tmp_path: Path, verbs: str | N
         ("gates", ["check", "test", "gates", "evidence", "publish"]),
         ("review", ["check", "test", "gates", REVIEW, "evidence", "publish"]),
         ("in-flight", ["check", "test", "gates", REVIEW, IN_FLIGHT, "evidence", "publish"]),
-        ("evidence", ["check", "test", "gates", REVIEW, IN_FLIGHT, "evidence", "publish"]),
+        ("handover", ["check", "test", "gates", REVIEW, IN_FLIGHT, "handover", "evidence", "publish"]),
+        ("evidence", ["check", "test", "gates", REVIEW, IN_FLIGHT, "handover", "evidence", "publish"]),
     ],
 )
 def test_the_first_verb_that_fails_ends_it_and_what_was_reported_is_kept(
@@ -71,7 +72,7 @@ def test_an_untrusted_checkout_is_still_reviewed(tmp_path: Path) -> None:
     seen = ran(tmp_path, "review", CODEBUILD_BUILD_ID="", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
 
     # Then the review is run, and is what says so
-    assert seen == (0, ["synth", REVIEW, IN_FLIGHT, "publish"])
+    assert seen == (0, ["synth", REVIEW, IN_FLIGHT, "handover", "publish"])
 
 
 def test_files_without_a_repository_are_not_reviewed(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_files_without_a_repository_are_not_reviewed(tmp_path: Path) -> None:
     copied.write_bytes(RUN.read_bytes())
     copied.chmod(0o755)
 
-    assert ran(tmp_path, "review", script=copied, CODEBUILD_BUILD_ID="") == (0, ["synth", "publish"])
+    assert ran(tmp_path, "review", script=copied, CODEBUILD_BUILD_ID="") == (0, ["synth", "handover", "publish"])
 
 
 @pytest.mark.parametrize("elsewhere", [{"CODEBUILD_BUILD_ID": ""}, {"SLIPWAY_REHEARSAL": "1"}])
@@ -89,4 +90,4 @@ def test_elsewhere_than_in_the_pipelines_own_build_the_page_may_be_incomplete(
 ) -> None:
     _, verbs = ran(tmp_path, "evidence", **elsewhere)
 
-    assert verbs == ["synth", "evidence ALLOW=incomplete", "publish"]
+    assert verbs == ["synth", "handover", "evidence ALLOW=incomplete", "publish"]

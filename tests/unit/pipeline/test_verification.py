@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -98,8 +99,10 @@ def test_nothing_that_writes_runs_in_prod(environment: str, writes: bool) -> Non
     assert any(part.startswith("--junit-xml=") for part in said)
 
 
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *arguments: str, ends: int, stacks: Any = None) -> int:
-    """Run the command line, with tests that end with a code."""
+def run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *arguments: str, ends: Sequence[int], stacks: Any = None
+) -> int:
+    """Run the command line, with tests of each service that end with a code."""
     client = fake(STACKS if stacks is None else stacks)
     session = Mock(spec=boto3.Session)
     session.client.return_value = client
@@ -107,7 +110,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *arguments: str, ends: 
     monkeypatch.setattr(verification, "assumed", lambda *_, **__: session)
     monkeypatch.setattr(verification, "FOLDER", tmp_path)
     monkeypatch.setattr(verification, "REPORTS", tmp_path)
-    monkeypatch.setattr(subprocess, "run", Mock(return_value=Mock(returncode=ends)))
+    monkeypatch.setattr(subprocess, "run", Mock(side_effect=[Mock(returncode=each, stdout="") for each in ends]))
     monkeypatch.setattr(sys, "argv", ["verification", *arguments])
     try:
         return main()
@@ -118,10 +121,20 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *arguments: str, ends: 
 # 0 passed, 1 failed, 4 no such file, 5 no test was found.
 @pytest.mark.parametrize("code", [0, 1, 2, 4, 5])
 def test_it_ends_as_the_tests_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int) -> None:
-    assert run(monkeypatch, tmp_path, "--env", "dev", "--service", "items", ends=code) == code
+    assert run(monkeypatch, tmp_path, "--env", "dev", "--service", "items", ends=[code]) == code
 
     written = json.loads((tmp_path / "dev-items.json").read_text(encoding="utf-8"))
     assert written["items"]["TableName"] == "table"
+
+
+@pytest.mark.parametrize(("codes", "ends"), [((0, 0), 0), ((0, 1), 1), ((5, 0), 5)])
+def test_one_service_that_fails_is_enough(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, codes: tuple[int, int], ends: int
+) -> None:
+    stacks = STACKS | {name.replace("items", "ingest"): found for name, found in STACKS.items()}
+    services = ("--env", "dev", "--service", "items", "--service", "ingest")
+    assert run(monkeypatch, tmp_path, *services, ends=codes, stacks=stacks) == ends
+    assert {path.name for path in tmp_path.glob("*.json")} == {"dev-items.json", "dev-ingest.json"}
 
 
 @pytest.mark.parametrize(
@@ -138,7 +151,7 @@ def test_what_is_not_there_is_one_line_and_a_failure(
     case: tuple[tuple[str, ...], Any, str],
 ) -> None:
     arguments, stacks, says = case
-    assert run(monkeypatch, tmp_path, *arguments, ends=0, stacks=stacks) == 1
+    assert run(monkeypatch, tmp_path, *arguments, ends=[0], stacks=stacks) == 1
 
     said = capsys.readouterr().err
     assert says in said
