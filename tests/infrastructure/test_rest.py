@@ -119,7 +119,7 @@ def test_the_apis_routes_are_those_of_its_document(deployment: Deployment) -> No
 
 
 @pytest.mark.parametrize("path", ["/items", "/items/{id}", "/health"])
-def test_what_can_be_read_is_answered_for_head_as_for_get(deployment: Deployment, path: str) -> None:
+def test_reads_are_answered_for_head_as_for_get(deployment: Deployment, path: str) -> None:
     # Given that CloudFront hands a viewer's HEAD to the origin, and that monitors ask for a health check's alone
     methods = _methods(deployment)
 

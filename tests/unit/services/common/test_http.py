@@ -28,7 +28,7 @@ def test_an_instance_is_a_uri_reference(path: str, written: str) -> None:
     assert instance(fakes.proxy_event("GET", path)) == written
 
 
-def test_an_instance_is_the_path_where_no_stage_stands_before_it() -> None:
+def test_an_instance_without_a_stage_is_the_path() -> None:
     assert instance(format_2.proxy_event("GET", "/process/a b")) == "/process/a%20b"
 
 

@@ -32,7 +32,7 @@ class TestPlanning:
         assert [len(json.loads(message)["records"]) for message in messages] == [25, 25, 10]
         assert service.job_storage.stored[job_id].total == 60
 
-    def test_what_is_too_much_for_a_job_waits_for_the_next(
+    def test_surplus_records_wait_for_the_next_job(
         self, service: Service, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(logic, "JOB_RECORDS", 30)
@@ -172,7 +172,7 @@ class TestFailures:
         assert (under_way["status"], under_way["failures"]) == ("processing", [])
         assert (ended["status"], ended["failures"]) == ("completed", [])
 
-    def test_what_was_given_up_and_done_after_all_is_no_failure(self, service: Service) -> None:
+    def test_a_part_given_up_but_done_is_no_failure(self, service: Service) -> None:
         # Given a batch that is done, and a last try that could not even read its job
         job_id, messages = planned(service, 1)
         service.work(messages)

@@ -9,7 +9,7 @@ from services.ingest.redrive import report
 from services.ingest.runtime.model import UNANSWERED
 
 
-def test_ids_of_jobs_can_be_copied_where_there_is_no_terminal() -> None:
+def test_job_ids_stay_whole_without_a_terminal() -> None:
     table, job, written = report(), str(uuid4()), StringIO()
     table.add_row("WorkQueue", job, UNANSWERED)
     Console(file=written, width=80).print(table)

@@ -188,7 +188,7 @@ def test_a_coding_does_not_hide_too_many_values(api: Harness) -> None:
 
 
 @pytest.mark.parametrize("sent", [b'{"name": "caf\xe9"}', b'{"name": "\xff\xfe"}'])
-def test_what_was_not_utf_8_is_refused_where_its_length_shows_it(api: Harness, sent: bytes) -> None:
+def test_replaced_bytes_are_refused_by_the_announced_length(api: Harness, sent: bytes) -> None:
     # Given a body as API Gateway hands it on, its bytes replaced
     answer = api.post(sent.decode("utf-8", "replace"), Content_Length=str(len(sent)))
     assert (answer.status, answer.fields) == (400, ["body"])

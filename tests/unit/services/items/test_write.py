@@ -76,7 +76,7 @@ def test_lines_of_a_list_are_one_list(api: Harness, path: str) -> None:
         assert api.call(event).status == status
 
 
-def test_a_list_names_no_more_versions_than_one_write_can_check(api: Harness, path: str) -> None:
+def test_a_list_of_too_many_versions_is_refused(api: Harness, path: str) -> None:
     tags = [f'"{version}"' for version in range(1, 102)]
     answer = api.delete(path, If_Match=",".join(tags))
     assert (answer.status, answer.fields) == (400, ["If-Match"])
