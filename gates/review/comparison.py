@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gates.nested import NESTED_STACK
 from gates.review.assembly import PIPELINE, Assembly, Stack
+from gates.review.builds import missing_files
 from gates.review.checks import Context, checked
 from gates.review.checks.staying import staying
 from gates.review.effects import Effect, Outcome, effects
@@ -21,7 +22,7 @@ from gates.review.unread import undecided, unread
 from gates.review.values import World
 from gates.review.worlds import Worlds, worlds_of
 
-_MERGED = frozenset({"cors-widened"})
+_MERGED = frozenset({"cors-widened", "unjudged"})
 """Kinds that one setting gives for dozens of resources of a stack."""
 
 
@@ -148,29 +149,35 @@ class Comparison:
         return not self.findings and self.code == Code() and not any(stage.stacks for stage in self.stages)
 
 
-def compare(before: Assembly | None, after: Assembly) -> Comparison:
+def compare(before: Assembly | None, after: Assembly, *, has_file: Callable[[str], bool] | None = None) -> Comparison:
     """Review what the change from one assembly to another does.
 
     Args:
         before: what is deployed; None for the first delivery, of which everything is added and nothing judged.
         after: what would be.
+        has_file: whether the commit that `after` was synthesised from has a file, by its path from the root. Default:
+            that is not known, and builds aren't asked for the files that they run.
     """
-    return compare_sides(Side(before or Assembly()), after, judged=before is not None)
+    return compare_sides(Side(before or Assembly()), after, judged=before is not None, has_file=has_file)
 
 
-def compare_sides(before: Side, after: Assembly, *, judged: bool = True) -> Comparison:
+def compare_sides(
+    before: Side, after: Assembly, *, judged: bool = True, has_file: Callable[[str], bool] | None = None
+) -> Comparison:
     """As `compare`, for a base that is compared with several others.
 
     Args:
         before: the resources of what is deployed.
         after: what would be.
         judged: whether findings are wanted.
+        has_file: as for `compare`.
     """
     given = worlds_of(before.assembly, after)
     reviews = [_reviewed(before, after, world, judged=judged) for world in given.worlds]
     found = list(_over_all(given, [review.findings for review in reviews]))
     if judged:
         found += undecided(given, reviews[0].matching)
+        found += missing_files(reviews[0].matching.after, has_file) if has_file is not None else ()
     return Comparison(
         stages=_stages(reviews),
         findings=tuple(sorted(found, key=lambda finding: finding.order)),

@@ -15,8 +15,8 @@ from typing import Final
 
 from gates.review.assembly import Json
 from gates.review.matching import Matching
-from gates.review.resources import Pair, Place, Resource
-from gates.review.schemas import Schema, schema, values_at
+from gates.review.resources import Pair, Place, Resource, differences
+from gates.review.schemas import Schema, is_set, schema, values_at
 from gates.review.values import VERSION_OF, Reference, references
 
 
@@ -54,7 +54,8 @@ DRIVEN: Final[Mapping[tuple[str, str], Sequence[str]]] = {
 
 # What names a resource stays what it is until the resource is replaced; so do the attributes that are named so.
 _NAMES = ("Arn", "Id", "Name")
-_CUSTOM = ("Custom::", "AWS::CloudFormation::CustomResource")
+CUSTOM: Final = ("Custom::", "AWS::CloudFormation::CustomResource")
+"""How custom types begin: their handler alone knows what a change does."""
 
 
 def effects(matching: Matching) -> Mapping[Place, Outcome]:
@@ -113,14 +114,20 @@ def _direct(pair: Pair) -> Outcome:
         return Outcome(Effect.REPLACED, ("the type has no update",))
     if maybe := (*_changed(before, after, rules.maybe_create_only), *_special(before, after)):
         return Outcome(Effect.MAY_BE_REPLACED, maybe)
-    if after.type.startswith(_CUSTOM):
+    if after.type.startswith(CUSTOM):
         return Outcome(Effect.MAY_BE_REPLACED, ("its handler decides, by the physical id that it answers",))
     return Outcome(Effect.UPDATED)
 
 
-def _changed(before: Resource, after: Resource, paths: Sequence[Sequence[str]]) -> Iterator[str]:
+def _changed(before: Resource, after: Resource, paths: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    rules = schema(after.type, after.stack.key.region)
+    tells = is_set(after.type, rules)
     for path in paths:
-        if _plain(values_at(before.properties, path)) != _plain(values_at(after.properties, path)):
+        ones, others = (_plain(values_at(side.properties, path)) for side in (before, after))
+        if ones == others:
+            continue
+        # The items that a path leads to come in no order; a list at its end may have one.
+        if any(differences(ones, others, is_set=lambda place: not place or tells((*path, *place[1:])))):  # noqa: B023
             yield ".".join(path)
 
 
@@ -172,7 +179,7 @@ def _passed_on(source: Pair, outcome: Outcome, taker: Pair, reference: Reference
     )
     if fixed and rules is not None and outcome.effect == Effect.REPLACED:
         return Outcome(Effect.REPLACED, (cause,))
-    if fixed or maybe or taker.type.startswith(_CUSTOM) or (rules is not None and not rules.updatable):
+    if fixed or maybe or taker.type.startswith(CUSTOM) or (rules is not None and not rules.updatable):
         return Outcome(Effect.MAY_BE_REPLACED, (cause,))
     return Outcome(Effect.UPDATED, (cause,))
 

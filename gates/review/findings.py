@@ -118,6 +118,21 @@ KINDS: Final[Mapping[str, Kind]] = {
         "CloudFormation does not update a stack because an output of another one changes: it goes on with the old one",
         "change the stack that reads it in the same change, or deploy it again afterwards",
     ),
+    "update-refused": Kind(
+        _HIGH,
+        "AWS refuses the update: the deployment fails, and the stage is rolled back",
+        "make the change in steps that AWS takes, or add a new resource beside the old one",
+    ),
+    "index-removed": Kind(
+        _CRITICAL,
+        "every query on it fails at once, before any canary; a rollback has to fill it again from all items",
+        "deliver code that does not ask it any more, then remove the index and waive this finding",
+    ),
+    "value-regenerated": Kind(
+        _HIGH,
+        "AWS makes a new value, and whatever still holds or was signed by the old one stops working",
+        "keep the property as it was; rotate the secret where a new value is wanted",
+    ),
     "unknown-type": Kind(
         _MEDIUM,
         "the registry's schemas do not know the type, so nobody can say whether the change replaces it",
@@ -208,6 +223,55 @@ KINDS: Final[Mapping[str, Kind]] = {
     "throttle-raised": Kind(
         _LOW, "one caller may use up more of what all share", "check it against concurrency and capacity behind it"
     ),
+    # Where data goes, and whether it is answered
+    "destination-changed": Kind(
+        _HIGH,
+        "what was sent to the one is sent to the other, with the data and the secrets in it",
+        "check who owns the new destination and whether it may have what it gets",
+    ),
+    "cache-key-narrowed": Kind(
+        _HIGH,
+        "the answer to one request is given to others that differ in what the key no longer holds",
+        "keep everything in the key by which answers differ",
+    ),
+    "key-disabled": Kind(
+        _CRITICAL,
+        "everything that is encrypted under the key is unreadable while it is disabled",
+        "keep the key enabled; to retire it, encrypt again under another key first",
+    ),
+    "service-stopped": Kind(
+        _CRITICAL, "every caller is refused from then on", "keep it enabled; stop a service by a decision of its own"
+    ),
+    "route-removed": Kind(
+        _HIGH,
+        "who still calls it gets an error",
+        "deprecate it first, and remove it once the access log shows no caller",
+    ),
+    "consumer-stopped": Kind(
+        _HIGH,
+        "what arrives is worked on by nobody, and is lost once it is older than its source keeps it",
+        "keep the mapping as it was, or name what takes its place in the same change",
+    ),
+    "runtime-changed": Kind(
+        _MEDIUM,
+        "code that relies on the old setting fails in the new version, or from its next start on",
+        "check that the code of this commit needs the new setting and nothing of the old one",
+    ),
+    "interface-changed": Kind(
+        _MEDIUM,
+        "callers or the code behind get something else than they were written for",
+        "check it against the published contract and its clients",
+    ),
+    "limit-lowered": Kind(
+        _LOW,
+        "what stayed within the old limit may be refused, cut off or slower",
+        "check it against the largest load of the last weeks",
+    ),
+    "unjudged": Kind(
+        _LOW,
+        "no rule of the review knows what this setting does, so nobody has looked at it",
+        "read what the user guide says of it; add a rule, or a reason why it harms nobody",
+    ),
     # What watches
     "alarm-removed": Kind(
         _HIGH, "nobody is told any more of what it watched", "keep it, or name the alarm that takes its place"
@@ -226,6 +290,11 @@ KINDS: Final[Mapping[str, Kind]] = {
     # What keeps data
     "retention-shortened": Kind(
         _HIGH, "what is older goes at the next sweep, and does not come back", "export what is needed, then shorten"
+    ),
+    "expiry-dropped": Kind(
+        _LOW,
+        "what was to go is kept: it costs, and may not be kept that long",
+        "keep the expiry, or check what was promised about the data",
     ),
     "backup-dropped": Kind(
         _HIGH,
@@ -284,6 +353,16 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "transition-enabled": Kind(
         _MEDIUM, "an environment that was frozen takes changes again", "check that the reason is gone"
+    ),
+    "self-mutation-removed": Kind(
+        _CRITICAL,
+        "no later commit changes the pipeline any more, the one that would put this back included",
+        "keep the pipeline's own update; docs/runbooks/pipeline-stuck.md says how to get out",
+    ),
+    "build-broken": Kind(
+        _CRITICAL,
+        "the build fails at this command for every later commit, the one that would repair it included",
+        "name a file of this commit; docs/runbooks/pipeline-stuck.md says how to get out",
     ),
     "build-changed": Kind(
         _HIGH, "the build has the permissions to deploy; it does something else than it did", "read the new commands"

@@ -8,7 +8,7 @@ from gates.review.assembly import Json, Stack, StackKey
 from gates.review.effects import Effect, Outcome, fixed_names
 from gates.review.findings import KINDS, Finding, Severity, found
 from gates.review.matching import Matching
-from gates.review.resources import Pair, Place, Resource
+from gates.review.resources import Pair, Place, Resource, Side
 from gates.review.stateful import ADDRESSED, STATEFUL
 from gates.review.values import OUTPUTS, VERSIONED, Reference
 
@@ -45,6 +45,7 @@ def lifecycle(matching: Matching, effects: Mapping[Place, Outcome]) -> Iterator[
         yield _removed_stack(stack, matching)
     yield from _termination_protection(matching)
     yield from _outputs(matching)
+    yield from _exports(matching)
     yield from _broken(matching)
 
 
@@ -217,6 +218,64 @@ def _outputs(matching: Matching) -> Iterator[Finding]:
                 what=what,
                 detail=name,
             )
+
+
+def _exports(matching: Matching) -> Iterator[Finding]:
+    """Exports that are renamed, or get another value, while a stack imports them: CloudFormation refuses both.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
+    """
+    old, new = (dict(_exported(side)) for side in (matching.before, matching.after))
+    if old == new:
+        return
+    importers = _importers(matching.before)
+    for (place, name), (stack, output, value) in old.items():
+        readers = importers.get((place, name))
+        after = matching.after.assembly.by_key.get(stack.key)
+        # An output that goes as a whole is told of with the outputs.
+        if not readers or after is None or output not in after.template.get("Outputs", {}):
+            continue
+        if (place, name) not in new:
+            kind, what = "output-removed", f"the export {name} gets another name while {_listed(readers)} imports it"
+        elif new[place, name][2] != value:
+            kind, what = "update-refused", f"the export {name} gets another value while {_listed(readers)} imports it"
+        else:
+            continue
+        yield Finding(
+            kind=kind,
+            severity=Severity.HIGH,
+            stage=after.stage,
+            stack=after.key.name,
+            resource=after.path,
+            what=f"{what}: CloudFormation refuses",
+            detail=name,
+            do="add an export under a new name; remove the old one a release after its last import",
+        )
+
+
+_Export = tuple[tuple[str, str], str]
+"""Account and region of an export, and its name: it is known there by that."""
+
+
+def _exported(side: Side) -> Iterator[tuple[_Export, tuple[Stack, str, Json]]]:
+    for stack in side.assembly.stacks:
+        resolver = side.values.of(stack)
+        for output, content in stack.template.get("Outputs", {}).items():
+            if isinstance(content, Mapping) and isinstance(content.get("Export"), Mapping):
+                name = resolver.resolve(content["Export"].get("Name"))
+                value = side.values.output(stack.key, output)
+                yield ((stack.key.account, stack.key.region), str(name)), (stack, output, value)
+
+
+def _importers(side: Side) -> dict[_Export, set[str]]:
+    """The stacks that import each export."""
+    found_ones: dict[_Export, set[str]] = {}
+    for stack in side.assembly.stacks:
+        for value in _external(stack.template):
+            if "Fn::ImportValue" in value:
+                name = str(side.values.of(stack).resolve(value["Fn::ImportValue"]))
+                found_ones.setdefault(((stack.key.account, stack.key.region), name), set()).add(stack.key.name)
+    return found_ones
 
 
 def _listed(names: Iterable[str]) -> str:

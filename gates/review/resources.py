@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
 from gates.review.assembly import Assembly, Json, Stack, StackKey
+from gates.review.defaults import default
+from gates.review.schemas import is_set, schema
 from gates.review.values import VERSIONED, Reference, Resolver, Values, World, references, texts
 
 # Who made a resource and from which file: no update comes of it.
 _OWN_METADATA = "aws:"
 _METADATA_TYPE = "AWS::CDK::Metadata"
 # Members by which people tell the items of a list apart, the first that all items have.
-_IDENTITIES = ("Key", "Name", "Id", "IndexName", "AttributeName", "Sid", "PolicyName", "ResponseType")
+_IDENTITIES = (
+    ("Key",),
+    ("Name",),
+    ("Id",),
+    ("IndexName",),
+    ("AttributeName",),
+    ("Sid",),
+    ("PolicyName",),
+    ("ResponseType",),
+    ("RuleName",),
+    ("PathPattern",),
+    ("HeaderName",),
+    ("ResourcePath", "HttpMethod"),
+    ("ApiId", "Stage"),
+    ("StatusCode",),
+    ("ErrorCode",),
+    ("RegionName",),
+    ("Region",),
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -112,6 +132,15 @@ class Resource:
             value = value.get(part) if isinstance(value, Mapping) else None
         return default if value is None else value
 
+    def setting(self, path: str) -> Json:
+        """The value of a property; AWS's default where it is not set.
+
+        Args:
+            path: its name; names within each other are separated by dots.
+        """
+        value = self.get(path)
+        return default(self.type, path.split("."), self.properties) if value is None else value
+
     def items(self, path: str) -> list[Json]:
         """A property that is a list; one value counts as a list of it."""
         value = self.get(path)
@@ -178,7 +207,27 @@ class Pair:
         """Where its properties differ; none where it comes or goes."""
         if self.before is None or self.after is None or self.before is self.after:
             return ()
-        return tuple(differences(self.before.properties, self.after.properties))
+        rules = schema(self.type, self.any.stack.key.region)
+        return tuple(differences(self.before.properties, self.after.properties, is_set=is_set(self.type, rules)))
+
+    @cached_property
+    def settings(self) -> tuple[Difference, ...]:
+        """Every single setting that changes; what is not written counts as what AWS then takes.
+
+        A block that disappears is all of its settings, each at its default.
+        """
+        before, after = self.before, self.after
+        if before is None or after is None:
+            return ()
+        found = []
+        for leaf in (leaf for difference in self.differences for leaf in leaves(difference)):
+            old, new = (
+                default(self.type, leaf.path, side.properties) if value is None else value
+                for value, side in ((leaf.before, before), (leaf.after, after))
+            )
+            if not _same(old, new):
+                found.append(Difference(leaf.path, old, new))
+        return tuple(found)
 
     @cached_property
     def other_changes(self) -> tuple[str, ...]:
@@ -226,41 +275,110 @@ class Difference:
         return ".".join(self.path)
 
 
-def differences(before: Json, after: Json, path: tuple[str, ...] = ()) -> Iterator[Difference]:
-    """The deepest places where two values differ."""
+def differences(
+    before: Json,
+    after: Json,
+    path: tuple[str, ...] = (),
+    *,
+    is_set: Callable[[tuple[str, ...]], bool] = lambda _: False,
+) -> Iterator[Difference]:
+    """Find the deepest places where two values differ.
+
+    Args:
+        before: one value.
+        after: the other.
+        path: names that lead to them.
+        is_set: whether AWS takes the list at a path for a set, so that its order says nothing. Default: every list has
+            an order.
+    """
     if before == after and type(before) is type(after):
         return
     match before, after:
         case Mapping(), Mapping():
             for key in sorted({*before, *after}):
-                yield from differences(before.get(key), after.get(key), (*path, key))
+                yield from differences(before.get(key), after.get(key), (*path, key), is_set=is_set)
         case list(), list():
-            yield from _item_differences(before, after, path)
+            yield from _item_differences(before, after, path, is_set)
         case _ if before != after:
             yield Difference(path, before, after)
 
 
-def _item_differences(before: list[Json], after: list[Json], path: tuple[str, ...]) -> Iterator[Difference]:
+def _item_differences(
+    before: list[Json], after: list[Json], path: tuple[str, ...], is_set: Callable[[tuple[str, ...]], bool]
+) -> Iterator[Difference]:
     ones, others = _by_name(before), _by_name(after)
     if ones is not None and others is not None and (ones or others):
         for name in dict.fromkeys((*ones, *others)):
-            yield from differences(ones.get(name), others.get(name), (*path, name))
-        if list(ones) != list(others) and set(ones) == set(others):
+            yield from differences(ones.get(name), others.get(name), (*path, name), is_set=is_set)
+        if list(ones) != list(others) and set(ones) == set(others) and not is_set(path):
             yield Difference(path, list(ones), list(others))
         return
-    for position, (one, other) in enumerate(zip_longest(before, after)):
-        yield from differences(one, other, (*path, str(position)))
+    # What is on both sides is the same item, wherever it stands.
+    gone, come = list(enumerate(before)), list(enumerate(after))
+    for item in before:
+        twin = next((place for place, (_, other) in enumerate(come) if _same(item, other)), None)
+        if twin is not None:
+            del come[twin]
+            del gone[next(place for place, (_, one) in enumerate(gone) if _same(item, one))]
+    if not gone and not come:
+        if not is_set(path):
+            yield Difference(path, before, after)
+        return
+    for one, other in zip_longest(gone, come):
+        position = other[0] if other is not None else one[0]
+        yield from differences(
+            one[1] if one is not None else None,
+            other[1] if other is not None else None,
+            (*path, str(position)),
+            is_set=is_set,
+        )
+
+
+def _same(one: Json, other: Json) -> bool:
+    return one == other and type(one) is type(other)
 
 
 def _by_name(items: Sequence[Json]) -> dict[str, Json] | None:
-    """Items by the member that tells them apart; None where there is none."""
+    """Items by the members that tell them apart; None where nothing does."""
     if not all(isinstance(item, Mapping) for item in items):
         return None
     for identity in _IDENTITIES:
-        names = [item.get(identity) for item in items]
-        if all(isinstance(name, str) for name in names) and len(set(names)) == len(names):
-            return {str(name): item for name, item in zip(names, items, strict=True)}
+        names = [tuple(item.get(member) for member in identity) for item in items]
+        if all(isinstance(part, str) for name in names for part in name) and len(set(names)) == len(names):
+            return {" ".join(name): item for name, item in zip(names, items, strict=True)}
     return None
+
+
+def value_at(value: Json, path: Sequence[str]) -> Json:
+    """Return the value at a path as differences write it, items of lists by name; None where nothing is there."""
+    for part in path:
+        if isinstance(value, list):
+            named = _by_name(value)
+            value = {str(index): item for index, item in enumerate(value)} if named is None else named
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def leaves(difference: Difference) -> Iterator[Difference]:
+    """Split a difference into single settings: a whole object that goes is all of its members."""
+    old, new = (dict(_flat(value, ())) for value in (difference.before, difference.after))
+    for path in sorted({*old, *new}):
+        yield Difference((*difference.path, *path), old.get(path), new.get(path))
+
+
+def _flat(value: Json, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Json]]:
+    match value:
+        case Mapping() if value:
+            for key, inner in value.items():
+                yield from _flat(inner, (*path, str(key)))
+        case list() if value:
+            names = _by_name(value) or {str(index): inner for index, inner in enumerate(value)}
+            for name, inner in names.items():
+                yield from _flat(inner, (*path, name))
+        case None:
+            pass
+        case _:
+            yield path, value
 
 
 class Side:

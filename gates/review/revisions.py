@@ -112,6 +112,19 @@ class Repository:
         done = self._run("show", f"{revision.commit}:{path}")
         return done.stdout if done.returncode == 0 else None
 
+    def has_file(self, path: str, revision: Revision | None = None) -> bool:
+        """Return whether a file is there to be built from.
+
+        Args:
+            path: from the root.
+            revision: in which revision. Default: the working tree, without what git ignores.
+        """
+        if revision is not None:
+            return self._run("cat-file", "-e", f"{revision.commit}:{path}").returncode == 0
+        if not (self.root / path).is_file():
+            return False
+        return not self.is_there or self._run("check-ignore", "--quiet", path).returncode != 0
+
     @contextmanager
     def checkout(self, revision: Revision, folder: Path) -> Iterator[Path]:
         """A working tree of a revision, gone at the end with all that was made in it.

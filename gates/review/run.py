@@ -38,12 +38,14 @@ class _Side:
         assembly: what it would deploy, once it is asked for.
         revision: its commit, where it is one.
         waivers: text of its waivers, where it has some.
+        has_file: whether its commit has a file; None for a folder that is no commit's.
     """
 
     label: str
     assembly: Callable[[], Assembly]
     revision: Revision | None = None
     waivers: str | None = None
+    has_file: Callable[[str], bool] | None = None
 
 
 def review(
@@ -103,7 +105,7 @@ def review(
     change = read_waivers(given, str(waivers or WAIVERS_FILE)) if given else ()
     say(f"synthesising {old.label} and {new.label}")
     before, after = _side_by_side(processes, old.assembly, new.assembly)
-    comparison = compare(before, after)
+    comparison = compare(before, after, has_file=new.has_file)
     return Outcome(
         state=State.REVIEWED,
         base=old.label,
@@ -172,15 +174,24 @@ def _head(repository: Repository, name: str | None, processes: Processes, *, fol
     file = repository.root / WAIVERS_FILE
     own = _read(file) if file.is_file() and not folders else None
     if name is None:
-        return _Side(_described(repository), lambda: synthesised_here(repository.root, processes), waivers=own)
+        here = _described(repository)
+        return _Side(
+            here,
+            lambda: synthesised_here(repository.root, processes),
+            waivers=own,
+            has_file=repository.has_file,
+        )
     if _is_assembly(name):
-        return _Side(name, lambda: read_assembly(Path(name)), waivers=own)
+        # The pipeline's build hands on what it synthesised of the working tree.
+        has_file = None if folders else repository.has_file
+        return _Side(name, lambda: read_assembly(Path(name)), waivers=own, has_file=has_file)
     revision = repository.revision(name)
     return _Side(
         str(revision),
         lambda: synthesised(repository, revision, processes),
         revision,
         repository.read(revision, WAIVERS_FILE),
+        lambda path: repository.has_file(path, revision),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -37,6 +37,9 @@ ALSO_CREATE_ONLY: Final[Mapping[str, Sequence[str]]] = {
 that hold data (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/)."""
 
 MAYBE_CREATE_ONLY: Final[Mapping[str, Sequence[str]]] = {
+    # The user guide does not say it; Cognito refuses each of them, or CloudFormation makes a new, empty pool:
+    # https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-attributes-considerations.html
+    "AWS::Cognito::UserPool": ("AliasAttributes", "UsernameAttributes", "UsernameConfiguration"),
     "AWS::CodeCommit::Repository": ("Triggers",),
     "AWS::ElastiCache::CacheCluster": ("AZMode", "NumCacheNodes", "PreferredAvailabilityZone"),
     "AWS::ElastiCache::ReplicationGroup": ("NumNodeGroups",),
@@ -51,6 +54,63 @@ MAYBE_CREATE_ONLY: Final[Mapping[str, Sequence[str]]] = {
 }
 """The same, for what is replaced under some circumstances."""
 
+_ALWAYS_SETS = frozenset({"Tags", "Statement"})
+
+ALSO_SETS: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
+    "AWS::ApiGateway::UsagePlan": (("ApiStages",),),
+    "AWS::ApiGatewayV2::Api": tuple(
+        ("CorsConfiguration", name) for name in ("AllowHeaders", "AllowMethods", "AllowOrigins", "ExposeHeaders")
+    ),
+    "AWS::ApiGatewayV2::Authorizer": (("JwtConfiguration", "Audience"),),
+    "AWS::CloudFront::CachePolicy": tuple(
+        ("CachePolicyConfig", "ParametersInCacheKeyAndForwardedToOrigin", f"{name}Config", f"{name}s")
+        for name in ("Cookie", "Header", "QueryString")
+    ),
+    "AWS::CloudFront::Distribution": (
+        ("DistributionConfig", "Aliases"),
+        ("DistributionConfig", "Origins"),
+        ("DistributionConfig", "DefaultCacheBehavior", "AllowedMethods"),
+        ("DistributionConfig", "DefaultCacheBehavior", "CachedMethods"),
+        ("DistributionConfig", "Restrictions", "GeoRestriction", "Locations"),
+    ),
+    "AWS::CloudWatch::Alarm": (("AlarmActions",), ("InsufficientDataActions",), ("Metrics",), ("OKActions",)),
+    "AWS::CodeBuild::Project": (("Cache", "Modes"), ("Environment", "EnvironmentVariables")),
+    "AWS::CodeDeploy::DeploymentGroup": (("AlarmConfiguration", "Alarms"), ("AutoRollbackConfiguration", "Events")),
+    "AWS::Cognito::UserPool": (("AliasAttributes",), ("AutoVerifiedAttributes",), ("EnabledMfas",), ("Schema",)),
+    "AWS::Cognito::UserPoolClient": tuple(
+        (name,)
+        for name in (
+            "AllowedOAuthFlows",
+            "AllowedOAuthScopes",
+            "CallbackURLs",
+            "ExplicitAuthFlows",
+            "LogoutURLs",
+            "ReadAttributes",
+            "SupportedIdentityProviders",
+            "WriteAttributes",
+        )
+    ),
+    "AWS::DynamoDB::Table": (
+        ("AttributeDefinitions",),
+        ("GlobalSecondaryIndexes",),
+        ("GlobalSecondaryIndexes", "*", "Projection", "NonKeyAttributes"),
+        ("LocalSecondaryIndexes",),
+    ),
+    "AWS::EC2::SecurityGroup": (("SecurityGroupEgress",), ("SecurityGroupIngress",)),
+    "AWS::Lambda::EventSourceMapping": (("FilterCriteria", "Filters"), ("FunctionResponseTypes",)),
+    "AWS::Lambda::Function": (("VpcConfig", "SecurityGroupIds"), ("VpcConfig", "SubnetIds")),
+    "AWS::S3::Bucket": (
+        ("LifecycleConfiguration", "Rules"),
+        ("LifecycleConfiguration", "Rules", "*", "NoncurrentVersionTransitions"),
+        ("LifecycleConfiguration", "Rules", "*", "TagFilters"),
+        ("LifecycleConfiguration", "Rules", "*", "Transitions"),
+    ),
+    "AWS::SNS::Topic": (("Subscription",),),
+    "AWS::WAFv2::WebACL": (("Rules",),),
+}
+"""Lists whose items the user guide describes one by one and gives no order, where the schemas do not say so. A rule of
+a firewall has its order in its priority."""
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -63,6 +123,9 @@ class Schema:
         attributes: what only AWS gives it.
         updatable: whether it has an update at all; without one every change replaces it.
         deletes_first: whether a replacement may keep the name, because the old one goes before the new one comes.
+        sets: lists whose order says nothing, as paths.
+        defaults: what AWS takes for what is not written: the path to the setting, the path to what the default is of
+            (itself, or a block that holds it), and the value.
     """
 
     create_only: tuple[tuple[str, ...], ...]
@@ -71,6 +134,8 @@ class Schema:
     attributes: frozenset[str]
     updatable: bool
     deletes_first: bool
+    sets: frozenset[tuple[str, ...]]
+    defaults: Mapping[tuple[str, ...], tuple[tuple[str, ...], Json]]
 
 
 @cache
@@ -102,6 +167,7 @@ def _schema(resource_type: str, found: Mapping[str, Any]) -> Schema:
     identifiers = frozenset(path[0] for path in _paths(found, "primaryIdentifier"))
     named = tuple((name,) for name in sorted(identifiers - read_only))
     handlers = found.get("handlers")
+    nodes = tuple(_nodes(found, {"properties": found.get("properties", {})}, ()))
     return Schema(
         create_only=tuple(dict.fromkeys((*_paths(found, "createOnlyProperties"), *named, *also))),
         maybe_create_only=(*_paths(found, "conditionalCreateOnlyProperties"), *maybe),
@@ -109,7 +175,72 @@ def _schema(resource_type: str, found: Mapping[str, Any]) -> Schema:
         attributes=read_only,
         updatable=handlers is None or "update" in handlers,
         deletes_first=found.get("replacementStrategy") == "delete_then_create",
+        sets=frozenset(path for path, node in nodes if node.get("insertionOrder") is False),
+        defaults=dict(_defaults(nodes)),
     )
+
+
+def _nodes(
+    found: Mapping[str, Any], node: Mapping[str, Any], path: tuple[str, ...], within: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Every property below one, with its path; `*` is any item. A definition within itself is followed once."""
+    pointer = str(node.get("$ref", ""))
+    if pointer:
+        if pointer in within:
+            return
+        within = (*within, pointer)
+        node = {**found.get("definitions", {}).get(pointer.rpartition("/")[2], {}), **node}
+    if path:
+        yield path, node
+    for name, inner in node.get("properties", {}).items():
+        yield from _nodes(found, inner, (*path, name), within)
+    if isinstance(node.get("items"), dict):
+        yield from _nodes(found, node["items"], (*path, "*"), within)
+
+
+def _defaults(
+    nodes: Iterable[tuple[tuple[str, ...], Mapping[str, Any]]],
+) -> Iterator[tuple[tuple[str, ...], tuple[tuple[str, ...], Json]]]:
+    for path, node in nodes:
+        if "default" in node:
+            for below, value in _scalars(node["default"], ()):
+                yield (*path, *below), (path, value)
+
+
+def _scalars(value: Json, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Json]]:
+    match value:
+        case dict():
+            for key, inner in value.items():
+                yield from _scalars(inner, (*path, key))
+        # Which item takes the place of which is not to be told.
+        case list():
+            return
+        case _:
+            yield path, value
+
+
+def matches(pattern: Sequence[str], path: Sequence[str]) -> bool:
+    """True if a path begins as a pattern says; `*` is any name or item."""
+    return len(path) >= len(pattern) and all(
+        mine in {"*", its} for mine, its in zip(pattern, path[: len(pattern)], strict=True)
+    )
+
+
+def is_set(resource_type: str, rules: Schema | None) -> Callable[[tuple[str, ...]], bool]:
+    """Return what tells whether AWS takes the list at a path for a set, so that its order says nothing.
+
+    Args:
+        resource_type: the type that the path is of.
+        rules: its schema, where there is one.
+    """
+    known = [*(rules.sets if rules else ()), *ALSO_SETS.get(resource_type, ())]
+
+    def tells(path: tuple[str, ...]) -> bool:
+        if path and (path[-1] in _ALWAYS_SETS or "Statement" in path):
+            return True
+        return any(len(pattern) == len(path) and matches(pattern, path) for pattern in known)
+
+    return tells
 
 
 def _paths(found: Mapping[str, Any], key: str) -> tuple[tuple[str, ...], ...]:

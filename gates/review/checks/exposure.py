@@ -11,14 +11,14 @@ from gates.review.assembly import Json
 from gates.review.checks.registry import ANY, Context, both, fields, listed, number, objects, on, shown, truth, words
 from gates.review.findings import Finding, Severity, found
 from gates.review.patterns import covered
-from gates.review.resources import Pair, Resource
+from gates.review.resources import Pair, Resource, value_at
 from gates.review.values import readable
 
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 _PUBLIC_ACLS = frozenset({"PublicRead", "PublicReadWrite", "AuthenticatedRead"})
 
 
-@on("AWS::S3::Bucket")
+@on("AWS::S3::Bucket", judges="AccessControl OwnershipControls PublicAccessBlockConfiguration WebsiteConfiguration")
 def bucket(pair: Pair, _: Context) -> Iterator[Finding]:
     """Blocks of public access, ACLs, websites."""
     before, after = pair.before, pair.after
@@ -48,7 +48,7 @@ def _owner(resource: Resource) -> Json:
     return next((rule.get("ObjectOwnership") for rule in resource.entries("OwnershipControls.Rules")), None)
 
 
-@on("AWS::Lambda::Url")
+@on("AWS::Lambda::Url", judges="AuthType")
 def function_url(pair: Pair, _: Context) -> Iterator[Finding]:
     """A function that anybody may call."""
     after = pair.after
@@ -58,7 +58,11 @@ def function_url(pair: Pair, _: Context) -> Iterator[Finding]:
         yield found("open-route", after, "the function's URL takes requests without a signature")
 
 
-@on("AWS::ApiGateway::Method", "AWS::ApiGatewayV2::Route")
+@on(
+    "AWS::ApiGateway::Method",
+    "AWS::ApiGatewayV2::Route",
+    judges="ApiKeyRequired AuthorizationScopes AuthorizationType AuthorizerId",
+)
 def route(pair: Pair, _: Context) -> Iterator[Finding]:
     """Authorization and API key of a route."""
     before, after = pair.before, pair.after
@@ -106,7 +110,11 @@ def _route_name(resource: Resource) -> str:
     return f"the method {resource.get('HttpMethod')} at {resource.path.rpartition('/')[0].rpartition('/')[2] or '/'}"
 
 
-@on("AWS::ApiGateway::Authorizer", "AWS::ApiGatewayV2::Authorizer")
+@on(
+    "AWS::ApiGateway::Authorizer",
+    "AWS::ApiGatewayV2::Authorizer",
+    judges="AuthorizerType AuthorizerUri IdentityValidationExpression JwtConfiguration ProviderARNs Type",
+)
 def authorizer(pair: Pair, _: Context) -> Iterator[Finding]:
     """Whom an authorizer lets in."""
     if not (sides := both(pair)):
@@ -125,7 +133,9 @@ def authorizer(pair: Pair, _: Context) -> Iterator[Finding]:
             yield found("authorizer-loosened", after, what, detail=path)
 
 
-@on("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api")
+@on(
+    "AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api", judges="DisableExecuteApiEndpoint EndpointConfiguration/Types"
+)
 def endpoint(pair: Pair, _: Context) -> Iterator[Finding]:
     """Ways to an API that were closed."""
     if not (sides := both(pair)):
@@ -144,7 +154,13 @@ _METHODS = re.compile(r"access-control-allow-methods|^allow(ed)?methods$", re.IG
 _CORS_HOLDERS = re.compile(r"cors|access-control|CORS", re.IGNORECASE)
 
 
-@on(ANY)
+def _names_cors(path: tuple[str, ...]) -> bool:
+    return bool(
+        _CORS_HOLDERS.search(".".join(path)) and any(_ORIGINS.search(part) or _METHODS.search(part) for part in path)
+    )
+
+
+@on(ANY, judges=_names_cors)
 def cors(pair: Pair, _: Context) -> Iterator[Finding]:
     """Origins and methods that browsers may use, wherever they are written."""
     if not (sides := both(pair)):
@@ -190,7 +206,7 @@ _SWITCHES: Final[Mapping[str, str]] = {
 }
 
 
-@on(ANY)
+@on(ANY, judges=lambda path: path[-1] in {*_SWITCHES, "Scheme"})
 def public_switches(pair: Pair, _: Context) -> Iterator[Finding]:
     """Single settings that put something onto the internet."""
     after = pair.after
@@ -218,7 +234,13 @@ def _under(value: Json, name: str) -> Iterator[Json]:
                 yield from _under(inner, name)
 
 
-@on("AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress")
+@on(
+    "AWS::EC2::SecurityGroup",
+    "AWS::EC2::SecurityGroupIngress",
+    "AWS::EC2::SecurityGroupEgress",
+    judges="SecurityGroupIngress SecurityGroupEgress IpProtocol FromPort ToPort CidrIp CidrIpv6 SourceSecurityGroupId "
+    "SourcePrefixListId SourceSecurityGroupName DestinationSecurityGroupId DestinationPrefixListId",
+)
 def security_group(pair: Pair, _: Context) -> Iterator[Finding]:
     """Peers and ports that a security group lets through."""
     after = pair.after
@@ -279,7 +301,14 @@ def _lets_through(wide: Mapping[str, Any], narrow: Mapping[str, Any]) -> bool:
     return net.version == part.version and net.supernet_of(part)  # type: ignore[arg-type]
 
 
-@on("AWS::CloudFront::Distribution")
+@on(
+    "AWS::CloudFront::Distribution",
+    judges="DistributionConfig/Restrictions/GeoRestriction DistributionConfig/WebACLId "
+    "DistributionConfig/DefaultCacheBehavior/TrustedKeyGroups DistributionConfig/CacheBehaviors/*/TrustedKeyGroups "
+    "DistributionConfig/DefaultCacheBehavior/ViewerProtocolPolicy "
+    "DistributionConfig/CacheBehaviors/*/ViewerProtocolPolicy "
+    "DistributionConfig/Origins/*/CustomOriginConfig/OriginProtocolPolicy",
+)
 def edge(pair: Pair, _: Context) -> Iterator[Finding]:
     """Countries, firewall and viewers of a distribution."""
     if not (sides := both(pair)):
@@ -336,14 +365,17 @@ _TLS = re.compile(
 _OLDEST = (0, 0)
 
 
-@on(ANY)
+@on(ANY, judges=lambda path: any(map(_TLS.fullmatch, path)))
 def tls(pair: Pair, _: Context) -> Iterator[Finding]:
     """The oldest version of TLS that is accepted."""
     if pair.after is None:
         return
-    for difference in pair.differences:
+    for difference in pair.settings:
         name = next((part for part in difference.path if _TLS.fullmatch(part)), None)
-        if name is None or (difference.after is None and difference.path[-1] != name):
+        if name is None:
+            continue
+        whole = difference.path[: difference.path.index(name) + 1]
+        if difference.after is None and value_at(pair.after.properties, whole) is not None:
             # Of a list of protocols, one that goes is one less to be broken.
             continue
         old, new = _oldest(difference.before), _oldest(difference.after)
@@ -365,7 +397,12 @@ def _oldest(value: Json) -> tuple[int, int] | None:
     return min(versions, default=None)
 
 
-@on("AWS::WAFv2::WebACLAssociation", "AWS::WAFv2::WebACL", "AWS::WAFv2::LoggingConfiguration")
+@on(
+    "AWS::WAFv2::WebACLAssociation",
+    "AWS::WAFv2::WebACL",
+    "AWS::WAFv2::LoggingConfiguration",
+    judges="DefaultAction Rules/*/Action Rules/*/OverrideAction Rules/*/Statement Rules/*/Name ResourceArn",
+)
 def firewall(pair: Pair, context: Context) -> Iterator[Finding]:
     """What a firewall stops, and what it stands before."""
     before, after = pair.before, pair.after
@@ -436,7 +473,11 @@ def _bare(value: Json) -> Json:
     return value
 
 
-@on("AWS::Cognito::UserPool")
+@on(
+    "AWS::Cognito::UserPool",
+    judges="AdminCreateUserConfig/AllowAdminCreateUserOnly AutoVerifiedAttributes MfaConfiguration "
+    "Policies/PasswordPolicy UserPoolAddOns/AdvancedSecurityMode Schema",
+)
 def user_pool(pair: Pair, _: Context) -> Iterator[Finding]:
     """How hard it is to make an account and to break into one."""
     if not (sides := both(pair)):
@@ -468,11 +509,27 @@ def user_pool(pair: Pair, _: Context) -> Iterator[Finding]:
         yield found("sign-in-loosened", after, f"{', '.join(sorted(dropped))} is not verified", detail="verified")
 
 
+@on("AWS::Cognito::IdentityPool", judges="AllowUnauthenticatedIdentities")
+def identity_pool(pair: Pair, _: Context) -> Iterator[Finding]:
+    """Guests, who get credentials of AWS without signing in."""
+    after = pair.after
+    if after is None or not truth(after.get("AllowUnauthenticatedIdentities")):
+        return
+    if pair.before is None or not truth(pair.before.get("AllowUnauthenticatedIdentities")):
+        what = "guests get credentials without signing in"
+        severity = Severity.CRITICAL if pair.before is not None else Severity.HIGH
+        yield found("sign-in-loosened", after, what, severity=severity, detail="guests")
+
+
 _WEAK_FLOWS = re.compile(r"PASSWORD_AUTH|CUSTOM_AUTH|USER_PASSWORD|implicit")
 _TOKENS = ("AccessTokenValidity", "IdTokenValidity", "RefreshTokenValidity")
 
 
-@on("AWS::Cognito::UserPoolClient")
+@on(
+    "AWS::Cognito::UserPoolClient",
+    judges="AllowedOAuthFlows AccessTokenValidity CallbackURLs EnableTokenRevocation ExplicitAuthFlows IdTokenValidity "
+    "PreventUserExistenceErrors RefreshTokenValidity TokenValidityUnits",
+)
 def user_pool_client(pair: Pair, _: Context) -> Iterator[Finding]:
     """Ways to sign in, and for how long."""
     if not (sides := both(pair)):
@@ -499,13 +556,20 @@ def user_pool_client(pair: Pair, _: Context) -> Iterator[Finding]:
 _THROTTLES = re.compile(r"(Throttling)?(RateLimit|BurstLimit)|Quota\.Limit|Limit")
 
 
-@on("AWS::ApiGateway::Stage", "AWS::ApiGateway::UsagePlan", "AWS::ApiGatewayV2::Stage")
+@on(
+    "AWS::ApiGateway::Stage",
+    "AWS::ApiGateway::UsagePlan",
+    "AWS::ApiGatewayV2::Stage",
+    judges=lambda path: bool(_THROTTLES.fullmatch(path[-1])) or path[0] in {"Quota", "Throttle"},
+)
 def throttle(pair: Pair, _: Context) -> Iterator[Finding]:
     """How much one caller may ask for."""
     if pair.after is None:
         return
-    for difference in pair.differences:
-        if not difference.path or not _THROTTLES.fullmatch(difference.path[-1]):
+    gone = {difference.path for difference in pair.differences if difference.after is None}
+    for difference in pair.settings:
+        # A whole block of limits that goes is told of as that.
+        if not _THROTTLES.fullmatch(difference.path[-1]) or (difference.after is None and difference.path[:1] in gone):
             continue
         old, new = number(difference.before), number(difference.after)
         if old is not None and (new is None or new > old):
@@ -528,7 +592,14 @@ _LOGS: Final[Mapping[str, tuple[str, ...]]] = {
 _LOGGING_TYPES = ("AWS::CloudTrail::Trail", "AWS::EC2::FlowLog", "AWS::Logs::Delivery", "AWS::Logs::SubscriptionFilter")
 
 
-@on(*_LOGS)
+@on(
+    *_LOGS,
+    judges=lambda path: (
+        any(".".join(path) == log for logs in _LOGS.values() for log in logs)
+        or path[-1] == "LoggingLevel"
+        or path[0] == "IsLogging"
+    ),
+)
 def logging(pair: Pair, _: Context) -> Iterator[Finding]:
     """Logs of a resource that end."""
     if not (sides := both(pair)):
@@ -548,7 +619,7 @@ def logging(pair: Pair, _: Context) -> Iterator[Finding]:
         yield found("logging-dropped", after, "the trail stops", severity=Severity.HIGH, detail="IsLogging")
 
 
-@on(*_LOGGING_TYPES)
+@on(*_LOGGING_TYPES, judges="")
 def log_resources(pair: Pair, _: Context) -> Iterator[Finding]:
     """Resources that do nothing but log."""
     if pair.before is not None and pair.after is None:

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gates.review.assembly import Json
+from gates.review.builds import build_commands
 from gates.review.checks.registry import Context, both, fields, number, objects, on, shown, truth
 from gates.review.findings import Finding, Severity, found
 from gates.review.resources import Pair, Resource, differences
 from gates.review.values import readable
 
 _Stage = Mapping[str, Any]
+_Action = Mapping[str, Any]
 _APPROVAL, _SOURCE, _DEPLOY = "Approval", "Source", "Deploy"
 _CONDITIONS = ("BeforeEntry", "OnSuccess", "OnFailure")
 _EXECUTIONS: Final = ("SUPERSEDED", "PARALLEL", "QUEUED")
@@ -20,7 +22,10 @@ _EXECUTIONS: Final = ("SUPERSEDED", "PARALLEL", "QUEUED")
 _ASSETS = "FileAsset: "
 
 
-@on("AWS::CodePipeline::Pipeline")
+@on(
+    "AWS::CodePipeline::Pipeline",
+    judges="DisableInboundStageTransitions ExecutionMode RestartExecutionOnUpdate Stages Triggers",
+)
 def pipeline(pair: Pair, _: Context) -> Iterator[Finding]:
     """Everything that the pipeline does on the way to an environment."""
     if not (sides := both(pair)):
@@ -36,6 +41,7 @@ def pipeline(pair: Pair, _: Context) -> Iterator[Finding]:
         if name in others:
             yield from _conditions(after, name, stage, others[name])
             yield from _actions(after, name, stage, others[name])
+    yield from _self_mutation(before, after)
     yield from _transitions(before, after)
     yield from _source(before, after)
     old, new = (str(side.get("ExecutionMode", "SUPERSEDED")) for side in sides)
@@ -87,11 +93,63 @@ def _order(after: Resource, ones: Mapping[str, _Stage], others: Mapping[str, _St
     for name in ones.keys() - others.keys():
         actions = ", ".join(str(action.get("Name")) for action in objects(ones[name].get("Actions"))[:5])
         yield found("stage-removed", after, f"the stage {name} goes with {actions}", detail=name)
+    for name in ones.keys() & others.keys():
+        yield from _within(after, name, ones[name], others[name])
     kept = [name for name in ones if name in others]
     if kept != [name for name in others if name in ones]:
         yield found(
             "pipeline-loosened", after, "the stages come in another order", severity=Severity.HIGH, detail="order"
         )
+
+
+def _within(after: Resource, name: str, old: _Stage, new: _Stage) -> Iterator[Finding]:
+    """Actions of a stage that no longer wait for those that they waited for."""
+    ones, others = (
+        {str(action.get("Name")): int(number(action.get("RunOrder")) or 1) for action in objects(side.get("Actions"))}
+        for side in (old, new)
+    )
+    kept = sorted(ones.keys() & others.keys())
+    early = [
+        later
+        for later in kept
+        if any(ones[first] < ones[later] and others[first] >= others[later] for first in kept if first != later)
+    ]
+    if early:
+        what = f"{', '.join(early)} of {name} no longer waits for what came before it"
+        yield found("pipeline-loosened", after, what, detail=f"{name}-order")
+
+
+def _self_mutation(before: Resource, after: Resource) -> Iterator[Finding]:
+    """The action by which the pipeline changes itself, and without which nothing changes it any more."""
+    old, new = (dict(_updates(side)) for side in (before, after))
+    if old and not new:
+        what = f"{', '.join(old)} goes: the pipeline no longer deploys its own stack"
+        yield found("self-mutation-removed", after, what)
+    frozen = [
+        {str(one.get("StageName")) for one in side.entries("DisableInboundStageTransitions")}
+        for side in (before, after)
+    ]
+    updating = {place.partition("/")[0] for place in new}
+    for name in sorted(frozen[1] - frozen[0]):
+        if name in updating:
+            what = f"the stage {name} takes no changes any more, and so the pipeline does not change itself"
+            yield found("self-mutation-removed", after, what, detail=name)
+        else:
+            what = f"the stage {name} takes no changes any more"
+            yield found("pipeline-loosened", after, what, detail=f"frozen-{name}")
+
+
+def _updates(pipeline: Resource) -> Iterator[tuple[str, _Action]]:
+    """Actions that deploy the pipeline's own stack, as CDK Pipelines names and orders them.
+
+    https://docs.aws.amazon.com/cdk/v2/guide/cdk-pipeline.html: the stage `UpdatePipeline` comes before all that is
+    deployed; its action is a build that runs `cdk deploy` on the stack that defines the pipeline.
+    """
+    for name, stage in _stages(pipeline).items():
+        for action in objects(stage.get("Actions")):
+            label = str(action.get("Name"))
+            if name == "UpdatePipeline" or label in {"SelfMutate", "SelfMutation"}:
+                yield f"{name}/{label}", action
 
 
 def _actions(after: Resource, name: str, old: _Stage, new: _Stage) -> Iterator[Finding]:
@@ -106,15 +164,44 @@ def _actions(after: Resource, name: str, old: _Stage, new: _Stage) -> Iterator[F
                 severity = Severity.MEDIUM if category == _DEPLOY else None
                 yield found("stage-removed", after, f"the action {place} goes", severity=severity, detail=place)
             continue
+        yield from _kind_and_place(after, place, action, kept[label])
         if category == _APPROVAL:
             yield from _approval(after, place, action, kept[label])
-        elif action.get("Configuration") != kept[label].get("Configuration") and category not in {_DEPLOY, _SOURCE}:
+        elif category == _DEPLOY:
+            yield from _deployment(after, place, action, kept[label])
+        elif action.get("Configuration") != kept[label].get("Configuration") and category != _SOURCE:
             names = ", ".join(
                 difference.name
                 for difference in differences(action.get("Configuration"), kept[label].get("Configuration"))
             )
             what = f"the action {place} runs otherwise: {names}"
             yield found("build-changed", after, what, severity=Severity.MEDIUM, detail=place)
+
+
+_EITHER_WAY: Final = frozenset({"RoleArn"})
+"""What is looked at with the roles."""
+
+
+def _deployment(after: Resource, place: str, old: _Action, new: _Action) -> Iterator[Finding]:
+    for difference in differences(old.get("Configuration"), new.get("Configuration")):
+        if difference.path[-1:] and difference.path[-1] not in _EITHER_WAY:
+            was, is_now = shown(difference.before), shown(difference.after)
+            what = f"{difference.name} of the deployment {place} is {is_now} instead of {was}"
+            yield found("build-changed", after, what, severity=Severity.MEDIUM, detail=f"{place}-{difference.name}")
+
+
+def _kind_and_place(after: Resource, place: str, old: _Action, new: _Action) -> Iterator[Finding]:
+    if old.get("ActionTypeId") != new.get("ActionTypeId"):
+        what = f"the action {place} is {shown(new.get('ActionTypeId'))} instead of {shown(old.get('ActionTypeId'))}"
+        yield found("build-changed", after, what, detail=f"{place}-type")
+    if old.get("Region") != new.get("Region"):
+        what = f"the action {place} works in {shown(new.get('Region'))} instead of {shown(old.get('Region'))}"
+        yield found("destination-changed", after, what, detail=f"{place}-region")
+    for name in ("InputArtifacts", "OutputArtifacts"):
+        ones, others = ([str(one.get("Name")) for one in objects(side.get(name))] for side in (old, new))
+        if ones != others:
+            what = f"{name} of the action {place} is {shown(others)} instead of {shown(ones)}"
+            yield found("source-changed", after, what, severity=Severity.MEDIUM, detail=f"{place}-{name}")
 
 
 def _approval(after: Resource, place: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Finding]:
@@ -194,7 +281,10 @@ def _source(before: Resource, after: Resource) -> Iterator[Finding]:
         yield found("source-changed", after, what, severity=Severity.MEDIUM, detail="Triggers")
 
 
-@on("AWS::CodeBuild::Project")
+@on(
+    "AWS::CodeBuild::Project",
+    judges="Environment/EnvironmentVariables Environment/Image Environment/PrivilegedMode Source/BuildSpec",
+)
 def build(pair: Pair, _: Context) -> Iterator[Finding]:
     """What a build runs, and with what."""
     if not (sides := both(pair)):
@@ -218,10 +308,6 @@ def build(pair: Pair, _: Context) -> Iterator[Finding]:
 
 
 def _commands(specification: Json) -> list[str]:
-    """The commands of a build specification, line by line; all of it where it is not the JSON that CDK writes."""
-    text = str(specification).removeprefix(_ASSETS)
-    try:
-        phases = json.loads(text).get("phases", {})
-    except (ValueError, AttributeError):
-        return text.splitlines()
-    return [str(command) for phase in phases.values() for command in phase.get("commands", ())]
+    """The commands of a build specification; all lines of one that cannot be read."""
+    commands = list(build_commands(specification))
+    return commands or str(specification).removeprefix(_ASSETS).splitlines()

@@ -12,6 +12,7 @@ from gates.review.assembly import Json
 from gates.review.findings import Finding
 from gates.review.matching import Matching
 from gates.review.resources import Pair, Resource
+from gates.review.schemas import matches
 from gates.review.values import readable
 
 _LONGEST = 200
@@ -36,18 +37,40 @@ class Context:
 Check = Callable[[Pair, Context], Iterator[Finding]]
 _Check = TypeVar("_Check", bound=Check)
 
+Judges = Callable[[tuple[str, ...]], bool]
+"""Whether a check looks at the setting at a path."""
+
 _CHECKS: Final[defaultdict[str, list[Check]]] = defaultdict(list)
+_JUDGES: Final[defaultdict[str, list[Judges]]] = defaultdict(list)
 
 
-def on(*types: str) -> Callable[[_Check], _Check]:
-    """Register a check for resources of some types; it meets those that come and go too."""
+def on(*types: str, judges: str | Judges = "") -> Callable[[_Check], _Check]:
+    """Register a check for resources of some types; it meets those that come and go too.
+
+    Args:
+        types: `AWS::S3::Bucket`, …; `ANY` for all.
+        judges: the settings that the check looks at: paths apart by spaces, with `/` between names and `*` for any name
+            or item, or what tells it of a path. What no check looks at is `unjudged`. Default: none, only that a
+            resource comes, goes or changes.
+    """
 
     def register(check: _Check) -> _Check:
         for resource_type in types:
             _CHECKS[resource_type].append(check)
+            _JUDGES[resource_type].append(_under(judges) if isinstance(judges, str) else judges)
         return check
 
     return register
+
+
+def _under(paths: str) -> Judges:
+    patterns = tuple(tuple(path.split("/")) for path in paths.split())
+    return lambda path: any(matches(pattern, path) for pattern in patterns)
+
+
+def is_judged(resource_type: str, path: tuple[str, ...]) -> bool:
+    """Return whether a check looks at the setting of a type."""
+    return any(judges(path) for judges in (*_JUDGES[resource_type], *_JUDGES[ANY]))
 
 
 def checked(pair: Pair, context: Context) -> Iterator[Finding]:

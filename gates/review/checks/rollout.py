@@ -43,7 +43,10 @@ def pace(name: Json) -> Pace | None:
     return Pace(percent, minutes * steps)
 
 
-@on("AWS::CodeDeploy::DeploymentGroup")
+@on(
+    "AWS::CodeDeploy::DeploymentGroup",
+    judges="AlarmConfiguration AutoRollbackConfiguration DeploymentConfigName",
+)
 def deployment_group(pair: Pair, context: Context) -> Iterator[Finding]:
     """Pace, alarms and rollback."""
     before, after = pair.before, pair.after
@@ -86,7 +89,7 @@ def _alarms(group: Resource) -> list[str]:
 _UPDATE = "CodeDeployLambdaAliasUpdate"
 
 
-@on("AWS::Lambda::Alias")
+@on("AWS::Lambda::Alias", judges="ProvisionedConcurrencyConfig")
 def alias(pair: Pair, context: Context) -> Iterator[Finding]:
     """The hooks of an alias, and whether CodeDeploy moves it at all."""
     if not (sides := both(pair)):
@@ -107,7 +110,7 @@ def alias(pair: Pair, context: Context) -> Iterator[Finding]:
         yield found("concurrency-dropped", after, "its provisioned concurrency goes", detail="provisioned")
 
 
-@on("AWS::CodeDeploy::DeploymentConfig")
+@on("AWS::CodeDeploy::DeploymentConfig", judges=lambda _: True)
 def deployment_config(pair: Pair, _: Context) -> Iterator[Finding]:
     """A pace of one's own."""
     if pair.after is not None and pair.differences:

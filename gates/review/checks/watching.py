@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from gates.review.checks.registry import Context, both, number, on, shown, truth, words
 from gates.review.findings import Finding, Severity, found
-from gates.review.resources import Pair, Resource
-from gates.review.values import readable
+from gates.review.resources import Pair, Place, Resource, Side
+from gates.review.values import Reference, readable, texts
 
 _WATCHED: Final = (
     "MetricName",
@@ -31,7 +32,20 @@ _DOWNWARD: Final = {"LessThanThreshold": 1, "LessThanOrEqualToThreshold": 0}
 """Operators by direction, the stricter one with the smaller number."""
 
 
-@on("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::AnomalyDetector")
+_ALARMS: Final = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
+
+
+@on(
+    *_ALARMS,
+    "AWS::CloudWatch::AnomalyDetector",
+    judges=" ".join(
+        (
+            *_WATCHED,
+            "ActionsEnabled AlarmActions ComparisonOperator DatapointsToAlarm EvaluationPeriods Period Threshold",
+            "TreatMissingData",
+        )
+    ),
+)
 def alarm(pair: Pair, context: Context) -> Iterator[Finding]:
     """An alarm that goes, speaks later, or tells nobody."""
     before, after = pair.before, pair.after
@@ -41,14 +55,52 @@ def alarm(pair: Pair, context: Context) -> Iterator[Finding]:
         return
     if before is None or after is None:
         return
-    for why in _looser(before, after, context):
-        yield found("alarm-loosened", after, why[1], detail=why[0])
+    # What nobody rolls back by only tells somebody later.
+    rolls_back = after.place in guards(context.matching.after) or before.place in guards(context.matching.before)
+    for name, why in _looser(before, after, context):
+        severity = Severity.HIGH if rolls_back else None
+        what = f"{why}; a new version is rolled back by it" if rolls_back else why
+        yield found("alarm-loosened", after, what, severity=severity, detail=name)
     if truth(before.get("ActionsEnabled", True)) and not truth(after.get("ActionsEnabled", True)):
         yield found("alarm-silenced", after, "its actions are disabled", detail="ActionsEnabled")
     left = set(map(context.rename, words(after.get("AlarmActions"))))
     if dropped := sorted(map(readable, words(before.get("AlarmActions")) - left)):
         severity = None if not left else Severity.MEDIUM
         yield found("alarm-silenced", after, f"it no longer calls {', '.join(dropped)}", severity=severity)
+
+
+@lru_cache(maxsize=4)
+def guards(side: Side) -> frozenset[Place]:
+    """Return the alarms by which something is rolled back or held.
+
+    A deployment group or a condition of a stage names them; what a composite alarm is made of counts as well.
+    """
+    named: set[str] = set()
+    for group in side.by_type.get("AWS::CodeDeploy::DeploymentGroup", ()):
+        named |= {str(one.get("Name")) for one in group.entries("AlarmConfiguration.Alarms")}
+    for pipeline in side.by_type.get("AWS::CodePipeline::Pipeline", ()):
+        for stage in pipeline.entries("Stages"):
+            for part in ("BeforeEntry", "OnSuccess", "OnFailure"):
+                named |= set(texts(stage.get(part)))
+    for alias in side.by_type.get("AWS::Lambda::Alias", ()):
+        named |= set(texts(alias.update_policy))
+    alarms = [alarm for kind in _ALARMS for alarm in side.by_type.get(kind, ())]
+    found_ones: set[Place] = set()
+    waiting = [alarm for alarm in alarms if _is_named(alarm, named)]
+    while waiting:
+        alarm = waiting.pop()
+        if alarm.place not in found_ones:
+            found_ones.add(alarm.place)
+            rule = {str(alarm.get("AlarmRule", ""))}
+            waiting += [part for part in alarms if rule != {""} and _is_named(part, rule)]
+    return frozenset(found_ones)
+
+
+def _is_named(alarm: Resource, places: Iterable[str]) -> bool:
+    own = {str(Reference(alarm.stack.key, alarm.logical_id, attribute)) for attribute in ("Ref", "Arn")}
+    if isinstance(name := alarm.get("AlarmName"), str):
+        own.add(name)
+    return any(name in text for text in places for name in own)
 
 
 def _looser(before: Resource, after: Resource, context: Context) -> Iterator[tuple[str, str]]:
@@ -70,7 +122,12 @@ def _looser(before: Resource, after: Resource, context: Context) -> Iterator[tup
                 f"its threshold goes from {shown(before.get('Threshold'))} to {shown(after.get('Threshold'))}",
             )
     old_period, new_period = (number(side.get("Period")) for side in (before, after))
-    if old_period is not None and new_period is not None and new_period > old_period:
+    counts = str(after.get("Statistic")) in _COUNTING and way is _UPWARD
+    if (
+        old_period is not None
+        and new_period is not None
+        and (new_period > old_period or (counts and new_period < old_period))
+    ):
         yield "Period", f"its period goes from {shown(old_period)} s to {shown(new_period)} s"
     yield from _datapoints(before, after)
     old_missing, new_missing = (str(side.get("TreatMissingData", "missing")) for side in (before, after))
@@ -93,7 +150,11 @@ def _datapoints(before: Resource, after: Resource) -> Iterator[tuple[str, str]]:
         yield "DatapointsToAlarm", f"it speaks at {new} periods instead of {old}"
 
 
-@on("AWS::SNS::Subscription")
+_COUNTING: Final = frozenset({"SampleCount", "Sum"})
+"""Statistics of which a shorter period holds less, so that a threshold is reached later."""
+
+
+@on("AWS::SNS::Subscription", judges="Endpoint FilterPolicy")
 def subscription(pair: Pair, _: Context) -> Iterator[Finding]:
     """Somebody who is told no more."""
     before, after = pair.before, pair.after
@@ -107,7 +168,7 @@ def subscription(pair: Pair, _: Context) -> Iterator[Finding]:
         )
 
 
-@on("AWS::Events::Rule", "AWS::Scheduler::Schedule")
+@on("AWS::Events::Rule", "AWS::Scheduler::Schedule", judges="EventPattern State Targets/*/Arn Targets/*/Id")
 def rule(pair: Pair, context: Context) -> Iterator[Finding]:
     """Events that reach nobody any more."""
     before, after = pair.before, pair.after

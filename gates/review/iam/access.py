@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from gates.review.assembly import PIPELINE
 from gates.review.findings import Finding, Severity, found
@@ -14,42 +13,18 @@ from gates.review.iam.actions import has_resources
 from gates.review.iam.callers import Caller, callers, names_callers
 from gates.review.iam.conditions import Condition
 from gates.review.iam.policies import About, Policy, Subject, policies, policies_of
+from gates.review.iam.reference import escalating_actions
+from gates.review.iam.roles import other_roles
 from gates.review.iam.statements import EVERYBODY, Permission, Statement, uncovered
+from gates.review.iam.wording import apart, line, shown
 from gates.review.matching import Matching
 from gates.review.patterns import covered, overlaps
 from gates.review.resources import Place, Resource
-from gates.review.values import VERSION_OF, Reference, readable, references
-
-ESCALATING: Final = frozenset(
-    {
-        "iam:addusertogroup",
-        "iam:attachgrouppolicy",
-        "iam:attachrolepolicy",
-        "iam:attachuserpolicy",
-        "iam:createaccesskey",
-        "iam:createloginprofile",
-        "iam:createpolicyversion",
-        "iam:deleterolepermissionsboundary",
-        "iam:passrole",
-        "iam:putgrouppolicy",
-        "iam:putrolepermissionsboundary",
-        "iam:putrolepolicy",
-        "iam:putuserpolicy",
-        "iam:setdefaultpolicyversion",
-        "iam:updateassumerolepolicy",
-        "iam:updateloginprofile",
-        "kms:creategrant",
-        "kms:putkeypolicy",
-        "organizations:*",
-        "sts:assumerole",
-    }
-)
-"""Actions by which an identity can give itself more than it has."""
+from gates.review.values import VERSION_OF, readable, references
 
 _STRANGE = frozenset({Caller.EVERYBODY, Caller.STRANGER, Caller.ANY_TENANT})
 _POWERFUL = re.compile(r"policy/(?:.*/)?(AdministratorAccess|PowerUserAccess|IAMFullAccess)$")
 _BROAD = re.compile(r"policy/.*(FullAccess|PowerUser)")
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -75,7 +50,7 @@ def access(matching: Matching) -> Iterator[Finding]:
         if one is not None and other is not None and _same(one, other):
             continue
         yield from _Subject(matching, subject, one, other).findings()
-    yield from _other_roles(matching, before, after, rename)
+    yield from other_roles(matching, before, after, rename or (lambda text: text))
 
 
 def renaming(matching: Matching) -> Callable[[str], str] | None:
@@ -150,18 +125,18 @@ class _Subject:
             yield self._gained(permissions, gravest)
         if change.undenied:
             kind = self._kind()
-            what = f"no longer denied: {_shown(change.undenied)}"
+            what = f"no longer denied: {shown(change.undenied)}"
             severity = Severity.CRITICAL if change.exposed else Severity.HIGH
             yield self._found(kind, what, severity, change.undenied, detail=f"undenied-{_digest(change.undenied)}")
         if change.lost:
-            what = f"no longer allowed: {_shown(change.lost)}"
+            what = f"no longer allowed: {shown(change.lost)}"
             yield self._found("access-narrowed", what, Severity.INFO, change.lost, detail=_digest(change.lost))
 
     def _change(self) -> _Change:
         ones = self._before.statements if self._before else []
         others = self._after.statements if self._after else []
-        allowed, denied = _apart(ones)
-        allows, denies = _apart(others)
+        allowed, denied = apart(ones)
+        allows, denies = apart(others)
         gained: dict[Permission, Severity] = {}
         for statement in allows:
             for permission in uncovered(statement, allowed, dead_by=denies):
@@ -208,14 +183,14 @@ class _Subject:
         return "resource-policy-widened"
 
     def _gained(self, permissions: tuple[Permission, ...], severity: Severity) -> Finding:
-        what = f"now allowed: {_shown(permissions)}"
+        what = f"now allowed: {shown(permissions)}"
         return self._found(self._kind(), what, severity, permissions, detail=_digest(permissions))
 
     def _found(
         self, kind: str, what: str, severity: Severity, permissions: Sequence[Permission], *, detail: str
     ) -> Finding:
         prefix = "" if self._subject.about == About.IDENTITY else f"{self._subject.about}-"
-        lines = tuple(map(_line, permissions))
+        lines = tuple(map(line, permissions))
         return found(kind, self._resource, what, severity=severity, details=lines, detail=f"{prefix}{detail}")
 
     def _grade(self, permission: Permission, conditions: frozenset[Condition]) -> Severity:
@@ -234,13 +209,13 @@ class _Subject:
 
     def _identity_grade(self, permission: Permission) -> Severity:
         action, resource = permission.action.lower(), permission.resource
-        anywhere = "*" in resource or resource.startswith("everything but")
+        anywhere = "*" in resource or "?" in resource or resource.startswith("everything but")
         if permission.known == 0:
             # Nothing that AWS has today.
             return Severity.LOW
         if action == "*" or action.startswith("everything but"):
             return Severity.CRITICAL
-        escalates = any(_is_action(name, action) for name in ESCALATING)
+        escalates = any(_is_action(name, action) for name in escalating_actions())
         if escalates and anywhere:
             return Severity.CRITICAL
         wild = "*" in action or "?" in action
@@ -284,40 +259,6 @@ def _is_action(name: str, action: str) -> bool:
     return covered(name, frozenset({action})) or covered(action, frozenset({name}))
 
 
-def _apart(statements: Iterable[Statement]) -> tuple[list[Statement], list[Statement]]:
-    allowed: list[Statement] = []
-    denied: list[Statement] = []
-    for statement in dict.fromkeys(statements):
-        (allowed if statement.allow else denied).append(statement)
-    return allowed, denied
-
-
-def _line(permission: Permission) -> str:
-    """A permission as people read it."""
-    who = f"{readable(permission.principal)}: " if permission.principal else ""
-    if permission.known == 0:
-        more = " (only actions that AWS may add)"
-    elif permission.examples:
-        more = f" ({permission.known} more actions: {', '.join(permission.examples)}"
-        more += ", …)" if permission.known > len(permission.examples) else ")"
-    else:
-        more = ""
-    condition = f" when {readable(permission.condition)}" if permission.condition else ""
-    return f"{who}{permission.action}{more} on {readable(permission.resource)}{condition}"
-
-
-def _shown(permissions: Sequence[Permission]) -> str:
-    """The actions of some permissions, shortened; the details say on what and when."""
-    names = list(
-        dict.fromkeys(
-            f"{permission.action} by {readable(permission.principal)}" if permission.principal else permission.action
-            for permission in permissions
-        )
-    )
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
-
-
 def _digest(permissions: Iterable[Permission]) -> str:
     """Tells one set of permissions from another, in whatever order it was found."""
     lines = sorted(
@@ -325,43 +266,3 @@ def _digest(permissions: Iterable[Permission]) -> str:
         for permission in permissions
     )
     return hashlib.sha256("\n".join(map(readable, lines)).encode()).hexdigest()[:10]
-
-
-def _other_roles(
-    matching: Matching,
-    before: Mapping[Subject, Policy],
-    after: Mapping[Subject, Policy],
-    rename: Callable[[str], str] | None,
-) -> Iterator[Finding]:
-    """Resources that run with another role than before, where that one may do more."""
-    for pair in (*matching.kept, *matching.renamed):
-        for difference in pair.differences:
-            old, new = _role(matching.before.of, difference.before), _role(matching.after.of, difference.after)
-            if old is None or new is None or pair.after is None:
-                continue
-            one = before.get(Subject(About.IDENTITY, _ref(old)))
-            name = _ref(new)
-            other = after.get(Subject(About.IDENTITY, rename(name) if rename else name))
-            if one is None or other is None or one.resource.path == other.resource.path:
-                continue
-            allowed, _ = _apart(one.statements)
-            allows, denies = _apart(other.statements)
-            more = [found for statement in allows for found in uncovered(statement, allowed, dead_by=denies)]
-            extra = other.attached - one.attached
-            if more or extra:
-                what = f"{difference.name} is {new.path} and no longer {old.path}: {_shown(more) or ', '.join(extra)}"
-                lines = (*map(_line, more), *map(readable, sorted(extra)))
-                yield found("other-role", pair.after, what, detail=difference.name, details=lines)
-
-
-def _role(of: Callable[[Reference], Resource | None], value: object) -> Resource | None:
-    """The role that a value is the name or the ARN of."""
-    for reference in references(value) if isinstance(value, str) else ():
-        target = of(reference)
-        if target is not None and target.type == "AWS::IAM::Role" and value == str(reference):
-            return target
-    return None
-
-
-def _ref(resource: Resource) -> str:
-    return str(Reference(resource.stack.key, resource.logical_id, "Ref"))

@@ -73,6 +73,7 @@ _OWNERS = ("RoleName", "UserName", "GroupName")
 
 TARGETS: Final[Mapping[str, str]] = {
     "AWS::ECR::RegistryPolicy": "",
+    "AWS::Events::EventBusPolicy": "EventBusName",
     "AWS::S3::BucketPolicy": "Bucket",
     "AWS::S3Express::BucketPolicy": "Bucket",
     "AWS::SNS::TopicInlinePolicy": "TopicArn",
@@ -82,6 +83,14 @@ TARGETS: Final[Mapping[str, str]] = {
     "AWS::SecretsManager::ResourcePolicy": "SecretId",
 }
 """Types that are nothing but the policy of something else, and the property that names what."""
+
+SAYS_WHO: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(_IDENTITY_POLICIES, ("Roles", "Users", "Groups", *_OWNERS)),
+    **dict.fromkeys(_IDENTITIES, ("ManagedPolicyArns", "PermissionsBoundary", "Groups")),
+    **{kind: (name,) for kind, name in TARGETS.items()},
+    "AWS::IAM::UserToGroupAddition": ("GroupName", "Users"),
+}
+"""Properties, beside the documents, by which a policy is somebody's. They are looked at with the permissions."""
 
 
 def normal(value: Json, rename: Callable[[str], str]) -> Json:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ class Case:
         after: with the fault.
         mend: what the change should have been, which gives no finding of that kind. Default: the change the other way
             round, which tightens what the planted one loosens.
+        has_file: whether the commit has a file. Default: that is not known.
     """
 
     kind: str
@@ -35,6 +37,7 @@ class Case:
     before: Assembly
     after: Assembly
     mend: Assembly | None = None
+    has_file: Callable[[str], bool] | None = None
 
     @property
     def id(self) -> str:
@@ -878,7 +881,9 @@ for name, where, value in (
     ("missing data is fine", "TreatMissingData", "notBreaching"),
     ("above instead of at", "ComparisonOperator", "GreaterThanThreshold"),
 ):
-    _set("alarm-loosened", MEDIUM, name, ALARM, f"Alarm.Properties.{where}", value)
+    # A shorter period holds fewer events, so that the way back is looser as well.
+    way_back = {} if where != "Period" else {"mend": ALARM}
+    _case("alarm-loosened", MEDIUM, name, ALARM, _edited(ALARM, f"Alarm.Properties.{where}", value), **way_back)
 _case(
     "alarm-loosened",
     MEDIUM,
@@ -1076,7 +1081,7 @@ _set("retention-shortened", HIGH, "an archive", ARCHIVE, "Archive.Properties.Ret
 _set("retention-shortened", HIGH, "a database's backups", DATABASE, "Db.Properties.BackupRetentionPeriod", 1)
 _set(
     "retention-shortened",
-    HIGH,
+    CRITICAL,
     "items begin to expire",
     TABLE,
     "Table.Properties.TimeToLiveSpecification",
@@ -1092,7 +1097,7 @@ _set(
 )
 _set(
     "retention-shortened",
-    HIGH,
+    CRITICAL,
     "objects begin to expire",
     BUCKET,
     "Bucket.Properties.LifecycleConfiguration.Rules.0.ExpirationInDays",
@@ -1472,5 +1477,380 @@ CASES.append(
         _read(TABLE, _READER),
         _read(_OTHER_TABLE, _READER),
         _read(_OTHER_TABLE, {**_READER, "Properties": {**_READER["Properties"], "Description": "another"}}),
+
+# Where data goes, and whether it is answered
+# -------------------------------------------
+
+METHOD = {
+    "Method": resource(
+        "AWS::ApiGateway::Method",
+        {
+            "HttpMethod": "POST",
+            "AuthorizationType": "AWS_IAM",
+            "RequestValidatorId": "a",
+            "Integration": {
+                "Type": "AWS_PROXY",
+                "Uri": {
+                    "Fn::Sub": "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
+                    "${Function.Arn}/invocations"
+                },
+                "CacheKeyParameters": ["method.request.querystring.status"],
+            },
+        },
+    ),
+    "Function": resource("AWS::Lambda::Function", {"Handler": "a.b"}),
+    "Other": resource("AWS::Lambda::Function", {"Handler": "c.d"}),
+}
+_URI = "Method.Properties.Integration.Uri"
+FOREIGN_FUNCTION = f"arn:aws:lambda:us-east-1:{STRANGER}:function:theirs"
+_case(
+    "destination-changed",
+    CRITICAL,
+    "requests go to a stranger's function",
+    METHOD,
+    _edited(METHOD, _URI, f"arn:aws:apigateway:us-east-1:lambda:path/functions/{FOREIGN_FUNCTION}/invocations"),
+    mend=METHOD,
+)
+_case(
+    "destination-changed",
+    MEDIUM,
+    "requests go to another function",
+    METHOD,
+    _edited(METHOD, _URI, {"Fn::Sub": "arn:aws:apigateway:us-east-1:lambda:path/functions/${Other.Arn}/invocations"}),
+    mend=METHOD,
+)
+_case(
+    "destination-changed",
+    CRITICAL,
+    "a stranger's queue is told from now on",
+    METHOD,
+    {
+        **METHOD,
+        "Further": resource(
+            "AWS::SNS::Subscription", {"Protocol": "sqs", "Endpoint": f"arn:aws:sqs:us-east-1:{STRANGER}:theirs"}
+        ),
+    },
+    mend={
+        **METHOD,
+        "Further": resource(
+            "AWS::SNS::Subscription", {"Protocol": "sqs", "Endpoint": f"arn:aws:sqs:us-east-1:{ACCOUNT}:ours"}
+        ),
+    },
+)
+ORIGIN = {
+    "Edge": resource(
+        "AWS::CloudFront::Distribution",
+        {
+            "DistributionConfig": {
+                "Enabled": True,
+                "Aliases": ["www.example.com"],
+                "DefaultCacheBehavior": {
+                    "CachePolicyId": "one",
+                    "ResponseHeadersPolicyId": "strict",
+                    "TargetOriginId": "api",
+                    "ViewerProtocolPolicy": "https-only",
+                },
+                "Origins": [
+                    {
+                        "Id": "api",
+                        "DomainName": "api.example.com",
+                        "OriginCustomHeaders": [{"HeaderName": "X-Origin-Verify", "HeaderValue": "a"}],
+                        "CustomOriginConfig": {"OriginProtocolPolicy": "https-only"},
+                    }
+                ],
+            }
+        },
+    )
+}
+_DISTRIBUTION = "Edge.Properties.DistributionConfig"
+_case(
+    "destination-changed",
+    CRITICAL,
+    "an origin is another host, and gets its secret",
+    ORIGIN,
+    _edited(ORIGIN, f"{_DISTRIBUTION}.Origins.0.DomainName", "evil.example"),
+    mend=ORIGIN,
+)
+_case(
+    "destination-changed",
+    CRITICAL,
+    "a variable names a stranger's queue",
+    METHOD,
+    _edited(
+        METHOD,
+        "Function.Properties.Environment",
+        {"Variables": {"QUEUE_URL": f"https://sqs.us-east-1.amazonaws.com/{STRANGER}/theirs"}},
+    ),
+    mend=METHOD,
+)
+_case(
+    "destination-changed",
+    HIGH,
+    "packages of a stranger",
+    METHOD,
+    _edited(METHOD, "Function.Properties.Layers", [f"arn:aws:lambda:us-east-1:{STRANGER}:layer:theirs:1"]),
+    mend=METHOD,
+)
+_set("service-stopped", CRITICAL, "a distribution is disabled", ORIGIN, f"{_DISTRIBUTION}.Enabled", False)
+_case(
+    "interface-changed",
+    MEDIUM,
+    "no headers for browsers",
+    ORIGIN,
+    _edited(ORIGIN, f"{_DISTRIBUTION}.DefaultCacheBehavior.ResponseHeadersPolicyId", None),
+    mend=ORIGIN,
+)
+_set(
+    "interface-changed",
+    HIGH,
+    "the origin's secret goes",
+    ORIGIN,
+    f"{_DISTRIBUTION}.Origins.0.OriginCustomHeaders",
+    None,
+)
+_set("route-removed", CRITICAL, "a name of the distribution", ORIGIN, f"{_DISTRIBUTION}.Aliases", None)
+_set("route-removed", HIGH, "a method", METHOD, "Method", None)
+_case(
+    "interface-changed",
+    MEDIUM,
+    "requests are not validated",
+    METHOD,
+    _edited(METHOD, "Method.Properties.RequestValidatorId", None),
+    mend=METHOD,
+)
+_set(
+    "cache-key-narrowed",
+    HIGH,
+    "a parameter of a method",
+    METHOD,
+    "Method.Properties.Integration.CacheKeyParameters",
+    None,
+)
+CACHE = {
+    "Cache": resource(
+        "AWS::CloudFront::CachePolicy",
+        {
+            "CachePolicyConfig": {
+                "MaxTTL": 10,
+                "ParametersInCacheKeyAndForwardedToOrigin": {
+                    "QueryStringsConfig": {"QueryStringBehavior": "whitelist", "QueryStrings": ["cursor", "status"]},
+                    "HeadersConfig": {"HeaderBehavior": "none"},
+                    "CookiesConfig": {"CookieBehavior": "all"},
+                },
+            }
+        },
+    ),
+    **API,
+}
+_KEY = "Cache.Properties.CachePolicyConfig.ParametersInCacheKeyAndForwardedToOrigin"
+_set("cache-key-narrowed", HIGH, "no parameter", CACHE, f"{_KEY}.QueryStringsConfig", {"QueryStringBehavior": "none"})
+_set("cache-key-narrowed", HIGH, "a parameter less", CACHE, f"{_KEY}.QueryStringsConfig.QueryStrings.1", None)
+_set("cache-key-narrowed", HIGH, "no cookie", CACHE, f"{_KEY}.CookiesConfig.CookieBehavior", "none")
+_case(
+    "cache-key-narrowed",
+    HIGH,
+    "all but some parameters",
+    CACHE,
+    _edited(CACHE, f"{_KEY}.QueryStringsConfig", {"QueryStringBehavior": "allExcept", "QueryStrings": ["cursor"]}),
+    mend=CACHE,
+)
+_set("key-disabled", CRITICAL, "a key", KEY, "Key.Properties.Enabled", False)
+API_KEY = {"ApiKey": resource("AWS::ApiGateway::ApiKey", {"Enabled": True}), **API}
+_set("service-stopped", HIGH, "an API key is disabled", API_KEY, "ApiKey.Properties.Enabled", None)
+_set(
+    "service-stopped",
+    CRITICAL,
+    "a function may run nowhere",
+    FUNCTION,
+    "Function.Properties.ReservedConcurrentExecutions",
+    0,
+)
+MAPPING = {
+    "Mapping": resource(
+        "AWS::Lambda::EventSourceMapping",
+        {"EventSourceArn": "a", "FunctionName": "b", "MaximumRetryAttempts": 3, "BatchSize": 10},
+    ),
+    **API,
+}
+_set("consumer-stopped", HIGH, "a mapping is disabled", MAPPING, "Mapping.Properties.Enabled", False)
+_set("consumer-stopped", HIGH, "a mapping goes", MAPPING, "Mapping", None)
+_case(
+    "consumer-stopped",
+    HIGH,
+    "a filter that matches nothing",
+    MAPPING,
+    _edited(MAPPING, "Mapping.Properties.FilterCriteria", {"Filters": [{"Pattern": '{"a": ["nothing"]}'}]}),
+    mend=MAPPING,
+)
+_set("consumer-stopped", HIGH, "a table's stream goes", TABLE, "Table.Properties.StreamSpecification", None)
+_set(
+    "consumer-stopped",
+    HIGH,
+    "nobody hears of new objects",
+    _edited(BUCKET, "Bucket.Properties.NotificationConfiguration", {"EventBridgeConfiguration": {}}),
+    "Bucket.Properties.NotificationConfiguration",
+    None,
+)
+SETTINGS = {
+    "Function": resource(
+        "AWS::Lambda::Function",
+        {
+            "Handler": "a.b",
+            "Layers": ["arn:aws:lambda:us-east-1:333333333333:layer:ours:1"],
+            "MemorySize": 512,
+            "Environment": {"Variables": {"TABLE_NAME": "a", "MODE": "b"}},
+        },
+    ),
+    **API,
+}
+_VARIABLES = "Function.Properties.Environment.Variables"
+_case(
+    "runtime-changed",
+    HIGH,
+    "a layer goes",
+    SETTINGS,
+    _edited(SETTINGS, "Function.Properties.Layers", None),
+    mend=SETTINGS,
+)
+_set("runtime-changed", HIGH, "a variable that the code reads", SETTINGS, f"{_VARIABLES}.TABLE_NAME", None)
+_case(
+    "runtime-changed",
+    MEDIUM,
+    "another handler",
+    SETTINGS,
+    _edited(SETTINGS, "Function.Properties.Handler", "c.d"),
+    mend=SETTINGS,
+)
+_set("limit-lowered", LOW, "less memory", SETTINGS, "Function.Properties.MemorySize", 128)
+_set("limit-lowered", LOW, "memory at AWS's default", SETTINGS, "Function.Properties.MemorySize", None)
+_case(
+    "unjudged",
+    LOW,
+    "a setting of which nobody knows what it does",
+    TABLE,
+    {
+        **TABLE,
+        "Table": _edited(TABLE, "Table.Properties.AddedByAwsTomorrow", True)["Table"],
+    },
+    mend=_edited(TABLE, "Table.Properties.Tags", [{"Key": "a", "Value": "b"}]),
+)
+UNKNOWN = {"Thing": resource("AWS::Athena::WorkGroup", {"Name": "a", "State": "ENABLED"}), **API}
+_case(
+    "unjudged",
+    LOW,
+    "a type of which nobody wrote anything down",
+    UNKNOWN,
+    _edited(UNKNOWN, "Thing.Properties.State", "DISABLED"),
+    mend=UNKNOWN,
+)
+_set("unjudged", LOW, "such a resource goes", UNKNOWN, "Thing", None)
+
+# What AWS refuses, and what changes by itself
+# --------------------------------------------
+
+INDEX = {
+    "IndexName": "a",
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "Projection": {"ProjectionType": "ALL"},
+}
+INDEXED = _edited(TABLE, "Table.Properties.GlobalSecondaryIndexes", [INDEX])
+_INDEX = "Table.Properties.GlobalSecondaryIndexes"
+_set("index-removed", CRITICAL, "an index", INDEXED, _INDEX, None)
+_case(
+    "update-refused",
+    HIGH,
+    "an index gets another name",
+    INDEXED,
+    _edited(INDEXED, f"{_INDEX}.0.IndexName", "b"),
+    mend=TABLE,
+)
+_case(
+    "update-refused",
+    HIGH,
+    "an index holds less",
+    INDEXED,
+    _edited(INDEXED, f"{_INDEX}.0.Projection.ProjectionType", "KEYS_ONLY"),
+    mend=_edited(INDEXED, f"{_INDEX}.0.ContributorInsightsSpecification", {"Enabled": True}),
+)
+_case(
+    "update-refused",
+    HIGH,
+    "an attribute of users is required",
+    _edited(USERS, "Users.Properties.Schema", [{"Name": "email", "Required": False}]),
+    _edited(USERS, "Users.Properties.Schema", [{"Name": "email", "Required": True}]),
+    mend=_edited(USERS, "Users.Properties.Schema", [{"Name": "email", "Required": False}, {"Name": "shoe"}]),
+)
+SECRET = {
+    "Secret": resource(
+        "AWS::SecretsManager::Secret",
+        {"GenerateSecretString": {"PasswordLength": 32}},
+        DeletionPolicy="Retain",
+        UpdateReplacePolicy="Retain",
+    )
+}
+_case(
+    "value-regenerated",
+    HIGH,
+    "a secret is generated otherwise",
+    SECRET,
+    _edited(SECRET, "Secret.Properties.GenerateSecretString.PasswordLength", 64),
+    mend=SECRET,
+)
+_set(
+    "expiry-dropped",
+    LOW,
+    "items that were to expire",
+    _edited(TABLE, "Table.Properties.TimeToLiveSpecification", {"Enabled": True, "AttributeName": "ttl"}),
+    "Table.Properties.TimeToLiveSpecification",
+    None,
+)
+
+# A pipeline that can no longer change itself, or build
+# -----------------------------------------------------
+
+
+def _pipeline(command: str, *stages: str) -> Resources:
+    update = {"Name": "UpdatePipeline", "Actions": [action("Build", "SelfMutate", ProjectName="update")]}
+    built = {**action("Build", "Synth", ProjectName={"Ref": "Synth"}), "InputArtifacts": [{"Name": "source"}]}
+    source = {**action("Source", "repository"), "OutputArtifacts": [{"Name": "source"}]}
+    known = {
+        "Source": {"Name": "Source", "Actions": [source]},
+        "Build": {"Name": "Build", "Actions": [built]},
+        "UpdatePipeline": update,
+    }
+    specification = {"version": "0.2", "phases": {"build": {"commands": ["set -eu", command]}}}
+    return {
+        "Pipeline": resource("AWS::CodePipeline::Pipeline", {"Stages": [known[name] for name in stages]}),
+        "Synth": resource(
+            "AWS::CodeBuild::Project",
+            {"Source": {"Type": "CODEPIPELINE", "BuildSpec": json.dumps(specification)}},
+        ),
+    }
+
+
+WHOLE = _pipeline(".ci/run", "Source", "Build", "UpdatePipeline")
+_case(
+    "self-mutation-removed",
+    CRITICAL,
+    "nothing changes the pipeline any more",
+    WHOLE,
+    _pipeline(".ci/run", "Source", "Build"),
+)
+_set(
+    "self-mutation-removed",
+    CRITICAL,
+    "the stage that changes it is closed",
+    WHOLE,
+    "Pipeline.Properties.DisableInboundStageTransitions",
+    [{"StageName": "UpdatePipeline", "Reason": "a holiday"}],
+)
+CASES.append(
+    Case(
+        "build-broken",
+        CRITICAL,
+        "it runs what is no file of the commit",
+        of(WHOLE),
+        of(_pipeline("CI=1 .ci/nope --fast", "Source", "Build", "UpdatePipeline")),
+        has_file=lambda path: path == ".ci/run",
     )
 )

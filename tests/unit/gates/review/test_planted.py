@@ -12,7 +12,7 @@ from tests.unit.gates.review.planted import CASES, Case
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_what_is_planted_is_found(case: Case) -> None:
     # Given what is deployed, when the planted change comes
-    findings = compare(case.before, case.after).findings
+    findings = compare(case.before, case.after, has_file=case.has_file).findings
 
     # Then it is found, as grave as it is
     found = [finding for finding in findings if finding.kind == case.kind]
@@ -30,7 +30,7 @@ def test_what_is_mended_is_not_found(case: Case) -> None:
     before, after = (case.before, case.mend) if case.mend is not None else (case.after, case.before)
 
     # Then the finding is not there
-    assert case.kind not in {finding.kind for finding in compare(before, after).findings}
+    assert case.kind not in {finding.kind for finding in compare(before, after, has_file=case.has_file).findings}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
