@@ -121,6 +121,7 @@ class Schema:
         maybe_create_only: properties whose change replaces it under some circumstances.
         identifiers: the properties that name it.
         attributes: what only AWS gives it.
+        properties: everything that a template can set, by its first name.
         updatable: whether it has an update at all; without one every change replaces it.
         deletes_first: whether a replacement may keep the name, because the old one goes before the new one comes.
         sets: lists whose order says nothing, as paths.
@@ -132,6 +133,7 @@ class Schema:
     maybe_create_only: tuple[tuple[str, ...], ...]
     identifiers: frozenset[str]
     attributes: frozenset[str]
+    properties: frozenset[str]
     updatable: bool
     deletes_first: bool
     sets: frozenset[tuple[str, ...]]
@@ -173,6 +175,7 @@ def _schema(resource_type: str, found: Mapping[str, Any]) -> Schema:
         maybe_create_only=(*_paths(found, "conditionalCreateOnlyProperties"), *maybe),
         identifiers=identifiers,
         attributes=read_only,
+        properties=frozenset(found.get("properties", {})) - read_only,
         updatable=handlers is None or "update" in handlers,
         deletes_first=found.get("replacementStrategy") == "delete_then_create",
         sets=frozenset(path for path, node in nodes if node.get("insertionOrder") is False),

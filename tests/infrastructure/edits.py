@@ -1,0 +1,115 @@
+"""Every single setting of a template, changed in every way, one at a time."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gates.review.assembly import Assembly, Stack
+
+Json = Any
+Way = tuple[str | int, ...]
+"""Names and positions that lead to a setting."""
+
+_WORDS = (
+    "DISABLED",
+    "Disabled",
+    "OFF",
+    "none",
+    "all",
+    "INACTIVE",
+    "Suspended",
+    "allow-all",
+    "PassThrough",
+    "ENABLED",
+    "*",
+    "breaching",
+    "aws:kms",
+    "AWS_IAM",
+)
+"""What switches something on or off, opens or closes it, in the ways in which AWS writes it."""
+
+
+def places(value: Json, way: Way = ()) -> Iterator[tuple[Way, Json]]:
+    """Yield every single setting; an intrinsic function is one, and so is a policy."""
+    is_function = isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith(("Fn::", "Ref"))
+    is_policy = isinstance(value, dict) and isinstance(value.get("Statement"), list)
+    if isinstance(value, dict) and value and not is_function and not is_policy:
+        for key, inner in value.items():
+            yield from places(inner, (*way, key))
+    elif isinstance(value, list) and value:
+        for index, inner in enumerate(value):
+            yield from places(inner, (*way, index))
+    else:
+        yield way, value
+
+
+def general(way: Way) -> tuple[str, ...]:
+    """Return a way with `*` for the items of lists: the setting, whichever item has it."""
+    return tuple("*" if isinstance(part, int) else part for part in way)
+
+
+def edits(properties: Mapping[str, Json], way: Way) -> Iterator[Json]:
+    """Yield some properties with one setting changed: other, gone, gone with its block, with another item beside it."""
+    for value in _others(_at(properties, way)):
+        yield _with(properties, way, value)
+    for length in range(len(way), 0, -1):
+        yield _without(properties, way[:length])
+    positions = [index for index, part in enumerate(way) if isinstance(part, int)]
+    if positions:
+        items = _at(properties, way[: positions[-1]])
+        yield _with(properties, way[: positions[-1]], [*items, _another(items[0])])
+
+
+def _others(value: Json) -> Iterator[Json]:
+    match value:
+        case bool():
+            yield not value
+        case int() | float():
+            yield from (value * 10 + 10, value / 10, 0)
+        case str():
+            yield from (f"{value}x", *(word for word in _WORDS if word != value))
+            if value.replace(".", "").isdigit():
+                yield from (float(value) * 10, float(value) / 10)
+        case {"Statement": [*statements]}:
+            everything = {"Effect": "Allow", "Action": "*", "Resource": "*", "Principal": "*"}
+            yield from ({**value, "Statement": [*statements, everything]}, {**value, "Statement": statements[1:]})
+        case _:
+            yield "another"
+
+
+def _another(item: Json) -> Json:
+    if not isinstance(item, dict):
+        return "another"
+    name = next((key for key, value in item.items() if isinstance(value, str)), None)
+    return {**copy.deepcopy(item), **({name: "another"} if name else {})}
+
+
+def _at(value: Json, way: Way) -> Json:
+    for part in way:
+        value = value[part]
+    return value
+
+
+def _with(properties: Mapping[str, Json], way: Way, value: Json) -> Json:
+    changed = copy.deepcopy(dict(properties))
+    _at(changed, way[:-1])[way[-1]] = value
+    return changed
+
+
+def _without(properties: Mapping[str, Json], way: Way) -> Json:
+    changed = copy.deepcopy(dict(properties))
+    del _at(changed, way[:-1])[way[-1]]
+    return changed
+
+
+def alone(stack: Stack, logical_id: str, resource: Json | None) -> Assembly:
+    """Return an assembly of one stack, one resource of which is changed, or gone."""
+    resources = {**stack.resources}
+    if resource is None:
+        del resources[logical_id]
+    else:
+        resources[logical_id] = resource
+    return Assembly(stacks=(replace(stack, template={**stack.template, "Resources": resources}),))
