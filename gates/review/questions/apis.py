@@ -111,7 +111,8 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *changes("BinaryMediaTypes ApiKeySourceType SecurityPolicy", "interface-changed", _ANSWERED),
             *changes("EndpointConfiguration", "interface-changed", "its addresses change", HIGH),
             *on("DisableExecuteApiEndpoint", "route-removed", "callers of AWS's own address are refused"),
-            *changes("BodyS3Location CloneFrom Mode Parameters", "interface-changed", "its routes come from elsewhere"),
+            *changes("CloneFrom Mode Parameters", "interface-changed", "its routes come from elsewhere"),
+            *changes("BodyS3Location", "open-route", "its routes come from a file that nobody reads here", HIGH),
         ),
         harmless={
             "FailOnWarnings": "it decides whether an import with warnings fails, which the deployment then says",
@@ -184,7 +185,8 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 LOW,
             ),
             *on("DisableExecuteApiEndpoint", "route-removed", "callers of AWS's own address are refused"),
-            *changes("RouteKey Target BodyS3Location BasePath", "interface-changed", "its routes come from elsewhere"),
+            *changes("RouteKey Target BasePath", "interface-changed", "its routes come from elsewhere"),
+            *changes("BodyS3Location", "open-route", "its routes come from a file that nobody reads here", HIGH),
         ),
         harmless={
             "CorsConfiguration/MaxAge": "how long a browser remembers what it may do; what it may is compared",
@@ -421,7 +423,11 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::WAFv2::WebACLAssociation": Answers(
         removed="its own check says what the firewall no longer stands before",
         settings=changes("WebACLArn", "waf-loosened", "another firewall stands before it", MEDIUM),
-        no={**_HOLDS_NOTHING, **_UNWATCHED},
+        no={
+            **_HOLDS_NOTHING,
+            **_UNWATCHED,
+            Question.LOSES_SERVICE: "whom a firewall refuses, its own rules say",
+        },
     ),
 }
 """By type."""

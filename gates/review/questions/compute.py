@@ -58,7 +58,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *changes("RoutingConfig", "canary-loosened", "another share of the calls meets the other version", MEDIUM),
             *changes("FunctionName Name", "route-removed", "what calls the old alias gets an error"),
         ),
-        no=_HOLDS_NOTHING,
+        no={**_HOLDS_NOTHING, **_NO_ACCESS},
     ),
     "AWS::Lambda::EventInvokeConfig": Answers(
         removed=Removal("failures-dropped", "what fails is tried twice and then lost"),
@@ -132,7 +132,12 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             "LayerName": "functions refer to it by its ARN",
             "LicenseInfo": "a text for people",
         },
-        no={**_HOLDS_NOTHING, **_NO_ACCESS, **_UNWATCHED},
+        no={
+            **_HOLDS_NOTHING,
+            **_NO_ACCESS,
+            **_UNWATCHED,
+            Question.LOSES_SERVICE: "what a function finds of it, the function's own layers say",
+        },
     ),
     "AWS::Lambda::Permission": Answers(
         removed="who may no longer call is a question of access",

@@ -22,10 +22,15 @@ from gates.review.questions.model import (
 )
 
 _HOLDS_NOTHING = {Question.LOSES_DATA: "it holds no data"}
+_SERVES_NOBODY = {Question.LOSES_SERVICE: "no request is answered by it; how versions move is the watch over them"}
 _UNWATCHED = {Question.LOSES_WATCH: "nothing watches by it"}
 _ACCESS = "who may do what without it is a question of access"
 
 ANSWERS: Final[Mapping[str, Answers]] = {
+    "AWS::CloudFormation::WaitConditionHandle": Answers(
+        removed="it is an address to which a deployment signals, and nothing uses it afterwards",
+        no=dict.fromkeys(Question, "nothing uses it after the deployment"),
+    ),
     "AWS::CloudFormation::Stack": Answers(
         removed="what goes with it is compared resource by resource",
         settings=goes("NotificationARNs/*", "subscriber-removed", "nobody hears of its deployments"),
@@ -67,7 +72,11 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::CodeDeploy::Application": Answers(
         removed="its deployment groups say what they no longer do",
         settings=changes("ComputePlatform", "canary-loosened", "it deploys something else"),
-        no={**_HOLDS_NOTHING, Question.GETS_DATA: "it decides nobody's access"},
+        no={
+            **_HOLDS_NOTHING,
+            **_SERVES_NOBODY,
+            Question.GETS_DATA: "it decides nobody's access",
+        },
     ),
     "AWS::CodeDeploy::DeploymentGroup": Answers(
         removed="its own check says what moves without it",
@@ -76,7 +85,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *changes("ApplicationName", "canary-loosened", "it belongs to another application", MEDIUM),
             *goes("TriggerConfigurations/*", "subscriber-removed", "nobody hears of its deployments"),
         ),
-        no=_HOLDS_NOTHING,
+        no={**_HOLDS_NOTHING, **_SERVES_NOBODY},
     ),
     "AWS::CodePipeline::Pipeline": Answers(
         removed="its own check says what goes with it",

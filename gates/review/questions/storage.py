@@ -25,6 +25,7 @@ from gates.review.questions.model import (
 
 _UNWATCHED = {Question.LOSES_WATCH: "nothing watches by it"}
 _HOLDS_NOTHING = {Question.LOSES_DATA: "it holds no data"}
+_SERVES_NOBODY = {Question.LOSES_SERVICE: "no request is answered by it"}
 _OWN_FINDING = "what is lost with it is a finding of its own"
 
 ANSWERS: Final[Mapping[str, Answers]] = {
@@ -48,16 +49,13 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             "BackupPlan/BackupPlanName": "a name for people",
             "BackupPlanTags": "a label",
         },
-        no={
-            **_UNWATCHED,
-            Question.LOSES_SERVICE: "no request is answered by it",
-        },
+        no={**_UNWATCHED, **_SERVES_NOBODY},
     ),
     "AWS::Backup::BackupSelection": Answers(
         removed="its own check says what is backed up no more",
         settings=changes("BackupPlanId", "backup-dropped", "another plan says when and for how long"),
         harmless={"BackupSelection/SelectionName": "a name for people"},
-        no=_UNWATCHED,
+        no={**_UNWATCHED, **_SERVES_NOBODY},
     ),
     "AWS::Backup::BackupVault": Answers(
         removed=_OWN_FINDING,
@@ -66,6 +64,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *comes("Notifications", "subscriber-removed", "others hear of backups", INFO),
         ),
         harmless={"BackupVaultTags": "a label"},
+        no=_SERVES_NOBODY,
     ),
     "AWS::DynamoDB::Table": Answers(
         removed=_OWN_FINDING,
@@ -93,12 +92,15 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             "AttributeDefinitions/*/AttributeName": "the type of a key; keys and indexes are compared themselves",
             "GlobalSecondaryIndexes/*/WarmThroughput": "it says what an index begins with, not what it is limited to",
         },
-        no=_UNWATCHED,
     ),
     "AWS::KMS::Alias": Answers(
         removed=Removal("key-changed", "what asks for the alias gets an error", HIGH),
         settings=changes("TargetKeyId AliasName", "key-changed", "what asks for the alias gets another key", HIGH),
-        no={**_UNWATCHED, Question.GETS_DATA: "who may use a key, the key's policy says"},
+        no={
+            **_UNWATCHED,
+            Question.GETS_DATA: "who may use a key, the key's policy says",
+            Question.LOSES_SERVICE: "what fails with another key is what lies under the old one: it is data",
+        },
     ),
     "AWS::KMS::Key": Answers(
         removed=_OWN_FINDING,
@@ -117,7 +119,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *changes("LogGroupClass FieldIndexPolicies", "logging-dropped", "fewer questions can be asked of it", LOW),
             *differs("DataProtectionPolicy", "encryption-dropped", "what was masked can be read"),
         ),
-        no={Question.LOSES_SERVICE: "no request is answered by it"},
+        no=_SERVES_NOBODY,
     ),
     "AWS::S3::Bucket": Answers(
         removed=_OWN_FINDING,

@@ -47,7 +47,6 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *comes("DeadLetterConfig", "destination-changed", "what it could not deliver is sent there"),
             *differs("LogConfig", "logging-dropped", "it logs less"),
         ),
-        no={**_HOLDS_NOTHING},
     ),
     "AWS::Events::EventBusPolicy": Answers(
         removed="who may no longer send is a question of access",
@@ -120,7 +119,11 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     ),
     "AWS::SNS::TopicPolicy": Answers(
         removed="who may do what without it is a question of access",
-        no={**_HOLDS_NOTHING, Question.LOSES_WATCH: "who hears what is published, its subscriptions say"},
+        no={
+            **_HOLDS_NOTHING,
+            Question.LOSES_WATCH: "who hears what is published, its subscriptions say",
+            Question.LOSES_SERVICE: "who may no longer publish is a question of access",
+        },
     ),
 }
 """By type."""

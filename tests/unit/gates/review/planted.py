@@ -1477,6 +1477,8 @@ CASES.append(
         _read(TABLE, _READER),
         _read(_OTHER_TABLE, _READER),
         _read(_OTHER_TABLE, {**_READER, "Properties": {**_READER["Properties"], "Description": "another"}}),
+    )
+)
 
 # Where data goes, and whether it is answered
 # -------------------------------------------
