@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -97,13 +98,11 @@ def outputs_of_key(said: str) -> str:
 
 
 def test_what_cannot_be_deleted_is_told(disposable: LocalEnvironment) -> None:
-    # Given a stack of the environment's whose bucket an operator's policy keeps from being emptied
+    # Given a stack of the environment's that keeps what the verb knows no way to delete
     environment, session = disposable.environment, disposable.emulator.session()
     name = f"{environment.name}-foundation"
-    template = (
-        '{"Resources": {"Role": {"Type": "AWS::IAM::InstanceProfile", "DeletionPolicy": "Retain",'
-        ' "Properties": {"Roles": [], "InstanceProfileName": "kept"}}}}'
-    )
+    topic = {"Type": "AWS::SNS::Topic", "DeletionPolicy": "Retain", "Properties": {"TopicName": "kept"}}
+    template = json.dumps({"Resources": {"Topic": topic}})
     formation = session.client("cloudformation")
     formation.create_stack(StackName=name, TemplateBody=template)
     formation.get_waiter("stack_create_complete").wait(StackName=name)
@@ -113,6 +112,6 @@ def test_what_cannot_be_deleted_is_told(disposable: LocalEnvironment) -> None:
 
     # Then the verb fails, and names what is left
     assert done.returncode == 1, done.stdout
-    assert "AWS::IAM::InstanceProfile kept" in done.stderr
+    assert "AWS::SNS::Topic arn:" in done.stderr
     assert "delete it by hand" in done.stderr
     assert Destruction(environment, session, say=lambda _: None).plan() == []
