@@ -86,6 +86,39 @@ def refers(value: Json, logical_id: str) -> bool:
     return False
 
 
+# What a condition decides
+# ------------------------
+
+
+def holds(expression: Json, parameters: Mapping[str, str]) -> bool:
+    """Whether a condition holds, once every parameter that it asks for has a value."""
+    match expression:
+        case {"Fn::Not": [inner]}:
+            return not holds(inner, parameters)
+        case {"Fn::And": [*inner]}:
+            return all(holds(each, parameters) for each in inner)
+        case {"Fn::Or": [*inner]}:
+            return any(holds(each, parameters) for each in inner)
+        case {"Fn::Equals": [one, other]}:
+            sides = [parameters[side["Ref"]] if isinstance(side, dict) else side for side in (one, other)]
+            return bool(sides[0] == sides[1])
+    raise AssertionError(expression)
+
+
+def in_world(value: Json, *, holds: bool) -> Json:
+    """A value in which every condition is decided, and what is no value left out."""
+    match value:
+        case {"Fn::If": [_, one, other]}:
+            return in_world(one if holds else other, holds=holds)
+        case dict():
+            members = {key: in_world(inner, holds=holds) for key, inner in value.items()}
+            return {key: inner for key, inner in members.items() if inner != {"Ref": "AWS::NoValue"}}
+        case list():
+            items = [in_world(inner, holds=holds) for inner in value]
+            return [inner for inner in items if inner != {"Ref": "AWS::NoValue"}]
+    return value
+
+
 # Who may do what
 # ---------------
 
@@ -139,6 +172,11 @@ def _principals(statement: Mapping[str, Json]) -> list[str]:
             else:
                 found.append(entry)
     return found
+
+
+def holds_for(conditions: Mapping[str, Mapping[str, Json]], context: Mapping[str, str]) -> bool:
+    """Whether the conditions of a statement hold for a request, by the keys in small letters that come with it."""
+    return _holds(conditions, context)
 
 
 def _holds(conditions: Mapping[str, Mapping[str, Json]], context: Mapping[str, str]) -> bool:

@@ -2,7 +2,8 @@
 
 What is replaced is looked up twice: in the registry's schemas, read naively, and in what the user guide says, which the
 CDK CLI brings along for its own diff. What widens access is found by asking every question that there is in a small
-world (`naive.py`).
+world (`naive.py`). What a condition does that only the deployment decides is found by deciding it, and what a nested
+stack does by what its parent would do in its place.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from app import SERVICES
-from gates.review.assembly import Assembly, Stack, read_assembly
+from gates.review.assembly import Assembly, Stack, StackKey, read_assembly
 from gates.review.comparison import Comparison, Fate, compare_sides
 from gates.review.findings import Severity
 from gates.review.resources import Side
@@ -467,6 +468,188 @@ def test_no_widening_is_missed_when_a_statement_changes(real: list[Side], shard:
     _edits(shard, edit)
 
 
+# A condition decides
+# -------------------
+
+WORLD_SHARDS = 3
+"""Edits of conditions and of nested stacks are made in so many shards each."""
+
+_PARAMETER, _CONDITION = "PlantedStage", "PlantedIsProd"
+_IS_PROD = {"Fn::Equals": [{"Ref": _PARAMETER}, "prod"]}
+_EXPRESSIONS: list[Json] = [
+    _IS_PROD,
+    {"Fn::Not": [_IS_PROD]},
+    {"Fn::Or": [_IS_PROD, {"Fn::Equals": ["dev", {"Ref": _PARAMETER}]}]},
+    {"Fn::And": [_IS_PROD, {"Fn::Not": [{"Fn::Equals": [{"Ref": _PARAMETER}, "dev"]}]}]},
+]
+
+
+def _draw_value(data: st.DataObject, value: Json, label: str) -> Json:
+    """A value as it is, another one, none, or one of two by a condition."""
+    values = [value, _other(value), {"Ref": "AWS::NoValue"}]
+    one, other = (data.draw(st.sampled_from(values), f"{label} {side}") for side in ("one", "other"))
+    return {"Fn::If": [_CONDITION, one, other]} if data.draw(st.booleans(), f"{label} by condition") else one
+
+
+def _under_condition(
+    side: Side, stack: Stack, logical_id: str, resource: Json, expression: Json, *, conditioned: bool
+) -> Assembly:
+    """The assembly with one resource changed, and the planted parameter and condition beside it."""
+    body = {**resource, "Condition": _CONDITION} if conditioned else resource
+    edited = _edited(side, stack, logical_id, body)
+    sections = {
+        "Parameters": {**stack.template.get("Parameters", {}), _PARAMETER: {"Type": "String"}},
+        "Conditions": {**stack.template.get("Conditions", {}), _CONDITION: expression},
+    }
+    return replace(
+        edited,
+        stacks=tuple(
+            replace(one, template={**one.template, **sections}) if one.key == stack.key else one
+            for one in edited.stacks
+        ),
+    )
+
+
+@pytest.mark.parametrize("shard", range(WORLD_SHARDS))
+def test_no_world_is_missed_when_a_condition_decides(real: list[Side], shard: int) -> None:
+    # A version is another one by its logical id alone.
+    candidates = _candidates(
+        real,
+        lambda resource: (
+            bool(resource.get("Properties"))
+            and "Condition" not in resource
+            and resource["Type"] not in {"AWS::Lambda::Version", "AWS::ApiGateway::Deployment"}
+        ),
+    )
+
+    def edit(data: st.DataObject) -> bool:
+        # Given a resource with a property that a condition may decide, and that may itself be under it
+        side, stack, logical_id, resource = _draw_resource(data, candidates)
+        name = data.draw(st.sampled_from(sorted(resource["Properties"])), "property")
+        assemblies, worlds = [], []
+        for label in ("before", "after"):
+            body = copy.deepcopy(resource)
+            body["Properties"][name] = _draw_value(data, resource["Properties"][name], label)
+            expression = data.draw(st.sampled_from(_EXPRESSIONS), f"{label} expression")
+            conditioned = data.draw(st.integers(0, 3), f"{label} conditioned") == 0
+            assemblies.append(_under_condition(side, stack, logical_id, body, expression, conditioned=conditioned))
+            worlds.append(
+                [
+                    naive.in_world(body if not conditioned or holds else None, holds=holds)
+                    for stage in ("prod", "dev", "another")
+                    for holds in [naive.holds(expression, {_PARAMETER: stage})]
+                ]
+            )
+
+        # When it is reviewed
+        comparison = compare_sides(Side(assemblies[0]), assemblies[1])
+        fates = _fates(comparison, stack).get(_construct(stack, logical_id), set())
+
+        # Then what becomes of it in each world is said
+        goes = any(one is not None and other is None for one, other in zip(*worlds, strict=True))
+        comes = any(one is None and other is not None for one, other in zip(*worlds, strict=True))
+        changed = any(
+            one is not None and other is not None and one["Properties"] != other["Properties"]
+            for one, other in zip(*worlds, strict=True)
+        )
+        assert not goes or Fate.REMOVED in fates
+        assert fates or not (comes or changed)
+        if changed and not goes and naive.is_create_only(resource["Type"], (name,)):
+            assert fates & {Fate.REPLACED, Fate.MAY_BE_REPLACED}, (resource["Type"], name)
+        if goes and resource["Type"] in _stateful():
+            assert any(
+                finding.kind == "stateful-removed" and finding.severity == Severity.CRITICAL
+                for finding in comparison.findings
+            )
+        # And nothing where every world stays as it is
+        if worlds[0] == worlds[1]:
+            assert not fates, (name, fates)
+        return True
+
+    _edits(shard, edit)
+
+
+# A stack is nested
+# -----------------
+
+_NESTED = "PlantedNested"
+
+
+def _nested(side: Side, stack: Stack, logical_id: str, resource: Json, passed: Mapping[str, Json]) -> Assembly:
+    """The assembly with a stack nested in another one of its name, one of its resources changed."""
+    outer = replace(
+        stack,
+        template={
+            "Resources": {
+                _NESTED: {
+                    "Type": "AWS::CloudFormation::Stack",
+                    "Properties": {"TemplateURL": "https://planted", "Parameters": dict(passed)},
+                }
+            }
+        },
+        paths={_NESTED: f"{stack.path}/{_NESTED}"},
+    )
+    parameters = {**stack.template.get("Parameters", {}), **{name: {"Type": "String"} for name in passed}}
+    template = {
+        **stack.template,
+        "Parameters": parameters,
+        "Resources": {**stack.resources, logical_id: resource},
+    }
+    inner = replace(
+        stack,
+        key=StackKey(stack.key.account, stack.key.region, f"{stack.key.name}.{_NESTED}"),
+        template=template,
+        parent=stack.key,
+        parent_id=_NESTED,
+    )
+    return Assembly(stacks=(outer, inner))
+
+
+@pytest.mark.parametrize("shard", range(WORLD_SHARDS))
+def test_no_change_is_missed_in_a_nested_stack(real: list[Side], shard: int) -> None:
+    candidates = _candidates(real, lambda resource: bool(resource.get("Properties")))
+
+    def edit(data: st.DataObject) -> bool:
+        # Given a stack that is nested in another, and a property of which one value changes
+        side, stack, logical_id, resource = _draw_resource(data, candidates)
+        edited = copy.deepcopy(resource)
+        path = data.draw(st.sampled_from(list(_places(edited["Properties"]))), "place")
+        _set(edited["Properties"], path, _other)
+        # Some of the values are given by the parent
+        before = copy.deepcopy(resource)
+        passed: list[dict[str, Json]] = [{}, {}]
+        values = [_at(body["Properties"], path) for body in (before, edited)]
+        if all(isinstance(value, str) for value in values) and data.draw(st.booleans(), "passed"):
+            for body, value, given_by_parent in zip((before, edited), values, passed, strict=True):
+                given_by_parent["PlantedValue"] = value
+                _set(body["Properties"], path, lambda _: {"Ref": "PlantedValue"})
+        if resource == edited and passed[0] == passed[1]:
+            return False
+
+        # When both are reviewed, nested and not
+        old = _nested(side, stack, logical_id, before, passed[0])
+        nested = compare_sides(Side(old), _nested(side, stack, logical_id, edited, passed[1]))
+        flat = copy.deepcopy(resource)
+        _set(flat["Properties"], path, _other)
+        alone = replace(side.assembly, stacks=(stack,))
+        plain = compare_sides(Side(alone), _edited(Side(alone), stack, logical_id, flat))
+
+        # Then what is replaced is found where the schemas say so
+        construct = _construct(stack, logical_id)
+        inner = replace(stack, key=StackKey(stack.key.account, stack.key.region, f"{stack.key.name}.{_NESTED}"))
+        fates = _fates(nested, inner).get(construct, set())
+        assert fates, (construct, path)
+        if naive.is_create_only(resource["Type"], path):
+            assert fates & {Fate.REPLACED, Fate.MAY_BE_REPLACED}, path
+        # And everything that is found of the stack by itself is found of the nested one
+        assert {(finding.kind, finding.severity, finding.resource) for finding in plain.findings} <= {
+            (finding.kind, finding.severity, finding.resource) for finding in nested.findings
+        }
+        return True
+
+    _edits(shard, edit)
+
+
 # Nothing changes
 # ---------------
 
@@ -482,6 +665,6 @@ def test_the_difference_of_an_assembly_with_itself_is_empty(real: list[Side]) ->
         assert comparison.stages
 
 
-def test_there_are_two_thousand_edits() -> None:
+def test_there_are_two_and_a_half_thousand_edits() -> None:
     # Given that each shard counts those that it made
-    assert 3 * SHARDS * EDITS >= 2_000
+    assert (3 * SHARDS + 2 * WORLD_SHARDS) * EDITS >= 2_500
