@@ -102,6 +102,8 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Json]]] = {
     },
     "AWS::Events::Rule": {"State": "ENABLED"},
     "AWS::Scheduler::Schedule": {"State": "ENABLED"},
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html
+    "AWS::IAM::Role": {"MaxSessionDuration": 3_600},
     "AWS::KMS::Key": {"EnableKeyRotation": False, "Enabled": True, "PendingWindowInDays": 30},
     "AWS::Kinesis::Stream": {"RetentionPeriodHours": 24},
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html

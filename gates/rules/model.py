@@ -27,6 +27,8 @@ class Stack:
         account: the account that it is deployed to, as the assembly names it.
         region: the region that it is deployed to, as the assembly names it.
         stateful: how the configuration wants data protected there. Default: it asks for nothing.
+        rate: invocations a second of a function of its service, by the function's key, as the configuration expects
+            them; None where it says nothing. Default: it says nothing of any.
         environment: name of the environment. Default: the stack belongs to none, as the pipeline's own.
         termination_protection: whether the assembly asks for it; a nested stack has its parent's.
         parent: path of the stack that it is nested in. Default: it is nested in none.
@@ -44,6 +46,7 @@ class Stack:
     region: str
     stateful: Stateful | None = None
     environment: str | None = None
+    rate: Callable[[str], float | None] = field(default=lambda _: None, repr=False)
     termination_protection: bool = False
     parent: str | None = None
     parent_id: str = ""

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from config import Settings
+from config import Environment, Settings
+from config.model import Traffic
 from gates.nag.names import OWN_PACK
 from gates.nag.own import Breach, SynthesizedStack
 from gates.packs import environment_of
-from gates.rules import assets, delivery, names, observation, outputs, permissions, stateful
+from gates.rules import assets, delivery, names, observation, outputs, permissions, reach, stateful
 from gates.rules.model import Rule, Stack, Templates
 from gates.rules.planted import planted
 from gates.rules.reading import breach, read_stacks
@@ -18,6 +19,7 @@ from gates.rules.reading import breach, read_stacks
 RULES: Sequence[Rule] = (
     *stateful.RULES,
     *delivery.RULES,
+    *reach.RULES,
     *observation.RULES,
     *permissions.RULES,
     *names.RULES,
@@ -67,7 +69,22 @@ class SlipwayRules:
             stack,
             stateful=(environment or self._settings.pipeline).stateful,
             environment=environment.name if environment else None,
+            rate=lambda function: _rate(environment, stack.path, function),
         )
+
+
+def _rate(environment: Environment | None, path: str, function: str) -> float | None:
+    """Invocations a second of a function, as the configuration expects them; None where it says nothing."""
+    prefix = f"{environment.name}-" if environment else ""
+    stage = next((part for part in path.split("/") if prefix and part.startswith(prefix)), "")
+    service = getattr(environment.services, stage.removeprefix(prefix), None) if environment else None
+    traffic = getattr(service, "traffic", None)
+    if not isinstance(traffic, Traffic):
+        return None
+    try:
+        return traffic.of(function)
+    except KeyError:
+        return None
 
 
 def _identifier(rule: Rule) -> str:
