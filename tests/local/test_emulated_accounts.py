@@ -406,6 +406,75 @@ def test_an_alarm_publishes_only_where_the_topic_allows_it(account: Account) -> 
     assert until(lambda: account.messages(url))
 
 
+def test_an_alarm_needs_the_key_of_its_topic(account: Account) -> None:
+    sns, cloudwatch = account.client("sns"), account.client("cloudwatch")
+    alarm = f"alarm-{uuid4().hex[:8]}"
+
+    def published(key: str) -> str:
+        """What the alarm's history says of a topic under a key."""
+        name = f"topic-{uuid4().hex[:8]}"
+        topic = sns.create_topic(Name=name, Attributes={"KmsMasterKeyId": key})["TopicArn"]
+        cloudwatch.put_metric_alarm(
+            AlarmName=alarm,
+            AlarmActions=[topic],
+            MetricName="Errors",
+            Namespace="Test",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+        for state in ("OK", "ALARM"):
+            cloudwatch.set_alarm_state(AlarmName=alarm, StateValue=state, StateReason="test")
+        history = cloudwatch.describe_alarm_history(AlarmName=alarm, HistoryItemType="Action")["AlarmHistoryItems"]
+        return str(next(item["HistorySummary"] for item in history if name in item["HistorySummary"]))
+
+    assert "does not have authorization to access the SNS topic encryption key" in published(account.key())
+    assert published(account.key("cloudwatch.amazonaws.com")).startswith("Successfully executed action")
+
+
+ROTATE = (
+    "import boto3, json\n"
+    "def handler(event, context):\n"
+    "    secrets, arn, token = boto3.client('secretsmanager'), event['SecretId'], event['ClientRequestToken']\n"
+    "    if event['Step'] == 'createSecret':\n"
+    "        try:\n"
+    "            secrets.get_secret_value(SecretId=arn, VersionId=token, VersionStage='AWSPENDING')\n"
+    "        except secrets.exceptions.ResourceNotFoundException:\n"
+    "            secrets.put_secret_value(\n"
+    "                SecretId=arn, ClientRequestToken=token, SecretString='new', VersionStages=['AWSPENDING'])\n"
+    "    if event['Step'] == 'finishSecret':\n"
+    "        stages = secrets.describe_secret(SecretId=arn)['VersionIdsToStages']\n"
+    "        (current,) = (version for version, names in stages.items() if 'AWSCURRENT' in names)\n"
+    "        secrets.update_secret_version_stage(\n"
+    "            SecretId=arn, VersionStage='AWSCURRENT', MoveToVersionId=token, RemoveFromVersionId=current)\n"
+)
+
+
+def test_a_secret_rotates_by_its_functions_steps(account: Account) -> None:
+    secrets, functions = account.client("secretsmanager"), account.client("lambda")
+    secret = secrets.create_secret(Name=f"secret-{uuid4().hex[:8]}", SecretString="old")["ARN"]
+    steps = ("GetSecretValue", "PutSecretValue", "DescribeSecret", "UpdateSecretVersionStage")
+    role = account.role(LOGS, allow(secret, *(f"secretsmanager:{step}" for step in steps)))
+    function = account.function(role, ROTATE, Timeout=30)
+    arn = account.arn("lambda", f"function:{function}")
+    # Given a function that Secrets Manager may not invoke
+    with pytest.raises(ClientError, match="Secrets Manager cannot invoke the specified Lambda function"):
+        secrets.rotate_secret(SecretId=secret, RotationLambdaARN=arn)
+    # When it may
+    functions.add_permission(
+        FunctionName=function,
+        StatementId="rotation",
+        Action="lambda:InvokeFunction",
+        Principal="secretsmanager.amazonaws.com",
+        SourceAccount=account.emulator.account,
+    )
+    secrets.rotate_secret(SecretId=secret, RotationLambdaARN=arn)
+    # Then it gives the secret its new value
+    assert until(lambda: secrets.get_secret_value(SecretId=secret)["SecretString"] == "new")
+
+
 def test_a_rule_publishes_only_where_the_topic_allows_it(account: Account) -> None:
     # A topic's default policy doesn't let EventBridge.
     sns, events = account.client("sns"), account.client("events")
