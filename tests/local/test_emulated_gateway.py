@@ -260,7 +260,7 @@ def test_an_access_log_holds_errors_as_they_are(account: Account, http: httpx.Cl
     assert '"error":"The request signature we calculated' in refused
 
 
-def test_a_host_of_a_distribution_keeps_no_path_to_the_emulator(
+def test_a_distributions_host_keeps_no_path_to_the_emulator(
     account: Account, http: httpx.Client, echo: str
 ) -> None:
     api = rest_api(account, echo).split("/")[2]
