@@ -1,5 +1,6 @@
 """The one place where clients of AWS are made."""
 
+import os
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -96,6 +97,11 @@ def _client(
             read_timeout=read_seconds,
             tcp_keepalive=True,
             signature_version=signature_version,
-            s3={"addressing_style": addressing_style} if addressing_style else None,
+            s3={"addressing_style": addressing_style} if addressing_style and not _has_own_endpoint() else None,
         ),
     )
+
+
+def _has_own_endpoint() -> bool:
+    """Whether the environment names another endpoint than AWS's, which need not have a host name a bucket."""
+    return "AWS_ENDPOINT_URL" in os.environ

@@ -32,9 +32,7 @@ class TestPlanning:
         assert [len(json.loads(message)["records"]) for message in messages] == [25, 25, 10]
         assert service.job_storage.stored[job_id].total == 60
 
-    def test_surplus_records_wait_for_the_next_job(
-        self, service: Service, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_surplus_records_wait_for_the_next_job(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(logic, "JOB_RECORDS", 30)
         for number in range(50):
             service.records.create(OWNER, f"record {number}")

@@ -34,3 +34,11 @@ def test_a_form_names_the_host_of_its_region(monkeypatch: pytest.MonkeyPatch, re
     form = uploads.make("uploads/1", "text/plain")
 
     assert form.url == f"https://{host}/"
+
+
+@pytest.mark.usefixtures("_clients_of_their_own")
+def test_an_endpoint_of_its_own_needs_no_host_for_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://localhost:4566")
+    uploads = wiring({**os.environ, "BUCKET_NAME": "uploads"}).processing._uploads
+
+    assert uploads.make("uploads/1", "text/plain").url == "https://localhost:4566/uploads"
