@@ -71,7 +71,7 @@ of an asynchronous invocation (1 MB), escaped. `make bench` says what the worst 
 
 
 def check_body(event: dict[str, Any], limits: BodyLimits) -> None:
-    """Checks of a proxy event's body that come before its parsing; its content type is then written plainly.
+    """Check a proxy event's body before it is parsed, then write its content type plainly.
 
     A body that is not UTF-8 is refused where that can still be seen. API Gateway hands a body on as text, what it could
     not decode replaced by U+FFFD; then the length is another than was announced. REST APIs hand on no `Content-Length`:
@@ -148,9 +148,10 @@ def _check_coding(event: dict[str, Any], text: str | None) -> None:
 
 def _was_replaced(event: dict[str, Any], text: str) -> bool:
     """Tell whether bytes that are not UTF-8 became U+FFFD on their way: the text is longer then than what was sent."""
-    announced = header(event, "Content-Length") or ""
-    coded = header(event, CONTENT_ENCODING) is not None or event.get("isBase64Encoded")
-    return "\ufffd" in text and not coded and announced.isdecimal() and int(announced) != len(text.encode())
+    if "\ufffd" not in text or event.get("isBase64Encoded") or header(event, CONTENT_ENCODING):
+        return False
+    announced = (header(event, "Content-Length") or "").strip()
+    return announced.isdecimal() and announced.lstrip("0") != str(len(text.encode()))
 
 
 def _too_large(limits: BodyLimits) -> Problem:

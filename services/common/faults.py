@@ -4,13 +4,15 @@ from decimal import Decimal
 from typing import Any, Final
 
 from services.common.exact_json import MAX_DEPTH, fault_of
-from services.common.problems import pointer
+from services.common.problems import MAX_ERRORS, pointer
 
 _TOO_DEEP: Final = f"is nested deeper than {MAX_DEPTH} levels"
 
 
 def faults(value: Any, *path: str) -> list[tuple[str, str]]:
     """Return the faults in a value: the JSON pointer of each from the document's root, and a sentence.
+
+    Those that are too many to be told are there to be counted, without their places.
 
     Args:
         value: What `exact_json.loads` made of a member of the document.
@@ -49,4 +51,5 @@ class _Faults:
 
     def _name(self, reason: str | None) -> None:
         if reason:
-            self.named.append((pointer(*self._path), reason))
+            place = pointer(*self._path) if len(self.named) < MAX_ERRORS else ""
+            self.named.append((place, reason))

@@ -130,6 +130,12 @@ def _values(size: int, count: int) -> str:
     return '{"a":[' + ",".join(["7" * width] * (count - 4)) + "]}"
 
 
+def _faulty() -> str:
+    """Data whose every value is at fault, deep below long names."""
+    levels = 18
+    return ('{"' + "k" * 100 + '":') * levels + "[" + ",".join(["NaN"] * 9_000) + "]" + "}" * levels
+
+
 def _rest(method: str, path: str, *, body: str | None = None, **headers: str) -> dict[str, Any]:
     path, _, query = path.partition("?")
     given = dict(part.split("=") for part in query.split("&")) if query else None
@@ -173,6 +179,8 @@ def _of_items() -> Iterator[_Request]:
     yield _Request(
         "POST /items with a key", 201, _rest("POST", "/items", body=body, **json_type, **{"Idempotency-Key": "k"})
     )
+    faulty = f'{{"name":"x","data":{_faulty()}}}'
+    yield _Request("POST /items, refused for its faults", 400, _rest("POST", "/items", body=faulty, **json_type))
     yield _Request("POST /items, refused for its values", 413, _rest("POST", "/items", body=ones, **json_type))
     yield _Request("GET /items?limit=1", 200, _rest("GET", "/items?limit=1", **edge))
     yield _Request("GET /items?limit=100", 200, _rest("GET", "/items?limit=100", **edge))
@@ -190,6 +198,8 @@ def _of_ingest() -> Iterator[_Request]:
 def _of_processing() -> Iterator[_Request]:
     body = f'{{"data":{_values(DATA_LIMITS.size, DATA_LIMITS.values)}}}'
     yield _Request("POST /validate", 200, _http("POST", "/validate", body))
+    faulty = f'{{"data":{_faulty()}}}'
+    yield _Request("POST /validate, refused for its faults", 400, _http("POST", "/validate", faulty))
     yield _Request("POST /process", 202, _http("POST", "/process", body))
     yield _Request("GET /process/{id}", 200, _http("GET", f"/process/{_ID}"))
     yield _Request(
