@@ -2,7 +2,7 @@
 
 Each resource of a nested stack stands beside its parent's, under a logical id of its own; its parameters are what the
 parent passes, and the nested stack's outputs are what they are in it. A nested stack whose template the assembly does
-not hold stays what it is: whoever reads the template meets its type.
+not hold stays what it is: readers meet its type.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ Json = Any
 LOOP = "Fn::ForEach::"
 """What the name of a loop begins with, in the place of the member that it makes."""
 
+_FUNCTION = "Fn::"
 _SECTIONS = ("Conditions", "Resources", "Outputs")
 
 
@@ -47,7 +48,7 @@ def unrolled_members(members: Mapping[str, Json], parameters: Mapping[str, Json]
 
 
 def loops(template: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the loops of a template that nothing unrolls before the deployment.
+    """Return the loops of a template that nothing unrolls before the deployment, and what macros put into it.
 
     Args:
         template: what `unrolled` gave.
@@ -56,13 +57,13 @@ def loops(template: Mapping[str, Json]) -> dict[str, Json]:
         f"{section}.{key}": value
         for section in _SECTIONS
         for key, value in _members(template.get(section)).items()
-        if str(key).startswith(LOOP)
+        if str(key).startswith(_FUNCTION)
     }
 
 
 def without_loops(members: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the members of an object that are not loops."""
-    return {key: value for key, value in members.items() if not str(key).startswith(LOOP)}
+    """Return the members of an object that neither a loop nor a macro (`Fn::Transform`) makes."""
+    return {key: value for key, value in members.items() if not str(key).startswith(_FUNCTION)}
 
 
 def _members(value: Json) -> Mapping[str, Json]:

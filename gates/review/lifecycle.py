@@ -189,11 +189,13 @@ def _outputs(matching: Matching) -> Iterator[Finding]:
     readers: dict[bool, dict[tuple[StackKey, str], set[str]]] = {}
     for key, stack in before.by_key.items():
         now = after.by_key.get(key)
-        if now is None or stack.template.get("Outputs", {}) == now.template.get("Outputs", {}):
+        if now is None:
+            continue
+        outputs, left = _put_out(matching.before, stack), _put_out(matching.after, now)
+        if outputs.keys() <= left.keys():
             continue
         if not readers:
             readers = {False: _readers(before.stacks), True: _readers(after.stacks)}
-        outputs, left = stack.template.get("Outputs", {}), now.template.get("Outputs", {})
         for name in outputs.keys() - left.keys():
             read_now = readers[True].get((key, name), set())
             read_before = readers[False].get((key, name), set())
@@ -218,6 +220,16 @@ def _outputs(matching: Matching) -> Iterator[Finding]:
                 what=what,
                 detail=name,
             )
+
+
+def _put_out(side: Side, stack: Stack) -> dict[str, Json]:
+    """The outputs of a stack whose conditions are not known to fail."""
+    resolver = side.values.of(stack)
+    return {
+        name: output
+        for name, output in (stack.template.get("Outputs") or {}).items()
+        if not isinstance(output, Mapping) or resolver.exists(output)
+    }
 
 
 def _exports(matching: Matching) -> Iterator[Finding]:

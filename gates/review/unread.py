@@ -18,6 +18,7 @@ from gates.review.worlds import Worlds
 _READ: Final = frozenset({"AWS::LanguageExtensions"})
 """Transforms that the review follows: their functions are evaluated, or said one by one."""
 
+_MACRO = "Fn::Transform"
 _SHOWN = 5
 
 
@@ -118,14 +119,16 @@ def _rewritten(before: Stack | None, after: Stack) -> Iterator[Finding]:
     ones, others = loops(before.template) if before else {}, loops(after.template)
     for name in sorted({*ones, *others}):
         if ones.get(name) != others.get(name):
-            what = f"the loop {name} goes through what only the deployment knows, and it changes"
+            what = f"{name} is known only at the deployment, and it changes"
             yield _of_stack("rewritten", after, what, detail=name)
 
 
 def _transforms(template: Mapping[str, Json]) -> list[str]:
     value = template.get("Transform")
-    names = value if isinstance(value, list) else [] if value is None else [value]
-    return [str(name.get("Name", "Fn::Transform")) if isinstance(name, Mapping) else str(name) for name in names]
+    names = [*(value if isinstance(value, list) else [] if value is None else [value])]
+    # A macro may rewrite the whole template under its function's name, too.
+    names += [template[_MACRO]] if _MACRO in template else []
+    return [str(name.get("Name", _MACRO)) if isinstance(name, Mapping) else str(name) for name in names]
 
 
 def _of_stack(kind: str, stack: Stack, what: str, *, detail: str = "", details: tuple[str, ...] = ()) -> Finding:

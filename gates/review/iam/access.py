@@ -20,7 +20,7 @@ from gates.review.iam.wording import apart, line, shown
 from gates.review.matching import Matching
 from gates.review.patterns import covered, overlaps
 from gates.review.resources import Place, Resource
-from gates.review.values import VERSION_OF, readable, references
+from gates.review.values import VERSION_OF, readable, references, unknowns
 
 _STRANGE = frozenset({Caller.EVERYBODY, Caller.STRANGER, Caller.ANY_TENANT})
 _POWERFUL = re.compile(r"policy/(?:.*/)?(AdministratorAccess|PowerUserAccess|IAMFullAccess)$")
@@ -209,7 +209,10 @@ class _Subject:
 
     def _identity_grade(self, permission: Permission) -> Severity:
         action, resource = permission.action.lower(), permission.resource
+        # What only the deployment knows may be everything.
+        unknown = next(unknowns(action), None) is not None
         anywhere = "*" in resource or "?" in resource or resource.startswith("everything but")
+        anywhere = anywhere or next(unknowns(resource), None) == readable(resource)
         if permission.known == 0:
             # Nothing that AWS has today.
             return Severity.LOW
@@ -220,6 +223,8 @@ class _Subject:
             return Severity.CRITICAL
         wild = "*" in action or "?" in action
         broad = resource == "*" and (wild or has_resources(action))
+        if unknown:
+            return Severity.HIGH
         if self._is_new:
             return Severity.MEDIUM if escalates or broad or wild else Severity.LOW
         if escalates or wild or broad or self._resource.stack.stage == PIPELINE:
@@ -233,7 +238,7 @@ class _Subject:
             severity = Severity.MEDIUM
             if _POWERFUL.search(arn):
                 severity = Severity.CRITICAL
-            elif _BROAD.search(arn):
+            elif _BROAD.search(arn) or next(unknowns(arn), None) is not None:
                 severity = Severity.HIGH
             what = f"now allowed: everything that {readable(arn)} allows"
             kind = "access-added" if self._is_new else "access-widened"

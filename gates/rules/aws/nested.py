@@ -26,7 +26,8 @@ def _rewritten(templates: Templates) -> Iterator[Found]:
 
 def _transforms(stack: Stack) -> list[str]:
     value = stack.body.get("Transform")
-    names = value if isinstance(value, list) else [] if value is None else [value]
+    names = [*(value if isinstance(value, list) else [] if value is None else [value])]
+    names += [stack.body["Fn::Transform"]] if "Fn::Transform" in stack.body else []
     return [str(name.get("Name", "Fn::Transform")) if isinstance(name, Mapping) else str(name) for name in names]
 
 

@@ -135,3 +135,38 @@ def test_loops_in_properties_are_followed() -> None:
     (change,) = compare(rule(["one"]), rule(["two"])).stages[-1].stacks[0].changes
     assert change.properties == ("EventPattern.one", "EventPattern.two")
     assert "unresolved" in {found.kind for found in compare(rule(["one"]), rule({"Ref": "Names"})).findings}
+
+
+def test_macro_among_the_resources_is_said() -> None:
+    def with_macro(location: str) -> Assembly:
+        macro: dict[str, Any] = {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": location}}}
+        return of({"Topic": resource("AWS::SNS::Topic"), **macro})
+
+    findings = compare(with_macro("s3://a/one"), with_macro("s3://a/two")).findings
+
+    assert [finding.kind for finding in findings] == ["rewritten"]
+
+
+# Permissions
+# -----------
+
+
+@pytest.mark.parametrize(
+    ("policies", "statement"),
+    [
+        ([{"Ref": "Given"}], None),
+        ([], {"Effect": "Allow", "Action": {"Ref": "Given"}, "Resource": "arn:aws:s3:::a"}),
+    ],
+)
+def test_permission_that_only_the_deployment_knows_may_be_any(policies: Any, statement: Any) -> None:
+    # Given a role that gets what nobody can read before the deployment
+    def role(*arns: Any, statements: Any = ()) -> Assembly:
+        inline = [{"PolicyName": "a", "PolicyDocument": {"Statement": list(statements)}}]
+        properties = {"ManagedPolicyArns": list(arns), "Policies": inline}
+        return of({"Role": resource("AWS::IAM::Role", properties)}, Parameters=PARAMETERS)
+
+    after = role(*policies, statements=[statement] if statement else [])
+
+    (finding,) = (each for each in compare(role(), after).findings if each.kind == "access-widened")
+
+    assert finding.severity == Severity.HIGH

@@ -201,3 +201,19 @@ def test_same_conditions_on_both_sides_change_nothing() -> None:
 
     assert compare(one, other).is_empty
     assert len(worlds_of(one, other).worlds) == 1
+
+
+def test_output_that_gains_a_condition_may_be_missed() -> None:
+    # Given an output that another stack reads, and that comes to depend on the stage
+    def read(**condition: Any) -> Assembly:
+        output = {"Value": {"Ref": "Table"}, **condition}
+        owner = stack(TABLE, Parameters=STAGE, Conditions=IS_PROD, Outputs={"Name": output})
+        function = resource(
+            "AWS::Lambda::Function",
+            {"Handler": {"Fn::GetStackOutput": {"StackName": "prod-items-data", "OutputName": "Name"}}},
+        )
+        return assembly(owner, stack({"Function": function}, name="prod-items-compute"))
+
+    (finding,) = _found(read(), read(Condition="IsProd"), "output-removed")
+
+    assert finding.details[-1].endswith(" is not prod")
