@@ -125,7 +125,12 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         removed=_OWN_FINDING,
         settings=(
             *goes("CorsConfiguration/CorsRules", "interface-changed", "browsers are refused"),
-            *goes("LifecycleConfiguration/Rules", "expiry-dropped", "what was to go is kept"),
+            *goes(
+                "LifecycleConfiguration/Rules/*/ExpirationInDays LifecycleConfiguration/Rules/*/ExpirationDate "
+                "LifecycleConfiguration/Rules/*/NoncurrentVersionExpiration",
+                "expiry-dropped",
+                "what was to go is kept",
+            ),
             *changes(
                 "LifecycleConfiguration/Rules/*/AbortIncompleteMultipartUpload",
                 "limit-lowered",

@@ -1856,3 +1856,40 @@ CASES.append(
         has_file=lambda path: path == ".ci/run",
     )
 )
+
+# What rolls back
+# ---------------
+
+GUARD = {**DEPLOYMENT, **_edited(ALARM, "Alarm.Properties.AlarmName", "guard")}
+_GUARDED_BY = "Deployment.Properties.AlarmConfiguration.Alarms"
+_set(
+    "alarm-loosened",
+    HIGH,
+    "a version is rolled back by it",
+    _edited(GUARD, _GUARDED_BY, [{"Name": {"Ref": "Alarm"}}]),
+    "Alarm.Properties.Threshold",
+    1000,
+)
+_set(
+    "alarm-loosened",
+    HIGH,
+    "it is a part of what a version is rolled back by",
+    {
+        **_edited(GUARD, _GUARDED_BY, [{"Name": {"Ref": "Whole"}}]),
+        "Whole": resource("AWS::CloudWatch::CompositeAlarm", {"AlarmRule": {"Fn::Sub": 'ALARM("${Alarm}")'}}),
+    },
+    "Alarm.Properties.Threshold",
+    1000,
+)
+_BAKE = "Pipeline.Properties.Stages.3.OnSuccess.Conditions.0.Rules.0.Configuration"
+_set(
+    "alarm-loosened",
+    HIGH,
+    "an environment bakes by it",
+    {
+        **_edited(ALARM, "Alarm.Properties.AlarmName", "a-bake"),
+        "Pipeline": _edited(PIPELINE, _BAKE, {"AlarmName": "a-bake"})["Pipeline"],
+    },
+    "Alarm.Properties.Threshold",
+    1000,
+)
