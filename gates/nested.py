@@ -16,7 +16,28 @@ from typing import Any
 NESTED_STACK = "AWS::CloudFormation::Stack"
 """Type of a nested stack in its parent's template."""
 
+MODULE = "::MODULE"
+"""What the type of a module ends with: CloudFormation puts the module's template in its place."""
+
+STACKS_ELSEWHERE = frozenset(
+    {
+        "AWS::CloudFormation::StackSet",
+        "AWS::Serverless::Application",
+        "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
+    }
+)
+"""Types that make stacks of templates that no assembly holds."""
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def makes_unread(resource_type: str) -> bool:
+    """True if a type makes resources of a template that no assembly holds.
+
+    Args:
+        resource_type: such as `AWS::CloudFormation::StackSet`.
+    """
+    return resource_type in STACKS_ELSEWHERE or resource_type.endswith(MODULE)
 
 
 def nested_stacks(template: Mapping[str, Any]) -> Iterator[str]:

@@ -154,6 +154,11 @@ KINDS: Final[Mapping[str, Kind]] = {
         "only the deployment knows the value, so nobody can say what the change does",
         "give the value in the template, or look at it where it is deployed",
     ),
+    "conditioned": Kind(
+        _LOW,
+        "it stays by the parameters' defaults; where the stack has another value, CloudFormation deletes it",
+        "look at the parameters of the deployed stacks, or keep the resource without a condition",
+    ),
     "undecided": Kind(
         _MEDIUM,
         "only the deployment decides the conditions, and not every combination of them was compared",

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from gates.loops import loops
-from gates.nested import NESTED_STACK
+from gates.nested import NESTED_STACK, makes_unread
 from gates.review.assembly import Assembly, Json, Stack
 from gates.review.findings import KINDS, Finding, Severity, found
 from gates.review.matching import Matching
-from gates.review.resources import Difference, Pair
+from gates.review.resources import Difference, Pair, Resource, Side
 from gates.review.stateful import STATEFUL
 from gates.review.values import readable, unknowns
 from gates.review.worlds import Worlds
@@ -33,6 +33,7 @@ def unread(matching: Matching) -> Iterator[Finding]:
             continue
         yield from _nested(pair, matching)
         yield from _unresolved(pair)
+        yield from _conditioned(pair)
     for stack in matching.after.assembly.stacks:
         yield from _rewritten(matching.before.assembly.by_key.get(stack.key), stack)
 
@@ -61,24 +62,37 @@ def _changed(stack: Stack, before: Assembly) -> bool:
 
 
 def _nested(pair: Pair, matching: Matching) -> Iterator[Finding]:
-    if pair.type != NESTED_STACK:
-        return
     sides = ((pair.before, matching.before), (pair.after, matching.after))
-    missing = [
-        resource
-        for resource, side in sides
-        if resource is not None and resource.stack.key.nested(resource.logical_id) not in side.assembly.by_key
-    ]
+    missing = [resource for resource, side in sides if resource is not None and _is_unread(resource, side)]
     if not missing or (pair.before is not None and pair.after is not None and not pair.differences):
         return
     if pair.after is None:
-        what = "a nested stack is deleted with all that it holds, and its template cannot be read"
+        what = "it is deleted with all that it made, and its template cannot be read"
         yield found("nested-unread", missing[0], what, severity=Severity.CRITICAL)
     elif pair.before is None:
-        yield found("nested-unread", missing[0], "a nested stack comes, and its template cannot be read")
+        yield found("nested-unread", missing[0], "it comes, and the template of what it makes cannot be read")
     else:
         names = ", ".join(dict.fromkeys(difference.path[0] for difference in pair.differences))
-        yield found("nested-unread", missing[0], f"{names} of a nested stack changes, and its template cannot be read")
+        yield found(
+            "nested-unread", missing[0], f"its {names} changes, and the template of what it makes cannot be read"
+        )
+
+
+def _is_unread(resource: Resource, side: Side) -> bool:
+    if resource.type == NESTED_STACK:
+        return resource.stack.key.nested(resource.logical_id) not in side.assembly.by_key
+    return makes_unread(resource.type)
+
+
+def _conditioned(pair: Pair) -> Iterator[Finding]:
+    """A resource that stays, under another condition than before: in a stack with other parameters it may not."""
+    before, after = pair.before, pair.after
+    if before is None or after is None or before.raw.get("Condition") == (condition := after.raw.get("Condition")):
+        return
+    if condition is not None:
+        what = f"it is deployed only while {condition} holds"
+        severity = Severity.MEDIUM if pair.type in STATEFUL else None
+        yield found("conditioned", after, what, severity=severity)
 
 
 def _unresolved(pair: Pair) -> Iterator[Finding]:

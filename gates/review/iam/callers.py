@@ -152,10 +152,11 @@ def _account(value: str, accounts: Collection[str]) -> Caller:
 def _arn(value: str, accounts: Collection[str]) -> Caller:
     if any(value == str(reference) for reference in references(value)):
         return Caller.OWN
-    fields = REFERENCE.sub(_UNKNOWN, _VARIABLE.sub(lambda found: found[0].replace(":", "/"), value)).split(":")
+    text = _VARIABLE.sub(lambda found: found[0].replace(":", "/"), REFERENCE.sub(_UNKNOWN, value))
+    fields = text.split(":")
     if len(fields) <= _ARN_FIELDS:
         # A wildcard stands for all fields that are not written.
-        return Caller.EVERYBODY if _is_open(value) else Caller.LIMITED
+        return Caller.EVERYBODY if _is_open(text) else Caller.LIMITED
     account = fields[_ARN_FIELDS - 1].replace("${aws/", "${aws:")
     if account == _CLOUDFRONT:
         return Caller.SERVICE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gates.nested import NESTED_STACK
+from gates.nested import NESTED_STACK, makes_unread
 from gates.rules.aws.rule import AwsRule
 from gates.rules.model import Found, Stack, Templates
 
@@ -13,9 +13,11 @@ _READ = frozenset({"AWS::LanguageExtensions"})
 
 
 def _nested_elsewhere(templates: Templates) -> Iterator[Found]:
-    for resource in templates.of_type(NESTED_STACK):
-        if templates.nested(resource) is None:
-            yield Found(resource.stack, resource.logical_id)
+    for stack in templates.stacks:
+        for resource in stack.resources:
+            nested = resource.type == NESTED_STACK and templates.nested(resource) is None
+            if nested or makes_unread(resource.type):
+                yield Found(stack, resource.logical_id)
 
 
 def _rewritten(templates: Templates) -> Iterator[Found]:
@@ -34,9 +36,9 @@ def _transforms(stack: Stack) -> list[str]:
 RULES = (
     AwsRule(
         name="NestedTemplateOfAssembly",
-        does="CloudFormation fetches a nested stack's template from its TemplateURL at the deployment, whatever it "
-        "holds by then.",
-        says="The template of a nested stack is not in the assembly, so no rule judges what it makes.",
+        does="CloudFormation fetches the template of a nested stack, a stack set or a module at the deployment, whatever "
+        "it holds by then.",
+        says="The template of what the resource makes is not in the assembly, so no rule judges it.",
         fix="Make it with NestedStack, which publishes its template as an asset of the app.",
         source="https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-stack.html",
         check=_nested_elsewhere,

@@ -302,6 +302,15 @@ _case(
     _edited(NESTED, "Nested.Properties.TemplateURL", "https://s3.amazonaws.com/elsewhere/two.json"),
     mend=NESTED,
 )
+SET = {"Set": resource("AWS::CloudFormation::StackSet", {"StackSetName": "a", "TemplateURL": "https://a/one.json"})}
+_case(
+    "nested-unread",
+    HIGH,
+    "a stack set gets another template",
+    SET,
+    _edited(SET, "Set.Properties.TemplateURL", "https://a/two.json"),
+    mend=SET,
+)
 _case("nested-unread", HIGH, "a nested stack from elsewhere comes", KEY, {**KEY, **NESTED}, mend=KEY)
 _case("nested-unread", CRITICAL, "a nested stack from elsewhere goes", {**KEY, **NESTED}, KEY, mend={**KEY, **NESTED})
 _case(
@@ -344,6 +353,19 @@ def _many_conditions(number: int) -> Assembly:
     )
 
 
+ON_DEFAULT = {
+    "Parameters": {"Stage": {"Type": "String", "Default": "blue"}},
+    "Conditions": {"IsBlue": {"Fn::Equals": [{"Ref": "Stage"}, "blue"]}},
+}
+CASES.append(
+    Case(
+        "conditioned",
+        MEDIUM,
+        "a table comes under a condition that holds by default",
+        of(TABLE, **ON_DEFAULT),
+        of({"Table": {**TABLE["Table"], "Condition": "IsBlue"}}, **ON_DEFAULT),
+    )
+)
 CASES.append(
     Case(
         "undecided",

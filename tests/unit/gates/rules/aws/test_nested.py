@@ -29,6 +29,11 @@ def test_nested_stack_without_its_template_is_found() -> None:
     assert _found("NestedTemplateOfAssembly", parent, nested) == []
 
 
+@pytest.mark.parametrize("kind", ["AWS::CloudFormation::StackSet", "Blue::Queue::Standard::MODULE"])
+def test_types_that_make_stacks_of_templates_elsewhere_are_found(kind: str) -> None:
+    assert _found("NestedTemplateOfAssembly", planted_stack({"It": {"Type": kind}})) == [("It", None)]
+
+
 @pytest.mark.parametrize(
     ("transform", "expected"),
     [
