@@ -36,8 +36,8 @@ def _transforms(stack: Stack) -> list[str]:
 RULES = (
     AwsRule(
         name="NestedTemplateOfAssembly",
-        does="CloudFormation fetches the template of a nested stack, a stack set or a module at the deployment, whatever "
-        "it holds by then.",
+        does="CloudFormation fetches the template of a nested stack, a stack set or a module at the deployment, "
+        "whatever it holds by then.",
         says="The template of what the resource makes is not in the assembly, so no rule judges it.",
         fix="Make it with NestedStack, which publishes its template as an asset of the app.",
         source="https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-stack.html",
