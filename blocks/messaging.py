@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import Duration
+from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -79,8 +80,25 @@ class EventTopic(sns.Topic):
         )
 
 
-class AlarmTopic(sns.Topic):
-    """The encrypted topic that alarms notify, with the configured addresses subscribed.
+class NotificationTopic(sns.Topic):
+    """An encrypted topic with the configured addresses subscribed, for what publishes under a role of its own.
+
+    Args:
+        scope: the stack.
+        construct_id: id in it.
+        key: the service's key.
+        emails: who is told.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey, emails: Sequence[str]) -> None:
+        super().__init__(scope, construct_id, master_key=key, enforce_ssl=True)
+        undelivered = DeadLetterQueue(self, "Undelivered", key=key)
+        for email in emails:
+            self.add_subscription(subscriptions.EmailSubscription(email, dead_letter_queue=undelivered))
+
+
+class AlarmTopic(NotificationTopic):
+    """The topic that alarms notify.
 
     Args:
         scope: the observability stack.
@@ -90,7 +108,28 @@ class AlarmTopic(sns.Topic):
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey, emails: Sequence[str]) -> None:
-        super().__init__(scope, construct_id, master_key=key, enforce_ssl=True)
-        undelivered = DeadLetterQueue(self, "Undelivered", key=key)
-        for email in emails:
-            self.add_subscription(subscriptions.EmailSubscription(email, dead_letter_queue=undelivered))
+        super().__init__(scope, construct_id, key=key, emails=emails)
+        # A topic policy takes the place of the default one, under which the account's own services may publish. Without
+        # this statement an alarm's action fails, which shows in the alarm's history alone:
+        # https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+        stack = Stack.of(self)
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="CloudWatchAlarms",
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic_arn],
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                    "ArnLike": {
+                        "aws:SourceArn": stack.format_arn(
+                            service="cloudwatch",
+                            resource="alarm",
+                            resource_name="*",
+                            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                        )
+                    },
+                },
+            )
+        )

@@ -23,7 +23,7 @@ from constructs import Construct
 from blocks.assets import AssetStore
 from blocks.key import ServiceKey
 from blocks.logs import ServiceLogGroup
-from blocks.messaging import AlarmTopic
+from blocks.messaging import NotificationTopic
 from blocks.removal import RETAIN, UNDELETABLE
 from blocks.service import Service
 from config import Environment, Settings
@@ -138,7 +138,7 @@ class PipelineStack(Stack):
             approvals=[each.environment.name for each in delivered if each.approval],
         )
 
-    def _deliver(self, environment: Environment, approvers: AlarmTopic | None) -> _Delivered:
+    def _deliver(self, environment: Environment, approvers: NotificationTopic | None) -> _Delivered:
         """Approval if there is one, the foundation, then the services, each wave side by side."""
         name = environment.name
         delivered = _Delivered(environment)
@@ -263,10 +263,10 @@ class PipelineStack(Stack):
             ),
         )
 
-    def _approvers(self) -> AlarmTopic | None:
+    def _approvers(self) -> NotificationTopic | None:
         if not self._settings.pipeline.approval_before:
             return None
-        return AlarmTopic(self, "Approvers", key=self._key, emails=self._settings.pipeline.approval.emails)
+        return NotificationTopic(self, "Approvers", key=self._key, emails=self._settings.pipeline.approval.emails)
 
     def _new_key(self) -> ServiceKey:
         key = ServiceKey(self, "Key", service="pipeline", environment=self._settings.pipeline)

@@ -16,7 +16,7 @@ from blocks.alarms import runbook_link
 from blocks.assets import AssetStore
 from blocks.function import ASYNC_MAX_AGE, ASYNC_RETRIES, ServiceFunction
 from blocks.key import ServiceKey
-from blocks.messaging import AlarmTopic, DeadLetterQueue
+from blocks.messaging import DeadLetterQueue, NotificationTopic
 from blocks.relay import DELIVERY_BUS
 from blocks.review import accept
 from blocks.table import ServiceTable
@@ -204,7 +204,7 @@ class Observation(Construct):
     def _notify(self) -> ServiceFunction:
         settings = self._settings.pipeline.notifications
         secret = settings.webhook_secret_arn
-        topic = AlarmTopic(self, "Notifications", key=self._key, emails=settings.emails)
+        topic = NotificationTopic(self, "Notifications", key=self._key, emails=settings.emails)
         function = self._function(
             "Notify",
             handler="pipeline.runtime.handlers.notify_handler",
