@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
 
-from gates.rules.model import Found, Resource, Rule, Templates
+from gates.rules.aws.cloudwatch import set_off_by_callers
+from gates.rules.model import Found, Resource, Rule, Templates, text
 
 _ALIAS = "AWS::Lambda::Alias"
 _FUNCTIONS = ("AWS::Lambda::Function", "AWS::Lambda::Version")
@@ -91,7 +94,64 @@ def _keeps_what_was(templates: Templates) -> Iterator[Found]:
                 yield Found(function.stack, function.logical_id)
 
 
+def _relayed(templates: Templates) -> Iterator[Found]:
+    relays = [
+        rule
+        for rule in templates.of_type("AWS::Events::Rule")
+        if "CloudWatch Alarm State Change" in (rule.get("EventPattern", "detail-type") or [])
+        and any(":event-bus/" in text(target.get("Arn")) for target in rule.get("Targets") or [])
+    ]
+    for alarm in templates.of_type("AWS::CloudWatch::Alarm"):
+        if any(_meets(alarm, rule) for rule in relays) and set_off_by_callers(templates, alarm):
+            yield Found(alarm.stack, alarm.logical_id)
+
+
+def _meets(alarm: Resource, rule: Resource) -> bool:
+    """Whether a state change of an alarm may meet an event rule, by the alarm's name."""
+    if (alarm.stack.account, alarm.stack.region) != (rule.stack.account, rule.stack.region):
+        return False
+    # CloudFormation names it so, but for the random end.
+    name = text(alarm.get("AlarmName") or f"{alarm.stack.name}-{alarm.logical_id}-")
+    arn = f":cloudwatch:{alarm.stack.region}:{alarm.stack.account}:alarm:{name}"
+    return _any_matches(rule.get("EventPattern", "detail", "alarmName"), name) and _any_matches(
+        rule.get("EventPattern", "resources"), arn
+    )
+
+
+def _any_matches(patterns: Any, value: str) -> bool:
+    return patterns is None or any(_matches(pattern, value) for pattern in patterns)
+
+
+def _matches(pattern: Any, value: str) -> bool:
+    """Whether a value meets one pattern of an event rule; what is not read here is taken to be met.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
+    """
+    match pattern:
+        case str():
+            return pattern == value
+        case {"prefix": wanted}:
+            # Of an ARN, whatever its partition.
+            return value.startswith(re.sub(r"^arn:[^:]+(?=:)", "", text(wanted)))
+        case {"suffix": wanted}:
+            return value.endswith(text(wanted))
+        case {"wildcard": wanted}:
+            return fnmatchcase(value, text(wanted))
+        case {"anything-but": str() | dict() as unwanted}:
+            return not _matches(unwanted, value)
+        case {"anything-but": list(unwanted)}:
+            return not any(_matches(each, value) for each in unwanted)
+    return True
+
+
 RULES = (
+    Rule(
+        name="ReleaseJudgedByItself",
+        says="An alarm that callers can set off by what they send is relayed to the pipeline, where it counts against "
+        "the release that bakes: anybody could roll that back.",
+        fix="Make it through ServiceAlarms (blocks/alarms.py), or give its name SetOffByCallers.",
+        check=_relayed,
+    ),
     Rule(
         name="TrafficAliasGuarded",
         says="An alias that takes traffic moves to a new version without a deployment group that rolls back on an "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from config.model import Stateful
+
+# `${Name}` and `${Name.Attribute}`, and not `${!Literal}`.
+_SUBSTITUTED = re.compile(r"\$\{([A-Za-z0-9]+)[.}]")
 
 Value = Any
 """A value of a template: JSON, possibly with intrinsic functions in it."""
@@ -154,14 +158,15 @@ class Templates:
                 other = self._by_name.get(owner)
                 if other is not None:
                     yield from self.referred(other, other.body.get("Outputs", {}).get(name, {}).get("Value"))
+            case {"Fn::Sub": str(template)}:
+                yield from self.referred(stack, [{"Ref": name} for name in _SUBSTITUTED.findall(template)])
+            case {"Fn::Sub": [str(template), given]}:
+                yield from self.referred(stack, [{"Fn::Sub": template}, given])
             case {"Fn::ImportValue": name}:
                 for exporter, exported in self._exports.get((stack.account, stack.region, text(name)), ()):
                     yield from self.referred(exporter, exported)
-            case dict():
-                for inner in value.values():
-                    yield from self.referred(stack, inner)
-            case list():
-                for inner in value:
+            case dict() | list():
+                for inner in value.values() if isinstance(value, dict) else value:
                     yield from self.referred(stack, inner)
 
     def _passed(self, stack: Stack, parameter: str) -> Iterator[Resource]:

@@ -6,19 +6,39 @@ from collections.abc import Iterator, Sequence
 
 from gates.nag.names import AWS_PACK
 from gates.nag.own import Breach, SynthesizedStack
-from gates.rules.aws import backup, codedeploy, dynamodb, nested, rollbacks, secretsmanager, sqs
+from gates.rules.aws import (
+    apigateway,
+    backup,
+    cloudformation,
+    cloudfront,
+    cloudwatch,
+    codedeploy,
+    dynamodb,
+    nested,
+    rollbacks,
+    secretsmanager,
+    sns,
+    sqs,
+    wafv2,
+)
 from gates.rules.aws.rule import AwsRule
 from gates.rules.model import Templates
 from gates.rules.reading import breach, read_stacks
 
 RULES: Sequence[AwsRule] = (
+    *apigateway.RULES,
     *backup.RULES,
+    *cloudformation.RULES,
+    *cloudfront.RULES,
+    *cloudwatch.RULES,
     *codedeploy.RULES,
     *dynamodb.RULES,
     *nested.RULES,
     *rollbacks.RULES,
     *secretsmanager.RULES,
+    *sns.RULES,
     *sqs.RULES,
+    *wafv2.RULES,
 )
 """Every rule about AWS's behaviour, by service."""
 

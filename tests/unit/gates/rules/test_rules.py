@@ -295,6 +295,51 @@ def test_an_alarm_has_an_action(kind: str, key: str, value: Any) -> None:
     assert found("AlarmActs", stack(COMPUTE, body)) == []
 
 
+def _relay(**conditions: Any) -> Body:
+    pattern = {"detail-type": ["CloudWatch Alarm State Change"], **conditions}
+    target = {"Id": "Bus", "Arn": "arn:aws:events:eu-west-1:123456789012:event-bus/delivery"}
+    return {"Relay": {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": pattern, "Targets": [target]}}}
+
+
+def _on_4xx(logical_id: str) -> Body:
+    properties = {"Namespace": "AWS/ApiGateway", "MetricName": "4XXError"}
+    return {logical_id: {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}}
+
+
+FOUNDATION = "Pipeline/prod-foundation/Foundation"
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {},
+        {"detail": {"alarmName": [{"prefix": "prod-"}]}},
+        {"detail": {"alarmName": [{"anything-but": {"wildcard": "*Quiet*"}}]}},
+        {"detail": {"alarmName": [{"anything-but": ["other"]}]}},
+        {"detail": {"alarmName": [{"equals-ignore-case": "PROD"}]}},
+    ],
+)
+def test_no_release_is_judged_by_what_callers_set_off(conditions: Body) -> None:
+    relay = stack(FOUNDATION, _relay(**conditions))
+
+    assert found("ReleaseJudgedByItself", relay, stack(COMPUTE, _on_4xx("Loud"))) == [(COMPUTE, "Loud", None)]
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"detail": {"alarmName": [{"prefix": "staging-"}]}},
+        {"detail": {"alarmName": [{"anything-but": {"wildcard": "*Quiet*"}}]}},
+        {"resources": [{"prefix": "arn:aws:cloudwatch:nowhere-1:"}]},
+        {"detail-type": ["EC2 Instance State-change Notification"]},
+    ],
+)
+def test_what_is_kept_back_judges_no_release(conditions: Body) -> None:
+    relay = stack(FOUNDATION, _relay(**conditions))
+
+    assert found("ReleaseJudgedByItself", relay, stack(COMPUTE, _on_4xx("VeryQuiet"))) == []
+
+
 @pytest.mark.parametrize(
     "reader",
     [
