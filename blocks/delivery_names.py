@@ -19,6 +19,9 @@ SERVICE_STACKS = (*DESCRIBED_STACKS, "observability")
 EDGE_LOGS = "edge-logs"
 """What the name of a stack ends with that delivers a distribution's logs from CloudFront's own region."""
 
+EDGE_FIREWALL = "edge-firewall"
+"""What the name of a stack ends with that has a distribution's web ACL in CloudFront's own region."""
+
 
 def verification_step_role(environment: str) -> str:
     """Name of the role, in the tools account, of the build that verifies an environment."""

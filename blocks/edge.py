@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import ArnFormat, Duration, Environment, Stack, Stage
+from aws_cdk import ArnFormat, Duration, Stack, Stage
+from aws_cdk import Environment as Target
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
@@ -12,13 +13,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_route53 as route53
 from aws_cdk import aws_route53_targets as targets
-from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from blocks.bucket import LogBucket
-from blocks.delivery_names import EDGE_LOGS
+from blocks.delivery_names import EDGE_FIREWALL, EDGE_LOGS
+from blocks.key import ServiceKey
 from blocks.rest import STAGE, RestEntry
 from blocks.review import accept
+from blocks.waf import EdgeProof, EdgeWebAcl
+from config import Environment
 from config.model import CustomDomain, Geo
 
 ORIGIN_HEADER = "X-Origin-Verify"
@@ -27,7 +30,7 @@ ORIGIN_HEADER = "X-Origin-Verify"
 ACCESS_LOG_PREFIX = "cloudfront"
 
 CLOUDFRONT_REGION = "us-east-1"
-"""The region of CloudFront's own resources; the deliveries of its logs are made there."""
+"""The region of CloudFront's own resources: web ACLs for it, and the deliveries of its logs, are made there."""
 
 CACHE_DEFAULT = Duration.seconds(10)
 CACHE_MAXIMUM = Duration.seconds(60)
@@ -37,12 +40,16 @@ CACHE_MAXIMUM = Duration.seconds(60)
 class EdgeDistribution(Construct):
     """A distribution for reads: HTTPS only, cached by the queries that matter, allowed countries, access logs.
 
+    With WAF on, it has a web ACL of its own, which counts each viewer by the address that connects.
+
     Args:
         scope: the compute stack.
         construct_id: id in it.
+        service: the service's name.
+        environment: settings; `waf` and `logs` apply.
+        key: the service's key.
         origin: the API that it stands before.
-        secret: secret whose field `field` is sent with every request to the origin.
-        field: name of that field.
+        proof: header and secret that are sent with every request to the origin.
         cached_queries: query parameters that are part of the cache key; others do not reach the origin.
         geo: countries that are answered.
         logs_bucket: where the access logs go, under `cloudfront/`.
@@ -54,15 +61,18 @@ class EdgeDistribution(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        service: str,
+        environment: Environment,
+        key: ServiceKey,
         origin: RestEntry,
-        secret: secretsmanager.ISecret,
-        field: str,
+        proof: EdgeProof,
         cached_queries: Sequence[str],
         geo: Geo,
         logs_bucket: LogBucket,
         custom_domain: CustomDomain | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
+        web_acl = self._web_acl(service, environment, key)
         self.distribution = cloudfront.Distribution(
             self,
             "Distribution",
@@ -74,9 +84,10 @@ class EdgeDistribution(Construct):
                     protocol_policy=cloudfront.OriginProtocolPolicy.HTTPS_ONLY,
                     origin_ssl_protocols=[cloudfront.OriginSslPolicy.TLS_V1_2],
                     # Resolved by CloudFormation at deploy: the template holds the reference, not the value.
-                    custom_headers={ORIGIN_HEADER: secret.secret_value_from_json(field).unsafe_unwrap()},
+                    custom_headers={proof.header: proof.secret.secret_value_from_json(proof.field).unsafe_unwrap()},
                 ),
-                allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD,
+                # OPTIONS is a browser's preflight, which the API answers; it is never cached.
+                allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD_OPTIONS,
                 cached_methods=cloudfront.CachedMethods.CACHE_GET_HEAD,
                 viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
                 compress=True,
@@ -87,21 +98,15 @@ class EdgeDistribution(Construct):
                     default_ttl=CACHE_DEFAULT,
                     max_ttl=CACHE_MAXIMUM,
                     query_string_behavior=cloudfront.CacheQueryStringBehavior.allow_list(*cached_queries),
-                    # An answer names the origin that it is for, so it is cached by it.
+                    # An answer names the origin that it is for, so it is cached by it. No other header of the viewer
+                    # reaches the API: there is no origin request policy, so what is sent is what is in the key, and two
+                    # requests with one key cannot have two answers. API Gateway would follow X-HTTP-Method-Override:
+                    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+                    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/controlling-origin-requests.html
                     header_behavior=cloudfront.CacheHeaderBehavior.allow_list("Origin"),
                     cookie_behavior=cloudfront.CacheCookieBehavior.none(),
                     enable_accept_encoding_brotli=True,
                     enable_accept_encoding_gzip=True,
-                ),
-                origin_request_policy=cloudfront.OriginRequestPolicy(
-                    self,
-                    "OriginRequestPolicy",
-                    # With the viewer's Host, API Gateway answers 403: it serves its own name only.
-                    header_behavior=cloudfront.OriginRequestHeaderBehavior.deny_list("Host"),
-                    # What is in the cache key is sent in any case. Anything more would let two requests with one key
-                    # have two answers.
-                    query_string_behavior=cloudfront.OriginRequestQueryStringBehavior.none(),
-                    cookie_behavior=cloudfront.OriginRequestCookieBehavior.none(),
                 ),
                 response_headers_policy=cloudfront.ResponseHeadersPolicy.SECURITY_HEADERS,
             ),
@@ -112,11 +117,19 @@ class EdgeDistribution(Construct):
             minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021 if custom_domain else None,
             certificate=self._certificate(custom_domain),
             domain_names=[custom_domain.name] if custom_domain else None,
+            web_acl_id=web_acl.arn if web_acl else None,
         )
-        self._acknowledge(origin, custom_domain)
+        self._acknowledge(custom_domain, protected=web_acl is not None)
         self._log_to(logs_bucket)
         if custom_domain:
             self._name(custom_domain)
+
+    def _web_acl(self, service: str, environment: Environment, key: ServiceKey) -> EdgeWebAcl | None:
+        if not environment.waf.enabled:
+            return None
+        scope = self._in_cloudfronts_region("EdgeFirewall", EDGE_FIREWALL, "AWS WAF before the distribution")
+        # A key cannot be used from another region.
+        return EdgeWebAcl(scope, "WebAcl", service=service, environment=environment, key=key if scope is self else None)
 
     def _certificate(self, custom_domain: CustomDomain | None) -> acm.ICertificate | None:
         if custom_domain is None:
@@ -133,7 +146,7 @@ class EdgeDistribution(Construct):
 
     def _log_to(self, bucket: LogBucket) -> None:
         # Version 2 of CloudFront's logs: version 1 needs a bucket with ACLs, which ours refuse (P5).
-        scope = self._log_scope()
+        scope = self._in_cloudfronts_region("EdgeLogs", EDGE_LOGS, "Delivers the edge's access logs")
         name = f"{Stack.of(self).stack_name}-edge"
         source = logs.CfnDeliverySource(
             scope, "LogSource", name=name, log_type="ACCESS_LOGS", resource_arn=self.distribution.distribution_arn
@@ -153,31 +166,35 @@ class EdgeDistribution(Construct):
         )
         delivery.add_resource_dependency(source)
 
-    def _log_scope(self) -> Construct:
-        """Where the delivery of logs is made: CloudFront's own region, in a stack of its own where ours is another."""
+    def _in_cloudfronts_region(self, construct_id: str, name: str, holds: str) -> Construct:
+        """Return where CloudFront's own resources are made: a stack of its own where the service's region is another.
+
+        Args:
+            construct_id: id of that stack in the stage.
+            name: end of its name.
+            holds: what it is for, in its description.
+        """
         stack = Stack.of(self)
         stage = Stage.of(self)
         if stack.region == CLOUDFRONT_REGION or stage is None:
             return self
         return Stack(
             stage,
-            "EdgeLogs",
-            env=Environment(account=stack.account, region=CLOUDFRONT_REGION),
-            stack_name=f"{stack.stack_name}-{EDGE_LOGS}",
-            description="Delivers the edge's access logs, from the region where CloudFront keeps them",
+            construct_id,
+            env=Target(account=stack.account, region=CLOUDFRONT_REGION),
+            stack_name=f"{stack.stack_name}-{name}",
+            description=f"{holds}, in the region of CloudFront's own resources",
             analytics_reporting=False,
         )
 
-    def _acknowledge(self, origin: RestEntry, custom_domain: CustomDomain | None) -> None:
-        accept(
-            self.distribution,
-            "AwsSolutions-CFR2",
-            reason="The web ACL stands at the origin, which answers nobody but this distribution and signed callers, "
-            "so every request that is not cached passes it once."
-            if origin.has_web_acl
-            else "WAF is off in dev by configuration: no user's traffic comes here, and the configuration refuses it "
-            "off in every other environment.",
-        )
+    def _acknowledge(self, custom_domain: CustomDomain | None, *, protected: bool) -> None:
+        if not protected:
+            accept(
+                self.distribution,
+                "AwsSolutions-CFR2",
+                reason="WAF is off in dev by configuration: no user's traffic comes here, and the configuration "
+                "refuses it off in every other environment.",
+            )
         accept(
             self.distribution,
             "AwsSolutions-CFR3",

@@ -37,7 +37,8 @@ _ACCESS_LOG = {
     "requestTime": "$context.requestTime",
     "status": "$context.status",
     "responseLength": "$context.responseLength",
-    "error": "$context.error.message",
+    # Its kind; the message may repeat what the caller sent, and is not escaped (blocks/rest.py).
+    "error": "$context.error.responseType",
     "authorizerError": "$context.authorizer.error",
     "integrationError": "$context.integrationErrorMessage",
 }

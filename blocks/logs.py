@@ -43,8 +43,10 @@ class ServiceLogGroup(logs.LogGroup):
         scope: what writes to it.
         construct_id: id in it.
         environment: settings; `logs.retention_days` and `stateful.removal_policy` apply.
-        key: the service's key; its policy lets CloudWatch Logs use it.
-        name: physical name, only where AWS dictates it. Default: CloudFormation names it.
+        key: the service's key; its policy lets CloudWatch Logs use it. None: CloudWatch's own, where the service's key
+            is in another region.
+        name: physical name, only where AWS dictates it. It must be another one each time the stack is created, since a
+            stack that is deleted may leave the group behind. Default: CloudFormation names it.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class ServiceLogGroup(logs.LogGroup):
         construct_id: str,
         *,
         environment: Place,
-        key: kms.IKey,
+        key: kms.IKey | None,
         name: str | None = None,
     ) -> None:
         super().__init__(

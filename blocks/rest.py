@@ -18,7 +18,7 @@ from blocks.key import ServiceKey
 from blocks.logs import ServiceLogGroup
 from blocks.review import accept
 from blocks.schema import draft_4
-from blocks.waf import RegionalWebAcl
+from blocks.waf import EdgeProof, RegionalWebAcl
 from config import Environment, Throttle
 from config.model import StageCache
 
@@ -50,7 +50,11 @@ _ACCESS_LOG = {
     "requestTime": "$context.requestTime",
     "status": "$context.status",
     "responseLength": "$context.responseLength",
-    "error": "$context.error.message",
+    # The kind, a word of AWS's own. `$context.error.message` may repeat what the caller sent and is not escaped; of
+    # `messageString`, which is quoted, AWS does not say what it is where there was no error. The message itself is in
+    # the execution log, under the request's id.
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html
+    "error": "$context.error.responseType",
     "integrationError": "$context.integrationErrorMessage",
 }
 
@@ -61,6 +65,8 @@ _NAMES_THE_FIELD = {"errors": [{"field": "body", "message": "$context.error.vali
 
 _GATEWAY_PROBLEMS = (
     # (response type, status, title, detail). API Gateway's own texts may repeat what the caller sent; ours do not.
+    # Not REQUEST_TOO_LARGE: API Gateway sends its own answer to a body of more than 10 MB, whatever is configured.
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
     ("ACCESS_DENIED", 403, "Forbidden", "The signature is valid, but its owner may not do this."),
     ("API_CONFIGURATION_ERROR", 500, "Internal Server Error", "API Gateway cannot answer this request."),
     ("AUTHORIZER_CONFIGURATION_ERROR", 500, "Internal Server Error", "API Gateway cannot answer this request."),
@@ -74,7 +80,6 @@ _GATEWAY_PROBLEMS = (
     ("INVALID_SIGNATURE", 403, "Forbidden", "The request's signature is not valid."),
     ("MISSING_AUTHENTICATION_TOKEN", 403, "Forbidden", "The request is not signed, or there is no such route."),
     ("QUOTA_EXCEEDED", 429, "Too Many Requests", "The quota is used up."),
-    ("REQUEST_TOO_LARGE", 413, "Content Too Large", "The body is larger than 10 MB."),
     ("RESOURCE_NOT_FOUND", 404, "Not Found", "There is no such route."),
     ("THROTTLED", 429, "Too Many Requests", "Too many requests. Try again later."),
     ("UNAUTHORIZED", 401, "Unauthorized", "The request carries no valid credentials."),
@@ -113,6 +118,7 @@ class RestEntry(Construct):
         binary_types: media types that API Gateway passes on as bytes.
         cache: size and age of the stage's cache. Default: none.
         cached: paths whose `GET` the cache answers; everything else goes to its function each time.
+        edge: how a request proves that it came through the edge, whose web ACL has counted it. Default: no edge.
     """
 
     def __init__(
@@ -128,6 +134,7 @@ class RestEntry(Construct):
         binary_types: Sequence[str] = (),
         cache: StageCache | None = None,
         cached: Sequence[str] = (),
+        edge: EdgeProof | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         self._environment = environment
@@ -175,10 +182,8 @@ class RestEntry(Construct):
         self._validator = self.api.add_request_validator(
             "Validator", validate_request_body=True, validate_request_parameters=True
         )
-        self.has_web_acl = environment.waf.enabled
-        """Whether AWS WAF stands before the API."""
-        if self.has_web_acl:
-            self._protect(service, key)
+        if environment.waf.enabled:
+            self._protect(service, key, edge)
         else:
             accept(
                 self.stage,
@@ -247,6 +252,7 @@ class RestEntry(Construct):
             parameters: other query parameters that the route knows.
             keyed: whether the caller must send an API key of a usage plan.
             cache_keys: what tells the cached answers of this route apart, as `querystring.id` or `header.X-Api-Key`.
+                The `Origin` of the caller is always among them: an answer names the one that it is for.
             open_because: for a route that is neither signed nor keyed, what makes that safe.
 
         Raises:
@@ -256,6 +262,8 @@ class RestEntry(Construct):
             raise ValueError(f"{method} {path}: say one of signed=True, keyed=True and open_because=…")
         resource = self.api.root.resource_for_path(path)
         location = "method.request"
+        if cache_keys:
+            cache_keys = (*cache_keys, "header.Origin")
         added = resource.add_method(
             method,
             self._integration(function, cache_keys=[f"{location}.{key}" for key in cache_keys]),
@@ -406,8 +414,8 @@ class RestEntry(Construct):
                 templates={"application/json": _problem(status, title, detail)},
             )
 
-    def _protect(self, service: str, key: ServiceKey) -> None:
-        acl = RegionalWebAcl(self, "WebAcl", service=service, environment=self._environment, key=key)
+    def _protect(self, service: str, key: ServiceKey, edge: EdgeProof | None) -> None:
+        acl = RegionalWebAcl(self, "WebAcl", service=service, environment=self._environment, key=key, edge=edge)
         wafv2.CfnWebACLAssociation(
             self,
             "WebAclAssociation",

@@ -104,12 +104,20 @@ class Logs(_Model):
     level: LogLevel = Field(strict=False)
 
 
+LEAST_CLIENT_ERROR_FLOOR = 60
+"""The lowest floor of the share of refused requests. A service's smoke tests are refused less than a third as often."""
+
+
 class AlarmSettings(_Model):
     """Who is told (P12)."""
 
     emails: Emails = Field(strict=False)
     runbooks: Annotated[str, StringConstraints(pattern=r"^https://[^\s]+[^/\s]$", max_length=400)]
     """Where `docs/runbooks/` is read: each alarm's description links to its page there."""
+    client_error_percent: Annotated[int, Field(ge=1, le=100)] = 50
+    """Share of an API's requests in five minutes that are answered with 4xx at which its alarm goes off, percent."""
+    client_error_floor: Annotated[int, Field(ge=LEAST_CLIENT_ERROR_FLOOR)] = 200
+    """Requests in five minutes below which no share counts."""
 
 
 class OnFailure(StrEnum):
@@ -142,8 +150,6 @@ class Deployment(_Model):
     """How a change enters the environment: CodeDeploy on the alias `live` (P8), the bake after it, windows."""
 
     strategy: DeploymentStrategy = Field(strict=False)
-    latency_alarm_ms: Annotated[int, Field(ge=1, le=29_000)]
-    """p99 of the new version above which its canary rolls back, milliseconds."""
     bake_minutes: Annotated[int, Field(ge=0)] = 0
     """How long the environment's alarms must stay quiet after a deployment; 0 for no bake. `config.load` refuses what
     is longer than CodePipeline waits."""
@@ -164,12 +170,22 @@ class Backup(_Model):
     """How long a recovery point is kept, whatever becomes of the table or bucket."""
 
 
+class BodyRules(StrEnum):
+    """What AWS WAF does with a body that looks like an attack by its words alone."""
+
+    COUNT = "count"
+    BLOCK = "block"
+
+
 class Waf(_Model):
-    """AWS WAF in front of a regional API (P11)."""
+    """AWS WAF before REST APIs and at the edge (P11)."""
 
     enabled: bool
     requests_per_5_minutes: Annotated[int, Field(ge=10, le=2_000_000_000)]
     """Rate rule: requests by one IP address in five minutes. 10 is WAF's own lower limit."""
+    body_rules: BodyRules = Field(strict=False, default=BodyRules.COUNT)
+    """`count`: a body with HTML, a relative path or a URL in it is counted and logged; `block`: it is refused with 403,
+    although the contracts of the services promise text of any kind."""
 
 
 class Cors(_Model):
@@ -272,6 +288,32 @@ class QueueReaderSettings(FunctionSettings):
         return None if self.reserved_concurrency is None else self.reserved_concurrency - QUEUE_ROOM
 
 
+LATENCY_SHARE = 10
+"""By default a canary rolls back when the p99 of the new version takes one part in so many of the time-out."""
+
+
+class ApiFunctionSettings(FunctionSettings):
+    """A Lambda function that a caller waits for."""
+
+    latency_alarm_ms: Annotated[int, Field(ge=1, le=900_000)] | None = None
+    """p99 of a new version, milliseconds, at which its canary rolls back. Default: a tenth of the time-out."""
+
+    @property
+    def latency_threshold_ms(self) -> int:
+        """The p99 at which a canary rolls back, milliseconds."""
+        return self.latency_alarm_ms or self.timeout_seconds * 1000 // LATENCY_SHARE
+
+    @model_validator(mode="after")
+    def _latency_fits_the_time_out(self) -> Self:
+        limit = self.timeout_seconds * 1000
+        if not limit / 100 <= self.latency_threshold_ms < limit:
+            raise ValueError(
+                f"latency_alarm_ms must be at least a hundredth of the time-out and less than it, {limit / 100:g} to "
+                f"{limit - 1} ms: no invocation takes longer, and ordinary work takes some time"
+            )
+        return self
+
+
 PerSecond = Annotated[float, Field(gt=0, le=10_000)]
 """10,000 is what an account's API Gateway takes by default in a region."""
 
@@ -355,7 +397,7 @@ class ItemsSettings(_ServiceSettings):
 
     capacity: Capacity
     traffic: ItemsTraffic
-    api: FunctionSettings
+    api: ApiFunctionSettings
     stream: FunctionSettings
     geo: Geo
     custom_domain: CustomDomain | None = None
@@ -401,7 +443,7 @@ class IngestSettings(_ServiceSettings):
     stage_cache: StageCache | None = None
     record_hours: Annotated[int, Field(ge=1, le=8_760)] = 24
     """How long a record lives."""
-    api: FunctionSettings
+    api: ApiFunctionSettings
     processor: QueueReaderSettings
     worker: QueueReaderSettings
 
@@ -450,7 +492,7 @@ class ProcessingSettings(_ServiceSettings):
     traffic: ProcessingTraffic
     user_pool: UserPool
     uploads: Uploads
-    api: FunctionSettings
+    api: ApiFunctionSettings
     worker: FunctionSettings
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import config
-from blocks.delivery_names import EDGE_LOGS, SERVICE_STACKS
+from blocks.delivery_names import EDGE_FIREWALL, EDGE_LOGS, SERVICE_STACKS
 from config import ConfigurationError, Environment
 from config.model import Services
 
@@ -85,12 +85,16 @@ def stack_names(environment: Environment) -> list[list[tuple[str, str]]]:
         environment: its settings.
     """
     services = sorted(Services.model_fields)
-    edge = [(f"{environment.name}-{service}-compute-{EDGE_LOGS}", EDGE_REGION) for service in services]
+    logs, firewalls = (
+        [(f"{environment.name}-{service}-compute-{name}", EDGE_REGION) for service in services]
+        for name in (EDGE_LOGS, EDGE_FIREWALL)
+    )
     own = [
         [(f"{environment.name}-{service}-{kind}", environment.region) for service in services]
         for kind in reversed(SERVICE_STACKS)
     ]
-    return [edge, *own, [(f"{environment.name}-foundation", environment.region)]]
+    # A distribution uses its web ACL, and the delivery of its logs uses the distribution.
+    return [logs, *own, firewalls, [(f"{environment.name}-foundation", environment.region)]]
 
 
 class Destruction:

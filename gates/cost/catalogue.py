@@ -308,12 +308,17 @@ def _web_acl(acl: Resource, scope: Scope) -> Iterator[Charge]:
             raise acl.error(f"rule group {group.get('Name')} costs a subscription that is not priced")
     yield Charge.monthly("WAF", "web ACLs", prices.web_acl.of(1))
     yield Charge.monthly("WAF", "rules and managed groups", prices.rule.of(len(rules)))
-    seen = scope.traffic.edge if acl.get("Scope") == "CLOUDFRONT" else scope.traffic.api
-    yield Charge.per_million("WAF", "requests", prices.requests.of(seen * MILLION))
+    yield Charge.per_million("WAF", "requests", prices.requests.of(_seen_by(acl, scope) * MILLION))
+
+
+def _seen_by(acl: Resource, scope: Scope) -> Decimal:
+    """The requests that come by a web ACL: the viewers' at the edge, those of the API before it."""
+    return scope.traffic.edge if acl.get("Scope") == "CLOUDFRONT" else scope.traffic.api
 
 
 def _web_acl_log(logging: Resource, scope: Scope) -> Iterator[Charge]:
-    requests = scope.traffic.api * MILLION
+    acls = scope.targets(logging, logging.get("ResourceArn"))
+    requests = sum((_seen_by(acl, scope) for acl in acls), Decimal(0)) * MILLION
     if logging.get("LoggingFilter", "DefaultBehavior") == "DROP":
         requests *= scope.assume.waf_logged_share
     for destination in logging.list("LogDestinationConfigs"):

@@ -356,7 +356,8 @@ def _arns(resource: Resource, action: str, account: Account, qualifier: str) -> 
         "secretsmanager": [f"{own}:secret:{name}"],
         "sns": [f"{own}:{name if kind == 'Topic' else stack}"],
         "sqs": [f"{own}:{name if kind == 'Queue' else stack}"],
-        "wafv2": [f"{own}:regional/webacl/{name}/0a1b"],
+        # A web ACL of the edge is global; what goes with one does not say of which it is.
+        "wafv2": [f"{own}:{scope}/webacl/{name}/0a1b" for scope in ("global", "regional")],
         "iam": [_iam_arn(action, everywhere, kind, name, stack)],
     }
     if service in {"codeconnections", "codestar-connections"}:

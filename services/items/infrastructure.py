@@ -12,7 +12,7 @@ from blocks.bucket import LogBucket, ServiceBucket
 from blocks.dashboard import ServiceDashboard
 from blocks.delivery_names import bucket_name
 from blocks.deployment import SafeDeployment
-from blocks.edge import EdgeDistribution, allow_edge_logs
+from blocks.edge import ORIGIN_HEADER, EdgeDistribution, allow_edge_logs
 from blocks.function import ServiceFunction
 from blocks.key import ServiceKey
 from blocks.messaging import AlarmTopic, DeadLetterQueue, EventTopic
@@ -23,6 +23,7 @@ from blocks.secret import ServiceSecret
 from blocks.service import Service
 from blocks.stream import read_stream
 from blocks.table import Index, ServiceTable
+from blocks.waf import EdgeProof
 from config import FunctionSettings
 from config.model import OnDemand
 
@@ -149,14 +150,17 @@ class Items(Service):
             hook_handler="services.items.runtime.hooks.stream_handler",
             dead_letters=self.dead_letters,
         )
-        self.api = self._api(stack)
+        proof = EdgeProof(header=ORIGIN_HEADER, secret=self.origin_secret, field="header")
+        self.api = self._api(stack, proof)
         self.verification.allow_routes(self.api.signed_routes)
         edge = EdgeDistribution(
             stack,
             "Edge",
+            service=self.name,
+            environment=self.environment,
+            key=self.key,
             origin=self.api,
-            secret=self.origin_secret,
-            field="header",
+            proof=proof,
             cached_queries=("cursor", "limit", "status"),
             geo=self.environment.services.items.geo,
             logs_bucket=self.log_bucket,
@@ -177,11 +181,11 @@ class Items(Service):
     def add_observability(self, stack: Stack) -> None:
         """The alarms and the dashboard."""
         topic = AlarmTopic(stack, "AlarmTopic", key=self.key, emails=self.environment.alarms.emails)
-        alarms = ServiceAlarms(stack, "Alarms", topic=topic, runbooks=self.environment.alarms.runbooks)
+        alarms = ServiceAlarms(stack, "Alarms", topic=topic, settings=self.environment.alarms)
         alarms.on_function("Api", self.api_function, errors=5)
         alarms.on_function("Stream", self.stream_function, errors=5)
         alarms.on_stream("Stream", self.stream_function)
-        alarms.on_api(self.api, server_errors=10, client_errors=10)
+        alarms.on_api(self.api, server_errors=10)
         alarms.on_table("Table", self.table, indexes=(BY_RECENCY.name, BY_STATUS.name))
         alarms.on_table("IdempotencyTable", self.idempotency_table)
         alarms.on_dead_letters(self.dead_letters)
@@ -269,7 +273,7 @@ class Items(Service):
             resources=[self.idempotency_table.table_arn],
         )
 
-    def _api(self, stack: Stack) -> RestEntry:
+    def _api(self, stack: Stack, proof: EdgeProof) -> RestEntry:
         document = OpenApiDocument(Path(__file__).with_name("openapi.json"))
         entry = RestEntry(
             stack,
@@ -280,6 +284,7 @@ class Items(Service):
             throttle=self.environment.services.items.throttle,
             description=self.description,
             binary_types=("multipart/form-data", "application/octet-stream"),
+            edge=proof,
         )
         through_the_edge = (
             "Reads are public by design and reach this route through CloudFront only: the handler refuses whatever "

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.infrastructure.matrix import COMMITTED, variants
+from tests.infrastructure import synthesis
+from tests.infrastructure.matrix import COMMITTED, changed, variants
 from tests.infrastructure.synthesis import Deployment
 
 # The only region whose API makes deliveries of CloudFront's logs
@@ -44,12 +45,6 @@ def _cache_policy(deployment: Deployment) -> dict[str, Any]:
     return config
 
 
-def _origin_policy(deployment: Deployment) -> dict[str, Any]:
-    name = _distribution(deployment)["DefaultCacheBehavior"]["OriginRequestPolicyId"]["Ref"]
-    config: dict[str, Any] = deployment["compute"].resources[name]["Properties"]["OriginRequestPolicyConfig"]
-    return config
-
-
 def _logs(deployment: Deployment) -> str:
     """The stack with the delivery of the edge's logs."""
     (name,) = [template.name for template in deployment if template.of_type("AWS::Logs::Delivery")]
@@ -65,10 +60,10 @@ def test_the_edge_speaks_https_and_http_2_only(deployment: Deployment) -> None:
     assert not distribution.get("CacheBehaviors")
 
 
-def test_the_edge_takes_and_caches_get_and_head(deployment: Deployment) -> None:
+def test_the_edge_caches_reads_and_passes_preflights_on(deployment: Deployment) -> None:
     behavior = _distribution(deployment)["DefaultCacheBehavior"]
 
-    assert set(behavior["AllowedMethods"]) == {"GET", "HEAD"}
+    assert set(behavior["AllowedMethods"]) == {"GET", "HEAD", "OPTIONS"}
     assert set(behavior["CachedMethods"]) == {"GET", "HEAD"}
 
 
@@ -106,20 +101,17 @@ def test_answers_to_several_origins_are_kept_apart(deployment: Deployment) -> No
     assert headers == {"HeaderBehavior": "whitelist", "Headers": ["Origin"]}
 
 
-def test_the_origin_gets_the_viewers_headers_except_its_host(deployment: Deployment) -> None:
-    # Given that API Gateway answers 403 to a host that is not its own
-    headers = _origin_policy(deployment)["HeadersConfig"]
+def test_nothing_outside_the_cache_key_reaches_the_origin(deployment: Deployment) -> None:
+    # Given that two requests with one key get one answer, and that API Gateway follows X-HTTP-Method-Override
+    behavior = _distribution(deployment)["DefaultCacheBehavior"]
 
-    assert headers == {"HeaderBehavior": "allExcept", "Headers": ["Host"]}
-
-
-def test_the_origin_sees_no_query_that_is_not_in_the_cache_key(deployment: Deployment) -> None:
-    # Given that two requests with one key get one answer
-    policy = _origin_policy(deployment)
-
-    # Then nothing that could change the answer is sent besides the key
-    assert policy["QueryStringsConfig"] == {"QueryStringBehavior": "none"}
-    assert policy["CookiesConfig"] == {"CookieBehavior": "none"}
+    # Then no policy sends what is not in the key
+    assert "OriginRequestPolicyId" not in behavior
+    assert "ForwardedValues" not in behavior
+    assert not deployment["compute"].of_type("AWS::CloudFront::OriginRequestPolicy")
+    assert _cache_policy(deployment)["ParametersInCacheKeyAndForwardedToOrigin"]["CookiesConfig"] == {
+        "CookieBehavior": "none"
+    }
 
 
 def test_the_origin_is_the_apis_stage_over_tls_1_2(deployment: Deployment) -> None:
@@ -196,6 +188,62 @@ def test_the_log_bucket_takes_the_edges_logs_of_this_account_alone(deployment: D
     assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == account
     source = deployment.text("data", statement["Condition"]["ArnLike"]["aws:SourceArn"])
     assert source.endswith(f":logs:{CLOUDFRONT_REGION}:{account}:delivery-source:*")
+
+
+def _firewall(deployment: Deployment) -> tuple[str, str]:
+    """Stack and logical id of the web ACL of the edge."""
+    ((stack, key),) = [
+        (template.name, key)
+        for template in deployment
+        for key, acl in template.of_type("AWS::WAFv2::WebACL").items()
+        if acl["Properties"]["Scope"] == "CLOUDFRONT"
+    ]
+    return stack, key
+
+
+@pytest.fixture(scope="module")
+def abroad() -> Deployment:
+    """An environment behind WAF in another region than CloudFront's."""
+    environment = changed(COMMITTED.environment("prod"), {"region": "eu-central-1"})
+    return synthesis.deploy("prod, Frankfurt", environment)
+
+
+@pytest.mark.parametrize("deployment", variants(lambda environment: environment.waf.enabled), indirect=True)
+def test_the_edge_counts_every_viewer_by_its_address(deployment: Deployment) -> None:
+    # Given the web ACL of the distribution
+    stack, key = _firewall(deployment)
+    rules = deployment[stack].resources[key]["Properties"]["Rules"]
+    assert deployment.text("compute", _distribution(deployment)["WebACLId"]) == f"<{stack}/{key}.Arn>"
+
+    # Then one rule counts whatever comes, by the address that connects
+    (rate,) = [rule for rule in rules if "RateBasedStatement" in rule["Statement"]]
+    assert rate["Action"] == {"Block": {}}
+    assert rate["Statement"]["RateBasedStatement"] == {
+        "AggregateKeyType": "IP",
+        "Limit": deployment.environment.waf.requests_per_5_minutes,
+    }
+    # And it stands beside the distribution, where the region is CloudFront's
+    assert stack == "compute"
+
+
+@pytest.mark.parametrize("deployment", variants(lambda environment: not environment.waf.enabled), indirect=True)
+def test_without_waf_the_edge_has_no_web_acl(deployment: Deployment) -> None:
+    assert "WebACLId" not in _distribution(deployment)
+
+
+def test_the_edges_web_acl_is_in_cloudfronts_region(abroad: Deployment) -> None:
+    # Given a service in another region
+    stack, key = _firewall(abroad)
+
+    # Then the web ACL is in a stack of CloudFront's region, which stands before the distribution
+    assert abroad[stack].region == CLOUDFRONT_REGION
+    assert abroad.text("compute", _distribution(abroad)["WebACLId"]) == f"<{stack}/{key}.Arn>"
+    assert abroad[stack].stack_name in abroad["compute"].text()
+    assert abroad["compute"].stack_name not in abroad[stack].text().replace(abroad[stack].stack_name, "")
+    # And its log needs no key of another region
+    (group,) = abroad[stack].properties_of("AWS::Logs::LogGroup")
+    assert "KmsKeyId" not in group
+    assert group["RetentionInDays"] == abroad.environment.logs.retention_days
 
 
 @with_domain

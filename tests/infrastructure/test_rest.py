@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from blocks.schema import OpenApiDocument
+from services.ingest.infrastructure import Ingest
 from services.items import infrastructure
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED, ENVIRONMENTS, variants
+from tests.infrastructure.matrix import COMMITTED, ENVIRONMENTS, changed, variants
 from tests.infrastructure.synthesis import Deployment, Template
 
 DOCUMENT = json.loads(Path(infrastructure.__file__).with_name("openapi.json").read_text(encoding="utf-8"))
@@ -40,10 +41,11 @@ RESPONSE_TYPES = {
     *("ACCESS_DENIED", "API_CONFIGURATION_ERROR", "AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE"),
     *("BAD_REQUEST_BODY", "BAD_REQUEST_PARAMETERS", "DEFAULT_4XX", "DEFAULT_5XX", "EXPIRED_TOKEN"),
     *("INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT", "INVALID_API_KEY", "INVALID_SIGNATURE"),
-    *("MISSING_AUTHENTICATION_TOKEN", "QUOTA_EXCEEDED", "REQUEST_TOO_LARGE", "RESOURCE_NOT_FOUND", "THROTTLED"),
+    *("MISSING_AUTHENTICATION_TOKEN", "QUOTA_EXCEEDED", "RESOURCE_NOT_FOUND", "THROTTLED"),
     *("UNAUTHORIZED", "UNSUPPORTED_MEDIA_TYPE", "WAF_FILTERED"),
 }
-"""All that there are: docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html"""
+"""All that there are but `REQUEST_TOO_LARGE`, which API Gateway answers itself, whatever is configured:
+docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html"""
 
 
 def _path(template: Template, resource_id: Any) -> str:
@@ -215,8 +217,10 @@ def test_the_access_log_is_json_with_what_an_auditor_asks(deployment: Deployment
         "$context.status",
         "$context.identity.user",
         "$context.requestId",
-        "$context.error.message",
+        "$context.error.responseType",
     }
+    # And nothing in it that repeats, unescaped, what the caller sent
+    assert "$context.error.message" not in setting["Format"]
     # And goes to an encrypted log group that is kept as configured; its ARN has no `:*` at its end
     destination = deployment.text("compute", setting["DestinationArn"])
     assert not destination.endswith("*")
@@ -348,8 +352,8 @@ def test_the_gateways_own_errors_can_be_read_by_browsers_and_are_not_cached(depl
 def test_waf_stands_before_the_stage_with_managed_rules_and_a_rate(deployment: Deployment) -> None:
     # Given the web ACL
     compute = deployment["compute"]
-    ((key, acl),) = compute.of_type("AWS::WAFv2::WebACL").items()
-    rules = acl["Properties"]["Rules"]
+    key, acl = _web_acl(deployment)
+    rules = acl["Rules"]
     managed = [rule for rule in rules if "ManagedRuleGroupStatement" in rule["Statement"]]
     rated = [rule for rule in rules if "RateBasedStatement" in rule["Statement"]]
 
@@ -375,16 +379,20 @@ def test_waf_stands_before_the_stage_with_managed_rules_and_a_rate(deployment: D
 def test_what_waf_blocks_or_counts_is_logged_without_credentials(deployment: Deployment) -> None:
     # Given where the web ACL writes
     compute = deployment["compute"]
-    logging = compute.only("AWS::WAFv2::LoggingConfiguration")
-    ((acl, _),) = compute.of_type("AWS::WAFv2::WebACL").items()
+    acl, _ = _web_acl(deployment)
+    logging = compute.only(
+        "AWS::WAFv2::LoggingConfiguration", lambda each: each["ResourceArn"] == {"Fn::GetAtt": [acl, "Arn"]}
+    )
     (destination,) = deployment.texts("compute", logging["LogDestinationConfigs"])
     prefix, _, group = destination.rpartition(":log-group:")
     properties = deployment.behind(group)["Properties"]
 
     # Then it is a group that WAF accepts by its name and by an ARN without its streams, encrypted, with the retention
-    assert logging["ResourceArn"] == {"Fn::GetAtt": [acl, "Arn"]}
     assert prefix
-    assert properties["LogGroupName"].startswith("aws-waf-logs-")
+    name = deployment.text("compute", properties["LogGroupName"])
+    assert name.startswith("aws-waf-logs-")
+    # And a stack that is created again makes another one beside what the first has left
+    assert name.endswith("-select(2,split(/,<AWS::StackId>))")
     assert properties["RetentionInDays"] == deployment.environment.logs.retention_days
     assert deployment.text("compute", properties["KmsKeyId"]) == deployment.output("KeyArn")
     # And no header that lets anybody in stands there
@@ -410,14 +418,58 @@ def test_waf_is_on_in_staging_and_prod() -> None:
     }
 
 
-def test_the_viewers_of_the_edge_are_counted_one_by_one(prod: Deployment) -> None:
-    # Given that every read comes from an address of CloudFront
-    rules = prod["compute"].only("AWS::WAFv2::WebACL")["Rules"]
-    kinds = {
-        rule["Statement"]["RateBasedStatement"]["AggregateKeyType"]
-        for rule in rules
-        if "RateBasedStatement" in rule["Statement"]
+def test_only_requests_with_the_edges_secret_are_not_counted(prod: Deployment) -> None:
+    # Given that what comes through the edge comes from its addresses, and was counted there
+    rate = _rate(prod)
+
+    # Then all else counts by the address that connects, with any method and without any header
+    assert rate["AggregateKeyType"] == "IP"
+    match = rate["ScopeDownStatement"]["NotStatement"]["Statement"]["ByteMatchStatement"]
+    assert match["FieldToMatch"] == {"SingleHeader": {"Name": "x-origin-verify"}}
+    assert match["PositionalConstraint"] == "EXACTLY"
+    # And no caller can forge the header: its value is the secret's
+    secret = prod.output("OriginSecretArn")
+    assert prod.text("compute", match["SearchString"]) == (
+        f"{{{{resolve:secretsmanager:{secret}:SecretString:header::}}}}"
+    )
+
+
+def test_without_an_edge_every_request_is_counted() -> None:
+    rate = _rate(synthesis.deployment("prod", Ingest))
+
+    assert rate["AggregateKeyType"] == "IP"
+    assert "ScopeDownStatement" not in rate
+
+
+@pytest.mark.parametrize("rules", ["count", "block"])
+def test_bodies_are_judged_by_their_words_if_configured(rules: str) -> None:
+    # Given what the configuration says of bodies
+    deployment = synthesis.deploy(f"prod, {rules}", changed(ENVIRONMENTS["prod"], {"waf.body_rules": rules}), Ingest)
+    overrides = {
+        override["Name"]: override["ActionToUse"]
+        for rule in _web_acl(deployment)[1]["Rules"]
+        for override in rule["Statement"].get("ManagedRuleGroupStatement", {}).get("RuleActionOverrides", [])
     }
 
-    # Then reads are counted by the address that it forwards, and writes by the one that connects
-    assert kinds == {"IP", "FORWARDED_IP"}
+    # Then the rules about words count or act; that a body is long is never a reason
+    words = {"CrossSiteScripting_BODY", "EC2MetaDataSSRF_BODY", "GenericLFI_BODY", "GenericRFI_BODY", "Log4JRCE_BODY"}
+    assert (words <= set(overrides)) is (rules == "count")
+    assert words.isdisjoint(overrides) is (rules == "block")
+    assert "SizeRestrictions_BODY" in overrides
+    assert all(action == {"Count": {}} for action in overrides.values())
+
+
+def _web_acl(deployment: Deployment) -> tuple[str, dict[str, Any]]:
+    """Logical id and properties of the web ACL that stands before the API."""
+    ((key, acl),) = [
+        (key, acl["Properties"])
+        for key, acl in deployment["compute"].of_type("AWS::WAFv2::WebACL").items()
+        if acl["Properties"]["Scope"] == "REGIONAL"
+    ]
+    return key, acl
+
+
+def _rate(deployment: Deployment) -> dict[str, Any]:
+    (rule,) = [rule for rule in _web_acl(deployment)[1]["Rules"] if "RateBasedStatement" in rule["Statement"]]
+    statement: dict[str, Any] = rule["Statement"]["RateBasedStatement"]
+    return statement

@@ -175,7 +175,7 @@ def test_no_secret_value_stands_in_a_template_or_a_variable(deployment: Deployme
         for handler, function in deployment.functions().items():
             for name, value in function["Environment"]["Variables"].items():
                 assert "resolve:" not in str(value), f"{handler}: {name}"
-    # Then the only one is the edge's header, which CloudFormation resolves at deploy
+    # Then it is the edge's header, where it is sent and where it is looked for, which CloudFormation resolves at deploy
     resolving = [template.name for template in deployment if "{{resolve:" in template.text()]
     assert resolving == ["compute"]
-    assert deployment["compute"].text().count("{{resolve:") == 1
+    assert deployment["compute"].text().count("{{resolve:") == 1 + deployment.environment.waf.enabled

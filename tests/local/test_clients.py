@@ -371,6 +371,17 @@ def fetched(page: Browser, address: str, **options: Any) -> dict[str, Any]:
 
 
 class TestBrowser:
+    def test_a_page_reads_on_with_the_tag_it_has(
+        self, page: Browser, outputs: Outputs, signed: Request, edge: Request
+    ) -> None:
+        item = create(signed)
+        address = f"https://{outputs['items']['DistributionDomain']}/items/{item['id']}"
+        first = fetched(page, address)
+        assert (first["status"], first["etag"]) == (200, '"1"')
+        # `no-store`, or the browser would answer from its own cache
+        again = fetched(page, address, headers={"If-None-Match": '"1"'}, cache="no-store")
+        assert again["status"] == 304
+
     def test_a_page_reads_why_its_write_was_refused(self, page: Browser, outputs: Outputs) -> None:
         headers = {"Content-Type": "application/json", "Idempotency-Key": "key"}
         answer = fetched(page, f"{base(outputs, 'items')}/items", method="POST", headers=headers, body="{}")

@@ -331,6 +331,51 @@ def test_the_distributions_header_alone_opens_reads(
     assert edge("GET", path, headers={"X-Origin-Verify": "mine"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-HTTP-Method-Override", "HEAD"),
+        ("X-HTTP-Method-Override", "OPTIONS"),
+        ("X-HTTP-Method-Override", "DELETE"),
+        ("X-HTTP-Method", "HEAD"),
+        ("X-Method-Override", "HEAD"),
+        ("X-Original-URL", "/health"),
+        ("X-Forwarded-Host", "evil.example"),
+        ("Content-Encoding", "gzip"),
+        ("Cookie", "session=stolen"),
+        ("Range", "bytes=0-0"),
+    ],
+)
+def test_no_header_of_a_viewer_changes_what_others_read(
+    edge: Request, item: dict[str, Any], name: str, value: str
+) -> None:
+    # Given that the edge keeps what it got under a key that the header is not part of
+    path = f"/items/{item['id']}"
+    plain = edge("GET", path)
+    assert plain.json() == item
+
+    # Then a viewer who sends it gets what everybody gets
+    hostile = edge("GET", path, headers={name: value})
+    assert (hostile.status_code, hostile.content) == (200, plain.content)
+
+
+@pytest.mark.parametrize("path", ["/items", "/items/1"])
+def test_a_browser_may_ask_the_edge_before_it_reads(edge: Request, path: str) -> None:
+    # Given a page that wants to send the tag that it has
+    headers = {
+        **ORIGIN,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "if-none-match",
+    }
+    response = edge("OPTIONS", path, headers=headers)
+
+    # Then the edge passes the question on, and the API says yes
+    assert response.is_success
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert "GET" in response.headers["access-control-allow-methods"]
+    assert "if-none-match" in response.headers["access-control-allow-headers"].lower().split(",")
+
+
 def test_the_edge_takes_no_writes(edge: Request) -> None:
     assert edge("POST", "/items", json={"name": "kettle"}).status_code == 403
 

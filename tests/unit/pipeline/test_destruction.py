@@ -50,7 +50,7 @@ def test_stacks_are_deleted_before_what_they_use() -> None:
     waves = stack_names(_environment(disposable=True))
     order = {name: number for number, wave in enumerate(waves) for name, _ in wave}
 
-    kinds = ("compute-edge-logs", "observability", "compute", "data", "security")
+    kinds = ("compute-edge-logs", "observability", "compute", "data", "security", "compute-edge-firewall")
     numbers = [order[f"blue-items-{kind}"] for kind in kinds]
     assert numbers == sorted(set(numbers))
     assert order["blue-foundation"] > max(numbers)
