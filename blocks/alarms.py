@@ -16,8 +16,18 @@ from blocks.http import HttpEntry
 from blocks.messaging import AlarmTopic, DeadLetterQueue
 from blocks.rest import RestEntry
 from blocks.table import ServiceTable
+from config.model import AlarmSettings
 
 MINUTE = Duration.minutes(1)
+
+SET_OFF_BY_CALLERS = "SetOffByCallers"
+"""Part of the name of every alarm that callers can set off by what they send: 4xx, and throttles.
+
+Such an alarm tells people. It says nothing about a release, so no bake counts it (blocks/relay.py): else anybody with a
+few bad requests could roll one back."""
+
+REFUSALS_PERIOD = Duration.minutes(5)
+"""Over which the share of refused requests is taken."""
 
 DURATION_SHARE = 0.8
 """Share of a function's time-out that its p90 may take."""
@@ -29,16 +39,19 @@ ITERATOR_AGE_MS = 60_000
 class ServiceAlarms(Construct):
     """The alarms of a service, each telling the topic when it goes off and when it is over.
 
+    Those that callers can set off have `SET_OFF_BY_CALLERS` in their names.
+
     Args:
         scope: the observability stack.
         construct_id: id in it.
         topic: who is told.
-        runbooks: address of the folder of runbooks; each alarm's description links to its page.
+        settings: where the runbooks are, to which each alarm's description links, and the share of refused requests.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, topic: AlarmTopic, runbooks: str) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, topic: AlarmTopic, settings: AlarmSettings) -> None:
         super().__init__(scope, construct_id)
-        self._runbooks = runbooks
+        self._settings = settings
+        self._by_callers = Construct(self, SET_OFF_BY_CALLERS)
         self._action = actions.SnsAction(topic)
         self._alarms: list[cloudwatch.Alarm] = []
 
@@ -70,6 +83,7 @@ class ServiceAlarms(Construct):
             of.metric_throttles(period=MINUTE, statistic="Sum"),
             at_least=1,
             says=f"{name} is throttled: its reserved concurrency or the account's is used up",
+            by_callers=function.invoked_by_callers,
         )
         limit = function.settings.timeout_seconds * 1000 * DURATION_SHARE
         self._add(
@@ -91,13 +105,12 @@ class ServiceAlarms(Construct):
             says=f"{name} is more than {ITERATOR_AGE_MS // 1000} s behind its stream",
         )
 
-    def on_api(self, entry: RestEntry | HttpEntry, *, server_errors: int, client_errors: int) -> None:
-        """Answers 5xx and 4xx of an API.
+    def on_api(self, entry: RestEntry | HttpEntry, *, server_errors: int) -> None:
+        """Answers 5xx of an API, and the share of its requests that it answers with 4xx.
 
         Args:
             entry: the API.
             server_errors: 5xx a minute that are still borne.
-            client_errors: 4xx in two minutes at which it goes off.
         """
         stage = entry.stage
         self._add(
@@ -107,12 +120,24 @@ class ServiceAlarms(Construct):
             more_than=server_errors,
             says=f"The API answers more than {server_errors} requests a minute with 5xx",
         )
+        percent, floor = self._settings.client_error_percent, self._settings.client_error_floor
+        minutes = REFUSALS_PERIOD.to_minutes()
         self._add(
             "Api4xx",
             "api-4xx",
-            stage.metric_client_error(period=Duration.minutes(2), statistic="Sum"),
-            at_least=client_errors,
-            says=f"The API refuses {client_errors} requests in two minutes",
+            cloudwatch.MathExpression(
+                # A few requests say nothing about a share.
+                expression=f"IF(requests >= {floor}, 100 * refused / requests, 0)",
+                using_metrics={
+                    "requests": stage.metric_count(period=REFUSALS_PERIOD, statistic="Sum"),
+                    "refused": stage.metric_client_error(period=REFUSALS_PERIOD, statistic="Sum"),
+                },
+                period=REFUSALS_PERIOD,
+                label="4xx of all, %",
+            ),
+            at_least=percent,
+            says=f"The API refuses {percent} % of the requests of {minutes:g} minutes, of {floor} or more",
+            by_callers=True,
         )
 
     def on_table(self, name: str, table: ServiceTable, *, indexes: Sequence[str] = ()) -> None:
@@ -128,6 +153,7 @@ class ServiceAlarms(Construct):
                     _of_table(table, metric, dimensions),
                     at_least=1,
                     says=f"DynamoDB throttles {metric.removesuffix('ThrottleEvents').lower()}s of {place}",
+                    by_callers=True,
                 )
 
     def on_user_errors(self, *, errors: int) -> None:
@@ -144,6 +170,7 @@ class ServiceAlarms(Construct):
             cloudwatch.Metric(namespace="AWS/DynamoDB", metric_name="UserErrors", statistic="Sum", period=MINUTE),
             at_least=errors,
             says=f"DynamoDB refuses {errors} requests a minute as faulty, in all of the account",
+            by_callers=True,
         )
 
     def on_queue(self, name: str, queue: sqs.IQueue, *, age: Duration) -> None:
@@ -186,21 +213,22 @@ class ServiceAlarms(Construct):
         self,
         construct_id: str,
         runbook: str,
-        metric: cloudwatch.Metric,
+        metric: cloudwatch.IMetric,
         *,
         says: str,
         at_least: float | None = None,
         more_than: float | None = None,
         periods: int = 1,
+        by_callers: bool = False,
     ) -> None:
         operator = cloudwatch.ComparisonOperator
         threshold = at_least if at_least is not None else more_than
         if threshold is None:
             raise ValueError(f"{construct_id}: say at_least or more_than")
         alarm = cloudwatch.Alarm(
-            self,
+            self._by_callers if by_callers else self,
             construct_id,
-            alarm_description=f"{says}. {runbook_link(self._runbooks, runbook)}",
+            alarm_description=f"{says}. {runbook_link(self._settings.runbooks, runbook)}",
             metric=metric,
             threshold=threshold,
             comparison_operator=operator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD

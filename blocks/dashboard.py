@@ -194,14 +194,14 @@ class ServiceDashboard(Construct):
 
     def _table_row(self, name: str, table: ServiceTable) -> list[cloudwatch.IWidget]:
         colors, others = {"Read": _COLOR.ORANGE, "Write": _COLOR.RED}, cycle(_PLAIN)
-        throttles = [
+        throttles: list[cloudwatch.IMetric] = [
             _of_table(table, f"{kind}ThrottleEvents", label=f"{kind}s", color=color) for kind, color in colors.items()
         ]
         # An index that throttles stops the table's writes, and counts apart from the table.
         for alarm in self._alarms:
             index = alarm.dimensions.get("GlobalSecondaryIndexName")
             if index is not None and alarm.dimensions.get("TableName") == table.table_name:
-                kind = alarm.metric.metric_name.removesuffix("ThrottleEvents")
+                kind = alarm.label.removesuffix("ThrottleEvents")
                 throttles.append(alarm.metric.with_(label=f"{kind}s of {index}", color=next(others)))
         return [
             self._graph(f"{name}: capacity", *_capacity(table), axis="units a second", width=FULL // 2),
@@ -215,7 +215,7 @@ class ServiceDashboard(Construct):
             yield [
                 self._graph(
                     f"Alarm {alarm.name}",
-                    alarm.metric.with_(label=alarm.metric.metric_name),
+                    alarm.metric.with_(label=alarm.label),
                     width=FULL // len(row),
                 )
                 for alarm in row
@@ -246,7 +246,7 @@ class ServiceDashboard(Construct):
         """One line a figure, since two at one height could not be read."""
         conditions: dict[float, dict[str, list[str]]] = {}
         for metric in metrics:
-            if not isinstance(metric, cloudwatch.Metric):
+            if not isinstance(metric, _METRICS):
                 continue
             key = _key(metric)
             for alarm in self._alarms:
@@ -262,21 +262,31 @@ class ServiceDashboard(Construct):
             yield cloudwatch.HorizontalAnnotation(value=value, label=f"alarm: {'; '.join(parts)}", color=_COLOR.RED)
 
 
+_METRICS = (cloudwatch.Metric, cloudwatch.MathExpression)
+
 _Key: TypeAlias = tuple[str, str, frozenset[tuple[str, str]], str]
 
 
-def _key(metric: cloudwatch.Metric) -> _Key:
+def _key(metric: cloudwatch.Metric | cloudwatch.MathExpression) -> _Key:
     """What a metric counts, whatever its period: alarms and graphs may differ in that.
 
-    Each of the four is asked of another process: ask once a metric.
+    Each of the four is asked of another process: ask once a metric. Of an expression, the expression and what its
+    metrics count.
     """
+    if isinstance(metric, cloudwatch.MathExpression):
+        of = frozenset(
+            (name, repr(_key(cast("cloudwatch.Metric", each)))) for name, each in metric.using_metrics.items()
+        )
+        return "", metric.expression, of, ""
     return metric.namespace, metric.metric_name, frozenset((metric.dimensions or {}).items()), metric.statistic
 
 
 @dataclass(frozen=True)
 class _Alarm:
     name: str
-    metric: cloudwatch.Metric
+    metric: cloudwatch.Metric | cloudwatch.MathExpression
+    label: str
+    """What the metric is called where a graph shows it alone."""
     key: _Key
     dimensions: Mapping[str, str]
     threshold: float
@@ -285,9 +295,11 @@ class _Alarm:
 
     @classmethod
     def of(cls, alarm: cloudwatch.Alarm) -> _Alarm:
-        node, metric = alarm.node, cast("cloudwatch.Metric", alarm.metric)
+        node, metric = alarm.node, cast("cloudwatch.Metric | cloudwatch.MathExpression", alarm.metric)
         resource = cast("cloudwatch.CfnAlarm", node.default_child)
         threshold = cast("float", resource.threshold)
+        of_math = isinstance(metric, cloudwatch.MathExpression)
+        label = str(metric.label) if isinstance(metric, cloudwatch.MathExpression) else metric.metric_name
         minutes = metric.period.to_minutes()
         condition = f"{_SIGNS[cast('str', resource.comparison_operator)]} {threshold:,g}"
         if minutes != _PERIOD_MINUTES:
@@ -296,7 +308,7 @@ class _Alarm:
         if times > 1:
             condition += f", {times:g} times running"
         key = _key(metric)
-        return cls(node.id, metric, key, dict(key[2]), threshold, condition)
+        return cls(node.id, metric, label, key, {} if of_math else dict(key[2]), threshold, condition)
 
 
 def _capacity(table: ServiceTable) -> Iterator[cloudwatch.IMetric]:

@@ -15,7 +15,7 @@ from blocks.function import ServiceFunction
 from blocks.messaging import DeadLetterQueue
 from blocks.review import accept
 from config import Environment, FunctionSettings
-from config.model import DeploymentStrategy
+from config.model import ApiFunctionSettings, DeploymentStrategy
 
 HOOK = FunctionSettings(memory_mb=256, timeout_seconds=900)
 """Size of a pre-traffic hook: it makes a handful of calls, waits for each as long as the function may take, and repeats
@@ -55,6 +55,10 @@ class SafeDeployment(Construct):
     counts, for a 5xx answer and a message that is named as failed are none of Lambda's errors. A function that can fail
     in no other way than by raising, such as the worker of `processing`, has no faults to count. The alarms stand in the
     function's own stack, so that no cycle of stacks arises.
+
+    Latency counts for a function that a caller waits for. What reads a queue or a stream, or works on an event, takes
+    as long as there is work in its batch: its backlog has an alarm by age in the observability stack. Throttles count
+    for the readers alone: by sending more than the reserved concurrency takes, anybody could roll back the others.
 
     Args:
         scope: the compute stack.
@@ -214,7 +218,7 @@ class SafeDeployment(Construct):
             period=_PERIOD,
             label="Faults of the new version while traffic is shared",
         )
-        return (
+        alarms = [
             alarm("Errors", of_lambda("Errors", "Sum"), 1, "The new version failed: CodeDeploy rolls it back"),
             alarm(
                 "Faults",
@@ -223,13 +227,23 @@ class SafeDeployment(Construct):
                 "The new version answered with 5xx or failed a message: CodeDeploy rolls it back",
                 minutes=FAULT_MINUTES,
             ),
-            alarm(
-                "Throttles", of_lambda("Throttles", "Sum"), 1, "The new version is throttled: CodeDeploy rolls it back"
-            ),
-            alarm(
-                "Latency",
-                of_lambda("Duration", "p99"),
-                environment.deployment.latency_alarm_ms,
-                "The new version is slow: CodeDeploy rolls it back",
-            ),
-        )
+        ]
+        if isinstance(function.settings, ApiFunctionSettings):
+            alarms.append(
+                alarm(
+                    "Latency",
+                    of_lambda("Duration", "p99"),
+                    function.settings.latency_threshold_ms,
+                    "The new version is slow: CodeDeploy rolls it back",
+                )
+            )
+        if not function.invoked_by_callers:
+            alarms.append(
+                alarm(
+                    "Throttles",
+                    of_lambda("Throttles", "Sum"),
+                    1,
+                    "The new version is throttled: CodeDeploy rolls it back",
+                )
+            )
+        return alarms

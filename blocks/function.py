@@ -19,7 +19,7 @@ from blocks.messaging import DeadLetterQueue
 from blocks.removal import RETAIN
 from blocks.review import accept
 from config import FunctionSettings
-from config.model import Place
+from config.model import ApiFunctionSettings, Place
 from gates.nag.acknowledge import resource_finding
 
 RUNTIME = lambda_.Runtime.PYTHON_3_14
@@ -109,6 +109,8 @@ class ServiceFunction(Construct):
         self.key = key
         self.assets = assets
         self.dead_letters = dead_letters
+        self.invoked_by_callers = asynchronous or isinstance(settings, ApiFunctionSettings)
+        """Whether what callers send reaches it directly, and not by way of a queue or stream that bounds how much."""
         self.log_group = ServiceLogGroup(self, "Logs", environment=environment, key=key)
 
         self.role = iam.Role(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from aws_cdk import Stack
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from blocks.alarms import SET_OFF_BY_CALLERS
 from blocks.messaging import DEAD_LETTERS_STAY
 from blocks.review import accept
 from config import Environment
@@ -21,7 +22,8 @@ class EventRelay(Construct):
     """Sends the state changes of the environment's deployments and alarms to the pipeline's bus.
 
     Only what is named after the environment is sent, as everything of its stacks is: auto scaling's own alarms go off
-    by design, and another environment may share the account.
+    by design, and another environment may share the account. Alarms that callers can set off stay: what is sent counts
+    against the release that bakes.
 
     Args:
         scope: the foundation stack.
@@ -79,7 +81,17 @@ class EventRelay(Construct):
             "Alarms": events.EventPattern(
                 source=["aws.cloudwatch"],
                 detail_type=["CloudWatch Alarm State Change"],
-                detail={"alarmName": mine},
+                # A field takes one of its values, so the two conditions stand on two fields that hold the name.
+                resources=events.Match.prefix(
+                    stack.format_arn(
+                        service="cloudwatch",
+                        resource="alarm",
+                        resource_name=f"{environment.name}-",
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    )
+                ),
+                # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
+                detail={"alarmName": [{"anything-but": {"wildcard": f"*{SET_OFF_BY_CALLERS}*"}}]},
             ),
             "DeletedAlarms": events.EventPattern(
                 source=["aws.cloudwatch"],

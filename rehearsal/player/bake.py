@@ -136,7 +136,8 @@ class Bake:
             "state": {"value": after.value, "timestamp": moment.isoformat(timespec="milliseconds"), "reason": "played"},
             "previousState": {"value": before.value},
         }
-        self._events.put(account, "aws.cloudwatch", "CloudWatch Alarm State Change", detail, moment)
+        arn = f"arn:aws:cloudwatch:{self._accounts.region(account)}:{account}:alarm:{alarm.name}"
+        self._events.put(account, "aws.cloudwatch", "CloudWatch Alarm State Change", detail, moment, resources=[arn])
 
     def _alarms(self, account: str) -> list[Alarm]:
         """The environment's alarms on what the requests here make: Lambda's metrics of a whole function, and 5xx."""

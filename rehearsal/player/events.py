@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -69,7 +69,16 @@ class Events:
             self._accounts.tools, "aws.codepipeline", f"CodePipeline {kind} Execution State Change", detail, moment
         )
 
-    def put(self, account: str, source: str, detail_type: str, detail: Mapping[str, Any], moment: datetime) -> None:
+    def put(
+        self,
+        account: str,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        moment: datetime,
+        *,
+        resources: Sequence[str] = (),
+    ) -> None:
         """An event of AWS's own on an account's default bus.
 
         Args:
@@ -78,6 +87,7 @@ class Events:
             detail_type: of the event.
             detail: of the event.
             moment: virtual time.
+            resources: ARNs of what it is about. Default: none.
         """
         event = {
             "version": "0",
@@ -87,7 +97,7 @@ class Events:
             "account": account,
             "time": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": self._accounts.region(account),
-            "resources": [],
+            "resources": list(resources),
             "detail": dict(detail),
         }
         with suppress(RuntimeError):  # closed

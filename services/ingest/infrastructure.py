@@ -131,11 +131,11 @@ class Ingest(Service):
     def add_observability(self, stack: Stack) -> None:
         """The alarms and the dashboard."""
         topic = AlarmTopic(stack, "AlarmTopic", key=self.key, emails=self.environment.alarms.emails)
-        alarms = ServiceAlarms(stack, "Alarms", topic=topic, runbooks=self.environment.alarms.runbooks)
+        alarms = ServiceAlarms(stack, "Alarms", topic=topic, settings=self.environment.alarms)
         functions = {"Api": self.api_function, "Processor": self.processor, "Worker": self.worker}
         for name, function in functions.items():
             alarms.on_function(name, function, errors=4)
-        alarms.on_api(self.api, server_errors=4, client_errors=10)
+        alarms.on_api(self.api, server_errors=4)
         alarms.on_table("Table", self.table, indexes=(BY_PENDING.name,))
         alarms.on_table("JobsTable", self.jobs_table)
         alarms.on_user_errors(errors=5)

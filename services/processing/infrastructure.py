@@ -135,10 +135,10 @@ class Processing(Service):
     def add_observability(self, stack: Stack) -> None:
         """The alarms and the dashboard."""
         topic = AlarmTopic(stack, "AlarmTopic", key=self.key, emails=self.environment.alarms.emails)
-        alarms = ServiceAlarms(stack, "Alarms", topic=topic, runbooks=self.environment.alarms.runbooks)
+        alarms = ServiceAlarms(stack, "Alarms", topic=topic, settings=self.environment.alarms)
         alarms.on_function("Api", self.api_function, errors=5)
         alarms.on_function("Worker", self.worker, errors=5)
-        alarms.on_api(self.api, server_errors=10, client_errors=10)
+        alarms.on_api(self.api, server_errors=10)
         alarms.on_table("Table", self.table, indexes=(BY_STATUS.name,))
         alarms.on_dead_letters(self.dead_letters)
         if self.backup is not None:

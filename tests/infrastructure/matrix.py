@@ -65,7 +65,9 @@ def _matrix() -> dict[str, Environment]:
         "dev, Frankfurt": changed(dev, {"region": "eu-central-1"}),
         "dev, GovCloud": changed(dev, {"region": "us-gov-west-1"}),
         "dev, linear": changed(dev, {"deployment.strategy": "Linear10PercentEvery1Minute"}),
-        "prod, all at once": changed(prod, {"deployment.strategy": "AllAtOnce", "deployment.latency_alarm_ms": 1234}),
+        "prod, all at once": changed(
+            prod, {"deployment.strategy": "AllAtOnce", "services.items.api.latency_alarm_ms": 1234}
+        ),
         "dev, several origins": changed(
             dev, {"cors.origins": ["https://one.example.com", "http://localhost:3000", "https://two.example.com"]}
         ),

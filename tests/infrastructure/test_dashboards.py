@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from app import SERVICES
 from blocks.service import Service
-from rehearsal.dashboards import IMAGES, Dashboard, draw, read, readable
+from rehearsal.dashboards import IMAGES, Dashboard, Widget, draw, read, readable
 from tests.infrastructure import synthesis
 from tests.infrastructure.synthesis import Deployment
 
@@ -45,6 +45,18 @@ def test_widgets_fill_their_rows_and_say_what_they_show(variant: str, service: t
         assert len({line.label for line in shown}) == len({line.color for line in shown}) == len(shown), widget.title
 
 
+def _assert_shares_a_graph(alarm: Mapping[str, Any], graphs: Sequence[Widget]) -> None:
+    """Assert that a graph shows the expression of an alarm, with a line at its threshold."""
+    (expression,) = (query["Expression"] for query in alarm["Metrics"] if query.get("ReturnData", True))
+    thresholds = {
+        threshold.value
+        for graph in graphs
+        if any(expression in line.text for line in graph.lines)
+        for threshold in graph.thresholds
+    }
+    assert alarm["Threshold"] in thresholds, alarm["AlarmDescription"]
+
+
 @THROUGH_SERVICES
 def test_every_alarm_has_its_threshold_on_a_graph_of_its_metric(service: type[Service]) -> None:
     # Given the alarms of the service
@@ -53,6 +65,9 @@ def test_every_alarm_has_its_threshold_on_a_graph_of_its_metric(service: type[Se
     graphs = [widget for widget in _dashboard("prod", service).widgets if not widget.single]
     assert alarms
     for alarm in alarms:
+        if "Metrics" in alarm:
+            _assert_shares_a_graph(alarm, graphs)
+            continue
         watched = (
             alarm["Namespace"],
             alarm["MetricName"],

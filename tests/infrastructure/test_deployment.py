@@ -15,6 +15,9 @@ from tests.infrastructure.synthesis import Deployment
 # The hook that checks each function.
 HOOKS = {"api.handler": "hooks.api_handler", "stream.handler": "hooks.stream_handler"}
 
+# What of Lambda's own metrics rolls each back: callers can throttle the one, and the other takes as long as its batch.
+ROLLS_BACK = {"api.handler": {"Errors", "Duration"}, "stream.handler": {"Errors", "Throttles"}}
+
 
 def _live(deployment: Deployment, handler: str) -> dict[str, Any]:
     return deployment.behind(deployment.aliases(handler)["live"])
@@ -81,16 +84,14 @@ def test_a_deployment_rolls_back_on_alarm_failure_and_stop(deployment: Deploymen
 
 
 @pytest.mark.parametrize("handler", HOOKS)
-def test_alarms_watch_errors_throttles_and_latency_of_the_new_version_alone(
-    deployment: Deployment, handler: str
-) -> None:
+def test_alarms_watch_what_lambda_emits_of_the_new_version_alone(deployment: Deployment, handler: str) -> None:
     # Given the alarms that roll back
     stack, function = deployment.place_of_function(handler)
     alarms = _of_lambda(deployment, handler)
     version = _live(deployment, handler)["Properties"]["FunctionVersion"]
 
     # Then each is on a metric that Lambda itself emits, of the version that `live` moves to
-    assert set(alarms) == {"Errors", "Throttles", "Duration"}
+    assert set(alarms) == ROLLS_BACK[handler]
     for alarm in alarms.values():
         assert alarm["Namespace"] == "AWS/Lambda"
         dimensions = {entry["Name"]: entry["Value"] for entry in alarm["Dimensions"]}
@@ -111,14 +112,22 @@ def test_a_version_without_traffic_trips_no_alarm(deployment: Deployment, handle
 def test_one_error_one_throttle_or_slow_answers_are_enough(deployment: Deployment, handler: str) -> None:
     alarms = _of_lambda(deployment, handler)
 
-    for metric in ("Errors", "Throttles"):
+    for metric in ROLLS_BACK[handler] - {"Duration"}:
         alarm = alarms[metric]
         assert (alarm["Statistic"], alarm["Threshold"], alarm["Period"]) == ("Sum", 1, 60)
-    assert alarms["Duration"]["ExtendedStatistic"] == "p99"
-    assert alarms["Duration"]["Threshold"] == deployment.environment.deployment.latency_alarm_ms
     for alarm in alarms.values():
         assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
         assert alarm["EvaluationPeriods"] == 1
+
+
+def test_latency_is_measured_against_the_functions_own_setting(deployment: Deployment) -> None:
+    # Given the function that callers wait for
+    alarm = _of_lambda(deployment, "api.handler")["Duration"]
+    settings = deployment.environment.services.items.api
+
+    # Then it is slow at its own figure, which it reaches before its time-out
+    assert alarm["ExtendedStatistic"] == "p99"
+    assert alarm["Threshold"] == settings.latency_threshold_ms < settings.timeout_seconds * 1000
 
 
 @pytest.mark.parametrize("handler", HOOKS)
@@ -301,7 +310,7 @@ def test_code_deploy_may_move_this_alias_and_call_this_hook_alone(
 def test_rollback_alarms_stand_with_the_function_they_guard(deployment: Deployment) -> None:
     # Given that an alarm in another stack would be a cycle of stacks
     for handler in HOOKS:
-        assert len(_alarms(deployment, handler)) == 4
+        assert len(_alarms(deployment, handler)) == 3
     # Then observability reads, and nothing reads it
     for template in deployment:
         if template.name != "observability":

@@ -197,11 +197,15 @@ class TestStageCache:
         for entry in special:
             assert {key: entry.get(key) for key in kept} == {key: general.get(key) for key in kept}
 
-    def test_cached_answers_are_told_apart_by_id_and_by_key(self, ingest: Deployment) -> None:
-        # Given that a key check does not make a cached answer its caller's own
+    def test_cached_answers_are_told_apart_by_id_key_and_origin(self, ingest: Deployment) -> None:
+        # Given that a key check does not make a cached answer its caller's own, and that an answer names its origin
         method = methods(ingest)["GET /data"]
         keys = set(method["Integration"]["CacheKeyParameters"])
-        assert keys == {"method.request.querystring.id", "method.request.header.X-Api-Key"}
+        assert keys == {
+            "method.request.querystring.id",
+            "method.request.header.X-Api-Key",
+            "method.request.header.Origin",
+        }
         assert keys <= set(method["RequestParameters"])
 
     def test_figures(self) -> None:
@@ -343,7 +347,8 @@ class TestObservability:
         of = {
             alarm["MetricName"]: alarm
             for alarm in alarms(ingest)
-            if [ingest.text("observability", entry["Value"]) for entry in alarm.get("Dimensions", [])]
+            if "Metrics" not in alarm
+            and [ingest.text("observability", entry["Value"]) for entry in alarm.get("Dimensions", [])]
             == [f"<{stack}/{key}>"]
         }
         assert set(of) == {"Errors", "Throttles", "Duration"}
@@ -353,13 +358,15 @@ class TestObservability:
         assert of["Duration"]["Threshold"] == 800 * ingest.function(handler)["Timeout"]
 
     def test_the_api_alarms(self, ingest: Deployment) -> None:
-        found = {alarm["MetricName"]: alarm for alarm in alarms(ingest) if alarm["Namespace"] == "AWS/ApiGateway"}
-        assert (found["5XXError"]["ComparisonOperator"], found["5XXError"]["Threshold"]) == ("GreaterThanThreshold", 4)
-        assert found["4XXError"]["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
-        assert found["4XXError"]["Threshold"] == 10
+        (failed,) = (alarm for alarm in alarms(ingest) if alarm.get("Namespace") == "AWS/ApiGateway")
+        assert failed["MetricName"] == "5XXError"
+        assert (failed["ComparisonOperator"], failed["Threshold"]) == ("GreaterThanThreshold", 4)
+        (refused,) = (alarm for alarm in alarms(ingest) if "Metrics" in alarm)
+        assert refused["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+        assert refused["Threshold"] == ingest.environment.alarms.client_error_percent
 
     def test_user_errors_alarm_and_say_that_they_count_the_account(self, ingest: Deployment) -> None:
-        (alarm,) = (alarm for alarm in alarms(ingest) if alarm["MetricName"] == "UserErrors")
+        (alarm,) = (alarm for alarm in alarms(ingest) if alarm.get("MetricName") == "UserErrors")
         assert "Dimensions" not in alarm
         assert alarm["Threshold"] == 5
         assert "account" in alarm["AlarmDescription"]
@@ -367,7 +374,7 @@ class TestObservability:
     def test_queues_alarm_on_age_and_dead_letters_on_anything(self, ingest: Deployment) -> None:
         watched: dict[str, set[str]] = {}
         for alarm in alarms(ingest):
-            if alarm["Namespace"] == "AWS/SQS":
+            if alarm.get("Namespace") == "AWS/SQS":
                 (queue,) = (ingest.text("observability", entry["Value"]) for entry in alarm["Dimensions"])
                 watched.setdefault(alarm["MetricName"], set()).add(queue.replace(".QueueName", ""))
         assert watched["ApproximateAgeOfOldestMessage"] == {

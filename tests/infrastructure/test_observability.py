@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
+from config.model import AlarmSettings
 from rehearsal import faults
+from rehearsal.cloudwatch import Alarm, MetricStore, State, evaluate
 from rehearsal.paths import ROOT
 from rehearsal.player.traffic import events
 from tests.infrastructure.synthesis import Deployment
@@ -32,7 +37,7 @@ def _alarm(deployment: Deployment, namespace: str, metric: str, **of: str) -> di
     found = [
         alarm
         for alarm in _alarms(deployment)
-        if (alarm["Namespace"], alarm["MetricName"]) == (namespace, metric)
+        if (alarm.get("Namespace"), alarm.get("MetricName")) == (namespace, metric)
         and of.items() <= alarm["Of"].items()
         and len(of) == len(alarm["Of"])
     ]
@@ -89,11 +94,91 @@ def test_the_api_alarms_on_more_than_10_server_errors_a_minute(deployment: Deplo
     assert alarm["Statistic"] == "Sum"
 
 
-def test_the_api_alarms_on_10_client_errors_in_2_minutes(deployment: Deployment) -> None:
-    alarm = _alarm(deployment, "AWS/ApiGateway", "4XXError", **_api(deployment))
+class TestRefusals:
+    """The alarm on the share of requests that the API refuses, by CloudWatch's rules."""
 
-    assert _says(alarm) == ("≥", 10, 120, 1)
-    assert alarm["Statistic"] == "Sum"
+    def test_a_few_refusals_are_no_share_of_anything(self, refusals: _Refusals) -> None:
+        # Given fewer requests than the floor, all of them refused, as by somebody who knocks
+        floor = refusals.settings.client_error_floor
+        assert refusals.after(requests=floor - 1, refused=floor - 1) is State.OK
+
+    def test_an_ordinary_share_of_many_is_borne(self, refusals: _Refusals) -> None:
+        share = (refusals.settings.client_error_percent - 1) / 100
+        assert refusals.after(requests=10_000, refused=math.floor(share * 10_000)) is State.OK
+
+    def test_the_configured_share_from_the_floor_on_sets_it_off(self, refusals: _Refusals) -> None:
+        settings = refusals.settings
+        refused = math.ceil(settings.client_error_floor * settings.client_error_percent / 100)
+        assert refusals.after(requests=settings.client_error_floor, refused=refused) is State.ALARM
+
+    def test_silence_is_well(self, refusals: _Refusals) -> None:
+        assert refusals.after(requests=0, refused=0) is State.OK
+
+
+@dataclass
+class _Refusals:
+    """An alarm on refusals as it is synthesized, and five minutes that it sees."""
+
+    alarm: Alarm
+    settings: AlarmSettings
+
+    def after(self, *, requests: int, refused: int) -> State:
+        store = MetricStore()
+        for metric in self.alarm.metrics:
+            number = requests if metric.name == "Count" else refused
+            if requests:
+                # API Gateway counts a 0 for each request that it does not refuse.
+                store.put_values(metric, [1.0, 0.0], 60, counts=[number, requests - number])
+        return evaluate(self.alarm, store, 300, State.OK).state
+
+
+@pytest.fixture
+def refusals(deployment: Deployment) -> _Refusals:
+    alarm = deployment["observability"].only("AWS::CloudWatch::Alarm", lambda alarm: "Metrics" in alarm)
+    resolved = json.loads(
+        json.dumps(alarm),
+        object_hook=lambda each: (
+            deployment.text("observability", each)
+            if {"Ref", "Fn::GetAtt", "Fn::Join", "Fn::GetStackOutput"} & each.keys()
+            else each
+        ),
+    )
+    return _Refusals(Alarm.from_template(resolved), deployment.environment.alarms)
+
+
+SET_OFF_BY_CALLERS = {
+    ("AWS/ApiGateway", "4XXError"),
+    ("AWS/ApiGateway", "4xx"),
+    ("AWS/DynamoDB", "ReadThrottleEvents"),
+    ("AWS/DynamoDB", "WriteThrottleEvents"),
+    ("AWS/DynamoDB", "UserErrors"),
+}
+"""What callers bring about by what they send, beside throttles of the functions that they reach."""
+
+
+def test_no_release_hangs_on_what_callers_can_set_off(deployment: Deployment) -> None:
+    # Given the relay to the pipeline, which counts what it gets against the release that bakes
+    (pattern,) = [
+        rule["EventPattern"]
+        for rule in deployment["foundation"].properties_of("AWS::Events::Rule")
+        if rule["EventPattern"].get("detail-type") == ["CloudWatch Alarm State Change"]
+    ]
+    ((excluded,),) = [each["anything-but"].values() for each in pattern["detail"]["alarmName"]]
+    # When alarms have the names that CloudFormation makes of their ids
+    own_functions = {_function(deployment, handler) for handler in deployment.functions() if handler == "api.handler"}
+    relayed = 0
+    for key, resource in deployment["observability"].of_type("AWS::CloudWatch::Alarm").items():
+        alarm = resource["Properties"]
+        queries = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
+        watched = {(metric["Namespace"], metric["MetricName"]) for metric in queries or [alarm]}
+        of = {deployment.text("observability", entry["Value"]) for entry in alarm.get("Dimensions", [])}
+        by_callers = bool(watched & SET_OFF_BY_CALLERS) or (
+            watched == {("AWS/Lambda", "Throttles")} and bool(of & own_functions)
+        )
+        # Then those that callers can set off stay here, and the others are relayed
+        assert fnmatchcase(f"{deployment['observability'].stack_name}-{key}-1A2B3C", excluded) is by_callers, key
+        relayed += not by_callers
+    assert relayed
 
 
 @pytest.mark.parametrize("output", ["TableName", "IdempotencyTableName"])
@@ -145,8 +230,8 @@ def test_any_dead_letter_is_an_alarm(deployment: Deployment) -> None:
 def test_no_alarm_counts_user_errors_of_the_whole_account(deployment: Deployment) -> None:
     # Given that `UserErrors` of DynamoDB has no dimension for the table
     for alarm in _alarms(deployment):
-        assert alarm["MetricName"] != "UserErrors"
-        assert alarm["Of"], alarm["AlarmDescription"]
+        assert alarm.get("MetricName") != "UserErrors"
+        assert alarm["Of"] or "Metrics" in alarm, alarm["AlarmDescription"]
 
 
 def test_silence_is_no_alarm(deployment: Deployment) -> None:
@@ -165,6 +250,28 @@ def test_every_alarm_tells_the_encrypted_topic_when_it_goes_off_and_when_it_is_o
         assert deployment.texts("observability", alarm["OKActions"]) == {topic}
         assert alarm.get("ActionsEnabled", True)
         assert alarm["AlarmDescription"]
+
+
+def test_alarms_of_this_account_may_publish_to_the_topic(deployment: Deployment) -> None:
+    # Given that a topic's policy takes the place of the one that lets the account's own services publish
+    topic = deployment.output("AlarmTopicArn")
+    statements = [
+        statement
+        for policy in deployment["observability"].properties_of("AWS::SNS::TopicPolicy")
+        if topic in deployment.texts("observability", policy["Topics"])
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+    ]
+
+    # Then CloudWatch may, for the alarms of this account and region alone
+    (statement,) = statements
+    account, region = deployment.environment.account, deployment.environment.region
+    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert statement["Action"] == "sns:Publish"
+    assert deployment.text("observability", statement["Resource"]) == topic
+    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": account}
+    source = deployment.text("observability", statement["Condition"]["ArnLike"]["aws:SourceArn"])
+    assert source.partition(":")[2].partition(":")[2] == f"cloudwatch:{region}:{account}:alarm:*"
 
 
 def test_the_topic_tells_the_configured_addresses(deployment: Deployment) -> None:

@@ -406,12 +406,15 @@ class TestObservability:
     def test_the_alarms_are_those_of_the_list(self, deployment: Deployment) -> None:
         alarms = deployment["observability"].of_type("AWS::CloudWatch::Alarm")
         watched = sorted(
-            (alarm["Properties"]["Namespace"], alarm["Properties"]["MetricName"]) for alarm in alarms.values()
+            (alarm["Properties"]["Namespace"], alarm["Properties"]["MetricName"])
+            if "MetricName" in alarm["Properties"]
+            else ("AWS/ApiGateway", "4xx of all, %")
+            for alarm in alarms.values()
         )
         assert watched == sorted(
             [
                 *[("AWS/Lambda", name) for name in ("Errors", "Throttles", "Duration")] * 2,
-                ("AWS/ApiGateway", "4xx"),
+                ("AWS/ApiGateway", "4xx of all, %"),
                 ("AWS/ApiGateway", "5xx"),
                 *[("AWS/DynamoDB", name) for name in ("ReadThrottleEvents", "WriteThrottleEvents")] * 2,
                 *[("AWS/SQS", "ApproximateNumberOfMessagesVisible")] * (2 if deployment.environment.backup else 1),
@@ -420,8 +423,9 @@ class TestObservability:
 
     def test_those_of_the_api_are_on_its_stage(self, deployment: Deployment) -> None:
         for alarm in deployment["observability"].properties_of("AWS::CloudWatch::Alarm"):
-            if alarm["Namespace"] == "AWS/ApiGateway":
-                dimensions = {entry["Name"]: entry["Value"] for entry in alarm["Dimensions"]}
+            queries = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
+            for metric in queries or ([alarm] if alarm["Namespace"] == "AWS/ApiGateway" else []):
+                dimensions = {entry["Name"]: entry["Value"] for entry in metric["Dimensions"]}
                 assert set(dimensions) == {"ApiId", "Stage"}
                 assert deployment.text("observability", dimensions["ApiId"]) == deployment.output("ApiId")
 

@@ -105,7 +105,7 @@ LOOSENED: dict[type[Service], dict[str, tuple[Any, str]]] = {
         "stateful.deletion_protection": (False, "protection-dropped"),
         "logs.retention_days": (7, "retention-shortened"),
         "deployment.strategy": ("AllAtOnce", "canary-loosened"),
-        "deployment.latency_alarm_ms": (20_000, "alarm-loosened"),
+        "services.items.api.latency_alarm_ms": (20_000, "alarm-loosened"),
         "cors.origins": (["https://app.example.com", "https://other.example"], "cors-widened"),
         "waf.requests_per_5_minutes": (1_000_000, "waf-loosened"),
         "services.items.geo.allow": (["US", "CA", "GB", "DE", "JP", "FR"], "geo-widened"),

@@ -16,6 +16,7 @@ import botocore.session
 import httpx
 import pytest
 
+from config.model import LEAST_CLIENT_ERROR_FLOOR
 from rehearsal.emulator import Credentials
 from rehearsal.routes import SigV4
 
@@ -44,8 +45,22 @@ class Service(NamedTuple):
         return self.http.request(method, endpoint + path, headers={"Host": domain}, **content)
 
 
-@pytest.fixture(scope="session")
-def items() -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    """A client for the tests of a service, which are refused too seldom to set off an alarm where they run."""
+    refused = []
+
+    def count(response: httpx.Response) -> None:
+        if response.is_client_error:
+            refused.append(response.request.url)
+
+    with httpx.Client(timeout=30, event_hooks={"response": [count]}) as client:
+        yield client
+    assert len(refused) < LEAST_CLIENT_ERROR_FLOOR / 3, f"refused {len(refused)} times: {refused}"
+
+
+@pytest.fixture(scope="module")
+def items(http: httpx.Client) -> Service:
     """The service `items` where it is deployed."""
     if OUTPUTS not in os.environ:
         pytest.fail(f"needs a deployed environment in {OUTPUTS}: run `make up`", pytrace=False)
@@ -59,5 +74,4 @@ def items() -> Iterator[Service]:
     assert key.secret_key
     # The service's own region, wherever this runs.
     region = outputs["TableArn"].split(":")[3]
-    with httpx.Client(timeout=30) as http:
-        yield Service(outputs, http, SigV4(Credentials(key.access_key, key.secret_key, key.token), region))
+    return Service(outputs, http, SigV4(Credentials(key.access_key, key.secret_key, key.token), region))

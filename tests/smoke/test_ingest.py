@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +30,7 @@ class Ingest(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def ingest() -> Iterator[Ingest]:
+def ingest(http: httpx.Client) -> Ingest:
     """The service `ingest` where it is deployed."""
     if OUTPUTS not in os.environ:
         pytest.fail(f"needs a deployed environment in {OUTPUTS}: run `make up`", pytrace=False)
@@ -41,8 +40,7 @@ def ingest() -> Iterator[Ingest]:
     found = outputs["ingest"]
     gateway = boto3.client("apigateway", region_name=found["TableArn"].split(":")[3])
     value = gateway.get_api_key(apiKey=found["ApiKeyId"], includeValue=True)["value"]
-    with httpx.Client(timeout=30) as http:
-        yield Ingest(found, http, value)
+    return Ingest(found, http, value)
 
 
 def test_health_is_answered_without_a_key(ingest: Ingest) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,15 +30,14 @@ class Processing(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def processing() -> Iterator[Processing]:
+def processing(http: httpx.Client) -> Processing:
     """The service `processing` where it is deployed."""
     if OUTPUTS not in os.environ:
         pytest.fail(f"needs a deployed environment in {OUTPUTS}: run `make up`", pytrace=False)
     outputs = json.loads(Path(os.environ[OUTPUTS]).read_text(encoding="utf-8"))
     if "processing" not in outputs:
         pytest.skip("processing is not deployed there")
-    with httpx.Client(timeout=30) as http:
-        yield Processing(outputs["processing"], http)
+    return Processing(outputs["processing"], http)
 
 
 @pytest.fixture(scope="module")

@@ -144,6 +144,26 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
             "config/dev.toml: deployment.strategy = 'Canary': input should be 'AllAtOnce', ",
         ),
         (
+            _put("dev.toml", "services.items.api.latency_alarm_ms", 30_000),
+            "config/dev.toml: services.items.api: latency_alarm_ms must be at least a hundredth of the time-out",
+        ),
+        (
+            _put("dev.toml", "services.items.api.latency_alarm_ms", 299),
+            "config/dev.toml: services.items.api: latency_alarm_ms must be at least a hundredth of the time-out",
+        ),
+        (
+            _put("dev.toml", "services.ingest.worker.latency_alarm_ms", 3000),
+            "config/dev.toml: services.ingest.worker.latency_alarm_ms = 3000: is not a known key",
+        ),
+        (
+            _put("dev.toml", "alarms.client_error_floor", 10),
+            "config/dev.toml: alarms.client_error_floor = 10: input should be greater than or equal to 60",
+        ),
+        (
+            _put("dev.toml", "waf.body_rules", "allow"),
+            "config/dev.toml: waf.body_rules = 'allow': input should be 'count' or 'block'",
+        ),
+        (
             _put("prod.toml", "services.items.api.memory_mb", 64),
             "config/prod.toml: services.items.api.memory_mb = 64: input should be greater than or equal to 128",
         ),

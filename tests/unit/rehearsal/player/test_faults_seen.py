@@ -184,7 +184,7 @@ def test_a_request_brings_the_alarms_that_the_emulator_does_not_hold() -> None:
 class Quiet:
     """Nobody who is told of events."""
 
-    def put(self, *_: Any) -> None:
+    def put(self, *_: Any, **__: Any) -> None:
         """Nothing comes of it."""
 
 
@@ -203,7 +203,7 @@ def test_a_bake_sees_answers_of_5xx_by_the_alarm_on_the_api(status: int, service
     )
     emulator = Account(functions=Lambda(v2=status), cloudwatch=CloudWatch(of_api, *others))
 
-    accounts = cast("Accounts", SimpleNamespace(emulators={"1": emulator}, ids=("1",)))
+    accounts = cast("Accounts", SimpleNamespace(emulators={"1": emulator}, ids=("1",), region=lambda _: "us-east-1"))
     codedeploy = CodeDeploy(accounts, threading.Event())
     codedeploy.moved["1", FUNCTION] = Moved(FUNCTION, "live", "1", "2", "hooks.api_handler")
     bake = Bake(accounts, codedeploy, cast("Events", Quiet()), lambda _: [REQUEST], threading.Event())
