@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from gates.loops import unrolled
-from gates.nested import file_assets, nested_stacks, template_file
+from gates.nested import file_assets, nested_stacks, short_id, template_file
 
 Json = Any
 Template = dict[str, Any]
 
 _OUTPUTS = "Outputs."
 _SUBSTITUTION = re.compile(r"\$\{([^!}][^}]*)\}")
-# CDK calls a nested stack `Queues` `QueuesNestedStackQueuesNestedStackResource` and eight digits.
-_CDK_NAME = re.compile(r"(?P<name>.+)NestedStack(?P=name)NestedStackResource(?P<hash>[0-9A-F]{8})")
 _SECTIONS: Final = ("Parameters", "Mappings", "Conditions", "Resources")
 
 
@@ -77,8 +75,7 @@ class _Nested:
     """A nested stack as it stands in its parent."""
 
     def __init__(self, logical_id: str, resource: Mapping[str, Any], template: Template) -> None:
-        named = _CDK_NAME.fullmatch(logical_id)
-        self._prefix = f"{named['name']}{named['hash']}" if named else logical_id
+        self._prefix = short_id(logical_id)
         self._template = template
         self._condition = resource.get("Condition")
         self._after = resource.get("DependsOn")

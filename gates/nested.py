@@ -28,7 +28,18 @@ STACKS_ELSEWHERE = frozenset(
 )
 """Types that make stacks of templates that no assembly holds."""
 
+_CDK_ID = re.compile(r"(?P<name>.+)NestedStack(?P=name)NestedStackResource(?P<hash>[0-9A-F]{8})")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def short_id(logical_id: str) -> str:
+    """Return the logical id of a nested stack as short as it is still its own.
+
+    Args:
+        logical_id: CDK writes `QueuesNestedStackQueuesNestedStackResource` and eight digits for `Queues`.
+    """
+    named = _CDK_ID.fullmatch(logical_id)
+    return f"{named['name']}{named['hash']}" if named else logical_id
 
 
 def makes_unread(resource_type: str) -> bool:

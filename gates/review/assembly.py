@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gates.loops import loops, unrolled, without_loops
-from gates.nested import nested_stacks, template_file
+from gates.nested import nested_stacks, short_id, template_file
 from gates.review.errors import ReviewError
 
 SCHEMAS = frozenset({55})
@@ -48,7 +48,7 @@ class StackKey:
         Args:
             logical_id: its logical id in this stack.
         """
-        return StackKey(self.account, self.region, f"{self.name}.{logical_id}")
+        return StackKey(self.account, self.region, f"{self.name}.{short_id(logical_id)}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,6 +110,11 @@ class Assembly:
         while found is not None:
             yield found
             found = self.by_key.get(found.parent) if found.parent is not None else None
+
+    def outermost(self, stack: Stack) -> Stack:
+        """Return the stack that a stack is deployed with: itself, unless it is nested."""
+        *_, found = self.lineage(stack)
+        return found
 
     @cached_property
     def assets(self) -> frozenset[str]:

@@ -10,7 +10,7 @@ from gates.review.findings import KINDS, Finding, Severity, found
 from gates.review.matching import Matching
 from gates.review.resources import Pair, Place, Resource, Side
 from gates.review.stateful import ADDRESSED, STATEFUL
-from gates.review.values import OUTPUTS, VERSIONED, Reference
+from gates.review.values import OUTPUTS, VERSIONED, Reference, readable
 
 _KEPT = frozenset({"Retain", "RetainExceptOnCreate", "Snapshot"})
 _POLICIES = ("DeletionPolicy", "UpdateReplacePolicy")
@@ -82,7 +82,9 @@ def _policies(pair: Pair) -> Iterator[Finding]:
     for name in _POLICIES:
         old, new = (side.attribute(name) for side in (before, after))
         if old in _KEPT and new not in _KEPT:
-            yield found("protection-dropped", after, f"{name} goes from {old} to {new}", detail=name)
+            yield found(
+                "protection-dropped", after, f"{name} goes from {readable(old)} to {readable(new)}", detail=name
+            )
 
 
 def _is_kept(resource: Resource, matching: Matching) -> bool:

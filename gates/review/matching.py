@@ -68,7 +68,7 @@ def match(before: Side, after: Side) -> Matching:
     # A nested stack leaves with its parent's update, which deletes what is in it.
     removed_stacks = [stack for stack in before.assembly.stacks if stack.key not in coming and stack.parent is None]
     left = {stack.key for stack in removed_stacks}
-    dead = {stack.key for stack in before.assembly.stacks if _outermost(before, stack).key in left}
+    dead = {stack.key for stack in before.assembly.stacks if before.assembly.outermost(stack).key in left}
     kept: list[Pair] = []
     retyped: list[Pair] = []
     gone: list[Resource] = []
@@ -98,11 +98,6 @@ def match(before: Side, after: Side) -> Matching:
         added_stacks=tuple(stack for stack in after.assembly.stacks if stack.key not in known),
         removed_stacks=tuple(removed_stacks),
     )
-
-
-def _outermost(side: Side, stack: Stack) -> Stack:
-    *_, outermost = side.assembly.lineage(stack)
-    return outermost
 
 
 def _without(

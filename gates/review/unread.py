@@ -87,9 +87,15 @@ def _is_unread(resource: Resource, side: Side) -> bool:
 def _conditioned(pair: Pair) -> Iterator[Finding]:
     """A resource that stays, under another condition than before: in a stack with other parameters it may not."""
     before, after = pair.before, pair.after
-    if before is None or after is None or before.raw.get("Condition") == (condition := after.raw.get("Condition")):
+    if before is None or after is None:
         return
-    if condition is not None:
+    condition = after.raw.get("Condition")
+    if before.raw.get("Condition") == condition:
+        return
+    if condition is not None and condition not in (after.stack.template.get("Conditions") or {}):
+        what = f"its condition {condition} is not in the template"
+        yield found("broken-reference", after, what, detail="Condition")
+    elif condition is not None:
         what = f"it is deployed only while {condition} holds"
         severity = Severity.MEDIUM if pair.type in STATEFUL else None
         yield found("conditioned", after, what, severity=severity)

@@ -10,7 +10,7 @@ from typing import Any
 
 from gates.loops import loops, unrolled, without_loops
 from gates.nag.own import Breach, SynthesizedStack
-from gates.nested import file_assets, nested_stacks, template_file
+from gates.nested import file_assets, nested_stacks, short_id, template_file
 from gates.rules.model import Found, Stack
 
 
@@ -71,7 +71,7 @@ def _nested(parent: Stack, files: Mapping[str, Any]) -> Iterator[Stack]:
         stack = replace(
             parent,
             path=str(construct).partition(".NestedStack/")[0],
-            name=f"{parent.name}.{logical_id}",
+            name=f"{parent.name}.{short_id(logical_id)}",
             template=template,
             parent=parent.path,
             parent_id=logical_id,

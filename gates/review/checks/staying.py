@@ -60,12 +60,15 @@ def _referred(matching: Matching, resource: Resource) -> Iterator[Resource]:
 def _unchanged_readers(matching: Matching, replaced: set[Place]) -> Mapping[StackKey, tuple[Resource, list[str]]]:
     """Stack → its first reader and the replaced resources of other stacks that it reads, where its template stays."""
     readers: defaultdict[StackKey, list[tuple[Resource, list[str]]]] = defaultdict(list)
-    before = matching.before.assembly.by_key
+    before, after = matching.before.assembly.by_key, matching.after.assembly
+    # A nested stack is updated with its parent where what the parent passes changes.
+    outermost = {stack.key: after.outermost(stack).key for stack in after.stacks}
     for resource in matching.after.resources.values():
         key = resource.stack.key
         if key not in before or before[key].template != resource.stack.template:
             continue
-        used = _used(resource, {place for place in replaced if place.stack != key})
+        elsewhere = {place for place in replaced if outermost.get(place.stack) != outermost[key]}
+        used = _used(resource, elsewhere)
         if used:
             readers[key].append((resource, used))
     return {

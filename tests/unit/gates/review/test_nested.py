@@ -129,6 +129,21 @@ def test_replaced_table_of_a_nested_stack_replaces_what_takes_its_name() -> None
     assert [finding.resource for finding in findings] == ["Pipeline/prod-items/Data/Taker"]
 
 
+def test_reader_in_the_same_stack_is_updated_with_it() -> None:
+    # Given a nested role that may read a table of its parent, which is replaced
+    passed = {"TemplateURL": "a", "Parameters": {"Arn": {"Fn::GetAtt": ["Table", "Arn"]}}}
+    outer = {"Nested": resource("AWS::CloudFormation::Stack", passed)}
+    inner = role(allow("dynamodb:GetItem", on={"Ref": "Arn"}))
+    parameters = {"Arn": {"Type": "String"}}
+
+    findings = compare(
+        _of(inner, {**_named(None), **outer}, Parameters=parameters),
+        _of(inner, {**_named("a"), **outer}, Parameters=parameters),
+    ).findings
+
+    assert {finding.kind for finding in findings} == {"stateful-replaced"}
+
+
 # In an assembly
 # --------------
 

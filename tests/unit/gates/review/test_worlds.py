@@ -217,3 +217,9 @@ def test_output_that_gains_a_condition_may_be_missed() -> None:
     (finding,) = _found(read(), read(Condition="IsProd"), "output-removed")
 
     assert finding.details[-1].endswith(" is not prod")
+
+
+def test_condition_that_is_not_in_the_template_is_broken() -> None:
+    (finding,) = _found(_of(_table(True)), _of(_table(True, Condition="Missing")), "broken-reference")
+
+    assert "Missing" in finding.what
