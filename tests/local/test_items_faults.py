@@ -248,7 +248,7 @@ def test_with_the_table_gone_nothing_of_the_inside_is_told(broken: Broken, item:
     # Then every route says that it cannot now, and no more
     _assert_all_unavailable(broken, f"/items/{item['id']}")
     # And what does not reach the table is as it was
-    assert_problem(broken.call("POST", "/items", json={}), 400, "name")
+    assert_problem(broken.call("POST", "/items", json={}), 400, "/name")
 
 
 @contextmanager
