@@ -94,11 +94,13 @@ _MORE_HEADERS = {
 }
 
 _GATEWAY_DEFAULTS = (
-    # What no type above is for: signatures that cannot be read, and keys that are not known. No status is set: a
-    # default's would become that of every type
-    # (docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html).
+    # What no type above is for. No status is set: a default's would become that of every type
+    # (docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html). Of the client's
+    # errors it is signatures that cannot be read, and keys that are not known. Of the others it is throttled
+    # invocations, 500, and failed ones, 502 (docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html): the
+    # template cannot tell which, and RFC 9457 lets both members be left out.
     ("DEFAULT_4XX", 403, "Forbidden", "API Gateway refused the request: its credentials are not valid."),
-    ("DEFAULT_5XX", 500, "Internal Server Error", "API Gateway cannot answer this request."),
+    ("DEFAULT_5XX", None, None, "API Gateway got no answer from the service. Try again."),
 )
 
 
@@ -406,12 +408,12 @@ class RestEntry(Construct):
                     )
                 },
             )
-        for name, status, title, detail in _GATEWAY_DEFAULTS:
+        for kind, *members in _GATEWAY_DEFAULTS:
             self.api.add_gateway_response(
-                f"On{name.title().replace('_', '')}",
-                type=apigateway.ResponseType.of(name),
+                f"On{kind.title().replace('_', '')}",
+                type=apigateway.ResponseType.of(kind),
                 response_headers=headers,
-                templates={"application/json": _problem(status, title, detail)},
+                templates={"application/json": _problem(*members)},
             )
 
     def _protect(self, service: str, key: ServiceKey, edge: EdgeProof | None) -> None:
@@ -442,7 +444,6 @@ def _cached(cache: StageCache, throttle: Throttle) -> apigateway.MethodDeploymen
     )
 
 
-def _problem(status: int, title: str, detail: str, **more: Any) -> str:
-    return json.dumps(
-        {"type": "about:blank", "title": title, "status": status, "detail": detail, **_PROBLEM_TAIL, **more}
-    )
+def _problem(status: int | None, title: str | None, detail: str, **more: Any) -> str:
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, **_PROBLEM_TAIL, **more}
+    return json.dumps({name: value for name, value in problem.items() if value is not None})

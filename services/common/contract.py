@@ -29,10 +29,11 @@ class ProblemField(BaseModel):
 class Problem(BaseModel):
     """Why a request failed (RFC 9457)."""
 
+    # With factories, since a document would name other defaults: what is left out has none.
     type: str
-    title: Annotated[str, Field(description="The status' phrase.")]
-    status: int
-    detail: str = ""
+    title: Annotated[str, Field(default_factory=str, description="The phrase of the status.")]
+    status: Annotated[int, Field(default_factory=int, description="Left out where API Gateway failed: see the answer.")]
+    detail: Annotated[str, Field(default_factory=str)]
     instance: Annotated[str, Field(description="Path of the request, a URI reference.")]
     request_id: Annotated[str, Field(description="The request's id in the API's access log.")]
     errors: Annotated[list[ProblemField], Field(description="The fields at fault, where fields are.")]

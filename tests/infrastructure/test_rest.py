@@ -325,7 +325,6 @@ def test_the_gateways_own_errors_have_the_services_format(deployment: Deployment
         template = response["ResponseTemplates"]["application/json"]
         problem = json.loads(re.sub(r"(?<=: )(\$context\.[\w.]+)(?=[,}\]])", r'"\1"', template))
         assert problem["type"] == "about:blank", name
-        assert problem["title"], name
         assert problem["detail"], name
         assert problem["instance"] == "$context.path", name
         assert problem["request_id"] == "$context.requestId", name
@@ -333,10 +332,14 @@ def test_the_gateways_own_errors_have_the_services_format(deployment: Deployment
         # And the status that it says is the one it has; a default's own would become that of every type
         if name.startswith("DEFAULT"):
             assert "StatusCode" not in response, name
-            assert problem["status"] // 100 == int(name[-3]), name
+            assert problem.get("status", 500) // 100 == int(name[-3]), name
         else:
             assert problem["status"] == int(response["StatusCode"]), name
-        assert problem["title"] == PHRASES.get(problem["status"], HTTPStatus(problem["status"]).phrase), name
+        if name == "DEFAULT_5XX":
+            # Of 500 or 502, which no template can tell
+            assert not {"status", "title"} & set(problem)
+        else:
+            assert problem["title"] == PHRASES.get(problem["status"], HTTPStatus(problem["status"]).phrase), name
 
 
 def test_the_gateways_own_errors_can_be_read_by_browsers_and_are_not_cached(deployment: Deployment) -> None:

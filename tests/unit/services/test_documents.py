@@ -62,15 +62,17 @@ def test_generated_clients_read_every_documented_answer(generated: GeneratedClie
 
 @pytest.mark.parametrize("template", [*rest._GATEWAY_PROBLEMS, *rest._GATEWAY_DEFAULTS], ids=lambda each: str(each[0]))
 def test_generated_clients_read_what_the_gateway_refuses(
-    template: tuple[str, int, str, str], generated: GeneratedClient
+    template: tuple[str, int | None, str | None, str], generated: GeneratedClient
 ) -> None:
     _, status, title, detail = template
     # Given an answer as API Gateway makes it of its template
     text = re.sub(r"\$context\.(\w+\.)*\w+", "value", rest._problem(status, title, detail))
     # Then a generated client reads it
     read = generated.model("Problem").from_dict(json.loads(text))
-    assert (read.status, read.title, read.detail) == (status, title, detail)
-    assert title == {413: "Content Too Large"}.get(status, HTTPStatus(status).phrase)
+    assert read.detail == detail
+    if status is not None:
+        assert (read.status, read.title) == (status, title)
+        assert title == {413: "Content Too Large"}.get(status, HTTPStatus(status).phrase)
 
 
 @pytest.mark.parametrize("service", REST)
