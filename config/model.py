@@ -12,11 +12,11 @@ from collections import Counter
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from config.regions import known_region
+from config.time_zones import time_zone
 
 AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$"), AfterValidator(known_region)]
@@ -41,6 +41,15 @@ LogRetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
 """The periods that CloudWatch Logs accepts (PutRetentionPolicy, `retentionInDays`)."""
+
+
+ROLLBACK_DAYS = 180
+"""The longest that an environment may stand still and still be rolled back, days.
+
+A rollback uses the artifacts of the execution that last succeeded in the stage
+(https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html), so no artifact expires sooner. The
+figure is ours: half a year without a delivery to production is a freeze that nobody plans.
+"""
 
 
 class _Model(BaseModel):
@@ -135,14 +144,13 @@ class DeploymentWindow(_Model):
     to_hour: Annotated[int, Field(ge=1, le=24)]
     """The first hour that is outside again."""
     time_zone: str
-    """A name of the IANA time zone database."""
+    """As CodePipeline takes it (`config/time_zones.py`): `Europe/Berlin`, `UTC-05:00`, `EST`."""
 
     @model_validator(mode="after")
     def _opens(self) -> Self:
         if self.to_hour <= self.from_hour:
             raise ValueError("to_hour must be later than from_hour: this window never opens")
-        if self.time_zone not in available_timezones():
-            raise ValueError(f"time_zone {self.time_zone!r} is not in the IANA time zone database")
+        time_zone(self.time_zone)
         return self
 
 
@@ -685,7 +693,8 @@ class PipelineSettings(Place):
     notifications: Notifications
     share_accounts: bool = False
     """Two environments in one account are allowed only if said so."""
-    artifact_days: Annotated[int, Field(ge=1, le=3_650)] = 30
+    artifact_days: Annotated[int, Field(ge=ROLLBACK_DAYS, le=3_650)] = 400
+    """How long artifacts and reports are kept, days: a rollback needs those of the execution that it goes back to."""
 
 
 class Settings(_Model):

@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 FIGURES = "figures"
 """Property of a test's report; the JUnit reports hold it too."""
+
+
+ACCOUNTS_OF_THEIR_OWN = ("local", "smoke")
+"""Folders whose tests call AWS, or what stands in for it, by variables that they set themselves."""
+
+_NOBODY = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+"""Variables under which boto3 finds no credentials: neither those of a person nor those of a machine."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nobody(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Take away every `AWS_*` and `CODEBUILD_*` variable: a test that needs one sets it.
+
+    CodeBuild gives its builds credentials by a variable, so that a test would call AWS there and nowhere else.
+    """
+    if request.path.relative_to(Path(__file__).parent).parts[0] in ACCOUNTS_OF_THEIR_OWN:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "CODEBUILD_"))]:
+            patch.delenv(name)
+        for name, value in _NOBODY.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture

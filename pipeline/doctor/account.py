@@ -20,6 +20,7 @@ from config import FunctionSettings, Settings
 from config.model import CodeConnectionsSource
 from pipeline.bootstrap.plan import EXECUTION_BOUNDARY, Account, accounts
 from pipeline.bootstrap.policies import execution_policies, policies
+from pipeline.doctor.builds import check_builds, check_rollbacks
 from pipeline.doctor.findings import Finding, Status
 from pipeline.doctor.stacks import check_backups, check_stacks
 
@@ -68,9 +69,10 @@ def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assemb
     known = {account.account: account for account in accounts(settings)}
     present: dict[str, boto3.Session] = {}
     for session in sessions:
-        if session.get_credentials() is None:
-            continue
         try:
+            # A build's credentials are asked of an address, which may not answer.
+            if session.get_credentials() is None:
+                continue
             caller = session.client("sts", region_name=settings.pipeline.region).get_caller_identity()
         except (BotoCoreError, ClientError) as error:
             name = session.profile_name if session.profile_name != "default" else "credentials"
@@ -115,6 +117,8 @@ def check_account(account: Account, settings: Settings, session: boto3.Session, 
     checks: list[tuple[str, Callable[[], Iterable[Finding]]]] = []
     if account.tools:
         checks.append(("connection", look.connection))
+        checks.append(("concurrent builds", partial(check_builds, account, settings, session, assembly)))
+        checks.append(("rollbacks", partial(check_rollbacks, account, settings, session, assembly)))
     for region in account.regions:
         checks.append((f"bootstrap in {region}", lambda region=region: look.bootstrap(region)))  # type: ignore[misc]
         checks.append((f"roles in {region}", lambda region=region: look.roles(region)))  # type: ignore[misc]

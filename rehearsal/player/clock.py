@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from config import Settings
 from config.model import DeploymentWindow
+from config.time_zones import time_zone
 
 
 class Clock:
@@ -58,5 +58,5 @@ def office_hours(settings: Settings, now: datetime | None = None) -> datetime:
 
 
 def _is_open(window: DeploymentWindow, moment: datetime) -> bool:
-    local = moment.astimezone(ZoneInfo(window.time_zone))
+    local = moment.astimezone(time_zone(window.time_zone))
     return local.strftime("%a").upper() in window.days and window.from_hour <= local.hour < window.to_hour

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from config.time_zones import time_zone
 from rehearsal.errors import RehearsalError
 
 _OPEN = 9_999
@@ -32,9 +32,9 @@ def is_in_window(configuration: Mapping[str, str], moment: datetime) -> bool:
     """
     cron, zone = configuration["Cron"], configuration.get("TimeZone", "UTC")
     try:
-        local = moment.astimezone(ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, ValueError):
-        raise RehearsalError(f"there is no time zone {zone!r}") from None
+        local = moment.astimezone(time_zone(zone))
+    except ValueError as error:
+        raise RehearsalError(f"CodePipeline refuses the deployment window: {error}") from None
     fields = cron.split()
     if len(fields) not in {6, 7}:
         raise RehearsalError(f"the cron expression {cron!r} has {len(fields)} fields, not 6 or 7")

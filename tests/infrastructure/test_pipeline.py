@@ -18,6 +18,7 @@ import pytest
 import app
 from blocks.service import Service
 from config import Settings
+from config.model import ROLLBACK_DAYS
 from pipeline.toolchain import ASSET_SCHEMA
 from services.items.infrastructure import Items
 from tests.infrastructure import synthesis
@@ -273,7 +274,7 @@ def test_accounts_are_apart(committed: Pipeline) -> None:
     assert len(set(accounts)) == len(accounts) == 4
 
 
-def test_the_artifact_bucket_is_private_versioned_and_cleared_at_30_days(pipeline: Pipeline) -> None:
+def test_the_artifact_bucket_is_private_versioned_and_outlives_rollbacks(pipeline: Pipeline) -> None:
     _, bucket = pipeline.artifacts()
     properties = bucket["Properties"]
 
@@ -283,7 +284,7 @@ def test_the_artifact_bucket_is_private_versioned_and_cleared_at_30_days(pipelin
     assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) in KEPT
     (rule,) = properties["LifecycleConfiguration"]["Rules"]
     assert rule["Status"] == "Enabled"
-    assert rule["ExpirationInDays"] == pipeline.settings.pipeline.artifact_days == 30
+    assert rule["ExpirationInDays"] == pipeline.settings.pipeline.artifact_days >= ROLLBACK_DAYS
     # A version that expired is not kept behind its marker
     assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] <= 30
 

@@ -17,6 +17,7 @@ from aws_cdk import App
 from blocks.assets import MANIFEST_FILE, AssetManifest, AssetStore, file_digest
 from blocks.service import Service
 from config import Environment, Settings
+from config.model import ROLLBACK_DAYS
 from gates.review.assembly import Assembly, read_assembly
 from gates.review.comparison import Comparison, Fate, compare
 from gates.review.findings import Severity
@@ -157,7 +158,7 @@ def test_a_cors_origin_is_found_once_a_stack_and_not_once_a_response() -> None:
         ({"approval_before": []}, "approval-removed", Severity.CRITICAL),
         ({"approval": {"emails": ["a@example.com"], "timeout_hours": 2}}, "approval-changed", Severity.LOW),
         ({"source": {"kind": "codecommit", "repository": "other", "branch": "main"}}, "source-changed", Severity.HIGH),
-        ({"artifact_days": 1}, "retention-shortened", Severity.HIGH),
+        ({"artifact_days": ROLLBACK_DAYS}, "retention-shortened", Severity.HIGH),
         ({"notifications": {"emails": ["nobody@example.com"]}}, "subscriber-removed", Severity.MEDIUM),
     ],
     ids=str,

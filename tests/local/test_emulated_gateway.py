@@ -260,9 +260,7 @@ def test_an_access_log_holds_errors_as_they_are(account: Account, http: httpx.Cl
     assert '"error":"The request signature we calculated' in refused
 
 
-def test_a_distributions_host_keeps_no_path_to_the_emulator(
-    account: Account, http: httpx.Client, echo: str
-) -> None:
+def test_a_distributions_host_keeps_no_path_to_the_emulator(account: Account, http: httpx.Client, echo: str) -> None:
     api = rest_api(account, echo).split("/")[2]
     for host in (f"{api}.execute-api.localhost", "d0123456789abc.cloudfront.net"):
         for internal in ("/health", "/_ministack/health", "/_localstack/health"):

@@ -8,9 +8,11 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
+from botocore.exceptions import CredentialRetrievalError
 from botocore.stub import Stubber
 from typer.testing import CliRunner
 
@@ -369,17 +371,27 @@ def test_git_says_what_a_push_would_not_deliver(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No credentials of the person at the terminal."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+def _built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zips that need not be built."""
     monkeypatch.setattr(command, "check_assets", lambda: Finding("assets", "zips", Status.OK, "built"))
 
 
-@pytest.mark.usefixtures("_alone")
+@pytest.mark.usefixtures("_built")
+def test_credentials_that_cannot_be_had_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a build, whose credentials are asked of an address that does not answer
+    refused = CredentialRetrievalError(provider="container-role", error_msg="no answer from the container's address")
+    session = Mock(get_credentials=Mock(side_effect=refused), profile_name="default")
+    monkeypatch.setattr(command, "open_session", lambda _: session)
+    # When the doctor looks
+    result = CliRunner().invoke(command.app, ["--json"])
+    # Then it says so instead of ending
+    assert result.exit_code == 1
+    (found,) = [each for each in json.loads(result.stdout) if each["area"] == "accounts"]
+    assert found["status"] == "wrong"
+    assert "container" in found["found"]
+
+
+@pytest.mark.usefixtures("_built")
 def test_command_prints_json_and_is_content_with_warnings() -> None:
     result = CliRunner().invoke(command.app, ["--json"])
     found = json.loads(result.stdout)
@@ -389,7 +401,7 @@ def test_command_prints_json_and_is_content_with_warnings() -> None:
     assert all(each["mend"] for each in found if each["status"] != "ok")
 
 
-@pytest.mark.usefixtures("_alone")
+@pytest.mark.usefixtures("_built")
 def test_command_fails_when_something_is_wrong(tmp_path: Path) -> None:
     # Given a configuration with two faults
     folder = tmp_path / "config"
@@ -405,7 +417,7 @@ def test_command_fails_when_something_is_wrong(tmp_path: Path) -> None:
     assert "the configuration cannot be used" in result.stdout
 
 
-@pytest.mark.usefixtures("_alone")
+@pytest.mark.usefixtures("_built")
 def test_command_says_that_a_profile_is_unknown() -> None:
     result = CliRunner().invoke(command.app, ["--profile", "nobody-has-this", "--json"])
     found = [each for each in json.loads(result.stdout) if each["check"] == "nobody-has-this"]

@@ -1,0 +1,37 @@
+"""Tests see no account, whoever runs them: a build of the pipeline has credentials of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+
+TESTS = Path(__file__).resolve().parents[1]
+
+OF_A_BUILD = {
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/x",
+    "AWS_REGION": "eu-west-1",
+    "AWS_ACCESS_KEY_ID": "x",
+    "AWS_SECRET_ACCESS_KEY": "x",
+    "CODEBUILD_BUILD_ID": "a:1",
+}
+
+
+def test_no_variable_of_an_account_is_seen() -> None:
+    seen = {name for name in os.environ if name.startswith(("AWS_", "CODEBUILD_"))}
+    assert seen == {"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED"}
+    assert boto3.Session().get_credentials() is None
+
+
+def test_builds_run_the_same_tests() -> None:
+    # Given the variables of a build
+    environ = {**os.environ, **OF_A_BUILD}
+    # When the test above is run with them
+    this = f"{Path(__file__).relative_to(TESTS.parent)}::{test_no_variable_of_an_account_is_seen.__name__}"
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", this]
+    done = subprocess.run(command, cwd=TESTS.parent, env=environ, capture_output=True, text=True, check=False)
+    # Then it passes
+    assert done.returncode == 0, done.stdout
