@@ -190,7 +190,7 @@ class ServiceAlarms(Construct):
         )
 
     def on_backup(self, backup: ServiceBackup) -> None:
-        """Any backup that failed on the last day: the next one is a day away."""
+        """Any backup that failed within the last hour: the next one is a day away."""
         self._add(
             "BackupFailed",
             "backup-failed",

@@ -416,7 +416,7 @@ def test_dead_letters_stay_for_14_days_and_take_tls_only(deployment: Deployment)
         assert denied == {json.dumps({"Ref": key}) for key in queues}
         assert {
             queue["Properties"]["MessageRetentionPeriod"]
-            # Failed backups are told of until the next one had its turn.
+            # Failed backups are told of for an hour: a bake counts their alarm.
             for key, queue in queues.items()
             if not key.startswith("BackupFailures")
         } <= {14 * 24 * 3600}
