@@ -170,6 +170,9 @@ handover: install ## Put what the later builds of the pipeline run into one fold
 publish: install ## Keep the reports of the pipeline's build where an approver can open them
 	@$(PYTHON) -m pipeline.evidence
 
+bake: install ## Watch the alarms of ENV for its bake_minutes, in the pipeline's build
+	@$(PYTHON) -m pipeline.bake --env $(ENV)
+
 verify: install ## Test SERVICE where it is deployed in ENV
 	@$(PYTHON) -m pipeline.verification --env $(ENV) $(addprefix --service ,$(or $(SERVICE),items))
 

@@ -33,6 +33,11 @@ def protection_step_role(environment: str) -> str:
     return f"slipway-{environment}-protect"
 
 
+def bake_step_role(environment: str) -> str:
+    """Name of the role, in the tools account, of the build that watches an environment's alarms."""
+    return f"slipway-{environment}-bake"
+
+
 def verification_role(environment: str, service: str) -> str:
     """Name of the role, in the environment's account, that a service's tests run under."""
     return f"slipway-{environment}-{service}-verification"

@@ -34,6 +34,7 @@ from pipeline.source import allow_connection, change, source, start_on_push
 from pipeline.steps import (
     BUILD_IMAGE,
     ApprovalStep,
+    BakeStep,
     ProtectStep,
     SynthStep,
     VerifyStep,
@@ -111,6 +112,9 @@ class PipelineStack(Stack):
         self._source = source(self, settings.pipeline.source)
         self._synth = SynthStep(self, source=self._source, artifacts=artifacts)
         self.pipeline = self._new_pipeline()
+        self._bakes = BakeAlarms(
+            self, "Bake", environments=[each for each in settings.environments if each.deployment.bake_minutes]
+        )
         approvers = self._approvers()
         delivered = [self._deliver(environment, approvers) for environment in settings.environments]
         self.pipeline.build_pipeline()
@@ -172,7 +176,7 @@ class PipelineStack(Stack):
                 protect = ProtectStep(self, handover=handover, environment=environment, services=everything)
                 # One after the other: two builds at once are more than the quota of a new account (`config/quotas.py`).
                 verify.add_step_dependency(protect)
-                steps.insert(0, protect)
+                steps = [protect, verify, *self._bake(environment, after=verify)]
             self._builds += steps
             delivered.waves.append(
                 self._deploy(
@@ -183,6 +187,15 @@ class PipelineStack(Stack):
                 )
             )
         return delivered
+
+    def _bake(self, environment: Environment, *, after: pipelines.Step) -> list[BakeStep]:
+        """The step that watches an environment's alarms when all else is done; none where nothing is to bake."""
+        if not environment.deployment.bake_minutes:
+            return []
+        alarm = self._bakes.of(environment.name)
+        step = BakeStep(self, handover=self._synth.handover, environment=environment, alarm=alarm)
+        step.add_step_dependency(after)
+        return [step]
 
     def _protect_other_regions(self) -> None:
         """Protect the stacks that CDK makes for the artifacts of other regions, whose keys it would let go."""
@@ -209,11 +222,9 @@ class PipelineStack(Stack):
         return [stage for wave, only in delivered.waves for stage in stages_of(self._spine, wave, only_stage=only)]
 
     def _set_conditions(self, delivered: Sequence[_Delivered]) -> None:
-        baking = [each.environment for each in delivered if each.environment.deployment.bake_minutes]
-        alarms = BakeAlarms(self, "Bake", environments=baking)
-        if baking:
+        if self._bakes.arns:
             self._spine.add_to_role_policy(
-                iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=alarms.arns)
+                iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=self._bakes.arns)
             )
         frozen = {}
         for each in delivered:
@@ -224,7 +235,7 @@ class PipelineStack(Stack):
                 conditions[foundation] = Conditions(before_entry=[window(settings.window)])
             if settings.bake_minutes:
                 conditions[services[-1]] = Conditions(
-                    on_success=[bake(alarms.name(name), settings.bake_minutes)],
+                    on_success=[bake(self._bakes.of(name).alarm_name)],
                     on_failure=Result(settings.on_failure.value),
                 )
             set_conditions(self._spine, conditions)

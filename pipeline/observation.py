@@ -86,9 +86,9 @@ class BakeAlarms(Construct):
         super().__init__(scope, construct_id)
         self._alarms = {environment.name: self._alarm(environment) for environment in environments}
 
-    def name(self, environment: str) -> str:
-        """Name of the alarm of an environment."""
-        return self._alarms[environment].alarm_name
+    def of(self, environment: str) -> cloudwatch.Alarm:
+        """Return the alarm of an environment."""
+        return self._alarms[environment]
 
     @property
     def arns(self) -> list[str]:

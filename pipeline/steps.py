@@ -8,13 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aws_cdk import Aws, Duration, Stack, pipelines
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 
-from blocks.delivery_names import protection_role, protection_step_role, verification_role, verification_step_role
+from blocks.delivery_names import (
+    bake_step_role,
+    protection_role,
+    protection_step_role,
+    verification_role,
+    verification_step_role,
+)
 from config import Environment
+from pipeline.bake import ALARM
 from pipeline.observation import PIPELINE_NAME
 from pipeline.reports import ADDRESS_FILE, BUCKET, CONDENSED, HANDOVER
 from pipeline.toolchain import ASSET_SCHEMA, PYTHON
@@ -133,6 +141,38 @@ class ProtectStep(pipelines.CodeBuildStep):
         )
 
 
+class BakeStep(pipelines.CodeBuildStep):
+    """Watches the alarms of an environment for its `bake_minutes`, after everything else (D5).
+
+    Args:
+        stack: the pipeline's stack.
+        handover: what the synth handed over.
+        environment: settings of the environment.
+        alarm: is on while one of the environment's own alarms is.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        handover: pipelines.IFileSetProducer,
+        environment: Environment,
+        alarm: cloudwatch.IAlarm,
+    ) -> None:
+        role = _build_role(stack, environment, bake_step_role(environment.name))
+        role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[alarm.alarm_arn]))
+        super().__init__(
+            "Bake",
+            input=handover,
+            commands=[f"make bake ENV={environment.name}"],
+            env={ALARM: alarm.alarm_name},
+            role=role,
+            build_environment=_SMALL,
+            partial_build_spec=_verb(),
+            timeout=Duration.minutes(environment.deployment.bake_minutes + 15),
+        )
+
+
 class VerifyStep(pipelines.CodeBuildStep):
     """Runs the tests of services against what was deployed (D3), all of them in one build.
 
@@ -192,7 +232,19 @@ class ApprovalStep(pipelines.ManualApprovalStep):
 
 def _assuming(stack: Stack, environment: Environment, name: str, roles: Sequence[str]) -> iam.Role:
     """A build's role that may assume some roles in an environment's account, whose trust names it."""
-    role = iam.Role(
+    role = _build_role(stack, environment, name)
+    role.add_to_policy(
+        iam.PolicyStatement(
+            actions=["sts:AssumeRole"],
+            resources=[f"arn:{Aws.PARTITION}:iam::{environment.account}:role/{target}" for target in roles],
+        )
+    )
+    return role
+
+
+def _build_role(stack: Stack, environment: Environment, name: str) -> iam.Role:
+    """A role of builds alone, which nothing is granted yet."""
+    return iam.Role(
         stack,
         f"{environment.name.title().replace('-', '')}{name.rpartition('-')[2].title()}Role",
         role_name=name,
@@ -201,13 +253,6 @@ def _assuming(stack: Stack, environment: Environment, name: str, roles: Sequence
         ),
         description=f"Build that may {name.rpartition('-')[2]} {environment.name}",
     )
-    role.add_to_policy(
-        iam.PolicyStatement(
-            actions=["sts:AssumeRole"],
-            resources=[f"arn:{Aws.PARTITION}:iam::{environment.account}:role/{target}" for target in roles],
-        )
-    )
-    return role
 
 
 def _verb(*, reports: str | None = None, synth: bool = False) -> codebuild.BuildSpec:

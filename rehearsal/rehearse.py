@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 
 from config import Settings
+from config.quotas import ComputeType
 from rehearsal import faults, paths
 from rehearsal.accounts import Accounts
 from rehearsal.bootstrap import bootstrap
@@ -30,7 +31,7 @@ from rehearsal.errors import RehearsalError
 from rehearsal.launch import Launch, earlier, locks_as, prepared, synthesise
 from rehearsal.partition.requests import Caller
 from rehearsal.player.approvals import Approvals, Ask
-from rehearsal.player.bake import Bake
+from rehearsal.player.bake import AlarmRule, Bake
 from rehearsal.player.builds import Place
 from rehearsal.player.changesets import settled
 from rehearsal.player.clock import office_hours
@@ -42,6 +43,7 @@ from rehearsal.player.memory import Memory
 from rehearsal.player.pipeline_api import PipelineApi
 from rehearsal.player.quota import BuildQuotas
 from rehearsal.player.records import Execution, Rehearsal, Stage, Status, short_name
+from rehearsal.player.rules import Window
 from rehearsal.player.source import Commit
 from rehearsal.player.traffic import events as events_of
 from rehearsal.show import Show
@@ -75,6 +77,11 @@ class Options:
         requests_a_minute: environment → requests to each function in a virtual minute of a deployment. Default:
             `REQUESTS_A_MINUTE` in each.
         start: virtual moment of the start. Default: the next one inside every deployment window.
+        alarm_rule: what the rule `CloudWatchAlarm` does with its wait time.
+        window: what a deployment window does while it is closed.
+        rare: an environment and the minute of its bake → what its functions are invoked with besides.
+        meanwhile: what happens in the accounts after each group of actions of a stage. Default: nothing.
+        builds: how many builds run at once, by compute type. Default: as many as in a new account.
         folder: where the page and the logs go.
         home: folder that everything else lies in.
     """
@@ -84,6 +91,11 @@ class Options:
     checks: str = ""
     requests_a_minute: Mapping[str, int] = field(default_factory=dict)
     start: datetime | None = None
+    alarm_rule: AlarmRule = AlarmRule.AT_ONCE
+    window: Window = Window.FAILS
+    rare: Callable[[str, int], list[dict[str, Any]]] = lambda *_: []
+    meanwhile: Callable[[Memory, Stage], None] = lambda *_: None
+    builds: Mapping[ComputeType, int] | None = None
     folder: Path = FOLDER
     home: Path = FOLDER
 
@@ -136,10 +148,23 @@ class Stand:
         )
         self.events = Events(self.accounts)
         self.codedeploy = CodeDeploy(self.accounts, self.stopping)
-        self.bake = Bake(self.accounts, self.codedeploy, self.events, self.requests, self.stopping)
+        self.bake = Bake(
+            self.accounts,
+            self.codedeploy,
+            self.events,
+            self.requests,
+            self.stopping,
+            reading=self.options.alarm_rule,
+            rare=self._rare,
+        )
         self._requests: dict[str, list[dict[str, Any]]] = {}
         self._measured = 0.0
         self._measuring: threading.Thread | None = None
+
+    def _rare(self, account: str, minute: int) -> list[dict[str, Any]]:
+        """What the functions of an environment are invoked with besides, from some minute of its bake on."""
+        names = [each.name for each in self.settings.environments if each.account == account]
+        return self.options.rare(names[0], minute) if names else []
 
     def start(self) -> None:
         """Start the accounts, and mend what a killed run left.
@@ -310,7 +335,10 @@ class Rehearse:
             bake=stand.bake,
             view=self._show,
             stopping=stand.stopping,
-            quotas=BuildQuotas({}),
+            quotas=BuildQuotas(self._options.builds),
+            meanwhile=lambda stage: self._options.meanwhile(stand.memory, stage),
+            passes=stand.bake.let_pass,
+            window=self._options.window,
         )
         try:
             stand.player.play(self._commit, self._start)

@@ -190,6 +190,22 @@ def _trust_sessions_of_role(role: Resource, _: Place) -> None:
                 condition["aws:PrincipalArn"] = [arn, _session_of(arn)]
 
 
+_LOOKS_AT_ALARMS = "cloudwatch:DescribeAlarms"
+
+
+def _looks_at_some_alarms(resource: Resource) -> bool:
+    return resource["Type"] == "AWS::IAM::Policy" and any(
+        statement.get("Action") == _LOOKS_AT_ALARMS and statement.get("Resource") != "*"
+        for statement in resource["Properties"].get("PolicyDocument", {}).get("Statement", ())
+    )
+
+
+def _look_at_every_alarm(policy: Resource, _: Place) -> None:
+    for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+        if statement.get("Action") == _LOOKS_AT_ALARMS:
+            statement["Resource"] = "*"
+
+
 _ROLE_TAGS = "iam:ResourceTag/"
 
 
@@ -391,6 +407,13 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
         unproven="this condition; the statement's actions and resources are enforced",
         applies=_asks_for_role_tags,
         change=_ask_for_no_role_tags,
+    ),
+    Substitution(
+        subject="AWS::IAM::Policy cloudwatch:DescribeAlarms",
+        stand_in="on every alarm: the emulator asks for that, whichever alarm is named",
+        unproven="that the right to look at the named alarms is enough",
+        applies=_looks_at_some_alarms,
+        change=_look_at_every_alarm,
     ),
     Substitution(
         subject="AWS::IAM::Role trust by aws:PrincipalArn",

@@ -107,6 +107,7 @@ class Actions:
         progress: is called with an action and what it is at.
         asked: is called when somebody is asked.
         quotas: how many builds run at once.
+        waits: lets some seconds of virtual time pass in an action.
         stopping: set when everything has to end.
     """
 
@@ -119,11 +120,12 @@ class Actions:
         quotas: BuildQuotas,
         progress: Callable[[Action, str], None],
         asked: Callable[[Task], None],
+        waits: Callable[[Task, float], None] = lambda task, seconds: task.clock.wait(seconds),
         stopping: threading.Event,
     ) -> None:
         self._accounts, self._approvals, self._place = accounts, approvals, place
         self._progress, self._asked, self._stopping = progress, asked, stopping
-        self._quotas = quotas
+        self._quotas, self._waits = quotas, waits
         self._tools = accounts.emulators[accounts.tools]
         self._stacks: dict[tuple[str, str], tuple[Action, Clock]] = {}
         self._lock = threading.Lock()
@@ -208,6 +210,7 @@ class Actions:
             ),
             by=self._role(task),
             progress=lambda text: self._progress(action, text),
+            wait=lambda seconds: self._waits(task, seconds),
         )
         action.tests = built.tests
         action.summary = f"{built.tests.tests} tests" if built.tests else ""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from rehearsal.accounts import Accounts
@@ -22,8 +24,24 @@ from rehearsal.player.traffic import Outcome, Traffic
 
 REQUESTS_A_MINUTE = 3
 """Requests to each function in a minute of the bake."""
+RARE_A_MINUTE = 30
+"""Requests to each function in a minute, of a kind that nobody sent before."""
 
-_API = "AWS/ApiGateway"
+
+class AlarmRule(StrEnum):
+    """What the rule `CloudWatchAlarm` does with its wait time: CodePipeline's pages say both."""
+
+    AT_ONCE = "at-once"
+    """Succeeds at once where the alarm is in no unwanted state, and else waits for it to leave it
+    (https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-conditions.html)."""
+    WATCHES = "watches"
+    """Fails where the alarm goes into an unwanted state meanwhile
+    (https://docs.aws.amazon.com/codepipeline/latest/userguide/concepts-how-it-works-conditions.html)."""
+
+
+_AWS = "AWS/"
+"""Beginning of the namespaces of AWS's own metrics."""
+_API = f"{_AWS}ApiGateway"
 # Of a REST API: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
 # Of an HTTP API: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
 _SERVER_ERRORS = frozenset({"5XXError", "5xx"})
@@ -38,6 +56,9 @@ class Bake:
         events: who is told.
         requests: handler of a hook → what its function is invoked with.
         stopping: set when everything has to end.
+        reading: what the rule does with its wait time. Default: it succeeds at once where the alarm is OK.
+        rare: an account and the minute of its bake → what its functions are invoked with besides from then on. Default:
+            nothing.
     """
 
     def __init__(
@@ -47,10 +68,18 @@ class Bake:
         events: Events,
         requests: Callable[[str], list[dict[str, Any]]],
         stopping: threading.Event,
+        *,
+        reading: AlarmRule = AlarmRule.AT_ONCE,
+        rare: Callable[[str, int], list[dict[str, Any]]] = lambda *_: [],
     ) -> None:
         self._accounts, self._codedeploy, self._events = accounts, codedeploy, events
         self._requests, self._stopping = requests, stopping
+        self._reading, self._rare = reading, rare
         self._states: dict[tuple[str, str], State] = {}
+        self._own_states: dict[str, State] = {}
+        self._minutes: Counter[str] = Counter()
+        self._ends: dict[str, datetime] = {}
+        self._lock = threading.Lock()
 
     def watch(self, account: str, moment: datetime, *, minutes: int, a_minute: int) -> dict[str, State]:
         """Let some minutes of requests pass, and tell what the alarms of an environment make of them.
@@ -73,15 +102,21 @@ class Bake:
             if place == account
         }
         measures = self._codedeploy.measures[account]
+        rare = {moved: each for moved in traffic if (each := self._rare_traffic(account, moved))}
         for minute in range(minutes):
             start = (moment + timedelta(minutes=minute)).timestamp()
-            for moved, met in self._sent(traffic, a_minute):
+            for moved, met in (*self._sent(traffic, a_minute), *self._sent(rare, RARE_A_MINUTE)):
                 measures.put(moved.function, moved.alias, met, start)
                 for metric in _of_its_api(moved, alarms):
                     measures.put_answers(metric, met, start)
             for alarm in alarms:
                 self._judge(account, alarm, start + 60.0)
         return {name: state for (place, name), state in self._states.items() if place == account}
+
+    def _rare_traffic(self, account: str, moved: Moved) -> Traffic | None:
+        requests = self._rare(account, self._minutes[account])
+        emulator = self._accounts.emulators[account]
+        return Traffic(emulator, moved.function, requests, self._stopping) if requests else None
 
     @staticmethod
     def _sent(traffic: Mapping[Moved, Traffic], number: int) -> list[tuple[Moved, list[tuple[str, Outcome]]]]:
@@ -106,15 +141,27 @@ class Bake:
         """
         alarm = self._own(configuration["AlarmName"])
         unwanted = {State(name) for name in configuration.get("AlarmStates", "ALARM").split(",")}
-        state = State.INSUFFICIENT_DATA
         length = int(float(configuration.get("WaitTime", "0")))
+        if self._reading is AlarmRule.WATCHES:
+            return self._watches(alarm, unwanted, account, moment, length)
+        self._events.drain()
+        self._judge_own(moment.timestamp())
+        for minute in range(length + 1):
+            state = self._own_states.get(alarm.name, State.OK)
+            if state not in unwanted:
+                return True, f"{alarm.name} was {state} after {minute} of {length} minutes"
+            if minute < length:
+                self.let_pass(account, moment + timedelta(minutes=minute), 1)
+        return False, f"{alarm.name} was {state} for {length} minutes"
+
+    def _watches(
+        self, alarm: Alarm, unwanted: set[State], account: str, moment: datetime, length: int
+    ) -> tuple[bool, str]:
         for minute in range(length):
-            states = self.watch(account, moment + timedelta(minutes=minute), minutes=1, a_minute=REQUESTS_A_MINUTE)
-            # One second into the next minute, in which the events of this one's end arrive.
-            self._events.drain()
-            at = (moment + timedelta(minutes=minute + 1, seconds=60)).timestamp()
-            state = evaluate(alarm, self._events.metrics, at, state).state
+            self.let_pass(account, moment + timedelta(minutes=minute), 1)
+            state = self._own_states.get(alarm.name, State.INSUFFICIENT_DATA)
             if state in unwanted:
+                states = {name: each for (place, name), each in self._states.items() if place == account}
                 ringing = ", ".join(sorted(name for name, each in states.items() if each is State.ALARM))
                 return (
                     False,
@@ -122,6 +169,39 @@ class Bake:
                 )
         watched = len(self._alarms(account))
         return True, f"{watched} alarms of the environment stayed quiet for {length} minutes"
+
+    def let_pass(self, account: str, moment: datetime, minutes: int) -> None:
+        """Let some minutes of an environment pass after a deployment, and have the pipeline's own alarms see them.
+
+        Args:
+            account: the environment's.
+            moment: virtual time at which they begin.
+            minutes: how many.
+        """
+        with self._lock:
+            for _ in range(minutes):
+                # Minute follows minute, although some real time passes between two of them.
+                start = max(moment, self._ends.get(account, moment))
+                self._minutes[account] += 1
+                self.watch(account, start, minutes=1, a_minute=REQUESTS_A_MINUTE)
+                self._ends[account] = moment = start + timedelta(minutes=1)
+                # One second into the next minute, in which the events of this one's end arrive.
+                self._events.drain()
+                self._judge_own((moment + timedelta(seconds=60)).timestamp())
+
+    def _judge_own(self, at: float) -> None:
+        """Evaluate the alarms of the tools account on what the functions here count, and set their state there."""
+        client = self._accounts.emulators[self._accounts.tools].session().client("cloudwatch")
+        for page in client.get_paginator("describe_alarms").paginate():
+            for described in page["MetricAlarms"]:
+                if described.get("Namespace", _AWS).startswith(_AWS):
+                    continue
+                alarm = alarm_of(described)
+                before = self._own_states.get(alarm.name, State.INSUFFICIENT_DATA)
+                after = evaluate(alarm, self._events.metrics, at, before).state
+                if after is not before:
+                    self._own_states[alarm.name] = after
+                    client.set_alarm_state(AlarmName=alarm.name, StateValue=after.value, StateReason="played")
 
     def _judge(self, account: str, alarm: Alarm, at: float) -> None:
         key = (account, alarm.name)

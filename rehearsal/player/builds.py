@@ -28,6 +28,7 @@ from config.quotas import ComputeType
 from rehearsal.accounts import Accounts
 from rehearsal.emulator import Credentials
 from rehearsal.errors import RehearsalError
+from rehearsal.player import virtual_sleep
 from rehearsal.player.artifacts import ArtifactStore, pack, unpack
 from rehearsal.player.buildspec import BuildSpec, Report
 from rehearsal.player.credentials import handed_out
@@ -129,13 +130,21 @@ class Builder:
         self._quotas = quotas
         self._tools = accounts.emulators[accounts.tools]
 
-    def build(self, build: Build, *, by: Credentials, progress: Callable[[str], None]) -> Built:
+    def build(
+        self,
+        build: Build,
+        *,
+        by: Credentials,
+        progress: Callable[[str], None],
+        wait: Callable[[float], None] = lambda _: None,
+    ) -> Built:
         """Run one build.
 
         Args:
             build: which.
             by: credentials of the action's role, which starts it.
             progress: is called with each line of its output.
+            wait: lets some seconds of virtual time pass, where a command sleeps. Default: none pass.
 
         Raises:
             BuildFailedError: a command failed, or the build took longer than its project allows.
@@ -145,9 +154,16 @@ class Builder:
         project = self._project(name)
         environment = project["environment"]
         with self._quotas.taken(name, ComputeType(environment["type"], environment["computeType"])):
-            return self._run(build, project, self._started(name, by), progress)
+            return self._run(build, project, self._started(name, by), progress, wait)
 
-    def _run(self, build: Build, project: Any, build_id: str, progress: Callable[[str], None]) -> Built:
+    def _run(
+        self,
+        build: Build,
+        project: Any,
+        build_id: str,
+        progress: Callable[[str], None],
+        wait: Callable[[float], None],
+    ) -> Built:
         name, session = project["name"], f"AWSCodeBuild-{build_id.rpartition(':')[2]}"
         assume = partial(self._accounts.partition.assume, project["serviceRole"], session)
         role = assume()
@@ -172,10 +188,10 @@ class Builder:
         minutes = float(project.get("timeoutInMinutes", 60))
         build.log.unlink(missing_ok=True)
         deadline = time.monotonic() + 60 * minutes
-        with handed_out(assume) as credentials:
+        with handed_out(assume) as credentials, virtual_sleep.passing(wait) as clock:
             code, _ = run(
                 [spec.shell, str(script)],
-                environment={**variables, **credentials},
+                environment={**variables, **credentials, **clock},
                 log=build.log,
                 progress=progress,
                 folder=source,
@@ -250,6 +266,7 @@ class Builder:
         tools, home, temporary = host / "tools", host / "home", host / "tmp"
         for needed in (tools / "bin", home, temporary):
             needed.mkdir(parents=True, exist_ok=True)
+        virtual_sleep.install(tools / "bin")
         own = Path(sys.executable).parent
         system = shutil.which("python3", path=os.pathsep.join(_without(own)))
         path = [str(tools / "bin"), str(own), *([str(Path(system).parent)] if system else []), os.defpath]

@@ -35,11 +35,14 @@ from rehearsal.player.events import Events
 from rehearsal.player.memory import Memory, Remembered
 from rehearsal.player.quota import BuildQuotas
 from rehearsal.player.records import Action, Condition, Execution, Stage, Status
-from rehearsal.player.rules import is_in_window
+from rehearsal.player.rules import Window, is_in_window, opens_at
 from rehearsal.player.source import Commit
 
 Bakes = Callable[[Mapping[str, str], str, datetime], tuple[bool, str]]
 """Plays the rule `CloudWatchAlarm`: its configuration, the environment's account and the moment say whether it held."""
+
+Passes = Callable[[str, datetime, int], None]
+"""Lets some minutes of an environment pass: its account, the moment at which they begin, and how many."""
 
 
 class View(Protocol):
@@ -87,6 +90,8 @@ class Player:
         stopping: set when everything has to end.
         quotas: how many builds run at once. Default: as many as in a new account.
         meanwhile: is called with a stage after each group of its actions. Default: nothing happens meanwhile.
+        window: what a deployment window does while it is closed. Default: the execution fails.
+        passes: lets minutes of an environment pass while a build of its stage waits. Default: nothing happens in them.
     """
 
     def __init__(
@@ -102,10 +107,12 @@ class Player:
         stopping: threading.Event,
         quotas: BuildQuotas | None = None,
         meanwhile: Callable[[Stage], None] = lambda _: None,
+        passes: Passes = lambda *_: None,
+        window: Window = Window.FAILS,
     ) -> None:
         self._accounts, self._memory, self._events = accounts, memory, events
         self._bake, self._view, self._stopping = bake, view, stopping
-        self._meanwhile = meanwhile
+        self._meanwhile, self._passes, self._window = meanwhile, passes, window
         self._tools = accounts.emulators[accounts.tools]
         self._began = time.monotonic()
         self.executions: list[Execution] = []
@@ -117,6 +124,7 @@ class Player:
             quotas=quotas or BuildQuotas(),
             progress=view.progress,
             asked=self._tell_of_approval,
+            waits=self._wait,
             stopping=stopping,
         )
 
@@ -352,7 +360,13 @@ class Player:
             case "DeploymentWindow":
                 zone = rule.configuration.get("TimeZone", "UTC")
                 text = f"{run.clock:%a %H:%M} UTC; {rule.configuration['Cron']} {zone}"
-                return is_in_window(rule.configuration, run.clock), text
+                if is_in_window(rule.configuration, run.clock) or self._window is Window.FAILS:
+                    return is_in_window(rule.configuration, run.clock), text
+                opens = opens_at(rule.configuration, run.clock)
+                if opens is None:
+                    return False, text
+                run.clock = opens
+                return True, f"{text}; waited until {opens:%a %H:%M} UTC"
             case "CloudWatchAlarm":
                 self._may_see(run.definition.role_arn, rule.configuration["AlarmName"])
                 held, detail = self._bake(rule.configuration, self._environment(record), run.clock)
@@ -360,6 +374,14 @@ class Player:
                 return held, detail
             case _:
                 raise RehearsalError(f"the player does not know the rule {rule.provider}")
+
+    def _wait(self, task: Task, seconds: float) -> None:
+        """Let virtual time pass in a build: people go on to use what its stage has deployed."""
+        stage = next(each for each in task.run.definition.stages if each.name == task.stage)
+        environments = {action.account for action in stage.actions} - {None, self._accounts.tools}
+        for account in sorted(filter(None, environments)):
+            self._passes(account, task.clock.now, round(seconds / 60))
+        task.clock.wait(seconds)
 
     def _may_see(self, role_arn: str, alarm: str) -> None:
         """The pipeline's role looks at the alarm. The emulator asks for that right on all alarms; so IAM is asked."""

@@ -8,10 +8,40 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 
 from config.time_zones import time_zone
 from rehearsal.errors import RehearsalError
+
+
+class Window(StrEnum):
+    """What the rule `DeploymentWindow` does outside of its window: CodePipeline's pages do not say.
+
+    https://docs.aws.amazon.com/codepipeline/latest/userguide/rule-reference-DeploymentWindow.html
+    """
+
+    FAILS = "fails"
+    """The execution fails at once."""
+    WAITS = "waits"
+    """The stage is held until the window opens."""
+
+
+_LONGEST_WAIT = timedelta(days=8)
+"""Within a week a window of days and hours opens."""
+
+
+def opens_at(configuration: Mapping[str, str], moment: datetime) -> datetime | None:
+    """Return the first full hour after a moment that lies in a `DeploymentWindow`; None where it opens within no week.
+
+    Args:
+        configuration: of the rule.
+        moment: the moment.
+    """
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    hours = (hour + timedelta(hours=number) for number in range(1, int(_LONGEST_WAIT / timedelta(hours=1))))
+    return next((each for each in hours if is_in_window(configuration, each)), None)
+
 
 _OPEN = 9_999
 """Later than any value of a field."""

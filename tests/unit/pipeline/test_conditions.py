@@ -35,12 +35,12 @@ def test_an_entry_out_of_the_window_fails() -> None:
     assert len(condition["Rules"]) == 1
 
 
-def test_a_bake_watches_an_alarm_for_minutes_and_rolls_back() -> None:
-    rendered = Conditions(on_success=[bake("Alarms", 30)]).render()
+def test_the_rule_of_a_bake_asks_once_more_and_rolls_back() -> None:
+    rendered = Conditions(on_success=[bake("Alarms")]).render()
 
     (condition,) = rendered["OnSuccess"]["Conditions"]
     assert condition["Result"] == "ROLLBACK"
-    assert condition["Rules"][0]["Configuration"] == {"AlarmName": "Alarms", "AlarmStates": "ALARM", "WaitTime": "30"}
+    assert condition["Rules"][0]["Configuration"] == {"AlarmName": "Alarms", "AlarmStates": "ALARM", "WaitTime": "1"}
 
 
 def test_a_retry_is_of_the_failed_actions() -> None:

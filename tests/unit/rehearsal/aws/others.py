@@ -58,6 +58,9 @@ class Alarms:
     def __init__(self) -> None:
         self.all: dict[str, dict[str, Any]] = {}
 
+    def set_alarm_state(self, who: Who, *, AlarmName: str, StateValue: str, StateReason: str) -> None:
+        self.all[AlarmName] |= {"StateValue": StateValue, "StateReason": StateReason}
+
     def describe_alarms(self, who: Who, *, AlarmNames: list[str] | None = None) -> dict[str, Any]:
         return {
             "MetricAlarms": [

@@ -18,6 +18,7 @@ from rehearsal.player.events import Events
 from rehearsal.player.execution import Player
 from rehearsal.player.memory import Memory
 from rehearsal.player.records import Action, Execution, Stage
+from rehearsal.player.rules import Window
 from rehearsal.player.source import Commit
 from rehearsal.substitutions import Substitution
 from tests.unit.rehearsal.aws import Account, accounts_in
@@ -107,8 +108,10 @@ class Play:
         does: Mapping[str, Does] | None = None,
         *,
         bake: Callable[[Mapping[str, str], str, datetime], tuple[bool, str]] = lambda *_: (True, "quiet"),
+        window: Window = Window.FAILS,
     ) -> None:
         self.accounts, self.aws = accounts_in(folder)
+        self.passed: list[tuple[str, datetime, int]] = []
         self.memory = Memory(folder / "codepipeline.json")
         if properties is not None:
             self.memory.define(properties)
@@ -123,6 +126,8 @@ class Play:
             bake=bake,
             view=self.watcher,
             stopping=self.stopping,
+            window=window,
+            passes=lambda account, moment, minutes: self.passed.append((account, moment, minutes)),
         )
         self.actions = Scripted(does or {})
         self.player.actions = self.actions  # type: ignore[assignment]  # what the player asks of them is here

@@ -12,7 +12,7 @@ import pytest
 
 from rehearsal.cloudwatch import State
 from rehearsal.errors import RehearsalError
-from rehearsal.player.bake import REQUESTS_A_MINUTE, Bake
+from rehearsal.player.bake import RARE_A_MINUTE, REQUESTS_A_MINUTE, AlarmRule, Bake
 from rehearsal.player.events import Events
 from tests.unit.rehearsal.aws import DEV, REGION, STAGING, TOOLS, Function
 from tests.unit.rehearsal.aws.others import Rule
@@ -39,7 +39,8 @@ class Baking(Account):
         super().__init__(folder)
         self.told = Events(self.accounts)
         self.asked: list[str] = []
-        self.bake = Bake(self.accounts, self.codedeploy, self.told, self._requests, self.stopping)
+        self.rare_from: int | None = None
+        self.bake = self.reading(AlarmRule.WATCHES)
         relay = self.aws.role("relay", f"events:PutEvents {BUS}")
         ringing = {"source": ["aws.cloudwatch"], "detail": {"state": {"value": ["ALARM"]}}}
         self.aws.rules.all["relay"] = Rule(ringing, [{"Arn": BUS, "RoleArn": relay}])
@@ -55,6 +56,21 @@ class Baking(Account):
         self.aws.alarms.all["dev-items-Errors"] = self.watches("Errors", FunctionName="items")
         self.deploy(AT_ONCE)
         self.aws.functions.happened.clear()
+
+    def reading(self, reading: AlarmRule) -> Bake:
+        """A bake whose rule does one of what CodePipeline's pages say."""
+        return Bake(
+            self.accounts,
+            self.codedeploy,
+            self.told,
+            self._requests,
+            self.stopping,
+            reading=reading,
+            rare=self._rare,
+        )
+
+    def _rare(self, account: str, minute: int) -> list[dict[str, Any]]:
+        return [{"rare": True}] if self.rare_from is not None and minute >= self.rare_from else []
 
     def _requests(self, handler: str) -> list[dict[str, Any]]:
         self.asked.append(handler)
@@ -134,6 +150,56 @@ def test_a_chain_that_is_broken_sees_nothing(baking: Baking, breaks: Any) -> Non
     breaks(baking)
     assert baking.bakes(WaitTime="1")[0]
     assert baking.heard == [] or baking.tools.functions.all["figures"].log == "nothing"
+
+
+# Each of the two things that CodePipeline's pages say of the rule
+
+
+def test_the_rule_may_succeed_at_once(baking: Baking) -> None:
+    # Given a version that fails from the first minute of the bake
+    baking.function.versions["2"] = fail
+    baking.bake = baking.reading(AlarmRule.AT_ONCE)
+    # When the rule is asked while nothing rings yet, then it holds, and nobody has looked
+    assert baking.bakes() == (True, "dev-bake was OK after 0 of 5 minutes")
+    assert baking.aws.functions.invocations() == []
+
+
+def test_the_rule_may_wait_for_an_alarm_to_end(baking: Baking) -> None:
+    # Given an alarm that is on when the rule is first asked, and goes off two minutes later
+    baking.bake = baking.reading(AlarmRule.AT_ONCE)
+    calls = iter(range(100))
+    baking.function.versions["2"] = lambda event: fail(event) if next(calls) < 2 * REQUESTS_A_MINUTE else "fine"
+    figures = baking.tools.functions.all["figures"]
+    baking.bake.let_pass(DEV, FRIDAY - timedelta(minutes=1), 1)
+    assert baking.tools.alarms.all["dev-bake"]["StateValue"] == "ALARM"
+    # Then it holds
+    held, said = baking.bakes()
+    assert (held, said.split()[2]) == (True, "OK")
+    assert figures.log
+
+
+def test_the_rule_fails_where_the_alarm_stays(baking: Baking) -> None:
+    baking.bake = baking.reading(AlarmRule.AT_ONCE)
+    baking.tools.alarms.all["dev-bake"]["TreatMissingData"] = "ignore"
+    baking.function.versions["2"] = fail
+    baking.bake.let_pass(DEV, FRIDAY - timedelta(minutes=1), 1)
+    assert baking.bakes() == (False, "dev-bake was ALARM for 5 minutes")
+
+
+@pytest.mark.parametrize("reading", list(AlarmRule))
+def test_an_alarm_in_minute_three_is_seen_by_who_watches(baking: Baking, reading: AlarmRule) -> None:
+    # Given a kind of request that fails, and that nobody sends before the third minute
+    baking.bake = baking.reading(reading)
+    baking.function.versions["2"] = lambda event: fail(event) if event.get("rare") else "fine"
+    baking.rare_from = 3
+    # When the minutes pass, as they do while the build watches
+    seen = []
+    for minute in range(5):
+        baking.bake.let_pass(DEV, FRIDAY + timedelta(minutes=minute), 1)
+        seen.append(baking.tools.alarms.all["dev-bake"].get("StateValue"))
+    # Then the alarm that it looks at is on from then on
+    assert [state == "ALARM" for state in seen[:3]] == [False, False, True]
+    assert len(baking.aws.functions.invocations()) == 5 * REQUESTS_A_MINUTE + 3 * RARE_A_MINUTE
 
 
 def test_other_states_may_be_unwanted(baking: Baking) -> None:

@@ -7,7 +7,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,6 +48,8 @@ class Desk:
         self.place = Place(folder / "run", folder / "host", folder / "checkout")
         self.stopping = threading.Event()
         self.quotas = BuildQuotas()
+        self.waited: list[float] = []
+        self.waits: Callable[[float], None] = self.waited.append
         self.said: list[str] = []
         self.project: dict[str, Any] = {
             "name": "Synth",
@@ -89,7 +91,12 @@ class Desk:
             log=self.log,
         )
         builder = Builder(self.accounts, store, self.place, quotas=self.quotas, stopping=self.stopping)
-        return builder.build(build, by=self.aws.as_role(by), progress=self.said.append)
+        return builder.build(
+            build,
+            by=self.aws.as_role(by),
+            progress=self.said.append,
+            wait=self.waits,
+        )
 
     def shell(self, *commands: str, **more: Any) -> Built:
         """Build by some commands of the phase build."""
@@ -206,6 +213,21 @@ def test_a_build_beyond_the_quota_is_refused(desk: Desk) -> None:
         assert desk.aws.builds.started == []
     # And it runs once there is a place
     desk.build(SPEC)
+
+
+@pytest.mark.parametrize(("command", "seconds"), [("sleep 90", 90), ("sleep 0.5m", 30), ("sleep 1h 1s", 3601)])
+def test_a_build_sleeps_in_virtual_time(desk: Desk, command: str, seconds: float) -> None:
+    desk.shell(command)
+    assert desk.waited == [seconds]
+
+
+def test_what_goes_wrong_meanwhile_fails_the_build(desk: Desk) -> None:
+    def fails(seconds: float) -> None:
+        raise RehearsalError("an alarm cannot be evaluated")
+
+    desk.waits = fails
+    with pytest.raises(BuildFailedError, match="sleep: RehearsalError: an alarm cannot be evaluated"):
+        desk.shell("sleep 60")
 
 
 def test_builds_of_other_compute_types_do_not_count(desk: Desk) -> None:
@@ -397,7 +419,7 @@ def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(
     started = time.monotonic()
     # When it is built
     with pytest.raises(BuildFailedError, match="Synth took longer than 5 minutes"):
-        desk.shell("sleep 600 & echo $! >pid; wait")
+        desk.shell("/bin/sleep 600 & echo $! >pid; wait")
     # Then it ended, and what it had started with it
     assert time.monotonic() - started < 60
     assert _is_gone(next((desk.folder / "run" / "builds").rglob("pid")))
@@ -406,13 +428,13 @@ def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(
 def test_a_build_ends_when_everything_does(desk: Desk) -> None:
     desk.stopping.set()
     with pytest.raises(BuildFailedError):
-        desk.shell("sleep 600")
+        desk.shell("/bin/sleep 600")
 
 
 @pytest.mark.parametrize("apart", [">/dev/null 2>&1 </dev/null", ""], ids=["silent", "with its output"])
 def test_what_a_build_leaves_running_is_ended(desk: Desk, apart: str) -> None:
     started = time.monotonic()
-    built = desk.shell(f"sleep 600 {apart} & echo $! >pid")
+    built = desk.shell(f"/bin/sleep 600 {apart} & echo $! >pid")
     assert time.monotonic() - started < 60
     assert _is_gone(built.source / "pid")
 

@@ -20,6 +20,7 @@ from rehearsal.player.execution import allowed
 from rehearsal.player.memory import Remembered
 from rehearsal.player.quota import BuildQuotas
 from rehearsal.player.records import Execution, Status
+from rehearsal.player.rules import Window
 from tests.unit.rehearsal.aws import DEV, PROD, REGION, STAGING, TOOLS
 from tests.unit.rehearsal.player.pipelines import (
     BUCKET,
@@ -541,6 +542,31 @@ def test_a_bake_of_several_environments_is_not_known(tmp_path: Path) -> None:
         tmp_path, pipeline(stage("both", *actions, OnSuccess=conditions("FAIL", BAKE))), {}, lambda *_: (True, "")
     )
     assert "both deploys to 2 accounts; a bake watches one" in play.once().reason
+
+
+def test_a_closed_window_may_hold_the_stage(tmp_path: Path) -> None:
+    # Given a stage that is reached on a Friday evening, and a window that opens on Monday
+    evening = FRIDAY + timedelta(hours=8)
+    entry = conditions("FAIL", OFFICE)
+    play = Play(tmp_path, pipeline(stage("dev", prepare("a"), BeforeEntry=entry)), window=Window.WAITS)
+    # When the rule waits
+    execution = play.once(evening)
+    # Then the stage is entered when it opens
+    (condition,) = execution.stages[1].conditions
+    assert condition.status is Status.SUCCEEDED
+    assert "waited until Mon 13:00 UTC" in condition.detail
+    assert timedelta(seconds=execution.virtual_seconds) > timedelta(days=2)
+
+
+def test_time_that_passes_in_a_build_passes_in_its_environment(tmp_path: Path) -> None:
+    # Given a build that waits, in a stage that deploys
+    play = Play(tmp_path, pipeline(stage("dev", deploy("a"), build("Bake", 3))))
+    play.actions.does = {"Bake": lambda task: play.player._wait(task, 600)}
+    # When it is played
+    execution = play.once()
+    # Then ten minutes have passed in the environment
+    assert [(account, minutes) for account, _, minutes in play.passed] == [(DEV, 10)]
+    assert execution.virtual_seconds == pytest.approx(600, abs=5)
 
 
 def test_rules_are_asked_in_order_until_one_does_not_hold(tmp_path: Path) -> None:
