@@ -186,9 +186,19 @@ class Accounts:
         try:
             if running:
                 with ThreadPoolExecutor(len(running)) as pool:
-                    list(pool.map(lambda emulator: emulator.stop(), running.values()))
+                    lost = [each for each in pool.map(self._stop_one, running.values()) if each]
+                if lost:
+                    raise RehearsalError("; ".join(lost))
         finally:
             self.server.stop()
+
+    def _stop_one(self, emulator: Emulator) -> str:
+        """Stop one; gives what is lost with it, by the name that people know."""
+        try:
+            emulator.stop()
+        except RehearsalError as error:
+            return f"{self.label(emulator.account)}: {error}"
+        return ""
 
     @property
     def player(self) -> Mapping[str, str]:

@@ -19,8 +19,8 @@ from rich.table import Table
 from typer.exceptions import TyperException
 
 import config
+from rehearsal import disk, paths, report, verbs
 from rehearsal import logs as function_logs
-from rehearsal import paths, report, verbs
 from rehearsal.assembly import staged
 from rehearsal.dashboards import draw_all
 from rehearsal.deploy import failure
@@ -411,7 +411,6 @@ _TOLD: tuple[tuple[tuple[type[BaseException], ...], int, str], ...] = (
     ((config.ConfigurationError,), 2, "{}"),
     ((httpx.HTTPError,), 1, "the emulator does not answer ({}); run `make up`"),
     ((BotoCoreError, ClientError), 1, "the emulator refused: {}"),
-    ((OSError,), 1, "this machine refused: {}"),
 )
 
 
@@ -419,6 +418,8 @@ def _told(error: BaseException) -> tuple[str, int] | None:
     """The line and the exit code for what a person can cause; None for a fault of this program."""
     if isinstance(error, RehearsalError):
         return str(error), error.exit_code
+    if isinstance(error, OSError) and not isinstance(error, (httpx.HTTPError, BotoCoreError)):
+        return disk.said(error), 1
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return _INTERRUPTED
     if isinstance(error, TyperException):

@@ -27,8 +27,9 @@ import trustme
 from botocore.loaders import create_loader
 from filelock import FileLock, Timeout
 
+from rehearsal import disk
 from rehearsal.emulated import application
-from rehearsal.emulated.application import SAVE, SAVED
+from rehearsal.emulated.application import NOT_SAVED, SAVE, SAVED
 from rehearsal.errors import RehearsalError
 from rehearsal.paths import TLS, read_json, write_json, write_text
 
@@ -307,7 +308,7 @@ class Emulator:
         kept = self._save(state) if state is not None and self._keep else True
         stopped = self._kill()
         if not kept:
-            raise RehearsalError(f"{self.account} is lost: the emulator did not write it down (see {self.log})")
+            raise RehearsalError(f"{self.account} is lost: {self._unsaved()} (see {self.log})")
         return stopped
 
     def _kill(self) -> bool:
@@ -347,11 +348,25 @@ class Emulator:
         if process is None:
             return False
         self._saved_file.unlink(missing_ok=True)
+        self._failed_file.unlink(missing_ok=True)
         process.send_signal(SAVE)
         deadline = time.monotonic() + SAVE_SECONDS
-        while not self._saved_file.exists() and time.monotonic() < deadline and _process(state) is not None:
+        while (
+            not self._saved_file.exists()
+            and not self._failed_file.exists()
+            and time.monotonic() < deadline
+            and _process(state) is not None
+        ):
             time.sleep(0.02)
         return self._saved_file.exists()
+
+    def _unsaved(self) -> str:
+        """Return why the process did not write its account down."""
+        if self._failed_file.is_file():
+            failures = self._failed_file.read_text(encoding="utf-8").splitlines()
+            return disk.full(failures) or failures[0]
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.is_file() else []
+        return disk.full(lines) or "the emulator did not write it down"
 
     def _remove(self, kept: Iterable[str]) -> None:
         for name in (*_TEMPORARY, *kept):
@@ -471,6 +486,10 @@ class Emulator:
     @property
     def _saved_file(self) -> Path:
         return self.folder / SAVED_FILE
+
+    @property
+    def _failed_file(self) -> Path:
+        return self.folder / f"{SAVED_FILE}{NOT_SAVED}"
 
     def _command(self) -> list[str]:
         server = str(self.tls / "server.pem")

@@ -354,7 +354,11 @@ class Rehearse:
         with self._phase("what answers now"):
             with suppress(RuntimeError):
                 stand.events.drain()
-            self.record.served = self._served()
+            try:
+                self.record.served = self._served()
+            except (ClientError, BotoCoreError, httpx.HTTPError) as error:
+                # Its account has died: it is named when it is stopped.
+                self._show.say(f"  [yellow]nobody could look[/yellow] {escape(str(error))}")
         self.record.event_faults = list(dict.fromkeys(stand.events.faults))
         for fault in self.record.event_faults:
             self._show.say(f"  [yellow]not heard[/yellow] {escape(fault)}")
@@ -378,6 +382,15 @@ class Rehearse:
             texts = (json.loads(event["CloudTrailEvent"])["errorMessage"] for event in events)
             found += [f"{self._stand.accounts.label(account)}: {text}" for text in texts]
         return list(dict.fromkeys(found))
+
+    def stop(self) -> None:
+        """Stop the accounts, and say in the verdict which of them could not be kept."""
+        try:
+            self._stand.stop()
+        except RehearsalError as error:
+            self.record.lost.append(f"lost with its account: {error}")
+            self.record.verdict = verdict(self.record)
+            self.record.delivered = False
 
     def _served(self) -> dict[str, dict[str, str]]:
         """What answers in each environment."""
@@ -451,10 +464,13 @@ class _Timed:
 def verdict(record: Rehearsal) -> str:
     """The last line of a run."""
     if record.delivered:
-        line = f"delivered {record.commit[:12]} to {record.executions[-1].stages[-1].name} in {record.seconds:.0f} s"
-        return f"{line}; AWS's services were refused {len(record.refusals)} calls" if record.refusals else line
+        last = record.executions[-1]
+        said = [f"delivered {record.commit[:12]} to {last.stages[-1].name} in {record.seconds:.0f} s", *_hurt(last)]
+        if record.refusals:
+            said.append(f"AWS's services were refused {len(record.refusals)} calls")
+        return "; ".join([*said, *record.lost])
     if not record.executions:
-        return f"{record.commit[:12]} was not delivered"
+        return "; ".join([f"{record.commit[:12]} was not delivered", *record.lost])
     last = record.executions[-1]
     stopped = last.stopped
     where = f" at {stopped.name}" if stopped else ""
@@ -466,7 +482,18 @@ def verdict(record: Rehearsal) -> str:
         said.append(f"{met} requests met the new version, {sum(each.failed_new for each in shifts)} of them failed")
     if final := list(record.served)[-1:]:
         said.append(f"{final[0]} {_still(record.before.get(final[0], {}), record.served[final[0]])}")
-    return "; ".join(said)
+    return "; ".join([*said, *record.lost])
+
+
+def _hurt(last: Execution) -> list[str]:
+    """Say of each stage how many requests to a new version failed, although it went on."""
+    found = []
+    for stage in last.stages:
+        shifts = [each for action in stage.actions for each in action.deployments]
+        if failed := sum(each.failed_new for each in shifts):
+            met = sum(each.met_new for each in shifts)
+            found.append(f"{failed} of {met} requests to the new version failed in {stage.name}")
+    return found
 
 
 def _why(last: Execution, stopped: Stage | None) -> str:

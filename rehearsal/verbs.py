@@ -36,7 +36,7 @@ from rehearsal.player.approvals import Answer, Ask, Pending
 from rehearsal.player.memory import Memory
 from rehearsal.player.records import Rehearsal
 from rehearsal.player.source import Commit
-from rehearsal.rehearse import CHECKS, EMPTY, FOLDER, REQUESTS_A_MINUTE, Options, Rehearse, Stand
+from rehearsal.rehearse import CHECKS, EMPTY, FOLDER, REQUESTS_A_MINUTE, Options, Rehearse, Stand, verdict
 from rehearsal.show import Show
 
 ServiceOption = Annotated[
@@ -163,8 +163,9 @@ def play(
                 run.finish()
             finally:
                 show.close()
-                stand.stop()
+                run.stop()
         finally:
+            run.record.verdict = run.record.verdict or verdict(run.record)
             page.write(run.record, options.folder)
     return run.record
 

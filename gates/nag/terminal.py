@@ -78,7 +78,15 @@ def summary(verdict: Verdict) -> str:
             _count(len(verdict.acknowledgements), "acknowledged finding"),
         )
     )
-    return f"nag gate {word}: {counts} in {_count(len(verdict.stacks), 'stack')} by {', '.join(verdict.packs)}"
+    broken = list(dict.fromkeys(f"{finding.rule} at {finding.path}" for finding in verdict.findings))
+    named = f": {', '.join(broken[:_NAMED])}" if broken else ""
+    more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
+    stacks = _count(len(verdict.stacks), "stack")
+    return f"nag gate {word}: {counts} in {stacks} by {', '.join(verdict.packs)}{named}{more}"
+
+
+_NAMED = 3
+"""How many findings the verdict names."""
 
 
 def _count(number: int, noun: str) -> str:

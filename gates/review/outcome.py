@@ -77,7 +77,10 @@ def summary(outcome: Outcome) -> str:
         parts.append(f"{len(outcome.judgement.waived)} waived")
     if outcome.faults:
         parts.append(_number(len(outcome.faults), "fault"))
-    return f"change review {word}: {', '.join(parts)}; {_counted(outcome.comparison)}"
+    stopping = [finding.id for finding in outcome.judgement.stopping]
+    named = f"; stopped by {', '.join(stopping[:_NAMED])}" if stopping else ""
+    more = f" and {len(stopping) - _NAMED} more" if len(stopping) > _NAMED else ""
+    return f"change review {word}: {', '.join(parts)}; {_counted(outcome.comparison)}{named}{more}"
 
 
 def paragraph(outcome: Outcome) -> str:

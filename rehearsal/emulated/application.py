@@ -7,15 +7,20 @@ client that keeps a connection open; so the signal here tells the application al
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 SAVED = "SLIPWAY_SAVED"
 """Variable with the file that is made when the accounts are written down."""
+
+NOT_SAVED = ".failed"
+"""End of the name of the file that is made instead when not all of them could be: its text says why."""
 
 SAVE = signal.SIGUSR1
 """Signal that tells the process to write its accounts down; it serves nothing of worth after that."""
@@ -28,6 +33,32 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+class _Failures(logging.Handler):
+    """Keeps what the emulator says of the parts of an account that it could not write: it goes on without them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+def ended(saved: Path, failures: Sequence[str]) -> None:
+    """Say whether the accounts are written down: all of them, or not.
+
+    Args:
+        saved: the file that SAVED names.
+        failures: what could not be written.
+    """
+    if not failures:
+        saved.touch()
+        return
+    # On the disk that is full there may be no room for it either; then nothing says that they are written.
+    with suppress(OSError):
+        saved.with_name(f"{saved.name}{NOT_SAVED}").write_text("\n".join(failures), encoding="utf-8")
+
+
 async def app(scope: Message, receive: Receive, send: Send) -> None:
     """The ASGI application."""
     from ministack.app import app as emulator  # noqa: PLC0415  # not where SAVED is read
@@ -37,6 +68,10 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
         return
     _install()
     asyncio.get_running_loop().set_exception_handler(_say_what_matters)
+    from ministack.core import persistence  # noqa: PLC0415  # as above
+
+    failures = _Failures()
+    persistence.logger.addHandler(failures)
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(SAVE, told.set)
 
@@ -49,7 +84,7 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
 
     async def tell(message: Message) -> None:
         if message["type"] == "lifespan.shutdown.complete":
-            Path(os.environ[SAVED]).touch()
+            ended(Path(os.environ[SAVED]), failures.said)
         if not told.is_set():
             await send(message)
 

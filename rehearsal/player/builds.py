@@ -25,6 +25,7 @@ from xml.etree import ElementTree as ET
 from botocore.exceptions import ClientError
 
 from config.quotas import ComputeType
+from rehearsal import disk
 from rehearsal.accounts import Accounts
 from rehearsal.emulator import Credentials
 from rehearsal.errors import RehearsalError
@@ -40,6 +41,8 @@ from rehearsal.process import run
 LOCKS = (".npmrc", "package-lock.json", "package.json", "requirements/bootstrap.txt", "requirements/dev.txt")
 """Files that say which tools a checkout has: of equal ones, one installation serves."""
 _TOOLS = (".venv", "node_modules")
+_LONGEST = 300
+"""Characters of a line that a message has."""
 _PASSED = ("PIP_", "UV_", "NPM_", "npm_")
 """Beginnings of the variables that say where this machine gets packages."""
 
@@ -205,7 +208,8 @@ class Builder:
             raise BuildFailedError(f"{name} took longer than {minutes:g} minutes", tests)
         if code != 0 or _failed_phase(folder / "phases"):
             failed = _failed_phase(folder / "phases") or "the build"
-            raise BuildFailedError(f"{failed} of {name} failed with exit code {code}: {_last_words(build.log)}", tests)
+            said = _last_words(build.log, tests)
+            raise BuildFailedError(f"{failed} of {name} failed with exit code {code}: {said}", tests)
         zips = self._outputs(spec, build.outputs, source, folder)
         return Built(source, zips, _exported(folder / "exported"), tests)
 
@@ -420,15 +424,27 @@ def _failed_phase(file: Path) -> str:
     return next((f"phase {name}" for name, end in ends.items() if end != "0"), "")
 
 
-def _last_words(log: Path) -> str:
+_NAMED = 3
+"""How many failed tests a message names."""
+
+
+def _last_words(log: Path, tests: Tests | None) -> str:
+    """Return why a build failed: a full disk, else its last line, and the tests that failed by name."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if (full := disk.full(line for line in lines if not line.startswith("$ "))) is not None:
+        return full[:_LONGEST]
     # Not what make and the CDK CLI say of an exit code, nor where the reports are, which `.ci/run` says always.
     said = [
         line
         for line in lines
         if not line.startswith(("make: ***", "make[", "$ ", "reports: ")) and "Subprocess exited" not in line
     ]
-    return said[-1][:300] if said else "it wrote nothing"
+    words = said[-1][:_LONGEST] if said else "it wrote nothing"
+    named = [name for name in (tests.failed if tests else []) if name not in words]
+    if not named:
+        return words
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return f"{words}: {', '.join(named[:_NAMED])}{more}"
 
 
 def _exported(file: Path) -> dict[str, str]:

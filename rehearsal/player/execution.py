@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rehearsal import disk
 from rehearsal.accounts import Accounts
 from rehearsal.errors import RehearsalError
 from rehearsal.partition import ApiError, Caller
@@ -451,6 +452,8 @@ class Player:
             action.error = str(error)
         except (ClientError, BotoCoreError) as error:
             action.error = f"refused: {error}"
+        except OSError as error:
+            action.error = disk.said(error)
         except Exception as error:  # noqa: BLE001  # a fault of the player ends the action, and not the record of the rest
             action.error = f"the player failed: {type(error).__name__}: {error}"
         if action.status not in {Status.SUCCEEDED, Status.CANCELED}:

@@ -190,6 +190,8 @@ class Rehearsal:
     """What went wrong on the way of an event to those who listen."""
     refusals: list[str] = field(default_factory=list)
     """What AWS's services were refused in the name of a role, or by a resource's policy."""
+    lost: list[str] = field(default_factory=list)
+    """Accounts that died, or could not be kept, with why."""
     in_alarm: dict[str, list[str]] = field(default_factory=dict)
     """Environment → its alarms that an old bug had set off before the first execution."""
     memory_mb: float = 0

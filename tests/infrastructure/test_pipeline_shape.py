@@ -192,10 +192,11 @@ def test_protection_and_tests_come_last_one_after_the_other(pipeline: Shape) -> 
         builds = sorted(filter(_is_build, stage["Actions"]), key=lambda action: int(action["RunOrder"]))
         stacks = max(action["RunOrder"] for action in stage["Actions"] if not _is_build(action))
 
-        assert [action["Name"] for action in builds] == ["Protect", "Verify"]
-        assert [action["RunOrder"] for action in builds] == [stacks + 1, stacks + 2]
+        bake = ["Bake"] if environment.deployment.bake_minutes else []
+        assert [action["Name"] for action in builds] == ["Protect", "Verify", *bake]
+        assert [action["RunOrder"] - stacks for action in builds] == list(range(1, len(builds) + 1))
         # Then one build tests every service
-        (command,) = pipeline.spec(builds[-1])["phases"]["build"]["commands"]
+        (command,) = pipeline.spec(builds[1])["phases"]["build"]["commands"]
         assert command.endswith(f'SERVICE="{" ".join(service.name for service in pipeline.services)}"')
 
 
@@ -313,6 +314,8 @@ def test_every_build_has_a_role_and_only_the_two_that_need_it_reach_other_accoun
             case "Verify":
                 assert len(assumed) == len(pipeline.services)
                 assert all("-verification" in resource for resource in assumed)
+            case "Bake":
+                assert assumed == []
             case "SelfMutate" | "FileAssets":
                 assert assumed
             case name:
@@ -443,7 +446,14 @@ def test_staging_and_prod_bake_on_alarms_of_the_pipelines_own_account(committed:
         (condition,) = stage["OnSuccess"]["Conditions"]
         (rule,) = condition["Rules"]
         assert condition["Result"] == "ROLLBACK"
-        assert rule["Configuration"]["WaitTime"] == str(environment.deployment.bake_minutes)
+        # Then nothing rests on the rule's wait time: the last build watches for as long as is configured
+        assert rule["Configuration"]["WaitTime"] == "1"
+        (watch,) = [action for action in stage["Actions"] if action["Name"] == "Bake"]
+        project = committed.project(watch)
+        assert project["TimeoutInMinutes"] > environment.deployment.bake_minutes
+        assert rule["Configuration"]["AlarmName"] in json.loads(
+            json.dumps([each["Value"] for each in project["Environment"]["EnvironmentVariables"]])
+        )
         # Then the alarm is in this template, on the environment's alarms, and stays as it is between two changes
         alarm = committed.template.resources[rule["Configuration"]["AlarmName"]["Ref"]]["Properties"]
         assert alarm["MetricName"] == "AlarmsInAlarm"

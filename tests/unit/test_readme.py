@@ -18,7 +18,7 @@ def _between(name: str, text: str = README) -> str:
 
 def _verbs_of_the_makefile() -> set[str]:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.findall(r"^([a-z]+):.* ## ", makefile, flags=re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):.* ## ", makefile, flags=re.MULTILINE))
 
 
 def test_it_shows_every_substitution() -> None:
@@ -36,7 +36,7 @@ def test_it_names_every_verb_and_no_other() -> None:
     # Given the verbs of the Makefile
     verbs = _verbs_of_the_makefile()
     # When the README is read, then it names those, but for `help` and `install`, which need no explaining
-    named = set(re.findall(r"`make ([a-z]+)", README))
+    named = set(re.findall(r"`make ([a-z-]+)", README))
     assert verbs - {"install"} == named | ({"help"} & verbs)
 
 

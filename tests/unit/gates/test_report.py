@@ -56,7 +56,8 @@ def test_acknowledgements_are_counted_by_reason_with_their_stacks(verdict: Verdi
 def test_the_last_line_is_the_verdict(verdict: Verdict) -> None:
     assert printed(verdict).splitlines()[-1] == (
         "nag gate RED: 2 findings, 0 faults, 1 warning, 3 acknowledged findings in 2 stacks"
-        " by AwsSolutions, Serverless, CloudFormation Validate"
+        " by AwsSolutions, Serverless, CloudFormation Validate: "
+        + ", ".join(f"{finding.rule} at {finding.path}" for finding in verdict.findings)
     )
 
 

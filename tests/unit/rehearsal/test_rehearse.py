@@ -27,6 +27,22 @@ def test_a_delivery_says_where_it_came_to_and_how_long_it_took() -> None:
     assert verdict(rehearsal()) == f"delivered {'c' * 12} to prod in 20 s"
 
 
+def test_a_delivery_says_whom_it_hurt() -> None:
+    # Given a delivery that went on although requests to its new version failed
+    record = rehearsal()
+    stage = record.executions[-1].stages[-1]
+    deployment = next(each for action in stage.actions for each in action.deployments)
+    deployment.met_new, deployment.failed_new = 30, 3
+    # Then its last line says so
+    assert verdict(record).endswith(f"in 20 s; 3 of 30 requests to the new version failed in {stage.name}")
+
+
+@pytest.mark.parametrize("record", [rehearsal(), rehearsal(failed=True), Rehearsal("c" * 40, "m", ["items"])])
+def test_a_lost_account_stands_in_the_verdict(record: Rehearsal) -> None:
+    record.lost = ["lost with its account: staging: 222 is lost: the disk is full"]
+    assert verdict(record).endswith("; lost with its account: staging: 222 is lost: the disk is full")
+
+
 def test_what_was_never_played_says_so() -> None:
     assert verdict(Rehearsal("c" * 40, "m", ["items"])) == f"{'c' * 12} was not delivered"
 

@@ -55,7 +55,7 @@ def printed(review: Outcome) -> str:
 def test_the_terminal_says_the_verdict_last() -> None:
     lines = printed(outcome()).strip().splitlines()
 
-    assert lines[-1] == "change review RED: 1 critical, 1 high; 1 changed, 1 removed resources"
+    assert lines[-1] == "change review RED: 1 critical, 1 high; 1 changed, 1 removed resources; stopped by " + GONE
 
 
 def test_the_terminal_says_what_why_and_what_to_do() -> None:
@@ -94,7 +94,7 @@ def test_markup_in_what_was_found_is_shown_as_it_is() -> None:
         (ALLOWED, "change review not made: the source is S3", False),
         (
             outcome(waiver("alarm-removed:a")),
-            "change review RED: 1 critical, 1 high, 1 fault; 1 changed, 1 removed resources",
+            "change review RED: 1 critical, 1 high, 1 fault; 1 changed, 1 removed resources; stopped by " + GONE,
             True,
         ),
     ],

@@ -372,6 +372,27 @@ def test_a_failing_command_is_told_with_its_phase_and_last_words(desk: Desk) -> 
     assert "after" not in desk.output
 
 
+_REPORT = """<testsuite>
+  <testcase classname="tests.smoke.test_items" name="test_a"><failure/></testcase>
+  <testcase classname="tests.smoke.test_items" name="test_b"/>
+</testsuite>"""
+
+
+def test_a_failing_build_names_the_tests_that_failed(desk: Desk) -> None:
+    # Given a build whose tests fail, and whose last line has numbers alone
+    write(desk.folder / "in" / "Sources", {"report.xml": _REPORT})
+    desk.has("Sources", {"report.xml": _REPORT})
+    reports = {"tests": {"files": ["report.xml"]}}
+    # Then its message names them
+    with pytest.raises(BuildFailedError, match=r": 1 failed, 1 passed: tests\.smoke\.test_items::test_a$"):
+        desk.shell("echo '1 failed, 1 passed'; (exit 1)", reports=reports)
+
+
+def test_a_full_disk_is_called_one(desk: Desk) -> None:
+    with pytest.raises(BuildFailedError, match="the disk is full: cp: error writing 'a': No space left on device"):
+        desk.shell("echo \"cp: error writing 'a': No space left on device\"; echo 'Caused by: more'; (exit 2)")
+
+
 def test_what_the_cdk_says_of_the_app_s_exit_code_is_no_reason(desk: Desk) -> None:
     with pytest.raises(BuildFailedError, match=r"with exit code 1: nag gate RED: 3 findings$"):
         desk.shell("echo 'nag gate RED: 3 findings'; echo 'python -O app.py: Subprocess exited with error 1'; (exit 1)")
