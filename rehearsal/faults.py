@@ -11,10 +11,12 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rehearsal.errors import RehearsalError
 from rehearsal.player.approvals import Answer
-from rehearsal.player.records import Execution, Rehearsal, Status
+from rehearsal.player.bake import AlarmRule
+from rehearsal.player.records import Execution, Rehearsal, Stage, Status
 from rehearsal.player.source import Commit
 
 SERVICE = "items"
@@ -79,6 +81,14 @@ class Fault:
             usual. It does nothing in the others then, and they get `FEW`.
         base_edits: of the commit that the accounts hold before; the fault is an old one then.
         kills: stage at whose deployment the player is killed, and started again.
+        changes_pipeline: stage during which somebody else changes the pipeline; what is in flight is canceled there.
+        rare_from: minute of prod's bake from which a kind of request comes that nobody sent before. Default: none does.
+        alarm_rule: what the rule `CloudWatchAlarm` does with its wait time.
+        no_builds: whether the account's quota of concurrent builds is used up by others.
+        throttles: whether the function has no concurrency left when a hook first calls it.
+        goes_back: whether the stage is rolled back, and that succeeds.
+        rollback_refused: words of the reason for which the rollback of the stage fails. The accounts are forgotten
+            afterwards: what is refused stays refused.
     """
 
     name: str
@@ -91,6 +101,18 @@ class Fault:
     requests_a_minute: int | None = None
     base_edits: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     kills: str | None = None
+    changes_pipeline: str | None = None
+    rare_from: int | None = None
+    alarm_rule: AlarmRule = AlarmRule.AT_ONCE
+    no_builds: bool = False
+    throttles: bool = False
+    goes_back: bool = False
+    rollback_refused: str = ""
+
+    def rare(self, environment: str, minute: int) -> list[dict[str, Any]]:
+        """Return what the functions of an environment are invoked with besides in a minute of its bake."""
+        begun = self.rare_from is not None and minute >= self.rare_from
+        return [_RARE] if begun and environment == "prod" else []
 
     def requests_in(self, environments: Sequence[str], usual: int) -> dict[str, int]:
         """Requests to each function in a virtual minute.
@@ -145,6 +167,16 @@ def _replaced(old: str, new: str) -> Callable[[str], str]:
 def _both(first: Callable[[str], str], second: Callable[[str], str]) -> Callable[[str], str]:
     return lambda before: second(first(before))
 
+
+_RARE = {"path": "/items", "httpMethod": "GET", "headers": {"x-rare": "1"}, "multiValueHeaders": {}}
+"""A kind of request that nobody sends before the bake."""
+
+_RARE_FAILS = {
+    _API: _around(
+        f'    if {_IN_PROD} and (event.get("headers") or {{}}).get("x-rare"):\n'
+        '        raise RuntimeError("nobody thought of this kind of request")\n'
+    )
+}
 
 _MARK = {_API: _appended("\n# The same again, so that there is a new version.\n")}
 
@@ -260,12 +292,83 @@ FAULTS: tuple[Fault, ...] = (
         answer=Answer.REJECTED,
     ),
     Fault(
+        name="alarm-in-bake",
+        what="prod fails at a kind of request that comes in the third minute of the bake; the rule of the condition "
+        "holds at once",
+        edits=_RARE_FAILS,
+        stops_at="prod",
+        because="was ALARM after",
+        goes_back=True,
+        rare_from=3,
+    ),
+    Fault(
+        name="alarm-in-watched-bake",
+        what="the same; the condition's rule watches for its wait time",
+        edits=_RARE_FAILS,
+        stops_at="prod",
+        because="was ALARM after",
+        goes_back=True,
+        rare_from=3,
+        alarm_rule=AlarmRule.WATCHES,
+    ),
+    Fault(
+        name="pipeline-changed",
+        what="somebody changes the pipeline while prod deploys: what is in flight is canceled, and begins again",
+        edits=_MARK,
+        changes_pipeline="prod",
+    ),
+    Fault(
+        name="hook-throttled",
+        what="the function has no concurrency left for the check before traffic, for some seconds",
+        edits=_MARK,
+        throttles=True,
+    ),
+    Fault(
+        name="build-quota",
+        what="other builds of the account use up its quota of concurrent builds",
+        edits=_MARK,
+        stops_at="Build",
+        because="AccountLimitExceededException",
+        no_builds=True,
+    ),
+    Fault(
         name="killed",
         what="the player is killed while staging deploys, and the next run goes on",
         edits=_MARK,
         kills="staging",
     ),
 )
+
+
+ROLLBACK_REFUSED = Fault(
+    name="rollback-refused",
+    what="a version that adds a key fails its tests in prod, and the stack policy refuses to take the key away again",
+    edits={
+        _API: _appended(
+            "\n\n_sound = handler\n\n\n"
+            "def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:\n"
+            '    """Answers with a fault."""\n'
+            "    answer = _sound(event, context)\n"
+            f'    if {_IN_PROD} and event["path"] == "/health":\n'
+            '        answer["body"] = answer["body"].replace(\'"ok"\', \'"fine"\')\n'
+            "    return answer\n"
+        ),
+        _INFRASTRUCTURE: _both(
+            _replaced("from aws_cdk import Stack\n", "from aws_cdk import RemovalPolicy, Stack, aws_kms\n"),
+            _replaced(
+                '        self.key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)\n',
+                '        self.key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)\n'
+                "        kept = RemovalPolicy.RETAIN\n"
+                '        aws_kms.Key(stack, "Spare", enable_key_rotation=True, removal_policy=kept)\n',
+            ),
+        ),
+    },
+    stops_at="prod",
+    because="Verify",
+    rollback_refused="Action denied by stack policy",
+)
+# Last: it leaves accounts that no other one can be played in.
+FAULTS = (*FAULTS, ROLLBACK_REFUSED)
 
 
 def find(name: str) -> Fault:
@@ -321,6 +424,8 @@ def judge(fault: Fault, record: Rehearsal) -> str | None:
         return "nothing was played"
     if fault.base_edits and not record.in_alarm:
         return "nothing was in alarm before it"
+    if fault.changes_pipeline and (complaint := _canceled(fault.changes_pipeline, record)):
+        return complaint
     if fault.stops_at is None:
         return None if record.delivered else f"it did not get through: {last.reason}"
     stopped = last.stopped
@@ -332,7 +437,32 @@ def judge(fault: Fault, record: Rehearsal) -> str | None:
         return f"it was stopped by another reason than {fault.because}: {last.reason}"
     if fault.rolled_back and not _rolled_back(last):
         return "nothing was rolled back"
+    rollback = next((stage for stage in last.stages if stage.kind == "rollback"), None)
+    if fault.rollback_refused:
+        # The new version stays where it is: that is what the runbook is for.
+        return _refused(fault.rollback_refused, rollback)
+    if fault.goes_back and (rollback is None or rollback.status is not Status.SUCCEEDED):
+        return f"the stage did not go back: {rollback.reason if rollback else 'nobody tried'}"
     return _prod(record)
+
+
+def _canceled(stage: str, record: Rehearsal) -> str | None:
+    """Return what is wrong about an execution that a changed pipeline has to cancel in a stage."""
+    canceled = [each for each in record.executions if each.status is Status.CANCELED]
+    stages = [each for execution in canceled for each in execution.stages if each.status is Status.CANCELED]
+    if not any(each.name.startswith(f"{stage}-") for each in stages):
+        return f"nothing was canceled in {stage}"
+    if any(each.kind == "rollback" for execution in canceled for each in execution.stages):
+        return "what was canceled was rolled back"
+    return None
+
+
+def _refused(words: str, rollback: Stage | None) -> str | None:
+    if rollback is None:
+        return "nobody tried to roll back"
+    if rollback.status is Status.SUCCEEDED:
+        return "the rollback was not refused"
+    return None if words in rollback.reason else f"the rollback failed by another reason: {rollback.reason}"
 
 
 def _prod(record: Rehearsal) -> str | None:

@@ -59,6 +59,8 @@ VERBS = "CI_VERBS"
 CHECKS = "review"
 """Those of a delivery. `make test` plays the rehearsal, so it cannot be one of them."""
 REQUESTS_A_MINUTE = 20
+THROTTLED_SECONDS = 4.0
+"""How long a function has no concurrency left: longer than the SDK's own retries take."""
 
 # Edit of what every function has.
 _ANOTHER_VERSION = {"services/common/__init__.py": lambda text: f"{text.rstrip()}\n# The version before.\n".lstrip()}
@@ -82,6 +84,7 @@ class Options:
         rare: an environment and the minute of its bake → what its functions are invoked with besides.
         meanwhile: what happens in the accounts after each group of actions of a stage. Default: nothing.
         builds: how many builds run at once, by compute type. Default: as many as in a new account.
+        throttles: whether the first function whose hook is called has no concurrency left for some seconds.
         folder: where the page and the logs go.
         home: folder that everything else lies in.
     """
@@ -96,6 +99,7 @@ class Options:
     rare: Callable[[str, int], list[dict[str, Any]]] = lambda *_: []
     meanwhile: Callable[[Memory, Stage], None] = lambda *_: None
     builds: Mapping[ComputeType, int] | None = None
+    throttles: bool = False
     folder: Path = FOLDER
     home: Path = FOLDER
 
@@ -147,7 +151,7 @@ class Stand:
             on_custom_resource=self.custom.take,
         )
         self.events = Events(self.accounts)
-        self.codedeploy = CodeDeploy(self.accounts, self.stopping)
+        self.codedeploy = CodeDeploy(self.accounts, self.stopping, before_hook=self._throttle)
         self.bake = Bake(
             self.accounts,
             self.codedeploy,
@@ -158,13 +162,33 @@ class Stand:
             rare=self._rare,
         )
         self._requests: dict[str, list[dict[str, Any]]] = {}
-        self._measured = 0.0
+        self._measured, self._throttled = 0.0, False
         self._measuring: threading.Thread | None = None
 
     def _rare(self, account: str, minute: int) -> list[dict[str, Any]]:
         """What the functions of an environment are invoked with besides, from some minute of its bake on."""
         names = [each.name for each in self.settings.environments if each.account == account]
         return self.options.rare(names[0], minute) if names else []
+
+    def _throttle(self, account: str, function: str) -> None:
+        """Leave a function no concurrency for some seconds, where the options ask for it; once."""
+        if not self.options.throttles or self._throttled:
+            return
+        self._throttled = True
+        client: Any = self.accounts.emulators[account].session().client("lambda")
+        before = client.get_function_concurrency(FunctionName=function)
+        client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
+
+        def release() -> None:
+            if "ReservedConcurrentExecutions" in before:
+                kept = before["ReservedConcurrentExecutions"]
+                client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=kept)
+            else:
+                client.delete_function_concurrency(FunctionName=function)
+
+        timer = threading.Timer(THROTTLED_SECONDS, release)
+        timer.daemon = True
+        timer.start()
 
     def start(self) -> None:
         """Start the accounts, and mend what a killed run left.

@@ -100,6 +100,9 @@ def faults_markdown() -> str:
 
 def _must(fault: Fault) -> str:
     if fault.stops_at is None:
-        return "it reaches prod"
-    back = ", and the old version serves again" if fault.rolled_back else ""
+        canceled = f"it is canceled at `{fault.changes_pipeline}`, nothing is rolled back, and it begins again: "
+        return f"{canceled if fault.changes_pipeline else ''}it reaches prod"
+    back = ", and the old version serves again" if fault.rolled_back or fault.goes_back else ""
+    if fault.rollback_refused:
+        back = f", and the rollback fails: `{fault.rollback_refused}`"
     return f"it is stopped at `{fault.stops_at}` by `{fault.because}`{back}"

@@ -27,14 +27,17 @@ from rich.table import Table
 
 import config
 from config import Settings
+from config.quotas import CONCURRENT_BUILDS
 from rehearsal import faults, page, paths
 from rehearsal.emulator import EMULATED_SECRET, Emulator
 from rehearsal.environment import services_of
 from rehearsal.errors import RehearsalError
 from rehearsal.faults import Fault
 from rehearsal.player.approvals import Answer, Ask, Pending
+from rehearsal.player.bake import AlarmRule
 from rehearsal.player.memory import Memory
-from rehearsal.player.records import Rehearsal
+from rehearsal.player.records import Rehearsal, Stage
+from rehearsal.player.rules import Window
 from rehearsal.player.source import Commit
 from rehearsal.rehearse import CHECKS, EMPTY, FOLDER, REQUESTS_A_MINUTE, Options, Rehearse, Stand, verdict
 from rehearsal.show import Show
@@ -84,6 +87,12 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
     at: Annotated[
         datetime | None, typer.Option("--at", help="Virtual moment of the start, UTC. Default: in office hours.")
     ] = None,
+    alarm_rule: Annotated[
+        AlarmRule, typer.Option("--alarm-rule", help="What the rule CloudWatchAlarm does: AWS's pages say both.")
+    ] = AlarmRule.AT_ONCE,
+    window: Annotated[
+        Window, typer.Option("--window", help="What a closed deployment window does: AWS's pages do not say.")
+    ] = Window.FAILS,
     into: Annotated[Path | None, typer.Option("--into", help="Folder of the page and the logs.", hidden=True)] = None,
 ) -> None:
     """Play the delivery of a commit: the real pipeline, on the accounts of this machine."""
@@ -101,7 +110,10 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
         requests_a_minute=_rates(settings, planned, rate),
         start=at.replace(tzinfo=UTC) if at else None,
         folder=into or FOLDER,
+        window=window,
+        alarm_rule=alarm_rule,
     )
+    options = _faulty(options, planned) if planned else options
     delivered = _commit(settings, commit, snapshot=snapshot, console=console)
     if base not in {None, EMPTY}:
         Commit.of(paths.ROOT, str(base), branch=_branch(settings))
@@ -378,16 +390,44 @@ def run_fault(
         The fault, the run, and what is not as it has to be.
     """
     console.rule(f"{fault.name}: {fault.what}", align="left")
-    options = Options(
-        services=services,
-        requests_a_minute=_rates(settings, fault, REQUESTS_A_MINUTE),
-        folder=FOLDER / "drill" / fault.name.replace("=", "-").replace("%", ""),
+    options = _faulty(
+        Options(
+            services=services,
+            requests_a_minute=_rates(settings, fault, REQUESTS_A_MINUTE),
+            folder=FOLDER / "drill" / fault.name.replace("=", "-").replace("%", ""),
+        ),
+        fault,
     )
     commit = Commit.of(paths.ROOT, "HEAD", branch=_branch(settings))
     if fault.kills:
         _killed(fault, services, options.folder)
     record = play(settings, options, commit, console, answers=fault.answer, fault=fault)
+    if fault.rollback_refused:
+        remove(settings, options)
     return fault, record, faults.judge(fault, record)
+
+
+def _faulty(options: Options, fault: Fault | None) -> Options:
+    """The options of a run in which more than the commit is at fault."""
+    if fault is None:
+        return options
+    waiting = fault.changes_pipeline
+
+    def meanwhile(memory: Memory, stage: Stage) -> None:
+        nonlocal waiting
+        deploys = any(action.provider == "CloudFormation" for action in stage.actions)
+        if waiting and deploys and stage.name.startswith(f"{waiting}-") and "foundation" not in stage.name:
+            waiting = None
+            memory.change()
+
+    return replace(
+        options,
+        alarm_rule=fault.alarm_rule,
+        rare=fault.rare,
+        meanwhile=meanwhile,
+        builds=dict.fromkeys(CONCURRENT_BUILDS, 0) if fault.no_builds else options.builds,
+        throttles=fault.throttles,
+    )
 
 
 def _killed(fault: Fault, services: Sequence[str], folder: Path) -> None:

@@ -149,10 +149,18 @@ class CodeDeploy:
     Args:
         accounts: they run.
         stopping: set when everything has to end.
+        before_hook: is called with an account and a function before a hook of its deployment is. Default: nothing
+            happens then.
     """
 
-    def __init__(self, accounts: Accounts, stopping: threading.Event) -> None:
-        self._accounts, self._stopping = accounts, stopping
+    def __init__(
+        self,
+        accounts: Accounts,
+        stopping: threading.Event,
+        *,
+        before_hook: Callable[[str, str], None] = lambda *_: None,
+    ) -> None:
+        self._accounts, self._stopping, self._before_hook = accounts, stopping, before_hook
         self._hooks: dict[str, _Hook] = {}
         self._lock = threading.Lock()
         self.measures = {account: Measures() for account in accounts.ids}
@@ -203,6 +211,7 @@ class CodeDeploy:
                 record=record,
                 measures=self.measures[request.account],
                 stopping=self._stopping,
+                before_hook=self._before_hook,
             )
             deployment.begin()
             deployment.before(self._report)
@@ -342,7 +351,9 @@ class _Run:
         record: Deployment,
         measures: Measures,
         stopping: threading.Event,
+        before_hook: Callable[[str, str], None],
     ) -> None:
+        self._before_hook = before_hook
         self._request, self._requests, self._clock, self._record = request, requests, clock, record
         self._stopping, self._measures = stopping, measures
         self._emulator = accounts.emulators[request.account]
@@ -480,6 +491,7 @@ class _Run:
         self.handler = self.handler or configured["Handler"]
         group = f"{self._request.group['ApplicationName']}/{self._request.group_name}"
         hook = _Hook(configured["Role"], group, self._request.account)
+        self._before_hook(self._request.account, self._request.function)
         payload = {"DeploymentId": self._record.id, "LifecycleEventHookExecutionId": execution}
         said = ""
 

@@ -91,6 +91,12 @@ class Memory:
                 self.keep()
             return self._version
 
+    def change(self) -> None:
+        """Change the pipeline as somebody else would: it is another one, and does the same."""
+        with self._lock:
+            if self._properties is not None:
+                self.define({**self._properties, "Triggers": [*self._properties.get("Triggers", []), {}]})
+
     def undefine(self) -> None:
         """Forget the pipeline."""
         with self._lock:

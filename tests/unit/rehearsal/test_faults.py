@@ -53,6 +53,7 @@ def test_a_fault_that_is_none_names_those_that_are() -> None:
 def test_a_fault_says_what_is_wrong_and_what_must_become_of_it(fault: Fault) -> None:
     assert fault.what
     assert fault.edits or fault.kills or fault.answer is not Answer.APPROVED
+    assert not fault.changes_pipeline or fault.stops_at is None
     if fault.stops_at is not None:
         assert fault.because
     assert not fault.rolled_back or fault.stops_at
@@ -154,6 +155,46 @@ def _stopped() -> Rehearsal:
 def test_a_fault_that_was_stopped_as_it_has_to_be_is_no_complaint() -> None:
     assert judge(STOPS, _stopped()) is None
     assert judge(GETS_THROUGH, rehearsal()) is None
+
+
+def _rolled_back(status: Status | None, reason: str = "") -> Rehearsal:
+    """One that was stopped in prod, whose rollback ended like this; None: nobody tried."""
+    record = _stopped()
+    last = record.executions[-1]
+    last.stages = [stage for stage in last.stages if stage.kind != "rollback"]
+    if status is not None:
+        last.stages.append(Stage("prod-items", "rollback", status, reason=reason))
+    return record
+
+
+CANCELED = Fault("f", "w", changes_pipeline="prod")
+REFUSED = Fault("f", "w", stops_at="prod", because="Errors", rollback_refused="denied by stack policy")
+GOES_BACK = Fault("f", "w", stops_at="prod", because="Errors", goes_back=True)
+
+
+def test_a_canceled_execution_is_judged() -> None:
+    # Given a delivery of which the first execution was canceled in prod
+    record = rehearsal()
+    assert judge(CANCELED, record) == "nothing was canceled in prod"
+    first = record.executions[0]
+    first.stages.append(Stage("prod-items", status=Status.CANCELED))
+    assert judge(CANCELED, record) is None
+    # Then nothing of it may have been rolled back
+    first.stages.append(Stage("prod-items", "rollback", Status.SUCCEEDED))
+    assert judge(CANCELED, record) == "what was canceled was rolled back"
+
+
+def test_a_refused_rollback_is_judged() -> None:
+    assert judge(REFUSED, _rolled_back(None)) == "nobody tried to roll back"
+    assert judge(REFUSED, _rolled_back(Status.FAILED, "Key: Action denied by stack policy")) is None
+    assert judge(REFUSED, _rolled_back(Status.SUCCEEDED)) == "the rollback was not refused"
+    assert "another reason: no" in str(judge(REFUSED, _rolled_back(Status.FAILED, "no")))
+
+
+def test_a_stage_that_has_to_go_back_is_judged() -> None:
+    assert judge(GOES_BACK, _rolled_back(None)) == "the stage did not go back: nobody tried"
+    assert judge(GOES_BACK, _rolled_back(Status.SUCCEEDED, "back")) is None
+    assert judge(GOES_BACK, _rolled_back(Status.FAILED, "no")) == "the stage did not go back: no"
 
 
 def _undeployed(record: Rehearsal) -> None:

@@ -509,7 +509,8 @@ def test_a_drill_in_which_one_does_not_end_as_it_has_to_fails(
 def test_each_fault_of_a_drill_has_a_page_of_its_own(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[str] = []
     monkeypatch.setattr(verbs, "_killed", lambda fault, *_: killed.append(fault.name))
-    main(["drill"])
+    with no_ports():
+        main(["drill"])
     folders = [call["options"].folder for call in played.calls]
     assert len(set(folders)) == len(folders) == len(faults.FAULTS)
     assert all(
