@@ -380,13 +380,13 @@ class Rehearse:
                 stand.events.drain()
             try:
                 self.record.served = self._served()
+                self.record.refusals = self._refusals()
             except (ClientError, BotoCoreError, httpx.HTTPError) as error:
                 # Its account has died: it is named when it is stopped.
                 self._show.say(f"  [yellow]nobody could look[/yellow] {escape(str(error))}")
         self.record.event_faults = list(dict.fromkeys(stand.events.faults))
         for fault in self.record.event_faults:
             self._show.say(f"  [yellow]not heard[/yellow] {escape(fault)}")
-        self.record.refusals = self._refusals()
         for refusal in self.record.refusals:
             self._show.say(f"  [red]refused[/red] {escape(refusal)}")
         self.record.delivered = last is not None and last.status is Status.SUCCEEDED
