@@ -87,7 +87,8 @@ evidence: install ## What speaks for the change and against it, on one page: bui
 CHOSEN = $(addprefix --service ,$(SERVICE))
 PLAYED = $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)') $(if $(COMMIT),--commit $(COMMIT)) $(if $(FROM),--base $(FROM)) \
 	$(if $(APPROVE),--approve $(APPROVE)) $(if $(FRESH),--fresh) $(if $(SNAPSHOT),--snapshot) \
-	$(if $(CHECKS),--checks '$(CHECKS)') $(if $(RATE),--rate $(RATE)) $(if $(AT),--at '$(AT)')
+	$(if $(CHECKS),--checks '$(CHECKS)') $(if $(RATE),--rate $(RATE)) $(if $(AT),--at '$(AT)') \
+	$(if $(ALARM_RULE),--alarm-rule $(ALARM_RULE)) $(if $(WINDOW),--window $(WINDOW))
 
 rehearse: install ## Play the delivery of HEAD to prod on this machine: the main job (APPROVE=yes, FAULT=…, SERVICE=…)
 	@$(PYTHON) -m rehearsal rehearse $(PLAYED)

@@ -347,7 +347,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     Substitution(
         subject="AWS::CodePipeline::Pipeline",
         stand_in="`make rehearse`: the player, which has its definition from a custom resource",
-        unproven="that CodePipeline takes the definition, and its own time-outs and retries",
+        unproven="that CodePipeline takes the definition, its own time-outs, and executions beside each other",
         applies=of_type("AWS::CodePipeline::Pipeline"),
         played=_hand_over_pipeline,
         drops=True,
@@ -361,7 +361,8 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::CodeBuild::Project",
-        stand_in="`make rehearse`: its buildspec on this machine, in a clean folder, with its role's credentials; "
+        stand_in="`make rehearse`: its buildspec on this machine, in a clean folder, with its role's credentials from "
+        "an endpoint, as many at once as a new account may run; `sleep` lets virtual time pass; "
         "installed tools serve where the locks are the same; `.ci/run` runs the verbs of `CHECKS` alone",
         unproven="the image and what it brings, the size of the machine, time-outs, the build's log group",
         applies=of_type("AWS::CodeBuild::Project"),
