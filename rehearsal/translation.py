@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,10 @@ from rehearsal.errors import RehearsalError
 from rehearsal.substitutions import Substitution
 
 _TARGET = re.compile(r"aws://(?P<account>\d{12})/(?P<region>[\w-]+)")
+
+
+AS_FOR_AWS = ".aws"
+"""End of the name of a template as it was before it was changed."""
 
 
 def translate(assembly: Path, accounts: Accounts, *, assets: Path) -> Counter[Substitution]:
@@ -42,6 +47,9 @@ def translate(assembly: Path, accounts: Accounts, *, assets: Path) -> Counter[Su
         if account not in accounts.emulators:
             raise RehearsalError(f"{folder.name} deploys to {account}, which config/ does not name")
         emulator = accounts.emulators[account]
+        for template in folder.glob("*.template.json"):
+            # What CloudFormation would be asked for is read there.
+            shutil.copyfile(template, f"{template}{AS_FOR_AWS}")
         used.update(
             rehearse(
                 folder,

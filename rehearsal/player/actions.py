@@ -16,20 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.accounts import Accounts
-from rehearsal.emulator import Credentials
+from rehearsal.emulator import Credentials, Emulator
 from rehearsal.errors import RehearsalError
 from rehearsal.player.approvals import Answer, Approvals, Pending
 from rehearsal.player.artifacts import ArtifactStore, pack, read_member, unpack
 from rehearsal.player.builds import CLONE, Build, Builder, Place
-from rehearsal.player.changesets import ChangeSets
+from rehearsal.player.changesets import ChangeSetFailedError, ChangeSets
 from rehearsal.player.clock import Clock
 from rehearsal.player.definition import ActionDefinition, PipelineDefinition
+from rehearsal.player.execution_policies import ExecutionRole
 from rehearsal.player.memory import Remembered
 from rehearsal.player.quota import BuildQuotas
 from rehearsal.player.records import Action, Change, Execution
 from rehearsal.player.source import Commit
 from rehearsal.substitutions import Substitution
-from rehearsal.translation import translate
+from rehearsal.translation import AS_FOR_AWS, translate
 
 _SOURCES = frozenset({"CodeStarSourceConnection", "CodeCommit", "S3"})
 
@@ -54,6 +55,8 @@ class Run:
     """Artifact → its zip, where it is here."""
     change_sets: dict[tuple[str, str], list[Change]] = field(default_factory=dict)
     """Account and stack → what its change set changes."""
+    refused: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """Account and stack → what its execution role may not do that its change set needs."""
     is_current: Callable[[PipelineDefinition], bool] = lambda _: True
     """Whether the pipeline is still the one of a definition."""
 
@@ -241,6 +244,7 @@ class Actions:
             case "CHANGE_SET_REPLACE":
                 artifact, _, path = configuration["TemplatePath"].partition("::")
                 changes = sets.replace(configuration, read_member(self._file(run, artifact), path))
+                run.refused[key] = self._refused(run, configuration, emulator) if changes else []
                 action.changes = run.change_sets[key] = changes
                 action.summary = f"{len(changes)} changes" if changes else "no changes"
             case "CHANGE_SET_EXECUTE":
@@ -248,6 +252,8 @@ class Actions:
                 with self._lock:
                     self._stacks[key] = (action, clock)
                 try:
+                    if refused := run.refused.get(key):
+                        raise ChangeSetFailedError(f"{key[1]}: {refused[0]}")
                     action.summary = sets.execute(
                         configuration, action.changes, lambda text: self._progress(action, text)
                     )
@@ -258,6 +264,15 @@ class Actions:
                     clock.wait(max((each.virtual_seconds for each in action.deployments), default=0.0))
             case mode:
                 raise RehearsalError(f"the player does not know the action mode {mode}")
+
+    def _refused(self, run: Run, configuration: dict[str, str], emulator: Emulator) -> list[str]:
+        """Return what the execution role may not do that the emulator does not ask it for."""
+        artifact, _, path = configuration["TemplatePath"].partition("::")
+        try:
+            template = json.loads(read_member(self._file(run, artifact), f"{path}{AS_FOR_AWS}"))
+        except RehearsalError:
+            return []  # not changed for the accounts
+        return list(ExecutionRole(emulator, configuration["RoleArn"]).refused(template, configuration["StackName"]))
 
     def _replicate(self, task: Task, configuration: dict[str, str]) -> None:
         """Copy what an action in another region reads to the bucket there, as CodePipeline does.

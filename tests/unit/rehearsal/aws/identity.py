@@ -105,6 +105,22 @@ class Iam:
         arn = f"arn:aws:iam::{who.account}:role/{RoleName}"
         return {"Role": {"Path": "/", "RoleName": RoleName, "RoleId": "A" * 21, "Arn": arn, "CreateDate": 0}}
 
+    def get_role(self, who: Who, *, RoleName: str) -> dict[str, Any]:
+        arn = f"arn:aws:iam::{who.account}:role/{RoleName}"
+        return {"Role": {"Path": "/", "RoleName": RoleName, "RoleId": "A" * 21, "Arn": arn, "CreateDate": 0}}
+
+    def list_role_policies(self, who: Who, *, RoleName: str) -> dict[str, Any]:
+        return {"PolicyNames": ["own"]}
+
+    def get_role_policy(self, who: Who, *, RoleName: str, PolicyName: str) -> dict[str, Any]:
+        may = self._account.roles[who.account, RoleName].may
+        statements = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in may]
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        return {"RoleName": RoleName, "PolicyName": PolicyName, "PolicyDocument": document}
+
+    def list_attached_role_policies(self, who: Who, *, RoleName: str) -> dict[str, Any]:
+        return {"AttachedPolicies": []}
+
     def put_role_policy(self, who: Who, *, RoleName: str, PolicyName: str, PolicyDocument: str) -> None:
         role = self._account.roles[who.account, RoleName]
         for statement in json.loads(PolicyDocument)["Statement"]:

@@ -35,7 +35,7 @@ KEY, TABLE = {"Type": "AWS::KMS::Key"}, {"Type": "AWS::DynamoDB::Table"}
 SPEC = {
     "version": 0.2,
     "env": {"exported-variables": ["MADE"]},
-    "phases": {"build": {"commands": ["mkdir out", "cp *.json out", "MADE=$COMMIT-made", "ls -A"]}},
+    "phases": {"build": {"commands": ["mkdir out", "cp *.json* out", "MADE=$COMMIT-made", "ls -A"]}},
     "artifacts": {"files": ["**/*"], "base-directory": "out"},
 }
 SYNTH = build(
@@ -77,6 +77,7 @@ class Delivery:
         self.answer: Answer = Answer.APPROVED
         self.says = ""
         self.stores: dict[str, str] = {}
+        self.as_for_aws: dict[str, Any] = {}
 
     def pipeline_may(self, *actions: str) -> None:
         """What the pipeline's own role may."""
@@ -94,7 +95,10 @@ class Delivery:
     def deliver(self, resources: dict[str, Any], *stages: dict[str, Any], message: str = "A change") -> Execution:
         """Deliver a commit whose template has some resources."""
         repository = self.folder / "repository"
-        commit(repository, {f"{STACK}.template.json": json.dumps({"Resources": resources})}, message)
+        files = {f"{STACK}.template.json": json.dumps({"Resources": resources})}
+        if self.as_for_aws:
+            files[f"{STACK}.template.json.aws"] = json.dumps({"Resources": self.as_for_aws})
+        commit(repository, files, message)
         definition = pipeline(*(stages or (stage("Build", SYNTH), DEV_STAGE)))
         definition["Stages"][0]["Actions"] = [self.source]
         if self.stores:
@@ -191,6 +195,20 @@ def test_every_action_works_under_its_own_role(delivery: Delivery) -> None:
     assert ("pipeline", "codebuild:StartBuild") in delivery.tools.asked
     assert ("pipeline", "s3:PutObject") in delivery.tools.asked
     assert ("project", "s3:PutObject") in delivery.tools.asked
+
+
+def test_a_change_set_needs_what_the_emulator_does_not_ask_for(delivery: Delivery) -> None:
+    # Given a template that has a table scaled, and an execution role that may set alarms of some names alone
+    delivery.as_for_aws = {"Target": {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": {}}}
+    delivery.dev.role("exec", "dynamodb:*", "cloudwatch:*Alarm* arn:aws:cloudwatch:*:*:alarm:TargetTracking-*")
+    # When it is delivered
+    execution = delivery.deliver({"Table": TABLE})
+    # Then it fails as it is executed, and nothing was made
+    assert execution.reason.startswith(
+        f"dev/{STACK}.Deploy: {STACK}: Target (AWS::ApplicationAutoScaling::ScalableTarget)"
+    )
+    assert "is not authorized to perform: cloudwatch:PutMetricAlarm on resource: *" in execution.reason
+    assert delivery.dev.formation.stacks[STACK].status == "REVIEW_IN_PROGRESS"
 
 
 def test_a_commit_that_changes_nothing_executes_nothing(delivery: Delivery) -> None:
