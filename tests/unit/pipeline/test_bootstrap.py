@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ministack.core.iam_evaluator import (  # type: ignore[import-untyped]  # ships no types
+from ministack.core.iam_evaluator import (
     EvalContext,
     evaluate,
     parse_policy_document,
