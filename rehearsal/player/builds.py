@@ -174,6 +174,8 @@ class Builder:
         folders = self._fetch(build, folder, role)
         source = folders[""]
         spec = self._spec(project, source, name)
+        if not spec.git_credentials:
+            hide_origin(source)
         link_tools(source, self._place.checkout)
         variables = {
             **self._environment(),
@@ -375,6 +377,19 @@ class Builder:
                 raise BuildFailedError(f"no file of {source / files.base} is one of {', '.join(files.patterns)}")
             found[artifact] = target
         return found
+
+
+def hide_origin(source: Path) -> None:
+    """Have git find nobody at `origin`: without `git-credential-helper` it has no credentials of the source.
+
+    https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html#build-spec.env.git-credential-helper
+
+    Args:
+        source: folder of the source, a clone or not.
+    """
+    if (source / ".git").is_dir():
+        command = ["git", "remote", "set-url", "origin", "https://no-credentials.invalid/"]
+        subprocess.run(command, cwd=source, check=True, capture_output=True)
 
 
 def link_tools(source: Path, checkout: Path) -> None:

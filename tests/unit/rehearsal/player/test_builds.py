@@ -616,3 +616,15 @@ def test_a_source_that_stands_for_a_clone_is_cloned(desk: Desk) -> None:
     built = desk.build(SPEC)
     assert desk.output == ["The first"]
     assert not (built.source / CLONE).exists()
+
+
+@pytest.mark.parametrize("helper", ["yes", "no"])
+def test_git_reads_the_origin_with_credentials_alone(desk: Desk, helper: str) -> None:
+    # Given a source artifact that stands for a clone
+    repository = desk.folder / "repository"
+    sha = commit(repository, {"Makefile": "all:\n"})
+    desk.has("Sources", {CLONE: json.dumps({"repository": str(repository), "commit": sha})})
+    # When a build looks where its origin is
+    desk.shell("git remote get-url origin", env={"git-credential-helper": helper})
+    # Then it is readable where the specification asks for credentials
+    assert desk.output == [str(repository) if helper == "yes" else "https://no-credentials.invalid/"]
