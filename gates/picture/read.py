@@ -141,7 +141,7 @@ def _asked(when: str, asked: _Conditions) -> Iterator[str]:
             if rule.rule_type_id.get("Provider") == "DeploymentWindow":
                 what = f"within {said.get('Cron')} ({said.get('TimeZone', 'UTC')})"
             elif "WaitTime" in said:
-                what = f"after {said['WaitTime']} minutes without an alarm"
+                what = f"after {said['WaitTime']} minute{'' if said['WaitTime'] == '1' else 's'} without an alarm"
             else:
                 what = f"if {rule.name} holds"
             yield f"{when} {what}, else {condition.result.lower()}"

@@ -55,7 +55,7 @@ def test_an_s3_source_hands_over_files() -> None:
 def test_every_build_that_takes_the_source_may_clone_it_and_nothing_else(variant: str) -> None:
     pipeline = _pipeline(variant)
     builds = _builds(pipeline)
-    assert len(builds) > 1
+    assert builds
     for action, role in builds.items():
         cloning = [
             statement for statement in pipeline.statements(role) if CLONING[variant] in json.dumps(statement["Action"])

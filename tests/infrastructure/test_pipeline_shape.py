@@ -688,9 +688,11 @@ def test_the_pipeline_is_far_from_the_limits_up_to_thirty_services(say: Callable
         assert size <= room * TEMPLATE_BYTES
         assert _inline(found.template) <= room * INLINE_POLICY_CHARACTERS or number == 10
         # And the path is no longer than the stages ask for: what is ahead of them, and for each environment two
-        # actions a stack, two steps after, and the approval; a stage that is cut goes on where it was
+        # actions a stack, two steps after, the bake where there is one, and the approval; a stage that is cut goes on
+        # where it was
         if number <= 3:
-            assert found.critical_path == 4 + 3 * (2 + 2 * len(STACK_ORDER) + 2) + 1
+            bakes = sum(bool(environment.deployment.bake_minutes) for environment in found.settings.environments)
+            assert found.critical_path == 4 + 3 * (2 + 2 * len(STACK_ORDER) + 2) + 1 + bakes
     table = Table(title="The pipeline by its services, in three environments", title_justify="left")
     for column in (
         *("services", "stages", "actions of a stage", "actions", "critical path"),
