@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,7 +80,16 @@ class Told(Events):
     def pipeline(self, kind: str, detail: Mapping[str, Any], moment: datetime) -> None:
         self.all.append({"kind": kind, "at": moment, **detail})
 
-    def put(self, account: str, source: str, detail_type: str, detail: Mapping[str, Any], moment: datetime) -> None:
+    def put(
+        self,
+        account: str,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        moment: datetime,
+        *,
+        resources: Sequence[str] = (),
+    ) -> None:
         self.all.append({"account": account, "source": source, "kind": detail_type, "at": moment, **detail})
 
     def refresh(self) -> None:
