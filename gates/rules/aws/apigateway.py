@@ -81,6 +81,13 @@ def _depends_on_origin(preflight: Resource) -> bool:
     return allowed != {"'*'"}
 
 
+def _unthrottled(templates: Templates) -> Iterator[Found]:
+    for stage in templates.of_type("AWS::ApiGatewayV2::Stage"):
+        apis = [api for api in templates.referred(stage.stack, stage.get("ApiId")) if api.get("ProtocolType") == "HTTP"]
+        if apis and not stage.get("DefaultRouteSettings", "ThrottlingRateLimit"):
+            yield Found(stage.stack, stage.logical_id)
+
+
 def _stage(format_: str) -> dict[str, Any]:
     return {"Type": "AWS::ApiGateway::Stage", "Properties": {"AccessLogSetting": {"Format": format_}}}
 
@@ -109,6 +116,19 @@ RULES = (
                 "Type": "AWS::ApiGateway::GatewayResponse",
                 "Properties": {"ResponseType": "REQUEST_TOO_LARGE"},
             }
+        },
+    ),
+    AwsRule(
+        name="HttpApiThrottled",
+        does="AWS WAF protects no HTTP API: what holds callers back there is the stage's throttle alone, and without "
+        "one it is the account's quota, which all APIs of the region share.",
+        says="A stage of an HTTP API has no throttle.",
+        fix="Set ThrottlingRateLimit and ThrottlingBurstLimit in the stage's DefaultRouteSettings.",
+        source="https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-vs-rest.html",
+        check=_unthrottled,
+        planted={
+            "Api": {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"ProtocolType": "HTTP"}},
+            "Stage": {"Type": "AWS::ApiGatewayV2::Stage", "Properties": {"ApiId": {"Ref": "Api"}}},
         },
     ),
     AwsRule(

@@ -47,6 +47,19 @@ def test_nothing_is_promised_for_a_body_that_is_too_large() -> None:
     assert broken("NoResponseForTooLarge", response("THROTTLED")) == []
 
 
+def test_an_http_api_is_throttled() -> None:
+    def api(protocol: str, **settings: Any) -> dict[str, Any]:
+        stage = {"ApiId": {"Ref": "Api"}, "DefaultRouteSettings": settings}
+        return {
+            "Api": {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"ProtocolType": protocol}},
+            "Stage": {"Type": "AWS::ApiGatewayV2::Stage", "Properties": stage},
+        }
+
+    assert broken("HttpApiThrottled", api("HTTP")) == ["Stage"]
+    assert broken("HttpApiThrottled", api("HTTP", ThrottlingRateLimit=100, ThrottlingBurstLimit=200)) == []
+    assert broken("HttpApiThrottled", api("WEBSOCKET")) == []
+
+
 class TestCachedByOrigin:
     """A cached answer is for the origin that it names."""
 
