@@ -41,17 +41,27 @@ def test_every_function_under_codedeploy_is_asked_about(environment: str) -> Non
     ]
     # When the deployment groups are read
     rollouts = list(_rollouts(environment))
-    # Then there is one each, with the strategy of the environment, four alarms on the new version alone, none of which
-    # is blind, and a rate in the configuration
+    # Then there is one each, with the strategy of the environment, alarms on the new version alone, none of which is
+    # blind, and a rate in the configuration
     assert len(rollouts) == len(aliases) > 0
     settings = COMMITTED.environment(environment)
     for rollout in rollouts:
         assert DeploymentStrategy(rollout.shift.name) is settings.deployment.strategy
-        assert len(rollout.alarms) == 4
+        kinds = {alarm.name.rpartition("Deployment")[2] for alarm in rollout.alarms}
+        assert kinds == {"Errors", "Faults", *ALSO_WATCHED[rollout.trigger]}
         assert not rollout.blind
         assert set(rollout.scopes.values()) == {Scope.VERSION}
         assert all(alarm.treat_missing_data is MissingData.NOT_BREACHING for alarm in rollout.alarms)
         assert getattr(settings.services, rollout.service).traffic.of(rollout.function) > 0
+
+
+ALSO_WATCHED = {
+    Trigger.REQUESTS: {"Latency"},
+    Trigger.QUEUE: {"Throttles"},
+    Trigger.STREAM: {"Throttles"},
+    Trigger.ASYNCHRONOUS: set[str](),
+}
+"""What a canary watches beside errors and faults, by what invokes the function."""
 
 
 def test_it_is_known_what_invokes_each_function() -> None:
