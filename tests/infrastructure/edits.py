@@ -105,7 +105,31 @@ def _without(properties: Mapping[str, Json], way: Way) -> Json:
     return changed
 
 
-def alone(stack: Stack, logical_id: str, resource: Json | None) -> Assembly:
+def around(stack: Stack, logical_id: str) -> Stack:
+    """Return a stack of one resource alone, with those that it refers to and those that refer to it."""
+    resources = stack.resources
+    named = _named(resources[logical_id])
+    near = {
+        name: resource
+        for name, resource in resources.items()
+        if name == logical_id or name in named or logical_id in _named(resource)
+    }
+    sections = {name: content for name, content in stack.template.items() if name != "Outputs"}
+    return replace(stack, template={**sections, "Resources": near})
+
+
+def _named(value: Json) -> set[str]:
+    match value:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
+            return {name}
+        case dict():
+            return set().union(*map(_named, value.values()))
+        case list():
+            return set().union(*map(_named, value))
+    return set()
+
+
+def edited(stack: Stack, logical_id: str, resource: Json | None) -> Assembly:
     """Return an assembly of one stack, one resource of which is changed, or gone."""
     resources = {**stack.resources}
     if resource is None:

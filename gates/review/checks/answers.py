@@ -121,7 +121,7 @@ def _is_replacing(pair: Pair, path: tuple[str, ...]) -> bool:
 
 def _does_harm(when: When, change: Difference, context: Context) -> bool:
     old, new = change.before, change.after
-    nothing: tuple[Json, ...] = (None, "", [], {})
+    nothing: tuple[Json, ...] = (None, "", [])
     if isinstance(new, str) and old == context.rename(new):
         return False
     match when:

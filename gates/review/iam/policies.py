@@ -88,6 +88,7 @@ SAYS_WHO: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(_IDENTITY_POLICIES, ("Roles", "Users", "Groups", *_OWNERS)),
     **dict.fromkeys(_IDENTITIES, ("ManagedPolicyArns", "PermissionsBoundary", "Groups")),
     **{kind: (name,) for kind, name in TARGETS.items()},
+    "AWS::Events::EventBusPolicy": ("Action", "Condition", "EventBusName", "Principal", "StatementId"),
     "AWS::IAM::UserToGroupAddition": ("GroupName", "Users"),
 }
 """Properties, beside the documents, by which a policy is somebody's. They are looked at with the permissions."""

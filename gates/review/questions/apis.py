@@ -55,7 +55,15 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     ),
     "AWS::ApiGateway::GatewayResponse": Answers(
         removed=Removal("interface-changed", f"{_ANSWERED}: refusals come in AWS's own form"),
-        settings=changes("ResponseParameters ResponseTemplates StatusCode", "interface-changed", _ANSWERED),
+        settings=(
+            *changes("ResponseParameters ResponseTemplates StatusCode", "interface-changed", _ANSWERED),
+            *comes(
+                "ResponseParameters/gatewayresponse.header.Access-Control-Allow-Headers",
+                "cors-widened",
+                "scripts of other origins may send it",
+                LOW,
+            ),
+        ),
         no={**_HOLDS_NOTHING, **_UNWATCHED},
     ),
     "AWS::ApiGateway::Method": Answers(
@@ -415,6 +423,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             ),
             *comes("Rules/*/Action Rules/*/OverrideAction", "interface-changed", "other requests are refused", LOW),
             *changes("CustomResponseBodies CaptchaConfig ChallengeConfig", "interface-changed", _ANSWERED, LOW),
+            *goes("DefaultAction/Allow", "interface-changed", "what no rule names is refused", HIGH),
             *comes("TokenDomains/*", "waf-loosened", "tokens of another domain are taken", MEDIUM),
         ),
         harmless={"Name": "a name for people; associations refer to it by its ARN"},
