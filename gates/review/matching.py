@@ -127,13 +127,14 @@ def _renamed(gone: list[Resource], come: list[Resource], before: Side, after: Si
     for resource in come:
         coming[resource.type].append(resource)
     candidates = []
-    forms: dict[int, frozenset[str]] = {}
+    # Read once each: every resource that leaves is compared with every one of its type that comes.
+    forms = {id(new): _form(new, after) for new in come if new.type not in VERSIONED} if gone else {}
     for old in gone:
+        ones = _form(old, before) if coming[old.type] and old.type not in VERSIONED else frozenset()
         for new in coming[old.type]:
             if not _near(old.stack.key, new.stack.key) or old.type in VERSIONED:
                 continue
-            ones = forms.setdefault(id(old), _form(old, before))
-            others = forms.setdefault(id(new), _form(new, after))
+            others = forms[id(new)]
             alike = len(ones & others) / len(ones | others) if ones | others else 1.0
             if alike >= ALIKE:
                 same_stack = old.stack.key == new.stack.key
