@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -24,7 +25,7 @@ from gates.review.run import REPORT_BUCKET, review
 from gates.review.synthesis import KEPT
 from tests.unit.configuration import committed, put
 from tests.unit.configuration import write as write_configuration
-from tests.unit.gates.review.assemblies import template, write
+from tests.unit.gates.review.assemblies import resource, template, write
 from tests.unit.gates.review.repository import TABLE, TOPIC, Repository
 
 PROJECT = Path(__file__).resolve().parents[4]
@@ -78,6 +79,44 @@ def test_two_revisions_are_compared(repository: Repository) -> None:
     assert [
         str(change.fate) for stage in outcome.comparison.stages for one in stage.stacks for change in one.changes
     ] == ["removed"]
+
+
+def _building(command: str) -> dict[str, Any]:
+    specification = json.dumps({"version": "0.2", "phases": {"build": {"commands": [command]}}})
+    source = {"ActionTypeId": {"Category": "Source"}, "Name": "source", "OutputArtifacts": [{"Name": "it"}]}
+    built = {
+        "ActionTypeId": {"Category": "Build"},
+        "Configuration": {"ProjectName": {"Ref": "Build"}},
+        "InputArtifacts": [{"Name": "it"}],
+        "Name": "build",
+    }
+    stages = [{"Name": "Source", "Actions": [source]}, {"Name": "Build", "Actions": [built]}]
+    return {
+        "Build": resource("AWS::CodeBuild::Project", {"Source": {"Type": "CODEPIPELINE", "BuildSpec": specification}}),
+        "Pipeline": resource("AWS::CodePipeline::Pipeline", {"Stages": stages}),
+    }
+
+
+def test_build_that_runs_no_file_of_the_commit_is_red(repository: Repository) -> None:
+    # Given a build that runs a file of the repository
+    (repository.root / ".ci").mkdir()
+    (repository.root / ".ci" / "run").write_text("true", encoding="utf-8")
+    repository.deploys(_building(".ci/run"))
+    right = repository.commit()
+
+    # When it runs one that isn't there, committed or not, then that is said of the tree, the commit and the assembly
+    repository.deploys(_building(".ci/nope"))
+    assert "build-broken" in _kinds(reviewed(repository, right))
+    wrong = repository.commit()
+    assert "build-broken" in _kinds(reviewed(repository, right, wrong))
+    folder = write(repository.root / "build" / "cdk.out", {"prod-items-data": template(_building(".ci/nope"))})
+    assert "build-broken" in _kinds(reviewed(repository, right, str(folder)))
+
+    # And so where the file goes and the command stays
+    repository.deploys(_building(".ci/run"))
+    (repository.root / ".ci" / "run").unlink()
+    assert "build-broken" in _kinds(reviewed(repository, right))
+    assert "build-broken" not in _kinds(reviewed(repository, wrong, right))
 
 
 def test_a_clean_tree_is_compared_with_the_commit_before(repository: Repository) -> None:
