@@ -75,7 +75,7 @@ def builds_at_once(template: Mapping[str, Any]) -> Mapping[ComputeType, Builds]:
     """
     resources = template["Resources"]
     stages = [
-        _most_of_stage(stage, resources)
+        builds_of_stage(stage, resources)
         for resource in resources.values()
         if resource["Type"] == "AWS::CodePipeline::Pipeline"
         for stage in resource["Properties"]["Stages"]
@@ -89,8 +89,16 @@ def builds_at_once(template: Mapping[str, Any]) -> Mapping[ComputeType, Builds]:
     }
 
 
-def _most_of_stage(stage: Mapping[str, Any], resources: Mapping[str, Any]) -> Counter[ComputeType]:
-    """The most builds of each compute type that one stage runs side by side: those with the same run order."""
+def builds_of_stage(stage: Mapping[str, Any], resources: Mapping[str, Any]) -> Counter[ComputeType]:
+    """Count the most builds of each compute type that one stage runs side by side: those with the same run order.
+
+    Args:
+        stage: of an `AWS::CodePipeline::Pipeline`.
+        resources: of the template, with the build projects that the stage names.
+
+    Raises:
+        LookupError: an action names a project that is not in the template.
+    """
     most: Counter[ComputeType] = Counter()
     for order in {action.get("RunOrder", 1) for action in stage["Actions"]}:
         beside = [action for action in stage["Actions"] if action.get("RunOrder", 1) == order]
