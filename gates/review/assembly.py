@@ -27,6 +27,9 @@ _ENVIRONMENT = re.compile(r"aws://(?P<account>[^/]+)/(?P<region>[^/]+)")
 # The build specification of the asset step, which CDK Pipelines writes beside the templates under a hash of its own.
 _BUILD_SPECIFICATIONS = "buildspec-*.yaml"
 
+_DEEPEST = 20
+"""How deep stacks may be nested in each other; a template that holds itself would have no end."""
+
 Json = Any
 """A value of a template."""
 
@@ -212,6 +215,8 @@ def _nested(
         path = template_file(parent.resources[logical_id], folder, files)
         if path is None:
             continue
+        if parent.key.name.count(".") >= _DEEPEST:
+            raise _damaged(path, f"it is nested in itself, or more than {_DEEPEST} deep")
         template = _template(path, root)
         construct = parent.paths.get(logical_id, f"{parent.path}/{logical_id}").partition(".NestedStack/")[0]
         stack = Stack(

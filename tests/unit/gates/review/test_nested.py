@@ -193,6 +193,15 @@ def test_template_that_the_assembly_does_not_hold_is_said(tmp_path: Path) -> Non
     assert compare(before, before).is_empty
 
 
+def test_template_that_is_nested_in_itself_is_refused(tmp_path: Path) -> None:
+    metadata = {"aws:asset:path": "Data.Nested.nested.template.json"}
+    itself = {"Resources": {"Again": {**NESTED["Nested"], "Metadata": metadata}}}
+    folder = _write(tmp_path, itself, metadata=True, manifest=True)
+
+    with pytest.raises(ReviewError, match="nested in itself"):
+        read_assembly(folder)
+
+
 def test_damaged_nested_template_is_refused(tmp_path: Path) -> None:
     folder = _write(tmp_path, {"Resources": {}}, metadata=True, manifest=True)
 
