@@ -359,6 +359,20 @@ def test_no_header_of_a_viewer_changes_what_others_read(
     assert (hostile.status_code, hostile.content) == (200, plain.content)
 
 
+def test_the_api_behind_the_edge_follows_an_override(
+    unsigned: Request, session: Callable[..., boto3.Session], outputs: Outputs, item: dict[str, Any]
+) -> None:
+    # Given what CloudFront sends
+    secret = session().client("secretsmanager").get_secret_value(SecretId=outputs["items"]["OriginSecretArn"])
+    headers = {"X-Origin-Verify": json.loads(secret["SecretString"])["header"]}
+    assert unsigned("GET", f"/items/{item['id']}", headers=headers).json() == item
+
+    # When it also sent the viewer's header, then one reader would get what all others get after him
+    overridden = unsigned("GET", f"/items/{item['id']}", headers={**headers, "X-HTTP-Method-Override": "OPTIONS"})
+    assert overridden.is_success
+    assert overridden.content == b""
+
+
 @pytest.mark.parametrize("path", ["/items", "/items/1"])
 def test_a_browser_may_ask_the_edge_before_it_reads(edge: Request, path: str) -> None:
     # Given a page that wants to send the tag that it has
