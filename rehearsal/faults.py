@@ -110,7 +110,7 @@ class Fault:
     rollback_refused: str = ""
 
     def rare(self, environment: str, minute: int) -> list[dict[str, Any]]:
-        """Return what the functions of an environment are invoked with besides in a minute of its bake."""
+        """Return what is in further requests to the functions of an environment in a minute of its bake."""
         begun = self.rare_from is not None and minute >= self.rare_from
         return [_RARE] if begun and environment == "prod" else []
 
@@ -168,8 +168,8 @@ def _both(first: Callable[[str], str], second: Callable[[str], str]) -> Callable
     return lambda before: second(first(before))
 
 
-_RARE = {"path": "/items", "httpMethod": "GET", "headers": {"x-rare": "1"}, "multiValueHeaders": {}}
-"""A kind of request that nobody sends before the bake."""
+_RARE = {"headers": {"x-rare": "1"}}
+"""What is in a kind of request that nobody sends before the bake."""
 
 _RARE_FAILS = {
     _API: _around(

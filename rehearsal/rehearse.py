@@ -81,7 +81,7 @@ class Options:
         start: virtual moment of the start. Default: the next one inside every deployment window.
         alarm_rule: what the rule `CloudWatchAlarm` does with its wait time.
         window: what a deployment window does while it is closed.
-        rare: an environment and the minute of its bake → what its functions are invoked with besides.
+        rare: an environment and the minute of its bake → what is in further requests to its functions.
         meanwhile: what happens in the accounts after each group of actions of a stage. Default: nothing.
         builds: how many builds run at once, by compute type. Default: as many as in a new account.
         throttles: whether the first function whose hook is called has no concurrency left for some seconds.
@@ -166,7 +166,7 @@ class Stand:
         self._measuring: threading.Thread | None = None
 
     def _rare(self, account: str, minute: int) -> list[dict[str, Any]]:
-        """What the functions of an environment are invoked with besides, from some minute of its bake on."""
+        """What is in further requests to the functions of an environment, from some minute of its bake on."""
         names = [each.name for each in self.settings.environments if each.account == account]
         return self.options.rare(names[0], minute) if names else []
 

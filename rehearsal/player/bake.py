@@ -24,7 +24,7 @@ from rehearsal.player.traffic import Outcome, Traffic
 
 REQUESTS_A_MINUTE = 3
 """Requests to each function in a minute of the bake."""
-RARE_A_MINUTE = 30
+RARE_A_MINUTE = 12
 """Requests to each function in a minute, of a kind that nobody sent before."""
 
 
@@ -57,8 +57,8 @@ class Bake:
         requests: handler of a hook → what its function is invoked with.
         stopping: set when everything has to end.
         reading: what the rule does with its wait time. Default: it succeeds at once where the alarm is OK.
-        rare: an account and the minute of its bake → what its functions are invoked with besides from then on. Default:
-            nothing.
+        rare: an account and the minute of its bake → what is in further requests to its functions, besides what their
+            own requests hold. Default: there are no further ones.
     """
 
     def __init__(
@@ -114,7 +114,8 @@ class Bake:
         return {name: state for (place, name), state in self._states.items() if place == account}
 
     def _rare_traffic(self, account: str, moved: Moved) -> Traffic | None:
-        requests = self._rare(account, self._minutes[account])
+        rare = self._rare(account, self._minutes[account])
+        requests = [{**own, **more} for more in rare for own in self._requests(moved.handler)[:1]]
         emulator = self._accounts.emulators[account]
         return Traffic(emulator, moved.function, requests, self._stopping) if requests else None
 
