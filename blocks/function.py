@@ -251,7 +251,6 @@ class ServiceFunction(Construct):
         self.allow(
             actions=["s3:ListBucket"],
             resources=[Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket_name)],
-            unproven_here="S3 says that an object is missing to those who may list the bucket; the emulator to all.",
         )
 
     def allow_without_resource_level(

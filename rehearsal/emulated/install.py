@@ -11,6 +11,7 @@ from rehearsal.emulated import (
     functions,
     gateway,
     keys,
+    objects,
     principals,
     rotation,
     sources,
@@ -18,7 +19,7 @@ from rehearsal.emulated import (
 )
 
 MODULES = (
-    *(keys, deployed, functions, asynchronous, sources, rotation),
+    *(keys, objects, deployed, functions, asynchronous, sources, rotation),
     *(principals, changes, apis, traces, deployments, environments, gateway, access_logs),
 )
 

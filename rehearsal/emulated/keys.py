@@ -55,6 +55,11 @@ _CODES = {"sqs": "KMS.AccessDeniedException", "sns": "KMSAccessDenied"}
 _refused: ContextVar[Refusal | None] = ContextVar("refused_key", default=None)
 
 
+def name_refusal(refusal: Refusal) -> None:
+    """Have the answer to the request that is being refused name another action than the request's own."""
+    _refused.set(refusal)
+
+
 def customer_key(reference: object) -> str | None:
     """Return the ARN of a customer's key, or None for AWS's own keys and for what names no key.
 
@@ -130,7 +135,7 @@ def _enforce(  # noqa: PLR0917  # as the emulator calls it
         refused = _refused_key(access_key_id, action, key, region, via=service)
         if refused is not None:
             record(refused, invoked_by=f"{service}.amazonaws.com")
-            _refused.set(refused)
+            name_refusal(refused)
             decision = "Deny" if refused.explicit else "ImplicitDeny"
             return iam_evaluator.EvalResult(decision, principal_arn=refused.principal)
     return None

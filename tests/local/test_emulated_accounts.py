@@ -133,6 +133,19 @@ def test_an_object_under_a_key_needs_the_key(account: Account) -> None:
         caller(account, allow(objects, "s3:GetObject")).client("s3").get_object(Bucket=name, Key="a")
 
 
+def test_a_missing_object_is_forbidden_to_who_may_not_list(account: Account) -> None:
+    name = f"bucket-{uuid4().hex[:8]}"
+    account.client("s3").create_bucket(Bucket=name)
+    reads = allow(f"arn:aws:s3:::{name}/*", "s3:GetObject")
+    with pytest.raises(ClientError, match="s3:ListBucket") as refusal:
+        caller(account, reads).client("s3").get_object(Bucket=name, Key="missing")
+    assert refusal.value.response["Error"]["Code"] == "AccessDenied"
+    lists = allow(f"arn:aws:s3:::{name}", "s3:ListBucket")
+    with pytest.raises(ClientError) as refusal:
+        caller(account, reads, lists).client("s3").get_object(Bucket=name, Key="missing")
+    assert refusal.value.response["Error"]["Code"] == "NoSuchKey"
+
+
 def test_a_secret_under_a_key_needs_decrypt(account: Account) -> None:
     key = account.key()
     secrets = account.client("secretsmanager")

@@ -66,6 +66,19 @@ def test_the_api_takes_and_gives_records_and_jobs(caller: Caller) -> None:
     assert caller.job(started["id"])["id"] == started["id"]
 
 
+@pytest.mark.exercises(API)
+def test_the_api_tells_a_lost_payload(behind: Behind, caller: Caller) -> None:
+    record = caller.send(LARGE)
+    lose(behind, record["id"])
+    answer = caller.read(record["id"])
+    assert (answer.status_code, answer.json()["status"]) == (200, "failed"), answer.text
+
+
+def lose(behind: Behind, record_id: str) -> None:
+    """Take a record's payload out of the bucket."""
+    behind.client("s3").delete_object(Bucket=behind.outputs["BucketName"], Key=f"payloads/{record_id}")
+
+
 @pytest.mark.exercises(PROCESSOR)
 def test_the_processor_plans_a_job_once(behind: Behind, caller: Caller, invoke: Invoke) -> None:
     # Given a job, and a record for it
@@ -120,6 +133,20 @@ def test_the_worker_works_off_small_and_large_records(behind: Behind, caller: Ca
     # Then the job is done
     ended = caller.job(planned)
     assert (ended["status"], ended["completed"], ended["failed"]) == ("completed", 2, 0)
+
+
+@pytest.mark.exercises(WORKER)
+def test_the_worker_tells_a_lost_payload(behind: Behind, caller: Caller, invoke: Invoke) -> None:
+    # Given a batch of one record whose payload is lost
+    record = caller.send(LARGE)["id"]
+    lose(behind, record)
+    planned = job(behind, caller, total={"N": "1"}, open={"NS": ["0"]})
+    # When its message comes
+    text = json.dumps({"job": planned, "batch": 0, "records": [record]})
+    assert invoke(behind.outputs["WorkerFunctionArn"], message(text)) == NO_FAILURES
+    # Then the record has failed, and isn't tried again
+    ended = caller.job(planned)
+    assert (ended["completed"], ended["failed"]) == (0, 1), ended
 
 
 @pytest.mark.parametrize(
