@@ -245,7 +245,7 @@ def _rules(conditions: Mapping[str, Any]) -> dict[str, tuple[Json, Json]]:
 
 
 def _settings(rule: tuple[Json, Json]) -> str:
-    return readable(json.dumps(rule[1], sort_keys=True)) + (f" → {rule[0]}" if rule[0] else "")
+    return readable(json.dumps(rule[1], sort_keys=True, ensure_ascii=False)) + (f" → {rule[0]}" if rule[0] else "")
 
 
 def _transitions(before: Resource, after: Resource) -> Iterator[Finding]:

@@ -407,15 +407,21 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::WAFv2::WebACL": Answers(
         removed="its own check says what it no longer stands before",
         settings=(
-            *differs("Rules/*/Priority", "waf-loosened", "rules are asked in another order", MEDIUM),
+            *other("Rules/*/Priority", "waf-loosened", "rules are asked in another order", MEDIUM),
             *off(
-                "VisibilityConfig/CloudWatchMetricsEnabled VisibilityConfig/SampledRequestsEnabled "
-                "Rules/*/VisibilityConfig/CloudWatchMetricsEnabled Rules/*/VisibilityConfig/SampledRequestsEnabled",
+                "VisibilityConfig/CloudWatchMetricsEnabled VisibilityConfig/SampledRequestsEnabled",
                 "logging-dropped",
                 "what it stops is not counted or shown",
                 LOW,
             ),
-            *changes(
+            # A rule that goes is told of as that, with all that it has.
+            *other(
+                "Rules/*/VisibilityConfig/CloudWatchMetricsEnabled Rules/*/VisibilityConfig/SampledRequestsEnabled",
+                "logging-dropped",
+                "what it stops is counted or shown, or no longer",
+                LOW,
+            ),
+            *other(
                 "VisibilityConfig/MetricName Rules/*/VisibilityConfig/MetricName",
                 "logging-dropped",
                 "what looks at the old metric sees nothing",

@@ -193,7 +193,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::SecretsManager::RotationSchedule": Answers(
         removed="its own check says what rotates no more",
         settings=(
-            *differs("RotationLambdaARN HostedRotationLambda", "protection-dropped", "other code rotates, or none"),
+            *goes("RotationLambdaARN HostedRotationLambda", "protection-dropped", "no code rotates it"),
             *comes("RotationLambdaARN HostedRotationLambda", "destination-changed", "other code gets the secret"),
             *changes("RotationRules/Duration", "protection-dropped", "it rotates within another window", LOW),
         ),
