@@ -13,7 +13,7 @@ from gates.review.assembly import Assembly, Stack, read_assembly
 from gates.review.checks.answers import is_harmless
 from gates.review.checks.registry import is_judged
 from gates.review.comparison import compare_sides
-from gates.review.findings import KINDS, Finding
+from gates.review.findings import Finding
 from gates.review.iam.policies import SAYS_WHO
 from gates.review.questions import OF_ANY_TYPE, RAISED_BY, Question, answers_of
 from gates.review.resources import Side
@@ -199,8 +199,3 @@ def _is_looked_at(kind: str, name: str) -> bool:
     answers = answers_of(kind)
     asked = answers is not None and any(setting.path[0] == name for setting in answers.settings)
     return asked or name in SAYS_WHO.get(kind, ()) or is_judged(kind, (name,)) or is_harmless(kind, (name,))
-
-
-def test_every_kind_is_asked_for_by_a_question() -> None:
-    assert RAISED_BY.keys() == KINDS.keys()
-    assert KINDS.keys() >= OF_ANY_TYPE

@@ -70,6 +70,7 @@ RAISED_BY: Final[Mapping[str, Question]] = {
     "broken-reference": _SERVICE,
     "build-broken": _SERVICE,
     "concurrency-dropped": _SERVICE,
+    "conditioned": _SERVICE,
     "index-removed": _SERVICE,
     "interface-changed": _SERVICE,
     "limit-lowered": _SERVICE,
@@ -115,6 +116,7 @@ RAISED_BY: Final[Mapping[str, Question]] = {
 OF_ANY_TYPE: Final = frozenset(
     {
         "broken-reference",
+        "conditioned",
         "may-be-replaced",
         "name-taken",
         "nested-unread",

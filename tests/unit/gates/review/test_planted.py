@@ -6,6 +6,7 @@ import pytest
 
 from gates.review.comparison import compare
 from gates.review.findings import KINDS
+from gates.review.questions import OF_ANY_TYPE, RAISED_BY
 from tests.unit.gates.review.planted import CASES, Case
 
 
@@ -55,3 +56,8 @@ def test_every_kind_says_why_and_what_to_do() -> None:
     for name, kind in KINDS.items():
         assert len(kind.why.split()) >= 5, name
         assert len(kind.do.split()) >= 2, name
+
+
+def test_every_kind_answers_one_of_the_questions() -> None:
+    assert RAISED_BY.keys() == KINDS.keys()
+    assert KINDS.keys() >= OF_ANY_TYPE
