@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
+from tests.unit.services.environment import VARIABLES
 from tests.unit.services.fakes import Harness
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _function_variables(_nobody: None) -> Iterator[None]:
+    """Gives the functions back the variables that Lambda sets; their credentials are nobody's."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in VARIABLES.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture
