@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -578,8 +579,9 @@ def test_an_environment_may_put_events_on_that_bus_alone(pipeline: Shape) -> Non
         rules = foundation.properties_of("AWS::Events::Rule")
         assert len(rules) == 3
         for rule in rules:
-            detail = rule["EventPattern"]["detail"]
-            assert [{"prefix": f"{environment.name}-"}] in (detail.get("alarmName"), detail.get("application"))
+            prefixes = re.findall(r'"prefix": "([^"]*)"', json.dumps(rule["EventPattern"]))
+            assert prefixes
+            assert all(prefix.endswith(f"{environment.name}-") for prefix in prefixes)
             (target,) = rule["Targets"]
             assert target["DeadLetterConfig"]
             assert target["RoleArn"]
