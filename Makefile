@@ -21,7 +21,7 @@ BASE ?=
 HEAD ?=
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
-PACKAGES := app.py blocks config gates pipeline rehearsal services stacks stages tests
+PACKAGES := app.py assembly blocks config gates pipeline rehearsal services stacks stages tests
 
 .PHONY: help install build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs call token redrive permissions check format unit test bench protect destroy verify dashboards detectability cost bootstrap doctor rules openapi lock clean
 

@@ -23,7 +23,18 @@ ROOT = Path(__file__).resolve().parents[1]
 GROUP = "steps"
 """The dependency group of `pyproject.toml` that says what the later builds import."""
 
-SOURCES = ("Makefile", "pyproject.toml", "blocks", "config", "gates", "pipeline", "rehearsal", "services", "tests")
+SOURCES = (
+    "Makefile",
+    "pyproject.toml",
+    "assembly",
+    "blocks",
+    "config",
+    "gates",
+    "pipeline",
+    "rehearsal",
+    "services",
+    "tests",
+)
 """What the later builds run of this repository. No lock file is among them: there is nothing to install from."""
 
 PACKAGES = "site-packages"

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gates.flat import stack_template
-from gates.nested import nested_stacks
+from assembly.flat import stack_template
+from assembly.nested import nested_stacks
 from rehearsal.errors import RehearsalError
 from rehearsal.layers import LAYERS, file_digest, pointer
 from rehearsal.substitutions import NESTED, SUBSTITUTIONS, Place, Resource, Substitution, Template

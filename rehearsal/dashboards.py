@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gates.flat import stack_template
+from assembly.flat import stack_template
 from rehearsal import paths
 from rehearsal.assembly import stage_folder
 from rehearsal.errors import RehearsalError

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gates.nested import NESTED_STACK
+from assembly.nested import NESTED_STACK
 
 Template = dict[str, Any]
 Resource = dict[str, Any]

@@ -9,9 +9,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from assembly.flat import stack_template
+from assembly.nested import nested_stacks
 from gates.cost.errors import CostError
-from gates.flat import stack_template
-from gates.nested import nested_stacks
 
 PIPELINE = "pipeline"
 """Stands for the environment where a stack belongs to none: those at the root of the assembly."""

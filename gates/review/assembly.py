@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gates.loops import loops, unrolled, without_loops
-from gates.nested import nested_stacks, short_id, template_file
+from assembly.loops import loops, unrolled, without_loops
+from assembly.nested import nested_stacks, short_id, template_file
 from gates.review.errors import ReviewError
 
 SCHEMAS = frozenset({55})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gates.nested import NESTED_STACK
+from assembly.nested import NESTED_STACK
 from gates.review.assembly import PIPELINE, Assembly, Stack
 from gates.review.builds import missing_files
 from gates.review.checks import Context, checked

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from gates.loops import loops
-from gates.nested import NESTED_STACK, makes_unread
+from assembly.loops import loops
+from assembly.nested import NESTED_STACK, makes_unread
 from gates.review.assembly import Assembly, Json, Stack
 from gates.review.findings import KINDS, Finding, Severity, found
 from gates.review.matching import Matching

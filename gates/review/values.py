@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from gates.loops import LOOP, unrolled_members
+from assembly.loops import LOOP, unrolled_members
 from gates.review.assembly import Assembly, Json, Stack, StackKey
 from gates.review.patterns import CLOSE, OPEN, REFERENCE
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gates.loops import loops, unrolled, without_loops
+from assembly.loops import loops, unrolled, without_loops
+from assembly.nested import file_assets, nested_stacks, short_id, template_file
 from gates.nag.own import Breach, SynthesizedStack
-from gates.nested import file_assets, nested_stacks, short_id, template_file
 from gates.rules.model import Found, Stack
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gates.flat import stack_template
-from gates.nested import nested_stacks
+from assembly.flat import stack_template
+from assembly.nested import nested_stacks
 from pipeline.bootstrap.plan import Account, Place
 
 RANDOM = "1A2B3C4D5E6F"

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from gates.flat import stack_template
+from assembly.flat import stack_template
 from rehearsal.cloudwatch import Alarm, MathQuery, Metric, MetricQuery
 from rehearsal.dashboards import readable
 from rehearsal.detectability.shifts import Shift

@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 
-from gates.flat import stack_template
+from assembly.flat import stack_template
 from rehearsal.paths import read_json
 
 UNPROVEN_HERE = "slipway:unproven-here"

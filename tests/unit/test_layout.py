@@ -16,12 +16,13 @@ ROOT = Path(__file__).resolve().parents[2]
 # below say so.
 ARROW: dict[str, set[str]] = {
     "config": set(),
+    "assembly": set(),
     "blocks": {"config", "gates"},
     "stacks": {"blocks", "config"},
     "stages": {"stacks", "blocks", "config"},
-    "pipeline": {"stages", "stacks", "blocks", "config", "gates"},
-    "gates": {"config"},
-    "rehearsal": {"config", "gates"},
+    "pipeline": {"stages", "stacks", "blocks", "config", "gates", "assembly"},
+    "gates": {"config", "assembly"},
+    "rehearsal": {"config", "gates", "assembly"},
     "app": {"pipeline", "stages", "stacks", "services", "blocks", "gates", "config"},
 }
 OURS = {*ARROW, "services", "tests"}

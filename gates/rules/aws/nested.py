@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gates.nested import NESTED_STACK, makes_unread
+from assembly.nested import NESTED_STACK, makes_unread
 from gates.rules.aws.rule import AwsRule
 from gates.rules.model import Found, Stack, Templates
 

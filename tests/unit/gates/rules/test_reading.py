@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from assembly.nested import NESTED_STACK
 from gates.nag.own import SynthesizedStack
-from gates.nested import NESTED_STACK
 from gates.rules.model import Templates
 from gates.rules.reading import read_stacks
 from tests.unit.gates.rules.templates import found

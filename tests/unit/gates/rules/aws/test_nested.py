@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gates.nested import NESTED_STACK
+from assembly.nested import NESTED_STACK
 from gates.rules.aws.nested import RULES
 from gates.rules.aws.rule import planted_stack
 from gates.rules.model import Stack, Templates

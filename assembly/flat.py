@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from gates.loops import unrolled
-from gates.nested import file_assets, nested_stacks, short_id, template_file
+from assembly.loops import unrolled
+from assembly.nested import file_assets, nested_stacks, short_id, template_file
 
 Json = Any
 Template = dict[str, Any]

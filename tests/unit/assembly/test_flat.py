@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gates.flat import flat, stack_template
-from gates.nested import NESTED_STACK
+from assembly.flat import flat, stack_template
+from assembly.nested import NESTED_STACK
 
 
 def _nested(template: Mapping[str, Any], **attributes: Any) -> dict[str, Any]:
