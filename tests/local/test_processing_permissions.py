@@ -96,6 +96,24 @@ def test_the_api_gives_a_result(
 
 
 @pytest.mark.exercises(API)
+def test_the_api_tells_a_lost_result(
+    call: Callable[..., httpx.Response],
+    session: Callable[..., boto3.Session],
+    records: DynamoDBRecordStorage,
+    values: dict[str, str],
+) -> None:
+    # Given a job that is done, and whose result is lost
+    user = session().client("cognito-idp").admin_get_user(UserPoolId=values["UserPoolId"], Username="test-user")
+    (owner,) = (entry["Value"] for entry in user["UserAttributes"] if entry["Name"] == "sub")
+    job = pending(records, owner)
+    records.complete(owner, job.id, updated_at=job.created_at)
+    # When it is asked for
+    answer = call("GET", f"process/{job.id}")
+    # Then it is told as failed, not as something to try again
+    assert (answer.status_code, answer.json()["status"]) == (200, "failed"), answer.text
+
+
+@pytest.mark.exercises(API)
 def test_a_form_of_the_api_takes_a_file(call: Callable[..., httpx.Response], http: httpx.Client) -> None:
     form = call("POST", "uploads", json={"content_type": "text/plain"}).json()
     file = {"file": ("name", b"hello", "text/plain")}
