@@ -11,7 +11,7 @@ import jsii
 from aws_cdk import CfnElement, CfnResource, IStableStringProducer, Lazy, Reference, Stack, Tokenization
 
 REPLACED_BY: Mapping[str, frozenset[str]] = {
-    "AWS::Cognito::UserPool": frozenset(),
+    "AWS::Cognito::UserPool": frozenset({"AliasAttributes", "UsernameAttributes", "UsernameConfiguration"}),
     "AWS::Cognito::UserPoolClient": frozenset({"GenerateSecret", "UserPoolId"}),
     "AWS::DynamoDB::Table": frozenset({"ImportSourceSpecification", "KeySchema", "LocalSecondaryIndexes", "TableName"}),
     "AWS::IAM::Role": frozenset({"Path", "RoleName"}),

@@ -81,7 +81,8 @@ class Worst:
     levels: int
 
     def written(self) -> str:
-        size, values = DATA_LIMITS.size - 4096 * 6 - 3000, DATA_LIMITS.values - 40
+        # Beside the data stand a name of 255 characters and a description of 4,096, each of up to 12 bytes escaped.
+        size, values = DATA_LIMITS.size - (255 + 4096) * 12 - 200, DATA_LIMITS.values - 40
         match self.kind:
             case "text":
                 inner = text(self.piece, size)
