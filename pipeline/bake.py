@@ -4,13 +4,17 @@ The last action of an environment's stage. It looks each minute at the alarm tha
 own is, and fails the stage when it is on. A `CloudWatchAlarm` rule of a stage condition would seem to do that, but
 CodePipeline's pages say two things of it: that it watches for its wait time, and that it "will immediately succeed"
 when the alarm is OK at first (https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-conditions.html).
+
+When a stage is rolled back, its actions run again with the version before, this one too
+(https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html), and the alarm that failed the stage is
+still on. So in a rollback it may stay on until the version before has ended it, and fails the stage at the end only.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import boto3
@@ -23,9 +27,16 @@ from config import ConfigurationError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_codepipeline import CodePipelineClient
 
 ALARM = "BAKE_ALARM"
 """Variable of the build with the name of the alarm."""
+
+PIPELINE = "BAKE_PIPELINE"
+"""Variable of the build with the name of the pipeline."""
+
+ACTION = "Bake"
+"""Name of the action that runs this."""
 
 MINUTE = 60
 """Seconds between two looks: the alarm's own period."""
@@ -40,7 +51,28 @@ class BakeError(Exception):
     """The environment did not stay quiet, or nobody could look; the message is one line."""
 
 
-def watch(client: CloudWatchClient, alarm: str, minutes: int, wait: Callable[[int], None]) -> None:
+def is_rollback(client: CodePipelineClient, pipeline: str, environment: str, others: Iterable[str]) -> bool:
+    """Return True if the environment's stage that bakes is being rolled back.
+
+    Args:
+        client: CodePipeline in the pipeline's account and region.
+        pipeline: its name.
+        environment: name of the environment.
+        others: names of all environments; one may begin with another's.
+    """
+    longer = [name for name in others if len(name) > len(environment)]
+    return any(
+        stage.get("latestExecution", {}).get("type") == "ROLLBACK"
+        for stage in client.get_pipeline_state(name=pipeline)["stageStates"]
+        if stage["stageName"].startswith(f"{environment}-")
+        and not any(stage["stageName"].startswith(f"{name}-") for name in longer)
+        and any(action["actionName"] == ACTION for action in stage["actionStates"])
+    )
+
+
+def watch(
+    client: CloudWatchClient, alarm: str, minutes: int, wait: Callable[[int], None], *, may_be_on: bool = False
+) -> None:
     """Watch an alarm for some minutes.
 
     Args:
@@ -48,9 +80,10 @@ def watch(client: CloudWatchClient, alarm: str, minutes: int, wait: Callable[[in
         alarm: its name.
         minutes: how long.
         wait: waits for some seconds.
+        may_be_on: whether the alarm may be on at first, for as long as it goes off before the end. Default: it may not.
 
     Raises:
-        BakeError: the alarm went on, it is not there, or it could not be looked at three times in a row.
+        BakeError: the alarm went on or stayed on, it is not there, or it could not be looked at three times in a row.
     """
     blind = 0
     for minute in range(1, minutes + 1):
@@ -65,7 +98,9 @@ def watch(client: CloudWatchClient, alarm: str, minutes: int, wait: Callable[[in
         blind = 0
         if not found:
             raise BakeError(f"there is no alarm {alarm}")
-        if found[0]["StateValue"] == "ALARM":
+        if found[0]["StateValue"] != "ALARM":
+            may_be_on = False
+        elif not may_be_on or minute == minutes:
             raise BakeError(f"{alarm} was ALARM after {minute} of {minutes} minutes: {found[0].get('StateReason', '')}")
     if blind:
         raise BakeError(f"{alarm} could not be looked at in the last {blind} minutes")
@@ -85,11 +120,13 @@ def bake(env: Annotated[str, typer.Option(help="The environment, as a file in co
     except KeyError:
         known = ", ".join(each.name for each in settings.environments)
         raise BakeError(f"--env {env}: choose from {known}") from None
-    alarm = os.environ.get(ALARM)
-    if not alarm:
-        raise BakeError(f"{ALARM} names no alarm: this runs in the pipeline's build")
+    alarm, pipeline = os.environ.get(ALARM), os.environ.get(PIPELINE)
+    if not alarm or not pipeline:
+        raise BakeError(f"{ALARM} and {PIPELINE} name no alarm and no pipeline: this runs in the pipeline's build")
     minutes = environment.deployment.bake_minutes
-    watch(boto3.client("cloudwatch"), alarm, minutes, sleep)
+    names = [each.name for each in settings.environments]
+    back = is_rollback(boto3.client("codepipeline"), pipeline, env, names)
+    watch(boto3.client("cloudwatch"), alarm, minutes, sleep, may_be_on=back)
     Console(soft_wrap=True).print(f"{env} stayed quiet for {minutes} minutes")
 
 

@@ -22,7 +22,7 @@ from blocks.delivery_names import (
     verification_step_role,
 )
 from config import Environment
-from pipeline.bake import ALARM
+from pipeline.bake import ACTION, ALARM, PIPELINE
 from pipeline.observation import PIPELINE_NAME
 from pipeline.reports import ADDRESS_FILE, BUCKET, CONDENSED, HANDOVER
 from pipeline.toolchain import ASSET_SCHEMA, PYTHON
@@ -82,7 +82,6 @@ class SynthStep(pipelines.CodeBuildStep):
     """
 
     def __init__(self, stack: Stack, *, source: pipelines.CodePipelineSource, artifacts: s3.IBucket) -> None:
-        delivery = f"arn:{Aws.PARTITION}:codepipeline:{stack.region}:{stack.account}:{PIPELINE_NAME}"
         super().__init__(
             "Synth",
             input=source,
@@ -95,7 +94,7 @@ class SynthStep(pipelines.CodeBuildStep):
             role_policy_statements=[
                 iam.PolicyStatement(
                     actions=["codepipeline:GetPipelineState", "codepipeline:ListPipelineExecutions"],
-                    resources=[delivery],
+                    resources=[_delivery(stack)],
                 )
             ],
             timeout=Duration.minutes(60),
@@ -161,11 +160,12 @@ class BakeStep(pipelines.CodeBuildStep):
     ) -> None:
         role = _build_role(stack, environment, bake_step_role(environment.name))
         role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[alarm.alarm_arn]))
+        role.add_to_policy(iam.PolicyStatement(actions=["codepipeline:GetPipelineState"], resources=[_delivery(stack)]))
         super().__init__(
-            "Bake",
+            ACTION,
             input=handover,
             commands=[f"make bake ENV={environment.name}"],
-            env={ALARM: alarm.alarm_name},
+            env={ALARM: alarm.alarm_name, PIPELINE: PIPELINE_NAME},
             role=role,
             build_environment=_SMALL,
             partial_build_spec=_verb(),
@@ -228,6 +228,11 @@ class ApprovalStep(pipelines.ManualApprovalStep):
         )
         # CDK looks for variables in the comment alone.
         self._discover_referenced_outputs(evidence)
+
+
+def _delivery(stack: Stack) -> str:
+    """Return the ARN of the pipeline."""
+    return f"arn:{Aws.PARTITION}:codepipeline:{stack.region}:{stack.account}:{PIPELINE_NAME}"
 
 
 def _assuming(stack: Stack, environment: Environment, name: str, roles: Sequence[str]) -> iam.Role:
