@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,9 @@ from rehearsal.player.memory import Memory, Remembered
 from rehearsal.player.source import Commit
 from rehearsal.process import Progress, run
 from rehearsal.translation import translate
+
+HANDOVER = Path("build") / "handover"
+"""Folder in which a build leaves what it hands to the builds after it (`pipeline/reports.py`)."""
 
 # What `app.py` does, without its gates: what is launched has been judged when it was delivered.
 _SYNTHESIS = (
@@ -226,16 +230,29 @@ class Launch:
         file = self._folder / f"{artifact}.zip"
         if category == "Source":
             commit.archive(file)
+        elif artifact.endswith("_".join(HANDOVER.parts)):
+            self._hand_over(commit, file)
         else:
-            pack(
-                (
-                    (path, path.relative_to(assembly).as_posix())
-                    for path in sorted(assembly.rglob("*"))
-                    if path.is_file()
-                ),
-                file,
-            )
+            _pack(assembly, file)
         return file
+
+    def _hand_over(self, commit: Commit, file: Path) -> None:
+        """Pack what the commit's own build hands to the builds after it."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            source = Path(folder) / "source"
+            commit.archive(file)
+            unpack(file, source)
+            command = [sys.executable, "-m", "pipeline.handover"]
+            done = subprocess.run(command, cwd=source, check=False, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise RehearsalError(f"{commit.sha[:12]} hands nothing over: {done.stderr.strip()}")
+            _pack(source / HANDOVER, file)
+
+
+def _pack(folder: Path, file: Path) -> None:
+    """Pack every file of a folder."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    pack(((path, path.relative_to(folder).as_posix()) for path in files), file)
 
 
 def prepared(assembly: Path, accounts: Accounts) -> Path:

@@ -11,6 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from pipeline.handover import PACKAGES, HandoverError, hand_over, installed
+from pipeline.reports import HANDOVER
+from rehearsal import launch
 
 BARE = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
 """The interpreter that the virtual environment was made from."""
@@ -70,3 +72,7 @@ def test_extras_and_what_packages_need_are_followed() -> None:
 def test_missing_packages_are_named() -> None:
     with pytest.raises(HandoverError, match="not-a-package is not installed"):
         installed([Requirement("not-a-package")])
+
+
+def test_rehearsal_launches_with_what_is_handed_over() -> None:
+    assert launch.HANDOVER.as_posix() == HANDOVER
