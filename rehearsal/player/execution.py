@@ -286,7 +286,11 @@ class Player:
             str(uuid4()), target.commit, target.message, version, run.clock.isoformat(), target=target.id
         )
         remembered.artifacts, remembered.variables = dict(target.artifacts), dict(target.variables)
+        # The rollback is in the stage now, and no longer the execution that failed there.
+        run.remembered.stages[stage.name] = Status.FAILED.value
+        remembered.stages[stage.name] = Status.IN_PROGRESS.value
         self._memory.executions.append(remembered)
+        self._memory.keep()
         back = Run(
             run.record,
             run.definition,
