@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
@@ -337,6 +338,24 @@ def test_a_stage_that_failed_goes_back_to_what_last_succeeded_in_it(tmp_path: Pa
         ("prod", "deliver", "Skipped"),
     ]
     assert execution.stages[2].reason == "back to eeeeeeeeeeee: As it was"
+
+
+def test_rollback_is_in_the_stage_while_its_actions_run(tmp_path: Path) -> None:
+    # Given a stage that fails, whose action looks at what the pipeline remembers of it
+    seen: list[list[tuple[bool, str]]] = []
+
+    def deploy(task: Any) -> Any:
+        seen.append(
+            [(bool(each.target), each.stages["dev"]) for each in play.memory.executions if "dev" in each.stages]
+        )
+        return _fails()(task) if task.commit else None
+
+    play = Play(tmp_path, _rolling_back(), {"a.Deploy": deploy})
+    _earlier(play)
+    play.once()
+
+    assert seen[0] == [(False, "Succeeded"), (False, "InProgress")]
+    assert seen[1] == [(False, "Succeeded"), (False, "Failed"), (True, "InProgress")]
 
 
 def test_a_rollback_is_an_execution_of_its_own_to_whoever_asks(tmp_path: Path) -> None:
