@@ -13,13 +13,13 @@ tracer = Tracer(patch_modules=["botocore"])
 
 
 def flush_metrics() -> None:
-    """Writes the metrics of this invocation, if there are any."""
+    """Write the metrics of this invocation, if it has any."""
     if metrics.metric_set:
         metrics.flush_metrics()
 
 
 def count_fault() -> None:
-    """Counts that this version failed and says so itself: by a 5xx answer, or by a message that it could not handle.
+    """Count that this version failed and says so itself: by a 5xx answer, or by a message that it could not handle.
 
     Lambda counts no error then, so the alarms of a deployment read this metric beside Lambda's own: `Faults` of the
     function's version (blocks/deployment.py). It is written at once and apart, since it has dimensions of its own. A
