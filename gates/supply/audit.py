@@ -188,7 +188,7 @@ def javascript(repository: Repository, audit: Audit, *, today: date) -> Outcome:
         answer = _NpmAudit.model_validate_json(ran.out)
     except ValidationError:
         return Outcome.not_done(f"npm audit could not ask ({_refusal(ran)})", scanned=asked)
-    # Npm counts places, where one version may be installed at several; the root is none of its dependencies.
+    # Npm counts places, where one version may be installed at several; the root is not one of its dependencies.
     total, expected = answer.metadata.dependencies.total, len(lock["packages"]) - 1
     if total != expected:
         return Outcome.not_done(f"npm audit asked about {total} of {expected} packages", scanned=asked)

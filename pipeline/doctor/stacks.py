@@ -1,4 +1,4 @@
-"""Stacks that no change set reaches any more, names that are taken, and what AWS Backup is let back up."""
+"""Stacks that no change set reaches any more, names that are taken, and what AWS Backup may back up."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _check_buckets(
 
 
 def check_backups(account: Account, settings: Settings, session: boto3.Session, name: str) -> Iterator[Finding]:
-    """Report whether AWS Backup is let back up what an environment has backed up.
+    """Report whether AWS Backup may back up what an environment asks it to.
 
     A service that the region's settings leave out is passed over without a failed job
     (https://docs.aws.amazon.com/aws-backup/latest/devguide/service-opt-in.html).

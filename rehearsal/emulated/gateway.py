@@ -30,7 +30,7 @@ _failed: ContextVar[int | None] = ContextVar("integration_failed", default=None)
 
 
 def _owner(api_id: str) -> tuple[str, str] | None:
-    """Return account and region of a REST API, whoever calls it."""
+    """Return account and region of a REST API, for any caller."""
     found = (
         (account, region) for (account, region, known), _ in apigateway_v1._rest_apis.all_items() if known == api_id
     )

@@ -1,4 +1,4 @@
-"""The review knows every setting of every type that the templates use: a finding, or a reason why there is none."""
+"""The review knows every setting of every type that the templates use: a finding, or the reason for not having one."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class TestGenerated:
             assert (stale.status_code, stale.parsed.status) == (412, 412)
             assert (deleted.status_code, deleted.parsed) == (204, None)
             assert health.parsed.status == "ok"
-            # And so is each refusal, by whoever refuses
+            # And so is each refusal, from every layer that refuses
             other = client.call("create_item", writer, at, body=new.from_dict({"name": "pan"}), idempotency_key=key)
             nothing = client.call("get_item", reader, public, id="none")
             invalid = client.call("create_item", writer, at, body=new.from_dict({"name": "\u200b"}))

@@ -114,7 +114,7 @@ def test_a_body_as_large_as_the_limit_is_kept(signed: Request, edge: Request) ->
     # When it is created, under a key
     headers = {**JSON, "Idempotency-Key": uuid4().hex}
     response = signed("POST", "/items", content=body, headers=headers)
-    # Then it is there, whole, and whoever asks again gets the same
+    # Then it is there, whole, and a repeated request gets the same
     assert response.status_code == 201, response.text[:500]
     path = f"/items/{response.json()['id']}"
     assert edge("GET", path).content == response.content

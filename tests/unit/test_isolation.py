@@ -1,4 +1,4 @@
-"""Tests see no account, whoever runs them: a build of the pipeline has credentials of its own."""
+"""Tests see no account, wherever they run: a build of the pipeline has credentials of its own."""
 
 from __future__ import annotations
 

@@ -38,9 +38,9 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no={**_HOLDS_NOTHING, **_SERVES_NOBODY},
     ),
     "AWS::ApiGateway::ApiKey": Answers(
-        removed=Removal("service-stopped", "whoever has the key is refused", HIGH),
+        removed=Removal("service-stopped", "callers that have the key are refused", HIGH),
         settings=(
-            *off("Enabled", "service-stopped", "whoever has the key is refused", HIGH),
+            *off("Enabled", "service-stopped", "callers that have the key are refused", HIGH),
             *goes("StageKeys/*", "service-stopped", "the key is refused there", HIGH),
         ),
         no={**_HOLDS_NOTHING, **_NO_ACCESS, **_UNWATCHED},

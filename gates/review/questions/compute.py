@@ -122,7 +122,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *differs("CodeSigningConfigArn", "build-changed", "code that nobody signed may run"),
             *changes("SnapStart RuntimeManagementConfig", "runtime-changed", "it starts otherwise", LOW),
             *changes("RecursiveLoop", "limit-lowered", "a loop of calls is stopped, or no longer"),
-            *changes("Code/S3Bucket Code/S3Key", "runtime-changed", "its code is none that the assembly brings", HIGH),
+            *changes("Code/S3Bucket Code/S3Key", "runtime-changed", "its code is not from the assembly", HIGH),
         ),
         harmless={"Code/ZipFile": "new code, which goes the way of all new code: versions, hooks and canaries"},
     ),

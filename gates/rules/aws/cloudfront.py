@@ -47,7 +47,7 @@ class _Sent:
         if key.everything:
             return False
         if self.kind == "headers":
-            # A header that is named is a choice; one that makes an origin do something else is none.
+            # A header that is named is a choice; one that makes an origin do something else is not.
             return self.everything or bool((self.names - key.names) & METHOD_OVERRIDES)
         return self.everything or bool(self.names - key.names)
 

@@ -194,7 +194,7 @@ _GROUP = {
 RULES = (
     AwsRule(
         name="NoRollbackByCallers",
-        does="CloudWatch counts what callers are refused, and what is throttled because of them, whoever they are: a "
+        does="CloudWatch counts what callers are refused, and what is throttled because of them, known or not: a "
         "few bad requests by anybody set such an alarm off, and roll back a release that is well.",
         says="A deployment, a stage or a service rolls back on an alarm that callers can set off, or that cannot be "
         "seen.",

@@ -106,7 +106,7 @@ RULES = (
         does="A bucket that is not empty cannot be deleted, and AWS may write a log into a bucket before its stack is "
         "complete; a rollback that has to delete it ends in ROLLBACK_FAILED.",
         says="A bucket takes logs of AWS, and its deletion policy has CloudFormation delete it.",
-        fix="Give it DeletionPolicy Retain; whoever deletes the stack for good empties and deletes the bucket.",
+        fix="Give it DeletionPolicy Retain; empty and delete the bucket after deleting the stack for good.",
         source=_FAILURES,
         check=_log_buckets,
         planted={
