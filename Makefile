@@ -15,7 +15,7 @@ NOBODY := env -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AW
 	-u AWS_CONTAINER_CREDENTIALS_RELATIVE_URI -u AWS_CONTAINER_CREDENTIALS_FULL_URI -u AWS_WEB_IDENTITY_TOKEN_FILE \
 	AWS_EC2_METADATA_DISABLED=true AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_CONFIG_FILE=/dev/null
 
-ENV ?= dev
+ENV ?=
 SERVICE ?=
 BASE ?=
 HEAD ?=
@@ -108,29 +108,29 @@ reject: install ## Reject what a rehearsal waits for
 forget: install ## Remove the accounts of the rehearsal and all that they hold
 	@$(PYTHON) -m rehearsal forget $(CHOSEN)
 
-up: install ## Deploy ENV (default dev) on the emulator and call it
-	@$(PYTHON) -m rehearsal up --env $(ENV) $(addprefix --service ,$(SERVICE)) $(if $(PORT),--port $(PORT))
+up: install ## Deploy ENV (default: the first) on the emulator and call it
+	@$(PYTHON) -m rehearsal up $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE)) $(if $(PORT),--port $(PORT))
 
 down: install ## Stop the emulator of ENV
-	@$(PYTHON) -m rehearsal down --env $(ENV)
+	@$(PYTHON) -m rehearsal down $(if $(ENV),--env $(ENV))
 
 status: install ## Say what runs on this machine
 	@$(PYTHON) -m rehearsal status
 
 logs: install ## What the functions of SERVICE wrote
-	@$(PYTHON) -m rehearsal logs --env $(ENV) --service $(or $(SERVICE),items)
+	@$(PYTHON) -m rehearsal logs $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items)
 
 call: install ## Call a route: make call SERVICE=items ARGS="POST /items --body '{\"name\":\"kettle\"}'"
-	@$(PYTHON) -m rehearsal call --env $(ENV) --service $(or $(SERVICE),items) $(ARGS)
+	@$(PYTHON) -m rehearsal call $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items) $(ARGS)
 
 token: install ## Print an access token of the test user of processing
-	@$(PYTHON) -m rehearsal token --env $(ENV)
+	@$(PYTHON) -m rehearsal token $(if $(ENV),--env $(ENV))
 
 redrive: install ## Move the dead letters of ingest back to their queue
-	@$(PYTHON) -m rehearsal redrive --env $(ENV)
+	@$(PYTHON) -m rehearsal redrive $(if $(ENV),--env $(ENV))
 
 permissions: build ## Take each permission of each function away: a test has to fail (minutes; nightly)
-	@$(PYTHON) -m rehearsal permissions --env $(ENV) $(addprefix --service ,$(SERVICE))
+	@$(PYTHON) -m rehearsal permissions $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
 
 check: build ## Format, lint, types, and cfn-lint on every template
 	@ruff format --check $(PACKAGES)
@@ -160,10 +160,10 @@ bench: build ## Measure imports, requests, the layer and synth; writes build/ben
 	@$(PYTHON) -m tests.bench
 
 destroy: install ## Empty and delete ENV, if its file declares it disposable; asks, YES=yes answers
-	@$(PYTHON) -m pipeline.destruction --env $(ENV) $(if $(filter yes,$(YES)),--yes)
+	@$(PYTHON) -m pipeline.destruction $(if $(ENV),--env $(ENV)) $(if $(filter yes,$(YES)),--yes)
 
 protect: install ## Protect the stateful stacks of ENV, and read back what is set
-	@$(PYTHON) -m pipeline.protection set --env $(ENV) $(addprefix --service ,$(SERVICE))
+	@$(PYTHON) -m pipeline.protection set $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
 
 handover: install ## Put what the later builds of the pipeline run into one folder, packages and all (build/handover)
 	@$(PYTHON) -m pipeline.handover
@@ -172,10 +172,10 @@ publish: install ## Keep the reports of the pipeline's build where an approver c
 	@$(PYTHON) -m pipeline.evidence
 
 bake: install ## Watch the alarms of ENV for its bake_minutes, in the pipeline's build
-	@$(PYTHON) -m pipeline.bake --env $(ENV)
+	@$(PYTHON) -m pipeline.bake $(if $(ENV),--env $(ENV))
 
 verify: install ## Test SERVICE where it is deployed in ENV
-	@$(PYTHON) -m pipeline.verification --env $(ENV) $(addprefix --service ,$(or $(SERVICE),items))
+	@$(PYTHON) -m pipeline.verification $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(or $(SERVICE),items))
 
 dashboards: synth ## Draw the dashboards into docs/images
 	@$(PYTHON) -m rehearsal dashboards

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from config.model import Environment, PipelineSettings, Services, Settings
+from config.model import Environment, EnvironmentKind, PipelineSettings, Services, Settings
 
 CONFIG_FOLDER = Path(__file__).parent
 """Where the files are read from unless a caller names another folder."""
@@ -80,7 +80,6 @@ def load(folder: Path = CONFIG_FOLDER) -> Settings:
     """
     problems: list[Problem] = []
     raw_pipeline = _read(folder / PIPELINE_FILE, problems)
-    pipeline = _validate(PipelineSettings, _named(raw_pipeline, name=TOOLS), PIPELINE_FILE, problems)
     names = _environment_names(raw_pipeline or {})
     raw_environments = {
         name: raw
@@ -88,6 +87,9 @@ def load(folder: Path = CONFIG_FOLDER) -> Settings:
         # A name that is none is a problem of pipeline.toml, and no path.
         if _IS_NAME.fullmatch(name) and (raw := _read(folder / f"{name}.toml", problems)) is not None
     }
+    if raw_pipeline is not None:
+        raw_pipeline = {"approval_before": _first_of_production(names, raw_environments), **raw_pipeline}
+    pipeline = _validate(PipelineSettings, _named(raw_pipeline, name=TOOLS), PIPELINE_FILE, problems)
 
     environments = [
         environment
@@ -209,28 +211,28 @@ def _at(raw: _Raw, key: str) -> Any:
 
 
 def _environment_rules(name: str, raw: _Raw) -> Iterator[Problem]:
-    """What is allowed in dev alone. Read from the raw file, so that other faults in it hide none of these."""
+    """Check what depends on the kind, in the raw file: its other problems hide none of these."""
     file = f"{name}.toml"
     yield from _everywhere(file, raw)
-    if name == "dev":
+    # Without a kind, that alone is the problem.
+    if raw.get("kind") not in (EnvironmentKind.TEST, EnvironmentKind.PRODUCTION):
         return
+    only = "is allowed in development only"
     origins = _at(raw, "cors.origins")
     if isinstance(origins, list) and "*" in origins:
-        yield Problem(
-            file, "cors.origins", "'*'", "is allowed in dev only; list origins such as https://app.example.com"
-        )
+        yield Problem(file, "cors.origins", "'*'", f"{only}; list origins such as https://app.example.com")
     if _at(raw, "waf.enabled") is False:
-        yield Problem(file, "waf.enabled", "false", "is allowed in dev only; use true")
+        yield Problem(file, "waf.enabled", "false", f"{only}; use true")
     if _at(raw, "alarms.emails") == []:
-        yield Problem(file, "alarms.emails", "[]", "is allowed in dev only; name at least one address")
+        yield Problem(file, "alarms.emails", "[]", f"{only}; name at least one address")
     for switch in ("self_sign_up", "password_flow", "test_user"):
         key = f"services.processing.user_pool.{switch}"
         if _at(raw, key) is True:
-            yield Problem(file, key, "true", "is allowed in dev only; use false")
-    if name == "prod":
+            yield Problem(file, key, "true", f"{only}; use false")
+    if raw.get("kind") == EnvironmentKind.PRODUCTION:
         for key in ("stateful.deletion_protection", "stateful.termination_protection"):
             if _at(raw, key) is False:
-                yield Problem(file, key, "false", "must be true in prod")
+                yield Problem(file, key, "false", "must be true in production")
 
 
 def _everywhere(file: str, raw: _Raw) -> Iterator[Problem]:
@@ -272,15 +274,17 @@ def _pipeline_rules(raw: _Raw, names: list[str], environments: dict[str, _Raw]) 
         for name, times in Counter(names).items()
         if times > 1
     )
-    approvals = raw.get("approval_before", ["prod"])
+    approvals = raw.get("approval_before")
     if names and isinstance(approvals, list):
         yield from (
             Problem(PIPELINE_FILE, "approval_before", _value(name), f"is not one of {', '.join(names)}")
             for name in approvals
             if name not in names
         )
-        if "prod" in names and "prod" not in approvals:
-            yield Problem(PIPELINE_FILE, "approval_before", _value(approvals), "must name prod")
+        missing = [name for name in _first_of_production(names, environments) if name not in approvals]
+        if missing:
+            allowed = f"must name {', '.join(missing)}: production is entered after an approval"
+            yield Problem(PIPELINE_FILE, "approval_before", _value(approvals), allowed)
         waiting = [name for name in approvals if name in names]
         if waiting and _at(raw, "approval.emails") in (None, []) and isinstance(raw.get("approval"), dict):
             allowed = f"names nobody, and {', '.join(waiting)} waits for an approval"
@@ -295,6 +299,16 @@ def _pipeline_rules(raw: _Raw, names: list[str], environments: dict[str, _Raw]) 
             yield Problem(PIPELINE_FILE, f"stateful.{key}", _value(found), "is for environments; leave it out")
     if raw.get("share_accounts") is not True:
         yield from _account_rules(raw, environments)
+
+
+def _first_of_production(names: list[str], environments: dict[str, _Raw]) -> list[str]:
+    """Return where production begins: one approval is enough for several environments in a row."""
+    kinds = [environments.get(name, {}).get("kind") for name in names]
+    return [
+        name
+        for name, before, kind in zip(names, (None, *kinds), kinds, strict=False)
+        if kind == EnvironmentKind.PRODUCTION != before
+    ]
 
 
 def _wave_rules(raw: _Raw) -> Iterator[Problem]:

@@ -56,6 +56,17 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
+class EnvironmentKind(StrEnum):
+    """What an environment is for. Every rule that is stricter in one than in another goes by this, never by a name."""
+
+    DEVELOPMENT = "development"
+    """Open to change: nobody outside the team depends on it."""
+    TEST = "test"
+    """Has production's shape, and tests may write to it."""
+    PRODUCTION = "production"
+    """Serves users: entered after an approval, protected against deletion, verified by reading only."""
+
+
 class RemovalPolicy(StrEnum):
     """What becomes of a stateful resource that leaves its template."""
 
@@ -197,7 +208,7 @@ class Waf(_Model):
 
 
 class Cors(_Model):
-    """Origins that browsers may call from (P11); `*` outside dev is refused."""
+    """Origins that browsers may call from (P11); `*` is refused outside development."""
 
     origins: tuple[Origin, ...] = Field(strict=False, min_length=1)
 
@@ -578,6 +589,7 @@ class Environment(Place):
     `name` comes from the file's own name, `tools_account` and `tools_region` from the pipeline's file.
     """
 
+    kind: EnvironmentKind = Field(strict=False)
     tools_account: AccountId
     """The account of the pipeline: its roles may verify and protect what is deployed here."""
     tools_region: Region
@@ -685,8 +697,9 @@ class PipelineSettings(Place):
     source: Source
     environments: tuple[Slug, ...] = Field(strict=False, min_length=1)
     """The order in which a change moves; each names a file beside this one."""
-    approval_before: tuple[Slug, ...] = Field(strict=False, default=("prod",))
-    """Environments that wait for a manual approval."""
+    approval_before: tuple[Slug, ...] = Field(strict=False)
+    """Environments that wait for a manual approval. Default (`config.load`): the first of each run of production
+    environments."""
     waves: tuple[Annotated[tuple[Slug, ...], Field(strict=False)], ...] = Field(strict=False, default=())
     """Services that are deployed side by side, wave after wave, in every environment. Default: all in one wave."""
     approval: Approval
@@ -713,3 +726,7 @@ class Settings(_Model):
             if environment.name == name:
                 return environment
         raise KeyError(name)
+
+    def of_kind(self, kind: EnvironmentKind) -> tuple[Environment, ...]:
+        """Return the environments of a kind, in the pipeline's order."""
+        return tuple(environment for environment in self.environments if environment.kind is kind)

@@ -3,8 +3,8 @@
     python -m pipeline.verification --env dev --service items --service ingest
 
 A step of the pipeline after each environment. The tests find the service by its stacks' outputs, sign with a role of
-their own in the environment's account, and clean up after themselves; in prod, those that write stay out. They get
-what `make up` gives them: the outputs as JSON in the file that SLIPWAY_OUTPUTS names, and credentials in AWS's own
+their own in the environment's account, and clean up after themselves; in production, those that write stay out. They
+get what `make up` gives them: the outputs as JSON in the file that SLIPWAY_OUTPUTS names, and credentials in AWS's own
 variables.
 """
 
@@ -26,6 +26,7 @@ from rich.console import Console
 import config
 from blocks.delivery_names import DESCRIBED_STACKS, verification_role
 from config import ConfigurationError, Environment
+from config.model import EnvironmentKind
 from pipeline.session import assumed
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "verification"
 REPORTS = ROOT / "build" / "reports"
-
-READ_ONLY = frozenset({"prod"})
-"""Environments in which nothing lasting is written: tests marked `writes` stay out."""
 
 AT_ONCE = 4
 """Services whose tests run at once: on the two processors of a small build they wait more than they work."""
@@ -74,12 +72,12 @@ def outputs(client: CloudFormationClient, environment: str, service: str) -> Out
     return found
 
 
-def command(environment: str, service: str) -> list[str]:
-    """How the tests are run: quietly, with a JUnit report, and without those that an environment does not bear."""
+def command(environment: Environment, service: str) -> list[str]:
+    """Return how pytest is run: quietly, with a JUnit report, and in production without the tests marked `writes`."""
     return [
         *(sys.executable, "-m", "pytest", f"tests/smoke/test_{service}.py", "-q", "-p", "no:cacheprovider"),
-        f"--junit-xml={REPORTS / f'verify-{environment}-{service}.xml'}",
-        *(("-m", "not writes") if environment in READ_ONLY else ()),
+        f"--junit-xml={REPORTS / f'verify-{environment.name}-{service}.xml'}",
+        *(("-m", "not writes") if environment.kind is EnvironmentKind.PRODUCTION else ()),
     ]
 
 
@@ -132,7 +130,7 @@ def _verify(environment: Environment, service: str) -> int:
         json.dumps(outputs(session.client("cloudformation"), name, service), indent=2), encoding="utf-8"
     )
     done = subprocess.run(
-        command(name, service),
+        command(environment, service),
         cwd=ROOT,
         env=variables(credentials.get_frozen_credentials(), environment, outputs_file, os.environ),
         check=False,

@@ -37,13 +37,20 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 verbs.register(app)
 
-EnvironmentOption = Annotated[str, typer.Option("--env", help="Environment of config/.")]
+
+def _first_environment() -> str:
+    return config.load().environments[0].name
+
+
+EnvironmentOption = Annotated[
+    str, typer.Option("--env", default_factory=_first_environment, help="Environment. Default: the first of config/.")
+]
 ServiceOption = Annotated[str, typer.Option("--service", help="Name of the service.")]
 
 
 @app.command()
 def up(
-    env: EnvironmentOption = "dev",
+    env: EnvironmentOption,
     service: Annotated[list[str] | None, typer.Option("--service", help="Deploy these alone; may be repeated.")] = None,
     port: Annotated[
         int | None, typer.Option("--port", min=1024, max=65534, help="TLS port; plain is one above.")
@@ -121,7 +128,7 @@ def print_calls(local: LocalEnvironment, outputs: Outputs, credentials: Credenti
 
 
 @app.command()
-def down(env: EnvironmentOption = "dev") -> None:
+def down(env: EnvironmentOption) -> None:
     """Stop the emulator of an environment."""
     local = _local(env)
     with local.emulator.lock(seconds=10):
@@ -149,7 +156,7 @@ def status() -> None:
 @app.command()
 def logs(
     service: ServiceOption,
-    env: EnvironmentOption = "dev",
+    env: EnvironmentOption,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until interrupted.")] = False,
     since: Annotated[str, typer.Option("--since", help="How far back: 30s, 10m, 2h, 1d.")] = "1h",
     platform: Annotated[bool, typer.Option("--platform", help="Lambda's own lines and metrics too.")] = False,
@@ -183,7 +190,7 @@ def call(  # noqa: PLR0917  # typer reads a command's arguments and options from
     method: Annotated[str, typer.Argument(help="GET, POST, …")],
     path: Annotated[str, typer.Argument(help="From the API's root, such as /items.")],
     service: ServiceOption,
-    env: EnvironmentOption = "dev",
+    env: EnvironmentOption,
     body: Annotated[str | None, typer.Option("--body", help="JSON, or @ and a file.")] = None,
     unsigned: Annotated[
         bool, typer.Option("--unsigned", help="Without a signature, whatever the route wants.")
@@ -237,11 +244,12 @@ def faults() -> None:
 
 @app.command()
 def dashboards() -> None:
-    """Draw the dashboards of prod, as they are synthesized, into docs/images."""
-    services = [name for name in staged(paths.ASSEMBLY, "prod") if name != FOUNDATION]
+    """Draw the dashboards of the last environment, as they are synthesized, into docs/images."""
+    environment = config.load().environments[-1].name
+    services = [name for name in staged(paths.ASSEMBLY, environment) if name != FOUNDATION]
     if not services:
-        raise RehearsalError(f"{paths.ASSEMBLY.name} holds no service of prod; run `make synth`")
-    for picture in draw_all(paths.ASSEMBLY, "prod", services):
+        raise RehearsalError(f"{paths.ASSEMBLY.name} holds no service of {environment}; run `make synth`")
+    for picture in draw_all(paths.ASSEMBLY, environment, services):
         console.print(str(picture.relative_to(paths.ROOT)))
 
 
@@ -286,7 +294,7 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
 
 
 @app.command()
-def token(env: EnvironmentOption = "dev") -> None:
+def token(env: EnvironmentOption) -> None:
     """Sign in as the test user of `processing`, and print an access token."""
     local = _local(env)
     local.outputs()
@@ -302,7 +310,7 @@ def _token(local: LocalEnvironment) -> str:
 
 @app.command()
 def redrive(
-    env: EnvironmentOption = "dev",
+    env: EnvironmentOption,
     show: Annotated[bool, typer.Option("--show", help="Show what is there and why, and leave it there.")] = False,
 ) -> None:
     """Send the dead letters of `ingest` back to their queues."""
@@ -321,7 +329,7 @@ def _service_command(
 
 @app.command()
 def permissions(
-    env: EnvironmentOption = "dev",
+    env: EnvironmentOption,
     service: Annotated[list[str] | None, typer.Option("--service", help="These alone; may be repeated.")] = None,
     function: Annotated[
         list[str] | None, typer.Option("--function", help="This alone, such as items/ApiFunction; may be repeated.")

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 import config
 from config import ConfigurationError
 from config.load import CONFIG_FOLDER
-from config.model import QueueReaderSettings
+from config.model import EnvironmentKind, QueueReaderSettings
 from tests.unit.configuration import FILES, Documents, committed, put, take, write
 
 Change = Callable[[Documents], None]
@@ -258,12 +258,18 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
             _put("staging.toml", "stateful.key_deletion_window_days", 6),
             "key_deletion_window_days = 6: input should be gr",
         ),
-        (_put("prod.toml", "cors.origins", ["*"]), "config/prod.toml: cors.origins = '*': is allowed in dev only"),
+        (
+            _put("prod.toml", "cors.origins", ["*"]),
+            "config/prod.toml: cors.origins = '*': is allowed in development only",
+        ),
         (
             _put("staging.toml", "waf.enabled", False),
-            "config/staging.toml: waf.enabled = false: is allowed in dev only",
+            "config/staging.toml: waf.enabled = false: is allowed in development only",
         ),
-        (_put("prod.toml", "alarms.emails", []), "config/prod.toml: alarms.emails = []: is allowed in dev only"),
+        (
+            _put("prod.toml", "alarms.emails", []),
+            "config/prod.toml: alarms.emails = []: is allowed in development only",
+        ),
         (_put("prod.toml", "name", "prod"), "config/prod.toml: name = 'prod': is given by the file's own name"),
         (
             _put("prod.toml", "account", "111111111111"),
@@ -273,7 +279,15 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
             _put("dev.toml", "account", "999999999999"),
             "dev.toml: account = '999999999999': is the account of the pipeline",
         ),
-        (_put("pipeline.toml", "approval_before", []), "config/pipeline.toml: approval_before = []: must name prod"),
+        (
+            _put("pipeline.toml", "approval_before", []),
+            "config/pipeline.toml: approval_before = []: must name prod: production is entered after an approval",
+        ),
+        (_take("dev.toml", "kind"), "config/dev.toml: kind: is required"),
+        (
+            _put("staging.toml", "kind", "prod"),
+            "config/staging.toml: kind = 'prod': input should be 'development', 'test' or 'production'",
+        ),
         (
             _put("pipeline.toml", "approval_before", ["prod", "qa"]),
             "approval_before = 'qa': is not one of dev, staging, p",
@@ -364,7 +378,7 @@ def test_all_problems_of_all_files_are_said_at_once(tmp_path: Path) -> None:
 
 
 def test_a_rule_across_keys_is_not_hidden_by_another_fault_of_the_file(tmp_path: Path) -> None:
-    # Given a wrong type and, elsewhere in the file, what is allowed in dev only
+    # Given a wrong type and, elsewhere in the file, what is allowed in development only
     documents = committed()
     put(documents["prod.toml"], "logs.retention_days", "long")
     put(documents["prod.toml"], "cors.origins", ["*"])
@@ -380,12 +394,49 @@ def test_a_fault_of_the_pipeline_hides_none_of_the_environments(tmp_path: Path) 
     assert len(_problems(write(tmp_path, documents))) == 2
 
 
-def test_the_approval_before_prod_is_the_default(tmp_path: Path) -> None:
-    # Given a pipeline that says nothing of approvals
+@pytest.mark.parametrize(
+    ("kinds", "waiting"),
+    [
+        (("development", "test", "production"), ("c",)),
+        (("development", "production", "production"), ("b",)),
+        (("production", "test", "production"), ("a", "c")),
+        (("test", "development", "test"), ()),
+    ],
+)
+def test_production_waits_for_an_approval_by_default(
+    tmp_path: Path, kinds: tuple[str, ...], waiting: tuple[str, ...]
+) -> None:
+    # Given environments of any names, and a pipeline that says nothing of approvals
     documents = committed()
     take(documents["pipeline.toml"], "approval_before")
+    put(documents["pipeline.toml"], "environments", ["a", "b", "c"])
+    for name, kind, number in zip("abc", kinds, "456", strict=True):
+        documents[f"{name}.toml"] = {**documents["prod.toml"], "kind": kind, "account": number * 12}
 
-    assert config.load(write(tmp_path, documents)).pipeline.approval_before == ("prod",)
+    settings = config.load(write(tmp_path, documents))
+
+    # Then each run of production environments waits once
+    assert settings.pipeline.approval_before == waiting
+    for kind in EnvironmentKind:
+        found = [environment.name for environment in settings.of_kind(kind)]
+        assert found == [name for name, of in zip("abc", kinds, strict=True) if of == kind]
+
+
+def test_rules_go_by_kind_whatever_the_name(tmp_path: Path) -> None:
+    # Given that the file dev.toml is production, and prod.toml is development
+    documents = committed()
+    put(documents["dev.toml"], "kind", "production")
+    put(documents["prod.toml"], "kind", "development")
+    put(documents["prod.toml"], "cors.origins", ["*"])
+    put(documents["prod.toml"], "stateful.deletion_protection", False)
+    put(documents["pipeline.toml"], "approval_before", ["dev"])
+
+    lines = _problems(write(tmp_path, documents))
+
+    # Then dev.toml is refused for what production may not have, and prod.toml is not
+    assert {line.partition(":")[0] for line in lines} == {"config/dev.toml"}
+    for key in ("cors.origins", "waf.enabled", "stateful.deletion_protection", "stateful.termination_protection"):
+        assert any(line.startswith(f"config/dev.toml: {key} = ") for line in lines), key
 
 
 def test_environments_may_share_an_account_if_said_so(tmp_path: Path) -> None:

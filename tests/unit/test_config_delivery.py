@@ -48,7 +48,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "a prod without approval": (
         _put("pipeline.toml", "approval_before", []),
-        "config/pipeline.toml: approval_before = []: must name prod",
+        "config/pipeline.toml: approval_before = []: must name prod: production is entered after an approval",
     ),
     "a prod without approvers": (
         _put("pipeline.toml", "approval.emails", []),
