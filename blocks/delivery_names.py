@@ -23,6 +23,11 @@ EDGE_FIREWALL = "edge-firewall"
 """What the name of a stack ends with that has a distribution's web ACL in CloudFront's own region."""
 
 
+def service_stacks(environment: str, service: str) -> tuple[str, ...]:
+    """Return the names of a service's stacks; everything in a stack is named after it."""
+    return tuple(f"{environment}-{service}-{stack}" for stack in SERVICE_STACKS)
+
+
 def verification_step_role(environment: str) -> str:
     """Name of the role, in the tools account, of the build that verifies an environment."""
     return f"slipway-{environment}-verify"

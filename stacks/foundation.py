@@ -52,5 +52,5 @@ class FoundationStack(Stack):
         account = apigateway.CfnAccount(self, "ApiGatewayAccount", cloud_watch_role_arn=role.role_arn)
         account.node.add_dependency(role)
         output(self, "ApiGatewayLoggingRoleArn", role.role_arn, "Role by which API Gateway writes its logs")
-        EventRelay(self, "Relay", environment=environment)
+        EventRelay(self, "Relay", environment=environment, services=services)
         ProtectionRole(self, "Protection", environment=environment, services=services)
