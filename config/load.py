@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from config.model import Environment, EnvironmentKind, PipelineSettings, Services, Settings
+from config.model import EnvironmentKind, PipelineSettings, Settings
+from config.services import Models, compose, discover
 
 CONFIG_FOLDER = Path(__file__).parent
 """Where the files are read from unless a caller names another folder."""
@@ -66,11 +67,12 @@ class ConfigurationError(Exception):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-def load(folder: Path = CONFIG_FOLDER) -> Settings:
+def load(folder: Path = CONFIG_FOLDER, *, services: Models | None = None) -> Settings:
     """Read the pipeline's file and one file for each environment it names.
 
     Args:
         folder: where `pipeline.toml` and `<environment>.toml` lie. Default: `config/`.
+        services: the settings' model of each service. Default: those in `services/<name>/settings.py`.
 
     Returns:
         The validated settings, environments in the pipeline's order.
@@ -78,6 +80,8 @@ def load(folder: Path = CONFIG_FOLDER) -> Settings:
     Raises:
         ConfigurationError: with every problem of every file.
     """
+    models = discover() if services is None else services
+    model = compose(models)
     problems: list[Problem] = []
     raw_pipeline = _read(folder / PIPELINE_FILE, problems)
     names = _environment_names(raw_pipeline or {})
@@ -96,7 +100,7 @@ def load(folder: Path = CONFIG_FOLDER) -> Settings:
         for name, raw in raw_environments.items()
         if (
             environment := _validate(
-                Environment,
+                model,
                 _named(
                     raw,
                     name=name,
@@ -110,8 +114,8 @@ def load(folder: Path = CONFIG_FOLDER) -> Settings:
         is not None
     ]
     for name, raw in raw_environments.items():
-        problems.extend(_environment_rules(name, raw))
-    problems.extend(_pipeline_rules(raw_pipeline or {}, names, raw_environments))
+        problems.extend(_environment_rules(name, raw, models))
+    problems.extend(_pipeline_rules(raw_pipeline or {}, names, raw_environments, models))
 
     if problems or pipeline is None:
         raise ConfigurationError(problems)
@@ -210,7 +214,7 @@ def _at(raw: _Raw, key: str) -> Any:
     return value
 
 
-def _environment_rules(name: str, raw: _Raw) -> Iterator[Problem]:
+def _environment_rules(name: str, raw: _Raw, models: Models) -> Iterator[Problem]:
     """Check what depends on the kind, in the raw file: its other problems hide none of these."""
     file = f"{name}.toml"
     yield from _everywhere(file, raw)
@@ -225,8 +229,7 @@ def _environment_rules(name: str, raw: _Raw) -> Iterator[Problem]:
         yield Problem(file, "waf.enabled", "false", f"{only}; use true")
     if _at(raw, "alarms.emails") == []:
         yield Problem(file, "alarms.emails", "[]", f"{only}; name at least one address")
-    for switch in ("self_sign_up", "password_flow", "test_user"):
-        key = f"services.processing.user_pool.{switch}"
+    for key in (f"services.{service}.{switch}" for service in models for switch in models[service].development_only):
         if _at(raw, key) is True:
             yield Problem(file, key, "true", f"{only}; use false")
     if raw.get("kind") == EnvironmentKind.PRODUCTION:
@@ -268,7 +271,7 @@ def _disposable_rules(file: str, raw: _Raw) -> Iterator[Problem]:
         )
 
 
-def _pipeline_rules(raw: _Raw, names: list[str], environments: dict[str, _Raw]) -> Iterator[Problem]:
+def _pipeline_rules(raw: _Raw, names: list[str], environments: dict[str, _Raw], models: Models) -> Iterator[Problem]:
     yield from (
         Problem(PIPELINE_FILE, "environments", _value(name), "is named twice")
         for name, times in Counter(names).items()
@@ -289,7 +292,7 @@ def _pipeline_rules(raw: _Raw, names: list[str], environments: dict[str, _Raw]) 
         if waiting and _at(raw, "approval.emails") in (None, []) and isinstance(raw.get("approval"), dict):
             allowed = f"names nobody, and {', '.join(waiting)} waits for an approval"
             yield Problem(PIPELINE_FILE, "approval.emails", "", allowed)
-    yield from _wave_rules(raw)
+    yield from _wave_rules(raw, models)
     yield from _connection_rules(raw)
     if _at(raw, "gates.review") == "off" and _at(raw, "source.kind") in {"codeconnections", "codecommit"}:
         allowed = "is allowed with an S3 source only, which has no history to review; use 'required'"
@@ -311,12 +314,12 @@ def _first_of_production(names: list[str], environments: dict[str, _Raw]) -> lis
     ]
 
 
-def _wave_rules(raw: _Raw) -> Iterator[Problem]:
+def _wave_rules(raw: _Raw, models: Models) -> Iterator[Problem]:
     waves = raw.get("waves", [])
     if not isinstance(waves, list) or not all(isinstance(wave, list) for wave in waves):
         return
     named = Counter(name for wave in waves for name in wave if isinstance(name, str))
-    known = sorted(Services.model_fields)
+    known = sorted(models)
     for name, times in named.items():
         if name not in known:
             yield Problem(PIPELINE_FILE, "waves", _value(name), f"is no service; there are {', '.join(known)}")

@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -344,11 +344,8 @@ class Traffic(_Model):
     it. A service adds `<function>_invocations_per_second` for each function that no request reaches.
     """
 
-    requests_per_second: PerSecond
-    """Requests that reach the function behind the API: what the edge or a stage cache answers is not among them."""
-
     def of(self, function: str) -> float:
-        """Invocations of a function a second.
+        """Return the invocations of a function a second.
 
         Args:
             function: its key among the service's settings, such as `api`.
@@ -360,6 +357,13 @@ class Traffic(_Model):
         if key not in type(self).model_fields:
             raise KeyError(key)
         return float(getattr(self, key))
+
+
+class ApiTraffic(Traffic):
+    """Traffic of a service with an API."""
+
+    requests_per_second: PerSecond
+    """Requests that reach the function behind the API: what the edge or a stage cache answers is not among them."""
 
 
 class Geo(_Model):
@@ -388,14 +392,29 @@ class CustomDomain(_Model):
         return self
 
 
-class _ServiceSettings(_Model):
-    """What every service with an API has."""
+class ServiceSettings(_Model):
+    """Settings of a service. Each service derives its own, in `services/<name>/settings.py`."""
 
-    throttle: Throttle
+    development_only: ClassVar[tuple[str, ...]] = ()
+    """Dotted keys of switches that may be on in a development environment alone, such as `user_pool.test_user`."""
+
     traffic: Traffic
 
+
+class ApiServiceSettings(ServiceSettings):
+    """Settings of a service with an API, whose function is `api`."""
+
+    longest_seconds: ClassVar[int]
+    """The longest time-out of the function that makes sense behind this kind of API."""
+    longest_because: ClassVar[str]
+    """Why, for the error."""
+
+    throttle: Throttle
+    traffic: ApiTraffic
+    api: ApiFunctionSettings
+
     @model_validator(mode="after")
-    def _what_is_expected_is_let_in(self) -> Self:
+    def _expected_traffic_is_let_in(self) -> Self:
         if self.traffic.requests_per_second > self.throttle.rate:
             raise ValueError(
                 f"traffic.requests_per_second must be at most throttle.rate, {self.throttle.rate}: "
@@ -403,29 +422,25 @@ class _ServiceSettings(_Model):
             )
         return self
 
-
-class ItemsTraffic(Traffic):
-    """Expected of `items`."""
-
-    stream_invocations_per_second: PerSecond
-    """The reader of the stream is invoked for each creation, or for several where many come at once."""
-
-
-class ItemsSettings(_ServiceSettings):
-    """The service `items` (I9, I10)."""
-
-    capacity: Capacity
-    traffic: ItemsTraffic
-    api: ApiFunctionSettings
-    stream: FunctionSettings
-    geo: Geo
-    custom_domain: CustomDomain | None = None
-
     @model_validator(mode="after")
-    def _rest_apis_answer_within_29_seconds(self) -> Self:
-        if self.api.timeout_seconds > 30:
-            raise ValueError("api.timeout_seconds must be at most 30: a REST API answers after 29 s at the latest")
+    def _function_answers_before_the_api_gives_up(self) -> Self:
+        if self.api.timeout_seconds > self.longest_seconds:
+            raise ValueError(f"api.timeout_seconds must be at most {self.longest_seconds}: {self.longest_because}")
         return self
+
+
+class RestServiceSettings(ApiServiceSettings):
+    """Settings of a service with a REST API."""
+
+    longest_seconds = 30
+    longest_because = "a REST API answers after 29 s at the latest"
+
+
+class HttpServiceSettings(ApiServiceSettings):
+    """Settings of a service with an HTTP API."""
+
+    longest_seconds = 60
+    longest_because = "an HTTP API answers after 30 s at the latest"
 
 
 class UsagePlan(_Model):
@@ -444,35 +459,6 @@ class StageCache(_Model):
     ttl_seconds: Annotated[int, Field(ge=1, le=3_600)]
 
 
-class IngestTraffic(Traffic):
-    """Expected of `ingest`."""
-
-    processor_invocations_per_second: PerSecond
-    """Once for each job."""
-    worker_invocations_per_second: PerSecond
-    """Once for each batch of a job's records."""
-
-
-class IngestSettings(_ServiceSettings):
-    """The service `ingest` (G2 to G7)."""
-
-    capacity: Capacity
-    traffic: IngestTraffic
-    usage_plan: UsagePlan
-    stage_cache: StageCache | None = None
-    record_hours: Annotated[int, Field(ge=1, le=8_760)] = 24
-    """How long a record lives."""
-    api: ApiFunctionSettings
-    processor: QueueReaderSettings
-    worker: QueueReaderSettings
-
-    @model_validator(mode="after")
-    def _rest_apis_answer_within_29_seconds(self) -> Self:
-        if self.api.timeout_seconds > 30:
-            raise ValueError("api.timeout_seconds must be at most 30: a REST API answers after 29 s at the latest")
-        return self
-
-
 class UserPool(_Model):
     """Cognito user pool and client (C2)."""
 
@@ -486,47 +472,20 @@ class UserPool(_Model):
     """Whether the deployment makes a user with a generated password, for tests."""
 
 
-class Uploads(_Model):
-    """Uploads by presigned POST (C5)."""
-
-    versioned: bool
-    expire_days: Annotated[int, Field(ge=1, le=3_650)]
-    maximum_bytes: Annotated[int, Field(ge=1, le=5_368_709_120)]
-    content_types: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9.+-]+$")], ...] = Field(
-        strict=False, min_length=1
-    )
-
-
-class ProcessingTraffic(Traffic):
-    """Expected of `processing`."""
-
-    worker_invocations_per_second: PerSecond
-    """Once for each request to process."""
-
-
-class ProcessingSettings(_ServiceSettings):
-    """The service `processing` (C2 to C7)."""
-
-    capacity: Capacity
-    traffic: ProcessingTraffic
-    user_pool: UserPool
-    uploads: Uploads
-    api: ApiFunctionSettings
-    worker: FunctionSettings
-
-    @model_validator(mode="after")
-    def _http_apis_answer_within_30_seconds(self) -> Self:
-        if self.api.timeout_seconds > 60:
-            raise ValueError("api.timeout_seconds must be at most 60: an HTTP API answers after 30 s at the latest")
-        return self
+ServiceModel = TypeVar("ServiceModel", bound=ServiceSettings)
 
 
 class Services(_Model):
-    """Settings by service."""
+    """Settings by service. `config.services.compose` adds a field for each service."""
 
-    items: ItemsSettings
-    ingest: IngestSettings
-    processing: ProcessingSettings
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the services."""
+        return tuple(type(self).model_fields)
 
 
 class NagPackName(StrEnum):
@@ -601,6 +560,17 @@ class Environment(Place):
     waf: Waf
     cors: Cors
     services: Services
+
+    def settings_of(self, model: type[ServiceModel]) -> ServiceModel:
+        """Return the settings of the service that has this model.
+
+        Raises:
+            KeyError: no service here has it.
+        """
+        for _, settings in self.services:
+            if isinstance(settings, model):
+                return settings
+        raise KeyError(model.__name__)
 
 
 class SourceKind(StrEnum):

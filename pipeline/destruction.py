@@ -23,7 +23,6 @@ from rich.table import Table
 import config
 from blocks.delivery_names import EDGE_FIREWALL, EDGE_LOGS, SERVICE_STACKS
 from config import ConfigurationError, Environment
-from config.model import Services
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -84,7 +83,7 @@ def stack_names(environment: Environment) -> list[list[tuple[str, str]]]:
     Args:
         environment: its settings.
     """
-    services = sorted(Services.model_fields)
+    services = sorted(environment.services.names)
     logs, firewalls = (
         [(f"{environment.name}-{service}-compute-{name}", EDGE_REGION) for service in services]
         for name in (EDGE_LOGS, EDGE_FIREWALL)

@@ -10,7 +10,6 @@ from botocore.exceptions import ClientError
 
 from blocks.delivery_names import bucket_name, log_bucket_name
 from config import Environment, Settings
-from config.model import Services
 from pipeline.bootstrap.plan import PIPELINE_STACKS, POLICIES_STACK, Account
 from pipeline.doctor.findings import Finding, Status
 
@@ -88,7 +87,7 @@ def _check_buckets(
 ) -> Iterator[Finding]:
     """Report the names of buckets of data stacks that are still to be created, if somebody has them already."""
     client = session.client("s3", region_name=environment.region)
-    for service in sorted(Services.model_fields):
+    for service in sorted(environment.services.names):
         stack = f"{environment.name}-{service}-data"
         if stack in standing:
             continue

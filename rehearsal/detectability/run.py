@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from config import Environment, Settings
+from config import Environment, ServiceSettings, Settings
 from rehearsal import paths
 from rehearsal.assembly import stage_folder
 from rehearsal.detectability import report
@@ -61,7 +61,8 @@ def _rollouts(assembly: Path, environment: Environment, service: str) -> Iterato
 
 def _rate(environment: Environment, rollout: Rollout) -> float:
     try:
-        return float(getattr(environment.services, rollout.service).traffic.of(rollout.function))
+        settings: ServiceSettings = getattr(environment.services, rollout.service)
+        return settings.traffic.of(rollout.function)
     except KeyError as error:
         raise RehearsalError(
             f"config/{environment.name}.toml: services.{rollout.service}.traffic.{error.args[0]} is not known to the "

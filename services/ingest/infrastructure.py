@@ -21,7 +21,8 @@ from blocks.schema import OpenApiDocument
 from blocks.service import Service
 from blocks.table import Index, ServiceTable
 from blocks.usage_plan import KeyedUsagePlan
-from config.model import IngestSettings, OnDemand
+from config.model import OnDemand
+from services.ingest.settings import IngestSettings
 
 BY_PENDING = Index(name="by-pending", partition_key="pending_shard", sort_key="recency", attributes=())
 
@@ -297,7 +298,7 @@ class Ingest(Service):
     @property
     def settings(self) -> IngestSettings:
         """The service's own part of the configuration."""
-        return self.environment.services.ingest
+        return self.environment.settings_of(IngestSettings)
 
     @property
     def _bucket_name(self) -> str:

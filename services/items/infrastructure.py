@@ -26,6 +26,7 @@ from blocks.table import Index, ServiceTable
 from blocks.waf import EdgeProof
 from config import FunctionSettings
 from config.model import OnDemand
+from services.items.settings import ItemsSettings
 
 BY_RECENCY = Index(name="by-recency", partition_key="shard", sort_key="recency")
 BY_STATUS = Index(name="by-status", partition_key="status_shard", sort_key="recency")
@@ -94,7 +95,7 @@ class Items(Service):
             "Table",
             environment=self.environment,
             key=self.key,
-            capacity=self.environment.services.items.capacity,
+            capacity=self.settings.capacity,
             partition_key="id",
             indexes=(BY_RECENCY, BY_STATUS),
         )
@@ -162,9 +163,9 @@ class Items(Service):
             origin=self.api,
             proof=proof,
             cached_queries=("cursor", "limit", "status"),
-            geo=self.environment.services.items.geo,
+            geo=self.settings.geo,
             logs_bucket=self.log_bucket,
-            custom_domain=self.environment.services.items.custom_domain,
+            custom_domain=self.settings.custom_domain,
         )
         output(stack, "ApiId", self.api.api.rest_api_id, "Id of the REST API")
         output(stack, "ApiEndpoint", self.api.endpoint, "URL of the API, for signed writes")
@@ -209,7 +210,7 @@ class Items(Service):
             "ApiFunction",
             service=self.name,
             environment=self.environment,
-            settings=self.environment.services.items.api,
+            settings=self.settings.api,
             assets=self.assets,
             key=self.key,
             handler="services.items.runtime.api.handler",
@@ -243,7 +244,7 @@ class Items(Service):
             "StreamFunction",
             service=self.name,
             environment=self.environment,
-            settings=self.environment.services.items.stream,
+            settings=self.settings.stream,
             assets=self.assets,
             key=self.key,
             handler="services.items.runtime.stream.handler",
@@ -273,6 +274,11 @@ class Items(Service):
             resources=[self.idempotency_table.table_arn],
         )
 
+    @property
+    def settings(self) -> ItemsSettings:
+        """The service's own part of the configuration."""
+        return self.environment.settings_of(ItemsSettings)
+
     def _api(self, stack: Stack, proof: EdgeProof) -> RestEntry:
         document = OpenApiDocument(Path(__file__).with_name("openapi.json"))
         entry = RestEntry(
@@ -281,7 +287,7 @@ class Items(Service):
             service=self.name,
             environment=self.environment,
             key=self.key,
-            throttle=self.environment.services.items.throttle,
+            throttle=self.settings.throttle,
             description=self.description,
             binary_types=("multipart/form-data", "application/octet-stream"),
             edge=proof,

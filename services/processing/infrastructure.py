@@ -18,7 +18,7 @@ from blocks.outputs import output
 from blocks.service import Service
 from blocks.table import Index, ServiceTable
 from blocks.user_pool import ServiceUserPool, TestUser
-from config.model import ProcessingSettings
+from services.processing.settings import ProcessingSettings
 
 BY_STATUS = Index(name="by-status", partition_key="owner_status", sort_key="recency")
 """A user's records of one status, newest first. Each user and status is a partition of its own, so the index is spread
@@ -34,14 +34,14 @@ class Processing(Service):
     def add_security(self, stack: Stack) -> None:
         """The key, and the users: the pool, its client, and a user for tests where that is configured."""
         self.key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
-        self.users = ServiceUserPool(stack, "Users", environment=self.environment, settings=self._settings.user_pool)
+        self.users = ServiceUserPool(stack, "Users", environment=self.environment, settings=self.settings.user_pool)
         output(stack, "KeyId", self.key.key_id, "Id of the key that encrypts what the service stores")
         output(stack, "KeyArn", self.key.key_arn, "ARN of that key")
         output(stack, "UserPoolId", self.users.user_pool_id, "Id of the user pool")
         output(stack, "UserPoolArn", self.users.user_pool_arn, "ARN of the user pool")
         output(stack, "UserPoolClientId", self.users.client.user_pool_client_id, "Id of the client that signs in")
         self.test_user: TestUser | None = None
-        if self._settings.user_pool.test_user:
+        if self.settings.user_pool.test_user:
             self.test_user = TestUser(
                 stack,
                 "TestUser",
@@ -67,7 +67,7 @@ class Processing(Service):
             "Table",
             environment=self.environment,
             key=self.key,
-            capacity=self._settings.capacity,
+            capacity=self.settings.capacity,
             partition_key="owned_id",
             indexes=(BY_STATUS,),
             ttl_attribute="expires_at",
@@ -80,8 +80,8 @@ class Processing(Service):
             environment=self.environment,
             key=self.key,
             logs=self.log_bucket,
-            versioned=self._settings.uploads.versioned,
-            expire_after=Duration.days(self._settings.uploads.expire_days),
+            versioned=self.settings.uploads.versioned,
+            expire_after=Duration.days(self.settings.uploads.expire_days),
             cors_origins=self.environment.cors.origins,
         )
         self.backup = back_up(
@@ -91,7 +91,7 @@ class Processing(Service):
             key=self.key,
             tables=[self.table],
             # S3 backups need versions, which are kept where uploads are the users' own.
-            buckets=[self.bucket] if self._settings.uploads.versioned else [],
+            buckets=[self.bucket] if self.settings.uploads.versioned else [],
         )
         output(stack, "TableName", self.table.table_name, "Table of the records")
         output(stack, "TableArn", self.table.table_arn, "ARN of that table")
@@ -155,8 +155,9 @@ class Processing(Service):
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")
 
     @property
-    def _settings(self) -> ProcessingSettings:
-        return self.environment.services.processing
+    def settings(self) -> ProcessingSettings:
+        """The service's own part of the configuration."""
+        return self.environment.settings_of(ProcessingSettings)
 
     def _worker(self, stack: Stack) -> ServiceFunction:
         function = ServiceFunction(
@@ -164,7 +165,7 @@ class Processing(Service):
             "WorkerFunction",
             service=self.name,
             environment=self.environment,
-            settings=self._settings.worker,
+            settings=self.settings.worker,
             assets=self.assets,
             key=self.key,
             handler="services.processing.runtime.worker.handler",
@@ -184,13 +185,13 @@ class Processing(Service):
         return function
 
     def _api_function(self, stack: Stack) -> ServiceFunction:
-        uploads = self._settings.uploads
+        uploads = self.settings.uploads
         function = ServiceFunction(
             stack,
             "ApiFunction",
             service=self.name,
             environment=self.environment,
-            settings=self._settings.api,
+            settings=self.settings.api,
             assets=self.assets,
             key=self.key,
             handler="services.processing.runtime.api.handler",
@@ -233,7 +234,7 @@ class Processing(Service):
             service=self.name,
             environment=self.environment,
             key=self.key,
-            throttle=self._settings.throttle,
+            throttle=self.settings.throttle,
             description=self.description,
             users=self.users,
         )

@@ -40,7 +40,7 @@ def changed(environment: Environment, changes: Mapping[str, Any]) -> Environment
             place.pop(last, None)
         else:
             place[last] = value
-    return Environment.model_validate(document)
+    return type(environment).model_validate(document)
 
 
 def _matrix() -> dict[str, Environment]:

@@ -18,7 +18,6 @@ from rich.table import Table
 from app import CDK_JSON, REPORT
 from blocks.service import Service
 from config import ConfigurationError, Settings
-from config.model import Services
 from config.quotas import CONCURRENT_BUILDS, builds_at_once
 from pipeline.reports import CONDENSED, HANDOVER
 from pipeline.toolchain import PYTHON
@@ -283,7 +282,7 @@ def test_configured_waves_come_one_after_the_other() -> None:
     [([["items", "ingest"]], "'ingest': is not deployed"), ([["ingest"]], "no wave names 'items'")],
 )
 def test_waves_that_do_not_fit_the_services_are_refused(waves: list[list[str]], says: str) -> None:
-    assert {"items", "ingest"} <= set(Services.model_fields)
+    assert {"items", "ingest"} <= set(COMMITTED.environments[0].services.names)
 
     with pytest.raises(ConfigurationError, match=says):
         synthesis.pipeline(pipeline_settings(waves=waves), (type("ItemsToo", (Tiny,), {"name": "items"}),))

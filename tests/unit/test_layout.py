@@ -89,10 +89,16 @@ def test_nothing_imports_against_the_arrow(part: str) -> None:
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "services").glob("*/infrastructure.py")), ids=lambda path: path.parent.name
 )
-def test_a_services_infrastructure_imports_blocks_and_config_alone(path: Path) -> None:
-    imported = {_top(name) for name in _imports(path)} & OURS
+def test_infrastructure_of_a_service_imports_blocks_config_and_its_settings(path: Path) -> None:
+    settings = f"services.{path.parent.name}.settings."
+    imported = {name for name in _imports(path) if _top(name) in OURS and not name.startswith(settings)}
 
-    assert imported <= {"blocks", "config"}
+    assert {_top(name) for name in imported} <= {"blocks", "config"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "services").glob("*/settings.py")), ids=lambda path: path.parent.name)
+def test_settings_of_a_service_import_config_alone(path: Path) -> None:
+    assert {_top(name) for name in _imports(path)} & OURS == {"config"}
 
 
 @pytest.mark.parametrize("runtime", _runtimes())

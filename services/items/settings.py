@@ -1,0 +1,30 @@
+"""Settings of `items`: the table `services.items` of each environment's file."""
+
+from __future__ import annotations
+
+from config.model import (
+    ApiTraffic,
+    Capacity,
+    CustomDomain,
+    FunctionSettings,
+    Geo,
+    PerSecond,
+    RestServiceSettings,
+)
+
+
+class ItemsTraffic(ApiTraffic):
+    """Traffic expected of `items`."""
+
+    stream_invocations_per_second: PerSecond
+    """The reader of the stream is invoked for each creation, or for several where many come at once."""
+
+
+class ItemsSettings(RestServiceSettings):
+    """Settings of `items`."""
+
+    capacity: Capacity
+    traffic: ItemsTraffic
+    stream: FunctionSettings
+    geo: Geo
+    custom_domain: CustomDomain | None = None

@@ -1,0 +1,95 @@
+"""A service brings the model of its settings; the platform composes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+import config
+from config import ConfigurationError, ServiceSettings
+from config.model import PerSecond, Traffic
+from config.services import compose, discover
+from tests.unit.configuration import committed, write
+
+
+class ClockTraffic(Traffic):
+    worker_invocations_per_second: PerSecond
+
+
+class ClockSettings(ServiceSettings):
+    """Settings of a service without an API."""
+
+    development_only = ("debug.open",)
+
+    traffic: ClockTraffic
+    debug: dict[str, bool] = Field(default_factory=dict)
+
+
+MODELS = {"clock": ClockSettings}
+
+
+def _documents(**settings: object) -> dict[str, dict[str, object]]:
+    table = {"clock": {"traffic": {"worker_invocations_per_second": 2.0}, **settings}}
+    return {
+        name: document if name == "pipeline.toml" else document | {"services": table}
+        for name, document in committed().items()
+    }
+
+
+def test_a_service_without_an_api_needs_neither_throttle_nor_api(tmp_path: Path) -> None:
+    settings = config.load(write(tmp_path, _documents()), services=MODELS)
+
+    for environment in settings.environments:
+        assert environment.services.names == ("clock",)
+        assert environment.settings_of(ClockSettings).traffic.of("worker") == 2.0
+
+
+def test_traffic_that_a_service_does_not_name_is_not_known() -> None:
+    with pytest.raises(KeyError, match="requests_per_second"):
+        ClockTraffic(worker_invocations_per_second=2.0).of("api")
+
+
+def test_settings_of_a_service_that_is_not_there_are_not_found() -> None:
+    with pytest.raises(KeyError, match="ClockSettings"):
+        config.load().environments[0].settings_of(ClockSettings)
+
+
+def test_a_switch_for_development_alone_is_refused_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        config.load(write(tmp_path, _documents(debug={"open": True})), services=MODELS)
+
+    problems = refused.value.problems
+    assert {problem.key for problem in problems} == {"services.clock.debug.open"}
+    kinds = {f"{name}.toml": document.get("kind") for name, document in committed().items()}
+    assert "development" not in {kinds.get(problem.file) for problem in problems}
+
+
+def test_the_same_models_compose_the_same_class() -> None:
+    assert compose(MODELS) is compose(dict(MODELS))
+
+
+def _service(folder: Path, name: str, text: str) -> None:
+    (folder / name).mkdir(parents=True)
+    (folder / name / "settings.py").write_text(text)
+
+
+def test_every_folder_with_settings_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("one", "two"):
+        text = "from config import ServiceSettings\nclass Mine(ServiceSettings):\n    pass\n"
+        _service(tmp_path / "found_services", name, text)
+
+    found = discover(tmp_path / "found_services")
+
+    assert list(found) == ["one", "two"]
+    assert all(issubclass(model, ServiceSettings) for model in found.values())
+
+
+def test_settings_without_a_model_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    _service(tmp_path / "empty_services", "one", "from config import ServiceSettings\n")
+
+    with pytest.raises(TypeError, match=r"empty_services\.one\.settings must define one subclass"):
+        discover(tmp_path / "empty_services")
