@@ -291,7 +291,7 @@ class Rehearse:
             fault=fault,
             began=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        self._start = stand.options.start or office_hours(stand.settings)
+        self._start = stand.options.start or office_hours(stand.settings, after=stand.memory.latest)
         self._used: Counter[Substitution] = Counter()
         self._begin = time.monotonic()
 

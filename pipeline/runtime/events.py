@@ -1,12 +1,14 @@
 """The events of a delivery, read from what EventBridge carries.
 
-Three kinds are read, as AWS documents them:
+Four kinds are read, as AWS documents them:
 - CodePipeline: `CodePipeline Pipeline Execution State Change`, `… Stage Execution State Change` and `… Action Execution
   State Change` (https://docs.aws.amazon.com/codepipeline/latest/userguide/detect-state-changes-cloudwatch-events.html);
 - CodeDeploy: `CodeDeploy Deployment State-change Notification`, relayed from the environments' accounts
   (https://docs.aws.amazon.com/codedeploy/latest/userguide/monitoring-cloudwatch-events.html);
 - CloudWatch: `CloudWatch Alarm State Change` and `… Configuration Change`, relayed likewise
-  (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html).
+  (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html);
+- EventBridge's own `Scheduled Event`
+  (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html).
 """
 
 from __future__ import annotations
@@ -82,7 +84,14 @@ class AlarmChange:
     state: str
 
 
-Change = PipelineChange | StageChange | ApprovalWaiting | ApprovalCanceled | DeploymentChange | AlarmChange
+@dataclass(frozen=True)
+class Minute:
+    """A minute has passed."""
+
+    at: datetime
+
+
+Change = PipelineChange | StageChange | ApprovalWaiting | ApprovalCanceled | DeploymentChange | AlarmChange | Minute
 
 
 def read(event: Mapping[str, Any]) -> Change | None:
@@ -135,5 +144,7 @@ def read(event: Mapping[str, Any]) -> Change | None:
             )
         case "CloudWatch Alarm Configuration Change" if detail.get("operation") == "delete":
             return AlarmChange(at=at, account=event["account"], alarm=detail["alarmName"], state="DELETED")
+        case "Scheduled Event":
+            return Minute(at=at)
         case _:
             return None

@@ -12,6 +12,10 @@ Lead time, deployment frequency, change failure rate and time to restore
 
 EventBridge delivers at least once and in no order. So each thing is counted under a key of its own, of execution and
 environment, and never because an event came.
+
+The number of alarms that are on is a level, and not a count: CloudWatch keeps no last value of a period, only its
+largest. Of two alarms that end in one minute, the first leaves a 1 there. So the number is put each minute too, and a
+minute without a change shows what is on.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from pipeline.runtime.events import AlarmChange, Change, DeploymentChange, StageChange
+from pipeline.runtime.events import AlarmChange, Change, DeploymentChange, Minute, StageChange
 
 STAGE_FAILED = frozenset({"CANCELED", "FAILED", "STOPPED"})
 """A canceled stage is half deployed, and nothing rolls it back."""
@@ -70,6 +74,9 @@ class Memory(Protocol):
         Returns:
             The number of the environment's alarms that are now in ALARM.
         """
+
+    def alarms_on(self, environment: str) -> int:
+        """Return the number of the environment's alarms that are in ALARM."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +134,10 @@ def figures(change: Change, delivery: Delivery, memory: Memory, executions: Exec
         case AlarmChange():
             if owner := delivery.environment(change.account, change.alarm):
                 alarms = memory.set_alarm(owner, change.alarm, at=change.at, in_alarm=change.state == "ALARM")
-                return [Figure(owner, "AlarmsInAlarm", "Count", alarms)]
+                return [_alarms(owner, alarms)]
             return []
+        case Minute():
+            return [_alarms(environment, memory.alarms_on(environment)) for environment in delivery.accounts]
         case _:
             return []
 
@@ -167,6 +176,10 @@ def _rollback(change: StageChange, environment: str, target: str, delivery: Deli
     if change.state == "SUCCEEDED" and change.stage in delivery.last_stages:
         return _restored(environment, change.at, memory)
     return []
+
+
+def _alarms(environment: str, number: int) -> Figure:
+    return Figure(environment, "AlarmsInAlarm", "Count", number)
 
 
 def _deployed(environment: str, execution: str, memory: Memory) -> list[Figure]:

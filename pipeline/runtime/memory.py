@@ -60,7 +60,7 @@ class TableMemory:
 
     def set_alarm(self, environment: str, alarm: str, *, at: datetime, in_alarm: bool) -> int:
         """Remember an alarm's state, unless a later one is known; the number of alarms that are now in ALARM."""
-        key = {"id": {"S": f"alarms#{environment}"}}
+        key = _alarms_key(environment)
         # One record for all alarms of an environment, so that their number is read as of this change. It does not
         # expire: an alarm that nobody heals stays one.
         self._dynamodb.update_item(
@@ -82,8 +82,17 @@ class TableMemory:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-        item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)["Item"]
-        return sum(state["S"].endswith(ALARM) for state in item["alarms"]["M"].values())
+        return self.alarms_on(environment)
+
+    def alarms_on(self, environment: str) -> int:
+        """Return the number of the environment's alarms that are in ALARM."""
+        found = self._dynamodb.get_item(TableName=self._table, Key=_alarms_key(environment), ConsistentRead=True)
+        alarms = found["Item"]["alarms"]["M"] if "Item" in found else {}
+        return sum(state["S"].endswith(ALARM) for state in alarms.values())
+
+
+def _alarms_key(environment: str) -> dict[str, AttributeValueTypeDef]:
+    return {"id": {"S": f"alarms#{environment}"}}
 
 
 def _item(key: str, value: str) -> dict[str, AttributeValueTypeDef]:

@@ -198,7 +198,7 @@ class Actions:
         log = (
             self._place.folder
             / "logs"
-            / f"{_slug(run.record.id[:4], task.stage, action.name, str(action.attempt))}.log"
+            / f"{_slug(run.remembered.id[:4], task.stage, action.name, str(action.attempt))}.log"
         )
         action.log = log.relative_to(self._place.folder).as_posix()
         builder = Builder(self._accounts, run.store, self._place, quotas=self._quotas, stopping=self._stopping)

@@ -187,6 +187,7 @@ class Bake:
                 self.watch(account, start, minutes=1, a_minute=REQUESTS_A_MINUTE)
                 self._ends[account] = moment = start + timedelta(minutes=1)
                 # One second into the next minute, in which the events of this one's end arrive.
+                self._events.minute(self._accounts.tools, moment)
                 self._events.drain()
                 self._judge_own((moment + timedelta(seconds=60)).timestamp())
 

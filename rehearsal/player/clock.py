@@ -9,6 +9,9 @@ from config import Settings
 from config.model import DeploymentWindow
 from config.time_zones import time_zone
 
+REST = timedelta(minutes=5)
+"""Between two executions: an old bug may be played in the minutes before the later one."""
+
 
 class Clock:
     """The time of one action, or of one deployment in it.
@@ -39,18 +42,22 @@ class Clock:
         self._waited += timedelta(seconds=seconds)
 
 
-def office_hours(settings: Settings, now: datetime | None = None) -> datetime:
+def office_hours(settings: Settings, now: datetime | None = None, *, after: datetime | None = None) -> datetime:
     """A moment at which an execution meets every configured deployment window.
 
     Args:
         settings: all of `config/`.
         now: the present. Default: the machine's.
+        after: the moment up to which the accounts have lived: of two states of an alarm they know the later one, so
+            their time never goes back. Default: they are new.
 
     Returns:
         Now, or the first full hour after it in which every window is open, in UTC.
     """
     windows = [each.deployment.window for each in settings.environments if each.deployment.window is not None]
-    present = (now or datetime.now(UTC)).replace(microsecond=0)
+    present = now or datetime.now(UTC)
+    present = max(present, after + REST) if after else present
+    present = present.replace(microsecond=0)
     full_hour = present.replace(minute=0, second=0)
     moments = [present, *(full_hour + timedelta(hours=hours) for hours in range(1, 24 * 8))]
     # Two windows may have no hour in common; then no moment serves, and the pipeline says so.

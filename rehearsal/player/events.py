@@ -1,4 +1,4 @@
-"""What CodePipeline, CodeDeploy and alarms tell EventBridge, handed to the functions that listen.
+"""What CodePipeline, CodeDeploy, alarms and schedules tell EventBridge, handed to the functions that listen.
 
 The emulator takes no events of AWS's own; so the rules of a bus are asked here which of them an event meets, and the
 functions that are their targets are called with it. What a figure's function writes as metrics is read from its log,
@@ -26,6 +26,7 @@ from rehearsal.partition import ApiError
 _ATTEMPTS = 3
 """Lambda calls a function with an event, and twice again when it fails
 (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html)."""
+_EACH_MINUTE = "rate(1 minute)"
 
 
 class Events:
@@ -89,7 +90,21 @@ class Events:
             moment: virtual time.
             resources: ARNs of what it is about. Default: none.
         """
-        event = {
+        event = self._event(account, source, detail_type, detail, moment, resources=resources)
+        with suppress(RuntimeError):  # closed
+            self._pool.submit(self._hand_over, account, event, moment)
+
+    def _event(
+        self,
+        account: str,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        moment: datetime,
+        *,
+        resources: Sequence[str],
+    ) -> dict[str, Any]:
+        return {
             "version": "0",
             "id": str(uuid4()),
             "detail-type": detail_type,
@@ -100,8 +115,28 @@ class Events:
             "resources": list(resources),
             "detail": dict(detail),
         }
+
+    def minute(self, account: str, moment: datetime) -> None:
+        """Let a virtual minute of an account's schedules pass.
+
+        Rules that run each minute are run; the others would not often come due in the minutes that are played.
+
+        Args:
+            account: whose.
+            moment: virtual time.
+        """
         with suppress(RuntimeError):  # closed
-            self._pool.submit(self._hand_over, account, event, moment)
+            self._pool.submit(self._run_schedules, account, moment)
+
+    def _run_schedules(self, account: str, moment: datetime) -> None:
+        client = self._accounts.emulators[account].session().client("events")
+        for rule in client.list_rules(EventBusName="default")["Rules"]:
+            if rule.get("ScheduleExpression") != _EACH_MINUTE or rule.get("State") == "DISABLED":
+                continue
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html
+            event = self._event(account, "aws.events", "Scheduled Event", {}, moment, resources=[rule["Arn"]])
+            for target in client.list_targets_by_rule(Rule=rule["Name"], EventBusName="default")["Targets"]:
+                self._try(account, target, event, moment)
 
     def _hand_over(self, account: str, event: Mapping[str, Any], moment: datetime) -> None:
         try:
@@ -111,12 +146,15 @@ class Events:
 
     def _deliver(self, account: str, bus: str, event: Mapping[str, Any], moment: datetime) -> None:
         for target in self._targets(account, bus, event):
-            try:
-                self._reach(account, target, event, moment)
-            except (ApiError, ClientError, BotoCoreError) as error:
-                self._fault(event, error)
-            except Exception as error:  # noqa: BLE001  # one target is nothing to the others, and nobody waits for it
-                self._fault(event, f"the player failed: {type(error).__name__}: {error}")
+            self._try(account, target, event, moment)
+
+    def _try(self, account: str, target: Mapping[str, Any], event: Mapping[str, Any], moment: datetime) -> None:
+        try:
+            self._reach(account, target, event, moment)
+        except (ApiError, ClientError, BotoCoreError) as error:
+            self._fault(event, error)
+        except Exception as error:  # noqa: BLE001  # one target is nothing to the others, and nobody waits for it
+            self._fault(event, f"the player failed: {type(error).__name__}: {error}")
 
     def _reach(self, account: str, target: Mapping[str, Any], event: Mapping[str, Any], moment: datetime) -> None:
         arn = target["Arn"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,13 @@ class Memory:
             if self._properties is None:
                 raise RehearsalError("the tools account has no pipeline: the stack slipway-pipeline was never deployed")
             return PipelineDefinition.read(self._properties, self._version)
+
+    @property
+    def latest(self) -> datetime | None:
+        """Virtual moment up to which the accounts have lived; None where nothing was played in them."""
+        with self._lock:
+            moments = (datetime.fromisoformat(each.ended or each.started) for each in self.executions)
+            return max(moments, default=None)
 
     @property
     def has_pipeline(self) -> bool:

@@ -454,7 +454,7 @@ def test_staging_and_prod_bake_on_alarms_of_the_pipelines_own_account(committed:
         assert rule["Configuration"]["AlarmName"] in json.loads(
             json.dumps([each["Value"] for each in project["Environment"]["EnvironmentVariables"]])
         )
-        # Then the alarm is in this template, on the environment's alarms, and stays as it is between two changes
+        # Then the alarm is in this template, on the environment's alarms, and stays as it is without a value
         alarm = committed.template.resources[rule["Configuration"]["AlarmName"]["Ref"]]["Properties"]
         assert alarm["MetricName"] == "AlarmsInAlarm"
         assert alarm["Dimensions"] == [
@@ -471,6 +471,17 @@ def test_staging_and_prod_bake_on_alarms_of_the_pipelines_own_account(committed:
             for resource in _listed(statement["Resource"])
         ]
         assert {"Fn::GetAtt": [rule["Configuration"]["AlarmName"]["Ref"], "Arn"]} in allowed
+
+
+def test_the_number_of_alarms_is_put_each_minute(committed: Shape) -> None:
+    rules = committed.template.of_type("AWS::Events::Rule").values()
+    (minutes,) = [rule["Properties"] for rule in rules if "ScheduleExpression" in rule["Properties"]]
+
+    assert minutes["ScheduleExpression"] == "rate(1 minute)"
+    (target,) = minutes["Targets"]
+    alias = committed.template.resources[target["Arn"]["Ref"]]["Properties"]
+    function = committed.template.resources[alias["FunctionName"]["Ref"]]["Properties"]
+    assert function["Handler"] == "pipeline.runtime.handlers.figures_handler"
 
 
 def test_a_failed_stage_is_retried_in_dev_and_rolled_back_in_the_others(committed: Shape) -> None:

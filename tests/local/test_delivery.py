@@ -124,3 +124,5 @@ def test_alarms_are_counted_by_their_latest_state(memory: TableMemory) -> None:
     assert memory.set_alarm("prod", "one", at=at(3), in_alarm=True) == 1
     # And environments are apart
     assert memory.set_alarm("staging", "one", at=at(1), in_alarm=False) == 0
+    # As they are asked for each minute, of an environment without any too
+    assert [memory.alarms_on(name) for name in ("dev", "staging", "prod")] == [0, 0, 1]

@@ -99,6 +99,9 @@ class Desk:
         key = (environment, alarm)
         if key not in self._alarms or self._alarms[key][0] < at:
             self._alarms[key] = (at, in_alarm)
+        return self.alarms_on(environment)
+
+    def alarms_on(self, environment: str) -> int:
         return sum(on for (place, _), (_, on) in self._alarms.items() if place == environment)
 
     def rollback_target(self, pipeline: str, execution: str) -> str | None:

@@ -9,6 +9,7 @@ from pipeline.runtime.events import (
     ApprovalCanceled,
     ApprovalWaiting,
     DeploymentChange,
+    Minute,
     PipelineChange,
     StageChange,
     read,
@@ -33,6 +34,7 @@ from tests.unit.pipeline.delivery import DELIVERY, Desk, alarm, at, deployment, 
         "deployment-failed": DeploymentChange,
         "alarm-on": AlarmChange,
         "alarm-deleted": AlarmChange,
+        "minute": Minute,
         "action-failed": type(None),
     }.items(),
 )
@@ -222,3 +224,15 @@ def test_an_account_of_two_environments_is_told_apart_by_name() -> None:
     assert shared.environment("333333333333", "prod-items-5xx") == "prod"
     assert shared.environment("333333333333", "prod-eu-items-5xx") == "prod-eu"
     assert shared.environment("222222222222", "prod-items-5xx") is None
+
+
+def test_alarms_that_are_on_are_counted_each_minute() -> None:
+    # Given two alarms of prod of which one has ended
+    desk = Desk()
+    desk.take(alarm(1, "ALARM"), alarm(1, "ALARM", "prod-items-Errors"), alarm(2, "OK"))
+
+    # When a minute passes
+    found = desk.take(Minute(at(3)))
+
+    # Then the number of each environment is put again
+    assert found == [Figure("staging", "AlarmsInAlarm", "Count", 0), Figure("prod", "AlarmsInAlarm", "Count", 1)]

@@ -69,8 +69,6 @@ class Functions:
         self.happened.append(("invoke", f"{name}:{version}", event))
         handler = function.versions.get(version) or function.versions.get("$LATEST") or (lambda _: None)
         answer: dict[str, Any] = {"StatusCode": 200}
-        if LogType == "Tail":
-            answer["LogResult"] = base64.b64encode(function.log.encode()).decode()
         try:
             content = handler(event)
         except RefusedError:
@@ -78,6 +76,8 @@ class Functions:
         except Exception as error:  # noqa: BLE001  # what a function raises, Lambda tells
             answer["FunctionError"] = "Unhandled"
             content = {"errorMessage": str(error), "errorType": type(error).__name__}
+        if LogType == "Tail":
+            answer["LogResult"] = base64.b64encode(function.log.encode()).decode()
         return {**answer, "Payload": body(json.dumps(content).encode())}
 
     def get_function_configuration(self, who: Who, *, FunctionName: str) -> dict[str, Any]:

@@ -128,6 +128,7 @@ class Rule:
     targets: list[dict[str, Any]]
     bus: str = "default"
     state: str = "ENABLED"
+    schedule: str = ""
 
 
 @dataclass
@@ -146,7 +147,9 @@ class Rules:
                     "Name": name,
                     "State": rule.state,
                     "EventBusName": rule.bus,
+                    "Arn": f"arn:aws:events:us-east-1:000000000000:rule/{name}",
                     **({"EventPattern": json.dumps(rule.pattern)} if rule.pattern is not None else {}),
+                    **({"ScheduleExpression": rule.schedule} if rule.schedule else {}),
                 }
                 for name, rule in self.all.items()
                 if rule.bus == EventBusName

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from pipeline.runtime.events import read
+from pipeline.runtime.figures import Delivery, figures
 from rehearsal.cloudwatch import State
 from rehearsal.errors import RehearsalError
 from rehearsal.player.bake import RARE_A_MINUTE, REQUESTS_A_MINUTE, AlarmRule, Bake
 from rehearsal.player.events import Events
+from tests.unit.pipeline.delivery import Desk
 from tests.unit.rehearsal.aws import DEV, REGION, STAGING, TOOLS, Function
 from tests.unit.rehearsal.aws.others import Rule
 from tests.unit.rehearsal.player.moving import AT_ONCE, HANDLER, Account, fail
@@ -90,6 +93,24 @@ class Baking(Account):
             "ComparisonOperator": "GreaterThanOrEqualToThreshold",
             "TreatMissingData": "notBreaching",
         }
+
+    def counts_as_the_pipeline_does(self) -> None:
+        """Have the figures of the pipeline count, at each change and each minute."""
+        desk, count = Desk(), self.tools.functions.all["figures"]
+        delivery = Delivery(stages={}, last_stages=frozenset(), accounts={"dev": DEV})
+
+        def handler(event: dict[str, Any]) -> None:
+            change = read(event)
+            assert change is not None
+            found = figures(change, delivery, desk, desk)
+            count.log = "\n".join(json.dumps({**COUNTED, "Ringing": each.value}) for each in found)
+
+        count.versions["$LATEST"] = handler
+        self.aws.rules.all["relay"].pattern = {"source": ["aws.cloudwatch"]}
+        self.tools.rules.all["figures"].pattern = {"source": ["aws.cloudwatch"]}
+        targets = self.tools.rules.all["figures"].targets
+        self.tools.rules.all["minutes"] = Rule(None, targets, schedule="rate(1 minute)")
+        self.tools.alarms.all["dev-bake"] |= {"Statistic": "Maximum", "TreatMissingData": "ignore"}
 
     def bakes(self, **more: str) -> tuple[bool, str]:
         """Play the rule."""
@@ -228,6 +249,23 @@ def test_alarms_on_what_no_request_makes_are_left_out(baking: Baking) -> None:
 def test_another_environment_is_not_asked(baking: Baking) -> None:
     assert baking.bake(RULE, STAGING, FRIDAY) == (True, "0 alarms of the environment stayed quiet for 5 minutes")
     assert baking.aws.functions.invocations() == []
+
+
+# Several alarms at once
+
+
+def test_alarms_that_end_in_one_minute_end_the_bake_alarm(baking: Baking) -> None:
+    # Given two alarms on one failure, counted by the pipeline's own figures
+    baking.counts_as_the_pipeline_does()
+    baking.aws.alarms.all["dev-items-MoreErrors"] = baking.watches("Errors", FunctionName="items")
+    baking.function.versions["2"] = fail
+    baking.bake.let_pass(DEV, FRIDAY, 1)
+    assert baking.tools.alarms.all["dev-bake"]["StateValue"] == "ALARM"
+    # When both end in one minute, whose largest count is that of the first one's end
+    baking.function.versions["2"] = lambda _: "fine"
+    baking.bake.let_pass(DEV, FRIDAY + timedelta(minutes=1), 2)
+    # Then the count of the next minute ends the alarm too
+    assert baking.tools.alarms.all["dev-bake"]["StateValue"] == "OK"
 
 
 # Before the delivery

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ def test_nothing_is_there_at_first(file: Path) -> None:
     assert not memory.has_pipeline
     with pytest.raises(RehearsalError, match="the tools account has no pipeline"):
         _ = memory.definition
+
+
+def test_the_latest_moment_is_that_of_any_execution(file: Path) -> None:
+    memory = Memory(file)
+    assert memory.latest is None
+    memory.executions = [_execution("e-1"), _execution("e-2")]
+    memory.executions[0].ended = "2026-11-20T14:00:00+00:00"
+    assert memory.latest == datetime(2026, 11, 20, 14, tzinfo=UTC)
 
 
 def test_the_version_counts_changes_of_the_definition_alone(file: Path) -> None:

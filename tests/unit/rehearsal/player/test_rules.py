@@ -175,6 +175,18 @@ def test_a_moment_within_the_windows_is_taken_as_it_is() -> None:
     assert office_hours(_SETTINGS, within) == within
 
 
+def test_the_time_of_accounts_never_goes_back() -> None:
+    # Given accounts that have lived until tomorrow
+    now = datetime(2026, 11, 18, 3, 20, 15, tzinfo=UTC)
+    lived = office_hours(_SETTINGS, now + timedelta(days=1))
+
+    # When the next rehearsal begins
+    start = office_hours(_SETTINGS, now, after=lived)
+
+    # Then it is later there
+    assert lived < start < lived + timedelta(days=8)
+
+
 # Virtual time
 
 
