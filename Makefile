@@ -48,40 +48,40 @@ install: $(INSTALLED) ## Install Python packages and the CDK CLI into this folde
 	@touch $@
 
 build: install ## Build what ships: a code zip a service and the dependency layer (build/assets)
-	@$(PYTHON) -m services.build
+	@$(PYTHON) -m slipway.build
 
 synth: build ## Synthesise everything into cdk.out; the nag report, in build/report too
 	@$(NOBODY) cdk synth --quiet --strict
 
-baseline: build ## Take what the gate accepts now for the new baseline (gates/baseline.json)
+baseline: build ## Take what the gate accepts now for the new baseline (config/baseline.json)
 	@CDK_OUTDIR=cdk.out $(PYTHON) -O app.py --baseline
 
 gates: build ## All that stops a bad change, side by side: the nag gate and the supply chain
-	@$(NOBODY) $(PYTHON) -m gates.suite
+	@$(NOBODY) $(PYTHON) -m slipway.gates
 
 audit: install ## Known vulnerabilities of what ships and of the tools, by pip-audit and npm audit
-	@$(PYTHON) -m gates.suite audit
+	@$(PYTHON) -m slipway.gates audit
 
 sast: install ## Static analysis of our own code, by Bandit
-	@$(PYTHON) -m gates.suite sast
+	@$(PYTHON) -m slipway.gates sast
 
 secrets: install ## Secrets in the files and in the history, by Kingfisher
-	@$(PYTHON) -m gates.suite secrets
+	@$(PYTHON) -m slipway.gates secrets
 
-licences: build ## Licences of what ships and of the tools, against gates/supply/policy.toml
-	@$(PYTHON) -m gates.suite licences
+licences: build ## Licences of what ships and of the tools, against config/policy.toml
+	@$(PYTHON) -m slipway.gates licences
 
 sbom: build ## Bills of materials of the layer and of the tools, in CycloneDX (build/report)
-	@$(PYTHON) -m gates.suite sbom
+	@$(PYTHON) -m slipway.gates sbom
 
 review: build ## Review what a change does to data and permissions, BASE=<revision> against HEAD (default: this tree)
-	@$(PYTHON) -m gates.review $(if $(BASE),--base "$(BASE)") $(if $(HEAD),--head "$(HEAD)")
+	@$(PYTHON) -m slipway.review $(if $(BASE),--base "$(BASE)") $(if $(HEAD),--head "$(HEAD)")
 
 in-flight: install ## Refuse a change of the pipeline while another execution of it deploys
-	@$(PYTHON) -m gates.review.in_flight
+	@$(PYTHON) -m slipway.review.in_flight
 
 evidence: install ## What speaks for the change and against it, on one page: build/report/index.html; runs no gate
-	@$(PYTHON) -m gates.evidence $(if $(ALLOW),--allow-$(ALLOW))
+	@$(PYTHON) -m slipway.evidence $(if $(ALLOW),--allow-$(ALLOW))
 
 # Words of the rehearsal's verbs.
 CHOSEN = $(addprefix --service ,$(SERVICE))
@@ -91,53 +91,53 @@ PLAYED = $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)') $(if $(COMMIT),--commit $(C
 	$(if $(ALARM_RULE),--alarm-rule $(ALARM_RULE)) $(if $(WINDOW),--window $(WINDOW))
 
 rehearse: install ## Play the delivery of HEAD to prod on this machine: the main job (APPROVE=yes, FAULT=…, SERVICE=…)
-	@$(PYTHON) -m rehearsal rehearse $(PLAYED)
+	@$(PYTHON) -m slipway.rehearsal rehearse $(PLAYED)
 
 drill: install ## Play every fault, and say whether each ended as it has to
-	@$(PYTHON) -m rehearsal drill $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)')
+	@$(PYTHON) -m slipway.rehearsal drill $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)')
 
 remote: install ## Set up the remote `rehearsal`: a git push to it plays the pipeline
-	@$(PYTHON) -m rehearsal remote
+	@$(PYTHON) -m slipway.rehearsal remote
 
 approve: install ## Approve what a rehearsal waits for
-	@$(PYTHON) -m rehearsal approve $(CHOSEN) $(if $(SAYS),--says '$(SAYS)')
+	@$(PYTHON) -m slipway.rehearsal approve $(CHOSEN) $(if $(SAYS),--says '$(SAYS)')
 
 reject: install ## Reject what a rehearsal waits for
-	@$(PYTHON) -m rehearsal reject $(CHOSEN) $(if $(SAYS),--says '$(SAYS)')
+	@$(PYTHON) -m slipway.rehearsal reject $(CHOSEN) $(if $(SAYS),--says '$(SAYS)')
 
 forget: install ## Remove the accounts of the rehearsal and all that they hold
-	@$(PYTHON) -m rehearsal forget $(CHOSEN)
+	@$(PYTHON) -m slipway.rehearsal forget $(CHOSEN)
 
 up: install ## Deploy ENV (default: the first) on the emulator and call it
-	@$(PYTHON) -m rehearsal up $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE)) $(if $(PORT),--port $(PORT))
+	@$(PYTHON) -m slipway.rehearsal up $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE)) $(if $(PORT),--port $(PORT))
 
 down: install ## Stop the emulator of ENV
-	@$(PYTHON) -m rehearsal down $(if $(ENV),--env $(ENV))
+	@$(PYTHON) -m slipway.rehearsal down $(if $(ENV),--env $(ENV))
 
 status: install ## Say what runs on this machine
-	@$(PYTHON) -m rehearsal status
+	@$(PYTHON) -m slipway.rehearsal status
 
 logs: install ## What the functions of SERVICE wrote
-	@$(PYTHON) -m rehearsal logs $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items)
+	@$(PYTHON) -m slipway.rehearsal logs $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items)
 
 call: install ## Call a route: make call SERVICE=items ARGS="POST /items --body '{\"name\":\"kettle\"}'"
-	@$(PYTHON) -m rehearsal call $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items) $(ARGS)
+	@$(PYTHON) -m slipway.rehearsal call $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items) $(ARGS)
 
 token: install ## Print an access token of the test user of processing
-	@$(PYTHON) -m rehearsal token $(if $(ENV),--env $(ENV))
+	@$(PYTHON) -m slipway.rehearsal token $(if $(ENV),--env $(ENV))
 
 redrive: install ## Move the dead letters of ingest back to their queue
-	@$(PYTHON) -m rehearsal redrive $(if $(ENV),--env $(ENV))
+	@$(PYTHON) -m slipway.rehearsal redrive $(if $(ENV),--env $(ENV))
 
 permissions: build ## Take each permission of each function away: a test has to fail (minutes; nightly)
-	@$(PYTHON) -m rehearsal permissions $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
+	@$(PYTHON) -m slipway.rehearsal permissions $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
 
 check: build ## Format, lint, types, and cfn-lint on every template
 	@ruff format --check $(PACKAGES)
 	@ruff check $(PACKAGES)
 	@mypy
 	@$(NOBODY) cdk synth --quiet --strict
-	@$(PYTHON) -m gates lint cdk.out
+	@$(PYTHON) -m slipway.nag lint cdk.out
 
 format: install ## Format the code and mend what ruff can
 	@ruff check --fix-only --quiet $(PACKAGES)
@@ -160,40 +160,40 @@ bench: build ## Measure imports, requests, the layer and synth; writes build/ben
 	@$(PYTHON) -m tests.bench
 
 destroy: install ## Empty and delete ENV, if its file declares it disposable; asks, YES=yes answers
-	@$(PYTHON) -m pipeline.destruction $(if $(ENV),--env $(ENV)) $(if $(filter yes,$(YES)),--yes)
+	@$(PYTHON) -m slipway.tasks.destruction $(if $(ENV),--env $(ENV)) $(if $(filter yes,$(YES)),--yes)
 
 protect: install ## Protect the stateful stacks of ENV, and read back what is set
-	@$(PYTHON) -m pipeline.protection set $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
+	@$(PYTHON) -m slipway.tasks.protection set $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
 
 handover: install ## Put what the later builds of the pipeline run into one folder, packages and all (build/handover)
-	@$(PYTHON) -m pipeline.handover
+	@$(PYTHON) -m slipway.tasks.handover
 
 publish: install ## Keep the reports of the pipeline's build where an approver can open them
-	@$(PYTHON) -m pipeline.evidence
+	@$(PYTHON) -m slipway.tasks.publish
 
 bake: install ## Watch the alarms of ENV for its bake_minutes, in the pipeline's build
-	@$(PYTHON) -m pipeline.bake $(if $(ENV),--env $(ENV))
+	@$(PYTHON) -m slipway.tasks.bake $(if $(ENV),--env $(ENV))
 
 verify: install ## Test SERVICE where it is deployed in ENV
-	@$(PYTHON) -m pipeline.verification $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(or $(SERVICE),items))
+	@$(PYTHON) -m slipway.tasks.verification $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(or $(SERVICE),items))
 
 dashboards: synth ## Draw the dashboards into docs/images
-	@$(PYTHON) -m rehearsal dashboards
+	@$(PYTHON) -m slipway.rehearsal dashboards
 
 detectability: synth ## Say what the canaries would see of a failing version: make detectability ARGS='--env prod --rate 3'
-	@$(PYTHON) -m rehearsal detectability $(addprefix --service ,$(SERVICE)) $(ARGS)
+	@$(PYTHON) -m slipway.rehearsal detectability $(addprefix --service ,$(SERVICE)) $(ARGS)
 
 cost: synth ## Estimate the monthly price of the environments and of the pipeline
-	@$(PYTHON) -m gates.cost
+	@$(PYTHON) -m slipway.cost
 
 bootstrap: synth ## Print the commands that prepare the configured accounts, and write the policies they name
-	@$(PYTHON) -m pipeline.bootstrap
+	@$(PYTHON) -m slipway.accounts.bootstrap
 
 doctor: install ## Check configuration, versions and, with credentials, the accounts
-	@$(PYTHON) -m pipeline.doctor
+	@$(PYTHON) -m slipway.accounts.doctor
 
 rules: install ## Write the page of the rules about what only AWS would tell (docs/rules.md)
-	@$(PYTHON) -m gates.rules.page
+	@$(PYTHON) -m slipway.rules.page
 
 openapi: install ## Write the OpenAPI documents from the routes
 	@for service in items ingest processing; do $(PYTHON) -m services.$$service.runtime.openapi; done

@@ -16,22 +16,22 @@ from pathlib import Path
 from aws_cdk import App
 from rich.console import Console
 
-import config
-from blocks.assets import AssetError, AssetStore
-from blocks.service import Service
-from config import ConfigurationError, Problem, Settings
-from gates.nag.baseline import write_baseline
-from gates.nag.exports import write_all
-from gates.nag.packs import CONTEXT, register
-from gates.nag.terminal import print_report
-from gates.nag.verdict import judge
-from gates.packs import packs_of
-from gates.rules.aws.pack import OnlyAwsRules
-from gates.rules.pack import SlipwayRules
 from pipeline.delivery import PipelineStack
 from services.ingest.infrastructure import Ingest
 from services.items.infrastructure import Items
 from services.processing.infrastructure import Processing
+from slipway import settings as config
+from slipway.blocks.assets import AssetError, AssetStore
+from slipway.gates.packs import packs_of
+from slipway.nag.baseline import write_baseline
+from slipway.nag.exports import write_all
+from slipway.nag.packs import CONTEXT, register
+from slipway.nag.terminal import print_report
+from slipway.nag.verdict import judge
+from slipway.rules.aws.pack import OnlyAwsRules
+from slipway.rules.pack import SlipwayRules
+from slipway.service import Service
+from slipway.settings import ConfigurationError, Problem, Settings
 
 SERVICES: Sequence[type[Service]] = (Items, Ingest, Processing)
 """What every environment gets, side by side."""

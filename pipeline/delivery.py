@@ -20,18 +20,17 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from blocks.assets import AssetStore
-from blocks.key import ServiceKey
-from blocks.logs import ServiceLogGroup
-from blocks.messaging import NotificationTopic
-from blocks.removal import RETAIN, UNDELETABLE
-from blocks.service import Service
-from config import Environment, Settings
-from pipeline.acknowledgements import acknowledge_pipeline
-from pipeline.conditions import Conditions, Result, bake, freeze, set_conditions, set_timeout, window
-from pipeline.observation import PIPELINE_NAME, BakeAlarms, DeliveryDashboard, Observation
-from pipeline.source import allow_connection, change, source, start_on_push
-from pipeline.steps import (
+from pipeline.waves import Wave, arrange, stages_of
+from slipway.blocks.assets import AssetStore
+from slipway.blocks.key import ServiceKey
+from slipway.blocks.logs import ServiceLogGroup
+from slipway.blocks.messaging import NotificationTopic
+from slipway.blocks.removal import RETAIN, UNDELETABLE
+from slipway.delivery.acknowledgements import acknowledge_pipeline
+from slipway.delivery.conditions import Conditions, Result, bake, freeze, set_conditions, set_timeout, window
+from slipway.delivery.observation import PIPELINE_NAME, BakeAlarms, DeliveryDashboard, Observation
+from slipway.delivery.source import allow_connection, change, source, start_on_push
+from slipway.delivery.steps import (
     BUILD_IMAGE,
     ApprovalStep,
     BakeStep,
@@ -42,8 +41,9 @@ from pipeline.steps import (
     publishing,
     verifying,
 )
-from pipeline.toolchain import CDK_ASSETS_VERSION, CDK_CLI_VERSION
-from pipeline.waves import Wave, arrange, stages_of
+from slipway.delivery.toolchain import CDK_ASSETS_VERSION, CDK_CLI_VERSION
+from slipway.service import Service
+from slipway.settings import Environment, Settings
 from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
 
@@ -174,7 +174,7 @@ class PipelineStack(Stack):
             steps: list[pipelines.CodeBuildStep] = [verify]
             if number == len(self._waves):
                 protect = ProtectStep(self, handover=handover, environment=environment, services=everything)
-                # One after the other: two builds at once are more than the quota of a new account (`config/quotas.py`).
+                # One after the other: two builds at once are more than the quota of a new account (`packages/slipway/src/slipway/settings/quotas.py`).
                 verify.add_step_dependency(protect)
                 steps = [protect, verify, *self._bake(environment, after=verify)]
             self._builds += steps

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from aws_cdk import aws_codepipeline as codepipeline
 
-from blocks.service import Service
-from config import ConfigurationError, Problem, Settings
-from config.load import PIPELINE_FILE
+from slipway.service import Service
+from slipway.settings import ConfigurationError, Problem, Settings
+from slipway.settings.load import PIPELINE_FILE
 
 Wave = Sequence[type[Service]]
 

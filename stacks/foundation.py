@@ -9,11 +9,11 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from blocks.delivery_roles import ProtectionRole
-from blocks.outputs import output
-from blocks.relay import EventRelay
-from blocks.review import accept
-from config import Environment
+from slipway.blocks.acknowledgements import accept
+from slipway.blocks.outputs import output
+from slipway.delivery.relay import EventRelay
+from slipway.delivery.roles import ProtectionRole
+from slipway.settings import Environment
 
 PUSH_TO_LOGS = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from aws_cdk import Stack
 from constructs import Construct
 
-from blocks.delivery_roles import VerificationRole
-from blocks.service import Service
+from slipway.delivery.roles import VerificationRole
+from slipway.service import Service
 
 
 class _ServiceStack(Stack):

@@ -6,7 +6,7 @@ from aws_cdk import Environment as Target
 from aws_cdk import Stage, Tags
 from constructs import Construct
 
-from config import Environment
+from slipway.settings import Environment
 
 
 class EnvironmentStage(Stage):

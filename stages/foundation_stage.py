@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from constructs import Construct
 
-from config import Environment
+from slipway.settings import Environment
 from stacks.foundation import FoundationStack
 from stages.base import EnvironmentStage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from constructs import Construct
 
-from blocks.service import Service
+from slipway.service import Service
 from stacks.service import ComputeStack, DataStack, ObservabilityStack, SecurityStack
 from stages.base import EnvironmentStage
 

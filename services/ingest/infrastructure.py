@@ -6,23 +6,23 @@ from pathlib import Path
 
 from aws_cdk import Duration, Stack
 
-from blocks.alarms import ServiceAlarms
-from blocks.bucket import LogBucket, ServiceBucket
-from blocks.dashboard import ServiceDashboard
-from blocks.delivery_names import bucket_name
-from blocks.deployment import SafeDeployment
-from blocks.function import ServiceFunction
-from blocks.key import ServiceKey
-from blocks.messaging import AlarmTopic, DeadLetterQueue
-from blocks.outputs import output
-from blocks.queue import WorkQueue, read_queue, send_to
-from blocks.rest import RestEntry
-from blocks.schema import OpenApiDocument
-from blocks.service import Service
-from blocks.table import Index, ServiceTable
-from blocks.usage_plan import KeyedUsagePlan
-from config.model import OnDemand
 from services.ingest.settings import IngestSettings
+from slipway.blocks.alarms import ServiceAlarms
+from slipway.blocks.bucket import LogBucket, ServiceBucket
+from slipway.blocks.dashboard import ServiceDashboard
+from slipway.blocks.deployment import SafeDeployment
+from slipway.blocks.function import ServiceFunction
+from slipway.blocks.key import ServiceKey
+from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue
+from slipway.blocks.outputs import output
+from slipway.blocks.queue import WorkQueue, read_queue, send_to
+from slipway.blocks.rest import RestEntry
+from slipway.blocks.schema import OpenApiDocument
+from slipway.blocks.table import Index, ServiceTable
+from slipway.blocks.usage_plan import KeyedUsagePlan
+from slipway.delivery.names import bucket_name
+from slipway.service import Service
+from slipway.settings.model import OnDemand
 
 BY_PENDING = Index(name="by-pending", partition_key="pending_shard", sort_key="recency", attributes=())
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from config.model import (
+from slipway.settings.model import (
     ApiTraffic,
     Capacity,
     PerSecond,

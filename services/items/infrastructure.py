@@ -6,27 +6,27 @@ from pathlib import Path
 
 from aws_cdk import Stack
 
-from blocks.alarms import ServiceAlarms
-from blocks.backup import back_up
-from blocks.bucket import LogBucket, ServiceBucket
-from blocks.dashboard import ServiceDashboard
-from blocks.delivery_names import bucket_name
-from blocks.deployment import SafeDeployment
-from blocks.edge import ORIGIN_HEADER, EdgeDistribution, allow_edge_logs
-from blocks.function import ServiceFunction
-from blocks.key import ServiceKey
-from blocks.messaging import AlarmTopic, DeadLetterQueue, EventTopic
-from blocks.outputs import output
-from blocks.rest import RestEntry
-from blocks.schema import OpenApiDocument
-from blocks.secret import ServiceSecret
-from blocks.service import Service
-from blocks.stream import read_stream
-from blocks.table import Index, ServiceTable
-from blocks.waf import EdgeProof
-from config import FunctionSettings
-from config.model import OnDemand
 from services.items.settings import ItemsSettings
+from slipway.blocks.alarms import ServiceAlarms
+from slipway.blocks.backup import back_up
+from slipway.blocks.bucket import LogBucket, ServiceBucket
+from slipway.blocks.dashboard import ServiceDashboard
+from slipway.blocks.deployment import SafeDeployment
+from slipway.blocks.edge import ORIGIN_HEADER, EdgeDistribution, allow_edge_logs
+from slipway.blocks.function import ServiceFunction
+from slipway.blocks.key import ServiceKey
+from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue, EventTopic
+from slipway.blocks.outputs import output
+from slipway.blocks.rest import RestEntry
+from slipway.blocks.schema import OpenApiDocument
+from slipway.blocks.secret import ServiceSecret
+from slipway.blocks.stream import read_stream
+from slipway.blocks.table import Index, ServiceTable
+from slipway.blocks.waf import EdgeProof
+from slipway.delivery.names import bucket_name
+from slipway.service import Service
+from slipway.settings import FunctionSettings
+from slipway.settings.model import OnDemand
 
 BY_RECENCY = Index(name="by-recency", partition_key="shard", sort_key="recency")
 BY_STATUS = Index(name="by-status", partition_key="status_shard", sort_key="recency")

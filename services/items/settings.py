@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.model import (
+from slipway.settings.model import (
     ApiTraffic,
     Capacity,
     CustomDomain,

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from aws_cdk import Duration, Stack
 
-from blocks.alarms import ServiceAlarms
-from blocks.backup import back_up
-from blocks.bucket import LogBucket, ServiceBucket
-from blocks.dashboard import ServiceDashboard
-from blocks.delivery_names import bucket_name
-from blocks.deployment import SafeDeployment
-from blocks.function import ServiceFunction
-from blocks.http import HttpEntry
-from blocks.key import ServiceKey
-from blocks.messaging import AlarmTopic, DeadLetterQueue
-from blocks.outputs import output
-from blocks.service import Service
-from blocks.table import Index, ServiceTable
-from blocks.user_pool import ServiceUserPool, TestUser
 from services.processing.settings import ProcessingSettings
+from slipway.blocks.alarms import ServiceAlarms
+from slipway.blocks.backup import back_up
+from slipway.blocks.bucket import LogBucket, ServiceBucket
+from slipway.blocks.dashboard import ServiceDashboard
+from slipway.blocks.deployment import SafeDeployment
+from slipway.blocks.function import ServiceFunction
+from slipway.blocks.http import HttpEntry
+from slipway.blocks.key import ServiceKey
+from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue
+from slipway.blocks.outputs import output
+from slipway.blocks.table import Index, ServiceTable
+from slipway.blocks.user_pool import ServiceUserPool, TestUser
+from slipway.delivery.names import bucket_name
+from slipway.service import Service
 
 BY_STATUS = Index(name="by-status", partition_key="owner_status", sort_key="recency")
 """A user's records of one status, newest first. Each user and status is a partition of its own, so the index is spread

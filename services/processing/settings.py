@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from config.model import ApiTraffic, Capacity, FunctionSettings, HttpServiceSettings, PerSecond, UserPool
+from slipway.settings.model import ApiTraffic, Capacity, FunctionSettings, HttpServiceSettings, PerSecond, UserPool
 
 
 class Uploads(BaseModel):

@@ -14,8 +14,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from blocks.assets import AssetError, AssetStore
-from services.build import ROOT
+from slipway.blocks.assets import AssetError, AssetStore
+from slipway.build import ROOT
 from tests.bench import imports, requests, synth, worst
 from tests.bench.rows import Row
 from tests.bench.runtime import unpack

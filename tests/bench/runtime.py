@@ -15,8 +15,8 @@ from importlib.metadata import distribution
 from io import StringIO
 from pathlib import Path
 
-from blocks.assets import AssetStore
-from services.build import ROOT
+from slipway.blocks.assets import AssetStore
+from slipway.build import ROOT
 
 # What Lambda's Python runtime has in /var/runtime beside boto3.
 _RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from services.build import ROOT
+from slipway.build import ROOT
 from tests.bench.rows import Row
 
 SECONDS_GOAL = 20.0

@@ -16,9 +16,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import config
-from services.common.api import DATA_LIMITS
 from services.ingest.runtime.model import PAYLOAD_BYTES, owner_of
+from slipway import settings as config
+from slipway_runtime.api import DATA_LIMITS
 from tests.bench.rows import Row
 from tests.bench.runtime import LambdaFolder
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gates.review.assembly import Assembly, Stack
+from slipway.review.assembly import Assembly, Stack
 
 Json = Any
 Way = tuple[str | int, ...]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import config
-from config import Environment, Settings
+from slipway import settings as config
+from slipway.settings import Environment, Settings
 
 COMMITTED: Settings = config.load()
 

@@ -18,12 +18,12 @@ from aws_cdk import App, CfnResource, DefaultStackSynthesizer, Stack
 from filelock import FileLock
 
 from app import CDK_JSON
-from blocks.assets import MANIFEST_FILE, AssetManifest, AssetRecord, AssetStore, file_digest
-from blocks.service import Service
-from config import Environment, Settings
-from gates.nag.packs import CONTEXT
 from pipeline.delivery import PipelineStack
 from services.items.infrastructure import Items
+from slipway.blocks.assets import MANIFEST_FILE, AssetManifest, AssetRecord, AssetStore, file_digest
+from slipway.nag.packs import CONTEXT
+from slipway.service import Service
+from slipway.settings import Environment, Settings
 from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
 from tests.infrastructure.matrix import ENVIRONMENTS

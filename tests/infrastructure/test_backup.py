@@ -7,10 +7,10 @@ import json
 import pytest
 
 from app import SERVICES
-from blocks.service import Service
 from services.ingest.infrastructure import Ingest
 from services.items.infrastructure import Items
 from services.processing.infrastructure import Processing
+from slipway.service import Service
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED, changed
 from tests.infrastructure.synthesis import Deployment

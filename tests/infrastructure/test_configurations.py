@@ -14,17 +14,17 @@ import pytest
 from filelock import FileLock
 
 from app import RUNBOOKS, SERVICES, build
-from blocks.service import Service
-from config import Settings
-from gates.nag.packs import register
-from gates.nag.verdict import judge
-from gates.packs import packs_of
-from gates.rules.aws.pack import OnlyAwsRules
-from gates.rules.pack import SlipwayRules
-from pipeline.bootstrap import coverage, plan, policies
-from pipeline.bootstrap.assembly import UNREADABLE_ROLE, Resource, places, resources
-from pipeline.bootstrap.plan import Account, Place
 from services.items.infrastructure import Items
+from slipway.accounts.bootstrap import coverage, plan, policies
+from slipway.accounts.bootstrap.assembly import UNREADABLE_ROLE, Resource, places, resources
+from slipway.accounts.bootstrap.plan import Account, Place
+from slipway.gates.packs import packs_of
+from slipway.nag.packs import register
+from slipway.nag.verdict import judge
+from slipway.rules.aws.pack import OnlyAwsRules
+from slipway.rules.pack import SlipwayRules
+from slipway.service import Service
+from slipway.settings import Settings
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import PIPELINES
 
@@ -112,7 +112,7 @@ def test_policies_allow_every_call(variant: str, assembly: Path) -> None:
     for account in _accounts(variant):
         found = resources(assembly, account)
         assert found
-        # An action that is refused belongs into a file of pipeline/bootstrap/policies or, with the reason, into
+        # An action that is refused belongs into a file of packages/slipway/src/slipway/accounts/bootstrap/policies or, with the reason, into
         # not_granted.json
         refused = _refused(found, account, PIPELINES[variant])
         assert not refused, "\n".join(map(str, refused))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import app
-import config
-from blocks.assets import AssetStore
-from gates.cost import embedded, estimate, load_prices, markdown, read_assembly, unknown_types
-from gates.cost.assembly import Stack
+from slipway import settings as config
+from slipway.blocks.assets import AssetStore
+from slipway.cost import embedded, estimate, load_prices, markdown, read_assembly, unknown_types
+from slipway.cost.assembly import Stack
 from tests.infrastructure.synthesis import write_assets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,5 +34,5 @@ def test_every_type_has_a_price_or_a_reason_to_have_none(stacks: Sequence[Stack]
 def test_the_readme_shows_the_estimate_of_the_templates(stacks: Sequence[Stack]) -> None:
     # Given what is written
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    # When it is reckoned again, then it is the same: `python -m gates.cost --markdown` writes it
+    # When it is reckoned again, then it is the same: `python -m slipway.cost --markdown` writes it
     assert embedded(readme) == markdown(estimate(stacks, load_prices()))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from app import SERVICES
-from blocks.service import Service
-from rehearsal.dashboards import IMAGES, Dashboard, Widget, draw, read, readable
+from slipway.drawing.dashboards import IMAGES, Dashboard, Widget, draw, read, readable
+from slipway.service import Service
 from tests.infrastructure import synthesis
 from tests.infrastructure.synthesis import Deployment
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from config import Environment
-from config.model import Provisioned
+from slipway.settings import Environment
+from slipway.settings.model import Provisioned
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED, ENVIRONMENTS, changed, variants
 from tests.infrastructure.synthesis import Deployment

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.cloudwatch import Alarm, MetricStore, State, evaluate
+from slipway.cloudwatch import Alarm, MetricStore, State, evaluate
 from tests.infrastructure.matrix import COMMITTED
 from tests.infrastructure.synthesis import Deployment
 
@@ -149,7 +149,7 @@ def test_an_alarm_reads_what_the_new_version_counts_of_its_own_faults(deployment
         for query in queries.values()
         if "MetricStat" in query
     } == {("Sum", 60)}
-    # Then one is what the functions count, under the names that their own variables give (services/common/telemetry.py)
+    # Then one is what the functions count, under the names that their own variables give (packages/slipway-runtime/src/slipway_runtime/telemetry.py)
     variables = deployment.function(handler)["Environment"]["Variables"]
     faults, dimensions = watched["faults"]
     assert (faults["Namespace"], faults["MetricName"]) == (variables["POWERTOOLS_METRICS_NAMESPACE"], "Faults")

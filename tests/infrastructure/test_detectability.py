@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from app import SERVICES
-from config.model import DeploymentStrategy
-from rehearsal.cloudwatch import Alarm, MissingData
-from rehearsal.detectability import Finding, Rollout, Scope, Survey, Trigger, read, report
-from rehearsal.detectability.picture import draw
-from rehearsal.detectability.run import PAGE, PICTURE
+from slipway.cloudwatch import Alarm, MissingData
+from slipway.detectability import Finding, Rollout, Scope, Survey, Trigger, read, report
+from slipway.detectability.picture import draw
+from slipway.detectability.run import PAGE, PICTURE
+from slipway.settings.model import DeploymentStrategy
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED
 from tests.infrastructure.synthesis import Deployment
@@ -114,7 +114,7 @@ def test_the_page_and_the_picture_are_those_of_what_is_committed() -> None:
         for rollout in _rollouts(environment.name):
             traffic = getattr(environment.services, rollout.service).traffic
             findings.append(survey.examine(rollout, traffic.of(rollout.function)))
-    # Then page and picture are the same; `python -m rehearsal detectability --docs` writes them
+    # Then page and picture are the same; `python -m slipway.rehearsal detectability --docs` writes them
     assert report.markdown(findings, survey).strip() in PAGE.read_text(encoding="utf-8")
     assert PICTURE.read_text(encoding="utf-8") == draw(findings)
     # And what a person may conclude is there: some canary sees, and some does not

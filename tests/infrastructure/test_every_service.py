@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from app import SERVICES
-from blocks.service import Service
 from services.items.infrastructure import Items
+from slipway.service import Service
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import changed
 from tests.infrastructure.synthesis import KEPT, Deployment, Resource, Template

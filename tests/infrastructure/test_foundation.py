@@ -10,7 +10,7 @@ from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 from ministack.services.eventbridge import _matches_pattern
 
-from blocks.relay import PATTERN_CHARACTERS, EventRelay
+from slipway.delivery.relay import PATTERN_CHARACTERS, EventRelay
 from tests.infrastructure.matrix import COMMITTED, changed
 from tests.infrastructure.synthesis import Deployment
 

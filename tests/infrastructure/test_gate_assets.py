@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from blocks.assets import AssetStore
-from services.build import ROOT, build
+from slipway.blocks.assets import AssetStore
+from slipway.build import ROOT, build
 
 UNZIPPED_LIMIT = 15_000_000
 """Goal for the layer; Lambda's own limit is 250 MB for function and layers together."""

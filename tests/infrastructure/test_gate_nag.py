@@ -31,19 +31,19 @@ from cdk_nag import ServerlessChecks
 from constructs import Construct
 
 import app as entry
-from blocks.assets import AssetStore
-from config import Environment, Settings
-from gates.nag import packs as nag_packs
-from gates.nag.acknowledge import acknowledge
-from gates.nag.names import PACKS as EVERY_PACK
-from gates.nag.names import everywhere
-from gates.nag.packs import CONTEXT, GateError, register
-from gates.nag.verdict import Verdict, judge
-from gates.packs import packs_of
-from gates.rules import observation
-from gates.rules.model import Rule
-from gates.rules.pack import SlipwayRules
 from services.items.infrastructure import Items
+from slipway.blocks.assets import AssetStore
+from slipway.gates.packs import packs_of
+from slipway.nag import packs as nag_packs
+from slipway.nag.acknowledge import acknowledge
+from slipway.nag.names import PACKS as EVERY_PACK
+from slipway.nag.names import everywhere
+from slipway.nag.packs import CONTEXT, GateError, register
+from slipway.nag.verdict import Verdict, judge
+from slipway.rules import observation
+from slipway.rules.model import Rule
+from slipway.rules.pack import SlipwayRules
+from slipway.settings import Environment, Settings
 from stacks.foundation import FoundationStack
 from stages import foundation_stage
 from tests.infrastructure.matrix import COMMITTED
@@ -511,10 +511,10 @@ import sys
 from datetime import date
 from pathlib import Path
 from aws_cdk import App, Stack, aws_s3
-from gates.nag.names import everywhere
-from gates.nag.packs import CONTEXT, register
-from gates.nag.terminal import print_report
-from gates.nag.verdict import judge
+from slipway.nag.names import everywhere
+from slipway.nag.packs import CONTEXT, register
+from slipway.nag.terminal import print_report
+from slipway.nag.verdict import judge
 
 app = App(post_cli_context=CONTEXT)
 aws_s3.CfnBucket(Stack(app, "Only"), "Bucket")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from blocks.assets import AssetStore
-from gates.supply.repository import Repository
-from gates.supply.shipped import built, deployed
 from services.items.infrastructure import Items
+from slipway.blocks.assets import AssetStore
+from slipway.supply.repository import Repository
+from slipway.supply.shipped import built, deployed
 from stages.service_stage import ServiceStage
 from tests.infrastructure.matrix import COMMITTED
 from tests.infrastructure.synthesis import new_app

@@ -12,8 +12,8 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
-from blocks.identity import REPLACED_BY, with_identity
-from gates.review.schemas import schema
+from slipway.blocks.identity import REPLACED_BY, with_identity
+from slipway.review.schemas import schema
 from tests.infrastructure.synthesis import Deployment
 
 _STRING = dynamodb.AttributeType.STRING

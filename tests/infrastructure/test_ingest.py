@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from config import Environment
 from services.ingest.infrastructure import Ingest
+from slipway.settings import Environment
 from tests.infrastructure.matrix import COMMITTED, changed
 from tests.infrastructure.synthesis import Deployment, deploy
 

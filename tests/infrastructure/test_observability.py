@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from config.model import AlarmSettings
-from rehearsal import faults
-from rehearsal.cloudwatch import Alarm, MetricStore, State, evaluate
-from rehearsal.paths import ROOT
-from rehearsal.player.traffic import events
+from slipway.cloudwatch import Alarm, MetricStore, State, evaluate
+from slipway.paths import ROOT
+from slipway.rehearsal import faults
+from slipway.rehearsal.player.traffic import events
+from slipway.settings.model import AlarmSettings
 from tests.infrastructure.synthesis import Deployment
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gates.evidence.collect import PIPELINE_TEMPLATE
-from gates.picture.draw import draw
-from gates.picture.read import read_pipeline
+from slipway.drawing.draw import draw
+from slipway.drawing.read import read_pipeline
+from slipway.evidence.collect import PIPELINE_TEMPLATE
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED
 

@@ -16,11 +16,11 @@ import aws_cdk
 import pytest
 
 import app
-from blocks.service import Service
-from config import Settings
-from config.model import ROLLBACK_DAYS
-from pipeline.toolchain import ASSET_SCHEMA
 from services.items.infrastructure import Items
+from slipway.delivery.toolchain import ASSET_SCHEMA
+from slipway.service import Service
+from slipway.settings import Settings
+from slipway.settings.model import ROLLBACK_DAYS
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED, PIPELINES
 from tests.infrastructure.synthesis import KEPT

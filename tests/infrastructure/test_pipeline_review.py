@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gates.review.run import REPORT_BUCKET
-from pipeline.reports import BUCKET
+from slipway.review.run import REPORT_BUCKET
+from slipway.tasks.reports import BUCKET
 from tests.infrastructure.test_pipeline import Pipeline, _pipeline
 
 WITH_HISTORY = ("committed", "codecommit")

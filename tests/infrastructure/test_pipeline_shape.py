@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.table import Table
 
 from app import CDK_JSON, REPORT
-from blocks.service import Service
-from config import ConfigurationError, Settings
-from config.quotas import CONCURRENT_BUILDS, builds_at_once
-from pipeline.reports import CONDENSED, HANDOVER
-from pipeline.toolchain import PYTHON
 from services.items.infrastructure import Items
+from slipway.delivery.toolchain import PYTHON
+from slipway.service import Service
+from slipway.settings import ConfigurationError, Settings
+from slipway.settings.quotas import CONCURRENT_BUILDS, builds_at_once
+from slipway.tasks.reports import CONDENSED, HANDOVER
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED, changed, pipeline_settings
 from tests.infrastructure.synthesis import Small, Template, Tiny
@@ -481,7 +481,7 @@ def test_the_number_of_alarms_is_put_each_minute(committed: Shape) -> None:
     (target,) = minutes["Targets"]
     alias = committed.template.resources[target["Arn"]["Ref"]]["Properties"]
     function = committed.template.resources[alias["FunctionName"]["Ref"]]["Properties"]
-    assert function["Handler"] == "pipeline.runtime.handlers.figures_handler"
+    assert function["Handler"] == "slipway.delivery.runtime.handlers.figures_handler"
 
 
 def test_a_failed_stage_is_retried_in_dev_and_rolled_back_in_the_others(committed: Shape) -> None:
@@ -641,7 +641,7 @@ def test_the_webhook_is_read_from_its_secret_by_the_function_that_calls_it() -> 
         if statement["Action"] == "secretsmanager:GetSecretValue" and statement["Resource"] == arn
     ]
 
-    assert holders == ["pipeline.runtime.handlers.notify_handler"]
+    assert holders == ["slipway.delivery.runtime.handlers.notify_handler"]
     assert len(readers) == 1
 
 

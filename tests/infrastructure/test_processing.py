@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from config.model import OnDemand, Provisioned
 from services.processing.infrastructure import Processing
+from slipway.settings.model import OnDemand, Provisioned
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED, ENVIRONMENTS, changed
 from tests.infrastructure.synthesis import Deployment

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from blocks.schema import OpenApiDocument
 from services.ingest.infrastructure import Ingest
 from services.items import infrastructure
+from slipway.blocks.schema import OpenApiDocument
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED, ENVIRONMENTS, changed, variants
 from tests.infrastructure.synthesis import Deployment, Template

@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 from aws_cdk import App
 
-from blocks.assets import MANIFEST_FILE, AssetManifest, AssetStore, file_digest
-from blocks.service import Service
-from config import Environment, Settings
-from config.model import ROLLBACK_DAYS
-from gates.review.assembly import Assembly, read_assembly
-from gates.review.comparison import Comparison, Fate, compare
-from gates.review.findings import Severity
-from gates.review.synthesis import environment as surroundings
 from services.ingest.infrastructure import Ingest
 from services.items.infrastructure import Items
 from services.processing.infrastructure import Processing
+from slipway.blocks.assets import MANIFEST_FILE, AssetManifest, AssetStore, file_digest
+from slipway.review.assembly import Assembly, read_assembly
+from slipway.review.comparison import Comparison, Fate, compare
+from slipway.review.findings import Severity
+from slipway.review.synthesis import environment as surroundings
+from slipway.service import Service
+from slipway.settings import Environment, Settings
+from slipway.settings.model import ROLLBACK_DAYS
 from stages.service_stage import ServiceStage
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED, changed, pipeline_settings

@@ -9,18 +9,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gates.review.assembly import Assembly, Stack, read_assembly
-from gates.review.checks.answers import is_harmless
-from gates.review.checks.registry import is_judged
-from gates.review.comparison import compare_sides
-from gates.review.findings import Finding
-from gates.review.iam.policies import SAYS_WHO
-from gates.review.questions import OF_ANY_TYPE, RAISED_BY, Question, answers_of
-from gates.review.resources import Side
-from gates.review.schemas import schema
 from services.ingest.infrastructure import Ingest
 from services.items.infrastructure import Items
 from services.processing.infrastructure import Processing
+from slipway.review.assembly import Assembly, Stack, read_assembly
+from slipway.review.checks.answers import is_harmless
+from slipway.review.checks.registry import is_judged
+from slipway.review.comparison import compare_sides
+from slipway.review.findings import Finding
+from slipway.review.iam.policies import SAYS_WHO
+from slipway.review.questions import OF_ANY_TYPE, RAISED_BY, Question, answers_of
+from slipway.review.resources import Side
+from slipway.review.schemas import schema
 from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
 from tests.infrastructure import synthesis

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from app import SERVICES
-from blocks.service import Service
-from config import Environment
-from config.model import Provisioned
-from config.protection import PROTECTED_TYPES
 from services.ingest.infrastructure import Ingest
 from services.items.infrastructure import Items
 from services.processing.infrastructure import Processing
+from slipway.service import Service
+from slipway.settings import Environment
+from slipway.settings.model import Provisioned
+from slipway.settings.protection import PROTECTED_TYPES
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED, changed
 from tests.infrastructure.synthesis import Deployment

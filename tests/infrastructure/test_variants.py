@@ -9,15 +9,15 @@ import pytest
 from aws_cdk import App
 
 from app import RUNBOOKS, SERVICES
-from blocks.service import Service
-from config import Environment, Settings
-from config.model import NagPackName
-from gates.nag.packs import register
-from gates.nag.verdict import judge
-from gates.packs import packs_of
-from gates.rules.aws.pack import OnlyAwsRules
-from gates.rules.pack import SlipwayRules
 from services.items.infrastructure import Items
+from slipway.gates.packs import packs_of
+from slipway.nag.packs import register
+from slipway.nag.verdict import judge
+from slipway.rules.aws.pack import OnlyAwsRules
+from slipway.rules.pack import SlipwayRules
+from slipway.service import Service
+from slipway.settings import Environment, Settings
+from slipway.settings.model import NagPackName
 from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
 from tests.infrastructure import synthesis

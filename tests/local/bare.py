@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from rehearsal.emulator import Emulator
+from slipway.emulator.server import Emulator
 
 Statement = Mapping[str, Any]
 T = TypeVar("T")

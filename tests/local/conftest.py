@@ -19,14 +19,14 @@ import httpx
 import pytest
 from filelock import FileLock
 
-import config
-from rehearsal.assembly import stage_folder
-from rehearsal.emulator import Credentials, isolate
-from rehearsal.environment import FOUNDATION, LocalEnvironment, Outputs, choose
-from rehearsal.paths import ROOT
-from rehearsal.permissions.plan import functions
-from rehearsal.prepare import prepare
-from rehearsal.routes import SigV4, target
+from slipway import settings as config
+from slipway.emulator.environment import FOUNDATION, LocalEnvironment, Outputs, choose
+from slipway.emulator.prepare import prepare
+from slipway.emulator.routes import SigV4, target
+from slipway.emulator.server import Credentials, isolate
+from slipway.emulator.stages import stage_folder
+from slipway.paths import ROOT
+from slipway.permissions.plan import functions
 
 TESTS = ROOT / "build" / "test"
 FOLDER = TESTS / os.environ.get("PYTEST_XDIST_WORKER", "main")

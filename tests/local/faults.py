@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from rehearsal.emulator import LOOPBACK, Emulator
+from slipway.emulator.server import LOOPBACK, Emulator
 
 # What AWS answers: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html and
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from rehearsal.environment import LocalEnvironment
+from slipway.emulator.environment import LocalEnvironment
 from tests.local.conftest import Request
 
 PROBLEM = "application/problem+json"

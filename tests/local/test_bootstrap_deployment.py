@@ -21,19 +21,19 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-import config
 from app import SERVICES, build
-from blocks.assets import AssetStore
-from config import Settings
-from pipeline.bootstrap import commands, coverage, plan, policies
-from pipeline.bootstrap.assembly import Resource, resources
-from pipeline.bootstrap.plan import Account
-from pipeline.doctor.account import check_account, check_accounts
-from pipeline.doctor.findings import Status
-from rehearsal.cli import smoke
-from rehearsal.emulator import Credentials, isolate
-from rehearsal.environment import LocalEnvironment, Outputs, choose
-from rehearsal.process import run
+from slipway import settings as config
+from slipway.accounts.bootstrap import commands, coverage, plan, policies
+from slipway.accounts.bootstrap.assembly import Resource, resources
+from slipway.accounts.bootstrap.plan import Account
+from slipway.accounts.doctor.account import check_account, check_accounts
+from slipway.accounts.doctor.findings import Status
+from slipway.blocks.assets import AssetStore
+from slipway.emulator.environment import LocalEnvironment, Outputs, choose
+from slipway.emulator.server import Credentials, isolate
+from slipway.process import run
+from slipway.rehearsal.cli import smoke
+from slipway.settings import Settings
 from tests.local.conftest import FOLDER
 
 HERE = FOLDER / "bootstrap"

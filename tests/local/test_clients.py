@@ -17,11 +17,11 @@ import httpx
 import pytest
 from pycognito.aws_srp import AWSSRP
 
-from rehearsal.emulator import Credentials
-from rehearsal.environment import LocalEnvironment, Outputs
-from rehearsal.routes import SigV4, target
 from services.processing.sign_in import access_token
-from tests.browser import Browser, browser, why_not
+from slipway.emulator.environment import LocalEnvironment, Outputs
+from slipway.emulator.routes import SigV4, target
+from slipway.emulator.server import Credentials
+from slipway.testing.browser import Browser, browser, why_not
 from tests.clients import GeneratedClient, generate
 from tests.local.conftest import Request
 from tests.local.ingest import Behind, until

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import pytest
 
-import config
-from pipeline.protection import OPEN_POLICY, STACK_POLICY, open_stack, protect, protected_stacks, read_back
-from pipeline.runtime.memory import TableMemory
-from pipeline.verification import outputs
-from rehearsal.emulator import Emulator, isolate
+from slipway import settings as config
+from slipway.delivery.runtime.memory import TableMemory
+from slipway.emulator.server import Emulator, isolate
+from slipway.tasks.protection import OPEN_POLICY, STACK_POLICY, open_stack, protect, protected_stacks, read_back
+from slipway.tasks.verification import outputs
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 

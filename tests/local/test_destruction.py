@@ -11,11 +11,11 @@ from contextlib import nullcontext
 
 import pytest
 
-import config
-from pipeline.destruction import Destruction, stack_names
-from rehearsal.emulator import isolate
-from rehearsal.environment import LocalEnvironment, choose
-from rehearsal.paths import ROOT
+from slipway import settings as config
+from slipway.emulator.environment import LocalEnvironment, choose
+from slipway.emulator.server import isolate
+from slipway.paths import ROOT
+from slipway.tasks.destruction import Destruction, stack_names
 from tests.local.conftest import FOLDER, synthesized
 
 SERVICE = "items"
@@ -41,7 +41,7 @@ def disposable() -> Iterator[LocalEnvironment]:
 
 def run(local: LocalEnvironment, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the verb as a person does, with the credentials and the endpoint of the emulated account."""
-    command = [sys.executable, "-m", "pipeline.destruction", "--env", local.name, *arguments]
+    command = [sys.executable, "-m", "slipway.tasks.destruction", "--env", local.name, *arguments]
     variables = {**os.environ, **local.emulator.environment()}
     return subprocess.run(
         command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL

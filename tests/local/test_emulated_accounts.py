@@ -13,7 +13,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from rehearsal.emulator import Credentials, Emulator, isolate
+from slipway.emulator.server import Credentials, Emulator, isolate
 from tests.local.bare import LOGS, Account, allow, until
 
 ECHO = "def handler(event, context):\n    print('hello')\n    return event\n"

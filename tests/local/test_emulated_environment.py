@@ -12,14 +12,14 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_ssm as ssm
 from botocore.exceptions import ClientError
 
-from rehearsal.deploy import Deployer
-from rehearsal.emulator import Credentials
-from rehearsal.environment import LocalEnvironment, Outputs
-from rehearsal.paths import ROOT
-from rehearsal.player.traffic import events
-from rehearsal.process import Progress
-from rehearsal.routes import routes
-from rehearsal.substitutions import SUBSTITUTIONS
+from slipway.emulator.deploy import Deployer
+from slipway.emulator.environment import LocalEnvironment, Outputs
+from slipway.emulator.routes import routes
+from slipway.emulator.server import Credentials
+from slipway.emulator.substitutions import SUBSTITUTIONS
+from slipway.paths import ROOT
+from slipway.process import Progress
+from slipway.rehearsal.player.traffic import events
 from tests.local.conftest import Request
 
 

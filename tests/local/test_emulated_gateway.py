@@ -15,8 +15,8 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.credentials import Credentials as SigningCredentials
 
-from rehearsal.emulator import Credentials, Emulator, isolate
-from rehearsal.routes import SigV4
+from slipway.emulator.routes import SigV4
+from slipway.emulator.server import Credentials, Emulator, isolate
 from tests.local.bare import LOGS, Account, allow, until
 
 ECHO = (

@@ -11,8 +11,8 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from rehearsal.emulator import Credentials, Emulator, free_port, holder_of, isolate
-from rehearsal.errors import RehearsalError
+from slipway.emulator.server import Credentials, Emulator, free_port, holder_of, isolate
+from slipway.errors import RehearsalError
 
 
 @pytest.fixture

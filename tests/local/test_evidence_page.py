@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from gates.evidence.checklist import FOLDER
-from gates.evidence.collect import collect
-from gates.evidence.page import write_page
-from gates.nag.names import everywhere
-from rehearsal.paths import ROOT
-from tests.browser import Browser, browser, why_not
-from tests.unit.gates.assembly import DATA, PACKS
-from tests.unit.gates.evidence.repository import PIPELINE, TODAY, Repository, review, step, supply
+from slipway.evidence.checklist import FOLDER
+from slipway.evidence.collect import collect
+from slipway.evidence.page import write_page
+from slipway.nag.names import everywhere
+from slipway.paths import ROOT
+from slipway.testing.browser import Browser, browser, why_not
+from unit.evidence.repository import PIPELINE, TODAY, Repository, review, step, supply
+from unit.gates.assembly import DATA, PACKS
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 

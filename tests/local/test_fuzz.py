@@ -26,10 +26,10 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from rehearsal.emulator import Credentials
-from rehearsal.environment import LocalEnvironment, Outputs
-from rehearsal.paths import ROOT
 from services.processing.sign_in import access_token
+from slipway.emulator.environment import LocalEnvironment, Outputs
+from slipway.emulator.server import Credentials
+from slipway.paths import ROOT
 from tests.local.ingest import Behind
 
 SEED = int(os.environ.get("SLIPWAY_FUZZ_SEED", "20261120"))

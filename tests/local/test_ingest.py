@@ -12,9 +12,9 @@ import boto3
 import httpx
 import pytest
 
-from rehearsal.environment import Outputs
 from services.ingest.redrive import dead_letters, redrive
 from services.ingest.runtime.model import owner_of
+from slipway.emulator.environment import Outputs
 from tests.local.ingest import Behind, Caller, reason, until
 
 NOBODY = "00000000-0000-4000-8000-000000000000"

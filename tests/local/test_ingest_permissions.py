@@ -13,8 +13,8 @@ import boto3
 import httpx
 import pytest
 
-from rehearsal.environment import Outputs
 from services.ingest.runtime.model import owner_of
+from slipway.emulator.environment import Outputs
 from tests.local.functions import NO_FAILURES, Invoke, invoke, message
 from tests.local.ingest import Behind, Caller, until
 

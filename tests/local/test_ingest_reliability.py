@@ -22,9 +22,9 @@ import httpx
 import psutil
 import pytest
 
-from rehearsal.environment import LocalEnvironment, Outputs
 from services.ingest.redrive import redrive
 from services.ingest.runtime.model import UNANSWERED
+from slipway.emulator.environment import LocalEnvironment, Outputs
 from tests.local.faults import Faults, FaultyProxy
 from tests.local.ingest import Behind, Caller, reason
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import boto3
 import httpx
 
-from rehearsal.environment import Outputs
+from slipway.emulator.environment import Outputs
 from tests.local.conftest import Request
 from tests.local.items import assert_problem, create
 

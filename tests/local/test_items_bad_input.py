@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.common.api import DATA_LIMITS
-from services.common.exact_json import loads
+from slipway_runtime.api import DATA_LIMITS
+from slipway_runtime.exact_json import loads
 from tests.local.conftest import Request
 from tests.local.items import assert_problem, create
 

@@ -15,9 +15,9 @@ import boto3
 import httpx
 import pytest
 
-from rehearsal.emulator import Credentials
-from rehearsal.environment import LocalEnvironment, Outputs
-from rehearsal.routes import SigV4, target
+from slipway.emulator.environment import LocalEnvironment, Outputs
+from slipway.emulator.routes import SigV4, target
+from slipway.emulator.server import Credentials
 from tests.local.conftest import Request
 from tests.local.items import create
 

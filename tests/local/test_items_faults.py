@@ -16,8 +16,8 @@ import boto3
 import httpx
 import pytest
 
-from rehearsal.environment import LocalEnvironment
-from rehearsal.routes import SigV4, target
+from slipway.emulator.environment import LocalEnvironment
+from slipway.emulator.routes import SigV4, target
 from tests.local.conftest import FOLDER, synthesized
 from tests.local.items import assert_problem, recycle
 

@@ -15,8 +15,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from rehearsal.environment import LocalEnvironment, Outputs
 from services.items.runtime.signature import sign
+from slipway.emulator.environment import LocalEnvironment, Outputs
 from tests.local.conftest import Request
 from tests.local.ingest import until
 from tests.local.items import create, recycle

@@ -15,7 +15,7 @@ import boto3
 import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
-from rehearsal.environment import Outputs
+from slipway.emulator.environment import Outputs
 from tests.local.conftest import Request, refusals
 from tests.local.functions import NO_FAILURES, Invoke, invoke
 from tests.local.ingest import until

@@ -11,8 +11,8 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from rehearsal.emulator import Credentials
-from rehearsal.environment import LocalEnvironment, Outputs
+from slipway.emulator.environment import LocalEnvironment, Outputs
+from slipway.emulator.server import Credentials
 from tests.local.conftest import Request
 from tests.local.items import create, eventually, recycle
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rehearsal.cli import smoke
-from rehearsal.emulator import Credentials
-from rehearsal.environment import LocalEnvironment
+from slipway.emulator.environment import LocalEnvironment
+from slipway.emulator.server import Credentials
+from slipway.rehearsal.cli import smoke
 
 
 def test_the_smoke_tests_pass_and_leave_nothing_behind(local: LocalEnvironment, caller: Credentials) -> None:

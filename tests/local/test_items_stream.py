@@ -17,7 +17,7 @@ import boto3
 import psutil
 import pytest
 
-from rehearsal.environment import LocalEnvironment, Outputs
+from slipway.emulator.environment import LocalEnvironment, Outputs
 from tests.local.conftest import Request
 from tests.local.items import create, eventually
 

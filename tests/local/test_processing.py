@@ -13,8 +13,8 @@ import boto3
 import httpx
 import pytest
 
-from rehearsal.environment import Outputs
 from services.processing.sign_in import access_token
+from slipway.emulator.environment import Outputs
 
 PASSWORD = "Correct-horse-7-battery"
 # What describing a client gives and updating it does not take.

@@ -13,10 +13,10 @@ import boto3
 import httpx
 import pytest
 
-from rehearsal.environment import LocalEnvironment, Outputs
 from services.processing.runtime.model import Record, Status, digest_of, instant
 from services.processing.runtime.storage import DynamoDBRecordStorage, S3ResultStorage
 from services.processing.sign_in import access_token
+from slipway.emulator.environment import LocalEnvironment, Outputs
 from tests.local.functions import Invoke, invoke
 
 __all__ = ["invoke"]

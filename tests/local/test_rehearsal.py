@@ -17,14 +17,14 @@ import psutil
 import pytest
 from rich.console import Console
 
-import config
-from rehearsal import faults, verbs
-from rehearsal.errors import RehearsalError
-from rehearsal.paths import ROOT
-from rehearsal.player.approvals import Answer
-from rehearsal.player.records import Action, Deployment, Execution, Rehearsal, Status
-from rehearsal.player.source import Commit
-from rehearsal.rehearse import REQUESTS_A_MINUTE, Options
+from slipway import settings as config
+from slipway.errors import RehearsalError
+from slipway.paths import ROOT
+from slipway.rehearsal import faults, verbs
+from slipway.rehearsal.player.approvals import Answer
+from slipway.rehearsal.player.records import Action, Deployment, Execution, Rehearsal, Status
+from slipway.rehearsal.player.source import Commit
+from slipway.rehearsal.rehearse import REQUESTS_A_MINUTE, Options
 
 SERVICES = ("items",)
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from rehearsal.environment import LocalEnvironment, Outputs
+from slipway.emulator.environment import LocalEnvironment, Outputs
 from tests.local.conftest import Request, refusals
 from tests.local.ingest import until
 from tests.local.items import create

@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rehearsal.cloudwatch import (
+from slipway.cloudwatch import (
     Alarm,
     Comparison,
     CompositeAlarm,
@@ -21,7 +21,7 @@ from rehearsal.cloudwatch import (
     decide,
     evaluate,
 )
-from rehearsal.cloudwatch.statistics import percentile
+from slipway.cloudwatch.statistics import percentile
 
 METRIC = Metric.of("Tests", "m")
 

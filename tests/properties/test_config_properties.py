@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import config
-from config import ConfigurationError, Settings
-from tests.unit.configuration import FILES, Documents, committed, write
+from slipway import settings as config
+from slipway.settings import ConfigurationError, Settings
+from unit.settings.configuration import FILES, Documents, committed, write
 
 Path_ = tuple[str | int, ...]
 

@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rehearsal.detectability import Fault, Shift, simulate
-from rehearsal.detectability.arrivals import poisson, regular
-from rehearsal.detectability.survey import WATCHED, most
-from tests.unit.rehearsal.detectability.stages import alarm, rollout
+from slipway.detectability import Fault, Shift, simulate
+from slipway.detectability.arrivals import poisson, regular
+from slipway.detectability.survey import WATCHED, most
+from unit.detectability.stages import alarm, rollout
 
 RUNS = 400
 

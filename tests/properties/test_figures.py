@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.runtime.events import Change
-from tests.unit.pipeline.delivery import Desk, alarm, at, deployment, stage
+from slipway.delivery.runtime.events import Change
+from unit.delivery.delivery import Desk, alarm, at, deployment, stage
 
 
 @st.composite

@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.common.exact_json import dumps, loads
 from services.items.runtime.model import Item, ItemFields
 from services.items.runtime.storage import DynamoDBItemStorage
+from slipway_runtime.exact_json import dumps, loads
 from tests.unit.services.fake_dynamodb import FakeDynamoDB
 from tests.unit.services.fakes import Harness, proxy_event
 

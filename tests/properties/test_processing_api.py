@@ -11,10 +11,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.common.exact_json import dumps, loads
-from services.common.faults import faults
 from services.processing.runtime.logic import upper
 from services.processing.runtime.model import Outcome
+from slipway_runtime.exact_json import dumps, loads
+from slipway_runtime.faults import faults
 from tests.unit.services.processing.fakes import ALICE, BOB, Harness, proxy_event
 
 ROUTES = ["/validate", "/process", "/uploads", "/results", "/health", "/process/1"]

@@ -24,10 +24,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from app import SERVICES
-from gates.review.assembly import Assembly, Stack, StackKey, read_assembly
-from gates.review.comparison import Comparison, Fate, compare_sides
-from gates.review.findings import Severity
-from gates.review.resources import Side
+from slipway.review.assembly import Assembly, Stack, StackKey, read_assembly
+from slipway.review.comparison import Comparison, Fate, compare_sides
+from slipway.review.findings import Severity
+from slipway.review.resources import Side
 from stages.service_stage import ServiceStage
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import COMMITTED

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gates.review.assembly import Assembly, Stack, StackKey
-from gates.review.comparison import compare
-from gates.review.findings import Severity
+from slipway.review.assembly import Assembly, Stack, StackKey
+from slipway.review.comparison import compare
+from slipway.review.findings import Severity
 from tests.properties import naive
 
 OWN, FOREIGN, REGION = "444455556666", "777788889999", "eu-west-1"

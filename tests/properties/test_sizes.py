@@ -14,8 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.common.api import DATA_LIMITS
-from services.common.exact_json import dumps, loads
 from services.ingest.runtime.model import (
     BATCH_RECORDS,
     FAILURES_KEPT,
@@ -31,6 +29,8 @@ from services.items.runtime.logic import PAGE_BYTES
 from services.items.runtime.storage import DynamoDBItemStorage
 from services.processing.runtime.jobs import LambdaJobs, job_of
 from services.processing.runtime.logic import upper
+from slipway_runtime.api import DATA_LIMITS
+from slipway_runtime.exact_json import dumps, loads
 from tests.unit.services import fakes
 from tests.unit.services.ingest import fakes as ingest
 from tests.unit.services.processing import fakes as processing

@@ -16,9 +16,9 @@ import botocore.session
 import httpx
 import pytest
 
-from config.model import LEAST_CLIENT_ERROR_FLOOR
-from rehearsal.emulator import Credentials
-from rehearsal.routes import SigV4
+from slipway.emulator.routes import SigV4
+from slipway.emulator.server import Credentials
+from slipway.settings.model import LEAST_CLIENT_ERROR_FLOOR
 
 OUTPUTS = "SLIPWAY_OUTPUTS"
 

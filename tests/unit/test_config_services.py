@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-import config
-from config import ConfigurationError, ServiceSettings
-from config.model import PerSecond, Traffic
-from config.services import compose, discover
-from tests.unit.configuration import committed, write
+from slipway import settings as config
+from slipway.settings import ConfigurationError, ServiceSettings
+from slipway.settings.model import PerSecond, Traffic
+from slipway.settings.services import compose, discover
+from unit.settings.configuration import committed, write
 
 
 class ClockTraffic(Traffic):

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 # What each part may import of ours, itself apart: all that lies below it on the arrow.
-# Of `gates`, those above it import `gates.nag.acknowledge` alone, and the rehearsal the picture of the pipeline: tests
+# Of `gates`, those above it import `slipway.nag.acknowledge` alone, and the rehearsal the picture of the pipeline: tests
 # below say so.
 ARROW: dict[str, set[str]] = {
     "config": set(),
@@ -107,17 +107,17 @@ def test_a_runtime_imports_itself_and_what_runtimes_share_alone(runtime: str) ->
     for path in _files(runtime):
         for name in _imports(path):
             if _top(name) in OURS:
-                assert f"{name}.".startswith((f"{own}.", "services.common.")), path
+                assert f"{name}.".startswith((f"{own}.", "slipway_runtime.")), path
 
 
 def test_what_runtimes_share_imports_no_service() -> None:
-    for path in _files("services/common"):
+    for path in _files("packages/slipway-runtime/src/slipway_runtime"):
         for name in _imports(path):
             if _top(name) in OURS:
-                assert f"{name}.".startswith("services.common."), path
+                assert f"{name}.".startswith("slipway_runtime."), path
 
 
-@pytest.mark.parametrize("folder", ["services/common", *_runtimes()])
+@pytest.mark.parametrize("folder", ["packages/slipway-runtime/src/slipway_runtime", *_runtimes()])
 def test_a_runtime_imports_what_lambda_and_the_layer_hold(folder: str) -> None:
     # Given the packages of the layer, boto3 of the runtime, and the standard library: no CDK among them
     for path in _files(folder):
@@ -139,22 +139,22 @@ def test_what_builds_the_app_imports_of_the_gates_how_to_acknowledge_alone() -> 
     for part in ("blocks", "stacks", "stages", "pipeline", "services"):
         for path in _construction(part):
             gates = {name for name in _imports(path) if _top(name) == "gates"}
-            assert all(name.startswith("gates.nag.acknowledge.") for name in gates), path.relative_to(ROOT)
+            assert all(name.startswith("slipway.nag.acknowledge.") for name in gates), path.relative_to(ROOT)
 
 
 def test_the_rehearsal_imports_of_the_gates_the_picture_of_the_pipeline_alone() -> None:
     # Given that both pages show the pipeline, and there is one way to draw it
     for path in _files("rehearsal"):
         gates = {name for name in _imports(path) if _top(name) == "gates"}
-        assert all(name.startswith("gates.picture.") for name in gates), path.relative_to(ROOT)
+        assert all(name.startswith("slipway.drawing.") for name in gates), path.relative_to(ROOT)
 
 
 def test_the_nag_gate_can_be_lifted_out() -> None:
     # Given that it is a library by itself: it imports nothing of ours, and the standard library, CDK and its formats
     allowed = {"aws_cdk", "cdk_nag", "constructs", "jinja2", "jsii", "pydantic", "rich"} | set(sys.stdlib_module_names)
-    for path in _files("gates/nag"):
+    for path in _files("packages/slipway/src/slipway/nag"):
         for name in _imports(path):
-            assert name.startswith("gates.nag.") or _top(name) in allowed, f"{path.relative_to(ROOT)}: {name}"
+            assert name.startswith("slipway.nag.") or _top(name) in allowed, f"{path.relative_to(ROOT)}: {name}"
 
 
 def test_the_gates_judge_a_finished_assembly_without_cdk() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rehearsal.report import faults_markdown, substitutions_markdown
+from slipway.rehearsal.report import faults_markdown, substitutions_markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gates.evidence.requirements import PAGE, read_requirements
-from gates.evidence.sources import Sources
+from slipway.evidence.requirements import PAGE, read_requirements
+from slipway.evidence.sources import Sources
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = read_requirements(ROOT / PAGE)

@@ -1,7 +1,7 @@
 """The function behind the REST API."""
 
 # ruff: isort: off
-from services.common import startup  # before all others
+from slipway_runtime import startup  # before all others
 # ruff: isort: on
 
 import os
@@ -11,12 +11,12 @@ from typing import Any
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_REST
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.common import aws
-from services.common.http import Cors
-from services.common.telemetry import flush_metrics, logger, tracer
 from services.ingest.runtime import routes
 from services.ingest.runtime.logic import Jobs, Records
 from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords, S3Payloads, SqsQueue
+from slipway_runtime import aws
+from slipway_runtime.http import Cors
+from slipway_runtime.telemetry import flush_metrics, logger, tracer
 
 
 def wiring(environment: "os._Environ[str] | dict[str, str]") -> routes.Wiring:

@@ -9,12 +9,12 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.common.api import error_name
-from services.common.telemetry import count_fault, flush_metrics, logger, metrics
 from services.ingest.runtime.errors import JobNotFoundError, NotOursError
 from services.ingest.runtime.logic import Clock, now, second
 from services.ingest.runtime.model import UNANSWERED, GivenUp
 from services.ingest.runtime.storage import Inbox, JobStorage, Queue
+from slipway_runtime.api import error_name
+from slipway_runtime.telemetry import count_fault, flush_metrics, logger, metrics
 
 BACK_OFF_SECONDS: Final = 30
 """How long a message that failed stays away, twice as long the second time, and so on.

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from aws_lambda_powertools.event_handler.openapi.models import APIKey, APIKeyIn
 
-from services.common import openapi
 from services.ingest.runtime.routes import app
 from services.ingest.runtime.schemas import Health
+from slipway_runtime import openapi
 
 DOCUMENT: Final = Path(__file__).parents[1] / "openapi.json"
 

@@ -1,7 +1,7 @@
 """The function behind the job queue: finds a job's records and puts them on the work queue."""
 
 # ruff: isort: off
-from services.common import startup  # before all others
+from slipway_runtime import startup  # before all others
 # ruff: isort: on
 
 import os
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.common import aws
-from services.common.telemetry import logger, tracer
 from services.ingest.runtime.consumer import Consumer, Task
 from services.ingest.runtime.logic import Planner
 from services.ingest.runtime.messages import job_message
 from services.ingest.runtime.model import PLAN
 from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords, S3Plans, SqsQueue
+from slipway_runtime import aws
+from slipway_runtime.telemetry import logger, tracer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

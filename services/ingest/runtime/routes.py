@@ -8,10 +8,18 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.metrics import MetricUnit
 
-from services.common import contract
-from services.common.api import BodyLimits, Problems, check_body, json_response, parse_object, problem_of, refused
-from services.common.exact_json import dumps
-from services.common.http import (
+from services.ingest.runtime import schemas
+from services.ingest.runtime.errors import (
+    JobNotFoundError,
+    PayloadTooLargeError,
+    RecordNotFoundError,
+)
+from services.ingest.runtime.logic import Jobs, Records
+from services.ingest.runtime.model import PAYLOAD_BYTES, owner_of
+from slipway_runtime import contract
+from slipway_runtime.api import BodyLimits, Problems, check_body, json_response, parse_object, problem_of, refused
+from slipway_runtime.exact_json import dumps
+from slipway_runtime.http import (
     API_KEY,
     CONTENT_ENCODING,
     CONTENT_TYPE,
@@ -23,16 +31,8 @@ from services.common.http import (
     path_of,
     proxy_answer,
 )
-from services.common.problems import FieldError, Problem
-from services.common.telemetry import logger, metrics
-from services.ingest.runtime import schemas
-from services.ingest.runtime.errors import (
-    JobNotFoundError,
-    PayloadTooLargeError,
-    RecordNotFoundError,
-)
-from services.ingest.runtime.logic import Jobs, Records
-from services.ingest.runtime.model import PAYLOAD_BYTES, owner_of
+from slipway_runtime.problems import FieldError, Problem
+from slipway_runtime.telemetry import logger, metrics
 
 LIMITS: Final = BodyLimits(size=6 * 1024 * 1024, values=100)
 """Lambda takes 6 MB in all; API Gateway refuses more before it reaches the function. A record is two values: millions

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from botocore.exceptions import ClientError
 
-from services.common.attributes import from_attribute, to_attribute
 from services.ingest.runtime.errors import JobNotFoundError, PayloadLostError
 from services.ingest.runtime.model import (
     FAILURES_KEPT,
@@ -20,6 +19,7 @@ from services.ingest.runtime.model import (
     pending_shards,
     shard_of,
 )
+from slipway_runtime.attributes import from_attribute, to_attribute
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -1,7 +1,7 @@
 """The function behind the work queue: works off records, batch by batch."""
 
 # ruff: isort: off
-from services.common import startup  # before all others
+from slipway_runtime import startup  # before all others
 # ruff: isort: on
 
 import os
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.common import aws
-from services.common.telemetry import logger, tracer
 from services.ingest.runtime.consumer import Consumer, Task
 from services.ingest.runtime.logic import Worker
 from services.ingest.runtime.messages import batch_message
 from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords, S3Payloads, SqsQueue
+from slipway_runtime import aws
+from slipway_runtime.telemetry import logger, tracer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

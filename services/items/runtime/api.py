@@ -1,7 +1,7 @@
 """The function behind the REST API."""
 
 # ruff: isort: off
-from services.common import startup  # before all others
+from slipway_runtime import startup  # before all others
 # ruff: isort: on
 
 import os
@@ -11,15 +11,15 @@ from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_REST
 from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.common import aws
-from services.common.http import Cors
-from services.common.secrets import CachedSecret
-from services.common.telemetry import flush_metrics, logger, tracer
 from services.items.runtime import routes
 from services.items.runtime.cursor import SignedCursors
 from services.items.runtime.idempotency import CreatedOnce
 from services.items.runtime.logic import ItemService
 from services.items.runtime.storage import DynamoDBHealthProbe, DynamoDBItemStorage
+from slipway_runtime import aws
+from slipway_runtime.http import Cors
+from slipway_runtime.secrets import CachedSecret
+from slipway_runtime.telemetry import flush_metrics, logger, tracer
 
 
 def wiring(environment: "os._Environ[str] | dict[str, str]") -> routes.Wiring:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer, IdempotencyConfig, idempotent_function
 
-from services.common.exact_json import dumps
 from services.items.runtime.model import Item
+from slipway_runtime.exact_json import dumps
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -6,9 +6,9 @@ import hmac
 import json
 from typing import Final, Protocol
 
-from services.common.secrets import CachedSecret
 from services.items.runtime.errors import InvalidCursorError
 from services.items.runtime.signature import sign
+from slipway_runtime.secrets import CachedSecret
 
 MAX_LENGTH: Final = 512
 

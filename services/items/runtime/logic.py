@@ -8,12 +8,12 @@ from uuid import UUID, uuid4, uuid5
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.common.exact_json import dumps
 from services.items.runtime.cursor import Cursors
 from services.items.runtime.errors import ItemExistsError, ItemNotFoundError, KeyReusedError
 from services.items.runtime.idempotency import CreatedOnce, Creation, CreationRequest
 from services.items.runtime.model import Item, ItemFields, instant
 from services.items.runtime.storage import ItemStorage
+from slipway_runtime.exact_json import dumps
 
 # Ids made of a caller and a key are in a namespace of our own.
 _NAMESPACE: Final = UUID("6f1c6c0e-6a0b-4d0e-9f64-2f4f4a9f2a55")

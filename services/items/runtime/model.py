@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from services.common.exact_json import dumps
+from slipway_runtime.exact_json import dumps
 
 # One partition of an index takes 1,000 writes a second; all items under one key would be a hot one. A listing asks
 # each of them.

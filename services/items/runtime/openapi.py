@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from aws_lambda_powertools.event_handler.openapi.models import APIKey, APIKeyIn
 
-from services.common import openapi
 from services.items.runtime.routes import app
+from slipway_runtime import openapi
 
 DOCUMENT: Final = Path(__file__).parents[1] / "openapi.json"
 

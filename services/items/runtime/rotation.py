@@ -4,7 +4,7 @@ docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functi
 """
 
 # ruff: isort: off
-from services.common import startup  # before all others
+from slipway_runtime import startup  # before all others
 # ruff: isort: on
 
 import hmac
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.common import aws
-from services.common.telemetry import logger, tracer
 from services.items.runtime.signature import sign
+from slipway_runtime import aws
+from slipway_runtime.telemetry import logger, tracer
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

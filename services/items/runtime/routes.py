@@ -14,8 +14,21 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyPersistenceLayerError
 from botocore.exceptions import BotoCoreError, ClientError
 
-from services.common import contract
-from services.common.api import (
+from services.items.runtime import cursor as cursors
+from services.items.runtime import schemas
+from services.items.runtime.errors import (
+    CreationInProgressError,
+    InvalidCursorError,
+    ItemNotFoundError,
+    KeyReusedError,
+    VersionMismatchError,
+)
+from services.items.runtime.logic import ItemService
+from services.items.runtime.model import Item
+from services.items.runtime.schemas import STATUS_PATTERN, ItemReplacement, NewItem
+from services.items.runtime.storage import MAX_VERSIONS, HealthProbe
+from slipway_runtime import contract
+from slipway_runtime.api import (
     DATA_LIMITS,
     Problems,
     check_body,
@@ -25,9 +38,9 @@ from services.common.api import (
     problem_of,
     refused,
 )
-from services.common.contract import IdempotencyKey
-from services.common.exact_json import dumps
-from services.common.http import (
+from slipway_runtime.contract import IdempotencyKey
+from slipway_runtime.exact_json import dumps
+from slipway_runtime.http import (
     CONTENT_ENCODING,
     CONTENT_TYPE,
     IDEMPOTENCY_KEY,
@@ -42,22 +55,9 @@ from services.common.http import (
     method_of,
     proxy_answer,
 )
-from services.common.problems import FieldError, Problem
-from services.common.secrets import CachedSecret, SecretUnavailableError
-from services.common.telemetry import logger, metrics
-from services.items.runtime import cursor as cursors
-from services.items.runtime import schemas
-from services.items.runtime.errors import (
-    CreationInProgressError,
-    InvalidCursorError,
-    ItemNotFoundError,
-    KeyReusedError,
-    VersionMismatchError,
-)
-from services.items.runtime.logic import ItemService
-from services.items.runtime.model import Item
-from services.items.runtime.schemas import STATUS_PATTERN, ItemReplacement, NewItem
-from services.items.runtime.storage import MAX_VERSIONS, HealthProbe
+from slipway_runtime.problems import FieldError, Problem
+from slipway_runtime.secrets import CachedSecret, SecretUnavailableError
+from slipway_runtime.telemetry import logger, metrics
 
 # Longer than a burst, shorter than anyone minds: a write invalidates nothing at the edge.
 READ_CACHE: Final = "public, max-age=10"

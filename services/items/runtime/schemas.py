@@ -6,10 +6,10 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from services.common.api import DATA_LIMITS, FAULTS, canonical
-from services.common.exact_json import MAX_DEPTH, MAX_DIGITS
-from services.common.faults import faults
 from services.items.runtime.model import ItemFields
+from slipway_runtime.api import DATA_LIMITS, FAULTS, canonical
+from slipway_runtime.exact_json import MAX_DEPTH, MAX_DIGITS
+from slipway_runtime.faults import faults
 
 STATUS_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 

@@ -7,8 +7,6 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
-from services.common.attributes import from_attribute, to_attribute
-from services.common.exact_json import dumps
 from services.items.runtime.errors import (
     CreationInProgressError,
     ItemExistsError,
@@ -16,6 +14,8 @@ from services.items.runtime.errors import (
     VersionMismatchError,
 )
 from services.items.runtime.model import SHARDS, Item, ItemFields, shard_of
+from slipway_runtime.attributes import from_attribute, to_attribute
+from slipway_runtime.exact_json import dumps
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -1,7 +1,7 @@
 """The function behind the table's stream: what follows an item's creation, apart from the request that made it."""
 
 # ruff: isort: off
-from services.common import startup  # before all others
+from slipway_runtime import startup  # before all others
 # ruff: isort: on
 
 import os
@@ -15,10 +15,10 @@ from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import 
 from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.common import aws
-from services.common.telemetry import count_fault, flush_metrics, logger, metrics, tracer
 from services.items.runtime.creations import CreationEffects
 from services.items.runtime.storage import item_from
+from slipway_runtime import aws
+from slipway_runtime.telemetry import count_fault, flush_metrics, logger, metrics, tracer
 
 
 class _Bound:

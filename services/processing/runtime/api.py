@@ -1,7 +1,7 @@
 """The function behind the HTTP API."""
 
 # ruff: isort: off
-from services.common import startup  # before all others
+from slipway_runtime import startup  # before all others
 # ruff: isort: on
 
 import os
@@ -10,13 +10,13 @@ from typing import Any
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.common import aws
-from services.common.telemetry import flush_metrics, logger, tracer
 from services.processing.runtime import routes
 from services.processing.runtime.jobs import LambdaJobs
 from services.processing.runtime.logic import Processing
 from services.processing.runtime.storage import DynamoDBHealthProbe, DynamoDBRecordStorage, S3ResultStorage
 from services.processing.runtime.uploads import S3UploadForms
+from slipway_runtime import aws
+from slipway_runtime.telemetry import flush_metrics, logger, tracer
 
 # An HTTP API answers within 30 s, and the longest request makes two calls: at most 12 s each.
 _ATTEMPTS = 2

@@ -1,7 +1,7 @@
 """Contract checks of new versions, before traffic goes to them. They write nothing that lasts."""
 
 # ruff: isort: off
-from services.common import startup  # before all others
+from slipway_runtime import startup  # before all others
 # ruff: isort: on
 
 import json
@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.common import aws
-from services.common.hook import Check, ContractCheck, HookEvent, Verdict, require
-from services.common.telemetry import logger, tracer
 from services.processing.runtime.model import Outcome
+from slipway_runtime import aws
+from slipway_runtime.hook import Check, ContractCheck, HookEvent, Verdict, require
+from slipway_runtime.telemetry import logger, tracer
 
 # A new version starts cold, and one call must outlast the 30 s that it may take.
 _READ_SECONDS: Final = 35.0

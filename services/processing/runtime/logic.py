@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4, uuid5
 
-from services.common.exact_json import dumps
 from services.processing.runtime.errors import (
     InvalidCursorError,
     KeyReusedError,
@@ -19,6 +18,7 @@ from services.processing.runtime.jobs import Jobs
 from services.processing.runtime.model import Job, JobStatus, Record, Status, digest_of, instant
 from services.processing.runtime.storage import RecordStorage, ResultStorage
 from services.processing.runtime.uploads import UploadForm, UploadForms
+from slipway_runtime.exact_json import dumps
 
 # Ids made of a caller and a key are in a namespace of our own.
 _NAMESPACE: Final = UUID("0d3e5a1c-3a63-4d53-9a39-0f1a4d3a8b11")

@@ -8,9 +8,16 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.metrics import MetricUnit
 
-from services.common import api, contract
-from services.common.exact_json import dumps
-from services.common.http import (
+from services.processing.runtime import schemas
+from services.processing.runtime.errors import InvalidCursorError, KeyReusedError, RecordNotFoundError
+from services.processing.runtime.logic import Processing
+from services.processing.runtime.model import Status
+from services.processing.runtime.schemas import Submission, UploadRequest
+from services.processing.runtime.storage import HealthProbe
+from services.processing.runtime.uploads import FORM_SECONDS
+from slipway_runtime import api, contract
+from slipway_runtime.exact_json import dumps
+from slipway_runtime.http import (
     AUTHORIZATION,
     CONTENT_ENCODING,
     CONTENT_TYPE,
@@ -21,15 +28,8 @@ from services.common.http import (
     path_of,
     proxy_answer,
 )
-from services.common.problems import FieldError, Problem
-from services.common.telemetry import logger, metrics
-from services.processing.runtime import schemas
-from services.processing.runtime.errors import InvalidCursorError, KeyReusedError, RecordNotFoundError
-from services.processing.runtime.logic import Processing
-from services.processing.runtime.model import Status
-from services.processing.runtime.schemas import Submission, UploadRequest
-from services.processing.runtime.storage import HealthProbe
-from services.processing.runtime.uploads import FORM_SECONDS
+from slipway_runtime.problems import FieldError, Problem
+from slipway_runtime.telemetry import logger, metrics
 
 _OPERATIONS: Final = {"/validate": "Validate", "/process": "Process"}
 """Routes whose outcomes are counted, with the head of the metrics' names."""

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from services.common.api import DATA_LIMITS, FAULTS
-from services.common.exact_json import MAX_DEPTH, MAX_DIGITS
-from services.common.faults import faults
 from services.processing.runtime.model import JobStatus, Status
+from slipway_runtime.api import DATA_LIMITS, FAULTS
+from slipway_runtime.exact_json import MAX_DEPTH, MAX_DIGITS
+from slipway_runtime.faults import faults
 
 
 def _without_faults(data: dict[str, Any]) -> dict[str, Any]:

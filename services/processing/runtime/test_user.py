@@ -5,7 +5,7 @@ docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html. E
 """
 
 # ruff: isort: off
-from services.common import startup  # before all others
+from slipway_runtime import startup  # before all others
 # ruff: isort: on
 
 import json
@@ -15,8 +15,8 @@ from urllib.request import Request, urlopen
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.common import api, aws
-from services.common.telemetry import logger, tracer
+from slipway_runtime import api, aws
+from slipway_runtime.telemetry import logger, tracer
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from services.common.exact_json import dumps, loads
 from services.processing.runtime.logic import upper
 from services.processing.runtime.model import Job, Outcome, Status, instant
 from services.processing.runtime.storage import RecordStorage, ResultStorage
+from slipway_runtime.exact_json import dumps, loads
 
 
 class Worker:

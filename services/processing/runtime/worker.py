@@ -1,7 +1,7 @@
 """The function that works on jobs, invoked asynchronously: what it raises, Lambda tries again twice, then gives up."""
 
 # ruff: isort: off
-from services.common import startup  # before all others
+from slipway_runtime import startup  # before all others
 # ruff: isort: on
 
 import os
@@ -10,12 +10,12 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.common import api, aws
-from services.common.telemetry import flush_metrics, logger, metrics, tracer
 from services.processing.runtime.jobs import job_of
 from services.processing.runtime.model import Outcome
 from services.processing.runtime.storage import DynamoDBRecordStorage, S3ResultStorage
 from services.processing.runtime.work import Worker
+from slipway_runtime import api, aws
+from slipway_runtime.telemetry import flush_metrics, logger, metrics, tracer
 
 # Three calls, each twice at most: about 10 s each, so 30 s, the shortest time-out of the function. Lambda itself tries
 # the whole again.

@@ -24,9 +24,6 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 from botocore.exceptions import ClientError
 
-from services.common.exact_json import loads
-from services.common.http import Cors
-from services.common.secrets import CachedSecret
 from services.items.runtime import routes
 from services.items.runtime.api import handler
 from services.items.runtime.cursor import SignedCursors
@@ -34,6 +31,9 @@ from services.items.runtime.errors import ItemExistsError, ItemNotFoundError, Ve
 from services.items.runtime.idempotency import CreatedOnce
 from services.items.runtime.logic import ItemService
 from services.items.runtime.model import Item, ItemFields
+from slipway_runtime.exact_json import loads
+from slipway_runtime.http import Cors
+from slipway_runtime.secrets import CachedSecret
 
 ORIGIN = "o" * 32
 CALLER = "arn:aws:sts::111111111111:assumed-role/Writer/session-1"

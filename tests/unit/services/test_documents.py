@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from blocks import rest
+from slipway.blocks import rest
 from tests.clients import DOCUMENTS, GeneratedClient, generate
 
 SERVICES = ("items", "ingest", "processing")

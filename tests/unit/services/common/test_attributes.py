@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.common.attributes import from_attribute, to_attribute
+from slipway_runtime.attributes import from_attribute, to_attribute
 
 
 @pytest.mark.parametrize(

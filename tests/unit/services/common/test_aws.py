@@ -1,6 +1,6 @@
 from typing import Any
 
-from services.common import aws
+from slipway_runtime import aws
 from tests.unit.services import environment  # noqa: F401 - the region of the clients
 
 

@@ -3,8 +3,8 @@ from decimal import Decimal
 
 import pytest
 
-from services.common.exact_json import InvalidJsonError, dumps, holds_more, loads
-from services.common.faults import faults
+from slipway_runtime.exact_json import InvalidJsonError, dumps, holds_more, loads
+from slipway_runtime.faults import faults
 
 
 @pytest.mark.parametrize(

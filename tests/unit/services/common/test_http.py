@@ -4,7 +4,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from services.common.http import as_get, instance, join_lines, location, method_of, path_of
+from slipway_runtime.http import as_get, instance, join_lines, location, method_of, path_of
 from tests.unit.services import fakes
 from tests.unit.services.processing import fakes as format_2
 

@@ -12,14 +12,14 @@ from tests.unit.services import environment  # noqa: F401 - before any function'
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from services.common.telemetry import count_fault, flush_metrics, metrics
+from slipway_runtime.telemetry import count_fault, flush_metrics, metrics
 from tests.unit.services.conftest import Counted
 
 
 def test_a_fault_is_one_of_the_function_s_version(counted: Counted) -> None:
     # When a fault is counted
     count_fault()
-    # Then it is a metric of its own, under the dimensions that the alarm of a deployment reads (blocks/deployment.py)
+    # Then it is a metric of its own, under the dimensions that the alarm of a deployment reads (packages/slipway/src/slipway/blocks/deployment.py)
     (fault,) = counted("Faults")
     (directive,) = fault["_aws"]["CloudWatchMetrics"]
     assert directive == {

@@ -12,8 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urljoin
 
-from services.common.exact_json import loads
-from services.common.http import Cors
 from services.ingest.runtime import routes
 from services.ingest.runtime.api import handler
 from services.ingest.runtime.consumer import Consumer, Task
@@ -21,6 +19,8 @@ from services.ingest.runtime.errors import JobNotFoundError, PayloadLostError
 from services.ingest.runtime.logic import Jobs, Planner, Records, Worker
 from services.ingest.runtime.messages import batch_message, job_message
 from services.ingest.runtime.model import PLAN, Failure, GivenUp, Job, Record, RecordStatus, StoredRecord, owner_of
+from slipway_runtime.exact_json import loads
+from slipway_runtime.http import Cors
 
 LIFETIME = timedelta(hours=24)
 DEADLINE = timedelta(hours=6)

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from services.common.openapi import written
 from services.ingest.runtime.model import PAYLOAD_BYTES, carried_bytes
 from services.ingest.runtime.openapi import DOCUMENT, document
+from slipway_runtime.openapi import written
 from tests.unit.services.ingest.fakes import Service, proxy_event
 
 LAMBDA_BYTES = 6 * 1024 * 1024

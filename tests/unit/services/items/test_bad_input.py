@@ -5,8 +5,8 @@ import gzip
 
 import pytest
 
-from services.common.api import DATA_LIMITS
-from services.common.problems import MAX_ERRORS
+from slipway_runtime.api import DATA_LIMITS
+from slipway_runtime.problems import MAX_ERRORS
 from tests.unit.services.fakes import Harness, proxy_event
 
 

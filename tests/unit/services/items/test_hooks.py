@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.common import aws
-from services.common.hook import LAST_CALL_SECONDS, ContractCheck
 from services.items.runtime import hooks, stream
+from slipway_runtime import aws
+from slipway_runtime.hook import LAST_CALL_SECONDS, ContractCheck
 from tests.unit.services.fakes import Context, Harness, client_error
 
 EVENT = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "e-1"}

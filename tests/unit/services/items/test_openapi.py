@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.common import contract
-from services.common.openapi import written
 from services.items.runtime import openapi, schemas
+from slipway_runtime import contract
+from slipway_runtime.openapi import written
 from tests.unit.services.fakes import Harness
 
 DOCUMENT = json.loads(openapi.DOCUMENT.read_text(encoding="utf-8"))

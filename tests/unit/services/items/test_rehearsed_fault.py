@@ -9,8 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from rehearsal.faults import find
 from services.items.runtime import routes
+from slipway.rehearsal.faults import find
 from tests.unit.services.conftest import Counted
 from tests.unit.services.fakes import Context, Harness, proxy_event
 

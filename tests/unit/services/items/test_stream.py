@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.common.attributes import to_attribute
 from services.items.runtime import stream
 from services.items.runtime.creations import CreationEffects
+from slipway_runtime.attributes import to_attribute
 from tests.unit.services.conftest import Counted
 from tests.unit.services.fakes import Context, MemoryPersistence, client_error
 

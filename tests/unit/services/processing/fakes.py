@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin
 
-from services.common.exact_json import loads
 from services.processing.runtime import routes
 from services.processing.runtime.api import handler
 from services.processing.runtime.errors import RecordNotFoundError, ResultLostError
@@ -21,6 +20,7 @@ from services.processing.runtime.logic import Processing
 from services.processing.runtime.model import Job, Outcome, Page, Record, Status
 from services.processing.runtime.uploads import UploadForm
 from services.processing.runtime.work import Worker
+from slipway_runtime.exact_json import loads
 from tests.unit.services.fakes import Clock, Context
 
 ALICE, BOB = "a11ce000-0000-4000-8000-000000000000", "b0b00000-0000-4000-8000-000000000000"

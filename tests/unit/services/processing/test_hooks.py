@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from services.common.hook import Check, CheckFailedError
 from services.processing.runtime import hooks
 from services.processing.runtime import worker as worker_function
 from services.processing.runtime.api import handler
+from slipway_runtime.hook import Check, CheckFailedError
 from tests.unit.services.fakes import Context
 from tests.unit.services.processing.fakes import Harness
 

@@ -1,7 +1,7 @@
 """The committed OpenAPI document is that of the routes."""
 
-from services.common.openapi import written
 from services.processing.runtime import openapi
+from slipway_runtime.openapi import written
 from tests.unit.services.processing import fakes  # noqa: F401 - sets the environment
 
 

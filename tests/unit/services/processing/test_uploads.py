@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.common import aws
 from services.processing.runtime.api import wiring
+from slipway_runtime import aws
 from tests.unit.services.processing import variables  # noqa: F401 - read by wiring
 
 

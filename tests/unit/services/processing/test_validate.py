@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.common.api import DATA_LIMITS
-from services.common.exact_json import MAX_DEPTH
-from services.common.problems import MAX_ERRORS
+from slipway_runtime.api import DATA_LIMITS
+from slipway_runtime.exact_json import MAX_DEPTH
+from slipway_runtime.problems import MAX_ERRORS
 from tests.unit.services.conftest import Counted
 from tests.unit.services.fakes import client_error
 from tests.unit.services.processing.fakes import ALICE, Harness, proxy_event

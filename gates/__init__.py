@@ -1,1 +1,0 @@
-"""What stops a bad change before an account sees it."""

@@ -1,0 +1,78 @@
+"""What the OpenAPI documents of the services have in common: shapes of answers, and parameters."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from aws_lambda_powertools.event_handler.openapi.params import Header, Query
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from slipway_runtime.http import IDEMPOTENCY_KEY
+
+
+class Health(BaseModel):
+    """The service as it is now."""
+
+    status: Annotated[str, Field(description="`ok`")]
+    environment: str
+    function_version: str
+    remaining_time_ms: int
+
+
+class ProblemField(BaseModel):
+    """A field at fault."""
+
+    field: Annotated[str, Field(description="Of a body, a JSON pointer (RFC 6901); else a parameter or a header.")]
+    message: str
+
+
+class Problem(BaseModel):
+    """Why a request failed (RFC 9457)."""
+
+    # With factories, since a document would name other defaults: what is left out has none.
+    type: str
+    title: Annotated[str, Field(default_factory=str, description="The phrase of the status.")]
+    status: Annotated[int, Field(default_factory=int, description="Left out where API Gateway failed: see the answer.")]
+    detail: Annotated[str, Field(default_factory=str)]
+    instance: Annotated[str, Field(description="Path of the request, a URI reference.")]
+    request_id: Annotated[str, Field(description="The request's id in the API's access log.")]
+    errors: Annotated[list[ProblemField], Field(description="The fields at fault, where fields are.")]
+
+
+def _digits(value: Any) -> Any:
+    # Pydantic takes what Python's `int` does: `1_0`, `+1`, digits of other scripts, spaces around them.
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise PydanticCustomError("digits", "should be written in the digits 0 to 9")
+    return value
+
+
+Limit = Annotated[int, BeforeValidator(_digits), Query(ge=1, le=100, description="How many on a page, at most.")]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias=IDEMPOTENCY_KEY,
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="A name the caller gives to this request, such as a UUID.",
+    ),
+]
+
+
+def success(description: str, model: type, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the description of an answer with content.
+
+    Args:
+        description: One sentence.
+        model: The content's model.
+        headers: What its headers say, by name. Default: none.
+    """
+    named = {name: {"description": text, "schema": {"type": "string"}} for name, text in (headers or {}).items()}
+    return {"description": description, "content": {"application/json": {"model": model}}, "headers": named}
+
+
+def problems(descriptions: Mapping[int, str]) -> dict[Any, Any]:
+    """Return the descriptions of answers that are problems, by status."""
+    content: Final = {"application/problem+json": {"model": Problem}}
+    return {status: {"description": text, "content": content} for status, text in sorted(descriptions.items())}

@@ -1,0 +1,99 @@
+"""Writes a service's OpenAPI document from its routes.
+
+The documents are committed. Templates are compared with them, and API Gateway validates requests by their schemas.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+from aws_lambda_powertools.event_handler import ApiGatewayResolver
+from pydantic import TypeAdapter
+
+from slipway_runtime.contract import Problem
+from slipway_runtime.http import HEADER_NAMES
+
+VERSION: Final = "1.0.0"
+
+# Powertools documents its own validation answers for every route; the services give a 400 problem instead.
+_POWERTOOLS_SCHEMAS: Final = ("HTTPValidationError", "ResponseValidationError", "ValidationError")
+_WITHOUT_CONTENT: Final = ("204", "304")
+_GATEWAY_MESSAGE: Final = {
+    "type": "object",
+    "title": "GatewayMessage",
+    "description": "API Gateway's own answer, where it cannot be shaped.",
+    "properties": {"message": {"type": ["string", "null"], "title": "Message"}},
+    "required": ["message"],
+}
+
+
+def document(
+    app: ApiGatewayResolver,
+    *,
+    title: str,
+    description: str,
+    security_schemes: Mapping[str, Any],
+    messages: Collection[int],
+    complete: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Return the OpenAPI document of the routes, the same at every call.
+
+    Args:
+        app: The routes.
+        title: The service's name for people.
+        description: What it is.
+        security_schemes: How callers show who they are.
+        messages: Statuses that API Gateway may answer by itself, in its own form.
+        complete: Adds what the routes do not know, before all is put in order. Default: nothing.
+    """
+    text = app.get_openapi_json_schema(
+        title=title, version=VERSION, description=description, security_schemes=dict(security_schemes)
+    )
+    schema: dict[str, Any] = json.loads(text)
+    # Relative to wherever the stage is: the document carries no environment's address.
+    schema["servers"] = [{"url": "/"}]
+    complete(schema)
+    schemas = schema["components"]["schemas"]
+    schemas["GatewayMessage"] = _GATEWAY_MESSAGE
+    for path in schema["paths"].values():
+        for operation in path.values():
+            _correct(operation, {str(status) for status in messages})
+    for name in _POWERTOOLS_SCHEMAS:
+        schemas.pop(name, None)
+    schema["paths"] = dict(sorted(schema["paths"].items()))
+    schema["components"]["schemas"] = dict(sorted(schemas.items()))
+    return schema
+
+
+def written(document: Mapping[str, Any]) -> str:
+    """Return a document as it is committed."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def schema_of(model: type) -> dict[str, Any]:
+    """Return the schema of a model that no route of a function answers with."""
+    return TypeAdapter(model).json_schema()
+
+
+def reference(name: str) -> dict[str, str]:
+    """Return a reference to a schema of the document."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _correct(operation: dict[str, Any], messages: Collection[str]) -> None:
+    answers = operation["responses"]
+    if f"#/components/schemas/{_POWERTOOLS_SCHEMAS[0]}" in json.dumps(answers.get("422", {})):
+        del answers["422"]
+    for status, answer in answers.items():
+        if status in _WITHOUT_CONTENT:
+            answer.pop("content", None)
+        elif status in messages:
+            # Under the problem's own media type too: readers choose one schema for a status.
+            either = {"anyOf": [reference(Problem.__name__), reference("GatewayMessage")]}
+            answer["content"] = {
+                "application/problem+json": {"schema": either},
+                "application/json": {"schema": reference("GatewayMessage")},
+            }
+    operation["responses"] = dict(sorted(answers.items()))
+    for parameter in operation.get("parameters", []):
+        parameter["name"] = HEADER_NAMES.get(parameter["name"], parameter["name"])

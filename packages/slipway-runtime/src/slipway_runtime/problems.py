@@ -1,0 +1,94 @@
+"""The one shape of an error: RFC 9457 problem details, with the request's id and the fields at fault."""
+
+import re
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from slipway_runtime.exact_json import dumps, printable
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+MAX_ERRORS: Final = 1000
+"""An answer names so many faults at most, and says how many there are: one for each value would be a larger answer."""
+
+# RFC 9110's own names; those of `http.HTTPStatus` differ between Python's versions.
+_TITLES: Final = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    409: "Conflict",
+    412: "Precondition Failed",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Content",
+    428: "Precondition Required",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+class FieldError(NamedTuple):
+    """What is wrong with one field: its name as the client wrote it, and a sentence about it."""
+
+    field: str
+    message: str
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457's own word
+    """A request that ends with an error document.
+
+    Args:
+        status: HTTP status, one that has a title here.
+        detail: A sentence for the client. Default: none, which says nothing of the inside.
+        errors: The fields at fault. Every 4xx names at least one, where a field is what is wrong.
+        headers: Headers of the answer beside those that every answer has.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str | None = None,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {_TITLES[status]}")
+        self.status = status
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+    def document(self, *, instance: str, request_id: str) -> str:
+        """The error document as JSON.
+
+        Args:
+            instance: Path of the request, a URI reference.
+            request_id: API Gateway's id of the request, as in its access log.
+        """
+        members: dict[str, Any] = {"type": "about:blank", "title": _TITLES[self.status], "status": self.status}
+        if self.detail is not None:
+            members["detail"] = self.detail
+        members["instance"] = instance
+        members["request_id"] = request_id
+        members["errors"] = [error._asdict() for error in self.errors]
+        return dumps(members)
+
+
+def pointer(*parts: str | int) -> str:
+    """Return a JSON pointer (RFC 6901), fit for an error document."""
+    return "".join(f"/{printable(str(part)).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def known_fields(problem: Problem, known: Container[str]) -> list[str]:
+    """Which of a service's own fields are at fault, for the log.
+
+    The names that a client made up can be anything, an address among them, and do not belong there.
+
+    Args:
+        problem: What the client is told.
+        known: Names that the service gives: fields of bodies, parameters, headers.
+    """
+    tops = (re.split(r"[./]", error.field.lstrip("/"), maxsplit=1)[0] for error in problem.errors)
+    return sorted({top if top in known else "unknown" for top in tops})

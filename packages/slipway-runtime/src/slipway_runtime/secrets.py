@@ -1,0 +1,104 @@
+"""A secret kept for minutes, so that a rotation is seen and Secrets Manager is not asked at every request."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError, TransformParameterError
+
+from slipway_runtime.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+MAX_AGE_SECONDS: Final = 300
+# What fails to verify makes us look for a newer value, but strangers can send as many failures as they like.
+REFRESH_SECONDS: Final = 60
+# While the store is away, no request waits for its time-outs but one in this many seconds.
+BACK_OFF_SECONDS: Final = 15
+
+
+class SecretUnavailableError(Exception):
+    """Secrets Manager gave no value, and none is known from before."""
+
+
+class CachedSecret:
+    """One string in a secret's JSON object, in one or more of the secret's stages.
+
+    A value that cannot be read again is used on while the secret store is away.
+
+    Args:
+        client: Makes the client of Secrets Manager at the first use: what needs no secret waits for none.
+        arn: ARN of the secret.
+        field: Key in the secret's JSON object.
+        stages: Staging labels whose values count, the one that signs first.
+    """
+
+    def __init__(
+        self,
+        client: "Callable[[], SecretsManagerClient]",
+        arn: str,
+        field: str,
+        *,
+        stages: tuple[str, ...] = ("AWSCURRENT",),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._arn = arn
+        self._field = field
+        self._stages = stages
+        self._clock = clock
+        self._providers: dict[str, SecretsProvider] = {}
+        self._known: dict[str, str] = {}
+        self._retry_at: dict[str, float] = {}
+        self._refreshed = float("-inf")
+
+    def current(self) -> str:
+        """The value of the first stage.
+
+        Raises:
+            SecretUnavailableError: It cannot be read and never was.
+        """
+        value = self._value(self._stages[0])
+        if value is None:
+            raise SecretUnavailableError
+        return value
+
+    def matches(self, check: Callable[[str], bool]) -> bool:
+        """Whether a value passes the check; before it says no, it looks for newer values, at most once a minute.
+
+        Raises:
+            SecretUnavailableError: No value can be read and none is known.
+        """
+        if check(self.current()):
+            return True
+        now = self._clock()
+        if now - self._refreshed >= REFRESH_SECONDS:
+            self._refreshed = now
+            for stage in self._stages:
+                self._value(stage, force=True)
+        return any(check(value) for value in self._known.values())
+
+    def _value(self, stage: str, *, force: bool = False) -> str | None:
+        if self._clock() < self._retry_at.get(stage, 0.0):
+            return self._known.get(stage)
+        try:
+            document = self._provider(stage).get(
+                self._arn, max_age=MAX_AGE_SECONDS, transform="json", force_fetch=force, VersionStage=stage
+            )
+        except (GetParameterError, TransformParameterError) as error:
+            # A secret that was never rotated has no previous value. The text of an error may quote the secret.
+            logger.warning("secret not read", extra={"stage": stage, "error": type(error).__name__})
+            self._retry_at[stage] = self._clock() + BACK_OFF_SECONDS
+            return self._known.get(stage)
+        value = document.get(self._field) if isinstance(document, dict) else None
+        if isinstance(value, str) and value:
+            self._known[stage] = value
+        return self._known.get(stage)
+
+    def _provider(self, stage: str) -> SecretsProvider:
+        # One provider a stage: the provider's cache does not tell the stages of one secret apart.
+        if stage not in self._providers:
+            self._providers[stage] = SecretsProvider(boto3_client=self._client())
+        return self._providers[stage]

@@ -1,0 +1,59 @@
+"""`python -m slipway.accounts.bootstrap`: the commands that bootstrap the configured accounts, and the policies they name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from slipway import settings as config
+from slipway.accounts.bootstrap.commands import commands, write
+from slipway.accounts.bootstrap.policies import execution_policies, policies
+from slipway.settings.load import CONFIG_FOLDER
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path("build") / "bootstrap"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(help=__doc__)
+def print_commands(
+    output: Annotated[Path, typer.Option("--output", help="Folder for the policies.")] = FOLDER,
+    configuration: Annotated[
+        Path, typer.Option("--config", help="Folder of the configuration.", exists=True, file_okay=False)
+    ] = CONFIG_FOLDER,
+) -> None:
+    """Write the policies, then print the commands as a shell script: tools account first."""
+    try:
+        settings = config.load(configuration)
+    except config.ConfigurationError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    try:
+        written = write(settings, output if output.is_absolute() else ROOT / output)
+    except OSError as error:
+        typer.echo(f"cannot write {error.filename or output}: {error.strerror or error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo("# Run from the repository's root, as an administrator of each account; put your own profiles in.")
+    typer.echo("# Running it again changes only what has changed.")
+    typer.echo("set -eu")
+    for account, lines in commands(settings, output).items():
+        typer.echo(f"\n# === {account.label}: {account.account} ===")
+        for line in lines:
+            typer.echo(f"# {line.why}.\n{line}")
+    summary = Console(stderr=True, highlight=False, soft_wrap=True)
+    for account in commands(settings, output):
+        largest = max(policies(account, settings), key=lambda policy: policy.characters)
+        summary.print(
+            f"{account.label} {account.account}: {len(execution_policies(account, settings))} execution policies and "
+            f"2 boundaries, the largest {largest.name} with {largest.characters:,} characters"
+        )
+    summary.print(f"{len(written)} files in {output}")
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,118 @@
+"""The commands that bootstrap the configured accounts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.accounts.bootstrap.plan import EXECUTION_BOUNDARY, POLICIES_STACK, Account, accounts
+from slipway.accounts.bootstrap.policies import execution_policies, policies, template
+from slipway.settings import Settings
+
+DEFAULT_QUALIFIER = "hnb659fds"
+"""CDK's own; with another, the bootstrap stack needs another name too, so that both can stand in one account."""
+
+CDK = "node_modules/.bin/cdk"
+"""The CLI that `package.json` pins: another version writes another bootstrap stack."""
+
+TEMPLATE_FILE = "policies.template.json"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command line, with the reason to run it."""
+
+    why: str
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """As it is typed: one option a line."""
+        lines = [[]] if not self.words else [[self.words[0]]]
+        for word in self.words[1:]:
+            if word.startswith("--"):
+                lines.append([])
+            lines[-1].append(word)
+        return " \\\n  ".join(shlex.join(line) for line in lines)
+
+
+def write(settings: Settings, folder: Path) -> list[Path]:
+    """Write the policies of every account, one file a policy, and the template that makes them.
+
+    Args:
+        settings: all of `config/`.
+        folder: a folder for each account goes in here.
+
+    Returns:
+        The files. What an earlier run left there and nothing names any more is removed.
+    """
+    written: list[Path] = []
+    for account in accounts(settings):
+        target = folder / account.account
+        target.mkdir(parents=True, exist_ok=True)
+        files = {f"{policy.name}.json": policy.text for policy in policies(account, settings)}
+        files[TEMPLATE_FILE] = template(account, settings)
+        for stale in set(target.glob("*.json")) - {target / name for name in files}:
+            stale.unlink()
+        for name, text in files.items():
+            (target / name).write_text(text, encoding="utf-8")
+            written.append(target / name)
+    return written
+
+
+def commands(settings: Settings, folder: Path) -> dict[Account, list[Command]]:
+    """What to run, account by account, the tools account first.
+
+    Args:
+        settings: all of `config/`.
+        folder: where `write` put the policies.
+    """
+    return {account: list(_commands(account, settings, folder)) for account in accounts(settings)}
+
+
+def _commands(account: Account, settings: Settings, folder: Path) -> Iterator[Command]:
+    profile = profile_of(account)
+    yield Command(
+        "The policies first: the bootstrap names them",
+        (
+            *("aws", "cloudformation", "deploy"),
+            *("--stack-name", POLICIES_STACK),
+            *("--template-file", str(folder / account.account / TEMPLATE_FILE)),
+            *("--capabilities", "CAPABILITY_NAMED_IAM"),
+            "--no-fail-on-empty-changeset",
+            *("--region", account.regions[0]),
+            *("--profile", profile),
+        ),
+    )
+    for region in account.regions:
+        yield Command(
+            f"The roles and the bucket by which the pipeline deploys to {region}",
+            (*bootstrap(account, region, settings), "--profile", profile),
+        )
+
+
+def bootstrap(account: Account, region: str, settings: Settings) -> tuple[str, ...]:
+    """The `cdk bootstrap` of one account and region, without its profile."""
+    pipeline = settings.pipeline
+    words = [CDK, "bootstrap", f"aws://{account.account}/{region}"]
+    # Without an app of its own, the CLI synthesises the one of cdk.json first.
+    words += ["--app", ""]
+    words += ["--qualifier", pipeline.qualifier]
+    if pipeline.qualifier != DEFAULT_QUALIFIER:
+        words += ["--toolkit-stack-name", f"CDKToolkit-{pipeline.qualifier}"]
+    if account.account != pipeline.account:
+        words += ["--trust", pipeline.account]
+        if settings.pipeline.trust_for_lookup:
+            words += ["--trust-for-lookup", pipeline.account]
+    arns = [account.policy_arn(policy.name) for policy in execution_policies(account, settings)]
+    words += ["--cloudformation-execution-policies", ",".join(arns)]
+    words += ["--custom-permissions-boundary", EXECUTION_BOUNDARY]
+    # Whoever deletes the bootstrap stack stops every delivery.
+    words += ["--termination-protection", "true"]
+    return tuple(words)
+
+
+def profile_of(account: Account) -> str:
+    """The profile that the commands name: a placeholder for one with administrator rights in that account."""
+    return f"{account.label}-admin"

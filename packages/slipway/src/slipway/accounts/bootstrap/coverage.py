@@ -1,0 +1,442 @@
+"""Whether the policies are enough for what the templates hold, and no boundary is in the way.
+
+What CloudFormation calls for a resource type stands in the type's schema in its registry (`handlers.*.permissions`);
+cfn-lint ships those schemas, and the service authorization reference. A type that has no schema is listed here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ministack.core.iam_evaluator import (
+    EvalContext,
+    evaluate,
+    parse_policy_document,
+)
+
+from slipway.accounts.bootstrap.assembly import RANDOM, Resource, resolve
+from slipway.accounts.bootstrap.plan import DELIVERY_BUS, Account
+from slipway.accounts.bootstrap.policies import Document
+
+_SCHEMAS = "data/schemas/resources"
+_REFERENCE = "data/AdditionalSpecs/Policies.json"
+
+NOT_GRANTED: Mapping[str, Mapping[str, str]] = json.loads(
+    Path(__file__).with_name("not_granted.json").read_text(encoding="utf-8")
+)
+"""Resource type (or `*`) → action pattern → why the templates never make CloudFormation call it."""
+
+_WITHOUT_SCHEMA: Mapping[str, Sequence[str]] = {
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodebuild.html
+    "AWS::CodeBuild::Project": (
+        "codebuild:BatchGetProjects",
+        "codebuild:CreateProject",
+        "codebuild:DeleteProject",
+        "codebuild:UpdateProject",
+    ),
+}
+
+_BEYOND_SCHEMA: Mapping[str, Sequence[str]] = {
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
+    "AWS::ApiGatewayV2::Stage": (
+        *("logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeResourcePolicies", "logs:GetLogDelivery"),
+        *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:UpdateLogDelivery"),
+    ),
+    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html
+    "AWS::Logs::DeliverySource": ("cloudfront:AllowVendedLogDeliveryForResource",),
+    # The schema has the older prefix alone.
+    "AWS::CodePipeline::Pipeline": ("codeconnections:PassConnection",),
+    # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+    "AWS::SecretsManager::Secret": ("kms:Decrypt", "kms:GenerateDataKey"),
+    # Application Auto Scaling asks in the caller's name before it takes a target or a policy:
+    # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_id-based-policy-examples.html
+    "AWS::ApplicationAutoScaling::ScalableTarget": ("dynamodb:DescribeTable", "dynamodb:UpdateTable"),
+    "AWS::ApplicationAutoScaling::ScalingPolicy": (
+        *("cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"),
+        *("dynamodb:DescribeTable", "dynamodb:UpdateTable"),
+    ),
+}
+
+_VALIDATED_WITHOUT_NAME: Mapping[str, frozenset[str]] = {
+    # "We call the PutMetricAlarm API without any parameters": no policy on the names of alarms allows that.
+    # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_permission_validation.html
+    "AWS::ApplicationAutoScaling::": frozenset({"cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"}),
+}
+"""Prefix of a type → actions that are also called on no resource, to see whether the caller may."""
+
+_PASSED_TO = {
+    "AWS::ApiGateway::": "apigateway.amazonaws.com",
+    # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonDynamoDBFullAccess.html
+    "AWS::ApplicationAutoScaling::": "application-autoscaling.amazonaws.com",
+    "AWS::Backup::": "backup.amazonaws.com",
+    "AWS::CodeBuild::": "codebuild.amazonaws.com",
+    "AWS::CodeDeploy::": "codedeploy.amazonaws.com",
+    "AWS::CodePipeline::": "codepipeline.amazonaws.com",
+    "AWS::Events::": "events.amazonaws.com",
+    "AWS::Lambda::": "lambda.amazonaws.com",
+}
+
+_LINKED_TO = {
+    # https://docs.aws.amazon.com/aws-backup/latest/devguide/using-service-linked-roles.html
+    "AWS::Backup::": "backup.amazonaws.com",
+}
+"""Prefix of a type → the service whose linked role is made for it, where no property names that role."""
+
+_PASSING = "iam:PassRole"
+
+_BOOTSTRAP_TAG = "iam:ResourceTag/aws-cdk:bootstrap-role"
+
+
+@dataclass(frozen=True, order=True)
+class Missing:
+    """An action that CloudFormation will call, and the policies do not allow."""
+
+    stack: str
+    type_name: str
+    action: str
+    resource: str
+
+    def __str__(self) -> str:
+        return f"{self.stack}: {self.type_name} needs {self.action} on {self.resource}"
+
+
+def missing(
+    found: Iterable[Resource],
+    account: Account,
+    documents: Sequence[Document],
+    *,
+    limit: Document,
+    permissions_boundary: str,
+    qualifier: str,
+) -> list[Missing]:
+    """What CloudFormation would be refused.
+
+    Args:
+        found: the resources to create, read, update and delete; what their properties pass to a service counts too.
+        account: where they are.
+        documents: the execution policies.
+        limit: the execution role's permissions boundary.
+        permissions_boundary: name of the boundary that roles must carry.
+        qualifier: of the bootstrap stack.
+    """
+    policies = [parse_policy_document(document) for document in documents]
+    boundary = [parse_policy_document(limit)]
+    arn = account.policy_arn(permissions_boundary)
+    refused: set[Missing] = set()
+    for resource in found:
+        context = _context(resource, account, arn)
+        for action, target in _calls(resource, account, qualifier):
+            request = _request(account, _region(resource, account), action, target, context)
+            if evaluate(request, policies, boundary).decision != "Allow":
+                refused.add(Missing(resource.stack, resource.type_name, action, target))
+    return sorted(refused)
+
+
+@cache
+def needed(type_name: str) -> tuple[str, ...]:
+    """Actions that CloudFormation calls for a type, but for those that `not_granted.json` gives a reason against.
+
+    `iam:PassRole` is not among them: which roles are passed, the properties say (`Resource.passed`).
+
+    Args:
+        type_name: such as `AWS::SQS::Queue`.
+
+    Raises:
+        LookupError: CloudFormation's registry has no handlers for the type, and none are listed here.
+    """
+    patterns = [*NOT_GRANTED["*"], *NOT_GRANTED.get(type_name, ())]
+    return tuple(
+        action for action in listed(type_name) if not any(fnmatchcase(action, pattern) for pattern in patterns)
+    )
+
+
+def listed(type_name: str) -> tuple[str, ...]:
+    """Every action that CloudFormation may call for a type.
+
+    Args:
+        type_name: such as `AWS::SQS::Queue`.
+
+    Raises:
+        LookupError: CloudFormation's registry has no handlers for the type, and none are listed here.
+    """
+    if type_name.startswith("Custom::") or type_name == "AWS::CloudFormation::CustomResource":
+        return ("lambda:InvokeFunction",)
+    actions = set(_WITHOUT_SCHEMA.get(type_name) or _handlers().get(type_name, ()))
+    if not actions:
+        raise LookupError(
+            f"{type_name}: no handlers in the registry; list its actions in packages/slipway/src/slipway/accounts/bootstrap"
+        )
+    return tuple(sorted((actions | set(_BEYOND_SCHEMA.get(type_name, ()))) - {_PASSING}))
+
+
+def has_resource_level(action: str) -> bool:
+    """Whether IAM checks an action on a resource; one that is not is allowed on `*`, or not at all.
+
+    Args:
+        action: such as `sqs:ListQueues`. One that the service authorization reference does not have counts as checked.
+    """
+    service, _, name = action.lower().partition(":")
+    known = _reference().get(service, {}).get("Actions", {}).get(name)
+    return known is None or bool(known.get("Resources"))
+
+
+def statements(found: Iterable[Resource]) -> list[Document]:
+    """What the roles of the stacks are given: the statements of their policies, inline and managed."""
+    given: list[Document] = []
+    for resource in found:
+        documents = []
+        if resource.type_name in {"AWS::IAM::ManagedPolicy", "AWS::IAM::Policy"}:
+            documents = [resource.properties["PolicyDocument"]]
+        elif resource.type_name == "AWS::IAM::Role":
+            documents = [policy["PolicyDocument"] for policy in resource.properties.get("Policies", [])]
+        given += [statement for document in documents for statement in _list(document["Statement"])]
+    return given
+
+
+def beyond_boundary(given: Iterable[Document], boundary: Document, account: Account) -> list[str]:
+    """Actions that a role is given and its permissions boundary takes away again.
+
+    Args:
+        given: statements of the role's policies; a resource that is not plain text counts as any of its account.
+        boundary: the permissions boundary.
+        account: where the role is.
+    """
+    limit = [parse_policy_document(boundary)]
+    taken = set()
+    for statement in given:
+        # Only the bootstrap's own roles carry this tag, and every boundary that allows AssumeRole allows those.
+        if statement["Effect"] != "Allow" or _BOOTSTRAP_TAG in json.dumps(statement.get("Condition", {})):
+            continue
+        # What the statement asks of a call, the call has.
+        context = {
+            key.lower(): value
+            for operator, keys in statement.get("Condition", {}).items()
+            if operator in {"Bool", "StringEquals"}
+            for key, value in keys.items()
+        }
+        for action in _list(statement["Action"]):
+            # A wildcard is beyond the boundary unless the boundary has that very wildcard or a wider one.
+            plain = action.replace("*", "Any")
+            for resource in _list(statement.get("Resource", "*")):
+                arn = resource if isinstance(resource, str) else _any_of(resource, account)
+                request = _request(account, account.regions[0], plain, arn, context)
+                if evaluate(request, limit).decision != "Allow":
+                    taken.add(f"{action} on {arn}")
+    return sorted(taken)
+
+
+@cache
+def _handlers() -> dict[str, tuple[str, ...]]:
+    schemas = files("cfnlint").joinpath(_SCHEMAS)
+    found: dict[str, tuple[str, ...]] = {}
+    for file in sorted(schemas.iterdir(), key=lambda each: each.name):
+        if not file.name.endswith(".json"):
+            continue
+        schema = json.loads(file.read_text(encoding="utf-8"))
+        actions = {
+            action for handler in schema.get("handlers", {}).values() for action in handler.get("permissions", [])
+        }
+        found[schema["typeName"]] = tuple(sorted({*actions, *found.get(schema["typeName"], ())}))
+    return found
+
+
+@cache
+def _reference() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(files("cfnlint").joinpath(_REFERENCE).read_text(encoding="utf-8"))
+    return found
+
+
+def _calls(resource: Resource, account: Account, qualifier: str) -> Iterator[tuple[str, str]]:
+    """Each action that is called for a resource, with what it is called on."""
+    for action in needed(resource.type_name):
+        yield from ((action, arn) for arn in _arns(resource, action, account, qualifier))
+        if any(resource.type_name.startswith(each) and action in of for each, of in _VALIDATED_WITHOUT_NAME.items()):
+            yield action, "*"
+    for role in resource.passed:
+        yield _PASSING, role
+
+
+def _region(resource: Resource, account: Account) -> str:
+    return resource.region or account.regions[0]
+
+
+def _request(account: Account, region: str, action: str, arn: str, context: Mapping[str, Any]) -> EvalContext:
+    return EvalContext(
+        principal_arn=f"arn:{account.partition}:sts::{account.account}:assumed-role/execution/CloudFormation",
+        principal_type="AssumedRole",
+        principal_account=account.account,
+        action=action,
+        resource_arn=arn,
+        region=region,
+        service_context=dict(context),
+    )
+
+
+def _context(resource: Resource, account: Account, boundary: str) -> dict[str, Any]:
+    """The condition keys that a call for this resource carries."""
+    region = _region(resource, account)
+    # A role that a service makes for itself is named by its path.
+    linked = [role.split("/")[2] for role in resource.passed if "/aws-service-role/" in role]
+    given = resource.properties.get("PermissionsBoundary") if resource.type_name == "AWS::IAM::Role" else boundary
+    return {
+        "iam:permissionsboundary": given,
+        "iam:policyarn": account.policy_arn(f"{resource.stack}-Policy-{RANDOM}"),
+        "iam:passedtoservice": _of_type(_PASSED_TO, resource),
+        "iam:awsservicename": linked[0] if linked else _of_type(_LINKED_TO, resource),
+        "kms:viaservice": f"lambda.{region}.amazonaws.com",
+        "kms:grantisforawsresource": "true",
+        "lambda:functionarn": f"arn:{account.partition}:lambda:{region}:{account.account}:function:{resource.stack}-F",
+    }
+
+
+def _of_type(by_prefix: Mapping[str, str], resource: Resource) -> str | None:
+    return next((value for prefix, value in by_prefix.items() if resource.type_name.startswith(prefix)), None)
+
+
+def _arns(resource: Resource, action: str, account: Account, qualifier: str) -> list[str]:
+    """What the action is called on: the resource itself, or what it goes with."""
+    if not has_resource_level(action):
+        return ["*"]
+    service = action.partition(":")[0]
+    region, number = _region(resource, account), account.account
+    own = f"arn:{account.partition}:{service}:{region}:{number}"
+    everywhere = f"arn:{account.partition}:{service}::{number}"
+    name = resource.name
+    stack = f"{resource.stack}-Other-{RANDOM}"
+    kind = resource.type_name.rpartition("::")[2]
+    table: dict[str, list[str]] = {
+        "apigateway": _api_arns(kind, f"arn:{account.partition}:apigateway:{region}::"),
+        "application-autoscaling": [f"{own}:scalable-target/0123"],
+        "backup": [f"{own}:backup-vault:{name}" if kind == "BackupVault" else f"{own}:backup-plan:0a1b"],
+        "cloudfront": [f"{everywhere}:{_hyphens(kind) if 'CloudFront' in resource.type_name else 'distribution'}/E123"],
+        "cloudwatch": [
+            f"{own}:alarm:TargetTracking-table/{stack}"
+            if kind in {"ScalableTarget", "ScalingPolicy"}
+            else f"{everywhere}:dashboard/{name}"
+            if kind == "Dashboard"
+            else f"{own}:alarm:{name}"
+        ],
+        "codebuild": [f"{own}:project/{name}"],
+        "codeconnections": [f"{own}:connection/{{}}"],
+        "codestar-connections": [f"{own}:connection/{{}}"],
+        "codedeploy": [
+            f"{own}:deploymentconfig:CodeDeployDefault.LambdaAllAtOnce"
+            if action == "codedeploy:GetDeploymentConfig"
+            else f"{own}:application:{name if kind == 'Application' else stack}"
+            if "Application" in action
+            else f"{own}:deploymentgroup:{stack}/{name}"
+        ],
+        "codepipeline": [f"{own}:{name}"],
+        "cognito-idp": [f"{own}:userpool/{region}_0a1b"],
+        "dynamodb": [f"{own}:table/{name}"],
+        "events": [f"{own}:{_event_path(resource)}"],
+        "kms": [f"{own}:{name}" if action.endswith("Alias") and kind == "Alias" else f"{own}:key/0a1b"],
+        "lambda": [_lambda_arn(kind, action, own, name, stack)],
+        "logs": [
+            f"{own}:log-group:{name}" if kind == "LogGroup" else f"{own}:{_hyphens(kind)}:{name}",
+        ],
+        "route53": [
+            str(resource.properties.get("HostedZoneId", "none")).join(
+                (f"arn:{account.partition}:route53:::hostedzone/", "")
+            )
+        ],
+        "s3": [
+            f"arn:{account.partition}:s3:::{name}"
+            if resource.type_name == "AWS::S3::Bucket"
+            else f"arn:{account.partition}:s3:::{_bucket_of(resource)}"
+            if resource.type_name == "AWS::S3::BucketPolicy"
+            else f"arn:{account.partition}:s3:::cdk-{qualifier}-assets-{number}-{region}/0a1b.zip"
+        ],
+        "secretsmanager": [f"{own}:secret:{name}"],
+        "sns": [f"{own}:{name if kind == 'Topic' else stack}"],
+        "sqs": [f"{own}:{name if kind == 'Queue' else stack}"],
+        # A web ACL of the edge is global; what goes with one does not say of which it is.
+        "wafv2": [f"{own}:{scope}/webacl/{name}/0a1b" for scope in ("global", "regional")],
+        "iam": [_iam_arn(action, everywhere, kind, name, stack)],
+    }
+    if service in {"codeconnections", "codestar-connections"}:
+        return _connections(resource, service)
+    if service not in table:
+        return [f"{own}:{name}"]
+    return table[service]
+
+
+def _api_arns(kind: str, own: str) -> list[str]:
+    if kind == "Account":
+        return [f"{own}/account"]
+    paths = {"WebACLAssociation": "restapis/a1b2/stages/live", "ApiKey": "apikeys/a1b2"}
+    paths |= dict.fromkeys(("UsagePlan", "UsagePlanKey"), "usageplans/a1b2")
+    paths |= dict.fromkeys(("Api", "Authorizer", "Integration", "Route"), "apis/a1b2")
+    return [f"{own}/{paths.get(kind, 'restapis/a1b2')}"]
+
+
+def _lambda_arn(kind: str, action: str, own: str, name: str, stack: str) -> str:
+    if "LayerVersion" in action:
+        return f"{own}:layer:{name}:1"
+    if kind == "EventSourceMapping":
+        return f"{own}:event-source-mapping:0a1b"
+    return f"{own}:function:{name if kind == 'Function' else stack}"
+
+
+def _event_path(resource: Resource) -> str:
+    kind = resource.type_name.rpartition("::")[2]
+    if kind == "EventBus":
+        return f"event-bus/{resource.name}"
+    # There is one bus of our own, and a template refers to it by its id.
+    bus = resource.properties.get("EventBusName")
+    bus = DELIVERY_BUS if isinstance(bus, dict) else bus
+    if kind == "EventBusPolicy":
+        return f"event-bus/{bus or 'default'}"
+    return f"rule/{bus}/{resource.name}" if bus else f"rule/{resource.name}"
+
+
+def _iam_arn(action: str, everywhere: str, kind: str, name: str, stack: str) -> str:
+    if action == "iam:CreateServiceLinkedRole":
+        return f"{everywhere}:role/aws-service-role/any/Any"
+    if kind == "ManagedPolicy" and "Role" not in action:
+        return f"{everywhere}:policy/{name}"
+    return f"{everywhere}:role/{name if kind == 'Role' and action != 'iam:PassRole' else stack}"
+
+
+def _connections(resource: Resource, service: str) -> list[str]:
+    """ARNs of the connections that a pipeline names."""
+    text = json.dumps(resource.properties)
+    found = re.findall(r"arn:[\w-]+:(?:codeconnections|codestar-connections):([^\"]+:connection/[^\"]+)", text)
+    partition = "aws"
+    return [f"arn:{partition}:{service}:{tail}" for tail in found]
+
+
+def _bucket_of(policy: Resource) -> str:
+    if policy.physical_id is not None:
+        return policy.name
+    bucket = policy.properties["Bucket"]
+    if isinstance(bucket, str):
+        return bucket
+    # The bucket stands in the same stack, and every bucket of an environment has its name from P5.
+    return f"{policy.stack}-bucket".lower() if policy.stack.startswith("slipway") else "cf-serverless-0a1b2c3d"
+
+
+def _hyphens(kind: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower()
+
+
+def _any_of(value: Any, account: Account) -> str:
+    """The resource of a statement as text: what is not plain text counts as any of its account."""
+    match value:
+        case {"Fn::GetAtt": [str() as logical_id, "Arn"]} if "Role" in logical_id:
+            return f"arn:{account.partition}:iam::{account.account}:role/slipway-pipeline-{logical_id}"
+        case {"Fn::Join": [glue, parts]}:
+            return str(glue).join(_any_of(part, account) for part in parts)
+    return resolve(value, account, account.regions[0]) or "arn:any"
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [value]

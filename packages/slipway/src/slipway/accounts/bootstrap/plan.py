@@ -1,0 +1,131 @@
+"""Which accounts and regions are bootstrapped, and what the stacks there are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from botocore.session import Session
+
+from slipway.settings import Settings
+
+POLICIES_STACK = "slipway-bootstrap-policies"
+"""The stack that holds the policies; people with administrator rights deploy it, the pipeline never does."""
+
+POLICY_PREFIX = "slipway-bootstrap-"
+"""Names of the policies, and of the stack, begin so. The execution boundary denies changes to whatever does."""
+
+EXECUTION_BOUNDARY = "slipway-bootstrap-execution-boundary"
+"""Name of the boundary of CloudFormation's execution role: what it may not do even if somebody attaches more to it."""
+
+PIPELINE_STACKS = ("slipway-pipeline", "slipwaypipeline")
+"""Stacks of the tools account begin so, the support stacks of other regions too. The second is the first as CDK writes
+it into the physical names that it makes up itself."""
+
+SUPPORT_ALIASES = "support-*"
+"""Aliases of the keys in the support stacks of other regions: under its flag
+`@aws-cdk/aws-codepipeline:crossAccountKeyAliasStackSafeResourceName` CDK keeps the end of the stack's name alone."""
+
+STEP_ROLES = "slipway-{environment}-"
+"""Names of the roles that the pipeline's own steps assume, in the tools account and in the environment's
+(`packages/slipway/src/slipway/delivery/names.py`)."""
+
+DELIVERY_BUS = "slipway-delivery"
+"""Name of the bus to which the environments relay their events (`packages/slipway/src/slipway/delivery/relay.py`)."""
+
+BUCKETS = "cf-serverless-*"
+"""Names of the services' buckets (P5)."""
+
+
+EDGE_REGION = "us-east-1"
+"""Where CloudFront keeps what belongs to a distribution, such as the delivery of its logs, wherever the service is.
+
+https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One bootstrap stack: an account and region."""
+
+    account: str
+    region: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account: its policies are shared by its regions.
+
+    Attributes:
+        account: the twelve digits.
+        partition: `aws`, or that of China or GovCloud.
+        regions: where it is bootstrapped; the first is where the policies' stack stands.
+        environments: the environments that live there, in the pipeline's order.
+        tools: whether the pipeline lives there.
+    """
+
+    account: str
+    partition: str
+    regions: tuple[str, ...]
+    environments: tuple[str, ...]
+    tools: bool
+
+    @property
+    def label(self) -> str:
+        """What people call it: its environments, `tools`, or both."""
+        return "+".join((*(("tools",) if self.tools else ()), *self.environments))
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """`tools`, `environment`, or both: which of the policies' statements apply."""
+        return frozenset({*(("tools",) if self.tools else ()), *(("environment",) if self.environments else ())})
+
+    def policy_arn(self, name: str) -> str:
+        """ARN of a managed policy of this account."""
+        return f"arn:{self.partition}:iam::{self.account}:policy/{name}"
+
+
+def accounts(settings: Settings) -> tuple[Account, ...]:
+    """Every account of the configuration, the tools account first.
+
+    An environment needs us-east-1 beside its own region: services behind CloudFront have a stack there. The tools
+    account is bootstrapped in every region that an environment uses: a pipeline that deploys to another region keeps a
+    bucket there.
+    """
+    pipeline = settings.pipeline
+    deployed = [
+        Place(environment.account, region)
+        for environment in settings.environments
+        for region in _regions(environment.region)
+    ]
+    places = [Place(pipeline.account, pipeline.region)]
+    places += [Place(pipeline.account, place.region) for place in deployed]
+    places += deployed
+    found = []
+    for account in _unique(place.account for place in places):
+        regions = _unique(place.region for place in places if place.account == account)
+        found.append(
+            Account(
+                account=account,
+                partition=_partition(regions[0]),
+                regions=regions,
+                environments=tuple(each.name for each in settings.environments if each.account == account),
+                tools=account == pipeline.account,
+            )
+        )
+    return tuple(found)
+
+
+def _regions(region: str) -> tuple[str, ...]:
+    """A region, and where its edge is; in other partitions CloudFront is not used."""
+    return (region,) if _partition(region) != "aws" else _unique((region, EDGE_REGION))
+
+
+def _unique(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+@cache
+def _partition(region: str) -> str:
+    return str(Session().get_partition_for_region(region))

@@ -1,0 +1,246 @@
+"""The policies of `policies/*.json`, written out for one account.
+
+A file is one managed policy. `accounts` says which kinds of account get it, `For` which kinds a statement is for, and a
+string with placeholders becomes one string for each value: an account with two environments has the names of both.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from slipway.accounts.bootstrap.plan import (
+    BUCKETS,
+    DELIVERY_BUS,
+    EXECUTION_BOUNDARY,
+    PIPELINE_STACKS,
+    POLICY_PREFIX,
+    STEP_ROLES,
+    SUPPORT_ALIASES,
+    Account,
+    accounts,
+)
+from slipway.settings import Settings
+from slipway.settings.model import CodeConnectionsSource
+
+TEMPLATES = Path(__file__).with_name("policies")
+
+FAMILIES = ("security", "data", "functions", "messaging", "edge", "observability", "iam", "pipeline")
+"""The execution policies, each a file; which of them an account gets, the file says."""
+
+MAX_CHARACTERS = 6_144
+"""Of a managed policy, white space not counted.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+"""
+
+MAX_ATTACHED = 10
+"""Managed policies of one role, by the same page; a quota that can be raised, which nobody should have to."""
+
+_PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One managed policy of one account."""
+
+    family: str
+    """Name of its file."""
+    name: str
+    """Its name in IAM."""
+    description: str
+    document: Document
+
+    @property
+    def text(self) -> str:
+        """The document as it is written to a file."""
+        return json.dumps(self.document, indent=2) + "\n"
+
+    @property
+    def characters(self) -> int:
+        """Its size as IAM counts it."""
+        return len(re.sub(r"\s", "", json.dumps(self.document)))
+
+
+def execution_policies(account: Account, settings: Settings) -> tuple[Policy, ...]:
+    """What CloudFormation's execution role may do: one policy a family."""
+    return tuple(
+        _render(family, f"{POLICY_PREFIX}{family}", account, settings)
+        for family in FAMILIES
+        if account.kinds & set(_template(family)["accounts"])
+    )
+
+
+def boundary(account: Account, settings: Settings) -> Policy:
+    """The most that a role of the stacks may do."""
+    return _render("permissions-boundary", settings.pipeline.permissions_boundary, account, settings)
+
+
+def execution_boundary(account: Account, settings: Settings) -> Policy:
+    """The most that CloudFormation's execution role may do."""
+    return _render("execution-boundary", EXECUTION_BOUNDARY, account, settings)
+
+
+def policies(account: Account, settings: Settings) -> tuple[Policy, ...]:
+    """All managed policies of an account, the boundaries first."""
+    return (
+        boundary(account, settings),
+        execution_boundary(account, settings),
+        *execution_policies(account, settings),
+    )
+
+
+def template(account: Account, settings: Settings) -> str:
+    """The CloudFormation template of `slipway-bootstrap-policies`."""
+    resources = {
+        "".join(part.capitalize() for part in policy.family.split("-")): {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "Properties": {
+                "ManagedPolicyName": policy.name,
+                "Description": policy.description,
+                "PolicyDocument": policy.document,
+            },
+        }
+        for policy in policies(account, settings)
+    }
+    body = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": f"What the delivery of {account.label} may do here",
+        "Resources": resources,
+    }
+    return json.dumps(body, indent=1) + "\n"
+
+
+@cache
+def _template(family: str) -> Mapping[str, Any]:
+    content: Mapping[str, Any] = json.loads((TEMPLATES / f"{family}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def _render(family: str, name: str, account: Account, settings: Settings) -> Policy:
+    source = _template(family)
+    values = _values(account, settings)
+    statements = [
+        written
+        for statement in source["statements"]
+        if statement.get("For") is None or statement["For"] in account.kinds
+        if (written := _statement(statement, values)) is not None
+    ]
+    return Policy(
+        family=family,
+        name=name,
+        description=str(source["description"]),
+        document={"Version": "2012-10-17", "Statement": statements},
+    )
+
+
+def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
+    """What stands for each placeholder."""
+    pipeline_names = PIPELINE_STACKS[:1] if account.tools else ()
+    tools = settings.pipeline
+    everywhere = accounts(settings)
+    return {
+        "Partition": (account.partition,),
+        "Account": (account.account,),
+        "Region": account.regions,
+        "Qualifier": (tools.qualifier,),
+        # Names that CloudFormation makes begin with the stack's; those that CDK makes, with the same without dashes.
+        "Name": (*pipeline_names, *(f"{name}-" for name in account.environments)),
+        "AnyName": (*(PIPELINE_STACKS if account.tools else ()), *account.environments),
+        # The steps of the pipeline have roles with names of their own, in both kinds of account.
+        "Role": (
+            *(("slipway-*",) if account.tools else ()),
+            *(f"{name}-*" for name in account.environments),
+            *(f"{STEP_ROLES.format(environment=name)}*" for name in account.environments if not account.tools),
+        ),
+        "Bucket": (
+            *((f"{name}*" for name in PIPELINE_STACKS) if account.tools else ()),
+            *((BUCKETS,) if account.environments else ()),
+        ),
+        "Alias": (
+            *((f"{name}*" for name in PIPELINE_STACKS) if account.tools else ()),
+            *((f"pipeline-{tools.name}",) if account.tools else ()),
+            *((SUPPORT_ALIASES,) if account.tools and len(account.regions) > 1 else ()),
+            *(f"*-{name}" for name in account.environments),
+        ),
+        # CodePipeline's pages do not say whether it asks PassRole for the role of an action. Where the environment has
+        # an account of its own, the role is another account's and cannot be passed.
+        "RolesOfActions": (
+            (f"arn:{account.partition}:iam::{account.account}:role/cdk-{tools.qualifier}-deploy-role-*",)
+            if account.tools and account.environments
+            else ()
+        ),
+        "Bus": (DELIVERY_BUS,) if account.tools else (),
+        "DeliveryBus": (f"arn:{account.partition}:events:{tools.region}:{tools.account}:event-bus/{DELIVERY_BUS}",),
+        "Connection": tuple(_connection(tools.source)) if account.tools else (),
+        "PermissionsBoundary": (tools.permissions_boundary,),
+        "Policies": (POLICY_PREFIX,),
+        "Trusting": tuple(each.account for each in everywhere),
+        "RolesOfStacks": tuple(
+            f"arn:{each.partition}:iam::{each.account}:role/{name}*"
+            for each in everywhere
+            for name in (
+                *(PIPELINE_STACKS if each.tools else ()),
+                *(STEP_ROLES.format(environment=environment) for environment in each.environments),
+            )
+        ),
+        "HostedZone": tuple(_hosted_zones(account, settings)),
+    }
+
+
+def _hosted_zones(account: Account, settings: Settings) -> Iterator[str]:
+    """Zones that the services of an account write a name into (I8)."""
+    for name in account.environments:
+        for _, service in settings.environment(name).services:
+            domain = getattr(service, "custom_domain", None)
+            if domain is not None:
+                yield f"arn:{account.partition}:route53:::hostedzone/{domain.hosted_zone_id}"
+
+
+def _connection(source: object) -> Iterator[str]:
+    """The connection under both of its names: the older one is still what some actions are checked against."""
+    if isinstance(source, CodeConnectionsSource):
+        for service in ("codeconnections", "codestar-connections"):
+            yield re.sub(r":(codeconnections|codestar-connections):", f":{service}:", source.connection_arn)
+
+
+def _statement(statement: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> Document | None:
+    """A statement of IAM, or None when no resource is left to it here."""
+    resources = _expand(statement["Resource"], values)
+    if not resources:
+        return None
+    written: Document = {
+        "Sid": statement["Sid"],
+        "Effect": statement.get("Effect", "Allow"),
+        "Action": statement["Action"],
+        "Resource": _one_or_all(resources),
+    }
+    if "Condition" in statement:
+        written["Condition"] = {
+            operator: {key: _one_or_all(_expand(value, values)) for key, value in condition.items()}
+            for operator, condition in statement["Condition"].items()
+        }
+    return written
+
+
+def _expand(value: str | Sequence[str], values: Mapping[str, Sequence[str]]) -> list[str]:
+    texts = [value] if isinstance(value, str) else value
+    expanded: dict[str, None] = {}
+    for text in texts:
+        names = sorted(set(_PLACEHOLDER.findall(text)))
+        for chosen in product(*(values[name] for name in names)):
+            known = dict(zip(names, chosen, strict=True))
+            expanded[_PLACEHOLDER.sub(lambda match, known=known: known[match[1]], text)] = None  # type: ignore[misc]
+    return list(expanded)
+
+
+def _one_or_all(values: list[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,106 @@
+"""`python -m slipway.accounts.doctor`: what stands between this checkout and a delivery, each finding with its mend.
+
+Without credentials the accounts are reported as not checked. Exit code: 0 when nothing is wrong, 1 when something is.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import boto3
+import typer
+from botocore.exceptions import ProfileNotFound
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from slipway.accounts.doctor.account import check_accounts, open_session
+from slipway.accounts.doctor.findings import Finding, Status
+from slipway.accounts.doctor.machine import (
+    ROOT,
+    check_assets,
+    check_configuration,
+    check_git,
+    check_locks,
+    check_versions,
+)
+from slipway.settings.load import CONFIG_FOLDER
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+_COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.WRONG: "red", Status.UNCHECKED: "cyan"}
+
+
+def examine(configuration: Path, assembly: Path, profiles: list[str]) -> list[Finding]:
+    """Run every check.
+
+    Args:
+        configuration: folder of the configuration.
+        assembly: what was synthesised last; it may be missing.
+        profiles: AWS profiles, one for each account to look at. None given: the usual chain of credentials.
+    """
+    found, settings = check_configuration(configuration)
+    found += check_versions()
+    found += check_locks()
+    found.append(check_assets())
+    found += check_git(settings)
+    if settings is None:
+        return [*found, Finding("accounts", "everything", Status.UNCHECKED, "the configuration cannot be used", "")]
+    sessions: list[boto3.Session] = []
+    wanted: list[str | None] = [*profiles] or [None]
+    for profile in wanted:
+        try:
+            sessions.append(open_session(profile))
+        except ProfileNotFound as error:
+            found.append(Finding("accounts", str(profile), Status.WRONG, str(error), "aws configure list-profiles"))
+    return [*found, *check_accounts(settings, sessions, assembly)]
+
+
+def table(findings: list[Finding]) -> Table:
+    """The findings as a table."""
+    lines = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
+    for name in ("area", "check", "", "found", "mend"):
+        lines.add_column(name, overflow="fold")
+    for finding in findings:
+        colour = _COLOURS[finding.status]
+        lines.add_row(
+            escape(finding.area),
+            escape(finding.check),
+            f"[{colour}]{finding.status}[/{colour}]",
+            escape(finding.found),
+            escape(finding.mend),
+        )
+    return lines
+
+
+@app.command(help=__doc__)
+def doctor(
+    profile: Annotated[
+        list[str] | None, typer.Option("--profile", help="AWS profile; may be repeated, one for each account.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    configuration: Annotated[
+        Path, typer.Option("--config", help="Folder of the configuration.", exists=True, file_okay=False)
+    ] = CONFIG_FOLDER,
+    assembly: Annotated[Path, typer.Option("--assembly", help="What was synthesised last.")] = ROOT / "cdk.out",
+) -> None:
+    """Look at everything and print what was found."""
+    findings = examine(configuration, assembly, profile or [])
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        # A log or a pipe has no width of its own, and is read by people as well.
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+        console.print(table(findings))
+        counts = Counter(finding.status for finding in findings)
+        console.print(f"\n{', '.join(f'{counts[status]} {status}' for status in Status)}")
+    raise typer.Exit(1 if any(finding.status is Status.WRONG for finding in findings) else 0)
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,391 @@
+"""Checks that need an account's credentials; what cannot be asked is reported as not checked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel
+
+from slipway.accounts.bootstrap.plan import EXECUTION_BOUNDARY, Account, accounts
+from slipway.accounts.bootstrap.policies import execution_policies, policies
+from slipway.accounts.doctor.builds import check_builds, check_rollbacks
+from slipway.accounts.doctor.findings import Finding, Status
+from slipway.accounts.doctor.stacks import check_backups, check_stacks
+from slipway.settings import FunctionSettings, Settings
+from slipway.settings.model import CodeConnectionsSource
+
+UNRESERVED = 100
+"""Executions at once that Lambda keeps unreserved in every account.
+
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+"""
+
+BOOTSTRAP_VERSION = 6
+"""The oldest bootstrap stack that modern assets can be published with; an assembly may ask for a newer one."""
+
+_CLIENT = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 2})
+
+QUOTAS: Mapping[str, tuple[str, str, str]] = {
+    # What is needed → service, quota code, its name. Codes as ListServiceQuotas gives them.
+    "read": ("dynamodb", "L-34F6A552", "DynamoDB read units of all provisioned tables"),
+    "write": ("dynamodb", "L-34F8CCC8", "DynamoDB write units of all provisioned tables"),
+    "table-read": ("dynamodb", "L-CF0CBE56", "DynamoDB read units of one table"),
+    "table-write": ("dynamodb", "L-AB614373", "DynamoDB write units of one table"),
+}
+
+
+def open_session(profile: str | None = None) -> boto3.Session:
+    """A session whose clients give up soon: a doctor that waits for minutes is not asked again.
+
+    Args:
+        profile: name of an AWS profile. Default: the usual chain of credentials.
+
+    Raises:
+        ProfileNotFound: there is no such profile.
+    """
+    core = botocore.session.Session()
+    core.set_default_client_config(_CLIENT)
+    return boto3.Session(profile_name=profile, botocore_session=core)
+
+
+def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assembly: Path) -> Iterator[Finding]:
+    """Check every configured account for which there are credentials.
+
+    Args:
+        settings: all of `config/`.
+        sessions: credentials, each of one account; one without is passed over.
+        assembly: what was synthesised last, for what the stacks ask of quotas; it may be missing.
+    """
+    known = {account.account: account for account in accounts(settings)}
+    present: dict[str, boto3.Session] = {}
+    for session in sessions:
+        try:
+            # A build's credentials are asked of an address, which may not answer.
+            if session.get_credentials() is None:
+                continue
+            caller = session.client("sts", region_name=settings.pipeline.region).get_caller_identity()
+        except (BotoCoreError, ClientError) as error:
+            name = session.profile_name if session.profile_name != "default" else "credentials"
+            yield Finding("accounts", name, Status.WRONG, _reason(error), "sign in again, or name another --profile")
+            continue
+        if caller["Account"] not in known:
+            yield Finding(
+                "accounts",
+                caller["Arn"],
+                Status.WRONG,
+                f"account {caller['Account']} is not in the configuration",
+                "use credentials of a configured account, or put this one into config/*.toml",
+            )
+            continue
+        present[caller["Account"]] = session
+        account = known[caller["Account"]]
+        yield Finding(account.label, "identity", Status.OK, f"{caller['Arn']}, the configured account")
+    for account in known.values():
+        found = present.get(account.account)
+        if found is None:
+            yield Finding(
+                account.label,
+                "everything",
+                Status.UNCHECKED,
+                f"no credentials of {account.account}",
+                "name one with --profile",
+            )
+            continue
+        yield from check_account(account, settings, found, assembly)
+
+
+def check_account(account: Account, settings: Settings, session: boto3.Session, assembly: Path) -> Iterator[Finding]:
+    """Everything that is checked of one account.
+
+    Args:
+        account: which.
+        settings: all of `config/`.
+        session: credentials of it.
+        assembly: what was synthesised last; it may be missing.
+    """
+    look = _Look(account, settings, session, assembly)
+    checks: list[tuple[str, Callable[[], Iterable[Finding]]]] = []
+    if account.tools:
+        checks.append(("connection", look.connection))
+        checks.append(("concurrent builds", partial(check_builds, account, settings, session, assembly)))
+        checks.append(("rollbacks", partial(check_rollbacks, account, settings, session, assembly)))
+    for region in account.regions:
+        checks.append((f"bootstrap in {region}", lambda region=region: look.bootstrap(region)))  # type: ignore[misc]
+        checks.append((f"roles in {region}", lambda region=region: look.roles(region)))  # type: ignore[misc]
+        checks.append((f"stacks in {region}", partial(check_stacks, account, settings, session, region)))
+    checks.append(("policies", look.policies))
+    for name in account.environments:
+        checks.append((f"backups of {name}", partial(check_backups, account, settings, session, name)))
+        checks.append((f"concurrency of {name}", lambda name=name: look.concurrency(name)))  # type: ignore[misc]
+        checks.append((f"quotas of {name}", lambda name=name: look.quotas(name)))  # type: ignore[misc]
+    for check, run in checks:
+        try:
+            yield from run()
+        except (BotoCoreError, ClientError) as error:
+            yield Finding(account.label, check, Status.UNCHECKED, _reason(error), "look at it in the console")
+
+
+@dataclass(frozen=True)
+class _Look:
+    account: Account
+    settings: Settings
+    session: boto3.Session
+    assembly: Path
+
+    def connection(self) -> Iterator[Finding]:
+        source = self.settings.pipeline.source
+        if not isinstance(source, CodeConnectionsSource):
+            return
+        region = source.connection_arn.split(":")[3]
+        client = self.session.client("codeconnections", region_name=region)
+        try:
+            status = client.get_connection(ConnectionArn=source.connection_arn)["Connection"]["ConnectionStatus"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
+            yield self._finding(
+                "connection",
+                Status.WRONG,
+                "there is none of that ARN",
+                "make it, and put its ARN into config/pipeline.toml",
+            )
+            return
+        if status == "AVAILABLE":
+            yield self._finding("connection", Status.OK, "available")
+        else:
+            yield self._finding(
+                "connection",
+                Status.WRONG,
+                f"is {status}",
+                "finish it in the console: Developer Tools, Connections, Update pending connection",
+            )
+
+    def bootstrap(self, region: str) -> Iterator[Finding]:
+        name = f"/cdk-bootstrap/{self.settings.pipeline.qualifier}/version"
+        client = self.session.client("ssm", region_name=region)
+        try:
+            found = int(client.get_parameter(Name=name)["Parameter"]["Value"])
+        except client.exceptions.ParameterNotFound:
+            yield self._finding(
+                f"bootstrap in {region}", Status.WRONG, "not bootstrapped", "run the commands of make bootstrap"
+            )
+            return
+        wanted = _wanted_version(self.assembly)
+        if found >= wanted:
+            yield self._finding(f"bootstrap in {region}", Status.OK, f"version {found}, at least {wanted}")
+        else:
+            yield self._finding(
+                f"bootstrap in {region}",
+                Status.WRONG,
+                f"version {found}, wanted {wanted}",
+                "run cdk bootstrap again: make bootstrap prints it",
+            )
+
+    def roles(self, region: str) -> Iterator[Finding]:
+        qualifier, number = self.settings.pipeline.qualifier, self.account.account
+        iam = self.session.client("iam", region_name=region)
+        for kind in ("deploy-role", "file-publishing-role"):
+            check = f"trust of {kind} in {region}"
+            if self.account.account == self.settings.pipeline.account:
+                continue
+            role = self._role(iam, f"cdk-{qualifier}-{kind}-{number}-{region}")
+            if role is None:
+                yield self._finding(check, Status.WRONG, "there is no such role", "run the commands of make bootstrap")
+            elif _trusts(role["AssumeRolePolicyDocument"], self.settings.pipeline.account):
+                yield self._finding(check, Status.OK, f"trusts {self.settings.pipeline.account}")
+            else:
+                yield self._finding(
+                    check,
+                    Status.WRONG,
+                    f"does not trust the tools account {self.settings.pipeline.account}",
+                    "run cdk bootstrap with --trust: make bootstrap prints it",
+                )
+        yield from self._execution_role(iam, region, f"cdk-{qualifier}-cfn-exec-role-{number}-{region}")
+
+    def _execution_role(self, iam: Any, region: str, name: str) -> Iterator[Finding]:
+        check = f"execution role in {region}"
+        role = self._role(iam, name)
+        if role is None:
+            yield self._finding(check, Status.WRONG, "there is no such role", "run the commands of make bootstrap")
+            return
+        attached = {
+            policy["PolicyName"] for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+        }
+        wanted = {policy.name for policy in execution_policies(self.account, self.settings)}
+        if "AdministratorAccess" in attached:
+            yield self._finding(
+                check,
+                Status.WARNING,
+                "has AdministratorAccess",
+                "run the commands of make bootstrap, which name narrower policies",
+            )
+        elif missing := sorted(wanted - attached):
+            yield self._finding(
+                check, Status.WRONG, f"lacks {', '.join(missing)}", "run the commands of make bootstrap"
+            )
+        elif more := sorted(attached - wanted):
+            yield self._finding(
+                check, Status.WARNING, f"has {', '.join(more)} besides", "detach what the bootstrap does not name"
+            )
+        else:
+            yield self._finding(check, Status.OK, f"has the {len(wanted)} execution policies and no other")
+        boundary = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")
+        if not boundary.endswith(f"/{EXECUTION_BOUNDARY}"):
+            yield self._finding(
+                f"boundary of the {check}",
+                Status.WARNING,
+                boundary or "none",
+                "run cdk bootstrap with --custom-permissions-boundary: make bootstrap prints it",
+            )
+
+    def policies(self) -> Iterator[Finding]:
+        """Whether the policies in the account are those of this checkout."""
+        iam = self.session.client("iam", region_name=self.account.regions[0])
+        missing, stale = [], []
+        for policy in policies(self.account, self.settings):
+            arn = self.account.policy_arn(policy.name)
+            try:
+                default = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+            except iam.exceptions.NoSuchEntityException:
+                missing.append(policy.name)
+                continue
+            there = iam.get_policy_version(PolicyArn=arn, VersionId=default)["PolicyVersion"]["Document"]
+            if there != policy.document:
+                stale.append(policy.name)
+        if missing:
+            yield self._finding(
+                "policies", Status.WRONG, f"missing: {', '.join(missing)}", "run the commands of make bootstrap"
+            )
+        if stale:
+            yield self._finding(
+                "policies",
+                Status.WARNING,
+                f"differ from this checkout's: {', '.join(stale)}",
+                "run the aws cloudformation deploy of make bootstrap",
+            )
+        if not missing and not stale:
+            yield self._finding("policies", Status.OK, "those of this checkout")
+
+    def concurrency(self, name: str) -> Iterator[Finding]:
+        environment = self.settings.environment(name)
+        limit = self.session.client("lambda", region_name=environment.region).get_account_settings()
+        total = limit["AccountLimit"]["ConcurrentExecutions"]
+        reserved = sum(_reservations(environment.services))
+        check = f"concurrency of {name}"
+        if not reserved:
+            yield self._finding(check, Status.OK, f"{total} in all, nothing reserved")
+        elif total - reserved >= UNRESERVED:
+            yield self._finding(check, Status.OK, f"{total} in all, {reserved} reserved, {total - reserved} left")
+        else:
+            yield self._finding(
+                check,
+                Status.WRONG,
+                f"{total} in all and {reserved} reserved: Lambda keeps {UNRESERVED} unreserved",
+                f"ask for {reserved + UNRESERVED} (Service Quotas, L-B99A9384), or leave reserved_concurrency out of "
+                f"config/{name}.toml",
+            )
+
+    def quotas(self, name: str) -> Iterator[Finding]:
+        environment = self.settings.environment(name)
+        needs = _capacity(self.assembly, name)
+        if needs is None:
+            yield self._finding(
+                f"quotas of {name}", Status.UNCHECKED, f"{self.assembly.name} holds no stage of it", "make synth"
+            )
+            return
+        client = self.session.client("service-quotas", region_name=environment.region)
+        for need, amount in needs.items():
+            if not amount:
+                continue
+            service, code, title = QUOTAS[need]
+            value = client.get_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]["Value"]
+            if value >= amount:
+                yield self._finding(title, Status.OK, f"{value:,.0f}, {name} scales to {amount:,}")
+            else:
+                yield self._finding(
+                    title,
+                    Status.WRONG,
+                    f"{value:,.0f}, and {name} scales to {amount:,}",
+                    f"ask for more (Service Quotas, {code}), or lower capacity.maximum in config/{name}.toml",
+                )
+
+    def _role(self, iam: Any, name: str) -> dict[str, Any] | None:
+        try:
+            role: dict[str, Any] = iam.get_role(RoleName=name)["Role"]
+        except iam.exceptions.NoSuchEntityException:
+            return None
+        return role
+
+    def _finding(self, check: str, status: Status, found: str, mend: str = "") -> Finding:
+        return Finding(self.account.label, check, status, found, mend)
+
+
+def _reservations(model: BaseModel) -> Iterator[int]:
+    """Reserved concurrency of every function in a part of the configuration."""
+    for _, value in model:
+        if isinstance(value, FunctionSettings):
+            yield value.reserved_concurrency or 0
+        elif isinstance(value, BaseModel):
+            yield from _reservations(value)
+
+
+def _wanted_version(assembly: Path) -> int:
+    """The newest bootstrap version that a stack or an asset of an assembly asks for."""
+    wanted = [BOOTSTRAP_VERSION]
+    for manifest in assembly.rglob("manifest.json"):
+        wanted += [
+            int(text) for text in re.findall(r'"requiresBootstrapStackVersion":\s*(\d+)', manifest.read_text("utf-8"))
+        ]
+    return max(wanted)
+
+
+def _capacity(assembly: Path, environment: str) -> dict[str, int] | None:
+    """What the tables of an environment may scale to: read and write units, in all and of the largest table."""
+    folders = sorted(assembly.glob(f"assembly-*-{environment}-*"))
+    if not folders:
+        return None
+    found = {"read": 0, "write": 0, "table-read": 0, "table-write": 0}
+    for folder in folders:
+        for file in folder.glob("*.template.json"):
+            for resource in json.loads(file.read_text(encoding="utf-8"))["Resources"].values():
+                if resource["Type"] != "AWS::ApplicationAutoScaling::ScalableTarget":
+                    continue
+                match = re.fullmatch(
+                    r"dynamodb:(table|index):(Read|Write)CapacityUnits", resource["Properties"]["ScalableDimension"]
+                )
+                if match is None:
+                    continue
+                direction, maximum = match[2].lower(), int(resource["Properties"]["MaxCapacity"])
+                found[direction] += maximum
+                found[f"table-{direction}"] = max(found[f"table-{direction}"], maximum)
+    return found
+
+
+def _trusts(policy: Mapping[str, Any] | str, account: str) -> bool:
+    document = json.loads(policy) if isinstance(policy, str) else policy
+    statements = document["Statement"]
+    for statement in statements if isinstance(statements, list) else [statements]:
+        principals = statement.get("Principal", {})
+        names = principals.get("AWS", []) if isinstance(principals, dict) else principals
+        listed = [names] if isinstance(names, str) else names
+        if statement["Effect"] == "Allow" and any(account == name or f":{account}:root" in name for name in listed):
+            return True
+    return False
+
+
+def _reason(error: Exception) -> str:
+    """An error of AWS in one line."""
+    if isinstance(error, ClientError):
+        said = error.response["Error"]
+        return f"{said.get('Code', 'error')}: {said.get('Message', '')}".split("\n", maxsplit=1)[0][:200]
+    return str(error).split("\n", maxsplit=1)[0][:200]

@@ -1,0 +1,118 @@
+"""Whether the pipeline's builds may run, and whether its environments can still be rolled back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from slipway.accounts.bootstrap.plan import Account
+from slipway.accounts.doctor.findings import Finding, Status
+from slipway.settings import Settings
+from slipway.settings.quotas import CONCURRENT_BUILDS, builds_at_once
+
+_SOON = timedelta(days=30)
+"""How long before its artifacts expire an environment is warned of."""
+
+
+def check_builds(account: Account, settings: Settings, session: boto3.Session, assembly: Path) -> Iterator[Finding]:
+    """Compare the quotas of concurrent builds with what the pipeline starts at once.
+
+    Args:
+        account: the tools account.
+        settings: all of `config/`.
+        session: credentials of it.
+        assembly: what was synthesised last; it may be missing.
+    """
+    template = _pipeline(assembly)
+    if template is None:
+        why = f"{assembly.name} holds no pipeline"
+        yield Finding(account.label, "concurrent builds", Status.UNCHECKED, why, "make synth")
+        return
+    client = session.client("service-quotas", region_name=settings.pipeline.region)
+    for compute_type, builds in builds_at_once(template).items():
+        quota = CONCURRENT_BUILDS.get(compute_type)
+        if quota is None:
+            name, why = (
+                f"builds of {compute_type.size}",
+                "its quota is not in packages/slipway/src/slipway/settings/quotas.py",
+            )
+            yield Finding(account.label, name, Status.UNCHECKED, why, "add its code")
+            continue
+        value = int(client.get_service_quota(ServiceCode="codebuild", QuotaCode=quota.code)["Quota"]["Value"])
+        needs = f"{value}; an execution starts {builds.of_one_execution}, executions that follow each other "
+        needs += f"{builds.of_all} at once"
+        ask = f"ask for {builds.of_all} (Service Quotas, codebuild, {quota.code})"
+        if value < builds.of_one_execution:
+            yield Finding(account.label, quota.name, Status.WRONG, needs, ask)
+        elif value < builds.of_all:
+            refused = f"{ask}: a build that is refused fails its stage, which is then rolled back"
+            yield Finding(account.label, quota.name, Status.WARNING, needs, refused)
+        else:
+            yield Finding(account.label, quota.name, Status.OK, needs)
+
+
+def check_rollbacks(
+    account: Account,
+    settings: Settings,
+    session: boto3.Session,
+    assembly: Path,
+    *,
+    now: datetime | None = None,
+) -> Iterator[Finding]:
+    """Say which stages have nothing to go back to soon, since the artifacts of their last good execution expire.
+
+    Args:
+        account: the tools account.
+        settings: all of `config/`.
+        session: credentials of it.
+        assembly: what was synthesised last; it may be missing.
+        now: the time. Default: the present.
+    """
+    template = _pipeline(assembly)
+    if template is None:
+        why = f"{assembly.name} holds no pipeline"
+        yield Finding(account.label, "rollbacks", Status.UNCHECKED, why, "make synth")
+        return
+    client = session.client("codepipeline", region_name=settings.pipeline.region)
+    kept = timedelta(days=settings.pipeline.artifact_days)
+    for pipeline, stage in _rolled_back(template):
+        last = client.list_pipeline_executions(
+            pipelineName=pipeline, maxResults=1, filter={"succeededInStage": {"stageName": stage}}
+        )["pipelineExecutionSummaries"]
+        check = f"rollback of {stage}"
+        if not last:
+            yield Finding(account.label, check, Status.OK, "no execution succeeded there yet")
+            continue
+        left = last[0]["startTime"] + kept - (now or datetime.now(UTC))
+        found = f"the artifacts of its last good execution expire in {left.days} days"
+        deliver = "deliver to it again (a release of the same commit is enough), or raise artifact_days"
+        if left <= timedelta():
+            gone = "the artifacts of its last good execution have expired: there is nothing to go back to"
+            yield Finding(account.label, check, Status.WRONG, gone, deliver)
+        elif left < _SOON:
+            yield Finding(account.label, check, Status.WARNING, found, deliver)
+        else:
+            yield Finding(account.label, check, Status.OK, found)
+
+
+def _pipeline(assembly: Path) -> dict[str, Any] | None:
+    for file in sorted(assembly.glob("*.template.json")):
+        template: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if any(each["Type"] == "AWS::CodePipeline::Pipeline" for each in template["Resources"].values()):
+            return template
+    return None
+
+
+def _rolled_back(template: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Pipeline and stage, for each stage that goes back to its last good execution."""
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::CodePipeline::Pipeline":
+            for stage in resource["Properties"]["Stages"]:
+                conditions = [stage.get("OnFailure", {}), *stage.get("OnSuccess", {}).get("Conditions", [])]
+                if any(condition.get("Result") == "ROLLBACK" for condition in conditions):
+                    yield resource["Properties"]["Name"], stage["Name"]

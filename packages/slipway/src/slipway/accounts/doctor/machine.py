@@ -1,0 +1,383 @@
+"""Checks that need no account: configuration, versions, locks, assets, git."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from slipway import settings as config
+from slipway.accounts.doctor.findings import Finding, Status
+from slipway.delivery.toolchain import ASSET_SCHEMA
+from slipway.settings import Settings
+from slipway.settings.model import CodeConnectionsSource, S3Source
+
+ROOT = Path(__file__).resolve().parents[2]
+
+NODE_MAJOR = 24
+"""Node of the CDK tools: the release that is supported longest of those that jsii accepts."""
+
+LOCKS = {"layer": "layer", "app": "dev", "rehearsal": "dev", "dev": "dev"}
+"""Dependency group of `pyproject.toml` → the lock in `requirements/` that holds it."""
+
+
+def check_configuration(folder: Path) -> tuple[list[Finding], Settings | None]:
+    """Whether `config/` can be used.
+
+    Args:
+        folder: where the files are.
+
+    Returns:
+        The findings, and the settings when there are any.
+    """
+    area = "configuration"
+    try:
+        settings = config.load(folder)
+    except config.ConfigurationError as error:
+        return [
+            Finding(
+                area,
+                f"{problem.file} {problem.key}".strip(),
+                Status.WRONG,
+                str(problem).removeprefix(f"config/{problem.file}: "),
+                f"edit config/{problem.file}",
+            )
+            for problem in error.problems
+        ], None
+    found = [Finding(area, "files", Status.OK, f"{', '.join(settings.pipeline.environments)} and the pipeline")]
+    found += _examples(settings)
+    found += _connection_place(settings)
+    return found, settings
+
+
+def _examples(settings: Settings) -> Iterator[Finding]:
+    """What a fresh clone holds is an example: a delivery goes nowhere with it."""
+    accounts = {settings.pipeline.account, *(environment.account for environment in settings.environments)}
+    examples = sorted(account for account in accounts if len(set(account)) == 1)
+    if examples:
+        yield Finding(
+            "configuration",
+            "accounts",
+            Status.WARNING,
+            f"{', '.join(examples)} are the examples of a fresh clone",
+            "put your own account ids into config/*.toml",
+        )
+    source = settings.pipeline.source
+    if isinstance(source, CodeConnectionsSource) and "0000-0000" in source.connection_arn:
+        yield Finding(
+            "configuration",
+            "connection",
+            Status.WARNING,
+            "the connection is the example of a fresh clone",
+            "make one (Developer Tools, Connections) and put its ARN into config/pipeline.toml",
+        )
+
+
+def _connection_place(settings: Settings) -> Iterator[Finding]:
+    source = settings.pipeline.source
+    if not isinstance(source, CodeConnectionsSource):
+        return
+    _, _, _, region, account, _ = source.connection_arn.split(":", 5)
+    if (account, region) != (settings.pipeline.account, settings.pipeline.region):
+        yield Finding(
+            "configuration",
+            "connection's place",
+            Status.WRONG,
+            f"the connection is of {account} in {region}, the pipeline of {settings.pipeline.account} in "
+            f"{settings.pipeline.region}",
+            "make the connection in the pipeline's account and region",
+        )
+
+
+def check_versions(root: Path = ROOT) -> Iterator[Finding]:
+    """Whether what is installed is what is pinned, and whether it fits together.
+
+    Args:
+        root: the repository.
+    """
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = SpecifierSet(project["project"]["requires-python"])
+    here = ".".join(map(str, sys.version_info[:3]))
+    yield _compare("Python", here, str(wanted), fits=here in wanted, mend=f"use Python {wanted}")
+    pins = {
+        requirement.name: requirement
+        for group in project["dependency-groups"].values()
+        for entry in group
+        if isinstance(entry, str)
+        for requirement in [Requirement(entry)]
+    }
+    for name in ("uv", "aws-cdk-lib", "cdk-nag", "ministack"):
+        installed = _installed(name)
+        fits = installed is not None and installed in pins[name].specifier
+        yield _compare(name, installed, str(pins[name].specifier), fits=fits, mend="make install")
+    yield _bootstrap_uv(root, pins["uv"])
+    yield _node(root)
+    yield from _cli(root)
+    yield from _schema(root)
+
+
+def _compare(check: str, found: str | None, wanted: str, *, fits: bool, mend: str) -> Finding:
+    if fits:
+        return Finding("versions", check, Status.OK, f"{found} ({wanted})")
+    seen = "is not installed" if found is None else f"is {found}"
+    return Finding("versions", check, Status.WRONG, f"{seen}, wanted {wanted}", mend)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _bootstrap_uv(root: Path, pinned: Requirement) -> Finding:
+    first = (root / "requirements" / "bootstrap.in").read_text(encoding="utf-8")
+    found = next((Requirement(line) for line in first.splitlines() if line.startswith("uv==")), None)
+    same = found is not None and found.specifier == pinned.specifier
+    text = str(found.specifier) if found is not None else "no uv"
+    if same:
+        return Finding("versions", "uv of the first step", Status.OK, text)
+    return Finding(
+        "versions",
+        "uv of the first step",
+        Status.WRONG,
+        f"requirements/bootstrap.in has {text}, pyproject.toml {pinned.specifier}",
+        "write the same version into both, then make lock",
+    )
+
+
+def _node(root: Path) -> Finding:
+    node = Path(sys.executable).with_name("node")
+    try:
+        done = subprocess.run([str(node), "--version"], capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return _compare("Node", None, f"{NODE_MAJOR}.x", fits=False, mend="make install")
+    found = done.stdout.strip().removeprefix("v")
+    engines = _package(root, "aws-cdk").get("engines", {}).get("node", "")
+    lowest = re.search(r"\d+", engines)
+    fits = found.startswith(f"{NODE_MAJOR}.") and (lowest is None or int(lowest[0]) <= NODE_MAJOR)
+    return _compare("Node", found, f"{NODE_MAJOR}.x, the CLI {engines or 'any'}", fits=fits, mend="make install")
+
+
+def _cli(root: Path) -> Iterator[Finding]:
+    pinned = _json(root / "package.json").get("devDependencies", {})
+    locked = _json(root / "package-lock.json").get("packages", {})
+    for name in ("aws-cdk", "cdk-assets"):
+        wanted = pinned.get(name, "")
+        installed = _package(root, name).get("version")
+        if not re.fullmatch(r"\d+\.\d+\.\d+", wanted):
+            yield Finding(
+                "versions",
+                name,
+                Status.WRONG,
+                f"package.json has {wanted or 'no version'!r}, which is no exact version",
+                "pin one: the registry's latest may read older assemblies only",
+            )
+            continue
+        in_lock = locked.get(f"node_modules/{name}", {}).get("version")
+        if in_lock != wanted:
+            yield Finding(
+                "versions", name, Status.WRONG, f"package-lock.json has {in_lock}, package.json {wanted}", "make lock"
+            )
+            continue
+        yield _compare(name, installed, wanted, fits=installed == wanted, mend="make install")
+
+
+def _schema(root: Path) -> Iterator[Finding]:
+    """The assemblies that the library writes against those that the two tools read, by asking all of them."""
+    writes = _written_schema()
+    yield _read_by(root, "the CLI", "aws-cdk", writes, ["cdk", "list", "--app", ".", "--notices", "false"])
+    # The pipeline writes the number that this one reads into the manifests: packages/slipway/src/slipway/delivery/toolchain.py.
+    known = ASSET_SCHEMA if writes is not None else None
+    yield _read_by(root, "cdk-assets", "cdk-assets", known, ["cdk-assets", "--path", "manifest.json", "ls"])
+
+
+def _read_by(root: Path, who: str, package: str, writes: int | None, command: list[str]) -> Finding:
+    check = "assembly schema" if package == "aws-cdk" else "asset schema"
+    reads = _read_schema(root, command)
+    if writes is None or reads is None:
+        missing = "the library" if writes is None else who
+        return Finding("versions", check, Status.UNCHECKED, f"{missing} did not say", "make install")
+    writer = "the library" if package == "aws-cdk" else "the pipeline"
+    if writes <= reads:
+        return Finding("versions", check, Status.OK, f"{writer} writes {writes}, {who} reads up to {reads}")
+    return Finding(
+        "versions",
+        check,
+        Status.WRONG,
+        f"{writer} writes {writes}, {who} reads up to {reads}",
+        f"pin a newer {package} in package.json, then make lock and make install",
+    )
+
+
+def _written_schema() -> int | None:
+    """The library carries the schema as a package with its version in its name; importing it would start Node."""
+    library = find_spec("aws_cdk")
+    if library is None:
+        return None
+    for folder in library.submodule_search_locations or ():
+        for archive in Path(folder).glob("cloud_assembly_schema/_jsii/*.jsii.tgz"):
+            if found := re.search(r"@(\d+)\.", archive.name):
+                return int(found[1])
+    return None
+
+
+def _read_schema(root: Path, command: list[str]) -> int | None:
+    """A tool names its newest schema when it is shown a manifest from the future."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "manifest.json").write_text('{"version": "9999.0.0"}', encoding="utf-8")
+        words = [str(root / "node_modules" / ".bin" / command[0]), *command[1:]]
+        try:
+            done = subprocess.run(
+                words, capture_output=True, text=True, check=False, timeout=60, cwd=folder, stdin=subprocess.DEVNULL
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+    found = re.search(r"Maximum schema version supported is (\d+)", done.stdout + done.stderr)
+    return int(found[1]) if found else None
+
+
+def check_locks(root: Path = ROOT) -> Iterator[Finding]:
+    """Whether the locks hold what `pyproject.toml` asks for, and whether that is what is installed.
+
+    Args:
+        root: the repository.
+    """
+    groups = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    faults: dict[str, list[str]] = {}
+    for group, lock in LOCKS.items():
+        locked = _locked(root / "requirements" / f"{lock}.txt")
+        for entry in groups.get(group, ()):
+            if not isinstance(entry, str):
+                continue
+            requirement = Requirement(entry)
+            pinned = locked.get(_canonical(requirement.name))
+            if pinned is None or pinned not in requirement.specifier:
+                faults.setdefault(lock, []).append(f"{entry} is {pinned or 'missing'}")
+    for lock in sorted(set(LOCKS.values())):
+        path = root / "requirements" / f"{lock}.txt"
+        if lock in faults:
+            yield Finding("locks", path.name, Status.WRONG, "; ".join(faults[lock]), "make lock")
+        else:
+            yield Finding("locks", path.name, Status.OK, f"{len(_locked(path))} packages, all that pyproject.toml asks")
+    other = sorted(
+        f"{name} {_installed(name) or 'missing'} instead of {pin}"
+        for name, pin in _locked(root / "requirements" / "dev.txt", markers=False).items()
+        if _installed(name) != pin
+    )
+    if other:
+        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+        yield Finding("locks", "installed", Status.WRONG, "; ".join(other[:3]) + more, "make install")
+    else:
+        yield Finding("locks", "installed", Status.OK, "what requirements/dev.txt names")
+
+
+def _locked(path: Path, *, markers: bool = True) -> dict[str, str]:
+    """Package → version of a lock; without those for other machines when `markers` is off."""
+    found = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        if match := re.match(r"^([A-Za-z0-9._-]+)==([^\s;]+)\s*(;.*?)?\s*\\?$", line):
+            marker = Requirement(line.rstrip(" \\")).marker
+            if markers or marker is None or marker.evaluate():
+                found[_canonical(match[1])] = match[2]
+    return found
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def check_assets(root: Path = ROOT) -> Finding:
+    """Whether the zips are those that the sources would give: the build says so itself.
+
+    Args:
+        root: the repository.
+    """
+    command = [sys.executable, "-m", "slipway.build", "--check"]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=120)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("assets", "build/assets", Status.UNCHECKED, str(error), "make build")
+    if done.returncode == 0:
+        return Finding("assets", "build/assets", Status.OK, "every zip is of the sources as they are")
+    said = (done.stdout + done.stderr).strip().splitlines()
+    return Finding("assets", "build/assets", Status.WARNING, said[-1] if said else "not built", "make build")
+
+
+def check_git(settings: Settings | None, root: Path = ROOT) -> Iterator[Finding]:
+    """Whether what lies here is what a push would deliver.
+
+    Args:
+        settings: for the branch that the pipeline follows. None: the branch is not looked at.
+        root: the repository.
+    """
+    inside = _git(root, "rev-parse", "--is-inside-work-tree")
+    if inside is None and (root / ".git").exists():
+        yield Finding("git", "repository", Status.WRONG, "git cannot read this checkout", "`git status` says why")
+        return
+    if inside is None:
+        yield Finding("git", "repository", Status.UNCHECKED, "this folder is no git repository", "clone it with git")
+        return
+    if _git(root, "rev-parse", "--verify", "HEAD") is None:
+        yield Finding("git", "commits", Status.WARNING, "nothing is committed", "commit before you push")
+        return
+    changed = (_git(root, "status", "--porcelain") or "").splitlines()
+    if changed:
+        yield Finding(
+            "git",
+            "changes",
+            Status.WARNING,
+            f"{len(changed)} files differ from the last commit",
+            "commit or drop them: the pipeline builds commits",
+        )
+    else:
+        yield Finding("git", "changes", Status.OK, "everything is committed")
+    if settings is None or isinstance(settings.pipeline.source, S3Source):
+        return
+    wanted = settings.pipeline.source.branch
+    branch = _git(root, "rev-parse", "--abbrev-ref", "HEAD")
+    if branch == wanted:
+        yield Finding("git", "branch", Status.OK, f"{branch}, which the pipeline follows")
+    else:
+        yield Finding(
+            "git",
+            "branch",
+            Status.WARNING,
+            f"{branch}; the pipeline follows {wanted}",
+            f"git switch {wanted}, or change source.branch",
+        )
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _package(root: Path, name: str) -> dict[str, Any]:
+    return _json(root / "node_modules" / name / "package.json")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,139 @@
+"""Stacks that no change set reaches any more, names that are taken, and what AWS Backup may back up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import ClientError
+
+from slipway.accounts.bootstrap.plan import PIPELINE_STACKS, POLICIES_STACK, Account
+from slipway.accounts.doctor.findings import Finding, Status
+from slipway.delivery.names import bucket_name, log_bucket_name
+from slipway.settings import Environment, Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
+
+BOOTSTRAP_STACK = "CDKToolkit"
+
+_RUNBOOK = "docs/runbooks/first-deployment.md"
+_DELETE = f"aws cloudformation delete-stack --stack-name {{name}} --region {{region}}; then {_RUNBOOK}"
+_CONTINUE = "aws cloudformation continue-update-rollback --stack-name {name} --region {region}"
+
+BROKEN: Mapping[str, tuple[str, str]] = {
+    "ROLLBACK_COMPLETE": ("its first deployment failed; it takes no change set", _DELETE),
+    "ROLLBACK_FAILED": ("its first deployment failed, and so did the deletion of what it had made", _DELETE),
+    "CREATE_FAILED": ("its first deployment failed and was not rolled back", _DELETE),
+    "DELETE_FAILED": ("its deletion failed", _DELETE),
+    "UPDATE_ROLLBACK_FAILED": ("an update failed, and so did its rollback; it takes no change set", _CONTINUE),
+    "UPDATE_FAILED": ("an update failed and was not rolled back", "roll it back: " + _CONTINUE),
+    "IMPORT_ROLLBACK_FAILED": ("an import failed, and so did its rollback", _CONTINUE),
+}
+"""State of a stack → what it means, and the way out
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html)."""
+
+BACKED_UP = ("DynamoDB", "S3")
+"""Names of the resource types that a service backs up, as AWS Backup's regional settings have them."""
+
+
+def check_stacks(account: Account, settings: Settings, session: boto3.Session, region: str) -> Iterator[Finding]:
+    """Report the stacks of a region that are stuck, and the names of buckets that stand in the way of new ones.
+
+    Args:
+        account: which.
+        settings: all of `config/`.
+        session: credentials of it.
+        region: where to look.
+    """
+    client = session.client("cloudformation", region_name=region)
+    stacks: list[StackTypeDef] = [
+        stack for page in client.get_paginator("describe_stacks").paginate() for stack in page["Stacks"]
+    ]
+    stuck = [stack for stack in stacks if stack["StackStatus"] in BROKEN]
+    for stack in stuck:
+        name, status = stack["StackName"], stack["StackStatus"]
+        meaning, way_out = BROKEN[status]
+        yield Finding(
+            account.label,
+            name,
+            Status.WRONG if _is_ours(name, account) else Status.WARNING,
+            f"is {status}: {meaning}",
+            way_out.format(name=name, region=region),
+        )
+    if not stuck:
+        yield Finding(account.label, f"stacks in {region}", Status.OK, f"{len(stacks)}, none of them stuck")
+    standing = {stack["StackName"] for stack in stacks} - {stack["StackName"] for stack in stuck}
+    for name in account.environments:
+        environment = settings.environment(name)
+        if environment.region == region:
+            yield from _check_buckets(account, environment, session, standing)
+
+
+def _is_ours(name: str, account: Account) -> bool:
+    return name.startswith(
+        (
+            *(f"{environment}-" for environment in account.environments),
+            *PIPELINE_STACKS,
+            POLICIES_STACK,
+            BOOTSTRAP_STACK,
+        )
+    )
+
+
+def _check_buckets(
+    account: Account, environment: Environment, session: boto3.Session, standing: set[str]
+) -> Iterator[Finding]:
+    """Report the names of buckets of data stacks that are still to be created, if somebody has them already."""
+    client = session.client("s3", region_name=environment.region)
+    for service in sorted(environment.services.names):
+        stack = f"{environment.name}-{service}-data"
+        if stack in standing:
+            continue
+        for bucket in (bucket_name(environment, service), log_bucket_name(environment, service)):
+            try:
+                client.head_bucket(Bucket=bucket)
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code == "404":
+                    continue
+                found = f"the name is taken elsewhere ({code}): {stack} cannot be created"
+                mend = f"set another name_salt in config/{environment.name}.toml"
+            else:
+                found = f"stands already, and {stack} does not: it cannot be created"
+                mend = f"empty and delete it, or import it: {_RUNBOOK}"
+            yield Finding(account.label, f"bucket {bucket}", Status.WRONG, found, mend)
+
+
+def check_backups(account: Account, settings: Settings, session: boto3.Session, name: str) -> Iterator[Finding]:
+    """Report whether AWS Backup may back up what an environment asks it to.
+
+    A service that the region's settings leave out is passed over without a failed job
+    (https://docs.aws.amazon.com/aws-backup/latest/devguide/service-opt-in.html).
+
+    Args:
+        account: which.
+        settings: all of `config/`.
+        session: credentials of it.
+        name: the environment.
+    """
+    environment = settings.environment(name)
+    if environment.backup is None:
+        return
+    client = session.client("backup", region_name=environment.region)
+    opted: Mapping[str, bool] = client.describe_region_settings()["ResourceTypeOptInPreference"]
+    missing = [kind for kind in BACKED_UP if not opted.get(kind, False)]
+    check = f"backups of {name}"
+    if missing:
+        on = ",".join(f"{kind}=true" for kind in missing)
+        yield Finding(
+            account.label,
+            check,
+            Status.WRONG,
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not opted in for {environment.region}: "
+            "AWS Backup passes over them",
+            f"aws backup update-region-settings --resource-type-opt-in-preference {on} --region {environment.region}",
+        )
+    else:
+        yield Finding(account.label, check, Status.OK, f"{' and '.join(BACKED_UP)} are opted in")

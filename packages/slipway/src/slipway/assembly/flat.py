@@ -1,0 +1,227 @@
+"""A template with its nested stacks in it, for those who ask what is deployed and not how it is cut.
+
+Each resource of a nested stack stands beside its parent's, under a logical id of its own; its parameters are what the
+parent passes, and the nested stack's outputs are what they are in it. A nested stack whose template the assembly does
+not hold stays what it is: readers meet its type.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from slipway.assembly.loops import unrolled
+from slipway.assembly.nested import file_assets, nested_stacks, short_id, template_file
+
+Json = Any
+Template = dict[str, Any]
+
+_OUTPUTS = "Outputs."
+_SUBSTITUTION = re.compile(r"\$\{([^!}][^}]*)\}")
+_SECTIONS: Final = ("Parameters", "Mappings", "Conditions", "Resources")
+
+
+def stack_template(folder: Path, artifact: Mapping[str, Any]) -> Template:
+    """Return the template of a stack with its nested stacks in it.
+
+    Args:
+        folder: folder of the assembly that the stack is in.
+        artifact: the stack, as the manifest has it.
+    """
+    path = folder / artifact["properties"]["templateFile"]
+    template: Template = json.loads(path.read_text(encoding="utf-8"))
+    if not any(nested_stacks(template)):
+        return template
+    files = file_assets(folder, artifact)
+
+    def read(resource: Mapping[str, Any]) -> Template | None:
+        nested = template_file(resource, folder, files)
+        found: Template | None = None if nested is None else json.loads(nested.read_text(encoding="utf-8"))
+        return found
+
+    return flat(template, read)
+
+
+def flat(template: Template, read: Callable[[Mapping[str, Any]], Template | None]) -> Template:
+    """Return a template with its nested stacks in it.
+
+    Args:
+        template: the template.
+        read: gives the template of a nested stack's resource, or None.
+    """
+    result = {**template, "Resources": {**template.get("Resources", {})}}
+    outputs: dict[str, Mapping[str, Json]] = {}
+    members: dict[str, list[str]] = {}
+    for logical_id in [*nested_stacks(template)]:
+        resource = template["Resources"][logical_id]
+        inner = read(resource)
+        if inner is None:
+            continue
+        nested = _Nested(logical_id, resource, flat(dict(unrolled(inner)), read))
+        del result["Resources"][logical_id]
+        for section, entries in nested.sections():
+            result[section] = {**result.get(section, {}), **entries}
+        members[logical_id] = list(nested.resources)
+        outputs[logical_id] = nested.outputs
+    if not members:
+        return template
+    return _Outer(outputs, members).rewritten(result)
+
+
+class _Nested:
+    """A nested stack as it stands in its parent."""
+
+    def __init__(self, logical_id: str, resource: Mapping[str, Any], template: Template) -> None:
+        self._prefix = short_id(logical_id)
+        self._template = template
+        self._condition = resource.get("Condition")
+        self._after = resource.get("DependsOn")
+        passed = (resource.get("Properties") or {}).get("Parameters")
+        self._passed: Mapping[str, Json] = passed if isinstance(passed, Mapping) else {}
+        self._own = {section: frozenset(template.get(section) or {}) for section in _SECTIONS}
+        self._joined: dict[str, Json] = {}
+        self.resources = {self._id(name): self._resource(body) for name, body in template["Resources"].items()}
+        self.outputs = {
+            name: self._value(output.get("Value")) for name, output in (template.get("Outputs") or {}).items()
+        }
+
+    def sections(self) -> Iterator[tuple[str, dict[str, Json]]]:
+        """What it adds to each section of its parent."""
+        for section in ("Mappings", "Conditions"):
+            entries = {self._id(name): self._value(body) for name, body in (self._template.get(section) or {}).items()}
+            yield section, {**entries, **(self._joined if section == "Conditions" else {})}
+        parameters = (self._template.get("Parameters") or {}).items()
+        yield "Parameters", {self._id(name): body for name, body in parameters if name not in self._passed}
+        yield "Resources", self.resources
+        exported = {
+            self._id(name): self._value(output)
+            for name, output in (self._template.get("Outputs") or {}).items()
+            if "Export" in output
+        }
+        yield "Outputs", exported
+
+    def _id(self, name: str) -> str:
+        return f"{self._prefix}{name}"
+
+    def _resource(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self._value({key: value for key, value in body.items() if key not in _NAMING})
+        if condition := self._both(body.get("Condition")):
+            found["Condition"] = condition
+        own = body.get("DependsOn") or []
+        after = [*map(self._id, [own] if isinstance(own, str) else own), *_listed(self._after)]
+        if after:
+            found["DependsOn"] = after
+        return found
+
+    def _both(self, own: str | None) -> str | None:
+        """The condition of a resource: its own, its stack's, or one that joins them."""
+        if own is None or self._condition is None:
+            return self._condition if own is None else self._id(own)
+        name = f"{self._id(own)}And{self._condition}"
+        self._joined[name] = {"Fn::And": [{"Condition": self._condition}, {"Condition": self._id(own)}]}
+        return name
+
+    def _value(self, value: Json) -> Json:
+        match value:
+            case {"Ref": str(name)} if len(value) == 1:
+                return self._referred(name)
+            case {"Condition": str(name)} if len(value) == 1 and name in self._own["Conditions"]:
+                return {"Condition": self._id(name)}
+            case {"Fn::GetAtt": str(text)}:
+                return self._value({"Fn::GetAtt": text.split(".", 1)})
+            case {"Fn::GetAtt": [str(name), *rest]} if name in self._own["Resources"]:
+                return {"Fn::GetAtt": [self._id(name), *rest]}
+            case {"Fn::If": [str(name), *sides]}:
+                return {"Fn::If": [self._id(name), *map(self._value, sides)]}
+            case {"Fn::FindInMap": [str(name), *keys]}:
+                return {"Fn::FindInMap": [self._id(name), *map(self._value, keys)]}
+            case {"Fn::Sub": str(text)}:
+                return self._substituted(text, {})
+            case {"Fn::Sub": [str(text), dict(variables)]}:
+                return self._substituted(text, self._value(variables))
+            case dict():
+                return {key: self._value(inner) for key, inner in value.items()}
+            case list():
+                return [self._value(inner) for inner in value]
+        return value
+
+    def _referred(self, name: str) -> Json:
+        if name in self._own["Parameters"]:
+            return self._passed[name] if name in self._passed else {"Ref": self._id(name)}
+        return {"Ref": self._id(name) if name in self._own["Resources"] else name}
+
+    def _substituted(self, text: str, variables: Mapping[str, Json]) -> Json:
+        taken = dict(variables)
+
+        def written(found: re.Match[str]) -> str:
+            name, dot, attribute = found[1].strip().partition(".")
+            if name in variables:
+                return found[0]
+            if name in self._own["Parameters"] and name in self._passed:
+                taken[name] = self._passed[name]
+                return found[0]
+            is_own = name in self._own["Resources"] or name in self._own["Parameters"]
+            return f"${{{self._id(name) if is_own else name}{dot}{attribute}}}"
+
+        filled = _SUBSTITUTION.sub(written, text)
+        return {"Fn::Sub": [filled, taken]} if taken else {"Fn::Sub": filled}
+
+
+_NAMING = frozenset({"Condition", "DependsOn"})
+"""Attributes of a resource that hold names, not values."""
+
+
+class _Outer:
+    """What a parent says of its nested stacks, said of what was in them."""
+
+    def __init__(self, outputs: Mapping[str, Mapping[str, Json]], members: Mapping[str, list[str]]) -> None:
+        self._outputs = outputs
+        self._members = members
+
+    def rewritten(self, template: Template) -> Template:
+        """The template with the outputs in the place of what asks for them."""
+        found: Template = self._value(template)
+        for resource in found["Resources"].values():
+            if after := _listed(resource.get("DependsOn")):
+                resource["DependsOn"] = [member for name in after for member in self._members.get(name, [name])]
+        return found
+
+    def _value(self, value: Json) -> Json:
+        match value:
+            case {"Fn::GetAtt": [str(name), str(attribute)]} if name in self._outputs:
+                output = attribute.removeprefix(_OUTPUTS)
+                return self._value(self._outputs[name].get(output, {"Ref": "AWS::NoValue"}))
+            case {"Fn::GetAtt": str(text)} if text.partition(".")[0] in self._outputs:
+                return self._value({"Fn::GetAtt": text.split(".", 1)})
+            case {"Ref": str(name)} if name in self._outputs:
+                return {"Ref": "AWS::StackId"}
+            case {"Fn::Sub": str(text)}:
+                return self._substituted(text, {})
+            case {"Fn::Sub": [str(text), dict(variables)]}:
+                return self._substituted(text, self._value(variables))
+            case dict():
+                return {key: self._value(inner) for key, inner in value.items()}
+            case list():
+                return [self._value(inner) for inner in value]
+        return value
+
+    def _substituted(self, text: str, variables: Mapping[str, Json]) -> Json:
+        taken = dict(variables)
+
+        def written(found: re.Match[str]) -> str:
+            name, _, attribute = found[1].strip().partition(".")
+            if name in variables or name not in self._outputs:
+                return found[0]
+            variable = re.sub(r"[^A-Za-z0-9]", "", found[1])
+            taken[variable] = self._value({"Fn::GetAtt": [name, attribute]} if attribute else {"Ref": name})
+            return f"${{{variable}}}"
+
+        filled = _SUBSTITUTION.sub(written, text)
+        return {"Fn::Sub": [filled, taken]} if taken else {"Fn::Sub": filled}
+
+
+def _listed(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else [] if value is None else [value]

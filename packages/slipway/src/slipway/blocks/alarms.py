@@ -1,0 +1,267 @@
+"""Alarms (P12). Each is on one metric, so that a person can say at once what it watches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from slipway.blocks.backup import ServiceBackup
+from slipway.blocks.function import ServiceFunction
+from slipway.blocks.http import HttpEntry
+from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue
+from slipway.blocks.rest import RestEntry
+from slipway.blocks.table import ServiceTable
+from slipway.settings.model import AlarmSettings
+
+MINUTE = Duration.minutes(1)
+
+SET_OFF_BY_CALLERS = "SetOffByCallers"
+"""Part of the name of every alarm that callers can set off by what they send: 4xx, and throttles.
+
+Such an alarm tells people. It says nothing about a release, so no bake counts it (packages/slipway/src/slipway/delivery/relay.py): else anybody with a
+few bad requests could roll one back."""
+
+REFUSALS_PERIOD = Duration.minutes(5)
+"""Over which the share of refused requests is taken."""
+
+DURATION_SHARE = 0.8
+"""Share of a function's time-out that its p90 may take."""
+
+ITERATOR_AGE_MS = 60_000
+"""How far a stream's reader may be behind, milliseconds: a minute, against the stream's 24 hours."""
+
+
+class ServiceAlarms(Construct):
+    """The alarms of a service, each telling the topic when it goes off and when it is over.
+
+    Those that callers can set off have `SET_OFF_BY_CALLERS` in their names.
+
+    Args:
+        scope: the observability stack.
+        construct_id: id in it.
+        topic: who is told.
+        settings: where the runbooks are, to which each alarm's description links, and the share of refused requests.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, topic: AlarmTopic, settings: AlarmSettings) -> None:
+        super().__init__(scope, construct_id)
+        self._settings = settings
+        self._by_callers = Construct(self, SET_OFF_BY_CALLERS)
+        self._action = actions.SnsAction(topic)
+        self._alarms: list[cloudwatch.Alarm] = []
+
+    @property
+    def all(self) -> Sequence[cloudwatch.Alarm]:
+        """Every alarm made so far, in order."""
+        return tuple(self._alarms)
+
+    def on_function(self, name: str, function: ServiceFunction, *, errors: int) -> None:
+        """Errors, throttles and p90 of the duration.
+
+        Args:
+            name: the function's name in ids and descriptions.
+            function: the function, all its versions together.
+            errors: errors a minute, in two minutes of two, that are still borne.
+        """
+        of = function.function
+        self._add(
+            f"{name}Errors",
+            "function-errors",
+            of.metric_errors(period=MINUTE, statistic="Sum"),
+            more_than=errors,
+            periods=2,
+            says=f"{name} fails more than {errors} times a minute",
+        )
+        self._add(
+            f"{name}Throttles",
+            "function-throttles",
+            of.metric_throttles(period=MINUTE, statistic="Sum"),
+            at_least=1,
+            says=f"{name} is throttled: its reserved concurrency or the account's is used up",
+            by_callers=function.invoked_by_callers,
+        )
+        limit = function.settings.timeout_seconds * 1000 * DURATION_SHARE
+        self._add(
+            f"{name}Duration",
+            "function-duration",
+            of.metric_duration(period=MINUTE, statistic="p90"),
+            at_least=limit,
+            says=f"One call in ten of {name} takes {DURATION_SHARE:.0%} of its time-out",
+        )
+
+    def on_stream(self, name: str, function: ServiceFunction) -> None:
+        """The age of what a stream's reader has not read yet."""
+        self._add(
+            f"{name}IteratorAge",
+            "stream-iterator-age",
+            function.function.metric("IteratorAge", period=MINUTE, statistic="Maximum"),
+            at_least=ITERATOR_AGE_MS,
+            periods=2,
+            says=f"{name} is more than {ITERATOR_AGE_MS // 1000} s behind its stream",
+        )
+
+    def on_api(self, entry: RestEntry | HttpEntry, *, server_errors: int) -> None:
+        """Answers 5xx of an API, and the share of its requests that it answers with 4xx.
+
+        Args:
+            entry: the API.
+            server_errors: 5xx a minute that are still borne.
+        """
+        stage = entry.stage
+        self._add(
+            "Api5xx",
+            "api-5xx",
+            stage.metric_server_error(period=MINUTE, statistic="Sum"),
+            more_than=server_errors,
+            says=f"The API answers more than {server_errors} requests a minute with 5xx",
+        )
+        percent, floor = self._settings.client_error_percent, self._settings.client_error_floor
+        minutes = REFUSALS_PERIOD.to_minutes()
+        self._add(
+            "Api4xx",
+            "api-4xx",
+            cloudwatch.MathExpression(
+                # A few requests say nothing about a share.
+                expression=f"IF(requests >= {floor}, 100 * refused / requests, 0)",
+                using_metrics={
+                    "requests": stage.metric_count(period=REFUSALS_PERIOD, statistic="Sum"),
+                    "refused": stage.metric_client_error(period=REFUSALS_PERIOD, statistic="Sum"),
+                },
+                period=REFUSALS_PERIOD,
+                label="4xx of all, %",
+            ),
+            at_least=percent,
+            says=f"The API refuses {percent} % of the requests of {minutes:g} minutes, of {floor} or more",
+            by_callers=True,
+        )
+
+    def on_table(self, name: str, table: ServiceTable, *, indexes: Sequence[str] = ()) -> None:
+        """Throttled reads and writes of a table and of each index: an index that throttles stops the table's writes."""
+        places: list[tuple[str, dict[str, str]]] = [(name, {})] + [
+            (f"{name}Index{_title(index)}", {"GlobalSecondaryIndexName": index}) for index in indexes
+        ]
+        for place, dimensions in places:
+            for metric in ("ReadThrottleEvents", "WriteThrottleEvents"):
+                self._add(
+                    f"{place}{metric.removesuffix('Events')}s",
+                    "table-throttles",
+                    _of_table(table, metric, dimensions),
+                    at_least=1,
+                    says=f"DynamoDB throttles {metric.removesuffix('ThrottleEvents').lower()}s of {place}",
+                    by_callers=True,
+                )
+
+    def on_user_errors(self, *, errors: int) -> None:
+        """Requests that DynamoDB refuses as faulty.
+
+        The metric has no dimension for the table: it counts the account and region, and so does the alarm.
+
+        Args:
+            errors: errors a minute at which it goes off.
+        """
+        self._add(
+            "TableUserErrors",
+            "table-user-errors",
+            cloudwatch.Metric(namespace="AWS/DynamoDB", metric_name="UserErrors", statistic="Sum", period=MINUTE),
+            at_least=errors,
+            says=f"DynamoDB refuses {errors} requests a minute as faulty, in all of the account",
+            by_callers=True,
+        )
+
+    def on_queue(self, name: str, queue: sqs.IQueue, *, age: Duration) -> None:
+        """How long the oldest message of a queue waits.
+
+        Args:
+            name: the queue's name in ids and descriptions.
+            queue: the queue.
+            age: age at which it goes off.
+        """
+        self._add(
+            f"{name}Age",
+            "queue-age",
+            queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="Maximum"),
+            at_least=age.to_seconds(),
+            says=f"A message of {name} waits for {age.to_seconds():g} s",
+        )
+
+    def on_backup(self, backup: ServiceBackup) -> None:
+        """Any backup that failed within the last hour: the next one is a day away."""
+        self._add(
+            "BackupFailed",
+            "backup-failed",
+            backup.failures.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum"),
+            at_least=1,
+            says="A backup failed, and the newest recovery point is a day old or more",
+        )
+
+    def on_dead_letters(self, queue: DeadLetterQueue, name: str = "DeadLetters") -> None:
+        """Anything at all in a dead-letter queue."""
+        self._add(
+            name,
+            "dead-letters",
+            queue.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum"),
+            at_least=1,
+            says="Work failed for good and waits in the dead-letter queue",
+        )
+
+    def _add(
+        self,
+        construct_id: str,
+        runbook: str,
+        metric: cloudwatch.IMetric,
+        *,
+        says: str,
+        at_least: float | None = None,
+        more_than: float | None = None,
+        periods: int = 1,
+        by_callers: bool = False,
+    ) -> None:
+        operator = cloudwatch.ComparisonOperator
+        threshold = at_least if at_least is not None else more_than
+        if threshold is None:
+            raise ValueError(f"{construct_id}: say at_least or more_than")
+        alarm = cloudwatch.Alarm(
+            self._by_callers if by_callers else self,
+            construct_id,
+            alarm_description=f"{says}. {runbook_link(self._settings.runbooks, runbook)}",
+            metric=metric,
+            threshold=threshold,
+            comparison_operator=operator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+            if at_least is not None
+            else operator.GREATER_THAN_THRESHOLD,
+            evaluation_periods=periods,
+            datapoints_to_alarm=periods,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(self._action)
+        alarm.add_ok_action(self._action)
+        self._alarms.append(alarm)
+
+
+def runbook_link(runbooks: str, name: str) -> str:
+    """What an alarm's description ends with: where to read what to do.
+
+    Args:
+        runbooks: address of the folder of runbooks.
+        name: the page in `docs/runbooks/`, without its ending.
+    """
+    return f"Runbook: {runbooks}/{name}.md"
+
+
+def _of_table(table: ServiceTable, metric: str, dimensions: Mapping[str, str]) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace="AWS/DynamoDB",
+        metric_name=metric,
+        dimensions_map={"TableName": table.table_name, **dimensions},
+        statistic="Sum",
+        period=MINUTE,
+    )
+
+
+def _title(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("-"))

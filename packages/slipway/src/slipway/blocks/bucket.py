@@ -1,0 +1,153 @@
+"""S3 buckets (P2, P5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from slipway.blocks.acknowledgements import accept
+from slipway.blocks.removal import removal_policy
+from slipway.delivery.names import bucket_name, log_bucket_name
+from slipway.settings.model import Place
+
+UPLOADS_GO_AFTER = Duration.days(7)
+OLD_VERSIONS_MOVE_AFTER = Duration.days(30)
+OLD_VERSIONS_GO_AFTER = Duration.days(90)
+LOGS_GO_AFTER = Duration.days(90)
+
+_REPLICATION = (
+    "NIST.800.53.R5-S3BucketReplicationEnabled",
+    "HIPAA.Security-S3BucketReplicationEnabled",
+    "PCI.DSS.321-S3BucketReplicationEnabled",
+)
+
+
+class LogBucket(s3.Bucket):
+    """The service's own bucket for access logs, kept whatever becomes of its stack: it is never empty for long.
+
+    SSE-S3, alone among the buckets: AWS delivers S3 server access logs to nothing else
+    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html).
+
+    Args:
+        scope: the data stack.
+        construct_id: id in it.
+        service: the service's name.
+        environment: settings of the environment.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, service: str, environment: Place) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            bucket_name=log_bucket_name(environment, service),
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            versioned=True,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="logs",
+                    expiration=LOGS_GO_AFTER,
+                    noncurrent_version_expiration=LOGS_GO_AFTER,
+                    abort_incomplete_multipart_upload_after=UPLOADS_GO_AFTER,
+                )
+            ],
+            # A log may be in it before the stack is complete.
+            removal_policy=removal_policy(environment, deletable=False),
+        )
+        accept(
+            self,
+            "NIST.800.53.R5-S3DefaultEncryptionKMS",
+            "HIPAA.Security-S3DefaultEncryptionKMS",
+            "PCI.DSS.321-S3DefaultEncryptionKMS",
+            reason="AWS delivers S3's access logs to buckets under SSE-S3 alone; the logs name callers and paths, no "
+            "content of what is stored.",
+        )
+        accept(
+            self,
+            *_REPLICATION,
+            reason="Access logs are looked at within their 90 days, and nothing is restored from them; API calls on "
+            "buckets can be had from CloudTrail as well.",
+        )
+
+
+class ServiceBucket(s3.Bucket):
+    """An encrypted, versioned, private bucket that logs its accesses.
+
+    Args:
+        scope: the data stack.
+        construct_id: id in it.
+        service: the service's name.
+        environment: settings; `stateful.removal_policy` applies.
+        key: the service's key.
+        logs: where the access logs go, under `s3/`.
+        versioned: whether old versions are kept. Default: yes.
+        expire_after: when objects go. Default: never.
+        cors_origins: origins whose pages may GET, PUT and POST objects. Default: none.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        service: str,
+        environment: Place,
+        key: kms.IKey,
+        logs: LogBucket,
+        versioned: bool = True,
+        expire_after: Duration | None = None,
+        cors_origins: Sequence[str] = (),
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            bucket_name=bucket_name(environment, service),
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=key,
+            # One data key for many objects instead of one KMS call an object.
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            versioned=versioned,
+            server_access_logs_bucket=logs,
+            server_access_logs_prefix="s3/",
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="old-versions",
+                    noncurrent_version_transitions=[
+                        s3.NoncurrentVersionTransition(
+                            storage_class=s3.StorageClass.INFREQUENT_ACCESS,
+                            transition_after=OLD_VERSIONS_MOVE_AFTER,
+                        )
+                    ],
+                    noncurrent_version_expiration=OLD_VERSIONS_GO_AFTER,
+                    abort_incomplete_multipart_upload_after=UPLOADS_GO_AFTER,
+                ),
+                *([s3.LifecycleRule(id="expiry", expiration=expire_after)] if expire_after else []),
+            ],
+            cors=[_cors(cors_origins)] if cors_origins else None,
+            removal_policy=removal_policy(environment),
+        )
+        accept(
+            self,
+            *_REPLICATION,
+            reason="A service lives in one region, and its objects without its table and key would be of no use in "
+            "another; a second region is a decision for the service as a whole.",
+        )
+
+
+def _cors(origins: Sequence[str]) -> s3.CorsRule:
+    return s3.CorsRule(
+        allowed_methods=[s3.HttpMethods.GET, s3.HttpMethods.PUT, s3.HttpMethods.POST],
+        allowed_origins=list(origins),
+        allowed_headers=["Content-Type"],
+        exposed_headers=["ETag"],
+        max_age=600,
+    )

@@ -1,0 +1,346 @@
+"""The dashboard of a service (P13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import TypeAlias, cast
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from slipway.blocks.function import ServiceFunction
+from slipway.blocks.http import HttpEntry
+from slipway.blocks.messaging import DeadLetterQueue
+from slipway.blocks.rest import RestEntry
+from slipway.blocks.table import ServiceTable
+
+_PERIOD_MINUTES = 1
+PERIOD = Duration.minutes(_PERIOD_MINUTES)
+PROVISIONED_PERIOD = Duration.minutes(5)
+"""DynamoDB publishes what is provisioned every five minutes."""
+
+FULL = 24
+THIRD = 8
+
+_COLOR = cloudwatch.Color
+_PLAIN = (_COLOR.BLUE, _COLOR.PURPLE, _COLOR.GREEN, _COLOR.BROWN)
+_PERCENTILES = {"p50": _COLOR.BLUE, "p90": _COLOR.ORANGE, "p99": _COLOR.PURPLE}
+"""Red is left to failures and to the thresholds of alarms."""
+
+_SIGNS = {"GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": "≥"}
+
+
+class ServiceDashboard(Construct):
+    """What a person on call reads first: one row of figures, then the request's way from the API to the tables.
+
+    A graph draws the threshold of each alarm of its stack that is on one of its lines, and what has an alarm and is on
+    no other graph gets one in the last row: so the alarms are made first.
+
+    Args:
+        scope: the observability stack.
+        construct_id: id in it.
+        api: its API.
+        functions: its functions by name.
+        tables: its tables by name.
+        dead_letters: its dead-letter queue.
+        queues: its other queues by name, the dead letters of each among them. Default: none.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        api: RestEntry | HttpEntry,
+        functions: Mapping[str, ServiceFunction],
+        tables: Mapping[str, ServiceTable],
+        dead_letters: DeadLetterQueue,
+        queues: Mapping[str, sqs.IQueue] | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        stack = Stack.of(self)
+        self._alarms = [_Alarm.of(alarm) for alarm in stack.node.find_all() if isinstance(alarm, cloudwatch.Alarm)]
+        self._drawn: set[_Key] = set()
+        self.dashboard = cloudwatch.Dashboard(
+            self,
+            "Dashboard",
+            dashboard_name=stack.stack_name,
+            # Else a longer range makes the minutes of the titles and of the thresholds into hours.
+            period_override=cloudwatch.PeriodOverride.INHERIT,
+        )
+        everything = {**(queues or {}), "Dead letters": dead_letters}
+        dead = {name: queue for name, queue in everything.items() if isinstance(queue, DeadLetterQueue)}
+        waiting = {name: queue for name, queue in everything.items() if name not in dead}
+        rows = [
+            *self._api_rows(api),
+            *(self._function_row(f"{name} function", function) for name, function in functions.items()),
+            *([self._queue_row("Queues", waiting)] if waiting else []),
+            self._queue_row("Dead letters", dead),
+            *(self._table_row(f"{name} table", table) for name, table in tables.items()),
+            *self._rows_of_other_alarms(),
+        ]
+        for row in rows:
+            self.dashboard.add_widgets(*row)
+
+    @property
+    def url(self) -> str:
+        """Where the dashboard is in the console."""
+        stack = Stack.of(self)
+        return (
+            f"https://{stack.region}.console.aws.amazon.com/cloudwatch/home"
+            f"?region={stack.region}#dashboards/dashboard/{stack.stack_name}"
+        )
+
+    def _api_rows(self, api: RestEntry | HttpEntry) -> Iterator[list[cloudwatch.IWidget]]:
+        stage = api.stage
+        requests = stage.metric_count(period=PERIOD, statistic="Sum", label="Requests", color=_COLOR.BLUE)
+        latency = {
+            name: stage.metric_latency(period=PERIOD, statistic=name, label=name, color=color)
+            for name, color in _PERCENTILES.items()
+        }
+        client_errors = stage.metric_client_error(period=PERIOD, statistic="Sum", label="4xx", color=_COLOR.ORANGE)
+        server_errors = stage.metric_server_error(period=PERIOD, statistic="Sum", label="5xx", color=_COLOR.RED)
+        error_rate = cloudwatch.MathExpression(
+            expression="100 * errors / IF(requests > 0, requests, 1)",
+            using_metrics={"errors": server_errors, "requests": requests},
+            label="5xx of all",
+            period=PERIOD,
+            color=_COLOR.RED,
+        )
+        yield [
+            _value("Requests, last minute", requests),
+            _value("Latency p90, ms", latency["p90"]),
+            _value("Error rate, %", error_rate),
+        ]
+        yield [
+            self._graph("API: requests", requests, axis="a minute", width=THIRD),
+            self._graph("API: latency", *latency.values(), axis="milliseconds", width=THIRD),
+            self._graph("API: refused and failed", client_errors, server_errors, axis="answers a minute", width=THIRD),
+        ]
+
+    def _function_row(self, name: str, function: ServiceFunction) -> list[cloudwatch.IWidget]:
+        of = function.function
+        reserved = function.settings.reserved_concurrency
+        width = FULL // 4
+        return [
+            self._graph(
+                f"{name}: invocations",
+                of.metric_invocations(period=PERIOD, statistic="Sum", label="Invocations", color=_COLOR.BLUE),
+                axis="a minute",
+                width=width,
+            ),
+            self._graph(
+                f"{name}: errors and throttles",
+                of.metric_errors(period=PERIOD, statistic="Sum", label="Errors", color=_COLOR.RED),
+                of.metric_throttles(period=PERIOD, statistic="Sum", label="Throttles", color=_COLOR.ORANGE),
+                axis="a minute",
+                width=width,
+            ),
+            self._graph(
+                f"{name}: duration",
+                *(
+                    of.metric_duration(period=PERIOD, statistic=statistic, label=statistic, color=color)
+                    for statistic, color in _PERCENTILES.items()
+                ),
+                axis="milliseconds",
+                width=width,
+            ),
+            self._graph(
+                f"{name}: concurrency",
+                of.metric(
+                    "ConcurrentExecutions", period=PERIOD, statistic="Maximum", label="At once", color=_COLOR.BLUE
+                ),
+                axis="executions at once",
+                width=width,
+                lines=[
+                    cloudwatch.HorizontalAnnotation(value=reserved, label=f"reserved: {reserved}", color=_COLOR.GREY)
+                ]
+                if reserved
+                else [],
+            ),
+        ]
+
+    def _queue_row(self, name: str, queues: Mapping[str, sqs.IQueue]) -> list[cloudwatch.IWidget]:
+        colors = dict(zip(queues, cycle(_PLAIN), strict=False))
+        return [
+            self._graph(
+                f"{name}: messages waiting",
+                *(
+                    queue.metric_approximate_number_of_messages_visible(
+                        period=PERIOD, statistic="Maximum", label=label, color=colors[label]
+                    )
+                    for label, queue in queues.items()
+                ),
+                axis="messages",
+                width=FULL // 2,
+            ),
+            self._graph(
+                f"{name}: age of the oldest message",
+                *(
+                    queue.metric_approximate_age_of_oldest_message(
+                        period=PERIOD, statistic="Maximum", label=label, color=colors[label]
+                    )
+                    for label, queue in queues.items()
+                ),
+                axis="seconds",
+                width=FULL // 2,
+            ),
+        ]
+
+    def _table_row(self, name: str, table: ServiceTable) -> list[cloudwatch.IWidget]:
+        colors, others = {"Read": _COLOR.ORANGE, "Write": _COLOR.RED}, cycle(_PLAIN)
+        throttles: list[cloudwatch.IMetric] = [
+            _of_table(table, f"{kind}ThrottleEvents", label=f"{kind}s", color=color) for kind, color in colors.items()
+        ]
+        # An index that throttles stops the table's writes, and counts apart from the table.
+        for alarm in self._alarms:
+            index = alarm.dimensions.get("GlobalSecondaryIndexName")
+            if index is not None and alarm.dimensions.get("TableName") == table.table_name:
+                kind = alarm.label.removesuffix("ThrottleEvents")
+                throttles.append(alarm.metric.with_(label=f"{kind}s of {index}", color=next(others)))
+        return [
+            self._graph(f"{name}: capacity", *_capacity(table), axis="units a second", width=FULL // 2),
+            self._graph(f"{name}: throttled", *throttles, axis="requests a minute", width=FULL // 2),
+        ]
+
+    def _rows_of_other_alarms(self) -> Iterator[list[cloudwatch.IWidget]]:
+        left = [alarm for alarm in self._alarms if alarm.key not in self._drawn]
+        for start in range(0, len(left), FULL // THIRD):
+            row = left[start : start + FULL // THIRD]
+            yield [
+                self._graph(
+                    f"Alarm {alarm.name}",
+                    alarm.metric.with_(label=alarm.label),
+                    width=FULL // len(row),
+                )
+                for alarm in row
+            ]
+
+    def _graph(
+        self,
+        title: str,
+        *metrics: cloudwatch.IMetric,
+        axis: str | None = None,
+        width: int,
+        lines: Sequence[cloudwatch.HorizontalAnnotation] = (),
+    ) -> cloudwatch.GraphWidget:
+        """Lines from zero up, with the thresholds of the alarms on them.
+
+        `axis` says what is counted. Default: the metric's own unit.
+        """
+        return cloudwatch.GraphWidget(
+            title=title,
+            left=list(metrics),
+            left_y_axis=cloudwatch.YAxisProps(min=0, label=axis, show_units=axis is None),
+            left_annotations=[*self._thresholds(metrics), *lines],
+            legend_position=cloudwatch.LegendPosition.BOTTOM,
+            width=width,
+        )
+
+    def _thresholds(self, metrics: Sequence[cloudwatch.IMetric]) -> Iterator[cloudwatch.HorizontalAnnotation]:
+        """One line a figure, since two at one height could not be read."""
+        conditions: dict[float, dict[str, list[str]]] = {}
+        for metric in metrics:
+            if not isinstance(metric, _METRICS):
+                continue
+            key = _key(metric)
+            for alarm in self._alarms:
+                if alarm.key == key:
+                    self._drawn.add(key)
+                    conditions.setdefault(alarm.threshold, {}).setdefault(alarm.condition, []).append(str(metric.label))
+        for value, labels in conditions.items():
+            parts = []
+            for condition, names in labels.items():
+                # Of one line, and of all, no name needs to be said.
+                whose = "" if len(metrics) == 1 else "any " if len(names) == len(metrics) else f"{', '.join(names)} "
+                parts.append(f"{whose}{condition}")
+            yield cloudwatch.HorizontalAnnotation(value=value, label=f"alarm: {'; '.join(parts)}", color=_COLOR.RED)
+
+
+_METRICS = (cloudwatch.Metric, cloudwatch.MathExpression)
+
+_Key: TypeAlias = tuple[str, str, frozenset[tuple[str, str]], str]
+
+
+def _key(metric: cloudwatch.Metric | cloudwatch.MathExpression) -> _Key:
+    """What a metric counts, whatever its period: alarms and graphs may differ in that.
+
+    Each of the four is asked of another process: ask once a metric. Of an expression, the expression and what its
+    metrics count.
+    """
+    if isinstance(metric, cloudwatch.MathExpression):
+        of = frozenset(
+            (name, repr(_key(cast("cloudwatch.Metric", each)))) for name, each in metric.using_metrics.items()
+        )
+        return "", metric.expression, of, ""
+    return metric.namespace, metric.metric_name, frozenset((metric.dimensions or {}).items()), metric.statistic
+
+
+@dataclass(frozen=True)
+class _Alarm:
+    name: str
+    metric: cloudwatch.Metric | cloudwatch.MathExpression
+    label: str
+    """What the metric is called where a graph shows it alone."""
+    key: _Key
+    dimensions: Mapping[str, str]
+    threshold: float
+    condition: str
+    """When it goes off, in words."""
+
+    @classmethod
+    def of(cls, alarm: cloudwatch.Alarm) -> _Alarm:
+        node, metric = alarm.node, cast("cloudwatch.Metric | cloudwatch.MathExpression", alarm.metric)
+        resource = cast("cloudwatch.CfnAlarm", node.default_child)
+        threshold = cast("float", resource.threshold)
+        of_math = isinstance(metric, cloudwatch.MathExpression)
+        label = str(metric.label) if isinstance(metric, cloudwatch.MathExpression) else metric.metric_name
+        minutes = metric.period.to_minutes()
+        condition = f"{_SIGNS[cast('str', resource.comparison_operator)]} {threshold:,g}"
+        if minutes != _PERIOD_MINUTES:
+            condition += f" in {minutes:g} min"
+        times = cast("float", resource.evaluation_periods)
+        if times > 1:
+            condition += f", {times:g} times running"
+        key = _key(metric)
+        return cls(node.id, metric, label, key, {} if of_math else dict(key[2]), threshold, condition)
+
+
+def _capacity(table: ServiceTable) -> Iterator[cloudwatch.IMetric]:
+    """Consumed units a second, which is how capacity is provisioned, and what is provisioned where anything is."""
+    provisioned = cast("dynamodb.CfnTable", table.node.default_child).provisioned_throughput is not None
+    for kind, color, lighter in (("Read", _COLOR.BLUE, "#aec7e8"), ("Write", _COLOR.PURPLE, "#c5b0d5")):
+        name = kind.lower()
+        consumed = _of_table(table, f"Consumed{kind}CapacityUnits", label=f"{kind} units")
+        yield cloudwatch.MathExpression(
+            expression=f"{name} / PERIOD({name})",
+            using_metrics={name: consumed},
+            label=f"{kind} consumed",
+            period=PERIOD,
+            color=color,
+        )
+        if provisioned:
+            yield _of_table(table, f"Provisioned{kind}CapacityUnits", label=f"{kind} provisioned", color=lighter).with_(
+                statistic="Average", period=PROVISIONED_PERIOD
+            )
+
+
+def _of_table(table: ServiceTable, metric: str, *, label: str, color: str | None = None) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace="AWS/DynamoDB",
+        metric_name=metric,
+        dimensions_map={"TableName": table.table_name},
+        statistic="Sum",
+        period=PERIOD,
+        label=label,
+        color=color,
+    )
+
+
+def _value(title: str, metric: cloudwatch.IMetric) -> cloudwatch.SingleValueWidget:
+    return cloudwatch.SingleValueWidget(title=title, metrics=[metric], width=THIRD)

@@ -1,0 +1,297 @@
+"""Lambda functions (P6, P7, P9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from constructs import Construct
+
+from slipway.blocks.acknowledgements import accept
+from slipway.blocks.assets import AssetStore
+from slipway.blocks.identity import with_identity
+from slipway.blocks.logs import ServiceLogGroup
+from slipway.blocks.messaging import DeadLetterQueue
+from slipway.blocks.removal import RETAIN
+from slipway.nag.acknowledge import resource_finding
+from slipway.settings import FunctionSettings
+from slipway.settings.model import ApiFunctionSettings, Place
+
+RUNTIME = lambda_.Runtime.PYTHON_3_14
+ARCHITECTURE = lambda_.Architecture.ARM_64
+
+UNPROVEN_HERE = "slipway:unproven-here"
+"""Metadata of a policy: actions that no rehearsal can show to be needed, and why. `make permissions` reads it."""
+
+_DEAD_LETTERS = ("Serverless-LambdaDLQ", "NIST.800.53.R5-LambdaDLQ", "HIPAA.Security-LambdaDLQ")
+
+ASYNC_RETRIES = 2
+ASYNC_MAX_AGE = Duration.hours(2)
+
+_APPLICATION_LOG_LEVEL = {
+    "DEBUG": lambda_.ApplicationLogLevel.DEBUG,
+    "INFO": lambda_.ApplicationLogLevel.INFO,
+    "WARN": lambda_.ApplicationLogLevel.WARN,
+    "ERROR": lambda_.ApplicationLogLevel.ERROR,
+}
+
+
+def dependency_layer(stack: Stack, assets: AssetStore) -> lambda_.LayerVersion:
+    """The layer of third-party packages, made once a stack.
+
+    Args:
+        stack: the stack of the functions that use it.
+        assets: the built assets.
+    """
+    existing = stack.node.try_find_child("Dependencies")
+    if existing is not None:
+        return cast("lambda_.LayerVersion", existing)
+    return lambda_.LayerVersion(
+        stack,
+        "Dependencies",
+        code=lambda_.Code.from_asset(str(assets.path("layer"))),
+        compatible_runtimes=[RUNTIME],
+        compatible_architectures=[ARCHITECTURE],
+        description="Third-party packages that the functions import",
+    )
+
+
+class ServiceFunction(Construct):
+    """A function with its role, log group, versions and the aliases `live` and `staging`.
+
+    `live` takes the traffic; `staging` is always the newest version, for tests before traffic. Versions are kept, so
+    that there is one to roll back to. The role may do what `allow` says, write its own log and traces, and use the
+    key for its environment variables; nothing else.
+
+    Args:
+        scope: the stack.
+        construct_id: id in it.
+        service: the service's name: its code asset and its name in logs and metrics.
+        environment: settings of the environment.
+        settings: size of this function.
+        assets: the built assets.
+        key: the service's key.
+        handler: dotted path, `services.<service>.runtime.<module>.<function>`.
+        description: one line for whoever reads the function in the console.
+        variables: environment variables besides those every function has. Never a secret.
+        dead_letters: where failed work goes. Needed for what is invoked asynchronously or by a stream.
+        asynchronous: whether events reach it asynchronously: two retries, at most two hours old, then `dead_letters`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        service: str,
+        environment: Place,
+        settings: FunctionSettings,
+        assets: AssetStore,
+        key: kms.IKey,
+        handler: str,
+        description: str,
+        variables: Mapping[str, str] | None = None,
+        dead_letters: DeadLetterQueue | None = None,
+        asynchronous: bool = False,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        if asynchronous and dead_letters is None:
+            raise ValueError(f"{self.node.path}: an asynchronous function needs dead_letters")
+        stack = Stack.of(self)
+        self.service = service
+        self.environment = environment
+        self.settings = settings
+        self.key = key
+        self.assets = assets
+        self.dead_letters = dead_letters
+        self.invoked_by_callers = asynchronous or isinstance(settings, ApiFunctionSettings)
+        """Whether what callers send reaches it directly, and not by way of a queue or stream that bounds how much."""
+        self.log_group = ServiceLogGroup(self, "Logs", environment=environment, key=key)
+
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"What {service} {construct_id} may do",
+        )
+        # A managed policy, since the compliance packs allow no inline ones.
+        self._policy = iam.ManagedPolicy(self, "Policy", roles=[self.role], description=f"{service} {construct_id}")
+        # The ARN of a log group ends in `:*`, its streams.
+        self.allow(
+            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+            resources=[self.log_group.log_group_arn],
+        )
+        self.allow(actions=["kms:Decrypt"], resources=[key.key_arn])
+        self.allow_without_resource_level(
+            actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+            reason="X-Ray has no resource level for writing traces; the two actions can only add trace data.",
+        )
+
+        # What a version keeps for as long as it lives.
+        used = [*(variables or {}).values(), key.key_arn, self.role.role_arn, self.log_group.log_group_name]
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description=with_identity(description, used),
+            runtime=RUNTIME,
+            architecture=ARCHITECTURE,
+            code=lambda_.Code.from_asset(str(assets.path(service))),
+            handler=handler,
+            layers=[dependency_layer(stack, assets)],
+            memory_size=settings.memory_mb,
+            timeout=Duration.seconds(settings.timeout_seconds),
+            reserved_concurrent_executions=settings.reserved_concurrency,
+            environment={
+                "ENVIRONMENT": environment.name,
+                "POWERTOOLS_SERVICE_NAME": service,
+                "POWERTOOLS_METRICS_NAMESPACE": environment.tags.project,
+                "POWERTOOLS_LOG_LEVEL": environment.logs.level.value,
+                **(variables or {}),
+            },
+            environment_encryption=key,
+            # Immutable, because CDK's own statements for tracing, queues and keys are wider than ours.
+            role=self.role.without_policy_updates(),
+            log_group=self.log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            application_log_level_v2=_APPLICATION_LOG_LEVEL[environment.logs.level.value],
+            system_log_level_v2=lambda_.SystemLogLevel.INFO,
+            tracing=lambda_.Tracing.ACTIVE,
+            current_version_options=lambda_.VersionOptions(removal_policy=RETAIN),
+        )
+        # The first invocation must not come before its permissions.
+        self.function.node.add_dependency(self._policy)
+        if dead_letters is not None:
+            self.allow(
+                actions=["sqs:SendMessage"],
+                resources=[dead_letters.queue_arn],
+            )
+            self.allow_data_keys()
+
+        self.staging = self._alias("Staging", "staging")
+        self.live = self._alias("Live", "live")
+        # The contract check runs against `staging` before `live` moves.
+        self.live.node.add_dependency(self.staging)
+        if asynchronous and dead_letters is not None:
+            self._send_failures_to(dead_letters)
+        else:
+            accept(
+                self.function,
+                *_DEAD_LETTERS,
+                reason="Nothing invokes this function asynchronously, and its dead-letter queue would act on nothing "
+                "else; what reads a stream or a queue has its failures sent on by the event source mapping.",
+            )
+        self._provision()
+        accept(
+            self.function,
+            "NIST.800.53.R5-LambdaInsideVPC",
+            "HIPAA.Security-LambdaInsideVPC",
+            "PCI.DSS.321-LambdaInsideVPC",
+            reason="It talks to AWS's own APIs alone, each call over TLS and signed under a role that names its "
+            "resources; there is no network of ours that it would be inside of, and nothing listens.",
+        )
+        if settings.reserved_concurrency is None:
+            accept(
+                self.function,
+                "NIST.800.53.R5-LambdaConcurrency",
+                "HIPAA.Security-LambdaConcurrency",
+                reason="Without a configured share it draws on what the account has left beside the shares of the "
+                "functions that take traffic; what has none in prod runs at deployments and rotations only.",
+            )
+
+    def allow(self, *, actions: Sequence[str], resources: Sequence[str], unproven_here: str | None = None) -> None:
+        """Let the function do exactly `actions` on exactly `resources`.
+
+        Args:
+            actions: IAM actions, without wildcards.
+            resources: ARNs.
+            unproven_here: why no test on the emulator fails without them (`make permissions`). Default: one does.
+        """
+        self._policy.add_statements(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
+        if unproven_here is not None:
+            self._policy.node.add_metadata(
+                UNPROVEN_HERE, {"actions": list(actions), "resources": list(resources), "reason": unproven_here}
+            )
+
+    def allow_data_keys(self) -> None:
+        """Let the function have data keys of the service's key: what it writes is encrypted with one."""
+        self.allow(actions=["kms:GenerateDataKey"], resources=[self.key.key_arn])
+
+    def allow_objects(self, *, actions: Sequence[str], bucket_name: str, prefix: str, reason: str) -> None:
+        """Let the function do `actions` on the objects of a bucket under a prefix.
+
+        Args:
+            actions: S3 object actions.
+            bucket_name: the bucket's literal name: cdk-nag names the finding by the ARN as it stands in the policy,
+                and a reference into another stack is not known until synth.
+            prefix: key prefix, with its slash.
+            reason: why the objects cannot be named one by one.
+        """
+        arn = Stack.of(self).format_arn(
+            service="s3", region="", account="", resource=bucket_name, resource_name=f"{prefix}*"
+        )
+        self.allow(actions=actions, resources=[arn])
+        accept(
+            self._policy,
+            "AwsSolutions-IAM5",
+            finding=resource_finding(self, arn),
+            reason=reason,
+        )
+
+    def allow_to_tell_missing_objects(self, bucket_name: str) -> None:
+        """Let the function tell a missing object from a forbidden one.
+
+        S3 answers `NoSuchKey` to those who may list the bucket and `AccessDenied` to others
+        (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Permissions").
+        """
+        self.allow(
+            actions=["s3:ListBucket"],
+            resources=[Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket_name)],
+        )
+
+    def allow_without_resource_level(
+        self, *, actions: Sequence[str], reason: str, unproven_here: str | None = None
+    ) -> None:
+        """Let the function do actions that AWS lets no policy narrow to a resource.
+
+        Args:
+            actions: IAM actions for which the service authorization reference lists no resource type.
+            reason: what makes that safe here.
+            unproven_here: as for `allow`.
+        """
+        self.allow(actions=actions, resources=["*"], unproven_here=unproven_here)
+        accept(self._policy, "AwsSolutions-IAM5", finding="Resource::*", reason=reason)
+
+    def _alias(self, construct_id: str, name: str) -> lambda_.Alias:
+        return lambda_.Alias(self, construct_id, alias_name=name, version=self.function.current_version)
+
+    def _send_failures_to(self, queue: DeadLetterQueue) -> None:
+        # The function itself too: CodeDeploy calls a hook by its name, Secrets Manager a rotation by its ARN.
+        for target in (self.function, self.live, self.staging):
+            target.configure_async_invoke(
+                max_event_age=ASYNC_MAX_AGE,
+                retry_attempts=ASYNC_RETRIES,
+                on_failure=destinations.SqsDestination(queue),
+            )
+        for alias in (self.live, self.staging):
+            # CloudFormation knows the alias by its name only, and would configure it before it is there.
+            config = alias.node.find_child("EventInvokeConfig")
+            config.node.add_dependency(cast("lambda_.CfnAlias", alias.node.default_child))
+        accept(
+            self.function,
+            *_DEAD_LETTERS,
+            reason="Failed events go to the dead-letter queue as the failure destination of the aliases, with the "
+            "error beside the event; a DeadLetterConfig would send each a second time, without it.",
+        )
+
+    def _provision(self) -> None:
+        settings = self.settings.provisioned_concurrency
+        if settings is None:
+            return
+        # On `live` alone: two aliases cannot hold provisioned concurrency on one version.
+        scaling = self.live.add_auto_scaling(min_capacity=settings.minimum, max_capacity=settings.maximum)
+        scaling.scale_on_utilization(utilization_target=settings.target_utilization)

@@ -1,0 +1,151 @@
+"""HTTP APIs with signed-in callers (P11, C1)."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_apigatewayv2_authorizers as authorizers
+from aws_cdk import aws_apigatewayv2_integrations as integrations
+from constructs import Construct
+
+from slipway.blocks.acknowledgements import accept
+from slipway.blocks.function import ServiceFunction
+from slipway.blocks.key import ServiceKey
+from slipway.blocks.logs import ServiceLogGroup
+from slipway.blocks.user_pool import ServiceUserPool
+from slipway.settings import Environment, Throttle
+
+ALLOWED_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key")
+"""Request headers that a browser may send from another origin."""
+
+EXPOSED_HEADERS = ("Location", "Retry-After")
+"""Headers of an answer that a page of another origin may read."""
+
+PREFLIGHT_AGE = Duration.minutes(10)
+
+_ACCESS_LOG = {
+    "requestId": "$context.requestId",
+    "caller": "$context.authorizer.claims.client_id",
+    "user": "$context.authorizer.claims.sub",
+    "ip": "$context.identity.sourceIp",
+    "method": "$context.httpMethod",
+    "path": "$context.path",
+    "protocol": "$context.protocol",
+    "requestTime": "$context.requestTime",
+    "status": "$context.status",
+    "responseLength": "$context.responseLength",
+    # Its kind; the message may repeat what the caller sent, and is not escaped (packages/slipway/src/slipway/blocks/rest.py).
+    "error": "$context.error.responseType",
+    "authorizerError": "$context.authorizer.error",
+    "integrationError": "$context.integrationErrorMessage",
+}
+
+
+class HttpEntry(Construct):
+    """An HTTP API whose routes reach aliases, for callers with a token of a user pool.
+
+    What a REST API has and this has not, since HTTP APIs do not offer it: X-Ray (the functions behind it trace), an
+    execution log, request validation and gateway responses (a 401 or an unknown route gets API Gateway's own short
+    JSON), and a web ACL. It answers after 30 s at the latest.
+
+    CORS is the gateway's alone: it answers preflight requests, and puts its headers on every answer in place of those
+    that a function sends.
+
+    Args:
+        scope: the compute stack.
+        construct_id: id in it.
+        service: the service's name.
+        environment: settings; `logs` and `cors` apply.
+        key: the service's key.
+        throttle: rate and burst of the stage.
+        description: one line for whoever reads the API in the console.
+        users: who may call: a token must be of this pool and of its client.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        service: str,
+        environment: Environment,
+        key: ServiceKey,
+        throttle: Throttle,
+        description: str,
+        users: ServiceUserPool,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.api = apigatewayv2.HttpApi(
+            self,
+            "Api",
+            api_name=f"{service}-{environment.name}",
+            description=description,
+            create_default_stage=False,
+            cors_preflight=apigatewayv2.CorsPreflightOptions(
+                allow_origins=list(environment.cors.origins),
+                allow_methods=[apigatewayv2.CorsHttpMethod.GET, apigatewayv2.CorsHttpMethod.POST],
+                allow_headers=list(ALLOWED_HEADERS),
+                expose_headers=list(EXPOSED_HEADERS),
+                max_age=PREFLIGHT_AGE,
+            ),
+        )
+        self.stage = apigatewayv2.HttpStage(
+            self,
+            "Stage",
+            http_api=self.api,
+            # `$default`: an environment has an account of its own, so no name of it stands in the path.
+            auto_deploy=True,
+            detailed_metrics_enabled=True,
+            throttle=apigatewayv2.ThrottleSettings(rate_limit=throttle.rate, burst_limit=throttle.burst),
+        )
+        access_log = ServiceLogGroup(self, "AccessLog", environment=environment, key=key)
+        # On the L1, since the L2 takes it as an interface that Python cannot pass on as data.
+        cast(
+            "apigatewayv2.CfnStage", self.stage.node.default_child
+        ).access_log_settings = apigatewayv2.CfnStage.AccessLogSettingsProperty(
+            destination_arn=Stack.of(self).format_arn(
+                service="logs",
+                resource="log-group",
+                resource_name=access_log.log_group_name,
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            ),
+            format=json.dumps(_ACCESS_LOG),
+        )
+        self._authorizer = authorizers.HttpUserPoolAuthorizer("Users", users, user_pool_clients=[users.client])
+
+    @property
+    def endpoint(self) -> str:
+        """URL of the API, with a slash at its end."""
+        return self.stage.url
+
+    def route(self, method: str, path: str, *, function: ServiceFunction, open_because: str | None = None) -> None:
+        """Send a route to a function's alias `live`.
+
+        Args:
+            method: HTTP method.
+            path: path template such as `/process/{id}`.
+            function: the function that answers, in payload format 2.0.
+            open_because: for a route that needs no token, what makes that safe. Default: it needs one.
+        """
+        # Not the API's add_routes: CDK keeps where a construct was made, and from there that is a temporary folder.
+        route = apigatewayv2.HttpRoute(
+            self,
+            f"{method.title()}{_title(path)}",
+            http_api=self.api,
+            route_key=apigatewayv2.HttpRouteKey.with_(path, apigatewayv2.HttpMethod[method]),
+            authorizer=apigatewayv2.HttpNoneAuthorizer() if open_because else self._authorizer,
+            integration=integrations.HttpLambdaIntegration(
+                f"{function.node.id}Integration",
+                function.live,
+                payload_format_version=apigatewayv2.PayloadFormatVersion.VERSION_2_0,
+            ),
+        )
+        if open_because:
+            accept(route, "AwsSolutions-APIG4", reason=open_because)
+
+
+def _title(path: str) -> str:
+    return "".join(part.strip("{}").capitalize() for part in path.split("/"))

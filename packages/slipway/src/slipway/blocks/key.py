@@ -1,0 +1,86 @@
+"""The customer-managed key of a service (P1, P2)."""
+
+from __future__ import annotations
+
+from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from slipway.blocks.removal import RETAIN
+from slipway.settings.model import Place
+
+
+class ServiceKey(kms.Key):
+    """A KMS key that encrypts everything a service stores: rotation on, retained, with an alias.
+
+    Roles of the account get at the key through their own policies (the key delegates to IAM). Service principals have
+    no identity policy, so the key policy names each that works on the service's behalf, with its condition.
+
+    Args:
+        scope: the security stack.
+        construct_id: id in it.
+        service: the service's name, part of the alias `alias/<service>-<environment>`.
+        environment: settings; `stateful.key_deletion_window_days` applies.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, service: str, environment: Place) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            alias=f"alias/{service}-{environment.name}",
+            description=f"Encrypts what the service {service} stores",
+            enable_key_rotation=True,
+            pending_window=Duration.days(environment.stateful.key_deletion_window_days),
+            # Whatever is encrypted under a deleted key is gone, in dev as well.
+            removal_policy=RETAIN,
+        )
+        stack = Stack.of(self)
+        account = {"aws:SourceAccount": stack.account}
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+        self._let(
+            "CloudWatchLogs",
+            f"logs.{stack.region}.amazonaws.com",
+            ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"],
+            {
+                "ArnLike": {
+                    "kms:EncryptionContext:aws:logs:arn": stack.format_arn(
+                        service="logs",
+                        resource="log-group",
+                        resource_name="*",
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    )
+                }
+            },
+        )
+        # An alarm that cannot encrypt for its topic loses the notification silently:
+        # https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger
+        self._let(
+            "CloudWatchAlarms",
+            "cloudwatch.amazonaws.com",
+            ["kms:Decrypt", "kms:GenerateDataKey"],
+            {
+                "StringEquals": account,
+                "ArnLike": {
+                    "aws:SourceArn": stack.format_arn(
+                        service="cloudwatch",
+                        resource="alarm",
+                        resource_name="*",
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    )
+                },
+            },
+        )
+        # SNS encrypts for the queues that are subscribed to a topic.
+        self._let("Sns", "sns.amazonaws.com", ["kms:Decrypt", "kms:GenerateDataKey"], {"StringEquals": account})
+
+    def _let(self, sid: str, principal: str, actions: list[str], conditions: dict[str, dict[str, str]]) -> None:
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid=sid,
+                principals=[iam.ServicePrincipal(principal)],
+                actions=actions,
+                resources=["*"],  # in a key policy `*` is the key itself
+                conditions=conditions,
+            )
+        )

@@ -1,0 +1,119 @@
+"""Queues that functions read (P2, P6)."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from slipway.blocks.acknowledgements import accept
+from slipway.blocks.function import ServiceFunction
+from slipway.blocks.messaging import DATA_KEY_REUSE, DeadLetterQueue
+from slipway.settings.model import QueueReaderSettings
+
+MAX_RECEIVES = 5
+"""How often a message is received before it goes to the dead letters: the least that AWS asks for where the reader's
+concurrency is limited (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html)."""
+
+VISIBILITY_FACTOR = 6
+"""Visibility time-out in time-outs of the reader: Lambda retries a throttled batch within it
+(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html)."""
+
+MESSAGES_STAY = Duration.days(14)
+"""The longest that SQS keeps a message."""
+
+
+class WorkQueue(sqs.Queue):
+    """A queue for one function, with dead letters of its own: encrypted, TLS only.
+
+    Its own, because a message in the dead letters must show which queue it belongs to.
+
+    Args:
+        scope: the compute stack.
+        construct_id: id in it.
+        key: the service's key.
+        reader: settings of the function that reads it: its time-out gives the visibility time-out, its concurrency
+            the number of batches under way.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey, reader: QueueReaderSettings) -> None:
+        dead_letters = DeadLetterQueue(scope, f"{construct_id}DeadLetters", key=key, of_a_queue=True)
+        super().__init__(
+            scope,
+            construct_id,
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=key,
+            data_key_reuse=DATA_KEY_REUSE,
+            enforce_ssl=True,
+            retention_period=MESSAGES_STAY,
+            visibility_timeout=Duration.seconds(VISIBILITY_FACTOR * reader.timeout_seconds),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=MAX_RECEIVES),
+        )
+        self.reader = reader
+        self.max_receives = MAX_RECEIVES
+        self.longest_seconds = MAX_RECEIVES * VISIBILITY_FACTOR * reader.timeout_seconds
+        """After how many seconds of work a message is done or in the dead letters, even if each reader is killed."""
+        self.dead_letters = dead_letters
+        """Where a message goes that was received `max_receives` times, or that the reader gave up."""
+
+
+def send_to(queue: WorkQueue, *, function: ServiceFunction) -> None:
+    """Let a function send to a queue.
+
+    Args:
+        queue: the queue.
+        function: the sender; SQS encrypts with a data key that it asks for in the sender's name.
+    """
+    function.allow(actions=["sqs:SendMessage"], resources=[queue.queue_arn])
+    function.allow_data_keys()
+
+
+def read_queue(
+    scope: Construct, construct_id: str, *, function: ServiceFunction, queue: WorkQueue, batch_size: int
+) -> lambda_.EventSourceMapping:
+    """Have the alias `live` of a function read a queue, and answer for each message of a batch by itself.
+
+    The function may also put a message off, so that a failed one need not wait out its visibility time-out, and send to
+    the queue's dead letters, so that what is hopeless goes there with its reason.
+
+    Args:
+        scope: the compute stack.
+        construct_id: id in it.
+        function: the reader. Fewer batches are under way than its reserved concurrency: a throttled batch counts as
+            received.
+        queue: the queue; it knows the reader's settings.
+        batch_size: messages a batch, at most 10.
+
+    Returns:
+        The event source mapping.
+
+    Raises:
+        ValueError: the queue was made for another reader.
+    """
+    if function.settings != queue.reader:
+        raise ValueError(f"{queue.node.path} was made for a reader of other settings than {function.node.path}")
+    function.allow(
+        actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+        resources=[queue.queue_arn],
+    )
+    function.allow(actions=["sqs:ChangeMessageVisibility"], resources=[queue.queue_arn])
+    function.allow(actions=["sqs:SendMessage"], resources=[queue.dead_letters.queue_arn])
+    function.allow_data_keys()
+    mapping = lambda_.EventSourceMapping(
+        scope,
+        construct_id,
+        target=function.live,
+        event_source_arn=queue.queue_arn,
+        batch_size=batch_size,
+        report_batch_item_failures=True,
+        max_concurrency=queue.reader.batches,
+    )
+    accept(
+        mapping,
+        "Serverless-LambdaEventSourceMappingDestination",
+        reason="Lambda takes no failure destination for a queue: what fails goes to its dead letters by the queue's "
+        "own redrive policy, or by the function with its reason.",
+    )
+    return mapping

@@ -1,0 +1,50 @@
+"""Who may call a REST API with a key, and how much (G1, G2)."""
+
+from __future__ import annotations
+
+from aws_cdk import Stack
+from aws_cdk import aws_apigateway as apigateway
+from constructs import Construct
+
+from slipway.blocks.rest import RestEntry
+from slipway.settings.model import UsagePlan
+
+
+class KeyedUsagePlan(Construct):
+    """A usage plan on the stage of an API, and a first key in it.
+
+    API Gateway makes the key's value: it is in no template, and whoever may call `apigateway:GET` on the key reads it.
+
+    Args:
+        scope: the compute stack.
+        construct_id: id in it.
+        entry: the API; its routes with `keyed=True` ask for a key.
+        settings: rate, burst and quota of each key.
+        description: one line for whoever reads plan and key in the console.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, entry: RestEntry, settings: UsagePlan, description: str
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.key = apigateway.ApiKey(self, "Key", description=description)
+        """The first key."""
+        plan = apigateway.UsagePlan(
+            self,
+            "Plan",
+            description=description,
+            throttle=apigateway.ThrottleSettings(rate_limit=settings.rate, burst_limit=settings.burst),
+            quota=apigateway.QuotaSettings(limit=settings.quota_per_day, period=apigateway.Period.DAY),
+            api_stages=[apigateway.UsagePlanPerApiStage(api=entry.api, stage=entry.api.deployment_stage)],
+        )
+        # CDK would name it after the path of the key, the environment in it.
+        plan.add_api_key(self.key, override_logical_id="UsagePlanKey")
+        self.plan_id = plan.usage_plan_id
+        """Id of the plan, for further keys."""
+
+    @property
+    def key_arn(self) -> str:
+        """ARN by which IAM lets somebody read the key's value (`apigateway:GET`)."""
+        return Stack.of(self).format_arn(
+            service="apigateway", account="", resource="/apikeys", resource_name=self.key.key_id
+        )

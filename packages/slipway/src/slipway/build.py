@@ -1,0 +1,309 @@
+"""Build what ships, without Docker: a code zip for each service and the layer of dependencies.
+
+`python -m slipway.build` fills `build/assets`; `--check` only says whether that is needed. A zip is made again when
+what it is made from has changed, or when its bytes are not those that the manifest knows: a damaged or half-built
+folder heals by itself.
+
+Zips are stored, not deflated: the bytes that deflate writes depend on the zlib at hand, and the same commit must give
+the same digest on every machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import hashlib
+import importlib.util
+import json
+import py_compile
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from slipway.blocks.assets import ASSETS_FOLDER, MANIFEST_FILE, AssetManifest, AssetRecord, file_digest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+BUILDER_VERSION = "1"
+"""Counted up when the same inputs would give other zips."""
+
+LAMBDA_PYTHON = "3.14"
+LAMBDA_PLATFORM = "aarch64-manylinux_2_28"
+"""Amazon Linux 2023, which `python3.14` runs on, has glibc 2.34; wheels are published for 2.28 at the most."""
+
+# The oldest date that a zip can carry, so that no clock gets in.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_FILE_MODE = 0o100644 << 16
+_UNIX = 3
+_SHIPPED_SUFFIXES = frozenset({".py", ".json"})
+# What uv writes beside the wheels' own files, and what nothing imports. METADATA stays for importlib.metadata, and the
+# licences because they must travel with the code.
+_DROPPED_NAMES = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_build.json", ".lock"})
+_DROPPED_FOLDERS = frozenset({"__pycache__", "bin", "sboms", "test", "tests", "wrapt-stubs"})
+_DROPPED_SUFFIXES = frozenset({".pyc", ".pyi"})
+_UNREACHABLE = re.compile(r"error sending request|connect|dns error|timed out|proxy|certificate", re.IGNORECASE)
+
+Files = Mapping[str, Path]
+"""Name within the zip → the file that it comes from."""
+
+
+class BuildError(Exception):
+    """Nothing was built; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One zip: what it is made from, and how its files are brought together."""
+
+    name: str
+    inputs: str
+    collect: Callable[[Path], Files]
+    """Given an empty folder to work in, returns the files to zip."""
+
+
+def assets(root: Path = ROOT) -> list[Asset]:
+    """Every zip of the repository.
+
+    Args:
+        root: the repository; it holds `services/` and `requirements/layer.txt`.
+    """
+    lock = root / "requirements" / "layer.txt"
+    here = f"{sys.implementation.cache_tag} {sysconfig.get_platform()}"
+    lambda_arguments = ["--python-platform", LAMBDA_PLATFORM, "--python-version", LAMBDA_PYTHON]
+    return [
+        *(_code(root, runtime.parent) for runtime in sorted((root / "services").glob("*/runtime"))),
+        # What runs beside the pipeline is made in the same way.
+        *(_code(root, runtime.parent) for runtime in root.glob("packages/slipway/src/slipway/delivery/runtime")),
+        _layer("layer", lock, lambda_arguments, " ".join(lambda_arguments)),
+        _layer("layer-local", lock, ["--python", sys.executable], here, compiled=True),
+    ]
+
+
+def build(root: Path = ROOT, folder: Path = ASSETS_FOLDER, *, console: Console | None = None) -> list[str]:
+    """Build what is missing, damaged or out of date.
+
+    Args:
+        root: the repository.
+        folder: where the zips and `manifest.json` go.
+        console: where progress is printed. Default: nowhere.
+
+    Returns:
+        Names of the assets that were built.
+
+    Raises:
+        BuildError: the packages cannot be fetched, or the folder cannot be written.
+    """
+    console = console or Console(quiet=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder, console):
+            return _build(assets(root), folder, console)
+    except OSError as error:
+        raise BuildError(f"cannot write {error.filename or folder}: {error.strerror or error}") from error
+
+
+def outdated(root: Path = ROOT, folder: Path = ASSETS_FOLDER) -> list[str]:
+    """Names of the assets that a build would make again."""
+    known = _read_manifest(folder)
+    return [asset.name for asset in assets(root) if _current(asset, folder, known) is None]
+
+
+def _build(wanted: list[Asset], folder: Path, console: Console) -> list[str]:
+    for left in folder.glob(".building-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    known = _read_manifest(folder)
+    records: dict[str, AssetRecord] = {}
+    built: list[str] = []
+    for asset in wanted:
+        record = _current(asset, folder, known)
+        if record is None:
+            started = time.perf_counter()
+            with console.status(f"building {asset.name}.zip"):
+                record = _make(asset, folder)
+            built.append(asset.name)
+            _say(console, asset.name, record, f"built in {time.perf_counter() - started:.1f} s")
+        else:
+            _say(console, asset.name, record, "unchanged")
+        records[asset.name] = record
+    manifest = AssetManifest(assets=records)
+    if built or manifest != known:
+        _replace(folder / MANIFEST_FILE, f"{manifest.model_dump_json(indent=2)}\n".encode())
+    for stray in set(folder.glob("*.zip")) - {folder / f"{name}.zip" for name in records}:
+        stray.unlink()
+    return built
+
+
+def _say(console: Console, name: str, record: AssetRecord, what: str) -> None:
+    console.print(f"{name + '.zip':<18}{record.unzipped_bytes / 1e6:>6.1f} MB  {record.sha256[:12]}  {what}")
+
+
+def _locked(folder: Path, console: Console) -> AbstractContextManager[object]:
+    """One build at a time: the second waits, and then finds nothing to do."""
+    lock = FileLock(folder / ".lock")
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        console.print("waiting for another build to finish")
+        return lock.acquire()
+
+
+def _current(asset: Asset, folder: Path, known: AssetManifest) -> AssetRecord | None:
+    """The record of an asset that needs no new build."""
+    record = known.assets.get(asset.name)
+    if record is None or record.inputs != asset.inputs or file_digest(folder / f"{asset.name}.zip") != record.sha256:
+        return None
+    return record
+
+
+def _read_manifest(folder: Path) -> AssetManifest:
+    try:
+        return AssetManifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+    except (OSError, ValidationError):
+        return AssetManifest(assets={})
+
+
+def _make(asset: Asset, folder: Path) -> AssetRecord:
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as work:
+        collected = Path(work) / "files"
+        collected.mkdir()
+        made = Path(work) / f"{asset.name}.zip"
+        size = _write_zip(made, asset.collect(collected))
+        digest = hashlib.sha256(made.read_bytes()).hexdigest()
+        made.replace(folder / made.name)
+    return AssetRecord(sha256=digest, inputs=asset.inputs, unzipped_bytes=size)
+
+
+def _write_zip(path: Path, files: Files) -> int:
+    """Write files in the order of their names, each with the same date and mode; returns the sum of their sizes."""
+    size = 0
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, source in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.create_system = _UNIX
+            entry.external_attr = _FILE_MODE
+            content = source.read_bytes()
+            archive.writestr(entry, content)
+            size += len(content)
+    return size
+
+
+def _replace(path: Path, content: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=path.parent) as work:
+        made = Path(work) / path.name
+        made.write_bytes(content)
+        made.replace(path)
+
+
+def _code(root: Path, service: Path) -> Asset:
+    """The packages that the handlers of a folder are imported from, under the same names as here."""
+    services = root / "services"
+    packages = (services, services / "common", service)
+    sources = [package / "__init__.py" for package in packages]
+    sources += [path for folder in (services / "common", service / "runtime") for path in _shipped(folder)]
+    files = {path.relative_to(root).as_posix(): path for path in sources if path.is_file()}
+    digests = {name: file_digest(path) for name, path in files.items()}
+    return Asset(name=service.name, inputs=_digest("code", digests), collect=lambda _: files)
+
+
+def _shipped(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith((".", "__pycache__")) for part in path.relative_to(folder).parts)
+        if path.suffix in _SHIPPED_SUFFIXES and not hidden:
+            yield path
+
+
+def _layer(name: str, lock: Path, arguments: list[str], interpreter: str, *, compiled: bool = False) -> Asset:
+    """The locked wheels for one interpreter, under `python/`, where Lambda has them on its path.
+
+    `compiled` adds bytecode, for the interpreter that runs this: the emulator unpacks the layer for every worker and
+    would compile it each time, for a second.
+    """
+
+    def collect(work: Path) -> Files:
+        _install(lock, work, arguments)
+        paths = [path for path in work.rglob("*") if path.is_file() and _needed(path.relative_to(work))]
+        if compiled:
+            paths += _compile(work, [path for path in paths if path.suffix == ".py"])
+        return {f"python/{path.relative_to(work).as_posix()}": path for path in paths}
+
+    inputs = _digest("layer", file_digest(lock), interpreter, version("uv"), compiled)
+    return Asset(name=name, inputs=inputs, collect=collect)
+
+
+def _needed(path: Path) -> bool:
+    return not (
+        path.name in _DROPPED_NAMES or path.suffix in _DROPPED_SUFFIXES or set(path.parts[:-1]) & _DROPPED_FOLDERS
+    )
+
+
+def _compile(folder: Path, sources: list[Path]) -> list[Path]:
+    # Unchecked, because a zip's dates say nothing; stripped, because no folder's name may get in.
+    compileall.compile_dir(
+        folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, stripdir=str(folder)
+    )
+    compiled = (Path(importlib.util.cache_from_source(str(source))) for source in sources)
+    return [path for path in compiled if path.is_file()]
+
+
+def _install(lock: Path, target: Path, arguments: list[str]) -> None:
+    if not lock.is_file():
+        raise BuildError(f"{lock.name} is missing: run `make lock`")
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-progress", "--target", str(target)]
+    command += ["--only-binary", ":all:", "--no-deps", "--require-hashes", "--link-mode", "copy", *arguments]
+    done = subprocess.run([*command, "-r", str(lock)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BuildError(_condensed(done.stderr))
+
+
+def _condensed(error: str) -> str:
+    """What uv says, in one line."""
+    if _UNREACHABLE.search(error):
+        return "cannot fetch the packages of requirements/layer.txt: check network and proxy, then `make build` again"
+    reason = ": ".join(re.findall(r"[\w`'\"<].*", error)[:2]) or "uv gave no reason"
+    return f"cannot build the layer: {reason}"
+
+
+def _digest(*parts: object) -> str:
+    text = json.dumps([BUILDER_VERSION, *parts], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    """Run from the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m slipway.build", description="Build the assets into build/assets.")
+    parser.add_argument("--check", action="store_true", help="build nothing; fail when something would be built")
+    options = parser.parse_args(None if arguments is None else list(arguments))
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        if options.check:
+            names = outdated(ROOT, ASSETS_FOLDER)
+            if names:
+                console.print(f"out of date: {', '.join(names)}: run `make build`")
+            return 1 if names else 0
+        build(ROOT, ASSETS_FOLDER, console=console)
+    except BuildError as error:
+        console.print(f"[red]{escape(str(error))}[/red]")
+        return 1
+    except KeyboardInterrupt:
+        console.print("interrupted: nothing half-built is left; `make build` goes on from here")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

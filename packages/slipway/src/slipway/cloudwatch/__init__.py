@@ -1,0 +1,39 @@
+"""CloudWatch's metrics and alarms, at virtual time.
+
+There is no clock and no network in it; whoever calls it says what time it is:
+
+    store = MetricStore()
+    alarm = Alarm.from_template(resolved_properties, name="Errors")
+    state = State.INSUFFICIENT_DATA
+    store.put("AWS/Lambda", "Errors", {"FunctionName": "api"}, 1, at=125)   # seconds
+    found = evaluate(alarm, store, at=180, previous=state)                  # each virtual minute
+    state, why = found.state, found.reason
+
+Times are seconds, whole minutes are multiples of 60. The evaluation at 180 judges what was put at 120 up to 179.
+"""
+
+from slipway.cloudwatch.alarm import Alarm, Comparison, MissingData, State
+from slipway.cloudwatch.composite import CompositeAlarm
+from slipway.cloudwatch.errors import AlarmError
+from slipway.cloudwatch.evaluation import Datapoint, Evaluation, decide, evaluate
+from slipway.cloudwatch.queries import MathQuery, MetricQuery
+from slipway.cloudwatch.statistics import Statistic
+from slipway.cloudwatch.store import Metric, MetricStore
+
+__all__ = [
+    "Alarm",
+    "AlarmError",
+    "Comparison",
+    "CompositeAlarm",
+    "Datapoint",
+    "Evaluation",
+    "MathQuery",
+    "Metric",
+    "MetricQuery",
+    "MetricStore",
+    "MissingData",
+    "State",
+    "Statistic",
+    "decide",
+    "evaluate",
+]

@@ -1,0 +1,140 @@
+"""`AWS::CloudWatch::CompositeAlarm`: an alarm on the states of others.
+
+The rule's syntax:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html. The page gives no order of
+operators; as anywhere else NOT binds before AND, and AND before OR.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import UnexpectedInput
+
+from slipway.cloudwatch.alarm import State
+from slipway.cloudwatch.errors import AlarmError
+
+_GRAMMAR = r"""
+?start: either
+?either: both ("OR" both)*
+?both: inverse ("AND" inverse)*
+?inverse: "NOT" inverse -> negation
+    | atom
+?atom: STATE "(" name ")" -> condition
+    | "TRUE" -> always
+    | "FALSE" -> never
+    | "(" either ")"
+name: QUOTED | BARE
+
+STATE: "ALARM" | "OK" | "INSUFFICIENT_DATA"
+QUOTED: /"[^"]+"/
+BARE: /[^\s()"]+/
+%import common.WS
+%ignore WS
+"""
+
+_ARN = ":alarm:"
+
+States = Mapping[str, State]
+_Rule = Callable[[States], bool]
+
+
+@dataclass(frozen=True)
+class CompositeAlarm:
+    """A composite alarm.
+
+    Args:
+        name: for messages, and for other composite alarms.
+        rule: as it is written.
+        alarms: names of the alarms that the rule asks for.
+    """
+
+    name: str
+    rule: str
+    alarms: frozenset[str]
+    _holds: _Rule
+
+    @classmethod
+    def from_template(cls, properties: Mapping[str, Any], *, name: str = "") -> CompositeAlarm:
+        """Read the properties of an `AWS::CloudWatch::CompositeAlarm`, with every reference resolved.
+
+        Args:
+            properties: of these `AlarmName` and `AlarmRule` count; actions and what suppresses them do not touch the
+                state.
+            name: what it is called where it has no `AlarmName`.
+
+        Raises:
+            AlarmError: there is no rule, or it cannot be read.
+        """
+        called = str(properties.get("AlarmName") or name or "a composite alarm")
+        rule = properties.get("AlarmRule")
+        if not isinstance(rule, str):
+            raise AlarmError(f"{called}: AlarmRule is {json.dumps(rule)}, where an expression is due")
+        compiler = _Compiler()
+        try:
+            holds = compiler.transform(_parser().parse(rule))
+        except UnexpectedInput as error:
+            near = rule[error.pos_in_stream :][:20]
+            raise AlarmError(
+                f"{called}: AlarmRule {rule!r} cannot be read at {near!r}: it is made of ALARM(…), OK(…), "
+                "INSUFFICIENT_DATA(…), TRUE, FALSE, AND, OR, NOT and parentheses"
+            ) from None
+        return cls(called, rule, frozenset(compiler.alarms), holds)
+
+    def evaluate(self, states: States) -> State:
+        """Its state: ALARM where the rule holds, else OK.
+
+        Args:
+            states: of the alarms that the rule asks for, by name. An ARN in the rule stands for the name at its end.
+
+        Raises:
+            AlarmError: the rule asks for an alarm that is not among them.
+        """
+        if strangers := self.alarms - states.keys():
+            raise AlarmError(f"{self.name}: the rule asks for {', '.join(sorted(strangers))}, which is not there")
+        return State.ALARM if self._holds(states) else State.OK
+
+
+@cache
+def _parser() -> Lark:
+    return Lark(_GRAMMAR, parser="lalr")
+
+
+@v_args(inline=True)
+class _Compiler(Transformer[Token, _Rule]):
+    """Makes of the tree of a rule what answers it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alarms: set[str] = set()
+
+    def name(self, token: Token) -> str:
+        text = str(token).strip('"')
+        # A name has no colon where an ARN would have it.
+        name = text.partition(_ARN)[2] if text.startswith("arn:") and _ARN in text else text
+        self.alarms.add(name)
+        return name
+
+    def condition(self, token: Token, name: str) -> _Rule:
+        wanted = State(str(token))
+        return lambda states: states[name] is wanted
+
+    def always(self) -> _Rule:
+        return lambda _: True
+
+    def never(self) -> _Rule:
+        return lambda _: False
+
+    def negation(self, rule: _Rule) -> _Rule:
+        return lambda states: not rule(states)
+
+    def both(self, *rules: _Rule) -> _Rule:
+        return lambda states: all(rule(states) for rule in rules)
+
+    def either(self, *rules: _Rule) -> _Rule:
+        return lambda states: any(rule(states) for rule in rules)

@@ -1,0 +1,210 @@
+"""The state of a metric alarm at a time, by the rules that CloudWatch documents.
+
+- Periods and how often an alarm is evaluated:
+  https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#alarm-evaluation. The window
+  slides: with a period of five minutes, minutes 1 to 5 are judged at the end of minute 5, and 2 to 6 a minute later.
+- Missing data points, and when an alarm goes off although there are few:
+  https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html.
+- Percentiles of few samples:
+  https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/percentiles-with-low-samples.html.
+
+Where these pages are silent, this is assumed:
+
+- Data points that are fewer than the evaluation periods, breach, but are too young to set the alarm off (`- - - - X`
+  of three out of three) leave it in INSUFFICIENT_DATA where missing data are missing, and as it is where they are
+  ignored. The page had this in its tables until 2020, and now says only that the alarm does not go off.
+- `EvaluateLowSampleCountPercentile: ignore` keeps the state while any of the judged data points has too few samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from slipway.cloudwatch.alarm import Alarm, Comparison, MissingData, State
+from slipway.cloudwatch.errors import AlarmError
+from slipway.cloudwatch.math_values import MathError
+from slipway.cloudwatch.queries import MathQuery, MetricQuery
+from slipway.cloudwatch.statistics import Kind, Statistic
+from slipway.cloudwatch.store import MetricStore
+
+_SAMPLE_COUNT = Statistic(Kind.SAMPLE_COUNT.value, Kind.SAMPLE_COUNT)
+
+_WORDS = {
+    Comparison.GREATER_OR_EQUAL: "greater than or equal to",
+    Comparison.GREATER: "greater than",
+    Comparison.LESS_OR_EQUAL: "less than or equal to",
+    Comparison.LESS: "less than",
+}
+
+
+class Datapoint(NamedTuple):
+    """One period of what an alarm watches.
+
+    Args:
+        start: when the period begins, seconds.
+        value: None where the data point is missing.
+        breaching: whether it is on the wrong side of the threshold; None where it is missing.
+    """
+
+    start: float
+    value: float | None
+    breaching: bool | None
+
+
+class Evaluation(NamedTuple):
+    """What an alarm came to.
+
+    Args:
+        alarm: which.
+        at: when it was evaluated, seconds.
+        state: its state from then on.
+        previous: its state before.
+        datapoints: the periods that were looked at, oldest first: back to the last real data point that counts, or
+            through the whole evaluation range.
+        kept: why the state is the one before, where the rules say so; "" where they gave it a state.
+    """
+
+    alarm: Alarm
+    at: float
+    state: State
+    previous: State
+    datapoints: tuple[Datapoint, ...]
+    kept: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the state is another one than before."""
+        return self.state is not self.previous
+
+    @property
+    def judged(self) -> tuple[Datapoint, ...]:
+        """The real data points that counted, oldest first: the last ones, at most as many as evaluation periods."""
+        real = [point for point in self.datapoints if point.value is not None]
+        return tuple(real[-self.alarm.evaluation_periods :])
+
+    @property
+    def reason(self) -> str:
+        """Why, in one line, much as CloudWatch says it."""
+        alarm, judged = self.alarm, self.judged
+        if self.kept:
+            return f"{self.state} as before: {self.kept}"
+        if self.state is State.INSUFFICIENT_DATA:
+            return f"{alarm.evaluation_periods - len(judged)} of {alarm.evaluation_periods} data points are unknown"
+        breaching = sum(point.breaching or False for point in judged)
+        values = ", ".join(f"{point.value:g}" for point in judged)
+        found = f"{breaching} of {len(judged)} data points [{values}]" if judged else "no data point"
+        text = f"{found} {_WORDS[alarm.comparison]} {alarm.threshold:g}"
+        filled = alarm.evaluation_periods - len(judged)
+        if filled and alarm.treat_missing_data in {MissingData.BREACHING, MissingData.NOT_BREACHING}:
+            text += f", {filled} missing treated as {alarm.treat_missing_data}"
+        elif self.state is State.ALARM and breaching < alarm.datapoints_to_alarm:
+            return f"{text}, the oldest {alarm.datapoints_to_alarm} periods ago or more, and none since that does not"
+        return f"{text}; {alarm.datapoints_to_alarm} of {alarm.evaluation_periods} set it off"
+
+
+def evaluate(alarm: Alarm, store: MetricStore, at: float, previous: State = State.INSUFFICIENT_DATA) -> Evaluation:
+    """Evaluate an alarm.
+
+    It is meant to be called as often as CloudWatch does, `alarm.every` seconds apart, with the state that came out the
+    last time. In between it gives what the last full minute gives (10 seconds, or hour, by the alarm's period): a
+    period that is not over is not looked at.
+
+    Args:
+        alarm: which.
+        store: the metrics as they are known at that time.
+        at: when, seconds.
+        previous: its state before. Default: that of a new alarm.
+
+    Raises:
+        AlarmError: its metric math fails on these data.
+    """
+    end = math.floor(at / alarm.every) * alarm.every
+    points = _points(alarm, store, end)
+    if alarm.ignore_low_samples and _too_few_samples(alarm, store, points):
+        return Evaluation(alarm, at, previous, previous, points, "too few samples for its percentile")
+    state = decide(
+        [point.breaching for point in points],
+        evaluation_periods=alarm.evaluation_periods,
+        datapoints_to_alarm=alarm.datapoints_to_alarm,
+        treat_missing_data=alarm.treat_missing_data,
+    )
+    if state is None:
+        return Evaluation(alarm, at, previous, previous, points, "missing data are ignored")
+    return Evaluation(alarm, at, state, previous, points)
+
+
+def decide(
+    points: Sequence[bool | None],
+    *,
+    evaluation_periods: int,
+    datapoints_to_alarm: int,
+    treat_missing_data: MissingData,
+) -> State | None:
+    """The state that data points make.
+
+    Args:
+        points: those of the evaluation range, oldest first: whether each breaches, None where it is missing. What is
+            older than as many real ones as evaluation periods may be left out.
+        evaluation_periods: N.
+        datapoints_to_alarm: M.
+        treat_missing_data: what counts for the data points that N lacks.
+
+    Returns:
+        The state; None where the alarm stays as it is.
+    """
+    real = [point for point in points if point is not None][-evaluation_periods:]
+    breaching = sum(real)
+    if len(real) == evaluation_periods or breaching >= datapoints_to_alarm:
+        return State.ALARM if breaching >= datapoints_to_alarm else State.OK
+    match treat_missing_data:
+        case MissingData.BREACHING:
+            filled = evaluation_periods - len(real)
+            return State.ALARM if breaching + filled >= datapoints_to_alarm else State.OK
+        case MissingData.NOT_BREACHING:
+            return State.OK
+    if breaching < len(real):
+        return State.OK
+    if treat_missing_data is MissingData.IGNORE:
+        return None
+    # A premature alarm: nothing but breaching data points, the oldest as old as M periods.
+    oldest = next((place for place, point in enumerate(points) if point is not None), len(points))
+    return State.ALARM if len(points) - oldest >= datapoints_to_alarm else State.INSUFFICIENT_DATA
+
+
+def _points(alarm: Alarm, store: MetricStore, end: float) -> tuple[Datapoint, ...]:
+    """Data points up to `end`, oldest first, back to where there are enough real ones, or through the range."""
+    period = alarm.period
+    if isinstance(alarm.query, MathQuery):
+        starts = [end - period * back for back in range(alarm.evaluation_range, 0, -1)]
+        try:
+            values = alarm.query.points(store, starts)
+        except MathError as error:
+            raise AlarmError(f"{alarm.name}: {error}") from None
+        return _datapoints(alarm, starts, values)
+    starts = [end - period * back for back in range(1, alarm.evaluation_range + 1)]
+    newest_first = alarm.query.points(store, starts, enough=alarm.evaluation_periods)
+    newest_first.reverse()
+    return _datapoints(alarm, starts[len(newest_first) - 1 :: -1], newest_first)
+
+
+def _datapoints(alarm: Alarm, starts: Sequence[float], values: Sequence[float | None]) -> tuple[Datapoint, ...]:
+    breaches = alarm.breaches
+    return tuple(
+        Datapoint(start, value, None if value is None else breaches(value))
+        for start, value in zip(starts, values, strict=True)
+    )
+
+
+def _too_few_samples(alarm: Alarm, store: MetricStore, points: Sequence[Datapoint]) -> bool:
+    query = alarm.query
+    if not isinstance(query, MetricQuery):
+        return False
+    fewest = query.statistic.fewest_samples
+    return any(
+        (store.statistic(query.metric, _SAMPLE_COUNT, point.start, point.start + query.period, unit=query.unit) or 0)
+        < fewest
+        for point in points
+        if point.value is not None
+    )

@@ -1,0 +1,230 @@
+"""What an alarm watches: a statistic of a metric, or metric math over some; read from a template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from slipway.cloudwatch.errors import AlarmError
+from slipway.cloudwatch.math_values import Context, MathError, Series, Value
+from slipway.cloudwatch.metric_math import Expression
+from slipway.cloudwatch.statistics import Statistic
+from slipway.cloudwatch.store import Metric, MetricStore, between
+
+
+@dataclass(frozen=True)
+class MetricQuery:
+    """A statistic of a metric, period by period.
+
+    Args:
+        metric: which.
+        statistic: of the samples of a period.
+        period: seconds.
+        unit: samples of this unit alone. Default: of all.
+    """
+
+    metric: Metric
+    statistic: Statistic
+    period: int
+    unit: str | None = None
+
+    def points(self, store: MetricStore, starts: Iterable[float], *, enough: int | None = None) -> list[float | None]:
+        """The data points of the periods that begin at `starts`, in their order; None where one is missing.
+
+        Args:
+            store: the metrics.
+            starts: seconds.
+            enough: so many that are not missing are enough; what comes after is left out. Default: all are computed.
+        """
+        series = store.series(self.metric, unit=self.unit)
+        if not series:
+            return [None for _ in starts]
+        found: list[float | None] = []
+        real = 0
+        for start in starts:
+            value = self.statistic.of(between(series, start, start + self.period))
+            found.append(value)
+            if value is not None:
+                real += 1
+                if real == enough:
+                    break
+        return found
+
+
+@dataclass(frozen=True)
+class MathQuery:
+    """A metric math expression over metrics of one period.
+
+    Args:
+        metrics: what it is computed from, by id, in the alarm's order.
+        expressions: by id, in the order in which they are computed.
+        result: the id whose series the alarm watches.
+        period: seconds.
+    """
+
+    metrics: Mapping[str, MetricQuery]
+    expressions: Mapping[str, Expression]
+    result: str
+    period: int
+
+    def points(self, store: MetricStore, starts: Sequence[float]) -> Series:
+        """The data points of the periods that begin at `starts`, oldest first.
+
+        Raises:
+            MathError: the expression does not come to one time series.
+        """
+        metrics = {name: tuple(query.points(store, starts)) for name, query in self.metrics.items()}
+        results: dict[str, Value] = {}
+        context = Context(metrics, results, starts, self.period)
+        for name, expression in self.expressions.items():
+            results[name] = expression.evaluate(context)
+        value = results[self.result]
+        if isinstance(value, list) and len(value) == 1:
+            return value[0]
+        if not isinstance(value, tuple):
+            kind = f"{len(value)} time series" if isinstance(value, list) else "a scalar"
+            raise MathError(
+                f"{self.expressions[self.result].text!r} comes to {kind}, where an alarm watches one series"
+            )
+        return value
+
+
+# Reading. The names of fields are those of CloudFormation's properties.
+
+
+class PropertyModel(BaseModel):
+    """Properties of a template: a key that is not among them is an error; numbers may be strings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+
+class DimensionProperties(PropertyModel):
+    """A dimension of a metric."""
+
+    Name: str
+    Value: str
+
+
+class MetricProperties(PropertyModel):
+    """A metric."""
+
+    MetricName: str
+    Namespace: str
+    Dimensions: tuple[DimensionProperties, ...] = ()
+
+    @property
+    def metric(self) -> Metric:
+        """As the store knows it."""
+        return Metric(self.Namespace, self.MetricName, frozenset((one.Name, one.Value) for one in self.Dimensions))
+
+
+class MetricStatProperties(PropertyModel):
+    """A statistic of a metric."""
+
+    Metric: MetricProperties
+    Period: int
+    Stat: str
+    Unit: str | None = None
+
+
+class QueryProperties(PropertyModel):
+    """A `MetricDataQuery`."""
+
+    Id: str = Field(pattern=r"^[a-z][A-Za-z0-9_]*$")
+    Expression: str | None = None
+    MetricStat: MetricStatProperties | None = None
+    Period: int | None = None
+    Label: str | None = None
+    ReturnData: bool = True
+    AccountId: str | None = None
+
+
+def read_metrics(name: str, queries: Sequence[QueryProperties]) -> MetricQuery | MathQuery:
+    """The `Metrics` of an alarm.
+
+    Args:
+        name: the alarm's, for messages.
+        queries: as they stand in the template.
+
+    Raises:
+        AlarmError: CloudWatch would refuse them, or they use what is not evaluated here.
+    """
+    metrics: dict[str, MetricQuery] = {}
+    expressions: dict[str, Expression] = {}
+    for query in queries:
+        if query.Id in metrics or query.Id in expressions:
+            raise AlarmError(f"{name}: Metrics has the Id {query.Id!r} twice")
+        if query.AccountId is not None:
+            raise AlarmError(
+                f"{name}: {query.Id} is a metric of the account {query.AccountId}: only those of the "
+                "alarm's own account are evaluated here"
+            )
+        if (query.MetricStat is None) == (query.Expression is None):
+            raise AlarmError(f"{name}: {query.Id} has to have one of MetricStat and Expression")
+        if query.MetricStat is not None:
+            stat = query.MetricStat
+            statistic = read_statistic(name, f"{query.Id}.Stat", stat.Stat)
+            metrics[query.Id] = MetricQuery(stat.Metric.metric, statistic, stat.Period, stat.Unit)
+        else:
+            expressions[query.Id] = _expression(name, query.Id, query.Expression or "")
+    returned = [query.Id for query in queries if query.ReturnData]
+    if len(returned) != 1:
+        found = ", ".join(returned) or "none"
+        raise AlarmError(f"{name}: ReturnData has to be true for one of Metrics; it is for {found}")
+    periods = {query.period for query in metrics.values()}
+    if len(periods) != 1:
+        raise AlarmError(f"{name}: the metrics of an alarm have one period; found {sorted(periods) or 'no metric'}")
+    if returned[0] in metrics:
+        return metrics[returned[0]]
+    math = MathQuery(metrics, _ordered(name, metrics, expressions), returned[0], periods.pop())
+    try:
+        # Whether it comes to a series does not depend on the data.
+        math.points(MetricStore(), [index * math.period for index in range(2)])
+    except MathError as error:
+        raise AlarmError(f"{name}: {error}") from None
+    return math
+
+
+def read_statistic(name: str, key: str, found: str) -> Statistic:
+    """A statistic by its name.
+
+    Raises:
+        AlarmError: it is none.
+    """
+    try:
+        return Statistic.parse(found)
+    except ValueError as error:
+        raise AlarmError(f"{name}: {key}: {error}") from None
+
+
+def _expression(name: str, identifier: str, text: str) -> Expression:
+    if text.lstrip().upper().startswith("SELECT"):
+        raise AlarmError(f"{name}: {identifier} is a query of Metrics Insights, which is not evaluated here")
+    try:
+        return Expression.parse(text)
+    except MathError as error:
+        raise AlarmError(f"{name}: {identifier}: {error}") from None
+
+
+def _ordered(
+    name: str, metrics: Mapping[str, MetricQuery], expressions: Mapping[str, Expression]
+) -> dict[str, Expression]:
+    """Expressions after those that they are made of."""
+    ordered: dict[str, Expression] = {}
+
+    def place(identifier: str, above: tuple[str, ...]) -> None:
+        if identifier in above:
+            raise AlarmError(f"{name}: {' → '.join((*above, identifier))} go round in a circle")
+        if identifier in ordered or identifier in metrics:
+            return
+        if identifier not in expressions:
+            raise AlarmError(f"{name}: {above[-1]} names {identifier!r}, which is no Id of Metrics")
+        for used in sorted(expressions[identifier].ids):
+            place(used, (*above, identifier))
+        ordered[identifier] = expressions[identifier]
+
+    for identifier in expressions:
+        place(identifier, ())
+    return ordered

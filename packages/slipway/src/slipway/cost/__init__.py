@@ -1,0 +1,22 @@
+"""What an environment and the pipeline cost a month, estimated from the synthesised templates."""
+
+from slipway.cost.assembly import Stack, read_assembly
+from slipway.cost.catalogue import unknown_types
+from slipway.cost.errors import CostError
+from slipway.cost.estimate import Estimate, estimate
+from slipway.cost.prices import PRICES_FILE, PriceFile, load_prices
+from slipway.cost.report import embedded, markdown
+
+__all__ = [
+    "PRICES_FILE",
+    "CostError",
+    "Estimate",
+    "PriceFile",
+    "Stack",
+    "embedded",
+    "estimate",
+    "load_prices",
+    "markdown",
+    "read_assembly",
+    "unknown_types",
+]

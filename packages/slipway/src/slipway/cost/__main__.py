@@ -1,0 +1,70 @@
+"""`python -m slipway.cost`: what the environments and the pipeline cost a month, from the synthesised templates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from slipway.cost import CostError, estimate, load_prices, markdown, read_assembly
+from slipway.cost.prices import PRICES_FILE
+from slipway.cost.report import print_estimate
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def cost(
+    assembly: Annotated[Path, typer.Argument(help="The assembly that `make synth` writes.")] = Path("cdk.out"),
+    *,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the README's table instead.")] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=NUMBER", help="Another assumption; may be repeated."),
+    ] = None,
+    prices: Annotated[
+        Path,
+        typer.Option(
+            "--prices",
+            show_default="packages/slipway/src/slipway/cost/prices.toml",
+            help="The file of prices and assumptions.",
+        ),
+    ] = PRICES_FILE,
+    output: Annotated[Path, typer.Option("--json", help="Where the whole estimate is written.")] = Path(
+        "build/cost.json"
+    ),
+    top: Annotated[int, typer.Option("--top", min=0, help="How many of the biggest lines to print.")] = 12,
+) -> None:
+    """Estimate the monthly price of every environment and of the pipeline.
+
+    Assumptions are keys of the table `assumptions` in the price file: --set read_share=0.5,
+    --set requests_per_month.prod=5000000, --set runs_per_month=20.
+
+    Exit code: 0 when everything could be priced, 2 otherwise.
+    """
+    try:
+        found = estimate(read_assembly(assembly), load_prices(prices, changes or ()))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(found.as_json(), indent=2) + "\n", encoding="utf-8")
+    except CostError as error:
+        raise _failure(str(error)) from None
+    except OSError as error:
+        raise _failure(f"{output} cannot be written ({error.strerror})") from None
+    if as_markdown:
+        typer.echo(markdown(found), nl=False)
+    else:
+        # Wide enough for its tables where it is not a terminal.
+        console = Console(highlight=False)
+        print_estimate(found, console if console.is_terminal else Console(highlight=False, width=120), top=top)
+
+
+def _failure(message: str) -> typer.Exit:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"cost: {message}", markup=False, style="red")
+    return typer.Exit(2)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m slipway.cost")

@@ -1,0 +1,238 @@
+"""The stacks of a cloud assembly, and the values in their templates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from slipway.assembly.flat import stack_template
+from slipway.assembly.nested import nested_stacks
+from slipway.cost.errors import CostError
+
+PIPELINE = "pipeline"
+"""Stands for the environment where a stack belongs to none: those at the root of the assembly."""
+
+Value = Any
+"""A value of a template: JSON, possibly with intrinsic functions in it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stack:
+    """One stack: who it belongs to, and its template.
+
+    Args:
+        name: its physical name.
+        environment: the environment it is deployed to, or `PIPELINE`.
+        service: the service whose it is; the stack's own name at the root of the assembly.
+        region: region it is deployed to.
+        template: the template as CloudFormation gets it.
+    """
+
+    name: str
+    environment: str
+    service: str
+    region: str
+    template: Mapping[str, Any]
+
+    @property
+    def resources(self) -> Iterator[Resource]:
+        """Every resource of the template, in its order."""
+        for logical_id in self.template.get("Resources", {}):
+            yield Resource(self, logical_id)
+
+    def is_gone(self, value: Value) -> bool:
+        """Whether a property's value means that it is not set."""
+        return value is None or value == {"Ref": "AWS::NoValue"}
+
+    def number(self, value: Value, place: str) -> Decimal:
+        """A number of the template, through the intrinsic functions that can be known before a deployment.
+
+        A parameter counts with its default, and of the two sides of `Fn::If` the dearer one, so that an estimate is
+        not too low for whom the condition holds.
+
+        Args:
+            value: what the template says.
+            place: the resource and property, for the message.
+
+        Raises:
+            CostError: the number is known only at the deployment, or is none.
+        """
+        match value:
+            case bool():
+                pass
+            case int() | float() | str():
+                try:
+                    return Decimal(str(value))
+                except InvalidOperation:
+                    pass
+            case {"Ref": "AWS::NoValue"}:
+                return Decimal(0)
+            case {"Ref": str(name)} if "Default" in self.template.get("Parameters", {}).get(name, {}):
+                return self.number(self.template["Parameters"][name]["Default"], place)
+            case {"Fn::If": [_, one, other]}:
+                return max(self.number(one, place), self.number(other, place))
+            case {"Fn::FindInMap": [str(name), *keys]} if len(keys) == 2:
+                found: Value = self.template.get("Mappings", {}).get(name, {})
+                for key in keys:
+                    plain = self.region if key == {"Ref": "AWS::Region"} else key
+                    found = found.get(plain) if isinstance(found, dict) and isinstance(plain, str) else None
+                if found is not None:
+                    return self.number(found, place)
+        raise CostError(f"{self.name}: {place} is {json.dumps(value)}, not a number that is known before a deployment")
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource of a stack."""
+
+    stack: Stack
+    logical_id: str
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The resource as the template has it."""
+        body: Mapping[str, Any] = self.stack.template["Resources"][self.logical_id]
+        return body
+
+    @property
+    def type(self) -> str:
+        """Its CloudFormation type."""
+        return str(self.body["Type"])
+
+    def get(self, *path: str) -> Value:
+        """The value of a property, or None where it is not set."""
+        value: Value = self.body.get("Properties", {})
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return None if self.stack.is_gone(value) else value
+
+    def list(self, *path: str) -> list[Value]:
+        """A property that is a list; empty where it is not set.
+
+        Raises:
+            CostError: what it holds is decided only at the deployment.
+        """
+        value = self.get(*path)
+        if value is not None and not isinstance(value, list):
+            raise self.error(f"{'.'.join(path)} is {json.dumps(value)}, not a list that is known before a deployment")
+        return value or []
+
+    def number(self, *path: str, default: Decimal | int | None = None) -> Decimal:
+        """The number that a property holds.
+
+        Args:
+            path: the property.
+            default: what AWS takes where it is not set. Default: it has to be set.
+
+        Raises:
+            CostError: it is known only at the deployment, or is missing without a default.
+        """
+        value = self.get(*path)
+        if value is None and default is not None:
+            return Decimal(default)
+        return self.stack.number(value, f"{self.logical_id}.{'.'.join(path)}")
+
+    def error(self, message: str) -> CostError:
+        """An error that names this resource."""
+        return CostError(f"{self.stack.name}: {self.logical_id} ({self.type}): {message}")
+
+
+def read_assembly(folder: Path) -> list[Stack]:
+    """Every stack that the manifest of an assembly and of those nested in it name.
+
+    Args:
+        folder: the assembly, `cdk.out`.
+
+    Raises:
+        CostError: there is no assembly, or it cannot be read.
+    """
+    stacks = list(_read(folder, environment=None, service=None))
+    if not stacks:
+        raise CostError(f"no stack in {folder}: run `make synth`")
+    return stacks
+
+
+def _read(folder: Path, *, environment: str | None, service: str | None) -> Iterator[Stack]:
+    for name, artifact in _json(folder / "manifest.json").get("artifacts", {}).items():
+        properties = artifact.get("properties", {})
+        match artifact.get("type"):
+            case "cdk:cloud-assembly":
+                # The id of a stage is `<environment>-<service>`, under the pipeline's stack.
+                stage = properties.get("displayName", name).rpartition("/")[2]
+                first, _, rest = stage.partition("-")
+                yield from _read(folder / properties["directoryName"], environment=first, service=rest or first)
+            case "aws:cloudformation:stack":
+                template = _template(folder, artifact)
+                stack_name = properties.get("stackName", name)
+                yield Stack(
+                    name=stack_name,
+                    # Tags say it exactly, also where the environment's own name has a dash.
+                    environment=PIPELINE if environment is None else _tag(template, "Environment") or environment,
+                    service=stack_name if service is None else _tag(template, "Service") or service,
+                    region=str(artifact.get("environment", "")).rpartition("/")[2],
+                    template=template,
+                )
+
+
+def _template(folder: Path, artifact: Mapping[str, Any]) -> dict[str, Any]:
+    """The template of a stack, with its nested stacks in it: what those cost is the stack's."""
+    path = folder / artifact["properties"]["templateFile"]
+    try:
+        return stack_template(folder, artifact) if any(nested_stacks(_json(path))) else _json(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise CostError(f"a nested stack of {path} cannot be read ({error}): run `make synth`") from None
+
+
+def _tag(template: Mapping[str, Any], key: str) -> str | None:
+    for resource in template.get("Resources", {}).values():
+        tags = resource.get("Properties", {}).get("Tags")
+        for tag in tags if isinstance(tags, list) else ():
+            if tag.get("Key") == key and isinstance(tag.get("Value"), str):
+                return str(tag["Value"])
+    return None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CostError(f"{path} is not there: run `make synth`") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CostError(f"{path} cannot be read ({error}): run `make synth`") from None
+    if not isinstance(content, dict):
+        raise CostError(f"{path} holds no object: run `make synth`")
+    return content
+
+
+def references(value: Value) -> Iterator[str]:
+    """Logical ids that a value of a template refers to, in its own template."""
+    match value:
+        case {"Ref": str(name)}:
+            yield name
+        case {"Fn::GetAtt": [str(name), *_]}:
+            yield name
+        case {"Fn::GetAtt": str(name)}:
+            yield name.partition(".")[0]
+        case dict():
+            for inner in value.values():
+                yield from references(inner)
+        case list():
+            for inner in value:
+                yield from references(inner)
+
+
+def stack_outputs(value: Value) -> Iterator[tuple[str, str]]:
+    """Stack name and output of every weak reference to another stack in a value."""
+    match value:
+        case {"Fn::GetStackOutput": {"StackName": str(stack), "OutputName": str(output)}}:
+            yield stack, output
+        case dict():
+            for inner in value.values():
+                yield from stack_outputs(inner)
+        case list():
+            for inner in value:
+                yield from stack_outputs(inner)

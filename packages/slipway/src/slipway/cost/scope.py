@@ -1,0 +1,243 @@
+"""What one service of one environment is made of, and what a request of it touches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from slipway.cost.assembly import Resource, Stack, Value, references, stack_outputs
+from slipway.cost.prices import PriceFile
+
+HOURS = Decimal(730)
+"""Hours of a month, as AWS's own calculator counts them."""
+
+SECONDS = HOURS * 3600
+MILLION = Decimal(1_000_000)
+
+
+class Per(StrEnum):
+    """What an amount is for."""
+
+    MONTH = "month"
+    MILLION_REQUESTS = "million requests"
+    RUN = "run"
+
+
+@dataclass(frozen=True)
+class Charge:
+    """US dollars for one thing of one service of AWS."""
+
+    per: Per
+    aws: str
+    what: str
+    usd: Decimal
+
+    @classmethod
+    def monthly(cls, aws: str, what: str, usd: Decimal) -> Charge:
+        """What is due every month, whatever the traffic."""
+        return cls(Per.MONTH, aws, what, usd)
+
+    @classmethod
+    def per_million(cls, aws: str, what: str, usd: Decimal) -> Charge:
+        """What a million requests of viewers to the service add."""
+        return cls(Per.MILLION_REQUESTS, aws, what, usd)
+
+    @classmethod
+    def per_run(cls, aws: str, what: str, usd: Decimal) -> Charge:
+        """What one run of the pipeline adds."""
+        return cls(Per.RUN, aws, what, usd)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Where one request of a viewer goes, on average.
+
+    Args:
+        edge: requests that the distribution answers or passes on.
+        api: requests that reach the API.
+        direct: of these, those that came past the distribution.
+        reads: reads that reach the API.
+        writes: writes that reach the API.
+    """
+
+    edge: Decimal
+    api: Decimal
+    direct: Decimal
+    reads: Decimal
+    writes: Decimal
+
+
+_NONE = Traffic(*(Decimal(0),) * 5)
+_APIS = ("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api")
+
+
+class Scope:
+    """The stacks of one service in one environment, with what its traffic does.
+
+    Args:
+        stacks: its stacks.
+        everything: all stacks of the assembly, for references between them.
+        file: prices and assumptions.
+    """
+
+    def __init__(self, stacks: Sequence[Stack], everything: Sequence[Stack], file: PriceFile) -> None:
+        self.prices = file.prices
+        self.assume = file.assumptions
+        self._resources = [resource for stack in stacks for resource in stack.resources]
+        self._by_name = {stack.name: stack for stack in everything}
+
+    def of_type(self, *types: str) -> list[Resource]:
+        """The service's resources of some types."""
+        return [resource for resource in self._resources if resource.type in types]
+
+    def targets(self, resource: Resource, value: Value) -> list[Resource]:
+        """The resources that a value refers to, in its own stack and by weak references in others."""
+        found = [Resource(resource.stack, name) for name in references(value) if _has(resource.stack, name)]
+        for stack_name, output in stack_outputs(value):
+            other = self._by_name.get(stack_name)
+            if other is not None:
+                exported = other.template.get("Outputs", {}).get(output, {}).get("Value")
+                found += [Resource(other, name) for name in references(exported) if _has(other, name)]
+        return list(dict.fromkeys(found))
+
+    def functions(self, resource: Resource, value: Value) -> list[Resource]:
+        """The functions that a value refers to, through their aliases and versions."""
+        found: dict[Resource, None] = {}
+        for target in self.targets(resource, value):
+            if target.type == "AWS::Lambda::Function":
+                found[target] = None
+            elif target.type in ("AWS::Lambda::Alias", "AWS::Lambda::Version"):
+                found.update(dict.fromkeys(self.functions(target, target.get("FunctionName"))))
+        return list(found)
+
+    @cached_property
+    def apis(self) -> int:
+        """How many APIs share the service's traffic."""
+        return len(self.of_type(*_APIS))
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        """Where one request goes. All zero for a service that has no API."""
+        if not self.apis:
+            return _NONE
+        reads = self.assume.read_share
+        writes = 1 - reads
+        distributions = self.of_type("AWS::CloudFront::Distribution")
+        if not distributions:
+            return Traffic(edge=Decimal(0), api=Decimal(1), direct=Decimal(1), reads=reads, writes=writes)
+        takes_writes = any(
+            "POST" in one.list("DistributionConfig", "DefaultCacheBehavior", "AllowedMethods") for one in distributions
+        )
+        missed = reads * (1 - self.assume.cache_hit_ratio)
+        return Traffic(
+            edge=reads + (writes if takes_writes else 0),
+            api=missed + writes,
+            direct=Decimal(0) if takes_writes else writes,
+            reads=missed,
+            writes=writes,
+        )
+
+    @cached_property
+    def events(self) -> Decimal:
+        """Records of a table's stream, or messages of a queue, that a function gets a request; zero without one."""
+        return max((self._records(mapping) for mapping in self._mappings), default=Decimal(0))
+
+    def _records(self, mapping: Resource) -> Decimal:
+        filtered = mapping.get("FilterCriteria") is not None
+        return self.traffic.writes * (self.assume.create_share if filtered else 1)
+
+    @cached_property
+    def _mappings(self) -> list[Resource]:
+        return self.of_type("AWS::Lambda::EventSourceMapping")
+
+    def event_share(self, function: Resource) -> Decimal:
+        """Invocations of a function by streams and queues, a request."""
+        behind = (one for one in self._mappings if function in self.functions(one, one.get("FunctionName")))
+        return sum((self._records(one) for one in behind), Decimal(0))
+
+    @cached_property
+    def _routes(self) -> list[Resource]:
+        """The function behind each route of the service's APIs."""
+        found = []
+        for method in self.of_type("AWS::ApiGateway::Method"):
+            found += self.functions(method, method.get("Integration", "Uri"))
+        for integration in self.of_type("AWS::ApiGatewayV2::Integration"):
+            found += self.functions(integration, integration.get("IntegrationUri"))
+        return found
+
+    def api_share(self, function: Resource) -> Decimal:
+        """Share of the API's requests that a function answers: that of its routes."""
+        return Decimal(self._routes.count(function)) / len(self._routes) if self._routes else Decimal(0)
+
+    @cached_property
+    def api_is_traced(self) -> bool:
+        """Whether a trace begins at the API already."""
+        return any(stage.get("TracingEnabled") is True for stage in self.of_type("AWS::ApiGateway::Stage"))
+
+    def retention_days(self, resource: Resource, value: Value) -> Decimal:
+        """Days that a log group keeps what a resource writes to it."""
+        for target in self.targets(resource, value):
+            if target.type == "AWS::Logs::LogGroup":
+                return target.number("RetentionInDays", default=self.assume.retention_days_when_unset)
+        return self.assume.retention_days_when_unset
+
+    def execution_log_retention(self, stage: Resource) -> Decimal:
+        """Days that a stage's execution log is kept: its group is known by a name that AWS dictates."""
+        for group in self.of_type("AWS::Logs::LogGroup"):
+            if "API-Gateway-Execution-Logs_" in str(group.get("LogGroupName")) and group.stack == stage.stack:
+                return group.number("RetentionInDays", default=self.assume.retention_days_when_unset)
+        return self.assume.retention_days_when_unset
+
+    def tells_alarms(self, topic: Resource) -> bool:
+        """Whether an alarm tells the topic."""
+        return any(
+            topic in self.targets(alarm, [alarm.get("AlarmActions"), alarm.get("OKActions")])
+            for alarm in self.of_type("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
+        )
+
+    @cached_property
+    def _dead_letters(self) -> set[Resource]:
+        places = (
+            ("RedrivePolicy",),
+            ("DestinationConfig", "OnFailure"),
+            ("DeadLetterConfig",),
+        )
+        return {
+            target
+            for resource in self._resources
+            for place in places
+            for target in self.targets(resource, resource.get(*place))
+            if target.type == "AWS::SQS::Queue"
+        } | {
+            target
+            for rule in self.of_type("AWS::Events::Rule")
+            for one in rule.list("Targets")
+            for target in self.targets(rule, one.get("DeadLetterConfig"))
+        }
+
+    def is_dead_letters(self, queue: Resource) -> bool:
+        """Whether only what failed comes to the queue."""
+        return queue in self._dead_letters
+
+    def is_polled(self, queue: Resource) -> bool:
+        """Whether Lambda polls the queue."""
+        return any(queue in self.targets(one, one.get("EventSourceArn")) for one in self._mappings)
+
+    def is_log_bucket(self, bucket: Resource) -> bool:
+        """Whether another bucket writes its access logs to this one."""
+        return any(
+            bucket in self.targets(other, other.get("LoggingConfiguration", "DestinationBucketName"))
+            for other in self.of_type("AWS::S3::Bucket")
+        )
+
+    def actions(self, pipeline: Resource) -> list[Mapping[str, Any]]:
+        """Every action of a pipeline."""
+        return [action for stage in pipeline.list("Stages") for action in stage.get("Actions", [])]
+
+
+def _has(stack: Stack, logical_id: str) -> bool:
+    return logical_id in stack.template.get("Resources", {})

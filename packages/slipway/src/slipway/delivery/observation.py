@@ -1,0 +1,338 @@
+"""What watches the pipeline: its events, the figures they give, who is told, and the alarms of the bakes (D5, D7)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Aws, Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from slipway.blocks.acknowledgements import accept
+from slipway.blocks.alarms import runbook_link
+from slipway.blocks.assets import AssetStore
+from slipway.blocks.function import ASYNC_MAX_AGE, ASYNC_RETRIES, ServiceFunction
+from slipway.blocks.key import ServiceKey
+from slipway.blocks.messaging import DeadLetterQueue, NotificationTopic
+from slipway.blocks.table import ServiceTable
+from slipway.delivery.relay import DELIVERY_BUS
+from slipway.settings import Environment, FunctionSettings, Settings
+from slipway.settings.model import OnDemand
+
+PIPELINE_NAME = "slipway"
+"""Name of the pipeline: rules, roles and links name it before it is there."""
+
+SERVICE = "pipeline"
+"""Name of the functions' code and of their metrics' dimension."""
+
+NAMESPACE = "Slipway/Delivery"
+"""Namespace of the figures' metrics, as `slipway.delivery.runtime.handlers` writes them."""
+
+SIZE = FunctionSettings(memory_mb=256, timeout_seconds=60)
+"""Size of the two functions: a few short calls an event; the webhook may be tried three times."""
+
+DAY = Duration.days(1)
+RANGE = Duration.days(14)
+"""What the dashboard shows at first: long enough for a median, short enough to show a change of habits."""
+
+SIXTH = 4
+THIRD = 8
+
+
+class DeliveryBus(events.EventBus):
+    """The bus to which the environments relay their events.
+
+    Args:
+        scope: the pipeline's stack.
+        construct_id: id in it.
+        environments: whose accounts may put events on it.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, environments: Sequence[Environment]) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            event_bus_name=DELIVERY_BUS,
+            description="Deployments and alarms of the environments",
+        )
+        accounts = list(dict.fromkeys(environment.account for environment in environments))
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="Environments",
+                principals=[iam.ArnPrincipal(f"arn:{Aws.PARTITION}:iam::{account}:root") for account in accounts],
+                actions=["events:PutEvents"],
+                resources=[self.event_bus_arn],
+            )
+        )
+
+
+class BakeAlarms(Construct):
+    """An alarm for each environment that bakes: it is on while one of the environment's own alarms is.
+
+    A condition of a stage sees alarms of the pipeline's account and region alone, and those of an environment are in
+    its account. The function of the figures counts them into a metric here.
+
+    Args:
+        scope: the pipeline's stack.
+        construct_id: id in it.
+        environments: those that bake.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, environments: Sequence[Environment]) -> None:
+        super().__init__(scope, construct_id)
+        self._alarms = {environment.name: self._alarm(environment) for environment in environments}
+
+    def of(self, environment: str) -> cloudwatch.Alarm:
+        """Return the alarm of an environment."""
+        return self._alarms[environment]
+
+    @property
+    def arns(self) -> list[str]:
+        """ARNs of all of them."""
+        return [alarm.alarm_arn for alarm in self._alarms.values()]
+
+    def _alarm(self, environment: Environment) -> cloudwatch.Alarm:
+        name = environment.name
+        return cloudwatch.Alarm(
+            self,
+            name.title().replace("-", ""),
+            alarm_description=f"An alarm of {name} is on: it stops the bake, and itself tells people. "
+            f"{runbook_link(environment.alarms.runbooks, 'bake')}",
+            metric=_metric("AlarmsInAlarm", name, statistic="Maximum", period=Duration.minutes(1)),
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            # A value comes with each change and each minute. Where one is late, what was stays.
+            treat_missing_data=cloudwatch.TreatMissingData.IGNORE,
+        )
+
+
+class Observation(Construct):
+    """The functions that keep the figures and tell people, and the events that reach them.
+
+    Args:
+        scope: the pipeline's stack.
+        construct_id: id in it.
+        settings: all of `config/`.
+        key: the pipeline's key.
+        assets: the built assets.
+        stages: name of a stage → the environment that it deploys to.
+        last_stages: those of them that complete their environment.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        key: ServiceKey,
+        assets: AssetStore,
+        stages: Mapping[str, str],
+        last_stages: Sequence[str],
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._settings = settings
+        self._key = key
+        self._assets = assets
+        self._dead_letters = DeadLetterQueue(self, "DeadLetters", key=key)
+        self._delivery = json.dumps(
+            {
+                "stages": dict(stages),
+                "last_stages": list(last_stages),
+                "accounts": {environment.name: environment.account for environment in settings.environments},
+            }
+        )
+        pipeline_arn = Stack.of(self).format_arn(service="codepipeline", resource=PIPELINE_NAME)
+        bus = DeliveryBus(self, "Bus", environments=settings.environments)
+        figures = self._figures(pipeline_arn)
+        notify = self._notify()
+
+        pipeline = {"pipeline": [PIPELINE_NAME]}
+        self._rule("Stages", None, [figures], detail_type="CodePipeline Stage Execution State Change", detail=pipeline)
+        self._rule(
+            "Executions", None, [notify], detail_type="CodePipeline Pipeline Execution State Change", detail=pipeline
+        )
+        self._rule(
+            "Approvals",
+            None,
+            [notify],
+            detail_type="CodePipeline Action Execution State Change",
+            detail={**pipeline, "state": ["STARTED", "CANCELED"], "type": {"category": ["Approval"]}},
+        )
+        self._rule(
+            "CanceledStages",
+            None,
+            [notify],
+            detail_type="CodePipeline Stage Execution State Change",
+            detail={**pipeline, "state": ["CANCELED"]},
+        )
+        self._rule("Alarms", bus, [figures], source="aws.cloudwatch")
+        self._rule("Deployments", bus, [figures, notify], source="aws.codedeploy")
+        # The largest value of a minute in which two alarms end is the 1 of the first: the next minute tells the truth.
+        events.Rule(
+            self,
+            "Minutes",
+            description="Has the number of alarms that are on counted again",
+            schedule=events.Schedule.rate(Duration.minutes(1)),
+            targets=self._targets([figures]),
+        )
+
+    def _figures(self, pipeline_arn: str) -> ServiceFunction:
+        table = ServiceTable(
+            self,
+            "Memory",
+            environment=self._settings.pipeline,
+            key=self._key,
+            capacity=OnDemand(mode="on-demand"),
+            partition_key="id",
+            ttl_attribute="expiration",
+            stream=False,
+        )
+        function = self._function(
+            "Figures",
+            handler="slipway.delivery.runtime.handlers.figures_handler",
+            description="Keeps the DORA figures of the delivery",
+            variables={"TABLE_NAME": table.table_name},
+        )
+        function.allow(
+            actions=["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+            resources=[table.table_arn],
+        )
+        function.allow(
+            actions=["codepipeline:GetPipelineExecution", "codepipeline:ListActionExecutions"],
+            resources=[pipeline_arn],
+        )
+        return function
+
+    def _notify(self) -> ServiceFunction:
+        settings = self._settings.pipeline.notifications
+        secret = settings.webhook_secret_arn
+        topic = NotificationTopic(self, "Notifications", key=self._key, emails=settings.emails)
+        function = self._function(
+            "Notify",
+            handler="slipway.delivery.runtime.handlers.notify_handler",
+            description="Tells people what becomes of a delivery",
+            variables={"TOPIC_ARN": topic.topic_arn, **({"WEBHOOK_SECRET_ARN": secret} if secret else {})},
+        )
+        function.allow(actions=["sns:Publish"], resources=[topic.topic_arn])
+        if secret:
+            function.allow(actions=["secretsmanager:GetSecretValue"], resources=[secret])
+        return function
+
+    def _function(
+        self, construct_id: str, *, handler: str, description: str, variables: Mapping[str, str]
+    ) -> ServiceFunction:
+        function = ServiceFunction(
+            self,
+            construct_id,
+            service=SERVICE,
+            environment=self._settings.pipeline,
+            settings=SIZE,
+            assets=self._assets,
+            key=self._key,
+            handler=handler,
+            description=description,
+            variables={"DELIVERY": self._delivery, **variables},
+            dead_letters=self._dead_letters,
+            asynchronous=True,
+        )
+        accept(
+            function.live,
+            "Slipway-TrafficAliasGuarded",
+            reason="It counts and tells, and answers nobody: a version that fails leaves its events in the dead "
+            "letters, whereas a canary here would hold the pipeline's update of itself, the mend included.",
+        )
+        return function
+
+    def _rule(
+        self,
+        construct_id: str,
+        bus: events.IEventBus | None,
+        functions: Sequence[ServiceFunction],
+        *,
+        source: str = "aws.codepipeline",
+        detail_type: str | None = None,
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        events.Rule(
+            self,
+            construct_id,
+            event_bus=bus,
+            event_pattern=events.EventPattern(
+                source=[source],
+                detail_type=[detail_type] if detail_type else None,
+                detail=detail,
+            ),
+            targets=self._targets(functions),
+        )
+
+    def _targets(self, functions: Sequence[ServiceFunction]) -> list[events.IRuleTarget]:
+        return [
+            targets.LambdaFunction(
+                function.live,
+                dead_letter_queue=self._dead_letters,
+                max_event_age=ASYNC_MAX_AGE,
+                retry_attempts=ASYNC_RETRIES,
+            )
+            for function in functions
+        ]
+
+
+class DeliveryDashboard(Construct):
+    """The four DORA figures of each environment, a row each.
+
+    Args:
+        scope: the pipeline's stack.
+        construct_id: id in it.
+        environments: in the pipeline's order.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, environments: Sequence[Environment]) -> None:
+        super().__init__(scope, construct_id)
+        dashboard = cloudwatch.Dashboard(
+            self, "Dashboard", dashboard_name=Stack.of(self).stack_name, default_interval=RANGE
+        )
+        for environment in environments:
+            name = environment.name
+            deployments = _metric("Deployments", name, statistic="Sum", period=DAY, label="Deployments")
+            failures = _metric("ChangeFailures", name, statistic="Sum", period=DAY, label="Failures")
+            rate = cloudwatch.MathExpression(
+                expression="100 * failures / IF(deployments > 0, deployments, 1)",
+                using_metrics={"failures": failures, "deployments": deployments},
+                label="Change failure rate",
+                period=DAY,
+            )
+            lead_time = _metric("LeadTime", name, statistic="p50", period=DAY, label="Lead time")
+            restore = _metric("TimeToRestore", name, statistic="p50", period=DAY, label="Time to restore")
+            alarms = _metric("AlarmsInAlarm", name, statistic="Maximum", period=Duration.minutes(5), label="Alarms")
+            dashboard.add_widgets(
+                cloudwatch.GraphWidget(title=f"{name}: deployments a day", left=[deployments, failures], width=THIRD),
+                _whole_range(f"{name}: change failure rate, %", rate),
+                _whole_range(f"{name}: median lead time, s", lead_time),
+                _whole_range(f"{name}: median time to restore, s", restore),
+                cloudwatch.GraphWidget(title=f"{name}: alarms that are on", left=[alarms], width=SIXTH),
+            )
+
+
+def _whole_range(title: str, metric: cloudwatch.IMetric) -> cloudwatch.SingleValueWidget:
+    """One value over all the time that the dashboard shows, whatever the metric's period."""
+    return cloudwatch.SingleValueWidget(title=title, metrics=[metric], width=SIXTH, set_period_to_time_range=True)
+
+
+def _metric(
+    name: str, environment: str, *, statistic: str, period: Duration, label: str | None = None
+) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace=NAMESPACE,
+        metric_name=name,
+        # Powertools adds the service's name.
+        dimensions_map={"Environment": environment, "service": SERVICE},
+        statistic=statistic,
+        period=period,
+        label=label,
+    )

@@ -1,0 +1,177 @@
+"""Roles of an environment that the pipeline's own steps assume, and nothing else (D3, D6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from slipway.blocks.acknowledgements import accept
+from slipway.delivery.names import (
+    DESCRIBED_STACKS,
+    PROTECTED_STACKS,
+    protection_role,
+    protection_step_role,
+    verification_role,
+    verification_step_role,
+)
+from slipway.nag.acknowledge import resource_finding
+from slipway.settings import Environment
+
+
+class StepRole(iam.Role):
+    """A role that one build of the pipeline may assume.
+
+    It has a name, since the build's own role in another account names it. The trust names the tools account and, as a
+    condition, the build's role: a principal that is not there yet could not be named.
+
+    Args:
+        scope: a stack of the environment.
+        construct_id: id in it.
+        environment: settings of the environment.
+        name: the role's name.
+        step_role: name of the build's role in the tools account.
+        description: what it is for.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: Environment,
+        name: str,
+        step_role: str,
+        description: str,
+    ) -> None:
+        stack = Stack.of(scope)
+        super().__init__(
+            scope,
+            construct_id,
+            role_name=name,
+            description=description,
+            assumed_by=iam.PrincipalWithConditions(
+                iam.AccountPrincipal(environment.tools_account),
+                {
+                    "ArnEquals": {
+                        "aws:PrincipalArn": stack.format_arn(
+                            service="iam",
+                            region="",
+                            account=environment.tools_account,
+                            resource="role",
+                            resource_name=step_role,
+                        )
+                    }
+                },
+            ),
+        )
+        self._policy = iam.ManagedPolicy(self, "Policy", roles=[self], description=description)
+
+    def allow(self, *, actions: Sequence[str], resources: Sequence[str]) -> None:
+        """Let the role do exactly `actions` on exactly `resources`."""
+        self._policy.add_statements(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
+
+    def allow_pattern(self, *, actions: Sequence[str], resources: Sequence[str], reason: str) -> None:
+        """Let the role do `actions` on resources that AWS completes with an id.
+
+        Args:
+            actions: IAM actions.
+            resources: ARNs that end in a wildcard.
+            reason: why they cannot be named, and what makes that safe.
+        """
+        if not resources:
+            return
+        self.allow(actions=actions, resources=resources)
+        findings = [resource_finding(self, resource) for resource in resources]
+        accept(self._policy, "AwsSolutions-IAM5", finding=findings, reason=reason)
+
+
+class VerificationRole(StepRole):
+    """What a service's tests may do to the deployed service: read its stacks' outputs, and what `allow` adds.
+
+    Args:
+        scope: the service's compute stack.
+        construct_id: id in it.
+        service: the service's name.
+        environment: settings of the environment.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, service: str, environment: Environment) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            environment=environment,
+            name=verification_role(environment.name, service),
+            step_role=verification_step_role(environment.name),
+            description=f"Runs the tests of {service} after a deployment",
+        )
+        self.allow_pattern(
+            actions=["cloudformation:DescribeStacks"],
+            resources=[
+                stack_arn(scope, name)
+                for name in (
+                    f"{environment.name}-foundation",
+                    *(f"{environment.name}-{service}-{stack}" for stack in DESCRIBED_STACKS),
+                )
+            ],
+            reason="The last part of a stack's ARN is an id that CloudFormation draws; the stack's name is exact.",
+        )
+
+    def allow_routes(self, routes: Sequence[str]) -> None:
+        """Let the tests call the signed routes of an API.
+
+        Args:
+            routes: their ARNs; path parameters are wildcards.
+        """
+        exact = [route for route in routes if not route.endswith("*")]
+        if exact:
+            self.allow(actions=["execute-api:Invoke"], resources=exact)
+        self.allow_pattern(
+            actions=["execute-api:Invoke"],
+            resources=[route for route in routes if route.endswith("*")],
+            reason="The last part of the path is the id of what the tests make; API, stage, method and path are exact.",
+        )
+
+
+class ProtectionRole(StepRole):
+    """Sets termination protection and stack policies on the stateful stacks, and reads them back.
+
+    Args:
+        scope: the foundation stack.
+        construct_id: id in it.
+        environment: settings of the environment.
+        services: names of the services deployed there.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, environment: Environment, services: Sequence[str]
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            environment=environment,
+            name=protection_role(environment.name),
+            step_role=protection_step_role(environment.name),
+            description="Sets termination protection and stack policies",
+        )
+        self.allow_pattern(
+            actions=[
+                "cloudformation:DescribeStacks",
+                "cloudformation:GetStackPolicy",
+                "cloudformation:SetStackPolicy",
+                "cloudformation:UpdateTerminationProtection",
+            ],
+            resources=[
+                stack_arn(scope, f"{environment.name}-{service}-{name}")
+                for service in services
+                for name in PROTECTED_STACKS
+            ],
+            reason="The last part of a stack's ARN is an id that CloudFormation draws; the stack's name is exact.",
+        )
+
+
+def stack_arn(scope: Construct, name: str) -> str:
+    """ARN of a stack by its name, whatever its id."""
+    return Stack.of(scope).format_arn(service="cloudformation", resource="stack", resource_name=f"{name}/*")

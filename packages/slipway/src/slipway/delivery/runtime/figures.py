@@ -1,0 +1,236 @@
+"""The four DORA figures of a delivery, kept as the events come in.
+
+Lead time, deployment frequency, change failure rate and time to restore
+(https://dora.dev/guides/dora-metrics-four-keys):
+- An execution is deployed to an environment once: when the last stage of it succeeds, or the first of them fails.
+- It is a failed change once: a stage of the environment failed, was stopped or was canceled, or the environment was
+  rolled back from it. CodeDeploy rolling a function back makes the stage fail, so its event does not count again; it
+  says earlier when it broke.
+- Lead time runs from the commit to the success of the last stage.
+- Time to restore runs from the first failure after a success to the next success. A rollback restores, and is no
+  deployment of its own.
+
+EventBridge delivers at least once and in no order. So each thing is counted under a key of its own, of execution and
+environment, and never because an event came.
+
+The number of alarms that are on is a level, and not a count: CloudWatch keeps no last value of a period, only its
+largest. Of two alarms that end in one minute, the first leaves a 1 there. So the number is put each minute too, and a
+minute without a change shows what is on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from slipway.delivery.runtime.events import AlarmChange, Change, DeploymentChange, Minute, StageChange
+
+STAGE_FAILED = frozenset({"CANCELED", "FAILED", "STOPPED"})
+"""A canceled stage is half deployed, and nothing rolls it back."""
+DEPLOYMENT_FAILED = frozenset({"FAILURE", "STOP"})
+
+HISTORY = 20
+"""Executions of an environment that are remembered in order: a rollback goes back to one of the last."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One value for one metric of an environment."""
+
+    environment: str
+    metric: str
+    unit: str
+    value: float
+
+
+class Executions(Protocol):
+    """What CodePipeline knows of an execution, and the events of its stages do not say."""
+
+    def rollback_target(self, pipeline: str, execution: str) -> str | None:
+        """The execution that this one goes back to; None for one that is no rollback."""
+
+    def committed(self, pipeline: str, execution: str) -> datetime | None:
+        """When its commit was made; None where the source does not say."""
+
+
+class Memory(Protocol):
+    """What must be remembered between events."""
+
+    def first_time(self, key: str) -> bool:
+        """Whether this key is seen for the first time; from now on it is not."""
+
+    def get(self, key: str) -> str | None:
+        """The value remembered under a key."""
+
+    def put(self, key: str, value: str | None) -> None:
+        """Remember a value under a key, or forget it."""
+
+    def set_alarm(self, environment: str, alarm: str, *, at: datetime, in_alarm: bool) -> int:
+        """Remember an alarm's state, unless a later one is known.
+
+        Returns:
+            The number of the environment's alarms that are now in ALARM.
+        """
+
+    def alarms_on(self, environment: str) -> int:
+        """Return the number of the environment's alarms that are in ALARM."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the figures need to know of the pipeline.
+
+    Attributes:
+        stages: name of a stage → the environment that it deploys to.
+        last_stages: those of them that complete their environment.
+        accounts: environment → the account it is in.
+    """
+
+    stages: Mapping[str, str]
+    last_stages: frozenset[str]
+    accounts: Mapping[str, str]
+
+    def environment(self, account: str, name: str) -> str | None:
+        """The environment that a resource belongs to: its name begins with it, as every stack's does.
+
+        Args:
+            account: where the resource is.
+            name: its name.
+        """
+        found = [
+            environment
+            for environment, owner in self.accounts.items()
+            if owner == account and name.startswith(f"{environment}-")
+        ]
+        return max(found, key=len, default=None)
+
+
+def figures(change: Change, delivery: Delivery, memory: Memory, executions: Executions) -> list[Figure]:
+    """What an event adds to the figures.
+
+    Args:
+        change: the event, as `events.read` gives it.
+        delivery: the pipeline's stages and accounts.
+        memory: what is remembered between events.
+        executions: the pipeline's executions.
+
+    Returns:
+        The values to put; none for what was counted before.
+    """
+    match change:
+        case StageChange() if change.stage in delivery.stages:
+            environment = delivery.stages[change.stage]
+            target = executions.rollback_target(change.pipeline, change.execution)
+            if target is not None:
+                return _rollback(change, environment, target, delivery, memory)
+            return _stage(change, environment, delivery, memory, executions)
+        case DeploymentChange() if change.state in DEPLOYMENT_FAILED:
+            if owner := delivery.environment(change.account, change.application):
+                _broken(owner, change.at, memory)
+            return []
+        case AlarmChange():
+            if owner := delivery.environment(change.account, change.alarm):
+                alarms = memory.set_alarm(owner, change.alarm, at=change.at, in_alarm=change.state == "ALARM")
+                return [_alarms(owner, alarms)]
+            return []
+        case Minute():
+            return [_alarms(environment, memory.alarms_on(environment)) for environment in delivery.accounts]
+        case _:
+            return []
+
+
+def _stage(
+    change: StageChange, environment: str, delivery: Delivery, memory: Memory, executions: Executions
+) -> list[Figure]:
+    if change.state == "STARTED":
+        _entered(environment, change, memory)
+        return []
+    if change.state in STAGE_FAILED:
+        _entered(environment, change, memory)
+        _broken(environment, change.at, memory)
+        return [*_deployed(environment, change.execution, memory), *_failed(environment, change.execution, memory)]
+    if change.state != "SUCCEEDED" or change.stage not in delivery.last_stages:
+        return []
+    committed = executions.committed(change.pipeline, change.execution)
+    found = _restored(environment, change.at, memory)
+    found += _deployed(environment, change.execution, memory)
+    if committed is not None and memory.first_time(f"lead-time#{environment}#{change.execution}"):
+        # A commit's date is its author's clock.
+        seconds = max(0.0, (change.at - committed).total_seconds())
+        found.append(Figure(environment, "LeadTime", "Seconds", seconds))
+    return found
+
+
+def _rollback(change: StageChange, environment: str, target: str, delivery: Delivery, memory: Memory) -> list[Figure]:
+    if change.state == "STARTED":
+        _broken(environment, change.at, memory)
+        entered = [execution for at, execution in _history(environment, memory) if at <= change.at]
+        # What is rolled back came in after what it goes back to. Where that is not known to be so, events are on the
+        # way yet, and the failure of the stage counts.
+        if target not in entered[:-1]:
+            return []
+        return _failed(environment, entered[-1], memory)
+    if change.state == "SUCCEEDED" and change.stage in delivery.last_stages:
+        return _restored(environment, change.at, memory)
+    return []
+
+
+def _alarms(environment: str, number: int) -> Figure:
+    return Figure(environment, "AlarmsInAlarm", "Count", number)
+
+
+def _deployed(environment: str, execution: str, memory: Memory) -> list[Figure]:
+    first = memory.first_time(f"deployment#{environment}#{execution}")
+    return [Figure(environment, "Deployments", "Count", 1)] if first else []
+
+
+def _failed(environment: str, execution: str, memory: Memory) -> list[Figure]:
+    first = memory.first_time(f"failure#{environment}#{execution}")
+    return [Figure(environment, "ChangeFailures", "Count", 1)] if first else []
+
+
+def _entered(environment: str, change: StageChange, memory: Memory) -> None:
+    """Remember which executions came into the environment, the latest last."""
+    history = {execution: at for at, execution in _history(environment, memory)}
+    history[change.execution] = min(change.at, history.get(change.execution, change.at))
+    latest = sorted((at, execution) for execution, at in history.items())[-HISTORY:]
+    memory.put(_entered_key(environment), json.dumps([[at.isoformat(), execution] for at, execution in latest]))
+
+
+def _history(environment: str, memory: Memory) -> list[tuple[datetime, str]]:
+    known = json.loads(memory.get(_entered_key(environment)) or "[]")
+    return [(datetime.fromisoformat(at), execution) for at, execution in known]
+
+
+def _broken(environment: str, at: datetime, memory: Memory) -> None:
+    """Remember since when the environment is broken: the earliest failure after the latest success."""
+    since, success = memory.get(_broken_key(environment)), memory.get(_success_key(environment))
+    if success is not None and at <= datetime.fromisoformat(success):
+        return
+    if since is None or at < datetime.fromisoformat(since):
+        memory.put(_broken_key(environment), at.isoformat())
+
+
+def _restored(environment: str, at: datetime, memory: Memory) -> list[Figure]:
+    since, success = memory.get(_broken_key(environment)), memory.get(_success_key(environment))
+    if success is None or at > datetime.fromisoformat(success):
+        memory.put(_success_key(environment), at.isoformat())
+    if since is None or at <= datetime.fromisoformat(since):
+        return []
+    memory.put(_broken_key(environment), None)
+    return [Figure(environment, "TimeToRestore", "Seconds", (at - datetime.fromisoformat(since)).total_seconds())]
+
+
+def _broken_key(environment: str) -> str:
+    return f"broken#{environment}"
+
+
+def _success_key(environment: str) -> str:
+    return f"success#{environment}"
+
+
+def _entered_key(environment: str) -> str:
+    return f"entered#{environment}"

@@ -1,0 +1,79 @@
+"""What people are told of a delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from slipway.delivery.runtime.events import (
+    ApprovalCanceled,
+    ApprovalWaiting,
+    Change,
+    DeploymentChange,
+    PipelineChange,
+    StageChange,
+)
+
+CANCELED = "CANCELED"
+"""State of an execution, a stage or an action that a change of the pipeline's structure ended.
+
+https://docs.aws.amazon.com/codepipeline/latest/userguide/detect-state-changes-cloudwatch-events.html
+"""
+
+_EXECUTION = {
+    CANCELED: "was canceled: the pipeline was changed",
+    "SUCCEEDED": "succeeded",
+    "FAILED": "failed",
+    "STOPPED": "was stopped",
+    "SUPERSEDED": "was superseded by a newer one",
+}
+_DEPLOYMENT = {"FAILURE": "failed and was rolled back", "STOP": "was stopped and rolled back"}
+
+SUBJECT_LIMIT = 100
+"""Characters of a subject that SNS takes."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A subject and a few lines."""
+
+    subject: str
+    text: str
+
+
+def message(change: Change, *, region: str, environment_of: Callable[[str, str], str | None]) -> Message | None:
+    """What to say of an event.
+
+    Args:
+        change: the event.
+        region: region of the pipeline, for links.
+        environment_of: the environment of a resource, by its account and name.
+
+    Returns:
+        The message, or None for what nobody needs to be told.
+    """
+    match change:
+        case PipelineChange() if change.is_rollback and change.state == "STARTED":
+            subject = f"{change.pipeline}: a stage is being rolled back"
+        case PipelineChange() if change.state in _EXECUTION:
+            what = "rollback" if change.is_rollback else "execution"
+            subject = f"{change.pipeline}: {what} {_EXECUTION[change.state]}"
+        case ApprovalWaiting():
+            subject = f"{change.pipeline}: {change.stage} waits for an approval"
+        case ApprovalCanceled():
+            subject = f"{change.pipeline}: the approval of {change.stage} was canceled: the pipeline was changed"
+        case StageChange() if change.state == CANCELED:
+            subject = f"{change.pipeline}: {change.stage} was canceled half-way: the pipeline was changed"
+        case DeploymentChange() if change.state in _DEPLOYMENT:
+            place = environment_of(change.account, change.application)
+            if place is None:
+                return None
+            subject = f"{place}: deployment of {change.application} {_DEPLOYMENT[change.state]}"
+            return Message(subject[:SUBJECT_LIMIT], f"{subject}\nDeployment {change.deployment} in {change.account}")
+        case _:
+            return None
+    link = (
+        f"https://{region}.console.aws.amazon.com/codesuite/codepipeline/pipelines/{change.pipeline}"
+        f"/executions/{change.execution}/timeline?region={region}"
+    )
+    return Message(subject[:SUBJECT_LIMIT], f"{subject}\n{link}")

@@ -1,0 +1,131 @@
+"""Where the pipeline takes its commits from, and what starts it (D1).
+
+- *CodeConnections*: a push to the branch starts it, unless the push changes `ignored_paths` alone.
+- *CodeCommit*: a push to the branch starts it, by an EventBridge rule. CodeCommit's events name no paths: a push that
+  changes the documentation alone is delivered too.
+- *S3*: CodePipeline asks the bucket every minute. EventBridge would need a CloudTrail trail over the bucket, or its
+  notifications, and the bucket is not this stack's.
+"""
+
+from __future__ import annotations
+
+from aws_cdk import Stack, pipelines
+from aws_cdk import aws_codecommit as codecommit
+from aws_cdk import aws_codepipeline as codepipeline
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+
+from slipway.settings.model import CodeCommitSource, CodeConnectionsSource, S3Source, Source
+
+
+def source(stack: Stack, settings: Source) -> pipelines.CodePipelineSource:
+    """The pipeline's source as configured.
+
+    Args:
+        stack: the pipeline's stack.
+        settings: `[source]` of `pipeline.toml`.
+    """
+    match settings:
+        case CodeConnectionsSource():
+            return pipelines.CodePipelineSource.connection(
+                settings.repository,
+                settings.branch,
+                connection_arn=settings.connection_arn,
+                # `start_on_push` does it, with the ignored paths, and CodePipeline would start twice.
+                trigger_on_push=False,
+                # The change review compares revisions, and an artifact of files has none.
+                code_build_clone_output=True,
+            )
+        case CodeCommitSource():
+            repository = codecommit.Repository.from_repository_name(stack, "Repository", settings.repository)
+            return pipelines.CodePipelineSource.code_commit(repository, settings.branch, code_build_clone_output=True)
+        case S3Source():
+            bucket = s3.Bucket.from_bucket_name(stack, "SourceBucket", settings.bucket)
+            return pipelines.CodePipelineSource.s3(bucket, settings.key)
+
+
+def change(commit: pipelines.CodePipelineSource, settings: Source) -> str:
+    """What an execution delivers, in one paragraph, with variables that CodePipeline fills in.
+
+    A variable that a source does not give fails the action that names it, so each kind names its own
+    (https://docs.aws.amazon.com/codepipeline/latest/userguide/reference-variables.html).
+
+    Args:
+        commit: the source.
+        settings: `[source]` of `pipeline.toml`.
+    """
+    of = commit.source_attribute
+    match settings:
+        case CodeConnectionsSource() | CodeCommitSource():
+            return (
+                f"Commit {of('CommitId')} of {settings.repository}, branch {of('BranchName')}, "
+                f"authored {of('AuthorDate')}: {of('CommitMessage')}"
+            )
+        case S3Source():
+            return f"Version {of('VersionId')} of s3://{settings.bucket}/{settings.key}, ETag {of('ETag')}"
+
+
+def start_on_push(spine: codepipeline.Pipeline, settings: Source) -> None:
+    """Start the pipeline by pushes to the branch that change more than the ignored paths.
+
+    CDK Pipelines makes the source action itself, and the L2's trigger wants that object. Call it after the pipeline is
+    built.
+
+    Args:
+        spine: the pipeline.
+        settings: `[source]` of `pipeline.toml`; nothing is done for other kinds than CodeConnections.
+    """
+    if not isinstance(settings, CodeConnectionsSource):
+        return
+    push: dict[str, object] = {"Branches": {"Includes": [settings.branch]}}
+    if settings.ignored_paths:
+        push["FilePaths"] = {"Excludes": list(settings.ignored_paths)}
+    (action,) = spine.stages[0].actions
+    resource = spine.node.default_child
+    if not isinstance(resource, codepipeline.CfnPipeline):
+        raise TypeError(f"{spine.node.path} has no CloudFormation resource")
+    resource.add_property_override(
+        "Triggers",
+        [
+            {
+                "ProviderType": "CodeStarSourceConnection",
+                "GitConfiguration": {"SourceActionName": action.action_properties.action_name, "Push": [push]},
+            }
+        ],
+    )
+
+
+def allow_connection(stack: Stack, settings: Source, builder: iam.IRole | None) -> None:
+    """Let the source action and the synth use the connection for its repository alone, by both names of the service.
+
+    CDK grants `codestar-connections:UseConnection` for every repository of the connection, whatever the ARN's prefix;
+    a connection made under the name CodeConnections is checked for `codeconnections:UseConnection`. The synth clones
+    the repository itself, so it needs the same. Call it last: it counts statements.
+
+    Args:
+        stack: the pipeline's stack.
+        settings: `[source]` of `pipeline.toml`; nothing is done for other kinds.
+        builder: role of the build that takes the source.
+    """
+    if not isinstance(settings, CodeConnectionsSource):
+        return
+    (action,) = stack.node.find_child("Pipeline").node.find_child("Source").node.children
+    for role in (action.node.find_child("CodePipelineActionRole"), builder):
+        if not isinstance(role, iam.Role):
+            raise TypeError(f"{role} is not a role of the stack")
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["codeconnections:UseConnection"],
+                resources=[settings.connection_arn],
+                conditions={"StringEquals": {"codeconnections:FullRepositoryId": settings.repository}},
+            )
+        )
+        policy = role.node.find_child("DefaultPolicy").node.default_child
+        if not isinstance(policy, iam.CfnPolicy):
+            raise TypeError(f"{role.node.path} has no policy")
+        statements = stack.resolve(policy.policy_document)["Statement"]
+        position = [statement["Action"] for statement in statements].index("codestar-connections:UseConnection")
+        policy.add_property_override(
+            f"PolicyDocument.Statement.{position}.Condition",
+            {"StringEquals": {"codestar-connections:FullRepositoryId": settings.repository}},
+        )

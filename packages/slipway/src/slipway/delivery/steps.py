@@ -1,0 +1,298 @@
+"""The steps of the pipeline: one small class a step, each running one verb of the repository under a role of its own.
+
+What all builds have in common (image, log group, no privileges) `delivery.py` gives to CDK Pipelines once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import Aws, Duration, Stack, pipelines
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+
+from slipway.delivery.names import (
+    bake_step_role,
+    protection_role,
+    protection_step_role,
+    verification_role,
+    verification_step_role,
+)
+from slipway.delivery.observation import PIPELINE_NAME
+from slipway.delivery.toolchain import ASSET_SCHEMA, PYTHON
+from slipway.settings import Environment
+from slipway.tasks.bake import ACTION, ALARM, PIPELINE
+from slipway.tasks.reports import ADDRESS_FILE, BUCKET, CONDENSED, HANDOVER
+
+BUILD_IMAGE = codebuild.LinuxBuildImage.STANDARD_8_0
+"""CodeBuild's Ubuntu image. The repository's own steps bring Node with their packages."""
+
+NODE = "24"
+"""Node of the steps that CDK Pipelines writes itself: they install their tool with the image's npm."""
+
+SYNTH = ".ci/run"
+"""The one line by which the pipeline builds itself. It runs under the *old* definition of the pipeline, so what it does
+is defined in the repository, and the line stays."""
+
+EVIDENCE = "EVIDENCE_URL"
+"""Variable of the synth build with the address of the page that an approver reads."""
+
+EXPORT = f'export {EVIDENCE}="$(cat {ADDRESS_FILE})"'
+"""Takes that address from the file that `make publish` leaves: only the build's own shell can export a variable."""
+
+_RUNTIMES = {"nodejs": NODE, "python": PYTHON}
+
+_SMALL = codebuild.BuildEnvironment(compute_type=codebuild.ComputeType.SMALL)
+"""Of builds that wait more than they work. They run one after the other, and beside the synth of the next execution,
+which is of another compute type: each has a quota of its own, which may be 1 (`packages/slipway/src/slipway/settings/quotas.py`)."""
+
+_CACHES = ["/root/.cache/pip/**/*", "/root/.cache/uv/**/*", "/root/.npm/**/*"]
+
+
+def pinned_runtimes() -> codebuild.BuildSpec:
+    """Part of a build specification: the runtimes of the steps that CDK Pipelines writes itself."""
+    install = {"runtime-versions": _RUNTIMES, "on-failure": "ABORT"}
+    return _spec({"env": {"shell": "bash"}, "phases": {"install": install, "build": {"on-failure": "ABORT"}}})
+
+
+def publishing() -> codebuild.BuildSpec:
+    """Part of the build specification of the step that publishes assets.
+
+    It reads older manifests than the library writes, and refuses a newer number although nothing else is new in it.
+    """
+    rewrite = f"""sed -i 's/"version": *"[0-9.]*"/"version": "{ASSET_SCHEMA}.0.0"/'"""
+    commands = [f"find . -name '*.assets.json' -exec {rewrite} {{}} +"]
+    install = {"runtime-versions": _RUNTIMES, "on-failure": "ABORT", "commands": commands}
+    return _spec({"env": {"shell": "bash"}, "phases": {"install": install, "build": {"on-failure": "ABORT"}}})
+
+
+class SynthStep(pipelines.CodeBuildStep):
+    """Checks, tests, synthesis, change review: what comes out is all that the later stages use.
+
+    The build keeps its reports in the artifact bucket, which its role may write anyway, and asks the pipeline which
+    revision was delivered last, and what is being deployed.
+
+    Args:
+        stack: the pipeline's stack.
+        source: the commit.
+        artifacts: where the reports are kept.
+    """
+
+    def __init__(self, stack: Stack, *, source: pipelines.CodePipelineSource, artifacts: s3.IBucket) -> None:
+        super().__init__(
+            "Synth",
+            input=source,
+            commands=[SYNTH, EXPORT],
+            env={BUCKET: artifacts.bucket_name},
+            primary_output_directory="cdk.out",
+            build_environment=codebuild.BuildEnvironment(compute_type=codebuild.ComputeType.MEDIUM),
+            cache=codebuild.Cache.local(codebuild.LocalCacheMode.CUSTOM),
+            partial_build_spec=_verb(reports=CONDENSED, synth=True),
+            role_policy_statements=[
+                iam.PolicyStatement(
+                    actions=["codepipeline:GetPipelineState", "codepipeline:ListPipelineExecutions"],
+                    resources=[_delivery(stack)],
+                )
+            ],
+            timeout=Duration.minutes(60),
+        )
+
+        self.handover = self.add_output_directory(HANDOVER)
+        """What the builds after it run, packages and all."""
+
+    @property
+    def evidence(self) -> str:
+        """Address of the page that an approver reads: the evidence of the change, in the artifact bucket."""
+        return self.exported_variable(EVIDENCE)
+
+
+class ProtectStep(pipelines.CodeBuildStep):
+    """Sets termination protection and stack policies in an environment, and reads them back (P16).
+
+    Args:
+        stack: the pipeline's stack.
+        handover: what the synth handed over.
+        environment: settings of the environment.
+        services: names of the services whose stacks are protected.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        handover: pipelines.IFileSetProducer,
+        environment: Environment,
+        services: Sequence[str],
+    ) -> None:
+        super().__init__(
+            "Protect",
+            input=handover,
+            commands=[f'make protect ENV={environment.name} SERVICE="{" ".join(services)}"'],
+            role=_assuming(
+                stack, environment, protection_step_role(environment.name), [protection_role(environment.name)]
+            ),
+            build_environment=_SMALL,
+            partial_build_spec=_verb(),
+            timeout=Duration.minutes(15),
+        )
+
+
+class BakeStep(pipelines.CodeBuildStep):
+    """Watches the alarms of an environment for its `bake_minutes`, after everything else (D5).
+
+    Args:
+        stack: the pipeline's stack.
+        handover: what the synth handed over.
+        environment: settings of the environment.
+        alarm: is on while one of the environment's own alarms is.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        handover: pipelines.IFileSetProducer,
+        environment: Environment,
+        alarm: cloudwatch.IAlarm,
+    ) -> None:
+        role = _build_role(stack, environment, bake_step_role(environment.name))
+        role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[alarm.alarm_arn]))
+        role.add_to_policy(iam.PolicyStatement(actions=["codepipeline:GetPipelineState"], resources=[_delivery(stack)]))
+        super().__init__(
+            ACTION,
+            input=handover,
+            commands=[f"make bake ENV={environment.name}"],
+            env={ALARM: alarm.alarm_name, PIPELINE: PIPELINE_NAME},
+            role=role,
+            build_environment=_SMALL,
+            partial_build_spec=_verb(),
+            timeout=Duration.minutes(environment.deployment.bake_minutes + 15),
+        )
+
+
+class VerifyStep(pipelines.CodeBuildStep):
+    """Runs the tests of services against what was deployed (D3), all of them in one build.
+
+    Args:
+        handover: what the synth handed over.
+        environment: name of the environment.
+        services: names of the services that are tested.
+        role: what `verifying` gives for the environment.
+    """
+
+    def __init__(
+        self, *, handover: pipelines.IFileSetProducer, environment: str, services: Sequence[str], role: iam.IRole
+    ) -> None:
+        super().__init__(
+            "Verify",
+            input=handover,
+            commands=[f'make verify ENV={environment} SERVICE="{" ".join(services)}"'],
+            role=role,
+            build_environment=_SMALL,
+            partial_build_spec=_verb(reports="build/reports"),
+            timeout=Duration.minutes(30),
+        )
+
+
+def verifying(stack: Stack, *, environment: Environment, services: Sequence[str]) -> iam.Role:
+    """The role of the builds that verify an environment, one a wave: it may become the role of each service's tests.
+
+    Args:
+        stack: the pipeline's stack.
+        environment: settings of the environment.
+        services: names of the services that are deployed there.
+    """
+    roles = [verification_role(environment.name, service) for service in services]
+    return _assuming(stack, environment, verification_step_role(environment.name), roles)
+
+
+class ApprovalStep(pipelines.ManualApprovalStep):
+    """Asks people before an environment (D4): what changed, and the evidence for it.
+
+    Args:
+        environment: name of the environment.
+        topic: who is asked.
+        change: what changed, in one paragraph.
+        evidence: address of the page that says what the change does.
+    """
+
+    def __init__(self, environment: str, *, topic: sns.ITopic, change: str, evidence: str) -> None:
+        super().__init__(
+            f"Approve-{environment}",
+            comment=f"Deploy to {environment}? {change}",
+            review_url=evidence,
+            notification_topic=topic,
+        )
+        # CDK looks for variables in the comment alone.
+        self._discover_referenced_outputs(evidence)
+
+
+def _delivery(stack: Stack) -> str:
+    """Return the ARN of the pipeline."""
+    return f"arn:{Aws.PARTITION}:codepipeline:{stack.region}:{stack.account}:{PIPELINE_NAME}"
+
+
+def _assuming(stack: Stack, environment: Environment, name: str, roles: Sequence[str]) -> iam.Role:
+    """A build's role that may assume some roles in an environment's account, whose trust names it."""
+    role = _build_role(stack, environment, name)
+    role.add_to_policy(
+        iam.PolicyStatement(
+            actions=["sts:AssumeRole"],
+            resources=[f"arn:{Aws.PARTITION}:iam::{environment.account}:role/{target}" for target in roles],
+        )
+    )
+    return role
+
+
+def _build_role(stack: Stack, environment: Environment, name: str) -> iam.Role:
+    """A role of builds alone, which nothing is granted yet."""
+    return iam.Role(
+        stack,
+        f"{environment.name.title().replace('-', '')}{name.rpartition('-')[2].title()}Role",
+        role_name=name,
+        assumed_by=iam.ServicePrincipal(
+            "codebuild.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
+        ),
+        description=f"Build that may {name.rpartition('-')[2]} {environment.name}",
+    )
+
+
+def _verb(*, reports: str | None = None, synth: bool = False) -> codebuild.BuildSpec:
+    """What a step's build specification says besides its one command.
+
+    Args:
+        reports: folder of the JUnit reports that are kept. Default: there are none.
+        synth: whether it is the build that clones the source and installs packages. The others get what it hands over
+            and fetch nothing: a registry or a Git host that cannot be reached must not fail a stage that rolls back.
+    """
+    kept: dict[str, object] = {}
+    if reports:
+        kept["tests"] = {"files": ["*.xml"], "base-directory": reports, "file-format": "JUNITXML"}
+    if synth:
+        kept["coverage"] = {
+            "files": ["coverage.xml"],
+            "base-directory": "build/reports/coverage",
+            "file-format": "COBERTURAXML",
+        }
+        kept["nag"] = {"files": ["nag.xml"], "base-directory": "build/report", "file-format": "JUNITXML"}
+    # The review fetches a commit that the clone lacks, and only so has git the source's credentials:
+    # https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html
+    credentials = {"git-credential-helper": "yes"} if synth else {}
+    return _spec(
+        {
+            "env": {"shell": "bash", **credentials},
+            "phases": {
+                "install": {"runtime-versions": _RUNTIMES, "on-failure": "ABORT"},
+                "build": {"on-failure": "ABORT"},
+            },
+            **({"reports": kept} if kept else {}),
+            **({"cache": {"paths": _CACHES}} if synth else {}),
+        }
+    )
+
+
+def _spec(content: dict[str, object]) -> codebuild.BuildSpec:
+    return codebuild.BuildSpec.from_object({"version": "0.2", **content})

@@ -1,0 +1,30 @@
+"""The versions of Python and of the CDK tools, pinned once for this machine and for the pipeline."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent.parent / "package.json"
+_VERSIONS: dict[str, str] = json.loads(_PACKAGE.read_text(encoding="utf-8"))["devDependencies"]
+
+_PROJECT = _PACKAGE.with_name("pyproject.toml")
+
+PYTHON: str = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["requires-python"].removeprefix(">=")
+"""Python of every build, the oldest that `pyproject.toml` allows. Without a version CodeBuild takes the default of its
+image, 3.14 in `standard:8.0`, which "can change when a previously default version reaches end of life"
+(https://docs.aws.amazon.com/codebuild/latest/userguide/available-runtimes.html)."""
+
+CDK_CLI_VERSION = _VERSIONS["aws-cdk"]
+"""The CDK command line that synthesises, mutates and deploys. The registry's latest reads older assemblies only."""
+
+CDK_ASSETS_VERSION = _VERSIONS["cdk-assets"]
+"""The tool that publishes assets; without a pin the pipeline would install the latest at every run."""
+
+ASSET_SCHEMA = 54
+"""Newest schema of an asset manifest that this cdk-assets, which is the newest, reads: aws-cdk-lib 2.275.0 writes 55.
+
+The two schemas say the same (`tests/infrastructure/test_pipeline.py` compares them), so the pipeline writes this number
+into the manifests before it publishes (`packages/slipway/src/slipway/delivery/steps.py`). `make doctor` says when it has changed.
+"""

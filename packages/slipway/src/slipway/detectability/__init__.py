@@ -1,0 +1,28 @@
+"""What the configured canaries see: the chance that a failing version is caught, and whom it hurts until then.
+
+Deployment groups, their alarms and how traffic moves are read from the synthesized templates, the traffic from the
+configuration; CloudWatch's rules are those of `slipway.cloudwatch`.
+"""
+
+from slipway.detectability.faults import Fault
+from slipway.detectability.rollouts import Rollout, Scope, Trigger, read
+from slipway.detectability.shifts import PREDEFINED, Shift
+from slipway.detectability.simulation import Outcome, simulate
+from slipway.detectability.survey import FAULTS, Case, Finding, Survey, Verdict
+
+__all__ = [
+    "FAULTS",
+    "PREDEFINED",
+    "Case",
+    "Fault",
+    "Finding",
+    "Outcome",
+    "Rollout",
+    "Scope",
+    "Shift",
+    "Survey",
+    "Trigger",
+    "Verdict",
+    "read",
+    "simulate",
+]

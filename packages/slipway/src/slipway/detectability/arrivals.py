@@ -1,0 +1,61 @@
+"""How many invocations come, of each kind, when so many are expected."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable
+from functools import cache
+from itertools import accumulate
+from random import Random
+
+from slipway.detectability.faults import Fault
+
+Counts = tuple[int, int, int, int]
+"""Invocations that end as errors, that are answered wrongly, that are slow, and that are well."""
+
+Arrivals = Callable[[float, Fault, Random], Counts]
+"""Draws the invocations of a time in which so many are expected."""
+
+# Beyond so many standard deviations, and a few at the least, nothing is drawn: the chance is below 1e-15.
+_TAIL, _FEW = 9.0, 40
+
+
+def poisson(expected: float, fault: Fault, random: Random) -> Counts:
+    """Callers who know nothing of each other: each kind is Poisson, and independent of the others."""
+    errors, answered, slow = fault.errors * expected, fault.answered * expected, fault.slow * expected
+    well = max(1 - fault.harmful, 0) * expected
+    return _draw(errors, random), _draw(answered, random), _draw(slow, random), _draw(well, random)
+
+
+def regular(expected: float, fault: Fault, random: Random) -> Counts:
+    """Exactly as many as are expected, to the nearest; each is of a kind by chance."""
+    left = round(expected)
+    counts = []
+    share_left = 1.0
+    for share in (fault.errors, fault.answered, fault.slow):
+        part = min(share / share_left, 1.0) if share_left > 0 else 0.0
+        number = sum(random.random() < part for _ in range(left)) if part else 0
+        counts.append(number)
+        left -= number
+        share_left -= share
+    return counts[0], counts[1], counts[2], left
+
+
+def _draw(mean: float, random: Random) -> int:
+    """A Poisson number, by its cumulated distribution."""
+    # Means that differ by rounding alone share a distribution; what is next to nothing is nothing.
+    mean = round(mean, 9)
+    if mean <= 0:
+        return 0
+    first, cumulated = _distribution(mean)
+    return first + bisect_left(cumulated, random.random() * cumulated[-1])
+
+
+@cache
+def _distribution(mean: float) -> tuple[int, list[float]]:
+    """The first number that is drawn, and the cumulated chances from there on."""
+    spread = _TAIL * math.sqrt(mean) + _FEW
+    first, last = max(math.floor(mean - spread), 0), math.ceil(mean + spread)
+    chances = (math.exp(number * math.log(mean) - mean - math.lgamma(number + 1)) for number in range(first, last + 1))
+    return first, list(accumulate(chances))

@@ -1,0 +1,268 @@
+"""What a new version of a function meets on its way to all traffic, read from the synthesized templates."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from slipway.assembly.flat import stack_template
+from slipway.cloudwatch import Alarm, MathQuery, Metric, MetricQuery
+from slipway.detectability.shifts import Shift
+from slipway.drawing.dashboards import readable
+from slipway.emulator.substitutions import Template
+from slipway.errors import RehearsalError
+
+_DIGEST = re.compile(r"[0-9A-F]{8}$")
+
+
+class Trigger(StrEnum):
+    """What invokes a function through its alias."""
+
+    REQUESTS = "requests"
+    QUEUE = "queue"
+    STREAM = "stream"
+    ASYNCHRONOUS = "asynchronous"
+
+
+class Scope(StrEnum):
+    """Whose invocations a metric counts, by its dimensions."""
+
+    VERSION = "the new version"
+    ALIAS = "both versions"
+
+
+EMITTED = ("Invocations", "Errors", "Throttles", "Duration")
+"""Lambda's metrics that the simulation brings about
+(https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html)."""
+
+FAULTS = "Faults"
+"""What a version counts against itself, where Lambda counts no error (packages/slipway-runtime/src/slipway_runtime/telemetry.py)."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The deployment group of a function, and what it watches.
+
+    Args:
+        environment: where.
+        service: whose.
+        function: the function's key in the configuration, such as `api`.
+        trigger: what invokes it.
+        shift: how traffic moves.
+        alarms: those of the group that count: with a group that does not roll back on alarms, none.
+        scopes: whose invocations each metric of the alarms counts; what is not among them has no data here.
+    """
+
+    environment: str
+    service: str
+    function: str
+    trigger: Trigger
+    shift: Shift
+    alarms: tuple[Alarm, ...]
+    scopes: Mapping[Metric, Scope]
+
+    @property
+    def name(self) -> str:
+        """For people: `items api`."""
+        return f"{self.service} {self.function}"
+
+    @property
+    def signature(self) -> tuple[object, ...]:
+        """What of the alarms decides an outcome. Functions that have it in common differ in names alone."""
+        return tuple(
+            (
+                self._watched(alarm.query),
+                alarm.evaluation_periods,
+                alarm.datapoints_to_alarm,
+                alarm.comparison,
+                alarm.threshold,
+                alarm.treat_missing_data,
+                alarm.ignore_low_samples,
+            )
+            for alarm in self.alarms
+        )
+
+    def _watched(self, query: MetricQuery | MathQuery) -> tuple[object, ...]:
+        """What an alarm watches, without the names of what it is of."""
+        if isinstance(query, MetricQuery):
+            return (query.metric.name, self.scopes.get(query.metric), query.statistic, query.period, query.unit)
+        metrics = tuple((identifier, self._watched(each)) for identifier, each in query.metrics.items())
+        expressions = tuple((identifier, each.text) for identifier, each in query.expressions.items())
+        return (metrics, expressions, query.result)
+
+    @property
+    def blind(self) -> tuple[tuple[Alarm, tuple[Metric, ...]], ...]:
+        """Alarms with what they watch that no invocation of this function brings about here."""
+        strange = ((alarm, tuple(each for each in alarm.metrics if each not in self.scopes)) for alarm in self.alarms)
+        return tuple((alarm, metrics) for alarm, metrics in strange if metrics)
+
+
+def templates(stage: Path) -> dict[str, Template]:
+    """The templates of a stage by the stacks' names.
+
+    Args:
+        stage: folder of the nested assembly.
+    """
+    manifest = json.loads((stage / "manifest.json").read_text(encoding="utf-8"))
+    stacks = (one for one in manifest["artifacts"].values() if one["type"] == "aws:cloudformation:stack")
+    return {stack["properties"]["stackName"]: stack_template(stage, stack) for stack in stacks}
+
+
+def read(stacks: Mapping[str, Template], environment: str, service: str) -> list[Rollout]:
+    """Every deployment group of a stage.
+
+    Args:
+        stacks: templates of the stage by the stacks' names.
+        environment: of the stage.
+        service: of the stage.
+
+    Raises:
+        RehearsalError: a group moves no alias, or watches what is not evaluated here.
+    """
+    return [
+        _Reader(stacks, stack).rollout(group, environment, service)
+        for stack, template in stacks.items()
+        for group, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::CodeDeploy::DeploymentGroup"
+    ]
+
+
+class _Reader:
+    """Reads one stack."""
+
+    def __init__(self, stacks: Mapping[str, Template], stack: str) -> None:
+        self._stacks, self._stack = stacks, stack
+        self._resources: Mapping[str, Any] = stacks[stack]["Resources"]
+
+    def rollout(self, group: str, environment: str, service: str) -> Rollout:
+        alias = self._alias(group)
+        properties = self._resources[alias]["Properties"]
+        function = self._referenced(properties["FunctionName"])
+        alarms = tuple(self._alarms(group))
+        return Rollout(
+            environment=environment,
+            service=service,
+            function=_DIGEST.sub("", function).removesuffix("Function").lower(),
+            trigger=self._trigger(alias, function),
+            shift=self._shift(group),
+            alarms=alarms,
+            scopes=self._scopes(alarms, function, alias),
+        )
+
+    def _of_type(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        for name, resource in self._resources.items():
+            if resource["Type"] == kind:
+                yield name, resource
+
+    def _referenced(self, value: Any) -> str:
+        match value:
+            case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]} if name in self._resources:
+                return name
+        raise RehearsalError(f"{self._stack}: {json.dumps(value)} leads to no resource of the stack")
+
+    def _alias(self, group: str) -> str:
+        for name, resource in self._of_type("AWS::Lambda::Alias"):
+            update = resource.get("UpdatePolicy", {}).get("CodeDeployLambdaAliasUpdate", {})
+            if update.get("DeploymentGroupName") == {"Ref": group}:
+                return name
+        raise RehearsalError(f"{self._stack}: the deployment group {group} moves no alias of the stack")
+
+    def _shift(self, group: str) -> Shift:
+        found = self._resources[group]["Properties"].get("DeploymentConfigName", "CodeDeployDefault.LambdaAllAtOnce")
+        if isinstance(found, str):
+            return Shift.named(found)
+        name = self._referenced(found)
+        return Shift.of_template(_DIGEST.sub("", name), self._resources[name]["Properties"])
+
+    def _alarms(self, group: str) -> Iterator[Alarm]:
+        properties = self._resources[group]["Properties"]
+        configuration = properties.get("AlarmConfiguration", {})
+        rollback = properties.get("AutoRollbackConfiguration", {})
+        stops = "DEPLOYMENT_STOP_ON_ALARM" in rollback.get("Events", [])
+        if configuration.get("Enabled") is not True or rollback.get("Enabled") is not True or not stops:
+            return
+        for entry in configuration.get("Alarms", []):
+            name = self._referenced(entry["Name"])
+            resource = self._resources[name]
+            if resource["Type"] != "AWS::CloudWatch::Alarm":
+                raise RehearsalError(
+                    f"{self._stack}: {group} watches {name} ({resource['Type']}), which is not simulated"
+                )
+            yield Alarm.from_template(self._resolved(resource["Properties"]), name=_DIGEST.sub("", name))
+
+    def _resolved(self, value: Any) -> Any:
+        """A value with readable names in the place of references."""
+        if isinstance(value, list):
+            return [self._resolved(inner) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1 and (key := next(iter(value))) and (key == "Ref" or key.startswith("Fn::")):
+            return readable(self._stacks, self._stack, value)
+        return {key: self._resolved(inner) for key, inner in value.items() if key not in _ELSEWHERE}
+
+    def _scopes(self, alarms: tuple[Alarm, ...], function: str, alias: str) -> dict[Metric, Scope]:
+        """Metrics of the alarms that invocations through the alias bring about.
+
+        Lambda publishes each under the function's name, under the alias beside it, and under the version beside both
+        while the alias has two
+        (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html). A version counts its faults under
+        the names that the function's environment variables give.
+        """
+        properties = self._resources[alias]["Properties"]
+        name = self._resolved({"Ref": function})
+        whole = {"FunctionName": name}
+        live = {**whole, "Resource": f"{name}:{properties['Name']}"}
+        version = {**live, "ExecutedVersion": self._resolved(properties["FunctionVersion"])}
+        known = {
+            frozenset(whole.items()): Scope.ALIAS,
+            frozenset(live.items()): Scope.ALIAS,
+            frozenset(version.items()): Scope.VERSION,
+        }
+        variables = self._resources[function]["Properties"].get("Environment", {}).get("Variables", {})
+        faults = Metric.of(
+            variables.get("POWERTOOLS_METRICS_NAMESPACE", ""),
+            FAULTS,
+            {
+                "service": variables.get("POWERTOOLS_SERVICE_NAME", ""),
+                "function_name": name,
+                "function_version": version["ExecutedVersion"],
+            },
+        )
+        found = {
+            metric: known[metric.dimensions]
+            for alarm in alarms
+            for metric in alarm.metrics
+            if metric.namespace == "AWS/Lambda" and metric.name in EMITTED and metric.dimensions in known
+        }
+        if any(faults in alarm.metrics for alarm in alarms):
+            found[faults] = Scope.VERSION
+        return found
+
+    def _trigger(self, alias: str, function: str) -> Trigger:
+        for _, resource in self._of_type("AWS::Lambda::EventSourceMapping"):
+            if _mentions(resource["Properties"]["FunctionName"], alias):
+                # A stream is read from a position on, a queue has none.
+                return Trigger.STREAM if "StartingPosition" in resource["Properties"] else Trigger.QUEUE
+        for _, resource in self._of_type("AWS::Lambda::EventInvokeConfig"):
+            properties = resource["Properties"]
+            if _mentions(properties["FunctionName"], function) and _mentions(properties["Qualifier"], alias):
+                return Trigger.ASYNCHRONOUS
+        return Trigger.REQUESTS
+
+
+# Of an alarm, but not for its state; some refer to other stacks' topics.
+_ELSEWHERE = {"AlarmActions", "OKActions", "InsufficientDataActions"}
+
+
+def _mentions(value: Any, logical_id: str) -> bool:
+    """Whether a value of a template refers to a resource, however deep."""
+    if isinstance(value, dict):
+        if value == {"Ref": logical_id}:
+            return True
+        return any(_mentions(inner, logical_id) for inner in value.values())
+    return isinstance(value, list) and any(_mentions(inner, logical_id) for inner in value)

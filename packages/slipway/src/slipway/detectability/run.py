@@ -1,0 +1,115 @@
+"""The verb: what of the configuration and of the assembly is asked, and where the answers go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from slipway import paths
+from slipway.detectability import report
+from slipway.detectability.faults import Fault
+from slipway.detectability.picture import draw
+from slipway.detectability.rollouts import Rollout, read, templates
+from slipway.detectability.survey import FAULTS, Finding, Survey
+from slipway.emulator.environment import choose, services_of
+from slipway.emulator.stages import stage_folder
+from slipway.errors import RehearsalError
+from slipway.settings import Environment, ServiceSettings, Settings
+
+FOLDER = paths.ROOT / "build" / "detectability"
+PAGE = paths.ROOT / "docs" / "detectability.md"
+PICTURE = paths.ROOT / "docs" / "images" / "detectability.svg"
+
+
+def examine(
+    settings: Settings,
+    survey: Survey,
+    *,
+    environments: Sequence[str] = (),
+    services: Sequence[str] = (),
+    rate: float | None = None,
+    faults: Sequence[Fault] = FAULTS,
+    assembly: Path = paths.ASSEMBLY,
+) -> list[Finding]:
+    """Ask about every function with a deployment group.
+
+    Args:
+        settings: the configuration, for the traffic.
+        survey: that plays the cases.
+        environments: these alone. Default: all.
+        services: these alone. Default: all.
+        rate: invocations a second of every function. Default: those of the configuration.
+        faults: failures of the new version.
+        assembly: what was synthesized. Default: `cdk.out`.
+
+    Raises:
+        RehearsalError: there is no such environment or service, a stage is not synthesized, a deployment group cannot
+            be read, or the configuration does not say what a function's traffic is.
+    """
+    names = environments or [environment.name for environment in settings.environments]
+    return [
+        survey.examine(rollout, _rate(environment, rollout) if rate is None else rate, faults)
+        for environment in (choose(settings, name) for name in names)
+        for service in services_of(environment, services)
+        for rollout in _rollouts(assembly, environment, service)
+    ]
+
+
+def _rollouts(assembly: Path, environment: Environment, service: str) -> Iterator[Rollout]:
+    yield from read(templates(stage_folder(assembly, environment.name, service)), environment.name, service)
+
+
+def _rate(environment: Environment, rollout: Rollout) -> float:
+    try:
+        settings: ServiceSettings = getattr(environment.services, rollout.service)
+        return settings.traffic.of(rollout.function)
+    except KeyError as error:
+        raise RehearsalError(
+            f"config/{environment.name}.toml: services.{rollout.service}.traffic.{error.args[0]} is not known to the "
+            f"model, so that nothing says how often {rollout.name} is invoked; or give --rate",
+            exit_code=2,
+        ) from None
+
+
+def write(findings: Sequence[Finding], survey: Survey, folder: Path = FOLDER) -> Sequence[Path]:
+    """Write the results and the picture.
+
+    Args:
+        findings: at least one.
+        survey: that found them.
+        folder: where to. Default: `build/detectability`.
+
+    Returns:
+        The files.
+    """
+    results, picture = folder / "results.json", folder / "detectability.svg"
+    paths.write_json(results, report.as_json(findings, survey))
+    paths.write_text(picture, draw(findings))
+    return results, picture
+
+
+def write_documentation(
+    findings: Sequence[Finding], survey: Survey, *, page: Path = PAGE, picture: Path = PICTURE
+) -> Sequence[Path]:
+    """Put the results into the documentation: between the markers of the page, and as its picture.
+
+    Args:
+        findings: of all environments and services.
+        survey: that found them.
+        page: the page.
+        picture: its picture.
+
+    Returns:
+        The files.
+
+    Raises:
+        RehearsalError: the page has no markers.
+    """
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(report.BEGIN)
+    _, end, after = rest.partition(report.END)
+    if not begin or not end:
+        raise RehearsalError(f"{page.name} lacks {report.BEGIN} or {report.END}, between which the results go")
+    paths.write_text(page, f"{before}{report.markdown(findings, survey).rstrip()}{after}")
+    paths.write_text(picture, draw(findings))
+    return page, picture

@@ -1,0 +1,190 @@
+"""A new version on its way to all traffic, many times over, with CloudWatch's rules deciding whether it gets there.
+
+What is assumed:
+
+- Invocations come as `arrivals` says; the alias sends each to the new version with the chance of its weight.
+- A deployment starts at any second of a minute, here at six, evenly.
+- CloudWatch knows a minute's metrics `METRIC_DELAY` seconds after the minute is over, Lambda's own and what a version
+  counts by way of its log, and evaluates each alarm on the full minute. CodeDeploy rolls back at once when an alarm of
+  its group is on, until all traffic is at the new version.
+- The old version is well.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from random import Random
+
+from slipway.cloudwatch import Metric, MetricStore, State, evaluate
+from slipway.detectability.arrivals import Arrivals, Counts, poisson
+from slipway.detectability.faults import HEALTHY_MS, Fault
+from slipway.detectability.rollouts import FAULTS, Rollout, Scope
+from slipway.detectability.shifts import MINUTE, Shift
+
+METRIC_DELAY = 60.0
+"""Seconds until a minute's metrics are there. Lambda sends them in intervals of a minute
+(https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics.html); AWS promises no figure."""
+
+RUNS = 600
+"""How often each case is played: the chance is then known to four percent at the worst, and to two near 95 %."""
+
+SEED = 20_240_501
+"""What the random numbers of every case come from, so that two runs say the same."""
+
+OFFSETS = (5.0, 15.0, 25.0, 35.0, 45.0, 55.0)
+"""Seconds of a minute at which a deployment starts."""
+
+_WELL = Fault("none")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a new version, over all runs.
+
+    Args:
+        runs: how many.
+        minutes: of each run in which it was rolled back, how long that took from the first shift of traffic.
+        hurt: of each run, the invocations that went wrong until it was rolled back, or had all traffic.
+    """
+
+    runs: int
+    minutes: tuple[float, ...]
+    hurt: tuple[int, ...]
+
+    @property
+    def caught(self) -> float:
+        """Share of the runs in which it was rolled back before it had all traffic."""
+        return len(self.minutes) / self.runs
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Where the chance is, with 95 % confidence (Wilson's score interval)."""
+        z, n, p = 1.96, self.runs, self.caught
+        middle = p + z * z / (2 * n)
+        margin = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        scale = 1 + z * z / n
+        return max((middle - margin) / scale, 0.0), min((middle + margin) / scale, 1.0)
+
+    @property
+    def minutes_median(self) -> float | None:
+        """The median of the minutes until it was rolled back; None where it never was."""
+        return statistics.median(self.minutes) if self.minutes else None
+
+    def hurt_percentile(self, percent: float) -> int:
+        """So many percent of the runs hurt no more invocations than this."""
+        ordered = sorted(self.hurt)
+        return ordered[max(math.ceil(percent / 100 * len(ordered)) - 1, 0)]
+
+
+def simulate(
+    rollout: Rollout,
+    fault: Fault,
+    rate: float,
+    *,
+    shift: Shift | None = None,
+    runs: int = RUNS,
+    seed: int = SEED,
+    metric_delay: float = METRIC_DELAY,
+    arrivals: Arrivals = poisson,
+    offsets: Sequence[float] = OFFSETS,
+) -> Outcome:
+    """Play a deployment of a version with a fault.
+
+    Args:
+        rollout: the deployment group.
+        fault: of the new version.
+        rate: invocations of the function a second.
+        shift: how traffic moves. Default: as the group says.
+        runs: how often.
+        seed: of the random numbers; the same gives the same outcome.
+        metric_delay: seconds until a minute's metrics are there.
+        arrivals: how invocations come. Default: at random.
+        offsets: seconds of a minute at which a deployment starts, in turn.
+    """
+    moving = shift or rollout.shift
+    # Not from the names: functions with the same alarms and the same traffic have the same outcome.
+    random = Random(f"{seed} {fault.name} {rate:g} {moving.name}")  # noqa: S311  # chances, not secrets
+    plans = [_Plan(rollout, moving, rate, offset) for offset in offsets]
+    minutes: list[float] = []
+    hurt: list[int] = []
+    for number in range(runs):
+        caught, harm = plans[number % len(plans)].play(fault, random, metric_delay, arrivals)
+        hurt.append(harm)
+        if caught is not None:
+            minutes.append(caught / MINUTE)
+    return Outcome(runs, tuple(minutes), tuple(hurt))
+
+
+class _Plan:
+    """The minutes of a deployment that starts at an offset."""
+
+    def __init__(self, rollout: Rollout, shift: Shift, rate: float, offset: float) -> None:
+        self._alarms = rollout.alarms
+        self._scopes = tuple(rollout.scopes.items())
+        self._both = any(scope is Scope.ALIAS for _, scope in self._scopes)
+        self._start, self._full = offset, offset + shift.full_after
+        self._minutes = [
+            (minute, rate * shift.moved(begin - offset, end - offset), rate * (end - begin))
+            for minute, begin, end in _clock_minutes(offset, self._full)
+        ]
+
+    def play(self, fault: Fault, random: Random, metric_delay: float, arrivals: Arrivals) -> tuple[float | None, int]:
+        """When the version was rolled back, seconds from the start, and whom it hurt until then."""
+        store = MetricStore()
+        states = [State.INSUFFICIENT_DATA] * len(self._alarms)
+        waiting: list[tuple[float, Counts, Counts]] = []
+        harm = 0
+        for minute, expected, altogether in self._minutes:
+            new = arrivals(expected, fault, random)
+            old = arrivals(altogether - expected, _WELL, random) if self._both else (0, 0, 0, 0)
+            harm += new[0] + new[1] + new[2]
+            now = (minute + 1) * MINUTE
+            if now >= self._full:
+                break
+            waiting.append((minute * MINUTE, new, old))
+            while waiting and waiting[0][0] + MINUTE + metric_delay <= now:
+                self._publish(store, *waiting.pop(0), fault.latency_ms)
+            if self._alarm_is_on(store, now, states):
+                return now - self._start, harm
+        return None, harm
+
+    def _alarm_is_on(self, store: MetricStore, now: float, states: list[State]) -> bool:
+        for place, alarm in enumerate(self._alarms):
+            states[place] = evaluate(alarm, store, now, states[place]).state
+        return State.ALARM in states
+
+    def _publish(self, store: MetricStore, at: float, new: Counts, old: Counts, latency_ms: float) -> None:
+        for metric, scope in self._scopes:
+            errors, answered, slow, well = new
+            if scope is Scope.ALIAS:
+                well += sum(old)
+            all_of_them = errors + answered + slow + well
+            if metric.name == FAULTS:
+                # Nothing is written where nothing failed.
+                store.put_values(metric, (1.0,), at, counts=(answered,))
+            elif all_of_them:
+                _put(store, metric, at, (errors, slow, all_of_them), latency_ms)
+
+
+def _put(store: MetricStore, metric: Metric, at: float, counts: tuple[int, int, int], latency_ms: float) -> None:
+    """What Lambda publishes of a minute's invocations."""
+    errors, slow, invocations = counts
+    match metric.name:
+        case "Errors":
+            store.put_values(metric, (0.0, 1.0), at, counts=(invocations - errors, errors))
+        case "Duration":
+            store.put_values(metric, (HEALTHY_MS, latency_ms), at, counts=(invocations - slow, slow))
+        case "Throttles":
+            store.put_values(metric, (0.0,), at, counts=(invocations,))
+        case _:
+            store.put_values(metric, (1.0,), at, counts=(invocations,))
+
+
+def _clock_minutes(begin: float, end: float) -> Iterator[tuple[int, float, float]]:
+    """The minutes of the clock from one time to another, each with the part of it that lies between."""
+    for minute in range(math.floor(begin / MINUTE), math.ceil(end / MINUTE)):
+        yield minute, max(begin, minute * MINUTE), min(end, (minute + 1) * MINUTE)

@@ -1,0 +1,293 @@
+"""The accounts of a delivery: tools and one for each environment, a process each, and one endpoint before them.
+
+They are kept from one rehearsal to the next, as accounts are.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import certifi
+from filelock import FileLock, Timeout
+
+from slipway import paths
+from slipway.emulator.partition import Partition, Server, forwarder
+from slipway.emulator.partition.router import Api, Hook
+from slipway.emulator.server import Credentials, Emulator, certificates, free_port, holder_of
+from slipway.errors import RehearsalError
+from slipway.settings import Settings
+
+FUNCTION = "slipway-rehearsal"
+"""Name of the function, and of its role, that hands custom resources to the player."""
+
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}],
+}
+
+_LOGS = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "arn:aws:logs:*:*:*"}
+    ],
+}
+
+
+class Accounts:
+    """The accounts that the configuration names.
+
+    Args:
+        settings: all of `config/`.
+        folder: where everything of them lies.
+        apis: service as signatures name it → who answers for it in place of the emulator.
+        on_custom_resource: takes the custom resources that CloudFormation hands to the player.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, *, apis: Mapping[str, Api], on_custom_resource: Hook) -> None:
+        self.settings, self.folder = settings, folder
+        self.tools = settings.pipeline.account
+        regions = {settings.pipeline.account: settings.pipeline.region}
+        regions |= {environment.account: environment.region for environment in settings.environments}
+        self._regions = regions
+        self._lock = FileLock(folder.parent / f"{folder.name}.lock")
+        self.tls = folder / "tls"
+        self.emulators: dict[str, Emulator] = {}
+        self.partition = Partition(self.emulators, apis=apis, on_handed_over=on_custom_resource)
+        self.server = Server(self.partition, regions=set(regions.values()), tls=self.tls)
+
+    @property
+    def are_kept(self) -> bool:
+        """Whether an earlier rehearsal left them."""
+        return self._state_file.is_file()
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """The accounts that an earlier rehearsal left and that died with their processes."""
+        if not self.are_kept:
+            return ()
+        return tuple(account for account in self.ids if Emulator.lost(self.folder / account))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The accounts, the tools account first."""
+        return tuple(self._regions)
+
+    def region(self, account: str) -> str:
+        """The region of an account that is deployed to."""
+        return self._regions[account]
+
+    def label(self, account: str) -> str:
+        """What people call an account: `tools`, or its environments."""
+        names = [environment.name for environment in self.settings.environments if environment.account == account]
+        return "+".join((*(("tools",) if account == self.tools else ()), *names)) or account
+
+    @contextmanager
+    def held(self, *, seconds: float = 0) -> Iterator[None]:
+        """Keep other rehearsals away meanwhile.
+
+        Args:
+            seconds: how long to wait for another one; -1 is for as long as it takes. Default: not at all.
+
+        Raises:
+            RehearsalError: another one is at work.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=seconds)
+        except Timeout:
+            raise RehearsalError(
+                f"another rehearsal is at work in {self.folder.parent}; wait for it, or stop it"
+            ) from None
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def forget(self) -> None:
+        """Remove the accounts, as if there had never been any."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self, progress: Callable[[str], None]) -> None:
+        """Start the accounts that do not run, and the endpoint before them.
+
+        Args:
+            progress: is called with what is being done.
+
+        Raises:
+            RehearsalError: they are other accounts than the configuration's, or one does not come up.
+        """
+        state = paths.read_json(self._state_file) or {}
+        if state and {account: each["region"] for account, each in state["accounts"].items()} != self._regions:
+            raise RehearsalError(
+                f"{self.folder} holds {', '.join(sorted(state['accounts']))}, config/ names "
+                f"{', '.join(sorted(self._regions))}: run with FRESH=yes, or `make forget`"
+            )
+        # What runs has these in its variables, and templates hold the plain ports: they stay as they were.
+        self.server.port = self._port(state.get("endpoint"))
+        self.server.proxy_port = self._port(state.get("proxy"))
+        certificates(self.tls, names=self.server.names)
+        self._trust_more()
+        for account, region in self._regions.items():
+            folder = self.folder / account
+            running = Emulator.running(folder, tls=self.tls, keep=True)
+            known = state.get("accounts", {}).get(account, {})
+            self.emulators[account] = running or Emulator(
+                account,
+                region,
+                folder,
+                port=self._port(known.get("port")),
+                plain_port=self._port(known.get("plain_port")),
+                tls=self.tls,
+                keep=True,
+                variables={
+                    forwarder.ENDPOINT: self.server.endpoint,
+                    # The functions that ask these two ask the player; its own account's APIs they ask as ever.
+                    "AWS_ENDPOINT_URL_CODEDEPLOY": f"{self.server.endpoint}/_from/{account}",
+                    "AWS_ENDPOINT_URL_CODEPIPELINE": f"{self.server.endpoint}/_from/{account}",
+                    # Functions of three environments would else stay in memory for five minutes.
+                    "LAMBDA_WARM_TTL_SECONDS": "30",
+                },
+            )
+        self.server.start()
+        try:
+            with ThreadPoolExecutor(len(self.emulators)) as pool:
+                list(pool.map(lambda emulator: self._start_one(emulator, progress), self.emulators.values()))
+        except BaseException:
+            self.stop()
+            raise
+        kept = {
+            account: {"region": emulator.region, "port": emulator.port, "plain_port": emulator.plain_port}
+            for account, emulator in self.emulators.items()
+        }
+        paths.write_json(
+            self._state_file, {"endpoint": self.server.port, "proxy": self.server.proxy_port, "accounts": kept}
+        )
+
+    def stop(self) -> None:
+        """Stop everything of theirs that runs, and keep what is in them.
+
+        Raises:
+            RehearsalError: one could not be kept; all are stopped all the same.
+        """
+        running = dict(self.emulators)
+        for account in self._regions:
+            if account not in running and (left := Emulator.running(self.folder / account, tls=self.tls, keep=True)):
+                running[account] = left
+        try:
+            if running:
+                with ThreadPoolExecutor(len(running)) as pool:
+                    lost = [each for each in pool.map(self._stop_one, running.values()) if each]
+                if lost:
+                    raise RehearsalError("; ".join(lost))
+        finally:
+            self.server.stop()
+
+    def _stop_one(self, emulator: Emulator) -> str:
+        """Stop one; gives what is lost with it, by the name that people know."""
+        try:
+            emulator.stop()
+        except RehearsalError as error:
+            return f"{self.label(emulator.account)}: {error}"
+        return ""
+
+    @property
+    def player(self) -> Mapping[str, str]:
+        """Account → ARN of the function by which the player hears of its custom resources."""
+        return {
+            account: f"arn:aws:lambda:{region}:{account}:function:{FUNCTION}"
+            for account, region in self._regions.items()
+        }
+
+    def variables(self, account: str, credentials: Credentials) -> dict[str, str]:
+        """Variables with which a command has the rehearsal for its AWS, and nothing of the person at the terminal's.
+
+        Args:
+            account: whose region is the default.
+            credentials: whose.
+        """
+        variables = {
+            **self.client_variables(account),
+            "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+        }
+        if credentials.session_token:
+            variables["AWS_SESSION_TOKEN"] = credentials.session_token
+        return variables
+
+    def client_variables(self, account: str) -> dict[str, str]:
+        """Variables with which a command finds the rehearsal, without any credentials.
+
+        Args:
+            account: whose region is the default.
+        """
+        return {
+            **self.server.variables(),
+            "AWS_REGION": self.region(account),
+            "AWS_DEFAULT_REGION": self.region(account),
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CA_BUNDLE": str(self.bundle),
+            "SSL_CERT_FILE": str(self.bundle),
+            "REQUESTS_CA_BUNDLE": str(self.bundle),
+            "NODE_EXTRA_CA_CERTS": str(self.bundle),
+        }
+
+    @property
+    def bundle(self) -> Path:
+        """The certificates that a command trusts: the rehearsal's, and those that this machine trusts."""
+        return self.tls / "bundle.pem"
+
+    def _trust_more(self) -> None:
+        theirs = os.environ.get("SSL_CERT_FILE")
+        known = Path(theirs) if theirs and Path(theirs).is_file() else Path(certifi.where())
+        own = (self.tls / "ca.pem").read_text(encoding="utf-8")
+        paths.write_text(self.bundle, f"{known.read_text(encoding='utf-8')}\n{own}")
+
+    def _start_one(self, emulator: Emulator, progress: Callable[[str], None]) -> None:
+        if emulator.pid is None or not emulator.healthy():
+            emulator.start()
+        self._install(emulator)
+        progress(f"{self.label(emulator.account)} ({emulator.account}) answers")
+
+    def _install(self, emulator: Emulator) -> None:
+        """Put the function there that hands custom resources over."""
+        session = emulator.session()
+        functions = session.client("lambda")
+        with suppress(functions.exceptions.ResourceNotFoundException):
+            functions.get_function(FunctionName=FUNCTION)
+            return
+        iam = session.client("iam")
+        role = iam.create_role(RoleName=FUNCTION, AssumeRolePolicyDocument=json.dumps(_TRUST))["Role"]
+        iam.put_role_policy(RoleName=FUNCTION, PolicyName="logs", PolicyDocument=json.dumps(_LOGS))
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as code:
+            code.write(forwarder.__file__, "forwarder.py")
+        functions.create_function(
+            FunctionName=FUNCTION,
+            Runtime="python3.14",
+            Role=role["Arn"],
+            Handler="forwarder.handler",
+            Code={"ZipFile": content.getvalue()},
+            Timeout=30,
+        )
+
+    @staticmethod
+    def _port(known: Any) -> int:
+        if isinstance(known, int) and holder_of(known) is None:
+            return known
+        return free_port()
+
+    @property
+    def _state_file(self) -> Path:
+        return self.folder / "accounts.json"

@@ -1,0 +1,102 @@
+"""The printed bootstrap (`make bootstrap`), run on the accounts of the rehearsal."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from slipway.emulator.accounts import Accounts
+from slipway.emulator.deploy import failure
+from slipway.errors import RehearsalError
+from slipway.paths import ROOT
+from slipway.process import Progress, run
+
+_DEPLOY = ["aws", "cloudformation", "deploy"]
+
+
+def bootstrap(accounts: Accounts, progress: Progress, *, checkout: Path = ROOT) -> bool:
+    """Run the commands that `make bootstrap` prints, in every account that has not been bootstrapped.
+
+    Args:
+        accounts: they run.
+        progress: is called with what is being done.
+        checkout: the repository whose commands these are. Default: this one.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        RehearsalError: a command failed.
+    """
+    waiting = [account for account in accounts.ids if not _is_bootstrapped(accounts, account)]
+    if not waiting:
+        return False
+    commands = _printed(accounts.folder / "bootstrap", checkout)
+    with ThreadPoolExecutor(len(waiting)) as pool:
+        list(pool.map(lambda account: _run(accounts, account, commands[account], progress), waiting))
+    return True
+
+
+def _is_bootstrapped(accounts: Accounts, account: str) -> bool:
+    parameters = accounts.emulators[account].session().client("ssm")
+    try:
+        parameters.get_parameter(Name=f"/cdk-bootstrap/{accounts.settings.pipeline.qualifier}/version")
+    except parameters.exceptions.ParameterNotFound:
+        return False
+    return True
+
+
+def _printed(folder: Path, checkout: Path) -> dict[str, list[list[str]]]:
+    """Account → its command lines, as words."""
+    command = [sys.executable, "-m", "slipway.accounts.bootstrap", "--output", str(folder)]
+    done = subprocess.run(command, cwd=checkout, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RehearsalError(f"the bootstrap prints no commands: {done.stderr.strip()}")
+    found: defaultdict[str, list[list[str]]] = defaultdict(list)
+    account = ""
+    for line in done.stdout.replace("\\\n", " ").splitlines():
+        if line.startswith("# === "):
+            account = line.rpartition(":")[2].strip(" =")
+        elif line and not line.startswith(("#", "set ")):
+            found[account].append(shlex.split(line))
+    return found
+
+
+def _run(accounts: Accounts, account: str, commands: Sequence[list[str]], progress: Progress) -> None:
+    emulator = accounts.emulators[account]
+    for words in commands:
+        # The profiles of the person who would run it; here it is the account's root.
+        position = words.index("--profile")
+        command = words[:position] + words[position + 2 :]
+        if command[:3] == _DEPLOY:
+            progress(f"{accounts.label(account)}: the policies")
+            options = dict(pairwise(command))
+            formation = emulator.session().client("cloudformation")
+            try:
+                formation.create_stack(
+                    StackName=options["--stack-name"],
+                    TemplateBody=Path(options["--template-file"]).read_text(encoding="utf-8"),
+                    Capabilities=[options["--capabilities"]],  # type: ignore[list-item]  # as it is printed
+                )
+                formation.get_waiter("stack_create_complete").wait(
+                    StackName=options["--stack-name"], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+                )
+            except formation.exceptions.AlreadyExistsException:
+                pass
+            except ClientError as error:
+                raise RehearsalError(f"{accounts.label(account)}: {error}") from error
+            continue
+        progress(f"{accounts.label(account)}: cdk bootstrap")
+        environment = {**emulator.environment(), "CI": "true", "CDK_DISABLE_CLI_TELEMETRY": "true"}
+        log = emulator.folder / "bootstrap.log"
+        code, lines = run([*command, "--notices", "false", "--ci"], environment=environment, log=log, progress=progress)
+        if code != 0:
+            raise RehearsalError(f"{accounts.label(account)}: {failure(lines)} (all of it: {log})")

@@ -1,0 +1,172 @@
+"""The CDK CLI, pinned in `package.json`, run against the emulator: bootstrap, and the deployment of an assembly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from slipway.emulator.server import Emulator
+from slipway.emulator.stages import Stack
+from slipway.errors import RehearsalError
+from slipway.paths import ROOT
+from slipway.process import Progress, run
+
+CDK = ROOT / "node_modules" / ".bin" / "cdk"
+
+# `dev-items-data | 3/9 | 10:26:21 AM | CREATE_COMPLETE | AWS::S3::Bucket | Pipeline/dev-items/Data/Bucket (Bucket83)`
+_EVENT = re.compile(
+    r"^(?P<stack>\S+) \|\s*(?P<count>[\d/ ]+)\|[^|]*\|\s*(?P<status>[A-Z_]+)\s*\|\s*(?P<type>\S+)\s*\|\s*(?P<what>.*)$"
+)
+
+
+class Deployer:
+    """Deploys assemblies to one emulator.
+
+    Args:
+        emulator: where to.
+        qualifier: of the bootstrap stack.
+        trust: the account whose pipeline deploys here; its roles are trusted as they would be on AWS.
+    """
+
+    def __init__(self, emulator: Emulator, *, qualifier: str, trust: str) -> None:
+        self._emulator, self._qualifier, self._trust = emulator, qualifier, trust
+        self._log = emulator.folder / "cdk.log"
+
+    def bootstrap(self, progress: Progress) -> bool:
+        """Run `cdk bootstrap`, unless the account has been.
+
+        Args:
+            progress: is called with what is being done.
+
+        Returns:
+            Whether there was anything to do.
+        """
+        parameters = self._emulator.session().client("ssm")
+        with suppress(parameters.exceptions.ParameterNotFound):
+            parameters.get_parameter(Name=f"/cdk-bootstrap/{self._qualifier}/version")
+            return False
+        self._cdk(
+            [
+                *("bootstrap", f"aws://{self._emulator.account}/{self._emulator.region}"),
+                *("--qualifier", self._qualifier, "--trust", self._trust, "--trust-for-lookup", self._trust),
+                *("--cloudformation-execution-policies", "arn:aws:iam::aws:policy/AdministratorAccess"),
+            ],
+            progress,
+        )
+        return True
+
+    def deploy(self, assembly: Path, progress: Progress) -> None:
+        """Deploy every stack of an assembly in dependency order; stacks without a change are left as they are.
+
+        Stacks are updated directly, not by change set: a change of outputs alone makes the emulator's change sets
+        answer that there is none.
+
+        Args:
+            assembly: its folder.
+            progress: is called with what is being done.
+
+        Raises:
+            RehearsalError: a resource failed; the message holds the first reason.
+        """
+        self._cdk(
+            ["deploy", "--app", str(assembly), "--all", "--require-approval", "never", "--method", "direct"], progress
+        )
+
+    def outputs(self) -> dict[str, dict[str, str]]:
+        """Outputs of every stack of the account: stack → output → value."""
+        formation = self._emulator.session().client("cloudformation")
+        return {
+            stack["StackName"]: {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+            for page in formation.get_paginator("describe_stacks").paginate()
+            for stack in page["Stacks"]
+        }
+
+    def stale(
+        self,
+        stacks: Iterable[Stack],
+        before: Mapping[str, Mapping[str, str]],
+        marks: Mapping[str, str],
+    ) -> dict[str, str]:
+        """Which stacks still hold the former value of another stack's output.
+
+        CloudFormation reads the outputs of other stacks when it updates a stack, and a stack whose own template did not
+        change is not updated.
+
+        Args:
+            stacks: what was deployed.
+            before: `outputs()` from before.
+            marks: the marks the stacks have.
+
+        Returns:
+            A new mark for each of them (see `slipway.emulator.stages.rehearse`).
+        """
+        after = self.outputs()
+        new_marks = {}
+        for stack in stacks:
+            changed = [
+                f"{producer}.{output}={after.get(producer, {}).get(output)}"
+                for producer, output in sorted(stack.references)
+                if output in before.get(producer, {})
+                and before[producer][output] != after.get(producer, {}).get(output)
+            ]
+            if changed:
+                content = "\n".join((marks.get(stack.name, ""), *changed))
+                new_marks[stack.name] = hashlib.sha256(content.encode()).hexdigest()[:16]
+        return new_marks
+
+    def unknown_types(self, names: Iterable[str]) -> set[str]:
+        """Which resource types the emulator does not know: it is asked, by `ValidateTemplate`."""
+        template = {"Resources": {f"R{index}": {"Type": name} for index, name in enumerate(sorted(set(names)))}}
+        formation = self._emulator.session().client("cloudformation")
+        try:
+            formation.validate_template(TemplateBody=json.dumps(template))
+        except ClientError as error:
+            found = re.search(r"Unrecognized resource types: \[([^]]*)\]", error.response["Error"].get("Message", ""))
+            if found is None:
+                raise
+            return {name.strip() for name in found.group(1).split(",")}
+        return set()
+
+    def _cdk(self, arguments: list[str], progress: Progress) -> None:
+        def on_line(line: str) -> None:
+            if event := _EVENT.match(line):
+                progress(f"{event['stack']}  {event['count'].strip()}  {event['type']}")
+
+        environment = {**self._emulator.environment(), "CI": "true", "CDK_DISABLE_CLI_TELEMETRY": "true"}
+        options = ["--progress", "events", "--notices", "false", "--ci"]
+        if arguments[0] == "bootstrap":
+            options = ["--notices", "false", "--ci"]
+        command = [str(CDK), *arguments, *options]
+        # Not in the repository's root: the cdk.json there would have the app synthesized again.
+        folder = self._emulator.folder
+        code, lines = run(command, environment=environment, log=self._log, progress=on_line, folder=folder)
+        if code != 0:
+            raise RehearsalError(f"{failure(lines)} (all of it: {self._log})")
+
+
+def failure(lines: list[str]) -> str:
+    """The reason in what the CDK CLI wrote.
+
+    Args:
+        lines: its output.
+
+    Returns:
+        The first resource that failed and why; without one, the last line that speaks of an error.
+    """
+    for line in lines:
+        event = _EVENT.match(line)
+        if event and event["status"].endswith("_FAILED") and "cancelled" not in event["what"]:
+            return f"{event['stack']}: {event['type']} {event['what']}"
+    # An asset that was not published; the CLI ends with a summary that names no reason.
+    if unpublished := [line for line in lines if ": fail: " in line]:
+        return unpublished[0]
+    # The CLI ends with the exit code of the app, and make with that of what it ran: both had their say before.
+    said = [line for line in lines if line and "Subprocess exited" not in line and not line.startswith("make")]
+    errors = [line for line in said if re.search(r"error|fail|refused|unable|not ", line, re.IGNORECASE)]
+    return (errors or said or ["cdk wrote nothing"])[-1].strip()

@@ -1,0 +1,340 @@
+"""One environment of the configuration, deployed on this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from slipway import paths
+from slipway.emulator.deploy import Deployer
+from slipway.emulator.routes import routes
+from slipway.emulator.server import Credentials, Emulator
+from slipway.emulator.stages import Rehearsed, rehearse, stage_folder, staged
+from slipway.errors import RehearsalError
+from slipway.process import Progress
+from slipway.settings import Environment, PipelineSettings, Settings
+
+FOUNDATION = "foundation"
+CALLER = "slipway-caller"
+"""The user who signs requests; its policy allows the write routes and nothing else."""
+FIRST_PORT = 4566
+"""TLS port of the first environment of the pipeline; the port above it is plain HTTP, and the next environment's are
+ten higher."""
+
+Phase = Callable[[str], AbstractContextManager[Progress]]
+"""Opens a named step of the work, and gives what to report its progress to."""
+
+Outputs = dict[str, dict[str, str]]
+
+
+def choose(settings: Settings, environment: str) -> Environment:
+    """The environment of that name.
+
+    Raises:
+        RehearsalError: there is none; the message names those that are.
+    """
+    names = [known.name for known in settings.environments]
+    if environment not in names:
+        raise RehearsalError(f"there is no environment {environment!r}; it is one of {', '.join(names)}", exit_code=2)
+    return settings.environment(environment)
+
+
+def services_of(environment: Environment, chosen: Iterable[str] = ()) -> tuple[str, ...]:
+    """The services that have a folder in `services/` and settings in the environment.
+
+    Args:
+        environment: where.
+        chosen: some of them. Default: all.
+
+    Raises:
+        RehearsalError: one of the chosen has not; the message names those that have.
+    """
+    folders = {file.parent.name for file in (paths.ROOT / "services").glob("*/infrastructure.py")}
+    known = tuple(name for name, value in environment.services if name in folders and value is not None)
+    for name in chosen:
+        if name not in known:
+            message = f"there is no service {name!r} in {environment.name}; it is one of {', '.join(known)}"
+            raise RehearsalError(message, exit_code=2)
+    return tuple(name for name in known if name in set(chosen)) or known
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What a deployment did."""
+
+    stages: tuple[Rehearsed, ...]
+    outputs: Outputs
+    """service → output → value, with addresses that answer on this machine; `foundation` beside the services."""
+
+
+class LocalEnvironment:
+    """An environment, its emulator, and what is deployed there.
+
+    Args:
+        environment: its settings.
+        pipeline: the settings of the pipeline that would deploy it.
+        folder: where everything of it goes. Default: `build/local/<name>`.
+        port: TLS port. Default: `FIRST_PORT` and ten for each environment before it; 0 takes free ports.
+        assembly: what was synthesized. Default: `cdk.out`.
+        assets: what was built. Default: `build/assets`.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        pipeline: PipelineSettings,
+        *,
+        folder: Path | None = None,
+        port: int | None = None,
+        assembly: Path = paths.ASSEMBLY,
+        assets: Path = paths.ASSETS,
+    ) -> None:
+        self.environment, self.pipeline = environment, pipeline
+        self.folder = folder or paths.LOCAL / environment.name
+        self.assembly, self._assets = assembly, assets
+        self._given_port = port
+        self._tls = paths.TLS if folder is None else self.folder / "tls"
+        if port is None:
+            port = FIRST_PORT + 10 * pipeline.environments.index(environment.name)
+        self.emulator = Emulator.running(self.folder, tls=self._tls) or Emulator(
+            environment.account,
+            environment.region,
+            self.folder,
+            port=port or None,
+            plain_port=port + 1 if port else None,
+            tls=self._tls,
+        )
+
+    @property
+    def name(self) -> str:
+        """Name of the environment."""
+        return self.environment.name
+
+    def check(self) -> None:
+        """Make sure that it can be brought up, before anything is done.
+
+        Raises:
+            RehearsalError: a port is taken, or it runs with other settings.
+        """
+        if self.emulator.pid is None:
+            self.emulator.check_ports()
+            return
+        runs, wanted = (
+            (self.emulator.account, self.emulator.region),
+            (self.environment.account, self.environment.region),
+        )
+        if runs != wanted:
+            raise RehearsalError(
+                f"{self.name} runs as {'/'.join(runs)}, its file says {'/'.join(wanted)}: run `make down`"
+            )
+        if self._given_port and self._given_port != self.emulator.port:
+            raise RehearsalError(f"{self.name} runs on port {self.emulator.port}: run `make down`, then take another")
+
+    def start(self) -> bool:
+        """Start the emulator, unless it runs.
+
+        Returns:
+            Whether it was started.
+        """
+        if self.emulator.pid is not None and self.emulator.healthy():
+            return False
+        self.emulator.stop()
+        self._marks_file.unlink(missing_ok=True)
+        self._credentials_file.unlink(missing_ok=True)
+        self.emulator.start()
+        return True
+
+    def stop(self) -> bool:
+        """Stop the emulator and forget what was deployed.
+
+        Returns:
+            Whether it ran.
+        """
+        stopped = self.emulator.stop()
+        current = paths.read_json(self.outputs_file)
+        if current is not None and current == paths.read_json(paths.OUTPUTS):
+            paths.OUTPUTS.unlink()
+        for file in (self.outputs_file, self._credentials_file, self._marks_file):
+            file.unlink(missing_ok=True)
+        return stopped
+
+    def deploy(self, services: Iterable[str], phase: Phase) -> Deployed:
+        """Bootstrap the account, then deploy the foundation and the services, each in the order of its stacks.
+
+        Args:
+            services: which services; none of them means all that were synthesized.
+            phase: opens a step of the work.
+
+        Raises:
+            RehearsalError: something is not as the emulator or CloudFormation wants it; the message says what.
+        """
+        deployer = Deployer(self.emulator, qualifier=self.pipeline.qualifier, trust=self.pipeline.account)
+        with phase("bootstrap") as progress:
+            deployer.bootstrap(progress)
+        marks: dict[str, str] = paths.read_json(self._marks_file) or {}
+        stages = []
+        chosen = tuple(services) or [name for name in staged(self.assembly, self.name) if name != FOUNDATION]
+        for name in (FOUNDATION, *chosen):
+            with phase(f"deploy {name}") as progress:
+                before = deployer.outputs()
+                stage = self._rehearse(name, deployer, marks)
+                deployer.deploy(stage.folder, progress)
+                if stale := deployer.stale(stage.stacks, before, marks):
+                    marks |= stale
+                    deployer.deploy(self._rehearse(name, deployer, marks).folder, progress)
+                paths.write_json(self._marks_file, marks)
+                stages.append(stage)
+        outputs = self.collect(deployer.outputs())
+        paths.write_json(self.outputs_file, outputs)
+        return Deployed(tuple(stages), outputs)
+
+    def outputs(self) -> Outputs:
+        """What the last deployment left.
+
+        Raises:
+            RehearsalError: nothing is deployed, or the emulator does not run.
+        """
+        outputs: Outputs | None = paths.read_json(self.outputs_file)
+        if self.emulator.pid is None or outputs is None:
+            raise RehearsalError(f"{self.name} is not up: run `make up ENV={self.name}`")
+        return outputs
+
+    def caller(self, outputs: Outputs) -> Credentials:
+        """The user `slipway-caller`: made if it is not there, and allowed the signed routes of what is deployed.
+
+        Args:
+            outputs: of the deployment.
+
+        Returns:
+            Its access key, which is also kept in `credentials.json`, for its owner's eyes only.
+        """
+        iam = self.emulator.session().client("iam")
+        try:
+            iam.get_user(UserName=CALLER)
+        except iam.exceptions.NoSuchEntityException:
+            iam.create_user(UserName=CALLER)
+            self._credentials_file.unlink(missing_ok=True)
+        statements = [self._invoke_statement(outputs), *self._key_statements(outputs)]
+        policy = {"Version": "2012-10-17", "Statement": statements}
+        iam.put_user_policy(UserName=CALLER, PolicyName="invoke-write-routes", PolicyDocument=json.dumps(policy))
+        if (kept := paths.read_json(self._credentials_file)) is not None:
+            return Credentials(**kept)
+        for lost in iam.list_access_keys(UserName=CALLER)["AccessKeyMetadata"]:
+            iam.delete_access_key(UserName=CALLER, AccessKeyId=lost["AccessKeyId"])
+        key = iam.create_access_key(UserName=CALLER)["AccessKey"]
+        credentials = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+        paths.write_json(self._credentials_file, asdict(credentials), mode=0o600)
+        return credentials
+
+    def api_key(self, outputs: Mapping[str, str]) -> str | None:
+        """The value of a service's API key; None where the service has none."""
+        if "ApiKeyId" not in outputs:
+            return None
+        client = self.emulator.session().client("apigateway")
+        return client.get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)["value"]
+
+    def _key_statements(self, outputs: Outputs) -> list[dict[str, object]]:
+        """What lets the caller come by what the services want to be shown: an API key, the test user's password."""
+        prefix = f"arn:aws:apigateway:{self.emulator.region}::/apikeys"
+        return [
+            {"Effect": "Allow", "Action": action, "Resource": resource.format(values[output])}
+            for needs, output, action, resource in (
+                ("ApiKeyId", "ApiKeyId", "apigateway:GET", f"{prefix}/{{}}"),
+                ("TestUserSecretArn", "TestUserSecretArn", "secretsmanager:GetSecretValue", "{}"),
+                # Under which that secret lies.
+                ("TestUserSecretArn", "KeyArn", "kms:Decrypt", "{}"),
+            )
+            for values in outputs.values()
+            if needs in values
+        ]
+
+    def credentials(self) -> Credentials:
+        """The access key that `caller` made.
+
+        Raises:
+            RehearsalError: it is not there.
+        """
+        kept = paths.read_json(self._credentials_file)
+        if self.emulator.pid is None or kept is None:
+            raise RehearsalError(f"{self.name} is not up: run `make up ENV={self.name}`")
+        return Credentials(**kept)
+
+    @property
+    def outputs_file(self) -> Path:
+        """Outputs of this environment: service → output → value."""
+        return self.folder / "outputs.json"
+
+    @property
+    def _credentials_file(self) -> Path:
+        return self.folder / "credentials.json"
+
+    @property
+    def _marks_file(self) -> Path:
+        return self.folder / "references.json"
+
+    def _rehearse(self, name: str, deployer: Deployer, marks: dict[str, str]) -> Rehearsed:
+        return rehearse(
+            stage_folder(self.assembly, self.name, name),
+            self.folder / "assembly" / f"{self.name}-{name}",
+            plain_port=self.emulator.plain_port,
+            assets=self._assets,
+            unknown_types=deployer.unknown_types,
+            marks=marks,
+        )
+
+    def collect(self, stacks: dict[str, dict[str, str]]) -> Outputs:
+        """Outputs by service, with addresses that answer on this machine.
+
+        Args:
+            stacks: outputs of every stack of the account: stack → output → value.
+        """
+        collected: Outputs = {}
+        for name in (FOUNDATION, *services_of(self.environment)):
+            found = {
+                output: value
+                for stack, values in stacks.items()
+                if stack == f"{self.name}-{name}" or stack.startswith(f"{self.name}-{name}-")
+                for output, value in values.items()
+                # CDK's own, by which one stack reads another.
+                if not output.startswith("PublishOutput")
+            }
+            outputs = {output: self._here(value, found.get("ApiEndpoint", "")) for output, value in found.items()}
+            if "DistributionDomain" in outputs:
+                outputs["EdgeEndpoint"] = f"{self.emulator.endpoint}/"
+            if outputs:
+                collected[name] = outputs
+        return collected
+
+    def _here(self, value: str, api_endpoint: str) -> str:
+        """The address that answers on this machine.
+
+        Args:
+            value: an output.
+            api_endpoint: the output `ApiEndpoint` of the same service; that of an HTTP API has no stage in its path.
+        """
+        endpoint = self.emulator.endpoint
+        if (api := re.fullmatch(r"https://(\w+)\.execute-api\.[\w-]+\.[\w.]+/", api_endpoint)) and value.startswith(
+            api_endpoint
+        ):
+            return f"{endpoint}/_aws/execute-api/{api[1]}/$default/{value.removeprefix(api_endpoint)}"
+        if api := re.fullmatch(r"https://(\w+)\.execute-api\.[\w-]+\.[\w.]+/([\w-]+)(/.*)?", value):
+            return f"{endpoint}/restapis/{api[1]}/{api[2]}/_user_request_{api[3] or '/'}"
+        for port in (self.emulator.port, self.emulator.plain_port):
+            value = value.replace(f"http://localhost:{port}/", f"{endpoint}/")
+        return value
+
+    def _invoke_statement(self, outputs: Outputs) -> dict[str, object]:
+        prefix = f"arn:aws:execute-api:{self.emulator.region}:{self.emulator.account}"
+        resources = [
+            f"{prefix}:{values['ApiId']}/*/{route.method}{re.sub(r'{[^}]*}', '*', route.path)}"
+            for service, values in outputs.items()
+            if "ApiId" in values
+            for route in routes(service)
+            if route.signed
+        ]
+        # IAM wants at least one resource; a service without signed routes leaves one that meets nothing.
+        return {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resources or [f"{prefix}:none/*"]}

@@ -1,0 +1,137 @@
+"""What the emulator's process serves: the emulator, which writes its accounts down when it is told to.
+
+It does so at the end of its life (PERSIST_STATE). A server that is asked to end first waits half a minute for each
+client that keeps a connection open; so the signal here tells the application alone that its life ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+SAVED = "SLIPWAY_SAVED"
+"""Variable with the file that is made when the accounts are written down."""
+
+NOT_SAVED = ".failed"
+"""End of the name of the file that is made instead when not all of them could be: its text says why."""
+
+SAVE = signal.SIGUSR1
+"""Signal that tells the process to write its accounts down; it serves nothing of worth after that."""
+
+ROOT = str(Path(__file__).resolve().parents[2])
+"""Folder from which our modules are imported; functions, in processes of their own, don't inherit it."""
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class _Failures(logging.Handler):
+    """Keeps what the emulator says of the parts of an account that it could not write: it goes on without them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+def ended(saved: Path, failures: Sequence[str]) -> None:
+    """Say whether the accounts are written down: all of them, or not.
+
+    Args:
+        saved: the file that SAVED names.
+        failures: what could not be written.
+    """
+    if not failures:
+        saved.touch()
+        return
+    # On the disk that is full there may be no room for it either; then nothing says that they are written.
+    with suppress(OSError):
+        saved.with_name(f"{saved.name}{NOT_SAVED}").write_text("\n".join(failures), encoding="utf-8")
+
+
+async def app(scope: Message, receive: Receive, send: Send) -> None:
+    """The ASGI application."""
+    from ministack.app import app as emulator  # noqa: PLC0415  # not where SAVED is read
+
+    if scope["type"] != "lifespan":
+        await emulator(scope, receive, without_body(send))
+        return
+    _install()
+    asyncio.get_running_loop().set_exception_handler(_say_what_matters)
+    from ministack.core import persistence  # noqa: PLC0415  # as above
+
+    failures = _Failures()
+    persistence.logger.addHandler(failures)
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(SAVE, told.set)
+
+    async def receive_or_end() -> Message:
+        message, end = asyncio.ensure_future(receive()), asyncio.ensure_future(told.wait())
+        done, pending = await asyncio.wait((message, end), return_when=asyncio.FIRST_COMPLETED)
+        for wait in pending:
+            wait.cancel()
+        return message.result() if message in done else {"type": "lifespan.shutdown"}
+
+    async def tell(message: Message) -> None:
+        if message["type"] == "lifespan.shutdown.complete":
+            ended(Path(os.environ[SAVED]), failures.said)
+        if not told.is_set():
+            await send(message)
+
+    await emulator(scope, receive_or_end, tell)
+    # The server's own end is still to come, and it waits for an answer to it.
+    if told.is_set():
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+BODILESS = frozenset({204, 304})
+"""Statuses of answers without a body, and so without its length: a client of HTTP/2 takes one for a broken stream."""
+
+
+def without_body(send: Send) -> Send:
+    """Return a `send` that leaves out what an answer without a body may not have.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-8.6
+
+    Args:
+        send: Of the server.
+    """
+    bodiless = False
+
+    async def send_rightly(message: Message) -> None:
+        nonlocal bodiless
+        if message["type"] == "http.response.start" and message["status"] in BODILESS:
+            bodiless = True
+            headers = [(name, value) for name, value in message["headers"] if name.lower() != b"content-length"]
+            message = {**message, "headers": headers}
+        elif message["type"] == "http.response.body" and bodiless:
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_rightly
+
+
+def _say_what_matters(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Leave a client that hangs up out of the log."""
+    if not isinstance(context.get("exception"), (OSError, TimeoutError)):
+        loop.default_exception_handler(context)
+
+
+def _install() -> None:
+    """Have the emulator refuse what AWS refuses, before it serves anything."""
+    if ROOT not in sys.path:
+        sys.path.append(ROOT)
+    from slipway.emulator.extensions import install  # noqa: PLC0415  # not importable before
+
+    install.install()

@@ -1,0 +1,34 @@
+"""Everything that is replaced in the emulator, in its order."""
+
+from slipway.emulator.extensions import (
+    access_logs,
+    apis,
+    asynchronous,
+    changes,
+    deployed,
+    deployments,
+    environments,
+    functions,
+    gateway,
+    keys,
+    objects,
+    principals,
+    rotation,
+    sources,
+    traces,
+)
+
+MODULES = (
+    *(keys, objects, deployed, functions, asynchronous, sources, rotation),
+    *(principals, changes, apis, traces, deployments, environments, gateway, access_logs),
+)
+
+
+def install() -> None:
+    """Have the emulator refuse what AWS refuses.
+
+    Raises:
+        UnknownEmulatorError: It is another version of the emulator.
+    """
+    for module in MODULES:
+        module.install()

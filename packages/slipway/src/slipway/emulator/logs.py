@@ -1,0 +1,150 @@
+"""What the functions of a service wrote, from CloudWatch Logs."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from slipway.emulator.server import Emulator
+from slipway.errors import RehearsalError
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_logs.type_defs import FilteredLogEventTypeDef, FilterLogEventsResponseTypeDef
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_PLATFORM = re.compile(r"^(START|END|REPORT|INIT_START) ")
+# What every record of the Lambda logger has, or what this reader shows elsewhere on the line.
+_SHOWN = {"level", "message", "timestamp", "location", "service", "cold_start", "function_name", "function_arn"}
+_SHOWN |= {"function_memory_size", "function_request_id", "xray_trace_id", "exception"}
+
+
+@dataclass(frozen=True, order=True)
+class Line:
+    """One event of a log group."""
+
+    time: datetime
+    function: str
+    stream: str
+    number: int
+    """Place in its stream, counted from the moment that was asked for."""
+    message: str
+
+    @property
+    def is_platform(self) -> bool:
+        """It is for a machine: Lambda's own start, end and report, or metrics in the embedded format."""
+        return _PLATFORM.match(self.message) is not None or self.message.startswith('{"_aws":')
+
+    @property
+    def text(self) -> str:
+        """The event for a reader: a JSON record as level, message and the rest."""
+        try:
+            record = json.loads(self.message)
+        except json.JSONDecodeError:
+            return self.message.rstrip()
+        if not isinstance(record, dict) or "message" not in record:
+            return self.message.rstrip()
+        rest = " ".join(f"{key}={_short(value)}" for key, value in record.items() if key not in _SHOWN)
+        exception = f"\n{record['exception']}" if record.get("exception") else ""
+        return f"{record.get('level', ''):<7} {_short(record['message'])}  {rest}".rstrip() + exception
+
+
+def since(text: str) -> datetime:
+    """The moment that lies so long ago.
+
+    Args:
+        text: a number and a unit of s, m, h or d, such as `10m`.
+
+    Raises:
+        RehearsalError: it is something else.
+    """
+    match = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if match is None:
+        raise RehearsalError(f"--since {text!r} is not a duration such as 30s, 10m, 2h or 1d", exit_code=2)
+    return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def lines(emulator: Emulator, environment: str, service: str, start: datetime) -> list[Line]:
+    """What the functions of a service wrote since a moment, oldest first.
+
+    Args:
+        emulator: where they run.
+        environment: name of the environment.
+        service: name of the service.
+        start: the moment.
+    """
+    session = emulator.session()
+    functions = session.client("lambda").get_paginator("list_functions")
+    logs = session.client("logs")
+    prefix = f"{environment}-{service}-"
+    found: list[Line] = []
+    for function in (function for page in functions.paginate() for function in page["Functions"]):
+        name = function["FunctionName"]
+        if not name.startswith(prefix):
+            continue
+        group = function.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}")
+        try:
+            events = list(read_events(logs, group, int(start.timestamp() * 1000)))
+        except logs.exceptions.ResourceNotFoundException:
+            continue  # a function that never ran, with a group that its first call makes
+        # `compute-ApiF70053CD-638166895C097`: the stack's end, the construct with its hash, CloudFormation's own end.
+        short = re.sub(r"^[a-z]+-|[0-9A-F]{8}(-\w+)?$", "", name.removeprefix(prefix))
+        numbers: Counter[str] = Counter()
+        for event in events:
+            stream = event["logStreamName"]
+            moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
+            found.append(Line(moment, short, stream, numbers[stream], event["message"]))
+            numbers[stream] += 1
+    return sorted(found)
+
+
+def read_events(logs: CloudWatchLogsClient, group: str, start: int) -> Iterator[FilteredLogEventTypeDef]:
+    """Yield every event since a moment, in milliseconds, once.
+
+    The emulator gives the oldest of them and no token for more; so the next question starts where an answer ended.
+    """
+    seen: set[tuple[object, ...]] = set()
+    while True:
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
+        fresh = {key: event for key, event in _identified(pages) if key not in seen}
+        if not fresh:
+            return
+        yield from fresh.values()
+        seen.update(fresh)
+        start = max(event["timestamp"] for event in fresh.values())
+
+
+def _identified(
+    pages: Iterable[FilterLogEventsResponseTypeDef],
+) -> Iterator[tuple[tuple[object, ...], FilteredLogEventTypeDef]]:
+    """Yield each event of an answer with what tells it from the others.
+
+    The emulator gives no `eventId`. An answer begins at the first event of a millisecond, so that equal ones are told
+    apart by their number.
+    """
+    equal: Counter[tuple[object, ...]] = Counter()
+    for event in (event for page in pages for event in page["events"]):
+        content = (event["logStreamName"], event["timestamp"], event["message"])
+        yield (*content, equal[content]), event
+        equal[content] += 1
+
+
+def follow(emulator: Emulator, environment: str, service: str, start: datetime) -> Iterator[Line]:
+    """The same, and what comes, until interrupted."""
+    seen: set[Line] = set()
+    while emulator.pid is not None:
+        for line in lines(emulator, environment, service, start):
+            if line not in seen:
+                seen.add(line)
+                yield line
+        time.sleep(1)
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

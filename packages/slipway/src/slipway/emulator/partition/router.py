@@ -1,0 +1,413 @@
+"""Which account a request is for, and what stands between two accounts."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as SigningCredentials
+from botocore.exceptions import ClientError
+
+from slipway.emulator.partition.requests import ApiError, Caller, Request, Role
+from slipway.emulator.server import EMULATED_SECRET, Credentials, Emulator
+
+Api = Callable[[str, dict[str, Any], Caller], dict[str, Any]]
+"""An API that the emulator lacks: operation, request and caller give the answer."""
+
+Hook = Callable[[str, dict[str, Any]], None]
+"""Takes what a function of an account hands over: the account and the content."""
+
+HANDED_OVER = b"/_rehearsal/"
+"""Path, followed by an account, to which functions of the rehearsal in an account hand what they were given."""
+
+FROM = b"/_from/"
+"""Path, followed by an account, before what functions of that account ask: no one here knows their sessions."""
+
+REUSE_SECONDS = 600.0
+"""How long a session that was given out serves again; STS gives it for an hour."""
+
+_EXECUTE_API = re.compile(r"(?P<api>\w+)\.execute-api\.(?P<region>[\w-]+)\.amazonaws\.com")
+_CLOUDFRONT = re.compile(r"\w+\.cloudfront\.net")
+_ACCOUNT = re.compile(r"\d{12}")
+_MIRROR = "slipway-mirror"
+"""Name of the policy of a mirrored role."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A role's session that was given out here."""
+
+    account: str
+    role: str
+    name: str
+    credentials: Credentials
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a request goes on to."""
+
+    emulator: Emulator
+    request: Request
+
+
+class Partition:
+    """The accounts, and the way between them.
+
+    Args:
+        accounts: account → its emulator.
+        apis: service as signatures name it → who answers for it.
+        on_handed_over: takes what functions of the rehearsal hand over.
+    """
+
+    def __init__(self, accounts: Mapping[str, Emulator], *, apis: Mapping[str, Api], on_handed_over: Hook) -> None:
+        self._accounts, self._apis, self._on_handed_over = accounts, apis, on_handed_over
+        self._sessions: dict[str, Session] = {}
+        self._given: dict[tuple[str, str, str], tuple[float, Credentials]] = {}
+        self._owners: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def emulator(self, account: str) -> Emulator:
+        """The emulator of an account.
+
+        Raises:
+            ApiError: there is no such account here.
+        """
+        try:
+            return self._accounts[account]
+        except KeyError:
+            raise ApiError("AccessDenied", f"there is no account {account} in this rehearsal", status=403) from None
+
+    def answer(self, request: Request) -> tuple[int, list[tuple[bytes, bytes]], bytes] | Target:
+        """Answer a request, or say where it goes on to.
+
+        Raises:
+            ApiError: it is refused here.
+        """
+        if request.path.startswith(HANDED_OVER):
+            self._on_handed_over(request.path.removeprefix(HANDED_OVER).decode(), request.json)
+            return 202, [], b""
+        signature = request.signature
+        if signature is None:
+            return self._unsigned(request)
+        key, service = signature
+        if request.path.startswith(FROM):
+            account = request.path.removeprefix(FROM).partition(b"/")[0].decode()
+            caller = Caller(account, key)
+        else:
+            caller = self._caller(key)
+        if service in self._apis:
+            answer = self._apis[service](request.operation, request.json, caller)
+            return 200, [(b"content-type", b"application/x-amz-json-1.1")], json.dumps(answer).encode()
+        if service == "sts" and request.operation == "AssumeRole":
+            return self._assume(request, caller)
+        if _EXECUTE_API.fullmatch(request.host):
+            return self._signed_for_host(request, key)
+        return Target(self.emulator(caller.account), request)
+
+    def assume(self, role_arn: str, name: str, *, by: Credentials | None = None) -> Credentials:
+        """Assume a role as a client would.
+
+        Args:
+            role_arn: the role.
+            name: of the session.
+            by: whose credentials. Default: a service of AWS, which the emulator takes for the root of its account.
+
+        Raises:
+            ApiError: the caller or the role's trust does not allow it.
+        """
+        role = Role.of(role_arn)
+        if role is None:
+            raise ApiError("ValidationError", f"{role_arn} is not a role")
+        key = (role_arn, name, by.access_key_id if by is not None else "")
+        with self._lock:
+            known = self._given.get(key)
+        if known is not None and time.monotonic() - known[0] < REUSE_SECONDS:
+            return known[1]
+        caller = self._caller(by.access_key_id) if by is not None else Caller(role.account, role.account)
+        credentials = by if caller.account == role.account else self._cross(caller, role, role_arn)
+        given = self._assumed(self.emulator(role.account), role, role_arn, name, credentials)
+        with self._lock:
+            self._given[key] = (time.monotonic(), given)
+        return given
+
+    def _caller(self, key: str) -> Caller:
+        if (session := self._sessions.get(key)) is not None:
+            return Caller(session.account, key, session.role)
+        if _ACCOUNT.fullmatch(key):
+            return Caller(key, key)
+        return Caller(self._owner(key, self._has_key), key)
+
+    def _assume(self, request: Request, caller: Caller) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        arn = request.parameters.get("RoleArn", "")
+        role = Role.of(arn)
+        if role is None:
+            raise ApiError("ValidationError", f"Invalid RoleArn: {arn}")
+        emulator = self.emulator(role.account)
+        if caller.account != role.account:
+            # The same request, by the caller's double in the other account's process.
+            answered = _send(emulator, _signed_again(request, self._cross(caller, role, arn), emulator.region))
+        else:
+            answered = _send(emulator, request)
+        if answered.is_success:
+            self._remember(role, request.parameters.get("RoleSessionName", ""), answered.content)
+        return answered.status_code, _headers(answered), answered.content
+
+    def _assumed(
+        self, emulator: Emulator, role: Role, arn: str, name: str, credentials: Credentials | None
+    ) -> Credentials:
+        try:
+            given = emulator.session(credentials).client("sts").assume_role(RoleArn=arn, RoleSessionName=name[:64])
+        except ClientError as error:
+            raise ApiError("AccessDenied", error.response["Error"].get("Message", str(error)), status=403) from error
+        key = given["Credentials"]
+        found = Credentials(key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"])
+        self._sessions[found.access_key_id] = Session(role.account, role.name, name[:64], found)
+        return found
+
+    def _remember(self, role: Role, name: str, content: bytes) -> None:
+        values = _credentials_in(content)
+        if values is not None:
+            self._sessions[values.access_key_id] = Session(role.account, role.name, name, values)
+
+    def _cross(self, caller: Caller, role: Role, arn: str) -> Credentials:
+        """Credentials of the caller's double in the process of the other account.
+
+        An emulator knows the sessions of its own process alone, but serves every account: so the caller gets a double
+        there, in its own account, whose session has the same ARN, and the role's trust is evaluated with it. What the
+        caller's own policies allow is asked of its own process.
+
+        Raises:
+            ApiError: the caller's policies do not allow it.
+        """
+        session = self._sessions.get(caller.access_key_id)
+        if session is None:
+            raise ApiError("AccessDenied", f"only a role's session may assume a role of {role.account}", status=403)
+        self._allowed(session, "sts:AssumeRole", arn)
+        theirs = self.emulator(role.account)
+        double = theirs.session(Credentials(session.account, EMULATED_SECRET))
+        iam = double.client("iam")
+        with self._lock:
+            trust = {
+                "Effect": "Allow",
+                "Action": "sts:AssumeRole",
+                "Principal": {"AWS": f"arn:aws:iam::{session.account}:root"},
+            }
+            policy = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}
+            try:
+                iam.create_role(RoleName=session.role, AssumeRolePolicyDocument=_document(trust))
+                iam.put_role_policy(RoleName=session.role, PolicyName=_MIRROR, PolicyDocument=_document(policy))
+            except iam.exceptions.EntityAlreadyExistsException:
+                pass
+        given = double.client("sts").assume_role(
+            RoleArn=f"arn:aws:iam::{session.account}:role/{session.role}", RoleSessionName=session.name or "session"
+        )["Credentials"]
+        return Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+
+    def allowed(self, account: str, role_arn: str, action: str, resource: str) -> bool:
+        """Whether a role's own policies let it do something that no emulator serves.
+
+        Args:
+            account: the role's account.
+            role_arn: the role.
+            action: the IAM action.
+            resource: ARN of what it is done to.
+        """
+        return _simulate(self.emulator(account), role_arn, action, resource)
+
+    def _allowed(self, session: Session, action: str, resource: str) -> None:
+        arn = f"arn:aws:iam::{session.account}:role/{session.role}"
+        if not _simulate(self.emulator(session.account), arn, action, resource):
+            raise ApiError(
+                "AccessDenied",
+                f"User: arn:aws:sts::{session.account}:assumed-role/{session.role}/{session.name} is not authorized to "
+                f"perform: {action} on resource: {resource} because no identity-based policy allows it",
+                status=403,
+            )
+
+    def _signed_for_host(self, request: Request, key: str) -> Target:
+        """A request to an API by its own host name, signed again for the address by which the emulator has it.
+
+        Raises:
+            ApiError: nobody here gave out the key, so nobody can sign for it.
+        """
+        session = self._sessions.get(key)
+        if session is None:
+            raise ApiError("InvalidClientTokenId", "The security token included in the request is invalid.", status=403)
+        target = self._by_path(request)
+        signed = _signed_again(target.request, session.credentials, target.emulator.region, service="execute-api")
+        return Target(target.emulator, signed)
+
+    def _by_path(self, request: Request) -> Target:
+        """A request to an API's own host name, at the path by which the emulator has the API.
+
+        It knows the host names of another domain, and keeps some paths of every host to itself.
+        """
+        api = request.host.partition(".")[0]
+        emulator = self._of_host(request.host)
+        path = request.path.decode("latin-1")
+        if self._is_rest(emulator, api):
+            stage, _, rest = path.removeprefix("/").partition("/")
+            return Target(emulator, _at(request, f"/restapis/{api}/{stage}/_user_request_/{rest}", "localhost"))
+        return Target(emulator, _at(request, f"/_aws/execute-api/{api}/$default{path}", "localhost"))
+
+    def _unsigned(self, request: Request) -> Target:
+        host = request.host
+        if _EXECUTE_API.fullmatch(host):
+            return self._by_path(request)
+        if _CLOUDFRONT.fullmatch(host):
+            return Target(self._of_host(host), request)
+        target = request.header("x-amz-target")
+        if target.startswith("AWSCognitoIdentityProviderService."):
+            client = str(request.json.get("ClientId", ""))
+            return Target(self.emulator(self._owner(client, self._has_user_pool_client)), request)
+        raise ApiError("MissingAuthenticationToken", f"{request.method} {host} carries no signature", status=403)
+
+    def _of_host(self, host: str) -> Emulator:
+        return self.emulator(self._owner(host, self._has_host))
+
+    def _owner(self, name: str, has: Callable[[Emulator, str], bool]) -> str:
+        """The account that has something, by asking all of them once."""
+        if name not in self._owners:
+            owner = next((account for account, emulator in self._accounts.items() if has(emulator, name)), None)
+            if owner is None:
+                raise ApiError("InvalidClientTokenId", f"no account here knows {name}", status=403)
+            self._owners[name] = owner
+        return self._owners[name]
+
+    @staticmethod
+    def _has_key(emulator: Emulator, key: str) -> bool:
+        iam = emulator.session().client("iam")
+        users = (user["UserName"] for page in iam.get_paginator("list_users").paginate() for user in page["Users"])
+        return any(
+            known["AccessKeyId"] == key
+            for user in users
+            for known in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
+        )
+
+    @staticmethod
+    def _is_rest(emulator: Emulator, api: str) -> bool:
+        client = emulator.session().client("apigateway")
+        try:
+            client.get_rest_api(restApiId=api)
+        except ClientError:
+            return False
+        return True
+
+    @classmethod
+    def _has_host(cls, emulator: Emulator, host: str) -> bool:
+        session = emulator.session()
+        if match := _EXECUTE_API.fullmatch(host):
+            if cls._is_rest(emulator, match["api"]):
+                return True
+            try:
+                session.client("apigatewayv2").get_api(ApiId=match["api"])
+            except ClientError:
+                return False
+            return True
+        listed = session.client("cloudfront").list_distributions()["DistributionList"].get("Items", [])
+        return any(distribution["DomainName"] == host for distribution in listed)
+
+    @staticmethod
+    def _has_user_pool_client(emulator: Emulator, client_id: str) -> bool:
+        cognito = emulator.session().client("cognito-idp")
+        pools = cognito.list_user_pools(MaxResults=60)["UserPools"]
+        return any(
+            client["ClientId"] == client_id
+            for pool in pools
+            for client in cognito.list_user_pool_clients(UserPoolId=pool["Id"], MaxResults=60)["UserPoolClients"]
+        )
+
+
+def _document(statement: Mapping[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _simulate(emulator: Emulator, role_arn: str, action: str, resource: str) -> bool:
+    simulated = (
+        emulator.session()
+        .client("iam")
+        .simulate_principal_policy(PolicySourceArn=role_arn, ActionNames=[action], ResourceArns=[resource])
+    )
+    return all(result["EvalDecision"] == "allowed" for result in simulated["EvaluationResults"])
+
+
+def _send(emulator: Emulator, request: Request) -> httpx.Response:
+    with emulator.http() as client:
+        return client.send(forwarded(client, request))
+
+
+def forwarded(client: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
+    """A request as it goes on to an emulator: to the letter, since it may be signed.
+
+    Args:
+        client: of the emulator.
+        request: as it came.
+    """
+    path = request.path + (b"?" + request.query if request.query else b"")
+    url = client.base_url.copy_with(raw_path=path)
+    skipped = {b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"proxy-connection"}
+    headers = [(name, value) for name, value in request.headers if name.lower() not in skipped]
+    return client.build_request(request.method, url, headers=headers, content=request.body)
+
+
+def _headers(response: httpx.Response) -> list[tuple[bytes, bytes]]:
+    kept = {b"content-type", b"x-amzn-requestid", b"x-amz-request-id"}
+    return [(name, value) for name, value in response.headers.raw if name.lower() in kept]
+
+
+def _signed_again(request: Request, credentials: Credentials, region: str, *, service: str = "sts") -> Request:
+    """The request with another signature."""
+    left_out = {b"authorization", b"x-amz-date", b"x-amz-security-token", b"x-amz-content-sha256"}
+    kept = tuple((name, value) for name, value in request.headers if name.lower() not in left_out)
+    host = request.header("host")
+    query = f"?{request.query.decode('latin-1')}" if request.query else ""
+    headers = {"host": host}
+    if kind := request.header("content-type"):
+        headers["content-type"] = kind
+    signed = AWSRequest(
+        method=request.method,
+        url=f"https://{host}{request.path.decode('latin-1')}{query}",
+        data=request.body,
+        headers=headers,
+    )
+    key = SigningCredentials(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
+    SigV4Auth(key, service, region).add_auth(signed)
+    added = tuple(
+        (name.encode(), str(value).encode())
+        for name, value in signed.headers.items()
+        if name.lower().encode() in left_out
+    )
+    return Request(request.method, request.path, request.query, kept + added, request.body)
+
+
+def _at(request: Request, address: str, host: str) -> Request:
+    headers = tuple((name, value) for name, value in request.headers if name.lower() != b"host")
+    return Request(
+        request.method, address.encode("latin-1"), request.query, (*headers, (b"host", host.encode())), request.body
+    )
+
+
+def _credentials_in(content: bytes) -> Credentials | None:
+    """The credentials in an answer of STS, as XML or JSON."""
+    try:
+        values = json.loads(content)["Credentials"]
+    except (ValueError, KeyError, TypeError):
+        try:
+            root = ET.fromstring(content)  # noqa: S314  # nosec B314  # the emulator's own answer
+        except ET.ParseError:
+            return None
+        values = {element.tag.rpartition("}")[2]: element.text or "" for element in root.iter()}
+    try:
+        return Credentials(values["AccessKeyId"], values["SecretAccessKey"], values["SessionToken"])
+    except KeyError:
+        return None

@@ -1,0 +1,41 @@
+"""What a rehearsal needs before it starts: assets and an assembly."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from slipway import paths
+from slipway.emulator.deploy import CDK, failure
+from slipway.errors import RehearsalError
+from slipway.process import Progress, run
+
+
+def prepare(progress: Progress, *, assembly: Path = paths.ASSEMBLY) -> None:
+    """Build what ships and synthesise it, by the commands that `make build` and `make synth` run.
+
+    Args:
+        progress: is called with each line they write.
+        assembly: where the assembly goes. Default: `cdk.out`.
+
+    Raises:
+        RehearsalError: one of them failed; the message holds its last words.
+    """
+    environment = {**os.environ, "CDK_DISABLE_CLI_TELEMETRY": "true"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    commands = (
+        ("the build", [sys.executable, "-m", "slipway.build"]),
+        ("the synthesis", [str(CDK), "synth", "**", "--quiet", "--strict", "--output", str(assembly)]),
+    )
+    paths.LOCAL.mkdir(parents=True, exist_ok=True)
+    log = assembly.parent / "prepare.log" if assembly != paths.ASSEMBLY else paths.LOCAL / "prepare.log"
+    log.unlink(missing_ok=True)
+    # jsii unpacks itself there, and leaves it when it is killed. A folder for each run: two may run at once.
+    with tempfile.TemporaryDirectory(dir=paths.LOCAL, prefix="tmp-", ignore_cleanup_errors=True) as temporary:
+        environment["TMPDIR"] = temporary
+        for name, command in commands:
+            code, lines = run(command, environment=environment, log=log, progress=progress)
+            if code != 0:
+                raise RehearsalError(f"{name} failed: {failure(lines)} (all of it: {log})")

@@ -1,0 +1,615 @@
+"""The embedded AWS emulator: one process an account, on the loopback interface, with TLS and with IAM enforced.
+
+Everything here is about the process. What runs in it is reached through AWS's own API, so that another emulator can
+take its place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+import httpx
+import psutil
+import trustme
+from botocore.loaders import create_loader
+from filelock import FileLock, Timeout
+
+from slipway.emulator import disk
+from slipway.emulator.extensions import application
+from slipway.emulator.extensions.application import NOT_SAVED, SAVE, SAVED
+from slipway.errors import RehearsalError
+from slipway.paths import TLS, read_json, write_json, write_text
+
+APPLICATION = Path(application.__file__)
+HOST = "localhost"
+LOOPBACK = "127.0.0.1"
+EMULATED_SECRET = "test"  # noqa: S105  # nosec B105  # the emulator's own, for the root of any account
+"""Secret of the root of every account."""
+START_SECONDS = 30.0
+"""How long a start may take; one second is usual."""
+STOP_SECONDS = 10.0
+"""How long the system may take to end a killed process."""
+SAVE_SECONDS = 300.0
+"""How long an account may take to be written down; two seconds are usual."""
+
+SAVED_FILE = "saved"
+"""Is there when what is kept was written down after everything that happened."""
+KEPT = ("s3", "state")
+"""Folders in which an account lies while its process does not run."""
+_TEMPORARY = ("tmp", "home")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a client signs with."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None = None
+
+
+@dataclass(frozen=True)
+class _State:
+    """What `up` leaves behind for the commands that follow."""
+
+    pid: int
+    created: float
+    """Start of the process, seconds since 1970: a recycled pid has another one."""
+    account: str
+    region: str
+    port: int
+    plain_port: int
+
+
+def isolate() -> None:
+    """Take the account of the person at the terminal out of this process.
+
+    No variable, profile or instance role of theirs can then reach a client by mistake.
+    """
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(
+        AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, AWS_EC2_METADATA_DISABLED="true"
+    )
+
+
+def certificates(folder: Path = TLS, *, names: Iterable[str] = ()) -> Path:
+    """Make a certificate authority and a certificate for the loopback interface, once.
+
+    Args:
+        folder: where they are kept; the server's key and certificate are `server.pem`. Default: `build/local/tls`.
+        names: further names that the server goes by; the first call decides. Default: none.
+
+    Returns:
+        The authority's certificate, which is all that a client needs.
+    """
+    authority, server = folder / "ca.pem", folder / "server.pem"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if not (authority.exists() and server.exists()):
+            ca = trustme.CA(organization_name="Slipway rehearsal")
+            certificate = ca.issue_cert(HOST, LOOPBACK, *names)
+            write_text(server, certificate.private_key_and_cert_chain_pem.bytes().decode(), mode=0o600)
+            write_text(authority, ca.cert_pem.bytes().decode())
+    return authority
+
+
+def free_port() -> int:
+    """A port that nothing listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def holder_of(port: int) -> str | None:
+    """Who listens on a port of the loopback interface.
+
+    Args:
+        port: the TCP port.
+
+    Returns:
+        Name and pid of the process, "another process" when it belongs to another user, None when the port is free.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            pass
+        else:
+            return None
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            if connection.status != psutil.CONN_LISTEN or not connection.laddr or not connection.pid:
+                continue
+            if connection.laddr.port == port:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another process"
+
+
+class Emulator:
+    """One account of AWS on this machine.
+
+    Args:
+        account: the twelve digits; a request without a signature goes to it too.
+        region: the region it serves.
+        folder: where its state, its log and its temporary files go.
+        port: the TLS port. Default: a free one.
+        plain_port: the port for plain HTTP, which the emulator's own edge and authorizers call. Default: a free one.
+        tls: folder of the certificates. Default: `build/local/tls`.
+        keep: whether the account outlives its process: what is in it lies in `folder` from a `stop` to the next
+            `start`. Default: it is gone with the process.
+        variables: more environment variables of the process; functions inherit them. Default: none.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        region: str,
+        folder: Path,
+        *,
+        port: int | None = None,
+        plain_port: int | None = None,
+        tls: Path = TLS,
+        keep: bool = False,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self.account = account
+        self.region = region
+        self.folder = folder.resolve()
+        self.port = port or free_port()
+        self.plain_port = plain_port or free_port()
+        self.tls = tls.resolve()
+        self._keep = keep
+        self._variables = dict(variables or {})
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def running(cls, folder: Path, *, tls: Path = TLS, keep: bool = False) -> Self | None:
+        """The emulator that an earlier command started in this folder, if it still runs.
+
+        Args:
+            folder: the folder it was given.
+            tls: folder of the certificates. Default: `build/local/tls`.
+            keep: as it was started. Default: its account is gone with its process.
+        """
+        state = _read_state(folder)
+        if state is None or _process(state) is None:
+            return None
+        return cls(
+            state.account, state.region, folder, port=state.port, plain_port=state.plain_port, tls=tls, keep=keep
+        )
+
+    @staticmethod
+    def lost(folder: Path) -> bool:
+        """Whether an account was to be kept in this folder and died with its process, which did not write it down."""
+        state = _read_state(folder)
+        runs = state is not None and _process(state) is not None
+        return any((folder / name).exists() for name in KEPT) and not runs and not (folder / SAVED_FILE).exists()
+
+    @property
+    def endpoint(self) -> str:
+        """Where every API of the account answers."""
+        return f"https://{HOST}:{self.port}"
+
+    @property
+    def ca(self) -> Path:
+        """The certificate that clients trust."""
+        return self.tls / "ca.pem"
+
+    @property
+    def log(self) -> Path:
+        """What the process wrote."""
+        return self.folder / "emulator.log"
+
+    @property
+    def root(self) -> Credentials:
+        """The root of the account: the emulator takes the account's number for its key."""
+        return Credentials(self.account, EMULATED_SECRET)
+
+    @property
+    def pid(self) -> int | None:
+        """The process, or None when it does not run."""
+        state = _read_state(self.folder)
+        return state.pid if state is not None and _process(state) is not None else None
+
+    @contextmanager
+    def lock(self, *, seconds: float = 0) -> Iterator[None]:
+        """Keep other commands from changing this account meanwhile.
+
+        Args:
+            seconds: how long to wait for another one. Default: not at all.
+
+        Raises:
+            RehearsalError: another command holds it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / "emulator.lock")
+        try:
+            lock.acquire(timeout=seconds)
+        except Timeout:
+            raise RehearsalError(f"another command is at work in {self.folder}; wait for it, or stop it") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def check_ports(self) -> None:
+        """Make sure that the ports can be had.
+
+        Raises:
+            RehearsalError: one is taken; the message says by whom, and what to do.
+        """
+        for port in (self.port, self.plain_port):
+            if (holder := holder_of(port)) is not None:
+                message = f"port {port} is in use by {holder}; stop it, or take another: make up PORT={port + 100}"
+                raise RehearsalError(message, exit_code=2)
+
+    def start(self) -> None:
+        """Start the process and wait until it answers. It outlives the command that starts it.
+
+        Raises:
+            RehearsalError: a port is taken, or it did not come up; the message holds the last line of its log.
+        """
+        self.check_ports()
+        certificates(self.tls)
+        # What an earlier process left is of no use, unless it was told to keep its account there.
+        self._remove(() if self._keep else KEPT)
+        for name in (*KEPT, *_TEMPORARY):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            process = self._child = subprocess.Popen(
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                env=self._process_environment(),
+                start_new_session=True,
+            )
+        try:
+            created = psutil.Process(process.pid).create_time()
+            state = _State(process.pid, created, self.account, self.region, self.port, self.plain_port)
+            write_json(self._state_file, asdict(state))
+            self._wait(process)
+        except BaseException:
+            # It has not come up, so what is kept is as it was.
+            self._kill()
+            raise
+        # From now on the account is in the process, and what lies here is of before.
+        self._saved_file.unlink(missing_ok=True)
+
+    def stop(self) -> bool:
+        """Stop the process and everything it started. Only what this folder's state names is touched.
+
+        Returns:
+            Whether there was anything to stop.
+
+        Raises:
+            RehearsalError: the account was to be kept and is lost. The process is stopped all the same.
+        """
+        state = _read_state(self.folder)
+        kept = self._save(state) if state is not None and self._keep else True
+        stopped = self._kill()
+        if not kept:
+            raise RehearsalError(f"{self.account} is lost: {self._unsaved()} (see {self.log})")
+        return stopped
+
+    def _kill(self) -> bool:
+        state = _read_state(self.folder)
+        stopped = False
+        if state is not None:
+            # Killed at once: its accounts are in its memory and are to go, so there is nothing to put in order. Twice,
+            # since a function that was starting while the first list was made is in the second only.
+            for _ in range(2):
+                members = _members(state)
+                stopped = stopped or bool(members)
+                for member in members:
+                    with suppress(psutil.NoSuchProcess):
+                        member.kill()
+                psutil.wait_procs(members, timeout=STOP_SECONDS)
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait(STOP_SECONDS)
+            self._child = None
+        self._state_file.unlink(missing_ok=True)
+        self._remove(() if self._keep else KEPT)
+        return stopped
+
+    def forget(self) -> None:
+        """Remove what is kept of the account.
+
+        Raises:
+            RehearsalError: it runs.
+        """
+        if self.pid is not None:
+            raise RehearsalError(f"{self.account} runs; stop it first")
+        self._remove(KEPT)
+
+    def _save(self, state: _State) -> bool:
+        """Let the process write its account down; whether it did."""
+        process = _process(state)
+        if process is None:
+            return False
+        self._saved_file.unlink(missing_ok=True)
+        self._failed_file.unlink(missing_ok=True)
+        process.send_signal(SAVE)
+        deadline = time.monotonic() + SAVE_SECONDS
+        while (
+            not self._saved_file.exists()
+            and not self._failed_file.exists()
+            and time.monotonic() < deadline
+            and _process(state) is not None
+        ):
+            time.sleep(0.02)
+        return self._saved_file.exists()
+
+    def _unsaved(self) -> str:
+        """Return why the process did not write its account down."""
+        if self._failed_file.is_file():
+            failures = self._failed_file.read_text(encoding="utf-8").splitlines()
+            return disk.full(failures) or failures[0]
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.is_file() else []
+        return disk.full(lines) or "the emulator did not write it down"
+
+    def _remove(self, kept: Iterable[str]) -> None:
+        for name in (*_TEMPORARY, *kept):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def healthy(self) -> bool:
+        """Whether it answers over TLS."""
+        try:
+            with self.http(timeout=2) as client:
+                return client.get("/_ministack/health").is_success
+        except httpx.HTTPError:
+            return False
+
+    def http(self, *, timeout: float = 30) -> httpx.Client:
+        """A client that trusts its certificate and knows its address.
+
+        Args:
+            timeout: seconds for one request. Default: 30, more than API Gateway gives a function.
+        """
+        # trust_env off: a proxy of the person at the terminal has no business on the loopback interface.
+        context = ssl.create_default_context(cafile=str(self.ca))
+        # The emulator closes an idle connection after 5 s, as httpx does: whoever sends on one that is being closed
+        # waits for the time-out.
+        limits = httpx.Limits(keepalive_expiry=2)
+        return httpx.Client(base_url=self.endpoint, verify=context, timeout=timeout, trust_env=False, limits=limits)
+
+    def session(self, credentials: Credentials | None = None) -> boto3.Session:
+        """A boto3 session whose every client talks to this emulator.
+
+        Args:
+            credentials: whose. Default: the root of the account.
+        """
+        chosen = credentials or self.root
+        key = (self.endpoint, chosen)
+        with _SESSIONS_LOCK:
+            if key not in _SESSIONS:
+                _SESSIONS[key] = _Session(
+                    endpoint=self.endpoint,
+                    ca=self.ca,
+                    aws_access_key_id=chosen.access_key_id,
+                    aws_secret_access_key=chosen.secret_access_key,
+                    aws_session_token=chosen.session_token,
+                    region_name=self.region,
+                )
+            return _SESSIONS[key]
+
+    def environment(self, credentials: Credentials | None = None) -> dict[str, str]:
+        """Variables with which any AWS client in another process talks to this emulator, and to nothing else.
+
+        Args:
+            credentials: whose. Default: the root of the account.
+        """
+        chosen = credentials or self.root
+        home = self.folder.parent / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        variables = {
+            **_base_environment(),
+            # The CLI keeps in the home folder which account a key belongs to.
+            "HOME": str(home),
+            "CDK_HOME": str(home),
+            "TMPDIR": str(self.folder / "tmp"),
+            "AWS_ACCESS_KEY_ID": chosen.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": chosen.secret_access_key,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_CA_BUNDLE": str(self.ca),
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NODE_EXTRA_CA_CERTS": str(self.ca),
+            "SSL_CERT_FILE": str(self.ca),
+        }
+        if chosen.session_token:
+            variables["AWS_SESSION_TOKEN"] = chosen.session_token
+        return variables
+
+    def environments(self, function: str = "", version: str = "") -> list[psutil.Process]:
+        """The processes in which functions run: their execution environments.
+
+        Args:
+            function: name of one function. Default: all.
+            version: one version. Default: all.
+        """
+        pid = self.pid
+        if pid is None:
+            return []
+        found = []
+        for process in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if not any(f"/ministack-lambda-{function}" in argument for argument in process.cmdline()):
+                    continue
+                if not version or process.environ().get("AWS_LAMBDA_FUNCTION_VERSION") == version:
+                    found.append(process)
+        return found
+
+    def recycle(self, function: str = "", version: str = "") -> None:
+        """End idle execution environments: the next call starts one, and until then they hold no memory.
+
+        Args:
+            function: name of one function. Default: those of all.
+            version: one version. Default: those of all.
+        """
+        ended = self.environments(f"{function}-" if function else "", version)
+        for process in ended:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        deadline = time.monotonic() + STOP_SECONDS
+        # Not `psutil.wait_procs`: the emulator collects an ended child at its next invocation, and not before.
+        while any(map(_runs, ended)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    @property
+    def _state_file(self) -> Path:
+        return self.folder / "emulator.json"
+
+    @property
+    def _saved_file(self) -> Path:
+        return self.folder / SAVED_FILE
+
+    @property
+    def _failed_file(self) -> Path:
+        return self.folder / f"{SAVED_FILE}{NOT_SAVED}"
+
+    def _command(self) -> list[str]:
+        server = str(self.tls / "server.pem")
+        return [
+            *(sys.executable, "-m", "hypercorn", f"{APPLICATION}:app"),
+            # None beside the one: a second process would hold a second set of accounts.
+            *("--workers", "0"),
+            *("--bind", f"{LOOPBACK}:{self.port}", "--insecure-bind", f"{LOOPBACK}:{self.plain_port}"),
+            *("--certfile", server, "--keyfile", server),
+            *("--graceful-timeout", "1"),
+        ]
+
+    def _process_environment(self) -> dict[str, str]:
+        """Functions inherit all of this, so nothing of the person at the terminal is in it."""
+        return {
+            **_base_environment(),
+            "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "tmp"),
+            "S3_DATA_DIR": str(self.folder / "s3"),
+            "STATE_DIR": str(self.folder / "state"),
+            "AUTH": "true",
+            "GATEWAY_PORT": str(self.plain_port),
+            "MINISTACK_ACCOUNT_ID": self.account,
+            "MINISTACK_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_CA_BUNDLE": str(self.ca),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # AWS waits a minute before the first retry of a failed event.
+            "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",
+            # Their listeners bind every interface.
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            **({"PERSIST_STATE": "1", "S3_PERSIST": "1"} if self._keep else {}),
+            SAVED: str(self._saved_file),
+            **self._variables,
+        }
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            if self.healthy():
+                return
+            time.sleep(0.1)
+        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        last = lines[-1] if lines else "it wrote nothing"
+        raise RehearsalError(f"the emulator did not start: {last} (all of it: {self.log})")
+
+
+_LOADER = create_loader()
+"""Reads the models of AWS's services, and keeps them."""
+_SESSIONS: dict[tuple[str, Credentials], _Session] = {}
+_SESSIONS_LOCK = threading.Lock()
+
+
+class _Session(boto3.Session):
+    """A session that hands the endpoint and its certificate to every client, and makes each client once.
+
+    A client takes a tenth of a second to make, a session reads the models of its services anew, and a rehearsal asks
+    hundreds of times. Clients may be used by several threads, the making of them may not.
+    """
+
+    def __init__(self, *, endpoint: str, ca: Path, **settings: str | None) -> None:
+        super().__init__(**settings)  # type: ignore[arg-type]  # boto3 types each keyword on its own
+        self._endpoint, self._ca = endpoint, str(ca)
+        self._session.register_component("data_loader", _LOADER)
+        self._made: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+    def client(self, *args, **settings):  # type: ignore[no-untyped-def]  # the stubs overload it once a service
+        with self._lock:
+            if len(args) == 1 and not settings:
+                if args[0] not in self._made:
+                    self._made[args[0]] = super().client(*args, endpoint_url=self._endpoint, verify=self._ca)
+                return self._made[args[0]]
+            return super().client(*args, **{"endpoint_url": self._endpoint, "verify": self._ca, **settings})
+
+    def resource(self, *args, **settings):  # type: ignore[no-untyped-def]  # as above
+        return super().resource(*args, **{"endpoint_url": self._endpoint, "verify": self._ca, **settings})
+
+
+def _base_environment() -> dict[str, str]:
+    return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+
+
+def _read_state(folder: Path) -> _State | None:
+    content = read_json(folder / "emulator.json")
+    try:
+        return _State(**content) if isinstance(content, dict) else None
+    except TypeError:  # written by another version
+        return None
+
+
+def _process(state: _State) -> psutil.Process | None:
+    """The process that the state speaks of; a recycled pid was created at another time."""
+    try:
+        process = psutil.Process(state.pid)
+        alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process if alive and abs(process.create_time() - state.created) < 1 else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _members(state: _State) -> list[psutil.Process]:
+    """The process and what it started: functions that outlived a killed emulator are still in its process group."""
+    members = []
+    for process in psutil.process_iter():
+        try:
+            ours = os.getpgid(process.pid) == state.pid and process.create_time() >= state.created - 1
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
+                members.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return members

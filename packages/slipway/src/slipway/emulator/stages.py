@@ -1,0 +1,343 @@
+"""A synthesized stage, made into one that the emulator can deploy.
+
+The nested assembly that `cdk synth` wrote for a stage is read, the rows of `packages/slipway/src/slipway/emulator/substitutions.py` are applied to
+its templates, and the result is an assembly again: the CDK CLI deploys it as it would the first one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slipway.assembly.flat import stack_template
+from slipway.assembly.nested import nested_stacks
+from slipway.emulator.layers import LAYERS, file_digest, pointer
+from slipway.emulator.substitutions import NESTED, SUBSTITUTIONS, Place, Resource, Substitution, Template
+from slipway.errors import RehearsalError
+
+LAYER = "layer.zip"
+LOCAL_LAYER = "layer-local.zip"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack of an assembly."""
+
+    name: str
+    template: Template = field(repr=False)
+
+    @property
+    def references(self) -> set[tuple[str, str]]:
+        """Outputs of other stacks that this one reads (`Fn::GetStackOutput`): stack and output."""
+        found: set[tuple[str, str]] = set()
+
+        def visit(node: Any) -> None:
+            if isinstance(node, dict):
+                if isinstance(reference := node.get("Fn::GetStackOutput"), dict):
+                    found.add((str(reference["StackName"]), str(reference["OutputName"])))
+                for value in node.values():
+                    visit(value)
+            elif isinstance(node, list):
+                for value in node:
+                    visit(value)
+
+        visit(self.template)
+        return found
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """A stage that is ready to be deployed on the emulator."""
+
+    folder: Path
+    stacks: tuple[Stack, ...]
+    used: Mapping[Substitution, int]
+    """Rows that were used, with the number of resources that each met."""
+
+
+_STAGE = "assembly-Pipeline-{environment}-{name}"
+
+
+def staged(assembly: Path, environment: str) -> tuple[str, ...]:
+    """What an assembly has for an environment: `foundation`, and the services that the app names.
+
+    Args:
+        assembly: the whole assembly, `cdk.out`.
+        environment: name of the environment.
+    """
+    prefix = _STAGE.format(environment=environment, name="")
+    return tuple(sorted(folder.name.removeprefix(prefix) for folder in assembly.glob(f"{prefix}*")))
+
+
+def stage_folder(assembly: Path, environment: str, name: str) -> Path:
+    """Where `cdk synth` put a stage.
+
+    Args:
+        assembly: the whole assembly, `cdk.out`.
+        environment: name of the environment.
+        name: `foundation`, or the service.
+
+    Raises:
+        RehearsalError: it is not there.
+    """
+    folder = assembly / _STAGE.format(environment=environment, name=name)
+    if not (folder / "manifest.json").is_file():
+        raise RehearsalError(f"{assembly.name} holds no stage {environment}-{name}; run `make synth`")
+    return folder
+
+
+def rehearse(
+    source: Path,
+    target: Path,
+    *,
+    plain_port: int,
+    assets: Path,
+    unknown_types: Callable[[Iterable[str]], set[str]],
+    marks: Mapping[str, str] | None = None,
+    player: str | None = None,
+    layers: Path = LAYERS,
+) -> Rehearsed:
+    """Write the stage in `source` to `target`, with what the emulator does not host substituted.
+
+    Args:
+        source: folder of an assembly: of a stage, or of what stands above the stages.
+        target: folder to write to; it is emptied first. The same as `source`: it is changed where it lies, and keeps
+            the stages beneath it.
+        plain_port: the emulator's port for plain HTTP.
+        assets: `build/assets`, which holds the layer for this machine.
+        unknown_types: says which of some resource types the emulator does not know.
+        marks: stack → text that goes into the template's metadata. CloudFormation updates a stack only when its
+            template changed; a new mark makes it read the outputs of other stacks again. Default: none.
+        player: ARN of the function by which the player hears of custom resources. Default: nobody plays.
+        layers: where layers are unpacked. Default: `build/layers`.
+
+    Raises:
+        RehearsalError: a resource type is unknown and no row names it, a reference to a dropped resource has no
+            stand-in, or the layer for this machine is missing.
+    """
+    manifest = json.loads((source / "manifest.json").read_text(encoding="utf-8"))
+    in_place = target == source
+    if not in_place:
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+    used: Counter[Substitution] = Counter()
+    stacks = []
+    artifacts = {
+        name: artifact
+        for name, artifact in manifest["artifacts"].items()
+        if artifact["type"] == "aws:cloudformation:stack"
+    }
+    templates = {name: stack_template(source, artifact) for name, artifact in artifacts.items()}
+    for artifact in artifacts.values():
+        written = json.loads((source / artifact["properties"]["templateFile"]).read_text(encoding="utf-8"))
+        if nested := len([*nested_stacks(written)]):
+            used[NESTED] += nested
+    _stop_at_unknown_types(
+        {artifacts[name]["properties"]["stackName"]: template for name, template in templates.items()}, unknown_types
+    )
+    for name, artifact in artifacts.items():
+        properties = artifact["properties"]
+        stack_name = properties["stackName"]
+        files = json.loads((source / f"{name}.assets.json").read_text(encoding="utf-8"))
+        local = _local_layers(source, files, assets, layers)
+        names = {key: f"{file_digest(layer)}.zip" for key, layer in local.items()}
+        place = Place(plain_port=plain_port, local_layers=names, player=player)
+        template, rows = substitute(templates[name], place, stack=stack_name)
+        if marks and stack_name in marks:
+            template.setdefault("Metadata", {})["References"] = marks[stack_name]
+        used.update(rows)
+        text = json.dumps(template, indent=1)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        (target / properties["templateFile"]).write_text(text, encoding="utf-8")
+        url = properties["stackTemplateAssetObjectUrl"]
+        properties["stackTemplateAssetObjectUrl"] = f"{url.rpartition('/')[0]}/{digest}.json"
+        for file in files["files"].values():
+            if file["source"]["path"] == properties["templateFile"]:
+                _rename(file, {_key(file): f"{digest}.json"})
+            elif _key(file) in names:
+                layer = local[_key(file)]
+                _rename(file, names)
+                if in_place:
+                    layer = Path(shutil.copy(layer, (source / file["source"]["path"]).resolve().parent))
+                file["source"]["path"] = os.path.relpath(layer, source) if in_place else str(layer)
+            elif not in_place:
+                # This folder lies elsewhere; what it points to does not.
+                file["source"]["path"] = str((source / file["source"]["path"]).resolve())
+        (target / f"{name}.assets.json").write_text(json.dumps(files, indent=1), encoding="utf-8")
+        stacks.append(Stack(stack_name, template))
+    manifest = manifest if in_place else _without_metadata(manifest)
+    (target / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    if not in_place:
+        shutil.copy(source / "cdk.out", target)
+    return Rehearsed(target, tuple(stacks), used)
+
+
+def substitute(template: Template, place: Place, *, stack: str) -> tuple[Template, Counter[Substitution]]:
+    """Apply the table to one template.
+
+    Args:
+        template: as it was synthesized; it is left as it is.
+        place: where it is going.
+        stack: its stack, for messages.
+
+    Returns:
+        The new template, and how many resources each row met.
+
+    Raises:
+        RehearsalError: a reference to a dropped resource has no stand-in.
+    """
+    result = deepcopy(template)
+    used: Counter[Substitution] = Counter()
+    rewrites: dict[str, Substitution] = {}
+    dropped: dict[str, Resource] = {}
+    if place.player:
+        # First, since what is played may speak of what is dropped.
+        for logical_id, resource in template["Resources"].items():
+            for row in SUBSTITUTIONS:
+                if row.played is not None and row.applies(resource):
+                    used[row] += 1
+                    row.played(logical_id, result, place)
+    for logical_id, resource in template["Resources"].items():
+        for row in SUBSTITUTIONS:
+            if not row.applies(resource):
+                continue
+            if place.player and row.played is not None:
+                continue
+            used[row] += 1
+            if row.change is not None:
+                row.change(result["Resources"][logical_id], place)
+            if row.references or row.drops:
+                rewrites[logical_id] = row
+            if row.drops:
+                dropped[logical_id] = resource
+                del result["Resources"][logical_id]
+                break
+    return _References(rewrites, dropped, stack).rewrite(result), used
+
+
+class _References:
+    """Puts stand-ins where a template refers to what was dropped or renamed."""
+
+    def __init__(self, rows: Mapping[str, Substitution], dropped: Mapping[str, Resource], stack: str) -> None:
+        self._rows, self._dropped, self._stack = rows, dropped, stack
+
+    def rewrite(self, template: Template) -> Template:
+        for resource in template["Resources"].values():
+            depends_on = resource.get("DependsOn", [])
+            kept = [
+                name
+                for name in ([depends_on] if isinstance(depends_on, str) else depends_on)
+                if name not in self._dropped
+            ]
+            if kept:
+                resource["DependsOn"] = kept
+            else:
+                resource.pop("DependsOn", None)
+        for section in ("Resources", "Outputs", "Conditions"):
+            if section in template:
+                template[section] = self._visit(template[section], section)
+        return template
+
+    def _visit(self, node: Any, path: str) -> Any:
+        if isinstance(node, list):
+            return [self._visit(value, f"{path}[{index}]") for index, value in enumerate(node)]
+        if not isinstance(node, dict):
+            return node
+        if len(node) == 1:
+            ((key, value),) = node.items()
+            if key == "Ref" and value in self._rows:
+                return self._stand_in(value, "Ref", path, node)
+            if key == "Fn::GetAtt":
+                logical_id, attribute = value.split(".", 1) if isinstance(value, str) else value
+                if logical_id in self._rows:
+                    return self._stand_in(logical_id, attribute, path, node)
+            if key == "Fn::Sub":
+                return self._sub(value, path)
+        return {key: self._visit(value, f"{path}.{key}") for key, value in node.items()}
+
+    def _sub(self, value: Any, path: str) -> Any:
+        text, variables = (value, {}) if isinstance(value, str) else (value[0], self._visit(value[1], path))
+        for name in re.findall(r"\$\{([^!}][^}]*)\}", text):
+            logical_id, _, attribute = name.partition(".")
+            if logical_id in self._rows and name not in variables:
+                original = {"Fn::GetAtt": [logical_id, attribute]} if attribute else {"Ref": logical_id}
+                stand_in = self._stand_in(logical_id, attribute or "Ref", path, original)
+                if stand_in != original:
+                    variable = re.sub(r"\W", "", name) + "StandIn"
+                    text = text.replace(f"${{{name}}}", f"${{{variable}}}")
+                    variables[variable] = stand_in
+        return {"Fn::Sub": [text, variables] if variables else text}
+
+    def _stand_in(self, logical_id: str, attribute: str, path: str, original: Any) -> Any:
+        row = self._rows[logical_id]
+        if attribute in row.references:
+            return row.references[attribute](logical_id)
+        if logical_id not in self._dropped:
+            return original
+        raise RehearsalError(
+            f"{self._stack}: {path} reads {attribute} of {logical_id} ({self._dropped[logical_id]['Type']}), which the "
+            f"emulator does not host: give {row.subject} a stand-in for it in packages/slipway/src/slipway/emulator/substitutions.py"
+        )
+
+
+def _stop_at_unknown_types(
+    templates: Mapping[str, Template], unknown_types: Callable[[Iterable[str]], set[str]]
+) -> None:
+    left = {
+        (stack, logical_id): resource["Type"]
+        for stack, template in templates.items()
+        for logical_id, resource in template["Resources"].items()
+        if not any(row.drops and row.applies(resource) for row in SUBSTITUTIONS)
+    }
+    unknown = unknown_types(set(left.values()))
+    strangers = [f"{stack}: {name} ({kind})" for (stack, name), kind in left.items() if kind in unknown]
+    if strangers:
+        raise RehearsalError(
+            f"the emulator does not know {'; '.join(strangers)}: add a row to packages/slipway/src/slipway/emulator/substitutions.py"
+        )
+
+
+def _local_layers(source: Path, files: dict[str, Any], assets: Path, layers: Path) -> dict[str, Path]:
+    """Object key of the layer that ships → the layer that takes its place on this machine."""
+    layer, local = assets / LAYER, assets / LOCAL_LAYER
+    shipped = file_digest(layer)
+    if shipped is None:
+        return {}
+    keys = [
+        _key(file)
+        for file in files["files"].values()
+        if (path := source / file["source"]["path"]).suffix == ".zip" and file_digest(path) == shipped
+    ]
+    return {key: pointer(local, layers) for key in keys}
+
+
+def _key(file: dict[str, Any]) -> str:
+    """Object key of a file; it is the same at every destination."""
+    return str(next(iter(file["destinations"].values()))["objectKey"])
+
+
+def _rename(file: dict[str, Any], names: Mapping[str, str]) -> None:
+    for destination in file["destinations"].values():
+        destination["objectKey"] = names[destination["objectKey"]]
+
+
+def _without_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The CLI prints construct paths and annotations from it; the run that synthesized has printed them."""
+    for artifact in manifest["artifacts"].values():
+        artifact.pop("additionalMetadataFile", None)
+    # The missing-context list and the tree belong to the assembly that was synthesized.
+    manifest["artifacts"] = {
+        name: artifact
+        for name, artifact in manifest["artifacts"].items()
+        if artifact["type"] in {"aws:cloudformation:stack", "cdk:asset-manifest"}
+    }
+    return manifest

@@ -1,0 +1,90 @@
+"""`python -m slipway.evidence`: one page with everything that speaks for a change, or against it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slipway import settings as config
+from slipway.evidence.checklist import FOLDER
+from slipway.evidence.collect import collect
+from slipway.evidence.errors import EvidenceError
+from slipway.evidence.page import write_page
+from slipway.evidence.verdict import State
+from slipway.gates.packs import packs_of
+from slipway.nag.terminal import terminal
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORT = ROOT / "build" / "report"
+_COLOURS = {State.GREEN: "green", State.INCOMPLETE: "yellow", State.RED: "red"}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    assembly: Annotated[Path, typer.Argument(help="The assembly that `make synth` writes.")] = ROOT / "cdk.out",
+    *,
+    report: Annotated[
+        Path, typer.Option("--report", show_default="build/report", help="The folder that the gates write into.")
+    ] = REPORT,
+    output: Annotated[
+        Path | None, typer.Option("--html", show_default="index.html in it", help="Where the page is written.")
+    ] = None,
+    allow_incomplete: Annotated[
+        bool, typer.Option("--allow-incomplete", help="Exit with 0 also where something was not run.")
+    ] = False,
+) -> None:
+    """Write the evidence of a change: nag gate, change review, supply chain, pipeline, requirements, checklists.
+
+    No gate is run: what was not run, or for another assembly, leaves the page incomplete.
+
+    Exit code: 0 when everything is there and green, 1 when something is red or incomplete, 2 for wrong input.
+    """
+    console = terminal()
+    page = output or report / "index.html"
+    now = datetime.now(UTC)
+    try:
+        # That of an earlier run speaks for another change.
+        page.unlink(missing_ok=True)
+        packs = packs_of(config.load())
+        evidence = collect(ROOT, assembly, packs, report=report, today=now.date(), checklists=FOLDER)
+        write_page(evidence, page, commit=_commit(), now=now)
+    except (EvidenceError, config.ConfigurationError) as error:
+        console.print(f"evidence: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        console.print(f"evidence: {error.filename}: {error.strerror}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    for part in evidence.parts:
+        console.print(f"[{_COLOURS[part.state]}]{part.state}[/]", end=" ")
+        console.print(f"{part.title}: {part.summary}", markup=False, soft_wrap=True)
+        for problem in part.problems:
+            console.print(f"  {problem}", markup=False, soft_wrap=True)
+    console.print(evidence.headline, style=_COLOURS[evidence.state], markup=False, soft_wrap=True)
+    console.print(f"page: {page}", markup=False, soft_wrap=True)
+    passes = {State.GREEN, *([State.INCOMPLETE] if allow_incomplete else [])}
+    raise typer.Exit(int(evidence.state not in passes))
+
+
+def _commit() -> str:
+    """What the working tree holds: its commit, and whether more was changed; without Git, what CodeBuild says."""
+    try:
+        changed = _git("status", "--porcelain")
+        said = _git("log", "-1", "--abbrev=12", "--format=%h %s")
+    except (OSError, subprocess.CalledProcessError):
+        return os.environ.get("CODEBUILD_RESOLVED_SOURCE_VERSION", "not known: no Git repository")
+    return f"{said}, and changes that are not committed" if changed else said
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m slipway.evidence")

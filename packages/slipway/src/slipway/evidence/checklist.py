@@ -1,0 +1,150 @@
+"""Checklists of AWS, answered: a *yes* names the code that does it and the tests that show it, a *no* its reason."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from slipway.evidence.errors import EvidenceError, first
+from slipway.evidence.sources import Sources
+
+FOLDER = Path(__file__).with_name("data")
+FILES = ("deployment-pipeline.toml", "serverless-lens.toml")
+"""The checklists, in the order of the page."""
+
+_FEWEST_WORDS = 5
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Answer(StrEnum):
+    """What is said to an entry."""
+
+    YES = "yes"
+    NO = "no"
+    NOT_HERE = "not here"
+    """It does not apply to this project."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Code(_Model):
+    """Where something is done."""
+
+    path: _Text
+    symbol: _Text
+    """In Python a function, a class, a constant or `Class.method`; elsewhere a text that stands in the file."""
+
+
+class Entry(_Model):
+    """One action or practice of a checklist, answered."""
+
+    name: _Text
+    """As AWS calls it."""
+    weight: _Text
+    """Such as required or recommended, as AWS calls it."""
+    answer: Answer = Field(strict=False)
+    says: _Text
+    """How it is done here, or why not: a sentence."""
+    code: tuple[Code, ...] = Field(strict=False, default=())
+    tests: tuple[_Text, ...] = Field(strict=False, default=())
+    """Ids of the tests that show it."""
+
+    @field_validator("says")
+    @classmethod
+    def _is_a_sentence(cls, says: str) -> str:
+        if len(re.findall(r"[^\W_][\w'-]*", says)) < _FEWEST_WORDS:
+            raise ValueError("say in a sentence how it is done here, or why not")
+        return says
+
+    @model_validator(mode="after")
+    def _is_shown(self) -> Self:
+        if self.answer is Answer.YES and not (self.code and self.tests):
+            raise ValueError(f"{self.name}: a yes names the code that does it and the tests that show it")
+        if self.answer is not Answer.YES and (self.code or self.tests):
+            raise ValueError(f"{self.name}: only a yes names code and tests")
+        return self
+
+
+class Group(_Model):
+    """A stage of the pipeline, or a question."""
+
+    name: _Text
+    entries: tuple[Entry, ...] = Field(alias="entry", strict=False, min_length=1)
+
+    @model_validator(mode="after")
+    def _are_named_once(self) -> Self:
+        names = [entry.name for entry in self.entries]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"{self.name}: {twice} is there twice")
+        return self
+
+
+class Checklist(_Model):
+    """A checklist."""
+
+    title: _Text
+    source: Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
+    """Where AWS publishes it."""
+    note: _Text
+    """Which edition, and what is left out of it."""
+    groups: tuple[Group, ...] = Field(alias="group", strict=False, min_length=1)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every entry, in order."""
+        return tuple(entry for group in self.groups for entry in group.entries)
+
+    def count(self, answer: Answer) -> int:
+        """How many entries have an answer."""
+        return sum(entry.answer is answer for entry in self.entries)
+
+
+def load_checklist(path: Path) -> Checklist:
+    """Read a checklist.
+
+    Args:
+        path: a TOML file.
+
+    Raises:
+        EvidenceError: it is missing, or says something that it may not.
+    """
+    try:
+        with path.open("rb") as file:
+            return Checklist.model_validate(tomllib.load(file))
+    except OSError as error:
+        raise EvidenceError(f"{path} cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EvidenceError(f"{path} is no TOML ({error})") from None
+    except ValidationError as error:
+        raise EvidenceError(f"{path}: {first(error)}") from None
+
+
+def problems(checklist: Checklist, sources: Sources) -> tuple[str, ...]:
+    """What is claimed and not there, a line each.
+
+    Args:
+        checklist: the answers.
+        sources: where code and tests are.
+    """
+    return tuple(problem for entry in checklist.entries for problem in _of_entry(entry, sources))
+
+
+def _of_entry(entry: Entry, sources: Sources) -> Iterator[str]:
+    for code in entry.code:
+        if not sources.has_file(code.path):
+            yield f"{entry.name}: {code.path} does not exist"
+        elif sources.line_of(code.path, code.symbol) is None:
+            yield f"{entry.name}: {code.path} has no {code.symbol}"
+    for test in entry.tests:
+        if "::" not in test:
+            yield f"{entry.name}: {test} names no test, only a file"
+        elif why := sources.missing_test(test):
+            yield f"{entry.name}: {why}"

@@ -1,0 +1,205 @@
+"""Everything that the page shows, read and judged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from slipway.drawing.model import Stage
+from slipway.drawing.read import PictureError, read_pipeline
+from slipway.evidence import checklist, requirements
+from slipway.evidence.checklist import FILES, FOLDER, Answer, Checklist, load_checklist
+from slipway.evidence.reports import REVIEW_FILE, SUPPLY_FILE, Report, Review, Supply, load_report
+from slipway.evidence.requirements import PAGE, Requirements, read_requirements
+from slipway.evidence.sources import Sources
+from slipway.evidence.verdict import Part, State, claims, headline, overall, plain, review_part, supply_part
+from slipway.nag.assembly import MANIFEST_FILE, REPORT_FILE
+from slipway.nag.names import PacksOf
+from slipway.nag.terminal import summary
+from slipway.nag.verdict import Acknowledgement, Finding, Verdict, judge, stage_of
+
+PIPELINE_TEMPLATE = "Pipeline.template.json"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What one reason excuses in a stage under one rule."""
+
+    rule: str
+    reason: str
+    owner: str
+    expires: date
+    at: str
+    """File and line that give it."""
+    findings: tuple[tuple[str, str], ...]
+    """Path of each construct, and the rule with what it reports."""
+
+
+@dataclass(frozen=True)
+class StageFindings:
+    """What the nag gate says of a stage."""
+
+    name: str
+    findings: tuple[Finding, ...]
+    accepted: tuple[Accepted, ...]
+
+    @property
+    def acknowledged(self) -> int:
+        """How many findings are accepted."""
+        return sum(len(one.findings) for one in self.accepted)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All of it."""
+
+    parts: tuple[Part, ...]
+    synthesised: datetime | None
+    """When the assembly was written; None: there is none."""
+    nag: Verdict | None
+    review: Report[Review]
+    supply: Report[Supply]
+    pipeline: tuple[Stage, ...]
+    requirements: Requirements
+    checklists: tuple[Checklist, ...]
+    sources: Sources
+
+    @property
+    def state(self) -> State:
+        """The verdict."""
+        return overall(self.parts)
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one line."""
+        return headline(self.parts)
+
+    @property
+    def stages(self) -> tuple[StageFindings, ...]:
+        """What the nag gate says, by stage in the order of the pipeline."""
+        return _by_stage(self.nag, [stage.name for stage in self.pipeline]) if self.nag else ()
+
+
+def collect(
+    root: Path, assembly: Path, packs: PacksOf, *, report: Path, today: date, checklists: Path = FOLDER
+) -> Evidence:
+    """Read and judge everything.
+
+    Args:
+        root: the repository.
+        assembly: what `make synth` wrote.
+        packs: which packs must have judged which stack.
+        report: the folder with what the other gates left.
+        today: the day by which acknowledgements are judged expired.
+        checklists: the folder with the answers to them. Default: those of this project.
+
+    Raises:
+        EvidenceError: a document or a checklist of the repository cannot be used.
+    """
+    sources = Sources(root)
+    since = _written(assembly)
+    nag = None
+    if since is not None:
+        nag = judge(assembly, packs, today=today, baseline=root / "gates" / "baseline.json")
+    # Where there is no assembly there is none that a report could be about.
+    fresh = since if since is not None else float("inf")
+    review = load_report(report / REVIEW_FILE, Review, verb="make review", since=fresh)
+    supply = load_report(report / SUPPLY_FILE, Supply, verb="make gates", since=fresh)
+    stages, picture = _picture(assembly, synthesised=since is not None)
+    page = read_requirements(root / PAGE)
+    answered = tuple(load_checklist(checklists / name) for name in FILES)
+    return Evidence(
+        parts=(
+            _nag_part(nag),
+            review_part(review),
+            supply_part(supply),
+            picture,
+            _requirements_part(page, sources),
+            *(_checklist_part(number, one, sources) for number, one in enumerate(answered, start=1)),
+        ),
+        synthesised=datetime.fromtimestamp(since, UTC) if since is not None else None,
+        nag=nag,
+        review=review,
+        supply=supply,
+        pipeline=stages,
+        requirements=page,
+        checklists=answered,
+        sources=sources,
+    )
+
+
+def _written(assembly: Path) -> float | None:
+    """When an assembly was written last, seconds since the epoch; None when there is none."""
+    files = [assembly / name for name in (MANIFEST_FILE, REPORT_FILE)]
+    return max((file.stat().st_mtime for file in files if file.is_file()), default=None)
+
+
+def _nag_part(nag: Verdict | None) -> Part:
+    anchor, title = "nag", "Nag gate"
+    if nag is None:
+        return Part(anchor, title, State.INCOMPLETE, "not run", ("there is no assembly: `make synth` was not run",))
+    faults = tuple(f"{fault.place}: {fault.message}" for fault in nag.faults)
+    found = (f"findings that nobody acknowledged: {len(nag.findings)}",) if nag.findings else ()
+    return Part(anchor, title, State.RED if nag.red else State.GREEN, plain(summary(nag)), (*found, *faults))
+
+
+def _picture(assembly: Path, *, synthesised: bool) -> tuple[tuple[Stage, ...], Part]:
+    anchor, title = "pipeline", "Pipeline"
+    if not synthesised:
+        missing = ("there is no assembly: `make synth` was not run",)
+        return (), Part(anchor, title, State.INCOMPLETE, "not run", missing)
+    try:
+        stages = read_pipeline(assembly / PIPELINE_TEMPLATE)
+    except PictureError as error:
+        return (), Part(anchor, title, State.RED, "cannot be drawn", (str(error),))
+    actions = sum(len(row) for stage in stages for row in stage.rows)
+    return stages, Part(anchor, title, State.GREEN, f"{len(stages)} stages, {actions} actions")
+
+
+def _requirements_part(page: Requirements, sources: Sources) -> Part:
+    counted = f"{len(page.rows)} rows and {len(page.faults)} faults that only AWS would tell, {len(page.tests)} tests"
+    if page.not_yet:
+        counted += f"; not shown yet: {', '.join(identifier for identifier, _ in page.not_yet)}"
+    return claims("requirements", "Requirements", counted, requirements.problems(page, sources))
+
+
+def _checklist_part(number: int, one: Checklist, sources: Sources) -> Part:
+    counted = ", ".join(f"{one.count(answer)} {answer}" for answer in Answer)
+    return claims(f"checklist-{number}", one.title, counted, checklist.problems(one, sources))
+
+
+def _by_stage(nag: Verdict, order: Iterable[str]) -> tuple[StageFindings, ...]:
+    findings: defaultdict[str, list[Finding]] = defaultdict(list)
+    accepted: defaultdict[str, list[Acknowledgement]] = defaultdict(list)
+    for finding in nag.findings:
+        findings[_stage(finding.stack)].append(finding)
+    for one in nag.acknowledgements:
+        accepted[_stage(one.stack)].append(one)
+    places = _places(order)
+    names = sorted(
+        {*map(_stage, nag.stacks), *findings, *accepted}, key=lambda name: (places.get(name.split("-")[0], -1), name)
+    )
+    return tuple(StageFindings(name, tuple(findings[name]), tuple(_reasons(accepted[name]))) for name in names)
+
+
+def _places(order: Iterable[str]) -> Mapping[str, int]:
+    places: dict[str, int] = {}
+    for place, name in enumerate(order):
+        places.setdefault(name.partition("-")[0], place)
+    return places
+
+
+def _stage(stack: str) -> str:
+    return stage_of(stack).rpartition("/")[2] or "above the stacks"
+
+
+def _reasons(acknowledgements: Iterable[Acknowledgement]) -> Iterable[Accepted]:
+    groups: defaultdict[tuple[str, str, str, date, str], list[tuple[str, str]]] = defaultdict(list)
+    for one in acknowledgements:
+        signed = (one.rule.partition("[")[0], one.reason, one.owner, one.expires, one.at)
+        groups[signed].append((one.path, one.rule))
+    for signed, found in sorted(groups.items()):
+        yield Accepted(*signed, findings=tuple(sorted(found)))

@@ -1,0 +1,93 @@
+"""All of it as one self-contained page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from posixpath import relpath
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from slipway.drawing.draw import STYLE, draw
+from slipway.evidence.collect import Evidence
+from slipway.evidence.requirements import PAGE
+from slipway.evidence.sources import TEST
+
+# HTML in the text is shown, not taken; links to scripts are refused.
+_MARKDOWN = MarkdownIt("js-default", {"html": False, "linkify": False})
+_FILES_OF_REPORT = ("nag.html", "review.html")
+
+
+def write_page(evidence: Evidence, path: Path, *, commit: str, now: datetime) -> None:
+    """Write the page; it needs no network and no other file. Its links to code are relative to where it is.
+
+    Args:
+        evidence: what it shows.
+        path: the HTML file; its folder is made if need be.
+        commit: what the working tree holds, as people call it.
+        now: when it is written.
+    """
+    root = evidence.sources.root.resolve()
+    links = _Links(evidence, relpath(root.as_posix(), path.resolve().parent.as_posix()))
+    environment = Environment(
+        loader=PackageLoader("slipway.evidence"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(inline=links.inline, code=links.code, test=links.test)
+    text = environment.get_template("evidence.html.j2").render(
+        evidence=evidence,
+        parts={part.anchor: part for part in evidence.parts},
+        commit=commit,
+        now=now,
+        picture=draw(evidence.pipeline),
+        picture_style=STYLE,
+        whole=[name for name in _FILES_OF_REPORT if (path.parent / name).is_file()],
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+class _Links:
+    """Makes links from the page into the repository.
+
+    Args:
+        evidence: with the repository.
+        up: the way from the page to its root.
+    """
+
+    def __init__(self, evidence: Evidence, up: str) -> None:
+        self._sources = evidence.sources
+        self._up = up
+
+    def inline(self, markdown: str) -> Markup:
+        """A line of `docs/requirements.md` as HTML; its links lead from the page to where they lead from there."""
+        tokens = _MARKDOWN.parseInline(markdown)
+        for token in tokens[0].children or ():
+            href = str(token.attrGet("href") or "")
+            if token.type == "link_open" and "://" not in href:
+                token.attrSet("href", self._to(str(PurePosixPath(PAGE.parent, href))))
+        html: str = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+        return Markup(html)  # noqa: S704  # nosec B704  # the renderer escapes
+
+    def code(self, path: str, symbol: str = "") -> Markup:
+        """A link to a file, called by path, line and symbol. Of `path:line`, the line is left out of the address."""
+        file, _, line = path.rpartition(":") if path.rpartition(":")[2].isdigit() else (path, "", "")
+        if symbol and self._sources.has_file(file):
+            line = str(self._sources.line_of(file, symbol) or "")
+        place = f"{file}:{line}" if line else file
+        named = Markup("{} <code>{}</code>").format(Markup("<code>{}</code>").format(place), symbol) if symbol else None
+        return Markup('<a href="{}">{}</a>').format(self._to(file), named or Markup("<code>{}</code>").format(place))
+
+    def test(self, node: str) -> Markup:
+        """A link to a test, called by its id without the folder that all of them are in."""
+        match = TEST.fullmatch(node)
+        path = match["path"] if match else node
+        return Markup('<a href="{}"><code>{}</code></a>').format(self._to(path), node.removeprefix("tests/"))
+
+    def _to(self, path: str) -> str:
+        return f"{self._up}/{relpath(path)}"

@@ -1,0 +1,188 @@
+"""What other gates left in `build/report`: the change review and the supply chain, as far as the page shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from slipway.evidence.errors import first
+
+REVIEW_FILE = "review.json"
+SUPPLY_FILE = "supply.json"
+
+
+class _Model(BaseModel):
+    # The gates may tell more than the page shows.
+    model_config = ConfigDict(frozen=True)
+
+
+class Waiver(_Model):
+    """Why a finding of the review may happen."""
+
+    reason: str
+    owner: str
+    expires: date
+
+
+class ReviewFinding(_Model):
+    """One thing that a change does to data, permissions or protection."""
+
+    id: str
+    severity: str
+    stage: str
+    stack: str
+    resource: str
+    what: str
+    details: tuple[str, ...] = ()
+    why: str
+    do: str
+    waiver: Waiver | None = None
+
+
+class Change(_Model):
+    """What becomes of one resource."""
+
+    fate: str
+    resource: str
+    type: str
+    properties: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+
+
+class StackChanges(_Model):
+    """What happens in one stack."""
+
+    name: str
+    account: str
+    region: str
+    fate: str | None
+    changes: tuple[Change, ...]
+
+
+class StageChanges(_Model):
+    """What happens in one stage."""
+
+    name: str
+    stacks: tuple[StackChanges, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many resources have which fate."""
+        fates = [change.fate for stack in self.stacks for change in stack.changes]
+        return {fate: fates.count(fate) for fate in dict.fromkeys(fates)}
+
+
+class Review(_Model):
+    """`review.json`."""
+
+    format: Literal[1]
+    verdict: Literal["green", "red", "not made"]
+    state: str
+    base: str
+    head: str
+    summary: str
+    paragraph: str
+    faults: tuple[str, ...]
+    notes: tuple[str, ...]
+    findings: tuple[ReviewFinding, ...]
+    spent_waivers: tuple[str, ...]
+    stages: tuple[StageChanges, ...]
+
+
+class SupplyFinding(_Model):
+    """One thing that must not ship."""
+
+    place: str
+    rule: str
+    message: str
+
+
+class Accepted(_Model):
+    """One thing that was found and may ship."""
+
+    place: str
+    rule: str
+    reason: str
+    owner: str
+    expires: date | None
+
+
+class Step(_Model):
+    """What one scanner says."""
+
+    name: str
+    state: Literal["passed", "failed", "not done"]
+    summary: str
+    findings: tuple[SupplyFinding, ...]
+    accepted: tuple[Accepted, ...]
+    notes: tuple[str, ...]
+    scanned: tuple[str, ...]
+
+
+class Zip(_Model):
+    """One archive that was built."""
+
+    name: str
+    sha256: str
+    bytes: int
+    ships: bool
+
+
+class Supply(_Model):
+    """`supply.json`."""
+
+    verdict: Literal["green", "red"]
+    not_done: tuple[str, ...]
+    zips: tuple[Zip, ...]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+
+
+class Read(StrEnum):
+    """How far a report could be used."""
+
+    WHOLE = "read"
+    NOT_RUN = "not run"
+    OUTDATED = "older than the assembly"
+    DAMAGED = "damaged"
+
+
+_Content = TypeVar("_Content", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Report(Generic[_Content]):
+    """A report that another gate left, or why there is none."""
+
+    read: Read
+    content: _Content | None = None
+    """What it says; an outdated one is shown too."""
+    message: str = ""
+    """What is wrong with it, in one line that names the file."""
+
+
+def load_report(path: Path, model: type[_Content], *, verb: str, since: float) -> Report[_Content]:
+    """Read a report.
+
+    Args:
+        path: a JSON file.
+        model: what has to be in it.
+        verb: what makes it, for the message.
+        since: when the assembly was written, seconds since the epoch; an older report is about another one.
+    """
+    try:
+        content = model.model_validate_json(path.read_bytes())
+        written = path.stat().st_mtime
+    except FileNotFoundError:
+        return Report(Read.NOT_RUN, message=f"{path.name} is not there: `{verb}` was not run")
+    except OSError as error:
+        return Report(Read.DAMAGED, message=f"{path.name} cannot be read ({error.strerror})")
+    except ValidationError as error:
+        return Report(Read.DAMAGED, message=f"{path.name} is damaged ({first(error)})")
+    if written < since:
+        return Report(Read.OUTDATED, content, f"{path.name} is older than the assembly: run `{verb}` again")
+    return Report(Read.WHOLE, content)

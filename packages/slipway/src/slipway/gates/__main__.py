@@ -1,0 +1,73 @@
+"""`python -m slipway.gates`: every gate, or those of some names."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from slipway.gates.exports import JSON_FILE, JUNIT_FILE, write
+from slipway.gates.outcome import in_pipeline
+from slipway.gates.report import print_all, print_findings, terminal
+from slipway.gates.run import Ended, run_all
+from slipway.gates.steps import STEPS, chosen
+from slipway.supply.errors import SupplyError
+from slipway.supply.policy import load_policy
+from slipway.supply.repository import Repository
+from slipway.supply.shipped import built
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[STEP|VERB]...", help="Which of them. Default: all.")
+    ] = None,
+) -> None:
+    """Run the gates: the nag gate and the supply chain.
+
+    A step that cannot ask somebody is reported as not done; in the pipeline's build that stops the change.
+
+    Exit code: 0 when nothing stops the change, 1 when something does, 2 for wrong input.
+    """
+    console = terminal()
+    repository = Repository()
+    strict = in_pipeline(os.environ)
+    try:
+        steps, policy = chosen(names or ()), load_policy()
+    except SupplyError as error:
+        console.print(f"gates: {escape(str(error))}", style="red", soft_wrap=True)
+        raise typer.Exit(2) from None
+    whole = {step.name for step in STEPS if step.supply} <= {step.name for step in steps}
+    if whole:
+        # What an earlier run found says nothing of this one.
+        for path in (repository.report / JSON_FILE, repository.test_reports / JUNIT_FILE):
+            path.unlink(missing_ok=True)
+
+    def say(ended: Ended) -> None:
+        console.print(f"{ended.step.name}: {ended.outcome.state.value} ({ended.seconds:.1f} s)", markup=False)
+        print_findings(ended.outcome, console)
+
+    ended = run_all(steps, repository, policy, today=datetime.now(UTC).date(), say=say)
+    if whole:
+        try:
+            zips = built(repository)
+        except SupplyError:
+            # The step that needs them has said so.
+            zips = ()
+        write(
+            [one for one in ended if one.step.supply],
+            zips,
+            strict=strict,
+            json_file=repository.report / JSON_FILE,
+            junit_file=repository.test_reports / JUNIT_FILE,
+        )
+    raise typer.Exit(int(print_all(ended, console, strict=strict)))
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m slipway.gates")

@@ -1,0 +1,89 @@
+"""The results of all steps on the terminal, the verdict last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from slipway.gates.outcome import Outcome, State
+from slipway.gates.run import Ended
+
+# Columns where the output is no terminal, such as a build's log: rich would take 80.
+_LOG_WIDTH = 140
+_STANDARD_STREAMS = (0, 1, 2)
+_COLOURS = {State.PASSED: "green", State.FAILED: "red", State.NOT_DONE: "yellow"}
+
+
+def terminal() -> Console:
+    """Standard output, coloured on a terminal alone, and wide enough in a log."""
+    return Console(highlight=False, width=None if any(map(os.isatty, _STANDARD_STREAMS)) else _LOG_WIDTH)
+
+
+def print_findings(outcome: Outcome, console: Console) -> None:
+    """Print what must not go on, and what limits the rest.
+
+    Args:
+        outcome: how a step ended.
+        console: where to.
+    """
+    for finding in outcome.findings:
+        line = f"{finding.place}: {finding.rule}: {finding.message}"
+        console.print(f"  [red]{escape(line)}[/red]", soft_wrap=True)
+    for note in outcome.notes:
+        console.print(f"  [dim]{escape(note)}[/dim]", soft_wrap=True)
+
+
+def print_all(ended: Iterable[Ended], console: Console, *, strict: bool) -> bool:
+    """Print the table, and the verdict below it.
+
+    Args:
+        ended: the steps.
+        console: where to.
+        strict: whether what is not done stops the change.
+
+    Returns:
+        Whether the change must not go on.
+    """
+    rows = tuple(ended)
+    table = Table(title="gates", title_justify="left", title_style="bold")
+    table.add_column("step", no_wrap=True)
+    table.add_column("result", no_wrap=True)
+    table.add_column("s", justify="right")
+    table.add_column("findings", justify="right")
+    table.add_column("accepted", justify="right")
+    table.add_column("what was looked at", overflow="fold")
+    for row in rows:
+        outcome = row.outcome
+        table.add_row(
+            row.step.name,
+            f"[{_COLOURS[outcome.state]}]{outcome.state.value}[/]",
+            f"{row.seconds:.1f}",
+            str(len(outcome.findings)),
+            str(len(outcome.accepted)),
+            escape(outcome.summary),
+        )
+    console.print(table)
+    red = any(row.outcome.stops(strict=strict) for row in rows)
+    console.print(f"[{'red' if red else 'green'}]{escape(verdict(rows, strict=strict))}[/]", soft_wrap=True)
+    return red
+
+
+def verdict(rows: Iterable[Ended], *, strict: bool) -> str:
+    """The verdict in one line.
+
+    Args:
+        rows: the steps.
+        strict: whether what is not done stops the change.
+    """
+    ended = tuple(rows)
+    stopping = [row.step.name for row in ended if row.outcome.stops(strict=strict)]
+    open_ = [row.step.name for row in ended if row.outcome.state is State.NOT_DONE]
+    words = f"gates RED: {', '.join(stopping)}" if stopping else "gates green"
+    if not open_:
+        return words
+    ends = "which the pipeline does not let pass" if strict else "which the pipeline would not let pass"
+    return f"{words}; not done, {ends}: {', '.join(open_)}"

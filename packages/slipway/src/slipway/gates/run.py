@@ -1,0 +1,77 @@
+"""Run the steps, those that do not wait for another side by side."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import date
+
+from slipway.gates.outcome import Finding, Outcome
+from slipway.gates.steps import Context, Step
+from slipway.supply.errors import SupplyError
+from slipway.supply.policy import Policy
+from slipway.supply.repository import Repository
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A step that has ended."""
+
+    step: Step
+    outcome: Outcome
+    seconds: float
+
+
+def run_all(
+    steps: tuple[Step, ...],
+    repository: Repository,
+    policy: Policy,
+    *,
+    today: date,
+    say: Callable[[Ended], None] = lambda _: None,
+) -> tuple[Ended, ...]:
+    """Run steps to their ends.
+
+    A step that another comes after always runs first, however it ends.
+
+    Args:
+        steps: the rows; what a row comes after is among them.
+        repository: what they look at.
+        policy: what is allowed and accepted.
+        today: the day by which acceptances are judged expired.
+        say: told of each step that has ended.
+
+    Returns:
+        The ends, in the order of the rows.
+    """
+    ended: dict[str, Ended] = {}
+    left = list(steps)
+    running: set[Future[Ended]] = set()
+    # One more than there are processors: the audits wait for the network.
+    with ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) + 1) as pool:
+        while left or running:
+            ready = [step for step in left if all(name in ended for name in step.after)]
+            for step in ready:
+                left.remove(step)
+                earlier = {name: ended[name].outcome for name in step.after}
+                running.add(pool.submit(_run, step, repository, policy, today, earlier))
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                one = future.result()
+                ended[one.step.name] = one
+                say(one)
+    return tuple(ended[step.name] for step in steps)
+
+
+def _run(step: Step, repository: Repository, policy: Policy, today: date, earlier: Mapping[str, Outcome]) -> Ended:
+    started = time.perf_counter()
+    context = Context(repository=repository, policy=policy, today=today, earlier=earlier)
+    try:
+        outcome = step.run(context)
+    except SupplyError as error:
+        # It could not look for a reason that lies here, not in the network: that is never let pass.
+        outcome = Outcome.of([Finding(step.name, "broken", str(error))], "did not look")
+    return Ended(step=step, outcome=outcome, seconds=time.perf_counter() - started)

@@ -1,0 +1,107 @@
+"""The steps of `make gates`, a row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from slipway.gates.outcome import Finding, Outcome
+from slipway.supply import audit, licences, match, sast, sbom, secrets
+from slipway.supply.errors import SupplyError
+from slipway.supply.policy import Policy
+from slipway.supply.repository import Repository
+from slipway.supply.tool import run
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step may use."""
+
+    repository: Repository
+    policy: Policy
+    today: date
+    """The day by which acceptances are judged expired."""
+    earlier: Mapping[str, Outcome]
+    """How the steps ended that this one comes after, by name."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row."""
+
+    name: str
+    verb: str
+    """What asks for it alone, here and, for most, in the Makefile; steps may share one."""
+    run: Callable[[Context], Outcome]
+    after: tuple[str, ...] = ()
+    """Names of steps whose results it needs."""
+    supply: bool = True
+    """Whether it belongs to the supply chain, and so to `supply.json`; another keeps a report of its own."""
+
+
+def command(name: str, *words: str) -> Callable[[Context], Outcome]:
+    """A step that is a program: it passes with exit code 0, and the last line that it writes says what it saw.
+
+    All that it writes goes to `build/report/<name>.log`.
+
+    Args:
+        name: of the step.
+        words: the program and its arguments.
+    """
+
+    def step(context: Context) -> Outcome:
+        ran = run(words, folder=context.repository.root, environ=context.repository.environ)
+        log = context.repository.report / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(ran.out + ran.err, encoding="utf-8")
+        lines = [line for line in (ran.out + ran.err).splitlines() if line.strip()]
+        last = lines[-1].strip() if lines else "wrote nothing"
+        place = context.repository.relative(log)
+        findings = [Finding(place, f"exit code {ran.code}", last)] if ran.code else []
+        return Outcome.of(findings, last)
+
+    return step
+
+
+# The change review becomes a row below `nag`: it needs the assembly.
+STEPS: tuple[Step, ...] = (
+    Step("nag", "synth", command("nag", "cdk", "synth", "--quiet", "--strict"), supply=False),
+    Step("audit-python", "audit", lambda it: audit.python(it.repository, it.policy.audit, today=it.today)),
+    Step("audit-npm", "audit", lambda it: audit.javascript(it.repository, it.policy.audit, today=it.today)),
+    Step("sast", "sast", lambda it: sast.check(it.repository, it.policy.sast)),
+    Step("secrets", "secrets", lambda it: secrets.check(it.repository, it.policy.secrets)),
+    Step("licences", "licences", lambda it: licences.check(it.repository, it.policy.licences)),
+    Step("sbom", "sbom", lambda it: sbom.check(it.repository, it.policy.licences)),
+    Step(
+        "shipped",
+        "shipped",
+        lambda it: match.check(it.repository, it.earlier),
+        after=("nag", "audit-python", "sast", "licences", "sbom"),
+    ),
+)
+
+
+def chosen(names: Iterable[str], steps: tuple[Step, ...] = STEPS) -> tuple[Step, ...]:
+    """The steps of some names or verbs, with those that they come after; all of them when there is no name.
+
+    Args:
+        names: of steps, or of verbs.
+        steps: the rows.
+
+    Raises:
+        SupplyError: nothing has a name.
+    """
+    by_name = {step.name: step for step in steps}
+    wanted: set[str] = set()
+    for name in names:
+        meant = {step.name for step in steps if name in {step.name, step.verb}}
+        if not meant:
+            known = sorted({*by_name, *(step.verb for step in steps)})
+            raise SupplyError(f"{name!r} is no step: there are {', '.join(known)}")
+        wanted |= meant
+    if not wanted:
+        return steps
+    while before := {name for step in wanted for name in by_name[step].after} - wanted:
+        wanted |= before
+    return tuple(step for step in steps if step.name in wanted)

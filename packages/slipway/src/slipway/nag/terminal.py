@@ -1,0 +1,127 @@
+"""The verdict on the terminal."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from slipway.nag.verdict import Acknowledgement, Finding, Severity, Verdict
+
+ELSEWHERE = "(above the stacks)"
+"""Shown where a finding belongs to no stack."""
+
+# Columns where the output is no terminal, such as a build's log: rich would take 80.
+_LOG_WIDTH = 140
+_STANDARD_STREAMS = (0, 1, 2)
+_COLOURS = {Severity.WARNING: "yellow"}
+_Placed = TypeVar("_Placed", Finding, Acknowledgement)
+
+
+def print_report(verdict: Verdict, console: Console | None = None) -> None:
+    """Print what was found by stack, what is acknowledged and why, and the verdict last.
+
+    Args:
+        verdict: what `judge` said.
+        console: where to print. Default: standard error, which leaves standard output to the template or tool that
+            asked for the synth; coloured on a terminal alone.
+    """
+    console = console or terminal()
+    for stack, findings in by_stack(verdict.findings).items():
+        console.print(_findings_table(stack, findings))
+    if verdict.acknowledgements:
+        console.print(_acknowledgements_table(verdict))
+    for caution in verdict.cautions:
+        console.print(f"[yellow]warning[/yellow] {escape(caution.place)}: {escape(caution.message)}", soft_wrap=True)
+    for fault in verdict.faults:
+        console.print(f"[red]red[/red] {escape(fault.place)}: {escape(fault.message)}", soft_wrap=True)
+    console.print(f"[{'red' if verdict.red else 'green'}]{summary(verdict)}[/]", soft_wrap=True)
+
+
+def terminal() -> Console:
+    """Standard error, coloured on a terminal alone, and wide enough in a log."""
+    return Console(
+        stderr=True,
+        highlight=False,
+        width=None if any(map(os.isatty, _STANDARD_STREAMS)) else _LOG_WIDTH,
+        # The CDK CLI sets FORCE_COLOR=0 where it is not on a terminal; to rich any value means colours.
+        force_terminal=False if os.environ.get("FORCE_COLOR") == "0" else None,
+    )
+
+
+def by_stack(placed: Iterable[_Placed]) -> dict[str, list[_Placed]]:
+    """The same, grouped by the stack they stand in, in order."""
+    groups: defaultdict[str, list[_Placed]] = defaultdict(list)
+    for one in sorted(placed):
+        groups[one.stack or ELSEWHERE].append(one)
+    return dict(sorted(groups.items()))
+
+
+def within(stack: str, path: str) -> str:
+    """A construct's path without its stack's."""
+    return path.removeprefix(stack).removeprefix("/") or path
+
+
+def summary(verdict: Verdict) -> str:
+    """The verdict in one line."""
+    word = "RED" if verdict.red else "green"
+    counts = ", ".join(
+        (
+            _count(len(verdict.findings), "finding"),
+            _count(len(verdict.faults), "fault"),
+            *([_count(len(verdict.cautions), "warning")] if verdict.cautions else []),
+            _count(len(verdict.acknowledgements), "acknowledged finding"),
+        )
+    )
+    broken = list(dict.fromkeys(f"{finding.rule} at {finding.path}" for finding in verdict.findings))
+    named = f": {', '.join(broken[:_NAMED])}" if broken else ""
+    more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
+    stacks = _count(len(verdict.stacks), "stack")
+    return f"nag gate {word}: {counts} in {stacks} by {', '.join(verdict.packs)}{named}{more}"
+
+
+_NAMED = 3
+"""How many findings the verdict names."""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _findings_table(stack: str, findings: list[Finding]) -> Table:
+    table = Table(title=escape(stack), title_justify="left", title_style="bold", show_lines=False)
+    table.add_column("rule", overflow="fold", max_width=44)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("resource", overflow="fold")
+    table.add_column("what to do", overflow="fold")
+    for finding in findings:
+        colour = _COLOURS.get(finding.severity, "red")
+        table.add_row(
+            escape(finding.rule),
+            f"[{colour}]{finding.severity}[/]",
+            escape(within(stack, finding.path)),
+            escape(f"{finding.description} → {finding.advice}"),
+        )
+    return table
+
+
+def _acknowledgements_table(verdict: Verdict) -> Table:
+    """One row a reason: what a block gives once excuses findings in several stacks."""
+    reasons: defaultdict[str, list[Acknowledgement]] = defaultdict(list)
+    for acknowledgement in verdict.acknowledgements:
+        reasons[acknowledgement.reason].append(acknowledgement)
+    table = Table(title="acknowledged", title_justify="left", title_style="bold")
+    table.add_column("findings", justify="right")
+    table.add_column("rules", overflow="fold")
+    table.add_column("reason", overflow="fold", ratio=2)
+    table.add_column("stacks", overflow="fold", ratio=1)
+    for reason, group in sorted(reasons.items(), key=lambda item: sorted(item[1])):
+        rules = sorted({one.rule.partition("[")[0] for one in group})
+        stacks = sorted({one.stack or ELSEWHERE for one in group})
+        table.add_row(str(len(group)), escape("\n".join(rules)), escape(reason), escape(", ".join(stacks)))
+    return table

@@ -1,0 +1,424 @@
+"""Judge an assembly by its validation report.
+
+The report alone can make it green. What lies beside it (manifests, templates, metadata, the baseline) can only make it
+red: a stack that no pack judged, an acknowledgement that excuses nothing any more, a count that grew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from slipway.nag.assembly import Place, Report, StackFiles, UnreadableError, Violation, read_report, read_stacks
+from slipway.nag.baseline import Counts, read_baseline
+from slipway.nag.names import (
+    ACKNOWLEDGED_RULES,
+    ANNOTATIONS,
+    TEMPLATE_CHECKS,
+    PacksOf,
+    bare_rule,
+    plugin_of,
+)
+from slipway.nag.reason import is_sentence, read, repeats
+from slipway.nag.sentinel import ABOVE_RULE, SENTINEL_RULE, template_digest
+
+NOTICE = timedelta(days=31)
+"""How long before its expiry an acknowledgement is warned of."""
+
+LONGEST = timedelta(days=400)
+"""How far ahead an expiry may lie: each reason is read once a year, and a clock that is years behind is noticed."""
+
+# Template rules that CloudFormation itself would refuse; `acknowledge` takes none of them.
+_FATAL_RULE = re.compile(r"F\d{4}")
+
+
+class Severity(StrEnum):
+    """Severities that make the gate red. `custom` is whatever a pack calls by a name of its own."""
+
+    FATAL = "fatal"
+    ERROR = "error"
+    WARNING = "warning"
+    CUSTOM = "custom"
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One rule broken by one resource, and acknowledged by nobody."""
+
+    stack: str
+    path: str
+    rule: str
+    severity: Severity
+    pack: str
+    description: str
+    advice: str
+
+
+@dataclass(frozen=True, order=True)
+class Acknowledgement:
+    """One finding that is accepted, with the place that accepts it."""
+
+    stack: str
+    path: str
+    rule: str
+    pack: str
+    description: str
+    reason: str
+    owner: str
+    expires: date
+    acknowledged_at: str
+    """Path of the construct that it is given on."""
+    at: str
+    """File and line that give it."""
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """Why the report itself cannot be trusted, or an acknowledgement in it."""
+
+    place: str
+    message: str
+
+
+@dataclass(frozen=True, order=True)
+class Caution:
+    """What will be a fault before long, and is none yet."""
+
+    place: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of an assembly."""
+
+    judged: Mapping[str, tuple[str, ...]]
+    """Packs that must have judged each stack, by the path of its construct."""
+    templates: Mapping[str, str]
+    """Path of each stack's template within the assembly."""
+    findings: tuple[Finding, ...]
+    acknowledgements: tuple[Acknowledgement, ...]
+    faults: tuple[Fault, ...]
+    cautions: tuple[Caution, ...]
+
+    @property
+    def red(self) -> bool:
+        """Whether the change must not go on."""
+        return bool(self.findings or self.faults)
+
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """Paths of the stacks, in order."""
+        return tuple(sorted(self.judged))
+
+    @property
+    def packs(self) -> tuple[str, ...]:
+        """Every pack that some stack needs."""
+        return tuple(dict.fromkeys(pack for stack in self.stacks for pack in self.judged[stack]))
+
+    @property
+    def counts(self) -> Counts:
+        """Accepted findings by stage and rule, granular ones under their rule."""
+        return _count(self.acknowledgements)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """An acknowledgement as it was given, whatever it excuses."""
+
+    path: str
+    identifier: str
+    reason: str
+
+    @property
+    def pack(self) -> str:
+        return plugin_of(self.identifier.partition("::")[0])
+
+
+def judge(
+    assembly: Path,
+    packs_of: PacksOf,
+    *,
+    today: date,
+    since: float | None = None,
+    baseline: Path | None = None,
+    complete: bool = True,
+) -> Verdict:
+    """Decide from the report whether an assembly may go on. Nothing that is missing or unclear counts as green.
+
+    Args:
+        assembly: folder that `app.synth()` wrote, with `manifest.json` and `validation-report.json`.
+        packs_of: which packs must have judged which stack. CDK's own template checks must have in any case.
+        today: the day by which acknowledgements are judged expired.
+        since: start of the run, seconds since the epoch; a report that is older is refused. Default: the report only
+            has to fit the templates that lie beside it.
+        baseline: file with the counts that are accepted. Default: counts are not compared.
+        complete: whether the assembly holds all that the baseline counts. Of a part of it, less is no news. Default:
+            it does.
+    """
+    try:
+        stacks = read_stacks(assembly)
+        report = read_report(assembly, since=since)
+    except UnreadableError as error:
+        return _unreadable(error)
+    judged = {stack.name: (*packs_of(stack.name), TEMPLATE_CHECKS) for stack in stacks}
+    # One on a stage that stands in a stack, as those of a pipeline do, is in both.
+    given = list(dict.fromkeys([*_given_in(stacks), *_given_above(report)]))
+    acknowledgements = tuple(sorted(_acknowledgements(report, judged)))
+    faults = {
+        *_pack_faults(report, stacks, judged),
+        *_bare(given),
+        *_unsigned([*given, *_suppressing(report)]),
+        *_stale(given, report, judged),
+        *_worthless(acknowledgements),
+        *_expired(acknowledgements, today),
+        *(_drifted(_count(acknowledgements), baseline, complete=complete) if baseline else ()),
+    }
+    return Verdict(
+        judged=judged,
+        templates={stack.name: stack.template_key for stack in stacks},
+        findings=tuple(sorted(_findings(report, judged))),
+        acknowledgements=acknowledgements,
+        faults=tuple(sorted(faults)),
+        cautions=tuple(_cautions(acknowledgements, today)),
+    )
+
+
+def _unreadable(error: UnreadableError) -> Verdict:
+    fault = Fault(error.file.name, str(error))
+    return Verdict(judged={}, templates={}, findings=(), acknowledgements=(), faults=(fault,), cautions=())
+
+
+def _pack_faults(report: Report, stacks: list[StackFiles], judged: Mapping[str, tuple[str, ...]]) -> Iterator[Fault]:
+    """Packs that broke off, that left no sentinel, or that saw other templates than those that lie here."""
+    if not stacks:
+        yield Fault("manifest.json", "names no stack: there is nothing to judge")
+    for plugin in report.plugin_reports:
+        if "error" in plugin.metadata:
+            yield Fault(plugin.plugin_name, f"did not finish: {plugin.metadata['error']}")
+    yield from (
+        Fault(stack.name, f"{stack.template_key} is missing") for stack in stacks if not stack.template.is_file()
+    )
+    seen = _sentinels(report)
+    known = {stack.template_key for stack in stacks}
+    for pack in dict.fromkeys(pack for packs in judged.values() for pack in packs):
+        if pack not in seen:
+            yield Fault(pack, "left no trace of having run")
+            continue
+        yield from (Fault(pack, f"judged {key}, which is in no manifest") for key in seen[pack].keys() - known)
+        for stack in stacks:
+            digest = seen[pack].get(stack.template_key)
+            if pack not in judged[stack.name] or not stack.template.is_file():
+                continue
+            if digest is None:
+                yield Fault(pack, f"did not judge {stack.name}")
+            elif template_digest(stack.template) != digest:
+                yield Fault(pack, f"judged another template of {stack.name} than {stack.template_key}")
+
+
+def _sentinels(report: Report) -> dict[str, Mapping[str, str]]:
+    return {
+        plugin.plugin_name: violation.rule_metadata or {}
+        for plugin in report.plugin_reports
+        for violation in plugin.violations
+        if violation.rule_name == SENTINEL_RULE
+    }
+
+
+def _given_in(stacks: list[StackFiles]) -> Iterator[_Given]:
+    for stack in stacks:
+        for path, entries in stack.metadata.items():
+            for entry in entries:
+                if entry.type == ACKNOWLEDGED_RULES and isinstance(entry.data, Mapping):
+                    for identifier, reason in entry.data.items():
+                        yield _Given(path.lstrip("/"), str(identifier), str(reason))
+
+
+def _given_above(report: Report) -> Iterator[_Given]:
+    for plugin in report.plugin_reports:
+        for violation in plugin.violations:
+            if violation.rule_name == ABOVE_RULE:
+                data = violation.rule_metadata or {}
+                for place in violation.violating_constructs:
+                    yield _Given(place.construct_path, data.get("id", ""), data.get("reason", ""))
+
+
+def _suppressing(report: Report) -> Iterator[_Given]:
+    for plugin in report.plugin_reports:
+        for suppressed in plugin.suppressed_violations:
+            yield _Given(suppressed.acknowledged_at, suppressed.acknowledged_id, suppressed.reason)
+
+
+def _bare(given: Iterable[_Given]) -> Iterator[Fault]:
+    for one in given:
+        rule = bare_rule(one.identifier)
+        if rule:
+            message = f"{rule} is acknowledged by its bare id: what it silences leaves no trace. Use acknowledge()."
+            yield Fault(one.path or "app", message)
+
+
+def _unsigned(given: Iterable[_Given]) -> Iterator[Fault]:
+    for one in given:
+        if not bare_rule(one.identifier) and read(one.reason) is None:
+            message = f"{one.identifier} is acknowledged without owner, expiry and place: use acknowledge()"
+            yield Fault(one.path or "app", message)
+
+
+def _stale(given: Iterable[_Given], report: Report, judged: Mapping[str, tuple[str, ...]]) -> Iterator[Fault]:
+    """Acknowledgements by which nothing was suppressed, although their pack judged what they stand on."""
+    used = {
+        (suppressed.acknowledged_at, suppressed.acknowledged_id)
+        for plugin in report.plugin_reports
+        for suppressed in plugin.suppressed_violations
+    }
+    places: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in given:
+        # Where the pack does not run, nothing is known; nor of a construct's own warnings, which leave the report.
+        if one.identifier.startswith(f"{ANNOTATIONS}::") or not _is_judged(one, judged):
+            continue
+        if (one.path, one.identifier) not in used:
+            signed = read(one.reason)
+            places[signed.at if signed else one.path, one.identifier].append(one.path or "app")
+    for (at, identifier), paths in places.items():
+        yield Fault(
+            at, f"the acknowledgement of {identifier} excuses nothing any more, take it out: {', '.join(sorted(paths))}"
+        )
+
+
+def _is_judged(given: _Given, judged: Mapping[str, tuple[str, ...]]) -> bool:
+    stack = _stack_of(given.path, judged)
+    stacks = [stack] if stack else [name for name in judged if not given.path or name.startswith(f"{given.path}/")]
+    return any(given.pack in judged[name] for name in stacks)
+
+
+def _worthless(acknowledgements: Iterable[Acknowledgement]) -> Iterator[Fault]:
+    """Reasons that `acknowledge` would have refused, or could not compare: not every rule's text is known there."""
+    for one in acknowledgements:
+        rule = one.rule.partition("[")[0]
+        if not is_sentence(one.reason, rule=rule):
+            yield Fault(one.at, f"the reason for {rule} is no sentence: {one.reason!r}")
+        elif repeats(one.reason, one.description):
+            yield Fault(one.at, f"the reason for {rule} repeats the rule: {one.reason!r}")
+
+
+def _expired(acknowledgements: Iterable[Acknowledgement], today: date) -> Iterator[Fault]:
+    for (at, owner, expires), rules in _by_signature(acknowledgements).items():
+        if expires < today:
+            yield Fault(at, f"the acknowledgement of {rules} expired on {expires} (owner: {owner})")
+        elif expires - today > LONGEST:
+            message = f"expires on {expires}, more than {LONGEST.days} days after today, {today}: name an earlier day"
+            yield Fault(at, f"the acknowledgement of {rules} {message}, or mend the clock")
+
+
+def _cautions(acknowledgements: Iterable[Acknowledgement], today: date) -> Iterator[Caution]:
+    for (at, owner, expires), rules in sorted(_by_signature(acknowledgements).items()):
+        if timedelta() <= expires - today <= NOTICE:
+            yield Caution(at, f"the acknowledgement of {rules} expires on {expires}: {owner} has to look at it again")
+
+
+def _by_signature(acknowledgements: Iterable[Acknowledgement]) -> dict[tuple[str, str, date], str]:
+    """One entry a place in the code: what a block gives once stands at many constructs."""
+    rules: defaultdict[tuple[str, str, date], set[str]] = defaultdict(set)
+    for one in acknowledgements:
+        rules[one.at, one.owner, one.expires].add(one.rule.partition("[")[0])
+    return {signature: ", ".join(sorted(found)) for signature, found in rules.items()}
+
+
+def _drifted(counts: Counts, baseline: Path, *, complete: bool) -> Iterator[Fault]:
+    """Stages in which more or fewer findings are accepted than the baseline says.
+
+    Fewer is good news, but under a baseline that lies above the truth the next one would grow back unseen.
+    """
+    try:
+        accepted = read_baseline(baseline)
+    except UnreadableError as error:
+        yield Fault(baseline.name, str(error))
+        return
+    for stage in sorted(counts.keys() | accepted.keys()):
+        now, before = counts.get(stage, {}), accepted.get(stage, {})
+        grown = [rule for rule in sorted(now) if now[rule] > before.get(rule, 0)]
+        shrunk = [rule for rule in sorted(before) if complete and now.get(rule, 0) < before[rule]]
+        for rules, says, advice in (
+            (grown, "more is accepted than before", "mend it, or write the new counts into this commit"),
+            (shrunk, "less is accepted than before", "keep it so: write the new counts"),
+        ):
+            if rules:
+                changes = ", ".join(f"{rule} {before.get(rule, 0)} → {now.get(rule, 0)}" for rule in rules)
+                yield Fault(baseline.name, f"{stage}: {says}: {changes}; {advice} (make baseline)")
+
+
+def _count(acknowledgements: Iterable[Acknowledgement]) -> Counts:
+    counts: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for one in acknowledgements:
+        counts[stage_of(one.stack)][one.rule.partition("[")[0]] += 1
+    return {stage: dict(sorted(rules.items())) for stage, rules in sorted(counts.items())}
+
+
+def _stack_of(path: str, stacks: Iterable[str]) -> str:
+    above = [stack for stack in stacks if path == stack or path.startswith(f"{stack}/")]
+    return max(above, key=len, default="")
+
+
+def stage_of(stack: str) -> str:
+    """Path of the stage that a stack is deployed with; its own where it is in none."""
+    return stack.rpartition("/")[0] or stack
+
+
+def _findings(report: Report, stacks: Iterable[str]) -> Iterator[Finding]:
+    for plugin in report.plugin_reports:
+        for violation in plugin.violations:
+            if violation.severity == "info":
+                continue
+            for place in violation.violating_constructs or (Place(),):
+                yield Finding(
+                    stack=_stack_of(place.construct_path, stacks),
+                    path=place.construct_path,
+                    rule=violation.rule_name,
+                    severity=_severity(violation.severity),
+                    pack=plugin.plugin_name,
+                    description=violation.description.strip(),
+                    advice=_advice(violation),
+                )
+
+
+def _severity(name: str) -> Severity:
+    try:
+        return Severity(name)
+    except ValueError:
+        return Severity.CUSTOM
+
+
+def _advice(violation: Violation) -> str:
+    if violation.suggested_fix:
+        return violation.suggested_fix.strip()
+    if _FATAL_RULE.fullmatch(violation.rule_name):
+        return "mend it: this cannot be acknowledged"
+    rule, _, finding = violation.rule_name.partition("[")
+    return f"mend it, or acknowledge {rule}" + (f" with finding={finding.removesuffix(']')!r}" if finding else "")
+
+
+def _acknowledgements(report: Report, stacks: Iterable[str]) -> Iterator[Acknowledgement]:
+    """What is accepted with a signature; without one it is a fault."""
+    for plugin in report.plugin_reports:
+        for suppressed in plugin.suppressed_violations:
+            signed = read(suppressed.reason)
+            if signed is None:
+                continue
+            for place in suppressed.violating_constructs:
+                yield Acknowledgement(
+                    stack=_stack_of(place.construct_path, stacks),
+                    path=place.construct_path,
+                    rule=suppressed.rule_name,
+                    pack=plugin.plugin_name,
+                    description=suppressed.description.strip(),
+                    reason=signed.reason,
+                    owner=signed.owner,
+                    expires=signed.expires,
+                    acknowledged_at=suppressed.acknowledged_at,
+                    at=signed.at,
+                )

@@ -1,0 +1,206 @@
+"""The functions of a service and what their roles may do, as synthesized, and where that is on the emulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from slipway.assembly.flat import stack_template
+from slipway.paths import read_json
+
+UNPROVEN_HERE = "slipway:unproven-here"
+"""Metadata that `ServiceFunction.allow` leaves on a policy, in `packages/slipway/src/slipway/blocks/function.py`."""
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One action on one resource."""
+
+    policy: str
+    """Logical id of the managed policy."""
+    statement: int
+    """Which of its statements."""
+    action: str
+    resource: int
+    """Which of the statement's resources."""
+    unproven: str | None = None
+    """Why no test can fail without it."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function with a role of its own."""
+
+    name: str
+    """`<service>/<path of its construct in the stack>`."""
+    stack: str
+    """Name of its stack."""
+    logical_id: str
+    grants: tuple[Grant, ...]
+
+
+def functions(stage: Path) -> tuple[Function, ...]:
+    """The functions of a stage, by name.
+
+    Args:
+        stage: the nested assembly that `cdk synth` wrote for it, `…/assembly-Pipeline-dev-items`.
+    """
+    service = stage.name.rsplit("-", 1)[-1]
+    found = [
+        Function(
+            name="/".join((service, *_path(metadata, template, logical_id)[3:-2])),
+            stack=artifact["properties"]["stackName"],
+            logical_id=logical_id,
+            grants=tuple(_grants(template, metadata, resource["Properties"]["Role"]["Fn::GetAtt"][0])),
+        )
+        for artifact in read_json(stage / "manifest.json")["artifacts"].values()
+        if artifact["type"] == "aws:cloudformation:stack"
+        for template in (stack_template(stage, artifact),)
+        for metadata in (_metadata(stage, artifact),)
+        for logical_id, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Function"
+    ]
+    return tuple(sorted(found, key=lambda function: function.name))
+
+
+def _metadata(stage: Path, artifact: Document) -> Document:
+    """What constructs left beside their resources, by path; in a file of its own where there is much of it."""
+    found: Document = dict(artifact.get("metadata", {}))
+    if "additionalMetadataFile" in artifact:
+        found |= read_json(stage / artifact["additionalMetadataFile"])
+    return found
+
+
+def _path(metadata: Document, template: Document, logical_id: str) -> list[str]:
+    """A resource's path in the tree of constructs: pipeline, stage, stack, and so on."""
+    # One of a nested stack has another logical id here than there.
+    if named := template["Resources"][logical_id].get("Metadata", {}).get("aws:cdk:path"):
+        return str(named).split("/")
+    wanted = {"type": "aws:cdk:logicalId", "data": logical_id}
+    for path, entries in metadata.items():
+        if any({"type": entry["type"], "data": entry.get("data")} == wanted for entry in entries):
+            return str(path).removeprefix("/").split("/")
+    raise ValueError(f"the assembly names no construct of {logical_id}")
+
+
+def _grants(template: Document, metadata: Document, role: str) -> Iterator[Grant]:
+    for policy, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] != "AWS::IAM::ManagedPolicy" or {"Ref": role} not in properties.get("Roles", []):
+            continue
+        construct = "/" + "/".join(_path(metadata, template, policy)[:-1])
+        reasons = [entry["data"] for entry in metadata.get(construct, ()) if entry["type"] == UNPROVEN_HERE]
+        for number, statement in enumerate(properties["PolicyDocument"]["Statement"]):
+            for action in listed(statement["Action"]):
+                for index, target in enumerate(listed(statement["Resource"])):
+                    yield Grant(policy, number, action, index, _reason(reasons, action, target))
+
+
+def _reason(reasons: Iterable[Document], action: str, resource: object) -> str | None:
+    """Why the action on the resource cannot be shown; None where nothing was said."""
+    return next(
+        (entry["reason"] for entry in reasons if action in entry["actions"] and resource in entry["resources"]), None
+    )
+
+
+def listed(value: Any) -> list[Any]:
+    """An element of a policy as a list: IAM takes one by itself too."""
+    return value if isinstance(value, list) else [value]
+
+
+def without(document: Document, grants: Iterable[Grant]) -> Document:
+    """A policy document without some of what it grants.
+
+    Args:
+        document: the deployed document; its statements are those of the template.
+        grants: what goes.
+
+    Returns:
+        Another document. A statement whose action goes for some of its resources is split: the others keep it.
+    """
+    gone = {(grant.statement, grant.action, grant.resource) for grant in grants}
+    statements = []
+    for number, statement in enumerate(document["Statement"]):
+        kept: dict[tuple[int, ...], list[str]] = {}
+        resources = listed(statement["Resource"])
+        for action in listed(statement["Action"]):
+            left = tuple(index for index in range(len(resources)) if (number, action, index) not in gone)
+            if left:
+                kept.setdefault(left, []).append(action)
+        for left, actions in kept.items():
+            narrowed = {**deepcopy(statement), "Action": actions, "Resource": [resources[index] for index in left]}
+            statements.append(narrowed)
+    # IAM takes no policy without a statement.
+    nothing = {"Effect": "Deny", "Action": "none:None", "Resource": "*"}
+    return {**document, "Statement": statements or [nothing]}
+
+
+class Roles:
+    """The roles of a stack's functions, where they are deployed.
+
+    Args:
+        session: of somebody who may change them.
+        function: the function whose role it is about.
+    """
+
+    def __init__(self, session: boto3.Session, function: Function) -> None:
+        self._iam = session.client("iam")
+        self._function = function
+        physical = {
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+            for resource in session.client("cloudformation").describe_stack_resources(StackName=function.stack)[
+                "StackResources"
+            ]
+        }
+        self.function_name: str = physical[function.logical_id]
+        self._arns = {grant.policy: physical[grant.policy] for grant in function.grants}
+        self._versions = {arn: self._iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"] for arn in self.arns}
+        self._documents = {arn: self._document(arn) for arn in self.arns}
+        self._changed: set[str] = set()
+
+    @property
+    def arns(self) -> set[str]:
+        """The managed policies."""
+        return set(self._arns.values())
+
+    def resource(self, grant: Grant) -> str:
+        """ARN that a grant is on."""
+        statement = self._documents[self._arns[grant.policy]]["Statement"][grant.statement]
+        return str(listed(statement["Resource"])[grant.resource])
+
+    def take_away(self, grants: Iterable[Grant]) -> None:
+        """Have the role do without some of its grants, until `give_back`."""
+        by_policy: dict[str, list[Grant]] = {}
+        for grant in grants:
+            by_policy.setdefault(self._arns[grant.policy], []).append(grant)
+        for arn, gone in by_policy.items():
+            self._put(arn, without(self._documents[arn], gone))
+            self._changed.add(arn)
+
+    def give_back(self) -> None:
+        """Have the role do what it was deployed with."""
+        while self._changed:
+            arn = self._changed.pop()
+            self._put(arn, self._documents[arn])
+
+    def _put(self, arn: str, document: Document) -> None:
+        before = self._versions[arn]
+        # The emulator cannot go back to a version that is there. IAM keeps five, so the one of before goes.
+        self._versions[arn] = self._iam.create_policy_version(
+            PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True
+        )["PolicyVersion"]["VersionId"]
+        self._iam.delete_policy_version(PolicyArn=arn, VersionId=before)
+
+    def _document(self, arn: str) -> Document:
+        version = self._iam.get_policy_version(PolicyArn=arn, VersionId=self._versions[arn])["PolicyVersion"]
+        # boto3 has decoded it; its types say that it might not have.
+        document: Any = version["Document"]
+        return document if isinstance(document, dict) else json.loads(document)

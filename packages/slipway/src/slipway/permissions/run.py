@@ -1,0 +1,170 @@
+"""The verb: its workers, its table, and what they leave in `build/permissions/result.json`."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from multiprocessing.process import BaseProcess
+from uuid import uuid4
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from slipway.emulator.server import Emulator
+from slipway.errors import RehearsalError
+from slipway.paths import ROOT, write_json
+from slipway.permissions.worker import Assignment, Message, Plan, Row, work
+
+RESULT = ROOT / "build" / "permissions" / "result.json"
+STOP_SECONDS = 30
+"""How long a worker may take to take its environment down."""
+
+BAD = frozenset({"NOT NEEDED", "FAULT"})
+_STYLES: dict[str, str] = {"needed": "green", "unproven": "dim", "NOT NEEDED": "red", "FAULT": "red"}
+
+
+def examine(
+    environment: str, services: Sequence[str], functions: Sequence[str], console: Console, *, workers: int | None = None
+) -> list[Row]:
+    """Take every permission away once.
+
+    Args:
+        environment: what is deployed: name of the environment.
+        services: whose functions; empty for all.
+        functions: names of functions, `items/ApiFunction`; empty for all.
+        console: where progress goes.
+        workers: processes, each with an emulator of its own. Default: one a processor, at most one a function.
+
+    Returns:
+        A row a permission, by function; also written to `build/permissions/result.json`.
+
+    Raises:
+        RehearsalError: a worker ended before its work was done, or there is no such function.
+    """
+    count = workers or min(os.cpu_count() or 1, len(functions) or 8)
+    context = multiprocessing.get_context("spawn")
+    messages: multiprocessing.Queue[Message] = context.Queue()
+    taken = context.Value("i", 0)
+    identity = uuid4().hex
+    assignments = [
+        Assignment(number + 1, environment, tuple(services), tuple(functions), identity) for number in range(count)
+    ]
+    processes: list[BaseProcess] = [
+        context.Process(target=work, args=(assignment, taken, messages), name=assignment.name)
+        for assignment in assignments
+    ]
+    begin = time.monotonic()
+    with _ended(processes, assignments):
+        for process in processes:
+            process.start()
+        rows, plan = _collect(processes, messages, console)
+    rows.sort(key=lambda row: (row.function, row.outcome, row.resource, row.action))
+    seconds = round(time.monotonic() - begin, 1)
+    write_json(RESULT, {"seconds": seconds, "workers": count, "rows": [asdict(row) for row in rows]})
+    lost = [process.name for process in processes if process.exitcode]
+    if plan is None or lost:
+        logs = ", ".join(str(assignment.folder / "pytest.log") for assignment in assignments)
+        raise RehearsalError(f"the work was not done to its end; what pytest said is in {logs}")
+    if plan.functions < max(1, len(set(functions))):
+        raise RehearsalError(f"{environment} has {plan.functions} functions of these names", exit_code=2)
+    return rows
+
+
+def _collect(
+    processes: Sequence[BaseProcess], messages: multiprocessing.Queue[Message], console: Console
+) -> tuple[list[Row], Plan | None]:
+    rows: list[Row] = []
+    plan: Plan | None = None
+    with console.status("permissions") as status:
+        while any(process.is_alive() for process in processes) or not messages.empty():
+            try:
+                message = messages.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            match message:
+                case Plan():
+                    plan = message
+                case Row():
+                    rows.append(message)
+                    if not console.is_terminal or message.outcome in BAD:
+                        console.print(_line(message), soft_wrap=True)
+                case str():
+                    done = f"{len(rows)}/{plan.grants}  " if plan else ""
+                    status.update(f"{done}[dim]{escape(message)}")
+    return rows, plan
+
+
+def _line(row: Row) -> str:
+    style = _STYLES[row.outcome]
+    return f"[{style}]{row.outcome:<10}[/{style}] {row.function}  {row.action}  {escape(row.why)}"
+
+
+@contextmanager
+def _ended(processes: Sequence[BaseProcess], assignments: Iterable[Assignment]) -> Iterator[None]:
+    """Nothing of the workers is left, whatever ended the work."""
+    try:
+        yield
+    finally:
+        # A second Ctrl-C would leave behind what the first is clearing away.
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        for process in processes:
+            # As at a terminal, where each of them is told too: pytest then takes its environment down.
+            if process.is_alive() and process.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGINT)
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in processes:
+            if process.pid is not None:
+                process.join(max(0.1, deadline - time.monotonic()))
+                process.kill()
+        for assignment in assignments:
+            folder = assignment.folder / assignment.environment
+            emulator = Emulator.running(folder, tls=folder / "tls")
+            if emulator is not None:
+                emulator.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def table(rows: Iterable[Row]) -> Table:
+    """What came of every permission; those that have their reason in common share a line."""
+    result = Table(title="permissions", title_justify="left", box=None, pad_edge=False)
+    for name in ("function", "action", "resource", "needed", "test that failed, or reason"):
+        result.add_column(name, overflow="fold")
+    before = ""
+    lines: dict[tuple[str, str, str, str], list[Row]] = {}
+    for row in rows:
+        own = "" if row.outcome == "unproven" else f"{row.action} {row.resource}"
+        lines.setdefault((row.function, row.outcome, row.why, own), []).append(row)
+    for (function, outcome, why, _), alike in lines.items():
+        actions = ", ".join(dict.fromkeys(row.action for row in alike))
+        resources = ", ".join(dict.fromkeys(_short(row.resource) for row in alike))
+        cells = ("" if function == before else function, actions, resources)
+        answer = "yes" if outcome == "needed" else outcome
+        result.add_row(*map(escape, cells), f"[{_STYLES[outcome]}]{answer}[/]", escape(why))
+        before = function
+    return result
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """The figures in a line."""
+    counts = Counter(row.outcome for row in rows)
+    names = len({row.function for row in rows})
+    permissions = sum(bool(row.action) for row in rows)
+    return (
+        f"{permissions} permissions of {names} functions: {counts['needed']} needed, "
+        f"{counts['unproven']} unproven here, {counts['NOT NEEDED']} not needed, {counts['FAULT']} faults"
+    )
+
+
+def _short(arn: str) -> str:
+    """The end of an ARN: everything is of one account and region."""
+    return arn.split(":", 5)[-1] if arn.startswith("arn:") else arn

@@ -1,0 +1,237 @@
+"""One process of the verb: an emulator, and a run of pytest that takes permissions away between the tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from slipway import paths
+from slipway.emulator.environment import LocalEnvironment
+from slipway.emulator.stages import stage_folder
+from slipway.permissions.plan import Function, Grant, Roles, functions
+
+MARKER = "exercises"
+TESTS = "tests/local"
+
+Outcome = Literal["needed", "unproven", "NOT NEEDED", "FAULT"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one permission, or of a function as a whole."""
+
+    function: str
+    action: str
+    resource: str
+    outcome: Outcome
+    why: str
+    """The test that failed without it; why none can; what is wrong."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a worker found when it had deployed."""
+
+    functions: int
+    grants: int
+
+
+Message = Row | Plan | str
+"""What a worker tells: a row, what there is to do, or a line on what it is at."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker is to do.
+
+    Attributes:
+        number: of the worker, from 1: it names the worker's folder.
+        environment: the environment it deploys.
+        services: whose functions. Empty: all.
+        functions: names of functions. Empty: all.
+        run: id of the work, the same for all of its workers: one of them synthesises, the others wait for it.
+    """
+
+    number: int
+    environment: str
+    services: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    run: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the worker, as `tests/local/conftest.py` makes a folder of it."""
+        return f"permissions-{self.number}"
+
+    @property
+    def folder(self) -> Path:
+        """Where it has its emulator and its log."""
+        return paths.ROOT / "build" / "test" / self.name
+
+
+class Worker:
+    """A plugin of pytest: instead of running each test once, it runs those of a function for each permission.
+
+    Args:
+        assignment: what to do.
+        taken: how many functions the workers have taken between them.
+        messages: where to tell what is found.
+    """
+
+    def __init__(self, assignment: Assignment, taken: Synchronized[int], messages: Queue[Message]) -> None:
+        self._assignment, self._taken, self._messages = assignment, taken, messages
+        self._local: LocalEnvironment | None = None
+        self._session: pytest.Session | None = None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+        """Keeps hold of the environment that the first test brings up."""
+        result = yield
+        if fixturedef.argname == "local":
+            self._local = result
+        return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """In place of pytest's own loop over the tests."""
+        self._session = session
+        tests: dict[str, list[pytest.Item]] = {}
+        for item in session.items:
+            for marker in item.iter_markers(MARKER):
+                for name in marker.args:
+                    tests.setdefault(name, []).append(item)
+        if not tests:
+            self._messages.put(Row("", "", "", "FAULT", f"no test in {TESTS} has the marker {MARKER}"))
+            return True
+        self._messages.put(f"worker {self._assignment.number} deploys")
+        # Which test it is does not matter: the fixtures that it needs are what brings the environment up.
+        self._run([next(iter(tests.values()))[0]])
+        if self._local is None:
+            self._messages.put(Row("", "", "", "FAULT", f"the environment did not come up: {self._assignment.folder}"))
+            return True
+        planned = plan_of(self._assignment, self._local)
+        self._messages.put(Plan(len(planned), sum(len(function.grants) for function in planned)))
+        while (number := self._take()) < len(planned):
+            function = planned[number]
+            self._examine(function, tests.get(function.name, []))
+        return True
+
+    def _take(self) -> int:
+        with self._taken.get_lock():
+            number = self._taken.value
+            self._taken.value += 1
+        return number
+
+    def _examine(self, function: Function, tests: Sequence[pytest.Item]) -> None:
+        """Everything about one function."""
+        assert self._local is not None  # noqa: S101  # nosec B101  # the loop ended otherwise
+        if not tests:
+            why = f'no test in {TESTS} is marked {MARKER}("{function.name}")'
+            self._messages.put(Row(function.name, "", "", "FAULT", why))
+            return
+        roles = Roles(self._local.emulator.session(), function)
+        if failed := self._attempt(function, roles, tests, []):
+            self._messages.put(Row(function.name, "", "", "FAULT", f"{failed} fails with every permission"))
+            return
+        unproven = [grant for grant in function.grants if grant.unproven]
+        # All at once, since each of them is said to make no difference.
+        if unproven and self._attempt(function, roles, tests, unproven):
+            shown = [grant for grant in unproven if self._attempt(function, roles, tests, [grant])]
+            for grant in shown:
+                why = f"is said to be unproven here, but a test fails without it: {grant.unproven}"
+                self._messages.put(Row(function.name, grant.action, roles.resource(grant), "FAULT", why))
+        else:
+            for grant in unproven:
+                row = Row(function.name, grant.action, roles.resource(grant), "unproven", str(grant.unproven))
+                self._messages.put(row)
+        for grant in function.grants:
+            if grant.unproven:
+                continue
+            begin = time.monotonic()
+            failed = self._attempt(function, roles, tests, [grant])
+            outcome: Outcome = "needed" if failed else "NOT NEEDED"
+            why = failed or "no test fails without it: take it out, or say why it must stay (unproven_here)"
+            seconds = round(time.monotonic() - begin, 2)
+            self._messages.put(Row(function.name, grant.action, roles.resource(grant), outcome, why, seconds))
+        # Had a test failed for another reason than the one that was given to it, it would fail now.
+        if failed := self._attempt(function, roles, tests, []):
+            why = f"{failed} fails with every permission again: no row of this function counts"
+            self._messages.put(Row(function.name, "", "", "FAULT", why))
+
+    def _attempt(
+        self, function: Function, roles: Roles, tests: Sequence[pytest.Item], gone: Sequence[Grant]
+    ) -> str | None:
+        """Run a function's tests without some of its permissions.
+
+        Returns:
+            The first test that failed; None when all passed.
+        """
+        assert self._local is not None  # noqa: S101  # nosec B101  # the first test that is collected deploys it
+        self._messages.put(f"{function.name}  {', '.join(grant.action for grant in gone) or 'all permissions'}")
+        try:
+            roles.take_away(gone)
+            # What an execution environment keeps, such as a secret's value, it would have been given before.
+            self._local.emulator.recycle(roles.function_name)
+            return self._run(tests)
+        finally:
+            roles.give_back()
+
+    def _run(self, tests: Sequence[pytest.Item]) -> str | None:
+        for test in tests:
+            # The session takes the place of the next test: its fixtures stay, all others go.
+            for report in runtestprotocol(test, nextitem=self._session, log=True):  # type: ignore[arg-type]  # asked for its listchain()
+                if report.failed:
+                    return test.name
+                if report.skipped:
+                    return f"{test.name} (skipped)"
+        return None
+
+
+def plan_of(assignment: Assignment, local: LocalEnvironment) -> Sequence[Function]:
+    """The functions to examine, those with most to do first: so no worker is left alone with a long one.
+
+    Args:
+        assignment: which of them.
+        local: the environment, deployed.
+    """
+    services = [name for name in local.outputs() if name != "foundation"]
+    found = [
+        function
+        for service in services
+        if not assignment.services or service in assignment.services
+        for function in functions(stage_folder(local.assembly, local.name, service))
+        if not assignment.functions or function.name in assignment.functions
+    ]
+    return sorted(found, key=lambda function: (-len(function.grants), function.name))
+
+
+def work(assignment: Assignment, taken: Synchronized[int], messages: Queue[Message]) -> None:
+    """Be a worker: the target of a process."""
+    # Also where the parent was told to ignore it; pytest takes its environment down on the way out.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    assignment.folder.mkdir(parents=True, exist_ok=True)
+    # By these, tests/local/conftest.py tells apart the processes of a run, and knows them for one run.
+    os.environ |= {"PYTEST_XDIST_WORKER": assignment.name, "PYTEST_XDIST_TESTRUNUID": assignment.run}
+    # What a synthesis unpacks goes there, and is removed at its end: no worker may remove another's.
+    paths.LOCAL = assignment.folder
+    with (assignment.folder / "pytest.log").open("w", encoding="utf-8") as log:
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
+        arguments: list[Any] = [TESTS, "-m", MARKER, "-p", "no:cacheprovider", "-p", "no:xdist", "--color=no", "-rN"]
+        # Those that hold for the caller's own runs, such as `-n`, are not for this one.
+        os.environ.pop("PYTEST_ADDOPTS", None)
+        code = pytest.main(arguments, plugins=[Worker(assignment, taken, messages)])
+    # Tests fail here, as they should: that alone is no fault.
+    sys.exit(0 if code in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} else int(code))

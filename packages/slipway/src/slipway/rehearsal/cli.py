@@ -1,0 +1,437 @@
+"""An environment of the configuration, live on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import httpx
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.table import Table
+from typer.exceptions import TyperException
+
+from slipway import paths
+from slipway import settings as config
+from slipway.drawing.dashboards import draw_all
+from slipway.emulator import disk
+from slipway.emulator import logs as function_logs
+from slipway.emulator.deploy import failure
+from slipway.emulator.environment import FOUNDATION, LocalEnvironment, Outputs, choose, services_of
+from slipway.emulator.prepare import prepare
+from slipway.emulator.routes import Route, SigV4, curl, routes, target
+from slipway.emulator.server import Credentials, Emulator, isolate
+from slipway.emulator.stages import staged
+from slipway.errors import RehearsalError
+from slipway.process import Progress, run
+from slipway.rehearsal import report, verbs
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+# Wide where nobody looks at it, so that a file holds whole lines.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+verbs.register(app)
+
+
+def _first_environment() -> str:
+    return config.load().environments[0].name
+
+
+EnvironmentOption = Annotated[
+    str, typer.Option("--env", default_factory=_first_environment, help="Environment. Default: the first of config/.")
+]
+ServiceOption = Annotated[str, typer.Option("--service", help="Name of the service.")]
+
+
+@app.command()
+def up(
+    env: EnvironmentOption,
+    service: Annotated[list[str] | None, typer.Option("--service", help="Deploy these alone; may be repeated.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=1024, max=65534, help="TLS port; plain is one above.")
+    ] = None,
+) -> None:
+    """Deploy an environment on the emulator, and call it."""
+    settings = config.load()
+    environment = choose(settings, env)
+    services = services_of(environment, service) if service else ()
+    local = LocalEnvironment(environment, settings.pipeline, port=port)
+    phases = report.Phases(console)
+    with local.emulator.lock():
+        local.check()
+        started = False
+        try:
+            with phases("build and synth") as progress:
+                prepare(progress)
+            with phases("start emulator"):
+                started = local.start()
+            deployed = local.deploy(services, phases)
+            with phases("caller"):
+                credentials = local.caller(deployed.outputs)
+            paths.write_json(paths.OUTPUTS, deployed.outputs)
+            with phases("smoke tests") as progress:
+                fault = smoke(local, credentials, progress)
+        except BaseException:
+            # What this run started it does not leave behind half-made.
+            if started:
+                local.stop()
+            raise
+    console.print()
+    console.print(report.substitution_table(deployed.stages))
+    console.print()
+    console.print(phases.table())
+    console.print()
+    console.print(report.endpoint_table(deployed.outputs))
+    print_calls(local, deployed.outputs, credentials)
+    if fault is not None:
+        raise RehearsalError(f"{fault}; {env} stays up for `make logs` and `make down`")
+
+
+def smoke(local: LocalEnvironment, credentials: Credentials, progress: Progress) -> str | None:
+    """Run the smoke tests as the caller, against what is deployed.
+
+    Returns:
+        What failed; None when nothing did.
+    """
+    environment = {
+        **local.emulator.environment(credentials),
+        "SLIPWAY_OUTPUTS": str(local.outputs_file),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    tests = [f"tests/smoke/test_{service}.py" for service in sorted(local.outputs().keys() - {FOUNDATION})]
+    command = [sys.executable, "-m", "pytest", *tests, "-q", "--color=no", "-p", "no:cacheprovider"]
+    log = local.folder / "smoke.log"
+    log.unlink(missing_ok=True)
+    code, lines = run(command, environment=environment, log=log, progress=progress)
+    if code == 0:
+        return None
+    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    return f"the smoke tests failed: {failed[0] if failed else failure(lines)} (all of it: {log})"
+
+
+def print_calls(local: LocalEnvironment, outputs: Outputs, credentials: Credentials) -> None:
+    """Print a command line for each route of each service."""
+    authority = os.path.relpath(local.emulator.ca)
+    for service in sorted(outputs.keys() - {FOUNDATION}):
+        api_key = local.api_key(outputs[service])
+        for route in routes(service):
+            kind = _kind(route)
+            console.print(f"\n[bold]{route.method} {route.path}[/bold]  [dim]{service}, {kind}[/dim]")
+            line = curl(route, outputs[service], credentials, local.emulator.region, authority, api_key=api_key)
+            # Unwrapped and as it is, so that it can be copied.
+            console.print(line, soft_wrap=True, markup=False)
+
+
+@app.command()
+def down(env: EnvironmentOption) -> None:
+    """Stop the emulator of an environment."""
+    local = _local(env)
+    with local.emulator.lock(seconds=10):
+        stopped = local.stop()
+    console.print(f"{env} is down" if stopped else f"{env} was not up")
+
+
+@app.command()
+def status() -> None:
+    """Say what runs on this machine."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("environment", "state", "endpoint", "account", "pid", "services"):
+        table.add_column(name)
+    for environment in config.load().environments:
+        emulator = Emulator.running(paths.LOCAL / environment.name)
+        if emulator is None:
+            table.add_row(environment.name, "down")
+            continue
+        deployed = ", ".join(paths.read_json(emulator.folder / "outputs.json") or ()) or "none yet"
+        state = "up" if emulator.healthy() else "does not answer"
+        table.add_row(environment.name, state, emulator.endpoint, emulator.account, str(emulator.pid), deployed)
+    console.print(table)
+
+
+@app.command()
+def logs(
+    service: ServiceOption,
+    env: EnvironmentOption,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until interrupted.")] = False,
+    since: Annotated[str, typer.Option("--since", help="How far back: 30s, 10m, 2h, 1d.")] = "1h",
+    platform: Annotated[bool, typer.Option("--platform", help="Lambda's own lines and metrics too.")] = False,
+) -> None:
+    """Print what the functions of a service wrote, oldest first."""
+    local = _local(env, service)
+    local.outputs()
+    start = function_logs.since(since)
+    source = function_logs.follow if follow else function_logs.lines
+    wrote = False
+    for line in source(local.emulator, env, service, start):
+        if platform or not line.is_platform:
+            wrote = True
+            moment = line.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
+            console.print(f"{moment} {line.function}  {line.text}", markup=False, soft_wrap=True)
+    if not wrote:
+        # A function that cannot be imported writes nothing of its own.
+        console.print(f"nothing was written; what the emulator says is in {local.emulator.log}", style="dim")
+
+
+def _kind(route: Route) -> str:
+    if route.signed:
+        return "signed"
+    if route.bearer:
+        return "with a token"
+    return "with an API key" if route.keyed else "unsigned"
+
+
+@app.command()
+def call(  # noqa: PLR0917  # typer reads a command's arguments and options from its parameters
+    method: Annotated[str, typer.Argument(help="GET, POST, …")],
+    path: Annotated[str, typer.Argument(help="From the API's root, such as /items.")],
+    service: ServiceOption,
+    env: EnvironmentOption,
+    body: Annotated[str | None, typer.Option("--body", help="JSON, or @ and a file.")] = None,
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Without a signature, whatever the route wants.")
+    ] = False,
+    header: Annotated[list[str] | None, typer.Option("--header", help="Name: value; may be repeated.")] = None,
+) -> None:
+    """Call a route with the signature, API key or token that it wants; reads go through the edge."""
+    local = _local(env, service)
+    outputs = local.outputs()
+    if service not in outputs:
+        raise RehearsalError(f"{service} is not deployed in {env}: run `make up ENV={env} SERVICE={service}`")
+    method, path = method.upper(), f"/{path.removeprefix('/')}"
+    route = next((known for known in routes(service) if known.matches(method, path)), None)
+    signed = not unsigned and (route.signed if route else method not in {"GET", "HEAD"})
+    where = target(outputs[service], path, edge=not signed and method in {"GET", "HEAD"})
+    headers = dict(_header(text) for text in header or ())
+    if where.host:
+        headers["Host"] = where.host
+    content = _content(body)
+    if content is not None:
+        headers.setdefault("Content-Type", "application/json")
+    if route is not None and not unsigned:
+        if route.keyed and (key := local.api_key(outputs[service])):
+            headers.setdefault("x-api-key", key)
+        if route.bearer:
+            headers.setdefault("Authorization", f"Bearer {_token(local)}")
+    auth = SigV4(local.credentials(), local.emulator.region) if signed else None
+    with local.emulator.http() as client:
+        response = client.request(method, where.url, content=content, headers=headers, auth=auth)
+    console.print(f"{response.http_version} {response.status_code} {response.reason_phrase}", markup=False)
+    for name, value in response.headers.items():
+        console.print(f"{name}: {value}", markup=False, soft_wrap=True, style="dim")
+    console.print()
+    if response.content:
+        console.print(_pretty(response), markup=False, soft_wrap=True)
+    if response.status_code >= 400:
+        raise typer.Exit(1)
+
+
+@app.command()
+def substitutions() -> None:
+    """Print the whole table of what stands in for AWS on this machine, as Markdown."""
+    typer.echo(report.substitutions_markdown())
+
+
+@app.command()
+def faults() -> None:
+    """Print what can go wrong in a rehearsal, and what has to become of it, as Markdown."""
+    typer.echo(report.faults_markdown())
+
+
+@app.command()
+def dashboards() -> None:
+    """Draw the dashboards of the last environment, as they are synthesized, into docs/images."""
+    environment = config.load().environments[-1].name
+    services = [name for name in staged(paths.ASSEMBLY, environment) if name != FOUNDATION]
+    if not services:
+        raise RehearsalError(f"{paths.ASSEMBLY.name} holds no service of {environment}; run `make synth`")
+    for picture in draw_all(paths.ASSEMBLY, environment, services):
+        console.print(str(picture.relative_to(paths.ROOT)))
+
+
+@app.command()
+def detectability(  # noqa: PLR0917  # typer reads a command's options from its parameters
+    env: Annotated[list[str] | None, typer.Option("--env", help="These alone; may be repeated. Default: all.")] = None,
+    service: Annotated[list[str] | None, typer.Option("--service", help="These alone; may be repeated.")] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=0.001, max=100_000, help="Invocations a second of every function.")
+    ] = None,
+    failure: Annotated[
+        list[str] | None,
+        typer.Option("--failure", help="Such as 5%, answered=5%, latency=3s, latency=3s@5%; may be repeated."),
+    ] = None,
+    runs: Annotated[int | None, typer.Option("--runs", min=1, max=1_000_000, help="Deployments a case.")] = None,
+    docs: Annotated[bool, typer.Option("--docs", help="Put the results into the documentation, too.")] = False,
+) -> None:
+    """Say what the configured canaries see of a failing version, and whom it hurts until then."""
+    # Parsers that no other command needs.
+    from slipway.detectability import FAULTS, Fault, Survey  # noqa: PLC0415
+    from slipway.detectability import report as words  # noqa: PLC0415
+    from slipway.detectability import run as verb  # noqa: PLC0415
+
+    if docs and (env or service or rate or failure or runs):
+        raise RehearsalError("--docs is about all of the configuration: leave the other options out", exit_code=2)
+    faults = [Fault.parse(text) for text in failure] if failure else FAULTS
+    survey = Survey(runs=runs) if runs else Survey()
+    findings = verb.examine(
+        config.load(), survey, environments=env or (), services=service or (), rate=rate, faults=faults
+    )
+    for name in dict.fromkeys(finding.rollout.environment for finding in findings):
+        own = [finding for finding in findings if finding.rollout.environment == name]
+        console.print(words.table(name, own))
+        for text in words.verdicts(own):
+            console.print(text, markup=False, soft_wrap=True)
+        console.print()
+    for line in (words.unseen(findings), *words.blind(findings)):
+        if line:
+            console.print(line, markup=False, soft_wrap=True, style="yellow")
+    files = [*verb.write(findings, survey), *(verb.write_documentation(findings, survey) if docs else ())]
+    console.print("\n".join(str(file.relative_to(paths.ROOT)) for file in files))
+
+
+@app.command()
+def token(env: EnvironmentOption) -> None:
+    """Sign in as the test user of `processing`, and print an access token."""
+    local = _local(env)
+    local.outputs()
+    typer.echo(_token(local))
+
+
+def _token(local: LocalEnvironment) -> str:
+    done = _service_command(local, "services.processing.sign_in", capture=True)
+    if done.returncode != 0:
+        raise RehearsalError(done.stderr.strip() or "the sign-in said nothing")
+    return done.stdout.strip()
+
+
+@app.command()
+def redrive(
+    env: EnvironmentOption,
+    show: Annotated[bool, typer.Option("--show", help="Show what is there and why, and leave it there.")] = False,
+) -> None:
+    """Send the dead letters of `ingest` back to their queues."""
+    arguments = ["--env", env, *(["--show"] if show else [])]
+    raise typer.Exit(_service_command(_local(env), "services.ingest.redrive", *arguments).returncode)
+
+
+def _service_command(
+    local: LocalEnvironment, module: str, *arguments: str, capture: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a service's own command against the emulator, as its account's root."""
+    environment = {**local.emulator.environment(), "SLIPWAY_OUTPUTS": str(local.outputs_file)}
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, env=environment, cwd=paths.ROOT, check=False, text=True, capture_output=capture)
+
+
+@app.command()
+def permissions(
+    env: EnvironmentOption,
+    service: Annotated[list[str] | None, typer.Option("--service", help="These alone; may be repeated.")] = None,
+    function: Annotated[
+        list[str] | None, typer.Option("--function", help="This alone, such as items/ApiFunction; may be repeated.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Default: one a processor.")] = None,
+) -> None:
+    """Take each permission of each function away: a test has to fail."""
+    # pytest and what it brings is needed here alone.
+    from slipway.permissions import run as verb  # noqa: PLC0415
+
+    services_of(choose(config.load(), env), service or ())
+    rows = verb.examine(env, service or (), function or (), console, workers=workers)
+    console.print(verb.table(rows))
+    console.print(f"\n{verb.summary(rows)}\n{verb.RESULT.relative_to(paths.ROOT)}")
+    if any(row.outcome in verb.BAD for row in rows):
+        raise typer.Exit(1)
+
+
+def _local(env: str, service: str | None = None) -> LocalEnvironment:
+    settings = config.load()
+    environment = choose(settings, env)
+    if service is not None:
+        services_of(environment, [service])
+    return LocalEnvironment(environment, settings.pipeline)
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise RehearsalError(f"--header {text!r} is not `Name: value`", exit_code=2)
+    return name.strip(), value.strip()
+
+
+def _content(body: str | None) -> bytes | None:
+    if body is None or not body.startswith("@"):
+        return None if body is None else body.encode()
+    try:
+        return Path(body[1:]).read_bytes()
+    except OSError as error:
+        raise RehearsalError(f"--body {body}: {error.strerror}", exit_code=2) from None
+
+
+def _pretty(response: httpx.Response) -> str:
+    try:
+        return json.dumps(response.json(), indent=2, ensure_ascii=False)
+    except ValueError:
+        return response.text
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: without the program's name. Default: those of this process.
+
+    Returns:
+        The exit code: 0 done, 1 something went wrong, 2 wrong input, 130 interrupted.
+    """
+    # Both, and said: a shell that starts a command in the background has it ignore the first.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    isolate()
+    command: Callable[..., Any] = app
+    try:
+        result = command(args=arguments, standalone_mode=False, prog_name="python -m slipway.rehearsal")
+    except (Exception, KeyboardInterrupt) as error:
+        if (told := _told(error)) is None:
+            raise
+        return _say(*told)
+    # typer makes a code of an interrupt.
+    return _say(*_INTERRUPTED) if result == _INTERRUPTED[1] else result or 0
+
+
+def _say(message: str, code: int) -> int:
+    Console(stderr=True, highlight=False).print(message, markup=False, soft_wrap=True, style="red")
+    return code
+
+
+_INTERRUPTED = ("interrupted", 130)
+
+
+_TOLD: tuple[tuple[tuple[type[BaseException], ...], int, str], ...] = (
+    ((config.ConfigurationError,), 2, "{}"),
+    ((httpx.HTTPError,), 1, "the emulator does not answer ({}); run `make up`"),
+    ((BotoCoreError, ClientError), 1, "the emulator refused: {}"),
+)
+
+
+def _told(error: BaseException) -> tuple[str, int] | None:
+    """The line and the exit code for what a person can cause; None for a fault of this program."""
+    if isinstance(error, RehearsalError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError) and not isinstance(error, (httpx.HTTPError, BotoCoreError)):
+        return disk.said(error), 1
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return _INTERRUPTED
+    if isinstance(error, TyperException):
+        return error.format_message(), 2
+    return next(((text.format(error), code) for kinds, code, text in _TOLD if isinstance(error, kinds)), None)

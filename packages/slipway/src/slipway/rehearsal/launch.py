@@ -1,0 +1,305 @@
+"""The accounts as they were before: a commit put there at once, without the pipeline's steps.
+
+A rehearsal delivers a change to accounts that hold something. The first one has nothing yet, so an earlier commit is
+launched there: its pipeline by `cdk deploy Pipeline`, as a team does once, and its stages by their change sets, all
+environments side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from slipway.emulator.accounts import Accounts
+from slipway.emulator.deploy import failure
+from slipway.emulator.server import EMULATED_SECRET, Credentials
+from slipway.emulator.translation import translate
+from slipway.errors import RehearsalError
+from slipway.process import Progress, run
+from slipway.rehearsal.player.artifacts import pack, unpack
+from slipway.rehearsal.player.builds import LOCKS
+from slipway.rehearsal.player.changesets import ChangeSets
+from slipway.rehearsal.player.definition import PipelineDefinition
+from slipway.rehearsal.player.memory import Memory, Remembered
+from slipway.rehearsal.player.source import Commit
+
+HANDOVER = Path("build") / "handover"
+"""Folder in which a build leaves what it hands to the builds after it (`packages/slipway/src/slipway/tasks/reports.py`)."""
+
+# What `app.py` does, without its gates: what is launched has been judged when it was delivered.
+_SYNTHESIS = (
+    "import app, config; from slipway.blocks.assets import AssetStore;"
+    "app.build(slipway.settings.load(), AssetStore(), outdir='cdk.out').synth()"
+)
+
+
+# What the CDK CLI says to every app: without it, each resource would differ from the delivered one in its metadata.
+_CONTEXT = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
+
+LAYER = "requirements/layer.txt"
+"""What the layer of every function is made from."""
+
+
+def synthesise(commit: Commit, folder: Path, checkout: Path, variables: dict[str, str], progress: Progress) -> Path:
+    """Build and synthesise a commit.
+
+    Args:
+        commit: which.
+        folder: a new folder for its files.
+        checkout: the repository whose installed tools serve, when the commit locks the same ones.
+        variables: more environment variables.
+        progress: is called with each line.
+
+    Returns:
+        Its assembly, not yet changed for the accounts.
+
+    Raises:
+        RehearsalError: it cannot be synthesised; the message holds the last words.
+    """
+    zipped = folder.with_suffix(".zip")
+    commit.archive(zipped)
+    unpack(zipped, folder)
+    environment = {**os.environ, **variables, "CDK_CONTEXT_JSON": json.dumps(_CONTEXT)}
+    if same_tools(folder, checkout):
+        for name in (".venv", "node_modules"):
+            (folder / name).symlink_to((checkout / name).resolve())
+    commands = (["make", "build"], [".venv/bin/python", "-O", "-c", _SYNTHESIS])
+    for command in commands:
+        code, lines = run(
+            command, environment=environment, log=folder.parent / "launch.log", progress=progress, folder=folder
+        )
+        if code != 0:
+            raise RehearsalError(f"{commit.sha[:12]} does not synthesise: {failure(lines)}")
+    return folder / "cdk.out"
+
+
+def same_tools(source: Path, checkout: Path) -> bool:
+    """Whether the tools that are installed in one checkout are those that another one locks."""
+    return all(
+        (source / name).is_file() and (source / name).read_bytes() == (checkout / name).read_bytes()
+        for name in LOCKS
+        if (checkout / name).is_file()
+    )
+
+
+class Launch:
+    """Puts a commit into the accounts.
+
+    Args:
+        accounts: they run, and are bootstrapped.
+        memory: of the pipeline.
+        folder: where its work goes.
+        stopping: set when everything has to end.
+    """
+
+    def __init__(self, accounts: Accounts, memory: Memory, folder: Path, stopping: threading.Event) -> None:
+        self._accounts, self._memory, self._folder, self._stopping = accounts, memory, folder, stopping
+
+    def pipeline(self, assembly: Path, progress: Progress) -> None:
+        """Deploy the pipeline's stack: what a team does once.
+
+        Args:
+            assembly: changed for the accounts.
+            progress: is called with each line.
+
+        Raises:
+            RehearsalError: the CDK CLI failed.
+        """
+        tools = self._accounts.tools
+        environment = {
+            **os.environ,
+            **self._accounts.variables(tools, Credentials(tools, EMULATED_SECRET)),
+            "HOME": str(self._folder),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "CI": "true",
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+        }
+        cdk = assembly.parent / "node_modules" / ".bin" / "cdk"
+        command = [str(cdk), "-a", ".", "deploy", "Pipeline", "--require-approval=never", "--notices", "false", "--ci"]
+        code, lines = run(
+            command, environment=environment, log=self._folder / "launch.log", progress=progress, folder=assembly
+        )
+        if code != 0:
+            raise RehearsalError(f"the pipeline could not be deployed: {failure(lines)}")
+
+    def environments(self, commit: Commit, assembly: Path, progress: Progress) -> None:
+        """Deploy every stage, all environments side by side, and remember it as delivered.
+
+        Args:
+            commit: whose.
+            assembly: changed for the accounts.
+            progress: is called with what is being done.
+
+        Raises:
+            RehearsalError: a stack failed.
+        """
+        definition = self._memory.definition
+        assets = {account: self._assets(assembly, account) for account in self._accounts.ids}
+        by_account: dict[str, list[tuple[int, int, str, str]]] = {}
+        for position, stage in enumerate(definition.stages):
+            for action in stage.actions:
+                if action.configuration.get("ActionMode") != "CHANGE_SET_REPLACE":
+                    continue
+                account = (action.role_arn or "").split(":")[4]
+                path = action.configuration["TemplatePath"].partition("::")[2]
+                place = (position, action.run_order, action.configuration["StackName"], path)
+                by_account.setdefault(account, []).append(place)
+
+        def launch(account: str) -> None:
+            self._publish(account, assets[account])
+            groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
+            for position, order, stack, path in sorted(by_account[account]):
+                groups.setdefault((position, order), []).append((stack, path))
+            for group in groups.values():
+                progress(f"{self._accounts.label(account)}: {', '.join(stack for stack, _ in group)}")
+                for stack, path in group:
+                    self._deploy(account, stack, (assembly / path).read_text(encoding="utf-8"))
+
+        with ThreadPoolExecutor(max(1, len(by_account))) as pool:
+            list(pool.map(launch, by_account))
+        self._remember(commit, assembly, definition)
+
+    def _deploy(self, account: str, stack: str, template: str) -> None:
+        emulator = self._accounts.emulators[account]
+        qualifier = self._accounts.settings.pipeline.qualifier
+        sets = ChangeSets(
+            emulator,
+            emulator.root,
+            bucket=f"cdk-{qualifier}-assets-{account}-{emulator.region}",
+            stopping=self._stopping,
+        )
+        configuration = {
+            "StackName": stack,
+            "ChangeSetName": "PipelineChange",
+            "Capabilities": "CAPABILITY_NAMED_IAM,CAPABILITY_AUTO_EXPAND",
+            "RoleArn": f"arn:aws:iam::{account}:role/cdk-{qualifier}-cfn-exec-role-{account}-{emulator.region}",
+        }
+        changes = sets.replace(configuration, template)
+        sets.execute(configuration, changes, lambda _: None)
+
+    def _assets(self, assembly: Path, account: str) -> dict[tuple[str, str], Path]:
+        """Bucket and key → file, of all that goes to an account."""
+        found: dict[tuple[str, str], Path] = {}
+        for manifest in sorted(assembly.rglob("*.assets.json")):
+            for file in json.loads(manifest.read_text(encoding="utf-8"))["files"].values():
+                path = manifest.parent / file["source"]["path"]
+                for destination in file["destinations"].values():
+                    if account in destination["bucketName"] and path.suffix == ".zip":
+                        found[destination["bucketName"], destination["objectKey"]] = path.resolve()
+        return found
+
+    def _publish(self, account: str, assets: dict[tuple[str, str], Path]) -> None:
+        storage = self._accounts.emulators[account].session().client("s3")
+        for (bucket, key), file in assets.items():
+            with file.open("rb") as content:
+                storage.put_object(Bucket=bucket, Key=key, Body=content)
+
+    def _remember(self, commit: Commit, assembly: Path, definition: PipelineDefinition) -> None:
+        """As an execution that succeeded, so that there is one to go back to."""
+        now = datetime.now(UTC).isoformat()
+        remembered = Remembered(
+            str(uuid4()), commit.sha, commit.message, definition.version, now, status="Succeeded", ended=now
+        )
+        tools = self._accounts.tools
+        storage = self._accounts.emulators[tools].session().client("s3")
+        bucket = definition.bucket_in(self._accounts.region(tools))
+        for stage in definition.stages:
+            remembered.stages[stage.name] = "Succeeded"
+            for action in stage.actions:
+                for artifact in action.outputs:
+                    file = self._artifact(action.category, commit, assembly, artifact)
+                    key = f"{definition.name}/{artifact[:20]}/{remembered.id[:8]}"
+                    with file.open("rb") as content:
+                        storage.put_object(Bucket=bucket, Key=key, Body=content)
+                    remembered.artifacts[artifact] = key
+                if action.category == "Source" and action.namespace:
+                    remembered.variables[action.namespace] = commit.variables
+        self._memory.executions.append(remembered)
+        self._memory.keep()
+
+    def _artifact(self, category: str, commit: Commit, assembly: Path, artifact: str) -> Path:
+        file = self._folder / f"{artifact}.zip"
+        if category == "Source":
+            commit.archive(file)
+        elif artifact.endswith("_".join(HANDOVER.parts)):
+            self._hand_over(commit, file)
+        else:
+            _pack(assembly, file)
+        return file
+
+    def _hand_over(self, commit: Commit, file: Path) -> None:
+        """Pack what the commit's own build hands to the builds after it."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            source = Path(folder) / "source"
+            commit.archive(file)
+            unpack(file, source)
+            command = [sys.executable, "-m", "slipway.tasks.handover"]
+            done = subprocess.run(command, cwd=source, check=False, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise RehearsalError(f"{commit.sha[:12]} hands nothing over: {done.stderr.strip()}")
+            _pack(source / HANDOVER, file)
+
+
+def _pack(folder: Path, file: Path) -> None:
+    """Pack every file of a folder."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    pack(((path, path.relative_to(folder).as_posix()) for path in files), file)
+
+
+def prepared(assembly: Path, accounts: Accounts) -> Path:
+    """An assembly of `synthesise`, changed for the accounts."""
+    translate(assembly, accounts, assets=assembly.parent / "build" / "assets")
+    return assembly
+
+
+def earlier(repository: Path, revision: str, *, usable: Callable[[str], bool], most: int = 200) -> str | None:
+    """The newest ancestor of a commit whose functions are not the commit's.
+
+    Args:
+        repository: where.
+        revision: the commit.
+        usable: whether an ancestor can be launched with the tools that are here.
+        most: how far back to look, in commits.
+
+    Returns:
+        Its name; None when there is none.
+    """
+    listed = _git(repository, "log", f"-{most}", "--first-parent", "--format=%H", revision)
+    commits = listed.stdout.split()
+    present = _shipped(repository, commits[0]) if commits else []
+    for commit in commits[1:]:
+        if _shipped(repository, commit) != present:
+            return commit if usable(commit) else None
+    return None
+
+
+def locks_as(repository: Path, one: str, other: str) -> bool:
+    """Whether two commits lock the same tools."""
+    return _files(repository, one, LOCKS) == _files(repository, other, LOCKS)
+
+
+def _shipped(repository: Path, commit: str) -> list[str]:
+    """What the functions of a commit are made from (`packages/slipway/src/slipway/build.py`)."""
+    files = _files(repository, commit, ("services", LAYER))
+    return [
+        file
+        for file in files
+        if file.endswith(LAYER) or "/runtime/" in file or "packages/slipway-runtime/src/slipway_runtime/" in file
+    ]
+
+
+def _files(repository: Path, commit: str, paths: Sequence[str]) -> list[str]:
+    return _git(repository, "ls-tree", "-r", commit, "--", *paths).stdout.splitlines()
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=folder, check=False, capture_output=True, text=True)

@@ -1,0 +1,328 @@
+"""What the actions of a stage do: take the source, build, deploy, ask.
+
+Each is done under the role that the definition names, which the pipeline's own role assumes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from slipway.emulator.accounts import Accounts
+from slipway.emulator.server import Credentials, Emulator
+from slipway.emulator.substitutions import Substitution
+from slipway.emulator.translation import AS_FOR_AWS, translate
+from slipway.errors import RehearsalError
+from slipway.rehearsal.player.approvals import Answer, Approvals, Pending
+from slipway.rehearsal.player.artifacts import ArtifactStore, pack, read_member, unpack
+from slipway.rehearsal.player.builds import CLONE, Build, Builder, Place
+from slipway.rehearsal.player.changesets import ChangeSetFailedError, ChangeSets
+from slipway.rehearsal.player.clock import Clock
+from slipway.rehearsal.player.definition import ActionDefinition, PipelineDefinition
+from slipway.rehearsal.player.execution_policies import ExecutionRole
+from slipway.rehearsal.player.memory import Remembered
+from slipway.rehearsal.player.quota import BuildQuotas
+from slipway.rehearsal.player.records import Action, Change, Execution
+from slipway.rehearsal.player.source import Commit
+
+_SOURCES = frozenset({"CodeStarSourceConnection", "CodeCommit", "S3"})
+
+
+class ApprovalCanceledError(RehearsalError):
+    """The pipeline was changed while somebody was asked; nobody is asked any more."""
+
+
+@dataclass
+class Run:
+    """What the stages of one execution share."""
+
+    record: Execution
+    definition: PipelineDefinition
+    remembered: Remembered
+    store: ArtifactStore
+    clock: datetime
+    """Virtual moment."""
+    variables: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Namespace → name → value."""
+    files: dict[str, Path] = field(default_factory=dict)
+    """Artifact → its zip, where it is here."""
+    change_sets: dict[tuple[str, str], list[Change]] = field(default_factory=dict)
+    """Account and stack → what its change set changes."""
+    refused: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """Account and stack → what its execution role may not do that its change set needs."""
+    is_current: Callable[[PipelineDefinition], bool] = lambda _: True
+    """Whether the pipeline is still the one of a definition."""
+
+    def key(self, artifact: str) -> str:
+        """Where an artifact lies in the bucket."""
+        return f"{self.definition.name}/{artifact[:20]}/{self.remembered.id[:8]}"
+
+    @property
+    def known_variables(self) -> dict[str, dict[str, str]]:
+        """Namespace → name → value, with those that every pipeline has.
+
+        https://docs.aws.amazon.com/codepipeline/latest/userguide/reference-variables.html
+        """
+        return {"codepipeline": {"PipelineExecutionId": self.remembered.id}, **self.variables}
+
+    def keep(self, artifact: str, file: Path) -> str:
+        """Take a zip for an artifact of this execution; gives its key in the bucket."""
+        self.files[artifact] = file
+        self.remembered.artifacts[artifact] = self.key(artifact)
+        return self.remembered.artifacts[artifact]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One action, as it is to be done.
+
+    Attributes:
+        run: the execution's.
+        stage: name of the stage.
+        definition: of the action.
+        record: what becomes of it is written there.
+        clock: virtual time of the action.
+        commit: what a source action takes; a rollback has none.
+    """
+
+    run: Run
+    stage: str
+    definition: ActionDefinition
+    record: Action
+    clock: Clock
+    commit: Commit | None
+
+
+class Actions:
+    """Does actions.
+
+    Args:
+        accounts: they run.
+        approvals: where answers come from.
+        place: where builds run.
+        progress: is called with an action and what it is at.
+        asked: is called when somebody is asked.
+        quotas: how many builds run at once.
+        waits: lets some seconds of virtual time pass in an action.
+        stopping: set when everything has to end.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        approvals: Approvals,
+        place: Place,
+        *,
+        quotas: BuildQuotas,
+        progress: Callable[[Action, str], None],
+        asked: Callable[[Task], None],
+        waits: Callable[[Task, float], None] = lambda task, seconds: task.clock.wait(seconds),
+        stopping: threading.Event,
+    ) -> None:
+        self._accounts, self._approvals, self._place = accounts, approvals, place
+        self._progress, self._asked, self._stopping = progress, asked, stopping
+        self._quotas, self._waits = quotas, waits
+        self._tools = accounts.emulators[accounts.tools]
+        self._stacks: dict[tuple[str, str], tuple[Action, Clock]] = {}
+        self._lock = threading.Lock()
+        self.used: Counter[Substitution] = Counter()
+        """Rows of the table of substitutions that were used."""
+        self.source: Path | None = None
+        """The commit's files, once a source action has run."""
+
+    def deploying(self, account: str, stack: str) -> tuple[Action, Clock] | None:
+        """The action that deploys a stack at the moment, and its clock."""
+        with self._lock:
+            return self._stacks.get((account, stack))
+
+    def do(self, task: Task) -> None:
+        """Do an action.
+
+        Raises:
+            RehearsalError: it failed, or asks for what the player does not know.
+            ApiError: a role may not do what it needs.
+            ClientError: an account refuses.
+        """
+        configuration = task.definition.resolved(task.run.known_variables)
+        kind = (task.definition.category, task.definition.provider)
+        match kind:
+            case ("Source", provider) if provider in _SOURCES:
+                self._take(task, configuration)
+            case (_, "CodeBuild"):
+                self._build(task, configuration)
+            case ("Deploy", "CloudFormation"):
+                self._deploy(task, configuration)
+            case ("Approval", "Manual"):
+                self._ask(task, configuration)
+            case _:
+                raise RehearsalError(f"the player does not know the action {'/'.join(kind)}")
+
+    def _role(self, task: Task) -> Credentials:
+        partition, run = self._accounts.partition, task.run
+        pipeline = partition.assume(run.definition.role_arn, run.record.id)
+        if task.definition.role_arn is None:
+            return pipeline
+        return partition.assume(task.definition.role_arn, run.record.id, by=pipeline)
+
+    def _take(self, task: Task, configuration: dict[str, str]) -> None:
+        run, commit = task.run, task.commit
+        if commit is None:
+            raise RehearsalError("a rollback takes no source")
+        zipped = self._place.folder / "artifacts" / f"{run.record.id[:8]}-source.zip"
+        commit.archive(zipped)
+        folder = self._place.folder / "source"
+        if not folder.exists():
+            unpack(zipped, folder)
+        self.source = folder
+        if configuration.get("OutputArtifactFormat") == "CODEBUILD_CLONE_REF":
+            # The builds clone it: the artifact says what.
+            reference = zipped.with_name(CLONE)
+            content = {"repository": str(commit.repository), "commit": commit.sha}
+            reference.write_text(json.dumps(content), encoding="utf-8")
+            pack([(reference, CLONE)], zipped)
+        (artifact,) = task.definition.outputs
+        run.store.put(run.keep(artifact, zipped), zipped, self._role(task))
+        if task.definition.namespace:
+            run.variables[task.definition.namespace] = commit.variables
+        task.record.summary = f"{commit.sha[:12]} {commit.message}"
+
+    def _build(self, task: Task, configuration: dict[str, str]) -> None:
+        run, action, definition = task.run, task.record, task.definition
+        log = (
+            self._place.folder
+            / "logs"
+            / f"{_slug(run.remembered.id[:4], task.stage, action.name, str(action.attempt))}.log"
+        )
+        action.log = log.relative_to(self._place.folder).as_posix()
+        builder = Builder(self._accounts, run.store, self._place, quotas=self._quotas, stopping=self._stopping)
+        built = builder.build(
+            Build(
+                configuration=configuration,
+                inputs={name: run.remembered.artifacts[name] for name in definition.inputs},
+                outputs=definition.outputs,
+                initiator=f"codepipeline/{run.definition.name}",
+                revision=run.remembered.commit,
+                log=log,
+            ),
+            by=self._role(task),
+            progress=lambda text: self._progress(action, text),
+            wait=lambda seconds: self._waits(task, seconds),
+        )
+        action.tests = built.tests
+        action.summary = f"{built.tests.tests} tests" if built.tests else ""
+        for artifact, file in built.outputs.items():
+            self._translate(file, built.source / "build" / "assets")
+            builder.upload(configuration, run.keep(artifact, file), file)
+        if definition.namespace:
+            run.variables[definition.namespace] = dict(built.exported)
+
+    def _translate(self, file: Path, assets: Path) -> None:
+        """Change an assembly into one that the accounts can deploy; anything else stays as it is."""
+        folder = file.with_suffix("")
+        unpack(file, folder)
+        if (folder / "manifest.json").is_file() and (folder / "cdk.out").is_file():
+            self.used.update(translate(folder, self._accounts, assets=assets))
+            files = sorted(path for path in folder.rglob("*") if path.is_file())
+            pack(((path, path.relative_to(folder).as_posix()) for path in files), file)
+
+    def _deploy(self, task: Task, configuration: dict[str, str]) -> None:
+        run, action, clock = task.run, task.record, task.clock
+        account = task.definition.account or self._accounts.tools
+        emulator = self._accounts.emulators[account]
+        self._replicate(task, configuration)
+        bucket = f"cdk-{self._accounts.settings.pipeline.qualifier}-assets-{account}-{emulator.region}"
+        sets = ChangeSets(emulator, self._role(task), bucket=bucket, stopping=self._stopping)
+        key = (account, configuration["StackName"])
+        match configuration.get("ActionMode"):
+            case "CHANGE_SET_REPLACE":
+                artifact, _, path = configuration["TemplatePath"].partition("::")
+                changes = sets.replace(configuration, read_member(self._file(run, artifact), path))
+                run.refused[key] = self._refused(run, configuration, emulator) if changes else []
+                action.changes = run.change_sets[key] = changes
+                action.summary = f"{len(changes)} changes" if changes else "no changes"
+            case "CHANGE_SET_EXECUTE":
+                action.changes = run.change_sets.get(key, [])
+                with self._lock:
+                    self._stacks[key] = (action, clock)
+                try:
+                    if refused := run.refused.get(key):
+                        raise ChangeSetFailedError(f"{key[1]}: {refused[0]}")
+                    action.summary = sets.execute(
+                        configuration, action.changes, lambda text: self._progress(action, text)
+                    )
+                finally:
+                    with self._lock:
+                        del self._stacks[key]
+                    # The deployments of a stack run side by side on AWS; here one after the other.
+                    clock.wait(max((each.virtual_seconds for each in action.deployments), default=0.0))
+            case mode:
+                raise RehearsalError(f"the player does not know the action mode {mode}")
+
+    def _refused(self, run: Run, configuration: dict[str, str], emulator: Emulator) -> list[str]:
+        """Return what the execution role may not do that the emulator does not ask it for."""
+        artifact, _, path = configuration["TemplatePath"].partition("::")
+        try:
+            template = json.loads(read_member(self._file(run, artifact), f"{path}{AS_FOR_AWS}"))
+        except RehearsalError:
+            return []  # not changed for the accounts
+        return list(ExecutionRole(emulator, configuration["RoleArn"]).refused(template, configuration["StackName"]))
+
+    def _replicate(self, task: Task, configuration: dict[str, str]) -> None:
+        """Copy what an action in another region reads to the bucket there, as CodePipeline does.
+
+        https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-create-cross-region.html
+        """
+        run, region = task.run, task.definition.region
+        if region in {None, self._accounts.region(self._accounts.tools)}:
+            return
+        store = ArtifactStore(self._tools, run.definition.bucket_in(str(region)))
+        artifacts = [path.partition("::")[0] for key, path in configuration.items() if key.startswith("Template")]
+        role = self._accounts.partition.assume(run.definition.role_arn, run.record.id)
+        for artifact in dict.fromkeys(artifacts):
+            store.put(run.remembered.artifacts[artifact], self._file(run, artifact), role)
+
+    def _file(self, run: Run, artifact: str) -> Path:
+        """An artifact's zip; of an earlier execution it is in the bucket alone."""
+        with self._lock:
+            if artifact not in run.files:
+                file = self._place.folder / "artifacts" / f"{_slug(run.remembered.id[:8], artifact)}.zip"
+                role = self._accounts.partition.assume(run.definition.role_arn, run.record.id)
+                run.store.get(run.remembered.artifacts[artifact], file, role)
+                run.files[artifact] = file
+            return run.files[artifact]
+
+    def _ask(self, task: Task, configuration: dict[str, str]) -> None:
+        action, definition = task.record, task.definition
+        comment, link = configuration.get("CustomData", ""), configuration.get("ExternalEntityLink", "")
+        if topic := configuration.get("NotificationArn"):
+            client: Any = self._tools.session(self._role(task)).client("sns")
+            subject = f"APPROVAL NEEDED: {task.run.definition.name}"
+            client.publish(TopicArn=topic, Subject=subject, Message=f"{comment}\n\n{link}")
+        self._asked(task)
+        pending = Pending(task.stage, definition.name, comment, link)
+        answer = self._approvals.wait(pending, while_=lambda: task.run.is_current(task.run.definition))
+        said = f": {pending.summary}" if pending.summary else ""
+        match answer:
+            case Answer.APPROVED:
+                action.summary = f"approved{said}"
+            case Answer.REJECTED:
+                raise RehearsalError(f"rejected{said}")
+            case Answer.TIMED_OUT:
+                minutes = definition.timeout_minutes or 7 * 24 * 60
+                task.clock.wait(60.0 * minutes)
+                raise RehearsalError(f"nobody answered in {minutes / 60:g} hours")
+            case None if self._stopping.is_set():
+                raise RehearsalError("interrupted")
+            case None:
+                raise ApprovalCanceledError("the pipeline was changed: nobody is asked any more")
+
+
+def _slug(*words: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(words)).strip("-")

@@ -1,0 +1,162 @@
+"""Artifacts: zips in the pipeline's bucket, written and read under the roles that write and read them on AWS."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from slipway.emulator.server import Credentials, Emulator
+from slipway.errors import RehearsalError
+
+_STORED = {".zip", ".whl", ".gz"}
+"""Endings of what is compressed already."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Time of every file in an artifact, so that equal content gives equal zips; a zip knows nothing earlier."""
+
+
+class ArtifactStore:
+    """The artifact bucket.
+
+    Args:
+        emulator: of the tools account.
+        bucket: its name.
+    """
+
+    def __init__(self, emulator: Emulator, bucket: str) -> None:
+        self._emulator, self._bucket = emulator, bucket
+
+    @property
+    def expires_after(self) -> int | None:
+        """Days after which the bucket deletes an artifact; None where it keeps them."""
+        client = self._emulator.session().client("s3")
+        try:
+            rules = client.get_bucket_lifecycle_configuration(Bucket=self._bucket)["Rules"]
+        except ClientError:
+            return None
+        days = [rule["Expiration"]["Days"] for rule in rules if "Days" in rule.get("Expiration", {})]
+        return min(days, default=None)
+
+    def put(self, key: str, file: Path, credentials: Credentials) -> None:
+        """Upload a zip.
+
+        Args:
+            key: where to.
+            file: the zip.
+            credentials: whose.
+
+        Raises:
+            RehearsalError: the role may not.
+        """
+        try:
+            with file.open("rb") as content:
+                self._emulator.session(credentials).client("s3").put_object(Bucket=self._bucket, Key=key, Body=content)
+        except ClientError as error:
+            raise RehearsalError(f"the artifact {key} could not be written: {error}") from error
+
+    def get(self, key: str, file: Path, credentials: Credentials) -> None:
+        """Download a zip.
+
+        Args:
+            key: where from.
+            file: where to.
+            credentials: whose.
+
+        Raises:
+            RehearsalError: the role may not, or it is not there.
+        """
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            answer = self._emulator.session(credentials).client("s3").get_object(Bucket=self._bucket, Key=key)
+            with file.open("wb") as target:
+                for chunk in answer["Body"].iter_chunks(1 << 20):
+                    target.write(chunk)
+        except ClientError as error:
+            raise RehearsalError(f"the artifact {key} could not be read: {error}") from error
+
+
+def pack(files: Iterable[tuple[Path, str]], target: Path) -> int:
+    """Zip files, their permissions with them.
+
+    Args:
+        files: each with its name in the zip.
+        target: the zip.
+
+    Returns:
+        How many there are.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent)
+    os.close(handle)
+    staging = Path(name)
+    number = 0
+    try:
+        with zipfile.ZipFile(staging, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as content:
+            for number, (path, name) in enumerate(files, start=1):  # noqa: B007  # read after the loop
+                entry = zipfile.ZipInfo(name, _EPOCH)
+                entry.external_attr = (stat.S_IMODE(path.stat().st_mode) | stat.S_IFREG) << 16
+                entry.compress_type = zipfile.ZIP_STORED if path.suffix in _STORED else zipfile.ZIP_DEFLATED
+                content.writestr(entry, path.read_bytes())
+        staging.replace(target)
+    finally:
+        staging.unlink(missing_ok=True)
+    return number
+
+
+def unpack(source: Path, folder: Path) -> None:
+    """Unzip an artifact, its files' permissions and times with it.
+
+    Args:
+        source: the zip.
+        folder: a new folder.
+
+    Raises:
+        RehearsalError: it is no zip, or something in it would lie outside the folder.
+    """
+    folder.mkdir(parents=True)
+    try:
+        with zipfile.ZipFile(source) as content:
+            for entry in content.infolist():
+                _unpack_one(content, entry, folder)
+    except zipfile.BadZipFile as error:
+        raise RehearsalError(f"{source.name} is no zip: {error}") from None
+
+
+def _unpack_one(content: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
+    mode = entry.external_attr >> 16
+    target = folder / entry.filename
+    # By its own name, or through a link that came before it.
+    is_inside = target.parent.resolve().is_relative_to(folder.resolve()) and ".." not in Path(entry.filename).parts
+    if not is_inside or target.is_symlink():
+        raise RehearsalError(f"{entry.filename} of the artifact would lie outside its folder")
+    if entry.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if stat.S_ISLNK(mode):
+        target.symlink_to(content.read(entry).decode())
+        return
+    target.write_bytes(content.read(entry))
+    if mode:
+        target.chmod(stat.S_IMODE(mode))
+    # Older than whatever a tool installs beside it, as a checkout would be.
+    os.utime(target, (0, 0))
+
+
+def read_member(source: Path, name: str) -> str:
+    """The text of one file in an artifact.
+
+    Raises:
+        RehearsalError: it is not there.
+    """
+    with zipfile.ZipFile(source) as content:
+        try:
+            return content.read(name).decode()
+        except KeyError:
+            raise RehearsalError(f"the artifact holds no {name}") from None

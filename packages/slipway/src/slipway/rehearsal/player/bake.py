@@ -1,0 +1,265 @@
+"""The bake after an environment: its alarms must stay quiet for some minutes of requests to what was moved.
+
+The chain is the pipeline's own: an alarm of the environment changes, its relay hands the event to the tools account,
+the function of the figures counts it into a metric, and the alarm of the condition watches that.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from slipway.cloudwatch import Alarm, AlarmError, Metric, State, evaluate
+from slipway.emulator.accounts import Accounts
+from slipway.errors import RehearsalError
+from slipway.rehearsal.player.deployments import CodeDeploy, Moved, alarm_of
+from slipway.rehearsal.player.events import Events
+from slipway.rehearsal.player.traffic import Outcome, Traffic
+
+REQUESTS_A_MINUTE = 3
+"""Requests to each function in a minute of the bake."""
+RARE_A_MINUTE = 12
+"""Requests to each function in a minute, of a kind that nobody sent before."""
+
+
+class AlarmRule(StrEnum):
+    """What the rule `CloudWatchAlarm` does with its wait time: CodePipeline's pages say both."""
+
+    AT_ONCE = "at-once"
+    """Succeeds at once where the alarm is in no unwanted state, and else waits for it to leave it
+    (https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-conditions.html)."""
+    WATCHES = "watches"
+    """Fails where the alarm goes into an unwanted state meanwhile
+    (https://docs.aws.amazon.com/codepipeline/latest/userguide/concepts-how-it-works-conditions.html)."""
+
+
+_AWS = "AWS/"
+"""Beginning of the namespaces of AWS's own metrics."""
+_API = f"{_AWS}ApiGateway"
+# Of a REST API: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
+# Of an HTTP API: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
+_SERVER_ERRORS = frozenset({"5XXError", "5xx"})
+
+
+class Bake:
+    """Plays bakes.
+
+    Args:
+        accounts: they run.
+        codedeploy: knows what was moved.
+        events: who is told.
+        requests: handler of a hook → what its function is invoked with.
+        stopping: set when everything has to end.
+        reading: what the rule does with its wait time. Default: it succeeds at once where the alarm is OK.
+        rare: an account and the minute of its bake → what is in further requests to its functions, besides what their
+            own requests hold. Default: there are no further ones.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        codedeploy: CodeDeploy,
+        events: Events,
+        requests: Callable[[str], list[dict[str, Any]]],
+        stopping: threading.Event,
+        *,
+        reading: AlarmRule = AlarmRule.AT_ONCE,
+        rare: Callable[[str, int], list[dict[str, Any]]] = lambda *_: [],
+    ) -> None:
+        self._accounts, self._codedeploy, self._events = accounts, codedeploy, events
+        self._requests, self._stopping = requests, stopping
+        self._reading, self._rare = reading, rare
+        self._states: dict[tuple[str, str], State] = {}
+        self._own_states: dict[str, State] = {}
+        self._minutes: Counter[str] = Counter()
+        self._ends: dict[str, datetime] = {}
+        self._lock = threading.Lock()
+
+    def watch(self, account: str, moment: datetime, *, minutes: int, a_minute: int) -> dict[str, State]:
+        """Let some minutes of requests pass, and tell what the alarms of an environment make of them.
+
+        Args:
+            account: the environment's.
+            moment: virtual time at which they begin.
+            minutes: how many.
+            a_minute: requests to each function in each.
+
+        Returns:
+            Alarm → its state at the end.
+        """
+        alarms = self._alarms(account)
+        traffic = {
+            moved: Traffic(
+                self._accounts.emulators[account], moved.function, self._requests(moved.handler), self._stopping
+            )
+            for (place, _), moved in self._codedeploy.moved.items()
+            if place == account
+        }
+        measures = self._codedeploy.measures[account]
+        rare = {moved: each for moved in traffic if (each := self._rare_traffic(account, moved))}
+        for minute in range(minutes):
+            start = (moment + timedelta(minutes=minute)).timestamp()
+            for moved, met in (*self._sent(traffic, a_minute), *self._sent(rare, RARE_A_MINUTE)):
+                measures.put(moved.function, moved.alias, met, start)
+                for metric in _of_its_api(moved, alarms):
+                    measures.put_answers(metric, met, start)
+            for alarm in alarms:
+                self._judge(account, alarm, start + 60.0)
+        return {name: state for (place, name), state in self._states.items() if place == account}
+
+    def _rare_traffic(self, account: str, moved: Moved) -> Traffic | None:
+        rare = self._rare(account, self._minutes[account])
+        requests = [{**own, **more} for more in rare for own in self._requests(moved.handler)[:1]]
+        emulator = self._accounts.emulators[account]
+        return Traffic(emulator, moved.function, requests, self._stopping) if requests else None
+
+    @staticmethod
+    def _sent(traffic: Mapping[Moved, Traffic], number: int) -> list[tuple[Moved, list[tuple[str, Outcome]]]]:
+        """Send a minute's requests to each function, to all of them side by side."""
+
+        def send(moved: Moved) -> list[tuple[str, Outcome]]:
+            return traffic[moved].send(number, old=moved.new_version, new=moved.new_version, weight=0.0)
+
+        with ThreadPoolExecutor(max(1, len(traffic))) as pool:
+            return list(zip(traffic, pool.map(send, traffic), strict=True))
+
+    def __call__(self, configuration: Mapping[str, str], account: str, moment: datetime) -> tuple[bool, str]:
+        """Play the rule `CloudWatchAlarm`.
+
+        Args:
+            configuration: of the rule.
+            account: of the environment that bakes.
+            moment: virtual time at which it begins.
+
+        Returns:
+            Whether the alarm stayed out of the states, and what was seen.
+        """
+        alarm = self._own(configuration["AlarmName"])
+        unwanted = {State(name) for name in configuration.get("AlarmStates", "ALARM").split(",")}
+        length = int(float(configuration.get("WaitTime", "0")))
+        if self._reading is AlarmRule.WATCHES:
+            return self._watches(alarm, unwanted, account, moment, length)
+        self._events.drain()
+        self._judge_own(moment.timestamp())
+        for minute in range(length + 1):
+            state = self._own_states.get(alarm.name, State.OK)
+            if state not in unwanted:
+                return True, f"{alarm.name} was {state} after {minute} of {length} minutes"
+            if minute < length:
+                self.let_pass(account, moment + timedelta(minutes=minute), 1)
+        return False, f"{alarm.name} was {state} for {length} minutes"
+
+    def _watches(
+        self, alarm: Alarm, unwanted: set[State], account: str, moment: datetime, length: int
+    ) -> tuple[bool, str]:
+        for minute in range(length):
+            self.let_pass(account, moment + timedelta(minutes=minute), 1)
+            state = self._own_states.get(alarm.name, State.INSUFFICIENT_DATA)
+            if state in unwanted:
+                states = {name: each for (place, name), each in self._states.items() if place == account}
+                ringing = ", ".join(sorted(name for name, each in states.items() if each is State.ALARM))
+                return (
+                    False,
+                    f"{alarm.name} was {state} after {minute + 1} of {length} minutes: {ringing or 'no alarm'}",
+                )
+        watched = len(self._alarms(account))
+        return True, f"{watched} alarms of the environment stayed quiet for {length} minutes"
+
+    def let_pass(self, account: str, moment: datetime, minutes: int) -> None:
+        """Let some minutes of an environment pass after a deployment, and have the pipeline's own alarms see them.
+
+        Args:
+            account: the environment's.
+            moment: virtual time at which they begin.
+            minutes: how many.
+        """
+        with self._lock:
+            for _ in range(minutes):
+                # Minute follows minute, although some real time passes between two of them.
+                start = max(moment, self._ends.get(account, moment))
+                self._minutes[account] += 1
+                self.watch(account, start, minutes=1, a_minute=REQUESTS_A_MINUTE)
+                self._ends[account] = moment = start + timedelta(minutes=1)
+                # One second into the next minute, in which the events of this one's end arrive.
+                self._events.minute(self._accounts.tools, moment)
+                self._events.drain()
+                self._judge_own((moment + timedelta(seconds=60)).timestamp())
+
+    def _judge_own(self, at: float) -> None:
+        """Evaluate the alarms of the tools account on what the functions here count, and set their state there."""
+        client = self._accounts.emulators[self._accounts.tools].session().client("cloudwatch")
+        for page in client.get_paginator("describe_alarms").paginate():
+            for described in page["MetricAlarms"]:
+                if described.get("Namespace", _AWS).startswith(_AWS):
+                    continue
+                alarm = alarm_of(described)
+                before = self._own_states.get(alarm.name, State.INSUFFICIENT_DATA)
+                after = evaluate(alarm, self._events.metrics, at, before).state
+                if after is not before:
+                    self._own_states[alarm.name] = after
+                    client.set_alarm_state(AlarmName=alarm.name, StateValue=after.value, StateReason="played")
+
+    def _judge(self, account: str, alarm: Alarm, at: float) -> None:
+        key = (account, alarm.name)
+        before = self._states.get(key, State.OK)
+        after = self._codedeploy.measures[account].state(alarm, at, before)
+        self._states[key] = after
+        if after is before:
+            return
+        moment = datetime.fromtimestamp(at).astimezone()
+        detail = {
+            "alarmName": alarm.name,
+            "state": {"value": after.value, "timestamp": moment.isoformat(timespec="milliseconds"), "reason": "played"},
+            "previousState": {"value": before.value},
+        }
+        arn = f"arn:aws:cloudwatch:{self._accounts.region(account)}:{account}:alarm:{alarm.name}"
+        self._events.put(account, "aws.cloudwatch", "CloudWatch Alarm State Change", detail, moment, resources=[arn])
+
+    def _alarms(self, account: str) -> list[Alarm]:
+        """The environment's alarms on what the requests here make: Lambda's metrics of a whole function, and 5xx."""
+        client = self._accounts.emulators[account].session().client("cloudwatch")
+        found = []
+        for page in client.get_paginator("describe_alarms").paginate():
+            for described in page["MetricAlarms"]:
+                names = {dimension["Name"] for dimension in described.get("Dimensions", [])}
+                of_function = described.get("Namespace") == "AWS/Lambda" and names == {"FunctionName"}
+                if not of_function and not _counts_server_errors(described):
+                    continue
+                try:
+                    found.append(alarm_of(described))
+                except AlarmError as error:
+                    raise RehearsalError(f"an alarm of the environment cannot be evaluated: {error}") from error
+        return found
+
+    def _own(self, name: str) -> Alarm:
+        tools = self._accounts.emulators[self._accounts.tools]
+        found = tools.session().client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+        if not found:
+            raise RehearsalError(f"the tools account has no alarm {name}")
+        return alarm_of(found[0])
+
+
+def _counts_server_errors(described: Mapping[str, Any]) -> bool:
+    """Whether an alarm, as CloudWatch describes it, is on an API's answers with 5xx."""
+    return described.get("Namespace") == _API and described.get("MetricName") in _SERVER_ERRORS
+
+
+def _of_its_api(moved: Moved, alarms: Sequence[Alarm]) -> set[Metric]:
+    """The counts of 5xx of the API of a function's service, as far as an alarm is on them."""
+    return {
+        metric
+        for alarm in alarms
+        for metric in alarm.metrics
+        if metric.namespace == _API and _service(alarm.name) == _service(moved.function)
+    }
+
+
+def _service(name: str) -> str:
+    """Environment and service of what CloudFormation named after its stack: `prod-items-compute-…`."""
+    return re.split("-(?:compute|observability)-", name, maxsplit=1)[0]

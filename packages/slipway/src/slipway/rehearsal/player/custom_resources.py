@@ -1,0 +1,153 @@
+"""The custom resources by which CloudFormation waits for the player."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+from botocore.exceptions import ClientError
+
+from slipway.emulator.accounts import Accounts
+from slipway.emulator.substitutions import DEPLOYMENT, PIPELINE
+from slipway.rehearsal.player.clock import Clock
+from slipway.rehearsal.player.deployments import (
+    AlarmRingsError,
+    CodeDeploy,
+    DeploymentFailedError,
+    Request,
+    Requests,
+    record_of,
+)
+from slipway.rehearsal.player.events import Events
+from slipway.rehearsal.player.memory import Memory
+from slipway.rehearsal.player.records import Action, Status
+
+Deploying = Callable[[str, str], "tuple[Action, Clock] | None"]
+"""Account and stack → the action that deploys it, and its clock."""
+
+
+class CustomResources:
+    """Answers CloudFormation.
+
+    Args:
+        accounts: they run, or will.
+        memory: of the pipeline.
+        codedeploy: moves aliases.
+        events: who is told.
+        deploying: finds the action of a stack.
+        requests: the traffic of deployments.
+    """
+
+    def __init__(
+        self,
+        accounts: Callable[[], Accounts],
+        memory: Memory,
+        *,
+        codedeploy: Callable[[], CodeDeploy],
+        events: Callable[[], Events],
+        deploying: Deploying,
+        requests: Requests,
+    ) -> None:
+        self._accounts, self._memory, self._codedeploy, self._events = accounts, memory, codedeploy, events
+        self._deploying, self._requests = deploying, requests
+
+    def take(self, account: str, event: dict[str, Any]) -> None:
+        """Take an event; the answer comes later, from a thread of its own."""
+        threading.Thread(target=self._handle, args=(account, event), daemon=True).start()
+
+    def give_up(self, event: Mapping[str, Any], reason: str) -> None:
+        """Tell CloudFormation that nobody will do what it waits for."""
+        _answer(event, Status.FAILED, reason=reason)
+
+    def _handle(self, account: str, event: dict[str, Any]) -> None:
+        token = str(event["RequestId"])
+        self._memory.remember_pending(token, event)
+        try:
+            identifier = self._do(account, event)
+            _answer(event, Status.SUCCEEDED, identifier=identifier)
+        except DeploymentFailedError as error:
+            _answer(event, Status.FAILED, reason=str(error))
+        except Exception as error:  # noqa: BLE001  # whatever it is, CloudFormation must not wait for an hour
+            _answer(event, Status.FAILED, reason=f"the player failed: {type(error).__name__}: {error}")
+        finally:
+            self._memory.remember_pending(token, None)
+
+    def _do(self, account: str, event: dict[str, Any]) -> str:
+        kind, properties = event["RequestType"], event["ResourceProperties"]
+        match event["ResourceType"]:
+            case resource if resource == PIPELINE:
+                if kind == "Delete":
+                    self._memory.undefine()
+                else:
+                    self._memory.define(properties["Definition"])
+                return str(properties["Definition"]["Name"])
+            case resource if resource == DEPLOYMENT:
+                if kind == "Update":
+                    self._move(account, event)
+                return f"{properties['FunctionName']}:{properties['Alias']}"
+            case stranger:
+                raise DeploymentFailedError(f"the player does not know {stranger}")
+
+    def _move(self, account: str, event: dict[str, Any]) -> None:
+        request = Request.of(account, event)
+        session = self._accounts().emulators[account].session()
+        stack = session.client("cloudformation").describe_stacks(StackName=request.stack)["Stacks"][0]
+        if "ROLLBACK" in stack["StackStatus"]:
+            # CloudFormation puts the alias back by itself.
+            return
+        try:
+            old = session.client("lambda").get_alias(FunctionName=request.function, Name=request.alias)
+        except ClientError:
+            return  # it is made for the first time
+        if old["FunctionVersion"] == request.version:
+            return
+        deploying = self._deploying(account, request.stack)
+        record = record_of(request, old["FunctionVersion"])
+        if deploying is None:
+            # Nobody plays: the accounts are being launched.
+            return
+        action, clock = deploying
+        action.deployments.append(record)
+        own = Clock(clock.now)
+        self._tell(request, record.id, "START", own)
+        try:
+            self._codedeploy().deploy(request, self._requests, own, record)
+        except AlarmRingsError:
+            # https://docs.aws.amazon.com/codedeploy/latest/userguide/monitoring-create-alarms.html
+            self._tell(request, record.id, "STOP", own)
+            raise
+        except DeploymentFailedError:
+            self._tell(request, record.id, "FAILURE", own)
+            raise
+        self._tell(request, record.id, "SUCCESS", own)
+
+    def _tell(self, request: Request, deployment: str, state: str, clock: Clock) -> None:
+        detail = {
+            "application": request.group["ApplicationName"],
+            "deploymentGroup": request.group_name,
+            "deploymentId": deployment,
+            "instanceGroupId": deployment,
+            "region": self._accounts().region(request.account),
+            "state": state,
+        }
+        self._events().put(
+            request.account, "aws.codedeploy", "CodeDeploy Deployment State-change Notification", detail, clock.now
+        )
+
+
+def _answer(event: Mapping[str, Any], status: Status, *, identifier: str = "", reason: str = "") -> None:
+    content = {
+        "Status": "SUCCESS" if status is Status.SUCCEEDED else "FAILED",
+        "PhysicalResourceId": identifier or event.get("PhysicalResourceId") or event["LogicalResourceId"],
+        "StackId": event["StackId"],
+        "RequestId": event["RequestId"],
+        "LogicalResourceId": event["LogicalResourceId"],
+        "Reason": reason,
+        "Data": {},
+    }
+    try:
+        httpx.put(str(event["ResponseURL"]), json=content, trust_env=False, timeout=10)
+    except httpx.HTTPError:
+        return  # the account is gone, and with it who waited

@@ -1,0 +1,570 @@
+"""CodeDeploy for Lambda: an alias moves to a new version, watched, and back when something goes off.
+
+https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-steps-lambda.html. CloudFormation waits for it as it
+waits for the update policy of an alias: by a custom resource that the alias depends on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from slipway.cloudwatch import Alarm, Metric, MetricStore, State, evaluate
+from slipway.emulator.accounts import Accounts
+from slipway.emulator.partition import ApiError, Caller
+from slipway.emulator.server import Credentials
+from slipway.emulator.substitutions import DEPLOYMENT
+from slipway.errors import RehearsalError
+from slipway.rehearsal.player.clock import Clock
+from slipway.rehearsal.player.records import Deployment, Minute, Status
+from slipway.rehearsal.player.traffic import Outcome, Traffic
+
+HOOK_SECONDS = 3_600
+"""How long CodeDeploy waits for a hook to report:
+https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-hooks.html."""
+
+_CONFIGURATION = re.compile(
+    r"CodeDeployDefault\.Lambda(?:(?P<kind>Canary|Linear)(?P<percent>\d+)Percent(?:Every)?(?P<minutes>\d+)Minutes?|AllAtOnce)"
+)
+# Keys of an alarm in CloudWatch's API that are properties of the resource too.
+_PROPERTIES = (
+    *("ComparisonOperator", "DatapointsToAlarm", "Dimensions", "EvaluateLowSampleCountPercentile"),
+    *("EvaluationPeriods", "ExtendedStatistic", "MetricName", "Metrics", "Namespace", "Period", "Statistic"),
+    *("Threshold", "TreatMissingData", "Unit"),
+)
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How traffic moves: a share every so many minutes; the rest at once when it is a canary."""
+
+    percent: int
+    minutes: int
+    linear: bool
+
+    @classmethod
+    def of(cls, configuration: str) -> Shift:
+        """The shift of one of CodeDeploy's own configurations.
+
+        Raises:
+            RehearsalError: it is another one.
+        """
+        match = _CONFIGURATION.fullmatch(configuration)
+        if match is None:
+            raise RehearsalError(f"the player does not know the deployment configuration {configuration}")
+        if match["kind"] is None:
+            return cls(100, 0, linear=False)
+        return cls(int(match["percent"]), int(match["minutes"]), linear=match["kind"] == "Linear")
+
+    def weights(self) -> list[float]:
+        """The share of the new version in each minute before it has all."""
+        if not self.linear:
+            return [self.percent / 100] * self.minutes if self.minutes else []
+        steps = range(self.percent, 100, self.percent)
+        return [step / 100 for step in steps for _ in range(self.minutes)]
+
+
+@dataclass
+class _Hook:
+    """A hook that is to report."""
+
+    role: str
+    group: str
+    account: str
+    status: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What CloudFormation asks for: the properties of the custom resource."""
+
+    account: str
+    stack: str
+    function: str
+    alias: str
+    version: str
+    group: Mapping[str, Any]
+    group_name: str
+    alarms: Sequence[Mapping[str, Any]] = ()
+    """Properties of those alarms of the group that the emulator cannot hold: on metric math."""
+    before_hook: str | None = None
+    after_hook: str | None = None
+
+    @classmethod
+    def of(cls, account: str, event: Mapping[str, Any]) -> Request:
+        """The request of an event."""
+        properties = event["ResourceProperties"]
+        return cls(
+            account=account,
+            stack=event["StackId"].split("/")[1],
+            function=properties["FunctionName"],
+            alias=properties["Alias"],
+            version=properties["FunctionVersion"],
+            group=properties["DeploymentGroup"],
+            group_name=properties["DeploymentGroupName"],
+            alarms=properties.get("Alarms", ()),
+            before_hook=properties.get("BeforeAllowTrafficHook"),
+            after_hook=properties.get("AfterAllowTrafficHook"),
+        )
+
+
+class DeploymentFailedError(RehearsalError):
+    """A deployment stopped; the message says why."""
+
+    event = "DEPLOYMENT_FAILURE"
+    """CodeDeploy's name of what a group may roll back on."""
+
+
+class AlarmRingsError(DeploymentFailedError):
+    """An alarm stopped a deployment."""
+
+    event = "DEPLOYMENT_STOP_ON_ALARM"
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What a deployment sends to the versions.
+
+    Attributes:
+        events: handler of the hook → what the function is invoked with.
+        a_minute: account → requests in a virtual minute.
+    """
+
+    events: Callable[[str], list[dict[str, Any]]]
+    a_minute: Mapping[str, int]
+
+
+class CodeDeploy:
+    """CodeDeploy in every account.
+
+    Args:
+        accounts: they run.
+        stopping: set when everything has to end.
+        before_hook: is called with an account and a function before a hook of its deployment is. Default: nothing
+            happens then.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        stopping: threading.Event,
+        *,
+        before_hook: Callable[[str, str], None] = lambda *_: None,
+    ) -> None:
+        self._accounts, self._stopping, self._before_hook = accounts, stopping, before_hook
+        self._hooks: dict[str, _Hook] = {}
+        self._lock = threading.Lock()
+        self.measures = {account: Measures() for account in accounts.ids}
+        """Account → the metrics of the requests there."""
+        self.moved: dict[tuple[str, str], Moved] = {}
+        """Account and function → what was moved last, for whoever watches it afterwards."""
+
+    def api(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        """CodeDeploy's API, as far as hooks need it.
+
+        Raises:
+            ApiError: it is refused.
+        """
+        if operation != "PutLifecycleEventHookExecutionStatus":
+            raise ApiError("InvalidOperationException", f"the player's CodeDeploy does not know {operation}")
+        execution = str(request.get("lifecycleEventHookExecutionId", ""))
+        with self._lock:
+            hook = self._hooks.get(execution)
+        if hook is None or hook.account != caller.account:
+            raise ApiError("InvalidLifecycleEventHookExecutionIdException", "no hook of that id is to report")
+        arn = f"arn:aws:codedeploy:{self._accounts.region(hook.account)}:{hook.account}:deploymentgroup:{hook.group}"
+        # The emulator has no CodeDeploy that would ask; so its IAM is asked what the hook's role may.
+        action = "codedeploy:PutLifecycleEventHookExecutionStatus"
+        if not self._accounts.partition.allowed(hook.account, hook.role, action, arn):
+            raise ApiError("AccessDeniedException", f"{hook.role} is not authorized to perform: {action} on {arn}")
+        hook.status = str(request.get("status", ""))
+        return {"lifecycleEventHookExecutionId": execution}
+
+    def deploy(self, request: Request, requests: Requests, clock: Clock, record: Deployment) -> None:
+        """Move an alias to a new version.
+
+        Args:
+            request: what CloudFormation asks for.
+            requests: the traffic.
+            clock: virtual time of the deployment.
+            record: what becomes of it is written there.
+
+        Raises:
+            DeploymentFailedError: it was stopped, and rolled back as the group says.
+        """
+        deployment: _Run | None = None
+        try:
+            deployment = _Run(
+                self._accounts,
+                request,
+                requests=requests,
+                clock=clock,
+                record=record,
+                measures=self.measures[request.account],
+                stopping=self._stopping,
+                before_hook=self._before_hook,
+            )
+            deployment.begin()
+            deployment.before(self._report)
+            deployment.shift()
+            deployment.after(self._report)
+            moved = Moved(request.function, request.alias, record.old_version, record.new_version, deployment.handler)
+            self.moved[request.account, request.function] = moved
+        except DeploymentFailedError as error:
+            _stopped(record, deployment, error)
+            raise
+        except (RehearsalError, ApiError, ClientError, BotoCoreError) as error:
+            failure = DeploymentFailedError(f"{record.id}: {error}")
+            _stopped(record, deployment, failure)
+            raise failure from error
+        finally:
+            record.virtual_seconds = clock.seconds
+        record.status = Status.SUCCEEDED
+
+    def know(self, account: str) -> None:
+        """Learn of the aliases that are there already, from the hooks of their deployment groups.
+
+        Args:
+            account: whose.
+        """
+        session = self._accounts.emulators[account].session()
+        functions = session.client("lambda")
+        formation = session.client("cloudformation")
+        for page in formation.get_paginator("describe_stacks").paginate():
+            for stack in page["Stacks"]:
+                resources = formation.describe_stack_resources(StackName=stack["StackName"])["StackResources"]
+                for resource in resources:
+                    if resource["ResourceType"] != DEPLOYMENT:
+                        continue
+                    function, _, alias = resource["PhysicalResourceId"].partition(":")
+                    version = functions.get_alias(FunctionName=function, Name=alias)["FunctionVersion"]
+                    handler = _hook_handler(functions, resources, resource["LogicalResourceId"])
+                    if handler:
+                        self.moved[account, function] = Moved(function, alias, version, version, handler)
+
+    def _report(self, hook: _Hook, execution: str, wait: Callable[[], None]) -> str:
+        """Let a hook run and give what it reported; an empty text when it did not."""
+        with self._lock:
+            self._hooks[execution] = hook
+        try:
+            wait()
+        finally:
+            with self._lock:
+                del self._hooks[execution]
+        return hook.status
+
+
+_Report = Callable[[_Hook, str, Callable[[], None]], str]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """An alias that was moved, and what requests its function answers."""
+
+    function: str
+    alias: str
+    old_version: str
+    new_version: str
+    handler: str
+
+
+class Measures:
+    """The metrics of the requests to an account's functions, in virtual time: Lambda's, and what they count."""
+
+    def __init__(self) -> None:
+        self._store = MetricStore()
+        self._lock = threading.Lock()
+
+    def put(self, function: str, alias: str, met: Sequence[tuple[str, Outcome]], start: float) -> None:
+        """Add the requests of a minute, spread over it.
+
+        Args:
+            function: name of the function.
+            alias: that they were sent to.
+            met: the version that each met, and what became of it.
+            start: of the minute, seconds since 1970.
+        """
+        with self._lock:
+            for place, (version, outcome) in enumerate(met):
+                at = start + 60.0 * place / len(met)
+                self._one(function, alias, version, outcome, at)
+                for each in outcome.counted:
+                    ones = [1.0] * len(each.values)
+                    self._store.put_values(each.metric, each.values, at, counts=ones, unit=each.unit)
+
+    def put_answers(self, metric: Metric, met: Sequence[tuple[str, Outcome]], start: float) -> None:
+        """Add to an API's count of answers with 5xx those of a minute's requests to its function.
+
+        Args:
+            metric: that count.
+            met: the requests, as of `put`.
+            start: of the minute, seconds since 1970.
+        """
+        with self._lock:
+            for place, (_, outcome) in enumerate(met):
+                if outcome.server_error is not None:
+                    at = start + 60.0 * place / len(met)
+                    self._store.put_values(metric, [float(outcome.server_error)], at, counts=[1.0])
+
+    def state(self, alarm: Alarm, at: float, previous: State) -> State:
+        """The state of an alarm at a moment."""
+        with self._lock:
+            return evaluate(alarm, self._store, at, previous).state
+
+    def _one(self, function: str, alias: str, version: str, outcome: Outcome, at: float) -> None:
+        resource = f"{function}:{alias}"
+        # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
+        places = (
+            {"FunctionName": function},
+            {"FunctionName": function, "Resource": resource},
+            {"FunctionName": function, "Resource": resource, "ExecutedVersion": version},
+        )
+        for dimensions in places:
+            self._store.put("AWS/Lambda", "Throttles", dimensions, float(outcome.throttled), at)
+            if outcome.throttled:
+                continue
+            self._store.put("AWS/Lambda", "Invocations", dimensions, 1.0, at)
+            self._store.put("AWS/Lambda", "Errors", dimensions, float(outcome.failed), at)
+            if not outcome.cold:
+                self._store.put("AWS/Lambda", "Duration", dimensions, outcome.milliseconds, at)
+
+
+class _Run:
+    """One deployment."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        request: Request,
+        *,
+        requests: Requests,
+        clock: Clock,
+        record: Deployment,
+        measures: Measures,
+        stopping: threading.Event,
+        before_hook: Callable[[str, str], None],
+    ) -> None:
+        self._before_hook = before_hook
+        self._request, self._requests, self._clock, self._record = request, requests, clock, record
+        self._stopping, self._measures = stopping, measures
+        self._emulator = accounts.emulators[request.account]
+        role_arn = request.group["ServiceRoleArn"]
+        role = accounts.partition.assume(role_arn, record.id)
+        self._allowed = partial(accounts.partition.allowed, request.account, role_arn)
+        config = Config(read_timeout=130, retries={"total_max_attempts": 1})
+        self._lambda = self._emulator.session(role).client("lambda", config=config)
+        self._alarms = self._watched(role)
+        self._states = dict.fromkeys((alarm.name for alarm in self._alarms), State.INSUFFICIENT_DATA)
+        self.handler = ""
+        """Of the hook; it says which checks the function answers."""
+
+    def begin(self) -> None:
+        """Look at the alarms: CodeDeploy begins nothing while one of them rings."""
+        now = self._clock.now.timestamp()
+        states = {alarm.name: self._measures.state(alarm, now, State.INSUFFICIENT_DATA) for alarm in self._alarms}
+        if ringing := self._ringing(states):
+            raise AlarmRingsError(f"{self._record.id}: {', '.join(ringing)} is in alarm already")
+
+    def before(self, report: _Report) -> None:
+        """The hook before traffic."""
+        if self._request.before_hook:
+            self._hook("BeforeAllowTraffic", self._request.before_hook, report)
+
+    def after(self, report: _Report) -> None:
+        """The hook after traffic."""
+        if self._request.after_hook:
+            self._hook("AfterAllowTraffic", self._request.after_hook, report)
+
+    def shift(self) -> None:
+        """Move the traffic, minute by minute, and watch."""
+        shift = Shift.of(self._record.configuration)
+        weights = shift.weights()
+        if weights:
+            if not self.handler:
+                raise DeploymentFailedError(f"{self._record.id}: nothing says what requests the function answers")
+            traffic = Traffic(
+                self._emulator, self._request.function, self._requests.events(self.handler), self._stopping
+            )
+            for number, weight in enumerate(weights):
+                self._route(weight)
+                self._minute(number, weight, traffic)
+        self._route(1.0)
+        # Nobody calls the old version any more: AWS ends its environments too.
+        self._emulator.recycle(self._request.function, self._record.old_version)
+
+    def back(self, failure: DeploymentFailedError) -> None:
+        """Give the old version all traffic again, where the group says so.
+
+        Args:
+            failure: what stopped the deployment.
+        """
+        rollback = self._request.group.get("AutoRollbackConfiguration", {})
+        event = "DEPLOYMENT_STOP_ON_REQUEST" if self._stopping.is_set() else failure.event
+        if str(rollback.get("Enabled")).lower() != "true" or event not in rollback.get("Events", ()):
+            return
+        try:
+            self._route(0.0)
+        except (DeploymentFailedError, ClientError, BotoCoreError) as error:
+            # What stopped it is what is told.
+            self._record.reason += f"; and it could not be rolled back: {error}"
+
+    def _minute(self, number: int, weight: float, traffic: Traffic) -> None:
+        old, new = self._record.old_version, self._record.new_version
+        start = self._clock.now.timestamp()
+        met = traffic.send(self._requests.a_minute[self._emulator.account], old=old, new=new, weight=weight)
+        self._measures.put(self._request.function, self._request.alias, met, start)
+        # What the sending took here is part of the minute.
+        self._clock.wait(max(0.0, 60.0 - (self._clock.now.timestamp() - start)))
+        for alarm in self._alarms:
+            self._states[alarm.name] = self._measures.state(alarm, start + 60.0, self._states[alarm.name])
+        theirs = [outcome for version, outcome in met if version == new]
+        others = [outcome for version, outcome in met if version != new]
+        self._record.met_new += len(theirs)
+        self._record.failed_new += sum(outcome.bad for outcome in theirs)
+        self._record.minutes.append(
+            Minute(
+                minute=number + 1,
+                weight=weight,
+                requests_old=len(others),
+                requests_new=len(theirs),
+                errors_old=sum(outcome.bad for outcome in others),
+                errors_new=sum(outcome.bad for outcome in theirs),
+                slowest_ms=max((outcome.milliseconds for outcome in theirs if not outcome.cold), default=0.0),
+                alarms={self._short(name): state.value for name, state in self._states.items()},
+            )
+        )
+        if ringing := self._ringing(self._states):
+            raise AlarmRingsError(
+                f"{self._record.id}: {', '.join(ringing)} went off in minute {number + 1} at {weight:.0%} of the "
+                f"traffic; {self._record.failed_new} of {self._record.met_new} requests to version {new} failed"
+            )
+
+    def _ringing(self, states: Mapping[str, State]) -> list[str]:
+        return [self._short(name) for name, state in states.items() if state is State.ALARM]
+
+    def _watched(self, role: Credentials) -> list[Alarm]:
+        """The alarms of the group, as the group's role sees them."""
+        configuration = self._request.group.get("AlarmConfiguration", {})
+        of_math = {alarm["AlarmName"]: alarm for alarm in self._request.alarms}
+        names = [alarm["Name"] for alarm in configuration.get("Alarms", []) if alarm["Name"] not in of_math]
+        if not (names or of_math) or str(configuration.get("Enabled", "true")).lower() == "false":
+            return []
+        client = self._emulator.session(role).client("cloudwatch")
+        try:
+            found = client.describe_alarms(AlarmNames=names)["MetricAlarms"] if names else []
+        except ClientError as error:
+            raise DeploymentFailedError(
+                f"{self._record.id}: the group's role may not see its alarms: {error}"
+            ) from error
+        if missing := set(names) - {alarm["AlarmName"] for alarm in found}:
+            raise DeploymentFailedError(f"{self._record.id}: there is no alarm {', '.join(sorted(missing))}")
+        return [*(alarm_of(alarm) for alarm in found), *(Alarm.from_template(alarm) for alarm in of_math.values())]
+
+    def _route(self, weight: float) -> None:
+        """Route the alias: a share to the new version, all of it, or none."""
+        main = self._record.new_version if weight >= 1 else self._record.old_version
+        weights = {self._record.new_version: weight} if 0 < weight < 1 else {}
+        region, account, name = self._emulator.region, self._request.account, self._request.function
+        # The emulator takes a change of an alias for a list of aliases; so its IAM is asked, and the root does it.
+        if not self._allowed("lambda:UpdateAlias", f"arn:aws:lambda:{region}:{account}:function:{name}"):
+            raise DeploymentFailedError(f"{self._record.id}: the group's role may not move the alias of {name}")
+        self._emulator.session().client("lambda").update_alias(
+            FunctionName=name,
+            Name=self._request.alias,
+            FunctionVersion=main,
+            RoutingConfig={"AdditionalVersionWeights": weights},
+        )
+
+    def _hook(self, event: str, function: str, report: _Report) -> None:
+        execution = str(uuid4())
+        name = function.split(":")[6] if function.startswith("arn:") else function
+        configured = self._emulator.session().client("lambda").get_function_configuration(FunctionName=name)
+        self.handler = self.handler or configured["Handler"]
+        group = f"{self._request.group['ApplicationName']}/{self._request.group_name}"
+        hook = _Hook(configured["Role"], group, self._request.account)
+        self._before_hook(self._request.account, self._request.function)
+        payload = {"DeploymentId": self._record.id, "LifecycleEventHookExecutionId": execution}
+        said = ""
+
+        def call() -> None:
+            nonlocal said
+            try:
+                answer = self._lambda.invoke(FunctionName=function, Payload=json.dumps(payload).encode())
+            except ClientError as error:
+                raise DeploymentFailedError(
+                    f"{self._record.id}: the group's role may not call {event}: {error}"
+                ) from error
+            said = answer["Payload"].read().decode("utf-8", "replace")
+
+        status = report(hook, execution, call)
+        self._emulator.recycle(name.partition(":")[0])
+        if not status:
+            # Nobody reports any more: CodeDeploy would wait, and then fail.
+            self._clock.wait(HOOK_SECONDS)
+            self._record.hooks[event] = "TimedOut"
+            raise DeploymentFailedError(f"{self._record.id}: {event} did not report in an hour: {said[:300]}")
+        self._record.hooks[event] = status
+        if status != "Succeeded":
+            raise DeploymentFailedError(f"{self._record.id}: {event} said {status}: {_failures(said)}")
+
+    def _short(self, name: str) -> str:
+        """An alarm's name without its stack's, its deployment's and CloudFormation's own parts."""
+        own = name.removeprefix(f"{self._request.stack}-")
+        return re.sub(r"^\w+?Deployment(?=[A-Z])|[0-9A-F]{8}(-\w+)?$", "", own)
+
+
+def _stopped(record: Deployment, deployment: _Run | None, failure: DeploymentFailedError) -> None:
+    record.status, record.reason = Status.FAILED, str(failure)
+    if deployment is not None:
+        deployment.back(failure)
+
+
+def alarm_of(described: Any) -> Alarm:
+    """The alarm of what CloudWatch's API says of it."""
+    properties = {key: described[key] for key in _PROPERTIES if described.get(key) not in (None, [], "")}
+    if "ExtendedStatistic" in properties:
+        # The emulator gives an average beside a percentile; AWS gives one of the two.
+        properties.pop("Statistic", None)
+    return Alarm.from_template(properties, name=described["AlarmName"])
+
+
+def _hook_handler(functions: Any, resources: Sequence[Any], logical_id: str) -> str | None:
+    """Handler of the hook of a deployment, which stands beside it under the construct of `SafeDeployment`."""
+    # `ApiFunctionLive<hash>Deployment` → `ApiDeploymentHookFunction<hash>`
+    name = re.sub(r"(Function)?Live[0-9A-F]{8}Deployment$", "", logical_id)
+    for resource in resources:
+        if resource["ResourceType"] == "AWS::Lambda::Function" and re.fullmatch(
+            rf"{name}DeploymentHookFunction[0-9A-F]{{8}}", resource["LogicalResourceId"]
+        ):
+            handler: str = functions.get_function_configuration(FunctionName=resource["PhysicalResourceId"])["Handler"]
+            return handler
+    return None
+
+
+def _failures(said: str) -> str:
+    try:
+        verdict = json.loads(said)
+        return "; ".join(verdict["failures"])[:300] or said[:300]
+    except (ValueError, KeyError, TypeError):
+        return said[:300]
+
+
+def record_of(request: Request, old_version: str) -> Deployment:
+    """The record of a deployment that begins."""
+    return Deployment(
+        id=f"d-{uuid4().hex[:9].upper()}",
+        function=request.function,
+        alias=request.alias,
+        old_version=old_version,
+        new_version=request.version,
+        configuration=str(request.group.get("DeploymentConfigName", "CodeDeployDefault.LambdaAllAtOnce")),
+    )

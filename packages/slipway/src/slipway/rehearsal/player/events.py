@@ -1,0 +1,233 @@
+"""What CodePipeline, CodeDeploy, alarms and schedules tell EventBridge, handed to the functions that listen.
+
+The emulator takes no events of AWS's own; so the rules of a bus are asked here which of them an event meets, and the
+functions that are their targets are called with it. What a figure's function writes as metrics is read from its log,
+as CloudWatch would.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from slipway.cloudwatch import MetricStore
+from slipway.emulator.accounts import Accounts
+from slipway.emulator.partition import ApiError
+from slipway.emulator.server import Emulator
+
+_ATTEMPTS = 3
+"""Lambda calls a function with an event, and twice again when it fails
+(https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html)."""
+_EACH_MINUTE = "rate(1 minute)"
+
+
+class Events:
+    """The events of a delivery.
+
+    Args:
+        accounts: they run.
+    """
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self.metrics = MetricStore()
+        """Metrics that the listening functions wrote."""
+        self.told = 0
+        """How many functions were called."""
+        self.faults: list[str] = []
+        """What went wrong on the way."""
+        self.calling: str | None = None
+        """ARN of the role of the function that is being called."""
+        self._rules: dict[tuple[str, str], list[tuple[str, list[Any]]]] = {}
+        # One after the other, as they come, and nobody waits for them.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="events")
+
+    def drain(self) -> None:
+        """Wait until all that was told has been handed over."""
+        self._pool.submit(lambda: None).result()
+
+    def close(self) -> None:
+        """Hand nothing over any more."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def pipeline(self, kind: str, detail: Mapping[str, Any], moment: datetime) -> None:
+        """An event of the pipeline.
+
+        Args:
+            kind: `Pipeline`, `Stage` or `Action`.
+            detail: its detail.
+            moment: virtual time.
+        """
+        self.put(
+            self._accounts.tools, "aws.codepipeline", f"CodePipeline {kind} Execution State Change", detail, moment
+        )
+
+    def put(
+        self,
+        account: str,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        moment: datetime,
+        *,
+        resources: Sequence[str] = (),
+    ) -> None:
+        """An event of AWS's own on an account's default bus.
+
+        Args:
+            account: whose.
+            source: such as `aws.codedeploy`.
+            detail_type: of the event.
+            detail: of the event.
+            moment: virtual time.
+            resources: ARNs of what it is about. Default: none.
+        """
+        event = self._event(account, source, detail_type, detail, moment, resources=resources)
+        with suppress(RuntimeError):  # closed
+            self._pool.submit(self._hand_over, account, event, moment)
+
+    def _event(
+        self,
+        account: str,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        moment: datetime,
+        *,
+        resources: Sequence[str],
+    ) -> dict[str, Any]:
+        return {
+            "version": "0",
+            "id": str(uuid4()),
+            "detail-type": detail_type,
+            "source": source,
+            "account": account,
+            "time": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": self._accounts.region(account),
+            "resources": list(resources),
+            "detail": dict(detail),
+        }
+
+    def minute(self, account: str, moment: datetime) -> None:
+        """Let a virtual minute of an account's schedules pass.
+
+        Rules that run each minute are run; the others would not often come due in the minutes that are played.
+
+        Args:
+            account: whose.
+            moment: virtual time.
+        """
+        with suppress(RuntimeError):  # closed
+            self._pool.submit(self._run_schedules, account, moment)
+
+    def _run_schedules(self, account: str, moment: datetime) -> None:
+        client = self._accounts.emulators[account].session().client("events")
+        for rule in client.list_rules(EventBusName="default")["Rules"]:
+            if rule.get("ScheduleExpression") != _EACH_MINUTE or rule.get("State") == "DISABLED":
+                continue
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html
+            event = self._event(account, "aws.events", "Scheduled Event", {}, moment, resources=[rule["Arn"]])
+            for target in client.list_targets_by_rule(Rule=rule["Name"], EventBusName="default")["Targets"]:
+                self._try(account, target, event, moment)
+
+    def _hand_over(self, account: str, event: Mapping[str, Any], moment: datetime) -> None:
+        try:
+            self._deliver(account, "default", event, moment)
+        except (ApiError, ClientError, BotoCoreError) as error:
+            self._fault(event, error)
+
+    def _deliver(self, account: str, bus: str, event: Mapping[str, Any], moment: datetime) -> None:
+        for target in self._targets(account, bus, event):
+            self._try(account, target, event, moment)
+
+    def _try(self, account: str, target: Mapping[str, Any], event: Mapping[str, Any], moment: datetime) -> None:
+        try:
+            self._reach(account, target, event, moment)
+        except (ApiError, ClientError, BotoCoreError) as error:
+            self._fault(event, error)
+        except Exception as error:  # noqa: BLE001  # one target is nothing to the others, and nobody waits for it
+            self._fault(event, f"the player failed: {type(error).__name__}: {error}")
+
+    def _reach(self, account: str, target: Mapping[str, Any], event: Mapping[str, Any], moment: datetime) -> None:
+        arn = target["Arn"]
+        if ":event-bus/" in arn:
+            # Another account's bus: the role of the target must let EventBridge put the event there.
+            role = target.get("RoleArn")
+            if role is None:
+                self._fault(event, f"the target {arn} names no role")
+            elif self._accounts.partition.allowed(account, role, "events:PutEvents", arn):
+                self._deliver(arn.split(":")[4], arn.rpartition("/")[2], event, moment)
+            else:
+                self._fault(event, f"{role} may not put events on {arn}")
+        elif ":lambda:" in arn:
+            self._call(self._accounts.emulators[account], arn, event, moment)
+
+    def _fault(self, event: Mapping[str, Any], what: object) -> None:
+        self.faults.append(f"{event['detail-type']}: {what}")
+
+    def _targets(self, account: str, bus: str, event: Mapping[str, Any]) -> Iterator[Any]:
+        client = self._accounts.emulators[account].session().client("events")
+        if (account, bus) not in self._rules:
+            self._rules[account, bus] = [
+                (
+                    rule["EventPattern"],
+                    client.list_targets_by_rule(Rule=rule["Name"], EventBusName=bus)["Targets"],
+                )
+                for rule in client.list_rules(EventBusName=bus)["Rules"]
+                if "EventPattern" in rule and rule.get("State") != "DISABLED"
+            ]
+        for pattern, targets in self._rules[account, bus]:
+            if client.test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]:
+                yield from targets
+
+    def refresh(self) -> None:
+        """Forget the rules: stacks have changed."""
+        with suppress(RuntimeError):  # closed
+            self._pool.submit(self._rules.clear)
+
+    def _call(self, emulator: Emulator, arn: str, event: Mapping[str, Any], moment: datetime) -> None:
+        functions = emulator.session().client("lambda")
+        self.calling = functions.get_function_configuration(FunctionName=arn)["Role"]
+        content = ""
+        try:
+            for _ in range(_ATTEMPTS):
+                answer = functions.invoke(FunctionName=arn, Payload=json.dumps(event).encode(), LogType="Tail")
+                content = answer["Payload"].read().decode("utf-8", "replace")
+                log = base64.b64decode(answer.get("LogResult", "")).decode("utf-8", "replace")
+                for line in log.splitlines():
+                    self._measure(line, moment)
+                if not answer.get("FunctionError"):
+                    break
+            else:
+                self._fault(event, f"{arn.split(':')[6]} failed: {content[:300]}")
+        finally:
+            self.calling = None
+        self.told += 1
+
+    def _measure(self, line: str, moment: datetime) -> None:
+        """Take the metrics of a log line in the embedded format.
+
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+        """
+        try:
+            content = json.loads(line[line.index("{") :])
+            directives = content["_aws"]["CloudWatchMetrics"]
+        except (ValueError, KeyError, TypeError):
+            return
+        for directive in directives:
+            for names in directive["Dimensions"] or [[]]:
+                dimensions = {name: str(content[name]) for name in names}
+                for metric in directive["Metrics"]:
+                    values = content[metric["Name"]]
+                    for value in values if isinstance(values, list) else [values]:
+                        self.metrics.put(
+                            directive["Namespace"], metric["Name"], dimensions, float(value), moment.timestamp()
+                        )

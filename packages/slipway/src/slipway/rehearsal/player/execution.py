@@ -1,0 +1,505 @@
+"""The player of the pipeline: stages in order, actions by run order, conditions, self-mutation, retries, rollbacks.
+
+https://docs.aws.amazon.com/codepipeline/latest/userguide/concepts-how-it-works.html. It plays the definition that the
+tools account has.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import uuid4
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from slipway.emulator import disk
+from slipway.emulator.accounts import Accounts
+from slipway.emulator.partition import ApiError, Caller
+from slipway.errors import RehearsalError
+from slipway.rehearsal.player.actions import Actions, ApprovalCanceledError, Run, Task
+from slipway.rehearsal.player.approvals import Approvals
+from slipway.rehearsal.player.artifacts import ArtifactStore
+from slipway.rehearsal.player.builds import BuildFailedError, Place
+from slipway.rehearsal.player.clock import Clock
+from slipway.rehearsal.player.definition import (
+    ActionDefinition,
+    ConditionDefinition,
+    PipelineDefinition,
+    Rule,
+    StageDefinition,
+)
+from slipway.rehearsal.player.events import Events
+from slipway.rehearsal.player.memory import Memory, Remembered
+from slipway.rehearsal.player.quota import BuildQuotas
+from slipway.rehearsal.player.records import Action, Condition, Execution, Stage, Status
+from slipway.rehearsal.player.rules import Window, is_in_window, opens_at
+from slipway.rehearsal.player.source import Commit
+
+Bakes = Callable[[Mapping[str, str], str, datetime], tuple[bool, str]]
+"""Plays the rule `CloudWatchAlarm`: its configuration, the environment's account and the moment say whether it held."""
+
+Passes = Callable[[str, datetime, int], None]
+"""Lets some minutes of an environment pass: its account, the moment at which they begin, and how many."""
+
+
+class View(Protocol):
+    """Who watches."""
+
+    def execution(self, execution: Execution, definition: PipelineDefinition) -> None:
+        """An execution begins."""
+
+    def stage(self, stage: Stage) -> None:
+        """A stage begins or ends, or a condition of it was asked."""
+
+    def action(self, action: Action) -> None:
+        """An action begins or ends."""
+
+    def progress(self, action: Action, text: str) -> None:
+        """An action is at something."""
+
+
+class StageFailedError(Exception):
+    """A stage does not go on; the message says why."""
+
+
+class CanceledError(Exception):
+    """The pipeline is another one than the execution plays; the message says so."""
+
+
+_EVENT_STATES = {Status.CANCELED: "CANCELED", Status.FAILED: "FAILED", Status.SUCCEEDED: "SUCCEEDED"}
+"""Status of an execution or a stage → state in its event.
+
+https://docs.aws.amazon.com/codepipeline/latest/userguide/detect-state-changes-cloudwatch-events.html
+"""
+
+
+class Player:
+    """Plays executions.
+
+    Args:
+        accounts: they run.
+        memory: of the pipeline.
+        approvals: where answers come from.
+        events: who is told.
+        place: where builds run.
+        bake: plays the bakes.
+        view: who watches.
+        stopping: set when everything has to end.
+        quotas: how many builds run at once. Default: as many as in a new account.
+        meanwhile: is called with a stage after each group of its actions. Default: nothing happens meanwhile.
+        window: what a deployment window does while it is closed. Default: the execution fails.
+        passes: lets minutes of an environment pass while a build of its stage waits. Default: nothing happens in them.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        memory: Memory,
+        *,
+        approvals: Approvals,
+        events: Events,
+        place: Place,
+        bake: Bakes,
+        view: View,
+        stopping: threading.Event,
+        quotas: BuildQuotas | None = None,
+        meanwhile: Callable[[Stage], None] = lambda _: None,
+        passes: Passes = lambda *_: None,
+        window: Window = Window.FAILS,
+    ) -> None:
+        self._accounts, self._memory, self._events = accounts, memory, events
+        self._bake, self._view, self._stopping = bake, view, stopping
+        self._meanwhile, self._passes, self._window = meanwhile, passes, window
+        self._tools = accounts.emulators[accounts.tools]
+        self._began = time.monotonic()
+        self.executions: list[Execution] = []
+        """Those that were begun, however they ended."""
+        self.actions = Actions(
+            accounts,
+            approvals,
+            place,
+            quotas=quotas or BuildQuotas(),
+            progress=view.progress,
+            asked=self._tell_of_approval,
+            waits=self._wait,
+            stopping=stopping,
+        )
+
+    def play(self, commit: Commit, start: datetime) -> list[Execution]:
+        """Deliver a commit.
+
+        Args:
+            commit: what the source action takes.
+            start: virtual moment at which it begins.
+
+        Returns:
+            The execution, and those that changes of the pipeline began: the last one says how it ended.
+        """
+        self._memory.end_killed()
+        before = len(self.executions)
+        while True:
+            execution = self._execute(commit, start)
+            if execution.status is not Status.CANCELED or not self._memory.definition.restart_on_update:
+                return self.executions[before:]
+            start += timedelta(seconds=execution.virtual_seconds)
+
+    def _execute(self, commit: Commit, start: datetime) -> Execution:
+        definition = self._memory.definition
+        self._began = time.monotonic()
+        record = Execution(str(uuid4()), commit.sha, commit.message, definition.version, start.isoformat())
+        self.executions.append(record)
+        remembered = Remembered(record.id, commit.sha, commit.message, definition.version, start.isoformat())
+        self._memory.executions.append(remembered)
+        self._memory.keep()
+        run = Run(record, definition, remembered, self._store(definition), start, is_current=self._is_current)
+        self._view.execution(record, definition)
+        self._tell(run, "Pipeline", {"state": "STARTED"})
+        try:
+            self._stages(run, commit)
+        except CanceledError as error:
+            record.status, record.reason = Status.CANCELED, str(error)
+            self._events.refresh()
+        except (StageFailedError, RehearsalError) as error:
+            record.status, record.reason = Status.FAILED, str(error)
+        finally:
+            if record.status is Status.IN_PROGRESS:
+                record.status, record.reason = Status.FAILED, "interrupted"
+            record.seconds = time.monotonic() - self._began
+            record.virtual_seconds = (run.clock - start).total_seconds()
+            remembered.status, remembered.variables = record.status.value, run.variables
+            remembered.ended = run.clock.isoformat()
+            self._memory.keep()
+        played = {stage.name for stage in record.stages}
+        record.stages += [
+            Stage(each.name, status=Status.SKIPPED) for each in definition.stages if each.name not in played
+        ]
+        self._tell(run, "Pipeline", {"state": _EVENT_STATES[record.status]})
+        return record
+
+    def _is_current(self, definition: PipelineDefinition) -> bool:
+        """Return whether the pipeline is still the one of a definition."""
+        return self._memory.has_pipeline and self._memory.definition.version == definition.version
+
+    def _go_on(self, run: Run) -> None:
+        """Go on as long as the pipeline is the one that the execution plays.
+
+        In QUEUED mode a change of the pipeline cancels every execution once its actions in progress are completed
+        (https://docs.aws.amazon.com/codepipeline/latest/userguide/execution-modes.html). It is no failure of the
+        stage: nothing is retried or rolled back.
+
+        Raises:
+            CanceledError: it is another one.
+        """
+        if self._is_current(run.definition):
+            return
+        begins_again = self._memory.has_pipeline and self._memory.definition.restart_on_update
+        raise CanceledError(
+            "the pipeline was changed, which cancels what is in flight; "
+            + ("it begins again" if begins_again else "it does not begin again when it is updated")
+        )
+
+    def _store(self, definition: PipelineDefinition) -> ArtifactStore:
+        return ArtifactStore(self._tools, definition.bucket_in(self._accounts.region(self._accounts.tools)))
+
+    def _stages(self, run: Run, commit: Commit) -> None:
+        for stage in run.definition.stages:
+            if stage.name in run.definition.frozen:
+                reason = f"the transition into {stage.name} is disabled: {run.definition.frozen[stage.name]}"
+                run.record.stages.append(Stage(stage.name, status=Status.FAILED, reason=reason))
+                raise StageFailedError(reason)
+            self._stage(run, stage, commit)
+        run.record.status = Status.SUCCEEDED
+
+    def _stage(self, run: Run, stage: StageDefinition, commit: Commit) -> None:
+        record = self._opened(run, stage, "deliver")
+        try:
+            self._conditions(run, record, "BeforeEntry", stage.before_entry)
+            self._groups(run, record, list(stage.groups()), commit)
+            self._conditions(run, record, "OnSuccess", stage.on_success)
+        except CanceledError as error:
+            self._closed(run, record, Status.CANCELED, str(error))
+            raise
+        except StageFailedError as error:
+            self._closed(run, record, Status.FAILED, str(error))
+            if self._stopping.is_set():
+                raise
+            self._after_failure(run, stage, record, commit, error)
+        else:
+            self._closed(run, record, Status.SUCCEEDED)
+        # The environments of functions that nobody calls any more: AWS ends them too.
+        for account in {action.account or self._accounts.tools for action in stage.actions}:
+            self._accounts.emulators[account].recycle()
+
+    def _after_failure(
+        self, run: Run, stage: StageDefinition, failed: Stage, commit: Commit, error: StageFailedError
+    ) -> None:
+        """Do what the stage's failure condition says, or the result of the condition that did not hold."""
+        result = stage.on_failure
+        unmet = [condition.kind for condition in failed.conditions if condition.status is Status.FAILED]
+        if unmet:
+            asked = {"BeforeEntry": stage.before_entry, "OnSuccess": stage.on_success}[unmet[-1]]
+            result = asked[0].result
+        match result:
+            case "RETRY":
+                self._retry(run, stage, failed, commit)
+            case "ROLLBACK":
+                self._roll_back(run, stage)
+                raise error
+            case _:
+                raise error
+
+    def _retry(self, run: Run, stage: StageDefinition, failed: Stage, commit: Commit) -> None:
+        """The actions once more; or the failed ones and those after them."""
+        groups = list(stage.groups())
+        if stage.retry_mode == "FAILED_ACTIONS":
+            done = {action.name for action in failed.actions if action.status is Status.SUCCEEDED}
+            groups = [[action for action in group if action.name not in done] for group in groups]
+        record = self._opened(run, stage, "retry")
+        try:
+            self._groups(run, record, [group for group in groups if group], commit, attempt=2)
+            self._conditions(run, record, "OnSuccess", stage.on_success)
+        except CanceledError as error:
+            self._closed(run, record, Status.CANCELED, str(error))
+            raise
+        except StageFailedError as error:
+            self._closed(run, record, Status.FAILED, str(error))
+            raise
+        self._closed(run, record, Status.SUCCEEDED)
+
+    def _roll_back(self, run: Run, stage: StageDefinition) -> None:
+        """The stage again, with what last succeeded in it."""
+        version = run.definition.version
+        target = self._memory.last_succeeded(stage.name, version, before=run.record.id)
+        record = self._opened(run, stage, "rollback")
+        if target is None:
+            reason = f"no execution of the pipeline's present structure (version {version}) succeeded there"
+            self._closed(run, record, Status.FAILED, f"nothing to go back to: {reason}")
+            return
+        if expired := self._expired(run, target):
+            self._closed(run, record, Status.FAILED, expired)
+            return
+        remembered = Remembered(
+            str(uuid4()), target.commit, target.message, version, run.clock.isoformat(), target=target.id
+        )
+        remembered.artifacts, remembered.variables = dict(target.artifacts), dict(target.variables)
+        # The rollback is in the stage now, and no longer the execution that failed there.
+        run.remembered.stages[stage.name] = Status.FAILED.value
+        remembered.stages[stage.name] = Status.IN_PROGRESS.value
+        self._memory.executions.append(remembered)
+        self._memory.keep()
+        back = Run(
+            run.record,
+            run.definition,
+            remembered,
+            run.store,
+            run.clock,
+            dict(target.variables),
+            is_current=self._is_current,
+        )
+        self._tell(back, "Pipeline", {"state": "STARTED", "rollback-metadata": {}})
+        try:
+            self._groups(back, record, list(stage.groups()), None)
+        except CanceledError as error:
+            remembered.status = Status.CANCELED.value
+            self._closed(back, record, Status.CANCELED, str(error))
+            raise
+        except StageFailedError as failure:
+            remembered.status = "Failed"
+            self._closed(back, record, Status.FAILED, str(failure))
+        else:
+            remembered.status = "Succeeded"
+            self._closed(back, record, Status.SUCCEEDED, f"back to {target.commit[:12]}: {target.message}")
+        remembered.ended = back.clock.isoformat()
+        run.clock = back.clock
+        self._memory.keep()
+
+    def _expired(self, run: Run, target: Remembered) -> str:
+        """Return what S3 says of a target whose artifacts are older than the bucket keeps them; else nothing."""
+        days = run.store.expires_after
+        if days is None or run.clock - datetime.fromisoformat(target.started) <= timedelta(days=days):
+            return ""
+        return (
+            f"nothing to go back to: the artifacts of {target.commit[:12]} are older than the {days} days that the "
+            "bucket keeps them: The specified key does not exist."
+        )
+
+    def _opened(self, run: Run, stage: StageDefinition, kind: str) -> Stage:
+        record = Stage(stage.name, kind)
+        run.record.stages.append(record)
+        run.remembered.stages[stage.name] = Status.IN_PROGRESS.value
+        self._memory.keep()
+        self._view.stage(record)
+        self._tell(run, "Stage", {"stage": stage.name, "state": "STARTED"})
+        return record
+
+    def _closed(self, run: Run, record: Stage, status: Status, reason: str = "") -> None:
+        record.status, record.reason = status, reason
+        run.remembered.stages[record.name] = status.value
+        self._memory.keep()
+        self._view.stage(record)
+        self._tell(run, "Stage", {"stage": record.name, "state": _EVENT_STATES[status]})
+
+    def _conditions(self, run: Run, record: Stage, kind: str, conditions: Sequence[ConditionDefinition]) -> None:
+        for rule in (rule for condition in conditions for rule in condition.rules):
+            began = run.clock
+            try:
+                held, detail = self._rule(run, record, rule)
+            except (ClientError, BotoCoreError, ApiError, RehearsalError) as error:
+                held, detail = False, str(error)
+            except Exception as error:  # noqa: BLE001  # as with an action
+                held, detail = False, f"the player failed: {type(error).__name__}: {error}"
+            status = Status.SUCCEEDED if held else Status.FAILED
+            seconds = (run.clock - began).total_seconds()
+            record.conditions.append(Condition(kind, rule.name, status, detail, seconds))
+            self._view.stage(record)
+            self._go_on(run)
+            if not held:
+                raise StageFailedError(f"{record.name}: {rule.name} does not hold: {detail}")
+
+    def _rule(self, run: Run, record: Stage, rule: Rule) -> tuple[bool, str]:
+        match rule.provider:
+            case "DeploymentWindow":
+                zone = rule.configuration.get("TimeZone", "UTC")
+                text = f"{run.clock:%a %H:%M} UTC; {rule.configuration['Cron']} {zone}"
+                if is_in_window(rule.configuration, run.clock) or self._window is Window.FAILS:
+                    return is_in_window(rule.configuration, run.clock), text
+                opens = opens_at(rule.configuration, run.clock)
+                if opens is None:
+                    return False, text
+                run.clock = opens
+                return True, f"{text}; waited until {opens:%a %H:%M} UTC"
+            case "CloudWatchAlarm":
+                self._may_see(run.definition.role_arn, rule.configuration["AlarmName"])
+                held, detail = self._bake(rule.configuration, self._environment(record), run.clock)
+                run.clock += timedelta(minutes=float(rule.configuration.get("WaitTime", "0")))
+                return held, detail
+            case _:
+                raise RehearsalError(f"the player does not know the rule {rule.provider}")
+
+    def _wait(self, task: Task, seconds: float) -> None:
+        """Let virtual time pass in a build: people go on to use what its stage has deployed."""
+        stage = next(each for each in task.run.definition.stages if each.name == task.stage)
+        environments = {action.account for action in stage.actions} - {None, self._accounts.tools}
+        for account in sorted(filter(None, environments)):
+            self._passes(account, task.clock.now, round(seconds / 60))
+        task.clock.wait(seconds)
+
+    def _may_see(self, role_arn: str, alarm: str) -> None:
+        """The pipeline's role looks at the alarm. The emulator asks for that right on all alarms; so IAM is asked."""
+        region, account = self._tools.region, self._tools.account
+        arn = f"arn:aws:cloudwatch:{region}:{account}:alarm:{alarm}"
+        if not self._accounts.partition.allowed(account, role_arn, "cloudwatch:DescribeAlarms", arn):
+            raise RehearsalError(f"{role_arn} may not see the alarm {alarm}")
+
+    def _environment(self, record: Stage) -> str:
+        """The account that a stage deploys to."""
+        labels = {action.account for action in record.actions} - {self._accounts.label(self._accounts.tools)}
+        accounts = [account for account in self._accounts.ids if self._accounts.label(account) in labels]
+        if len(accounts) != 1:
+            raise RehearsalError(f"{record.name} deploys to {len(accounts)} accounts; a bake watches one")
+        return accounts[0]
+
+    def _groups(
+        self,
+        run: Run,
+        record: Stage,
+        groups: Sequence[Sequence[ActionDefinition]],
+        commit: Commit | None,
+        *,
+        attempt: int = 1,
+    ) -> None:
+        """Play groups of actions one after the other, those of a group side by side."""
+        for group in groups:
+            if self._stopping.is_set():
+                raise StageFailedError("interrupted")
+            tasks = [self._task(run, record, definition, commit, attempt) for definition in group]
+            with ThreadPoolExecutor(len(tasks)) as pool:
+                list(pool.map(self._act, tasks))
+            actions = [task.record for task in tasks]
+            run.clock += timedelta(seconds=max(action.virtual_seconds for action in actions))
+            self._meanwhile(record)
+            self._go_on(run)
+            failed = [action for action in actions if action.status is Status.FAILED]
+            if failed:
+                run.remembered.failed.append(record.name)
+                raise StageFailedError(f"{record.name}/{failed[0].name}: {failed[0].error}")
+
+    def _task(self, run: Run, record: Stage, definition: ActionDefinition, commit: Commit | None, attempt: int) -> Task:
+        action = Action(
+            name=definition.name,
+            provider=definition.provider,
+            account=self._accounts.label(definition.account or self._accounts.tools),
+            run_order=definition.run_order,
+            attempt=attempt,
+            started=time.monotonic() - self._began,
+            virtual_start=run.clock.isoformat(),
+        )
+        record.actions.append(action)
+        return Task(run, record.name, definition, action, Clock(run.clock), commit)
+
+    def _act(self, task: Task) -> None:
+        action, begin = task.record, time.monotonic()
+        self._view.action(action)
+        try:
+            self.actions.do(task)
+            action.status = Status.SUCCEEDED
+        except ApprovalCanceledError as error:
+            action.status, action.error = Status.CANCELED, str(error)
+            self._tell_of_approval(task, "CANCELED")
+        except BuildFailedError as error:
+            action.error, action.tests = str(error), error.tests
+        except (RehearsalError, ApiError) as error:
+            action.error = str(error)
+        except (ClientError, BotoCoreError) as error:
+            action.error = f"refused: {error}"
+        except OSError as error:
+            action.error = disk.said(error)
+        except Exception as error:  # noqa: BLE001  # a fault of the player ends the action, and not the record of the rest
+            action.error = f"the player failed: {type(error).__name__}: {error}"
+        if action.status not in {Status.SUCCEEDED, Status.CANCELED}:
+            action.status = Status.FAILED
+            if self._stopping.is_set():
+                action.error = "interrupted"
+        action.seconds = time.monotonic() - begin
+        action.virtual_seconds = max(task.clock.seconds, action.seconds)
+        self._view.action(action)
+
+    def _tell_of_approval(self, task: Task, state: str = "STARTED") -> None:
+        kind = {"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"}
+        detail = {"stage": task.stage, "action": task.definition.name, "state": state, "type": kind}
+        self._tell(task.run, "Action", detail)
+
+    def _tell(self, run: Run, kind: str, detail: Mapping[str, Any]) -> None:
+        about = {
+            "pipeline": run.definition.name,
+            "execution-id": run.remembered.id,
+            "version": float(run.definition.version),
+        }
+        self._events.pipeline(kind, {**about, **detail}, run.clock)
+
+
+def allowed(accounts: Accounts, events: Events, pipeline: str) -> Callable[[Caller, str], bool]:
+    """Who may do what with the pipeline, as IAM of the tools account says.
+
+    Args:
+        accounts: they run.
+        events: knows whose function is being called.
+        pipeline: the pipeline's name.
+    """
+
+    def ask(caller: Caller, action: str) -> bool:
+        if caller.account != accounts.tools:
+            return False
+        if caller.access_key_id == caller.account:
+            return True
+        role = f"arn:aws:iam::{caller.account}:role/{caller.role}" if caller.role else events.calling
+        if role is None:
+            return False
+        arn = f"arn:aws:codepipeline:{accounts.region(accounts.tools)}:{accounts.tools}:{pipeline}"
+        return accounts.partition.allowed(accounts.tools, role, action, arn)
+
+    return ask

@@ -1,0 +1,172 @@
+"""What CodePipeline remembers: the pipeline's definition, and its executions. It is kept with the accounts."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from slipway import paths
+from slipway.errors import RehearsalError
+from slipway.rehearsal.player.definition import PipelineDefinition
+
+
+@dataclass
+class Remembered:
+    """One execution, for those after it."""
+
+    id: str
+    commit: str
+    message: str
+    version: int
+    """Of the pipeline's structure."""
+    started: str
+    """Virtual moment, ISO 8601."""
+    status: str = "InProgress"
+    target: str = ""
+    """For a rollback, the execution that it goes back to."""
+    artifacts: dict[str, str] = field(default_factory=dict)
+    """Artifact → its key in the pipeline's bucket."""
+    variables: dict[str, dict[str, str]] = field(default_factory=dict)
+    stages: dict[str, str] = field(default_factory=dict)
+    """Stage → how it ended."""
+    failed: list[str] = field(default_factory=list)
+    """Stages in which an action failed."""
+    ended: str = ""
+
+
+class Memory:
+    """The pipeline's definition and its executions.
+
+    Args:
+        file: where it is kept.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.RLock()
+        content = paths.read_json(file) or {}
+        self._properties: dict[str, Any] | None = content.get("definition")
+        self._version: int = content.get("version", 0)
+        self._pending: dict[str, Any] = content.get("pending", {})
+        try:
+            self.executions = [Remembered(**each) for each in content.get("executions", [])]
+        except TypeError:  # written by another version
+            self.executions = []
+
+    @property
+    def definition(self) -> PipelineDefinition:
+        """The pipeline as it is now.
+
+        Raises:
+            RehearsalError: there is none, or it asks for what the player does not know.
+        """
+        with self._lock:
+            if self._properties is None:
+                raise RehearsalError("the tools account has no pipeline: the stack slipway-pipeline was never deployed")
+            return PipelineDefinition.read(self._properties, self._version)
+
+    @property
+    def latest(self) -> datetime | None:
+        """Virtual moment up to which the accounts have lived; None where nothing was played in them."""
+        with self._lock:
+            moments = (datetime.fromisoformat(each.ended or each.started) for each in self.executions)
+            return max(moments, default=None)
+
+    @property
+    def has_pipeline(self) -> bool:
+        """Whether there is a pipeline."""
+        return self._properties is not None
+
+    def define(self, properties: dict[str, Any]) -> int:
+        """Take a definition; its version counts up when it differs from the one before.
+
+        Args:
+            properties: of the pipeline, with every reference resolved.
+
+        Returns:
+            The version.
+
+        Raises:
+            RehearsalError: it asks for what the player does not know; the one before stays.
+        """
+        PipelineDefinition.read(properties, self._version + 1)
+        with self._lock:
+            if properties != self._properties:
+                self._properties, self._version = properties, self._version + 1
+                self.keep()
+            return self._version
+
+    def change(self) -> None:
+        """Change the pipeline as somebody else would: it is another one, and does the same."""
+        with self._lock:
+            if self._properties is not None:
+                self.define({**self._properties, "Triggers": [*self._properties.get("Triggers", []), {}]})
+
+    def undefine(self) -> None:
+        """Forget the pipeline."""
+        with self._lock:
+            self._properties = None
+            self.keep()
+
+    def last_succeeded(self, stage: str, version: int, *, before: str) -> Remembered | None:
+        """The newest execution that succeeded in a stage, of one version of the pipeline's structure.
+
+        A rollback is none to go back to: https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html.
+
+        Args:
+            stage: name of the stage.
+            version: of the structure: a rollback reaches no other.
+            before: id of the execution that is to be rolled back.
+        """
+        with self._lock:
+            found = (
+                each
+                for each in reversed(self.executions)
+                if each.id != before
+                and not each.target
+                and each.version == version
+                and each.stages.get(stage) == "Succeeded"
+            )
+            return next(found, None)
+
+    def end_killed(self) -> None:
+        """End the executions that a killed player left in progress: there is one player at a time."""
+        with self._lock:
+            for each in self.executions:
+                if each.status == "InProgress":
+                    each.status = "Stopped"
+                    for stage, status in each.stages.items():
+                        if status == "InProgress":
+                            each.stages[stage] = "Stopped"
+
+    def remember_pending(self, token: str, event: dict[str, Any] | None) -> None:
+        """Keep, or with None forget, a custom resource that CloudFormation waits for.
+
+        Whoever comes after a killed player answers for it.
+        """
+        with self._lock:
+            if event is None:
+                self._pending.pop(token, None)
+            else:
+                self._pending[token] = event
+            self.keep()
+
+    @property
+    def pending(self) -> dict[str, dict[str, Any]]:
+        """What CloudFormation waits for, by its request's id."""
+        with self._lock:
+            return dict(self._pending)
+
+    def keep(self) -> None:
+        """Write it down."""
+        with self._lock:
+            content = {
+                "definition": self._properties,
+                "version": self._version,
+                "pending": self._pending,
+                "executions": [asdict(each) for each in self.executions[-50:]],
+            }
+            paths.write_json(self._file, content)

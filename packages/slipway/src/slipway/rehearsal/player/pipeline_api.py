@@ -1,0 +1,163 @@
+"""CodePipeline's API, as far as this repository's own functions, builds and verbs ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from slipway.emulator.partition import ApiError, Caller
+from slipway.rehearsal.player.approvals import Answer, Approvals
+from slipway.rehearsal.player.memory import Memory, Remembered
+
+Allowed = Callable[[Caller, str], bool]
+"""Whether a caller may do an action on the pipeline."""
+
+
+class PipelineApi:
+    """CodePipeline's API.
+
+    Args:
+        memory: of the pipeline.
+        approvals: of the execution that runs.
+        allowed: asks IAM.
+    """
+
+    def __init__(self, memory: Memory, approvals: Approvals, allowed: Allowed) -> None:
+        self._memory, self._approvals, self._allowed = memory, approvals, allowed
+
+    def __call__(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        """Answer.
+
+        Raises:
+            ApiError: it is refused.
+        """
+        if not self._allowed(caller, f"codepipeline:{operation}"):
+            raise ApiError("AccessDeniedException", f"not authorized to perform: codepipeline:{operation}")
+        match operation:
+            case "GetPipelineState":
+                return self._state()
+            case "ListPipelineExecutions":
+                return {"pipelineExecutionSummaries": [_summary(each) for each in reversed(self._memory.executions)]}
+            case "GetPipelineExecution":
+                return {"pipelineExecution": self._execution(str(request.get("pipelineExecutionId")))}
+            case "ListActionExecutions":
+                return {"actionExecutionDetails": self._actions(request)}
+            case "RetryStageExecution":
+                return self._retry(request)
+            case "PutApprovalResult":
+                return self._answer(request)
+            case _:
+                raise ApiError("InvalidAction", f"the player's CodePipeline does not know {operation}")
+
+    def _state(self) -> dict[str, Any]:
+        definition = self._memory.definition
+        waiting = {(each.stage, each.action): each for each in self._approvals.waiting()}
+        stages = []
+        for stage in definition.stages:
+            actions = []
+            for action in stage.actions:
+                state: dict[str, Any] = {"actionName": action.name}
+                if (pending := waiting.get((stage.name, action.name))) is not None:
+                    state["latestExecution"] = {
+                        "status": "InProgress",
+                        "summary": pending.comment,
+                        "token": pending.token,
+                        **({"externalExecutionUrl": pending.link} if pending.link else {}),
+                    }
+                actions.append(state)
+            state_of_stage: dict[str, Any] = {"stageName": stage.name, "actionStates": actions}
+            if (latest := self._latest(stage.name)) is not None:
+                state_of_stage["latestExecution"] = {
+                    "pipelineExecutionId": latest.id,
+                    "status": latest.stages[stage.name],
+                    "type": "ROLLBACK" if latest.target else "STANDARD",
+                }
+            stages.append(state_of_stage)
+        return {"pipelineName": definition.name, "pipelineVersion": definition.version, "stageStates": stages}
+
+    def _retry(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Refuse to retry a stage: as CodePipeline does, or since the player plays each execution to its end.
+
+        https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_RetryStageExecution.html
+        """
+        stage, latest = str(request.get("stageName")), self._latest(str(request.get("stageName")))
+        if latest is None or latest.id != request.get("pipelineExecutionId"):
+            raise ApiError(
+                "NotLatestPipelineExecutionException",
+                "The stage has failed in a later run of the pipeline and the pipelineExecutionId associated with the "
+                "request is out of date.",
+            )
+        if stage not in latest.failed:
+            raise ApiError(
+                "StageNotRetryableException",
+                "Unable to retry. The pipeline structure or state might have changed while actions awaited retry, or "
+                "the stage contains no failed actions.",
+            )
+        raise ApiError("InvalidAction", "the player retries nothing by hand: deliver the commit again")
+
+    def _latest(self, stage: str) -> Remembered | None:
+        """Return the newest execution that entered a stage."""
+        return next((each for each in reversed(self._memory.executions) if stage in each.stages), None)
+
+    def _execution(self, identifier: str) -> dict[str, Any]:
+        for each in self._memory.executions:
+            if each.id == identifier:
+                return {
+                    "pipelineName": self._memory.definition.name,
+                    "pipelineVersion": each.version,
+                    "pipelineExecutionId": each.id,
+                    "status": each.status,
+                    "artifactRevisions": [
+                        {"name": "Source", "revisionId": each.commit, "revisionSummary": each.message[:2048]}
+                    ],
+                    "executionType": "ROLLBACK" if each.target else "STANDARD",
+                    **({"rollbackMetadata": {"rollbackTargetPipelineExecutionId": each.target}} if each.target else {}),
+                }
+        raise ApiError("PipelineExecutionNotFoundException", f"there is no execution {identifier}")
+
+    def _actions(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+        wanted = request.get("filter", {}).get("pipelineExecutionId")
+        return [
+            {
+                "pipelineExecutionId": each.id,
+                "actionName": namespace.removeprefix("Source@"),
+                "stageName": "Source",
+                "status": "Succeeded",
+                "output": {"outputVariables": variables},
+                "input": {"namespace": namespace, "actionTypeId": self._kind(namespace)},
+            }
+            for each in self._memory.executions
+            if wanted in {None, each.id}
+            for namespace, variables in each.variables.items()
+            if namespace.startswith("Source")
+        ]
+
+    def _kind(self, namespace: str) -> dict[str, str]:
+        """The type of the action that gives a namespace its variables."""
+        actions = (action for stage in self._memory.definition.stages for action in stage.actions)
+        provider = next((each.provider for each in actions if each.namespace == namespace), "CodeStarSourceConnection")
+        return {"category": "Source", "owner": "AWS", "provider": provider, "version": "1"}
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        result = request.get("result", {})
+        answer = next((each for each in (Answer.APPROVED, Answer.REJECTED) if each == result.get("status")), None)
+        if answer is None:
+            raise ApiError("ValidationException", "result.status is Approved or Rejected")
+        if not self._approvals.answer(str(request.get("token")), answer, str(result.get("summary", ""))):
+            raise ApiError("InvalidApprovalTokenException", "no approval of that token waits")
+        return {}
+
+
+def _summary(each: Remembered) -> dict[str, Any]:
+    started = datetime.fromisoformat(each.started).timestamp()
+    return {
+        "pipelineExecutionId": each.id,
+        "status": each.status,
+        "startTime": started,
+        "lastUpdateTime": datetime.fromisoformat(each.ended).timestamp() if each.ended else started,
+        "sourceRevisions": [
+            {"actionName": "Source", "revisionId": each.commit, "revisionSummary": each.message[:2048]}
+        ],
+        "executionType": "ROLLBACK" if each.target else "STANDARD",
+    }

@@ -1,0 +1,54 @@
+"""How many builds run at once, and what CodeBuild answers to one more."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from slipway.errors import RehearsalError
+from slipway.settings.quotas import CONCURRENT_BUILDS, ComputeType
+
+
+class BuildQuotas:
+    """The quotas of concurrently running builds of an account.
+
+    Args:
+        limits: compute type → how many builds of it run at once. Default: what AWS gives a new account. A compute type
+            that is not there has no quota here.
+    """
+
+    def __init__(self, limits: Mapping[ComputeType, int] | None = None) -> None:
+        self._limits = {each: quota.default for each, quota in CONCURRENT_BUILDS.items()} if limits is None else limits
+        self._running: Counter[ComputeType] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def taken(self, project: str, compute_type: ComputeType) -> Iterator[None]:
+        """Take a place for a build while it runs.
+
+        CodeBuild queues builds beyond the quota by one of its pages and refuses them by its users' experience; a
+        pipeline that never starts more is right under both. So here it refuses
+        (https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html, AccountLimitExceededException).
+
+        Args:
+            project: name of the build project.
+            compute_type: of the project.
+
+        Raises:
+            RehearsalError: as many run as may.
+        """
+        limit = self._limits.get(compute_type)
+        with self._lock:
+            if limit is not None and self._running[compute_type] >= limit:
+                raise RehearsalError(
+                    f"CodeBuild refused to start {project} ({compute_type.size}): AccountLimitExceededException: "
+                    f"Cannot have more than {limit} builds in queue for the account"
+                )
+            self._running[compute_type] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running[compute_type] -= 1

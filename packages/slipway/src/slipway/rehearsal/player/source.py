@@ -1,0 +1,127 @@
+"""The source action: a commit of a repository on this machine."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.errors import RehearsalError
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit that is delivered.
+
+    Attributes:
+        repository: a repository that has it.
+        sha: forty hexadecimal digits.
+        branch: by which it is delivered.
+        message: its first line.
+        author_date: ISO 8601.
+    """
+
+    repository: Path
+    sha: str
+    branch: str
+    message: str
+    author_date: str
+
+    @classmethod
+    def of(cls, repository: Path, revision: str, *, branch: str) -> Commit:
+        """A commit by any name of it.
+
+        Args:
+            repository: a repository that has it.
+            revision: such as `HEAD`.
+            branch: by which it is delivered.
+
+        Raises:
+            RehearsalError: there is none.
+        """
+        _own(repository)
+        done = _git(repository, "log", "-1", "--format=%H%x00%s%x00%aI", f"{revision}^{{commit}}")
+        if done.returncode != 0:
+            said = (done.stderr.strip().splitlines() or ["git said nothing"])[-1]
+            raise RehearsalError(f"{revision} is no commit of {repository}: {said}", exit_code=2)
+        sha, message, date = done.stdout.rstrip("\n").split("\0")
+        return cls(repository, sha, branch, message, date)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What source actions give, each the ones of its kind.
+
+        https://docs.aws.amazon.com/codepipeline/latest/userguide/reference-variables.html
+        """
+        return {
+            "AuthorDate": self.author_date,
+            "BranchName": self.branch,
+            "CommitId": self.sha,
+            "CommitMessage": self.message,
+            "ConnectionArn": "arn:aws:codeconnections:us-east-1:000000000000:connection/rehearsal",
+            "FullRepositoryName": self.repository.name.removesuffix(".git"),
+            "ETag": self.sha[:32],
+            "VersionId": self.sha,
+        }
+
+    def knows(self, sha: str, *, elsewhere: Path) -> None:
+        """Have its repository hold another commit too, if one of two repositories has it.
+
+        A clone can be compared with what was delivered before. Here that may have come from another repository, or
+        have been in no branch of it.
+
+        Args:
+            sha: the other commit.
+            elsewhere: the other repository.
+        """
+        if _git(self.repository, "cat-file", "-e", f"{sha}^{{commit}}").returncode != 0:
+            _git(self.repository, "fetch", "--quiet", "--no-write-fetch-head", str(elsewhere), sha)
+
+    def archive(self, target: Path) -> None:
+        """Write its files as a zip.
+
+        Raises:
+            RehearsalError: git cannot.
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        done = _git(self.repository, "archive", "--format=zip", "-1", f"--output={target}", self.sha)
+        if done.returncode != 0:
+            raise RehearsalError(f"git cannot archive {self.sha[:12]}: {done.stderr.strip()}")
+
+    def clone(self, target: Path) -> None:
+        """Make a clone that has it checked out, its history with it, in a folder that is there.
+
+        Raises:
+            RehearsalError: git cannot.
+        """
+        commands = (
+            ("init", "--quiet"),
+            ("remote", "add", "origin", str(self.repository)),
+            ("fetch", "--quiet", "origin", self.sha),
+            ("checkout", "--quiet", "--force", self.sha),
+        )
+        for command in commands:
+            done = _git(target, *command)
+            if done.returncode != 0:
+                raise RehearsalError(f"git cannot clone {self.sha[:12]}: {done.stderr.strip()}")
+
+
+def _own(repository: Path) -> None:
+    """Refuse a repository that git refuses, with the way out.
+
+    git asks who owns a repository before it reads it (https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory).
+
+    Raises:
+        RehearsalError: it belongs to somebody else.
+    """
+    said = _git(repository, "rev-parse", "--git-dir").stderr
+    if "dubious ownership" in said:
+        raise RehearsalError(
+            f"git does not trust {repository}, which belongs to another user: "
+            f"run `git config --global --add safe.directory {repository}`",
+            exit_code=2,
+        )
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=folder, check=False, capture_output=True, text=True)

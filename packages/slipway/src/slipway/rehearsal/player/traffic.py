@@ -1,0 +1,154 @@
+"""Real requests to the versions of a function: those that its own contract tests send."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from slipway.emulator.server import Emulator
+from slipway.errors import RehearsalError
+from slipway.rehearsal.player.embedded import Counted, counted
+
+_READ = (
+    "import importlib, json, sys; module, name = sys.argv[1:];"
+    "print(json.dumps([check.event for check in getattr(importlib.import_module(module), name)]))"
+)
+
+
+FAULTS = "Faults"
+"""What a version counts against itself (packages/slipway-runtime/src/slipway_runtime/telemetry.py)."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a request, as Lambda's metrics count it, and as the function itself does."""
+
+    failed: bool
+    throttled: bool
+    milliseconds: float
+    cold: bool
+    """It may have started an environment: the time of that is not in Lambda's Duration."""
+    counted: tuple[Counted, ...] = ()
+    """What the function counted. Of a long log Lambda gives the last 4 KB alone: what was counted before them is not
+    known."""
+    server_error: bool | None = None
+    """Whether an API answers it with 5xx; None where it is no API's request."""
+
+    @property
+    def bad(self) -> bool:
+        """Whether somebody is hurt: the function failed, or counted a fault."""
+        return self.failed or any(each.metric.name == FAULTS for each in self.counted)
+
+
+def events(handler: str, source: Path, variables: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What the contract check of a function invokes it with.
+
+    Args:
+        handler: of the hook, such as `services.items.runtime.hooks.api_handler`; its checks are `API_CHECKS` there.
+        source: the checkout that was delivered.
+        variables: of the process that reads them.
+
+    Raises:
+        RehearsalError: they cannot be read.
+    """
+    module, _, function = handler.rpartition(".")
+    name = f"{function.removesuffix('_handler').upper()}_CHECKS"
+    command = [sys.executable, "-c", _READ, module, name]
+    done = subprocess.run(command, cwd=source, env=dict(variables), check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise RehearsalError(f"the contract checks {module}.{name} cannot be read: {last[0]}")
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+class Traffic:
+    """Requests to two versions of a function, by weight.
+
+    Args:
+        emulator: of the account.
+        function: name of the function.
+        requests: what they send, in turn.
+        stopping: set when everything has to end.
+    """
+
+    def __init__(
+        self, emulator: Emulator, function: str, requests: Sequence[dict[str, Any]], stopping: threading.Event
+    ) -> None:
+        # Lambda itself retries nothing that is called synchronously. The function's own time-out ends what hangs; it is
+        # waited for longer here, since a busy machine may take a minute to start a function.
+        config = Config(retries={"total_max_attempts": 1}, read_timeout=300, max_pool_connections=1)
+        self._lambda = emulator.session().client("lambda", config=config)
+        self._function = function
+        self._payloads: Iterator[bytes] = cycle([json.dumps(request).encode() for request in requests])
+        self._met: set[str] = set()
+        self._owed = 0.0
+        self._stopping = stopping
+
+    def send(self, number: int, *, old: str, new: str, weight: float) -> list[tuple[str, Outcome]]:
+        """Send some requests.
+
+        Args:
+            number: how many.
+            old: version that the rest goes to.
+            new: version that `weight` of them goes to.
+            weight: share for the new version, 0 to 1.
+
+        Returns:
+            The version that each met, and what became of it, in the order in which they were sent.
+        """
+        versions = []
+        for _ in range(number):
+            # Evenly, so that a small share of few requests is met as surely as of many.
+            self._owed += weight
+            versions.append(new if self._owed >= 1 - 1e-9 else old)
+            if versions[-1] == new:
+                self._owed -= 1
+        work = [(version, next(self._payloads)) for version in versions]
+        # One after the other: each request at the same time needs an execution environment, a process here.
+        return [(version, self._one(version, payload)) for version, payload in work]
+
+    def _one(self, version: str, payload: bytes) -> Outcome:
+        if self._stopping.is_set():
+            raise RehearsalError("interrupted")
+        cold = version not in self._met
+        begin = time.perf_counter()
+        try:
+            answer = self._lambda.invoke(
+                FunctionName=self._function, Qualifier=version, Payload=payload, LogType="Tail"
+            )
+            said = answer["Payload"].read()
+            failed, throttled = "FunctionError" in answer, False
+            found = counted(base64.b64decode(answer.get("LogResult", "")).decode("utf-8", "replace"))
+            server_error = _is_server_error(payload, said, failed=failed)
+        except ClientError as error:
+            throttled = error.response["Error"]["Code"] == "TooManyRequestsException"
+            if not throttled:
+                raise RehearsalError(f"{self._function}:{version} cannot be called: {error}") from error
+            failed, found, server_error = False, (), None
+        if failed:
+            # The emulator starts another environment after a failure, where Lambda goes on with the one.
+            self._met.discard(version)
+        else:
+            self._met.add(version)
+        return Outcome(failed, throttled, (time.perf_counter() - begin) * 1000, cold, found, server_error)
+
+
+def _is_server_error(payload: bytes, said: bytes, *, failed: bool) -> bool | None:
+    """What an API makes of a function's answer; None where it was no proxy event."""
+    if "requestContext" not in json.loads(payload):
+        return None
+    # What is no answer of a proxy is a 502.
+    return failed or int(json.loads(said).get("statusCode", 502)) >= 500

@@ -1,0 +1,614 @@
+"""The rehearsal: a commit through the real pipeline, on the accounts of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.markup import escape
+
+from slipway import paths
+from slipway.emulator.accounts import Accounts
+from slipway.emulator.bootstrap import bootstrap
+from slipway.emulator.partition.requests import Caller
+from slipway.emulator.substitutions import Substitution
+from slipway.errors import RehearsalError
+from slipway.rehearsal import faults
+from slipway.rehearsal.launch import Launch, earlier, locks_as, prepared, synthesise
+from slipway.rehearsal.player.approvals import Approvals, Ask
+from slipway.rehearsal.player.bake import AlarmRule, Bake
+from slipway.rehearsal.player.builds import Place
+from slipway.rehearsal.player.changesets import settled
+from slipway.rehearsal.player.clock import office_hours
+from slipway.rehearsal.player.custom_resources import CustomResources
+from slipway.rehearsal.player.deployments import CodeDeploy, Requests
+from slipway.rehearsal.player.events import Events
+from slipway.rehearsal.player.execution import Player, allowed
+from slipway.rehearsal.player.memory import Memory
+from slipway.rehearsal.player.pipeline_api import PipelineApi
+from slipway.rehearsal.player.quota import BuildQuotas
+from slipway.rehearsal.player.records import Execution, Rehearsal, Stage, Status, short_name
+from slipway.rehearsal.player.rules import Window
+from slipway.rehearsal.player.source import Commit
+from slipway.rehearsal.player.traffic import events as events_of
+from slipway.rehearsal.show import Show
+from slipway.settings import Settings
+from slipway.settings.quotas import ComputeType
+
+FOLDER = paths.ROOT / "build" / "rehearsal"
+EMPTY = "empty"
+"""What the accounts hold before the first delivery, in place of an earlier commit."""
+ONLY = "SLIPWAY_SERVICES"
+"""Variable that narrows the app to some services (`app.py`)."""
+VERBS = "CI_VERBS"
+"""Variable with the verbs that `.ci/run` runs besides the synthesis."""
+CHECKS = "review"
+"""Those of a delivery. `make test` plays the rehearsal, so it cannot be one of them."""
+REQUESTS_A_MINUTE = 20
+THROTTLED_SECONDS = 4.0
+"""How long a function has no concurrency left: longer than the SDK's own retries take."""
+
+# Edit of what every function has.
+_ANOTHER_VERSION = {
+    "packages/slipway-runtime/src/slipway_runtime/__init__.py": lambda text: (
+        f"{text.rstrip()}\n# The version before.\n".lstrip()
+    )
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a rehearsal is run.
+
+    Attributes:
+        services: some of the services. Default: all.
+        base: what the accounts hold when there are none yet: `empty`, or a revision. Default: the newest earlier
+            commit with other functions; where its tools are others, the commit itself, with functions of a version
+            before.
+        checks: verbs that the build runs besides the synthesis.
+        requests_a_minute: environment → requests to each function in a virtual minute of a deployment. Default:
+            `REQUESTS_A_MINUTE` in each.
+        start: virtual moment of the start. Default: the next one inside every deployment window.
+        alarm_rule: what the rule `CloudWatchAlarm` does with its wait time.
+        window: what a deployment window does while it is closed.
+        rare: an environment and the minute of its bake → what is in further requests to its functions.
+        meanwhile: what happens in the accounts after each group of actions of a stage. Default: nothing.
+        builds: how many builds run at once, by compute type. Default: as many as in a new account.
+        throttles: whether the first function whose hook is called has no concurrency left for some seconds.
+        folder: where the page and the logs go.
+        home: folder that everything else lies in.
+    """
+
+    services: tuple[str, ...] = ()
+    base: str | None = None
+    checks: str = ""
+    requests_a_minute: Mapping[str, int] = field(default_factory=dict)
+    start: datetime | None = None
+    alarm_rule: AlarmRule = AlarmRule.AT_ONCE
+    window: Window = Window.FAILS
+    rare: Callable[[str, int], list[dict[str, Any]]] = lambda *_: []
+    meanwhile: Callable[[Memory, Stage], None] = lambda *_: None
+    builds: Mapping[ComputeType, int] | None = None
+    throttles: bool = False
+    folder: Path = FOLDER
+    home: Path = FOLDER
+
+    @property
+    def scope(self) -> Path:
+        """Folder of the set of services: each has accounts of its own."""
+        return self.home / "services" / ("-".join(self.services) or "all")
+
+
+@dataclass
+class Stand:
+    """The accounts, running, and what plays in them.
+
+    Args:
+        settings: all of `config/`.
+        options: how the rehearsal is run.
+        show: who watches.
+        ask: who is asked for approvals.
+        stopping: set when everything has to end.
+    """
+
+    settings: Settings
+    options: Options
+    show: Show
+    ask: Ask
+    stopping: threading.Event
+
+    def __post_init__(self) -> None:
+        """Wire the parts; nothing runs yet."""
+        self.home = self.options.scope
+        self.memory = Memory(self.home / "accounts" / "codepipeline.json")
+        self.approvals = Approvals(self.ask, self.stopping)
+        self.player: Player | None = None
+        self.custom = CustomResources(
+            lambda: self.accounts,
+            self.memory,
+            codedeploy=lambda: self.codedeploy,
+            events=lambda: self.events,
+            deploying=lambda account, stack: self.player.actions.deploying(account, stack) if self.player else None,
+            requests=Requests(
+                self.requests,
+                {environment.account: self.requests_in(environment.name) for environment in self.settings.environments},
+            ),
+        )
+        self.accounts = Accounts(
+            self.settings,
+            self.home / "accounts",
+            apis={"codepipeline": self._codepipeline, "codedeploy": self._codedeploy},
+            on_custom_resource=self.custom.take,
+        )
+        self.events = Events(self.accounts)
+        self.codedeploy = CodeDeploy(self.accounts, self.stopping, before_hook=self._throttle)
+        self.bake = Bake(
+            self.accounts,
+            self.codedeploy,
+            self.events,
+            self.requests,
+            self.stopping,
+            reading=self.options.alarm_rule,
+            rare=self._rare,
+        )
+        self._requests: dict[str, list[dict[str, Any]]] = {}
+        self._measured, self._throttled = 0.0, False
+        self._measuring: threading.Thread | None = None
+
+    def _rare(self, account: str, minute: int) -> list[dict[str, Any]]:
+        """What is in further requests to the functions of an environment, from some minute of its bake on."""
+        names = [each.name for each in self.settings.environments if each.account == account]
+        return self.options.rare(names[0], minute) if names else []
+
+    def _throttle(self, account: str, function: str) -> None:
+        """Leave a function no concurrency for some seconds, where the options ask for it; once."""
+        if not self.options.throttles or self._throttled:
+            return
+        self._throttled = True
+        client: Any = self.accounts.emulators[account].session().client("lambda")
+        before = client.get_function_concurrency(FunctionName=function)
+        client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
+
+        def release() -> None:
+            if "ReservedConcurrentExecutions" in before:
+                kept = before["ReservedConcurrentExecutions"]
+                client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=kept)
+            else:
+                client.delete_function_concurrency(FunctionName=function)
+
+        timer = threading.Timer(THROTTLED_SECONDS, release)
+        timer.daemon = True
+        timer.start()
+
+    def start(self) -> None:
+        """Start the accounts, and mend what a killed run left.
+
+        Raises:
+            RehearsalError: they do not come up.
+        """
+        self.accounts.start(self.show.progress_of_phase)
+        for event in self.memory.pending.values():
+            self.custom.give_up(event, "the player was killed while CloudFormation waited for it")
+            self.memory.remember_pending(str(event["RequestId"]), None)
+        for account, emulator in self.accounts.emulators.items():
+            deadline = time.monotonic() + 120
+            while left := list(settled(emulator)):
+                self.show.progress_of_phase(f"{self.accounts.label(account)}: {', '.join(left)} is rolled back")
+                if time.monotonic() > deadline:
+                    raise RehearsalError(f"{left[0]} does not come to an end; run with FRESH=yes")
+                time.sleep(0.2)
+        self._measuring = threading.Thread(target=self._measure, daemon=True)
+        self._measuring.start()
+
+    def stop(self) -> None:
+        """Stop everything, and keep what the accounts hold."""
+        self.stopping.set()
+        with suppress(RuntimeError):
+            self.events.close()
+        # What CloudFormation waits for, it is told that it will not come; then it puts its stack in order.
+        for event in self.memory.pending.values():
+            self.custom.give_up(event, "the rehearsal was interrupted")
+        deadline = time.monotonic() + 20
+        for emulator in list(self.accounts.emulators.values()):
+            with suppress(ClientError, BotoCoreError):
+                while list(settled(emulator)) and time.monotonic() < deadline:
+                    time.sleep(0.1)
+        self.accounts.stop()
+
+    @property
+    def memory_mb(self) -> float:
+        """Most that the accounts' processes held together, megabytes."""
+        return self._measured
+
+    def _codepipeline(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        ask = allowed(self.accounts, self.events, self.memory.definition.name)
+        return PipelineApi(self.memory, self.approvals, ask)(operation, request, caller)
+
+    def _codedeploy(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return self.codedeploy.api(operation, request, caller)
+
+    def requests_in(self, environment: str) -> int:
+        """Requests to each function of an environment in a virtual minute."""
+        return self.options.requests_a_minute.get(environment, REQUESTS_A_MINUTE)
+
+    def requests(self, handler: str) -> list[dict[str, Any]]:
+        """What a function's contract check invokes it with, from the commit that is delivered."""
+        if handler not in self._requests:
+            source = self.player.actions.source if self.player else None
+            variables = {
+                **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+                "AWS_DEFAULT_REGION": self.settings.pipeline.region,
+                "AWS_ACCESS_KEY_ID": "none",
+                "AWS_SECRET_ACCESS_KEY": "none",  # nosec B105  # there is no account to open with it
+                "POWERTOOLS_TRACE_DISABLED": "true",
+            }
+            self._requests[handler] = events_of(handler, source or paths.ROOT, variables)
+        return self._requests[handler]
+
+    def _measure(self) -> None:
+        """The most memory that the accounts hold, a look a second."""
+        while not self.stopping.wait(1.0):
+            total = 0
+            for emulator in self.accounts.emulators.values():
+                pid = emulator.pid
+                with suppress(psutil.Error):
+                    if pid is None:
+                        continue
+                    process = psutil.Process(pid)
+                    for each in (process, *process.children(recursive=True)):
+                        with suppress(psutil.Error):
+                            total += each.memory_full_info().pss
+            self._measured = max(self._measured, total / 1e6)
+
+
+class Rehearse:
+    """One run.
+
+    Args:
+        stand: the accounts and the player.
+        commit: what is delivered.
+        fault: its name, when the commit has one.
+    """
+
+    def __init__(self, stand: Stand, commit: Commit, *, fault: str = "") -> None:
+        self._stand, self._commit = stand, commit
+        self._options, self._show = stand.options, stand.show
+        services = list(self._options.services) or list(_services(stand.settings))
+        self.record = Rehearsal(
+            commit=commit.sha,
+            message=commit.message,
+            services=services,
+            fault=fault,
+            began=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        self._start = stand.options.start or office_hours(stand.settings, after=stand.memory.latest)
+        self._used: Counter[Substitution] = Counter()
+        self._begin = time.monotonic()
+
+    def begin(self, *, anew: bool = False) -> None:
+        """Start the accounts and launch what they hold, where they hold nothing yet.
+
+        Args:
+            anew: launch it too where they hold something.
+
+        Raises:
+            RehearsalError: one of it fails.
+        """
+        _clean(self._options.folder)
+        with self._phase("accounts"):
+            self._stand.start()
+        with self._phase("bootstrap"):
+            bootstrap(self._stand.accounts, self._show.progress_of_phase)
+        if anew or not self._stand.memory.has_pipeline:
+            self._launch()
+
+    def let_it_fail(self, *, minutes: int) -> None:
+        """Let requests meet what the accounts hold, so that an old bug puts them in alarm.
+
+        Args:
+            minutes: virtual minutes of requests.
+        """
+        stand = self._stand
+        with self._phase("what prod has been doing"):
+            for environment in stand.settings.environments:
+                stand.codedeploy.know(environment.account)
+                states = stand.bake.watch(
+                    environment.account,
+                    self._start - timedelta(minutes=minutes),
+                    minutes=minutes,
+                    a_minute=stand.requests_in(environment.name),
+                )
+                ringing = sorted(name for name, state in states.items() if state == "ALARM")
+                if ringing:
+                    self.record.in_alarm[environment.name] = ringing
+                    self._show.say(f"  [red]in alarm[/red] {environment.name}: {', '.join(ringing)}")
+
+    def play(self) -> Execution:
+        """Deliver the commit.
+
+        Returns:
+            The last execution.
+        """
+        stand = self._stand
+        self.record.before = self._served()
+        delivered = [each.commit for each in stand.memory.executions if each.status == Status.SUCCEEDED]
+        if delivered:
+            self._commit.knows(delivered[-1], elsewhere=paths.ROOT)
+        place = Place(
+            folder=self._options.folder,
+            host=self._options.home / "host",
+            checkout=paths.ROOT,
+            variables={VERBS: self._options.checks, "SLIPWAY_REHEARSAL": "1", **self._narrowed()},
+        )
+        stand.player = Player(
+            stand.accounts,
+            stand.memory,
+            approvals=stand.approvals,
+            events=stand.events,
+            place=place,
+            bake=stand.bake,
+            view=self._show,
+            stopping=stand.stopping,
+            quotas=BuildQuotas(self._options.builds),
+            meanwhile=lambda stage: self._options.meanwhile(stand.memory, stage),
+            passes=stand.bake.let_pass,
+            window=self._options.window,
+        )
+        try:
+            stand.player.play(self._commit, self._start)
+        finally:
+            self.record.executions = stand.player.executions
+            self._used.update(stand.player.actions.used)
+        return self.record.executions[-1]
+
+    def finish(self) -> None:
+        """Look at what answers now, and write the verdict."""
+        stand = self._stand
+        last = self.record.executions[-1] if self.record.executions else None
+        with self._phase("what answers now"):
+            with suppress(RuntimeError):
+                stand.events.drain()
+            try:
+                self.record.served = self._served()
+                self.record.refusals = self._refusals()
+            except (ClientError, BotoCoreError, httpx.HTTPError) as error:
+                # Its account has died: it is named when it is stopped.
+                self._show.say(f"  [yellow]nobody could look[/yellow] {escape(str(error))}")
+        self.record.event_faults = list(dict.fromkeys(stand.events.faults))
+        for fault in self.record.event_faults:
+            self._show.say(f"  [yellow]not heard[/yellow] {escape(fault)}")
+        for refusal in self.record.refusals:
+            self._show.say(f"  [red]refused[/red] {escape(refusal)}")
+        self.record.delivered = last is not None and last.status is Status.SUCCEEDED
+        self.record.memory_mb = round(stand.memory_mb, 1)
+        self.record.seconds = round(time.monotonic() - self._begin, 1)
+        self.record.substitutions = [
+            {"subject": row.subject, "stand_in": row.stand_in, "unproven": row.unproven, "resources": number}
+            for row, number in self._used.items()
+        ]
+        self.record.verdict = verdict(self.record)
+
+    def _refusals(self) -> list[str]:
+        """What AWS's services were refused since the rehearsal began, by the CloudTrail of each account."""
+        since, found = datetime.fromisoformat(self.record.began), []
+        for account, emulator in self._stand.accounts.emulators.items():
+            events = emulator.session().client("cloudtrail").lookup_events(StartTime=since)["Events"]
+            texts = (json.loads(event["CloudTrailEvent"])["errorMessage"] for event in events)
+            found += [f"{self._stand.accounts.label(account)}: {text}" for text in texts]
+        return list(dict.fromkeys(found))
+
+    def stop(self) -> None:
+        """Stop the accounts, and say in the verdict which of them could not be kept."""
+        try:
+            self._stand.stop()
+        except RehearsalError as error:
+            self.record.lost.append(f"lost with its account: {error}")
+            self.record.verdict = verdict(self.record)
+            self.record.delivered = False
+
+    def _served(self) -> dict[str, dict[str, str]]:
+        """What answers in each environment."""
+        accounts, environments = self._stand.accounts, self._stand.settings.environments
+        with ThreadPoolExecutor(len(environments)) as pool:
+            found = pool.map(lambda each: served(accounts, each.account, each.name), environments)
+            answers = {environment.name: each for environment, each in zip(environments, found, strict=True)}
+        # Nobody else has called these functions yet, or will: their environments would hold memory to the end.
+        for environment in environments:
+            accounts.emulators[environment.account].recycle()
+        return answers
+
+    def _launch(self) -> None:
+        """Bring the accounts to what they hold before the first delivery."""
+        stand, options = self._stand, self._options
+        base, folder = self._base(), options.scope / "launch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        launch = Launch(stand.accounts, stand.memory, folder, stand.stopping)
+        source = base or self._commit
+        if base == self._commit and options.base is None:
+            # Nothing earlier can be launched with these tools. The commit can, with functions of another version, so
+            # that a delivery has something to put in place of something.
+            source = faults.commit_with(base, _ANOTHER_VERSION, "The functions, built once before", folder / "before")
+        with self._phase(f"synthesise {base.sha[:12]}" if base else "synthesise"):
+            assembly = synthesise(source, folder / "source", paths.ROOT, self._narrowed(), self._show.progress_of_phase)
+            prepared(assembly, stand.accounts)
+        with self._phase("cdk deploy Pipeline"):
+            launch.pipeline(assembly, self._show.progress_of_phase)
+        if base is not None:
+            with self._phase(f"launch {base.sha[:12]}"):
+                launch.environments(base, assembly, self._show.progress_of_phase)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _base(self) -> Commit | None:
+        commit, wanted = self._commit, self._options.base
+        if wanted == EMPTY:
+            return None
+        if wanted is not None:
+            return Commit.of(commit.repository, wanted, branch=commit.branch)
+        found = earlier(
+            commit.repository,
+            commit.sha,
+            usable=lambda other: locks_as(commit.repository, other, commit.sha),
+        )
+        return Commit.of(commit.repository, found, branch=commit.branch) if found else commit
+
+    def _narrowed(self) -> dict[str, str]:
+        return {ONLY: " ".join(self._options.services)} if self._options.services else {}
+
+    def _phase(self, name: str) -> Any:
+        return _Timed(self._show, self.record, name)
+
+
+class _Timed:
+    """A phase of a run, on the terminal and in the record."""
+
+    def __init__(self, show: Show, record: Rehearsal, name: str) -> None:
+        self._record, self._name = record, name
+        self._shown = show.phase(name)
+
+    def __enter__(self) -> None:
+        self._begin = time.monotonic()
+        self._shown.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._record.phases[self._name] = round(time.monotonic() - self._begin, 1)
+        self._shown.__exit__(*error)
+
+
+def verdict(record: Rehearsal) -> str:
+    """The last line of a run."""
+    if record.delivered:
+        last = record.executions[-1]
+        said = [f"delivered {record.commit[:12]} to {last.stages[-1].name} in {record.seconds:.0f} s", *_hurt(last)]
+        if record.refusals:
+            said.append(f"AWS's services were refused {len(record.refusals)} calls")
+        return "; ".join([*said, *record.lost])
+    if not record.executions:
+        return "; ".join([f"{record.commit[:12]} was not delivered", *record.lost])
+    last = record.executions[-1]
+    stopped = last.stopped
+    where = f" at {stopped.name}" if stopped else ""
+    said = [f"{record.commit[:12]} stopped{where}: {_why(last, stopped)}"]
+    if back := _put_back(last):
+        said.append(f"rolled back: {', '.join(back)}")
+    shifts = [each for stage in last.stages for action in stage.actions for each in action.deployments]
+    if met := sum(each.met_new for each in shifts):
+        said.append(f"{met} requests met the new version, {sum(each.failed_new for each in shifts)} of them failed")
+    if final := list(record.served)[-1:]:
+        said.append(f"{final[0]} {_still(record.before.get(final[0], {}), record.served[final[0]])}")
+    return "; ".join([*said, *record.lost])
+
+
+def _hurt(last: Execution) -> list[str]:
+    """Say of each stage how many requests to a new version failed, although it went on."""
+    found = []
+    for stage in last.stages:
+        shifts = [each for action in stage.actions for each in action.deployments]
+        if failed := sum(each.failed_new for each in shifts):
+            met = sum(each.met_new for each in shifts)
+            found.append(f"{failed} of {met} requests to the new version failed in {stage.name}")
+    return found
+
+
+def _why(last: Execution, stopped: Stage | None) -> str:
+    """What stopped a stage, without the way by which CloudFormation heard of it."""
+    failed = [each for action in (stopped.actions if stopped else ()) for each in action.deployments if each.reason]
+    return failed[0].reason if failed else last.reason
+
+
+def _put_back(last: Execution) -> list[str]:
+    """Functions whose traffic the old version has again."""
+    failed = (
+        each
+        for stage in last.stages
+        for action in stage.actions
+        for each in action.deployments
+        if each.status is Status.FAILED
+    )
+    return list(dict.fromkeys(f"{short_name(each.function)} to version {each.old_version}" for each in failed))
+
+
+def _still(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """What an environment serves, against what it served."""
+    if not now:
+        return "serves nothing yet"
+    serves = ", ".join(f"{service} {answer}" for service, answer in now.items())
+    return f"serves what it did: {serves}" if before == now else f"serves: {serves}"
+
+
+def served(accounts: Accounts, account: str, environment: str) -> dict[str, str]:
+    """What the services of an environment answer, by AWS's own host names.
+
+    Args:
+        accounts: they run.
+        account: the environment's.
+        environment: its name.
+
+    Returns:
+        Service → status of its health route, and the versions that `live` of its functions points to.
+    """
+    session = accounts.emulators[account].session()
+    found: dict[str, str] = {}
+    endpoints: dict[str, str] = {}
+    for page in session.client("cloudformation").get_paginator("describe_stacks").paginate():
+        for stack in page["Stacks"]:
+            parts = stack["StackName"].split("-")
+            if stack["StackName"].startswith(f"{environment}-") and parts[-1] == "compute":
+                service = "-".join(parts[len(environment.split("-")) : -1])
+                for output in stack.get("Outputs", []):
+                    if output["OutputKey"] == "HealthEndpoint":
+                        endpoints[service] = output["OutputValue"]
+    context = ssl.create_default_context(cafile=str(accounts.bundle))
+    proxy = accounts.server.variables()["HTTPS_PROXY"]
+    with httpx.Client(verify=context, proxy=proxy, timeout=30, trust_env=False) as client:
+        for service, endpoint in sorted(endpoints.items()):
+            try:
+                answer = client.get(endpoint)
+                found[service] = f"{answer.status_code}"
+            except httpx.HTTPError as error:
+                found[service] = f"no answer: {error}"
+    functions = session.client("lambda")
+    versions: dict[str, list[str]] = {}
+    listed = functions.get_paginator("list_functions").paginate()
+    for name in (function["FunctionName"] for found_here in listed for function in found_here["Functions"]):
+        for service in (each for each in endpoints if name.startswith(f"{environment}-{each}-compute-")):
+            if "Hook" in name:
+                continue
+            with suppress(ClientError):
+                alias = functions.get_alias(FunctionName=name, Name="live")
+                versions.setdefault(service, []).append(f"{short_name(name)} {alias['FunctionVersion']}")
+    for service, each in versions.items():
+        found[service] = f"{found[service]}; live: {', '.join(sorted(each))}"
+    return found
+
+
+def _services(settings: Settings) -> Sequence[str]:
+    folders = {file.parent.name for file in (paths.ROOT / "services").glob("*/infrastructure.py")}
+    first = settings.environments[0]
+    return [name for name, value in first.services if name in folders and value is not None]
+
+
+def _clean(folder: Path) -> None:
+    """What the run before left of its own: not the accounts, nor what outlives a run."""
+    for name in ("artifacts", "builds", "logs", "source", "index.html", "result.json"):
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)

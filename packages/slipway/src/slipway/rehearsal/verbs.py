@@ -1,0 +1,619 @@
+"""The verbs of the rehearsal: rehearse, approve, reject, remote, drill, forget."""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import boto3
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from slipway import paths
+from slipway import settings as config
+from slipway.emulator.environment import services_of
+from slipway.emulator.server import EMULATED_SECRET, Emulator
+from slipway.errors import RehearsalError
+from slipway.rehearsal import faults, page
+from slipway.rehearsal.faults import Fault
+from slipway.rehearsal.player.approvals import Answer, Ask, Pending
+from slipway.rehearsal.player.bake import AlarmRule
+from slipway.rehearsal.player.memory import Memory
+from slipway.rehearsal.player.records import Rehearsal, Stage
+from slipway.rehearsal.player.rules import Window
+from slipway.rehearsal.player.source import Commit
+from slipway.rehearsal.rehearse import CHECKS, EMPTY, FOLDER, REQUESTS_A_MINUTE, Options, Rehearse, Stand, verdict
+from slipway.rehearsal.show import Show
+from slipway.settings import Settings
+from slipway.settings.quotas import CONCURRENT_BUILDS
+
+ServiceOption = Annotated[
+    list[str] | None, typer.Option("--service", help="Rehearse these alone; may be repeated. Default: all.")
+]
+REMOTE = FOLDER / "remote.git"
+NAME = "rehearsal"
+"""Name of the remote."""
+
+
+_WORDS = {"y": Answer.APPROVED, "yes": Answer.APPROVED, "n": Answer.REJECTED, "no": Answer.REJECTED}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    for verb in (rehearse, approve, reject, remote, receive, drill, forget):
+        app.command()(verb)
+
+
+def rehearse(  # noqa: PLR0917  # typer reads a command's options from its parameters
+    service: ServiceOption = None,
+    commit: Annotated[str, typer.Option("--commit", help="The commit that is delivered.")] = "HEAD",
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            help="What the accounts hold when there are none yet: a revision, or `empty`. Default: the newest earlier "
+            "commit with other functions.",
+        ),
+    ] = None,
+    fault: Annotated[str | None, typer.Option("--fault", help="Deliver a commit with this fault.")] = None,
+    approve_: Annotated[
+        str, typer.Option("--approve", help="yes, no, timeout, or ask (here, or by `make approve`).")
+    ] = "ask",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the accounts first.")] = False,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot", help="Deliver the tree as it is, with what is not committed.")
+    ] = False,
+    checks: Annotated[
+        str, typer.Option("--checks", help="Verbs that the build runs too, such as `check unit review`.")
+    ] = CHECKS,
+    rate: Annotated[
+        int, typer.Option("--rate", min=1, help="Requests to each function in a virtual minute of a deployment.")
+    ] = REQUESTS_A_MINUTE,
+    at: Annotated[
+        datetime | None, typer.Option("--at", help="Virtual moment of the start, UTC. Default: in office hours.")
+    ] = None,
+    alarm_rule: Annotated[
+        AlarmRule, typer.Option("--alarm-rule", help="What the rule CloudWatchAlarm does: AWS's pages say both.")
+    ] = AlarmRule.AT_ONCE,
+    window: Annotated[
+        Window, typer.Option("--window", help="What a closed deployment window does: AWS's pages do not say.")
+    ] = Window.FAILS,
+    into: Annotated[Path | None, typer.Option("--into", help="Folder of the page and the logs.", hidden=True)] = None,
+) -> None:
+    """Play the delivery of a commit: the real pipeline, on the accounts of this machine."""
+    console = _console()
+    settings = config.load()
+    services = services_of(settings.environments[0], service) if service else ()
+    planned = faults.find(fault) if fault else None
+    if planned is not None and services and faults.SERVICE not in services:
+        raise RehearsalError(f"faults act on {faults.SERVICE}: add SERVICE={faults.SERVICE}", exit_code=2)
+    answers = _answers(approve_, planned)
+    options = Options(
+        services=services,
+        base=base,
+        checks=checks,
+        requests_a_minute=_rates(settings, planned, rate),
+        start=at.replace(tzinfo=UTC) if at else None,
+        folder=into or FOLDER,
+        window=window,
+        alarm_rule=alarm_rule,
+    )
+    options = _faulty(options, planned) if planned else options
+    delivered = _commit(settings, commit, snapshot=snapshot, console=console)
+    if base not in {None, EMPTY}:
+        Commit.of(paths.ROOT, str(base), branch=_branch(settings))
+    terminal = sys.stdin if sys.stdin.isatty() else None
+    record = play(settings, options, delivered, console, answers=answers, fault=planned, fresh=fresh, terminal=terminal)
+    _end(record, options.folder, console)
+
+
+def play(
+    settings: Settings,
+    options: Options,
+    commit: Commit,
+    console: Console,
+    *,
+    answers: Answer | None,
+    fault: Fault | None = None,
+    fresh: bool = False,
+    wait: float = 0,
+    terminal: TextIO | None = None,
+) -> Rehearsal:
+    """Run one rehearsal, and write its page.
+
+    Args:
+        settings: all of `config/`.
+        options: how it is run.
+        commit: what is delivered.
+        console: where it is shown.
+        answers: what becomes of approvals; None: somebody is asked, at `terminal` or by `answer`.
+        fault: one that the commit is given. Default: none.
+        fresh: whether the accounts are forgotten first.
+        wait: seconds to wait for another rehearsal; -1: as long as it takes.
+        terminal: where somebody types. Default: nobody does.
+    """
+    show, stopping = Show(console), threading.Event()
+
+    def stand_for(options: Options) -> Stand:
+        return Stand(settings, options, show, _asker(show, answers, terminal), stopping)
+
+    stand = stand_for(options)
+    with _interruptible(stopping), stand.accounts.held(seconds=wait):
+        if lost := () if fresh else stand.accounts.lost:
+            names = ", ".join(stand.accounts.label(account) for account in lost)
+            show.say(f"[yellow]lost[/yellow] with their processes: {names}. All accounts are launched anew.")
+        fresh = fresh or bool(lost)
+        if fresh:
+            stand.accounts.forget()
+        if fault is not None:
+            options, commit = _with_fault(options, commit, fault)
+        if fresh or fault is not None:
+            # It read what the accounts held before.
+            stand = stand_for(options)
+        run = Rehearse(stand, commit, fault=fault.name if fault else "")
+        try:
+            try:
+                run.begin(anew=fault is not None and bool(fault.base_edits))
+                if fault is not None and fault.base_edits:
+                    run.let_it_fail(minutes=2)
+                run.play()
+                run.finish()
+            finally:
+                show.close()
+                run.stop()
+        finally:
+            run.record.verdict = run.record.verdict or verdict(run.record)
+            page.write(run.record, options.folder)
+    return run.record
+
+
+def _with_fault(options: Options, commit: Commit, fault: Fault) -> tuple[Options, Commit]:
+    """The commit with the fault; the accounts hold the commit without it before, or with the old bug."""
+    folder = options.scope / "faults"
+    base = commit
+    if fault.base_edits:
+        base = faults.commit_with(commit, fault.base_edits, f"An old bug: {fault.what}", folder / "base")
+    if fault.edits:
+        commit = faults.commit_with(commit, fault.edits, f"Fault: {fault.what}", folder / "commit")
+    # The next change is compared with what was delivered, and that is in no branch here.
+    _fetch(paths.ROOT, commit)
+    # One repository has both.
+    if base.repository != commit.repository:
+        _fetch(commit.repository, base)
+        base = Commit(commit.repository, base.sha, base.branch, base.message, base.author_date)
+    return replace(options, base=base.sha), commit
+
+
+def _fetch(repository: Path, commit: Commit) -> None:
+    subprocess.run(
+        ["git", "fetch", "--quiet", "--no-write-fetch-head", str(commit.repository), commit.sha],
+        cwd=repository,
+        check=True,
+        capture_output=True,
+    )
+
+
+def approve(
+    service: ServiceOption = None,
+    says: Annotated[str, typer.Option("--says", help="Why, for the record.")] = "",
+) -> None:
+    """Approve what a rehearsal waits for."""
+    _answer(service, Answer.APPROVED, says)
+
+
+def reject(
+    service: ServiceOption = None,
+    says: Annotated[str, typer.Option("--says", help="Why, for the record.")] = "",
+) -> None:
+    """Reject what a rehearsal waits for."""
+    _answer(service, Answer.REJECTED, says)
+
+
+def _answer(service: Sequence[str] | None, status: Answer, says: str) -> None:
+    settings = config.load()
+    services = services_of(settings.environments[0], service) if service else ()
+    answered = answer(settings, Options(services=services), status, says)
+    _console().print(f"{answered}: {status.lower()}")
+
+
+def answer(settings: Settings, options: Options, status: Answer, says: str = "") -> str:
+    """Answer an approval that another process waits for, by CodePipeline's own API, as the console does it.
+
+    Args:
+        settings: all of `config/`.
+        options: of the rehearsal that waits.
+        status: approved or rejected.
+        says: why, for the record.
+
+    Returns:
+        Stage and action that waited.
+
+    Raises:
+        RehearsalError: no rehearsal runs, it has come to no pipeline yet, or none waits.
+    """
+    folder = options.scope / "accounts"
+    state = paths.read_json(folder / "accounts.json")
+    account = settings.pipeline.account
+    if state is None or Emulator.running(folder / account, tls=folder / "tls", keep=True) is None:
+        raise RehearsalError("no rehearsal runs that could be answered")
+    client = boto3.Session(
+        aws_access_key_id=account,
+        # The root's, as of every account of the emulator.
+        aws_secret_access_key=EMULATED_SECRET,
+        region_name=settings.pipeline.region,
+    ).client(
+        "codepipeline", endpoint_url=f"https://localhost:{state['endpoint']}", verify=str(folder / "tls" / "ca.pem")
+    )
+    memory = Memory(folder / "codepipeline.json")
+    if not memory.has_pipeline:
+        raise RehearsalError("the rehearsal has no pipeline yet")
+    name = memory.definition.name
+    try:
+        found = client.get_pipeline_state(name=name)
+        for stage in found["stageStates"]:
+            for action in stage.get("actionStates", []):
+                token = action.get("latestExecution", {}).get("token")
+                if token:
+                    client.put_approval_result(
+                        pipelineName=name,
+                        stageName=stage["stageName"],
+                        actionName=action["actionName"],
+                        result={"status": status.value, "summary": says or f"{status.lower()} at the terminal"},  # type: ignore[typeddict-item]  # TimedOut is nobody's answer
+                        token=token,
+                    )
+                    return f"{stage['stageName']}/{action['actionName']}"
+    except (ClientError, BotoCoreError) as error:
+        raise RehearsalError(f"the rehearsal cannot be answered now: {error}") from error
+    raise RehearsalError("no approval waits")
+
+
+def remote() -> None:
+    """Set up the remote `rehearsal`: a push to it plays the pipeline."""
+    console = _console()
+    branch = _branch(config.load())
+    if not (REMOTE / "HEAD").is_file():
+        REMOTE.parent.mkdir(parents=True, exist_ok=True)
+        _git(paths.ROOT, "init", "--quiet", "--bare", f"--initial-branch={branch}", str(REMOTE))
+    hook = REMOTE / "hooks" / "post-receive"
+    python = paths.ROOT / ".venv" / "bin" / "python"
+    paths.write_text(
+        hook,
+        "#!/bin/sh\n# Plays the pipeline for what was pushed, in the terminal of who pushed it.\n"
+        "unset GIT_DIR GIT_WORK_TREE GIT_QUARANTINE_PATH\n"
+        f"cd {shlex.quote(str(paths.ROOT))} && exec {shlex.quote(str(python))} -m slipway.rehearsal receive\n",
+        mode=0o755,
+    )
+    known = _git(paths.ROOT, "remote", "get-url", NAME, check=False).stdout.strip()
+    if known and known != str(REMOTE) and Path(known).is_dir():
+        # Work trees of a repository share its remotes: what another of them set up stays.
+        console.print(f"remote {NAME} leads to {known}, which another work tree set up; play the pipeline here by")
+        console.print(f"  git push {shlex.quote(str(REMOTE))} {branch}", soft_wrap=True, markup=False)
+        return
+    _git(paths.ROOT, "remote", "set-url" if known else "add", NAME, str(REMOTE))
+    console.print(f"remote {NAME} is set up; play the pipeline by\n  git push {NAME} {branch}")
+
+
+def receive() -> None:
+    """Play the pipeline for what was pushed; the hook of the remote calls it."""
+    console = _console()
+    settings = config.load()
+    branch = _branch(settings)
+    for line in sys.stdin.read().splitlines():
+        _, new, ref = line.split()
+        if ref != f"refs/heads/{branch}":
+            console.print(f"{ref} is not {branch}: nothing starts")
+            continue
+        if not new.strip("0"):
+            console.print(f"{branch} was removed: nothing starts")
+            continue
+        commit = Commit.of(REMOTE, new, branch=branch)
+        console.print(f"{commit.sha[:12]} {commit.message}: waits for the one before it, if there is one", markup=False)
+        approve_ = os.environ.get("APPROVE", "ask")
+        with _terminal() as terminal:
+            answers = _answers(approve_, None)
+            record = play(
+                settings, Options(checks=CHECKS), commit, console, answers=answers, wait=-1, terminal=terminal
+            )
+        _end(record, FOLDER, console)
+
+
+@contextmanager
+def _terminal() -> Iterator[TextIO | None]:
+    """The terminal of who pushes: git gives the hook no standard input of theirs."""
+    try:
+        terminal = Path("/dev/tty").open(encoding="utf-8")  # noqa: SIM115  # closed below
+    except OSError:
+        yield None
+        return
+    with terminal:
+        yield terminal
+
+
+def drill(
+    service: ServiceOption = None,
+    fault: Annotated[list[str] | None, typer.Option("--fault", help="These alone; may be repeated.")] = None,
+) -> None:
+    """Play every fault, and say whether each ended as it has to."""
+    console = _console()
+    settings = config.load()
+    services = services_of(settings.environments[0], service) if service else ()
+    if services and faults.SERVICE not in services:
+        raise RehearsalError(f"faults act on {faults.SERVICE}: add SERVICE={faults.SERVICE}", exit_code=2)
+    chosen = [faults.find(name) for name in fault] if fault else list(faults.FAULTS)
+    rows = [run_fault(settings, services, each, console) for each in chosen]
+    table = Table(title="drill", title_justify="left", box=None, pad_edge=False)
+    for name in ("", "fault", "what is wrong", "what became of it", "seconds"):
+        table.add_column(name, justify="right" if name == "seconds" else "left", overflow="fold")
+    for each, record, complaint in rows:
+        said = complaint or record.verdict
+        mark = "[red]✗[/red]" if complaint else "[green]✓[/green]"
+        table.add_row(mark, each.name, each.what, escape(said), f"{record.seconds:.0f}")
+    console.print(table)
+    paths.write_json(
+        FOLDER / "drill.json",
+        [
+            {
+                "fault": each.name,
+                "what": each.what,
+                "as_it_has_to": not complaint,
+                "said": complaint or record.verdict,
+                "seconds": record.seconds,
+            }
+            for each, record, complaint in rows
+        ],
+    )
+    if any(complaint for _, _, complaint in rows):
+        raise typer.Exit(1)
+
+
+def run_fault(
+    settings: Settings, services: tuple[str, ...], fault: Fault, console: Console
+) -> tuple[Fault, Rehearsal, str | None]:
+    """Play one fault.
+
+    Returns:
+        The fault, the run, and what is not as it has to be.
+    """
+    console.rule(f"{fault.name}: {fault.what}", align="left")
+    options = _faulty(
+        Options(
+            services=services,
+            requests_a_minute=_rates(settings, fault, REQUESTS_A_MINUTE),
+            folder=FOLDER / "drill" / fault.name.replace("=", "-").replace("%", ""),
+        ),
+        fault,
+    )
+    commit = Commit.of(paths.ROOT, "HEAD", branch=_branch(settings))
+    if fault.kills:
+        _killed(fault, services, options.folder)
+    record = play(settings, options, commit, console, answers=fault.answer, fault=fault)
+    if fault.rollback_refused:
+        remove(settings, options)
+    return fault, record, faults.judge(fault, record)
+
+
+def _faulty(options: Options, fault: Fault | None) -> Options:
+    """The options of a run in which more than the commit is at fault."""
+    if fault is None:
+        return options
+    waiting = fault.changes_pipeline
+
+    def meanwhile(memory: Memory, stage: Stage) -> None:
+        nonlocal waiting
+        deploys = any(action.provider == "CloudFormation" for action in stage.actions)
+        if waiting and deploys and stage.name.startswith(f"{waiting}-") and "foundation" not in stage.name:
+            waiting = None
+            memory.change()
+
+    return replace(
+        options,
+        alarm_rule=fault.alarm_rule,
+        rare=fault.rare,
+        meanwhile=meanwhile,
+        builds=dict.fromkeys(CONCURRENT_BUILDS, 0) if fault.no_builds else options.builds,
+        throttles=fault.throttles,
+    )
+
+
+def _killed(fault: Fault, services: Sequence[str], folder: Path) -> None:
+    """Start a rehearsal, and kill it while the stage's functions are deployed."""
+    command = [
+        sys.executable,
+        "-m",
+        "slipway.rehearsal",
+        "rehearse",
+        "--approve",
+        "yes",
+        "--checks",
+        "",
+        "--fault",
+        fault.name,
+    ]
+    command += [word for service in services for word in ("--service", service)]
+    command += ["--into", str(folder / "killed")]
+    with subprocess.Popen(
+        command, cwd=paths.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None  # noqa: S101  # nosec B101  # asked for above
+        for line in process.stdout:
+            if line.startswith(f"{fault.kills}-") and "foundation" not in line:
+                # Into the deployments of its functions.
+                time.sleep(4)
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+
+
+def forget(service: ServiceOption = None) -> None:
+    """Remove the accounts of the rehearsal, and all that they hold."""
+    settings = config.load()
+    options = Options(services=services_of(settings.environments[0], service) if service else ())
+    remove(settings, options)
+    _console().print(f"the accounts of {options.scope.name} are gone")
+
+
+def remove(settings: Settings, options: Options) -> None:
+    """Remove the accounts of a rehearsal, and all that they hold.
+
+    Raises:
+        RehearsalError: a rehearsal is at work in them.
+    """
+    stand = Stand(settings, options, Show(_console()), lambda _: None, threading.Event())
+    with stand.accounts.held():
+        stand.accounts.forget()
+        shutil.rmtree(options.scope, ignore_errors=True)
+
+
+def say_end(record: Rehearsal, folder: Path, console: Console) -> None:
+    """Say what stood in for AWS, where the page is, and the verdict, in the last line."""
+    table = Table(title="what stood in for AWS", title_justify="left", box=None, pad_edge=False)
+    table.add_column("", justify="right")
+    for name in ("of AWS", "here", "so not shown"):
+        table.add_column(name, overflow="fold")
+    for row in record.substitutions:
+        table.add_row(str(row["resources"]), row["subject"], row["stand_in"], row["unproven"])
+    console.print(table)
+    console.print(f"\n{os.path.relpath(folder / 'index.html', paths.ROOT)}")
+    style = "green" if record.delivered else "red"
+    console.print(record.verdict, style=style, markup=False, soft_wrap=True)
+
+
+def _end(record: Rehearsal, folder: Path, console: Console) -> None:
+    say_end(record, folder, console)
+    if not record.delivered:
+        raise typer.Exit(1)
+
+
+def _rates(settings: Settings, fault: Fault | None, usual: int) -> dict[str, int]:
+    """Environment → requests to each function in a virtual minute."""
+    names = [environment.name for environment in settings.environments]
+    return fault.requests_in(names, usual) if fault else dict.fromkeys(names, usual)
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def _answers(word: str, fault: Fault | None) -> Answer | None:
+    if fault is not None:
+        return fault.answer
+    known = {"yes": Answer.APPROVED, "no": Answer.REJECTED, "timeout": Answer.TIMED_OUT, "ask": None}
+    if word not in known:
+        raise RehearsalError(f"APPROVE {word!r}: it is one of {', '.join(known)}", exit_code=2)
+    return known[word]
+
+
+def _asker(show: Show, answers: Answer | None, terminal: TextIO | None) -> Ask:
+    """Asks the person at the terminal, where there is one; an answer may also come by `make approve`."""
+    asked: set[str] = set()
+
+    def ask(pending: Pending) -> Answer | None:
+        nonlocal terminal
+        if answers is not None:
+            return answers
+        if pending.token not in asked:
+            asked.add(pending.token)
+            here = "y or n here, or " if terminal is not None else ""
+            # Nothing may move where somebody types; it goes on when the action ends.
+            show.close()
+            show.say(
+                f"[yellow]?[/yellow] {escape(pending.action)} waits: {escape(pending.comment)}\n"
+                f"  answer: {here}`make approve` or `make reject` in another terminal"
+            )
+        if terminal is None or not select.select([terminal], [], [], 0)[0]:
+            return None
+        line = terminal.readline()
+        if not line:
+            # Whoever sat there is gone.
+            terminal = None
+            return None
+        said = line.strip().lower()
+        if said not in _WORDS:
+            show.say("  y or n")
+        return _WORDS.get(said)
+
+    return ask
+
+
+@contextmanager
+def _interruptible(stopping: threading.Event) -> Iterator[None]:
+    """Ctrl-C ends what is played; once more ends it at once."""
+
+    def stop(*_: Any) -> None:
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        stopping.set()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _commit(settings: Settings, revision: str, *, snapshot: bool, console: Console) -> Commit:
+    """The commit that is delivered."""
+    branch = _branch(settings)
+    dirty = [line for line in _git(paths.ROOT, "status", "--porcelain").stdout.splitlines() if line]
+    if snapshot:
+        return _snapshot(branch)
+    if dirty and revision == "HEAD":
+        console.print(
+            f"[yellow]{len(dirty)} changes are not committed[/yellow] and so not delivered; SNAPSHOT=yes delivers them"
+        )
+    head = _git(paths.ROOT, "symbolic-ref", "--quiet", "--short", "HEAD", check=False).stdout.strip()
+    if revision == "HEAD" and not head:
+        console.print("[yellow]the head is detached[/yellow]: its commit is delivered as if it were pushed")
+    return Commit.of(paths.ROOT, revision, branch=branch)
+
+
+_REHEARSAL = {"NAME": "Rehearsal", "EMAIL": "rehearsal@localhost"}
+
+
+def _snapshot(branch: str) -> Commit:
+    """A commit of the tree as it is; neither the branch nor the index learns of it."""
+    index = FOLDER / "snapshot.index"
+    index.parent.mkdir(parents=True, exist_ok=True)
+    index.unlink(missing_ok=True)
+    environment = {**os.environ, "GIT_INDEX_FILE": str(index)}
+    _git(paths.ROOT, "read-tree", "HEAD", environment=environment)
+    _git(paths.ROOT, "add", "--all", environment=environment)
+    tree = _git(paths.ROOT, "write-tree", environment=environment).stdout.strip()
+    # Nobody signs it: a machine without a name and an address for git can make one too.
+    author = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _REHEARSAL.items()}
+    words = ("commit-tree", tree, "-p", "HEAD", "-m", "Snapshot of the tree")
+    made = _git(paths.ROOT, *words, environment={**os.environ, **author}).stdout.strip()
+    index.unlink(missing_ok=True)
+    return Commit.of(paths.ROOT, made, branch=branch)
+
+
+def _branch(settings: Settings) -> str:
+    return getattr(settings.pipeline.source, "branch", "main")
+
+
+def _git(
+    folder: Path, *arguments: str, check: bool = True, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, check=False, capture_output=True, text=True)
+    if check and done.returncode != 0:
+        with suppress(IndexError):
+            raise RehearsalError(f"git {arguments[0]}: {done.stderr.strip().splitlines()[-1]}")
+        raise RehearsalError(f"git {arguments[0]} failed")
+    return done

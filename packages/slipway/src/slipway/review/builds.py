@@ -1,0 +1,104 @@
+"""What the builds of a pipeline run, and whether it is there to be run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import yaml
+
+from slipway.review.assembly import Json
+from slipway.review.findings import Finding, found
+from slipway.review.resources import Side
+
+_ASSETS: Final = "FileAsset: "
+"""Before the specification of a project that publishes files, as values are resolved."""
+
+_PROJECT: Final = "AWS::CodeBuild::Project"
+_PIPELINE: Final = "AWS::CodePipeline::Pipeline"
+
+
+def build_commands(specification: Json) -> Iterator[str]:
+    """Yield every command of a build specification, those of `finally` too; none of one that cannot be read.
+
+    https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html
+
+    Args:
+        specification: its text, JSON or YAML.
+    """
+    try:
+        content = yaml.safe_load(str(specification).removeprefix(_ASSETS))
+    except yaml.YAMLError:
+        return
+    phases = content.get("phases") if isinstance(content, Mapping) else None
+    for phase in phases.values() if isinstance(phases, Mapping) else ():
+        for part in ("commands", "finally"):
+            commands = phase.get(part, ()) if isinstance(phase, Mapping) else ()
+            for command in commands if isinstance(commands, list) else [commands]:
+                if command:
+                    yield str(command)
+
+
+def missing_files(after: Side, is_file: Callable[[str], bool]) -> Iterator[Finding]:
+    """Yield a finding for each command of a pipeline's build that names a file which the commit doesn't have.
+
+    Only builds that work on the pipeline's source are asked: what others unpack is not to be known here.
+
+    Args:
+        after: what would be deployed.
+        is_file: whether the commit has a file, by its path from the root.
+    """
+    for project in after.by_type.get(_PROJECT, ()):
+        if project.get("Source.Type") != "CODEPIPELINE" or not _gets_the_source(project, after):
+            continue
+        for command in build_commands(project.get("Source.BuildSpec")):
+            for path in _named(command):
+                if not is_file(path):
+                    what = f"the build runs `{command}`, and {path} is no file of the commit"
+                    yield found("build-broken", project, what, detail=path)
+
+
+def _gets_the_source(project: Any, after: Side) -> bool:
+    """True if a pipeline hands its own source, and nothing else, to a project."""
+    for pipeline in after.by_type.get(_PIPELINE, ()):
+        actions = [
+            action
+            for stage in pipeline.entries("Stages")
+            for action in stage.get("Actions", ())
+            if isinstance(action, Mapping)
+        ]
+        sources = {
+            str(artifact.get("Name"))
+            for action in actions
+            if (action.get("ActionTypeId") or {}).get("Category") == "Source"
+            for artifact in action.get("OutputArtifacts", ())
+        }
+        for action in actions:
+            names = str((action.get("Configuration") or {}).get("ProjectName"))
+            primary: Mapping[str, Any] = next(iter(action.get("InputArtifacts", ())), {})
+            if project.logical_id in names and primary.get("Name") in sources:
+                return True
+    return False
+
+
+def _named(command: str) -> Iterator[str]:
+    """Yield the files that a command runs, where it names them from the root: `.ci/run`, `bash scripts/build.sh`."""
+    try:
+        words = shlex.split(command, comments=True)
+    except ValueError:
+        return
+    if "cd" in words:
+        return
+    first = True
+    for word in words:
+        if word in {"&&", "||", ";", "|", "then", "do", "else"}:
+            first = True
+            continue
+        if not first or "=" in word or word in {"bash", "sh", "env", "exec", "time", "if", "!", "set", "-eu", "-e"}:
+            continue
+        first = False
+        path = word.rstrip(";")
+        if "/" in path and not path.startswith(("/", "~", "$", "-")) and not set(path) & set("$*?`{"):
+            yield str(PurePosixPath(path))

@@ -1,0 +1,32 @@
+"""What a change loosens, type by type. Importing a module registers its checks."""
+
+from slipway.review.checks import (
+    answers,
+    caching,
+    exposure,
+    keeping,
+    openapi,
+    pipeline,
+    restart,
+    rollback,
+    rollout,
+    updates,
+    watching,
+)
+from slipway.review.checks.registry import Context, checked
+
+__all__ = [
+    "Context",
+    "answers",
+    "caching",
+    "checked",
+    "exposure",
+    "keeping",
+    "openapi",
+    "pipeline",
+    "restart",
+    "rollback",
+    "rollout",
+    "updates",
+    "watching",
+]

@@ -1,0 +1,186 @@
+"""The four questions of every change, as each type of resource answers them; and what nobody has an answer to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+from slipway.review.assembly import Json
+from slipway.review.checks.registry import ANY, Context, is_judged, number, on, shown, truth
+from slipway.review.destinations import Destinations
+from slipway.review.effects import CUSTOM
+from slipway.review.findings import Finding, Severity, found
+from slipway.review.iam.policies import SAYS_WHO
+from slipway.review.iam.roles import holds_role
+from slipway.review.questions import EVERYWHERE, Setting, When, answers_of
+from slipway.review.resources import Difference, Pair, Resource, leaves, value_at
+from slipway.review.schemas import matches, schema
+from slipway.review.stateful import ADDRESSED, STATEFUL
+from slipway.review.values import readable
+
+_DESTINATION: Final = "destination-changed"
+
+_ROLE = re.compile(r"arn:[\w-]+:(?:iam|sts)::")
+
+
+@on(ANY, judges=lambda _: False)
+def answer(pair: Pair, context: Context) -> Iterator[Finding]:
+    """Ask a resource what its change does to data, service and watch."""
+    if pair.after is None:
+        yield from _removed(pair)
+    elif pair.before is None:
+        yield from _foreign(pair.after, _added(pair.after), context)
+    else:
+        yield from _changed(pair, pair.after, context)
+
+
+def _removed(pair: Pair) -> Iterator[Finding]:
+    resource = pair.any
+    known = answers_of(resource.type)
+    if known is None:
+        # What holds data, or has an address, is told of by what it holds.
+        if resource.type not in STATEFUL and resource.type not in ADDRESSED:
+            yield found("unjudged", resource, f"{resource.type} is removed", detail="removed")
+    elif not isinstance(known.removed, str):
+        removal = known.removed
+        what = f"{resource.type} is removed: {removal.says}"
+        yield found(removal.kind, resource, what, severity=removal.severity, detail="removed")
+
+
+def _added(resource: Resource) -> tuple[Difference, ...]:
+    return tuple(leaves(Difference((), None, resource.properties)))
+
+
+def _changed(pair: Pair, after: Resource, context: Context) -> Iterator[Finding]:
+    answers = answers_of(pair.type)
+    told: dict[tuple[Setting, tuple[str, ...]], Difference] = {}
+    unknown: list[Difference] = []
+    for leaf in pair.settings:
+        asked = [setting for setting in (answers.settings if answers else ()) if matches(setting.path, leaf.path)]
+        for setting in asked:
+            place = leaf.path[: len(setting.path)]
+            told.setdefault((setting, place), _whole(pair, place, leaf))
+        if not asked and not _is_answered(pair, leaf.path):
+            unknown.append(leaf)
+    for (setting, _), change in told.items():
+        if any(_does_harm(when, change, context) for when in setting.when):
+            yield _told(pair, after, setting, change, context)
+    yield from _foreign(after, pair.settings, context)
+    if unknown:
+        names = dict.fromkeys(leaf.name for leaf in unknown)
+        what = f"{', '.join(map(readable, list(names)[:5]))} of {pair.type} changes"
+        lines = tuple(f"{leaf.name}: {shown(leaf.before)} becomes {shown(leaf.after)}" for leaf in unknown)
+        yield found("unjudged", after, what, details=lines, detail=unknown[0].name)
+
+
+def _whole(pair: Pair, place: tuple[str, ...], leaf: Difference) -> Difference:
+    """What changes at a place of which a leaf is a part."""
+    if place == leaf.path or pair.before is None or pair.after is None:
+        return leaf
+    return Difference(place, value_at(pair.before.properties, place), value_at(pair.after.properties, place))
+
+
+def _is_answered(pair: Pair, path: tuple[str, ...]) -> bool:
+    """True if a setting is looked at elsewhere, or is known to harm nobody."""
+    return (
+        is_harmless(pair.type, path)
+        or path[0] in SAYS_WHO.get(pair.type, ())
+        or is_judged(pair.type, path)
+        or _is_replacing(pair, path)
+        or any(
+            holds_role(path, value_at(side.properties, path))
+            or any(place.split(".")[1:2] == [path[0]] or not place for place in side.documents)
+            for side in (pair.before, pair.after)
+            if side is not None
+        )
+    )
+
+
+def is_harmless(resource_type: str, path: tuple[str, ...]) -> bool:
+    """Return whether a change of a setting is known to harm nobody; the reason stands with the type's answers."""
+    known = answers_of(resource_type)
+    return path[0] in EVERYWHERE or any(
+        matches(pattern, path) for pattern in _patterns(tuple(known.harmless) if known else ())
+    )
+
+
+@cache
+def _patterns(paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(path.split("/")) for path in paths)
+
+
+def _is_replacing(pair: Pair, path: tuple[str, ...]) -> bool:
+    """True if a change of the setting replaces the resource, which is a finding of its own."""
+    rules = schema(pair.type, pair.any.stack.key.region)
+    if rules is None or not rules.updatable or pair.type.startswith(CUSTOM):
+        return True
+    return any(matches(fixed, path) for fixed in (*rules.create_only, *rules.maybe_create_only))
+
+
+def _does_harm(when: When, change: Difference, context: Context) -> bool:
+    old, new = change.before, change.after
+    nothing: tuple[Json, ...] = (None, "", [])
+    if isinstance(new, str) and old == context.rename(new):
+        return False
+    match when:
+        case When.GOES:
+            return old not in nothing and new in nothing
+        case When.COMES:
+            return old in nothing and new not in nothing
+        case When.CHANGES:
+            return old not in nothing and new not in nothing and old != new
+        case When.FALLS:
+            return _is_less(new, old)
+        case When.RISES:
+            return _is_less(old, new)
+        case When.OFF:
+            return truth(old) and not truth(new)
+        case When.ON:
+            return not truth(old) and truth(new)
+
+
+def _is_less(one: Json, other: Json) -> bool:
+    """True if one figure is lower than another, or if that cannot be told."""
+    if one is None or other is None:
+        return False
+    low, high = number(one), number(other)
+    return low < high if low is not None and high is not None else one != other
+
+
+def _told(pair: Pair, after: Resource, setting: Setting, change: Difference, context: Context) -> Finding:
+    old, new = change.before, change.after
+    if new is None:
+        what = f"{change.name} goes; it was {shown(old)}"
+    elif old is None:
+        what = f"{change.name} is {shown(new)}"
+    else:
+        what = f"{change.name} is {shown(new)} instead of {shown(old)}"
+    severity = setting.severity
+    if setting.kind == _DESTINATION and severity is None:
+        severity = Destinations(context.matching).grade(old, new)
+    if setting.kind == "runtime-changed" and severity is None and not pair.new_code and new is None:
+        # The code that is there still reads what is no longer there.
+        severity = Severity.HIGH
+    return found(setting.kind, after, f"{readable(what)}: {setting.says}", severity=severity, detail=change.name)
+
+
+def _foreign(resource: Resource, changes: tuple[Difference, ...], context: Context) -> Iterator[Finding]:
+    """Whatever names a resource of a strange account: the stranger gets what is sent, or decides what is run."""
+    policies = [place.split(".")[1:2] for place in resource.documents]
+    answers = answers_of(resource.type)
+    destinations = Destinations(context.matching)
+    for leaf in changes:
+        if not isinstance(leaf.after, str) or _ROLE.search(leaf.after) or [leaf.path[0]] in policies:
+            continue
+        strangers = destinations.strangers(leaf.after) - destinations.strangers(str(leaf.before or ""))
+        graded = leaf.before is not None and any(
+            setting.kind == _DESTINATION and matches(setting.path, leaf.path)
+            for setting in (answers.settings if answers else ())
+        )
+        if strangers and not graded and not any(place == [] for place in policies):
+            # Packages of a stranger are code that runs here; AWS publishes some from accounts of its own.
+            severity = Severity.HIGH if "Layers" in leaf.path else Severity.CRITICAL
+            what = f"{leaf.name} names the account {', '.join(sorted(strangers))}: {shown(leaf.after)}"
+            yield found(_DESTINATION, resource, what, severity=severity, detail=leaf.name)

@@ -1,0 +1,313 @@
+"""The pipeline itself: its order, its approvals, its conditions, its source, its builds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from slipway.review.assembly import Json
+from slipway.review.builds import build_commands
+from slipway.review.checks.registry import Context, both, fields, number, objects, on, shown, truth
+from slipway.review.findings import Finding, Severity, found
+from slipway.review.resources import Pair, Resource, differences
+from slipway.review.values import readable
+
+_Stage = Mapping[str, Any]
+_Action = Mapping[str, Any]
+_APPROVAL, _SOURCE, _DEPLOY = "Approval", "Source", "Deploy"
+_CONDITIONS = ("BeforeEntry", "OnSuccess", "OnFailure")
+_EXECUTIONS: Final = ("SUPERSEDED", "PARALLEL", "QUEUED")
+# What CDK Pipelines says of the files that it publishes: it changes with every new asset.
+_ASSETS = "FileAsset: "
+
+
+@on(
+    "AWS::CodePipeline::Pipeline",
+    judges="DisableInboundStageTransitions ExecutionMode RestartExecutionOnUpdate Stages Triggers",
+)
+def pipeline(pair: Pair, _: Context) -> Iterator[Finding]:
+    """Everything that the pipeline does on the way to an environment."""
+    if not (sides := both(pair)):
+        if pair.before is not None:
+            what = "the pipeline is removed with its approvals and conditions"
+            yield found("stage-removed", pair.before, what, detail="pipeline")
+        return
+    before, after = sides
+    ones, others = (_stages(side) for side in sides)
+    yield from _approvals(after, ones, others)
+    yield from _order(after, ones, others)
+    for name, stage in ones.items():
+        if name in others:
+            yield from _conditions(after, name, stage, others[name])
+            yield from _actions(after, name, stage, others[name])
+    yield from _self_mutation(before, after)
+    yield from _transitions(before, after)
+    yield from _source(before, after)
+    old, new = (str(side.get("ExecutionMode", "SUPERSEDED")) for side in sides)
+    if old == "QUEUED" != new:
+        yield found("pipeline-loosened", after, f"executions are {new} and no longer queued", detail="ExecutionMode")
+    if truth(before.get("RestartExecutionOnUpdate")) and not truth(after.get("RestartExecutionOnUpdate")):
+        what = "an execution goes on by the old definition after the pipeline changed itself"
+        yield found("pipeline-loosened", after, what, detail="RestartExecutionOnUpdate")
+
+
+def _stages(resource: Resource) -> dict[str, _Stage]:
+    return {str(stage.get("Name")): stage for stage in resource.entries("Stages")}
+
+
+def _of(stage: _Stage, category: str) -> dict[str, Mapping[str, Any]]:
+    """The actions of a category by their name."""
+    return {
+        str(action.get("Name")): action for action in objects(stage.get("Actions")) if _category(action) == category
+    }
+
+
+def _category(action: Mapping[str, Any]) -> str:
+    return str(fields(action.get("ActionTypeId")).get("Category"))
+
+
+def _guarded(stages: Mapping[str, _Stage]) -> dict[str, int]:
+    """How many approvals come before the first deployment of each stage that deploys."""
+    asked, guarded = 0, {}
+    for name, stage in stages.items():
+        deploys = [int(number(action.get("RunOrder")) or 1) for action in _of(stage, _DEPLOY).values()]
+        asks = [int(number(action.get("RunOrder")) or 1) for action in _of(stage, _APPROVAL).values()]
+        if deploys:
+            guarded[name] = asked + sum(order < min(deploys) for order in asks)
+        asked += len(asks)
+    return guarded
+
+
+def _approvals(after: Resource, ones: Mapping[str, _Stage], others: Mapping[str, _Stage]) -> Iterator[Finding]:
+    old, new = _guarded(ones), _guarded(others)
+    for name, approvals in old.items():
+        left = new.get(name)
+        if left is not None and left < approvals:
+            severity = None if not left else Severity.HIGH
+            what = f"{name} is reached after {shown(left) if left else 'no'} approval instead of {approvals}"
+            yield found("approval-removed", after, what, severity=severity, detail=name)
+
+
+def _order(after: Resource, ones: Mapping[str, _Stage], others: Mapping[str, _Stage]) -> Iterator[Finding]:
+    for name in ones.keys() - others.keys():
+        actions = ", ".join(str(action.get("Name")) for action in objects(ones[name].get("Actions"))[:5])
+        yield found("stage-removed", after, f"the stage {name} goes with {actions}", detail=name)
+    for name in ones.keys() & others.keys():
+        yield from _within(after, name, ones[name], others[name])
+    kept = [name for name in ones if name in others]
+    if kept != [name for name in others if name in ones]:
+        yield found(
+            "pipeline-loosened", after, "the stages come in another order", severity=Severity.HIGH, detail="order"
+        )
+
+
+def _within(after: Resource, name: str, old: _Stage, new: _Stage) -> Iterator[Finding]:
+    """Actions of a stage that no longer wait for those that they waited for."""
+    ones, others = (
+        {str(action.get("Name")): int(number(action.get("RunOrder")) or 1) for action in objects(side.get("Actions"))}
+        for side in (old, new)
+    )
+    kept = sorted(ones.keys() & others.keys())
+    early = [
+        later
+        for later in kept
+        if any(ones[first] < ones[later] and others[first] >= others[later] for first in kept if first != later)
+    ]
+    if early:
+        what = f"{', '.join(early)} of {name} no longer waits for what came before it"
+        yield found("pipeline-loosened", after, what, detail=f"{name}-order")
+
+
+def _self_mutation(before: Resource, after: Resource) -> Iterator[Finding]:
+    """The action by which the pipeline changes itself, and without which nothing changes it any more."""
+    old, new = (dict(_updates(side)) for side in (before, after))
+    if old and not new:
+        what = f"{', '.join(old)} goes: the pipeline no longer deploys its own stack"
+        yield found("self-mutation-removed", after, what)
+    frozen = [
+        {str(one.get("StageName")) for one in side.entries("DisableInboundStageTransitions")}
+        for side in (before, after)
+    ]
+    updating = {place.partition("/")[0] for place in new}
+    for name in sorted(frozen[1] - frozen[0]):
+        if name in updating:
+            what = f"the stage {name} takes no changes any more, and so the pipeline does not change itself"
+            yield found("self-mutation-removed", after, what, detail=name)
+        else:
+            what = f"the stage {name} takes no changes any more"
+            yield found("pipeline-loosened", after, what, detail=f"frozen-{name}")
+
+
+def _updates(pipeline: Resource) -> Iterator[tuple[str, _Action]]:
+    """Actions that deploy the pipeline's own stack, as CDK Pipelines names and orders them.
+
+    https://docs.aws.amazon.com/cdk/v2/guide/cdk-pipeline.html: the stage `UpdatePipeline` comes before all that is
+    deployed; its action is a build that runs `cdk deploy` on the stack that defines the pipeline.
+    """
+    for name, stage in _stages(pipeline).items():
+        for action in objects(stage.get("Actions")):
+            label = str(action.get("Name"))
+            if name == "UpdatePipeline" or label in {"SelfMutate", "SelfMutation"}:
+                yield f"{name}/{label}", action
+
+
+def _actions(after: Resource, name: str, old: _Stage, new: _Stage) -> Iterator[Finding]:
+    kept = {str(action.get("Name")): action for action in objects(new.get("Actions"))}
+    for action in objects(old.get("Actions")):
+        label = str(action.get("Name"))
+        category = _category(action)
+        place = f"{name}/{label}"
+        if label not in kept:
+            # An approval that goes is told of by what it guarded.
+            if category != _APPROVAL:
+                severity = Severity.MEDIUM if category == _DEPLOY else None
+                yield found("stage-removed", after, f"the action {place} goes", severity=severity, detail=place)
+            continue
+        yield from _kind_and_place(after, place, action, kept[label])
+        if category == _APPROVAL:
+            yield from _approval(after, place, action, kept[label])
+        elif category == _DEPLOY:
+            yield from _deployment(after, place, action, kept[label])
+        elif action.get("Configuration") != kept[label].get("Configuration") and category != _SOURCE:
+            names = ", ".join(
+                difference.name
+                for difference in differences(action.get("Configuration"), kept[label].get("Configuration"))
+            )
+            what = f"the action {place} runs otherwise: {names}"
+            yield found("build-changed", after, what, severity=Severity.MEDIUM, detail=place)
+
+
+_EITHER_WAY: Final = frozenset({"RoleArn"})
+"""What is looked at with the roles."""
+
+
+def _deployment(after: Resource, place: str, old: _Action, new: _Action) -> Iterator[Finding]:
+    for difference in differences(old.get("Configuration"), new.get("Configuration")):
+        if difference.path[-1:] and difference.path[-1] not in _EITHER_WAY:
+            was, is_now = shown(difference.before), shown(difference.after)
+            what = f"{difference.name} of the deployment {place} is {is_now} instead of {was}"
+            yield found("build-changed", after, what, severity=Severity.MEDIUM, detail=f"{place}-{difference.name}")
+
+
+def _kind_and_place(after: Resource, place: str, old: _Action, new: _Action) -> Iterator[Finding]:
+    if old.get("ActionTypeId") != new.get("ActionTypeId"):
+        what = f"the action {place} is {shown(new.get('ActionTypeId'))} instead of {shown(old.get('ActionTypeId'))}"
+        yield found("build-changed", after, what, detail=f"{place}-type")
+    if old.get("Region") != new.get("Region"):
+        what = f"the action {place} works in {shown(new.get('Region'))} instead of {shown(old.get('Region'))}"
+        yield found("destination-changed", after, what, detail=f"{place}-region")
+    for name in ("InputArtifacts", "OutputArtifacts"):
+        ones, others = ([str(one.get("Name")) for one in objects(side.get(name))] for side in (old, new))
+        if ones != others:
+            what = f"{name} of the action {place} is {shown(others)} instead of {shown(ones)}"
+            yield found("source-changed", after, what, severity=Severity.MEDIUM, detail=f"{place}-{name}")
+
+
+def _approval(after: Resource, place: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Finding]:
+    was, is_now = old.get("TimeoutInMinutes"), new.get("TimeoutInMinutes")
+    if was != is_now:
+        what = f"the answer to {place} may take {shown(is_now)} minutes instead of {shown(was)}"
+        yield found("approval-changed", after, what, detail=f"{place}-timeout")
+    for name in ("NotificationArn", "ExternalEntityLink", "CustomData"):
+        one, other = (fields(side.get("Configuration")).get(name) for side in (old, new))
+        if one and one != other:
+            severity = Severity.LOW if other else Severity.MEDIUM
+            what = f"{name} of {place} goes" if not other else f"{name} of {place} is {shown(other)}"
+            yield found("approval-changed", after, what, severity=severity, detail=f"{place}-{name}")
+
+
+def _conditions(after: Resource, name: str, old: _Stage, new: _Stage) -> Iterator[Finding]:
+    for kind in _CONDITIONS:
+        was, is_now = fields(old.get(kind)), fields(new.get(kind))
+        if was == is_now:
+            continue
+        rules, left = _rules(was), _rules(is_now)
+        for label, rule in rules.items():
+            place = f"{name}/{kind}/{label}"
+            if label not in left:
+                yield found("condition-loosened", after, f"the condition {place} goes", detail=place)
+            elif rule != left[label]:
+                what = f"the condition {place} is {_settings(left[label])} instead of {_settings(rule)}"
+                yield found("condition-loosened", after, what, severity=Severity.MEDIUM, detail=place)
+        if was.get("Result") != is_now.get("Result") and was.get("Result") == "ROLLBACK":
+            what = f"a failure of {name} leads to {shown(is_now.get('Result'))} and no longer to a rollback"
+            yield found("condition-loosened", after, what, detail=f"{name}/{kind}")
+
+
+def _rules(conditions: Mapping[str, Any]) -> dict[str, tuple[Json, Json]]:
+    """The rules of conditions by their name, each with what happens when it does not hold."""
+    return {
+        str(rule.get("Name")): (condition.get("Result"), rule.get("Configuration"))
+        for condition in objects(conditions.get("Conditions"))
+        for rule in objects(condition.get("Rules"))
+    }
+
+
+def _settings(rule: tuple[Json, Json]) -> str:
+    return readable(json.dumps(rule[1], sort_keys=True, ensure_ascii=False)) + (f" → {rule[0]}" if rule[0] else "")
+
+
+def _transitions(before: Resource, after: Resource) -> Iterator[Finding]:
+    ones, others = (
+        {str(one.get("StageName")): one for one in side.entries("DisableInboundStageTransitions")}
+        for side in (before, after)
+    )
+    for name in ones.keys() - others.keys():
+        reason = ones[name].get("Reason")
+        yield found("transition-enabled", after, f"{name} takes changes again; it was closed: {reason}", detail=name)
+
+
+def _source(before: Resource, after: Resource) -> Iterator[Finding]:
+    ones, others = (
+        {
+            name: action.get("Configuration")
+            for stage in side.entries("Stages")
+            for name, action in _of(stage, _SOURCE).items()
+        }
+        for side in (before, after)
+    )
+    for name, configuration in ones.items():
+        if name not in others:
+            yield found("source-changed", after, f"the source is {', '.join(sorted(others))} instead of {name}")
+        else:
+            for difference in differences(configuration, others[name]):
+                was, is_now = shown(difference.before), shown(difference.after)
+                what = f"{difference.name} of the source is {is_now} instead of {was}"
+                severity = Severity.INFO if difference.name == "OutputArtifactFormat" else None
+                yield found("source-changed", after, what, severity=severity, detail=difference.name)
+    if before.get("Triggers") != after.get("Triggers"):
+        what = "it is started by other pushes"
+        yield found("source-changed", after, what, severity=Severity.MEDIUM, detail="Triggers")
+
+
+@on(
+    "AWS::CodeBuild::Project",
+    judges="Environment/EnvironmentVariables Environment/Image Environment/PrivilegedMode Source/BuildSpec",
+)
+def build(pair: Pair, _: Context) -> Iterator[Finding]:
+    """What a build runs, and with what."""
+    if not (sides := both(pair)):
+        return
+    before, after = sides
+    if not truth(before.get("Environment.PrivilegedMode")) and truth(after.get("Environment.PrivilegedMode")):
+        yield found("build-changed", after, "the build is privileged: it is root on its host", detail="PrivilegedMode")
+    old, new = before.get("Source.BuildSpec"), after.get("Source.BuildSpec")
+    if old != new:
+        is_assets = str(new).startswith(_ASSETS)
+        commands = _commands(new)
+        severity = Severity.INFO if is_assets else None if _commands(old) != commands else Severity.LOW
+        what = "other assets are published" if is_assets else "its build specification changes"
+        details = tuple(line for line in commands if line not in _commands(old))
+        yield found("build-changed", after, what, severity=severity, detail="BuildSpec", details=details[:20])
+    for path in ("Environment.Image", "Environment.EnvironmentVariables"):
+        one, other = before.get(path), after.get(path)
+        if one != other:
+            what = f"{path} is {shown(other)} instead of {shown(one)}"
+            yield found("build-changed", after, what, severity=Severity.MEDIUM, detail=path)
+
+
+def _commands(specification: Json) -> list[str]:
+    """The commands of a build specification; all lines of one that cannot be read."""
+    commands = list(build_commands(specification))
+    return commands or str(specification).removeprefix(_ASSETS).splitlines()

@@ -1,0 +1,140 @@
+"""Checks by the type of resource that they look at."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from slipway.review.assembly import Json
+from slipway.review.findings import Finding
+from slipway.review.matching import Matching
+from slipway.review.resources import Pair, Resource
+from slipway.review.schemas import matches
+from slipway.review.values import readable
+
+_LONGEST = 200
+
+ANY = "*"
+"""For checks that look at every type."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a check may want to know besides the resource itself.
+
+    Args:
+        matching: all resources.
+        rename: writes references to what was renamed as they were.
+    """
+
+    matching: Matching
+    rename: Callable[[str], str]
+
+
+Check = Callable[[Pair, Context], Iterator[Finding]]
+_Check = TypeVar("_Check", bound=Check)
+
+Judges = Callable[[tuple[str, ...]], bool]
+"""Whether a check looks at the setting at a path."""
+
+_CHECKS: Final[defaultdict[str, list[Check]]] = defaultdict(list)
+_JUDGES: Final[defaultdict[str, list[Judges]]] = defaultdict(list)
+
+
+def on(*types: str, judges: str | Judges = "") -> Callable[[_Check], _Check]:
+    """Register a check for resources of some types; it meets those that come and go too.
+
+    Args:
+        types: `AWS::S3::Bucket`, …; `ANY` for all.
+        judges: the settings that the check looks at: paths apart by spaces, with `/` between names and `*` for any name
+            or item, or what tells it of a path. What no check looks at is `unjudged`. Default: none, only that a
+            resource comes, goes or changes.
+    """
+
+    def register(check: _Check) -> _Check:
+        for resource_type in types:
+            _CHECKS[resource_type].append(check)
+            _JUDGES[resource_type].append(_under(judges) if isinstance(judges, str) else judges)
+        return check
+
+    return register
+
+
+def _under(paths: str) -> Judges:
+    patterns = tuple(tuple(path.split("/")) for path in paths.split())
+    return lambda path: any(matches(pattern, path) for pattern in patterns)
+
+
+def is_judged(resource_type: str, path: tuple[str, ...]) -> bool:
+    """Return whether a check looks at the setting of a type."""
+    return any(judges(path) for judges in (*_JUDGES[resource_type], *_JUDGES[ANY]))
+
+
+def checked(pair: Pair, context: Context) -> Iterator[Finding]:
+    """What the checks say of a resource."""
+    if pair.before is pair.after:
+        return
+    for check in (*_CHECKS[pair.type], *_CHECKS[ANY]):
+        yield from check(pair, context)
+
+
+def both(pair: Pair) -> tuple[Resource, Resource] | None:
+    """The resource before and after, where it is there both times."""
+    return (pair.before, pair.after) if pair.before is not None and pair.after is not None else None
+
+
+def truth(value: Json) -> bool:
+    """Whether a value is true, written in either way."""
+    return value is True or (isinstance(value, str) and value.lower() in {"true", "enabled", "active", "on"})
+
+
+def number(value: Json) -> float | None:
+    """A number, written in either way; None where there is none that is known."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    try:
+        return float(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def listed(value: Json) -> list[Json]:
+    """A list, or one value as a list of it."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def fields(value: Json) -> Mapping[str, Any]:
+    """An object's members; none where the value is no object."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def objects(value: Json) -> list[Mapping[str, Any]]:
+    """The objects in a list."""
+    return [item for item in listed(value) if isinstance(item, Mapping)]
+
+
+def words(value: Json) -> frozenset[str]:
+    """The texts in a list."""
+    return frozenset(str(item) for item in listed(value))
+
+
+def shown(value: Json) -> str:
+    """A value as people read it: short, and with its references as they are written in code."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case float() if value.is_integer():
+            return str(int(value))
+        case list() | Mapping():
+            text = json.dumps(value, ensure_ascii=False)
+        case _:
+            text = str(value)
+    text = readable(text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

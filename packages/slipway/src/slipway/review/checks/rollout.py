@@ -1,0 +1,118 @@
+"""What a new version goes through before it takes all traffic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from slipway.review.assembly import Json
+from slipway.review.checks.registry import Context, both, fields, on, shown, truth, words
+from slipway.review.findings import Finding, Severity, found
+from slipway.review.resources import Pair, Resource
+from slipway.review.values import readable
+
+_PACE = re.compile(
+    r"(?:CodeDeployDefault\.)?(?:Lambda|ECS)?"
+    r"(?:(?P<all>AllAtOnce)|(?P<kind>Canary|Linear)(?P<percent>\d+)Percent(?:Every)?(?P<minutes>\d+)Minutes?)"
+)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How traffic moves.
+
+    Args:
+        first: percent of it that meets the new version at once.
+        minutes: until all of it does.
+    """
+
+    first: int
+    minutes: int
+
+
+def pace(name: Json) -> Pace | None:
+    """The pace of a deployment configuration by its name; None for one that is not CodeDeploy's own."""
+    match = _PACE.fullmatch(str(name))
+    if match is None:
+        return None
+    if match["all"]:
+        return Pace(100, 0)
+    percent, minutes = int(match["percent"]), int(match["minutes"])
+    steps = 1 if match["kind"] == "Canary" else -(-100 // percent) - 1
+    return Pace(percent, minutes * steps)
+
+
+@on(
+    "AWS::CodeDeploy::DeploymentGroup",
+    judges="AlarmConfiguration AutoRollbackConfiguration DeploymentConfigName",
+)
+def deployment_group(pair: Pair, context: Context) -> Iterator[Finding]:
+    """Pace, alarms and rollback."""
+    before, after = pair.before, pair.after
+    if before is not None and after is None:
+        yield found("rollback-loosened", before, "the deployment group is removed: versions move without it")
+        return
+    if not (sides := both(pair)):
+        return
+    before, after = sides
+    old, new = before.get("DeploymentConfigName"), after.get("DeploymentConfigName")
+    if old != context.rename(str(new)):
+        ours, theirs = pace(old), pace(new)
+        what = f"traffic moves by {shown(new)} instead of {shown(old)}"
+        if ours is None or theirs is None:
+            yield found("canary-loosened", after, what, severity=Severity.MEDIUM, detail="DeploymentConfigName")
+        elif theirs.first > ours.first or theirs.minutes < ours.minutes:
+            yield found("canary-loosened", after, what, detail="DeploymentConfigName")
+    alarms = "AlarmConfiguration"
+    if truth(before.get(f"{alarms}.Enabled")) and not truth(after.get(f"{alarms}.Enabled")):
+        yield found("rollback-loosened", after, "no alarm stops a deployment any more", detail="alarms-off")
+    if not truth(before.get(f"{alarms}.IgnorePollAlarmFailure")) and truth(
+        after.get(f"{alarms}.IgnorePollAlarmFailure")
+    ):
+        what = "a deployment goes on where its alarms cannot be read"
+        yield found("rollback-loosened", after, what, detail="IgnorePollAlarmFailure")
+    left = set(map(context.rename, _alarms(after)))
+    if dropped := sorted(map(readable, set(_alarms(before)) - left)):
+        yield found("rollback-loosened", after, f"no longer stopped by {', '.join(dropped)}", detail="alarms")
+    rollback = "AutoRollbackConfiguration"
+    if truth(before.get(f"{rollback}.Enabled")) and not truth(after.get(f"{rollback}.Enabled")):
+        yield found("rollback-loosened", after, "automatic rollback is off", detail="rollback-off")
+    if dropped := sorted(words(before.get(f"{rollback}.Events")) - words(after.get(f"{rollback}.Events"))):
+        yield found("rollback-loosened", after, f"no rollback at {', '.join(dropped)}", detail="Events")
+
+
+def _alarms(group: Resource) -> list[str]:
+    return [str(one.get("Name")) for one in group.entries("AlarmConfiguration.Alarms")]
+
+
+_UPDATE = "CodeDeployLambdaAliasUpdate"
+
+
+@on("AWS::Lambda::Alias", judges="ProvisionedConcurrencyConfig")
+def alias(pair: Pair, context: Context) -> Iterator[Finding]:
+    """The hooks of an alias, and whether CodeDeploy moves it at all."""
+    if not (sides := both(pair)):
+        return
+    before, after = sides
+    old, new = (fields(side.update_policy.get(_UPDATE)) for side in sides)
+    if old and not new:
+        yield found("canary-loosened", after, "all traffic moves at once: CodeDeploy no longer moves the alias")
+        return
+    for hook in ("BeforeAllowTrafficHook", "AfterAllowTrafficHook"):
+        was, is_now = old.get(hook), new.get(hook)
+        if was and not is_now:
+            yield found("hook-removed", after, f"{hook} goes", detail=hook)
+        elif was and was != context.rename(str(is_now)):
+            what = f"{hook} is {shown(is_now)} instead of {shown(was)}"
+            yield found("hook-removed", after, what, severity=Severity.MEDIUM, detail=hook)
+    if before.get("ProvisionedConcurrencyConfig") and not after.get("ProvisionedConcurrencyConfig"):
+        yield found("concurrency-dropped", after, "its provisioned concurrency goes", detail="provisioned")
+
+
+@on("AWS::CodeDeploy::DeploymentConfig", judges=lambda _: True)
+def deployment_config(pair: Pair, _: Context) -> Iterator[Finding]:
+    """A pace of one's own."""
+    if pair.after is not None and pair.differences:
+        names = ", ".join(difference.name for difference in pair.differences)
+        yield found("canary-loosened", pair.after, f"its pace changes: {names}", severity=Severity.MEDIUM)

@@ -1,0 +1,77 @@
+"""What goes on with a resource that is replaced, because nothing of its own changes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from slipway.review.assembly import StackKey
+from slipway.review.effects import Effect, Outcome
+from slipway.review.findings import Finding, found
+from slipway.review.matching import Matching
+from slipway.review.resources import Place, Resource
+
+_VERSION = "AWS::Lambda::Version"
+
+
+def staying(matching: Matching, effects: Mapping[Place, Outcome]) -> Iterator[Finding]:
+    """Yield a finding for each version and stack that keeps what a replaced resource was.
+
+    A version keeps the environment variables that it was published with
+    (https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html). Of an output of another stack that
+    changes, CloudFormation does not tell the stacks that read it by `Fn::GetStackOutput`.
+
+    Args:
+        matching: which resource is which.
+        effects: what becomes of those that stay.
+    """
+    replaced = {place for place, outcome in effects.items() if outcome.effect == Effect.REPLACED}
+    if not replaced:
+        return
+    told: set[StackKey] = set()
+    for stack, names in _unchanged_readers(matching, replaced).items():
+        told.add(stack)
+        reader, used = names
+        what = f"{stack.name} reads what becomes of {', '.join(used)}, which is replaced, and does not change itself"
+        yield found("reader-not-updated", reader, what, detail=stack.name)
+    for version in matching.after.by_type.get(_VERSION, ()):
+        if version.place not in matching.before.resources:
+            continue
+        for function in _referred(matching, version):
+            used = _used(function, replaced)
+            if used and function.stack.key not in told:
+                what = f"{', '.join(used)} is replaced, and the function that uses it gets no new version"
+                yield found("version-not-renewed", function, what)
+
+
+def _used(resource: Resource, replaced: set[Place]) -> list[str]:
+    """The replaced resources that a resource takes an attribute of."""
+    places = {Place(each.stack, each.logical_id) for each in resource.references}
+    return sorted(place.logical_id for place in places & replaced)
+
+
+def _referred(matching: Matching, resource: Resource) -> Iterator[Resource]:
+    for reference in sorted(resource.references, key=str):
+        target = matching.after.of(reference)
+        if target is not None:
+            yield target
+
+
+def _unchanged_readers(matching: Matching, replaced: set[Place]) -> Mapping[StackKey, tuple[Resource, list[str]]]:
+    """Stack → its first reader and the replaced resources of other stacks that it reads, where its template stays."""
+    readers: defaultdict[StackKey, list[tuple[Resource, list[str]]]] = defaultdict(list)
+    before, after = matching.before.assembly.by_key, matching.after.assembly
+    # A nested stack is updated with its parent where what the parent passes changes.
+    outermost = {stack.key: after.outermost(stack).key for stack in after.stacks}
+    for resource in matching.after.resources.values():
+        key = resource.stack.key
+        if key not in before or before[key].template != resource.stack.template:
+            continue
+        elsewhere = {place for place in replaced if outermost.get(place.stack) != outermost[key]}
+        used = _used(resource, elsewhere)
+        if used:
+            readers[key].append((resource, used))
+    return {
+        key: (several[0][0], sorted({name for _, used in several for name in used}))
+        for key, several in sorted(readers.items(), key=lambda each: each[0].name)
+    }

@@ -1,0 +1,323 @@
+"""The whole review of two assemblies: what happens to every resource of every stage, and what of it matters."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from slipway.assembly.nested import NESTED_STACK
+from slipway.review.assembly import PIPELINE, Assembly, Stack
+from slipway.review.builds import missing_files
+from slipway.review.checks import Context, checked
+from slipway.review.checks.staying import staying
+from slipway.review.effects import Effect, Outcome, effects
+from slipway.review.findings import Finding
+from slipway.review.iam.access import access, renaming
+from slipway.review.lifecycle import lifecycle
+from slipway.review.matching import Matching, match
+from slipway.review.resources import Pair, Place, Side
+from slipway.review.unread import undecided, unread
+from slipway.review.values import World
+from slipway.review.worlds import Worlds, worlds_of
+
+_MERGED = frozenset({"cors-widened", "unjudged"})
+"""Kinds that one setting gives for dozens of resources of a stack."""
+
+
+class Fate(StrEnum):
+    """What becomes of a resource, as people read it."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    REPLACED = "replaced"
+    MAY_BE_REPLACED = "may be replaced"
+    RENAMED = "renamed"
+    REMOVED = "removed"
+
+
+_FATES = {
+    Effect.UPDATED: Fate.CHANGED,
+    Effect.MAY_BE_REPLACED: Fate.MAY_BE_REPLACED,
+    Effect.REPLACED: Fate.REPLACED,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What becomes of one resource.
+
+    Args:
+        fate: what becomes of it.
+        resource: path of its construct.
+        type: its type.
+        properties: which of its properties change.
+        causes: why it is replaced.
+    """
+
+    fate: Fate
+    resource: str
+    type: str
+    properties: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackChanges:
+    """What happens in one stack.
+
+    Args:
+        name: its name.
+        account: where it is.
+        region: where it is.
+        fate: whether the stack itself comes or goes.
+        changes: what becomes of its resources.
+    """
+
+    name: str
+    account: str
+    region: str
+    fate: Fate | None
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageChanges:
+    """What happens in one stage of the pipeline, or in the pipeline itself.
+
+    Args:
+        name: `prod-items`, …; `pipeline`.
+        stacks: its stacks that change.
+    """
+
+    name: str
+    stacks: tuple[StackChanges, ...]
+
+    def count(self, *fates: Fate) -> int:
+        """How many resources have one of some fates."""
+        return sum(change.fate in fates for stack in self.stacks for change in stack.changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """What gets new code, and nothing else that matters.
+
+    Args:
+        functions: how many functions.
+        layers: how many layer versions.
+        others: how many other resources are made from assets.
+        versions: how many new versions and deployments there are.
+    """
+
+    functions: int = 0
+    layers: int = 0
+    others: int = 0
+    versions: int = 0
+
+    def __str__(self) -> str:
+        parts = (
+            (self.functions, "function"),
+            (self.layers, "layer version"),
+            (self.others, "other resource"),
+        )
+        named = [f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in parts if number]
+        return f"new code for {' and '.join(named)}" if named else "no new code"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What a change does.
+
+    Args:
+        stages: every stage with what happens in it; those in which nothing happens have no stacks.
+        findings: what of it matters, the gravest first.
+        code: what gets new code.
+    """
+
+    stages: tuple[StageChanges, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    code: Code = Code()
+
+    def count(self, *fates: Fate) -> int:
+        """How many resources have one of some fates."""
+        return sum(stage.count(*fates) for stage in self.stages)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes at all."""
+        return not self.findings and self.code == Code() and not any(stage.stacks for stage in self.stages)
+
+
+def compare(before: Assembly | None, after: Assembly, *, has_file: Callable[[str], bool] | None = None) -> Comparison:
+    """Review what the change from one assembly to another does.
+
+    Args:
+        before: what is deployed; None for the first delivery, of which everything is added and nothing judged.
+        after: what would be.
+        has_file: whether the commit that `after` was synthesised from has a file, by its path from the root. Default:
+            that is not known, and builds aren't asked for the files that they run.
+    """
+    return compare_sides(Side(before or Assembly()), after, judged=before is not None, has_file=has_file)
+
+
+def compare_sides(
+    before: Side, after: Assembly, *, judged: bool = True, has_file: Callable[[str], bool] | None = None
+) -> Comparison:
+    """As `compare`, for a base that is compared with several others.
+
+    Args:
+        before: the resources of what is deployed.
+        after: what would be.
+        judged: whether findings are wanted.
+        has_file: as for `compare`.
+    """
+    given = worlds_of(before.assembly, after)
+    reviews = [_reviewed(before, after, world, judged=judged) for world in given.worlds]
+    found = list(_over_all(given, [review.findings for review in reviews]))
+    if judged:
+        found += undecided(given, reviews[0].matching)
+        found += missing_files(reviews[0].matching.after, has_file) if has_file is not None else ()
+    return Comparison(
+        stages=_stages(reviews),
+        findings=tuple(sorted(found, key=lambda finding: finding.order)),
+        code=_code(reviews[0].matching),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Review:
+    """The review in one world."""
+
+    matching: Matching
+    outcomes: Mapping[Place, Outcome]
+    findings: frozenset[Finding]
+
+
+def _reviewed(before: Side, after: Assembly, world: World, *, judged: bool) -> _Review:
+    side = Side(before.assembly, world=world) if world else before
+    matching = match(side, Side(after, side, world))
+    outcomes = effects(matching)
+    findings = frozenset(_findings(matching, outcomes)) if judged else frozenset()
+    return _Review(matching=matching, outcomes=outcomes, findings=findings)
+
+
+def _over_all(given: Worlds, findings: Sequence[frozenset[Finding]]) -> Iterator[Finding]:
+    """Every finding once, the gravest of each id, with the world in which it comes where it does not in all of them."""
+    by_id: defaultdict[str, list[tuple[World, Finding]]] = defaultdict(list)
+    for world, found in zip(given.worlds, findings, strict=True):
+        for finding in found:
+            by_id[finding.id].append((world, finding))
+    for several in by_id.values():
+        world, finding = min(several, key=lambda each: (each[1].order, each[1].what))
+        if len({id(each) for each, _ in several}) < len(given.worlds):
+            finding = replace(finding, details=(*finding.details, f"if {given.describe(world)}"))
+        yield finding
+
+
+def _findings(matching: Matching, outcomes: Mapping[Place, Outcome]) -> Iterator[Finding]:
+    yield from lifecycle(matching, outcomes)
+    yield from staying(matching, outcomes)
+    yield from access(matching)
+    yield from unread(matching)
+    context = Context(matching, renaming(matching) or (lambda text: text))
+    merged: defaultdict[tuple[str, str, str], list[Finding]] = defaultdict(list)
+    for pair in matching.pairs:
+        for finding in checked(pair, context):
+            if finding.kind in _MERGED:
+                merged[finding.kind, finding.stack, finding.what].append(finding)
+            else:
+                yield finding
+    for group in merged.values():
+        first, *_ = sorted(group, key=lambda finding: finding.resource)
+        others = tuple(sorted({finding.resource for finding in group} - {first.resource}))
+        yield replace(first, details=tuple(f"also {resource}" for resource in others))
+
+
+def _stages(reviews: Sequence[_Review]) -> tuple[StageChanges, ...]:
+    matching = reviews[0].matching
+    stacks = {stack.key: stack for side in (matching.before, matching.after) for stack in side.assembly.stacks}
+    changes: defaultdict[object, list[Change]] = defaultdict(list)
+    for place, change in _gravest(each for review in reviews for each in _changes(review.matching, review.outcomes)):
+        changes[place.stack].append(change)
+    added = {stack.key for stack in matching.added_stacks}
+    removed = {stack.key for stack in matching.removed_stacks}
+    by_stage: dict[str, list[StackChanges]] = {stack.stage: [] for stack in stacks.values()}
+    for key, stack in stacks.items():
+        fate = Fate.ADDED if key in added else Fate.REMOVED if key in removed else None
+        if fate is None and not changes[key]:
+            continue
+        by_stage[stack.stage].append(
+            StackChanges(
+                name=key.name,
+                account=key.account,
+                region=key.region,
+                fate=fate,
+                changes=tuple(
+                    sorted(changes[key], key=lambda change: (list(Fate).index(change.fate), change.resource))
+                ),
+            )
+        )
+    order = _order([*matching.after.assembly.stacks, *matching.before.assembly.stacks])
+    return tuple(StageChanges(name=name, stacks=tuple(by_stage[name])) for name in order)
+
+
+_GRAVEST = (Fate.REMOVED, Fate.REPLACED, Fate.MAY_BE_REPLACED, Fate.RENAMED, Fate.CHANGED, Fate.ADDED)
+
+
+def _gravest(changes: Iterable[tuple[Place, Change]]) -> Iterator[tuple[Place, Change]]:
+    """What becomes of each resource in whichever world it fares worst, with what changes in any of them."""
+    by_place: dict[tuple[Place, str], list[Change]] = {}
+    for place, change in changes:
+        by_place.setdefault((place, change.resource), []).append(change)
+    for (place, _), several in by_place.items():
+        first = min(several, key=lambda change: _GRAVEST.index(change.fate))
+        properties = dict.fromkeys(name for change in (first, *several) for name in change.properties)
+        yield place, replace(first, properties=tuple(properties))
+
+
+def _order(stacks: Iterable[Stack]) -> list[str]:
+    """The stages in the order of the manifest, which is that of the delivery; the pipeline's own first."""
+    names = list(dict.fromkeys(stack.stage for stack in stacks))
+    return sorted(names, key=lambda name: name != PIPELINE)
+
+
+def _changes(matching: Matching, outcomes: Mapping[Place, Outcome]) -> Iterator[tuple[Place, Change]]:
+    for pair in matching.kept:
+        outcome = outcomes[pair.any.place]
+        if outcome.effect in _FATES:
+            yield pair.any.place, _change(pair, _FATES[outcome.effect], outcome.causes)
+    for pair in matching.added:
+        yield pair.any.place, _change(pair, Fate.ADDED)
+    for pair in matching.removed:
+        yield pair.any.place, _change(pair, Fate.REMOVED)
+    for pair in matching.renamed:
+        if pair.before is not None:
+            yield pair.any.place, _change(pair, Fate.RENAMED, (f"it was {pair.before.logical_id}",))
+    for pair in matching.retyped:
+        if pair.before is not None:
+            yield pair.any.place, _change(pair, Fate.REPLACED, (f"it was {pair.before.type}",))
+
+
+def _change(pair: Pair, fate: Fate, causes: tuple[str, ...] = ()) -> Change:
+    names = dict.fromkeys(difference.name for difference in pair.differences)
+    return Change(
+        fate=fate,
+        resource=pair.any.path,
+        type=pair.type,
+        properties=(*names, *pair.other_changes),
+        causes=causes,
+    )
+
+
+def _code(matching: Matching) -> Code:
+    # The template of a nested stack is an asset as well, and read like any other.
+    changed = [pair for pair in matching.kept if pair.new_code and pair.type != NESTED_STACK]
+    functions = sum(pair.type == "AWS::Lambda::Function" for pair in changed)
+    layers = sum(pair.type == "AWS::Lambda::LayerVersion" for pair in changed)
+    return Code(
+        functions=functions,
+        layers=layers,
+        others=len(changed) - functions - layers,
+        versions=len(matching.versions),
+    )

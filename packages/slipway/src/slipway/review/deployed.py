@@ -1,0 +1,62 @@
+"""The revision that the pipeline delivered last: what a build in the pipeline compares with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from slipway.review.errors import ReviewError
+
+if TYPE_CHECKING:
+    from mypy_boto3_codepipeline import CodePipelineClient
+
+_INITIATOR = "CODEBUILD_INITIATOR"
+_PREFIX = "codepipeline/"
+
+
+def pipeline_of_build(env: Mapping[str, str] = os.environ) -> str | None:
+    """The pipeline whose build this is; None anywhere else.
+
+    CodeBuild names whoever started the build
+    (https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html).
+
+    Args:
+        env: the environment variables.
+    """
+    initiator = env.get(_INITIATOR, "")
+    return initiator.removeprefix(_PREFIX) if initiator.startswith(_PREFIX) else None
+
+
+def deployed_revision(pipeline: str, client: CodePipelineClient | None = None) -> str | None:
+    """The source revision of the newest execution that succeeded; None where none has.
+
+    Args:
+        pipeline: the pipeline's name.
+        client: what asks CodePipeline. Default: one of the build's own region and role.
+
+    Raises:
+        ReviewError: CodePipeline cannot be asked, or answers without a revision.
+    """
+    try:
+        client = client or boto3.client("codepipeline")
+        pages = client.get_paginator("list_pipeline_executions").paginate(pipelineName=pipeline)
+        for page in pages:
+            # The newest comes first.
+            for execution in page["pipelineExecutionSummaries"]:
+                if execution.get("status") != "Succeeded":
+                    continue
+                revisions = [source.get("revisionId") for source in execution.get("sourceRevisions", ())]
+                revision = revisions[0] if revisions else None
+                if not revision:
+                    identifier = execution.get("pipelineExecutionId")
+                    raise ReviewError(
+                        f"the execution {identifier} of {pipeline} succeeded and names no source revision"
+                    )
+                return revision
+    except (BotoCoreError, ClientError) as error:
+        raise ReviewError(f"the executions of {pipeline} cannot be listed: {error}") from None
+    return None

@@ -1,0 +1,48 @@
+"""To whom something is sent: to one of ours, to another account, to a host that anybody may own."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from slipway.review.assembly import Json
+from slipway.review.findings import Severity
+from slipway.review.matching import Matching
+from slipway.review.resources import Difference, leaves
+from slipway.review.values import references
+
+# The account in an ARN, or in the address of a queue.
+_ACCOUNT: Final = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:(\d{12}):|//sqs\.[\w.-]+/(\d{12})/")
+_HOST: Final = re.compile(r"(?:\w+://)?(?:[a-z0-9_-]+\.)+[a-z]{2,}(?::\d+)?(?:/.*)?|[^@\s]+@[^@\s]+", re.IGNORECASE)
+
+
+class Destinations:
+    """Knows the accounts that are delivered to.
+
+    Args:
+        matching: both assemblies.
+    """
+
+    def __init__(self, matching: Matching) -> None:
+        self._known = matching.before.assembly.accounts | matching.after.assembly.accounts
+
+    def strangers(self, text: str) -> set[str]:
+        """Return the accounts in a text that are none of those that are delivered to."""
+        return {account for match in _ACCOUNT.findall(text) for account in match if account} - self._known
+
+    def grade(self, old: Json, new: Json) -> Severity:
+        """Return how grave it is that something is sent elsewhere than before.
+
+        Args:
+            old: where to it was sent; None where it was not sent.
+            new: where to it is sent.
+        """
+        texts = [str(leaf.after) for leaf in leaves(Difference((), None, new))]
+        if any(map(self.strangers, texts)):
+            return Severity.CRITICAL
+        if any(_ACCOUNT.search(text) or any(references(text)) for text in texts):
+            return Severity.MEDIUM
+        if any(_HOST.fullmatch(text) for text in texts):
+            # What is new was sent to nobody; what goes to another host was somebody's.
+            return Severity.HIGH if old is None else Severity.CRITICAL
+        return Severity.MEDIUM

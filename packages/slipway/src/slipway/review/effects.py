@@ -1,0 +1,226 @@
+"""What CloudFormation would do to each resource: leave it, change it in place, or put another in its place.
+
+A replacement goes on: what takes an attribute of a replaced resource gets another value, and where that value cannot be
+changed in place, the taker is replaced as well. References are followed across stacks: they are weak, so the value that
+a later stack reads is the new one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from slipway.review.assembly import Json
+from slipway.review.matching import Matching
+from slipway.review.resources import Pair, Place, Resource, differences
+from slipway.review.schemas import Schema, is_set, schema, values_at
+from slipway.review.values import VERSION_OF, Reference, references
+
+
+class Effect(IntEnum):
+    """What becomes of a resource that is there before and after."""
+
+    UNCHANGED = 0
+    CODE = 1
+    """It is made from another asset, and nothing else of it changes."""
+    UPDATED = 2
+    MAY_BE_REPLACED = 3
+    REPLACED = 4
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What becomes of a resource, and why.
+
+    Args:
+        effect: what becomes of it.
+        causes: the properties, or the resources that they take something of, by which it is replaced.
+    """
+
+    effect: Effect
+    causes: tuple[str, ...] = ()
+
+
+_UNCHANGED = Outcome(Effect.UNCHANGED)
+
+DRIVEN: Final[Mapping[tuple[str, str], Sequence[str]]] = {
+    ("AWS::DynamoDB::Table", "StreamArn"): ("StreamSpecification",),
+    ("AWS::DynamoDB::GlobalTable", "StreamArn"): ("StreamSpecification",),
+}
+"""Attributes that change in place, and the properties that they change with."""
+
+# What names a resource stays what it is until the resource is replaced; so do the attributes that are named so.
+_NAMES = ("Arn", "Id", "Name")
+CUSTOM: Final = ("Custom::", "AWS::CloudFormation::CustomResource")
+"""How custom types begin: their handler alone knows what a change does."""
+
+
+def effects(matching: Matching) -> Mapping[Place, Outcome]:
+    """What becomes of every resource that is there before and after, by where it is.
+
+    Args:
+        matching: which resource is which.
+    """
+    found = {pair.any.place: _direct(pair) for pair in matching.kept}
+    pairs = {pair.any.place: pair for pair in matching.kept}
+    waiting = [place for place, outcome in found.items() if outcome.effect >= Effect.UPDATED]
+    if not waiting:
+        return found
+    takers = _takers(matching)
+    while waiting:
+        place = waiting.pop()
+        for taker, reference in takers.get(place, ()):
+            following = _passed_on(pairs[place], found[place], taker, reference)
+            if following is None:
+                continue
+            there = taker.any.place
+            if following.effect > found[there].effect:
+                found[there] = following
+                waiting.append(there)
+            elif following.effect == found[there].effect and found[there].causes:
+                causes = dict.fromkeys((*found[there].causes, *following.causes))
+                found[there] = Outcome(following.effect, tuple(causes))
+    return found
+
+
+def _takers(matching: Matching) -> Mapping[Place, list[tuple[Pair, Reference]]]:
+    takers: defaultdict[Place, list[tuple[Pair, Reference]]] = defaultdict(list)
+    for pair in matching.kept:
+        if pair.after is not None:
+            for reference in pair.after.references:
+                place = Place(reference.stack, reference.logical_id.removesuffix(VERSION_OF))
+                takers[place].append((pair, reference))
+    return takers
+
+
+def _direct(pair: Pair) -> Outcome:
+    """What becomes of a resource by what is changed of itself."""
+    before, after = pair.before, pair.after
+    if before is None or after is None or before is after:
+        return _UNCHANGED
+    if not pair.differences:
+        if pair.other_changes:
+            return Outcome(Effect.UPDATED)
+        return Outcome(Effect.CODE) if pair.new_code else _UNCHANGED
+    rules = schema(after.type, after.stack.key.region)
+    if rules is None:
+        return Outcome(Effect.MAY_BE_REPLACED, (f"the registry has no schema of {after.type}",))
+    if replaced := tuple(_changed(before, after, rules.create_only)):
+        return Outcome(Effect.REPLACED, replaced)
+    if not rules.updatable:
+        return Outcome(Effect.REPLACED, ("the type has no update",))
+    if maybe := (*_changed(before, after, rules.maybe_create_only), *_special(before, after)):
+        return Outcome(Effect.MAY_BE_REPLACED, maybe)
+    if after.type.startswith(CUSTOM):
+        return Outcome(Effect.MAY_BE_REPLACED, ("its handler decides, by the physical id that it answers",))
+    return Outcome(Effect.UPDATED)
+
+
+def _changed(before: Resource, after: Resource, paths: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    rules = schema(after.type, after.stack.key.region)
+    tells = is_set(after.type, rules)
+    for path in paths:
+        ones, others = (_plain(values_at(side.properties, path)) for side in (before, after))
+        if ones == others:
+            continue
+        # The items that a path leads to come in no order; a list at its end may have one.
+        if any(differences(ones, others, is_set=lambda place: not place or tells((*path, *place[1:])))):  # noqa: B023
+            yield ".".join(path)
+
+
+def _plain(value: Json) -> Json:
+    """A value as CloudFormation compares it: 60 is "60", and true is "true"."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case list():
+            return [_plain(inner) for inner in value]
+        case Mapping():
+            return {key: _plain(inner) for key, inner in value.items()}
+    return value
+
+
+def _special(before: Resource, after: Resource) -> Iterator[str]:
+    if after.type == "AWS::DynamoDB::Table":
+        # "Replacement if you edit an existing AttributeDefinition"; a further one comes with a further index.
+        ones, others = (
+            {
+                str(entry.get("AttributeName")): entry.get("AttributeType")
+                for entry in side.entries("AttributeDefinitions")
+            }
+            for side in (before, after)
+        )
+        if any(ones[name] != others[name] for name in ones.keys() & others.keys()):
+            yield "AttributeDefinitions"
+
+
+def _passed_on(source: Pair, outcome: Outcome, taker: Pair, reference: Reference) -> Outcome | None:
+    """What becomes of a resource because one that it takes an attribute of changes; None where nothing does."""
+    if source.any.place == taker.any.place or taker.after is None:
+        return None
+    # A version that follows every change is what an alias is for.
+    moves = not reference.logical_id.endswith(VERSION_OF) and _moves(source, reference.attribute)
+    if outcome.effect == Effect.UPDATED and not moves:
+        return None
+    rules = schema(taker.type, taker.after.stack.key.region)
+    cause = f"{source.any.path} is {'' if outcome.effect == Effect.REPLACED else 'possibly '}replaced"
+    if outcome.effect == Effect.UPDATED:
+        cause = f"{source.any.path}.{reference.attribute} changes"
+    fixed = rules is None or any(
+        reference in references(values_at(taker.after.properties, path)) for path in rules.create_only
+    )
+    maybe = rules is not None and any(
+        reference in references(values_at(taker.after.properties, path)) for path in rules.maybe_create_only
+    )
+    if fixed and rules is not None and outcome.effect == Effect.REPLACED:
+        return Outcome(Effect.REPLACED, (cause,))
+    if fixed or maybe or taker.type.startswith(CUSTOM) or (rules is not None and not rules.updatable):
+        return Outcome(Effect.MAY_BE_REPLACED, (cause,))
+    return Outcome(Effect.UPDATED, (cause,))
+
+
+def _moves(pair: Pair, attribute: str) -> bool:
+    """Whether an attribute may change although its resource stays."""
+    changed = {difference.path[0] for difference in pair.differences}
+    driven = DRIVEN.get((pair.type, attribute))
+    if driven is not None:
+        return bool(changed & set(driven))
+    rules = schema(pair.type, pair.any.stack.key.region)
+    if attribute == "Ref" or attribute.endswith(_NAMES) or (rules and attribute in rules.identifiers):
+        return False
+    return bool(changed)
+
+
+def fixed_names(pair: Pair, is_replaced: Callable[[Reference], bool]) -> tuple[str, ...]:
+    """The names by which two of a resource cannot be there at once, where they stay what they were.
+
+    CloudFormation makes the new one before it deletes the old one, so the deployment fails.
+
+    Args:
+        pair: a resource that is replaced.
+        is_replaced: whether what a reference names is replaced as well, so that the name changes with it.
+    """
+    before, after = pair.before, pair.after
+    rules = schema(pair.type, pair.any.stack.key.region)
+    if before is None or after is None or rules is None or rules.deletes_first:
+        return ()
+    names = _naming(pair.type, rules)
+    for name in names:
+        value = after.get(name)
+        if value is None or _plain(value) != _plain(before.get(name)) or any(map(is_replaced, references(value))):
+            return ()
+    return tuple(names)
+
+
+def _naming(resource_type: str, rules: Schema) -> list[str]:
+    """The properties that together make the name of a resource."""
+    written = sorted(rules.identifiers - rules.attributes)
+    if written and not rules.identifiers & rules.attributes:
+        return written
+    own = {"Name", f"{resource_type.rpartition('::')[2]}Name"}
+    return [path[0] for path in rules.create_only if len(path) == 1 and path[0] in own][:1]

@@ -1,0 +1,52 @@
+"""The actions that IAM knows, from the list that cfn-lint brings along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cfnlint
+
+from slipway.review.patterns import covered
+
+_FILE = Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs" / "Policies.json"
+
+
+@cache
+def _services() -> Mapping[str, Mapping[str, Any]]:
+    found: Mapping[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
+    return {service: entry.get("Actions", {}) for service, entry in found.items()}
+
+
+@cache
+def known_actions() -> frozenset[str]:
+    """Every action, in small letters: `s3:getobject`."""
+    return frozenset(f"{service}:{action}" for service, actions in _services().items() for action in actions)
+
+
+@cache
+def matching_actions(pattern: str) -> frozenset[str]:
+    """The known actions that a pattern of small letters matches.
+
+    Args:
+        pattern: `s3:get*`; an action without wildcards is given back, known or not.
+    """
+    if "*" not in pattern and "?" not in pattern:
+        return frozenset({pattern})
+    service, colon, _ = pattern.partition(":")
+    if colon and "*" not in service and "?" not in service:
+        candidates = frozenset(f"{service}:{action}" for action in _services().get(service, ()))
+    else:
+        candidates = known_actions()
+    by = frozenset({pattern})
+    return frozenset(action for action in candidates if covered(action, by))
+
+
+def has_resources(action: str) -> bool:
+    """Whether a policy can name the resources of an action; one that is not known is taken to have some."""
+    service, _, name = action.partition(":")
+    actions = _services().get(service, {})
+    return bool(actions[name].get("Resources")) if name in actions else True

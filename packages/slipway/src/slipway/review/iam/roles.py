@@ -1,0 +1,133 @@
+"""The roles that functions, actions, builds and whatever else there is act with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from slipway.review.assembly import PIPELINE
+from slipway.review.findings import Finding, Severity, found
+from slipway.review.iam.policies import About, Policy, Subject
+from slipway.review.iam.statements import uncovered
+from slipway.review.iam.wording import apart, line, shown
+from slipway.review.matching import Matching
+from slipway.review.resources import Difference, Pair, Resource, value_at
+from slipway.review.values import Reference, readable, references
+
+_ROLE_NAME = re.compile(r"(?:role(?:_?arn|_?id|name)?|credentials(?:arn)?)$", re.IGNORECASE)
+_ROLE_ARN = re.compile(r"arn:[\w-]+:iam::(?P<account>[^:]*):role/")
+
+
+def holds_role(path: Sequence[str], value: object) -> bool:
+    """Return whether a setting says with whose permissions something acts.
+
+    Args:
+        path: names that lead to it.
+        value: its value.
+    """
+    return isinstance(value, str) and bool(_ROLE_NAME.search(path[-1]) or _ROLE_ARN.match(value))
+
+
+def other_roles(
+    matching: Matching,
+    before: Mapping[Subject, Policy],
+    after: Mapping[Subject, Policy],
+    rename: Callable[[str], str],
+) -> Iterator[Finding]:
+    """Yield whatever acts with another role than before that may do more, or of which nobody can tell.
+
+    Args:
+        matching: which resource is which.
+        before: what identities may do.
+        after: what they would do.
+        rename: writes references to what was renamed as they were.
+    """
+    roles = _Roles(matching, before, after, rename)
+    for pair in (*matching.kept, *matching.renamed):
+        if not pair.type.startswith("AWS::IAM::"):
+            yield from roles.findings(pair)
+
+
+class _Roles:
+    """Compares the roles that something acts with."""
+
+    def __init__(
+        self,
+        matching: Matching,
+        before: Mapping[Subject, Policy],
+        after: Mapping[Subject, Policy],
+        rename: Callable[[str], str],
+    ) -> None:
+        self._matching = matching
+        self._before = before
+        self._after = after
+        self._rename = rename
+        self._accounts = matching.before.assembly.accounts | matching.after.assembly.accounts
+
+    def findings(self, pair: Pair) -> Iterator[Finding]:
+        after = pair.after
+        if after is None or pair.before is None:
+            return
+        policies = {place.split(".")[1] if place else "" for side in (pair.before, after) for place in side.documents}
+        for leaf in pair.settings:
+            if not policies.isdisjoint({leaf.path[0], ""}) or not self._is_about_a_role(leaf):
+                continue
+            # What comes whole, a further action or target, had no role before.
+            if leaf.before is None and value_at(pair.before.properties, leaf.path[:-1]) is None:
+                continue
+            if isinstance(leaf.after, str):
+                if self._rename(leaf.after) != leaf.before:
+                    yield from self._compared(leaf, after)
+            elif value_at(after.properties, leaf.path[:-1]) is not None:
+                what = (
+                    f"{leaf.name} goes; it was {readable(str(leaf.before))}, and now another one is taken in its place"
+                )
+                yield found("other-role", after, what, severity=self._usual(after), detail=leaf.name)
+
+    def _is_about_a_role(self, leaf: Difference) -> bool:
+        return any(
+            holds_role(leaf.path, value) or _role(side.of, value) is not None
+            for side, value in ((self._matching.before, leaf.before), (self._matching.after, leaf.after))
+        )
+
+    def _usual(self, resource: Resource) -> Severity:
+        return Severity.HIGH if resource.stack.stage == PIPELINE else Severity.MEDIUM
+
+    def _compared(self, leaf: Difference, resource: Resource) -> Iterator[Finding]:
+        old, new = _role(self._matching.before.of, leaf.before), _role(self._matching.after.of, leaf.after)
+        was, is_now = (
+            role.path if role is not None else readable(str(value or "none"))
+            for role, value in ((old, leaf.before), (new, leaf.after))
+        )
+        one = self._before.get(Subject(About.IDENTITY, _ref(old))) if old is not None else None
+        other = self._after.get(Subject(About.IDENTITY, self._rename(_ref(new)))) if new is not None else None
+        if other is None:
+            account = _ROLE_ARN.match(str(leaf.after))
+            strange = account is not None and account["account"].isdigit() and account["account"] not in self._accounts
+            what = f"{leaf.name} is {is_now} and no longer {was}: nobody can read here what that role may do"
+            severity = Severity.CRITICAL if strange else Severity.HIGH
+            yield found("other-role", resource, what, severity=severity, detail=leaf.name)
+            return
+        if one is not None and one.resource.path == other.resource.path:
+            return
+        allowed, _ = apart(one.statements if one is not None else ())
+        allows, denies = apart(other.statements)
+        more = [found for statement in allows for found in uncovered(statement, allowed, dead_by=denies)]
+        extra = other.attached - (one.attached if one is not None else set())
+        if more or extra:
+            what = f"{leaf.name} is {is_now} and no longer {was}: {shown(more) or ', '.join(extra)}"
+            lines = (*map(line, more), *map(readable, sorted(extra)))
+            yield found("other-role", resource, what, severity=self._usual(resource), detail=leaf.name, details=lines)
+
+
+def _role(of: Callable[[Reference], Resource | None], value: object) -> Resource | None:
+    """The role that a value is the name or the ARN of."""
+    for reference in references(value) if isinstance(value, str) else ():
+        target = of(reference)
+        if target is not None and target.type == "AWS::IAM::Role" and value == str(reference):
+            return target
+    return None
+
+
+def _ref(resource: Resource) -> str:
+    return str(Reference(resource.stack.key, resource.logical_id, "Ref"))

@@ -1,0 +1,46 @@
+"""Permissions as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from slipway.review.iam.statements import Permission, Statement
+from slipway.review.values import readable
+
+_SHOWN: Final = 3
+
+
+def apart(statements: Iterable[Statement]) -> tuple[list[Statement], list[Statement]]:
+    """Return the statements that allow and those that deny, each once."""
+    allowed: list[Statement] = []
+    denied: list[Statement] = []
+    for statement in dict.fromkeys(statements):
+        (allowed if statement.allow else denied).append(statement)
+    return allowed, denied
+
+
+def line(permission: Permission) -> str:
+    """A permission as people read it."""
+    who = f"{readable(permission.principal)}: " if permission.principal else ""
+    if permission.known == 0:
+        more = " (only actions that AWS may add)"
+    elif permission.examples:
+        more = f" ({permission.known} more actions: {', '.join(permission.examples)}"
+        more += ", …)" if permission.known > len(permission.examples) else ")"
+    else:
+        more = ""
+    condition = f" when {readable(permission.condition)}" if permission.condition else ""
+    return f"{who}{permission.action}{more} on {readable(permission.resource)}{condition}"
+
+
+def shown(permissions: Sequence[Permission]) -> str:
+    """The actions of some permissions, shortened; the details say on what and when."""
+    names = list(
+        dict.fromkeys(
+            f"{permission.action} by {readable(permission.principal)}" if permission.principal else permission.action
+            for permission in permissions
+        )
+    )
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

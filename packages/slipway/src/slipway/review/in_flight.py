@@ -1,0 +1,133 @@
+"""Refuse a change of the pipeline while an execution deploys: `python -m slipway.review.in_flight`.
+
+CodePipeline cancels what is under way when the pipeline is changed, and rolls nothing back
+(https://docs.aws.amazon.com/codepipeline/latest/userguide/execution-modes.html): an environment would be left half
+deployed. So the build of such a change fails while a stage that deploys is busy. Between this look and the pipeline's
+change of itself lie some minutes, in which another execution may enter such a stage; then people are told that it was
+canceled. Outside of the pipeline's build nobody is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from slipway import settings as config
+from slipway.review.checks.restart import RESTARTED
+from slipway.review.deployed import pipeline_of_build
+from slipway.settings import ConfigurationError, Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_codepipeline import CodePipelineClient
+
+REVIEW = Path("build") / "report" / "review.json"
+_APPROVAL = "-approval"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+class InFlightError(Exception):
+    """The change may not go on; the message is one line."""
+
+
+def restarts(review: Mapping[str, Any]) -> bool:
+    """Return whether a change restarts the pipeline; a review that did not compare cannot tell, which counts as yes.
+
+    Args:
+        review: what `make review` wrote.
+    """
+    if review.get("state") == "first delivery":
+        return False
+    if review.get("state") != "reviewed":
+        return True
+    return any(finding["kind"] == RESTARTED for finding in review["findings"])
+
+
+def deploying(client: CodePipelineClient, pipeline: str, environments: Sequence[str]) -> dict[str, str]:
+    """Return the stages that deploy at the moment, each with its execution.
+
+    Args:
+        client: CodePipeline in the pipeline's account.
+        pipeline: its name.
+        environments: names of the environments.
+    """
+    found = {}
+    for stage in client.get_pipeline_state(name=pipeline)["stageStates"]:
+        name, latest = stage["stageName"], stage.get("latestExecution")
+        deploys = any(name.startswith(f"{environment}-") for environment in environments)
+        if deploys and not name.endswith(_APPROVAL) and latest and latest["status"] in {"InProgress", "Stopping"}:
+            found[name] = latest["pipelineExecutionId"]
+    return found
+
+
+def check(
+    settings: Settings,
+    review: Path = REVIEW,
+    *,
+    env: Mapping[str, str] = os.environ,
+    client: CodePipelineClient | None = None,
+) -> str:
+    """Check that a change of the pipeline cancels no deployment.
+
+    Args:
+        settings: all of `config/`.
+        review: what `make review` wrote.
+        env: the environment variables.
+        client: what asks CodePipeline. Default: one of the build's own region and role.
+
+    Returns:
+        What was seen, in one line.
+
+    Raises:
+        InFlightError: it would, or the review cannot be read.
+    """
+    pipeline = pipeline_of_build(env)
+    if pipeline is None:
+        return "not the pipeline's build: nobody was asked what is in flight"
+    try:
+        content = json.loads(review.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InFlightError(f"{review}: cannot be read ({error}): run `make review` first") from None
+    if not restarts(content):
+        return "the pipeline stays as it is: nothing in flight is canceled"
+    busy = deploying(
+        client or boto3.client("codepipeline"), pipeline, [environment.name for environment in settings.environments]
+    )
+    if busy:
+        stages = ", ".join(f"{stage} (execution {execution})" for stage, execution in busy.items())
+        raise InFlightError(
+            f"this change restarts the pipeline and would cancel half-way: {stages}. Wait until it has ended, then "
+            f"release the change again: `aws codepipeline start-pipeline-execution --name {pipeline}`"
+        )
+    return "this change restarts the pipeline, and no stage deploys"
+
+
+@app.command()
+def in_flight() -> None:
+    """Refuse a change of the pipeline while another execution deploys."""
+    Console(soft_wrap=True).print(check(config.load()), markup=False, highlight=False)
+
+
+def main() -> int:
+    """Run the command line.
+
+    Returns:
+        1 after one line on standard error; whatever else there is to say, the command line exits with itself.
+    """
+    try:
+        app()
+    except (InFlightError, ConfigurationError, ClientError, BotoCoreError) as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

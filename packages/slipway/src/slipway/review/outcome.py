@@ -1,0 +1,207 @@
+"""The outcome of a review: what was compared, what was found, what the waivers make of it; and its verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from slipway.review.comparison import Comparison, Fate, StageChanges
+from slipway.review.findings import Finding, Severity
+from slipway.review.waivers import Judgement
+
+FORMAT = 1
+"""Version of `review.json`: counted up when what a reader relies on changes."""
+
+NOTHING = Comparison()
+NO_JUDGEMENT = Judgement(stopping=(), waived=(), problems=(), spent=())
+
+_NAMED = 3
+
+
+class State(StrEnum):
+    """How far a review came."""
+
+    REVIEWED = "reviewed"
+    FIRST = "first delivery"
+    """There is nothing to compare with: everything is added, and nothing is judged."""
+    NOT_REVIEWED = "not reviewed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a review says.
+
+    Args:
+        state: how far it came.
+        base: what is deployed, as people call it.
+        head: what would be.
+        comparison: what the change does.
+        judgement: what the waivers make of it.
+        problems: why it cannot be trusted or was not made.
+        notes: what has to be known besides.
+        allowed: whether a review that was not made may pass, because the configuration says so or another one follows.
+    """
+
+    state: State
+    base: str = ""
+    head: str = ""
+    comparison: Comparison = NOTHING
+    judgement: Judgement = NO_JUDGEMENT
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    allowed: bool = False
+
+    @property
+    def red(self) -> bool:
+        """Whether the change must not go on."""
+        not_made = self.state == State.NOT_REVIEWED and not self.allowed
+        return not_made or bool(self.problems) or self.judgement.red
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Everything that is wrong apart from findings."""
+        return (*self.problems, *self.judgement.problems)
+
+
+def summary(outcome: Outcome) -> str:
+    """The verdict in one line."""
+    if outcome.state == State.NOT_REVIEWED:
+        return f"change review {'RED' if outcome.red else 'not made'}: {'; '.join((*outcome.faults, *outcome.notes))}"
+    word = "RED" if outcome.red else "green"
+    if outcome.state == State.FIRST:
+        return f"change review {word}: the first delivery, everything is added ({_counted(outcome.comparison)})"
+    parts = [_severities(outcome.comparison.findings)]
+    if outcome.judgement.waived:
+        parts.append(f"{len(outcome.judgement.waived)} waived")
+    if outcome.faults:
+        parts.append(_number(len(outcome.faults), "fault"))
+    stopping = [finding.id for finding in outcome.judgement.stopping]
+    named = f"; stopped by {', '.join(stopping[:_NAMED])}" if stopping else ""
+    more = f" and {len(stopping) - _NAMED} more" if len(stopping) > _NAMED else ""
+    return f"change review {word}: {', '.join(parts)}; {_counted(outcome.comparison)}{named}{more}"
+
+
+def paragraph(outcome: Outcome) -> str:
+    """The review in one paragraph of plain text, for whoever is asked for approval."""
+    if outcome.state == State.NOT_REVIEWED:
+        return f"The change was not reviewed: {'; '.join((*outcome.faults, *outcome.notes))}."
+    comparison = outcome.comparison
+    if outcome.state == State.FIRST:
+        return f"The first delivery: nothing is deployed yet, and everything is added ({_counted(comparison)})."
+    if comparison.is_empty:
+        return f"Against {outcome.base} nothing changes."
+    touched = [stage.name for stage in comparison.stages if stage.stacks]
+    sentences = [
+        f"Against {outcome.base}: {_counted(comparison)}"
+        + (f", in {_enumerated(touched)}" if touched else "")
+        + f"; {comparison.code}."
+    ]
+    if comparison.findings:
+        named = [f"{finding.what} ({finding.resource})" for finding in _grave(comparison.findings)[:_NAMED]]
+        sentences.append(f"Found: {_severities(comparison.findings)}.")
+        if named:
+            sentences.append(f"Above all: {'; '.join(named)}.")
+    else:
+        sentences.append("Nothing was found that loses data, widens access or loosens what watches.")
+    if waived := outcome.judgement.waived:
+        reasons = dict.fromkeys(waiver.reason.rstrip(".") for _, waiver in waived)
+        sentences.append(f"Waived: {_number(len(waived), 'finding')} ({'; '.join(reasons)}).")
+    if outcome.red:
+        sentences.append("It must not go on as it is.")
+    return " ".join(sentences)
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as `review.json` holds it."""
+    comparison, judgement = outcome.comparison, outcome.judgement
+    waived = {finding.id: waiver for finding, waiver in judgement.waived}
+    return {
+        "format": FORMAT,
+        "verdict": "red" if outcome.red else "not made" if outcome.state == State.NOT_REVIEWED else "green",
+        "state": outcome.state.value,
+        "base": outcome.base,
+        "head": outcome.head,
+        "summary": summary(outcome),
+        "paragraph": paragraph(outcome),
+        "faults": list(outcome.faults),
+        "notes": list(outcome.notes),
+        "code": {
+            "functions": comparison.code.functions,
+            "layers": comparison.code.layers,
+            "others": comparison.code.others,
+            "versions": comparison.code.versions,
+        },
+        "findings": [_finding(finding, waived) for finding in comparison.findings],
+        "spent_waivers": list(judgement.spent),
+        "stages": [_stage(stage) for stage in comparison.stages],
+    }
+
+
+def _finding(finding: Finding, waived: dict[str, Any]) -> dict[str, Any]:
+    waiver = waived.get(finding.id)
+    return {
+        "id": finding.id,
+        "kind": finding.kind,
+        "severity": finding.severity.value,
+        "stage": finding.stage,
+        "stack": finding.stack,
+        "resource": finding.resource,
+        "what": finding.what,
+        "details": list(finding.details),
+        "why": finding.why,
+        "do": finding.advice,
+        "waiver": waiver and {"reason": waiver.reason, "owner": waiver.owner, "expires": waiver.expires.isoformat()},
+    }
+
+
+def _stage(stage: StageChanges) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "stacks": [
+            {
+                "name": stack.name,
+                "account": stack.account,
+                "region": stack.region,
+                "fate": stack.fate and stack.fate.value,
+                "changes": [
+                    {
+                        "fate": change.fate.value,
+                        "resource": change.resource,
+                        "type": change.type,
+                        "properties": list(change.properties),
+                        "causes": list(change.causes),
+                    }
+                    for change in stack.changes
+                ],
+            }
+            for stack in stage.stacks
+        ],
+    }
+
+
+def _grave(findings: tuple[Finding, ...]) -> list[Finding]:
+    return [finding for finding in findings if finding.severity in {Severity.CRITICAL, Severity.HIGH}]
+
+
+def _severities(findings: tuple[Finding, ...]) -> str:
+    counts = Counter(finding.severity for finding in findings)
+    return ", ".join(f"{counts[severity]} {severity}" for severity in Severity if counts[severity]) or "no finding"
+
+
+def _counted(comparison: Comparison) -> str:
+    parts = [
+        f"{number} {'possibly replaced' if fate == Fate.MAY_BE_REPLACED else fate}"
+        for fate in Fate
+        if (number := comparison.count(fate))
+    ]
+    return f"{', '.join(parts)} resources" if parts else "no resource changes"
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _enumerated(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,48 @@
+"""What every type of resource answers to the four questions of a change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from slipway.review.effects import CUSTOM
+from slipway.review.questions import apis, compute, delivery, storage, watching
+from slipway.review.questions.model import EVERYWHERE, OF_ANY_TYPE, RAISED_BY, Answers, Question, Removal, Setting, When
+
+__all__ = [
+    "ANSWERS",
+    "EVERYWHERE",
+    "OF_ANY_TYPE",
+    "RAISED_BY",
+    "Answers",
+    "Question",
+    "Removal",
+    "Setting",
+    "When",
+    "answers_of",
+]
+
+ANSWERS: Final[Mapping[str, Answers]] = {
+    **apis.ANSWERS,
+    **compute.ANSWERS,
+    **delivery.ANSWERS,
+    **storage.ANSWERS,
+    **watching.ANSWERS,
+}
+"""By type. A type that is not here is told of by what every type is asked, and by `unjudged`."""
+
+_HANDLER: Final = "its handler alone knows: each change is `may-be-replaced`, and each removal `unjudged`"
+
+_ANSWERS_OF_CUSTOM: Final = Answers(
+    removed=Removal("unjudged", "its handler is told to delete what it made, and nobody here knows what that is"),
+    no=dict.fromkeys(Question, _HANDLER),
+)
+
+
+def answers_of(resource_type: str) -> Answers | None:
+    """Return what a type answers; None where nobody wrote it down.
+
+    Args:
+        resource_type: `AWS::S3::Bucket`, …; custom resources have one answer.
+    """
+    return _ANSWERS_OF_CUSTOM if resource_type.startswith(CUSTOM) else ANSWERS.get(resource_type)

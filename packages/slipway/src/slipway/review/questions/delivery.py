@@ -1,0 +1,207 @@
+"""What delivers, and what says who may do what, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from slipway.review.questions.model import (
+    HIGH,
+    LOW,
+    MEDIUM,
+    Answers,
+    Question,
+    Removal,
+    changes,
+    comes,
+    differs,
+    falls,
+    goes,
+    on,
+    rises,
+)
+
+_HOLDS_NOTHING = {Question.LOSES_DATA: "it holds no data"}
+_SERVES_NOBODY = {Question.LOSES_SERVICE: "no request is answered by it; how versions move is the watch over them"}
+_UNWATCHED = {Question.LOSES_WATCH: "nothing watches by it"}
+_ACCESS = "who may do what without it is a question of access"
+
+ANSWERS: Final[Mapping[str, Answers]] = {
+    "AWS::CloudFormation::WaitConditionHandle": Answers(
+        removed="it is an address to which a deployment signals, and nothing uses it afterwards",
+        no=dict.fromkeys(Question, "nothing uses it after the deployment"),
+    ),
+    "AWS::CloudFormation::Stack": Answers(
+        removed="what goes with it is compared resource by resource",
+        settings=goes("NotificationARNs/*", "subscriber-removed", "nobody hears of its deployments"),
+        harmless={
+            "Parameters": "what they decide within the stack is compared there",
+            "TemplateURL": "what the template says is compared resource by resource",
+            "TimeoutInMinutes": "how long CloudFormation waits for it; nothing is served by it",
+        },
+        no=dict.fromkeys(
+            (Question.LOSES_DATA, Question.GETS_DATA, Question.LOSES_SERVICE),
+            "what is in the stack is compared resource by resource",
+        ),
+    ),
+    "AWS::CodeBuild::Project": Answers(
+        removed=Removal("stage-removed", "what the build did is done no more", MEDIUM),
+        settings=(
+            *changes(
+                "Source/Type Source/Location SecondarySources SourceVersion",
+                "source-changed",
+                "it builds another source",
+            ),
+            *changes(
+                "Artifacts Cache Environment/ComputeType Environment/Type Environment/ImagePullCredentialsType "
+                "FileSystemLocations SecondaryArtifacts Triggers",
+                "build-changed",
+                "it builds otherwise, or from what others left",
+                LOW,
+            ),
+            *changes("VpcConfig", "network-opened", "the build reaches another network", MEDIUM),
+            *changes("LogsConfig/CloudWatchLogs/GroupName", "logging-dropped", "it logs elsewhere", LOW),
+            *changes("LogsConfig/CloudWatchLogs/Status", "logging-dropped", "it logs, or no longer"),
+            *changes("LogsConfig/S3Logs", "destination-changed", "its log goes elsewhere"),
+            *changes("Visibility", "public-access", "others may read its builds"),
+            *falls(
+                "TimeoutInMinutes QueuedTimeoutInMinutes ConcurrentBuildLimit", "limit-lowered", "builds are cut off"
+            ),
+        ),
+    ),
+    "AWS::CodeDeploy::Application": Answers(
+        removed="its deployment groups say what they no longer do",
+        settings=changes("ComputePlatform", "canary-loosened", "it deploys something else"),
+        no={
+            **_HOLDS_NOTHING,
+            **_SERVES_NOBODY,
+            Question.GETS_DATA: "it decides nobody's access",
+        },
+    ),
+    "AWS::CodeDeploy::DeploymentGroup": Answers(
+        removed="its own check says what moves without it",
+        settings=(
+            *changes("DeploymentStyle", "canary-loosened", "traffic moves in another way"),
+            *changes("ApplicationName", "canary-loosened", "it belongs to another application", MEDIUM),
+            *goes("TriggerConfigurations/*", "subscriber-removed", "nobody hears of its deployments"),
+        ),
+        no={**_HOLDS_NOTHING, **_SERVES_NOBODY},
+    ),
+    "AWS::CodePipeline::Pipeline": Answers(
+        removed="its own check says what goes with it",
+        settings=(
+            *changes(
+                "ArtifactStore/Location ArtifactStore/Type ArtifactStores",
+                "destination-changed",
+                "artifacts go elsewhere",
+            ),
+            *changes("PipelineType", "pipeline-loosened", "it has other conditions and triggers"),
+            *changes("Variables", "build-changed", "actions read other values", LOW),
+        ),
+        harmless={"ArtifactStore/EncryptionKey/Type": "KMS is the only one there is"},
+    ),
+    "AWS::Cognito::IdentityPool": Answers(
+        removed="what is lost with it is a finding of its own",
+        settings=(
+            *on("AllowClassicFlow", "sign-in-loosened", "identities may choose the role themselves"),
+            *comes(
+                "CognitoIdentityProviders OpenIdConnectProviderARNs SamlProviderARNs SupportedLoginProviders",
+                "sign-in-loosened",
+                "others sign in",
+            ),
+            *goes(
+                "CognitoIdentityProviders OpenIdConnectProviderARNs SamlProviderARNs SupportedLoginProviders",
+                "interface-changed",
+                "who signed in there is refused",
+                HIGH,
+            ),
+        ),
+    ),
+    "AWS::Cognito::UserPool": Answers(
+        removed="what is lost with it is a finding of its own",
+        settings=(
+            *differs("LambdaConfig", "runtime-changed", "other code decides who signs in, or none", HIGH),
+            *comes("LambdaConfig", "runtime-changed", "code decides who signs in"),
+            *changes("AccountRecoverySetting", "sign-in-loosened", "accounts are recovered in another way", MEDIUM),
+            *comes("EnabledMfas/*", "sign-in-loosened", "a further second factor is taken", LOW),
+            *goes("EnabledMfas/*", "interface-changed", "who has that second factor cannot sign in", HIGH),
+            *changes("UserPoolTier", "sign-in-loosened", "another plan protects it, with other features", MEDIUM),
+            *differs("UserAttributeUpdateSettings", "sign-in-loosened", "an address changes before it is verified"),
+            *changes(
+                "EmailConfiguration SmsConfiguration", "interface-changed", "messages come from elsewhere, or not"
+            ),
+            *changes(
+                "EmailVerificationMessage EmailVerificationSubject SmsVerificationMessage SmsAuthenticationMessage "
+                "EmailAuthenticationMessage EmailAuthenticationSubject VerificationMessageTemplate "
+                "AdminCreateUserConfig/InviteMessageTemplate",
+                "interface-changed",
+                "users get another message",
+                LOW,
+            ),
+            *changes(
+                "DeviceConfiguration WebAuthnRelyingPartyID WebAuthnUserVerification",
+                "sign-in-loosened",
+                "devices count otherwise",
+                MEDIUM,
+            ),
+            *changes("Policies/SignInPolicy", "sign-in-loosened", "users sign in by other means", MEDIUM),
+            *rises("Policies/PasswordPolicy/MinimumLength", "interface-changed", "new passwords are refused", LOW),
+            *on(
+                "Policies/PasswordPolicy/RequireLowercase Policies/PasswordPolicy/RequireNumbers "
+                "Policies/PasswordPolicy/RequireSymbols Policies/PasswordPolicy/RequireUppercase",
+                "interface-changed",
+                "new passwords are refused",
+                LOW,
+            ),
+        ),
+        harmless={
+            "UserPoolName": "a name for people; clients know its id",
+            "UserPoolTags": "a label",
+        },
+        no=_UNWATCHED,
+    ),
+    "AWS::Cognito::UserPoolClient": Answers(
+        removed="what becomes of who signs in with it is a finding of its own",
+        settings=(
+            *goes(
+                "ExplicitAuthFlows/* AllowedOAuthFlows/* AllowedOAuthScopes/* CallbackURLs/* LogoutURLs/* "
+                "SupportedIdentityProviders/* ReadAttributes/*",
+                "interface-changed",
+                "what signs in by it is refused",
+            ),
+            *comes(
+                "AllowedOAuthScopes/* SupportedIdentityProviders/*", "sign-in-loosened", "tokens say, and allow, more"
+            ),
+            *comes("ReadAttributes/* WriteAttributes/*", "sign-in-loosened", "the client reads or writes more", MEDIUM),
+            *goes(
+                "ReadAttributes WriteAttributes", "sign-in-loosened", "the client reads and writes all of them", MEDIUM
+            ),
+            *comes(
+                "LogoutURLs/* DefaultRedirectURI ExplicitAuthFlows/* AllowedOAuthFlows/*",
+                "sign-in-loosened",
+                "it is one way more",
+                LOW,
+            ),
+            *on("AllowedOAuthFlowsUserPoolClient", "sign-in-loosened", "tokens are given by OAuth", MEDIUM),
+            *rises("AuthSessionValidity", "sign-in-loosened", "a sign-in may take longer", LOW),
+            *changes("GenerateSecret", "interface-changed", "it signs in otherwise"),
+            *differs("RefreshTokenRotation", "sign-in-loosened", "a stolen token is good for longer", MEDIUM),
+            *falls("AccessTokenValidity IdTokenValidity RefreshTokenValidity", "limit-lowered", "sessions end sooner"),
+            *changes("UserPoolId", "interface-changed", "it is for other users", HIGH),
+        ),
+        harmless={"ClientName": "a name for people; callers know its id"},
+        no={**_HOLDS_NOTHING, **_UNWATCHED},
+    ),
+    "AWS::IAM::ManagedPolicy": Answers(removed=_ACCESS, no={**_HOLDS_NOTHING, **_UNWATCHED}),
+    "AWS::IAM::Policy": Answers(
+        removed=_ACCESS,
+        harmless={"PolicyName": "a name; what it allows is compared whatever it is called"},
+        no={**_HOLDS_NOTHING, **_UNWATCHED},
+    ),
+    "AWS::IAM::Role": Answers(
+        removed=_ACCESS,
+        settings=rises("MaxSessionDuration", "trust-widened", "who is the role stays it longer", LOW),
+        no={**_HOLDS_NOTHING, **_UNWATCHED},
+    ),
+}
+"""By type."""

@@ -1,0 +1,262 @@
+"""The questions that are asked of every change, and how a type of resource answers them.
+
+A change of any resource is asked: does anybody lose data, get data, lose the service, or lose the watch over it? A type
+answers with the settings whose change does one of these, with what its removal does, and with the reason why a setting
+harms nobody. What has neither is a finding of its own: nobody has looked at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum, auto
+from typing import Final
+
+from slipway.review.findings import Severity
+
+CRITICAL, HIGH, MEDIUM, LOW, INFO = Severity
+
+
+class Question(StrEnum):
+    """What is asked of every change."""
+
+    LOSES_DATA = "does anybody lose data?"
+    GETS_DATA = "does anybody get data?"
+    LOSES_SERVICE = "does anybody lose the service?"
+    LOSES_WATCH = "does anybody lose the watch over it?"
+
+
+_DATA, _REACH, _SERVICE, _WATCH = Question
+
+RAISED_BY: Final[Mapping[str, Question]] = {
+    "stateful-replaced": _DATA,
+    "stateful-may-be-replaced": _DATA,
+    "stateful-removed": _DATA,
+    "retention-shortened": _DATA,
+    "backup-dropped": _DATA,
+    "protection-dropped": _DATA,
+    "failures-dropped": _DATA,
+    "key-changed": _DATA,
+    "key-disabled": _DATA,
+    "value-regenerated": _SERVICE,
+    "consumer-stopped": _DATA,
+    "orphaned": _DATA,
+    "access-added": _REACH,
+    "access-widened": _REACH,
+    "authorizer-loosened": _REACH,
+    "boundary-loosened": _REACH,
+    "cache-key-narrowed": _REACH,
+    "cors-widened": _REACH,
+    "destination-changed": _REACH,
+    "encryption-dropped": _REACH,
+    "expiry-dropped": _REACH,
+    "geo-widened": _REACH,
+    "key-not-required": _REACH,
+    "key-policy-widened": _REACH,
+    "network-opened": _REACH,
+    "open-route": _REACH,
+    "other-role": _REACH,
+    "public-access": _REACH,
+    "resource-policy-widened": _REACH,
+    "sign-in-loosened": _REACH,
+    "source-changed": _REACH,
+    "build-changed": _REACH,
+    "tls-lowered": _REACH,
+    "trust-widened": _REACH,
+    "waf-loosened": _REACH,
+    "approval-removed": _REACH,
+    "access-narrowed": _SERVICE,
+    "address-replaced": _SERVICE,
+    "broken-reference": _SERVICE,
+    "build-broken": _SERVICE,
+    "concurrency-dropped": _SERVICE,
+    "conditioned": _SERVICE,
+    "index-removed": _SERVICE,
+    "interface-changed": _SERVICE,
+    "limit-lowered": _SERVICE,
+    "may-be-replaced": _SERVICE,
+    "name-taken": _SERVICE,
+    "nested-unread": _SERVICE,
+    "not-rolled-back": _SERVICE,
+    "output-removed": _SERVICE,
+    "pipeline-loosened": _SERVICE,
+    "pipeline-restarted": _SERVICE,
+    "renamed": _SERVICE,
+    "replaced": _SERVICE,
+    "rewritten": _SERVICE,
+    "route-removed": _SERVICE,
+    "runtime-changed": _SERVICE,
+    "self-mutation-removed": _SERVICE,
+    "service-stopped": _SERVICE,
+    "stack-removed": _SERVICE,
+    "throttle-raised": _SERVICE,
+    "transition-enabled": _SERVICE,
+    "type-changed": _SERVICE,
+    "version-not-renewed": _SERVICE,
+    "reader-not-updated": _SERVICE,
+    "undecided": _SERVICE,
+    "unjudged": _SERVICE,
+    "unknown-type": _SERVICE,
+    "unresolved": _SERVICE,
+    "update-refused": _SERVICE,
+    "alarm-loosened": _WATCH,
+    "alarm-removed": _WATCH,
+    "alarm-silenced": _WATCH,
+    "approval-changed": _WATCH,
+    "canary-loosened": _WATCH,
+    "condition-loosened": _WATCH,
+    "hook-removed": _WATCH,
+    "logging-dropped": _WATCH,
+    "rollback-loosened": _WATCH,
+    "stage-removed": _WATCH,
+    "subscriber-removed": _WATCH,
+}
+"""Which of the questions a kind of finding answers with yes."""
+
+OF_ANY_TYPE: Final = frozenset(
+    {
+        "broken-reference",
+        "conditioned",
+        "may-be-replaced",
+        "name-taken",
+        "nested-unread",
+        "not-rolled-back",
+        "orphaned",
+        "pipeline-restarted",
+        "reader-not-updated",
+        "renamed",
+        "replaced",
+        "rewritten",
+        "stack-removed",
+        "type-changed",
+        "undecided",
+        "unjudged",
+        "unknown-type",
+        "unresolved",
+        "version-not-renewed",
+    }
+)
+"""Kinds that come of how CloudFormation deploys, or of what is not known, whatever the type."""
+
+
+class When(Enum):
+    """Which change of a setting does harm."""
+
+    CHANGES = auto()
+    """It has another value, where it had one and has one."""
+    GOES = auto()
+    COMES = auto()
+    FALLS = auto()
+    """Its figure gets smaller."""
+    RISES = auto()
+    """Its figure gets larger."""
+    OFF = auto()
+    ON = auto()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of a type, and what a change of it does.
+
+    Args:
+        path: where it stands; `*` is any name or item. What is below it counts as a part of it.
+        when: which changes do harm.
+        kind: of the finding.
+        says: what happens.
+        severity: default: the kind's.
+    """
+
+    path: tuple[str, ...]
+    when: tuple[When, ...]
+    kind: str
+    says: str
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What it does when a resource of a type goes.
+
+    Args:
+        kind: of the finding.
+        says: what happens.
+        severity: default: the kind's.
+    """
+
+    kind: str
+    says: str
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a type of resource answers.
+
+    Args:
+        removed: what its removal does, or why that harms nobody by itself.
+        settings: what a change of its settings does.
+        harmless: settings whose change harms nobody, by path, each with the reason.
+        no: questions that no change of the type raises, each with the reason.
+    """
+
+    removed: Removal | str
+    settings: tuple[Setting, ...] = ()
+    harmless: Mapping[str, str] = field(default_factory=dict)
+    no: Mapping[Question, str] = field(default_factory=dict)
+
+
+def _setting(when: tuple[When, ...], path: str, kind: str, says: str, severity: Severity | None) -> tuple[Setting, ...]:
+    return tuple(Setting(tuple(one.split("/")), when, kind, says, severity) for one in path.split())
+
+
+def changes(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
+    """Settings, apart by spaces, with `/` between names, of which any change does harm."""
+    return _setting((When.CHANGES, When.GOES, When.COMES), path, kind, says, severity)
+
+
+def other(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
+    """Settings of which another value does harm, but neither the first nor none."""
+    return _setting((When.CHANGES,), path, kind, says, severity)
+
+
+def differs(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
+    """Settings of which another value does harm, and so does none."""
+    return _setting((When.CHANGES, When.GOES), path, kind, says, severity)
+
+
+def goes(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
+    """Settings, or items of a list, that do harm when they go."""
+    return _setting((When.GOES,), path, kind, says, severity)
+
+
+def comes(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
+    """Settings, or items of a list, that do harm when they come or become others."""
+    return _setting((When.COMES, When.CHANGES), path, kind, says, severity)
+
+
+def falls(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
+    """Figures that do harm when they get smaller."""
+    return _setting((When.FALLS,), path, kind, says, severity)
+
+
+def rises(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
+    """Figures that do harm when they get larger."""
+    return _setting((When.RISES,), path, kind, says, severity)
+
+
+def off(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
+    """Switches that do harm when they go off."""
+    return _setting((When.OFF,), path, kind, says, severity)
+
+
+def on(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
+    """Switches that do harm when they go on."""
+    return _setting((When.ON,), path, kind, says, severity)
+
+
+EVERYWHERE: Final[Mapping[str, str]] = {
+    "Description": "a text for people: nothing acts on it",
+    "Tags": "a label: it decides who pays; a policy or a plan that asks for it is a change of its own",
+    "ServiceTimeout": "how long a custom resource may take while a stack is deployed; nothing is served by it",
+}
+"""Settings that harm nobody whatever the type."""

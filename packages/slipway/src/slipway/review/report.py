@@ -1,0 +1,144 @@
+"""The review on the terminal, as JSON, and as one self-contained page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from slipway.review.comparison import Fate, StageChanges
+from slipway.review.findings import Finding, Severity
+from slipway.review.outcome import Outcome, State, as_json, paragraph, summary
+
+_COLOURS = {
+    Severity.CRITICAL: "bold red",
+    Severity.HIGH: "red",
+    Severity.MEDIUM: "yellow",
+    Severity.LOW: "default",
+    Severity.INFO: "dim",
+}
+_QUIET = frozenset({Severity.INFO})
+_SHOWN_PROPERTIES = 6
+_SHOWN_DETAILS = 4
+
+
+def print_review(outcome: Outcome, console: Console) -> None:
+    """Print what changes by stage, what was found, and the verdict last.
+
+    Args:
+        outcome: the review.
+        console: where to.
+    """
+    for line in _heading(outcome):
+        console.print(escape(line), soft_wrap=True)
+    if any(stage.stacks for stage in outcome.comparison.stages):
+        console.print(_stages_table(outcome.comparison.stages))
+    waived = {finding.id for finding, _ in outcome.judgement.waived}
+    loud = [finding for finding in outcome.comparison.findings if finding.severity not in _QUIET]
+    quiet = len(outcome.comparison.findings) - len(loud)
+    if loud:
+        console.print(_findings_table(loud, waived))
+    if quiet:
+        console.print(f"and {quiet} more for information (build/report/review.html)", style="dim", soft_wrap=True)
+    if outcome.judgement.waived:
+        console.print(_waived_table(outcome))
+    for identifier in outcome.judgement.spent:
+        text = f"spent waiver: {identifier} was for a change that the base has; delete it"
+        console.print(escape(text), style="yellow", soft_wrap=True)
+    for note in outcome.notes:
+        console.print(escape(note), style="yellow", soft_wrap=True)
+    for fault in outcome.faults:
+        console.print(f"[red]red[/red] {escape(fault)}", soft_wrap=True)
+    colour = "red" if outcome.red else "yellow" if outcome.state == State.NOT_REVIEWED else "green"
+    console.print(f"[{colour}]{escape(summary(outcome))}[/]", soft_wrap=True)
+
+
+def write_json(outcome: Outcome, path: Path) -> None:
+    """Write `review.json`; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(as_json(outcome), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_page(outcome: Outcome, path: Path) -> None:
+    """Write the page; it needs no network and no other file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(outcome), encoding="utf-8")
+
+
+def page(outcome: Outcome) -> str:
+    """The review as an HTML page."""
+    environment = Environment(
+        loader=PackageLoader("slipway.review"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("review.html.j2").render(
+        outcome=outcome,
+        summary=summary(outcome),
+        paragraph=paragraph(outcome),
+        waivers={finding.id: waiver for finding, waiver in outcome.judgement.waived},
+        severities=list(Severity),
+        fates=list(Fate),
+        properties=_properties,
+    )
+
+
+def _heading(outcome: Outcome) -> list[str]:
+    if outcome.state == State.NOT_REVIEWED:
+        return []
+    return [f"{outcome.base or 'nothing'} → {outcome.head}", str(outcome.comparison.code)]
+
+
+def _stages_table(stages: Iterable[StageChanges]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="changes", title_justify="left", title_style="bold")
+    table.add_column("stage", no_wrap=True)
+    table.add_column("stack", overflow="fold")
+    for fate in Fate:
+        table.add_column(fate.value, justify="right")
+    for stage in stages:
+        for stack in stage.stacks:
+            counts = [sum(change.fate == fate for change in stack.changes) for fate in Fate]
+            name = stack.name + (f" ({stack.fate.value})" if stack.fate else "")
+            table.add_row(escape(stage.name), escape(name), *(str(count) if count else "" for count in counts))
+    return table
+
+
+def _findings_table(findings: Sequence[Finding], waived: set[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="findings", title_justify="left", title_style="bold")
+    table.add_column("severity", no_wrap=True)
+    table.add_column("finding", overflow="fold", ratio=2)
+    table.add_column("what, why, what to do", overflow="fold", ratio=3)
+    for finding in findings:
+        mark = " (waived)" if finding.id in waived else ""
+        lines = [finding.what, *finding.details[:_SHOWN_DETAILS]]
+        if len(finding.details) > _SHOWN_DETAILS:
+            lines.append(f"… {len(finding.details) - _SHOWN_DETAILS} more")
+        lines += [f"why: {finding.why}", f"→ {finding.advice}"]
+        colour = _COLOURS[finding.severity]
+        table.add_row(
+            f"[{colour}]{finding.severity}{mark}[/]", escape(finding.id), "\n".join(escape(line) for line in lines)
+        )
+    return table
+
+
+def _waived_table(outcome: Outcome) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="waived", title_justify="left", title_style="bold")
+    for name in ("finding", "reason", "owner", "expires"):
+        table.add_column(name, overflow="fold")
+    for finding, waiver in outcome.judgement.waived:
+        table.add_row(escape(finding.id), escape(waiver.reason), escape(waiver.owner), waiver.expires.isoformat())
+    return table
+
+
+def _properties(names: Sequence[str]) -> str:
+    """The properties that change, shortened."""
+    more = len(names) - _SHOWN_PROPERTIES
+    return ", ".join(names[:_SHOWN_PROPERTIES]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,103 @@
+"""The worlds that a change may meet: what only the deployment decides, decided in every way that makes a difference.
+
+A condition on a parameter without a value, or on one that is read from Parameter Store, holds or does not, and nobody
+knows before the deployment. Both sides of a change meet the same world: so each is compared in each.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from slipway.review.assembly import Assembly, Stack
+from slipway.review.patterns import OPEN
+from slipway.review.values import FAILS, HOLDS, Choice, Values, World, readable
+
+MOST = 32
+"""How many worlds are compared. Where there are more, some of them are, and the review says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worlds:
+    """Worlds that two assemblies are compared in.
+
+    Args:
+        worlds: what each choice is in each of them; a single empty one where nothing is to be chosen.
+        choices: what is chosen.
+        all_met: whether every combination is among them.
+    """
+
+    worlds: Sequence[World]
+    choices: Sequence[Choice] = ()
+    all_met: bool = True
+
+    def describe(self, world: World) -> str:
+        """Return what a world is, as people read it.
+
+        Args:
+            world: one of the worlds.
+        """
+        return " and ".join(_described(choice, world[choice.symbol]) for choice in self.choices)
+
+
+def worlds_of(before: Assembly, after: Assembly) -> Worlds:
+    """Return the worlds in which the change from one assembly to another may differ.
+
+    Args:
+        before: what is deployed.
+        after: what would be.
+    """
+    choices: dict[str, Choice] = {}
+    for assembly, other in ((before, after), (after, before)):
+        values = Values(assembly)
+        for stack in _changed(assembly, other):
+            values.of(stack).ask()
+        for symbol, choice in values.choices.items():
+            choices[symbol] = choices[symbol] | choice if symbol in choices else choice
+    several = [choices[symbol] for symbol in sorted(choices)]
+    number = math.prod(len(choice.outcomes) for choice in several)
+    return Worlds(
+        worlds=tuple(_all(several) if number <= MOST else _some(several)),
+        choices=several,
+        all_met=number <= MOST,
+    )
+
+
+def _changed(assembly: Assembly, other: Assembly) -> Iterator[Stack]:
+    """The stacks that differ, or are nested in one that does, and ask anything."""
+    for stack in assembly.stacks:
+        if not (stack.template.get("Conditions") or stack.template.get("Mappings")):
+            continue
+        if any(_differs(outer, other.by_key.get(outer.key)) for outer in assembly.lineage(stack)):
+            yield stack
+
+
+def _differs(stack: Stack, twin: Stack | None) -> bool:
+    return twin is None or (stack is not twin and stack.template != twin.template)
+
+
+def _all(choices: Sequence[Choice]) -> Iterator[World]:
+    for outcomes in itertools.product(*(choice.outcomes for choice in choices)):
+        yield {choice.symbol: outcome for choice, outcome in zip(choices, outcomes, strict=True)}
+
+
+def _some(choices: Sequence[Choice]) -> Iterator[World]:
+    """Every choice at its first outcome, at its second, …; and each by itself at another one than the rest."""
+    several = [
+        {choice.symbol: choice.outcomes[place % len(choice.outcomes)] for choice in choices}
+        for place in range(max(len(choice.outcomes) for choice in choices))
+    ]
+    first = several[0]
+    several += [{**first, choice.symbol: outcome} for choice in choices for outcome in choice.outcomes[1:]]
+    yield from itertools.islice(several, MOST)
+
+
+def _described(choice: Choice, outcome: str | None) -> str:
+    symbol = readable(choice.symbol) if choice.symbol.startswith(OPEN) else f"({readable(choice.symbol)})"
+    if choice.options == {HOLDS, FAILS} and not choice.otherwise:
+        return f"{symbol} {'holds' if outcome == HOLDS else 'does not hold'}"
+    if outcome is None:
+        return f"{symbol} is not {' or '.join(sorted(choice.options))}"
+    return f"{symbol} is {outcome}"

@@ -1,0 +1,104 @@
+"""What ships is built once and promoted as it is: nothing of an environment is in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from slipway.rules.model import Found, Rule, Stack, Templates
+
+_MANIFEST = ".assets.json"
+_TEMPLATE = ".template.json"
+
+# A name may be anything within a longer word: `prod`, `prod-items` and `prod.toml` speak of it, `dora.dev` does not.
+_WORD = re.compile(rb"[A-Za-z0-9_.-]+")
+# Third-party packages have their own words for environments, and are the same for everybody by their lock's hashes.
+_OURS = re.compile(r"(services|pipeline|config)/.*")
+
+
+@dataclass(frozen=True)
+class _Asset:
+    """A file asset of a stack that is no template."""
+
+    hash: str
+    name: str
+    path: Path
+
+
+def _of_an_environment(templates: Templates) -> Iterator[Found]:
+    ours = [stack for stack in templates.stacks if stack.environment]
+    names = tuple(sorted({str(stack.environment) for stack in ours} | {stack.account for stack in ours}))
+    by_stack = {stack.path: _assets(stack) for stack in templates.stacks}
+    everywhere = _shared(templates, by_stack)
+    for stack in templates.stacks:
+        for asset in by_stack[stack.path]:
+            said = f"{asset.name} {asset.path.name}".encode()
+            named = _says(said, names) or _holds(asset.path.resolve(), names)
+            alone = stack.environment and (_twin(stack), asset.hash) not in everywhere
+            if named or alone:
+                yield Found(stack, finding=asset.name)
+
+
+def _assets(stack: Stack) -> list[_Asset]:
+    manifest = stack.template.with_name(stack.template.name.removesuffix(_TEMPLATE) + _MANIFEST)
+    if not manifest.is_file():
+        return []
+    files: Mapping[str, Any] = json.loads(manifest.read_text(encoding="utf-8")).get("files", {})
+    return [
+        _Asset(hash=key, name=str(entry.get("displayName", key)), path=manifest.parent / entry["source"]["path"])
+        for key, entry in sorted(files.items())
+        if "path" in entry.get("source", {}) and not str(entry["source"]["path"]).endswith(_TEMPLATE)
+    ]
+
+
+def _twin(stack: Stack) -> str:
+    """What a stack is called in every environment."""
+    return "/".join(part.removeprefix(f"{stack.environment}-") for part in stack.path.split("/"))
+
+
+def _shared(templates: Templates, by_stack: Mapping[str, list[_Asset]]) -> set[tuple[str, str]]:
+    """Assets that every environment with a function like theirs has too, by stack and hash.
+
+    A name in a stack stands for the same thing in each environment; where two have it, they must have the same file.
+    """
+    hashes: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for stack in templates.stacks:
+        for asset in by_stack[stack.path]:
+            hashes[_twin(stack), asset.name].add(asset.hash)
+    return {(twin, found) for (twin, _), several in hashes.items() if len(several) == 1 for found in several}
+
+
+@cache
+def _holds(path: Path, names: tuple[str, ...]) -> bool:
+    """Whether a file of an archive is called after an environment, or speaks of one where the code is ours."""
+    if not zipfile.is_zipfile(path):
+        return path.is_file() and _says(path.read_bytes(), names)
+    with zipfile.ZipFile(path) as archive:
+        return any(
+            _says(entry.encode(), names) or (_OURS.fullmatch(entry) is not None and _says(archive.read(entry), names))
+            for entry in archive.namelist()
+        )
+
+
+def _says(text: bytes, names: tuple[str, ...]) -> bool:
+    forms = [re.escape(name.encode()) for name in names]
+    pattern = re.compile(rb"(?:%b)(?:[-.].*)?|.*-(?:%b)" % (b"|".join(forms), b"|".join(forms)))
+    return bool(forms) and any(pattern.fullmatch(word) for word in set(_WORD.findall(text)))
+
+
+RULES = (
+    Rule(
+        name="AssetOfNoEnvironment",
+        says="An asset is an environment's own: its name, a file in it or our code in it speaks of one, or another "
+        "environment has another file in its place.",
+        fix="Take what differs from the configuration through environment variables; ship one file everywhere.",
+        check=_of_an_environment,
+    ),
+)

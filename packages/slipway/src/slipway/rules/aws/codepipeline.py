@@ -1,0 +1,74 @@
+"""CodePipeline: what a rule of a stage condition watches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from slipway.rules.aws.rule import AwsRule
+from slipway.rules.model import Found, Resource, Templates, listed
+
+_CONDITIONS = "https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-conditions.html"
+
+PIPELINE = "AWS::CodePipeline::Pipeline"
+
+
+def _alarms(stage: Mapping[str, Any]) -> list[Any]:
+    """The alarms that the success of a stage depends on, by the names that its rules give."""
+    return [
+        rule.get("Configuration", {}).get("AlarmName")
+        for condition in listed(stage.get("OnSuccess", {}).get("Conditions"))
+        if isinstance(condition, Mapping)
+        for rule in listed(condition.get("Rules"))
+        if isinstance(rule, Mapping) and rule.get("RuleTypeId", {}).get("Provider") == "CloudWatchAlarm"
+    ]
+
+
+def _watches(templates: Templates, pipeline: Resource, action: Mapping[str, Any], alarm: Any) -> bool:
+    """Whether an action is told the name of an alarm, by its own configuration or by its build project's."""
+    configuration = action.get("Configuration", {})
+    told = [configuration]
+    told += [project.body for project in templates.referred(pipeline.stack, configuration.get("ProjectName"))]
+    name = json.dumps(alarm, sort_keys=True)
+    return alarm is not None and any(name in json.dumps(each, sort_keys=True) for each in told)
+
+
+def _last(actions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    orders = [int(action.get("RunOrder", 1)) for action in actions]
+    return [action for action, order in zip(actions, orders, strict=True) if order == max(orders)]
+
+
+def _unwatched(templates: Templates) -> Iterator[Found]:
+    for pipeline in templates.of_type(PIPELINE):
+        for stage in listed(pipeline.get("Stages")):
+            if not isinstance(stage, Mapping):
+                continue
+            actions = [action for action in listed(stage.get("Actions")) if isinstance(action, Mapping)]
+            for alarm in _alarms(stage):
+                if not any(_watches(templates, pipeline, action, alarm) for action in _last(actions)):
+                    yield Found(pipeline.stack, pipeline.logical_id, str(stage.get("Name", "")))
+
+
+def _stage(**more: Any) -> dict[str, Any]:
+    deploy = {"Name": "Deploy", "ActionTypeId": {"Category": "Deploy", "Provider": "CloudFormation"}, "RunOrder": 1}
+    rule = {
+        "Name": "Bake",
+        "RuleTypeId": {"Category": "Rule", "Provider": "CloudWatchAlarm"},
+        "Configuration": {"AlarmName": {"Ref": "Alarm"}, "WaitTime": "30"},
+    }
+    return {"Name": "prod", "Actions": [deploy], "OnSuccess": {"Conditions": [{"Rules": [rule]}]}, **more}
+
+
+RULES = (
+    AwsRule(
+        name="AlarmRuleMayNotWait",
+        does="A CloudWatchAlarm rule may succeed at once when the alarm is OK at first, whatever its wait time: "
+        "CodePipeline's pages do not agree on it.",
+        says="The stage's bake rests on the wait time of a CloudWatchAlarm rule, so it may take no time at all.",
+        fix="Let the last action of the stage look at the alarm for as long as the bake is to take.",
+        source=_CONDITIONS,
+        check=_unwatched,
+        planted={"Pipeline": {"Type": PIPELINE, "Properties": {"Stages": [_stage()]}}},
+    ),
+)

@@ -1,0 +1,243 @@
+"""What a rule is, and what it sees: templates whose references are followed across stacks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from slipway.settings.model import Stateful
+
+# `${Name}` and `${Name.Attribute}`, and not `${!Literal}`.
+_SUBSTITUTED = re.compile(r"\$\{([A-Za-z0-9]+)[.}]")
+
+Value = Any
+"""A value of a template: JSON, possibly with intrinsic functions in it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """One stack: whose it is, and its template.
+
+    Args:
+        path: path of its construct, such as `Pipeline/prod-items/Data`.
+        name: its name in CloudFormation, by which other stacks ask for its outputs.
+        template: where its template lies.
+        body: the template.
+        account: the account that it is deployed to, as the assembly names it.
+        region: the region that it is deployed to, as the assembly names it.
+        stateful: how the configuration wants data protected there. Default: it asks for nothing.
+        rate: invocations a second of a function of its service, by the function's key, as the configuration expects
+            them; None where it says nothing. Default: it says nothing of any.
+        environment: name of the environment. Default: the stack belongs to none, as the pipeline's own.
+        termination_protection: whether the assembly asks for it; a nested stack has its parent's.
+        parent: path of the stack that it is nested in. Default: it is nested in none.
+        parent_id: its logical id there.
+        outermost: path of the outermost of those. Default: it is nested in none.
+        loops: loops of the template over what only the deployment knows, such as `Resources.Fn::ForEach::Queues`; the
+            body has none.
+    """
+
+    path: str
+    name: str
+    template: Path
+    body: Mapping[str, Any]
+    account: str
+    region: str
+    stateful: Stateful | None = None
+    environment: str | None = None
+    rate: Callable[[str], float | None] = field(default=lambda _: None, repr=False)
+    termination_protection: bool = False
+    parent: str | None = None
+    parent_id: str = ""
+    outermost: str = ""
+    loops: tuple[str, ...] = ()
+
+    @property
+    def home(self) -> str:
+        """Path of the outermost stack that it is in: its own, unless it is nested."""
+        return self.outermost or self.path
+
+    @property
+    def resources(self) -> Iterator[Resource]:
+        """Every resource, in the template's order."""
+        return (Resource(self, key) for key in self.body.get("Resources", {}))
+
+    def of_type(self, *types: str) -> Iterator[Resource]:
+        """The resources of some types."""
+        return (resource for resource in self.resources if resource.type in types)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource of a stack."""
+
+    stack: Stack
+    logical_id: str
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The resource as the template has it."""
+        body: Mapping[str, Any] = self.stack.body["Resources"][self.logical_id]
+        return body
+
+    @property
+    def type(self) -> str:
+        """Its CloudFormation type."""
+        return str(self.body["Type"])
+
+    def get(self, *path: str) -> Value:
+        """The value of a property, or None where it is not set."""
+        value: Value = self.body.get("Properties", {})
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return None if value == {"Ref": "AWS::NoValue"} else value
+
+
+@dataclass(frozen=True)
+class Templates:
+    """All the stacks that are judged together.
+
+    Args:
+        stacks: the stacks.
+        runbooks: names of the runbooks that there are.
+    """
+
+    stacks: tuple[Stack, ...]
+    runbooks: frozenset[str] = field(default_factory=frozenset)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Stack]:
+        return {stack.name: stack for stack in self.stacks}
+
+    @cached_property
+    def _by_path(self) -> Mapping[str, Stack]:
+        return {stack.path: stack for stack in self.stacks}
+
+    @cached_property
+    def _nested(self) -> Mapping[tuple[str, str], Stack]:
+        return {(stack.parent, stack.parent_id): stack for stack in self.stacks if stack.parent is not None}
+
+    def nested(self, resource: Resource) -> Stack | None:
+        """Return the stack that a nested stack's resource makes, or None if the assembly does not hold its template.
+
+        Args:
+            resource: an `AWS::CloudFormation::Stack`.
+        """
+        return self._nested.get((resource.stack.path, resource.logical_id))
+
+    @cached_property
+    def _exports(self) -> Mapping[tuple[str, str, str], list[tuple[Stack, Value]]]:
+        """Account, region and name of each export to the stack that has it and the value."""
+        exports: dict[tuple[str, str, str], list[tuple[Stack, Value]]] = {}
+        for stack in self.stacks:
+            for output in stack.body.get("Outputs", {}).values():
+                name = output.get("Export", {}).get("Name")
+                if name is not None:
+                    exports.setdefault((stack.account, stack.region, text(name)), []).append((stack, output["Value"]))
+        return exports
+
+    def of_type(self, *types: str) -> Iterator[Resource]:
+        """The resources of some types, in every stack."""
+        return (resource for stack in self.stacks for resource in stack.of_type(*types))
+
+    def referred(self, stack: Stack, value: Value) -> Iterator[Resource]:
+        """The resources that a value refers to, also through the outputs of other stacks."""
+        match value:
+            case {"Ref": str(name)}:
+                yield from self._resource(stack, name)
+                yield from self._passed(stack, name)
+            case {"Fn::GetAtt": [str(name), *attribute]}:
+                yield from self._resource(stack, name)
+                yield from self._put_out(stack, name, attribute)
+            case {"Fn::GetStackOutput": {"StackName": str(owner), "OutputName": str(name)}}:
+                other = self._by_name.get(owner)
+                if other is not None:
+                    yield from self.referred(other, other.body.get("Outputs", {}).get(name, {}).get("Value"))
+            case {"Fn::Sub": str(template)}:
+                yield from self.referred(stack, [{"Ref": name} for name in _SUBSTITUTED.findall(template)])
+            case {"Fn::Sub": [str(template), given]}:
+                yield from self.referred(stack, [{"Fn::Sub": template}, given])
+            case {"Fn::ImportValue": name}:
+                for exporter, exported in self._exports.get((stack.account, stack.region, text(name)), ()):
+                    yield from self.referred(exporter, exported)
+            case dict() | list():
+                for inner in value.values() if isinstance(value, dict) else value:
+                    yield from self.referred(stack, inner)
+
+    def _passed(self, stack: Stack, parameter: str) -> Iterator[Resource]:
+        """What the parameter of a nested stack refers to where its parent passes it."""
+        parent = self._by_path.get(stack.parent) if stack.parent is not None else None
+        if parent is not None and parameter in (stack.body.get("Parameters") or {}):
+            passed = Resource(parent, stack.parent_id).get("Parameters", parameter)
+            yield from self.referred(parent, passed)
+
+    def _put_out(self, stack: Stack, name: str, attribute: list[Value]) -> Iterator[Resource]:
+        """What an output of a nested stack refers to there."""
+        nested = self._nested.get((stack.path, name))
+        output = ".".join(map(str, attribute)).removeprefix("Outputs.")
+        if nested is not None:
+            yield from self.referred(nested, (nested.body.get("Outputs") or {}).get(output, {}).get("Value"))
+
+    @staticmethod
+    def _resource(stack: Stack, name: str) -> Iterator[Resource]:
+        if name in stack.body.get("Resources", {}):
+            yield Resource(stack, name)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One place where a rule is broken."""
+
+    stack: Stack
+    logical_id: str | None = None
+    """The resource. Default: the stack as a whole."""
+    finding: str | None = None
+    """What of it, where each is accepted by itself, such as `Action::s3:Get*`."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    Args:
+        name: its id without the pack's name.
+        says: what is wrong where it is broken.
+        fix: what to do.
+        check: finds the places, in a fixed order.
+    """
+
+    name: str
+    says: str
+    fix: str
+    check: Callable[[Templates], Iterable[Found]]
+
+
+def listed(value: Value) -> list[Value]:
+    """A value that a policy may give as one or as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def text(value: Value) -> str:
+    """A value as text, with each reference as `<…>`."""
+    match value:
+        case str():
+            return value
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
+            return f"<{name}>"
+        case {"Fn::Join": [str(delimiter), list(parts)]}:
+            return delimiter.join(text(part) for part in parts)
+        case {"Fn::Sub": str(template)}:
+            return template.replace("${", "<").replace("}", ">")
+        case {"Fn::GetStackOutput": {"OutputName": name}}:
+            return f"<{name}>"
+    return json.dumps(value, sort_keys=True)
+
+
+def data(name: str) -> Any:
+    """A list that lies in `data/`."""
+    return json.loads((Path(__file__).parent / "data" / name).read_text(encoding="utf-8"))

@@ -1,0 +1,35 @@
+"""A stack that breaks every rule: a rule that does not see it is not believed when it finds nothing elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from slipway.rules.model import Stack, Templates
+from slipway.settings import Settings
+from slipway.settings.model import RemovalPolicy, Stateful
+
+_TEMPLATE = Path(__file__).parent / "data" / "planted" / "Planted.template.json"
+
+ENVIRONMENT = "prod"
+"""Name of the environment that the planted stack pretends to be in."""
+
+
+def planted(settings: Settings) -> Templates:
+    """The planted stack, in an environment that protects all it can.
+
+    Args:
+        settings: any; what differs between environments is replaced.
+    """
+    stateful = Stateful(removal_policy=RemovalPolicy.RETAIN, deletion_protection=True, termination_protection=True)
+    stack = Stack(
+        path=f"Pipeline/{ENVIRONMENT}-planted/Compute",
+        name=f"{ENVIRONMENT}-planted-compute",
+        template=_TEMPLATE,
+        body=json.loads(_TEMPLATE.read_text(encoding="utf-8")),
+        account=settings.pipeline.account,
+        region=settings.pipeline.region,
+        stateful=stateful,
+        environment=ENVIRONMENT,
+    )
+    return Templates((stack,))

@@ -1,0 +1,102 @@
+"""Read the stacks of a cloud assembly for rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from slipway.assembly.loops import loops, unrolled, without_loops
+from slipway.assembly.nested import file_assets, nested_stacks, short_id, template_file
+from slipway.nag.own import Breach, SynthesizedStack
+from slipway.rules.model import Found, Stack
+
+
+def read_stacks(stacks: Iterable[SynthesizedStack]) -> list[Stack]:
+    """Return the stacks with their templates, sorted by path, each followed by those nested in it.
+
+    Args:
+        stacks: the stacks as they lie in the assembly.
+    """
+    return [each for stack in sorted(stacks, key=lambda each: each.path) for each in _read(stack)]
+
+
+def breach(identifier: str, found: Found, *, says: str, fix: str) -> Breach:
+    """Return the finding of one rule at one place, as the gate reports it.
+
+    Args:
+        identifier: id of the rule, with its pack's name.
+        found: the place.
+        says: what is wrong.
+        fix: what to do.
+    """
+    return Breach(
+        rule=identifier + (f"[{found.finding}]" if found.finding else ""),
+        description=says,
+        fix=fix,
+        stack=found.stack.path,
+        template=found.stack.template,
+        logical_id=found.logical_id,
+    )
+
+
+def _read(stack: SynthesizedStack) -> Iterator[Stack]:
+    artifact = _artifact(stack.template)
+    properties = artifact.get("properties", {})
+    # `aws://account/region`; CDK writes unknown-account and unknown-region where the app does not say.
+    account, _, region = str(artifact.get("environment", "")).removeprefix("aws://").partition("/")
+    outermost = Stack(
+        path=stack.path,
+        name=str(properties.get("stackName", stack.template.name.partition(".")[0])),
+        template=stack.template,
+        account=account,
+        region=region,
+        termination_protection=bool(properties.get("terminationProtection", False)),
+        **_body(stack.template),
+    )
+    yield outermost
+    yield from _nested(outermost, file_assets(stack.template.parent, artifact))
+
+
+def _nested(parent: Stack, files: Mapping[str, Any]) -> Iterator[Stack]:
+    """The stacks nested in one, and in those; a rule says whose template is not in the assembly."""
+    for logical_id in nested_stacks(parent.body):
+        resource = parent.body["Resources"][logical_id]
+        template = template_file(resource, parent.template.parent, files)
+        if template is None:
+            continue
+        construct = (resource.get("Metadata") or {}).get("aws:cdk:path", f"{parent.path}/{logical_id}")
+        stack = replace(
+            parent,
+            path=str(construct).partition(".NestedStack/")[0],
+            name=f"{parent.name}.{short_id(logical_id)}",
+            template=template,
+            parent=parent.path,
+            parent_id=logical_id,
+            outermost=parent.home,
+            **_body(template),
+        )
+        yield stack
+        yield from _nested(stack, files)
+
+
+def _body(template: Path) -> dict[str, Any]:
+    """A template without its loops, and what they are called where nothing unrolls them before the deployment."""
+    body = unrolled(json.loads(template.read_text(encoding="utf-8")))
+    left = loops(body)
+    if left:
+        sections = {name.partition(".")[0] for name in left}
+        body = {**body, **{section: without_loops(body[section]) for section in sections}}
+    return {"body": body, "loops": tuple(left)}
+
+
+def _artifact(template: Path) -> dict[str, Any]:
+    """Return what the manifest beside a template says of its stack."""
+    manifest = json.loads((template.parent / "manifest.json").read_text(encoding="utf-8"))
+    for artifact in manifest["artifacts"].values():
+        found: dict[str, Any] = artifact
+        if found.get("properties", {}).get("templateFile") == template.name:
+            return found
+    return {}

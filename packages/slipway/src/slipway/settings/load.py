@@ -1,0 +1,355 @@
+"""Read `config/*.toml` and say everything that is wrong with them at once."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from slipway.settings.model import EnvironmentKind, PipelineSettings, Settings
+from slipway.settings.services import Models, compose, discover
+
+CONFIG_FOLDER = Path(__file__).parent
+"""Where the files are read from unless a caller names another folder."""
+
+PIPELINE_FILE = "pipeline.toml"
+
+TOOLS = "tools"
+"""Name of the pipeline's own place: the value of the tag Environment there."""
+
+# Stand in while the pipeline's own file has faults, so that the environments' faults are found in the same run.
+NO_ACCOUNT = "000000000000"
+NO_REGION = "us-east-1"
+
+RULE_TIMEOUT_MINUTES = 60
+"""How long CodePipeline gives a rule of a condition: the hour of its actions without a quota of their own
+(https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html); CloudFormation can set no other."""
+
+_IS_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+_LONGEST = 120
+_REPR = reprlib.Repr()
+_REPR.maxother = _REPR.maxstring = _REPR.maxlong = _LONGEST
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_Raw = dict[str, Any]
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that is wrong in one file: where, what was found, what is allowed."""
+
+    file: str
+    key: str
+    value: str
+    allowed: str
+
+    def __str__(self) -> str:
+        place = f"config/{self.file}: {self.key}" if self.key else f"config/{self.file}"
+        found = f" = {self.value}" if self.value else ""
+        return f"{place}{found}: {self.allowed}"
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; `problems` lists every reason."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = sorted(set(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def load(folder: Path = CONFIG_FOLDER, *, services: Models | None = None) -> Settings:
+    """Read the pipeline's file and one file for each environment it names.
+
+    Args:
+        folder: where `pipeline.toml` and `<environment>.toml` lie. Default: `config/`.
+        services: the settings' model of each service. Default: those in `services/<name>/settings.py`.
+
+    Returns:
+        The validated settings, environments in the pipeline's order.
+
+    Raises:
+        ConfigurationError: with every problem of every file.
+    """
+    models = discover() if services is None else services
+    model = compose(models)
+    problems: list[Problem] = []
+    raw_pipeline = _read(folder / PIPELINE_FILE, problems)
+    names = _environment_names(raw_pipeline or {})
+    raw_environments = {
+        name: raw
+        for name in names
+        # A name that is none is a problem of pipeline.toml, and no path.
+        if _IS_NAME.fullmatch(name) and (raw := _read(folder / f"{name}.toml", problems)) is not None
+    }
+    if raw_pipeline is not None:
+        raw_pipeline = {"approval_before": _first_of_production(names, raw_environments), **raw_pipeline}
+    pipeline = _validate(PipelineSettings, _named(raw_pipeline, name=TOOLS), PIPELINE_FILE, problems)
+
+    environments = [
+        environment
+        for name, raw in raw_environments.items()
+        if (
+            environment := _validate(
+                model,
+                _named(
+                    raw,
+                    name=name,
+                    tools_account=pipeline.account if pipeline else NO_ACCOUNT,
+                    tools_region=pipeline.region if pipeline else NO_REGION,
+                ),
+                f"{name}.toml",
+                problems,
+            )
+        )
+        is not None
+    ]
+    for name, raw in raw_environments.items():
+        problems.extend(_environment_rules(name, raw, models))
+    problems.extend(_pipeline_rules(raw_pipeline or {}, names, raw_environments, models))
+
+    if problems or pipeline is None:
+        raise ConfigurationError(problems)
+    return Settings(pipeline=pipeline, environments=tuple(environments))
+
+
+def _read(path: Path, problems: list[Problem]) -> _Raw | None:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        wanted = "every configuration has one" if path.name == PIPELINE_FILE else f"{PIPELINE_FILE} names it"
+        problems.append(Problem(path.name, "", "", f"is missing, and {wanted}"))
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(Problem(path.name, "", "", f"cannot be read as UTF-8 text ({error})"))
+    except (ValueError, RecursionError) as error:  # tomllib raises its own for grammar alone
+        problems.append(Problem(path.name, "", "", f"is not TOML ({_short(str(error))})"))
+    return None
+
+
+def _named(raw: _Raw | None, **given: str) -> _Raw | None:
+    """What a file says, with what is known from elsewhere. A file that says it too is told so by the rules."""
+    return None if raw is None else {**raw, **given}
+
+
+def _environment_names(raw_pipeline: _Raw) -> list[str]:
+    names = raw_pipeline.get("environments", [])
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _validate(model: type[_Model], raw: _Raw | None, file: str, problems: list[Problem]) -> _Model | None:
+    if raw is None:
+        return None
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        places = [detail["loc"] for detail in details]
+        problems.extend(
+            _problem(file, detail)
+            for detail in details
+            # A list whose only entry is wrong is also called too short, which is not what is wrong with it.
+            if not (detail["type"] == "too_short" and any(_is_below(place, detail["loc"]) for place in places))
+        )
+        return None
+
+
+# pydantic puts the tag of a discriminated union into the path of an error, below these keys; the file has no such key.
+_UNIONS = {"capacity", "source"}
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    parts = (part for above, part in zip((None, *location), location, strict=False) if above not in _UNIONS)
+    return ".".join(part if _BARE_KEY.fullmatch(part) else repr(part) for part in map(str, parts))
+
+
+def _is_below(place: tuple[int | str, ...], other: tuple[int | str, ...]) -> bool:
+    return len(place) > len(other) and place[: len(other)] == other
+
+
+def _value(value: object) -> str:
+    return _short(repr(value)) if isinstance(value, str) else _short(value)
+
+
+def _short(value: object) -> str:
+    """A value on one line, cut where it is long. A number can have more digits than Python prints."""
+    try:
+        text = value if isinstance(value, str) else _REPR.repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+
+
+def _problem(file: str, detail: ErrorDetails) -> Problem:
+    key = _key(detail["loc"])
+    match detail["type"]:
+        case "missing":
+            return Problem(file, key, "", "is required")
+        case "extra_forbidden":
+            return Problem(file, key, _value(detail["input"]), "is not a known key; see docs/configuration.md")
+        case "value_error":
+            return Problem(file, key, "", str(detail["ctx"]["error"]))
+        case "string_pattern_mismatch":
+            return Problem(file, key, _value(detail["input"]), f"must match {detail['ctx']['pattern']}")
+        case _:
+            message = detail["msg"]
+            return Problem(file, key, _value(detail["input"]), message[0].lower() + message[1:])
+
+
+def _at(raw: _Raw, key: str) -> Any:
+    value: Any = raw
+    for part in key.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(part)
+    return value
+
+
+def _environment_rules(name: str, raw: _Raw, models: Models) -> Iterator[Problem]:
+    """Check what depends on the kind, in the raw file: its other problems hide none of these."""
+    file = f"{name}.toml"
+    yield from _everywhere(file, raw)
+    # Without a kind, that alone is the problem.
+    if raw.get("kind") not in (EnvironmentKind.TEST, EnvironmentKind.PRODUCTION):
+        return
+    only = "is allowed in development only"
+    origins = _at(raw, "cors.origins")
+    if isinstance(origins, list) and "*" in origins:
+        yield Problem(file, "cors.origins", "'*'", f"{only}; list origins such as https://app.example.com")
+    if _at(raw, "waf.enabled") is False:
+        yield Problem(file, "waf.enabled", "false", f"{only}; use true")
+    if _at(raw, "alarms.emails") == []:
+        yield Problem(file, "alarms.emails", "[]", f"{only}; name at least one address")
+    for key in (f"services.{service}.{switch}" for service in models for switch in models[service].development_only):
+        if _at(raw, key) is True:
+            yield Problem(file, key, "true", f"{only}; use false")
+    if raw.get("kind") == EnvironmentKind.PRODUCTION:
+        for key in ("stateful.deletion_protection", "stateful.termination_protection"):
+            if _at(raw, key) is False:
+                yield Problem(file, key, "false", "must be true in production")
+
+
+def _everywhere(file: str, raw: _Raw) -> Iterator[Problem]:
+    if "name" in raw:
+        yield Problem(file, "name", _value(raw["name"]), "is given by the file's own name; leave it out")
+    for key in ("account", "region"):
+        if f"tools_{key}" in raw:
+            found = _value(raw[f"tools_{key}"])
+            yield Problem(file, f"tools_{key}", found, f"is `{key}` of pipeline.toml; leave it out")
+    yield from _disposable_rules(file, raw)
+    bake = _at(raw, "deployment.bake_minutes")
+    if isinstance(bake, int) and bake >= RULE_TIMEOUT_MINUTES:
+        allowed = f"must be below {RULE_TIMEOUT_MINUTES}: CodePipeline ends a condition after that many minutes"
+        yield Problem(file, "deployment.bake_minutes", _value(bake), allowed)
+
+
+def _disposable_rules(file: str, raw: _Raw) -> Iterator[Problem]:
+    """An environment that may be destroyed holds nothing that anything protects, and nothing is lost in any other."""
+    disposable = _at(raw, "stateful.disposable") is True
+    policy = _at(raw, "stateful.removal_policy")
+    if policy == "destroy" and not disposable:
+        allowed = "is allowed only with stateful.disposable = true; use 'retain'"
+        yield Problem(file, "stateful.removal_policy", "'destroy'", allowed)
+    if not disposable:
+        return
+    if policy == "retain":
+        yield Problem(file, "stateful.removal_policy", "'retain'", "must be 'destroy' with stateful.disposable = true")
+    if _at(raw, "stateful.deletion_protection") is True:
+        yield Problem(file, "stateful.deletion_protection", "true", "must be false with stateful.disposable = true")
+    if "backup" in raw:
+        yield Problem(
+            file, "backup", "", "must be left out with stateful.disposable = true: nobody can delete from its vault"
+        )
+
+
+def _pipeline_rules(raw: _Raw, names: list[str], environments: dict[str, _Raw], models: Models) -> Iterator[Problem]:
+    yield from (
+        Problem(PIPELINE_FILE, "environments", _value(name), "is named twice")
+        for name, times in Counter(names).items()
+        if times > 1
+    )
+    approvals = raw.get("approval_before")
+    if names and isinstance(approvals, list):
+        yield from (
+            Problem(PIPELINE_FILE, "approval_before", _value(name), f"is not one of {', '.join(names)}")
+            for name in approvals
+            if name not in names
+        )
+        missing = [name for name in _first_of_production(names, environments) if name not in approvals]
+        if missing:
+            allowed = f"must name {', '.join(missing)}: production is entered after an approval"
+            yield Problem(PIPELINE_FILE, "approval_before", _value(approvals), allowed)
+        waiting = [name for name in approvals if name in names]
+        if waiting and _at(raw, "approval.emails") in (None, []) and isinstance(raw.get("approval"), dict):
+            allowed = f"names nobody, and {', '.join(waiting)} waits for an approval"
+            yield Problem(PIPELINE_FILE, "approval.emails", "", allowed)
+    yield from _wave_rules(raw, models)
+    yield from _connection_rules(raw)
+    if _at(raw, "gates.review") == "off" and _at(raw, "source.kind") in {"codeconnections", "codecommit"}:
+        allowed = "is allowed with an S3 source only, which has no history to review; use 'required'"
+        yield Problem(PIPELINE_FILE, "gates.review", "'off'", allowed)
+    for key, found in (("disposable", True), ("removal_policy", "destroy")):
+        if _at(raw, f"stateful.{key}") == found:
+            yield Problem(PIPELINE_FILE, f"stateful.{key}", _value(found), "is for environments; leave it out")
+    if raw.get("share_accounts") is not True:
+        yield from _account_rules(raw, environments)
+
+
+def _first_of_production(names: list[str], environments: dict[str, _Raw]) -> list[str]:
+    """Return where production begins: one approval is enough for several environments in a row."""
+    kinds = [environments.get(name, {}).get("kind") for name in names]
+    return [
+        name
+        for name, before, kind in zip(names, (None, *kinds), kinds, strict=False)
+        if kind == EnvironmentKind.PRODUCTION != before
+    ]
+
+
+def _wave_rules(raw: _Raw, models: Models) -> Iterator[Problem]:
+    waves = raw.get("waves", [])
+    if not isinstance(waves, list) or not all(isinstance(wave, list) for wave in waves):
+        return
+    named = Counter(name for wave in waves for name in wave if isinstance(name, str))
+    known = sorted(models)
+    for name, times in named.items():
+        if name not in known:
+            yield Problem(PIPELINE_FILE, "waves", _value(name), f"is no service; there are {', '.join(known)}")
+        elif times > 1:
+            yield Problem(PIPELINE_FILE, "waves", _value(name), "is named twice")
+
+
+def _connection_rules(raw: _Raw) -> Iterator[Problem]:
+    arn = _at(raw, "source.connection_arn")
+    if not isinstance(arn, str):
+        return
+    found = re.match(r"arn:[a-z-]+:(?:codeconnections|codestar-connections):([a-z0-9-]+):", arn)
+    if found and found[1] != raw.get("region"):
+        pipeline = _value(raw.get("region"))
+        allowed = f"is in {found[1]}, but the pipeline is in {pipeline}: a pipeline reaches its own region only"
+        yield Problem(PIPELINE_FILE, "source.connection_arn", _value(arn), allowed)
+
+
+def _account_rules(raw: _Raw, environments: dict[str, _Raw]) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    if isinstance(raw.get("account"), str):
+        owners[raw["account"]] = "the pipeline"
+    for name, environment in environments.items():
+        account = environment.get("account")
+        if not isinstance(account, str):
+            continue
+        if account in owners:
+            allowed = (
+                f"is the account of {owners[account]} too; give each its own, "
+                f"or set share_accounts = true in {PIPELINE_FILE}"
+            )
+            yield Problem(f"{name}.toml", "account", _value(account), allowed)
+        owners.setdefault(account, name)

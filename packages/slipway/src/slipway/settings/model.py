@@ -1,0 +1,702 @@
+"""The typed, validated model of `config/*.toml`.
+
+Every figure that differs between environments is a field here and nowhere else. Models are frozen and strict: an
+unknown key, a wrong type or an impossible number is an error, never a silent default. Where a field has a default,
+the default is what `docs/configuration.md` names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from slipway.settings.regions import known_region
+from slipway.settings.time_zones import time_zone
+
+AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$"), AfterValidator(known_region)]
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+
+
+def _each_once(emails: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse an address that is named twice: SNS has one subscription per address."""
+    for email, times in Counter(email.casefold() for email in emails).items():
+        if times > 1:
+            raise ValueError(f"names {email!r} {times} times; name each address once")
+    return emails
+
+
+Emails = Annotated[tuple[Email, ...], AfterValidator(_each_once)]
+CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)$")]
+TagValue = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,19}$")]
+
+LogRetentionDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+]
+"""The periods that CloudWatch Logs accepts (PutRetentionPolicy, `retentionInDays`)."""
+
+
+ROLLBACK_DAYS = 180
+"""The longest that an environment may stand still and still be rolled back, days.
+
+A rollback uses the artifacts of the execution that last succeeded in the stage
+(https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html), so no artifact expires sooner. The
+figure is ours: half a year without a delivery to production is a freeze that nobody plans.
+"""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class EnvironmentKind(StrEnum):
+    """What an environment is for. Every rule that is stricter in one than in another goes by this, never by a name."""
+
+    DEVELOPMENT = "development"
+    """Open to change: nobody outside the team depends on it."""
+    TEST = "test"
+    """Has production's shape, and tests may write to it."""
+    PRODUCTION = "production"
+    """Serves users: entered after an approval, protected against deletion, verified by reading only."""
+
+
+class RemovalPolicy(StrEnum):
+    """What becomes of a stateful resource that leaves its template."""
+
+    DESTROY = "destroy"
+    RETAIN = "retain"
+
+
+class DeploymentStrategy(StrEnum):
+    """How CodeDeploy moves traffic to a new version. The values are CodeDeploy's own, without their prefix."""
+
+    ALL_AT_ONCE = "AllAtOnce"
+    CANARY_10_PERCENT_5_MINUTES = "Canary10Percent5Minutes"
+    CANARY_10_PERCENT_10_MINUTES = "Canary10Percent10Minutes"
+    CANARY_10_PERCENT_15_MINUTES = "Canary10Percent15Minutes"
+    CANARY_10_PERCENT_30_MINUTES = "Canary10Percent30Minutes"
+    LINEAR_10_PERCENT_EVERY_1_MINUTE = "Linear10PercentEvery1Minute"
+    LINEAR_10_PERCENT_EVERY_2_MINUTES = "Linear10PercentEvery2Minutes"
+    LINEAR_10_PERCENT_EVERY_3_MINUTES = "Linear10PercentEvery3Minutes"
+    LINEAR_10_PERCENT_EVERY_10_MINUTES = "Linear10PercentEvery10Minutes"
+
+
+class LogLevel(StrEnum):
+    """Levels of Lambda's JSON application log."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARN = "WARN"
+    ERROR = "ERROR"
+
+
+class Tags(_Model):
+    """Values of the tags that every resource carries (P15); Service and Environment are added by the app."""
+
+    project: TagValue
+    application: TagValue
+    owner: TagValue
+    cost_center: TagValue
+
+
+class Stateful(_Model):
+    """Protection of tables, buckets, keys and secrets (P16)."""
+
+    removal_policy: RemovalPolicy = Field(strict=False)
+    deletion_protection: bool
+    termination_protection: bool
+    disposable: bool = False
+    """Whether it holds nothing that matters: `make destroy` empties and deletes such an environment, and no other."""
+    key_deletion_window_days: Annotated[int, Field(ge=7, le=30)] = 30
+
+
+class Logs(_Model):
+    """Log groups of functions and APIs (P11)."""
+
+    retention_days: LogRetentionDays
+    level: LogLevel = Field(strict=False)
+
+
+LEAST_CLIENT_ERROR_FLOOR = 60
+"""The lowest floor of the share of refused requests. A service's smoke tests are refused less than a third as often."""
+
+
+class AlarmSettings(_Model):
+    """Who is told (P12)."""
+
+    emails: Emails = Field(strict=False)
+    runbooks: Annotated[str, StringConstraints(pattern=r"^https://[^\s]+[^/\s]$", max_length=400)]
+    """Where `docs/runbooks/` is read: each alarm's description links to its page there."""
+    client_error_percent: Annotated[int, Field(ge=1, le=100)] = 50
+    """Share of an API's requests in five minutes that are answered with 4xx at which its alarm goes off, percent."""
+    client_error_floor: Annotated[int, Field(ge=LEAST_CLIENT_ERROR_FLOOR)] = 200
+    """Requests in five minutes below which no share counts."""
+
+
+class OnFailure(StrEnum):
+    """What becomes of the stage of an environment's services when it fails. The values are CodePipeline's own."""
+
+    RETRY = "RETRY"
+    ROLLBACK = "ROLLBACK"
+
+
+class DeploymentWindow(_Model):
+    """Days and hours in which an environment may be entered, in its own time zone."""
+
+    days: tuple[Literal["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"], ...] = Field(strict=False, min_length=1)
+    from_hour: Annotated[int, Field(ge=0, le=23)]
+    to_hour: Annotated[int, Field(ge=1, le=24)]
+    """The first hour that is outside again."""
+    time_zone: str
+    """As CodePipeline takes it (`packages/slipway/src/slipway/settings/time_zones.py`): `Europe/Berlin`, `UTC-05:00`, `EST`."""
+
+    @model_validator(mode="after")
+    def _opens(self) -> Self:
+        if self.to_hour <= self.from_hour:
+            raise ValueError("to_hour must be later than from_hour: this window never opens")
+        time_zone(self.time_zone)
+        return self
+
+
+class Deployment(_Model):
+    """How a change enters the environment: CodeDeploy on the alias `live` (P8), the bake after it, windows."""
+
+    strategy: DeploymentStrategy = Field(strict=False)
+    bake_minutes: Annotated[int, Field(ge=0)] = 0
+    """How long the environment's alarms must stay quiet after a deployment; 0 for no bake. `slipway.settings.load` refuses what
+    is longer than CodePipeline waits."""
+    on_failure: OnFailure = Field(strict=False, default=OnFailure.ROLLBACK)
+    """`RETRY` runs the stage's actions once more; `ROLLBACK` goes back to what last succeeded there."""
+    frozen: bool = False
+    """Whether changes stop before this environment until it is thawed."""
+    window: DeploymentWindow | None = None
+    """When changes may enter. Default: always."""
+
+
+class Backup(_Model):
+    """Daily backups of tables and buckets, into a vault of the service (P3, P5)."""
+
+    hour_utc: Annotated[int, Field(ge=0, le=23)] = 5
+    """When they begin."""
+    keep_days: Annotated[int, Field(ge=1, le=3_650)] = 35
+    """How long a recovery point is kept, whatever becomes of the table or bucket."""
+
+
+class BodyRules(StrEnum):
+    """What AWS WAF does with a body that looks like an attack by its words alone."""
+
+    COUNT = "count"
+    BLOCK = "block"
+
+
+class Waf(_Model):
+    """AWS WAF before REST APIs and at the edge (P11)."""
+
+    enabled: bool
+    requests_per_5_minutes: Annotated[int, Field(ge=10, le=2_000_000_000)]
+    """Rate rule: requests by one IP address in five minutes. 10 is WAF's own lower limit."""
+    body_rules: BodyRules = Field(strict=False, default=BodyRules.COUNT)
+    """`count`: a body with HTML, a relative path or a URL in it is counted and logged; `block`: it is refused with 403,
+    although the contracts of the services promise text of any kind."""
+
+
+class Cors(_Model):
+    """Origins that browsers may call from (P11); `*` is refused outside development."""
+
+    origins: tuple[Origin, ...] = Field(strict=False, min_length=1)
+
+
+class Throttle(_Model):
+    """Requests a second and burst, as API Gateway counts them."""
+
+    rate: Annotated[int, Field(ge=1, le=10_000)]
+    burst: Annotated[int, Field(ge=1, le=5_000)]
+
+
+class OnDemand(_Model):
+    """Pay per request."""
+
+    mode: Literal["on-demand"]
+
+
+class Provisioned(_Model):
+    """Provisioned with auto scaling (P4): units at the start, the ceiling, and the target."""
+
+    mode: Literal["provisioned"]
+    read: Annotated[int, Field(ge=1, le=40_000)]
+    write: Annotated[int, Field(ge=1, le=40_000)]
+    index_read: Annotated[int, Field(ge=1, le=40_000)]
+    index_write: Annotated[int, Field(ge=1, le=40_000)]
+    maximum: Annotated[int, Field(ge=1, le=40_000)]
+    target_utilization_percent: Annotated[int, Field(ge=20, le=90)] = 70
+    cooldown_seconds: Annotated[int, Field(ge=0, le=3_600)] = 60
+
+    @model_validator(mode="after")
+    def _maximum_holds_the_start(self) -> Self:
+        if self.maximum < max(self.read, self.write, self.index_read, self.index_write):
+            raise ValueError("maximum must be at least every one of read, write, index_read and index_write")
+        return self
+
+
+Capacity = Annotated[OnDemand | Provisioned, Field(discriminator="mode")]
+
+
+class ProvisionedConcurrency(_Model):
+    """Warm environments on `live`, scaled by target tracking (P9)."""
+
+    minimum: Annotated[int, Field(ge=1, le=1_000)]
+    maximum: Annotated[int, Field(ge=1, le=1_000)]
+    target_utilization: Annotated[float, Field(ge=0.1, le=0.9)] = 0.7
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.maximum < self.minimum:
+            raise ValueError("maximum must be at least minimum")
+        return self
+
+
+class FunctionSettings(_Model):
+    """One Lambda function (P6)."""
+
+    memory_mb: Annotated[int, Field(ge=128, le=10_240)]
+    timeout_seconds: Annotated[int, Field(ge=1, le=900)]
+    reserved_concurrency: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    """Executions at once; without it the function shares the account's pool (a new account has 10 in all)."""
+    provisioned_concurrency: ProvisionedConcurrency | None = None
+
+    @property
+    def timeout(self) -> timedelta:
+        """The time-out as a duration."""
+        return timedelta(seconds=self.timeout_seconds)
+
+
+LEAST_QUEUE_CONCURRENCY = 2
+"""The lowest that Lambda takes for the concurrency of an SQS mapping
+(https://docs.aws.amazon.com/lambda/latest/dg/API_ScalingConfig.html)."""
+
+QUEUE_ROOM = 2
+"""Executions that a reader of a queue has beside the batches of its mapping: for the contract check of a new version,
+which shares the reserved concurrency, and for a call by hand. A batch that is throttled counts as received
+(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html)."""
+
+
+class QueueReaderSettings(FunctionSettings):
+    """A Lambda function that reads a queue, with fewer batches under way than it may run (G5, G6)."""
+
+    @model_validator(mode="after")
+    def _batches_leave_room(self) -> Self:
+        least = LEAST_QUEUE_CONCURRENCY + QUEUE_ROOM
+        if self.reserved_concurrency is not None and self.reserved_concurrency < least:
+            raise ValueError(
+                f"reserved_concurrency must be at least {least} for a function that reads a queue, or left out: "
+                f"{LEAST_QUEUE_CONCURRENCY} batches are the fewest that Lambda starts, {QUEUE_ROOM} more runs are "
+                "for contract checks, and a throttled batch counts as received"
+            )
+        return self
+
+    @property
+    def batches(self) -> int | None:
+        """How many batches are under way at most. None: as many as Lambda gives, at most 1,000."""
+        return None if self.reserved_concurrency is None else self.reserved_concurrency - QUEUE_ROOM
+
+
+LATENCY_SHARE = 10
+"""By default a canary rolls back when the p99 of the new version takes one part in so many of the time-out."""
+
+
+class ApiFunctionSettings(FunctionSettings):
+    """A Lambda function that a caller waits for."""
+
+    latency_alarm_ms: Annotated[int, Field(ge=1, le=900_000)] | None = None
+    """p99 of a new version, milliseconds, at which its canary rolls back. Default: a tenth of the time-out."""
+
+    @property
+    def latency_threshold_ms(self) -> int:
+        """The p99 at which a canary rolls back, milliseconds."""
+        return self.latency_alarm_ms or self.timeout_seconds * 1000 // LATENCY_SHARE
+
+    @model_validator(mode="after")
+    def _latency_fits_the_time_out(self) -> Self:
+        limit = self.timeout_seconds * 1000
+        if not limit / 100 <= self.latency_threshold_ms < limit:
+            raise ValueError(
+                f"latency_alarm_ms must be at least a hundredth of the time-out and less than it, {limit / 100:g} to "
+                f"{limit - 1} ms: no invocation takes longer, and ordinary work takes some time"
+            )
+        return self
+
+
+PerSecond = Annotated[float, Field(gt=0, le=10_000)]
+"""10,000 is what an account's API Gateway takes by default in a region."""
+
+
+class Traffic(_Model):
+    """What is expected on an ordinary day, at the hours at which changes are delivered.
+
+    `make detectability` says from it what a canary can see, and the rehearsal brings as much. Nothing is deployed of
+    it. A service adds `<function>_invocations_per_second` for each function that no request reaches.
+    """
+
+    def of(self, function: str) -> float:
+        """Return the invocations of a function a second.
+
+        Args:
+            function: its key among the service's settings, such as `api`.
+
+        Raises:
+            KeyError: nothing is said of it.
+        """
+        key = "requests_per_second" if function == "api" else f"{function}_invocations_per_second"
+        if key not in type(self).model_fields:
+            raise KeyError(key)
+        return float(getattr(self, key))
+
+
+class ApiTraffic(Traffic):
+    """Traffic of a service with an API."""
+
+    requests_per_second: PerSecond
+    """Requests that reach the function behind the API: what the edge or a stage cache answers is not among them."""
+
+
+class Geo(_Model):
+    """Countries that the edge answers, ISO 3166-1 alpha-2 (I7)."""
+
+    allow: tuple[CountryCode, ...] = Field(strict=False, min_length=1)
+
+
+class CustomDomain(_Model):
+    """A name of one's own at the edge (I8). Absent by default.
+
+    The certificate is an ACM ARN in us-east-1, where CloudFront reads certificates.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")]
+    certificate_arn: Annotated[
+        str, StringConstraints(pattern=r"^arn:aws[a-z-]*:acm:us-east-1:[0-9]{12}:certificate/[0-9a-f-]+$")
+    ]
+    hosted_zone_id: Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{1,31}$")]
+    hosted_zone_name: Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")]
+
+    @model_validator(mode="after")
+    def _name_is_in_the_zone(self) -> Self:
+        if self.name != self.hosted_zone_name and not self.name.endswith(f".{self.hosted_zone_name}"):
+            raise ValueError("name must lie in hosted_zone_name")
+        return self
+
+
+class ServiceSettings(_Model):
+    """Settings of a service. Each service derives its own, in `services/<name>/settings.py`."""
+
+    development_only: ClassVar[tuple[str, ...]] = ()
+    """Dotted keys of switches that may be on in a development environment alone, such as `user_pool.test_user`."""
+
+    traffic: Traffic
+
+
+class ApiServiceSettings(ServiceSettings):
+    """Settings of a service with an API, whose function is `api`."""
+
+    longest_seconds: ClassVar[int]
+    """The longest time-out of the function that makes sense behind this kind of API."""
+    longest_because: ClassVar[str]
+    """Why, for the error."""
+
+    throttle: Throttle
+    traffic: ApiTraffic
+    api: ApiFunctionSettings
+
+    @model_validator(mode="after")
+    def _expected_traffic_is_let_in(self) -> Self:
+        if self.traffic.requests_per_second > self.throttle.rate:
+            raise ValueError(
+                f"traffic.requests_per_second must be at most throttle.rate, {self.throttle.rate}: "
+                "more is refused by the API"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _function_answers_before_the_api_gives_up(self) -> Self:
+        if self.api.timeout_seconds > self.longest_seconds:
+            raise ValueError(f"api.timeout_seconds must be at most {self.longest_seconds}: {self.longest_because}")
+        return self
+
+
+class RestServiceSettings(ApiServiceSettings):
+    """Settings of a service with a REST API."""
+
+    longest_seconds = 30
+    longest_because = "a REST API answers after 29 s at the latest"
+
+
+class HttpServiceSettings(ApiServiceSettings):
+    """Settings of a service with an HTTP API."""
+
+    longest_seconds = 60
+    longest_because = "an HTTP API answers after 30 s at the latest"
+
+
+class UsagePlan(_Model):
+    """What one API key may use (G2)."""
+
+    rate: Annotated[int, Field(ge=1, le=10_000)]
+    burst: Annotated[int, Field(ge=1, le=5_000)]
+    quota_per_day: Annotated[int, Field(ge=1, le=100_000_000)]
+
+
+class StageCache(_Model):
+    """API Gateway's cache of a stage (G3)."""
+
+    size_gb: Literal["0.5", "1.6", "6.1", "13.5", "28.4", "58.2", "118", "237"]
+    """The sizes that API Gateway offers, gigabytes."""
+    ttl_seconds: Annotated[int, Field(ge=1, le=3_600)]
+
+
+class UserPool(_Model):
+    """Cognito user pool and client (C2)."""
+
+    password_minimum_length: Annotated[int, Field(ge=8, le=99)]
+    self_sign_up: bool
+    password_flow: bool
+    """Whether the client may send the password itself (USER_PASSWORD_AUTH), besides SRP."""
+    threat_protection: bool
+    """Whether threat protection is enforced; it needs the Plus plan."""
+    test_user: bool
+    """Whether the deployment makes a user with a generated password, for tests."""
+
+
+ServiceModel = TypeVar("ServiceModel", bound=ServiceSettings)
+
+
+class Services(_Model):
+    """Settings by service. `slipway.settings.services.compose` adds a field for each service."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the services."""
+        return tuple(type(self).model_fields)
+
+
+class NagPackName(StrEnum):
+    """The rule packs of cdk-nag 3."""
+
+    AWS_SOLUTIONS = "AwsSolutions"
+    SERVERLESS = "Serverless"
+    NIST_800_53_R5 = "NIST.800.53.R5"
+    HIPAA = "HIPAA.Security"
+    PCI_DSS_321 = "PCI.DSS.321"
+
+
+class Gates(_Model):
+    """Which rule packs judge the stacks here; AwsSolutions and Serverless are always among them."""
+
+    packs: tuple[Annotated[NagPackName, Field(strict=False)], ...] = Field(strict=False)
+
+    @model_validator(mode="after")
+    def _always(self) -> Self:
+        missing = {NagPackName.AWS_SOLUTIONS, NagPackName.SERVERLESS} - set(self.packs)
+        if missing:
+            raise ValueError(f"packs must include {', '.join(sorted(missing))}")
+        if len(set(self.packs)) < len(self.packs):
+            raise ValueError("packs must name each pack once")
+        return self
+
+
+class Place(_Model):
+    """An account and region, and what holds for all that stands in it."""
+
+    name: Slug
+    account: AccountId
+    region: Region
+    tags: Tags
+    stateful: Stateful
+    logs: Logs
+    secret_rotation_days: Annotated[int, Field(ge=1, le=1_000)] = 30
+    name_salt: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{0,64}$")] = ""
+    """Goes into the names of buckets. Without it anybody who knows the account id can work the names out and take them
+    before the first deployment; another salt later means other buckets."""
+    gates: Gates
+
+    def unique_id(self, service: str) -> str:
+        """Return eight characters for names that are unique across accounts (P5).
+
+        Args:
+            service: name of the service that the name is for.
+
+        Returns:
+            The head of a SHA-256 of account, region, environment, service and, if set, `name_salt`: the same at every
+            synth.
+        """
+        parts = (self.account, self.region, self.name, service, *([self.name_salt] if self.name_salt else []))
+        return hashlib.sha256("/".join(parts).encode()).hexdigest()[:8]
+
+
+class Environment(Place):
+    """One environment, with its services. `slipway.settings.load` adds the rules across keys.
+
+    `name` comes from the file's own name, `tools_account` and `tools_region` from the pipeline's file.
+    """
+
+    kind: EnvironmentKind = Field(strict=False)
+    tools_account: AccountId
+    """The account of the pipeline: its roles may verify and protect what is deployed here."""
+    tools_region: Region
+    """The region of the pipeline: events go to its bus there."""
+    alarms: AlarmSettings
+    backup: Backup | None = None
+    """Default: none beside point-in-time recovery and old versions."""
+    deployment: Deployment
+    waf: Waf
+    cors: Cors
+    services: Services
+
+    def settings_of(self, model: type[ServiceModel]) -> ServiceModel:
+        """Return the settings of the service that has this model.
+
+        Raises:
+            KeyError: no service here has it.
+        """
+        for _, settings in self.services:
+            if isinstance(settings, model):
+                return settings
+        raise KeyError(model.__name__)
+
+
+class SourceKind(StrEnum):
+    """Where the pipeline takes its commits from (D1)."""
+
+    CODE_CONNECTIONS = "codeconnections"
+    CODE_COMMIT = "codecommit"
+    S3 = "s3"
+
+
+class CodeConnectionsSource(_Model):
+    """A repository at a Git host, through AWS CodeConnections."""
+
+    kind: Literal["codeconnections"]
+    repository: Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)+$")]
+    branch: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    ignored_paths: tuple[Annotated[str, StringConstraints(min_length=1, max_length=255)], ...] = Field(
+        strict=False, default=(), max_length=8
+    )
+    """Glob patterns: a push that changes nothing else starts no execution. CodePipeline takes eight."""
+    connection_arn: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^arn:aws[a-z-]*:(codeconnections|codestar-connections):[a-z0-9-]+:[0-9]{12}:connection/[0-9a-f-]+$"
+        ),
+    ]
+
+
+class CodeCommitSource(_Model):
+    """A CodeCommit repository in the tools account."""
+
+    kind: Literal["codecommit"]
+    repository: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,100}$")]
+    branch: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+
+
+class S3Source(_Model):
+    """A zip in a versioned bucket of the tools account."""
+
+    kind: Literal["s3"]
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    key: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+Source = Annotated[CodeConnectionsSource | CodeCommitSource | S3Source, Field(discriminator="kind")]
+
+
+class ReviewPolicy(StrEnum):
+    """Whether a change has to be reviewed before it is delivered."""
+
+    REQUIRED = "required"
+    OFF = "off"
+
+
+class PipelineGates(Gates):
+    """What judges the pipeline's own stack, and every change that it delivers."""
+
+    review: ReviewPolicy = Field(strict=False, default=ReviewPolicy.REQUIRED)
+    """Whether the pipeline stops where it cannot review; `off` only for an S3 source, which has no history."""
+
+
+class Approval(_Model):
+    """The manual approval (D4)."""
+
+    emails: Emails = Field(strict=False, default=())
+    """Who is asked."""
+    timeout_hours: Annotated[int, Field(ge=1, le=1_440)] = 24
+    """After that without an answer the execution fails, so that the queue moves on."""
+
+
+class Notifications(_Model):
+    """Who is told of failures, successes, approvals and rollbacks (D7)."""
+
+    emails: Emails = Field(strict=False, min_length=1)
+    webhook_secret_arn: (
+        Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S{1,512}$")]
+        | None
+    ) = None
+    """A secret of the tools account whose whole text is the chat webhook's URL. Default: no chat."""
+
+
+class PipelineSettings(Place):
+    """The tools account and the pipeline in it."""
+
+    qualifier: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,10}$")] = "hnb659fds"
+    """Qualifier of the CDK bootstrap stacks in every account."""
+    permissions_boundary: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+=,.@_-]+$", max_length=128)] = (
+        "slipway-bootstrap-permissions-boundary"
+    )
+    """Name of the managed policy that bounds every role of every account; `make bootstrap` writes it."""
+    trust_for_lookup: bool = True
+    """Whether the tools account may read the others, as `cdk diff` from there needs."""
+    gates: PipelineGates
+    source: Source
+    environments: tuple[Slug, ...] = Field(strict=False, min_length=1)
+    """The order in which a change moves; each names a file beside this one."""
+    approval_before: tuple[Slug, ...] = Field(strict=False)
+    """Environments that wait for a manual approval. Default (`slipway.settings.load`): the first of each run of production
+    environments."""
+    waves: tuple[Annotated[tuple[Slug, ...], Field(strict=False)], ...] = Field(strict=False, default=())
+    """Services that are deployed side by side, wave after wave, in every environment. Default: all in one wave."""
+    approval: Approval
+    notifications: Notifications
+    share_accounts: bool = False
+    """Two environments in one account are allowed only if said so."""
+    artifact_days: Annotated[int, Field(ge=ROLLBACK_DAYS, le=3_650)] = 400
+    """How long artifacts and reports are kept, days: a rollback needs those of the execution that it goes back to."""
+
+
+class Settings(_Model):
+    """All of `config/`."""
+
+    pipeline: PipelineSettings
+    environments: tuple[Environment, ...]
+
+    def environment(self, name: str) -> Environment:
+        """The environment of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for environment in self.environments:
+            if environment.name == name:
+                return environment
+        raise KeyError(name)
+
+    def of_kind(self, kind: EnvironmentKind) -> tuple[Environment, ...]:
+        """Return the environments of a kind, in the pipeline's order."""
+        return tuple(environment for environment in self.environments if environment.kind is kind)

@@ -1,0 +1,133 @@
+"""What was scanned is what is shipped: the assembly's own zips against what the other steps looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from slipway.gates.outcome import Finding, Outcome, State
+from slipway.supply.errors import SupplyError
+from slipway.supply.repository import Repository
+from slipway.supply.sbom import LAYER_FILE, read_back
+from slipway.supply.shipped import Deployed, Zip, built, deployed, layer_components
+
+NARROWED = "SLIPWAY_SERVICES"
+"""Variable that leaves services out of the assembly (`app.py`): then not every zip ships."""
+
+SHIPPED_FILE = "shipped.json"
+
+_LAYER = "layer"
+_RULE = "shipped"
+
+
+def check(repository: Repository, earlier: Mapping[str, Outcome]) -> Outcome:
+    """Hold what the asset manifests publish against what was built, and that against what was scanned.
+
+    What was built, with its digests, and what publishes it go into `shipped.json`.
+
+    Args:
+        repository: synthesised.
+        earlier: how `audit-python`, `sast`, `licences` and `sbom` ended.
+
+    Raises:
+        SupplyError: something is not built, not synthesised, or damaged.
+    """
+    (repository.report / SHIPPED_FILE).unlink(missing_ok=True)
+    zips = {one.sha256: one for one in built(repository)}
+    published = deployed(repository)
+    findings = [*_assets(repository, published, zips)]
+    layers = {one.path for one in published if one.path and _name(one, zips) == _LAYER}
+    held = {one.purl for path in layers for one in layer_components(path)}
+    findings += _packages(repository, held, earlier)
+    for one in published:
+        name = _name(one, zips)
+        if one.path and name and name != _LAYER:
+            findings += _code(repository, name, one.path, frozenset(earlier["sast"].scanned))
+    _write(repository.report / SHIPPED_FILE, zips, published)
+    count = len({one.sha256 for one in published})
+    notes = []
+    if earlier["audit-python"].state is State.NOT_DONE:
+        notes.append("the packages are those that would have been audited: the audit is not done")
+    return Outcome.of(
+        findings, f"{count} zips of the assembly, {len(held)} packages in the layer", notes=notes, scanned=held
+    )
+
+
+def _name(published: Deployed, zips: Mapping[str, Zip]) -> str:
+    known = zips.get(published.sha256)
+    return known.name if known else ""
+
+
+def _assets(repository: Repository, published: Iterable[Deployed], zips: Mapping[str, Zip]) -> Iterator[Finding]:
+    """Whatever the assembly publishes that nobody built here, and whatever was built and is not published."""
+    seen = set()
+    for one in published:
+        known = zips.get(one.sha256)
+        if known is None:
+            yield Finding(one.manifest, _RULE, f"{one.name} is none of the zips of build/assets: no scan saw it")
+        elif not known.ships:
+            yield Finding(one.manifest, _RULE, f"{one.name} ships {known.name}.zip, which is for this machine alone")
+        else:
+            seen.add(known.name)
+    if not repository.environ.get(NARROWED):
+        for made in zips.values():
+            if made.ships and made.name not in seen:
+                place = f"build/assets/{made.name}.zip"
+                yield Finding(place, _RULE, "is in no asset manifest: run `make synth`, what ships is another one")
+
+
+def _packages(repository: Repository, held: set[str], earlier: Mapping[str, Outcome]) -> Iterator[Finding]:
+    """The layer's packages, as its own metadata name them, against each list that was made from the lock file."""
+    if not held:
+        yield Finding("cdk.out", _RULE, "ships no layer that was built here")
+    listed, sha256 = read_back(repository.report / LAYER_FILE)
+    lists: dict[str, frozenset[str]] = {
+        LAYER_FILE: listed,
+        "licences": frozenset(earlier["licences"].scanned),
+        "audit-python": frozenset(earlier["audit-python"].scanned),
+    }
+    for name, purls in lists.items():
+        for purl in sorted(held - purls):
+            yield Finding(purl, _RULE, f"ships in the layer, and {name} did not look at it")
+    for name in (LAYER_FILE, "licences"):
+        for purl in sorted(lists[name] - held):
+            yield Finding(purl, _RULE, f"is in {name}, and does not ship in the layer")
+    layer = hashlib.sha256(repository.layer.read_bytes()).hexdigest()
+    if sha256 != layer:
+        yield Finding(LAYER_FILE, _RULE, "is the bill of another layer.zip")
+
+
+def _code(repository: Repository, name: str, path: Path, scanned: frozenset[str]) -> Iterator[Finding]:
+    """The Python of a zip against the files that the SAST read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            contents = {entry: archive.read(entry) for entry in archive.namelist() if entry.endswith(".py")}
+    except (OSError, zipfile.BadZipFile):
+        raise SupplyError(f"{repository.relative(path)} is damaged: run `make synth`") from None
+    for entry, content in contents.items():
+        source = repository.root / entry
+        if entry not in scanned:
+            yield Finding(entry, _RULE, f"ships in {name}.zip, and sast did not look at it")
+        elif source.read_bytes() != content:
+            yield Finding(entry, _RULE, f"is another than the one in {name}.zip: run `make synth`")
+
+
+def _write(path: Path, zips: Mapping[str, Zip], published: Iterable[Deployed]) -> None:
+    by: dict[str, list[str]] = {}
+    for one in published:
+        by.setdefault(one.sha256, []).append(one.manifest)
+    content = [
+        {
+            "name": f"{one.name}.zip",
+            "sha256": one.sha256,
+            "bytes": one.bytes,
+            "ships": one.ships,
+            "published_by": sorted(by.get(one.sha256, ())),
+        }
+        for one in sorted(zips.values())
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"zips": content}, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,240 @@
+"""Scan for secrets by Kingfisher: the files as they are, and every version of them that led to this commit.
+
+Kingfisher would ask providers whether what it finds is valid, and its own maker for updates. Neither is let: a secret
+that was found goes nowhere, not even into a report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+import string
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from slipway.gates.outcome import Accepted, Finding, Outcome
+from slipway.supply.errors import SupplyError
+from slipway.supply.policy import Secrets
+from slipway.supply.repository import Repository
+from slipway.supply.tool import run
+
+RULES = Path(__file__).with_name("rules")
+
+# Exit codes of `kingfisher scan`: nothing found, something found.
+_CLEAN = 0
+_FOUND = 200
+_PLANTED = "planted-before-the-scan.txt"
+# One of Kingfisher's own, and ours.
+_PLANTED_RULES = frozenset({"betterleaks.github-pat", "slipway.assigned-secret"})
+_HISTORY_FILE = "(history)"
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class _Rule(_Read):
+    id: str
+    name: str
+
+
+class _Commit(_Read):
+    id: str
+
+
+class _GitFile(_Read):
+    path: str
+
+
+class _GitMetadata(_Read):
+    commit: _Commit | None = None
+    file: _GitFile | None = None
+
+
+class _Place(_Read):
+    snippet: str
+    path: str
+    line: int
+    git_metadata: _GitMetadata | None = None
+
+
+class _Found(_Read):
+    rule: _Rule
+    finding: _Place
+
+
+class _Git(_Read):
+    shallow: bool = False
+
+
+class _Stats(_Read):
+    blobs_scanned: int = 0
+
+
+class _Scanned(_Read):
+    git: _Git | None = None
+    stats: _Stats
+
+
+class _ScanSummary(_Read):
+    scan_succeeded: int
+    scan_partial: int
+    scan_failed: int
+
+
+class _Audit(_Read):
+    summary: _ScanSummary
+    repositories: tuple[_Scanned, ...]
+
+
+class _Summary(_Read):
+    blobs_scanned: int
+    rules_applied: int
+
+
+class _Metadata(_Read):
+    summary: _Summary
+
+
+class _Kingfisher(_Read):
+    findings: tuple[_Found, ...]
+    metadata: _Metadata
+    audit: _Audit | None = None
+
+
+@dataclass(frozen=True, order=True)
+class Suspect:
+    """A value that looks like a secret, by its digest: the value itself is kept nowhere."""
+
+    place: str
+    rule: str
+    sha256: str
+
+
+def check(repository: Repository, secrets: Secrets) -> Outcome:
+    """Scan the files, and the history where there is one.
+
+    Args:
+        repository: the checkout.
+        secrets: the values that are none.
+
+    Raises:
+        SupplyError: Kingfisher broke off, left something out, or did not find what was planted.
+    """
+    files = repository.files()
+    suspects, rules = _files(repository, files)
+    notes: list[str] = []
+    looked = f"{len(files)} files"
+    if repository.has_history:
+        blobs, old, note = _history(repository)
+        suspects += [one for one in old if one.sha256 not in {known.sha256 for known in suspects}]
+        looked += f" and {blobs} versions of them in the history"
+        notes += note
+    else:
+        notes.append("the history was not scanned: this checkout has none")
+    reasons = {one.value: one.reason for one in secrets.none}
+    findings = [
+        Finding(
+            one.place,
+            one.rule,
+            "looks like a secret: take it out and replace it where it is valid; "
+            f"if it is none, say so in policy.toml (value = {one.sha256})",
+        )
+        for one in suspects
+        if one.sha256 not in reasons
+    ]
+    met = {one.sha256 for one in suspects}
+    if repository.has_history:
+        findings += [
+            Finding("policy.toml", "stale", f"secrets.none: {value} is found nowhere: take it out")
+            for value in reasons
+            if value not in met
+        ]
+    return Outcome.of(
+        findings,
+        f"{looked} by {rules} rules of Kingfisher",
+        accepted=[Accepted(one.place, one.rule, reasons[one.sha256]) for one in suspects if one.sha256 in reasons],
+        notes=notes,
+        scanned=[path.as_posix() for path in files],
+    )
+
+
+def _files(repository: Repository, files: Iterable[Path]) -> tuple[list[Suspect], int]:
+    """What is suspect in the files, copied beside a planted secret that has to be found."""
+    with tempfile.TemporaryDirectory(prefix="secrets-") as folder:
+        top = Path(folder, "files")
+        for path in files:
+            (top / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(repository.root / path, top / path)
+        (top / _PLANTED).write_text(planted(), encoding="utf-8")
+        answer = _kingfisher(repository, top, "--git-history", "none", "--no-dedup")
+        suspects = [
+            _suspect(one, f"{Path(one.finding.path).relative_to(top).as_posix()}:{one.finding.line}")
+            for one in answer.findings
+        ]
+    ours = [one for one in suspects if one.place.startswith(f"{_PLANTED}:")]
+    if not {one.rule for one in ours} >= _PLANTED_RULES:
+        raise SupplyError("kingfisher does not find the secret that was planted before it")
+    return sorted(set(suspects) - set(ours)), answer.metadata.summary.rules_applied
+
+
+def planted() -> str:
+    """A line with a token that no provider gave out, in the shape of GitHub's; made here so that no file holds it."""
+    letters = string.ascii_letters + string.digits
+    drawn = random.Random("planted")  # noqa: S311  # nosec B311  # a shape to be found, and no secret
+    return f'token = "gh{"p"}_{"".join(drawn.choices(letters, k=36))}"\n'
+
+
+def _history(repository: Repository) -> tuple[int, list[Suspect], list[str]]:
+    """How many versions of files led to this commit, what is suspect in them, and what limits that."""
+    blobs = sum(1 for _ in _blobs(repository))
+    answer = _kingfisher(repository, repository.root, "--git-history", "full", "--branch", "HEAD")
+    scanned = answer.metadata.summary.blobs_scanned
+    if scanned < blobs:
+        raise SupplyError(f"kingfisher scanned {scanned} of the {blobs} versions of files in the history")
+    suspects = []
+    for one in answer.findings:
+        metadata = one.finding.git_metadata
+        commit = metadata.commit.id[:12] if metadata and metadata.commit else _HISTORY_FILE
+        path = metadata.file.path if metadata and metadata.file else one.finding.path
+        suspects.append(_suspect(one, f"{path}:{one.finding.line} at {commit}"))
+    shallow = repository.git("rev-parse", "--is-shallow-repository") or ""
+    cut = "the history was scanned as far as this clone has it: it is shallow"
+    return blobs, sorted(set(suspects)), [cut] if shallow.strip() == "true" else []
+
+
+def _blobs(repository: Repository) -> Iterator[str]:
+    """Every version of every file that led to the commit."""
+    objects = repository.git("rev-list", "--objects", "HEAD")
+    names = "\n".join(line.partition(" ")[0] for line in (objects or "").splitlines())
+    kinds = repository.git("cat-file", "--batch-check=%(objecttype) %(objectname)", given=names)
+    for line in (kinds or "").splitlines():
+        kind, _, name = line.partition(" ")
+        if kind == "blob":
+            yield name
+
+
+def _kingfisher(repository: Repository, target: Path, *arguments: str) -> _Kingfisher:
+    command: list[str | Path] = [repository.python.with_name("kingfisher"), "scan", "--quiet"]
+    command += ["--no-validate", "--no-update-check", "--no-ignore"]
+    command += ["--rules-path", RULES, "--rule-cache-dir", repository.cache / "kingfisher"]
+    command += ["--no-extract-archives", "--max-file-size", "0", "--format", "json", *arguments, target]
+    ran = run(command, folder=repository.root, environ=repository.environ)
+    try:
+        answer = _Kingfisher.model_validate_json(ran.out) if ran.code in {_CLEAN, _FOUND} else None
+    except ValidationError:
+        answer = None
+    if answer is None:
+        raise SupplyError(f"kingfisher broke off ({ran.complaint()})")
+    if answer.audit and (answer.audit.summary.scan_partial or answer.audit.summary.scan_failed):
+        raise SupplyError("kingfisher could not read all of the history")
+    return answer
+
+
+def _suspect(found: _Found, place: str) -> Suspect:
+    return Suspect(place=place, rule=found.rule.id, sha256=hashlib.sha256(found.finding.snippet.encode()).hexdigest())

@@ -1,0 +1,176 @@
+"""What ships, read from the zips themselves: so that it can be held against what was scanned."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import HeaderParser
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from slipway.supply.components import Component, Kind
+from slipway.supply.errors import SupplyError
+from slipway.supply.repository import Repository
+
+LOCAL = frozenset({"layer-local"})
+"""Zips that are made for this machine alone."""
+
+_METADATA = re.compile(r"^python/[^/]+\.dist-info/METADATA$")
+
+
+@dataclass(frozen=True, order=True)
+class Zip:
+    """A zip of `build/assets`."""
+
+    name: str
+    sha256: str
+    bytes: int
+    ships: bool
+    """Whether it is for the accounts, and not for this machine alone."""
+
+
+# What is read of the manifests of `make build` and of the CDK (cloud-assembly-schema 55). Other keys are left alone.
+class _Read(BaseModel):
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+
+
+class _Built(_Read):
+    assets: dict[str, _Record]
+
+
+class _Source(_Read):
+    path: str | None = None
+    packaging: str = "file"
+    executable: list[str] | None = None
+
+
+class _File(_Read):
+    source: _Source
+    display_name: str = ""
+
+
+class _Assets(_Read):
+    files: dict[str, _File] = {}
+    docker_images: dict[str, object] = {}
+
+
+@dataclass(frozen=True, order=True)
+class Deployed:
+    """A file that an asset manifest publishes, templates apart."""
+
+    manifest: str
+    name: str
+    path: Path | None
+    """None: it is made by a command at the deployment."""
+    sha256: str
+    """Of its bytes; empty when it is no file that lies there."""
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal.
+
+    Raises:
+        SupplyError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        raise SupplyError(f"{path.name} is missing: run `make build`") from None
+
+
+def built(repository: Repository) -> tuple[Zip, ...]:
+    """The zips that `make build` made.
+
+    Raises:
+        SupplyError: there are none, or one is not what the manifest says.
+    """
+    manifest = repository.assets / "manifest.json"
+    try:
+        records = _Built.model_validate_json(manifest.read_bytes()).assets
+    except OSError:
+        raise SupplyError(f"{repository.relative(manifest)} is missing: run `make build`") from None
+    except ValidationError:
+        raise SupplyError(f"{repository.relative(manifest)} is damaged: run `make build`") from None
+    found = []
+    for name, record in sorted(records.items()):
+        path = repository.assets / f"{name}.zip"
+        sha256 = digest(path)
+        if sha256 != record.sha256:
+            raise SupplyError(f"{repository.relative(path)} is not what was built: run `make build`")
+        found.append(Zip(name=name, sha256=sha256, bytes=path.stat().st_size, ships=name not in LOCAL))
+    return tuple(found)
+
+
+def layer_metadata(path: Path) -> Mapping[str, Message]:
+    """The metadata of every package in a layer, by its normal name.
+
+    Raises:
+        SupplyError: the zip cannot be read, or holds no package.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            texts = [archive.read(name).decode() for name in archive.namelist() if _METADATA.match(name)]
+    except (OSError, zipfile.BadZipFile):
+        raise SupplyError(f"{path.name} is missing or damaged: run `make build`") from None
+    if not texts:
+        raise SupplyError(f"{path.name} holds no package: run `make build`")
+    parsed = [HeaderParser().parsestr(text) for text in texts]
+    return {canonicalize_name(one["Name"]): one for one in parsed}
+
+
+def layer_components(path: Path) -> tuple[Component, ...]:
+    """The packages that a layer holds.
+
+    Raises:
+        SupplyError: as `layer_metadata` does.
+    """
+    return tuple(
+        sorted(
+            Component(kind=Kind.PYTHON, name=name, version=metadata["Version"])
+            for name, metadata in layer_metadata(path).items()
+        )
+    )
+
+
+def deployed(repository: Repository) -> tuple[Deployed, ...]:
+    """Everything that the asset manifests publish, templates apart.
+
+    Raises:
+        SupplyError: there is no assembly, or a manifest is damaged.
+    """
+    manifests = sorted(repository.assembly.rglob("*.assets.json"))
+    if not manifests:
+        raise SupplyError(f"{repository.relative(repository.assembly)} has no asset manifest: run `make synth`")
+    return tuple(sorted({one for path in manifests for one in _published(repository, path)}, key=str))
+
+
+def _published(repository: Repository, manifest: Path) -> Iterator[Deployed]:
+    shown = repository.relative(manifest)
+    try:
+        assets = _Assets.model_validate_json(manifest.read_bytes())
+    except ValidationError:
+        raise SupplyError(f"{shown} is damaged: run `make synth`") from None
+    for name in assets.docker_images:
+        yield Deployed(shown, f"image {name}", None, "")
+    for key, file in assets.files.items():
+        name = file.display_name or key
+        if file.source.path is None:
+            yield Deployed(shown, name, None, "")
+            continue
+        path = (manifest.parent / file.source.path).resolve()
+        if not path.name.endswith(".template.json"):
+            yield Deployed(shown, name, path, digest(path) if path.is_file() else "")

@@ -1,0 +1,147 @@
+"""Watch an environment's alarms after a deployment (D5): `python -m slipway.tasks.bake --env prod`.
+
+The last action of an environment's stage. It looks each minute at the alarm that is on while one of the environment's
+own is, and fails the stage when it is on. A `CloudWatchAlarm` rule of a stage condition would seem to do that, but
+CodePipeline's pages say two things of it: that it watches for its wait time, and that it "will immediately succeed"
+when the alarm is OK at first (https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-conditions.html).
+
+When a stage is rolled back, its actions run again with the version before, this one too
+(https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html), and the alarm that failed the stage is
+still on. So in a rollback it may stay on until the version before has ended it, and fails the stage at the end only.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import boto3
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from slipway import settings as config
+from slipway.settings import ConfigurationError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_codepipeline import CodePipelineClient
+
+ALARM = "BAKE_ALARM"
+"""Variable of the build with the name of the alarm."""
+
+PIPELINE = "BAKE_PIPELINE"
+"""Variable of the build with the name of the pipeline."""
+
+ACTION = "Bake"
+"""Name of the action that runs this."""
+
+MINUTE = 60
+"""Seconds between two looks: the alarm's own period."""
+
+BLIND_MINUTES = 3
+"""Looks in a row that may fail: a bake that cannot look is not quiet, and one lost call is no alarm."""
+
+app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
+
+
+class BakeError(Exception):
+    """The environment did not stay quiet, or nobody could look; the message is one line."""
+
+
+def is_rollback(client: CodePipelineClient, pipeline: str, environment: str, others: Iterable[str]) -> bool:
+    """Return True if the environment's stage that bakes is being rolled back.
+
+    Args:
+        client: CodePipeline in the pipeline's account and region.
+        pipeline: its name.
+        environment: name of the environment.
+        others: names of all environments; one may begin with another's.
+    """
+    longer = [name for name in others if len(name) > len(environment)]
+    return any(
+        stage.get("latestExecution", {}).get("type") == "ROLLBACK"
+        for stage in client.get_pipeline_state(name=pipeline)["stageStates"]
+        if stage["stageName"].startswith(f"{environment}-")
+        and not any(stage["stageName"].startswith(f"{name}-") for name in longer)
+        and any(action["actionName"] == ACTION for action in stage["actionStates"])
+    )
+
+
+def watch(
+    client: CloudWatchClient, alarm: str, minutes: int, wait: Callable[[int], None], *, may_be_on: bool = False
+) -> None:
+    """Watch an alarm for some minutes.
+
+    Args:
+        client: CloudWatch in the pipeline's account and region.
+        alarm: its name.
+        minutes: how long.
+        wait: waits for some seconds.
+        may_be_on: whether the alarm may be on at first, for as long as it goes off before the end. Default: it may not.
+
+    Raises:
+        BakeError: the alarm went on or stayed on, it is not there, or it could not be looked at three times in a row.
+    """
+    blind = 0
+    for minute in range(1, minutes + 1):
+        wait(MINUTE)
+        try:
+            found = client.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+        except (BotoCoreError, ClientError) as error:
+            blind += 1
+            if blind == BLIND_MINUTES:
+                raise BakeError(f"{alarm} could not be looked at for {blind} minutes: {error}") from None
+            continue
+        blind = 0
+        if not found:
+            raise BakeError(f"there is no alarm {alarm}")
+        if found[0]["StateValue"] != "ALARM":
+            may_be_on = False
+        elif not may_be_on or minute == minutes:
+            raise BakeError(f"{alarm} was ALARM after {minute} of {minutes} minutes: {found[0].get('StateReason', '')}")
+    if blind:
+        raise BakeError(f"{alarm} could not be looked at in the last {blind} minutes")
+
+
+def sleep(seconds: int) -> None:
+    """Wait by the program `sleep`: a rehearsal has one of its own, in which virtual time passes."""
+    subprocess.run(["sleep", str(seconds)], check=True)  # the build's own PATH
+
+
+@app.command()
+def bake(env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")]) -> None:
+    """Watch an environment's alarms for its `bake_minutes`, and fail when one is on."""
+    settings = config.load()
+    try:
+        environment = settings.environment(env)
+    except KeyError:
+        known = ", ".join(each.name for each in settings.environments)
+        raise BakeError(f"--env {env}: choose from {known}") from None
+    alarm, pipeline = os.environ.get(ALARM), os.environ.get(PIPELINE)
+    if not alarm or not pipeline:
+        raise BakeError(f"{ALARM} and {PIPELINE} name no alarm and no pipeline: this runs in the pipeline's build")
+    minutes = environment.deployment.bake_minutes
+    names = [each.name for each in settings.environments]
+    back = is_rollback(boto3.client("codepipeline"), pipeline, env, names)
+    watch(boto3.client("cloudwatch"), alarm, minutes, sleep, may_be_on=back)
+    Console(soft_wrap=True).print(f"{env} stayed quiet for {minutes} minutes")
+
+
+def main() -> int:
+    """Run the command line.
+
+    Returns:
+        1 after one line on standard error; whatever else there is to say, the command line exits with itself.
+    """
+    try:
+        app()
+    except (BakeError, ConfigurationError, ClientError, BotoCoreError) as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,416 @@
+"""Empty and delete an environment that its file declares disposable, and no other.
+
+    python -m slipway.tasks.destruction --env dev
+
+It shows what it will delete and asks; `--yes` answers. It works with the caller's own credentials for the environment's
+account, and ends with 0 only if nothing is left.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import boto3
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.table import Table
+
+from slipway import settings as config
+from slipway.delivery.names import EDGE_FIREWALL, EDGE_LOGS, SERVICE_STACKS
+from slipway.settings import ConfigurationError, Environment
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+
+EDGE_REGION = "us-east-1"
+"""Where CloudFront delivers its logs from."""
+
+ATTEMPTS = 3
+"""How often a bucket is emptied: AWS may write another log while it is deleted."""
+
+POLL_SECONDS = 5.0
+
+DELETE_MINUTES = 45
+"""How long the deletion of a stack may take; that of a distribution takes longest."""
+
+_BUCKET, _KEY = "AWS::S3::Bucket", "AWS::KMS::Key"
+
+# What goes with another resource of its stack, though its own policy keeps it.
+_GOES_WITH_ANOTHER = frozenset({"AWS::Lambda::Version"})
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+Say = Callable[[str], None]
+
+
+class DestructionError(Exception):
+    """The environment was not destroyed, or not wholly; the message says why, a line for each reason."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A resource that outlives its stack, by its deletion policy."""
+
+    type: str
+    name: str
+    """Its physical id."""
+
+
+@dataclass(frozen=True)
+class PlannedStack:
+    """A stack that will be deleted."""
+
+    name: str
+    region: str
+    status: str
+    buckets: tuple[str, ...]
+    """Buckets to empty first."""
+    kept: tuple[Kept, ...]
+    """What has to be deleted after it."""
+
+
+def stack_names(environment: Environment) -> list[list[tuple[str, str]]]:
+    """Return the name and region of every stack that an environment may have, in waves, the first to delete first.
+
+    Args:
+        environment: its settings.
+    """
+    services = sorted(environment.services.names)
+    logs, firewalls = (
+        [(f"{environment.name}-{service}-compute-{name}", EDGE_REGION) for service in services]
+        for name in (EDGE_LOGS, EDGE_FIREWALL)
+    )
+    own = [
+        [(f"{environment.name}-{service}-{kind}", environment.region) for service in services]
+        for kind in reversed(SERVICE_STACKS)
+    ]
+    # A distribution uses its web ACL, and the delivery of its logs uses the distribution.
+    return [logs, *own, firewalls, [(f"{environment.name}-foundation", environment.region)]]
+
+
+class Destruction:
+    """Deletes the stacks of a disposable environment, and what they keep.
+
+    Args:
+        environment: its settings.
+        session: credentials of its account.
+        say: is told of each step.
+        poll_seconds: how long to wait between two looks at a stack.
+
+    Raises:
+        DestructionError: the environment is not declared disposable, or the credentials are of another account.
+    """
+
+    def __init__(
+        self, environment: Environment, session: boto3.Session, *, say: Say, poll_seconds: float = POLL_SECONDS
+    ) -> None:
+        if not environment.stateful.disposable:
+            raise DestructionError(
+                f"{environment.name} is not disposable: only an environment whose file says so, "
+                "[stateful] disposable = true, can be destroyed"
+            )
+        account = session.client("sts", region_name=environment.region).get_caller_identity()["Account"]
+        if account != environment.account:
+            raise DestructionError(
+                f"these credentials are of account {account}, and {environment.name} is {environment.account}"
+            )
+        self._environment, self._session = environment, session
+        self._say, self._poll_seconds = say, poll_seconds
+
+    def plan(self) -> list[list[PlannedStack]]:
+        """Return the stacks that are there, in waves, the first to delete first.
+
+        Raises:
+            DestructionError: an operation is under way on one of them.
+        """
+        waves = [
+            [planned for name, region in wave if (planned := self._planned(name, region)) is not None]
+            for wave in stack_names(self._environment)
+        ]
+        busy = [
+            f"{stack.name} is {stack.status}: wait until that has ended"
+            for wave in waves
+            for stack in wave
+            if stack.status.endswith("_IN_PROGRESS")
+        ]
+        if busy:
+            raise DestructionError("\n".join(busy))
+        return [wave for wave in waves if wave]
+
+    def run(self, waves: Sequence[Sequence[PlannedStack]]) -> None:
+        """Delete the stacks, and what they keep.
+
+        Args:
+            waves: as planned.
+
+        Raises:
+            DestructionError: something is left; the message names all of it.
+        """
+        left: list[str] = []
+        for wave in waves:
+            for stack in wave:
+                self._start(stack)
+            left += [reason for stack in wave if (reason := self._finish(stack)) is not None]
+            if left:
+                # What a stack still uses, the stacks after it cannot delete.
+                break
+            for stack in wave:
+                left += [f"{kept.type} {kept.name}: {reason}" for kept, reason in self._delete_kept(stack)]
+        left += [f"{name} in {region} is still there" for name, region in self._still_there() if not left]
+        if left:
+            raise DestructionError("\n".join(left))
+
+    def _client(self, region: str) -> CloudFormationClient:
+        return self._session.client("cloudformation", region_name=region)
+
+    def _described(self, name: str, region: str) -> StackTypeDef | None:
+        try:
+            (stack,) = self._client(region).describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            # What CloudFormation answers for a name that it does not know.
+            if error.response["Error"]["Code"] == "ValidationError" and "does not exist" in str(error):
+                return None
+            raise
+        return None if stack["StackStatus"] == "DELETE_COMPLETE" else stack
+
+    def _planned(self, name: str, region: str) -> PlannedStack | None:
+        stack = self._described(name, region)
+        if stack is None:
+            return None
+        client = self._client(region)
+        resources = {
+            resource["LogicalResourceId"]: Kept(resource["ResourceType"], resource["PhysicalResourceId"])
+            for page in client.get_paginator("list_stack_resources").paginate(StackName=name)
+            for resource in page["StackResourceSummaries"]
+            if resource.get("PhysicalResourceId") and resource["ResourceStatus"] != "DELETE_COMPLETE"
+        }
+        template: Any = client.get_template(StackName=name, TemplateStage="Processed")["TemplateBody"]
+        if not isinstance(template, dict):
+            raise DestructionError(f"{name}: its template is no JSON, so what it keeps is unknown")
+        policies = _deletion_policies(template)
+        return PlannedStack(
+            name=name,
+            region=region,
+            status=stack["StackStatus"],
+            buckets=tuple(sorted(found.name for found in resources.values() if found.type == _BUCKET)),
+            kept=tuple(
+                found
+                for logical_id, found in resources.items()
+                if policies.get(logical_id, "Delete") != "Delete" and found.type not in _GOES_WITH_ANOTHER
+            ),
+        )
+
+    def _start(self, stack: PlannedStack) -> None:
+        client = self._client(stack.region)
+        client.update_termination_protection(StackName=stack.name, EnableTerminationProtection=False)
+        for bucket in stack.buckets:
+            self._empty(bucket, stack.region)
+        self._say(f"{stack.name}: deleting")
+        client.delete_stack(StackName=stack.name)
+
+    def _finish(self, stack: PlannedStack) -> str | None:
+        """Wait for the end of a deletion; what is in its way, or None once the stack is deleted."""
+        for attempt in range(ATTEMPTS):
+            status = self._wait(stack)
+            if status is None:
+                self._say(f"{stack.name}: deleted")
+                return None
+            if attempt + 1 < ATTEMPTS and status == "DELETE_FAILED" and stack.buckets:
+                self._start(stack)
+        return f"{stack.name} is {status}: {self._reasons(stack)}"
+
+    def _wait(self, stack: PlannedStack) -> str | None:
+        ends = time.monotonic() + 60 * DELETE_MINUTES
+        while True:
+            described = self._described(stack.name, stack.region)
+            if described is None:
+                return None
+            status = described["StackStatus"]
+            if status != "DELETE_IN_PROGRESS" or time.monotonic() > ends:
+                return status
+            time.sleep(self._poll_seconds)
+
+    def _reasons(self, stack: PlannedStack) -> str:
+        """What CloudFormation says of the resources that it could not delete."""
+        events = self._client(stack.region).describe_stack_events(StackName=stack.name)["StackEvents"]
+        failed = {
+            event["LogicalResourceId"]: event.get("ResourceStatusReason", "no reason given")
+            for event in reversed(events)
+            if event.get("ResourceStatus") == "DELETE_FAILED"
+        }
+        return "; ".join(f"{logical_id}: {reason}" for logical_id, reason in failed.items()) or "no reason given"
+
+    def _delete_kept(self, stack: PlannedStack) -> Iterator[tuple[Kept, str]]:
+        """Delete what a deleted stack has kept; yields what could not be deleted, and why."""
+        for kept in stack.kept:
+            try:
+                done = self._delete(kept, stack.region)
+            except (BotoCoreError, ClientError) as error:
+                if _is_absent(error):
+                    continue
+                yield kept, str(error)
+                continue
+            if done is None:
+                yield kept, f"delete it by hand: {stack.name} kept it, and this verb knows no way to"
+            else:
+                self._say(f"{stack.name}: {done}")
+
+    def _delete(self, kept: Kept, region: str) -> str | None:
+        """Delete one resource; says what was done, or None for a type that it doesn't know."""
+        session, name = self._session, kept.name
+        match kept.type:
+            case "AWS::S3::Bucket":
+                self._delete_bucket(name, region)
+            case "AWS::KMS::Key":
+                return self._schedule(name, region)
+            case "AWS::Logs::LogGroup":
+                session.client("logs", region_name=region).delete_log_group(logGroupName=name)
+            case "AWS::DynamoDB::Table":
+                session.client("dynamodb", region_name=region).delete_table(TableName=name)
+            case "AWS::SecretsManager::Secret":
+                session.client("secretsmanager", region_name=region).delete_secret(
+                    SecretId=name, ForceDeleteWithoutRecovery=True
+                )
+            case "AWS::Cognito::UserPool":
+                session.client("cognito-idp", region_name=region).delete_user_pool(UserPoolId=name)
+            case _:
+                return None
+        return f"{kept.type} {name} deleted"
+
+    def _schedule(self, key: str, region: str) -> str:
+        client = self._session.client("kms", region_name=region)
+        if client.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion":
+            return f"{_KEY} {key} is already to be deleted"
+        days = self._environment.stateful.key_deletion_window_days
+        client.schedule_key_deletion(KeyId=key, PendingWindowInDays=days)
+        return f"{_KEY} {key} will be deleted in {days} days"
+
+    def _delete_bucket(self, name: str, region: str) -> None:
+        client: S3Client = self._session.client("s3", region_name=region)
+        for attempt in range(ATTEMPTS):
+            self._empty(name, region)
+            try:
+                client.delete_bucket(Bucket=name)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "BucketNotEmpty" or attempt + 1 == ATTEMPTS:
+                    raise
+            else:
+                return
+
+    def _empty(self, bucket: str, region: str) -> None:
+        """Delete every version, delete marker and unfinished upload of a bucket."""
+        client: S3Client = self._session.client("s3", region_name=region)
+        count = 0
+        try:
+            for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+                entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+                objects: list[ObjectIdentifierTypeDef] = [
+                    {"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries
+                ]
+                if not objects:
+                    continue
+                answer = client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+                for error in answer.get("Errors", []):
+                    raise DestructionError(f"{bucket}/{error.get('Key')}: {error.get('Code')} {error.get('Message')}")
+                count += len(objects)
+            for uploads in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
+                for upload in uploads.get("Uploads", []):
+                    client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+                    count += 1
+        except ClientError as error:
+            if not _is_absent(error):
+                raise
+        if count:
+            self._say(f"{bucket}: {count} versions, markers and uploads deleted")
+
+    def _still_there(self) -> Iterator[tuple[str, str]]:
+        for wave in stack_names(self._environment):
+            yield from ((name, region) for name, region in wave if self._described(name, region) is not None)
+
+
+def _deletion_policies(template: Mapping[str, Any]) -> Mapping[str, str]:
+    """Logical id → deletion policy, of those resources that have one."""
+    resources = template.get("Resources", {})
+    return {key: str(body["DeletionPolicy"]) for key, body in resources.items() if "DeletionPolicy" in body}
+
+
+def _is_absent(error: Exception) -> bool:
+    """True if AWS says that what a call names is not there."""
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+    return code in {"NoSuchBucket", "NotFoundException", "ResourceNotFoundException"}
+
+
+def table(waves: Sequence[Sequence[PlannedStack]]) -> Table:
+    """Return the plan as a table, in the order in which it is carried out."""
+    lines = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
+    for column in ("stack", "region", "state", "what goes with it for ever"):
+        lines.add_column(column, overflow="fold")
+    for stack in (stack for wave in waves for stack in wave):
+        emptied = [f"all of bucket {bucket}" for bucket in stack.buckets]
+        kept = [f"{each.type.rpartition('::')[2]} {each.name}" for each in stack.kept if each.name not in stack.buckets]
+        lines.add_row(stack.name, stack.region, stack.status, "\n".join([*emptied, *kept]) or "what it holds")
+    return lines
+
+
+@app.command(help=__doc__)
+def destroy(
+    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Show what will be deleted, ask, delete it, and say what is left."""
+    console = Console(highlight=False, soft_wrap=True)
+    environment = _environment(env)
+    destruction = Destruction(
+        environment, boto3.Session(region_name=environment.region), say=lambda line: console.print(line, markup=False)
+    )
+    waves = destruction.plan()
+    if not waves:
+        console.print(f"{env} in {environment.account} has no stack: nothing to do", markup=False)
+        return
+    console.print(table(waves))
+    _ask(f"Delete {env} in account {environment.account}, and all that it holds?", yes=yes)
+    destruction.run(waves)
+    console.print(f"{env} is deleted; the pipeline makes it anew with the next change", markup=False)
+
+
+def _ask(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise DestructionError("nothing was deleted: say YES=yes where nobody can be asked")
+    if not typer.confirm(question):
+        raise DestructionError("nothing was deleted")
+
+
+def _environment(name: str) -> Environment:
+    settings = config.load()
+    try:
+        return settings.environment(name)
+    except KeyError:
+        known = ", ".join(environment.name for environment in settings.environments)
+        raise DestructionError(f"--env {name}: unknown; choose from {known}") from None
+
+
+def main() -> int:
+    """Run the command line.
+
+    Returns:
+        1 after the reasons on standard error; whatever else there is to say, the command line exits with itself.
+    """
+    try:
+        app()
+    except (DestructionError, ConfigurationError, ClientError, BotoCoreError) as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

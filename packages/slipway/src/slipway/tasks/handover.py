@@ -1,0 +1,137 @@
+"""Hand over to the later builds what they run, packages and all: `python -m slipway.tasks.handover`.
+
+Those builds stand in stages that roll back when they fail. They get one folder with the sources and the packages that
+the synth installed and tested, so that neither a registry nor a Git host that cannot be reached fails them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+import typer
+from packaging.requirements import Requirement
+from rich.console import Console
+
+from slipway.tasks.reports import HANDOVER
+
+ROOT = Path(__file__).resolve().parents[1]
+
+GROUP = "steps"
+"""The dependency group of `pyproject.toml` that says what the later builds import."""
+
+SOURCES = (
+    "Makefile",
+    "pyproject.toml",
+    "assembly",
+    "blocks",
+    "config",
+    "gates",
+    "pipeline",
+    "rehearsal",
+    "services",
+    "tests",
+)
+"""What the later builds run of this repository. No lock file is among them: there is nothing to install from."""
+
+PACKAGES = "site-packages"
+"""Folder of the packages in what is handed over; where it is, the Makefile takes them and installs nothing."""
+
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "unit", "local", "infrastructure", "properties", "bench")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class HandoverError(Exception):
+    """What is needed is not installed; the message is one line."""
+
+
+def hand_over(target: Path, root: Path = ROOT) -> list[str]:
+    """Fill a folder with the sources and packages of the later builds.
+
+    Args:
+        target: the folder; what was there before is removed.
+        root: the repository.
+
+    Returns:
+        The packages, each as `name version`.
+
+    Raises:
+        HandoverError: a package that is needed is not installed.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for name in SOURCES:
+        source = root / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=_LEFT_OUT)
+        else:
+            shutil.copy2(source, target / name)
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    needed = installed(map(Requirement, project["dependency-groups"][GROUP]))
+    for package in needed:
+        _copy(package, target / PACKAGES)
+    return [f"{package.name} {package.version}" for package in needed]
+
+
+def installed(requirements: Iterable[Requirement]) -> list[Distribution]:
+    """Return the installed packages that requirements need, and those that these need in turn, by name.
+
+    Args:
+        requirements: what is imported.
+
+    Raises:
+        HandoverError: one of them is not installed.
+    """
+    found: dict[str, Distribution] = {}
+    seen: set[tuple[str, str]] = set()
+    open_ = [(requirement.name, extra) for requirement in requirements for extra in ("", *requirement.extras)]
+    while open_:
+        name, extra = open_.pop()
+        try:
+            package = distribution(name)
+        except PackageNotFoundError:
+            raise HandoverError(f"{name} is not installed: make install") from None
+        if (package.name, extra) not in seen:
+            seen.add((package.name, extra))
+            found[package.name] = package
+            open_ += _needs(package, extra)
+    return [found[name] for name in sorted(found, key=str.lower)]
+
+
+def _needs(package: Distribution, extra: str) -> Iterator[tuple[str, str]]:
+    for requirement in map(Requirement, package.requires or []):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+            yield from ((requirement.name, each) for each in ("", *requirement.extras))
+
+
+def _copy(package: Distribution, target: Path) -> None:
+    for file in package.files or []:
+        # Scripts lie outside, and name the interpreter by its path.
+        if ".." in file.parts or file.suffix == ".pyc":
+            continue
+        place = target / file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(Path(str(package.locate_file(file))), place)
+
+
+@app.command()
+def main() -> None:
+    """Fill build/handover with what the later builds run.
+
+    Exit code: 0 when it is complete, 1 when a package is missing.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        packages = hand_over(ROOT / HANDOVER)
+    except HandoverError as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
+    console.print(f"{len(packages)} packages and the sources are in {HANDOVER}", markup=False)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m slipway.tasks.handover")

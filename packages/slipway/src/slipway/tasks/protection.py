@@ -1,0 +1,192 @@
+"""Set what CDK Pipelines cannot: termination protection and stack policies of the stateful stacks (P16, D6).
+
+    python -m slipway.tasks.protection set --env prod
+    python -m slipway.tasks.protection open --env prod --stack prod-items-data --reason "..."
+
+`set` is a step of the pipeline after each environment, under a role that may do nothing else. `open` is the way through
+for a change that means to replace a protected resource: a person does it with credentials of their own
+(`docs/protection.md`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import boto3
+import typer
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.table import Table
+
+from slipway import settings as config
+from slipway.delivery.names import PROTECTED_STACKS, protection_role
+from slipway.settings import ConfigurationError, Environment
+from slipway.settings.protection import PROTECTED_TYPES
+from slipway.tasks.session import assumed
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+_ALLOW = {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}
+
+STACK_POLICY: dict[str, Any] = {
+    "Statement": [
+        _ALLOW,
+        {
+            "Effect": "Deny",
+            "Action": ["Update:Delete", "Update:Replace"],
+            "Principal": "*",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"ResourceType": list(PROTECTED_TYPES)}},
+        },
+    ]
+}
+"""Everything may be updated in place; nothing of the protected types deleted or replaced."""
+
+OPEN_POLICY: dict[str, Any] = {"Statement": [_ALLOW]}
+"""What stands while a stack is open, until the pipeline sets `STACK_POLICY` again at its next run."""
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+class ProtectionError(Exception):
+    """Something is not protected as it should be; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What was read back of one stack."""
+
+    stack: str
+    termination_protection: bool
+    policy: dict[str, Any] | None
+
+
+def protected_stacks(environment: str, services: list[str]) -> list[str]:
+    """Names of the stateful stacks of an environment, in a fixed order."""
+    return [f"{environment}-{service}-{name}" for service in services for name in PROTECTED_STACKS]
+
+
+def protect(client: CloudFormationClient, stacks: list[str], *, termination_protection: bool) -> list[Protection]:
+    """Protect stacks, and read back what is set.
+
+    Args:
+        client: CloudFormation in the environment's account.
+        stacks: names of the stacks.
+        termination_protection: whether they may be deleted only after it is taken off.
+
+    Returns:
+        What CloudFormation says of each afterwards.
+
+    Raises:
+        ProtectionError: a stack reads back otherwise than it was set.
+    """
+    found = []
+    for stack in stacks:
+        client.update_termination_protection(StackName=stack, EnableTerminationProtection=termination_protection)
+        client.set_stack_policy(StackName=stack, StackPolicyBody=json.dumps(STACK_POLICY))
+        read = read_back(client, stack)
+        if read.policy != STACK_POLICY or read.termination_protection is not termination_protection:
+            raise ProtectionError(f"{stack}: reads back as {read}, which is not what was set")
+        found.append(read)
+    return found
+
+
+def read_back(client: CloudFormationClient, stack: str) -> Protection:
+    """What protects a stack now."""
+    described = client.describe_stacks(StackName=stack)["Stacks"][0]
+    body = client.get_stack_policy(StackName=stack).get("StackPolicyBody")
+    return Protection(
+        stack=stack,
+        termination_protection=described.get("EnableTerminationProtection", False),
+        policy=json.loads(body) if body else None,
+    )
+
+
+def open_stack(client: CloudFormationClient, stack: str) -> None:
+    """Let the next update of a stack replace or delete what is protected."""
+    client.set_stack_policy(StackName=stack, StackPolicyBody=json.dumps(OPEN_POLICY))
+
+
+@app.command("set")
+def set_command(
+    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
+    service: Annotated[list[str], typer.Option(help="A service deployed there; once for each.")],
+) -> None:
+    """Protect the stateful stacks of an environment and read back what is set."""
+    console = Console()
+    environment = _environment(env)
+    client = assumed(environment, protection_role(env), session_name="protect").client("cloudformation")
+    table = Table(title=f"Protection in {env}", title_justify="left")
+    for column in ("stack", "termination protection", "stack policy"):
+        table.add_column(column)
+    for read in protect(
+        client,
+        protected_stacks(env, service),
+        termination_protection=environment.stateful.termination_protection,
+    ):
+        table.add_row(read.stack, "on" if read.termination_protection else "off", "denies delete and replace")
+    console.print(table)
+
+
+@app.command("open")
+def open_command(
+    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
+    stack: Annotated[str, typer.Option(help="The stack whose update shall replace or delete something.")],
+    reason: Annotated[str, typer.Option(help="Why. It stands in CloudTrail beside the change.")],
+) -> None:
+    """Open one stateful stack for its next update; the pipeline closes it again."""
+    environment = _environment(env)
+    words = reason_words(reason)
+    if not stack.startswith(f"{env}-") or stack.rpartition("-")[2] not in PROTECTED_STACKS:
+        raise ProtectionError(f"--stack {stack}: is not {env}-<service>-{' or -'.join(PROTECTED_STACKS)}")
+    session = boto3.Session(region_name=environment.region)
+    account = session.client("sts").get_caller_identity()["Account"]
+    if account != environment.account:
+        raise ProtectionError(f"these credentials are of {account}, and {env} is {environment.account}")
+    # CloudTrail keeps the user agent of every call, beside who made it.
+    agent = Config(user_agent_extra=f"slipway-protection-open/{words}")
+    open_stack(session.client("cloudformation", config=agent), stack)
+    Console().print(f"{stack} is open until the pipeline's next run sets its policy again")
+
+
+def reason_words(reason: str) -> str:
+    """A reason as a user agent may carry it.
+
+    Raises:
+        ProtectionError: it says nothing.
+    """
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", reason).strip("-")[:200]
+    if len(words) < 8:
+        raise ProtectionError("--reason: say in a few words why; CloudTrail keeps it")
+    return words
+
+
+def _environment(name: str) -> Environment:
+    settings = config.load()
+    try:
+        return settings.environment(name)
+    except KeyError:
+        known = ", ".join(environment.name for environment in settings.environments)
+        raise ProtectionError(f"--env {name}: there are {known}") from None
+
+
+def main() -> int:
+    """Run the command line.
+
+    Returns:
+        1 after one line on standard error; whatever else there is to say, the command line exits with itself.
+    """
+    try:
+        app()
+    except (ProtectionError, ConfigurationError, ClientError, BotoCoreError) as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,109 @@
+"""Keep the reports of a build where an approver can open them: `python -m slipway.tasks.publish`.
+
+The pages go to the artifact bucket under the commit. The address is that of the object in the S3 console: it does not
+expire, and whoever opens it needs the permission to read it; a signed address would do for anybody, and end within
+hours (`docs/pipeline.md`). Outside of the pipeline's build nothing is published. The JUnit reports are condensed
+beside it, for CodeBuild, which shows no more than 500 cases.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import boto3
+import typer
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from slipway.tasks.junit import condense
+from slipway.tasks.reports import ADDRESS_FILE, BUCKET, CONDENSED, FOLDER, PAGES, PREFIX
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_COMMIT = "CODEBUILD_RESOLVED_SOURCE_VERSION"
+_REGION = "AWS_REGION"
+_BUILD = "CODEBUILD_BUILD_URL"
+_CONSOLES = (("us-gov-", "console.amazonaws-us-gov.com"), ("cn-", "console.amazonaws.cn"))
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class EvidenceError(Exception):
+    """The reports cannot be kept; the message is one line."""
+
+
+def publish(root: Path = Path(), *, env: Mapping[str, str] = os.environ, client: S3Client | None = None) -> str | None:
+    """Keep the reports, and leave the address of what an approver reads: the page, or else the build itself.
+
+    Args:
+        root: the repository.
+        env: the environment variables.
+        client: what writes to S3. Default: one of the build's own region and role.
+
+    Returns:
+        The address; None outside of the pipeline's build.
+
+    Raises:
+        EvidenceError: the bucket cannot be written.
+    """
+    address_file, folder = root / ADDRESS_FILE, root / FOLDER
+    # That of another build leads to another change.
+    address_file.unlink(missing_ok=True)
+    if BUCKET not in env:
+        return None
+    bucket, commit, region = env[BUCKET], env.get(_COMMIT, "unknown"), env.get(_REGION, "us-east-1")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    keys = {path: f"{PREFIX}/{commit}/{path.relative_to(folder).as_posix()}" for path in files}
+    try:
+        client = client or boto3.client("s3", region_name=region)
+        for path, key in keys.items():
+            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            text = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+            client.upload_file(str(path), bucket, key, ExtraArgs={"ContentType": text})
+    except (Boto3Error, BotoCoreError, ClientError) as error:
+        raise EvidenceError(f"the reports cannot be kept in {bucket}: {error}") from None
+    page = next((keys[folder / name] for name in PAGES if folder / name in keys), None)
+    address = console_address(bucket, page, region) if page else env.get(_BUILD, "")
+    address_file.parent.mkdir(parents=True, exist_ok=True)
+    address_file.write_text(address, encoding="utf-8")
+    return address
+
+
+def console_address(bucket: str, key: str, region: str) -> str:
+    """The address of an object in the console.
+
+    Args:
+        bucket: its bucket.
+        key: its key.
+        region: the bucket's region, which decides whose console it is.
+    """
+    console = next((host for prefix, host in _CONSOLES if region.startswith(prefix)), "console.aws.amazon.com")
+    return f"https://{region}.{console}/s3/object/{bucket}?region={region}&prefix={quote(key)}"
+
+
+@app.command()
+def main() -> None:
+    """Keep the reports of this build.
+
+    Exit code: 0 when they are kept or there is nowhere to keep them, 1 when the bucket refuses them.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    condense(Path(CONDENSED).parent.glob("*.xml"), Path(CONDENSED) / "tests.xml")
+    try:
+        address = publish()
+    except EvidenceError as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
+    where = f"reports: {address}" if address else f"the reports stay in {FOLDER}"
+    console.print(where, markup=False)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m slipway.tasks.publish")

@@ -1,0 +1,178 @@
+"""Run the tests of services against what was deployed (D3).
+
+    python -m slipway.tasks.verification --env dev --service items --service ingest
+
+A step of the pipeline after each environment. The tests find the service by its stacks' outputs, sign with a role of
+their own in the environment's account, and clean up after themselves; in production, those that write stay out. They
+get what `make up` gives them: the outputs as JSON in the file that SLIPWAY_OUTPUTS names, and credentials in AWS's own
+variables.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from slipway import settings as config
+from slipway.delivery.names import DESCRIBED_STACKS, verification_role
+from slipway.settings import ConfigurationError, Environment
+from slipway.settings.model import EnvironmentKind
+from slipway.tasks.session import assumed
+
+if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "build" / "verification"
+REPORTS = ROOT / "build" / "reports"
+
+AT_ONCE = 4
+"""Services whose tests run at once: on the two processors of a small build they wait more than they work."""
+
+Outputs = dict[str, dict[str, str]]
+"""service → output → value, as `make up` writes them."""
+
+app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
+
+
+class VerificationError(Exception):
+    """The tests cannot be run; the message is one line."""
+
+
+def outputs(client: CloudFormationClient, environment: str, service: str) -> Outputs:
+    """What the stacks of a service, and of the foundation, say of themselves.
+
+    Args:
+        client: CloudFormation in the environment's account.
+        environment: name of the environment.
+        service: name of the service.
+
+    Raises:
+        VerificationError: a stack is there and says nothing.
+    """
+    found: Outputs = {"foundation": _outputs(client, f"{environment}-foundation"), service: {}}
+    for stack in DESCRIBED_STACKS:
+        found[service] |= _outputs(client, f"{environment}-{service}-{stack}")
+    if not found[service]:
+        raise VerificationError(f"{environment}-{service}: no stack has outputs")
+    domain = found[service].get("DistributionDomain")
+    if domain:
+        found[service]["EdgeEndpoint"] = f"https://{domain}/"
+    return found
+
+
+def command(environment: Environment, service: str) -> list[str]:
+    """Return how pytest is run: quietly, with a JUnit report, and in production without the tests marked `writes`."""
+    return [
+        *(sys.executable, "-m", "pytest", f"tests/smoke/test_{service}.py", "-q", "-p", "no:cacheprovider"),
+        f"--junit-xml={REPORTS / f'verify-{environment.name}-{service}.xml'}",
+        *(("-m", "not writes") if environment.kind is EnvironmentKind.PRODUCTION else ()),
+    ]
+
+
+def variables(
+    credentials: ReadOnlyCredentials, environment: Environment, outputs_file: Path, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """The environment variables of the tests: the role's credentials instead of the build's.
+
+    Args:
+        credentials: of the role.
+        environment: settings of the environment.
+        outputs_file: where the outputs are.
+        inherited: the variables of this process.
+    """
+    return {
+        **{name: value for name, value in inherited.items() if not name.startswith("AWS_CONTAINER_")},
+        "AWS_ACCESS_KEY_ID": credentials.access_key or "",
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key or "",
+        "AWS_SESSION_TOKEN": credentials.token or "",
+        "AWS_REGION": environment.region,
+        "AWS_DEFAULT_REGION": environment.region,
+        "SLIPWAY_OUTPUTS": str(outputs_file),
+    }
+
+
+@app.command()
+def verify(
+    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
+    service: Annotated[list[str], typer.Option(help="A service, as a folder of services/ is called; may be repeated.")],
+) -> None:
+    """Run the tests of services against an environment, side by side."""
+    environment = _environment(env)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        codes = list(pool.map(lambda name: _verify(environment, name), service))
+    # pytest's own: also not 0 when it found no test.
+    raise typer.Exit(next((code for code in codes if code), 0))
+
+
+def _verify(environment: Environment, service: str) -> int:
+    """Run the tests of one service, print what they said when they are through, and return their exit code."""
+    name = environment.name
+    session = assumed(environment, verification_role(name, service), session_name=f"verify-{service}")
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise VerificationError(f"no credentials for {verification_role(name, service)}")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    outputs_file = FOLDER / f"{name}-{service}.json"
+    outputs_file.write_text(
+        json.dumps(outputs(session.client("cloudformation"), name, service), indent=2), encoding="utf-8"
+    )
+    done = subprocess.run(
+        command(environment, service),
+        cwd=ROOT,
+        env=variables(credentials.get_frozen_credentials(), environment, outputs_file, os.environ),
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    typer.echo(f"{service}:\n{done.stdout}")
+    return done.returncode
+
+
+def _outputs(client: CloudFormationClient, stack: str) -> dict[str, str]:
+    described = client.describe_stacks(StackName=stack)["Stacks"][0]
+    return {
+        output["OutputKey"]: output["OutputValue"]
+        for output in described.get("Outputs", [])
+        # CDK's own, by which one stack reads another.
+        if not output["OutputKey"].startswith("PublishOutput")
+    }
+
+
+def _environment(name: str) -> Environment:
+    settings = config.load()
+    try:
+        return settings.environment(name)
+    except KeyError:
+        known = ", ".join(environment.name for environment in settings.environments)
+        raise VerificationError(f"--env {name}: there are {known}") from None
+
+
+def main() -> int:
+    """Run the command line.
+
+    Returns:
+        1 after one line on standard error; whatever else there is to say, the command line exits with itself.
+    """
+    try:
+        app()
+    except (VerificationError, ConfigurationError, ClientError, BotoCoreError) as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

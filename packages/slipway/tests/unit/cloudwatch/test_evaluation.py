@@ -1,0 +1,225 @@
+"""Periods, the window that slides, M out of N, and what is said of it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from slipway.cloudwatch import AlarmError, MetricStore, State, evaluate
+from unit.cloudwatch.alarms import DIMENSIONS, NAME, NAMESPACE, PERCENTILE, alarm, judge, series
+
+
+def put(store: MetricStore, value: float, at: float, *, count: float = 1, resolution: int = 60) -> None:
+    store.put(NAMESPACE, NAME, DIMENSIONS, value, at, count=count, resolution=resolution)
+
+
+def test_an_error_sets_the_alarm_off_when_its_minute_is_over() -> None:
+    # Given an error at 125 s
+    store = MetricStore()
+    put(store, 1, 125)
+    which = alarm(TreatMissingData="notBreaching")
+    # When the alarm is evaluated each minute
+    states = {at: evaluate(which, store, at).state for at in (60, 120, 179, 180, 240)}
+    # Then it goes off at the end of the minute from 120 to 180, not before
+    assert states == {60: State.OK, 120: State.OK, 179: State.OK, 180: State.ALARM, 240: State.ALARM}
+
+
+def test_the_last_data_point_counts_until_it_leaves_the_evaluation_range() -> None:
+    # Given one error and then nothing at all, and a range of three periods
+    store = series("X")
+    which = alarm(TreatMissingData="notBreaching")
+    assert which.evaluation_range == 3
+    # When the alarm is evaluated each minute, then it is over when the data point is out of the range
+    states = [evaluate(which, store, minute * 60).state for minute in (1, 2, 3, 4)]
+    assert states == [State.ALARM, State.ALARM, State.ALARM, State.OK]
+
+
+def test_a_data_point_that_comes_late_counts_as_long_as_it_is_in_the_range() -> None:
+    # Given a metric whose data point comes two minutes late
+    store = MetricStore()
+    which = alarm(TreatMissingData="notBreaching")
+    assert evaluate(which, store, 60).state is State.OK
+    # When it is put for its own minute
+    put(store, 1, 0)
+    # Then the next evaluation sees it
+    assert evaluate(which, store, 180).state is State.ALARM
+
+
+def test_the_window_slides_by_a_minute() -> None:
+    # Given a period of five minutes, and an error in the second minute
+    store = MetricStore()
+    put(store, 1, 60)
+    which = dataclasses.replace(alarm(Period=300, TreatMissingData="notBreaching"), evaluation_range=1)
+    # When the alarm is evaluated each minute, then it is on while minute 2 is among the last five
+    states = {minute: evaluate(which, store, minute * 60).state for minute in range(1, 9)}
+    assert [minute for minute, state in states.items() if state is State.ALARM] == [2, 3, 4, 5, 6]
+
+
+def test_high_resolution_is_evaluated_every_ten_seconds() -> None:
+    # Given a period of 10 s, and a sample of high resolution at 25.4 s
+    store = MetricStore()
+    put(store, 1, 25.4, resolution=1)
+    which = dataclasses.replace(alarm(Period=10, TreatMissingData="notBreaching"), evaluation_range=1)
+    # When it is evaluated, then it is on from 30 s to 40 s
+    states = {at: evaluate(which, store, at).state for at in (20, 29.9, 30, 39, 40)}
+    assert [at for at, state in states.items() if state is State.ALARM] == [30, 39]
+    assert which.every == 10
+
+
+def test_a_sample_of_standard_resolution_lies_at_the_beginning_of_its_minute() -> None:
+    # Given a sample of standard resolution at 25.4 s
+    store = MetricStore()
+    put(store, 1, 25.4)
+    which = dataclasses.replace(alarm(Period=10, TreatMissingData="notBreaching"), evaluation_range=1)
+    # When periods of 10 s are looked at, then it is in the first
+    assert evaluate(which, store, 10).state is State.ALARM
+    assert evaluate(which, store, 30).state is State.OK
+
+
+def test_more_than_a_day_is_evaluated_by_the_hour() -> None:
+    # Given an alarm over three days, and a failure at 10:02
+    hour = 3600
+    store = MetricStore()
+    put(store, 1, 10 * hour + 120)
+    which = alarm(Period=86_400, EvaluationPeriods=3, DatapointsToAlarm=1, TreatMissingData="notBreaching")
+    assert which.every == hour
+    # A day itself is not longer than a day
+    assert alarm(Period=86_400).every == 60
+    # When it is evaluated, then at 10:03 it looks at data up to 10:00 only, and at 11:03 it goes off
+    assert evaluate(which, store, 10 * hour + 180).state is State.OK
+    assert evaluate(which, store, 11 * hour + 180).state is State.ALARM
+
+
+@pytest.mark.parametrize(
+    ("points", "state"),
+    [
+        ("0 0 0", State.OK),
+        ("X 0 0", State.OK),
+        ("X 0 X", State.ALARM),
+        ("0 X X", State.ALARM),
+        ("X X 0", State.ALARM),
+        ("X X 0 0", State.OK),
+        ("X X X 0 0 0", State.OK),
+    ],
+)
+def test_m_out_of_n(points: str, state: State) -> None:
+    # Given two out of three, when nothing is missing, then the last three data points count and no other
+    assert judge(alarm(EvaluationPeriods=3, DatapointsToAlarm=2), points).state is state
+
+
+@pytest.mark.parametrize(
+    ("operator", "breaching"),
+    [
+        ("GreaterThanOrEqualToThreshold", {5, 6}),
+        ("GreaterThanThreshold", {6}),
+        ("LessThanOrEqualToThreshold", {4, 5}),
+        ("LessThanThreshold", {4}),
+    ],
+)
+def test_each_operator(operator: str, breaching: set[int]) -> None:
+    which = alarm(ComparisonOperator=operator, Threshold="5")
+
+    assert {value for value in (4, 5, 6) if judge(which, str(value)).state is State.ALARM} == breaching
+
+
+def test_units_are_told_apart_when_the_alarm_names_one() -> None:
+    # Given a metric in two units
+    store = MetricStore()
+    store.put(NAMESPACE, NAME, DIMENSIONS, 1, 0, unit="Seconds")
+    store.put(NAMESPACE, NAME, DIMENSIONS, 100, 0, unit="Milliseconds")
+    # When alarms look at one unit, at another, and at all
+    assert evaluate(alarm(Unit="Seconds", Threshold=2), store, 60).state is State.OK
+    assert evaluate(alarm(Unit="Bytes"), store, 60).state is State.INSUFFICIENT_DATA
+    assert evaluate(alarm(Threshold=101), store, 60).state is State.ALARM
+
+
+def test_other_dimensions_are_another_metric() -> None:
+    # Given samples of a version, and of the function as a whole
+    store = MetricStore()
+    store.put(NAMESPACE, NAME, {**DIMENSIONS, "ExecutedVersion": "7"}, 1, 0)
+    # When the function's alarm is evaluated, then it sees none of the version's
+    assert evaluate(alarm(), store, 60).state is State.INSUFFICIENT_DATA
+
+
+# Percentiles of few samples.
+
+
+@pytest.mark.parametrize(
+    ("samples", "choice", "state"),
+    [
+        (999, "ignore", State.OK),
+        (1000, "ignore", State.ALARM),
+        (999, "evaluate", State.ALARM),
+        (1, "evaluate", State.ALARM),
+    ],
+)
+def test_p99_of_fewer_than_a_thousand_samples(samples: int, choice: str, state: State) -> None:
+    # Given an alarm that is OK, on p99, and samples that are all too slow
+    which = type(alarm()).from_template(
+        {**PERCENTILE, "ExtendedStatistic": "p99", "EvaluateLowSampleCountPercentile": choice}
+    )
+    store = MetricStore()
+    put(store, 5, 0, count=samples)
+    # When it is evaluated, then it stays OK while the samples are not significant and it shall ignore such
+    found = evaluate(which, store, 60, State.OK)
+    assert found.state is state
+    assert ("too few samples" in found.reason) == (state is State.OK)
+
+
+def test_every_judged_data_point_needs_its_samples() -> None:
+    # Given one of two minutes with few samples
+    which = type(alarm()).from_template(
+        {
+            **PERCENTILE,
+            "ExtendedStatistic": "p50",
+            "EvaluateLowSampleCountPercentile": "ignore",
+            "EvaluationPeriods": 2,
+        }
+    )
+    store = MetricStore()
+    put(store, 5, 0, count=19)
+    put(store, 5, 60, count=20)
+    # When it is evaluated, then it waits; and no longer when that minute is over
+    assert evaluate(which, store, 120, State.OK).state is State.OK
+    put(store, 5, 120, count=20)
+    assert evaluate(which, store, 180, State.OK).state is State.ALARM
+
+
+# What is said.
+
+
+@pytest.mark.parametrize(
+    ("changes", "points", "reason"),
+    [
+        ({}, "3", "1 of 1 data points [3] greater than or equal to 1; 1 of 1 set it off"),
+        ({}, "0", "0 of 1 data points [0] greater than or equal to 1; 1 of 1 set it off"),
+        ({}, "- - -", "1 of 1 data points are unknown"),
+        ({"TreatMissingData": "ignore"}, "- - -", "INSUFFICIENT_DATA as before: missing data are ignored"),
+        (
+            {"TreatMissingData": "breaching"},
+            "- - -",
+            "no data point greater than or equal to 1, 1 missing treated as breaching; 1 of 1 set it off",
+        ),
+        (
+            {"EvaluationPeriods": 3},
+            "- - X - -",
+            (
+                "1 of 1 data points [1] greater than or equal to 1, the oldest 3 periods ago or more, "
+                "and none since that does not"
+            ),
+        ),
+    ],
+)
+def test_the_reason_says_what_was_seen(changes: dict[str, object], points: str, reason: str) -> None:
+    assert judge(alarm(**changes), points).reason == reason
+
+
+def test_a_change_is_told() -> None:
+    assert judge(alarm(), "X", State.OK).changed
+    assert not judge(alarm(), "X", State.ALARM).changed
+
+
+def test_a_range_that_is_too_short_is_refused() -> None:
+    with pytest.raises(AlarmError, match="an evaluation range of 1 is shorter than the 2 evaluation periods"):
+        dataclasses.replace(alarm(EvaluationPeriods=2), evaluation_range=1)

@@ -1,0 +1,89 @@
+"""The bake: an environment's alarm is looked at each minute, for as long as it is configured."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from botocore.exceptions import ClientError
+
+from slipway.tasks.bake import BakeError, is_rollback, watch
+
+THROTTLED = ClientError({"Error": {"Code": "Throttling", "Message": "Rate exceeded"}}, "DescribeAlarms")
+
+
+def _client(*looks: Any) -> Mock:
+    """CloudWatch, which answers each look with a state, a refusal or, by None, no alarm."""
+    answers = [
+        look
+        if isinstance(look, Exception)
+        else {"MetricAlarms": [{"StateValue": look, "StateReason": "1 of 1"}] if look else []}
+        for look in looks
+    ]
+    return Mock(describe_alarms=Mock(side_effect=answers))
+
+
+def _watch(minutes: int, *looks: Any, may_be_on: bool = False) -> list[int]:
+    waited: list[int] = []
+    watch(_client(*looks), "prod", minutes, waited.append, may_be_on=may_be_on)
+    return waited
+
+
+def test_a_quiet_alarm_is_watched_to_the_end() -> None:
+    assert _watch(3, "OK", "INSUFFICIENT_DATA", "OK") == [60, 60, 60]
+
+
+def test_an_alarm_in_minute_three_ends_it() -> None:
+    with pytest.raises(BakeError, match="prod was ALARM after 3 of 5 minutes: 1 of 1"):
+        _watch(5, "OK", "OK", "ALARM")
+
+
+def test_a_rollback_may_end_an_alarm_that_is_on() -> None:
+    assert len(_watch(4, "ALARM", "ALARM", "OK", "OK", may_be_on=True)) == 4
+
+
+@pytest.mark.parametrize(
+    ("looks", "minute"), [(["ALARM", "ALARM", "ALARM"], 3), (["ALARM", "OK", "ALARM"], 3), (["OK", "ALARM", "OK"], 2)]
+)
+def test_a_rollback_that_does_not_end_it_fails(looks: list[str], minute: int) -> None:
+    with pytest.raises(BakeError, match=f"prod was ALARM after {minute} of 3 minutes"):
+        _watch(3, *looks, may_be_on=True)
+
+
+def _stage(name: str, kind: str, *actions: str) -> dict[str, Any]:
+    states = [{"actionName": action} for action in actions]
+    return {"stageName": name, "actionStates": states, "latestExecution": {"type": kind, "status": "InProgress"}}
+
+
+@pytest.mark.parametrize(
+    ("stages", "back"),
+    [
+        ([_stage("prod-services", "ROLLBACK", "Verify", "Bake")], True),
+        ([_stage("prod-services", "STANDARD", "Verify", "Bake")], False),
+        # An earlier wave, another environment, and one whose name begins alike
+        ([_stage("prod-services-1", "ROLLBACK", "Verify"), _stage("prod-services-2", "STANDARD", "Bake")], False),
+        ([_stage("staging-services", "ROLLBACK", "Bake"), _stage("prod-services", "STANDARD", "Bake")], False),
+        ([_stage("prod-eu-services", "ROLLBACK", "Bake"), _stage("prod-services", "STANDARD", "Bake")], False),
+        ([{"stageName": "prod-services", "actionStates": [{"actionName": "Bake"}]}], False),
+    ],
+)
+def test_rollback_is_told_by_the_stage_that_bakes(stages: list[dict[str, Any]], back: bool) -> None:
+    client = Mock(get_pipeline_state=Mock(return_value={"stageStates": stages}))
+
+    assert is_rollback(client, "slipway", "prod", ["staging", "prod", "prod-eu"]) is back
+
+
+def test_an_alarm_that_is_not_there_is_not_quiet() -> None:
+    with pytest.raises(BakeError, match="there is no alarm prod"):
+        _watch(5, None)
+
+
+def test_a_lost_look_is_no_alarm() -> None:
+    assert len(_watch(4, THROTTLED, THROTTLED, "OK", "OK")) == 4
+
+
+@pytest.mark.parametrize("looks", [[THROTTLED] * 3, ["OK", "OK", "OK", THROTTLED]])
+def test_nobody_looking_is_not_quiet(looks: list[Any]) -> None:
+    with pytest.raises(BakeError, match="could not be looked at"):
+        _watch(4, *looks)

@@ -1,0 +1,141 @@
+"""What `make doctor` says of stuck stacks, of names that are taken, and of AWS Backup's regional settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from slipway import settings as config
+from slipway.accounts.bootstrap.plan import Account
+from slipway.accounts.doctor.findings import Finding, Status
+from slipway.accounts.doctor.stacks import BROKEN, check_backups, check_stacks
+from slipway.delivery.names import bucket_name, log_bucket_name
+from slipway.settings import Environment, Settings
+from slipway.settings.model import Backup
+
+REGION = "eu-west-1"
+SERVICES = config.load().environments[0].services.names
+ACCOUNT = Account("123456789012", "aws", (REGION,), ("blue",), tools=False)
+
+
+def _settings(backup: Backup | None = None) -> Settings:
+    committed = config.load()
+    blue = committed.environments[0].model_copy(
+        update={"name": "blue", "account": ACCOUNT.account, "region": REGION, "backup": backup}
+    )
+    return Settings(pipeline=committed.pipeline, environments=(blue,))
+
+
+class Stubbed:
+    """A session whose clients answer what a test gives them, in order."""
+
+    def __init__(self, **answers: list[tuple[str, Any]]) -> None:
+        self._answers = answers
+
+    def client(self, service: str, region_name: str) -> Any:
+        client: Any = boto3.client(  # type: ignore[call-overload]
+            service, region_name=region_name, aws_access_key_id="x", aws_secret_access_key="x"
+        )
+        stubber = Stubber(client)
+        for method, answer in self._answers[service]:
+            if isinstance(answer, str):
+                stubber.add_client_error(method, service_error_code=answer)
+            else:
+                stubber.add_response(method, answer)
+        stubber.activate()
+        return client
+
+
+def _stack(name: str, status: str) -> dict[str, Any]:
+    return {"StackName": name, "StackStatus": status, "CreationTime": 0}
+
+
+def _buckets(*answers: object) -> list[tuple[str, object]]:
+    """What S3 says of each name that is asked for; the rest is free."""
+    asked = 2 * len(SERVICES)
+    return [("head_bucket", answer) for answer in (*answers, *["404"] * (asked - len(answers)))]
+
+
+def _found(*stacks: dict[str, Any], buckets: list[Any] | None = None) -> list[Finding]:
+    session: Any = Stubbed(cloudformation=[("describe_stacks", {"Stacks": list(stacks)})], s3=buckets or _buckets())
+    return list(check_stacks(ACCOUNT, _settings(), session, REGION))
+
+
+@pytest.mark.parametrize("status", BROKEN)
+def test_stuck_stacks_are_named_with_the_way_out(status: str) -> None:
+    (found,) = _found(_stack("blue-items-compute", status))
+
+    assert (found.check, found.status) == ("blue-items-compute", Status.WRONG)
+    assert status in found.found
+    assert "--stack-name blue-items-compute --region eu-west-1" in found.mend
+
+
+@pytest.mark.parametrize("name", ["slipway-pipeline", "slipway-pipeline-support-us-west-2", "CDKToolkit"])
+def test_stacks_of_the_pipeline_count_too(name: str) -> None:
+    (found,) = _found(_stack(name, "ROLLBACK_COMPLETE"))
+
+    assert found.status is Status.WRONG
+
+
+def test_stuck_stacks_of_others_are_a_warning() -> None:
+    (found,) = _found(_stack("their-network", "UPDATE_ROLLBACK_FAILED"))
+
+    assert found.status is Status.WARNING
+
+
+def test_sound_stacks_are_counted() -> None:
+    (found,) = _found(_stack("blue-foundation", "CREATE_COMPLETE"), _stack("other", "UPDATE_ROLLBACK_COMPLETE"))
+
+    assert (found.status, found.found) == (Status.OK, "2, none of them stuck")
+
+
+def _environment() -> Environment:
+    return _settings().environment("blue")
+
+
+def test_a_bucket_that_a_failed_try_left_is_named() -> None:
+    # Given a data stack that is not there, and its log bucket, which is
+    service = min(SERVICES)
+    found = _found(buckets=_buckets("404", {}))[1]
+
+    assert (found.check, found.status) == (f"bucket {log_bucket_name(_environment(), service)}", Status.WRONG)
+    assert "first-deployment.md" in found.mend
+
+
+@pytest.mark.parametrize("code", ["403", "301"])
+def test_a_name_that_another_account_has_asks_for_a_salt(code: str) -> None:
+    service = min(SERVICES)
+    found = _found(buckets=_buckets(code))[1]
+
+    assert (found.check, found.status) == (f"bucket {bucket_name(_environment(), service)}", Status.WRONG)
+    assert "name_salt in config/blue.toml" in found.mend
+
+
+def test_buckets_of_a_standing_stack_are_its_own() -> None:
+    stacks = [_stack(f"blue-{service}-data", "UPDATE_COMPLETE") for service in SERVICES]
+
+    assert [found.status for found in _found(*stacks)] == [Status.OK]
+
+
+def _backups(opted: dict[str, bool], backup: Backup | None) -> Iterator[Finding]:
+    session: Any = Stubbed(backup=[("describe_region_settings", {"ResourceTypeOptInPreference": opted})])
+    return check_backups(ACCOUNT, _settings(backup), session, "blue")
+
+
+def test_backups_need_the_opt_in_of_their_region() -> None:
+    (opted_in,) = _backups({"DynamoDB": True, "S3": True}, Backup())
+    (opted_out,) = _backups({"DynamoDB": True, "S3": False, "EBS": True}, Backup())
+    (unknown,) = _backups({}, Backup())
+
+    assert opted_in.status is Status.OK
+    assert opted_out.status is Status.WRONG
+    assert "S3=true --region eu-west-1" in opted_out.mend
+    assert "DynamoDB=true,S3=true" in unknown.mend
+
+
+def test_without_backups_nothing_is_asked() -> None:
+    assert list(_backups({}, None)) == []

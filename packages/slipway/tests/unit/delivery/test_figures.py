@@ -1,0 +1,238 @@
+"""The four DORA figures from the events of CodePipeline and CodeDeploy (D7)."""
+
+from __future__ import annotations
+
+import pytest
+
+from slipway.delivery.runtime.events import (
+    AlarmChange,
+    ApprovalCanceled,
+    ApprovalWaiting,
+    DeploymentChange,
+    Minute,
+    PipelineChange,
+    StageChange,
+    read,
+)
+from slipway.delivery.runtime.figures import Figure
+from unit.delivery.delivery import DELIVERY, Desk, alarm, at, deployment, recorded, stage
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    {
+        "pipeline-succeeded": PipelineChange,
+        "pipeline-failed": PipelineChange,
+        "pipeline-rollback-started": PipelineChange,
+        "stage-started": StageChange,
+        "stage-succeeded": StageChange,
+        "stage-failed": StageChange,
+        "approval-waiting": ApprovalWaiting,
+        "approval-canceled": ApprovalCanceled,
+        "stage-canceled": StageChange,
+        "pipeline-canceled": PipelineChange,
+        "deployment-failed": DeploymentChange,
+        "alarm-on": AlarmChange,
+        "alarm-deleted": AlarmChange,
+        "minute": Minute,
+        "action-failed": type(None),
+    }.items(),
+)
+def test_events_are_read_as_aws_documents_them(name: str, kind: type) -> None:
+    assert type(read(recorded(name))) is kind
+
+
+def test_an_event_of_something_else_is_no_change() -> None:
+    assert read({"detail-type": "AWS API Call via CloudTrail", "time": "2026-11-20T10:00:00Z", "detail": {}}) is None
+
+
+def test_a_recorded_failure_of_code_deploy_and_its_stage_are_one_failed_change() -> None:
+    # Given the events of a canary that CodeDeploy rolled back
+    changes = [read(recorded(name)) for name in ("stage-started", "deployment-failed", "stage-failed")]
+    desk = Desk()
+
+    # When they come in
+    desk.take(*[change for change in changes if change])
+
+    # Then one deployment was made, and it failed
+    assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
+
+
+def test_a_success_is_one_deployment_with_the_lead_time_from_its_commit() -> None:
+    desk = Desk(commits={"one": at(-20)})
+
+    found = desk.take(stage("one", "STARTED", 0), stage("one", "SUCCEEDED", 10))
+
+    assert found == [Figure("prod", "Deployments", "Count", 1), Figure("prod", "LeadTime", "Seconds", 30 * 60)]
+
+
+def test_a_source_without_dates_gives_no_lead_time() -> None:
+    assert [figure.metric for figure in Desk().take(stage("one", "SUCCEEDED", 10))] == ["Deployments"]
+
+
+def test_a_commit_from_a_clock_that_is_ahead_has_no_negative_lead_time() -> None:
+    desk = Desk(commits={"one": at(60)})
+    desk.take(stage("one", "SUCCEEDED", 10))
+
+    assert [figure.value for figure in desk.found if figure.metric == "LeadTime"] == [0]
+
+
+def test_only_the_last_stage_completes_an_environment() -> None:
+    assert Desk().take(stage("one", "SUCCEEDED", 1, "prod-foundation")) == []
+
+
+def test_any_stage_of_an_environment_can_fail_it_once() -> None:
+    desk = Desk()
+
+    desk.take(stage("one", "FAILED", 1, "prod-foundation"), stage("one", "FAILED", 2))
+
+    assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
+
+
+def test_a_canceled_stage_is_a_failed_change() -> None:
+    # Given prod half deployed by an execution that a changed pipeline canceled
+    desk = Desk()
+    desk.take(stage("one", "STARTED", 0), stage("one", "CANCELED", 10))
+
+    assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
+    # And it is broken until the next success
+    assert Figure("prod", "TimeToRestore", "Seconds", 60 * 60) in desk.take(stage("two", "SUCCEEDED", 70))
+
+
+def test_stages_that_deploy_nowhere_count_nothing() -> None:
+    assert Desk().take(stage("one", "FAILED", 1, "Build")) == []
+
+
+def test_time_to_restore_runs_from_the_first_failure_to_the_next_success() -> None:
+    desk = Desk()
+    desk.take(stage("one", "SUCCEEDED", 0), stage("two", "FAILED", 10), stage("three", "FAILED", 40))
+
+    found = desk.take(stage("four", "SUCCEEDED", 70))
+
+    assert Figure("prod", "TimeToRestore", "Seconds", 60 * 60) in found
+    # And the next success restores nothing
+    assert "TimeToRestore" not in {figure.metric for figure in desk.take(stage("five", "SUCCEEDED", 90))}
+
+
+def test_code_deploy_says_earlier_since_when_it_is_broken() -> None:
+    desk = Desk()
+    desk.take(stage("one", "STARTED", 0), deployment(5), stage("one", "FAILED", 15))
+
+    found = desk.take(stage("two", "SUCCEEDED", 65))
+
+    assert Figure("prod", "TimeToRestore", "Seconds", 60 * 60) in found
+
+
+@pytest.mark.parametrize("application", ["other-Api", "production-Api", "staging-items-Api"])
+def test_a_deployment_of_something_else_in_the_account_breaks_nothing(application: str) -> None:
+    desk = Desk()
+    desk.take(deployment(5, application=application), stage("two", "SUCCEEDED", 65))
+
+    assert desk.total("TimeToRestore") == 0
+
+
+def test_a_rollback_counts_as_the_failure_of_what_it_takes_back_and_as_no_deployment() -> None:
+    # Given a change that stood, and alarms that went off in its bake
+    desk = Desk(rollbacks={"back": "one"})
+    desk.take(stage("one", "STARTED", 0), stage("one", "SUCCEEDED", 10))
+    desk.take(stage("two", "STARTED", 20), stage("two", "SUCCEEDED", 30))
+
+    # When the stage is rolled back
+    desk.take(stage("back", "STARTED", 40), stage("back", "SUCCEEDED", 50))
+
+    # Then two deployments were made, one of them failed, and it was mended in ten minutes
+    assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (2, 1)
+    assert desk.total("TimeToRestore") == 10 * 60
+
+
+def test_a_failed_stage_and_its_rollback_are_one_failed_change() -> None:
+    desk = Desk(rollbacks={"back": "one"})
+    desk.take(stage("one", "STARTED", 0), stage("one", "SUCCEEDED", 10))
+
+    desk.take(stage("two", "STARTED", 20), deployment(25), stage("two", "FAILED", 30))
+    desk.take(stage("back", "STARTED", 31), stage("back", "SUCCEEDED", 41))
+
+    assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (2, 1)
+    assert desk.total("TimeToRestore") == 16 * 60
+
+
+def test_a_rollback_that_fails_is_no_change_of_its_own() -> None:
+    desk = Desk(rollbacks={"back": "one"})
+    desk.take(stage("two", "STARTED", 20), stage("two", "FAILED", 30))
+
+    desk.take(stage("back", "STARTED", 31), stage("back", "FAILED", 41))
+
+    assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
+
+
+def test_a_retry_that_helps_is_one_deployment_that_failed_and_was_restored() -> None:
+    desk = Desk()
+
+    desk.take(stage("one", "FAILED", 10), stage("one", "SUCCEEDED", 20))
+
+    assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
+    assert desk.total("TimeToRestore") == 10 * 60
+
+
+def test_environments_are_counted_apart() -> None:
+    desk = Desk()
+    desk.take(stage("one", "SUCCEEDED", 5, "staging-services"), stage("one", "FAILED", 9))
+
+    assert (desk.total("Deployments", "staging"), desk.total("ChangeFailures", "staging")) == (1, 0)
+    assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
+
+
+def test_the_alarms_that_are_on_are_counted_by_environment() -> None:
+    desk = Desk()
+
+    counts = [
+        figure.value
+        for figure in desk.take(
+            alarm(1, "ALARM"),
+            alarm(2, "ALARM", "prod-items-throttles"),
+            alarm(2, "ALARM", "staging-items-5xx", "222222222222"),
+            alarm(3, "OK"),
+            alarm(4, "INSUFFICIENT_DATA", "prod-items-throttles"),
+        )
+    ]
+
+    assert counts == [1, 2, 1, 1, 0]
+
+
+def test_an_alarm_that_comes_late_does_not_undo_what_is_known_later() -> None:
+    desk = Desk()
+
+    desk.take(alarm(5, "OK"))
+
+    assert [figure.value for figure in desk.take(alarm(1, "ALARM"))] == [0]
+
+
+def test_an_alarm_that_is_deleted_while_it_is_on_is_on_no_more() -> None:
+    desk = Desk()
+    changes = [read(recorded(name)) for name in ("alarm-on", "alarm-deleted")]
+
+    found = desk.take(*[change for change in changes if change])
+
+    assert [figure.value for figure in found] == [1, 0]
+
+
+def test_an_account_of_two_environments_is_told_apart_by_name() -> None:
+    shared = DELIVERY.__class__(
+        stages={}, last_stages=frozenset(), accounts={"prod": "333333333333", "prod-eu": "333333333333"}
+    )
+
+    assert shared.environment("333333333333", "prod-items-5xx") == "prod"
+    assert shared.environment("333333333333", "prod-eu-items-5xx") == "prod-eu"
+    assert shared.environment("222222222222", "prod-items-5xx") is None
+
+
+def test_alarms_that_are_on_are_counted_each_minute() -> None:
+    # Given two alarms of prod of which one has ended
+    desk = Desk()
+    desk.take(alarm(1, "ALARM"), alarm(1, "ALARM", "prod-items-Errors"), alarm(2, "OK"))
+
+    # When a minute passes
+    found = desk.take(Minute(at(3)))
+
+    # Then the number of each environment is put again
+    assert found == [Figure("staging", "AlarmsInAlarm", "Count", 0), Figure("prod", "AlarmsInAlarm", "Count", 1)]

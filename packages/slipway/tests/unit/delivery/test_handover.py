@@ -1,0 +1,78 @@
+"""What is handed over runs by itself: on a bare Python, without the repository's own packages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from slipway.rehearsal import launch
+from slipway.tasks.handover import PACKAGES, HandoverError, hand_over, installed
+from slipway.tasks.reports import HANDOVER
+
+BARE = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+"""The interpreter that the virtual environment was made from."""
+
+
+@pytest.fixture(scope="module")
+def handed_over(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("handover")
+    hand_over(folder)
+    return folder
+
+
+def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a build would: with nothing of this process but a path with the bare Python in front."""
+    binaries = folder / "bin"
+    binaries.mkdir(exist_ok=True)
+    if not (binaries / "python3").exists():
+        (binaries / "python3").symlink_to(BARE)
+    environ = {"PATH": f"{binaries}:{os.defpath}", "HOME": str(folder)}
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("verb", ["protect", "verify"])
+def test_verbs_install_nothing(handed_over: Path, verb: str) -> None:
+    # When make says what it would run
+    said = _run(handed_over, "make", "--dry-run", verb, "ENV=dev", "SERVICE=items ingest")
+    # Then it is the step alone, by the image's own Python
+    assert said.returncode == 0, said.stderr
+    (line,) = said.stdout.splitlines()
+    assert line.startswith("python3 -m pipeline.")
+    assert "--service items --service ingest" in line
+
+
+@pytest.mark.parametrize("module", ["slipway.tasks.protection", "slipway.tasks.verification"])
+def test_steps_start_on_a_bare_python(handed_over: Path, module: str) -> None:
+    done = _run(handed_over, "env", f"PYTHONPATH={PACKAGES}", "python3", "-m", module, "--help")
+    assert done.returncode == 0, done.stderr
+
+
+def test_smoke_tests_are_collected_on_a_bare_python(handed_over: Path) -> None:
+    collect = ("python3", "-m", "pytest", "tests/smoke", "--collect-only", "-q", "-p", "no:cacheprovider")
+    done = _run(handed_over, "env", f"PYTHONPATH={PACKAGES}", *collect)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_items.py" in done.stdout
+
+
+def test_nothing_is_there_to_install_from(handed_over: Path) -> None:
+    names = {path.name for path in handed_over.iterdir()}
+    assert not names & {"requirements", "package.json", "package-lock.json"}
+
+
+def test_extras_and_what_packages_need_are_followed() -> None:
+    found = {package.name.lower() for package in installed([Requirement("httpx")])}
+    assert {"httpx", "httpcore", "h11", "certifi", "idna"} <= found
+
+
+def test_missing_packages_are_named() -> None:
+    with pytest.raises(HandoverError, match="not-a-package is not installed"):
+        installed([Requirement("not-a-package")])
+
+
+def test_rehearsal_launches_with_what_is_handed_over() -> None:
+    assert launch.HANDOVER.as_posix() == HANDOVER

@@ -1,0 +1,170 @@
+"""How a service's tests are run against what was deployed (D3)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import boto3
+import pytest
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import ClientError
+
+from slipway import settings as config
+from slipway.settings.model import EnvironmentKind
+from slipway.tasks import verification
+from slipway.tasks.verification import VerificationError, command, main, outputs, variables
+
+DEV = config.load().environment("dev")
+STACKS = {
+    "dev-foundation": {"ApiGatewayLoggingRoleArn": "arn"},
+    "dev-items-security": {"KeyId": "key"},
+    "dev-items-data": {"TableName": "table", "PublishOutputRefTable": "table"},
+    "dev-items-compute": {"ApiEndpoint": "https://api/live/", "DistributionDomain": "d1.cloudfront.net"},
+    "dev-items-observability": {},
+}
+
+
+class CloudFormation:
+    """Stacks and their outputs."""
+
+    def __init__(self, stacks: dict[str, dict[str, str]]) -> None:
+        self.stacks = stacks
+
+    def describe_stacks(self, **call: str) -> dict[str, Any]:
+        name = call["StackName"]
+        if name not in self.stacks:
+            error = {"Code": "ValidationError", "Message": f"Stack with id {name} does not exist"}
+            raise ClientError({"Error": error}, "DescribeStacks")  # type: ignore[typeddict-item]
+        return {
+            "Stacks": [
+                {"Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in self.stacks[name].items()]}
+            ]
+        }
+
+
+def fake(stacks: dict[str, dict[str, str]]) -> Any:
+    return CloudFormation(stacks)
+
+
+def test_a_service_is_found_by_its_stacks_outputs() -> None:
+    assert outputs(fake(STACKS), "dev", "items") == {
+        "foundation": {"ApiGatewayLoggingRoleArn": "arn"},
+        "items": {
+            "KeyId": "key",
+            "TableName": "table",
+            "ApiEndpoint": "https://api/live/",
+            "DistributionDomain": "d1.cloudfront.net",
+            # And the edge is called by its own name
+            "EdgeEndpoint": "https://d1.cloudfront.net/",
+        },
+    }
+
+
+def test_stacks_without_outputs_are_an_error() -> None:
+    with pytest.raises(VerificationError, match="dev-items"):
+        outputs(fake({name: {} for name in STACKS}), "dev", "items")
+
+
+def test_the_tests_get_the_roles_credentials_and_none_of_the_builds() -> None:
+    found = variables(
+        ReadOnlyCredentials("id", "secret", "token"),
+        DEV,
+        Path("/outputs.json"),
+        {"PATH": "/bin", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/build", "AWS_ACCESS_KEY_ID": "build"},
+    )
+
+    assert found == {
+        "PATH": "/bin",
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_SESSION_TOKEN": "token",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "SLIPWAY_OUTPUTS": "/outputs.json",
+    }
+
+
+@pytest.mark.parametrize("name", ["dev", "live"])
+@pytest.mark.parametrize("kind", EnvironmentKind)
+def test_production_is_verified_by_reading_only(name: str, kind: EnvironmentKind) -> None:
+    # Given an environment of a kind, whatever its name
+    environment = config.load().environments[0].model_copy(update={"name": name, "kind": kind})
+
+    said = command(environment, "items")
+
+    # Then tests that write stay out of production alone
+    assert (said[-2:] == ["-m", "not writes"]) is (kind is EnvironmentKind.PRODUCTION)
+    assert "tests/smoke/test_items.py" in said
+    # And a report is kept
+    assert any(part.startswith("--junit-xml=") for part in said)
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *arguments: str, ends: Sequence[int], stacks: Any = None
+) -> int:
+    """Run the command line, with tests of each service that end with a code."""
+    client = fake(STACKS if stacks is None else stacks)
+    session = Mock(spec=boto3.Session)
+    session.client.return_value = client
+    session.get_credentials.return_value.get_frozen_credentials.return_value = ReadOnlyCredentials("i", "s", "t")
+    monkeypatch.setattr(verification, "assumed", lambda *_, **__: session)
+    monkeypatch.setattr(verification, "FOLDER", tmp_path)
+    monkeypatch.setattr(verification, "REPORTS", tmp_path)
+    monkeypatch.setattr(subprocess, "run", Mock(side_effect=[Mock(returncode=each, stdout="") for each in ends]))
+    monkeypatch.setattr(sys, "argv", ["verification", *arguments])
+    try:
+        return main()
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+# 0 passed, 1 failed, 4 no such file, 5 no test was found.
+@pytest.mark.parametrize("code", [0, 1, 2, 4, 5])
+def test_it_ends_as_the_tests_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int) -> None:
+    assert run(monkeypatch, tmp_path, "--env", "dev", "--service", "items", ends=[code]) == code
+
+    written = json.loads((tmp_path / "dev-items.json").read_text(encoding="utf-8"))
+    assert written["items"]["TableName"] == "table"
+
+
+@pytest.mark.parametrize(("codes", "ends"), [((0, 0), 0), ((0, 1), 1), ((5, 0), 5)])
+def test_one_service_that_fails_is_enough(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, codes: tuple[int, int], ends: int
+) -> None:
+    stacks = STACKS | {name.replace("items", "ingest"): found for name, found in STACKS.items()}
+    services = ("--env", "dev", "--service", "items", "--service", "ingest")
+    assert run(monkeypatch, tmp_path, *services, ends=codes, stacks=stacks) == ends
+    assert {path.name for path in tmp_path.glob("*.json")} == {"dev-items.json", "dev-ingest.json"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (("--env", "qa", "--service", "items"), None, "--env qa: there are dev, staging, prod"),
+        (("--env", "dev", "--service", "items"), {}, "dev-foundation does not exist"),
+    ],
+)
+def test_what_is_not_there_is_one_line_and_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    case: tuple[tuple[str, ...], Any, str],
+) -> None:
+    arguments, stacks, says = case
+    assert run(monkeypatch, tmp_path, *arguments, ends=[0], stacks=stacks) == 1
+
+    said = capsys.readouterr().err
+    assert says in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("module", ["slipway.tasks.protection", "slipway.tasks.verification"])
+def test_a_step_that_runs_in_every_environment_does_not_start_the_cdk(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('aws_cdk' in sys.modules or 'jsii' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=verification.ROOT, check=False).returncode == 0

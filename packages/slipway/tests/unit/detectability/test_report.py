@@ -1,0 +1,243 @@
+"""What is said: a canary that sees nothing is called so, with what would see; one that sees is called so."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from slipway import settings as config
+from slipway.detectability import Fault, Finding, Survey, report, run
+from slipway.detectability.picture import draw
+from slipway.detectability.survey import CURVE, WATCHED
+from slipway.errors import RehearsalError
+from unit.detectability.stages import ALARMS, alarm, assembly, resources, rollout
+
+FEW = [Fault.failing(0.05), Fault.parse("answered=5%")]
+SURVEY = Survey(runs=120)
+
+
+def examine(rate: float, *arguments: Any, faults: list[Fault] = FEW, **changes: Any) -> Finding:
+    return SURVEY.examine(rollout(*arguments, **changes), rate, faults)
+
+
+def test_a_canary_that_sees_too_little_is_told_with_what_would() -> None:
+    # Given one invocation a second, of which the canary gets thirty: too few for a failure of 5 %
+    found = examine(1)
+    said = report.verdict(found)
+    # Then it says so, names the quickest configuration that sees it, and the rate at which the present one does
+    assert not found.verdict.sees
+    assert re.search(
+        r"at 1 invocation a second Canary10Percent5Minutes sees a failure of 5 % in only \d+(\.\d)? %", said
+    )
+    assert "Linear10PercentEvery1Minute would see it in 100 %, in 9 minutes" in said
+    assert found.verdict.rate is not None
+    assert said.endswith(f"The present one would at {found.verdict.rate:g} invocations a second.")
+
+
+@pytest.mark.parametrize("mend", ["rate", "configuration"])
+def test_what_it_says_would_see_it_does(mend: str) -> None:
+    # Given a canary that does not see, and what it says would
+    verdict = examine(1).verdict
+    assert verdict.quickest is not None
+    assert verdict.rate is not None
+    # When it is done
+    mended = examine(verdict.rate) if mend == "rate" else examine(1, f"CodeDeployDefault.Lambda{verdict.quickest.name}")
+    # Then it sees
+    assert mended.verdict.sees
+    assert re.search(
+        r"sees a failure of 5 % in (9[5-9]|100)(\.\d)? % of deployments, and it hurts", report.verdict(mended)
+    )
+    # And a little less does not: a quicker configuration of those there are, half the rate
+    if mend == "rate":
+        assert not examine(verdict.rate / 2).verdict.sees
+
+
+def test_where_no_configuration_sees_it_at_the_rate_that_is_said() -> None:
+    # Given one invocation in a hundred seconds
+    said = report.verdict(examine(0.01))
+
+    assert "No predefined configuration sees it at this rate. The present one would at" in said
+
+
+def test_where_nothing_would_help_that_is_said() -> None:
+    # Given an alarm that no failure sets off
+    said = report.verdict(examine(1, alarms={"A": alarm("Throttles", 1)}))
+
+    assert said.endswith("No predefined configuration sees it at this rate. Nor would more traffic help.")
+
+
+def test_a_group_that_rolls_back_on_nothing_is_told() -> None:
+    assert "rolls back on no alarm" in report.verdict(examine(100, alarms={}))
+
+
+def test_all_at_once_is_told_with_what_it_means() -> None:
+    said = report.verdict(examine(2, "CodeDeployDefault.LambdaAllAtOnce"))
+
+    assert said.startswith(
+        "all traffic moves at once, so that no alarm stops a new version; a failure of 5 % hurts 6 invocations a "
+        "minute until somebody acts. Linear10PercentEvery1Minute would see it"
+    )
+
+
+def test_functions_of_which_the_same_is_said_are_told_together() -> None:
+    one = examine(100)
+    texts = list(report.verdicts([one, one, examine(1), one]))
+
+    assert [text.partition(": at")[0] for text in texts] == ["prod, tiny api, tiny api and tiny api", "prod, tiny api"]
+
+
+def test_what_no_alarm_counts_is_told_once() -> None:
+    assert "no alarm of these deployment groups counts them" in (report.unseen([examine(1)]) or "")
+    # But not where it was not asked for
+    assert report.unseen([examine(1, faults=[Fault.failing(0.05)])]) is None
+
+
+def test_alarms_that_prove_nothing_are_told() -> None:
+    found = examine(1, alarms={**ALARMS, "Own": alarm("Errors", 1, Namespace="Own")})
+
+    (line,) = report.blind([found])
+    assert line.startswith("prod, tiny api: Own watches Own Errors (")
+    assert line.endswith("which is not simulated.")
+    assert not list(report.blind([examine(1)]))
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0, "0 %"), (0.0004, "< 0.1 %"), (0.125, "12.5 %"), (0.9996, "> 99.9 %"), (1, "100 %"), (0.35, "35 %")],
+)
+def test_a_chance_is_never_rounded_to_certainty(share: float, said: str) -> None:
+    assert report._percent(share) == said
+
+
+def test_the_table_has_a_row_a_function_and_a_column_a_failure() -> None:
+    found = examine(1)
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(report.table("prod", [found]))
+    text = console.export_text()
+
+    assert "prod, Canary10Percent5Minutes: caught before full traffic" in text
+    assert re.search(r"tiny api\s+requests\s+1\s+\d", text)
+    assert "error-rate" in text
+    assert "answered" in text
+
+
+def test_the_results_are_whole(tmp_path: Path) -> None:
+    # Given a finding, when it is written
+    found = examine(1)
+    results, picture = run.write([found], SURVEY, tmp_path)
+    # Then another program finds all of it
+    document = json.loads(results.read_text(encoding="utf-8"))
+    (function,) = document["functions"]
+    assert function["deployment_configuration"] == "Canary10Percent5Minutes"
+    assert function["alarms"] == ["Errors", "Latency"]
+    assert [case["failure"] for case in function["cases"]] == ["error-rate=5%", "answered=5%"]
+    case = function["cases"][0]
+    assert case["caught_interval_95"][0] < case["caught_before_full_traffic"] < case["caught_interval_95"][1]
+    assert case["hurt_per_minute_with_all_traffic"] == pytest.approx(3)
+    assert function["verdict"]["words"] == report.verdict(found)
+    assert document["assumptions"]["watched"] == WATCHED.name
+    assert picture.read_text(encoding="utf-8") == draw([found])
+
+
+# The picture.
+
+
+def parsed(picture: str) -> ElementTree.Element:
+    return ElementTree.fromstring(picture)  # noqa: S314  # nosec B314  # drawn here
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_the_picture_shows_chance_and_harm_of_each_function() -> None:
+    found = examine(3)
+    picture = parsed(draw([found]))
+    texts = ["".join(element.itertext()) for element in picture.iter(f"{SVG}text")]
+    assert "prod: Canary10Percent5Minutes" in texts
+    assert {"tiny: caught before full traffic", "tiny: hurt until then, in 95 of 100 at most"} <= set(texts)
+    assert texts.count("api, 3 a second") == 2
+    # A line each, through a point a failure rate
+    lines = [element.get("points", "").split() for element in picture.iter(f"{SVG}polyline")]
+    assert [len(line) for line in lines] == [len(CURVE)] * 2
+    # And the chance rises to the right, where more fails: y falls
+    heights = [float(point.partition(",")[2]) for point in lines[0]]
+    assert heights[0] > heights[-1]
+    assert all(0 <= height <= 190 for height in heights)
+
+
+def test_an_environment_that_moves_at_once_is_a_line_of_text() -> None:
+    picture = parsed(draw([examine(1, "CodeDeployDefault.LambdaAllAtOnce")]))
+
+    assert "prod: all traffic moves at once, and no alarm stops a new version" in "".join(picture.itertext())
+    assert not list(picture.iter(f"{SVG}polyline"))
+
+
+# The verb.
+
+
+def tiny(tmp_path: Path) -> Path:
+    """An assembly in which `items` of prod has one function."""
+    return assembly(tmp_path, "prod-items", resources())
+
+
+def test_the_traffic_is_that_of_the_configuration_unless_given(tmp_path: Path) -> None:
+    folder, settings = tiny(tmp_path), config.load()
+
+    def found_with(rate: float | None) -> Finding:
+        (found,) = run.examine(
+            settings, Survey(runs=6), environments=["prod"], services=["items"], rate=rate, faults=FEW, assembly=folder
+        )
+        return found
+
+    found, other = found_with(None), found_with(3)
+
+    assert found.rate == settings.environment("prod").services.items.traffic.requests_per_second
+    assert other.rate == 3
+
+
+def test_a_function_without_traffic_in_the_configuration_is_told(tmp_path: Path) -> None:
+    # Given a function that the configuration does not know
+    text = json.dumps(resources()).replace("ApiFunction", "StrangerFunction")
+    folder = assembly(tmp_path, "prod-items", json.loads(text))
+
+    with pytest.raises(RehearsalError) as refusal:
+        run.examine(config.load(), Survey(runs=6), environments=["prod"], services=["items"], assembly=folder)
+    assert "config/prod.toml: services.items.traffic.stranger_invocations_per_second" in str(refusal.value)
+    assert refusal.value.exit_code == 2
+
+
+def test_an_assembly_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RehearsalError, match="run `make synth`"):
+        run.examine(config.load(), Survey(runs=6), assembly=tmp_path)
+
+
+def test_the_page_gets_the_results_between_its_markers(tmp_path: Path) -> None:
+    # Given a page with something before and after
+    page, picture = tmp_path / "page.md", tmp_path / "picture.svg"
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
+    found = examine(1)
+    # When the results are put there, twice
+    for _ in range(2):
+        run.write_documentation([found], SURVEY, page=page, picture=picture)
+    # Then the rest is as it was
+    text = page.read_text(encoding="utf-8")
+    assert text == f"before\n{report.markdown([found], SURVEY)}after\n"
+    assert "old" not in text
+    assert "| tiny api | requests | 1 |" in text
+    assert picture.is_file()
+
+
+def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("nothing", encoding="utf-8")
+
+    with pytest.raises(RehearsalError, match=r"page\.md lacks"):
+        run.write_documentation([examine(1)], SURVEY, page=page, picture=tmp_path / "picture.svg")
+    assert page.read_text(encoding="utf-8") == "nothing"

@@ -1,0 +1,229 @@
+"""Deployment groups, as templates have them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.detectability import Scope, Trigger
+from slipway.detectability.rollouts import read, templates
+from slipway.errors import RehearsalError
+from unit.detectability.stages import (
+    ALARMS,
+    ALIAS,
+    FUNCTION,
+    GROUP,
+    STACK,
+    alarm,
+    assembly,
+    faults_alarm,
+    resources,
+    rollout,
+    rollout_of,
+)
+
+MAPPING = {
+    "Type": "AWS::Lambda::EventSourceMapping",
+    "Properties": {"FunctionName": {"Fn::Join": ["", [{"Fn::Select": [6, {"Ref": ALIAS}]}, ":live"]]}},
+}
+
+
+def test_a_group_is_read_with_its_alias_function_alarms_and_traffic() -> None:
+    found = rollout()
+
+    assert (found.environment, found.service, found.function, found.name) == ("prod", "tiny", "api", "tiny api")
+    assert found.shift.name == "Canary10Percent5Minutes"
+    assert [one.name for one in found.alarms] == ["Errors", "Latency"]
+    # Both watch the new version alone
+    assert list(found.scopes.values()) == [Scope.VERSION, Scope.VERSION]
+    assert not found.blind
+
+
+@pytest.mark.parametrize(
+    ("more", "trigger"),
+    [
+        ({}, Trigger.REQUESTS),
+        ({"Mapping": MAPPING}, Trigger.QUEUE),
+        (
+            {"Mapping": {**MAPPING, "Properties": {**MAPPING["Properties"], "StartingPosition": "LATEST"}}},  # type: ignore[dict-item]
+            Trigger.STREAM,
+        ),
+        (
+            {
+                "Invoke": {
+                    "Type": "AWS::Lambda::EventInvokeConfig",
+                    "Properties": {"FunctionName": {"Ref": FUNCTION}, "Qualifier": {"Fn::Select": [7, {"Ref": ALIAS}]}},
+                }
+            },
+            Trigger.ASYNCHRONOUS,
+        ),
+        (
+            {
+                "Invoke": {
+                    "Type": "AWS::Lambda::EventInvokeConfig",
+                    "Properties": {"FunctionName": {"Ref": FUNCTION}, "Qualifier": {"Ref": "StagingAlias"}},
+                }
+            },
+            Trigger.REQUESTS,
+        ),
+    ],
+)
+def test_what_invokes_a_function(more: dict[str, Any], trigger: Trigger) -> None:
+    assert rollout(**more).trigger is trigger
+
+
+@pytest.mark.parametrize(("dimensions", "scope"), [(3, Scope.VERSION), (2, Scope.ALIAS), (1, Scope.ALIAS)])
+def test_dimensions_say_whose_invocations_count(dimensions: int, scope: Scope) -> None:
+    found = rollout(alarms={"Errors": alarm("Errors", 1, dimensions=dimensions)})
+
+    assert list(found.scopes.values()) == [scope]
+
+
+@pytest.mark.parametrize(
+    "blind",
+    [
+        alarm("Errors", 1, Dimensions=[{"Name": "FunctionName", "Value": "another"}]),
+        alarm("IteratorAge", 1),
+        alarm("Errors", 1, Namespace="Own"),
+    ],
+    ids=["another function", "another metric", "another namespace"],
+)
+def test_an_alarm_that_no_invocation_reaches_is_told(blind: dict[str, Any]) -> None:
+    # Given an alarm on something else, beside one that counts
+    found = rollout(alarms={"Blind": blind, **ALARMS})
+
+    assert [one.name for one, _ in found.blind] == ["Blind"]
+
+
+def test_the_faults_that_a_version_counts_are_the_new_version_s() -> None:
+    found = rollout(alarms={**ALARMS, "Faults": faults_alarm()})
+
+    assert {metric.name: scope for metric, scope in found.scopes.items()} == {
+        "Errors": Scope.VERSION,
+        "Duration": Scope.VERSION,
+        "Invocations": Scope.VERSION,
+        "Faults": Scope.VERSION,
+    }
+    assert not found.blind
+
+
+@pytest.mark.parametrize("name", ["POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"])
+def test_an_alarm_on_faults_that_the_function_counts_elsewhere_is_told(name: str) -> None:
+    # Given a function whose own variables give its metric another name than the alarm reads
+    stack = resources(alarms={"Faults": faults_alarm()})
+    stack[FUNCTION]["Properties"] = {"Environment": {"Variables": {**_variables(stack), name: "other"}}}
+    # When the group is read, then the alarm is blind on that metric, though not on the other
+    ((blind, metrics),) = rollout_of(stack).blind
+    assert (blind.name, [metric.name for metric in metrics]) == ("Faults", ["Faults"])
+
+
+def _variables(stack: dict[str, Any]) -> dict[str, str]:
+    variables: dict[str, str] = stack[FUNCTION]["Properties"]["Environment"]["Variables"]
+    return variables
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"AlarmConfiguration": {"Enabled": False, "Alarms": [{"Name": {"Ref": "Errors0A1B2C3D"}}]}},
+        {"AutoRollbackConfiguration": {"Enabled": False, "Events": ["DEPLOYMENT_STOP_ON_ALARM"]}},
+        {"AutoRollbackConfiguration": {"Enabled": True, "Events": ["DEPLOYMENT_FAILURE"]}},
+    ],
+    ids=["alarms are off", "rollback is off", "not on alarm"],
+)
+def test_a_group_that_does_not_roll_back_on_alarms_has_none(changes: dict[str, Any]) -> None:
+    stack = resources()
+    stack[GROUP]["Properties"].update(changes)
+
+    assert rollout_of(stack).alarms == ()
+
+
+def test_a_configuration_of_ones_own_is_read_from_its_resource() -> None:
+    # Given a canary of 5 % for a minute
+    routing = {"Type": "TimeBasedCanary", "TimeBasedCanary": {"CanaryPercentage": 5, "CanaryInterval": 1}}
+    own = {"Type": "AWS::CodeDeploy::DeploymentConfig", "Properties": {"TrafficRoutingConfig": routing}}
+
+    found = rollout({"Ref": "Own0A1B2C3D"}, Own0A1B2C3D=own)
+
+    assert (found.shift.name, found.shift.steps) == ("Own", ((0, 0.05), (60, 1)))
+
+
+def test_a_group_that_moves_nothing_is_told() -> None:
+    stack = resources()
+    del stack[ALIAS]["UpdatePolicy"]
+
+    with pytest.raises(RehearsalError, match=f"{STACK}: the deployment group {GROUP} moves no alias"):
+        rollout_of(stack)
+
+
+def test_an_alarm_of_another_kind_is_told() -> None:
+    composite = {"Type": "AWS::CloudWatch::CompositeAlarm", "Properties": {"AlarmRule": "TRUE"}}
+
+    with pytest.raises(
+        RehearsalError, match=r"watches All \(AWS::CloudWatch::CompositeAlarm\), which is not simulated"
+    ):
+        rollout(alarms={"All": composite})
+
+
+def test_an_alarm_that_is_not_there_is_told() -> None:
+    stack = resources()
+    del stack["Errors0A1B2C3D"]
+
+    with pytest.raises(RehearsalError, match="leads to no resource of the stack"):
+        rollout_of(stack)
+
+
+def _with_id(identifier: str) -> list[dict[str, Any]]:
+    """The metric on faults under another id."""
+    (query,) = (query for query in faults_alarm()["Properties"]["Metrics"] if query["Id"] == "faults")
+    return [{**query, "Id": identifier}]
+
+
+def test_the_same_alarms_have_the_same_signature() -> None:
+    # Given two groups that differ in the names of their alarms, and one whose threshold is another
+    same = rollout(alarms=dict(zip(("One", "Two"), ALARMS.values(), strict=True)))
+    other = rollout(alarms={**ALARMS, "Errors0A1B2C3D": alarm("Errors", 2)})
+
+    assert rollout().signature == same.signature
+    assert rollout().signature != other.signature
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        faults_alarm(Threshold=2),
+        faults_alarm(EvaluationPeriods=3),
+        faults_alarm(Metrics=[{"Id": "e", "Expression": "FILL(m, 0)"}, *_with_id("m")]),
+    ],
+    ids=["threshold", "periods", "expression"],
+)
+def test_alarms_on_metric_math_are_compared_too(other: dict[str, Any]) -> None:
+    # Given two functions with the same alarm on metric math, under other names, and one with another alarm
+    one, same = (rollout(alarms={name: faults_alarm()}) for name in ("One", "Two"))
+
+    assert one.signature == same.signature
+    assert one.signature != rollout(alarms={"One": other}).signature
+
+
+def test_templates_are_found_by_the_manifest(tmp_path: Path) -> None:
+    stack = resources()
+    folder = assembly(tmp_path, "prod-tiny", stack) / "assembly-Pipeline-prod-tiny"
+
+    assert templates(folder) == {STACK: {"Resources": stack}}
+
+
+def test_templates_hold_what_is_nested_in_them(tmp_path: Path) -> None:
+    # Given a stack whose every resource is in a nested stack
+    stack = resources()
+    nested = {"Type": "AWS::CloudFormation::Stack", "Metadata": {"aws:asset:path": "Inner.nested.template.json"}}
+    folder = assembly(tmp_path, "prod-tiny", {"Inner": nested}) / "assembly-Pipeline-prod-tiny"
+    (folder / "Inner.nested.template.json").write_text(json.dumps({"Resources": stack}), encoding="utf-8")
+
+    # When its rollouts are read, then they are the same
+    (outer,) = read(templates(folder), "prod", "tiny")
+    (flat,) = read({STACK: {"Resources": stack}}, "prod", "tiny")
+    assert outer.signature == flat.signature
+    assert len(outer.alarms) == len(flat.alarms)

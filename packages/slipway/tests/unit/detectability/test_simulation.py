@@ -1,0 +1,168 @@
+"""Single deployments whose outcome is plain, and what they have in common."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from slipway.detectability import Fault, Outcome, simulate
+from slipway.detectability.arrivals import poisson, regular
+from unit.detectability.stages import ALARMS, alarm, faults_alarm, rollout
+
+CRASH = Fault.failing(1)
+
+
+def play(fault: Fault, rate: float = 10, *, of: Any = None, **options: Any) -> Outcome:
+    return simulate(of or rollout(), fault, rate, runs=options.pop("runs", 120), **options)
+
+
+def test_a_crash_under_traffic_is_always_caught_in_the_first_minutes() -> None:
+    # Given ten invocations a second, a tenth of them to the new version, all of which fail
+    found = play(CRASH)
+    # Then it never has all traffic: the first minute with data is known a minute later, when it is two at the most
+    assert found.caught == 1
+    assert max(found.minutes) < 2
+    assert min(found.minutes) > 1
+    # And it hurt a tenth of the traffic until then
+    assert found.hurt_percentile(50) == pytest.approx(10 * 0.1 * 90, rel=0.2)
+
+
+def test_metrics_that_are_there_at_once_catch_it_a_minute_sooner() -> None:
+    assert max(play(CRASH, metric_delay=0).minutes) < 1
+    # Or never, when they come after the canary
+    assert play(CRASH, metric_delay=600).caught == 0
+
+
+@pytest.mark.parametrize("fault", [Fault.parse("answered=100%"), Fault("none")])
+def test_what_no_alarm_counts_is_never_caught(fault: Fault) -> None:
+    found = play(fault)
+
+    assert found.caught == 0
+    assert found.minutes_median is None
+    # Though it hurts everyone whom the new version serves
+    assert (found.hurt_percentile(50) > 0) == (fault.harmful > 0)
+
+
+def test_what_a_version_answers_is_caught_by_the_alarm_on_its_faults_as_errors_are_by_theirs() -> None:
+    # Given a version whose every invocation is answered with 5xx, and the alarm on what it counts
+    found = play(Fault.parse("answered=100%"), of=rollout(alarms={**ALARMS, "Faults": faults_alarm()}))
+    # Then it is caught as soon as one that crashes
+    assert found.caught == 1
+    assert (min(found.minutes) > 1, max(found.minutes) < 2) == (True, True)
+
+
+@pytest.mark.parametrize("fault", ["none", "error-rate=20%"])
+def test_the_alarm_on_faults_counts_nothing_else(fault: str) -> None:
+    counts = rollout(alarms={"Faults": faults_alarm()})
+
+    assert play(Fault(fault) if fault == "none" else Fault.parse(fault), of=counts).caught == 0
+
+
+def test_a_version_that_is_well_is_not_rolled_back() -> None:
+    # Given also alarms that go off when data are missing, or on the function as a whole
+    alarms = {**ALARMS, "Whole": alarm("Errors", 1, dimensions=1), "Throttles": alarm("Throttles", 1)}
+
+    assert play(Fault("none"), of=rollout(alarms=alarms)).caught == 0
+
+
+def test_all_at_once_catches_nothing_and_hurts_nobody_before_full_traffic() -> None:
+    found = play(CRASH, of=rollout("CodeDeployDefault.LambdaAllAtOnce"))
+
+    assert (found.caught, found.hurt_percentile(95)) == (0, 0)
+
+
+def test_without_alarms_nothing_is_caught() -> None:
+    assert play(CRASH, of=rollout(alarms={})).caught == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "caught"),
+    [("latency=3s", 1), ("latency=2999ms", 0), ("latency=3s@5%", 1), ("latency=3s@0.1%", 0)],
+)
+def test_p99_sees_what_one_in_a_hundred_meets(fault: str, caught: float) -> None:
+    # Given a thousand invocations a minute of the new version, and p99 of three seconds as the threshold
+    assert play(Fault.parse(fault), 167).caught == caught
+
+
+def test_an_alarm_on_both_versions_sees_the_new_one_diluted() -> None:
+    # Given a canary of a tenth of the traffic, of which a fifth is slow: 2 % of all
+    slow = Fault.parse("latency=3s@20%")
+    own, whole = (alarm("Duration", 3000, dimensions=number, ExtendedStatistic="p95") for number in (3, 1))
+    # When p95 is of the new version, then it sees it; when it is of the function, then it does not
+    assert play(slow, 100, of=rollout(alarms={"A": own})).caught == 1
+    assert play(slow, 100, of=rollout(alarms={"A": whole})).caught == 0
+    # And errors add up, whoever counts them
+    assert play(CRASH, of=rollout(alarms={"A": alarm("Errors", 1, dimensions=1)})).caught == 1
+
+
+def test_an_alarm_that_needs_three_minutes_takes_three() -> None:
+    two = rollout(alarms={"A": alarm("Errors", 1, EvaluationPeriods=3)})
+
+    found = play(CRASH, of=two)
+
+    assert found.caught == 1
+    assert min(found.minutes) > 3
+
+
+def test_invocations_themselves_may_be_watched() -> None:
+    # Given an alarm on a new version that nobody calls, where missing data are bad
+    silent = alarm("Invocations", 1, ComparisonOperator="LessThanThreshold", TreatMissingData="breaching")
+    silence = rollout(alarms={"A": silent})
+    # When nobody calls it, then it is on; with traffic it is not, if only the metrics are there in time
+    assert play(Fault("none"), 0.001, of=silence).caught == 1
+    assert play(Fault("none"), 100, of=silence, metric_delay=0).caught == 0
+    assert play(Fault("none"), 100, of=silence, metric_delay=60).caught == 1
+
+
+def test_the_same_seed_gives_the_same_and_another_gives_another() -> None:
+    one = Fault.failing(0.01)
+
+    assert play(one, seed=1) == play(one, seed=1)
+    assert play(one, seed=1) != play(one, seed=2)
+
+
+def test_an_outcome_says_how_sure_it_is() -> None:
+    half = Outcome(100, (1.0,) * 50, (0,) * 90 + (7,) * 10)
+
+    assert half.caught == 0.5
+    assert half.interval[0] == pytest.approx(0.404, abs=0.001)
+    assert half.interval[1] == pytest.approx(0.596, abs=0.001)
+    assert (half.hurt_percentile(50), half.hurt_percentile(90), half.hurt_percentile(95)) == (0, 0, 7)
+    assert Outcome(100, (), (0,) * 100).interval[0] == 0
+    assert Outcome(100, (1.0,) * 100, (0,) * 100).interval[1] == pytest.approx(1)
+
+
+# Arrivals.
+
+
+@pytest.mark.parametrize("mean", [0.3, 7, 400, 20_000])
+def test_poisson_numbers_have_their_mean_and_their_spread(mean: float) -> None:
+    # Given many draws, when they are added up, then mean and variance are what was asked for
+    random = Random(7)
+    drawn = [poisson(mean, Fault("none"), random)[3] for _ in range(4000)]
+    average = sum(drawn) / len(drawn)
+    variance = sum((number - average) ** 2 for number in drawn) / len(drawn)
+
+    assert average == pytest.approx(mean, rel=0.05)
+    assert variance == pytest.approx(mean, rel=0.12)
+
+
+@pytest.mark.parametrize("arrivals", [poisson, regular])
+def test_kinds_come_in_their_shares(arrivals: Any) -> None:
+    # Given a fault of every kind
+    fault = Fault("all", errors=0.1, answered=0.2, slow=0.3)
+    random = Random(7)
+    drawn = [arrivals(10, fault, random) for _ in range(3000)]
+    # When they are counted, then each has its share
+    totals = [sum(counts) / len(drawn) for counts in zip(*drawn, strict=True)]
+    assert totals == [pytest.approx(share, rel=0.1) for share in (1, 2, 3, 4)]
+
+
+def test_regular_arrivals_are_as_many_as_expected() -> None:
+    assert sum(regular(12, Fault.failing(0.5), Random(1))) == 12
+    assert regular(12, Fault.failing(1), Random(1)) == (12, 0, 0, 0)
+    assert poisson(0, Fault.failing(1), Random(1)) == (0, 0, 0, 0)
+    # What is next to nothing is nothing, and no logarithm of zero
+    assert poisson(1, Fault.failing(1 - 1e-12), Random(1))[3] == 0

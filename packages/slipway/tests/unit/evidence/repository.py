@@ -1,0 +1,191 @@
+"""A small repository with everything that the page is made from, all of it green; change what is of interest."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from slipway.evidence.checklist import FILES
+from slipway.evidence.collect import Evidence, collect
+from slipway.nag.names import everywhere
+from unit.gates.assembly import DATA, PACKS, Assembly
+
+TODAY = date(2027, 1, 1)
+ASSEMBLED = 1_700_000_000.0
+"""When the assembly was written, seconds since the epoch."""
+
+REQUIREMENTS = """# Requirements
+
+## Every service
+
+### P1 — a key of its own
+It rotates; see [the other page](other.md).
+- template: `tests/unit/test_key.py::test_it_rotates`
+- only AWS: that it is <em>used</em>.
+
+## Not yet
+- P2: there is no table.
+
+## What only AWS would tell
+
+| fault | test |
+|---|---|
+| a key that `logs` may not use | `tests/unit/test_key.py::TestUse::test_logs_may` |
+"""
+
+CHECKLIST = """
+title = "A checklist"
+source = "https://example.com/checklist"
+note = "Of one entry."
+
+[[group]]
+name = "Build"
+
+[[group.entry]]
+name = "Unit Tests"
+weight = "required"
+answer = "yes"
+says = "They run at every push."
+code = [{ path = "packages/slipway/src/slipway/blocks/key.py", symbol = "Key.rotate" }]
+tests = ["tests/unit/test_key.py::test_it_rotates"]
+
+[[group.entry]]
+name = "Performance Tests"
+weight = "recommended"
+answer = "no"
+says = "Nothing puts load on it."
+"""
+
+PIPELINE = {
+    "Type": "AWS::CodePipeline::Pipeline",
+    "Properties": {
+        "Stages": [
+            {
+                "Name": "dev-services",
+                "Actions": [
+                    {
+                        "Name": f"dev-items.data.{what}",
+                        "RunOrder": order,
+                        "ActionTypeId": {"Category": "Deploy", "Provider": "CloudFormation"},
+                        "RoleArn": {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":iam::111111111111:role/x"]]},
+                    }
+                    for order, what in ((2, "Deploy"), (1, "Prepare"))
+                ],
+                "OnFailure": {"Result": "ROLLBACK"},
+            }
+        ]
+    },
+}
+
+
+def review(**changed: Any) -> dict[str, Any]:
+    """`review.json` of a change in which nothing was found."""
+    return {
+        "format": 1,
+        "verdict": "green",
+        "state": "reviewed",
+        "base": "0123456789ab",
+        "head": "cdk.out",
+        "summary": "change review green: no finding; 1 changed resources",
+        "paragraph": "Against 0123456789ab: 1 changed resources.",
+        "faults": [],
+        "notes": [],
+        "findings": [],
+        "spent_waivers": [],
+        "stages": [],
+        **changed,
+    }
+
+
+def step(**changed: Any) -> dict[str, Any]:
+    """A scanner that found nothing."""
+    return {
+        "name": "secrets",
+        "state": "passed",
+        "summary": "300 files",
+        "findings": [],
+        "accepted": [],
+        "notes": [],
+        "scanned": ["app.py"],
+        **changed,
+    }
+
+
+def supply(*steps: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """`supply.json` of these scanners."""
+    archive = {"name": "items.zip", "sha256": "0" * 64, "bytes": 1000, "ships": True}
+    return {"verdict": "green", "not_done": [], "zips": [archive], "steps": list(steps or (step(),)), **changed}
+
+
+class Repository:
+    """Its files, and what the gates left.
+
+    Args:
+        root: an empty folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.report = root / "build" / "report"
+        self.checklists = root / "checklists"
+        self.assembly = Assembly(root / "cdk.out")
+        self.write("docs/requirements.md", REQUIREMENTS)
+        self.write("packages/slipway/src/slipway/blocks/key.py", "class Key:\n    def rotate(self) -> None: ...\n")
+        self.write(
+            "tests/unit/test_key.py",
+            "def test_it_rotates(): ...\n\nclass TestUse:\n    def test_logs_may(self): ...\n",
+        )
+        self.write("config/baseline.json", "{}")
+        for name in FILES:
+            self.write(f"checklists/{name}", CHECKLIST)
+        self.write_json("cdk.out/Pipeline.template.json", {"Resources": {"Pipeline": PIPELINE}})
+        self.write_json("build/report/review.json", review())
+        self.write_json("build/report/supply.json", supply())
+        self.assemble()
+
+    def write(self, path: str, text: str) -> Path:
+        """Write a file."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    def write_json(self, path: str, content: dict[str, Any]) -> Path:
+        """Write a file of JSON."""
+        return self.write(path, json.dumps(content))
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Change a text in a file that has it."""
+        text = (self.root / path).read_text(encoding="utf-8")
+        assert old in text
+        self.write(path, text.replace(old, new))
+
+    def assemble(self) -> None:
+        """Write the assembly again, before everything else."""
+        folder = self.assembly.write()
+        for file in folder.rglob("*.json"):
+            os.utime(file, (ASSEMBLED, ASSEMBLED))
+
+    def accept(self, reason: str = "Nobody but the platform writes here.") -> None:
+        """Two findings that one reason excuses."""
+        signed = (
+            f"{reason} [owner: platform; expires: 2027-06-30; at: packages/slipway/src/slipway/blocks/bucket.py:70]"
+        )
+        for name in ("Bucket", "Other"):
+            self.assembly.acknowledge("AwsSolutions-S1", f"{DATA}/{name}", reason=signed)
+        self.write_json("config/baseline.json", {"Pipeline/dev-items": {"AwsSolutions-S1": 2}})
+        self.assemble()
+
+    def collect(self) -> Evidence:
+        """What the page would show."""
+        return collect(
+            self.root,
+            self.root / "cdk.out",
+            everywhere(PACKS),
+            report=self.report,
+            today=TODAY,
+            checklists=self.checklists,
+        )

@@ -1,0 +1,148 @@
+"""Checklists: a yes without code or test is no yes, and a claim that nothing shows is named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from slipway.evidence.checklist import FILES, FOLDER, Answer, Checklist, load_checklist, problems
+from slipway.evidence.errors import EvidenceError
+from slipway.evidence.sources import Sources
+from unit.evidence.repository import CHECKLIST, Repository
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+@pytest.fixture(params=FILES)
+def committed(request: pytest.FixtureRequest) -> Checklist:
+    return load_checklist(FOLDER / request.param)
+
+
+def test_every_claim_that_is_committed_is_shown(committed: Checklist) -> None:
+    assert problems(committed, Sources(ROOT)) == ()
+
+
+def test_every_no_that_is_committed_has_its_reason(committed: Checklist) -> None:
+    answered = [entry for entry in committed.entries if entry.answer is not Answer.YES]
+
+    assert answered
+    for entry in answered:
+        assert entry.says.endswith("."), entry.name
+
+
+def test_every_stage_of_the_reference_architecture_and_every_question_of_the_lens_is_there() -> None:
+    pipeline, lens = (load_checklist(FOLDER / name) for name in FILES)
+
+    assert [group.name for group in pipeline.groups] == [
+        "Local Development",
+        "Source",
+        "Build",
+        "Test (Beta)",
+        "Test (Gamma)",
+        "Prod",
+    ]
+    assert {entry.weight for entry in pipeline.entries} == {"required", "recommended"}
+    questions = [re.match(r"[A-Z]+ \d", group.name) for group in lens.groups]
+    assert [found and found[0] for found in questions] == [
+        *("OPS 1", "OPS 2", "SEC 1", "SEC 2", "SEC 3", "REL 1", "REL 2", "PERF 1", "COST 1"),
+    ]
+    assert {entry.weight for entry in lens.entries} == {"required", "good", "best"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            'code = [{ path = "packages/slipway/src/slipway/blocks/key.py", symbol = "Key.rotate" }]\n',
+            "",
+            "Unit Tests: a yes names the code",
+        ),
+        ('tests = ["tests/unit/test_key.py::test_it_rotates"]\n', "", "Unit Tests: a yes names the code"),
+        ('answer = "yes"', 'answer = "no"', "Unit Tests: only a yes names code and tests"),
+        ('answer = "yes"', 'answer = "maybe"', "group.0.entry.0.answer: Input should be 'yes', 'no' or 'not here'"),
+        ("Nothing puts load on it.", "No.", "group.0.entry.1.says: say in a sentence"),
+        ("Performance Tests", "Unit Tests", "Build: Unit Tests is there twice"),
+        ('weight = "required"', "", "group.0.entry.0.weight: Field required"),
+        ('note = "Of one entry."', 'note = "Of one entry."\nwaight = 1', "waight: Extra inputs are not permitted"),
+        ("https://example.com", "example.com", "source: String should match"),
+        ("[[group]]", "[[group", "is no TOML"),
+    ],
+)
+def test_what_a_checklist_may_not_say_is_one_line_with_its_file(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in CHECKLIST
+    path = tmp_path / "list.toml"
+    path.write_text(CHECKLIST.replace(old, new), encoding="utf-8")
+
+    with pytest.raises(EvidenceError) as raised:
+        load_checklist(path)
+
+    assert str(raised.value).startswith(f"{path}")
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_checklist_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match=r"none\.toml cannot be read"):
+        load_checklist(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("claimed", "said"),
+    [
+        ("tests/unit/test_key.py::test_nothing", "tests/unit/test_key.py has no test test_nothing"),
+        ("tests/unit/test_lock.py::test_it_rotates", "tests/unit/test_lock.py does not exist"),
+        ("tests/unit/test_key.py", "tests/unit/test_key.py names no test, only a file"),
+        (
+            "packages/slipway/src/slipway/blocks/key.py::Key",
+            "packages/slipway/src/slipway/blocks/key.py::Key is not the id of a test",
+        ),
+        ("tests/unit/test_key.py::TestUse::test_it_rotates", "has no test TestUse::test_it_rotates"),
+        ("tests/unit/../unit/test_key.py::test_it_rotates", "is not the id of a test"),
+    ],
+)
+def test_a_test_that_does_not_exist_shows_nothing(repository: Repository, claimed: str, said: str) -> None:
+    path = repository.write(
+        "list.toml", CHECKLIST.replace('tests = ["tests/unit/test_key.py::test_it_rotates"]', f'tests = ["{claimed}"]')
+    )
+
+    (problem,) = problems(load_checklist(path), Sources(repository.root))
+
+    assert problem.startswith("Unit Tests: ")
+    assert problem.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("path", "symbol", "said"),
+    [
+        (
+            "packages/slipway/src/slipway/blocks/lock.py",
+            "Key",
+            "packages/slipway/src/slipway/blocks/lock.py does not exist",
+        ),
+        ("blocks", "Key", "blocks does not exist"),
+        ("../outside.py", "Key", "../outside.py does not exist"),
+        (
+            "packages/slipway/src/slipway/blocks/key.py",
+            "rotate",
+            "packages/slipway/src/slipway/blocks/key.py has no rotate",
+        ),
+        ("docs/requirements.md", "Key.rotate", "docs/requirements.md has no Key.rotate"),
+    ],
+)
+def test_code_that_does_not_exist_does_nothing(repository: Repository, path: str, symbol: str, said: str) -> None:
+    # Given a file that is there, but not in the repository
+    (repository.root.parent / "outside.py").write_text("class Key: ...\n", encoding="utf-8")
+    claim = f'code = [{{ path = "{path}", symbol = "{symbol}" }}]'
+    text = CHECKLIST.replace(
+        'code = [{ path = "packages/slipway/src/slipway/blocks/key.py", symbol = "Key.rotate" }]', claim
+    )
+
+    (problem,) = problems(load_checklist(repository.write("list.toml", text)), Sources(repository.root))
+
+    assert problem == f"Unit Tests: {said}"
+
+
+def test_in_other_files_than_python_a_symbol_is_a_text(repository: Repository) -> None:
+    assert Sources(repository.root).line_of("docs/requirements.md", "## Not yet") == 10

@@ -1,0 +1,51 @@
+"""`docs/nag.md` and `docs/review.md` say what the gates have."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from slipway.nag.names import OWN_PACK, PACKS
+from slipway.nag.verdict import LONGEST
+from slipway.review.findings import KINDS, Severity
+from slipway.review.outcome import Outcome, State, as_json
+from slipway.review.synthesis import KEPT
+from slipway.rules.pack import RULES
+
+DOCUMENTS = Path(__file__).resolve().parents[3] / "docs"
+PAGE = (DOCUMENTS / "nag.md").read_text(encoding="utf-8")
+REVIEW = (DOCUMENTS / "review.md").read_text(encoding="utf-8")
+
+
+def test_it_lists_every_rule_of_ours_and_no_other() -> None:
+    listed = re.findall(rf"^\| `{OWN_PACK}-(\w+)` \|", PAGE, flags=re.MULTILINE)
+
+    assert listed == [rule.name for rule in RULES]
+
+
+def test_it_names_every_pack_and_how_long_a_reason_holds() -> None:
+    assert all(f"`{pack}`" in PAGE for pack in PACKS)
+    assert f"more than {LONGEST.days} days" in PAGE
+
+
+def test_the_review_lists_every_kind_of_finding_under_its_severity() -> None:
+    listed: dict[str, Severity] = {}
+    for severity in Severity:
+        (row,) = re.findall(rf"^\| {severity} \| (.*) \|$", REVIEW, flags=re.MULTILINE)
+        listed |= dict.fromkeys(re.findall(r"`([a-z-]+)`", row), severity)
+
+    assert listed == {name: kind.severity for name, kind in KINDS.items()}
+
+
+def test_the_review_says_what_its_json_holds() -> None:
+    (table,) = re.findall(r"^## review.json\n(.*)", REVIEW, flags=re.MULTILINE | re.DOTALL)
+    keys = [
+        key for cell in re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE) for key in re.findall(r"`(\w+)`", cell)
+    ]
+
+    assert keys == list(as_json(Outcome(state=State.REVIEWED)))
+
+
+def test_the_review_says_how_many_assemblies_it_keeps() -> None:
+    assert KEPT == 5
+    assert "the last five of them" in REVIEW

@@ -1,0 +1,62 @@
+"""Which packs judge which stack is the configuration's to say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from slipway import settings as config
+from slipway.gates.packs import packs_of
+from slipway.nag.names import PACKS
+from slipway.settings import Environment, Settings
+from slipway.settings.model import NagPackName
+
+SETTINGS = config.load()
+ALWAYS = ["AwsSolutions", "Serverless"]
+
+
+def changed(model: Any, **changes: Any) -> Any:
+    return model.model_validate(model.model_dump(mode="json", exclude_none=True) | changes)
+
+
+def test_the_configuration_knows_every_pack_of_the_gate() -> None:
+    assert {name.value for name in NagPackName} == set(PACKS)
+
+
+@pytest.mark.parametrize(
+    ("stack", "environment"),
+    [
+        ("Pipeline/dev-items/Data", "dev"),
+        ("Pipeline/prod-foundation/Foundation", "prod"),
+        ("staging-items/Compute", "staging"),
+    ],
+)
+def test_a_stack_is_judged_by_the_packs_of_its_environment(stack: str, environment: str) -> None:
+    packs = SETTINGS.environment(environment).gates.packs
+
+    assert list(packs_of(SETTINGS)(stack))[: len(packs)] == [pack.value for pack in packs]
+
+
+def test_a_stack_of_no_environment_is_judged_by_the_pipelines_packs() -> None:
+    settings = Settings(
+        pipeline=changed(SETTINGS.pipeline, gates={"packs": [*ALWAYS, "PCI.DSS.321"]}),
+        environments=SETTINGS.environments,
+    )
+
+    assert "PCI.DSS.321" in packs_of(settings)("Pipeline")
+    assert "PCI.DSS.321" in packs_of(settings)("cross-region-stack-999999999999:eu-west-1")
+    assert "PCI.DSS.321" not in packs_of(settings)("Pipeline/dev-items/Data")
+
+
+def test_a_name_with_dashes_is_not_taken_for_its_beginning() -> None:
+    dev = SETTINGS.environment("dev")
+    other: Environment = changed(dev, name="dev-eu", gates={"packs": [*ALWAYS, "HIPAA.Security"]})
+    find = packs_of(Settings(pipeline=SETTINGS.pipeline, environments=(dev, other)))
+
+    assert "HIPAA.Security" in find("Pipeline/dev-eu-items/Data")
+    assert "HIPAA.Security" not in find("Pipeline/dev-items/Data")
+
+
+def test_prod_is_judged_by_all_of_them() -> None:
+    assert set(packs_of(SETTINGS)("Pipeline/prod-items/Data")) >= set(PACKS)

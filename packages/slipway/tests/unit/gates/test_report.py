@@ -1,0 +1,90 @@
+"""The verdict is readable: by stack, with what to do, on a terminal and as a page of its own."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from slipway.nag.names import everywhere
+from slipway.nag.page import write_page
+from slipway.nag.terminal import print_report
+from slipway.nag.verdict import Verdict, judge
+from unit.gates.assembly import AT, DATA, PACKS, REASON, Assembly, signed
+
+
+@pytest.fixture
+def verdict(tmp_path: Path) -> Verdict:
+    assembly = Assembly(tmp_path / "cdk.out")
+    assembly.violate("AwsSolutions-IAM5[Resource::<script>/*]", f"{DATA}/Role/Resource")
+    assembly.violate("Serverless-LambdaDLQ", f"{DATA}/Function", pack="Serverless", severity="warning")
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket/Resource")
+    assembly.acknowledge("AwsSolutions-S10", f"{DATA}/Bucket/Resource")
+    assembly.acknowledge("AwsSolutions-SQS3", f"{DATA}/Queue", reason=signed(expires="2027-01-15", at="queue.py:3"))
+    return judge(assembly.write(), everywhere(PACKS), today=date(2027, 1, 1))
+
+
+def printed(verdict: Verdict, *, terminal: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=200, force_terminal=terminal, highlight=False)
+    print_report(verdict, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_terminal_shows_stack_rule_severity_resource_and_what_to_do(verdict: Verdict) -> None:
+    text = printed(verdict)
+
+    row = next(line for line in text.splitlines() if "Serverless-LambdaDLQ" in line)
+    assert DATA in text
+    assert [cell.strip() for cell in row.strip("│").split("│")] == [
+        "Serverless-LambdaDLQ",
+        "warning",
+        "Function",
+        "Serverless-LambdaDLQ is broken. → mend it, or acknowledge Serverless-LambdaDLQ",
+    ]
+
+
+def test_acknowledgements_are_counted_by_reason_with_their_stacks(verdict: Verdict) -> None:
+    row = next(line for line in printed(verdict).splitlines() if REASON in line)
+
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["3", "AwsSolutions-S1", REASON, DATA]
+
+
+def test_the_last_line_is_the_verdict(verdict: Verdict) -> None:
+    assert printed(verdict).splitlines()[-1] == (
+        "nag gate RED: 2 findings, 0 faults, 1 warning, 3 acknowledged findings in 2 stacks"
+        " by AwsSolutions, Serverless, CloudFormation Validate: "
+        + ", ".join(f"{finding.rule} at {finding.path}" for finding in verdict.findings)
+    )
+
+
+def test_a_warning_stands_above_the_verdict(verdict: Verdict) -> None:
+    line = printed(verdict).splitlines()[-2]
+
+    assert line == (
+        "warning queue.py:3: the acknowledgement of AwsSolutions-SQS3 expires on 2027-01-15: "
+        "platform has to look at it again"
+    )
+
+
+def test_colours_are_for_terminals_alone(verdict: Verdict) -> None:
+    assert "\x1b[" not in printed(verdict)
+    assert "\x1b[" in printed(verdict, terminal=True)
+
+
+def test_the_page_holds_everything_and_needs_no_other_file(verdict: Verdict, tmp_path: Path) -> None:
+    page = tmp_path / "report" / "nag.html"
+
+    write_page(verdict, page)
+
+    text = page.read_text(encoding="utf-8")
+    assert "AwsSolutions-IAM5[Resource::&lt;script&gt;/*]" in text
+    assert REASON in text
+    assert "2027-06-30" in text
+    assert AT in text
+    assert "expires on 2027-01-15: platform has to look at it again" in text
+    assert "RED" in text
+    assert not [word for word in ("<script", "src=", "href=", "@import", "url(") if word in text]

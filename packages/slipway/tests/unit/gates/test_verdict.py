@@ -1,0 +1,451 @@
+"""The gate is decided from the report, and nothing that is missing or unclear counts as green."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.nag.baseline import write_baseline
+from slipway.nag.names import everywhere
+from slipway.nag.verdict import Verdict
+from slipway.nag.verdict import judge as judge_with
+from unit.gates.assembly import AT, DATA, PACKS, STAGE, TEMPLATES, Assembly, signed
+
+TODAY = date(2027, 1, 1)
+
+
+@pytest.fixture
+def assembly(tmp_path: Path) -> Assembly:
+    return Assembly(tmp_path / "cdk.out")
+
+
+def judged(assembly: Assembly, **more: Any) -> Verdict:
+    return judge(assembly.write(), **more)
+
+
+def judge(folder: Path, *, today: date = TODAY, **more: Any) -> Verdict:
+    return judge_with(folder, everywhere(PACKS), today=today, **more)
+
+
+def faults(verdict: Verdict) -> list[str]:
+    return [f"{fault.place}: {fault.message}" for fault in verdict.faults]
+
+
+def test_an_assembly_in_which_every_pack_found_nothing_is_green(assembly: Assembly) -> None:
+    verdict = judged(assembly)
+
+    assert not verdict.red
+    assert verdict.stacks == ("Pipeline", DATA)
+
+
+@pytest.mark.parametrize("severity", ["fatal", "error", "warning", "custom", "whatever"])
+def test_an_unacknowledged_finding_turns_red_and_is_named_with_its_stack(assembly: Assembly, severity: str) -> None:
+    assembly.violate("AwsSolutions-S1", f"{DATA}/Bucket/Resource", severity=severity)
+
+    verdict = judged(assembly)
+
+    assert verdict.red
+    assert [(finding.rule, finding.stack, finding.path) for finding in verdict.findings] == [
+        ("AwsSolutions-S1", DATA, f"{DATA}/Bucket/Resource")
+    ]
+
+
+def test_information_does_not_turn_red(assembly: Assembly) -> None:
+    assembly.violate("AwsSolutions-X", f"{DATA}/Bucket", severity="info")
+
+    assert not judged(assembly).red
+
+
+def test_a_finding_without_a_resource_is_not_lost(assembly: Assembly) -> None:
+    assembly.violate("AwsSolutions-X", "", violatingConstructs=[])
+
+    assert [finding.rule for finding in judged(assembly).findings] == ["AwsSolutions-X"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "more", "advice"),
+    [
+        ("AwsSolutions-S1", {}, "acknowledge AwsSolutions-S1"),
+        ("AwsSolutions-IAM5[Action::s3:Get*]", {}, "finding='Action::s3:Get*'"),
+        ("F3031", {}, "cannot be acknowledged"),
+        ("W3697", {"suggestedFix": "Use a launch template."}, "Use a launch template."),
+    ],
+)
+def test_a_finding_says_what_to_do(assembly: Assembly, rule: str, more: dict[str, str], advice: str) -> None:
+    assembly.violate(rule, f"{DATA}/Bucket", **more)
+
+    assert advice in judged(assembly).findings[0].advice
+
+
+def test_an_acknowledged_finding_is_green_and_keeps_reason_owner_expiry_and_place(assembly: Assembly) -> None:
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket")
+
+    verdict = judged(assembly)
+
+    assert not verdict.red
+    (accepted,) = verdict.acknowledgements
+    assert (accepted.reason, accepted.owner, accepted.expires, accepted.at, accepted.stack) == (
+        "Nobody but the platform writes here.",
+        "platform",
+        date(2027, 6, 30),
+        AT,
+        DATA,
+    )
+
+
+# --- Expiry ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("expires", "red"), [("2026-12-31", True), ("2027-01-01", False)])
+def test_an_acknowledgement_holds_to_the_end_of_its_last_day(assembly: Assembly, expires: str, red: bool) -> None:
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket", reason=signed(expires=expires, owner="a"))
+
+    verdict = judged(assembly)
+
+    assert verdict.red is red
+    expired = f"{AT}: the acknowledgement of AwsSolutions-S1 expired on 2026-12-31 (owner: a)"
+    assert faults(verdict) == ([expired] if red else [])
+
+
+@pytest.mark.parametrize(("expires", "warned"), [("2027-01-01", True), ("2027-02-01", True), ("2027-02-02", False)])
+def test_a_month_before_its_expiry_it_warns_and_stays_green(assembly: Assembly, expires: str, warned: bool) -> None:
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket", reason=signed(expires=expires, owner="data"))
+
+    verdict = judged(assembly)
+
+    assert not verdict.red
+    assert [(caution.place, "data has to look at it" in caution.message) for caution in verdict.cautions] == (
+        [(AT, True)] if warned else []
+    )
+
+
+def test_what_expires_at_one_line_is_one_line_of_the_report(assembly: Assembly) -> None:
+    # Given a block that gives one reason for three findings
+    for rule in ("AwsSolutions-S1", "AwsSolutions-S2"):
+        assembly.acknowledge(rule, f"{DATA}/Bucket", reason=signed(expires="2026-12-31"))
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Other", reason=signed(expires="2026-12-31"))
+
+    (fault,) = faults(judged(assembly))
+
+    assert "AwsSolutions-S1, AwsSolutions-S2 expired" in fault
+
+
+@pytest.mark.parametrize(
+    ("today", "expires"), [(TODAY, "2999-01-01"), (TODAY, "2028-02-06"), (date(1970, 1, 1), "2027-06-30")]
+)
+def test_an_expiry_that_no_review_will_meet_or_a_clock_that_stands_turns_red(
+    assembly: Assembly, today: date, expires: str
+) -> None:
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket", reason=signed(expires=expires))
+
+    (fault,) = faults(judged(assembly, today=today))
+
+    assert f"expires on {expires}, more than 400 days after today, {today}" in fault
+    assert fault.endswith("or mend the clock")
+
+
+# --- Reasons --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "reason", ["", "It is fine.", signed(owner=""), signed(expires="2027-13-40"), f"{signed()}.", "x [owner: a]"]
+)
+def test_an_acknowledgement_without_owner_expiry_or_place_turns_red(assembly: Assembly, reason: str) -> None:
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket", reason=reason)
+
+    (fault,) = faults(judged(assembly))
+
+    assert fault.startswith(f"{DATA}/Bucket: AwsSolutions::AwsSolutions-S1 is acknowledged without owner")
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [("It is broken.", "is no sentence"), ("So here AwsSolutions-S1 is broken, fine", "repeats the rule")],
+)
+def test_a_reason_that_says_nothing_turns_red_whoever_signed_it(assembly: Assembly, reason: str, says: str) -> None:
+    # Given one that did not come through `acknowledge`, or whose rule's text only the report knows
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket", reason=signed(reason))
+
+    (fault,) = faults(judged(assembly))
+
+    assert fault.startswith(f"{AT}: the reason for AwsSolutions-S1 {says}")
+
+
+def test_a_bare_acknowledgement_turns_red_although_the_report_does_not_show_it(assembly: Assembly) -> None:
+    assembly.give("Annotation::AwsSolutions-S1", f"{DATA}/Bucket", "fine")
+
+    (fault,) = faults(judged(assembly))
+
+    assert fault.startswith(f"{DATA}/Bucket: AwsSolutions-S1 is acknowledged by its bare id")
+
+
+@pytest.mark.parametrize("path", ["", "Pipeline/dev-items"])
+def test_a_bare_acknowledgement_above_the_stacks_turns_red(assembly: Assembly, path: str) -> None:
+    assembly.give_above("Annotation::Serverless-LambdaDLQ", path, "fine")
+
+    (fault,) = faults(judged(assembly))
+
+    assert fault.startswith(f"{path or 'app'}: Serverless-LambdaDLQ is acknowledged by its bare id")
+
+
+# --- Stale ones -----------------------------------------------------------------------------------------------------
+
+
+def test_an_acknowledgement_that_excuses_nothing_turns_red_and_is_named_with_its_places(assembly: Assembly) -> None:
+    for path in (f"{DATA}/Bucket", f"{DATA}/Other"):
+        assembly.acknowledge("AwsSolutions-S1", path, used=False)
+
+    verdict = judged(assembly)
+
+    (fault,) = faults(verdict)
+    assert fault == (
+        f"{AT}: the acknowledgement of AwsSolutions::AwsSolutions-S1 excuses nothing any more, take it out: "
+        f"{DATA}/Bucket, {DATA}/Other"
+    )
+
+
+def test_one_that_is_used_on_one_construct_may_still_be_stale_on_another(assembly: Assembly) -> None:
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket")
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Other", used=False)
+
+    (fault,) = faults(judged(assembly))
+
+    assert fault.endswith(f"take it out: {DATA}/Other")
+
+
+def test_one_of_the_template_checks_can_be_stale_too(assembly: Assembly) -> None:
+    assembly.give("CloudFormation-Validate::W3697", f"{DATA}/Bucket", signed())
+
+    (fault,) = faults(judged(assembly))
+
+    assert "CloudFormation-Validate::W3697 excuses nothing" in fault
+
+
+@pytest.mark.parametrize("path", ["", "Pipeline/dev-items"])
+def test_one_above_the_stacks_can_be_stale_too(assembly: Assembly, path: str) -> None:
+    assembly.give_above("AwsSolutions::AwsSolutions-S1", path, signed())
+
+    (fault,) = faults(judged(assembly))
+
+    assert fault.endswith(f"take it out: {path or 'app'}")
+
+
+def test_where_its_pack_does_not_run_an_acknowledgement_is_not_stale(assembly: Assembly) -> None:
+    # Given a block that answers a pack which this environment has not switched on
+    assembly.give("HIPAA.Security::HIPAA.Security-LambdaInsideVPC", f"{DATA}/Function", signed())
+    assembly.give_above("HIPAA.Security::HIPAA.Security-LambdaInsideVPC", "Pipeline/dev-items", signed())
+
+    assert not judged(assembly).red
+
+
+def test_a_warning_of_a_construct_may_be_acknowledged_under_its_own_name(assembly: Assembly) -> None:
+    # Given that such a warning leaves the report, so that nobody knows whether it is still there
+    assembly.give("Annotation::@aws-cdk/aws-s3:x", f"{DATA}/Bucket", signed())
+
+    assert not judged(assembly).red
+
+
+# --- Packs ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_pack_that_left_no_trace_turns_red(assembly: Assembly) -> None:
+    del assembly.violations["Serverless"]
+
+    assert faults(judged(assembly)) == ["Serverless: left no trace of having run"]
+
+
+def test_template_checks_that_were_switched_off_turn_red(assembly: Assembly) -> None:
+    del assembly.violations["CloudFormation Validate"]
+
+    assert faults(judged(assembly)) == ["CloudFormation Validate: left no trace of having run"]
+
+
+def test_a_pack_that_broke_off_turns_red_with_its_reason(assembly: Assembly) -> None:
+    assembly.failed = {"AwsSolutions": "Validation plugin failed: out of memory"}
+
+    assert "AwsSolutions: did not finish: Validation plugin failed: out of memory" in faults(judged(assembly))
+
+
+def test_a_stack_that_a_pack_did_not_judge_turns_red(assembly: Assembly) -> None:
+    folder = assembly.write()
+    report = json.loads((folder / "validation-report.json").read_text())
+    del report["pluginReports"][1]["violations"][-1]["ruleMetadata"][TEMPLATES[DATA]]
+    (folder / "validation-report.json").write_text(json.dumps(report))
+
+    assert faults(judge(folder)) == [f"Serverless: did not judge {DATA}"]
+
+
+def test_a_pack_of_one_environment_has_to_judge_that_ones_stages_alone(assembly: Assembly) -> None:
+    # Given a pack that is switched on for the stage, and judged nothing but its stack
+    assembly.judged["Serverless"] = {TEMPLATES[DATA]}
+
+    def packs_of(stack: str) -> tuple[str, ...]:
+        return PACKS if stack == DATA else ("AwsSolutions",)
+
+    verdict = judge_with(assembly.write(), packs_of, today=TODAY)
+
+    assert not verdict.red
+    assert verdict.judged["Pipeline"] == ("AwsSolutions", "CloudFormation Validate")
+    assert verdict.judged[DATA] == ("AwsSolutions", "Serverless", "CloudFormation Validate")
+    # When it is switched on elsewhere too, then its sentinel is missing there
+    assert faults(judge(assembly.folder)) == ["Serverless: did not judge Pipeline"]
+
+
+def test_a_report_on_other_templates_than_those_beside_it_turns_red(assembly: Assembly) -> None:
+    folder = assembly.write()
+    (folder / TEMPLATES[DATA]).write_text('{"Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}}}')
+
+    verdict = judge(folder)
+
+    assert f"AwsSolutions: judged another template of {DATA} than {TEMPLATES[DATA]}" in faults(verdict)
+
+
+def test_a_missing_template_turns_red(assembly: Assembly) -> None:
+    folder = assembly.write()
+    (folder / TEMPLATES[DATA]).unlink()
+
+    assert f"{DATA}: {TEMPLATES[DATA]} is missing" in faults(judge(folder))
+
+
+def test_a_report_older_than_the_run_turns_red(assembly: Assembly) -> None:
+    folder = assembly.write()
+    started = time.time()
+    os.utime(folder / "validation-report.json", (started - 60, started - 60))
+
+    verdict = judge(folder, since=started)
+
+    assert faults(verdict) == ["validation-report.json: is older than this run"]
+
+
+@pytest.mark.parametrize("name", ["validation-report.json", "manifest.json", f"{STAGE}/manifest.json"])
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"artifacts": 3}', '{"pluginReports": [{}]}', "\x00\xff"])
+def test_a_file_that_is_missing_or_damaged_turns_red_in_one_line(
+    assembly: Assembly, name: str, content: str | None
+) -> None:
+    folder = assembly.write()
+    path = folder / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content, encoding="latin-1")
+
+    verdict = judge(folder)
+
+    (fault,) = faults(verdict)
+    assert verdict.red
+    assert fault.startswith(f"{path.name}: is ")
+    assert "\n" not in fault
+
+
+def test_damaged_metadata_turns_red(assembly: Assembly) -> None:
+    folder = assembly.write()
+    (folder / STAGE / "Data.metadata.json").write_text("{")
+
+    assert judge(folder).red
+
+
+def test_an_assembly_without_stacks_is_red(assembly: Assembly) -> None:
+    folder = assembly.write()
+    (folder / "manifest.json").write_text('{"artifacts": {}}')
+
+    assert "manifest.json: names no stack: there is nothing to judge" in faults(judge(folder))
+
+
+def test_a_stage_that_vanished_from_the_manifest_turns_red(assembly: Assembly) -> None:
+    folder = assembly.write()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["artifacts"][STAGE]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    verdict = judge(folder)
+
+    assert f"Serverless: judged {TEMPLATES[DATA]}, which is in no manifest" in faults(verdict)
+
+
+# --- The baseline ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def baseline(tmp_path: Path, assembly: Assembly) -> Path:
+    """What is accepted now, as the baseline."""
+    for construct in ("Bucket", "Other"):
+        assembly.acknowledge("AwsSolutions-S1", f"{DATA}/{construct}")
+    assembly.acknowledge("AwsSolutions-IAM5[Resource::*]", f"{DATA}/Role")
+    assembly.acknowledge("AwsSolutions-IAM5[Action::s3:Get*]", f"{DATA}/Role")
+    path = tmp_path / "baseline.json"
+    write_baseline(path, judged(assembly).counts)
+    return path
+
+
+def test_what_is_accepted_as_before_is_green(assembly: Assembly, baseline: Path) -> None:
+    # Given counts by stage and rule, granular findings under their rule
+    assert json.loads(baseline.read_text()) == {"Pipeline/dev-items": {"AwsSolutions-IAM5": 2, "AwsSolutions-S1": 2}}
+
+    assert not judged(assembly, baseline=baseline).red
+
+
+def test_growth_turns_red_until_the_baseline_has_it(assembly: Assembly, baseline: Path) -> None:
+    # When one more finding of a rule is accepted
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Third")
+    verdict = judged(assembly, baseline=baseline)
+
+    # Then it is named, with what to do
+    (fault,) = faults(verdict)
+    assert fault.startswith("baseline.json: Pipeline/dev-items: more is accepted than before: AwsSolutions-S1 2 → 3;")
+    assert "make baseline" in fault
+    # And with the new counts it is green
+    write_baseline(baseline, verdict.counts)
+    assert not judged(assembly, baseline=baseline).red
+
+
+def test_one_rule_that_grows_is_not_made_up_for_by_one_that_shrinks(assembly: Assembly, baseline: Path) -> None:
+    assembly.suppressed["AwsSolutions"].pop()
+    assembly.metadata[f"/{DATA}/Role"].pop()
+    assembly.acknowledge("AwsSolutions-S10", f"{DATA}/Bucket")
+
+    said = faults(judged(assembly, baseline=baseline))
+
+    assert [fault.partition("; ")[0] for fault in said] == [
+        "baseline.json: Pipeline/dev-items: less is accepted than before: AwsSolutions-IAM5 2 → 1",
+        "baseline.json: Pipeline/dev-items: more is accepted than before: AwsSolutions-S10 0 → 1",
+    ]
+
+
+def test_a_stage_that_is_new_grows_and_one_that_is_gone_shrinks(assembly: Assembly, baseline: Path) -> None:
+    write_baseline(baseline, {"Pipeline/gone": {"AwsSolutions-S1": 1}})
+
+    said = faults(judged(assembly, baseline=baseline))
+
+    assert any("Pipeline/dev-items: more is accepted" in fault for fault in said)
+    assert any("Pipeline/gone: less is accepted than before: AwsSolutions-S1 1 → 0" in fault for fault in said)
+
+
+def test_of_a_part_of_the_app_less_is_no_news_and_more_is_red(assembly: Assembly, baseline: Path) -> None:
+    # Given a synthesis of some services alone
+    write_baseline(baseline, {"Pipeline/gone": {"AwsSolutions-S1": 1}, "Pipeline/dev-items": {"AwsSolutions-S1": 1}})
+
+    said = faults(judged(assembly, baseline=baseline, complete=False))
+
+    (fault,) = said
+    assert "Pipeline/dev-items: more is accepted than before: AwsSolutions-IAM5 0 → 2, AwsSolutions-S1 1 → 2" in fault
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"a": 3}', '{"a": {"b": "3"}}', '{"a": {"b": 0}}'])
+def test_a_baseline_that_is_missing_or_damaged_turns_red_in_one_line(
+    assembly: Assembly, baseline: Path, content: str | None
+) -> None:
+    if content is None:
+        baseline.unlink()
+    else:
+        baseline.write_text(content)
+
+    (fault,) = faults(judged(assembly, baseline=baseline))
+
+    assert fault.startswith("baseline.json: is ")
+    assert "\n" not in fault

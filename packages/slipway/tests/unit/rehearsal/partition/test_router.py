@@ -1,0 +1,238 @@
+"""The way between the accounts: who asks, which account answers, and what a role may reach."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from slipway.emulator.partition import ApiError, Caller
+from slipway.emulator.partition.requests import Request
+from slipway.emulator.partition.router import REUSE_SECONDS, Target
+from unit.rehearsal.aws import DEV, PROD, REGION, TOOLS, accounts_in
+from unit.rehearsal.partition.test_requests import request
+
+DEPLOY = f"arn:aws:iam::{DEV}:role/deploy"
+PIPELINE = f"arn:aws:iam::{TOOLS}:role/pipeline"
+
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+
+class Way:
+    """The accounts, and what was asked of the API that is answered here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked: list[tuple[str, dict[str, Any], Caller]] = []
+        self.taken: list[tuple[str, dict[str, Any]]] = []
+        self.accounts, self.aws = accounts_in(
+            folder,
+            apis={"codepipeline": self._answer},
+            on_custom_resource=lambda account, content: self.taken.append((account, content)),
+        )
+        self.partition = self.accounts.partition
+        self.aws[TOOLS].role("pipeline", f"sts:AssumeRole {DEPLOY}", "codepipeline:*")
+        self.aws[DEV].role("deploy", "*", trusts={f"arn:aws:iam::{TOOLS}:root"})
+
+    def _answer(self, operation: str, content: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        self.asked.append((operation, content, caller))
+        return {"it": "is"}
+
+    def sent(
+        self, key: str, service: str = "dynamodb", **more: Any
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes] | Target:
+        """Send a request that a key has signed."""
+        credential = f"{key}/20261120/{REGION}/{service}/aws4_request"
+        signed = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0"
+        return self.partition.answer(request(authorization=signed, **more))
+
+    def reached(self, sent: object) -> tuple[str, Request]:
+        """The account that a request goes on to, and the request."""
+        assert isinstance(sent, Target)
+        return sent.emulator.account, sent.request
+
+
+@pytest.fixture
+def way(tmp_path: Path) -> Way:
+    return Way(tmp_path)
+
+
+# Whose a request is
+
+
+@pytest.mark.parametrize("account", [TOOLS, DEV, PROD])
+def test_an_accounts_root_reaches_its_account(way: Way, account: str) -> None:
+    assert way.reached(way.sent(account, path=b"/a%20b", query=b"q=1"))[0] == account
+
+
+def test_a_session_reaches_the_account_of_its_role(way: Way) -> None:
+    pipeline = way.partition.assume(PIPELINE, "run")
+    deploy = way.partition.assume(DEPLOY, "run", by=pipeline)
+    assert way.reached(way.sent(pipeline.access_key_id))[0] == TOOLS
+    assert way.reached(way.sent(deploy.access_key_id))[0] == DEV
+
+
+def test_a_users_key_is_looked_for_once(way: Way) -> None:
+    way.aws[PROD].iam.keys["caller"] = ["AKIA000000000000USER"]
+    assert [way.reached(way.sent("AKIA000000000000USER"))[0] for _ in range(3)] == [PROD] * 3
+    assert [action for _, action in way.aws[PROD].asked].count("iam:ListUsers") == 1
+
+
+@pytest.mark.parametrize(("key", "code"), [("AKIANOBODY", "InvalidClientTokenId"), ("123456789012", "AccessDenied")])
+def test_a_key_that_nobody_gave_out_is_refused(way: Way, key: str, code: str) -> None:
+    with pytest.raises(ApiError, match=key) as error:
+        way.sent(key)
+    assert (error.value.code, error.value.status) == (code, 403)
+
+
+# What is answered here
+
+
+def test_an_api_that_no_account_has_is_answered_here_and_knows_who_asks(way: Way) -> None:
+    key = way.partition.assume(PIPELINE, "run").access_key_id
+    content = json.dumps({"name": "slipway"}).encode()
+    answer = way.sent(key, "codepipeline", body=content, x_amz_target="CodePipeline_20150709.GetPipelineState")
+    assert answer == (200, [(b"content-type", b"application/x-amz-json-1.1")], b'{"it": "is"}')
+    assert way.asked == [("GetPipelineState", {"name": "slipway"}, Caller(TOOLS, key, "pipeline"))]
+
+
+def test_a_function_of_an_account_asks_in_its_name(way: Way) -> None:
+    way.sent(
+        "ASIAUNKNOWN", "codepipeline", path=f"/_from/{PROD}/".encode(), x_amz_target="CodePipeline.GetPipelineState"
+    )
+    assert way.asked == [("GetPipelineState", {}, Caller(PROD, "ASIAUNKNOWN"))]
+
+
+def test_what_a_function_hands_over_is_taken(way: Way) -> None:
+    answer = way.partition.answer(request(path=f"/_rehearsal/{DEV}".encode(), body=b'{"RequestType": "Create"}'))
+    assert cast("Answer", answer)[0] == 202
+    assert way.taken == [(DEV, {"RequestType": "Create"})]
+
+
+# From one account to another
+
+
+def test_a_role_is_assumed_across_accounts_where_both_sides_allow_it(way: Way) -> None:
+    deploy = way.partition.assume(DEPLOY, "run", by=way.partition.assume(PIPELINE, "run"))
+    session = way.aws[DEV].sessions[deploy.access_key_id]
+    assert (session.account, session.role, session.session) == (DEV, "deploy", "run")
+
+
+def test_the_callers_own_policies_have_to_allow_it(way: Way) -> None:
+    way.aws[TOOLS].role("pipeline", f"sts:AssumeRole {DEPLOY}-other")
+    pipeline = way.partition.assume(PIPELINE, "run")
+    with pytest.raises(
+        ApiError, match="assumed-role/pipeline/run is not authorized to perform: sts:AssumeRole"
+    ) as error:
+        way.partition.assume(DEPLOY, "run", by=pipeline)
+    assert "because no identity-based policy allows it" in str(error.value)
+
+
+@pytest.mark.parametrize("trusts", [set(), {f"arn:aws:iam::{PROD}:root"}, {"service"}])
+def test_the_roles_trust_has_to_allow_it(way: Way, trusts: set[str]) -> None:
+    way.aws[DEV].role("deploy", "*", trusts=trusts)
+    with pytest.raises(ApiError, match="is not authorized to perform: sts:AssumeRole"):
+        way.partition.assume(DEPLOY, "run", by=way.partition.assume(PIPELINE, "run"))
+
+
+def test_a_role_that_trusts_one_role_lets_no_other_in(way: Way) -> None:
+    way.aws[DEV].role("deploy", "*", trusts={PIPELINE})
+    way.aws[TOOLS].role("other", "sts:AssumeRole")
+    way.partition.assume(DEPLOY, "run", by=way.partition.assume(PIPELINE, "run"))
+    with pytest.raises(ApiError, match="assumed-role/other"):
+        way.partition.assume(DEPLOY, "run", by=way.partition.assume(f"arn:aws:iam::{TOOLS}:role/other", "run"))
+
+
+def test_a_session_may_go_on_from_an_account_to_the_next(way: Way) -> None:
+    way.aws[DEV].role("deploy", "sts:AssumeRole", trusts={PIPELINE})
+    way.aws[PROD].role("reader", "*", trusts={DEPLOY})
+    first = way.partition.assume(DEPLOY, "run", by=way.partition.assume(PIPELINE, "run"))
+    second = way.partition.assume(f"arn:aws:iam::{PROD}:role/reader", "run", by=first)
+    assert way.reached(way.sent(second.access_key_id))[0] == PROD
+
+
+@pytest.mark.parametrize(
+    ("arn", "code"),
+    [
+        ("not a role", "ValidationError"),
+        (f"arn:aws:iam::{DEV}:role/gone", "AccessDenied"),
+        ("arn:aws:iam::123456789012:role/deploy", "AccessDenied"),
+    ],
+)
+def test_a_role_that_is_none_is_refused(way: Way, arn: str, code: str) -> None:
+    with pytest.raises(ApiError) as error:
+        way.partition.assume(arn, "run", by=way.partition.assume(PIPELINE, "run"))
+    assert error.value.code == code
+
+
+def test_a_session_serves_again_for_a_while_and_each_name_has_its_own(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = way.partition.assume(PIPELINE, "one")
+    assert way.partition.assume(PIPELINE, "one") == first
+    assert way.partition.assume(PIPELINE, "two") != first
+    now = time.monotonic()
+    monkeypatch.setattr("slipway.emulator.partition.router.time.monotonic", lambda: now + REUSE_SECONDS + 1)
+    assert way.partition.assume(PIPELINE, "one") != first
+
+
+# By the name of a host
+
+
+def test_an_api_is_found_by_its_own_host(way: Way) -> None:
+    way.aws[DEV].gateway.rest.add("abc123")
+    way.aws[PROD].gateway.http.add("def456")
+    rest = way.partition.answer(
+        request(
+            method="GET", path=b"/live/items/a%2Fb", query=b"q=1", host=f"abc123.execute-api.{REGION}.amazonaws.com"
+        )
+    )
+    account, sent = way.reached(rest)
+    assert (account, sent.path) == (DEV, b"/restapis/abc123/live/_user_request_/items/a%2Fb")
+    assert (sent.query, sent.header("host")) == (b"q=1", "localhost")
+    http = way.partition.answer(request(path=b"/process", host=f"def456.execute-api.{REGION}.amazonaws.com"))
+    account, sent = way.reached(http)
+    assert (account, sent.path) == (PROD, b"/_aws/execute-api/def456/$default/process")
+
+
+def test_a_distribution_is_found_by_its_own_host(way: Way) -> None:
+    way.aws[PROD].gateway.distributions.add("d1.cloudfront.net")
+    account, sent = way.reached(way.partition.answer(request(method="GET", host="d1.cloudfront.net")))
+    assert (account, sent.header("host")) == (PROD, "d1.cloudfront.net")
+
+
+def test_a_user_pool_is_found_by_its_client(way: Way) -> None:
+    way.aws[DEV].gateway.clients.add("client1")
+    target = "AWSCognitoIdentityProviderService.InitiateAuth"
+    sent = way.partition.answer(request(body=b'{"ClientId": "client1"}', x_amz_target=target))
+    assert way.reached(sent)[0] == DEV
+
+
+@pytest.mark.parametrize("host", [f"gone.execute-api.{REGION}.amazonaws.com", "gone.cloudfront.net"])
+def test_a_host_that_no_account_has_is_refused(way: Way, host: str) -> None:
+    with pytest.raises(ApiError, match=f"no account here knows {host}"):
+        way.partition.answer(request(host=host))
+
+
+def test_what_nobody_signed_is_refused(way: Way) -> None:
+    with pytest.raises(ApiError, match=f"POST dynamodb.{REGION}.amazonaws.com carries no signature") as error:
+        way.partition.answer(request(host=f"dynamodb.{REGION}.amazonaws.com"))
+    assert (error.value.code, error.value.status) == ("MissingAuthenticationToken", 403)
+
+
+def test_a_signed_request_to_an_api_is_signed_again_for_where_it_goes(way: Way) -> None:
+    way.aws[DEV].gateway.rest.add("abc123")
+    key = way.partition.assume(PIPELINE, "run")
+    host = f"abc123.execute-api.{REGION}.amazonaws.com"
+    account, sent = way.reached(way.sent(key.access_key_id, "execute-api", path=b"/live/items", host=host, body=b"{}"))
+    assert account == DEV
+    assert f"Credential={key.access_key_id}/" in sent.header("authorization")
+    assert re.search(r"Signature=[0-9a-f]{64}$", sent.header("authorization"))
+    assert sent.header("x-amz-security-token") == key.session_token
+    # But not for a key that nobody here knows
+    with pytest.raises(ApiError) as error:
+        way.sent("ASIAUNKNOWN", "execute-api", path=b"/live/items", host=host)
+    assert error.value.code == "InvalidClientTokenId"

@@ -1,0 +1,810 @@
+"""Executions: order, what runs side by side, conditions, retries, rollbacks, self-mutation, and how they end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+
+from slipway.emulator.partition import ApiError, Caller
+from slipway.errors import RehearsalError
+from slipway.rehearsal.player import records
+from slipway.rehearsal.player.actions import Actions, Task
+from slipway.rehearsal.player.approvals import Approvals, Pending
+from slipway.rehearsal.player.builds import BuildFailedError, Place
+from slipway.rehearsal.player.execution import allowed
+from slipway.rehearsal.player.memory import Remembered
+from slipway.rehearsal.player.quota import BuildQuotas
+from slipway.rehearsal.player.records import Execution, Status
+from slipway.rehearsal.player.rules import Window
+from unit.rehearsal.aws import DEV, PROD, REGION, STAGING, TOOLS
+from unit.rehearsal.player.pipelines import (
+    BUCKET,
+    Properties,
+    approval,
+    build,
+    conditions,
+    deploy,
+    pipeline,
+    prepare,
+    retry,
+    rule,
+    stage,
+)
+from unit.rehearsal.player.stage import COMMIT, FRIDAY, Does, Play
+
+BOTH_SECONDS = 10.0
+"""How long one of two actions waits for the other, before the test fails."""
+
+
+def _fails(message: str = "no") -> Does:
+    def fail(task: Task) -> None:
+        raise RehearsalError(message)
+
+    return fail
+
+
+def _fails_once(message: str = "no") -> Does:
+    def fail(task: Task) -> None:
+        if task.record.attempt == 1:
+            raise RehearsalError(message)
+
+    return fail
+
+
+def _takes(seconds: float) -> Does:
+    return lambda task: task.clock.wait(seconds)
+
+
+def _ends(execution: Execution) -> list[tuple[str, str, str]]:
+    return [(each.name, each.kind, each.status.value) for each in execution.stages]
+
+
+# The order of things
+
+
+def test_stages_come_one_after_the_other_and_actions_by_their_order(tmp_path: Path) -> None:
+    # Given a pipeline
+    stages = (
+        stage("Build", build()),
+        stage("dev", deploy("b", 2), prepare("a", 1), build("Verify", 10)),
+        stage("prod", prepare("c", account=PROD)),
+    )
+    play = Play(tmp_path, pipeline(*stages))
+    # When it is played
+    execution = play.once()
+    # Then everything was done once, in its order
+    assert play.actions.log == ["repository", "Synth", "a.Prepare", "b.Deploy", "Verify", "c.Prepare"]
+    assert execution.status is Status.SUCCEEDED
+    assert execution.reason == ""
+    assert _ends(execution) == [(name, "deliver", "Succeeded") for name in ("Source", "Build", "dev", "prod")]
+    # And who watches saw it begin and end
+    assert play.watcher.told[:5] == [
+        "execution of slipway 1",
+        "stage Source InProgress",
+        "action repository InProgress",
+        "action repository Succeeded",
+        "stage Source Succeeded",
+    ]
+    assert play.told.states("Stage")[:2] == ["Source STARTED", "Source SUCCEEDED"]
+    assert play.told.states("Pipeline") == ["STARTED", "SUCCEEDED"]
+
+
+def test_actions_of_an_order_run_side_by_side(tmp_path: Path) -> None:
+    # Given two actions that each wait for the other
+    meet = threading.Barrier(2, timeout=BOTH_SECONDS)
+    does: dict[str, Does] = {name: lambda _: meet.wait() for name in ("One", "Two")}
+    play = Play(tmp_path, pipeline(stage("Build", build("One"), build("Two"))), does)
+    # When they are played, then neither waited in vain
+    assert play.once().status is Status.SUCCEEDED
+
+
+def test_actions_of_another_order_wait(tmp_path: Path) -> None:
+    done: list[str] = []
+    does: dict[str, Does] = {name: lambda task: done.append(task.definition.name) for name in ("One", "Two", "Three")}
+    play = Play(tmp_path, pipeline(stage("Build", build("Three", 3), build("Two", 2), build("One", 1))), does)
+    play.once()
+    assert done == ["One", "Two", "Three"]
+
+
+def test_a_failing_action_stops_its_stage_and_those_beside_it_finish(tmp_path: Path) -> None:
+    # Given an action that fails at once, and one beside it that ends after that
+    failed = threading.Event()
+
+    def fail(task: Task) -> None:
+        failed.set()
+        raise RehearsalError("Lint is not amused")
+
+    def last(task: Task) -> None:
+        assert failed.wait(BOTH_SECONDS)
+        task.record.summary = "done"
+
+    actions = (build("Lint"), build("Unit"), build("Package", 2))
+    play = Play(tmp_path, pipeline(stage("Build", *actions), stage("dev", prepare("a"))), {"Lint": fail, "Unit": last})
+    # When it is played
+    execution = play.once()
+    # Then the one beside it is finished, and nothing comes after the two
+    assert play.actions.log[1:] in (["Lint", "Unit"], ["Unit", "Lint"])
+    ended = execution.stages[1]
+    assert [(each.name, each.status, each.summary) for each in ended.actions] == [
+        ("Lint", Status.FAILED, ""),
+        ("Unit", Status.SUCCEEDED, "done"),
+    ]
+    assert execution.status is Status.FAILED
+    assert execution.reason == ended.reason == "Build/Lint: Lint is not amused"
+    assert _ends(execution)[2] == ("dev", "deliver", "Skipped")
+    assert play.told.states("Stage")[-1] == "Build FAILED"
+    assert play.told.states("Pipeline")[-1] == "FAILED"
+
+
+def _client_error() -> ClientError:
+    return ClientError({"Error": {"Code": "AccessDenied", "Message": "not yours"}}, "PutObject")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RehearsalError("a reason"), "a reason"),
+        (ApiError("AccessDenied", "not trusted", status=403), "not trusted"),
+        (_client_error(), "refused: An error occurred (AccessDenied) when calling the PutObject operation: not yours"),
+        (
+            ConnectTimeoutError(endpoint_url="https://there"),
+            'refused: Connect timeout on endpoint URL: "https://there"',
+        ),
+        (KeyError("TemplatePath"), "the player failed: KeyError: 'TemplatePath'"),
+    ],
+)
+def test_whatever_goes_wrong_with_an_action_is_its_end_and_is_told(tmp_path: Path, error: Exception, said: str) -> None:
+    def fail(task: Task) -> None:
+        raise error
+
+    execution = Play(tmp_path, pipeline(stage("Build", build())), {"Synth": fail}).once()
+    assert execution.stages[1].actions[0].error == said
+    assert execution.reason == f"Build/Synth: {said}"
+
+
+def test_the_tests_of_a_build_that_failed_are_kept(tmp_path: Path) -> None:
+    tests = records.Tests(tests=3, failures=1, failed=["a::b"])
+
+    def fail(task: Task) -> None:
+        raise BuildFailedError("phase build failed", tests)
+
+    execution = Play(tmp_path, pipeline(stage("Build", build())), {"Synth": fail}).once()
+    assert execution.stages[1].actions[0].tests == tests
+
+
+def test_virtual_time_is_that_of_the_longest_action_of_each_group(tmp_path: Path) -> None:
+    # Given groups whose actions wait in virtual time
+    actions = (build("Short"), build("Long"), build("Next", 2))
+    does = {"Short": _takes(60), "Long": _takes(600), "Next": _takes(30)}
+    play = Play(tmp_path, pipeline(stage("Build", *actions), stage("dev", prepare("a"))), does)
+    # When they are played
+    execution = play.once()
+    # Then time passed as on AWS, and nobody waited here
+    starts = {each.name: datetime.fromisoformat(each.virtual_start) for each in _actions(execution)}
+    assert starts["Short"] == starts["Long"]
+    assert starts["Next"] - starts["Long"] == pytest.approx(timedelta(seconds=600), abs=timedelta(seconds=5))
+    assert starts["a.Prepare"] - starts["Long"] == pytest.approx(timedelta(seconds=630), abs=timedelta(seconds=5))
+    assert execution.virtual_seconds == pytest.approx(630, abs=5)
+    assert execution.seconds < 30
+
+
+def _actions(execution: Execution) -> list[records.Action]:
+    return [action for each in execution.stages for action in each.actions]
+
+
+def test_each_action_is_told_of_its_account(tmp_path: Path) -> None:
+    stages = (stage("Build", build()), stage("dev", prepare("a")), stage("prod", prepare("b", account=PROD)))
+    execution = Play(tmp_path, pipeline(*stages)).once()
+    assert [each.account for one in execution.stages for each in one.actions] == ["tools", "tools", "dev", "prod"]
+
+
+def test_environments_of_functions_are_ended_after_a_stage(tmp_path: Path) -> None:
+    play = Play(tmp_path, pipeline(stage("dev", prepare("a"))))
+    play.once()
+    assert {account: behind.recycled for account, behind in play.aws.items()} == {
+        TOOLS: [""],
+        DEV: [""],
+        STAGING: [],
+        PROD: [],
+    }
+
+
+def test_a_stage_whose_transition_is_disabled_is_not_entered(tmp_path: Path) -> None:
+    frozen = [{"StageName": "dev", "Reason": "end of the year"}]
+    play = Play(tmp_path, pipeline(stage("dev", prepare("a")), DisableInboundStageTransitions=frozen))
+    execution = play.once()
+    assert play.actions.log == ["repository"]
+    assert execution.status is Status.FAILED
+    assert execution.reason == "the transition into dev is disabled: end of the year"
+    assert _ends(execution)[-1] == ("dev", "deliver", "Failed")
+
+
+def test_what_an_execution_left_is_remembered(tmp_path: Path) -> None:
+    def take(task: Task) -> None:
+        task.run.keep("Sources", tmp_path / "sources.zip")
+        task.run.variables["Source@repository"] = {"CommitId": "c0ffee"}
+
+    play = Play(tmp_path, pipeline(stage("dev", prepare("a"))), {"repository": take, "a.Prepare": _fails()})
+    execution = play.once()
+    (remembered,) = play.memory.executions
+    assert (remembered.id, remembered.commit, remembered.version) == (execution.id, COMMIT.sha, 1)
+    assert remembered.status == "Failed"
+    assert remembered.stages == {"Source": "Succeeded", "dev": "Failed"}
+    assert remembered.artifacts == {"Sources": f"slipway/Sources/{execution.id[:8]}"}
+    assert remembered.variables == {"Source@repository": {"CommitId": "c0ffee"}}
+    assert remembered.started == FRIDAY.isoformat()
+    assert datetime.fromisoformat(remembered.ended) >= FRIDAY
+
+
+# Retries
+
+
+def test_a_stage_that_failed_is_tried_once_more_as_a_whole(tmp_path: Path) -> None:
+    # Given a stage whose last action fails the first time
+    actions = (prepare("a", 1), deploy("a", 2), build("Verify", 3))
+    play = Play(tmp_path, pipeline(stage("dev", *actions, OnFailure=retry())), {"Verify": _fails_once()})
+    # When it is played
+    execution = play.once()
+    # Then everything was done twice, and the execution went on
+    assert play.actions.log[1:] == ["a.Prepare", "a.Deploy", "Verify"] * 2
+    assert execution.status is Status.SUCCEEDED
+    assert _ends(execution)[1:] == [("dev", "deliver", "Failed"), ("dev", "retry", "Succeeded")]
+    assert [each.attempt for each in execution.stages[2].actions] == [2, 2, 2]
+    assert play.memory.executions[0].stages["dev"] == "Succeeded"
+
+
+def test_the_failed_actions_alone_are_tried_again_where_that_is_asked(tmp_path: Path) -> None:
+    actions = (prepare("a", 1), build("Verify", 2), build("Check", 2), build("After", 3))
+    failing = stage("dev", *actions, OnFailure=retry("FAILED_ACTIONS"))
+    play = Play(tmp_path, pipeline(failing), {"Verify": _fails_once()})
+    assert play.once().status is Status.SUCCEEDED
+    assert sorted(play.actions.log[2:4]) == ["Check", "Verify"]
+    assert play.actions.log[4:] == ["Verify", "After"]
+
+
+def test_a_stage_that_fails_again_is_not_tried_a_third_time(tmp_path: Path) -> None:
+    play = Play(tmp_path, pipeline(stage("dev", prepare("a"), OnFailure=retry())), {"a.Prepare": _fails("still no")})
+    execution = play.once()
+    assert play.actions.log[1:] == ["a.Prepare"] * 2
+    assert (execution.status, execution.reason) == (Status.FAILED, "dev/a.Prepare: still no")
+    assert _ends(execution)[1:] == [("dev", "deliver", "Failed"), ("dev", "retry", "Failed")]
+
+
+def test_what_is_asked_at_a_stages_success_is_asked_after_the_retry_too(tmp_path: Path) -> None:
+    asked = []
+
+    def bake(configuration: Mapping[str, str], account: str, moment: datetime) -> tuple[bool, str]:
+        asked.append(account)
+        return True, "quiet"
+
+    properties = stage("dev", deploy("a"), OnFailure=retry(), OnSuccess=conditions("FAIL", BAKE))
+    play = _baking(tmp_path, pipeline(properties), {"a.Deploy": _fails_once()}, bake)
+    assert play.once().status is Status.SUCCEEDED
+    assert asked == [DEV]
+
+
+# Rollbacks
+
+
+def _rolling_back(**more: object) -> Properties:
+    actions = (prepare("a", 1), deploy("a", 2))
+    return pipeline(stage("dev", *actions, OnFailure={"Result": "ROLLBACK"}, **more), stage("prod", prepare("b")))
+
+
+def _earlier(play: Play, **changes: object) -> Remembered:
+    """An execution that succeeded everywhere."""
+    settled: dict[str, object] = {
+        "id": "00000000-earlier",
+        "commit": "e" * 40,
+        "message": "As it was",
+        "version": 1,
+        "started": "2026-11-19T12:00:00+00:00",
+        "status": "Succeeded",
+        "artifacts": {"Assembly": "slipway/Assembly/00000000"},
+        "variables": {"Source@repository": {"CommitId": "e" * 40}},
+        "stages": {"Source": "Succeeded", "dev": "Succeeded", "prod": "Succeeded"},
+    }
+    earlier = Remembered(**{**settled, **changes})  # type: ignore[arg-type]  # as they are above
+    play.memory.executions.append(earlier)
+    return earlier
+
+
+def test_a_stage_that_failed_goes_back_to_what_last_succeeded_in_it(tmp_path: Path) -> None:
+    # Given an earlier execution, and one whose deployment fails
+    fails = {"a.Deploy": lambda task: _fails("no such thing")(task) if task.commit else None}
+    play = Play(tmp_path, _rolling_back(), fails)
+    earlier = _earlier(play)
+    # When it is played
+    execution = play.once()
+    # Then the stage's actions were done again with what the earlier one had
+    assert play.actions.log[1:] == ["a.Prepare", "a.Deploy"] * 2
+    back = play.actions.tasks[-1]
+    assert back.commit is None
+    assert back.run.remembered.artifacts == earlier.artifacts
+    assert back.run.variables == earlier.variables
+    # And the execution failed all the same, and says why
+    assert execution.status is Status.FAILED
+    assert execution.reason == "dev/a.Deploy: no such thing"
+    assert _ends(execution) == [
+        ("Source", "deliver", "Succeeded"),
+        ("dev", "deliver", "Failed"),
+        ("dev", "rollback", "Succeeded"),
+        ("prod", "deliver", "Skipped"),
+    ]
+    assert execution.stages[2].reason == "back to eeeeeeeeeeee: As it was"
+
+
+def test_rollback_is_in_the_stage_while_its_actions_run(tmp_path: Path) -> None:
+    # Given a stage that fails, whose action looks at what the pipeline remembers of it
+    seen: list[list[tuple[bool, str]]] = []
+
+    def deploy(task: Any) -> Any:
+        seen.append(
+            [(bool(each.target), each.stages["dev"]) for each in play.memory.executions if "dev" in each.stages]
+        )
+        return _fails()(task) if task.commit else None
+
+    play = Play(tmp_path, _rolling_back(), {"a.Deploy": deploy})
+    _earlier(play)
+    play.once()
+
+    assert seen[0] == [(False, "Succeeded"), (False, "InProgress")]
+    assert seen[1] == [(False, "Succeeded"), (False, "Failed"), (True, "InProgress")]
+
+
+def test_a_rollback_is_an_execution_of_its_own_to_whoever_asks(tmp_path: Path) -> None:
+    fails = {"a.Deploy": lambda task: _fails()(task) if task.commit else None}
+    play = Play(tmp_path, _rolling_back(), fails)
+    earlier = _earlier(play)
+    play.once()
+    rollback = play.memory.executions[-1]
+    assert rollback.target == earlier.id
+    assert (rollback.commit, rollback.status) == (earlier.commit, "Succeeded")
+    assert rollback.stages == {"dev": "Succeeded"}
+    assert rollback.variables == earlier.variables
+    assert rollback.ended
+    begun = [each for each in play.told.all if each["kind"] == "Pipeline" and "rollback-metadata" in each]
+    assert [each["execution-id"] for each in begun] == [rollback.id]
+
+
+@pytest.mark.parametrize(("days", "status"), [(1, "Failed"), (30, "Succeeded"), (None, "Succeeded")])
+def test_a_rollback_needs_artifacts_that_are_still_there(tmp_path: Path, days: int | None, status: str) -> None:
+    # Given an environment that stands since yesterday, and a bucket that keeps artifacts for some days
+    fails = {"a.Deploy": lambda task: _fails()(task) if task.commit else None}
+    play = Play(tmp_path, _rolling_back(), fails)
+    _earlier(play)
+    if days is not None:
+        play.tools.s3.expire[BUCKET] = days
+    # When its stage is to go back
+    execution = play.once()
+    # Then it does where S3 still has what it goes back to
+    assert _ends(execution)[2] == ("dev", "rollback", status)
+    assert ("The specified key does not exist." in execution.stages[2].reason) is (status == "Failed")
+
+
+def test_a_second_rollback_goes_back_to_the_same_execution(tmp_path: Path) -> None:
+    fails = {"a.Deploy": lambda task: _fails()(task) if task.commit else None}
+    play = Play(tmp_path, _rolling_back(), fails)
+    earlier = _earlier(play)
+    play.once()
+    play.once()
+    assert [each.target for each in play.memory.executions if each.target] == [earlier.id] * 2
+
+
+def test_a_rollback_leaves_the_earlier_execution_as_it_was(tmp_path: Path) -> None:
+    def prepares(task: Task) -> None:
+        task.run.variables["Prepare"] = {"Made": "now"}
+        task.run.keep("Assembly", tmp_path / "assembly.zip")
+
+    fails: dict[str, Does] = {"a.Prepare": prepares, "a.Deploy": _fails()}
+    play = Play(tmp_path, _rolling_back(), fails)
+    earlier = _earlier(play)
+    play.once()
+    assert earlier.variables == {"Source@repository": {"CommitId": "e" * 40}}
+    assert earlier.artifacts == {"Assembly": "slipway/Assembly/00000000"}
+
+
+@pytest.mark.parametrize("changes", [{"version": 0}, {"stages": {"prod": "Succeeded"}}, {"target": "another"}])
+def test_without_an_execution_to_go_back_to_nothing_is_done(tmp_path: Path, changes: dict[str, object]) -> None:
+    # Given an earlier execution that a rollback does not reach
+    play = Play(tmp_path, _rolling_back(), {"a.Deploy": _fails()})
+    _earlier(play, **changes)
+    # When a stage fails
+    execution = play.once()
+    # Then nothing is done twice, and that is said
+    assert play.actions.log[1:] == ["a.Prepare", "a.Deploy"]
+    assert execution.stages[2].kind == "rollback"
+    assert execution.stages[2].status is Status.FAILED
+    assert "nothing to go back to" in execution.stages[2].reason
+    assert "version 1" in execution.stages[2].reason
+    assert execution.reason == "dev/a.Deploy: no"
+
+
+def test_a_rollback_that_fails_is_told_and_changes_nothing_of_the_reason(tmp_path: Path) -> None:
+    fails = {"a.Deploy": lambda task: _fails("at first" if task.commit else "on the way back")(task)}
+    play = Play(tmp_path, _rolling_back(), fails)
+    _earlier(play)
+    execution = play.once()
+    assert execution.reason == "dev/a.Deploy: at first"
+    assert execution.stages[2].reason == "dev/a.Deploy: on the way back"
+    assert execution.stages[2].status is Status.FAILED
+    assert play.memory.executions[-1].status == "Failed"
+
+
+def test_the_time_of_a_rollback_counts(tmp_path: Path) -> None:
+    does: dict[str, Does] = {"a.Prepare": _takes(300), "a.Deploy": _fails()}
+    play = Play(tmp_path, _rolling_back(), does)
+    _earlier(play)
+    assert play.once().virtual_seconds == pytest.approx(600, abs=5)
+
+
+# Conditions
+
+OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI", TimeZone="America/New_York")
+BAKE = rule("Bake", "CloudWatchAlarm", AlarmName="bake-dev", AlarmStates="ALARM", WaitTime="10")
+
+Bake = Callable[[Mapping[str, str], str, datetime], tuple[bool, str]]
+
+
+def _baking(folder: Path, properties: Properties, does: Mapping[str, Does], bake: Bake) -> Play:
+    play = Play(folder, properties, does, bake=bake)
+    play.tools.role("pipeline", f"cloudwatch:DescribeAlarms arn:aws:cloudwatch:{REGION}:{TOOLS}:alarm:bake-*")
+    return play
+
+
+def test_a_stage_is_entered_within_its_window(tmp_path: Path) -> None:
+    play = Play(tmp_path, pipeline(stage("dev", prepare("a"), BeforeEntry=conditions("FAIL", OFFICE))))
+    execution = play.once(FRIDAY)
+    (asked,) = execution.stages[1].conditions
+    assert (asked.kind, asked.rule, asked.status) == ("BeforeEntry", "Office", Status.SUCCEEDED)
+    assert asked.detail == "Fri 15:00 UTC; * * 8-16 ? * MON-FRI America/New_York"
+    assert execution.status is Status.SUCCEEDED
+
+
+def test_a_stage_is_not_entered_outside_its_window_whatever_its_failure_would_bring(tmp_path: Path) -> None:
+    # Given a stage with a window, that is tried again when it fails
+    properties = stage("dev", prepare("a"), BeforeEntry=conditions("FAIL", OFFICE), OnFailure=retry())
+    play = Play(tmp_path, pipeline(properties))
+    # When it is reached on a Saturday
+    execution = play.once(FRIDAY + timedelta(days=1))
+    # Then none of its actions begins
+    assert play.actions.log == ["repository"]
+    assert _ends(execution)[1:] == [("dev", "deliver", "Failed")]
+    assert execution.reason.startswith("dev: Office does not hold: Sat 15:00 UTC")
+
+
+def test_the_window_is_asked_at_the_virtual_moment_at_which_the_stage_is_reached(tmp_path: Path) -> None:
+    properties = stage("dev", prepare("a"), BeforeEntry=conditions("FAIL", OFFICE))
+    play = Play(tmp_path, pipeline(stage("Build", build()), properties), {"Synth": _takes(8 * 3600)})
+    assert play.once(FRIDAY).status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("configuration", "said"),
+    [
+        ({"Cron": "nonsense"}, "has 1 fields"),
+        ({"Cron": "* * * ? * *", "TimeZone": "Mars/Olympus"}, "Mars/Olympus"),
+        ({}, "Cron"),
+    ],
+)
+def test_a_window_that_cannot_be_read_does_not_hold(tmp_path: Path, configuration: dict[str, str], said: str) -> None:
+    condition = conditions("FAIL", rule("Office", "DeploymentWindow", **configuration))
+    execution = Play(tmp_path, pipeline(stage("dev", prepare("a"), BeforeEntry=condition))).once()
+    assert execution.status is Status.FAILED
+    assert said in execution.reason
+
+
+def test_a_bake_watches_the_environment_that_the_stage_deployed_to(tmp_path: Path) -> None:
+    # Given a stage that deploys to staging and verifies from the tools account
+    asked = []
+
+    def bake(configuration: Mapping[str, str], account: str, moment: datetime) -> tuple[bool, str]:
+        asked.append((configuration["AlarmName"], account, moment))
+        return True, "nothing rang"
+
+    actions = (deploy("a", account=STAGING), build("Verify", 3))
+    properties = stage("staging", *actions, OnSuccess=conditions("ROLLBACK", BAKE))
+    play = _baking(tmp_path, pipeline(properties), {"a.Deploy": _takes(60)}, bake)
+    # When it is played
+    execution = play.once()
+    # Then the bake begins when its actions have ended, and takes as long as it is told to
+    ((alarm, account, moment),) = asked
+    assert (alarm, account) == ("bake-dev", STAGING)
+    assert moment - FRIDAY == pytest.approx(timedelta(seconds=60), abs=timedelta(seconds=5))
+    (condition,) = execution.stages[1].conditions
+    assert (condition.kind, condition.status, condition.detail) == ("OnSuccess", Status.SUCCEEDED, "nothing rang")
+    assert condition.virtual_seconds == 600
+    assert execution.virtual_seconds == pytest.approx(660, abs=5)
+
+
+def test_a_bake_in_which_an_alarm_rings_rolls_the_stage_back(tmp_path: Path) -> None:
+    # Given a stage that stays as it is when it fails, and goes back when its bake does
+    properties = stage("dev", deploy("a"), OnSuccess=conditions("ROLLBACK", BAKE))
+    play = _baking(tmp_path, pipeline(properties), {}, lambda *_: (False, "Errors went off"))
+    _earlier(play)
+    # When an alarm rings while it bakes
+    execution = play.once()
+    # Then what last succeeded there is deployed again
+    assert play.actions.log[1:] == ["a.Deploy", "a.Deploy"]
+    assert _ends(execution)[1:] == [("dev", "deliver", "Failed"), ("dev", "rollback", "Succeeded")]
+    assert execution.reason == "dev: Bake does not hold: Errors went off"
+
+
+def test_a_bake_that_fails_without_a_way_back_fails_the_stage(tmp_path: Path) -> None:
+    # Given a stage that would be tried again when an action fails, but whose bake just fails
+    properties = stage("dev", deploy("a"), OnSuccess=conditions("FAIL", BAKE), OnFailure=retry())
+    play = _baking(tmp_path, pipeline(properties), {}, lambda *_: (False, "Errors went off"))
+    _earlier(play)
+    execution = play.once()
+    assert play.actions.log[1:] == ["a.Deploy"]
+    assert _ends(execution)[1:] == [("dev", "deliver", "Failed")]
+
+
+def test_the_pipelines_role_has_to_see_the_alarm_of_a_bake(tmp_path: Path) -> None:
+    properties = stage("dev", deploy("a"), OnSuccess=conditions("FAIL", BAKE))
+    play = Play(tmp_path, pipeline(properties), bake=lambda *_: pytest.fail("it baked"))
+    play.tools.role("pipeline", f"cloudwatch:DescribeAlarms arn:aws:cloudwatch:{REGION}:{TOOLS}:alarm:another")
+    assert play.once().reason == (
+        f"dev: Bake does not hold: arn:aws:iam::{TOOLS}:role/pipeline may not see the alarm bake-dev"
+    )
+
+
+def test_a_bake_of_several_environments_is_not_known(tmp_path: Path) -> None:
+    actions = (deploy("a"), deploy("b", account=PROD))
+    play = _baking(
+        tmp_path, pipeline(stage("both", *actions, OnSuccess=conditions("FAIL", BAKE))), {}, lambda *_: (True, "")
+    )
+    assert "both deploys to 2 accounts; a bake watches one" in play.once().reason
+
+
+def test_a_closed_window_may_hold_the_stage(tmp_path: Path) -> None:
+    # Given a stage that is reached on a Friday evening, and a window that opens on Monday
+    evening = FRIDAY + timedelta(hours=8)
+    entry = conditions("FAIL", OFFICE)
+    play = Play(tmp_path, pipeline(stage("dev", prepare("a"), BeforeEntry=entry)), window=Window.WAITS)
+    # When the rule waits
+    execution = play.once(evening)
+    # Then the stage is entered when it opens
+    (condition,) = execution.stages[1].conditions
+    assert condition.status is Status.SUCCEEDED
+    assert "waited until Mon 13:00 UTC" in condition.detail
+    assert timedelta(seconds=execution.virtual_seconds) > timedelta(days=2)
+
+
+def test_time_that_passes_in_a_build_passes_in_its_environment(tmp_path: Path) -> None:
+    # Given a build that waits, in a stage that deploys
+    play = Play(tmp_path, pipeline(stage("dev", deploy("a"), build("Bake", 3))))
+    play.actions.does = {"Bake": lambda task: play.player._wait(task, 600)}
+    # When it is played
+    execution = play.once()
+    # Then ten minutes have passed in the environment
+    assert [(account, minutes) for account, _, minutes in play.passed] == [(DEV, 10)]
+    assert execution.virtual_seconds == pytest.approx(600, abs=5)
+
+
+def test_rules_are_asked_in_order_until_one_does_not_hold(tmp_path: Path) -> None:
+    closed = rule("Night", "DeploymentWindow", Cron="* * 2 ? * *")
+    rules = conditions("FAIL", OFFICE, closed, rule("Never asked", "DeploymentWindow", Cron="* * 8 ? * *"))
+    execution = Play(tmp_path, pipeline(stage("dev", prepare("a"), BeforeEntry=rules))).once()
+    assert [(each.rule, each.status) for each in execution.stages[1].conditions] == [
+        ("Office", Status.SUCCEEDED),
+        ("Night", Status.FAILED),
+    ]
+
+
+# The pipeline changes itself
+
+
+def _mutable(extra: str = "", **more: object) -> Properties:
+    """A pipeline with a stage that changes it, and one more build when it was changed."""
+    builds = [build("Verify"), *([build(extra)] if extra else [])]
+    return pipeline(stage("UpdatePipeline", build("SelfMutate")), stage("dev", *builds), **more)
+
+
+def test_a_pipeline_that_changes_itself_begins_again_as_it_is_then(tmp_path: Path) -> None:
+    # Given a commit that adds an action
+    play = Play(tmp_path, _mutable())
+    play.actions.does = {
+        "repository": _takes(20),
+        "SelfMutate": lambda _: play.memory.define(_mutable("Another")),
+    }
+    # When it is played
+    first, second = play.play()
+    # Then the first execution goes no further than that, and the second one plays the new definition
+    assert (first.status, first.pipeline_version) == (Status.CANCELED, 1)
+    assert _ends(first)[-1] == ("dev", "deliver", "Skipped")
+    assert (second.status, second.pipeline_version) == (Status.SUCCEEDED, 2)
+    assert play.actions.log[:4] == ["repository", "SelfMutate", "repository", "SelfMutate"]
+    assert sorted(play.actions.log[4:]) == ["Another", "Verify"]
+    assert first.commit == second.commit == COMMIT.sha
+    # And its time is after the first one's
+    moved = datetime.fromisoformat(second.virtual_start) - datetime.fromisoformat(first.virtual_start)
+    assert moved == pytest.approx(timedelta(seconds=20), abs=timedelta(seconds=5))
+    # And who listens to events hears of the rules that are new
+    assert play.told.refreshed == 1
+    assert [each.status for each in play.memory.executions] == ["Cancelled", "Succeeded"]
+    assert play.told.states("Pipeline") == ["STARTED", "CANCELED", "STARTED", "SUCCEEDED"]
+
+
+def test_a_pipeline_that_stays_as_it_is_goes_on(tmp_path: Path) -> None:
+    play = Play(tmp_path, _mutable())
+    play.actions.does = {"SelfMutate": lambda _: play.memory.define(_mutable())}
+    assert play.once().status is Status.SUCCEEDED
+    assert play.actions.log == ["repository", "SelfMutate", "Verify"]
+
+
+def test_a_pipeline_that_does_not_begin_again_says_so(tmp_path: Path) -> None:
+    play = Play(tmp_path, _mutable())
+    changed = _mutable("Another", RestartExecutionOnUpdate="false")
+    play.actions.does = {"SelfMutate": lambda _: play.memory.define(changed)}
+    execution = play.once()
+    assert execution.status is Status.CANCELED
+    assert execution.reason.endswith("cancels what is in flight; it does not begin again when it is updated")
+
+
+def test_a_pipeline_that_removes_itself_ends(tmp_path: Path) -> None:
+    play = Play(tmp_path, _mutable())
+    play.actions.does = {"SelfMutate": lambda _: play.memory.undefine()}
+    with pytest.raises(RehearsalError, match="has no pipeline"):
+        play.once()
+    assert play.player.executions[0].status is Status.CANCELED
+
+
+def _changed(properties: Properties) -> Properties:
+    """The same pipeline, with one more action in its last stage."""
+    *stages, last = properties["Stages"]
+    return {**properties, "Stages": [*stages, {**last, "Actions": [*last["Actions"], build("Another", 9)]}]}
+
+
+def test_a_changed_pipeline_cancels_what_is_in_flight(tmp_path: Path) -> None:
+    # Given a stage that goes back when it fails, and somebody who changes the pipeline while it deploys
+    properties = _rolling_back()
+    play = Play(tmp_path, properties)
+    _earlier(play)
+    changes = iter([lambda: play.memory.define(_changed(properties))])
+
+    def meanwhile(task: Task) -> None:
+        if (change := next(changes, None)) is not None:
+            change()
+
+    play.actions.does = {"a.Prepare": meanwhile}
+    # When it is played
+    first, second = play.play()
+    # Then the action in progress was completed, nothing was rolled back, and no other stage was entered
+    assert _ends(first)[1:] == [("dev", "deliver", "Cancelled"), ("prod", "deliver", "Skipped")]
+    assert [action.status for action in first.stages[1].actions] == [Status.SUCCEEDED]
+    assert first.reason == "the pipeline was changed, which cancels what is in flight; it begins again"
+    # And people are told of it, before the newest commit begins again
+    assert "dev CANCELED" in play.told.states("Stage")
+    assert play.told.states("Pipeline")[:3] == ["STARTED", "CANCELED", "STARTED"]
+    assert second.status is Status.SUCCEEDED
+
+
+def test_a_changed_pipeline_cancels_an_approval_that_waits(tmp_path: Path) -> None:
+    # Given somebody who is asked, and never answers
+    properties = pipeline(stage("prod-approval", approval()), stage("prod", prepare("a")))
+    play = Play(tmp_path, properties)
+
+    def ask(_: Pending) -> None:
+        play.memory.define(_changed({**properties, "RestartExecutionOnUpdate": "no"}))
+
+    actions = Actions(
+        play.accounts,
+        Approvals(ask, play.stopping),
+        Place(tmp_path / "run", tmp_path / "host", tmp_path),
+        quotas=BuildQuotas(),
+        progress=play.watcher.progress,
+        asked=lambda _: None,
+        stopping=play.stopping,
+    )
+    play.actions.does = {"Approve": actions.do}
+    # When the pipeline is changed meanwhile
+    execution = play.once()
+    # Then nobody is asked any more
+    assert _ends(execution)[1:] == [("prod-approval", "deliver", "Cancelled"), ("prod", "deliver", "Skipped")]
+    assert [(each["action"], each["state"]) for each in play.told.all if each["kind"] == "Action"] == [
+        ("Approve", "CANCELED")
+    ]
+
+
+def test_without_a_pipeline_nothing_is_played(tmp_path: Path) -> None:
+    with pytest.raises(RehearsalError, match="the stack slipway-pipeline was never deployed"):
+        Play(tmp_path, None).play()
+
+
+# Stopped, and killed
+
+
+def test_whoever_stops_it_stops_it_where_it_is(tmp_path: Path) -> None:
+    # Given a stage that goes back when it fails, and in which somebody says stop
+    play = Play(tmp_path, _rolling_back())
+    _earlier(play)
+
+    def stopped(task: Task) -> None:
+        play.stopping.set()
+        raise RehearsalError("the stack was in the middle of something")
+
+    play.actions.does = {"a.Prepare": stopped}
+    # When it is played
+    execution = play.once()
+    # Then nothing more is begun: no action, no rollback, no stage
+    assert play.actions.log == ["repository", "a.Prepare"]
+    assert _ends(execution)[1:] == [("dev", "deliver", "Failed"), ("prod", "deliver", "Skipped")]
+    assert execution.reason == "dev/a.Prepare: interrupted"
+
+
+def test_what_is_stopped_between_two_groups_begins_no_other(tmp_path: Path) -> None:
+    play = Play(tmp_path, pipeline(stage("dev", prepare("a", 1), deploy("a", 2))))
+    play.actions.does = {"a.Prepare": lambda _: play.stopping.set()}
+    execution = play.once()
+    assert play.actions.log == ["repository", "a.Prepare"]
+    assert execution.reason == "interrupted"
+
+
+def test_an_interrupt_leaves_a_record_of_what_was_played(tmp_path: Path) -> None:
+    # Given an execution that is interrupted in the middle
+    def interrupted(task: Task) -> None:
+        raise KeyboardInterrupt
+
+    play = Play(tmp_path, pipeline(stage("dev", prepare("a"))), {"a.Prepare": interrupted})
+    # When it is played
+    with pytest.raises(KeyboardInterrupt):
+        play.play()
+    # Then what had been played is known all the same
+    (execution,) = play.player.executions
+    assert (execution.status, execution.reason) == (Status.FAILED, "interrupted")
+    assert _ends(execution) == [("Source", "deliver", "Succeeded"), ("dev", "deliver", "InProgress")]
+    assert play.memory.executions[0].status == "Failed"
+
+
+def test_after_a_kill_the_next_one_goes_on_with_what_is_known(tmp_path: Path) -> None:
+    # Given a player that was killed in the middle of a delivery, after another delivery
+    killed = Play(tmp_path, _rolling_back())
+    earlier = _earlier(killed)
+    unended = Remembered("killed", "k" * 40, "Killed", 1, FRIDAY.isoformat(), stages={"Source": "Succeeded"})
+    killed.memory.executions.append(unended)
+    killed.memory.keep()
+    # When another one plays, whose deployment fails
+    play = Play(tmp_path, None, {"a.Deploy": lambda task: _fails()(task) if task.commit else None})
+    execution = play.once()
+    # Then it plays the pipeline that is there, and goes back to what was delivered
+    assert execution.pipeline_version == 1
+    assert execution.stages[2].reason == "back to eeeeeeeeeeee: As it was"
+    assert play.memory.executions[-1].target == earlier.id
+    # And the killed execution does not run for ever
+    assert [each.status for each in play.memory.executions[:2]] == ["Succeeded", "Stopped"]
+
+
+# Who may ask the pipeline
+
+
+@pytest.mark.parametrize(
+    ("caller", "calling", "may"),
+    [
+        (Caller(TOOLS, TOOLS), None, True),
+        (Caller(PROD, PROD), None, False),
+        (Caller(TOOLS, "ASIA1", "verify"), None, True),
+        (Caller(TOOLS, "ASIA1", "other"), None, False),
+        (Caller(PROD, "ASIA1", "verify"), None, False),
+        # A function's session is known to its own process alone: whose function is being called is known.
+        (Caller(TOOLS, "ASIA1"), f"arn:aws:iam::{TOOLS}:role/verify", True),
+        (Caller(TOOLS, "ASIA1"), f"arn:aws:iam::{TOOLS}:role/other", False),
+        (Caller(TOOLS, "ASIA1"), None, False),
+    ],
+)
+def test_the_tools_accounts_iam_says_who_may_ask_the_pipeline(
+    tmp_path: Path, caller: Caller, calling: str | None, *, may: bool
+) -> None:
+    play = Play(tmp_path, pipeline())
+    pipeline_arn = f"arn:aws:codepipeline:{REGION}:{TOOLS}:slipway"
+    play.tools.role("verify", f"codepipeline:GetPipelineState {pipeline_arn}")
+    play.tools.role("other", f"codepipeline:GetPipelineState {pipeline_arn}-2", "codepipeline:StopPipelineExecution")
+    play.told.calling = calling
+    ask = allowed(play.accounts, play.told, "slipway")
+    assert ask(caller, "codepipeline:GetPipelineState") is may

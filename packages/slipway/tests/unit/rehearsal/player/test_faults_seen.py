@@ -1,0 +1,279 @@
+"""A version that answers 5xx: what the requests of a deployment and of a bake make of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from slipway import paths
+from slipway.cloudwatch import Alarm, Metric, State
+from slipway.emulator.accounts import Accounts
+from slipway.emulator.server import Emulator
+from slipway.errors import RehearsalError
+from slipway.rehearsal.faults import FAULTS as KNOWN
+from slipway.rehearsal.faults import find, judge
+from slipway.rehearsal.player.bake import Bake
+from slipway.rehearsal.player.deployments import CodeDeploy, Measures, Moved, Request, alarm_of
+from slipway.rehearsal.player.events import Events
+from slipway.rehearsal.player.records import Execution, Rehearsal, Stage, Status
+from slipway.rehearsal.player.traffic import Traffic
+
+FUNCTION = "prod-items-compute-ApiFunction0A1B2C3D"
+REQUEST = {"requestContext": {"requestId": "contract-check"}}
+START = 6_000.0
+
+
+def _emf(version: str) -> str:
+    names = ["service", "function_name", "function_version"]
+    directive = {"Namespace": "Slipway", "Dimensions": [names], "Metrics": [{"Name": "Faults", "Unit": "Count"}]}
+    values = {"service": "items", "function_name": FUNCTION, "function_version": version, "Faults": [1.0]}
+    return json.dumps({"_aws": {"Timestamp": 1, "CloudWatchMetrics": [directive]}, **values})
+
+
+class Lambda:
+    """Lambda, and a function whose versions answer as it is said.
+
+    Args:
+        answers: version → status of its answers; 0: it raises; -1: it is throttled.
+    """
+
+    def __init__(self, **answers: int) -> None:
+        self.answers = {version.removeprefix("v"): status for version, status in answers.items()}
+
+    def invoke(self, *, FunctionName: str, Qualifier: str, Payload: bytes, LogType: str) -> dict[str, Any]:  # noqa: N803
+        assert (FunctionName, LogType) == (FUNCTION, "Tail")
+        status = self.answers[Qualifier]
+        if not status:
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorType": "ValueError"}')}
+        log = f"START\n{_emf(Qualifier)}\nEND" if status >= 500 else "START\nEND"
+        said = json.dumps({"statusCode": status} if "requestContext" in json.loads(Payload) else {}).encode()
+        return {"Payload": io.BytesIO(said), "LogResult": base64.b64encode(log.encode()).decode()}
+
+
+class CloudWatch:
+    """The alarms of an account."""
+
+    def __init__(self, *alarms: dict[str, Any]) -> None:
+        self._alarms = list(alarms)
+
+    def get_paginator(self, _: str) -> CloudWatch:
+        return self
+
+    def paginate(self) -> Iterator[dict[str, Any]]:
+        yield {"MetricAlarms": self._alarms}
+
+
+class Account:
+    """An emulator with these clients."""
+
+    def __init__(self, **clients: object) -> None:
+        self._clients = clients
+
+    def session(self) -> Account:
+        return self
+
+    def client(self, name: str, **_: Any) -> object:
+        return self._clients["functions" if name == "lambda" else name]
+
+
+@pytest.fixture
+def traffic() -> Callable[..., Traffic]:
+    """Makes the traffic to a function."""
+
+    def make(functions: Lambda, request: dict[str, Any] = REQUEST) -> Traffic:
+        return Traffic(cast("Emulator", Account(functions=functions)), FUNCTION, [request], threading.Event())
+
+    return make
+
+
+def test_what_a_version_counts_is_read_from_its_log(traffic: Callable[..., Traffic]) -> None:
+    # Given an old version that is well and a new one that answers 500, when each meets half of the requests
+    met = traffic(Lambda(v1=200, v2=500)).send(8, old="1", new="2", weight=0.5)
+    # Then the new one's are bad, though Lambda counts no error, and the old one's are not
+    assert {(version, outcome.failed, outcome.bad, outcome.server_error) for version, outcome in met} == {
+        ("1", False, False, False),
+        ("2", False, True, True),
+    }
+
+
+def test_what_raises_is_bad_too_and_a_server_error_of_its_api(traffic: Callable[..., Traffic]) -> None:
+    ((_, outcome),) = traffic(Lambda(v2=0)).send(1, old="1", new="2", weight=1)
+
+    assert (outcome.failed, outcome.bad, outcome.server_error) == (True, True, True)
+
+
+def test_what_no_api_sends_is_answered_to_nobody(traffic: Callable[..., Traffic]) -> None:
+    ((_, outcome),) = traffic(Lambda(v2=503), {"Records": []}).send(1, old="1", new="2", weight=1)
+
+    assert (outcome.bad, outcome.server_error) == (True, None)
+
+
+def test_the_alarm_on_faults_sees_them_in_virtual_time(traffic: Callable[..., Traffic]) -> None:
+    # Given the alarm of a deployment as the player has it from the template, CloudFormation's numbers being strings
+    queries: list[dict[str, Any]] = [
+        {"Id": "e", "Expression": "IF(FILL(invocations, REPEAT), faults)"},
+        _stat(
+            "invocations",
+            "AWS/Lambda",
+            "Invocations",
+            FunctionName=FUNCTION,
+            Resource=f"{FUNCTION}:live",
+            ExecutedVersion="2",
+        ),
+        _stat("faults", "Slipway", "Faults", service="items", function_name=FUNCTION, function_version="2"),
+    ]
+    alarm = Alarm.from_template(
+        {
+            "AlarmName": "Faults",
+            "AlarmDescription": "why",
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+            "EvaluationPeriods": "5",
+            "DatapointsToAlarm": "1",
+            "Threshold": "1",
+            "TreatMissingData": "notBreaching",
+            "Metrics": queries,
+        }
+    )
+    measures = Measures()
+    # When a minute of requests meets a good version, then one that answers 500
+    measures.put(FUNCTION, "live", traffic(Lambda(v1=200, v2=200)).send(30, old="1", new="2", weight=0.1), START)
+    assert measures.state(alarm, START + 60, State.OK) is State.OK
+    measures.put(FUNCTION, "live", traffic(Lambda(v1=200, v2=500)).send(30, old="1", new="2", weight=0.1), START + 60)
+    # Then it is on
+    assert measures.state(alarm, START + 120, State.OK) is State.ALARM
+
+
+def _stat(identifier: str, namespace: str, name: str, **dimensions: str) -> dict[str, Any]:
+    metric = {
+        "Namespace": namespace,
+        "MetricName": name,
+        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+    }
+    stat = {"Metric": metric, "Period": "60", "Stat": "Sum"}
+    return {"Id": identifier, "MetricStat": stat, "ReturnData": "false"}
+
+
+def test_a_request_brings_the_alarms_that_the_emulator_does_not_hold() -> None:
+    event = {
+        "StackId": "arn:aws:cloudformation:us-east-1:1:stack/prod-items-compute/1",
+        "ResourceProperties": {
+            "FunctionName": FUNCTION,
+            "Alias": "live",
+            "FunctionVersion": "2",
+            "DeploymentGroup": {},
+            "DeploymentGroupName": "Group",
+            "Alarms": [{"AlarmName": "Faults"}],
+        },
+    }
+
+    assert Request.of("1", event).alarms == [{"AlarmName": "Faults"}]
+    # And an assembly of before brings none
+    del event["ResourceProperties"]["Alarms"]  # type: ignore[attr-defined]
+    assert Request.of("1", event).alarms == ()
+
+
+class Quiet:
+    """Nobody who is told of events."""
+
+    def put(self, *_: Any, **__: Any) -> None:
+        """Nothing comes of it."""
+
+
+@pytest.mark.parametrize(
+    ("status", "service", "state"),
+    [(500, "items", State.ALARM), (0, "items", State.ALARM), (403, "items", State.OK), (500, "ingest", State.OK)],
+    ids=["it answers 500", "it raises", "it refuses", "the alarm of another service"],
+)
+def test_a_bake_sees_answers_of_5xx_by_the_alarm_on_the_api(status: int, service: str, state: State) -> None:
+    # Given an environment with an alarm on an API's 5xx, and beside it alarms on what no request here makes
+    name = f"prod-{service}-observability-AlarmsApi5xx0A1B2C3D-1"
+    of_api = _described(name, "AWS/ApiGateway", "5XXError", ApiName="prod-items", Stage="live")
+    others = (
+        _described("prod-items-observability-4xx", "AWS/ApiGateway", "4XXError", ApiName="prod-items", Stage="live"),
+        _described("prod-items-observability-Table", "AWS/DynamoDB", "UserErrors"),
+    )
+    emulator = Account(functions=Lambda(v2=status), cloudwatch=CloudWatch(of_api, *others))
+
+    accounts = cast("Accounts", SimpleNamespace(emulators={"1": emulator}, ids=("1",), region=lambda _: "us-east-1"))
+    codedeploy = CodeDeploy(accounts, threading.Event())
+    codedeploy.moved["1", FUNCTION] = Moved(FUNCTION, "live", "1", "2", "hooks.api_handler")
+    bake = Bake(accounts, codedeploy, cast("Events", Quiet()), lambda _: [REQUEST], threading.Event())
+    # When it bakes for two minutes, then that alarm alone is judged
+    states = bake.watch("1", datetime.fromtimestamp(START, UTC), minutes=2, a_minute=3)
+    assert states == {name: state}
+
+
+def _described(name: str, namespace: str, metric: str, **dimensions: str) -> dict[str, Any]:
+    """As CloudWatch's API gives an alarm."""
+    return {
+        "AlarmName": name,
+        "Namespace": namespace,
+        "MetricName": metric,
+        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+        "Statistic": "Sum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 1.0,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+    }
+
+
+def test_an_alarm_that_cloudwatch_describes_is_read() -> None:
+    described = _described("a", "AWS/ApiGateway", "5XXError", ApiName="api")
+
+    assert alarm_of(described).metrics == (Metric.of("AWS/ApiGateway", "5XXError", {"ApiName": "api"}),)
+
+
+def test_an_old_bug_that_set_nothing_off_proves_nothing() -> None:
+    # Given a run that delivered the fix of an old bug
+    fault = find("already-failing")
+    done = Execution("1", "sha", "message", 1, "", status=Status.SUCCEEDED)
+    record = Rehearsal("sha", "message", ["items"], delivered=True, executions=[done])
+    # When nothing had been in alarm, then that is told; otherwise it is as it has to be
+    assert judge(fault, record) == "nothing was in alarm before it"
+    record.in_alarm["prod"] = ["prod-items-observability-AlarmsApi5xx"]
+    assert judge(fault, record) is None
+
+
+@pytest.mark.parametrize("fault", KNOWN, ids=lambda fault: fault.name)
+def test_every_fault_fits_the_present_code_and_leaves_python(fault: Any) -> None:
+    # Given an edit of the files of this checkout
+    for edits in (fault.edits, fault.base_edits):
+        for name, edit in edits.items():
+            text = edit((paths.ROOT / name).read_text(encoding="utf-8"))
+            # When it is made, then the file can be read
+            compile(text, name, "exec")
+            # And what ships speaks of no environment: the gate would stop it before the fault is met
+            if "/runtime/" in name:
+                assert not set(re.findall(r"\w+", text)) & {"dev", "staging", "prod"}
+
+
+def test_an_edit_that_does_not_fit_is_told() -> None:
+    (edit,) = find("permission-missing").edits.values()
+
+    with pytest.raises(RehearsalError, match="the fault does not fit this commit"):
+        edit("")
+
+
+def test_what_stopped_an_execution_is_what_failed_last() -> None:
+    # Given an execution whose first stage held when it was retried, and whose second failed and was rolled back
+    stages = [
+        Stage("dev-items", status=Status.FAILED),
+        Stage("dev-items", kind="retry", status=Status.SUCCEEDED),
+        Stage("prod-items", status=Status.FAILED),
+        Stage("prod-items", kind="rollback", status=Status.SUCCEEDED),
+    ]
+    execution = Execution("1", "sha", "message", 1, "", stages=stages)
+
+    assert execution.stopped is stages[2]
+    assert Execution("1", "sha", "message", 1, "", stages=stages[1:2]).stopped is None

@@ -1,0 +1,51 @@
+"""What a rehearsal leaves behind, as data."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from slipway.rehearsal.player import records
+from slipway.rehearsal.player.records import (
+    Action,
+    Change,
+    Condition,
+    Deployment,
+    Execution,
+    Minute,
+    Rehearsal,
+    Stage,
+    Status,
+)
+
+
+def test_all_of_it_is_json_and_comes_out_as_it_went_in() -> None:
+    # Given a run with everything that a record may hold
+    deployment = Deployment("d-1", "f", "live", "1", "2", "CodeDeployDefault.LambdaAllAtOnce")
+    deployment.minutes.append(Minute(1, 0.1, 9, 1, 0, 1, 12.5, {"Errors": "ALARM"}))
+    action = Action("a", "CloudFormation", "dev", 1, changes=[Change("L", "T", "Add")], deployments=[deployment])
+    action.tests = records.Tests(2, 1, 0, ["t::a"])
+    stage = Stage("dev", conditions=[Condition("OnSuccess", "Bake", Status.FAILED, "it rang")], actions=[action])
+    execution = Execution("e", "c" * 40, "m", 3, "2026-11-20T15:00:00+00:00", stages=[stage])
+    record = Rehearsal("c" * 40, "m ä", ["items"], executions=[execution])
+    # When it is written and read
+    found = json.loads(json.dumps(record.as_dict()))
+    # Then it is all there, statuses in CodePipeline's words
+    assert found["executions"][0]["stages"][0]["conditions"][0]["status"] == "Failed"
+    (made,) = found["executions"][0]["stages"][0]["actions"]
+    assert made["deployments"][0]["minutes"][0]["alarms"] == {"Errors": "ALARM"}
+    assert (made["tests"]["failed"], made["changes"][0]["action"]) == (["t::a"], "Add")
+    assert (found["message"], found["delivered"], made["status"]) == ("m ä", False, "InProgress")
+
+
+@pytest.mark.parametrize(
+    ("function", "short"),
+    [
+        ("prod-items-compute-ApiFunction0123ABCD-x1Y2z3", "ApiFunction"),
+        ("dev-us-items-compute-StreamFunction89ABCDEF", "StreamFunction"),
+        ("items", "items"),
+    ],
+)
+def test_people_read_the_name_that_people_gave(function: str, short: str) -> None:
+    assert records.short_name(function) == short

@@ -1,0 +1,199 @@
+"""Deployment windows, by cron expressions as CodePipeline reads them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slipway import settings as config
+from slipway.delivery.conditions import window
+from slipway.errors import RehearsalError
+from slipway.rehearsal.player.clock import Clock, office_hours
+from slipway.rehearsal.player.rules import is_in_window
+from slipway.settings.model import DeploymentWindow
+
+FRIDAY = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+"""Ten o'clock in New York, four in Berlin."""
+
+_DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+
+
+def opens(cron: str, *, zone: str = "UTC", at: datetime = FRIDAY) -> bool:
+    """Whether a window is open."""
+    return is_in_window({"Cron": cron, "TimeZone": zone}, at)
+
+
+@pytest.mark.parametrize(
+    ("cron", "is_open"),
+    [
+        ("* * * * * ?", True),
+        ("* * 9-15 ? * MON,TUE,WED,THU,FRI", True),
+        ("* * 9-14 ? * MON-FRI", False),
+        ("* * 15 ? * FRI", True),
+        ("* * 15 ? * fri", True),
+        ("* * 15 ? * 6", True),
+        ("* * 15 ? * 5", False),
+        ("* * 15 ? * SAT,SUN", False),
+        ("* 0 15 20 11 ?", True),
+        ("* 1 15 20 11 ?", False),
+        ("* * * 20 NOV ?", True),
+        ("* * * 20 DEC ?", False),
+        ("* * * 1-19 * ?", False),
+        ("* * * ? * * 2026", True),
+        ("* * * ? * * 2027", False),
+        ("* * * ? * * 2025-2027", True),
+        # Seconds are written and not read.
+        ("30 0 15 ? * *", True),
+    ],
+)
+def test_each_field_is_met_or_not(cron: str, is_open: bool) -> None:
+    assert opens(cron) is is_open
+
+
+@pytest.mark.parametrize(
+    ("cron", "is_open"),
+    [
+        ("* 0/15 * ? * *", True),
+        ("* 5/15 * ? * *", False),
+        ("* */7 * ? * *", True),
+        ("* * 3/12 ? * *", True),
+        ("* * 4/12 ? * *", False),
+        ("* * 9-17/3 ? * *", True),
+        ("* * 9-17/4 ? * *", False),
+        # What counts from one does so with a step too: 1, 3, 5 … and not 2, 4, 6.
+        ("* * * */2 * ?", False),
+        ("* * * ? */2 *", True),
+        ("* * * ? * */2", False),
+        ("* * * ? * */5", True),
+    ],
+)
+def test_steps_count_from_where_the_field_begins(cron: str, is_open: bool) -> None:
+    assert opens(cron) is is_open
+
+
+@pytest.mark.parametrize(
+    ("cron", "is_open"),
+    [
+        ("* * 22-3 ? * *", False),
+        ("* * 14-3 ? * *", True),
+        ("* * ? ? * FRI-MON", True),
+        ("* * ? ? * SAT-MON", False),
+        ("* * ? ? OCT-JAN *", True),
+        ("* * ? ? DEC-OCT *", False),
+    ],
+)
+def test_a_range_may_go_over_the_end(cron: str, is_open: bool) -> None:
+    assert opens(cron) is is_open
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour"),
+    [("America/New_York", 10), ("Europe/Berlin", 16), ("UTC-05:00", 10), ("Asia/Kolkata", 20), ("UTC", 15)],
+)
+def test_the_window_is_in_its_own_time_zone(zone: str, hour: int) -> None:
+    assert opens(f"* * {hour} ? * FRI", zone=zone)
+    assert not opens(f"* * {hour + 1} ? * FRI", zone=zone)
+
+
+def test_the_day_is_that_of_the_time_zone_too() -> None:
+    assert opens("* * ? ? * SAT", zone="Pacific/Auckland")
+    assert opens("* * ? ? * FRI")
+
+
+def test_without_a_time_zone_it_is_utc() -> None:
+    assert is_in_window({"Cron": "* * 15 ? * *"}, FRIDAY)
+
+
+@pytest.mark.parametrize(
+    ("cron", "message"),
+    [
+        ("* * *", "has 3 fields, not 6 or 7"),
+        ("* * * * * * * *", "has 8 fields, not 6 or 7"),
+        ("* * * ? * FRIDAY", "'FRIDAY' in the cron expression .* is not known"),
+        ("* * * L * ?", "'L' in the cron expression .* is not known"),
+        ("* * * ? * FRI#2", "'FRI#2' in the cron expression .* cannot be read"),
+        ("* */0 * ? * *", r"'\*/0' in the cron expression .* cannot be read"),
+        ("* * 9- ? * *", "'9-' in the cron expression .* cannot be read"),
+        ("* * 22-3/2 ? * *", "'22-3/2' in the cron expression .* cannot be read: it goes over the end in steps"),
+        ("* * , ? * *", "'' in the cron expression .* cannot be read"),
+    ],
+)
+def test_what_cannot_be_read_is_named(cron: str, message: str) -> None:
+    with pytest.raises(RehearsalError, match=message):
+        opens(cron)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Nowhere", "", "../etc/passwd", "a\0b", "America/Argentina/Buenos_Aires"])
+def test_a_time_zone_that_is_none_is_named(zone: str) -> None:
+    with pytest.raises(RehearsalError, match="CodePipeline refuses the deployment window: time_zone"):
+        opens("* * * * * ?", zone=zone)
+
+
+_WINDOWS = st.builds(
+    # Validated it takes a tenth of a second: all time zones of the machine are looked up.
+    lambda days, hours, zone: DeploymentWindow.model_construct(
+        days=tuple(sorted(days, key=_DAYS.index)), from_hour=hours[0], to_hour=hours[1], time_zone=zone
+    ),
+    st.sets(st.sampled_from(_DAYS), min_size=1),
+    st.tuples(st.integers(0, 23), st.integers(1, 24)).filter(lambda hours: hours[0] < hours[1]),
+    st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]),
+)
+_MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
+
+
+@settings(deadline=None)
+@given(configured=_WINDOWS, moment=_MOMENTS)
+def test_a_configured_window_is_open_when_it_says(configured: DeploymentWindow, moment: datetime) -> None:
+    local = moment.astimezone(ZoneInfo(configured.time_zone))
+    expected = _DAYS[local.weekday()] in configured.days and configured.from_hour <= local.hour < configured.to_hour
+    assert is_in_window(window(configured).configuration, moment) is expected
+
+
+# The start of a rehearsal
+
+
+_SETTINGS = config.load()
+
+
+@settings(deadline=None)
+@given(moment=_MOMENTS)
+def test_a_rehearsal_begins_when_every_window_is_open(moment: datetime) -> None:
+    start = office_hours(_SETTINGS, moment)
+    assert timedelta() <= start - moment.replace(microsecond=0) <= timedelta(days=8)
+    for environment in _SETTINGS.environments:
+        if (its := environment.deployment.window) is not None:
+            assert is_in_window(window(its).configuration, start)
+
+
+def test_a_moment_within_the_windows_is_taken_as_it_is() -> None:
+    start = office_hours(_SETTINGS, datetime(2026, 11, 18, 3, 20, 15, tzinfo=UTC))
+    within = start + timedelta(minutes=7, seconds=3)
+    assert office_hours(_SETTINGS, within) == within
+
+
+def test_the_time_of_accounts_never_goes_back() -> None:
+    # Given accounts that have lived until tomorrow
+    now = datetime(2026, 11, 18, 3, 20, 15, tzinfo=UTC)
+    lived = office_hours(_SETTINGS, now + timedelta(days=1))
+
+    # When the next rehearsal begins
+    start = office_hours(_SETTINGS, now, after=lived)
+
+    # Then it is later there
+    assert lived < start < lived + timedelta(days=8)
+
+
+# Virtual time
+
+
+def test_a_wait_takes_no_time_here() -> None:
+    clock = Clock(FRIDAY)
+    clock.wait(3600)
+    clock.wait(0.5)
+    assert 3600.5 <= clock.seconds < 3660
+    assert clock.now - FRIDAY >= timedelta(seconds=3600.5)
+    assert clock.start == FRIDAY

@@ -1,0 +1,54 @@
+"""Builds of the player: the tools that this machine has serve a source that locks the same ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from slipway.rehearsal.player.builds import LOCKS, link_tools
+
+BEFORE = 1_700_000_000
+
+
+def _locked(folder: Path, content: str) -> Path:
+    for name in LOCKS:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout that was installed after it was locked."""
+    folder = _locked(tmp_path / "checkout", "one")
+    for name in LOCKS:
+        os.utime(folder / name, (BEFORE, BEFORE))
+    for name in (".venv", "node_modules"):
+        (folder / name).mkdir()
+    (folder / ".venv" / ".installed").touch()
+    return folder
+
+
+def test_a_clone_with_the_same_locks_has_nothing_to_install(checkout: Path, tmp_path: Path) -> None:
+    # Given a clone, whose files are of now
+    source = _locked(tmp_path / "source", "one")
+
+    link_tools(source, checkout)
+
+    # Then nothing that is locked is newer than what is installed
+    installed = (source / ".venv" / ".installed").stat().st_mtime
+    assert all((source / name).stat().st_mtime < installed for name in LOCKS)
+    assert (source / "node_modules").resolve() == checkout / "node_modules"
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_source_with_another_lock_installs_its_own(checkout: Path, tmp_path: Path, lock: str) -> None:
+    source = _locked(tmp_path / "source", "one")
+    (source / lock).write_text("another", encoding="utf-8")
+
+    link_tools(source, checkout)
+
+    assert not (source / ".venv").exists()
+    assert not (source / "node_modules").exists()

@@ -1,0 +1,68 @@
+"""Wrong input is told in one line, with an exit code that says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slipway import paths
+from slipway.rehearsal.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(paths, "LOCAL", tmp_path)
+    # The command takes AWS's variables out of its process and takes over two signals.
+    before, handlers = (
+        dict(os.environ),
+        {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)},
+    )
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["up", "--env", "nope"], 2, "there is no environment 'nope'; it is one of dev, staging, prod"),
+        (["up", "--service", "nope"], 2, "there is no service 'nope' in dev"),
+        (["up", "--port", "80"], 2, "--port"),
+        (["down", "--env", "nope"], 2, "there is no environment 'nope'"),
+        (["logs", "--service", "items"], 1, "dev is not up: run `make up ENV=dev`"),
+        (["call", "GET", "/items", "--service", "nope"], 2, "there is no service 'nope' in dev"),
+        (["call", "GET", "/items", "--service", "items", "--env", "prod"], 1, "prod is not up: run `make up ENV=prod`"),
+        (["call", "GET"], 2, "Missing argument"),
+        (["detectability", "--env", "nope"], 2, "there is no environment 'nope'; it is one of dev, staging, prod"),
+        (["detectability", "--service", "nope"], 2, "there is no service 'nope' in dev"),
+        (["detectability", "--failure", "sometimes"], 2, "'sometimes' is no failure: it is such as 5%"),
+        (["detectability", "--failure", "0%"], 2, "a share is above 0 and at most 100 %"),
+        (["detectability", "--rate", "0"], 2, "--rate"),
+        (["detectability", "--docs", "--env", "dev"], 2, "--docs is about all of the configuration"),
+        (["fly"], 2, "No such command"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == code
+    output = capsys.readouterr()
+    assert message in output.err
+    assert output.err.count("\n") == 1
+    assert "Traceback" not in output.err
+
+
+def test_what_is_not_up_can_be_taken_down(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["down"]) == 0
+    assert capsys.readouterr().out == "dev was not up\n"
+
+
+def test_the_state_of_each_environment_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out.count("down") == 3

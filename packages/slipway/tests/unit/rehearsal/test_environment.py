@@ -1,0 +1,103 @@
+"""Which environment and services are meant, and where they answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slipway import settings as config
+from slipway.emulator.deploy import failure
+from slipway.emulator.environment import LocalEnvironment, choose, services_of
+from slipway.errors import RehearsalError
+
+SETTINGS = config.load()
+
+
+def _local(folder: Path) -> LocalEnvironment:
+    return LocalEnvironment(choose(SETTINGS, "dev"), SETTINGS.pipeline, folder=folder, port=4566)
+
+
+def test_an_unknown_environment_is_named_with_those_that_are() -> None:
+    with pytest.raises(RehearsalError, match=r"no environment 'production'; it is one of dev, staging, prod") as error:
+        choose(SETTINGS, "production")
+    assert error.value.exit_code == 2
+
+
+def test_an_unknown_service_is_named_with_those_that_are() -> None:
+    with pytest.raises(RehearsalError, match=r"no service 'itms' in dev; it is one of .*items") as error:
+        services_of(choose(SETTINGS, "dev"), ["itms"])
+    assert error.value.exit_code == 2
+
+
+def test_without_a_choice_all_services_are_meant() -> None:
+    assert "items" in services_of(choose(SETTINGS, "dev"))
+    assert services_of(choose(SETTINGS, "dev"), ["items"]) == ("items",)
+
+
+def test_environments_have_ports_apart(tmp_path: Path) -> None:
+    ports = [
+        port
+        for name in SETTINGS.pipeline.environments
+        for emulator in [LocalEnvironment(choose(SETTINGS, name), SETTINGS.pipeline, folder=tmp_path / name).emulator]
+        for port in (emulator.port, emulator.plain_port)
+    ]
+    assert len(set(ports)) == len(ports)
+
+
+@pytest.mark.parametrize(
+    ("value", "here"),
+    [
+        (
+            "https://a1b2c3.execute-api.us-east-1.amazonaws.com/live/health",
+            "https://localhost:4566/restapis/a1b2c3/live/_user_request_/health",
+        ),
+        (
+            "https://a1b2c3.execute-api.us-east-1.amazonaws.com/live/",
+            "https://localhost:4566/restapis/a1b2c3/live/_user_request_/",
+        ),
+        ("http://localhost:4567/111111111111/queue", "https://localhost:4566/111111111111/queue"),
+        ("arn:aws:sns:us-east-1:111111111111:topic", "arn:aws:sns:us-east-1:111111111111:topic"),
+    ],
+)
+def test_addresses_are_those_that_answer_here(tmp_path: Path, value: str, here: str) -> None:
+    outputs = _local(tmp_path).collect({"dev-items-compute": {"It": value}})
+    assert outputs == {"items": {"It": here}}
+
+
+def test_outputs_are_by_service_without_what_stacks_tell_one_another(tmp_path: Path) -> None:
+    stacks = {
+        "dev-items-data": {"TableName": "t", "PublishOutputRefTable1": "t"},
+        "dev-items-compute": {"DistributionDomain": "d1.cloudfront.net"},
+        "dev-foundation": {"RoleArn": "r"},
+        "CDKToolkit": {"BucketName": "b"},
+    }
+    assert _local(tmp_path).collect(stacks) == {
+        "foundation": {"RoleArn": "r"},
+        "items": {
+            "TableName": "t",
+            "DistributionDomain": "d1.cloudfront.net",
+            "EdgeEndpoint": "https://localhost:4566/",
+        },
+    }
+
+
+def test_what_is_not_up_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RehearsalError, match="dev is not up: run `make up ENV=dev`"):
+        _local(tmp_path).outputs()
+
+
+def test_the_reason_of_a_failed_deployment_is_the_first_resource_that_failed() -> None:
+    lines = [
+        "dev-items-data | 0/4 | 10:24:35 AM | CREATE_IN_PROGRESS | AWS::S3::Bucket | Data/Bucket (Bucket) ",
+        "dev-items-data |  1 | 10:26:21 AM | CREATE_FAILED | AWS::S3::Bucket | Data/Bucket (Bucket) name is taken",
+        "dev-items-data |  1 | 10:26:21 AM | CREATE_FAILED | AWS::SNS::Topic | Data/Topic (Topic) creation cancelled",
+        "❌  dev-items-data failed: the stack was rolled back",
+    ]
+    assert failure(lines) == "dev-items-data: AWS::S3::Bucket Data/Bucket (Bucket) name is taken"
+    assert failure(lines[3:]) == lines[3]
+    assert failure(["ValueError: no", "", "app: Subprocess exited with error 1"]) == "ValueError: no"
+    full = "cannot build the layer: No space left on device"
+    assert failure([full, "make[1]: *** [Makefile:38: build] Error 1"]) == full
+    assert failure(["dev-items: fail: No bucket", "AggregateError:"]) == "dev-items: fail: No bucket"
+    assert failure([]) == "cdk wrote nothing"

@@ -1,0 +1,252 @@
+"""Faults: each fits the sources as they are, and is judged by what became of it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway import paths
+from slipway.errors import RehearsalError
+from slipway.rehearsal.faults import FAULTS, Fault, commit_with, find, judge
+from slipway.rehearsal.player.approvals import Answer
+from slipway.rehearsal.player.records import Rehearsal, Stage, Status
+from slipway.rehearsal.player.source import Commit
+from unit.rehearsal.recorded import rehearsal
+from unit.rehearsal.repositories import commit, git, write
+
+EDITS = [
+    pytest.param(file, edit, id=f"{fault.name} {file}")
+    for fault in FAULTS
+    for edits in (fault.edits, fault.base_edits)
+    for file, edit in edits.items()
+]
+
+
+@pytest.mark.parametrize(("file", "edit"), EDITS)
+def test_each_edit_fits_the_sources_as_they_are(file: str, edit: Callable[[str], str]) -> None:
+    before = (paths.ROOT / file).read_text(encoding="utf-8")
+    after = edit(before)
+    assert after != before
+    # A fault is what the code does: it has to be code
+    ast.parse(after)
+
+
+def test_each_fault_is_found_by_its_name() -> None:
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+    assert [find(fault.name) for fault in FAULTS] == list(FAULTS)
+
+
+def test_a_fault_that_is_none_names_those_that_are() -> None:
+    with pytest.raises(
+        RehearsalError, match=r"there is no fault 'nope'; it is one of import-crash, error-rate=5%"
+    ) as error:
+        find("nope")
+    assert error.value.exit_code == 2
+    assert all(fault.name in str(error.value) for fault in FAULTS)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_says_what_is_wrong_and_what_must_become_of_it(fault: Fault) -> None:
+    assert fault.what
+    assert fault.edits or fault.kills or fault.answer is not Answer.APPROVED
+    assert not fault.changes_pipeline or fault.stops_at is None
+    if fault.stops_at is not None:
+        assert fault.because
+    assert not fault.rolled_back or fault.stops_at
+
+
+# A commit with a fault
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkout"
+    commit(folder, {"api.py": "A = 1\n", "other.py": ""}, "The present")
+    return folder
+
+
+def test_the_fault_is_a_commit_on_top_in_a_repository_of_its_own(repository: Path, tmp_path: Path) -> None:
+    # Given a checkout with something that is not committed
+    write(repository, {"api.py": "A = 'dirty'\n"})
+    present = Commit.of(repository, "HEAD", branch="main")
+    before = git(repository, "for-each-ref"), git(repository, "status", "--porcelain")
+    # When a commit with an edit is made on top of it
+    made = commit_with(present, {"api.py": lambda text: f"{text}B = 2\n"}, "A fault", tmp_path / "faults" / "commit")
+    # Then it has the edit and nothing else
+    assert git(made.repository, "show", f"{made.sha}:api.py") == "A = 1\nB = 2"
+    assert git(made.repository, "diff", "--name-only", present.sha, made.sha) == "api.py"
+    assert (made.message, made.branch) == ("A fault", "main")
+    # And the checkout is as it was
+    assert (git(repository, "for-each-ref"), git(repository, "status", "--porcelain")) == before
+    # And it may be made again
+    again = commit_with(present, {"api.py": lambda text: f"{text}C = 3\n"}, "Another", tmp_path / "faults" / "commit")
+    assert git(again.repository, "show", f"{again.sha}:api.py") == "A = 1\nC = 3"
+
+
+def test_a_fault_fits_a_commit_that_is_no_longer_the_head(repository: Path, tmp_path: Path) -> None:
+    first = Commit.of(repository, "HEAD", branch="main")
+    commit(repository, {"api.py": "changed\n"}, "Later")
+    made = commit_with(first, {"api.py": lambda text: f"{text}B = 2\n"}, "A fault", tmp_path / "commit")
+    assert git(made.repository, "rev-parse", f"{made.sha}^") == first.sha
+
+
+def test_a_commit_without_the_file_is_told(repository: Path, tmp_path: Path) -> None:
+    present = Commit.of(repository, "HEAD", branch="main")
+    with pytest.raises(RehearsalError, match=r"the fault does not fit this commit: it has no services/gone\.py"):
+        commit_with(present, {"services/gone.py": str}, "A fault", tmp_path / "commit")
+
+
+def test_an_edit_that_changes_nothing_is_told(repository: Path, tmp_path: Path) -> None:
+    present = Commit.of(repository, "HEAD", branch="main")
+    with pytest.raises(RehearsalError, match=r"the fault does not fit this commit: it changes nothing"):
+        commit_with(present, {"api.py": str}, "A fault", tmp_path / "commit")
+
+
+def test_a_source_that_was_rewritten_is_told_what_it_lacks(repository: Path, tmp_path: Path) -> None:
+    # Given sources in which what a fault replaces stands no more
+    edits = [(fault, file, edit) for fault in FAULTS for file, edit in fault.edits.items() if fault.name in _REPLACING]
+    assert edits
+    for fault, file, edit in edits:
+        with pytest.raises(RehearsalError, match=r"the fault does not fit this commit: .* stands there 0 times"):
+            commit_with(
+                Commit.of(_with(tmp_path / fault.name, file), "HEAD", branch="main"),
+                {file: edit},
+                "A fault",
+                tmp_path / "commit",
+            )
+
+
+_REPLACING = {"permission-missing", "template-invalid"}
+
+
+def _with(folder: Path, file: str) -> Path:
+    commit(folder, {file: "rewritten = True\n"})
+    return folder
+
+
+def test_a_repository_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    gone = Commit(tmp_path / "gone", "0" * 40, "main", "m", "")
+    with pytest.raises(RehearsalError, match="git clone: ") as error:
+        commit_with(gone, {}, "A fault", tmp_path / "commit")
+    assert "\n" not in str(error.value)
+
+
+# The verdict
+
+STOPS = Fault("f", "w", stops_at="prod", because="Errors", rolled_back=True)
+GETS_THROUGH = Fault("f", "w")
+
+
+def _stopped() -> Rehearsal:
+    record = rehearsal(failed=True)
+    last = record.executions[-1]
+    last.reason = "prod/compute.Deploy: Errors went off in minute 2"
+    last.stages[1].reason = last.reason
+    last.stages[1].name = "prod-items"
+    last.stages[1].actions[1].error = "prod-items-compute: it failed; the stack is UPDATE_ROLLBACK_COMPLETE"
+    record.before = record.served = {"prod": {"items": "200; live: ApiFunction 1"}}
+    return record
+
+
+def test_a_fault_that_was_stopped_as_it_has_to_be_is_no_complaint() -> None:
+    assert judge(STOPS, _stopped()) is None
+    assert judge(GETS_THROUGH, rehearsal()) is None
+
+
+def _rolled_back(status: Status | None, reason: str = "") -> Rehearsal:
+    """One that was stopped in prod, whose rollback ended like this; None: nobody tried."""
+    record = _stopped()
+    last = record.executions[-1]
+    last.stages = [stage for stage in last.stages if stage.kind != "rollback"]
+    if status is not None:
+        last.stages.append(Stage("prod-items", "rollback", status, reason=reason))
+    return record
+
+
+CANCELED = Fault("f", "w", changes_pipeline="prod")
+REFUSED = Fault("f", "w", stops_at="prod", because="Errors", rollback_refused="denied by stack policy")
+GOES_BACK = Fault("f", "w", stops_at="prod", because="Errors", goes_back=True)
+
+
+def test_a_canceled_execution_is_judged() -> None:
+    # Given a delivery of which the first execution was canceled in prod
+    record = rehearsal()
+    assert judge(CANCELED, record) == "nothing was canceled in prod"
+    first = record.executions[0]
+    first.stages.append(Stage("prod-items", status=Status.CANCELED))
+    assert judge(CANCELED, record) is None
+    # Then nothing of it may have been rolled back
+    first.stages.append(Stage("prod-items", "rollback", Status.SUCCEEDED))
+    assert judge(CANCELED, record) == "what was canceled was rolled back"
+
+
+def test_a_refused_rollback_is_judged() -> None:
+    assert judge(REFUSED, _rolled_back(None)) == "nobody tried to roll back"
+    assert judge(REFUSED, _rolled_back(Status.FAILED, "Key: Action denied by stack policy")) is None
+    assert judge(REFUSED, _rolled_back(Status.SUCCEEDED)) == "the rollback was not refused"
+    assert "another reason: no" in str(judge(REFUSED, _rolled_back(Status.FAILED, "no")))
+
+
+def test_a_stage_that_has_to_go_back_is_judged() -> None:
+    assert judge(GOES_BACK, _rolled_back(None)) == "the stage did not go back: nobody tried"
+    assert judge(GOES_BACK, _rolled_back(Status.SUCCEEDED, "back")) is None
+    assert judge(GOES_BACK, _rolled_back(Status.FAILED, "no")) == "the stage did not go back: no"
+
+
+def _undeployed(record: Rehearsal) -> None:
+    record.executions[-1].stages[1].actions[1].deployments.clear()
+
+
+def _through(record: Rehearsal) -> None:
+    for stage in record.executions[-1].stages:
+        stage.status = Status.SUCCEEDED
+
+
+def _by_another(record: Rehearsal) -> None:
+    last = record.executions[-1]
+    last.reason = last.stages[1].reason = "else"
+
+
+def _stuck(record: Rehearsal) -> None:
+    record.executions[-1].stages[1].actions[1].error = "it failed; the stack is UPDATE_ROLLBACK_FAILED"
+
+
+@pytest.mark.parametrize(
+    ("spoils", "complaint"),
+    [
+        (lambda record: record.executions.clear(), "nothing was played"),
+        (
+            _through,
+            "it got through",
+        ),
+        (
+            lambda record: record.executions[-1].stages.append(Stage("dev", status=Status.FAILED)),
+            "it was stopped at dev, not at prod",
+        ),
+        (
+            _by_another,
+            "it was stopped by another reason than Errors: else",
+        ),
+        (_undeployed, "nothing was rolled back"),
+        (_stuck, "nothing was rolled back"),
+        (lambda record: setattr(record, "served", {"prod": {"items": "502"}}), "items of prod answers 502"),
+        (lambda record: setattr(record, "served", {}), "items of prod answers nothing"),
+        (
+            lambda record: setattr(record, "served", {"prod": {"items": "200; live: ApiFunction 2"}}),
+            "items of prod serves 200; live: ApiFunction 2, and not 200; live: ApiFunction 1 as before",
+        ),
+        (lambda record: setattr(record, "before", {}), "nobody looked at what prod served before"),
+    ],
+)
+def test_what_is_not_as_it_has_to_be_is_said(spoils: Callable[[Rehearsal], Any], complaint: str) -> None:
+    record = _stopped()
+    spoils(record)
+    assert (judge(STOPS, record) or "").startswith(complaint)
+
+
+def test_what_has_to_get_through_and_does_not_is_said() -> None:
+    assert judge(GETS_THROUGH, _stopped()) == "it did not get through: prod/compute.Deploy: Errors went off in minute 2"

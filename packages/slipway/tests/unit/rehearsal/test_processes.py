@@ -1,0 +1,105 @@
+"""Pids, ports, locks and files of the emulator, without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import psutil
+import pytest
+from filelock import FileLock
+
+from slipway import paths
+from slipway.emulator.server import SAVED_FILE, Emulator, certificates, isolate
+from slipway.errors import RehearsalError
+
+
+def _emulator(folder: Path) -> Emulator:
+    return Emulator("444444444444", "us-east-1", folder, port=4566, plain_port=4567, tls=folder / "tls")
+
+
+def _state(folder: Path, *, pid: int, created: float) -> None:
+    state = {"pid": pid, "created": created, "account": "4" * 12, "region": "us-east-1", "port": 1, "plain_port": 2}
+    paths.write_json(folder / "emulator.json", state)
+
+
+def test_a_recycled_pid_is_not_the_emulator_and_is_left_alone(tmp_path: Path) -> None:
+    # Given a state whose pid now belongs to another process: this one
+    _state(tmp_path, pid=os.getpid(), created=psutil.Process().create_time() - 3600)
+    # When it is asked for, and stopped
+    found = Emulator.running(tmp_path)
+    # Then it is not running
+    assert found is None
+    assert _emulator(tmp_path).pid is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}'])
+def test_a_half_written_state_counts_as_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "emulator.json").write_text(content)
+    assert Emulator.running(tmp_path) is None
+    assert not _emulator(tmp_path).stop()
+    assert not (tmp_path / "emulator.json").exists()
+
+
+def test_an_account_that_was_not_written_down_is_lost(tmp_path: Path) -> None:
+    # Given a folder without an account, then nothing is lost
+    assert not Emulator.lost(tmp_path)
+    # When there was one, and its process died with what is in it, then it is
+    (tmp_path / "s3").mkdir()
+    assert Emulator.lost(tmp_path)
+    # And when it had been let write that down, or runs, then it is not
+    (tmp_path / SAVED_FILE).touch()
+    assert not Emulator.lost(tmp_path)
+    (tmp_path / SAVED_FILE).unlink()
+    _state(tmp_path, pid=os.getpid(), created=psutil.Process().create_time())
+    assert not Emulator.lost(tmp_path)
+
+
+def test_a_second_command_is_refused_while_the_first_works(tmp_path: Path) -> None:
+    with (
+        FileLock(tmp_path / "emulator.lock"),
+        pytest.raises(RehearsalError, match="another command is at work"),
+        _emulator(tmp_path).lock(),
+    ):
+        pytest.fail("two commands at once")
+
+
+def test_clients_in_other_processes_get_nothing_of_the_person_at_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("HOME", "/home/someone")
+    environment = _emulator(tmp_path / "dev").environment()
+    assert "AWS_PROFILE" not in environment
+    assert environment["HOME"] == str(tmp_path / "home")
+    assert environment["AWS_ENDPOINT_URL"] == "https://localhost:4566"
+    assert environment["AWS_ACCESS_KEY_ID"] == "444444444444"
+
+
+def test_isolation_removes_every_aws_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_PROFILE"):
+        monkeypatch.setenv(name, "theirs")
+    isolate()
+    assert "AWS_PROFILE" not in os.environ
+    assert os.environ["AWS_CONFIG_FILE"] == os.devnull
+
+
+def test_certificates_are_made_once_and_the_key_is_for_its_owner(tmp_path: Path) -> None:
+    authority = certificates(tmp_path)
+    first = authority.read_text()
+    assert certificates(tmp_path).read_text() == first
+    assert stat.S_IMODE((tmp_path / "server.pem").stat().st_mode) == 0o600
+    assert "PRIVATE KEY" not in first
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "outputs.json"
+    paths.write_json(target, {"items": {}})
+    with pytest.raises(TypeError):
+        paths.write_json(target, {"items": object()})
+    assert json.loads(target.read_text()) == {"items": {}}
+    assert [file.name for file in tmp_path.iterdir()] == ["outputs.json"]

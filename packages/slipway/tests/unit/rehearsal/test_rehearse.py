@@ -1,0 +1,86 @@
+"""The last line of a rehearsal: where it stopped and why, what was rolled back, who met it, and what prod serves."""
+
+from __future__ import annotations
+
+import pytest
+
+from slipway.rehearsal.player.records import Rehearsal, Stage, Status
+from slipway.rehearsal.rehearse import verdict
+from unit.rehearsal.recorded import rehearsal
+
+BEFORE = {"prod": {"items": "200; live: ApiFunction 1"}}
+
+
+def _stopped() -> Rehearsal:
+    record = rehearsal(failed=True)
+    record.before, record.served = BEFORE, BEFORE
+    return record
+
+
+def test_refused_services_are_counted_in_the_last_line() -> None:
+    record = rehearsal()
+    record.refusals = ["dev: User: a is not authorized", "dev: User: b is not authorized"]
+    assert verdict(record).endswith("to prod in 20 s; AWS's services were refused 2 calls")
+
+
+def test_a_delivery_says_where_it_came_to_and_how_long_it_took() -> None:
+    assert verdict(rehearsal()) == f"delivered {'c' * 12} to prod in 20 s"
+
+
+def test_a_delivery_says_whom_it_hurt() -> None:
+    # Given a delivery that went on although requests to its new version failed
+    record = rehearsal()
+    stage = record.executions[-1].stages[-1]
+    deployment = next(each for action in stage.actions for each in action.deployments)
+    deployment.met_new, deployment.failed_new = 30, 3
+    # Then its last line says so
+    assert verdict(record).endswith(f"in 20 s; 3 of 30 requests to the new version failed in {stage.name}")
+
+
+@pytest.mark.parametrize("record", [rehearsal(), rehearsal(failed=True), Rehearsal("c" * 40, "m", ["items"])])
+def test_a_lost_account_stands_in_the_verdict(record: Rehearsal) -> None:
+    record.lost = ["lost with its account: staging: 222 is lost: the disk is full"]
+    assert verdict(record).endswith("; lost with its account: staging: 222 is lost: the disk is full")
+
+
+def test_what_was_never_played_says_so() -> None:
+    assert verdict(Rehearsal("c" * 40, "m", ["items"])) == f"{'c' * 12} was not delivered"
+
+
+def test_what_was_stopped_says_all_that_somebody_would_ask() -> None:
+    assert verdict(_stopped()) == (
+        f"{'c' * 12} stopped at prod: d-1: Errors went off in minute 2; "
+        "rolled back: ApiFunction to version 1; "
+        "6 requests met the new version, 2 of them failed; "
+        "prod serves what it did: items 200; live: ApiFunction 1"
+    )
+
+
+def test_without_a_deployment_the_reason_is_the_executions() -> None:
+    record = _stopped()
+    record.executions[-1].stages[1].actions.clear()
+    said = verdict(record)
+    assert said.startswith(f"{'c' * 12} stopped at prod: prod/compute.Deploy: it failed; prod serves")
+    assert "rolled back" not in said
+    assert "requests" not in said
+
+
+@pytest.mark.parametrize(
+    ("served", "said"),
+    [
+        ({"items": "502"}, "prod serves: items 502"),
+        ({}, "prod serves nothing yet"),
+        (BEFORE["prod"], "prod serves what it did: items 200; live: ApiFunction 1"),
+    ],
+)
+def test_what_prod_serves_is_held_against_what_it_served(served: dict[str, str], said: str) -> None:
+    record = _stopped()
+    record.served = {"prod": served}
+    assert verdict(record).endswith(said)
+
+
+def test_what_was_interrupted_names_no_stage() -> None:
+    record = _stopped()
+    last = record.executions[-1]
+    last.reason, last.stages = "interrupted", [Stage("Source", status=Status.SUCCEEDED)]
+    assert verdict(record).startswith(f"{'c' * 12} stopped: interrupted; prod serves")

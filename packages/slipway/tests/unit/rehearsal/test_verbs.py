@@ -1,0 +1,550 @@
+"""The verbs of the rehearsal: what they take, what they refuse, and what they say."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+import boto3
+import pytest
+from rich.console import Console
+
+from slipway import paths
+from slipway import settings as config
+from slipway.emulator.partition import Caller
+from slipway.emulator.server import Emulator
+from slipway.rehearsal import faults, verbs
+from slipway.rehearsal.cli import main
+from slipway.rehearsal.player.approvals import Answer, Approvals, Pending
+from slipway.rehearsal.player.memory import Memory
+from slipway.rehearsal.player.pipeline_api import PipelineApi
+from slipway.rehearsal.player.records import Rehearsal
+from slipway.rehearsal.rehearse import Options, Stand
+from slipway.rehearsal.show import Show
+from unit.rehearsal.aws import TOOLS, no_ports
+from unit.rehearsal.aws.client import Client
+from unit.rehearsal.player.pipelines import approval, pipeline, stage
+from unit.rehearsal.recorded import rehearsal
+from unit.rehearsal.repositories import commit, git, write
+
+FILES = {f"services/{name}/infrastructure.py": "" for name in ("items", "ingest", "processing")}
+
+
+class Played:
+    """A checkout, and what would be played of it."""
+
+    def __init__(self, root: Path, commits: tuple[str, str]) -> None:
+        self.root, (self.first, self.head) = root, commits
+        self.folder = root / "build" / "rehearsal"
+        self.calls: list[dict[str, Any]] = []
+        self.record = rehearsal()
+
+    def play(self, settings: Any, options: Any, commit: Any, console: Console, **more: Any) -> Rehearsal:
+        """In place of playing it."""
+        self.calls.append({"options": options, "commit": commit, **more})
+        return self.record
+
+    @property
+    def call(self) -> dict[str, Any]:
+        (only,) = self.calls
+        return only
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, str]]:
+    """A checkout to copy, and its two commits."""
+    root = tmp_path_factory.mktemp("made")
+    first = commit(root, {**FILES, "a": "1", ".gitignore": "build/\n.venv/\n"}, "The first")
+    return root, (first, commit(root, {"a": "2"}, "The second"))
+
+
+@pytest.fixture(autouse=True)
+def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkout: tuple[Path, tuple[str, str]]) -> Iterator[Played]:
+    found = Played(Path(shutil.copytree(checkout[0], tmp_path / "checkout")), checkout[1])
+    monkeypatch.setattr(paths, "ROOT", found.root)
+    monkeypatch.setattr(verbs, "FOLDER", found.folder)
+    monkeypatch.setattr(verbs, "REMOTE", found.folder / "remote.git")
+    monkeypatch.setattr(verbs, "Options", partial(Options, folder=found.folder, home=found.folder))
+    monkeypatch.setattr(verbs, "play", found.play)
+    before = dict(os.environ)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
+        monkeypatch.setenv(f"{name}_NAME", "Somebody")
+        monkeypatch.setenv(f"{name}_EMAIL", "somebody@example.com")
+    yield found
+    os.environ.clear()
+    os.environ.update(before)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+# Wrong input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["rehearse", "--service", "nope"],
+            "there is no service 'nope' in dev; it is one of items, ingest, processing",
+        ),
+        (["rehearse", "--fault", "nope"], "there is no fault 'nope'; it is one of import-crash, "),
+        (["rehearse", "--fault", "killed", "--service", "ingest"], "faults act on items: add SERVICE=items"),
+        (["rehearse", "--approve", "perhaps"], "APPROVE 'perhaps': it is one of yes, no, timeout, ask"),
+        (["rehearse", "--commit", "nope"], "nope is no commit of "),
+        (["rehearse", "--base", "nope"], "nope is no commit of "),
+        (["rehearse", "--rate", "0"], "--rate"),
+        (["rehearse", "--at", "tomorrow"], "--at"),
+        (["drill", "--fault", "nope"], "there is no fault 'nope'; it is one of import-crash, "),
+        (["drill", "--service", "ingest"], "faults act on items: add SERVICE=items"),
+        (["drill", "--service", "nope"], "there is no service 'nope' in dev"),
+        (["approve", "--service", "nope"], "there is no service 'nope' in dev"),
+        (["reject", "--service", "nope"], "there is no service 'nope' in dev"),
+        (["forget", "--service", "nope"], "there is no service 'nope' in dev"),
+    ],
+)
+def test_wrong_input_names_what_is_allowed_and_nothing_is_played(
+    played: Played, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert played.calls == []
+
+
+def test_an_answer_to_a_rehearsal_that_does_not_run_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("approve", "reject"):
+        assert main([verb]) == 1
+        assert capsys.readouterr().err == "no rehearsal runs that could be answered\n"
+
+
+# What is delivered
+
+
+def test_the_present_commit_is_delivered(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rehearse"]) == 0
+    assert (played.call["commit"].sha, played.call["commit"].message) == (played.head, "The second")
+    assert (played.call["answers"], played.call["fault"], played.call["fresh"]) == (None, None, False)
+    # And its verdict is the last line, after what stood in and where the page is
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["build/rehearsal/index.html", played.record.verdict]
+    assert any("AWS::X" in line for line in lines)
+
+
+def test_a_commit_that_was_not_delivered_is_exit_code_one(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    played.record = rehearsal(failed=True)
+    played.record.verdict = "stopped at [/prod]: [red] is no colour"
+    assert main(["rehearse"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == played.record.verdict
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [("yes", Answer.APPROVED), ("no", Answer.REJECTED), ("timeout", Answer.TIMED_OUT), ("ask", None)],
+)
+def test_the_answer_may_be_given_beforehand(played: Played, word: str, answer: Answer | None) -> None:
+    main(["rehearse", "--approve", word])
+    assert played.call["answers"] is answer
+
+
+def test_a_fault_brings_its_own_answer_and_rate(played: Played) -> None:
+    main(["rehearse", "--fault", "error-rate=5%", "--service", "items", "--approve", "no"])
+    fault = faults.find("error-rate=5%")
+    assert (played.call["fault"], played.call["answers"]) == (fault, fault.answer)
+    # And it is in prod alone: the others get what passes the time
+    assert played.call["options"].requests_a_minute == {
+        "dev": faults.FEW,
+        "staging": faults.FEW,
+        "prod": fault.requests_a_minute,
+    }
+    assert played.call["options"].services == ("items",)
+
+
+def test_another_commit_and_another_base_may_be_named(played: Played) -> None:
+    main(["rehearse", "--commit", "HEAD~1", "--base", "empty", "--fresh"])
+    assert (played.call["commit"].sha, played.call["options"].base, played.call["fresh"]) == (
+        played.first,
+        "empty",
+        True,
+    )
+
+
+def test_a_dirty_tree_is_said_and_not_delivered(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    write(played.root, {"a": "dirty", "new": ""})
+    assert main(["rehearse"]) == 0
+    assert "2 changes are not committed and so not delivered; SNAPSHOT=yes delivers them" in capsys.readouterr().out
+    assert played.call["commit"].sha == played.head
+
+
+def test_a_clean_tree_says_nothing_of_it(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["rehearse"])
+    said = capsys.readouterr().out
+    assert "not committed" not in said
+    assert "detached" not in said
+
+
+def test_a_snapshot_delivers_the_tree_and_touches_nothing(played: Played) -> None:
+    # Given a tree with a change, a new file, a removed one, and something staged
+    write(played.root, {"a": "dirty", "new": "new", "staged": "staged"})
+    (played.root / "services" / "ingest" / "infrastructure.py").unlink()
+    git(played.root, "add", "staged")
+    before = git(played.root, "status", "--porcelain"), git(played.root, "rev-parse", "HEAD")
+    # When it is rehearsed as it is
+    assert main(["rehearse", "--snapshot"]) == 0
+    # Then what is delivered is the tree
+    delivered = played.call["commit"]
+    assert git(played.root, "show", f"{delivered.sha}:a") == "dirty"
+    files = git(played.root, "ls-tree", "-r", "--name-only", delivered.sha).splitlines()
+    assert {"new", "staged"} <= set(files)
+    assert "services/ingest/infrastructure.py" not in files
+    assert git(played.root, "rev-parse", f"{delivered.sha}^") == played.head
+    # And neither the index nor the branch knows of it
+    assert (git(played.root, "status", "--porcelain"), git(played.root, "rev-parse", "HEAD")) == before
+
+
+def test_snapshot_needs_no_git_identity(played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    git(played.root, "config", "user.useConfigOnly", "true")
+    write(played.root, {"a": "dirty"})
+
+    assert main(["rehearse", "--snapshot"]) == 0
+
+    assert git(played.root, "show", f"{played.call['commit'].sha}:a") == "dirty"
+
+
+def test_a_detached_head_is_said_and_delivered(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    git(played.root, "checkout", "--quiet", "--detach", "HEAD~1")
+    assert main(["rehearse"]) == 0
+    assert "the head is detached: its commit is delivered as if it were pushed" in capsys.readouterr().out
+    assert (played.call["commit"].sha, played.call["commit"].branch) == (played.first, "main")
+
+
+def test_a_folder_without_a_commit_is_wrong_input(
+    played: Played, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (played.root / ".git").rename(tmp_path / "away")
+    os.environ["GIT_CEILING_DIRECTORIES"] = str(tmp_path)
+    assert main(["rehearse"]) == 1
+    assert "not a git repository" in capsys.readouterr().err
+    assert played.calls == []
+
+
+# A push
+
+
+def test_a_push_to_the_remote_calls_the_player(
+    played: Played, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Given the remote, set up twice
+    assert main(["remote"]) == 0
+    assert main(["remote"]) == 0
+    assert "git push rehearsal main" in capfd.readouterr().out
+    assert git(played.root, "remote", "get-url", "rehearsal") == str(verbs.REMOTE)
+    # When somebody pushes to it
+    told = tmp_path / "told"
+    python = played.root / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\n(echo "$*"; pwd; echo "${{GIT_DIR-none}}"; cat) >{told}\n')
+    python.chmod(0o755)
+    git(played.root, "push", "--quiet", "rehearsal", "main")
+    # Then the player is called in the checkout, with what was pushed
+    assert told.read_text().splitlines() == [
+        "-m slipway.rehearsal receive",
+        str(played.root),
+        "none",
+        f"{'0' * 40} {played.head} refs/heads/main",
+    ]
+
+
+def test_remote_of_another_work_tree_stays(
+    played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a remote set up in the main work tree, and another work tree of the repository
+    main(["remote"])
+    first = str(verbs.REMOTE)
+    other = tmp_path / "other"
+    git(played.root, "worktree", "add", "--quiet", "--detach", str(other))
+    monkeypatch.setattr(paths, "ROOT", other)
+    monkeypatch.setattr(verbs, "REMOTE", other / "build" / "remote.git")
+    capsys.readouterr()
+
+    assert main(["remote"]) == 0
+
+    assert git(other, "remote", "get-url", "rehearsal") == first
+    assert f"git push {verbs.REMOTE} main" in capsys.readouterr().out
+
+
+def test_remote_that_leads_nowhere_is_replaced(played: Played) -> None:
+    git(played.root, "remote", "add", "rehearsal", str(played.root / "moved"))
+
+    assert main(["remote"]) == 0
+
+    assert git(played.root, "remote", "get-url", "rehearsal") == str(verbs.REMOTE)
+
+
+def test_a_checkout_of_any_name_has_a_remote(played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "a $HOME `b` \"c\" 'd'"
+    commit(root, {"a": "1"})
+    monkeypatch.setattr(paths, "ROOT", root)
+    monkeypatch.setattr(verbs, "REMOTE", root / "build" / "remote.git")
+    python = root / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\npwd >{tmp_path / 'told'}\n")
+    python.chmod(0o755)
+    assert main(["remote"]) == 0
+    git(root, "push", "--quiet", "rehearsal", "main")
+    assert (tmp_path / "told").read_text() == f"{root}\n"
+
+
+def _receive(played: Played, monkeypatch: pytest.MonkeyPatch, *lines: str) -> int:
+    """What the hook does once somebody has pushed."""
+    main(["remote"])
+    (verbs.REMOTE / "hooks" / "post-receive").unlink()
+    git(played.root, "push", "--quiet", "rehearsal", "main")
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+    return main(["receive"])
+
+
+def test_what_was_pushed_is_played_after_the_one_before_it(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPROVE", "yes")
+    assert _receive(played, monkeypatch, f"{played.first} {played.head} refs/heads/main") == 0
+    assert (played.call["commit"].sha, played.call["commit"].repository) == (played.head, verbs.REMOTE)
+    assert (played.call["answers"], played.call["wait"]) == (Answer.APPROVED, -1)
+
+
+def test_of_two_branches_the_pipelines_own_is_played(
+    played: Played, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pushed = f"{'0' * 40} {played.first} refs/heads/other", f"{'0' * 40} {played.head} refs/heads/main"
+    assert _receive(played, monkeypatch, *pushed) == 0
+    assert played.call["commit"].sha == played.head
+    assert "refs/heads/other is not main: nothing starts" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f"{'0' * 40} {'1' * 40} refs/heads/main-2", "refs/heads/main-2 is not main: nothing starts"),
+        (f"{'1' * 40} {'0' * 40} refs/heads/main", "main was removed: nothing starts"),
+        (f"{'0' * 40} {'1' * 40} refs/tags/main", "refs/tags/main is not main: nothing starts"),
+    ],
+)
+def test_other_pushes_start_nothing(
+    played: Played, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, said: str
+) -> None:
+    assert _receive(played, monkeypatch, line) == 0
+    assert said in capsys.readouterr().out
+    assert played.calls == []
+
+
+def test_a_push_with_an_answer_that_is_none_is_refused(
+    played: Played, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("APPROVE", "perhaps")
+    assert _receive(played, monkeypatch, f"{played.first} {played.head} refs/heads/main") == 2
+    assert "APPROVE 'perhaps': it is one of yes, no, timeout, ask" in capsys.readouterr().err
+    assert played.calls == []
+
+
+# An answer
+
+
+class Terminal:
+    """A pipeline with an approval, and CodePipeline's API where `make approve` asks for it."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        accounts = Options(home=home).scope / "accounts"
+        paths.write_json(accounts / "accounts.json", {"endpoint": 1, "proxy": 2, "accounts": {}})
+        memory = Memory(accounts / "codepipeline.json")
+        memory.define(pipeline(stage("prod-approval", approval())))
+        self.approvals = Approvals(lambda _: None, threading.Event())
+        api = PipelineApi(memory, self.approvals, lambda caller, _: caller.account == TOOLS)
+        monkeypatch.setattr(Emulator, "running", lambda *_, **__: object())
+        monkeypatch.setattr(boto3, "Session", lambda **_: self)
+        self.client = lambda service, **_: Client(
+            service, lambda operation, _, parameters: api(operation, parameters, Caller(TOOLS, TOOLS))
+        )
+
+
+@pytest.fixture
+def terminal(played: Played, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    return Terminal(played.folder, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "says"),
+    [
+        (["approve"], Answer.APPROVED, "approved at the terminal"),
+        (["approve", "--says", "go"], Answer.APPROVED, "go"),
+        (["reject", "--says", "not today"], Answer.REJECTED, "not today"),
+    ],
+)
+def test_what_waits_is_answered_from_another_terminal(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str], arguments: list[str], answer: Answer, says: str
+) -> None:
+    # Given an approval that waits
+    found: list[Answer | None] = []
+    pending = Pending("prod-approval", "Approve", "Go?", "")
+    thread = threading.Thread(target=lambda: found.append(terminal.approvals.wait(pending)), daemon=True)
+    thread.start()
+    while not terminal.approvals.waiting():
+        time.sleep(0.01)
+    # When it is answered
+    assert main(arguments) == 0
+    # Then whoever waits goes on
+    thread.join(10)
+    assert (found, pending.summary) == ([answer], says)
+    assert capsys.readouterr().out == f"prod-approval/Approve: {answer.value.lower()}\n"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_where_nothing_waits_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["approve"]) == 1
+    assert capsys.readouterr().err == "no approval waits\n"
+
+
+def _shown() -> tuple[Show, io.StringIO]:
+    file = io.StringIO()
+    return Show(Console(file=file, width=160)), file
+
+
+@pytest.fixture
+def typed() -> Iterator[tuple[TextIO, TextIO]]:
+    """A terminal, and the hands of whoever sits at it."""
+    reads, writes = os.pipe()
+    with os.fdopen(reads) as terminal, os.fdopen(writes, "w") as hands:
+        yield terminal, hands
+
+
+PENDING = Pending("prod-approval", "Approve-prod", "Deploy? [/] mend [red] things", "")
+
+
+def test_whoever_is_asked_is_asked_once() -> None:
+    show, file = _shown()
+    ask = verbs._asker(show, None, None)
+    assert [ask(PENDING), ask(PENDING)] == [None, None]
+    assert file.getvalue().count("Approve-prod waits: Deploy? [/] mend [red] things") == 1
+    assert "make approve" in file.getvalue()
+    assert "y or n" not in file.getvalue()
+
+
+@pytest.mark.parametrize(("word", "answer"), [("y", Answer.APPROVED), ("n", Answer.REJECTED), (" Y ", Answer.APPROVED)])
+def test_whoever_sits_at_the_terminal_answers_there(typed: tuple[TextIO, TextIO], word: str, answer: Answer) -> None:
+    show, file = _shown()
+    terminal, hands = typed
+    ask = verbs._asker(show, None, terminal)
+    # Given that nothing was typed, and then something that is no answer
+    assert ask(PENDING) is None
+    print("perhaps", file=hands, flush=True)
+    assert ask(PENDING) is None
+    assert file.getvalue().count("y or n") == 2
+    # When it is one
+    print(word, file=hands, flush=True)
+    # Then it counts
+    assert ask(PENDING) is answer
+
+
+def test_a_terminal_that_is_gone_is_asked_no_more(typed: tuple[TextIO, TextIO]) -> None:
+    show, file = _shown()
+    terminal, hands = typed
+    ask = verbs._asker(show, None, terminal)
+    hands.close()
+    assert [ask(PENDING) for _ in range(5)] == [None] * 5
+    assert file.getvalue().count("y or n") == 1
+
+
+def test_an_answer_that_was_given_beforehand_asks_nobody() -> None:
+    show, file = _shown()
+    assert verbs._asker(show, Answer.REJECTED, None)(PENDING) is Answer.REJECTED
+    assert not file.getvalue()
+
+
+# A drill
+
+
+def _rejected(*, by: str = "rejected: not today") -> Rehearsal:
+    record = rehearsal(failed=True)
+    last = record.executions[-1]
+    last.stages[1].name, last.stages[1].reason, last.reason = "prod-approval", by, by
+    record.before = record.served = {"prod": {"items": "200"}}
+    record.verdict = f"stopped by [/x] [red] {by}"
+    return record
+
+
+def test_a_drill_plays_each_fault_and_judges_it(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    played.record = _rejected()
+    assert main(["drill", "--fault", "approval-rejected", "--service", "items"]) == 0
+    fault = faults.find("approval-rejected")
+    assert (played.call["fault"], played.call["answers"]) == (fault, Answer.REJECTED)
+    assert played.call["commit"].sha == played.head
+    said = " ".join(capsys.readouterr().out.split())
+    assert "✓ approval-rejected" in said
+    assert "stopped by [/x] [red] rejected: not today" in said
+    (row,) = json.loads((played.folder / "drill.json").read_text())
+    assert (row["fault"], row["as_it_has_to"], row["said"]) == (fault.name, True, played.record.verdict)
+
+
+def test_a_drill_in_which_one_does_not_end_as_it_has_to_fails(
+    played: Played, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played.record = _rejected(by="something else")
+    assert main(["drill", "--fault", "approval-rejected", "--fault", "test-fails"]) == 1
+    assert [call["fault"].name for call in played.calls] == ["approval-rejected", "test-fails"]
+    assert "✗ approval-rejected" in " ".join(capsys.readouterr().out.split())
+    assert [row["as_it_has_to"] for row in json.loads((played.folder / "drill.json").read_text())] == [False, False]
+
+
+def test_each_fault_of_a_drill_has_a_page_of_its_own(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[str] = []
+    monkeypatch.setattr(verbs, "_killed", lambda fault, *_: killed.append(fault.name))
+    with no_ports():
+        main(["drill"])
+    folders = [call["options"].folder for call in played.calls]
+    assert len(set(folders)) == len(folders) == len(faults.FAULTS)
+    assert all(
+        folder.parent == played.folder / "drill" and folder.name.replace("-", "").isalnum() for folder in folders
+    )
+    # And the one with a kill is begun and killed before
+    assert killed == [fault.name for fault in faults.FAULTS if fault.kills]
+
+
+# The end
+
+
+def test_what_is_forgotten_is_gone(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    scope = Options(services=("items",), home=played.folder).scope
+    other = Options(home=played.folder).scope
+    for each in (scope, other):
+        write(each, {"accounts/codepipeline.json": "{}", "launch/a": ""})
+    with no_ports():
+        assert main(["forget", "--service", "items"]) == 0
+    assert capsys.readouterr().out == "the accounts of items are gone\n"
+    assert not (scope / "accounts" / "codepipeline.json").exists()
+    assert not (scope / "launch").exists()
+    assert (other / "accounts" / "codepipeline.json").exists()
+
+
+def test_while_another_rehearsal_is_at_work_nothing_is_forgotten(
+    played: Played, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, options = config.load(), Options(home=played.folder)
+    with no_ports():
+        stand = Stand(settings, options, _shown()[0], lambda _: None, threading.Event())
+        write(options.scope, {"accounts/codepipeline.json": "{}"})
+        with stand.accounts.held():
+            assert main(["forget"]) == 1
+    assert "another rehearsal is at work in" in capsys.readouterr().err
+    assert (options.scope / "accounts" / "codepipeline.json").exists()

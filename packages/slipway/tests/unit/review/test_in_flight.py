@@ -1,0 +1,79 @@
+"""A change of the pipeline is refused while an execution deploys (it would be canceled half-way)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from slipway import settings as config
+from slipway.review.in_flight import InFlightError, check
+
+BUILD = {"CODEBUILD_INITIATOR": "codepipeline/delivery"}
+ENVIRONMENT = config.load().environments[-1].name
+
+
+def _review(folder: Path, *kinds: str, state: str = "reviewed") -> Path:
+    file = folder / "review.json"
+    file.write_text(json.dumps({"state": state, "findings": [{"kind": kind} for kind in kinds]}))
+    return file
+
+
+def _client(**statuses: str) -> Mock:
+    states: list[dict[str, Any]] = [
+        {"stageName": name.replace("_", "-"), "latestExecution": {"pipelineExecutionId": "e-1", "status": status}}
+        for name, status in statuses.items()
+    ]
+    return Mock(get_pipeline_state=Mock(return_value={"stageStates": [*states, {"stageName": f"{ENVIRONMENT}-new"}]}))
+
+
+def _stage(name: str, status: str = "InProgress") -> Mock:
+    return _client(**{f"{ENVIRONMENT}_{name}": status})
+
+
+@pytest.mark.parametrize("state", ["reviewed", "not reviewed"])
+def test_a_changed_pipeline_waits_for_a_deployment(tmp_path: Path, state: str) -> None:
+    # Given a change that restarts the pipeline, or of which nobody can say whether it does
+    kinds = ["pipeline-restarted"] if state == "reviewed" else []
+    review = _review(tmp_path, *kinds, state=state)
+
+    # Then it is refused while an environment is deployed, with the execution and the way on
+    with pytest.raises(
+        InFlightError, match=rf"cancel half-way: {ENVIRONMENT}-services \(execution e-1\).*--name delivery"
+    ):
+        check(config.load(), review, env=BUILD, client=_stage("services"))
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        pytest.param(_stage("services", "Succeeded"), id="ended"),
+        pytest.param(_stage("approval"), id="an approval"),
+        pytest.param(_client(Build="InProgress"), id="a build"),
+    ],
+)
+def test_nothing_that_deploys_is_canceled(tmp_path: Path, client: Mock) -> None:
+    said = check(config.load(), _review(tmp_path, "pipeline-restarted"), env=BUILD, client=client)
+    assert said == "this change restarts the pipeline, and no stage deploys"
+
+
+@pytest.mark.parametrize("state", ["reviewed", "first delivery"])
+def test_other_changes_are_not_held_back(tmp_path: Path, state: str) -> None:
+    client = _stage("services")
+    said = check(config.load(), _review(tmp_path, "renamed", state=state), env=BUILD, client=client)
+    assert said == "the pipeline stays as it is: nothing in flight is canceled"
+    client.get_pipeline_state.assert_not_called()
+
+
+def test_elsewhere_nobody_is_asked(tmp_path: Path) -> None:
+    client = _stage("services")
+    assert check(config.load(), tmp_path / "none", env={}, client=client).startswith("not the pipeline's build")
+    client.get_pipeline_state.assert_not_called()
+
+
+def test_a_missing_review_is_no_permission(tmp_path: Path) -> None:
+    with pytest.raises(InFlightError, match=r"cannot be read .*: run `make review` first"):
+        check(config.load(), tmp_path / "none", env=BUILD, client=_stage("services"))

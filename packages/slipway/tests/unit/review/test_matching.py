@@ -1,0 +1,141 @@
+"""Which resource is which: by logical id, and what was only renamed or moved by what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipway.review.comparison import Comparison, Fate, compare
+from unit.review.assemblies import assembly, changed, found, of, resource, stack
+from unit.review.planted import READ, TABLE, allow, role
+
+
+def fates(comparison: Comparison) -> dict[str, Fate]:
+    return {
+        change.resource.rpartition("/")[2]: change.fate
+        for stage in comparison.stages
+        for one in stage.stacks
+        for change in one.changes
+    }
+
+
+def _named(name: str, resources: dict[str, Any]) -> dict[str, Any]:
+    """Resources under other logical ids, and with them the references among them."""
+
+    def renamed(value: Any) -> Any:
+        match value:
+            case {"Ref": str(logical_id)}:
+                return {"Ref": f"{name}{logical_id}"}
+            case {"Fn::GetAtt": [logical_id, attribute]}:
+                return {"Fn::GetAtt": [f"{name}{logical_id}", attribute]}
+            case dict():
+                return {key: renamed(inner) for key, inner in value.items()}
+            case list():
+                return [renamed(inner) for inner in value]
+        return value
+
+    return {f"{name}{logical_id}": renamed(body) for logical_id, body in resources.items()}
+
+
+def test_what_comes_and_goes_is_said() -> None:
+    topic, queue = {"Topic": resource("AWS::SNS::Topic")}, {"Queue": resource("AWS::SQS::Queue")}
+
+    assert fates(changed({**TABLE, **topic}, {**TABLE, **queue})) == {"Topic": Fate.REMOVED, "Queue": Fate.ADDED}
+
+
+def test_a_renamed_stateful_resource_stops_the_change_and_says_how_to_keep_it() -> None:
+    (removed,) = found(TABLE, _named("New", TABLE), "stateful-removed")
+
+    assert removed.severity == "critical"
+    assert "orphan" in removed.details[0]
+    assert 'override_logical_id("Table")' in removed.advice
+    assert "cdk refactor" in removed.advice
+
+
+def test_a_renamed_role_does_not_look_like_new_permissions() -> None:
+    # Given a role, its policy and a function that runs as it, all under other names
+    function = {"Function": resource("AWS::Lambda::Function", {"Role": {"Fn::GetAtt": ["Role", "Arn"]}, "Timeout": 3})}
+    before = {**role(READ), **function}
+
+    comparison = changed(before, _named("New", before))
+
+    assert set(fates(comparison).values()) == {Fate.RENAMED}
+    assert not {finding.kind for finding in comparison.findings} & {"access-widened", "access-added", "trust-widened"}
+
+
+def test_a_renamed_role_that_may_do_more_does() -> None:
+    before = role(READ)
+    after = _named("New", role(allow("s3:*")))
+
+    assert "access-widened" in {finding.kind for finding in found(before, after)}
+
+
+def test_permissions_on_what_was_renamed_are_the_same_permissions() -> None:
+    table = {"Table": resource("AWS::DynamoDB::Table", {"BillingMode": "PAY_PER_REQUEST", "TableClass": "STANDARD"})}
+
+    def granted(name: str) -> dict[str, Any]:
+        return role(allow("dynamodb:GetItem", {"Fn::GetAtt": [name, "Arn"]}))
+
+    before = {**table, **granted("Table")}
+    after = {"Other": table["Table"], **granted("Other")}
+    assert not found(before, after, "access-widened")
+    # Though permissions on another one are not
+    beside = {"Beside": resource("AWS::DynamoDB::Table", {"TableName": "x", "StreamSpecification": {"a": "b"}})}
+    assert found({**before, **beside}, {**before, **beside, **granted("Beside")}, "access-widened")
+
+
+def test_what_is_not_alike_is_not_renamed() -> None:
+    before = {"One": resource("AWS::Lambda::Function", {"Handler": "a.b", "Timeout": 3, "MemorySize": 128})}
+    after = {"Two": resource("AWS::Lambda::Function", {"Handler": "c.d", "Timeout": 9, "MemorySize": 512})}
+
+    assert fates(changed(before, after)) == {"One": Fate.REMOVED, "Two": Fate.ADDED}
+
+
+def test_of_several_alike_the_nearest_by_name_are_taken() -> None:
+    queue = resource("AWS::SQS::Queue", {"DelaySeconds": 1})
+
+    renamed = {
+        finding.resource.rpartition("/")[2]: finding.detail
+        for finding in found(
+            {"FirstQueue": queue, "OtherQueue": queue}, {"FirstLine": queue, "OtherLine": queue}, "renamed"
+        )
+    }
+    assert renamed == {"FirstLine": "FirstQueue", "OtherLine": "OtherQueue"}
+
+
+def test_a_resource_that_moves_to_another_stack_is_found() -> None:
+    other = {"Topic": resource("AWS::SNS::Topic")}
+    before = assembly(stack({**TABLE, **other}), stack(other, name="prod-items-compute"))
+    after = assembly(stack(other), stack({**TABLE, **other}, name="prod-items-compute"))
+
+    (finding,) = [finding for finding in compare(before, after).findings if finding.kind == "renamed"]
+    assert "moves from prod-items-data to prod-items-compute" in finding.what
+    assert "override_logical_id" not in finding.advice
+
+
+def test_what_is_in_another_account_is_not_taken_for_the_same() -> None:
+    other = {"Topic": resource("AWS::SNS::Topic")}
+    before = assembly(stack({**TABLE, **other}), stack(other, name="dev-items-data", account="111111111111"))
+    after = assembly(stack(other), stack({**TABLE, **other}, name="dev-items-data", account="111111111111"))
+
+    kinds = [finding.kind for finding in compare(before, after).findings]
+    assert "stateful-removed" in kinds
+    assert "renamed" not in kinds
+
+
+def test_resources_of_a_stack_that_goes_are_not_called_removed() -> None:
+    # Given that CDK Pipelines deletes no stack
+    other = stack({"Topic": resource("AWS::SNS::Topic")}, name="prod-items-compute")
+
+    comparison = compare(assembly(stack(TABLE), other), assembly(other))
+    assert [finding.kind for finding in comparison.findings] == ["stack-removed"]
+    assert "items" in comparison.findings[0].details[0]
+
+
+def test_the_order_of_resources_and_stacks_does_not_matter() -> None:
+    # Given the same change, written in another order
+    before = {**TABLE, **role(READ), "Topic": resource("AWS::SNS::Topic")}
+    after = {**role(allow("s3:*")), "Queue": resource("AWS::SQS::Queue")}
+    one = compare(of(before), of(after)).findings
+    other = compare(of(dict(reversed(before.items()))), of(dict(reversed(after.items())))).findings
+
+    assert [finding.id for finding in one] == [finding.id for finding in other]

@@ -1,0 +1,158 @@
+"""Waivers excuse what a change means to do, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from slipway.review.errors import ReviewError
+from slipway.review.findings import Finding, Severity
+from slipway.review.waivers import WAIVERS_FILE, Judgement, judge, read_waivers
+
+ROOT = Path(__file__).resolve().parents[4]
+TODAY = date(2027, 1, 15)
+RED = Finding(
+    kind="stateful-removed",
+    severity=Severity.CRITICAL,
+    stage="dev-items",
+    stack="dev-items-data",
+    resource="Pipeline/dev-items/Data/Table",
+    what="it goes",
+)
+ORANGE = Finding(
+    kind="alarm-removed",
+    severity=Severity.HIGH,
+    stage="dev-items",
+    stack="dev-items-data",
+    resource="Pipeline/dev-items/Data/Alarm",
+    what="it goes",
+)
+
+
+def waiver(
+    *findings: str,
+    reason: str = "The table was empty, and nobody uses the service yet.",
+    owner: str = "platform-team",
+    expires: str = "2027-01-31",
+) -> str:
+    names = ", ".join(f'"{finding}"' for finding in findings)
+    return f'[[waiver]]\nfindings = [{names}]\nreason = "{reason}"\nowner = "{owner}"\nexpires = {expires}\n'
+
+
+def judged(text: str, *findings: Finding, base: str = "", today: date = TODAY) -> Judgement:
+    return judge(findings, read_waivers(text), known=read_waivers(base), today=today)
+
+
+def test_a_critical_finding_stops_a_change_and_others_do_not() -> None:
+    assert judged("", RED, ORANGE).stopping == (RED,)
+    assert not judged("", ORANGE).red
+    assert not judged("").red
+
+
+def test_a_waiver_that_names_it_lets_it_go_on() -> None:
+    judgement = judged(waiver(RED.id), RED)
+
+    assert not judgement.red
+    ((finding, given),) = judgement.waived
+    assert finding is RED
+    assert given.owner == "platform-team"
+
+
+def test_one_waiver_may_name_the_same_finding_in_several_stages() -> None:
+    judgement = judged(waiver(RED.id, ORANGE.id), RED, ORANGE)
+
+    assert not judgement.red
+    assert len(judgement.waived) == 2
+
+
+def test_a_waiver_for_what_is_not_there_fails() -> None:
+    # Given what it named, then it was in order
+    assert not judged(waiver(RED.id), RED).red
+
+    judgement = judged(waiver(RED.id), ORANGE)
+    assert judgement.red
+    assert judgement.problems == (
+        f"{WAIVERS_FILE}: a waiver names {RED.id}, and the change does no such thing: delete the waiver",
+    )
+
+
+def test_a_waiver_of_another_finding_excuses_nothing() -> None:
+    other = RED.id.replace("Table", "Bucket")
+
+    judgement = judged(waiver(other), RED)
+    assert judgement.stopping == (RED,)
+    assert judgement.problems
+
+
+@pytest.mark.parametrize(("day", "red"), [(31, False), (30, False)])
+def test_a_waiver_holds_to_its_last_day(day: int, red: bool) -> None:
+    assert judged(waiver(RED.id), RED, today=date(2027, 1, day)).red is red
+
+
+def test_an_expired_waiver_fails_and_excuses_nothing() -> None:
+    judgement = judged(waiver(RED.id), RED, today=date(2027, 2, 1))
+
+    assert judgement.stopping == (RED,)
+    assert judgement.problems == (
+        f"{WAIVERS_FILE}: the waiver of {RED.id} expired on 2027-01-31 (owner: platform-team)",
+    )
+
+
+def test_a_waiver_that_the_base_has_is_spent() -> None:
+    # Given that its change is delivered, or waits before this one
+    text = waiver(RED.id)
+
+    gone = judged(text, base=text)
+    assert not gone.red
+    assert gone.spent == (RED.id,)
+    # Then it does not excuse the same thing done again
+    again = judged(text, RED, base=text)
+    assert again.stopping == (RED,)
+    # And past its date it fails like any other
+    assert judged(text, base=text, today=date(2027, 2, 1)).red
+
+
+def test_a_waiver_that_is_written_anew_is_not_spent() -> None:
+    assert not judged(waiver(RED.id, expires="2027-02-28"), RED, base=waiver(RED.id)).red
+
+
+def test_the_same_finding_is_waived_once() -> None:
+    judgement = judged(waiver(RED.id) + waiver(RED.id, owner="others"), RED)
+
+    assert judgement.problems == (f"{WAIVERS_FILE}: {RED.id} is waived twice",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[waiver]", "is not TOML"),
+        ("what = 1", "what: is not a known key"),
+        (waiver(RED.id, reason="ok"), "waiver.1.reason: say in a sentence"),
+        (waiver(RED.id, reason="1 2 3 4 5 6"), "waiver.1.reason: say in a sentence"),
+        (waiver(RED.id, owner=" "), "waiver.1.owner: names no finding|waiver.1.owner"),
+        (waiver("something"), "waiver.1.findings.1: names no finding"),
+        (waiver(), "waiver.1.findings"),
+        (waiver(RED.id, expires='"2027-01-31"'), "waiver.1.expires"),
+        (waiver(RED.id).replace("owner", "who"), "waiver.1"),
+        (waiver(RED.id).replace('owner = "platform-team"\n', ""), "waiver.1.owner: is required"),
+    ],
+)
+def test_a_waiver_that_lacks_something_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ReviewError, match=f"{WAIVERS_FILE}.*({message})") as caught:
+        read_waivers(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_committed_file_is_read() -> None:
+    assert isinstance(read_waivers((ROOT / WAIVERS_FILE).read_text(encoding="utf-8")), tuple)
+
+
+def test_the_example_in_the_committed_file_is_one() -> None:
+    # Given the example, without its comment marks
+    text = (ROOT / WAIVERS_FILE).read_text(encoding="utf-8")
+    example = "\n".join(line.removeprefix("# ") for line in text[text.index("# [[waiver]]") :].splitlines())
+
+    (given,) = read_waivers(example)
+    assert given.findings == (RED.id,)

@@ -1,0 +1,68 @@
+"""Rules about stage conditions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from slipway.rules.aws.codepipeline import PIPELINE
+from unit.rules.aws.judging import broken
+
+ALARM = {"Ref": "Alarm"}
+
+
+def _pipeline(*actions: dict[str, Any], provider: str = "CloudWatchAlarm", told: Any = ALARM) -> dict[str, Any]:
+    rule = {"RuleTypeId": {"Provider": provider}, "Configuration": {"AlarmName": ALARM, "WaitTime": "30"}}
+    stage = {"Name": "prod", "Actions": list(actions), "OnSuccess": {"Conditions": [{"Rules": [rule]}]}}
+    variables = [{"Name": "ALARM", "Value": told}]
+    return {
+        "Alarm": {"Type": "AWS::CloudWatch::Alarm"},
+        "Bake": {
+            "Type": "AWS::CodeBuild::Project",
+            "Properties": {"Environment": {"EnvironmentVariables": variables}},
+        },
+        "Pipeline": {"Type": PIPELINE, "Properties": {"Stages": [stage]}},
+    }
+
+
+def _action(order: int, **configuration: Any) -> dict[str, Any]:
+    return {"Name": f"a{order}", "RunOrder": order, "Configuration": configuration}
+
+
+DEPLOY = _action(1, StackName="items")
+BAKE = _action(2, ProjectName={"Ref": "Bake"})
+
+
+def test_a_bake_that_rests_on_the_rule_alone_is_found() -> None:
+    assert broken("AlarmRuleMayNotWait", _pipeline(DEPLOY)) == ["Pipeline"]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(BAKE, id="a build that is told the alarm"),
+        pytest.param(_action(2, Commands={"Fn::Sub": "watch ${Alarm}"}, Alarm=ALARM), id="an action of its own"),
+    ],
+)
+def test_a_last_action_that_watches_is_right(last: dict[str, Any]) -> None:
+    assert broken("AlarmRuleMayNotWait", _pipeline(DEPLOY, last)) == []
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        pytest.param((DEPLOY, BAKE, _action(3, StackName="more")), id="something is deployed after it"),
+        pytest.param((DEPLOY, _action(2, ProjectName={"Fn::ImportValue": "x"})), id="a project that is elsewhere"),
+    ],
+)
+def test_a_watch_that_cannot_be_seen_is_found(actions: tuple[dict[str, Any], ...]) -> None:
+    assert broken("AlarmRuleMayNotWait", _pipeline(*actions)) == ["Pipeline"]
+
+
+def test_a_build_that_watches_another_alarm_is_found() -> None:
+    assert broken("AlarmRuleMayNotWait", _pipeline(DEPLOY, BAKE, told={"Ref": "Other"})) == ["Pipeline"]
+
+
+def test_other_rules_are_not_asked() -> None:
+    assert broken("AlarmRuleMayNotWait", _pipeline(DEPLOY, provider="DeploymentWindow")) == []

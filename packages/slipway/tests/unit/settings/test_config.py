@@ -1,0 +1,547 @@
+"""Wrong input gives one readable line each, all of them at once, and never a traceback."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from slipway import settings as config
+from slipway.settings import ConfigurationError
+from slipway.settings.load import CONFIG_FOLDER
+from slipway.settings.model import EnvironmentKind, QueueReaderSettings
+from unit.settings.configuration import FILES, Documents, committed, put, take, write
+
+Change = Callable[[Documents], None]
+
+
+def _problems(folder: Path) -> list[str]:
+    with pytest.raises(ConfigurationError) as raised:
+        config.load(folder)
+    lines = str(raised.value).splitlines()
+    assert len(lines) == len(raised.value.problems)
+    return lines
+
+
+def _wrong(tmp_path: Path, change: Change) -> list[str]:
+    documents = committed()
+    change(documents)
+    return _problems(write(tmp_path, documents))
+
+
+def _put(file: str, key: str, value: Any) -> Change:
+    return lambda documents: put(documents[file], key, value)
+
+
+def _take(file: str, key: str) -> Change:
+    return lambda documents: take(documents[file], key)
+
+
+def test_the_committed_files_load() -> None:
+    settings = config.load()
+
+    assert [environment.name for environment in settings.environments] == ["dev", "staging", "prod"]
+    assert settings.environment("prod").account == "333333333333"
+
+
+def test_what_is_written_by_the_tests_is_what_is_committed(tmp_path: Path) -> None:
+    assert config.load(write(tmp_path, committed())) == config.load()
+
+
+def test_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
+    folder = write(tmp_path, committed())
+    for path in folder.glob("*.toml"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+    assert config.load(folder) == config.load()
+
+
+@pytest.mark.parametrize("file", ["dev.toml", "pipeline.toml"])
+def test_misspelt_region_is_refused_with_the_nearest(tmp_path: Path, file: str) -> None:
+    lines = _wrong(tmp_path, _put(file, "region", "us-esat-1"))
+
+    assert f"config/{file}: region: 'us-esat-1' is not a region that botocore knows; did you mean 'us-east-1'?" in lines
+
+
+@pytest.mark.parametrize(
+    ("file", "key"),
+    [("prod.toml", "alarms.emails"), ("pipeline.toml", "approval.emails"), ("pipeline.toml", "notifications.emails")],
+)
+def test_address_named_twice_is_refused(tmp_path: Path, file: str, key: str) -> None:
+    twice = ["oncall@example.com", "other@example.com", "Oncall@example.com"]
+
+    assert f"config/{file}: {key}: names 'oncall@example.com' 2 times; name each address once" in _wrong(
+        tmp_path, _put(file, key, twice)
+    )
+
+
+def test_an_unknown_environment_is_a_key_error() -> None:
+    with pytest.raises(KeyError, match="qa"):
+        config.load().environment("qa")
+
+
+def test_settings_are_frozen() -> None:
+    settings = config.load()
+
+    with pytest.raises(ValidationError):
+        settings.pipeline.account = "444444444444"  # type: ignore[misc]
+
+
+def test_traffic_is_found_by_the_name_of_the_function() -> None:
+    # Given that the function behind the API gets the requests, and each other one has a key of its own
+    traffic = config.load().environment("prod").services.ingest.traffic
+
+    assert traffic.of("api") == traffic.requests_per_second
+    assert traffic.of("worker") == traffic.worker_invocations_per_second
+    with pytest.raises(KeyError, match="stream_invocations_per_second"):
+        traffic.of("stream")
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (_put("dev.toml", "nonsense", 1), "config/dev.toml: nonsense = 1: is not a known key"),
+        (
+            _put("dev.toml", "services.items.nonsense", 1),
+            "config/dev.toml: services.items.nonsense = 1: is not a known",
+        ),
+        (_put("dev.toml", "s3", 1), "config/dev.toml: s3 = 1: is not a known key"),
+        (_put("pipeline.toml", "nonsense", True), "config/pipeline.toml: nonsense = True: is not a known key"),
+        (_take("staging.toml", "account"), "config/staging.toml: account: is required"),
+        (_take("prod.toml", "services.items.api.memory_mb"), "config/prod.toml: services.items.api.memory_mb: is req"),
+        (_take("pipeline.toml", "source.kind"), "config/pipeline.toml: source"),
+        (
+            _put("dev.toml", "account", 111111111111),
+            "config/dev.toml: account = 111111111111: input should be a valid s",
+        ),
+        (_put("dev.toml", "account", "11111111111"), "config/dev.toml: account = '11111111111': must match"),
+        (_put("dev.toml", "account", "\u0661" * 12), "config/dev.toml: account = '\u0661\u0661"),
+        (_put("dev.toml", "region", "Virginia"), "config/dev.toml: region = 'Virginia': must match"),
+        (_put("dev.toml", "waf.enabled", "yes"), "config/dev.toml: waf.enabled = 'yes': input should be a valid bool"),
+        (_put("dev.toml", "waf.enabled", 1), "config/dev.toml: waf.enabled = 1: input should be a valid bool"),
+        (_put("dev.toml", "logs", 7), "config/dev.toml: logs = 7: "),
+        (
+            _put("dev.toml", "logs.retention_days", 8),
+            "config/dev.toml: logs.retention_days = 8: input should be 1, 3, 5",
+        ),
+        (
+            _put("dev.toml", "logs.level", "LOUD"),
+            "config/dev.toml: logs.level = 'LOUD': input should be 'DEBUG', 'INFO'",
+        ),
+        (_put("dev.toml", "alarms.emails", ["nobody"]), "config/dev.toml: alarms.emails.0 = 'nobody': must match"),
+        (_put("dev.toml", "cors.origins", []), "config/dev.toml: cors.origins = []: "),
+        (
+            _put("dev.toml", "cors.origins", ["example.com"]),
+            "config/dev.toml: cors.origins.0 = 'example.com': must match",
+        ),
+        (
+            _put("dev.toml", "deployment.strategy", "Canary"),
+            "config/dev.toml: deployment.strategy = 'Canary': input should be 'AllAtOnce', ",
+        ),
+        (
+            _put("dev.toml", "services.items.api.latency_alarm_ms", 30_000),
+            "config/dev.toml: services.items.api: latency_alarm_ms must be at least a hundredth of the time-out",
+        ),
+        (
+            _put("dev.toml", "services.items.api.latency_alarm_ms", 299),
+            "config/dev.toml: services.items.api: latency_alarm_ms must be at least a hundredth of the time-out",
+        ),
+        (
+            _put("dev.toml", "services.ingest.worker.latency_alarm_ms", 3000),
+            "config/dev.toml: services.ingest.worker.latency_alarm_ms = 3000: is not a known key",
+        ),
+        (
+            _put("dev.toml", "alarms.client_error_floor", 10),
+            "config/dev.toml: alarms.client_error_floor = 10: input should be greater than or equal to 60",
+        ),
+        (
+            _put("dev.toml", "waf.body_rules", "allow"),
+            "config/dev.toml: waf.body_rules = 'allow': input should be 'count' or 'block'",
+        ),
+        (
+            _put("prod.toml", "services.items.api.memory_mb", 64),
+            "config/prod.toml: services.items.api.memory_mb = 64: input should be greater than or equal to 128",
+        ),
+        (
+            _put("prod.toml", "services.items.api.timeout_seconds", 31),
+            "config/prod.toml: services.items: api.timeout_seconds must be at most 30",
+        ),
+        (
+            _put("prod.toml", "services.items.api.reserved_concurrency", 0),
+            "config/prod.toml: services.items.api.reserved_concurrency = 0: input should be greater than or equal to 1",
+        ),
+        (
+            _put("dev.toml", "services.ingest.worker.reserved_concurrency", 3),
+            "config/dev.toml: services.ingest.worker: reserved_concurrency must be at least 4 for a function",
+        ),
+        (
+            _put("prod.toml", "services.items.api.provisioned_concurrency", {"minimum": 3, "maximum": 2}),
+            "config/prod.toml: services.items.api.provisioned_concurrency: maximum must be at least minimum",
+        ),
+        (
+            _put("prod.toml", "services.items.capacity.maximum", 24),
+            "config/prod.toml: services.items.capacity: maximum must be at least every one of read, write",
+        ),
+        (
+            _put("prod.toml", "services.items.capacity.target_utilization_percent", 95),
+            "config/prod.toml: services.items.capacity.target_utilization_percent = 95: input should be less than or",
+        ),
+        (_put("prod.toml", "services.items.capacity.mode", "free"), "config/prod.toml: services.items.capacity = "),
+        (
+            _put("dev.toml", "services.items.throttle.rate", 10_001),
+            "config/dev.toml: services.items.throttle.rate = 10001: input should be less than or equal to 10000",
+        ),
+        (
+            _put("prod.toml", "services.items.traffic.requests_per_second", 0),
+            "config/prod.toml: services.items.traffic.requests_per_second = 0: input should be greater than 0",
+        ),
+        (
+            _put("prod.toml", "services.ingest.traffic.worker_invocations_per_second", 10_001),
+            "services.ingest.traffic.worker_invocations_per_second = 10001: input should be less than or equal to 1",
+        ),
+        (
+            _put("dev.toml", "services.processing.traffic.requests_per_second", 51),
+            (
+                "config/dev.toml: services.processing: traffic.requests_per_second must be at most throttle.rate, 50: "
+                "more is refused by the API"
+            ),
+        ),
+        (_take("dev.toml", "services.items.traffic"), "config/dev.toml: services.items.traffic: is required"),
+        (
+            _put("dev.toml", "services.items.traffic.nobody_invocations_per_second", 1),
+            "services.items.traffic.nobody_invocations_per_second = 1: is not a known key",
+        ),
+        (
+            _put("dev.toml", "services.items.geo.allow", ["USA"]),
+            "config/dev.toml: services.items.geo.allow.0 = 'USA': m",
+        ),
+        (
+            _put(
+                "prod.toml",
+                "services.items.custom_domain",
+                {
+                    "name": "items.example.org",
+                    "certificate_arn": "arn:aws:acm:us-east-1:333333333333:certificate/11111111-2222",
+                    "hosted_zone_id": "Z0123456789",
+                    "hosted_zone_name": "example.com",
+                },
+            ),
+            "config/prod.toml: services.items.custom_domain: name must lie in hosted_zone_name",
+        ),
+        (
+            _put("prod.toml", "stateful.removal_policy", "destroy"),
+            "config/prod.toml: stateful.removal_policy = 'destroy'",
+        ),
+        (
+            _put("staging.toml", "stateful.removal_policy", "destroy"),
+            "is allowed only with stateful.disposable = true; use 'retain'",
+        ),
+        (_put("staging.toml", "stateful.disposable", True), "must be 'destroy' with stateful.disposable = true"),
+        (
+            _put("dev.toml", "stateful.deletion_protection", True),
+            "config/dev.toml: stateful.deletion_protection = true: must be false with stateful.disposable = true",
+        ),
+        (_put("dev.toml", "backup", {"keep_days": 7}), "config/dev.toml: backup: must be left out with stateful."),
+        (_put("pipeline.toml", "stateful.removal_policy", "destroy"), "is for environments; leave it out"),
+        (_put("pipeline.toml", "stateful.disposable", True), "is for environments; leave it out"),
+        (
+            _put("prod.toml", "stateful.deletion_protection", False),
+            "stateful.deletion_protection = false: must be true",
+        ),
+        (_put("prod.toml", "stateful.termination_protection", False), "termination_protection = false: must be true"),
+        (
+            _put("staging.toml", "stateful.key_deletion_window_days", 6),
+            "key_deletion_window_days = 6: input should be gr",
+        ),
+        (
+            _put("prod.toml", "cors.origins", ["*"]),
+            "config/prod.toml: cors.origins = '*': is allowed in development only",
+        ),
+        (
+            _put("staging.toml", "waf.enabled", False),
+            "config/staging.toml: waf.enabled = false: is allowed in development only",
+        ),
+        (
+            _put("prod.toml", "alarms.emails", []),
+            "config/prod.toml: alarms.emails = []: is allowed in development only",
+        ),
+        (_put("prod.toml", "name", "prod"), "config/prod.toml: name = 'prod': is given by the file's own name"),
+        (
+            _put("prod.toml", "account", "111111111111"),
+            "config/prod.toml: account = '111111111111': is the account of dev",
+        ),
+        (
+            _put("dev.toml", "account", "999999999999"),
+            "dev.toml: account = '999999999999': is the account of the pipeline",
+        ),
+        (
+            _put("pipeline.toml", "approval_before", []),
+            "config/pipeline.toml: approval_before = []: must name prod: production is entered after an approval",
+        ),
+        (_take("dev.toml", "kind"), "config/dev.toml: kind: is required"),
+        (
+            _put("staging.toml", "kind", "prod"),
+            "config/staging.toml: kind = 'prod': input should be 'development', 'test' or 'production'",
+        ),
+        (
+            _put("pipeline.toml", "approval_before", ["prod", "qa"]),
+            "approval_before = 'qa': is not one of dev, staging, p",
+        ),
+        (_put("pipeline.toml", "environments", []), "config/pipeline.toml: environments = []: "),
+        (_put("pipeline.toml", "environments", ["dev", "prod", "dev"]), "environments = 'dev': is named twice"),
+        (
+            _put("pipeline.toml", "environments", ["dev", "prod", "qa"]),
+            "config/qa.toml: is missing, and pipeline.toml nam",
+        ),
+        (_put("pipeline.toml", "environments", ["dev", "prod", "a\0b"]), "config/pipeline.toml: environments.2 = "),
+        (_put("pipeline.toml", "environments", "dev"), "config/pipeline.toml: environments = 'dev': "),
+        (
+            _put("pipeline.toml", "source.connection_arn", "arn:aws:s3:::x"),
+            "source.connection_arn = 'arn:aws:s3:::x': mu",
+        ),
+        (_put("pipeline.toml", "source.kind", "svn"), "config/pipeline.toml: source"),
+        (
+            _put("pipeline.toml", "gates.packs", ["AwsSolutions"]),
+            "config/pipeline.toml: gates: packs must include Serve",
+        ),
+        (
+            _put("pipeline.toml", "gates.review", "off"),
+            "config/pipeline.toml: gates.review = 'off': is allowed with an S3 source only",
+        ),
+        (
+            _put("pipeline.toml", "gates.review", "sometimes"),
+            "config/pipeline.toml: gates.review = 'sometimes': input should be 'required' or 'off'",
+        ),
+        (_put("prod.toml", "gates.review", "off"), "config/prod.toml: gates.review = 'off': is not a known key"),
+        (
+            _put("pipeline.toml", "gates.packs", ["Mine"]),
+            "config/pipeline.toml: gates.packs.0 = 'Mine': input should be",
+        ),
+        (
+            _put("prod.toml", "gates.packs", ["HIPAA.Security"]),
+            "config/prod.toml: gates: packs must include AwsSolutions, Serverless",
+        ),
+        (
+            _put("staging.toml", "gates.packs", ["AwsSolutions", "Serverless", "HIPAA"]),
+            "config/staging.toml: gates.packs.2 = 'HIPAA': input should be 'AwsSolutions', 'Serverless', 'NIST",
+        ),
+        (
+            _put("dev.toml", "gates.packs", ["AwsSolutions", "Serverless", "Serverless"]),
+            "config/dev.toml: gates: packs must name each pack once",
+        ),
+        (_put("dev.toml", "gates.pack", []), "config/dev.toml: gates.pack = []: is not a known key"),
+        (_take("prod.toml", "gates"), "config/prod.toml: gates: is required"),
+        (_put("prod.toml", "backup.keep_days", 0), "config/prod.toml: backup.keep_days = 0: input should be greater"),
+        (_put("prod.toml", "backup.hour_utc", 24), "config/prod.toml: backup.hour_utc = 24: input should be less"),
+        (_put("prod.toml", "backup.day", 1), "config/prod.toml: backup.day = 1: is not a known key"),
+        (_put("pipeline.toml", "artifact_days", 0), "config/pipeline.toml: artifact_days = 0: input should be greater"),
+        (_put("pipeline.toml", "qualifier", "Too-Long"), "config/pipeline.toml: qualifier = 'Too-Long': must match"),
+    ],
+)
+def test_one_wrong_thing_is_one_line_with_file_key_value_and_what_is_allowed(
+    tmp_path: Path, change: Change, line: str
+) -> None:
+    # Given the committed files with one thing changed
+    # When they are read
+    lines = _wrong(tmp_path, change)
+
+    # Then one line says it
+    assert len(lines) == 1, lines
+    assert line in lines[0]
+    assert lines[0].startswith("config/")
+
+
+def test_all_problems_of_all_files_are_said_at_once(tmp_path: Path) -> None:
+    # Given faults in three files, one of them twice
+    documents = committed()
+    put(documents["dev.toml"], "account", "1")
+    put(documents["dev.toml"], "waf.nonsense", 1)
+    put(documents["prod.toml"], "stateful.removal_policy", "destroy")
+    put(documents["pipeline.toml"], "approval_before", ["qa"])
+
+    # When they are read
+    lines = _problems(write(tmp_path, documents))
+
+    # Then each is there
+    assert [line.partition(" = ")[0] for line in lines] == [
+        "config/dev.toml: account",
+        "config/dev.toml: waf.nonsense",
+        "config/pipeline.toml: approval_before",
+        "config/pipeline.toml: approval_before",
+        "config/prod.toml: stateful.removal_policy",
+    ]
+
+
+def test_a_rule_across_keys_is_not_hidden_by_another_fault_of_the_file(tmp_path: Path) -> None:
+    # Given a wrong type and, elsewhere in the file, what is allowed in development only
+    documents = committed()
+    put(documents["prod.toml"], "logs.retention_days", "long")
+    put(documents["prod.toml"], "cors.origins", ["*"])
+
+    assert len(_problems(write(tmp_path, documents))) == 2
+
+
+def test_a_fault_of_the_pipeline_hides_none_of_the_environments(tmp_path: Path) -> None:
+    documents = committed()
+    put(documents["pipeline.toml"], "account", "1")
+    put(documents["dev.toml"], "region", "nowhere")
+
+    assert len(_problems(write(tmp_path, documents))) == 2
+
+
+@pytest.mark.parametrize(
+    ("kinds", "waiting"),
+    [
+        (("development", "test", "production"), ("c",)),
+        (("development", "production", "production"), ("b",)),
+        (("production", "test", "production"), ("a", "c")),
+        (("test", "development", "test"), ()),
+    ],
+)
+def test_production_waits_for_an_approval_by_default(
+    tmp_path: Path, kinds: tuple[str, ...], waiting: tuple[str, ...]
+) -> None:
+    # Given environments of any names, and a pipeline that says nothing of approvals
+    documents = committed()
+    take(documents["pipeline.toml"], "approval_before")
+    put(documents["pipeline.toml"], "environments", ["a", "b", "c"])
+    for name, kind, number in zip("abc", kinds, "456", strict=True):
+        documents[f"{name}.toml"] = {**documents["prod.toml"], "kind": kind, "account": number * 12}
+
+    settings = config.load(write(tmp_path, documents))
+
+    # Then each run of production environments waits once
+    assert settings.pipeline.approval_before == waiting
+    for kind in EnvironmentKind:
+        found = [environment.name for environment in settings.of_kind(kind)]
+        assert found == [name for name, of in zip("abc", kinds, strict=True) if of == kind]
+
+
+def test_rules_go_by_kind_whatever_the_name(tmp_path: Path) -> None:
+    # Given that the file dev.toml is production, and prod.toml is development
+    documents = committed()
+    put(documents["dev.toml"], "kind", "production")
+    put(documents["prod.toml"], "kind", "development")
+    put(documents["prod.toml"], "cors.origins", ["*"])
+    put(documents["prod.toml"], "stateful.deletion_protection", False)
+    put(documents["pipeline.toml"], "approval_before", ["dev"])
+
+    lines = _problems(write(tmp_path, documents))
+
+    # Then dev.toml is refused for what production may not have, and prod.toml is not
+    assert {line.partition(":")[0] for line in lines} == {"config/dev.toml"}
+    for key in ("cors.origins", "waf.enabled", "stateful.deletion_protection", "stateful.termination_protection"):
+        assert any(line.startswith(f"config/dev.toml: {key} = ") for line in lines), key
+
+
+def test_environments_may_share_an_account_if_said_so(tmp_path: Path) -> None:
+    documents = committed()
+    put(documents["staging.toml"], "account", "111111111111")
+    put(documents["pipeline.toml"], "share_accounts", True)
+
+    settings = config.load(write(tmp_path, documents))
+
+    assert settings.environment("staging").account == settings.environment("dev").account
+
+
+def test_an_environment_alone_needs_no_other_file(tmp_path: Path) -> None:
+    documents = committed()
+    put(documents["pipeline.toml"], "environments", ["dev"])
+    put(documents["pipeline.toml"], "approval_before", [])
+    for name in ("staging.toml", "prod.toml"):
+        del documents[name]
+
+    assert [environment.name for environment in config.load(write(tmp_path, documents)).environments] == ["dev"]
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"account = [", "is not TOML ("),
+        (b"account = 1\naccount = 2\n", "is not TOML ("),
+        (b"\xff\xfe", "cannot be read as UTF-8 text ("),
+        (b"account = " + b"9" * 5000, "is not TOML ("),
+        (b"account = " + b"[" * 5000, "is not TOML ("),
+        (b"", "account: is required"),
+    ],
+    ids=["broken", "a key twice", "not UTF-8", "a number too long", "too deep", "empty"],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, file: str, content: bytes, says: str) -> None:
+    # Given one file that is not what it should be
+    for name in FILES:
+        shutil.copy(CONFIG_FOLDER / name, tmp_path / name)
+    (tmp_path / file).write_bytes(content)
+
+    # When the files are read
+    lines = _problems(tmp_path)
+
+    # Then a line says so, and no other file is accused
+    assert any(line.startswith(f"config/{file}: ") and says in line for line in lines), lines
+    assert all(line.startswith(f"config/{file}: ") for line in lines)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    (line,) = _problems(tmp_path)
+
+    assert line == "config/pipeline.toml: is missing, and every configuration has one"
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.toml").mkdir()
+
+    (line,) = _problems(tmp_path)
+
+    assert line.startswith("config/pipeline.toml: cannot be read")
+
+
+def test_a_key_with_a_line_break_stays_on_one_line(tmp_path: Path) -> None:
+    documents = committed()
+    documents["dev.toml"]["two\nlines"] = 1
+
+    assert len(_problems(write(tmp_path, documents))) == 1
+
+
+def test_a_value_of_thousands_of_digits_is_a_problem_like_any_other(tmp_path: Path) -> None:
+    shutil.copytree(CONFIG_FOLDER, tmp_path / "config", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    path = tmp_path / "config" / "dev.toml"
+    path.write_text(f"nonsense = 0x{'f' * 5000}\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+
+    (line,) = _problems(tmp_path / "config")
+
+    assert "nonsense" in line
+
+
+def test_ids_are_eight_characters_and_depend_on_place_name_and_service() -> None:
+    dev, staging, _ = config.load().environments
+
+    assert len(dev.unique_id("items")) == 8
+    assert int(dev.unique_id("items"), 16) >= 0
+    assert len({dev.unique_id("items"), dev.unique_id("ingest"), staging.unique_id("items")}) == 3
+    # A name in the world that must never change: it is a bucket's.
+    assert dev.unique_id("items") == config.load().environment("dev").unique_id("items")
+
+
+def test_a_salt_changes_names_and_its_absence_does_not() -> None:
+    dev = (
+        config.load()
+        .environment("dev")
+        .model_copy(update={"account": "123456789012", "region": "eu-west-1", "name": "blue", "name_salt": ""})
+    )
+    salted = dev.model_copy(update={"name_salt": "f00"})
+
+    # A name in the world that must never change: it is a bucket's.
+    assert dev.unique_id("orders") == hashlib.sha256(b"123456789012/eu-west-1/blue/orders").hexdigest()[:8]
+    assert salted.unique_id("orders") not in {dev.unique_id("orders"), dev.unique_id("f00")}
+
+
+def test_queue_readers_leave_room_beside_their_batches() -> None:
+    reader = QueueReaderSettings(memory_mb=128, timeout_seconds=3, reserved_concurrency=10)
+
+    assert reader.batches == 8
+    assert reader.model_copy(update={"reserved_concurrency": None}).batches is None

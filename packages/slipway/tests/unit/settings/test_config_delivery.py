@@ -1,0 +1,142 @@
+"""What the delivery cannot do is refused when the configuration is read, in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway import settings as config
+from slipway.settings import ConfigurationError
+from unit.settings.configuration import Documents, committed, put, take, write
+
+Change = Callable[[Documents], None]
+
+
+def _put(file: str, key: str, value: Any) -> Change:
+    return lambda documents: put(documents[file], key, value)
+
+
+def _take(file: str, key: str) -> Change:
+    return lambda documents: take(documents[file], key)
+
+
+WINDOW = {"days": ["MON"], "from_hour": 8, "to_hour": 17, "time_zone": "UTC"}
+CONNECTION = "arn:aws:codeconnections:eu-west-1:999999999999:connection/00000000-0000-0000-0000-000000000000"
+
+REFUSED: dict[str, tuple[Change, str]] = {
+    "a bake longer than CodePipeline waits": (
+        _put("prod.toml", "deployment.bake_minutes", 60),
+        (
+            "config/prod.toml: deployment.bake_minutes = 60: must be below 60: "
+            "CodePipeline ends a condition after that many minutes"
+        ),
+    ),
+    "a window that never opens": (
+        _put("prod.toml", "deployment.window", {**WINDOW, "to_hour": 8}),
+        "config/prod.toml: deployment.window: to_hour must be later than from_hour: this window never opens",
+    ),
+    "a window without days": (
+        _put("staging.toml", "deployment.window", {**WINDOW, "days": []}),
+        "config/staging.toml: deployment.window.days = []: tuple should have at least 1 item after validation, not 0",
+    ),
+    "a window in no time zone": (
+        _put("prod.toml", "deployment.window", {**WINDOW, "time_zone": "Mars/Olympus"}),
+        "config/prod.toml: deployment.window: time_zone 'Mars/Olympus' is not in the IANA time zone database",
+    ),
+    "a prod without approval": (
+        _put("pipeline.toml", "approval_before", []),
+        "config/pipeline.toml: approval_before = []: must name prod: production is entered after an approval",
+    ),
+    "a prod without approvers": (
+        _put("pipeline.toml", "approval.emails", []),
+        "config/pipeline.toml: approval.emails: names nobody, and prod waits for an approval",
+    ),
+    "approvers left out": (
+        _take("pipeline.toml", "approval.emails"),
+        "config/pipeline.toml: approval.emails: names nobody, and prod waits for an approval",
+    ),
+    "a connection of another region": (
+        _put("pipeline.toml", "source.connection_arn", CONNECTION),
+        (
+            f"config/pipeline.toml: source.connection_arn = '{CONNECTION}': is in eu-west-1, but the pipeline is in "
+            "'us-east-1': a pipeline reaches its own region only"
+        ),
+    ),
+    "two environments in one account": (
+        _put("staging.toml", "account", "111111111111"),
+        (
+            "config/staging.toml: account = '111111111111': is the account of dev too; give each its own, or set "
+            "share_accounts = true in pipeline.toml"
+        ),
+    ),
+    "a wave with an unknown service": (
+        _put("pipeline.toml", "waves", [["items"], ["billing"]]),
+        "config/pipeline.toml: waves = 'billing': is no service; there are ingest, items, processing",
+    ),
+    "a service in two waves": (
+        _put("pipeline.toml", "waves", [["items"], ["items", "ingest"]]),
+        "config/pipeline.toml: waves = 'items': is named twice",
+    ),
+    "more ignored paths than CodePipeline takes": (
+        _put("pipeline.toml", "source.ignored_paths", [f"{index}/**" for index in range(9)]),
+        (
+            "config/pipeline.toml: source.ignored_paths = ['0/**', '1/**', '2/**', '3/**', '4/**', '5/**', ...]: "
+            "tuple should have at most 8 items after validation, not 9"
+        ),
+    ),
+    "a chat webhook in plain text": (
+        _put("pipeline.toml", "notifications.webhook_secret_arn", "https://hooks.example.com/T0/B0"),
+        (
+            "config/pipeline.toml: notifications.webhook_secret_arn = 'https://hooks.example.com/T0/B0': must match "
+            r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S{1,512}$"
+        ),
+    ),
+    "the region of the pipeline in an environment": (
+        _put("dev.toml", "tools_region", "us-east-1"),
+        "config/dev.toml: tools_region = 'us-east-1': is `region` of pipeline.toml; leave it out",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_delivered_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    change, line = REFUSED[name]
+    documents = committed()
+    change(documents)
+
+    with pytest.raises(ConfigurationError) as raised:
+        config.load(write(tmp_path, documents))
+
+    assert str(raised.value).splitlines() == [line]
+
+
+def test_environments_may_share_an_account_if_that_is_said(tmp_path: Path) -> None:
+    documents = committed()
+    put(documents["staging.toml"], "account", "111111111111")
+    put(documents["pipeline.toml"], "share_accounts", True)
+
+    assert config.load(write(tmp_path, documents)).environment("staging").account == "111111111111"
+
+
+def test_without_an_approval_nobody_needs_to_be_asked(tmp_path: Path) -> None:
+    documents = committed()
+    put(documents["pipeline.toml"], "environments", ["dev"])
+    put(documents["pipeline.toml"], "approval_before", [])
+    put(documents["pipeline.toml"], "approval.emails", [])
+
+    assert config.load(write(tmp_path, documents)).pipeline.approval.emails == ()
+
+
+def test_environments_know_where_the_pipeline_is() -> None:
+    for environment in config.load().environments:
+        assert (environment.tools_account, environment.tools_region) == ("999999999999", "us-east-1")
+
+
+def test_waves_are_read_as_they_are_written(tmp_path: Path) -> None:
+    documents = committed()
+    put(documents["pipeline.toml"], "waves", [["ingest"], ["items", "processing"]])
+
+    assert config.load(write(tmp_path, documents)).pipeline.waves == (("ingest",), ("items", "processing"))

@@ -1,0 +1,247 @@
+"""Known vulnerabilities: a vulnerable pin is red, and who asked nobody is never green."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.gates.outcome import Outcome, State
+from slipway.supply import audit
+from slipway.supply.components import Kind, layer, tools
+from slipway.supply.policy import AcceptedAdvisory, Audit
+from unit.supply.checkout import Checkout, metadata
+
+HERE = Path(__file__).parent
+RECORDED = HERE / "recorded"
+TODAY = date(2026, 11, 1)
+VULNERABLE = {"requests": metadata("requests", "2.19.1")}
+MENDED = {"requests": metadata("requests", "2.20.0")}
+
+
+@pytest.fixture
+def asked() -> Iterator[Audit]:
+    """Somebody who knows what was recorded, in a process of its own: here no socket can be opened."""
+    with _asked(RECORDED) as found:
+        yield found
+
+
+@pytest.fixture
+def knowing_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audit]:
+    folder = tmp_path_factory.mktemp("empty")
+    for name in ("osv.json", "npm.json"):
+        (folder / name).write_text("{}", encoding="utf-8")
+    with _asked(folder) as found:
+        yield found
+
+
+class _asked:  # noqa: N801  # reads as what it gives
+    def __init__(self, recorded: Path) -> None:
+        command = [sys.executable, str(HERE / "advisories.py"), str(recorded)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Audit:
+        assert self._process.stdout is not None
+        address = self._process.stdout.readline().strip()
+        return Audit(osv=f"{address}/v1/query", npm_registry=address)
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+def python(checkout: Checkout, asked: Audit, *, today: date = TODAY) -> Outcome:
+    return audit.python(checkout.write(), asked, today=today)
+
+
+def javascript(checkout: Checkout, asked: Audit, *, today: date = TODAY) -> Outcome:
+    return audit.javascript(checkout.write(), asked, today=today)
+
+
+# By the real tools
+
+
+def test_a_vulnerable_pin_of_python_is_red_and_the_mended_one_green(tmp_path: Path, asked: Audit) -> None:
+    found = python(Checkout(tmp_path / "red", layer=VULNERABLE), asked)
+
+    assert found.state is State.FAILED
+    (finding,) = found.findings
+    assert (finding.place, finding.rule) == ("pkg:pypi/requests@2.19.1", "PYSEC-2018-28")
+    assert finding.message.endswith("(take 2.20.0)")
+
+    mended = python(Checkout(tmp_path / "green", layer=MENDED), asked)
+
+    assert (mended.state, mended.findings) == (State.PASSED, ())
+    assert "pkg:pypi/requests@2.20.0" in mended.scanned
+
+
+def test_a_vulnerable_package_of_npm_is_red_and_the_mended_one_green(tmp_path: Path, asked: Audit) -> None:
+    # Given one that is bundled into another, so that no lock file knows it
+    bundled = "** lodash@4.17.20 - https://example.com | MIT\n"
+    checkout = Checkout(tmp_path / "red", npm={"left": ("1.0.0", "MIT")}, notices={"left": bundled})
+
+    found = javascript(checkout, asked)
+
+    (finding,) = found.findings
+    assert finding.rule == "GHSA-35jh-r3h4-6jhm"
+    assert finding.message == "high: Command Injection in lodash (in left/node_modules/lodash)"
+
+    mended = javascript(Checkout(tmp_path / "green", notices={"left": bundled.replace(".20", ".21")}), asked)
+
+    assert (mended.state, mended.findings) == (State.PASSED, ())
+
+
+def test_whoever_knows_packages_but_no_advisories_makes_it_not_done(tmp_path: Path, knowing_nothing: Audit) -> None:
+    # Given a mirror that answers, and does not know of what was planted either
+    of_python = python(Checkout(tmp_path / "python"), knowing_nothing)
+    of_npm = javascript(Checkout(tmp_path / "npm"), knowing_nothing)
+
+    assert (of_python.state, of_npm.state) == (State.NOT_DONE, State.NOT_DONE)
+    assert "knows of no fault in flask 0.5" in of_python.summary
+    assert "knows of no fault in minimist 1.2.0" in of_npm.summary
+
+
+def test_nobody_to_ask_makes_it_not_done(tmp_path: Path) -> None:
+    # Given a port that nobody listens to
+    nobody = Audit(osv="http://127.0.0.1:9/v1/query", npm_registry="http://127.0.0.1:9")
+
+    of_python = python(Checkout(tmp_path / "python"), nobody)
+    of_npm = javascript(Checkout(tmp_path / "npm"), nobody)
+
+    assert (of_python.state, of_npm.state) == (State.NOT_DONE, State.NOT_DONE)
+    assert of_python.summary.startswith("not done: pip-audit could not ask")
+    assert of_npm.summary.startswith("not done: npm audit could not ask")
+
+
+# By what the tools answered
+
+
+def answered(checkout: Checkout, *more: dict[str, Any], planted: bool = True) -> Checkout:
+    """A checkout whose pip-audit answers for its packages, with what is given of some."""
+    repository = checkout.write()
+    pins = {(one.name, one.version) for one in layer(repository)}
+    pins |= {(one.name, one.version) for one in tools(repository) if one.kind is Kind.PYTHON}
+    given = {(one["name"], one.get("version")) for one in more} | {(one["name"], None) for one in more}
+    dependencies: list[dict[str, Any]] = [
+        {"name": name, "version": number, "vulns": []}
+        for name, number in sorted(pins)
+        if (name, number) not in given and (name, None) not in given
+    ]
+    if planted:
+        dependencies.append({"name": "flask", "version": "0.5", "vulns": [{"id": "PYSEC-2018-66", "fix_versions": []}]})
+    checkout.python = checkout.stub("python", json.dumps({"dependencies": [*dependencies, *more], "fixes": []}))
+    return checkout
+
+
+ALPHA = {
+    "name": "alpha",
+    "version": "1.0",
+    "vulns": [{"id": "PYSEC-1", "aliases": ["CVE-1"], "fix_versions": ["1.1"], "description": "It opens doors."}],
+}
+
+
+def accepted(**more: Any) -> Audit:
+    words = {"advisory": "CVE-1", "package": "Alpha", "owner": "platform", "expires": date(2027, 1, 1)}
+    words |= {"reason": "the door is one that we never build in", **more}
+    return Audit(accepted=(AcceptedAdvisory.model_validate(words),))
+
+
+def test_an_answer_without_faults_is_green(tmp_path: Path) -> None:
+    assert python(answered(Checkout(tmp_path)), Audit()).state is State.PASSED
+
+
+def test_a_fault_is_accepted_by_any_of_its_names_until_a_day(tmp_path: Path) -> None:
+    checkout = answered(Checkout(tmp_path), ALPHA)
+
+    assert python(checkout, Audit()).state is State.FAILED
+    (one,) = python(checkout, accepted(), today=date(2027, 1, 1)).accepted
+    assert (one.rule, one.owner, one.expires) == ("PYSEC-1", "platform", date(2027, 1, 1))
+    expired = python(checkout, accepted(), today=date(2027, 1, 2))
+    assert [finding.rule for finding in expired.findings] == ["PYSEC-1"]
+    assert "expired on 2027-01-01 (owner: platform" in expired.findings[0].message
+
+
+def test_an_acceptance_of_what_is_not_there_any_more_is_red(tmp_path: Path) -> None:
+    found = python(answered(Checkout(tmp_path)), accepted())
+
+    assert [(finding.rule, finding.place) for finding in found.findings] == [("stale", "policy.toml")]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"name": "alpha", "skip_reason": "Dependency not found on PyPI and could not be audited: alpha (1.0)"},
+        {"name": "alpha", "version": "0.9", "vulns": []},
+    ],
+)
+def test_a_package_that_got_no_answer_makes_it_not_done(tmp_path: Path, more: dict[str, Any]) -> None:
+    found = python(answered(Checkout(tmp_path), more), Audit())
+
+    assert found.state is State.NOT_DONE
+    assert found.summary.startswith("not done: 1 of 3 packages got no answer")
+
+
+def test_an_answer_without_the_planted_one_makes_it_not_done(tmp_path: Path) -> None:
+    assert python(answered(Checkout(tmp_path), planted=False), Audit()).state is State.NOT_DONE
+
+
+@pytest.mark.parametrize("out", ["", "ERROR: no such host", "{}", '{"dependencies": 1}'])
+def test_no_answer_at_all_makes_it_not_done(tmp_path: Path, out: str) -> None:
+    checkout = Checkout(tmp_path)
+    checkout.python = checkout.stub("python", out, code=1)
+
+    found = python(checkout, Audit())
+
+    assert found.state is State.NOT_DONE
+    # What would have been asked about is told all the same
+    assert "pkg:pypi/alpha@1.0" in found.scanned
+
+
+def test_npm_says_why_it_could_not_ask(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    program = checkout.stub("npm", '{"message": "405 Method Not Allowed", "error": {}}', code=1)
+    checkout.environ = {"PATH": f"{program.parent}:{os.defpath}"}
+
+    found = javascript(checkout, Audit())
+
+    assert found.summary == "not done: npm audit could not ask (405 Method Not Allowed)"
+
+
+def test_npm_counts_one_version_at_two_places_twice(tmp_path: Path, asked: Audit) -> None:
+    # Given one version of a package below two others
+    checkout = Checkout(tmp_path)
+    repository = checkout.write()
+    packages: dict[str, Any] = {"": {"name": "small", "version": "1.0.0", "dependencies": {"a": "1.0.0", "b": "1.0.0"}}}
+    for name in ("a", "b"):
+        packages[f"node_modules/{name}"] = {"version": "1.0.0", "dependencies": {"c": "1.0.0"}}
+        packages[f"node_modules/{name}/node_modules/c"] = {"version": "1.0.0"}
+    for place in packages:
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    lock = {"name": "small", "version": "1.0.0", "lockfileVersion": 3, "requires": True, "packages": packages}
+    checkout.put("package-lock.json", json.dumps(lock))
+    checkout.put("package.json", json.dumps(packages[""]))
+
+    found = audit.javascript(repository, asked, today=TODAY)
+
+    # Then npm's own count is the number of places, and the planted fault is found
+    assert (found.state, found.summary) == (State.PASSED, "3 packages asked about")
+
+
+def test_npm_has_to_ask_about_every_package(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    answer = {"auditReportVersion": 2, "vulnerabilities": {}, "metadata": {"dependencies": {"total": 1}}}
+    program = checkout.stub("npm", json.dumps(answer))
+    checkout.environ = {"PATH": f"{program.parent}:{os.defpath}"}
+
+    found = javascript(checkout, Audit())
+
+    assert found.summary == "not done: npm audit asked about 1 of 2 packages"

@@ -1,0 +1,159 @@
+"""Licences: what the policy does not allow is red, and so is what nothing says clearly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from slipway.gates.outcome import Outcome, State
+from slipway.supply import licences
+from slipway.supply.errors import SupplyError
+from slipway.supply.policy import Licences
+from unit.supply.checkout import MIT, Checkout, metadata, stated
+
+MIT_CLASSIFIER = "Classifier: License :: OSI Approved :: MIT License"
+GPL_CLASSIFIER = "Classifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)"
+ODD = ("MIT, GPL", "MIT / GPL", "MIT; see LICENSE", "MIT & ISC", "© 2020 somebody", "MIT AND", "(MIT", "a:b", "?")
+
+
+def judged(checkout: Checkout, policy: Licences = MIT) -> Outcome:
+    return licences.check(checkout.write(), policy)
+
+
+def layer(*more: str) -> dict[str, str]:
+    return {"alpha": metadata("alpha", "1.0", *more)}
+
+
+def messages(outcome: Outcome) -> list[str]:
+    return [f"{one.place}: {one.message}" for one in outcome.findings]
+
+
+def test_a_forbidden_licence_in_the_layer_is_red_and_its_mend_green(tmp_path: Path) -> None:
+    red = judged(Checkout(tmp_path / "red", layer=layer("License-Expression: GPL-3.0-only")))
+    green = judged(Checkout(tmp_path / "green", layer=layer("License-Expression: MIT")))
+
+    assert messages(red) == ["pkg:pypi/alpha@1.0: GPL-3.0-only is not allowed in what ships (License-Expression)"]
+    assert (green.state, green.findings) == (State.PASSED, ())
+
+
+def test_a_licence_that_is_allowed_for_tools_does_not_ship(tmp_path: Path) -> None:
+    tool = judged(Checkout(tmp_path / "tool", npm={"left": ("1.0.0", "MPL-2.0")}))
+    ships = judged(Checkout(tmp_path / "ships", layer=layer("License-Expression: MPL-2.0")))
+
+    assert tool.state is State.PASSED
+    assert messages(ships) == ["pkg:pypi/alpha@1.0: MPL-2.0 is not allowed in what ships (License-Expression)"]
+
+
+@pytest.mark.parametrize(
+    ("npm", "notices"),
+    [
+        ({"left": ("1.0.0", "GPL-2.0-only")}, {}),
+        ({"left": ("1.0.0", "MIT")}, {"left": "** in@2.0 - x | GPL-2.0-only\n"}),
+    ],
+    ids=["a package of npm", "bundled into one"],
+)
+def test_a_forbidden_licence_among_the_tools_is_red(
+    tmp_path: Path, npm: dict[str, tuple[str, str]], notices: dict[str, str]
+) -> None:
+    (message,) = messages(judged(Checkout(tmp_path, npm=npm, notices=notices)))
+
+    assert "GPL-2.0-only is not allowed in the tools" in message
+
+
+def test_what_is_bundled_and_cannot_be_read_is_red(tmp_path: Path) -> None:
+    with pytest.raises(SupplyError, match="what is bundled there is not known"):
+        judged(Checkout(tmp_path, notices={"left": "** something else | MIT\n"}))
+
+
+@pytest.mark.parametrize(
+    ("more", "expression"),
+    [
+        (["License-Expression: MIT", "License: GPL-3.0-only"], "MIT"),
+        (["License: MIT License"], "MIT"),
+        (["License: mit"], "MIT"),
+        (["Classifier: License :: OSI Approved :: MIT License"], "MIT"),
+        (["License: Copyright by somebody", "Classifier: License :: OSI Approved :: MIT License"], "MIT"),
+        (["License: BSD"], "unknown"),
+        ([], "unknown"),
+        (["License: MIT", MIT_CLASSIFIER, "Classifier: License :: OSI Approved"], "MIT"),
+        (["License: BSD-3-Clause", "Classifier: License :: OSI Approved :: BSD License"], "BSD-3-Clause"),
+        # What no list knows counts: MIT beside it may be one of two, or only a part.
+        ([MIT_CLASSIFIER, GPL_CLASSIFIER], "unknown"),
+        ([MIT_CLASSIFIER, "Classifier: License :: Other/Proprietary License"], "unknown"),
+        (["License: MIT", GPL_CLASSIFIER], "unknown"),
+        (["License: MIT OR GPL-2.0-only", MIT_CLASSIFIER], "MIT OR GPL-2.0-only"),
+        (["License: MIT AND ISC", MIT_CLASSIFIER, "Classifier: License :: DFSG approved"], "MIT AND ISC"),
+        ([GPL_CLASSIFIER], "unknown"),
+        # What SPDX's grammar cannot split
+        *((["License: " + line], "unknown") for line in ODD),
+        (["License: MIT, GPL-2.0-only", MIT_CLASSIFIER], "unknown"),
+        (["License: © 2020, somebody & others; all rights reserved", MIT_CLASSIFIER], "MIT"),
+    ],
+)
+def test_the_licence_is_read_where_it_stands_clearly(tmp_path: Path, more: list[str], expression: str) -> None:
+    repository = Checkout(tmp_path, layer=layer(*more)).write()
+
+    (found,) = licences.Reader(repository, MIT).shipped()
+
+    assert found.expression == expression
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_allowed"),
+    [
+        ("MIT", True),
+        ("MIT OR GPL-3.0-only", True),
+        ("MIT AND GPL-3.0-only", False),
+        ("(MIT OR GPL-3.0-only) AND Apache-2.0", True),
+        ("Apache-2.0 WITH LLVM-exception", False),
+        ("unknown", False),
+    ],
+)
+def test_of_a_choice_one_has_to_be_allowed_and_of_a_sum_all(expression: str, is_allowed: bool) -> None:
+    assert licences.allowed(expression, ["MIT", "Apache-2.0"]) is is_allowed
+
+
+def test_what_says_nothing_clearly_is_red_until_the_policy_states_it(tmp_path: Path) -> None:
+    silent = Checkout(tmp_path, layer=layer("License: BSD"))
+
+    assert "unknown is not allowed" in messages(judged(silent))[0]
+    outcome = judged(silent, MIT.model_copy(update={"stated": (stated("Alpha", "MIT"),)}))
+    assert outcome.state is State.PASSED
+    assert [one.reason for one in outcome.accepted] == ["the text of it stands in its LICENSE"]
+
+
+def test_a_statement_that_is_not_needed_is_red(tmp_path: Path) -> None:
+    outcome = judged(Checkout(tmp_path), MIT.model_copy(update={"stated": (stated("alpha", "MIT"),)}))
+
+    assert [(one.place, one.rule) for one in outcome.findings] == [("policy.toml", "stale")]
+
+
+def test_a_layer_of_another_version_than_the_lock_is_red(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    checkout.write()
+    checkout.layer = {"alpha": metadata("alpha", "0.9", "License-Expression: MIT")}
+    checkout.zips()
+
+    outcome = licences.check(checkout.repository(), MIT)
+
+    assert "locked, but installed is 0.9" in messages(outcome)[0]
+
+
+def test_the_list_is_written(tmp_path: Path) -> None:
+    judged(Checkout(tmp_path))
+
+    written = json.loads((tmp_path / "build" / "report" / "licences.json").read_text(encoding="utf-8"))
+
+    assert written["layer"] == [{"package": "pkg:pypi/alpha@1.0", "licence": "MIT", "said by": "License-Expression"}]
+    assert {one["package"].partition("@")[0] for one in written["tools"]} == {
+        "pkg:npm/left",
+        "pkg:pypi/packaging",
+        "pkg:pypi/pip",
+    }
+
+
+def test_a_policy_that_names_no_licence_is_wrong_input(tmp_path: Path) -> None:
+    with pytest.raises(SupplyError, match="'Mitt' is no licence: allowed are SPDX identifiers"):
+        judged(Checkout(tmp_path), MIT.model_copy(update={"shipped": ("Mitt",)}))

@@ -1,0 +1,189 @@
+"""What was scanned is what is shipped: any other zip, package or file turns it red."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slipway.gates.outcome import Outcome, State
+from slipway.supply import licences, match, sbom
+from slipway.supply.errors import SupplyError
+from slipway.supply.match import SHIPPED_FILE
+from slipway.supply.repository import Repository
+from slipway.supply.shipped import built, digest
+from unit.supply.checkout import HANDLER, MIT, Checkout, make_zip, metadata
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+def write(checkout: Checkout, name: str, text: str) -> None:
+    checkout.put(name, text)
+
+
+def scanned(repository: Repository, *, audited: bool = True) -> dict[str, Outcome]:
+    """How the steps before it ended: the audit's packages are those of the lock, the SAST's file the one that ships."""
+    of_python = ("pkg:pypi/alpha@1.0",)
+    return {
+        "audit-python": Outcome.of([], "asked", scanned=of_python)
+        if audited
+        else Outcome.not_done("nobody answers", scanned=of_python),
+        "sast": Outcome.of([], "read", scanned=[HANDLER]),
+        "licences": licences.check(repository, MIT),
+        "sbom": sbom.check(repository, MIT),
+    }
+
+
+def judged(checkout: Checkout, plant: Callable[[Checkout], None] = lambda _: None) -> Outcome:
+    """The step, with a fault planted after the scans."""
+    repository = checkout.write()
+    earlier = scanned(repository)
+    plant(checkout)
+    return match.check(repository, earlier)
+
+
+def test_what_was_scanned_and_ships_is_green_and_recorded(checkout: Checkout) -> None:
+    outcome = judged(checkout)
+
+    assert (outcome.state, outcome.findings) == (State.PASSED, ())
+    repository = checkout.repository()
+    recorded = json.loads((repository.report / SHIPPED_FILE).read_text(encoding="utf-8"))["zips"]
+    assert [(one["name"], one["ships"], one["published_by"]) for one in recorded] == [
+        ("items.zip", True, ["cdk.out/assembly-dev/Data.assets.json"]),
+        ("layer.zip", True, ["cdk.out/assembly-dev/Data.assets.json"]),
+        ("layer-local.zip", False, []),
+    ]
+    # And the digests are those of the assembly's own files
+    for one in recorded[:2]:
+        assert one["sha256"] == digest(repository.assembly / f"asset.{one['name']}")
+
+
+def tampered(checkout: Checkout) -> None:
+    """A zip of the assembly that somebody put a file into."""
+    make_zip(checkout.root / "cdk.out" / "asset.items.zip", {HANDLER: checkout.code, "more.py": ""})
+
+
+def of_this_machine(checkout: Checkout) -> None:
+    checkout.publish("layer-local", "layer", "items")
+
+
+def left_out(checkout: Checkout) -> None:
+    checkout.publish("layer")
+
+
+def changed(checkout: Checkout) -> None:
+    checkout.put(HANDLER, "import beta\n")
+
+
+def built_again(checkout: Checkout) -> None:
+    """Another layer after the scans: with a package that none of them saw."""
+    checkout.layer["beta"] = metadata("beta", "1.0")
+    checkout.zips()
+
+
+def other_code(checkout: Checkout) -> None:
+    """Code that no scan saw, built from what is not in the repository."""
+    checkout.code = "import gamma\n"
+    checkout.zips()
+
+
+def more_code(checkout: Checkout) -> None:
+    """A file that ships beside the ones that were read."""
+    assets = checkout.root / "build" / "assets"
+    content = {HANDLER: checkout.code, "services/items/runtime/more.py": ""}
+    records = json.loads((assets / "manifest.json").read_text(encoding="utf-8"))
+    records["assets"]["items"]["sha256"] = make_zip(assets / "items.zip", content)
+    checkout.put("build/assets/manifest.json", json.dumps(records))
+    checkout.publish("layer", "items")
+
+
+@pytest.mark.parametrize(
+    ("plant", "message"),
+    [
+        (tampered, "items is none of the zips of build/assets: no scan saw it"),
+        (of_this_machine, "layer-local ships layer-local.zip, which is for this machine alone"),
+        (left_out, "is in no asset manifest"),
+        (changed, "is another than the one in items.zip"),
+        (built_again, "ships in the layer, and licences did not look at it"),
+        (built_again, "is the bill of another layer.zip"),
+        (other_code, "is another than the one in items.zip"),
+        (more_code, "ships in items.zip, and sast did not look at it"),
+    ],
+)
+def test_anything_else_is_red(checkout: Checkout, plant: Callable[[Checkout], None], message: str) -> None:
+    outcome = judged(checkout, plant)
+
+    assert outcome.state is State.FAILED
+    assert any(message in finding.message for finding in outcome.findings), outcome.findings
+
+
+def test_a_package_that_is_locked_and_listed_but_not_in_the_layer_is_red(checkout: Checkout) -> None:
+    def without(checkout: Checkout) -> None:
+        checkout.layer = {"beta": metadata("beta", "1.0")}
+        checkout.zips()
+
+    messages = {f"{one.place}: {one.message}" for one in judged(checkout, without).findings}
+
+    assert "pkg:pypi/alpha@1.0: is in licences, and does not ship in the layer" in messages
+
+
+def test_an_assembly_of_some_services_may_leave_zips_out(checkout: Checkout) -> None:
+    checkout.environ = {"SLIPWAY_SERVICES": "none"}
+
+    assert judged(checkout, left_out).state is State.PASSED
+
+
+def test_an_audit_that_was_not_done_is_said(checkout: Checkout) -> None:
+    repository = checkout.write()
+
+    outcome = match.check(repository, scanned(repository, audited=False))
+
+    assert outcome.notes == ("the packages are those that would have been audited: the audit is not done",)
+
+
+def test_an_image_or_a_file_that_is_made_later_is_red(checkout: Checkout) -> None:
+    def published(checkout: Checkout) -> None:
+        manifest = {
+            "files": {"late": {"source": {"executable": ["sh"]}}},
+            "dockerImages": {"image": {"source": {"directory": "."}}},
+        }
+        checkout.put("cdk.out/More.assets.json", json.dumps(manifest))
+
+    found = [one.message for one in judged(checkout, published).findings]
+
+    assert found == [f"{name} is none of the zips of build/assets: no scan saw it" for name in ("image image", "late")]
+
+
+def test_a_zip_that_is_not_what_was_built_is_refused(checkout: Checkout) -> None:
+    repository = checkout.write()
+    make_zip(repository.layer, {"python/alpha-1.dist-info/METADATA": metadata("alpha", "2.0")})
+
+    with pytest.raises(SupplyError, match=r"build/assets/layer\.zip is not what was built: run `make build`"):
+        built(repository)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("build/assets/manifest.json", "{", r"build/assets/manifest\.json is damaged: run `make build`"),
+        ("cdk.out/assembly-dev/Data.assets.json", "{", r"Data\.assets\.json is damaged: run `make synth`"),
+    ],
+)
+def test_damaged_input_is_one_clear_line(checkout: Checkout, name: str, text: str, message: str) -> None:
+    with pytest.raises(SupplyError, match=message):
+        judged(checkout, lambda it: write(it, name, text))
+
+
+def test_no_assembly_is_one_clear_line_and_leaves_no_old_record(checkout: Checkout) -> None:
+    judged(checkout)
+    repository = checkout.repository()
+    (repository.assembly / "assembly-dev" / "Data.assets.json").unlink()
+
+    with pytest.raises(SupplyError, match=r"cdk\.out has no asset manifest: run `make synth`"):
+        match.check(repository, {})
+    assert not (repository.report / SHIPPED_FILE).exists()

@@ -1,0 +1,57 @@
+"""The policy is checked whole, and the committed one is used up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from slipway.supply.errors import SupplyError
+from slipway.supply.policy import POLICY_FILE, load_policy
+
+SENTENCE = "long enough to be a sentence"
+LICENCES = '[licences]\nshipped = ["MIT"]\ntools = []\n[licences.spelled]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "policy.toml: licences: Field required"),
+        ("[", "policy.toml is no TOML"),
+        (f"{LICENCES}[other]\n", "policy.toml: other: Extra inputs are not permitted"),
+        (
+            f'{LICENCES}[[sast.left_out]]\nrule = "B1"\nreason = "long enough to be a sentence"\n',
+            "sast.left_out.0.rule",
+        ),
+        (f'{LICENCES}[[sast.left_out]]\nrule = "B101"\nreason = "safe"\n', "sast.left_out.0.reason"),
+        (
+            f'{LICENCES}[[audit.accepted]]\nadvisory = "1"\npackage = "a"\nowner = "o"\nreason = "{SENTENCE}"\n',
+            "audit.accepted.0.expires: Field required",
+        ),
+        (f'{LICENCES}[audit]\nosv = "ftp://here"\n', "audit.osv"),
+        (
+            f'{LICENCES}[[secrets.none]]\nvalue = "abc"\nreason = "long enough to be a sentence"\n',
+            "secrets.none.0.value",
+        ),
+    ],
+)
+def test_wrong_input_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(SupplyError, match=re.escape(message)) as raised:
+        load_policy(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_policy_that_is_missing_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(SupplyError, match=r"none\.toml cannot be read \(No such file or directory\)"):
+        load_policy(tmp_path / "none.toml")
+
+
+def test_the_committed_policy_lets_nothing_copyleft_ship() -> None:
+    policy = load_policy(POLICY_FILE)
+
+    assert not [name for name in policy.licences.shipped if name.startswith(("GPL", "AGPL", "LGPL", "MPL", "EPL"))]
+    assert not [name for name in policy.licences.tools if name.startswith(("GPL", "AGPL"))]

@@ -1,0 +1,101 @@
+"""Static analysis by the real Bandit: a planted finding is red, and its acceptance is granular and gives a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slipway.gates.outcome import Outcome, State
+from slipway.supply import sast
+from slipway.supply.errors import SupplyError
+from slipway.supply.policy import LeftOut, Sast
+from unit.supply.checkout import HANDLER, Checkout
+
+EVAL = "def handler(event):\n    return eval(event['q'])"
+WHY = "  # why it is safe here"
+
+
+def scanned(folder: Path, code: str, rules: Sast | None = None) -> Outcome:
+    return sast.check(Checkout(folder, code=code).write(), rules or Sast())
+
+
+def found(outcome: Outcome) -> list[tuple[str, str]]:
+    return [(finding.place, finding.rule) for finding in outcome.findings]
+
+
+def test_a_planted_finding_is_red_and_its_mend_green(tmp_path: Path) -> None:
+    red = scanned(tmp_path / "red", EVAL)
+    green = scanned(tmp_path / "green", "def handler(event):\n    return event['q']\n")
+
+    assert (red.state, found(red)) == (State.FAILED, [(f"{HANDLER}:2", "B307")])
+    assert (green.state, green.scanned) == (State.PASSED, (HANDLER,))
+
+
+def test_a_mark_accepts_one_rule_on_its_line_for_a_reason(tmp_path: Path) -> None:
+    outcome = scanned(tmp_path, f"{EVAL}  # nosec B307{WHY}\n\n{EVAL.replace('handler', 'other')}\n")
+
+    assert [(one.place, one.rule, one.reason) for one in outcome.accepted] == [
+        (f"{HANDLER}:2", "B307", "why it is safe here")
+    ]
+    assert found(outcome) == [(f"{HANDLER}:5", "B307")]
+
+
+@pytest.mark.parametrize(
+    ("mark", "rules"),
+    [
+        ("# nosec", {"B307", "nosec"}),
+        (f"# nosec{WHY}", {"B307", "nosec"}),
+        ("# nosec B307", {"nosec"}),
+        (f"# nosec B102{WHY}", {"B307", "stale"}),
+        (f"# nosec B307, B102{WHY}", {"stale"}),
+    ],
+    ids=["bare", "no rule", "no reason", "another rule", "one too many"],
+)
+def test_a_mark_that_is_not_granular_or_gives_no_reason_is_red(tmp_path: Path, mark: str, rules: set[str]) -> None:
+    outcome = scanned(tmp_path, f"{EVAL}  {mark}\n")
+
+    assert {rule for _, rule in found(outcome)} == rules
+
+
+def test_a_mark_where_nothing_is_found_any_more_is_red(tmp_path: Path) -> None:
+    outcome = scanned(tmp_path, f"x = 1  # nosec B307{WHY}\n")
+
+    assert found(outcome) == [(f"{HANDLER}:1", "stale")]
+
+
+def test_a_text_that_speaks_of_the_mark_is_none(tmp_path: Path) -> None:
+    assert scanned(tmp_path, 'x = "# nosec"\n').state is State.PASSED
+
+
+def test_a_rule_is_left_out_under_a_folder_alone(tmp_path: Path) -> None:
+    def rules(under: str) -> Sast:
+        return Sast(left_out=(LeftOut(rule="B307", under=under, reason="what it evaluates is drawn by us"),))
+
+    inside = scanned(tmp_path / "inside", EVAL, rules("services"))
+    outside = scanned(tmp_path / "outside", EVAL, rules("tests"))
+
+    assert inside.state is State.PASSED
+    assert inside.notes == ("B307 is left out under services (1 places): what it evaluates is drawn by us",)
+    # And what leaves out nothing is stale
+    assert found(outside) == [("policy.toml", "stale"), (f"{HANDLER}:2", "B307")]
+
+
+def test_a_file_that_cannot_be_read_is_red(tmp_path: Path) -> None:
+    assert (HANDLER, "unread") in found(scanned(tmp_path, "def handler(:\n"))
+
+
+def test_a_new_file_is_looked_at_before_it_is_committed(tmp_path: Path) -> None:
+    repository = Checkout(tmp_path).write()
+    (tmp_path / "new.py").write_text(EVAL, encoding="utf-8")
+
+    assert found(sast.check(repository, Sast())) == [("new.py:2", "B307")]
+
+
+@pytest.mark.parametrize("out", ["", '{"errors": [], "metrics": {}, "results": []}'], ids=["nothing", "no plant"])
+def test_a_scan_that_does_not_see_what_was_planted_is_no_scan(tmp_path: Path, out: str) -> None:
+    checkout = Checkout(tmp_path)
+    checkout.python = checkout.stub("python", out)
+
+    with pytest.raises(SupplyError, match="bandit"):
+        sast.check(checkout.write(), Sast())

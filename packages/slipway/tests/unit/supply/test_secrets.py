@@ -1,0 +1,138 @@
+"""Secrets by the real Kingfisher: a planted one is red in the files and in the history, and is never repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import string
+from pathlib import Path
+
+import pytest
+
+from slipway.gates.outcome import Outcome, State
+from slipway.supply import secrets
+from slipway.supply.errors import SupplyError
+from slipway.supply.policy import NotSecret, Secrets
+from slipway.supply.repository import Repository
+from unit.supply.checkout import Checkout
+
+
+def drawn(count: int, *, seed: str) -> str:
+    """Letters and digits that no file holds, so that the scan of this repository does not find them."""
+    return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=count))
+
+
+TOKEN = f"gh{'p'}_{drawn(36, seed='a')}"
+PASSWORD = f"{drawn(12, seed='b')}aB7"
+KEY = f"{drawn(28, seed='c')}a12"
+
+
+def rules(outcome: Outcome) -> set[tuple[str, str]]:
+    return {(finding.place, finding.rule) for finding in outcome.findings}
+
+
+def looked(repository: Repository, *none: str) -> Outcome:
+    reason = "an example in a manual, that opens nothing"
+    known = tuple(NotSecret(value=hashlib.sha256(each.encode()).hexdigest(), reason=reason) for each in none)
+    return secrets.check(repository, Secrets(none=known))
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        (f"url = {TOKEN}\n", "betterleaks.github-pat"),
+        (f'db_password = "{PASSWORD}"\n', "slipway.assigned-password"),
+        (f'{{"api_key": "{KEY}"}}\n', "slipway.assigned-secret"),
+    ],
+    ids=["a provider's token", "a password", "a key in JSON"],
+)
+def test_a_planted_secret_is_red_and_its_mend_green(tmp_path: Path, text: str, rule: str) -> None:
+    # Given a checkout with a secret that is not committed yet
+    repository = Checkout(tmp_path).write()
+    (tmp_path / "notes.txt").write_text(text, encoding="utf-8")
+
+    outcome = looked(repository)
+
+    assert outcome.state is State.FAILED
+    assert ("notes.txt:1", rule) in rules(outcome)
+    # And nothing that we write repeats it
+    for value in (TOKEN, PASSWORD, KEY):
+        assert value not in json.dumps(outcome.plain())
+
+    (tmp_path / "notes.txt").write_text("url = the one of the vault\n", encoding="utf-8")
+
+    assert looked(repository).state is State.PASSED
+
+
+def test_a_secret_that_was_taken_out_is_still_found_in_the_history(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    repository = checkout.write()
+    checkout.put("notes.txt", f"url = {TOKEN}\n")
+    checkout.commit()
+    checkout.put("notes.txt", "url = none\n")
+    checkout.commit()
+
+    outcome = looked(repository)
+
+    (finding,) = outcome.findings
+    assert finding.place.startswith("notes.txt:1 at ")
+
+
+def test_a_value_that_is_no_secret_is_accepted_by_its_digest_with_a_reason(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    checkout.put("notes.txt", f"url = {TOKEN}\n")
+
+    outcome = looked(checkout.write(), TOKEN)
+
+    assert outcome.state is State.PASSED
+    assert {one.reason for one in outcome.accepted} == {"an example in a manual, that opens nothing"}
+
+
+def test_an_acceptance_of_what_is_found_nowhere_is_red(tmp_path: Path) -> None:
+    outcome = looked(Checkout(tmp_path).write(), TOKEN)
+
+    assert rules(outcome) == {("policy.toml", "stale")}
+
+
+def test_a_checkout_without_history_says_so(tmp_path: Path) -> None:
+    # Given what a source hands out as a zip
+    repository = Checkout(tmp_path).write()
+    (tmp_path / ".git").rename(tmp_path.parent / f"{tmp_path.name}-git")
+    (tmp_path / "notes.txt").write_text(f"url = {TOKEN}\n", encoding="utf-8")
+
+    outcome = looked(repository)
+
+    assert ("notes.txt:1", "betterleaks.github-pat") in rules(outcome)
+    assert outcome.notes == ("the history was not scanned: this checkout has none",)
+
+
+def test_a_history_that_git_will_not_read_is_no_checkout_without_one(tmp_path: Path) -> None:
+    repository = Checkout(tmp_path).write()
+    (tmp_path / ".git").rename(tmp_path.parent / f"{tmp_path.name}-git")
+    (tmp_path / ".git").write_text("gitdir: nowhere\n", encoding="utf-8")
+
+    with pytest.raises(SupplyError, match="git cannot read this checkout"):
+        looked(repository)
+
+
+@pytest.mark.parametrize(
+    ("out", "code"),
+    [("", 0), ("", 2), ('{"findings": [], "metadata": {"summary": {}}}', 0)],
+    ids=["nothing", "2", "odd"],
+)
+def test_a_scan_that_broke_off_is_no_scan(tmp_path: Path, out: str, code: int) -> None:
+    checkout = Checkout(tmp_path)
+    checkout.python = checkout.stub("kingfisher", out, code=code).with_name("python")
+
+    with pytest.raises(SupplyError, match="kingfisher broke off"):
+        looked(checkout.write())
+
+
+def test_a_scan_that_does_not_see_what_was_planted_is_no_scan(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    out = {"findings": [], "metadata": {"summary": {"blobs_scanned": 9, "rules_applied": 490}}}
+    checkout.python = checkout.stub("kingfisher", json.dumps(out)).with_name("python")
+
+    with pytest.raises(SupplyError, match="does not find the secret that was planted"):
+        looked(checkout.write())
