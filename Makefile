@@ -21,28 +21,33 @@ BASE ?=
 HEAD ?=
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
-PACKAGES := app.py assembly blocks config gates pipeline rehearsal services stacks stages tests
+PACKAGES := app.py packages pipeline services stacks stages tests
 
 .PHONY: help install build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs call token redrive permissions check format unit test bench protect destroy verify dashboards detectability cost bootstrap doctor rules openapi lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
 
+# Each checkout runs its own tool, whichever one the interpreter has installed.
+SOURCES := $(CURDIR)/packages/slipway/src:$(CURDIR)/packages/slipway-runtime/src
+export PYTHONPATH := $(SOURCES)
+
 # What the synth handed over brings its packages along, and installs nothing.
 HANDED_OVER := $(wildcard site-packages)
 ifneq ($(HANDED_OVER),)
 PYTHON := python3
 INSTALLED :=
-export PYTHONPATH := $(CURDIR)/$(HANDED_OVER)
+export PYTHONPATH := $(SOURCES):$(CURDIR)/$(HANDED_OVER)
 endif
 
 install: $(INSTALLED) ## Install Python packages and the CDK CLI into this folder, pinned and hashed
 
-.venv/.installed: requirements/bootstrap.txt requirements/dev.txt package.json package-lock.json .npmrc
+.venv/.installed: requirements/bootstrap.txt requirements/dev.txt package.json package-lock.json .npmrc $(wildcard packages/*/pyproject.toml)
 	@echo "installing packages into .venv and node_modules"
 	@test -x $(PYTHON) || python3 -m venv .venv
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@uv pip sync --quiet --require-hashes --python $(PYTHON) requirements/dev.txt
+	@uv pip install --quiet --python $(PYTHON) --no-deps --offline --editable packages/slipway-runtime --editable packages/slipway
 	@npm ci --loglevel=error --no-audit --no-fund >/dev/null
 	@ln -sf ../../node_modules/.bin/cdk .venv/bin/cdk
 	@touch $@
@@ -75,7 +80,7 @@ sbom: build ## Bills of materials of the layer and of the tools, in CycloneDX (b
 	@$(PYTHON) -m slipway.gates sbom
 
 review: build ## Review what a change does to data and permissions, BASE=<revision> against HEAD (default: this tree)
-	@$(PYTHON) -m slipway.review $(if $(BASE),--base "$(BASE)") $(if $(HEAD),--head "$(HEAD)")
+	@$(PYTHON) -m gates.review $(if $(BASE),--base "$(BASE)") $(if $(HEAD),--head "$(HEAD)")
 
 in-flight: install ## Refuse a change of the pipeline while another execution of it deploys
 	@$(PYTHON) -m slipway.review.in_flight
@@ -137,7 +142,7 @@ check: build ## Format, lint, types, and cfn-lint on every template
 	@ruff check $(PACKAGES)
 	@mypy
 	@$(NOBODY) cdk synth --quiet --strict
-	@$(PYTHON) -m slipway.nag lint cdk.out
+	@$(PYTHON) -m slipway.gates.judge lint cdk.out
 
 format: install ## Format the code and mend what ruff can
 	@ruff check --fix-only --quiet $(PACKAGES)

@@ -45,7 +45,7 @@ REPORT = Path(__file__).parent / "build" / "report"
 
 RUNBOOKS = Path(__file__).parent / "docs" / "runbooks"
 
-BASELINE = Path(__file__).parent / "gates" / "baseline.json"
+BASELINE = Path(__file__).parent / "config" / "baseline.json"
 """How many findings are accepted; `make baseline` writes it."""
 
 

@@ -174,7 +174,7 @@ class PipelineStack(Stack):
             steps: list[pipelines.CodeBuildStep] = [verify]
             if number == len(self._waves):
                 protect = ProtectStep(self, handover=handover, environment=environment, services=everything)
-                # One after the other: two builds at once are more than the quota of a new account (`packages/slipway/src/slipway/settings/quotas.py`).
+                # One after the other: two at once are more than the quota of a new account (slipway.settings.quotas).
                 verify.add_step_dependency(protect)
                 steps = [protect, verify, *self._bake(environment, after=verify)]
             self._builds += steps

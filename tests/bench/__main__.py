@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway.blocks.assets import AssetError, AssetStore
-from slipway.build import ROOT
+from slipway.project import ROOT
 from tests.bench import imports, requests, synth, worst
 from tests.bench.rows import Row
 from tests.bench.runtime import unpack

@@ -16,7 +16,7 @@ from io import StringIO
 from pathlib import Path
 
 from slipway.blocks.assets import AssetStore
-from slipway.build import ROOT
+from slipway.project import ROOT
 
 # What Lambda's Python runtime has in /var/runtime beside boto3.
 _RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from slipway.build import ROOT
+from slipway.project import ROOT
 from tests.bench.rows import Row
 
 SECONDS_GOAL = 20.0

@@ -112,7 +112,7 @@ def test_policies_allow_every_call(variant: str, assembly: Path) -> None:
     for account in _accounts(variant):
         found = resources(assembly, account)
         assert found
-        # An action that is refused belongs into a file of packages/slipway/src/slipway/accounts/bootstrap/policies or, with the reason, into
+        # An action that is refused belongs into a file of slipway.accounts.bootstrap.policies or, with the reason, into
         # not_granted.json
         refused = _refused(found, account, PIPELINES[variant])
         assert not refused, "\n".join(map(str, refused))

@@ -149,7 +149,7 @@ def test_an_alarm_reads_what_the_new_version_counts_of_its_own_faults(deployment
         for query in queries.values()
         if "MetricStat" in query
     } == {("Sum", 60)}
-    # Then one is what the functions count, under the names that their own variables give (packages/slipway-runtime/src/slipway_runtime/telemetry.py)
+    # Then one is what the functions count, under the names that their own variables give (slipway_runtime.telemetry)
     variables = deployment.function(handler)["Environment"]["Variables"]
     faults, dimensions = watched["faults"]
     assert (faults["Namespace"], faults["MetricName"]) == (variables["POWERTOOLS_METRICS_NAMESPACE"], "Faults")

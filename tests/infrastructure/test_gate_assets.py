@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from slipway.blocks.assets import AssetStore
-from slipway.build import ROOT, build
+from slipway.build import build
+from slipway.project import ROOT
 
 UNZIPPED_LIMIT = 15_000_000
 """Goal for the layer; Lambda's own limit is 250 MB for function and layers together."""

@@ -13,7 +13,7 @@ from tests.unit.services.environment import VARIABLES
 ROOT = Path(__file__).parents[3]
 SERVICES = ROOT / "services"
 RUNTIME = sorted(path for path in SERVICES.rglob("*.py") if "runtime" in path.parts or "common" in path.parts)
-IN_LAMBDA = {"aws_lambda_powertools", "pydantic", "pydantic_core", "boto3", "botocore", "services"}
+IN_LAMBDA = {"aws_lambda_powertools", "pydantic", "pydantic_core", "boto3", "botocore", "services", "slipway_runtime"}
 
 
 def imported(path: Path) -> set[str]:
@@ -45,7 +45,7 @@ def test_the_runtime_imports_what_lambda_has(path: Path) -> None:
 def modules_after(module: str) -> set[str]:
     """What is loaded after a handler's module is, in a process of its own."""
     code = f"import sys, {module}; print(*sys.modules); import gc; assert gc.isenabled()"
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | VARIABLES
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT}/packages/slipway-runtime/src"} | VARIABLES
     completed = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], env=environment, check=True, capture_output=True, text=True
     )

@@ -22,8 +22,8 @@ def count_fault() -> None:
     """Count that this version failed and says so itself: by a 5xx answer, or by a message that it could not handle.
 
     Lambda counts no error then, so the alarms of a deployment read this metric beside Lambda's own: `Faults` of the
-    function's version (packages/slipway/src/slipway/blocks/deployment.py). It is written at once and apart, since it has dimensions of its own. A
-    failure to count is logged, and changes nothing of the answer.
+    function's version (slipway.blocks.deployment). It is written at once and apart, since it has dimensions of its own.
+    A failure to count is logged, and changes nothing of the answer.
     """
     try:
         faults = EphemeralMetrics()

@@ -35,9 +35,19 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
+import slipway_runtime
+from slipway import delivery
 from slipway.blocks.assets import ASSETS_FOLDER, MANIFEST_FILE, AssetManifest, AssetRecord, file_digest
+from slipway.project import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
+DELIVERY = Path(delivery.__file__).parent
+"""Package of the constructs of the pipeline; its functions lie in `runtime/`."""
+
+SOURCES = DELIVERY.parents[1]
+"""Folder that the tool is imported from."""
+
+SHARED = Path(slipway_runtime.__file__).parent
+"""Package that every function imports."""
 
 BUILDER_VERSION = "1"
 """Counted up when the same inputs would give other zips."""
@@ -86,9 +96,9 @@ def assets(root: Path = ROOT) -> list[Asset]:
     here = f"{sys.implementation.cache_tag} {sysconfig.get_platform()}"
     lambda_arguments = ["--python-platform", LAMBDA_PLATFORM, "--python-version", LAMBDA_PYTHON]
     return [
-        *(_code(root, runtime.parent) for runtime in sorted((root / "services").glob("*/runtime"))),
-        # What runs beside the pipeline is made in the same way.
-        *(_code(root, runtime.parent) for runtime in root.glob("packages/slipway/src/slipway/delivery/runtime")),
+        *(_code(root, runtime) for runtime in sorted((root / "services").glob("*/runtime"))),
+        # The functions beside the pipeline are the tool's own.
+        _code(SOURCES, DELIVERY / "runtime", name="pipeline"),
         _layer("layer", lock, lambda_arguments, " ".join(lambda_arguments)),
         _layer("layer-local", lock, ["--python", sys.executable], here, compiled=True),
     ]
@@ -209,15 +219,20 @@ def _replace(path: Path, content: bytes) -> None:
         made.replace(path)
 
 
-def _code(root: Path, service: Path) -> Asset:
-    """The packages that the handlers of a folder are imported from, under the same names as here."""
-    services = root / "services"
-    packages = (services, services / "common", service)
-    sources = [package / "__init__.py" for package in packages]
-    sources += [path for folder in (services / "common", service / "runtime") for path in _shipped(folder)]
+def _code(root: Path, runtime: Path, *, name: str = "") -> Asset:
+    """Return the asset with a folder's handlers and the shared runtime, under the names they are imported by.
+
+    Args:
+        root: the folder that the handlers are imported from.
+        runtime: the folder of the handlers.
+        name: the asset's name. Default: that of the folder above the handlers.
+    """
+    packages = [root / parent for parent in runtime.relative_to(root).parents if parent != Path()]
+    sources = [*(package / "__init__.py" for package in packages), *_shipped(runtime)]
     files = {path.relative_to(root).as_posix(): path for path in sources if path.is_file()}
+    files |= {path.relative_to(SHARED.parent).as_posix(): path for path in _shipped(SHARED)}
     digests = {name: file_digest(path) for name, path in files.items()}
-    return Asset(name=service.name, inputs=_digest("code", digests), collect=lambda _: files)
+    return Asset(name=name or runtime.parent.name, inputs=_digest("code", digests), collect=lambda _: files)
 
 
 def _shipped(folder: Path) -> Iterator[Path]:

@@ -8,7 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from slipway import project
+
+ROOT = project.ROOT
 ASSEMBLY = ROOT / "cdk.out"
 ASSETS = ROOT / "build" / "assets"
 LOCAL = ROOT / "build" / "local"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import yaml
 
+from slipway import project
 from tests.unit.test_ci import ran
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = project.ROOT
 
 ASKS = r"cdk synth|-m slipway.nag\.suite$"
 
@@ -44,7 +45,7 @@ def test_the_build_runs_checks_and_tests(tmp_path: Path) -> None:
     assert {"check", "test", "gates"} <= set(verbs)
     for verb in verbs:
         assert verb.partition(" ")[0] in commands, verb
-    for tool in ("ruff format --check", "ruff check", "mypy", "gates lint"):
+    for tool in ("ruff format --check", "ruff check", "mypy", "gates.judge lint"):
         assert tool in commands["check"], tool
     for tests in ("tests/unit", "tests/properties", "tests/infrastructure", "tests/local"):
         assert f"{tests} " in commands["test"], tests

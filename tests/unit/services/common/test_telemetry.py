@@ -19,7 +19,7 @@ from tests.unit.services.conftest import Counted
 def test_a_fault_is_one_of_the_function_s_version(counted: Counted) -> None:
     # When a fault is counted
     count_fault()
-    # Then it is a metric of its own, under the dimensions that the alarm of a deployment reads (packages/slipway/src/slipway/blocks/deployment.py)
+    # Then it is a metric of its own, under the dimensions that a deployment's alarm reads (slipway.blocks.deployment)
     (fault,) = counted("Faults")
     (directive,) = fault["_aws"]["CloudWatchMetrics"]
     assert directive == {

@@ -23,8 +23,8 @@ MINUTE = Duration.minutes(1)
 SET_OFF_BY_CALLERS = "SetOffByCallers"
 """Part of the name of every alarm that callers can set off by what they send: 4xx, and throttles.
 
-Such an alarm tells people. It says nothing about a release, so no bake counts it (packages/slipway/src/slipway/delivery/relay.py): else anybody with a
-few bad requests could roll one back."""
+Such an alarm tells people. It says nothing about a release, so no bake counts it (slipway.delivery.relay): else anybody
+with a few bad requests could roll one back."""
 
 REFUSALS_PERIOD = Duration.minutes(5)
 """Over which the share of refused requests is taken."""

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-ASSETS_FOLDER = Path(__file__).resolve().parent.parent / "build" / "assets"
+from slipway.project import ROOT
+
+ASSETS_FOLDER = ROOT / "build" / "assets"
 """Where `make build` puts the zips and their manifest."""
 
 MANIFEST_FILE = "manifest.json"

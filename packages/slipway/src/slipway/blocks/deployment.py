@@ -190,7 +190,7 @@ class SafeDeployment(Construct):
                 period=_PERIOD,
             )
 
-        # What the version itself calls a failure (packages/slipway-runtime/src/slipway_runtime/telemetry.py). It is counted as long as the version
+        # What the version itself calls a failure (slipway_runtime.telemetry). It is counted as long as the version
         # lives. In the alarm it counts while Lambda tells the alias's two versions apart, so that a version that fails
         # long after its deployment is not in alarm when its fix is deployed: CodeDeploy stops a deployment that begins
         # with an alarm on, and an alarm keeps its state when it is given another version to watch.

@@ -37,7 +37,7 @@ _ACCESS_LOG = {
     "requestTime": "$context.requestTime",
     "status": "$context.status",
     "responseLength": "$context.responseLength",
-    # Its kind; the message may repeat what the caller sent, and is not escaped (packages/slipway/src/slipway/blocks/rest.py).
+    # Its kind; the message may repeat what the caller sent, and is not escaped (slipway.blocks.rest).
     "error": "$context.error.responseType",
     "authorizerError": "$context.authorizer.error",
     "integrationError": "$context.integrationErrorMessage",

@@ -29,7 +29,7 @@ def cost(
         Path,
         typer.Option(
             "--prices",
-            show_default="packages/slipway/src/slipway/cost/prices.toml",
+            show_default="the tool's own",
             help="The file of prices and assumptions.",
         ),
     ] = PRICES_FILE,

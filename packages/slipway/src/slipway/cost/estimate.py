@@ -132,7 +132,7 @@ def estimate(stacks: Sequence[Stack], file: PriceFile) -> Estimate:
     if unknown := unknown_types(stacks):
         raise CostError(
             f"{', '.join(unknown)}: no price is known; add the type to PRICED, or with a reason to FREE, "
-            "in packages/slipway/src/slipway/cost/catalogue.py"
+            "in slipway.cost.catalogue"
         )
     groups: defaultdict[tuple[str, str], list[Stack]] = defaultdict(list)
     for stack in stacks:

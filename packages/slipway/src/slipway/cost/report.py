@@ -114,7 +114,7 @@ def _service_rows(found: Estimate) -> list[list[str]]:
 def _caveat(found: Estimate) -> str:
     text = (
         f"List prices of {found.file.region} as known on {found.as_of.isoformat()} "
-        "(packages/slipway/src/slipway/cost/prices.toml names each one's page): check them before relying on an amount. "
+        "(`slipway/cost/prices.toml` names each one's page): check them before relying on an amount. "
         "Free tiers, discounts and taxes are left out; docs/cost.md says what is assumed."
     )
     elsewhere = [region for region in found.regions if region != found.file.region]

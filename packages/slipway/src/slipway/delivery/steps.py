@@ -47,7 +47,7 @@ _RUNTIMES = {"nodejs": NODE, "python": PYTHON}
 
 _SMALL = codebuild.BuildEnvironment(compute_type=codebuild.ComputeType.SMALL)
 """Of builds that wait more than they work. They run one after the other, and beside the synth of the next execution,
-which is of another compute type: each has a quota of its own, which may be 1 (`packages/slipway/src/slipway/settings/quotas.py`)."""
+which is of another compute type: each has a quota of its own, which may be 1 (`slipway.settings.quotas`)."""
 
 _CACHES = ["/root/.cache/pip/**/*", "/root/.cache/uv/**/*", "/root/.npm/**/*"]
 

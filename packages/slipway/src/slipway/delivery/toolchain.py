@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tomllib
-from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent.parent / "package.json"
+from slipway.project import ROOT
+
+_PACKAGE = ROOT / "package.json"
 _VERSIONS: dict[str, str] = json.loads(_PACKAGE.read_text(encoding="utf-8"))["devDependencies"]
 
 _PROJECT = _PACKAGE.with_name("pyproject.toml")
@@ -26,5 +27,5 @@ ASSET_SCHEMA = 54
 """Newest schema of an asset manifest that this cdk-assets, which is the newest, reads: aws-cdk-lib 2.275.0 writes 55.
 
 The two schemas say the same (`tests/infrastructure/test_pipeline.py` compares them), so the pipeline writes this number
-into the manifests before it publishes (`packages/slipway/src/slipway/delivery/steps.py`). `make doctor` says when it has changed.
+into the manifests before it publishes (`slipway.delivery.steps`). `make doctor` says when it has changed.
 """

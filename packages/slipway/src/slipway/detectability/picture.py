@@ -65,7 +65,7 @@ def draw(findings: Sequence[Finding]) -> str:
         for environment in dict.fromkeys(finding.rollout.environment for finding in findings)
     ]
     environment = Environment(
-        loader=PackageLoader("slipway.rehearsal"),
+        loader=PackageLoader("slipway.detectability"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -41,7 +41,7 @@ EMITTED = ("Invocations", "Errors", "Throttles", "Duration")
 (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html)."""
 
 FAULTS = "Faults"
-"""What a version counts against itself, where Lambda counts no error (packages/slipway-runtime/src/slipway_runtime/telemetry.py)."""
+"""What a version counts against itself, where Lambda counts no error (slipway_runtime.telemetry)."""
 
 
 @dataclass(frozen=True)

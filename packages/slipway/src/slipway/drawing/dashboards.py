@@ -162,7 +162,7 @@ def misplaced(widgets: Sequence[Widget]) -> Iterator[str]:
 def draw(dashboard: Dashboard) -> str:
     """The picture, as SVG that needs no other file; the same dashboard gives the same text."""
     environment = Environment(
-        loader=PackageLoader("slipway.rehearsal"),
+        loader=PackageLoader("slipway.drawing"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

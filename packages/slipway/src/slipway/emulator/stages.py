@@ -1,7 +1,7 @@
 """A synthesized stage, made into one that the emulator can deploy.
 
-The nested assembly that `cdk synth` wrote for a stage is read, the rows of `packages/slipway/src/slipway/emulator/substitutions.py` are applied to
-its templates, and the result is an assembly again: the CDK CLI deploys it as it would the first one.
+The nested assembly that `cdk synth` wrote for a stage is read, the rows of `slipway.emulator.substitutions` are applied
+to its templates, and the result is an assembly again: the CDK CLI deploys it as it would the first one.
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ class _References:
             return original
         raise RehearsalError(
             f"{self._stack}: {path} reads {attribute} of {logical_id} ({self._dropped[logical_id]['Type']}), which the "
-            f"emulator does not host: give {row.subject} a stand-in for it in packages/slipway/src/slipway/emulator/substitutions.py"
+            f"emulator does not host: give {row.subject} a stand-in for it in slipway.emulator.substitutions"
         )
 
 
@@ -302,7 +302,7 @@ def _stop_at_unknown_types(
     strangers = [f"{stack}: {name} ({kind})" for (stack, name), kind in left.items() if kind in unknown]
     if strangers:
         raise RehearsalError(
-            f"the emulator does not know {'; '.join(strangers)}: add a row to packages/slipway/src/slipway/emulator/substitutions.py"
+            f"the emulator does not know {'; '.join(strangers)}: add a row to slipway.emulator.substitutions"
         )
 
 

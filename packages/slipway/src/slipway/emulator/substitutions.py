@@ -1,7 +1,7 @@
 """What the emulator does not host, what stands in for it, and what that leaves unproven: one table.
 
 Nothing leaves a template but by a row here, and each run prints the rows that it used. A resource type that the
-emulator does not know and no row names stops the run (`packages/slipway/src/slipway/emulator/stages.py`).
+emulator does not know and no row names stops the run (`slipway.emulator.stages`).
 
 The rows are what was seen with ministack 1.5.33.
 """

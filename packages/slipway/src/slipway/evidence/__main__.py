@@ -18,8 +18,8 @@ from slipway.evidence.page import write_page
 from slipway.evidence.verdict import State
 from slipway.gates.packs import packs_of
 from slipway.nag.terminal import terminal
+from slipway.project import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "build" / "report"
 _COLOURS = {State.GREEN: "green", State.INCOMPLETE: "yellow", State.RED: "red"}
 

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from slipway.evidence.errors import EvidenceError, first
 from slipway.evidence.sources import Sources
+from slipway.project import ROOT
 
-FOLDER = Path(__file__).with_name("data")
+FOLDER = ROOT / "config" / "checklists"
 FILES = ("deployment-pipeline.toml", "serverless-lens.toml")
 """The checklists, in the order of the page."""
 

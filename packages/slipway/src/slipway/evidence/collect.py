@@ -103,7 +103,7 @@ def collect(
     since = _written(assembly)
     nag = None
     if since is not None:
-        nag = judge(assembly, packs, today=today, baseline=root / "gates" / "baseline.json")
+        nag = judge(assembly, packs, today=today, baseline=root / "config" / "baseline.json")
     # Where there is no assembly there is none that a report could be about.
     fresh = since if since is not None else float("inf")
     review = load_report(report / REVIEW_FILE, Review, verb="make review", since=fresh)

@@ -27,7 +27,7 @@ class Signed:
     owner: str
     expires: date
     at: str
-    """Where in the code it is given, such as `packages/slipway/src/slipway/blocks/bucket.py:71`."""
+    """Where in the code it is given, such as `slipway.blocks.bucket:71`."""
 
 
 def sign(reason: str, *, owner: str, expires: date, at: str) -> str:

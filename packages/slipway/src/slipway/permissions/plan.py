@@ -15,7 +15,7 @@ from slipway.assembly.flat import stack_template
 from slipway.paths import read_json
 
 UNPROVEN_HERE = "slipway:unproven-here"
-"""Metadata that `ServiceFunction.allow` leaves on a policy, in `packages/slipway/src/slipway/blocks/function.py`."""
+"""Metadata that `ServiceFunction.allow` leaves on a policy, in `slipway.blocks.function`."""
 
 Document = dict[str, Any]
 

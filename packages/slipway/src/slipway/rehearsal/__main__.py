@@ -1,4 +1,4 @@
-"""`python -m slipway.rehearsal`; the commands are in `packages/slipway/src/slipway/rehearsal/cli.py`."""
+"""`python -m slipway.rehearsal`; the commands are in `slipway.rehearsal.cli`."""
 
 import signal
 import sys

@@ -33,7 +33,7 @@ from slipway.rehearsal.player.memory import Memory, Remembered
 from slipway.rehearsal.player.source import Commit
 
 HANDOVER = Path("build") / "handover"
-"""Folder in which a build leaves what it hands to the builds after it (`packages/slipway/src/slipway/tasks/reports.py`)."""
+"""Folder in which a build leaves what it hands to the builds after it (`slipway.tasks.reports`)."""
 
 # What `app.py` does, without its gates: what is launched has been judged when it was delivered.
 _SYNTHESIS = (
@@ -288,7 +288,7 @@ def locks_as(repository: Path, one: str, other: str) -> bool:
 
 
 def _shipped(repository: Path, commit: str) -> list[str]:
-    """What the functions of a commit are made from (`packages/slipway/src/slipway/build.py`)."""
+    """What the functions of a commit are made from (`slipway.build`)."""
     files = _files(repository, commit, ("services", LAYER))
     return [
         file

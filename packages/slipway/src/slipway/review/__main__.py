@@ -1,4 +1,4 @@
-"""`python -m slipway.review`: what a change does to data, permissions and protection."""
+"""`python -m gates.review`: what a change does to data, permissions and protection."""
 
 from __future__ import annotations
 
@@ -82,4 +82,4 @@ def _interrupted(_signal: int, _frame: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m slipway.review")
+    app(prog_name="python -m gates.review")

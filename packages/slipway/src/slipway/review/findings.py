@@ -111,7 +111,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "version-not-renewed": Kind(
         _HIGH,
         "a version keeps the variables that it was published with: its alias goes on with the resource that is gone",
-        "change the function in the same change; packages/slipway/src/slipway/blocks/identity.py does so for functions made by ServiceFunction",
+        "change the function in the same change; slipway.blocks.identity does so for functions made by ServiceFunction",
     ),
     "reader-not-updated": Kind(
         _HIGH,

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from slipway import settings as config
+from slipway.project import ROOT
 from slipway.review.assembly import MANIFEST_FILE, Assembly, read_assembly
 from slipway.review.comparison import compare
 from slipway.review.deployed import deployed_revision, pipeline_of_build
 from slipway.review.errors import ReviewError
 from slipway.review.outcome import Outcome, State
 from slipway.review.revisions import Repository, Revision
-from slipway.review.synthesis import ROOT, Processes, synthesised, synthesised_here
+from slipway.review.synthesis import Processes, synthesised, synthesised_here
 from slipway.review.waivers import WAIVERS_FILE, Waiver, judge, read_waivers
 from slipway.settings.model import ReviewPolicy, S3Source
 

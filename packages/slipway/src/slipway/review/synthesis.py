@@ -20,7 +20,6 @@ from slipway.review.assembly import Assembly, read_assembly
 from slipway.review.errors import ReviewError
 from slipway.review.revisions import Repository, Revision
 
-ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path("build", "review")
 """Where the assemblies of revisions are kept, by commit; from the root of the repository."""
 
@@ -211,6 +210,9 @@ def environment(tree: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if name not in dropped}
     tools = [str(tree / ".venv" / "bin"), str(tree / "node_modules" / ".bin"), str(Path(sys.executable).parent)]
     env["PATH"] = os.pathsep.join([*tools, env.get("PATH", "")])
+    # A revision that brings the tool along runs that one, not the one that is installed here.
+    if sources := sorted(map(str, tree.glob("packages/*/src"))):
+        env["PYTHONPATH"] = os.pathsep.join(sources)
     env["CDK_CONTEXT_JSON"] = json.dumps(_CONTEXT)
     # Neither CDK's own checks of the templates nor the packs: they judge, and change nothing.
     env["CDK_VALIDATION"] = "false"

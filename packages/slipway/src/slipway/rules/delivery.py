@@ -28,7 +28,7 @@ _SENDERS = {
 _APIS = [sender for sender in _SENDERS if sender.startswith("AWS::ApiGateway")]
 
 _NAMESPACE = "AWS/Lambda"
-# What packages/slipway/src/slipway/blocks/identity.py ends a description with.
+# What slipway.blocks.identity ends a description with.
 _IDENTITY = re.compile(r" \(uses [0-9a-f]{8}\)$")
 _ROLLS_BACK_ON_ALARM = "DEPLOYMENT_STOP_ON_ALARM"
 
@@ -149,14 +149,14 @@ RULES = (
         name="ReleaseJudgedByItself",
         says="An alarm that callers can set off by what they send is relayed to the pipeline, where it counts against "
         "the release that bakes: anybody could roll that back.",
-        fix="Make it through ServiceAlarms (packages/slipway/src/slipway/blocks/alarms.py), or give its name SetOffByCallers.",
+        fix="Make it through ServiceAlarms (slipway.blocks.alarms), or give its name SetOffByCallers.",
         check=_relayed,
     ),
     Rule(
         name="TrafficAliasGuarded",
         says="An alias that takes traffic moves to a new version without a deployment group that rolls back on an "
         "alarm on Lambda's own Errors.",
-        fix="Give the function a SafeDeployment (packages/slipway/src/slipway/blocks/deployment.py).",
+        fix="Give the function a SafeDeployment (slipway.blocks.deployment).",
         check=_unguarded,
     ),
     Rule(
@@ -169,7 +169,7 @@ RULES = (
         name="VersionFollowsWhatItUses",
         says="A function gets no new version when a resource that it uses is replaced under its own id, so its alias "
         "goes on with the one that is gone.",
-        fix="Make it a ServiceFunction (packages/slipway/src/slipway/blocks/function.py), or give it the description of with_identity.",
+        fix="Make it a ServiceFunction (slipway.blocks.function), or give it the description of with_identity.",
         check=_keeps_what_was,
     ),
 )

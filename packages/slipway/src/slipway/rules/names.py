@@ -32,7 +32,7 @@ RULES = (
         name="NoPhysicalName",
         says="A resource has a physical name that is not among those that the requirements ask for or AWS dictates.",
         fix="Leave the name out; what finds the resource asks for an output. An exception belongs into "
-        "packages/slipway/src/slipway/rules/data/names.json, with its reason.",
+        "slipway/rules/data/names.json, with its reason.",
         check=_named,
     ),
 )

@@ -62,7 +62,7 @@ RULES = (
     Rule(
         name="AlarmActs",
         says="An alarm goes off and nobody is told: it has no action, and neither a canary nor a stage reads it.",
-        fix="Make it through ServiceAlarms (packages/slipway/src/slipway/blocks/alarms.py), or let a deployment group read it.",
+        fix="Make it through ServiceAlarms (slipway.blocks.alarms), or let a deployment group read it.",
         check=_silent,
     ),
     Rule(
@@ -74,7 +74,7 @@ RULES = (
     Rule(
         name="LogGroupKept",
         says="A log group has no retention or no key, or something writes to a group that nobody made.",
-        fix="Make a ServiceLogGroup (packages/slipway/src/slipway/blocks/logs.py) and name it.",
+        fix="Make a ServiceLogGroup (slipway.blocks.logs) and name it.",
         check=_not_kept,
     ),
 )

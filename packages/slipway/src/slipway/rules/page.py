@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
+from slipway.project import ROOT
 from slipway.rules.aws.pack import RULES, identifier
 from slipway.rules.aws.rule import AwsRule
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
+PAGE = ROOT / "docs" / "rules.md"
 """The page, as committed."""
 
 _HEAD = """# What only AWS would tell

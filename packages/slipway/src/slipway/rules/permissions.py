@@ -92,7 +92,7 @@ RULES = (
         says="A policy allows actions by a wildcard, all but some actions, or an action on everything although AWS can "
         "narrow it to a resource.",
         fix="Name the actions and the resources. What AWS has no resource level for stands in "
-        "packages/slipway/src/slipway/rules/data/permissions.json.",
+        "slipway/rules/data/permissions.json.",
         check=_inexact,
     ),
 )

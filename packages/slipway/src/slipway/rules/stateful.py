@@ -63,7 +63,7 @@ RULES = (
     Rule(
         name="StatefulRetained",
         says="A resource that holds data, a key or a secret goes with its template or with its replacement.",
-        fix="Give it the environment's removal policy (packages/slipway/src/slipway/blocks/removal.py).",
+        fix="Give it the environment's removal policy (slipway.blocks.removal).",
         check=_not_retained,
     ),
     Rule(

@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from slipway.project import ROOT
 from slipway.settings.model import EnvironmentKind, PipelineSettings, Settings
 from slipway.settings.services import Models, compose, discover
 
-CONFIG_FOLDER = Path(__file__).parent
+CONFIG_FOLDER = ROOT / "config"
 """Where the files are read from unless a caller names another folder."""
 
 PIPELINE_FILE = "pipeline.toml"

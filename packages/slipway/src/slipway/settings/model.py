@@ -155,7 +155,7 @@ class DeploymentWindow(_Model):
     to_hour: Annotated[int, Field(ge=1, le=24)]
     """The first hour that is outside again."""
     time_zone: str
-    """As CodePipeline takes it (`packages/slipway/src/slipway/settings/time_zones.py`): `Europe/Berlin`, `UTC-05:00`, `EST`."""
+    """As CodePipeline takes it (`slipway.settings.time_zones`): `Europe/Berlin`, `UTC-05:00`, `EST`."""
 
     @model_validator(mode="after")
     def _opens(self) -> Self:
@@ -170,8 +170,8 @@ class Deployment(_Model):
 
     strategy: DeploymentStrategy = Field(strict=False)
     bake_minutes: Annotated[int, Field(ge=0)] = 0
-    """How long the environment's alarms must stay quiet after a deployment; 0 for no bake. `slipway.settings.load` refuses what
-    is longer than CodePipeline waits."""
+    """How long the environment's alarms must stay quiet after a deployment; 0 for no bake. `slipway.settings.load`
+    refuses what is longer than CodePipeline waits."""
     on_failure: OnFailure = Field(strict=False, default=OnFailure.ROLLBACK)
     """`RETRY` runs the stage's actions once more; `ROLLBACK` goes back to what last succeeded there."""
     frozen: bool = False

@@ -9,9 +9,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from slipway.project import ROOT
 from slipway.supply.errors import SupplyError
 
-POLICY_FILE = Path(__file__).with_name("policy.toml")
+POLICY_FILE = ROOT / "config" / "policy.toml"
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Reason = Annotated[str, StringConstraints(min_length=20, strip_whitespace=True)]

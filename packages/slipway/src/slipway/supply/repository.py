@@ -13,13 +13,12 @@ from pathlib import Path
 from packaging.markers import default_environment
 from pathspec import GitIgnoreSpec
 
+from slipway.project import ROOT
 from slipway.supply.errors import SupplyError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 LAMBDA_PYTHON = "3.14"
 LAMBDA_MACHINE = "aarch64"
-"""What the layer is resolved for. `packages/slipway/src/slipway/build.py` says the same, and a test holds them together."""
+"""What the layer is resolved for. `slipway.build` says the same, and a test holds them together."""
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 

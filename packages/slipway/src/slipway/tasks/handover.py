@@ -16,9 +16,8 @@ import typer
 from packaging.requirements import Requirement
 from rich.console import Console
 
+from slipway.project import ROOT
 from slipway.tasks.reports import HANDOVER
-
-ROOT = Path(__file__).resolve().parents[1]
 
 GROUP = "steps"
 """The dependency group of `pyproject.toml` that says what the later builds import."""
@@ -26,12 +25,8 @@ GROUP = "steps"
 SOURCES = (
     "Makefile",
     "pyproject.toml",
-    "assembly",
-    "blocks",
     "config",
-    "gates",
-    "pipeline",
-    "rehearsal",
+    "packages",
     "services",
     "tests",
 )

@@ -25,6 +25,7 @@ from rich.console import Console
 
 from slipway import settings as config
 from slipway.delivery.names import DESCRIBED_STACKS, verification_role
+from slipway.project import ROOT
 from slipway.settings import ConfigurationError, Environment
 from slipway.settings.model import EnvironmentKind
 from slipway.tasks.session import assumed
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_cloudformation import CloudFormationClient
 
-ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "verification"
 REPORTS = ROOT / "build" / "reports"
 

@@ -23,6 +23,7 @@ from slipway.accounts.doctor import __main__ as command
 from slipway.accounts.doctor import account as account_checks
 from slipway.accounts.doctor import machine
 from slipway.accounts.doctor.findings import Finding, Status
+from slipway.project import ROOT
 from slipway.settings.load import CONFIG_FOLDER
 
 SETTINGS = config.load()
@@ -247,12 +248,12 @@ def test_policies_that_are_missing_are_wrong() -> None:
 def root(tmp_path: Path) -> Path:
     """What the checks of versions and locks read, copied."""
     for name in ("pyproject.toml", "package.json", "package-lock.json"):
-        shutil.copy(machine.ROOT / name, tmp_path / name)
-    shutil.copytree(machine.ROOT / "requirements", tmp_path / "requirements")
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
     for name in ("aws-cdk", "cdk-assets"):
         target = tmp_path / "node_modules" / name / "package.json"
         target.parent.mkdir(parents=True)
-        shutil.copy(machine.ROOT / "node_modules" / name / "package.json", target)
+        shutil.copy(ROOT / "node_modules" / name / "package.json", target)
     return tmp_path
 
 

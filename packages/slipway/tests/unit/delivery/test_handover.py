@@ -14,6 +14,7 @@ from slipway.rehearsal import launch
 from slipway.tasks.handover import PACKAGES, HandoverError, hand_over, installed
 from slipway.tasks.reports import HANDOVER
 
+SOURCES = "packages/slipway/src:packages/slipway-runtime/src"
 BARE = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
 """The interpreter that the virtual environment was made from."""
 
@@ -42,19 +43,19 @@ def test_verbs_install_nothing(handed_over: Path, verb: str) -> None:
     # Then it is the step alone, by the image's own Python
     assert said.returncode == 0, said.stderr
     (line,) = said.stdout.splitlines()
-    assert line.startswith("python3 -m pipeline.")
+    assert line.startswith("python3 -m slipway.tasks.")
     assert "--service items --service ingest" in line
 
 
 @pytest.mark.parametrize("module", ["slipway.tasks.protection", "slipway.tasks.verification"])
 def test_steps_start_on_a_bare_python(handed_over: Path, module: str) -> None:
-    done = _run(handed_over, "env", f"PYTHONPATH={PACKAGES}", "python3", "-m", module, "--help")
+    done = _run(handed_over, "env", f"PYTHONPATH={SOURCES}:{PACKAGES}", "python3", "-m", module, "--help")
     assert done.returncode == 0, done.stderr
 
 
 def test_smoke_tests_are_collected_on_a_bare_python(handed_over: Path) -> None:
     collect = ("python3", "-m", "pytest", "tests/smoke", "--collect-only", "-q", "-p", "no:cacheprovider")
-    done = _run(handed_over, "env", f"PYTHONPATH={PACKAGES}", *collect)
+    done = _run(handed_over, "env", f"PYTHONPATH={SOURCES}:{PACKAGES}", *collect)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_items.py" in done.stdout
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
+from slipway import project
 from slipway.delivery import toolchain
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = project.ROOT
 
 
 def test_the_pipeline_uses_the_versions_of_package_json() -> None:

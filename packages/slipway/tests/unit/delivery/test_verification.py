@@ -16,6 +16,7 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
 from slipway import settings as config
+from slipway.project import ROOT
 from slipway.settings.model import EnvironmentKind
 from slipway.tasks import verification
 from slipway.tasks.verification import VerificationError, command, main, outputs, variables
@@ -167,4 +168,4 @@ def test_what_is_not_there_is_one_line_and_a_failure(
 @pytest.mark.parametrize("module", ["slipway.tasks.protection", "slipway.tasks.verification"])
 def test_a_step_that_runs_in_every_environment_does_not_start_the_cdk(module: str) -> None:
     code = f"import sys, {module}; sys.exit('aws_cdk' in sys.modules or 'jsii' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=verification.ROOT, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -49,7 +49,7 @@ name = "Unit Tests"
 weight = "required"
 answer = "yes"
 says = "They run at every push."
-code = [{ path = "packages/slipway/src/slipway/blocks/key.py", symbol = "Key.rotate" }]
+code = [{ path = "blocks/key.py", symbol = "Key.rotate" }]
 tests = ["tests/unit/test_key.py::test_it_rotates"]
 
 [[group.entry]]
@@ -133,7 +133,7 @@ class Repository:
         self.checklists = root / "checklists"
         self.assembly = Assembly(root / "cdk.out")
         self.write("docs/requirements.md", REQUIREMENTS)
-        self.write("packages/slipway/src/slipway/blocks/key.py", "class Key:\n    def rotate(self) -> None: ...\n")
+        self.write("blocks/key.py", "class Key:\n    def rotate(self) -> None: ...\n")
         self.write(
             "tests/unit/test_key.py",
             "def test_it_rotates(): ...\n\nclass TestUse:\n    def test_logs_may(self): ...\n",
@@ -171,9 +171,7 @@ class Repository:
 
     def accept(self, reason: str = "Nobody but the platform writes here.") -> None:
         """Two findings that one reason excuses."""
-        signed = (
-            f"{reason} [owner: platform; expires: 2027-06-30; at: packages/slipway/src/slipway/blocks/bucket.py:70]"
-        )
+        signed = f"{reason} [owner: platform; expires: 2027-06-30; at: blocks/bucket.py:70]"
         for name in ("Bucket", "Other"):
             self.assembly.acknowledge("AwsSolutions-S1", f"{DATA}/{name}", reason=signed)
         self.write_json("config/baseline.json", {"Pipeline/dev-items": {"AwsSolutions-S1": 2}})

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from slipway import project
 from slipway.evidence.checklist import FILES, FOLDER, Answer, Checklist, load_checklist, problems
 from slipway.evidence.errors import EvidenceError
 from slipway.evidence.sources import Sources
 from unit.evidence.repository import CHECKLIST, Repository
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = project.ROOT
 
 
 @pytest.fixture(params=FILES)
@@ -55,7 +56,7 @@ def test_every_stage_of_the_reference_architecture_and_every_question_of_the_len
     ("old", "new", "said"),
     [
         (
-            'code = [{ path = "packages/slipway/src/slipway/blocks/key.py", symbol = "Key.rotate" }]\n',
+            'code = [{ path = "blocks/key.py", symbol = "Key.rotate" }]\n',
             "",
             "Unit Tests: a yes names the code",
         ),
@@ -95,8 +96,8 @@ def test_a_missing_checklist_is_one_line(tmp_path: Path) -> None:
         ("tests/unit/test_lock.py::test_it_rotates", "tests/unit/test_lock.py does not exist"),
         ("tests/unit/test_key.py", "tests/unit/test_key.py names no test, only a file"),
         (
-            "packages/slipway/src/slipway/blocks/key.py::Key",
-            "packages/slipway/src/slipway/blocks/key.py::Key is not the id of a test",
+            "blocks/key.py::Key",
+            "blocks/key.py::Key is not the id of a test",
         ),
         ("tests/unit/test_key.py::TestUse::test_it_rotates", "has no test TestUse::test_it_rotates"),
         ("tests/unit/../unit/test_key.py::test_it_rotates", "is not the id of a test"),
@@ -117,16 +118,16 @@ def test_a_test_that_does_not_exist_shows_nothing(repository: Repository, claime
     ("path", "symbol", "said"),
     [
         (
-            "packages/slipway/src/slipway/blocks/lock.py",
+            "blocks/lock.py",
             "Key",
-            "packages/slipway/src/slipway/blocks/lock.py does not exist",
+            "blocks/lock.py does not exist",
         ),
         ("blocks", "Key", "blocks does not exist"),
         ("../outside.py", "Key", "../outside.py does not exist"),
         (
-            "packages/slipway/src/slipway/blocks/key.py",
+            "blocks/key.py",
             "rotate",
-            "packages/slipway/src/slipway/blocks/key.py has no rotate",
+            "blocks/key.py has no rotate",
         ),
         ("docs/requirements.md", "Key.rotate", "docs/requirements.md has no Key.rotate"),
     ],
@@ -135,9 +136,7 @@ def test_code_that_does_not_exist_does_nothing(repository: Repository, path: str
     # Given a file that is there, but not in the repository
     (repository.root.parent / "outside.py").write_text("class Key: ...\n", encoding="utf-8")
     claim = f'code = [{{ path = "{path}", symbol = "{symbol}" }}]'
-    text = CHECKLIST.replace(
-        'code = [{ path = "packages/slipway/src/slipway/blocks/key.py", symbol = "Key.rotate" }]', claim
-    )
+    text = CHECKLIST.replace('code = [{ path = "blocks/key.py", symbol = "Key.rotate" }]', claim)
 
     (problem,) = problems(load_checklist(repository.write("list.toml", text)), Sources(repository.root))
 

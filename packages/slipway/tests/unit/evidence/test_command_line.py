@@ -76,9 +76,9 @@ def test_red_is_never_allowed(repository: Repository, run: Run) -> None:
         ("docs/requirements.md", "nothing", "requirements.md holds no row"),
         ("checklists/serverless-lens.toml", "title = ", "serverless-lens.toml is no TOML"),
         (
-            "packages/slipway/src/slipway/blocks/key.py",
+            "blocks/key.py",
             "def (:",
-            "packages/slipway/src/slipway/blocks/key.py is no Python that can be read",
+            "blocks/key.py is no Python that can be read",
         ),
     ],
 )

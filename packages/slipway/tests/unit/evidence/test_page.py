@@ -91,7 +91,7 @@ def test_it_says_what_the_parts_say(repository: Repository) -> None:
 
     for said in (
         "AwsSolutions-S2 error resource",
-        "Nobody but the platform writes here. platform 2027-06-30 packages/slipway/src/slipway/blocks/bucket.py:70",
+        "Nobody but the platform writes here. platform 2027-06-30 blocks/bucket.py:70",
         "critical the table is replaced",
         "Waived by platform until 2027-02-01: It is empty.",
         "replaced Data/Table AWS::DynamoDB::Table TableName TableName is create-only",
@@ -103,7 +103,7 @@ def test_it_says_what_the_parts_say(repository: Repository) -> None:
         "P1 a key of its own",
         "not yet P2: there is no table.",
         "Unit Tests required yes They run at every push.",
-        "code: packages/slipway/src/slipway/blocks/key.py:2 Key.rotate",
+        "code: blocks/key.py:2 Key.rotate",
         "shown by: unit/test_key.py::test_it_rotates",
         "Performance Tests recommended no Nothing puts load on it.",
         "written at 2027-01-01 12:00 UTC",

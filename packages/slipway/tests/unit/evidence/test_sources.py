@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway import project
 from slipway.evidence.errors import EvidenceError
 from slipway.evidence.sources import Sources
 
@@ -51,7 +52,7 @@ def test_it_finds_what_pytest_would_collect(sources: Sources) -> None:
 
 
 def test_it_agrees_with_pytest_about_this_file(request: pytest.FixtureRequest) -> None:
-    root = Path(__file__).resolve().parents[4]
+    root = project.ROOT
     path = Path(__file__).relative_to(root).as_posix()
     collected = {
         item.nodeid.partition("::")[2].partition("[")[0]

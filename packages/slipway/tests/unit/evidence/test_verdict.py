@@ -169,16 +169,16 @@ PLANTED: dict[str, tuple[Plant, str, State, str]] = {
         "P1 names no test",
     ),
     "a claim whose code is not there": (
-        without("packages/slipway/src/slipway/blocks/key.py"),
+        without("blocks/key.py"),
         "checklist-1",
         State.RED,
-        "Unit Tests: packages/slipway/src/slipway/blocks/key.py does not exist",
+        "Unit Tests: blocks/key.py does not exist",
     ),
     "a claim whose symbol is not there": (
-        edited("packages/slipway/src/slipway/blocks/key.py", "rotate", "turn"),
+        edited("blocks/key.py", "rotate", "turn"),
         "checklist-2",
         State.RED,
-        "Unit Tests: packages/slipway/src/slipway/blocks/key.py has no Key.rotate",
+        "Unit Tests: blocks/key.py has no Key.rotate",
     ),
 }
 
@@ -254,7 +254,7 @@ def test_what_one_reason_excuses_in_a_stage_is_one_row(repository: Repository) -
         "AwsSolutions-S1",
         "platform",
         "2027-06-30",
-        "packages/slipway/src/slipway/blocks/bucket.py:70",
+        "blocks/bucket.py:70",
     )
     assert [path for path, _ in row.findings] == [f"{DATA}/Bucket", f"{DATA}/Other"]
 

@@ -11,7 +11,7 @@ from typing import Any
 PACKS = ("AwsSolutions", "Serverless")
 RAN = (*PACKS, "CloudFormation Validate")
 REASON = "Nobody but the platform writes here."
-AT = "packages/slipway/src/slipway/blocks/bucket.py:70"
+AT = "blocks/bucket.py:70"
 
 
 def signed(reason: str = REASON, *, owner: str = "platform", expires: str = "2027-06-30", at: str = AT) -> str:

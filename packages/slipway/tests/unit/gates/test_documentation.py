@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+from slipway import project
 from slipway.nag.names import OWN_PACK, PACKS
 from slipway.nag.verdict import LONGEST
 from slipway.review.findings import KINDS, Severity
@@ -12,7 +12,7 @@ from slipway.review.outcome import Outcome, State, as_json
 from slipway.review.synthesis import KEPT
 from slipway.rules.pack import RULES
 
-DOCUMENTS = Path(__file__).resolve().parents[3] / "docs"
+DOCUMENTS = project.ROOT / "docs"
 PAGE = (DOCUMENTS / "nag.md").read_text(encoding="utf-8")
 REVIEW = (DOCUMENTS / "review.md").read_text(encoding="utf-8")
 

@@ -138,7 +138,7 @@ def test_sarif_shows_who_accepts_a_finding_and_where(verdict: Verdict) -> None:
     (suppression,) = accepted["suppressions"]
     assert suppression["justification"] == f"{REASON} (owner: platform; expires: 2027-06-30)"
     assert suppression["location"]["physicalLocation"] == {
-        "artifactLocation": {"uri": "packages/slipway/src/slipway/blocks/bucket.py"},
+        "artifactLocation": {"uri": "blocks/bucket.py"},
         "region": {"startLine": 70},
     }
 

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from slipway import project
 from slipway.gates import __main__ as entry
 from slipway.gates import report
 from slipway.gates.exports import as_json, as_junit
@@ -106,7 +107,7 @@ def test_names_and_verbs_choose_steps_with_what_they_need() -> None:
 
 
 def test_every_supply_verb_of_the_makefile_is_a_step() -> None:
-    makefile = (Path(__file__).parents[4] / "Makefile").read_text(encoding="utf-8")
+    makefile = (project.ROOT / "Makefile").read_text(encoding="utf-8")
 
     for verb in ("audit", "sast", "secrets", "licences", "sbom"):
         assert f"-m slipway.gates {verb}\n" in makefile

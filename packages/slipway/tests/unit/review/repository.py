@@ -28,7 +28,7 @@ import json
 import time
 from pathlib import Path
 
-from slipway import settings as config
+import config
 
 
 class AssetStore:
@@ -77,10 +77,10 @@ class Repository:
         self._git("init", "--quiet", "--initial-branch", "main")
         (root / "Makefile").write_text(_MAKEFILE.format(python=sys.executable), encoding="utf-8")
         (root / "app.py").write_text(_APP, encoding="utf-8")
-        (root / "config.py").write_text(_CONFIG, encoding="utf-8")
+        (root / "config").mkdir()
+        (root / "config" / "__init__.py").write_text(_CONFIG, encoding="utf-8")
         (root / ".gitignore").write_text("/build/\n/.venv/\n__pycache__/\ninstalled\n", encoding="utf-8")
         (root / "requirements").mkdir()
-        (root / "gates").mkdir()
         self.lock("one")
 
     def lock(self, content: str) -> None:
@@ -94,7 +94,7 @@ class Repository:
 
     def waives(self, text: str) -> None:
         """The file of waivers, not yet committed."""
-        (self.root / "gates" / "waivers.toml").write_text(text, encoding="utf-8")
+        (self.root / "config" / "waivers.toml").write_text(text, encoding="utf-8")
 
     def commit(self, date: str = "2026-11-01T12:00:00Z") -> str:
         """Commit the working tree; returns the digest."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from slipway import project
 from slipway.review.comparison import Change, Fate, compare
 from slipway.review.schemas import ALSO_CREATE_ONLY, MAYBE_CREATE_ONLY, schema, values_at
 from slipway.review.stateful import ADDRESSED, STATEFUL
 from unit.review.assemblies import REGION, assembly, changed, of, resource, stack
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = project.ROOT
 
 
 def fate(before: dict[str, Any], after: dict[str, Any], logical_id: str) -> Change | None:

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from slipway import project
 from slipway.review import __main__ as command
 from slipway.review.comparison import compare
 from slipway.review.findings import KINDS
@@ -23,7 +24,7 @@ from unit.review.planted import READ, TABLE, allow, role
 from unit.review.test_waivers import waiver
 
 TODAY = date(2027, 1, 15)
-PROJECT = Path(__file__).resolve().parents[4]
+PROJECT = project.ROOT
 GONE = "stateful-removed:Pipeline/prod-items/Data/Table"
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from slipway import project
 from slipway import settings as config
 from slipway.review.comparison import Fate
 from slipway.review.errors import ReviewError
@@ -28,7 +29,7 @@ from unit.review.repository import TABLE, TOPIC, Repository
 from unit.settings.configuration import committed, put
 from unit.settings.configuration import write as write_configuration
 
-PROJECT = Path(__file__).resolve().parents[4]
+PROJECT = project.ROOT
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 PIPELINE = {"CODEBUILD_INITIATOR": "codepipeline/slipway", REPORT_BUCKET: "a-bucket"}
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 
 import pytest
 
+from slipway import project
 from slipway.review.errors import ReviewError
 from slipway.review.findings import Finding, Severity
 from slipway.review.waivers import WAIVERS_FILE, Judgement, judge, read_waivers
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = project.ROOT
 TODAY = date(2027, 1, 15)
 RED = Finding(
     kind="stateful-removed",

@@ -9,7 +9,8 @@ from typing import Any
 
 from slipway.settings.load import CONFIG_FOLDER
 
-FILES = tuple(sorted(path.name for path in CONFIG_FOLDER.glob("*.toml")))
+_PIPELINE = tomllib.loads((CONFIG_FOLDER / "pipeline.toml").read_text(encoding="utf-8"))
+FILES = ("pipeline.toml", *(f"{name}.toml" for name in _PIPELINE["environments"]))
 
 Documents = dict[str, dict[str, Any]]
 

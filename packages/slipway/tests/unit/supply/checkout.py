@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from slipway.project import ROOT
 from slipway.supply.policy import Licences, StatedLicence
-from slipway.supply.repository import ROOT, Repository
+from slipway.supply.repository import Repository
 
 MIT = Licences(shipped=("MIT", "Apache-2.0"), tools=("MPL-2.0", "BSD-2-Clause"), spelled={"MIT License": "MIT"})
 HANDLER = "services/items/runtime/handlers.py"

@@ -1,4 +1,4 @@
-"""`python -m slipway.accounts.bootstrap`: the commands that bootstrap the configured accounts, and the policies they name."""
+"""Print the commands that bootstrap the configured accounts, and write the policies that they name."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rich.console import Console
 from slipway import settings as config
 from slipway.accounts.bootstrap.commands import commands, write
 from slipway.accounts.bootstrap.policies import execution_policies, policies
+from slipway.project import ROOT
 from slipway.settings.load import CONFIG_FOLDER
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path("build") / "bootstrap"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

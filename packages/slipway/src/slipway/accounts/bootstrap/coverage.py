@@ -171,9 +171,7 @@ def listed(type_name: str) -> tuple[str, ...]:
         return ("lambda:InvokeFunction",)
     actions = set(_WITHOUT_SCHEMA.get(type_name) or _handlers().get(type_name, ()))
     if not actions:
-        raise LookupError(
-            f"{type_name}: no handlers in the registry; list its actions in packages/slipway/src/slipway/accounts/bootstrap"
-        )
+        raise LookupError(f"{type_name}: no handlers in the registry; list its actions in slipway.accounts.bootstrap")
     return tuple(sorted((actions | set(_BEYOND_SCHEMA.get(type_name, ()))) - {_PASSING}))
 
 

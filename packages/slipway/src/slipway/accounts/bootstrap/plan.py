@@ -29,10 +29,10 @@ SUPPORT_ALIASES = "support-*"
 
 STEP_ROLES = "slipway-{environment}-"
 """Names of the roles that the pipeline's own steps assume, in the tools account and in the environment's
-(`packages/slipway/src/slipway/delivery/names.py`)."""
+(`slipway.delivery.names`)."""
 
 DELIVERY_BUS = "slipway-delivery"
-"""Name of the bus to which the environments relay their events (`packages/slipway/src/slipway/delivery/relay.py`)."""
+"""Name of the bus to which the environments relay their events (`slipway.delivery.relay`)."""
 
 BUCKETS = "cf-serverless-*"
 """Names of the services' buckets (P5)."""

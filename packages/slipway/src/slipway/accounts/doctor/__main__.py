@@ -22,13 +22,13 @@ from rich.table import Table
 from slipway.accounts.doctor.account import check_accounts, open_session
 from slipway.accounts.doctor.findings import Finding, Status
 from slipway.accounts.doctor.machine import (
-    ROOT,
     check_assets,
     check_configuration,
     check_git,
     check_locks,
     check_versions,
 )
+from slipway.project import ROOT
 from slipway.settings.load import CONFIG_FOLDER
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

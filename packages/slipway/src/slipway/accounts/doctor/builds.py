@@ -39,7 +39,7 @@ def check_builds(account: Account, settings: Settings, session: boto3.Session, a
         if quota is None:
             name, why = (
                 f"builds of {compute_type.size}",
-                "its quota is not in packages/slipway/src/slipway/settings/quotas.py",
+                "its quota is not in slipway.settings.quotas",
             )
             yield Finding(account.label, name, Status.UNCHECKED, why, "add its code")
             continue

@@ -20,10 +20,9 @@ from packaging.specifiers import SpecifierSet
 from slipway import settings as config
 from slipway.accounts.doctor.findings import Finding, Status
 from slipway.delivery.toolchain import ASSET_SCHEMA
+from slipway.project import ROOT
 from slipway.settings import Settings
 from slipway.settings.model import CodeConnectionsSource, S3Source
-
-ROOT = Path(__file__).resolve().parents[2]
 
 NODE_MAJOR = 24
 """Node of the CDK tools: the release that is supported longest of those that jsii accepts."""
@@ -198,7 +197,7 @@ def _schema(root: Path) -> Iterator[Finding]:
     """The assemblies that the library writes against those that the two tools read, by asking all of them."""
     writes = _written_schema()
     yield _read_by(root, "the CLI", "aws-cdk", writes, ["cdk", "list", "--app", ".", "--notices", "false"])
-    # The pipeline writes the number that this one reads into the manifests: packages/slipway/src/slipway/delivery/toolchain.py.
+    # The pipeline writes the number that this one reads into the manifests: slipway.delivery.toolchain.
     known = ASSET_SCHEMA if writes is not None else None
     yield _read_by(root, "cdk-assets", "cdk-assets", known, ["cdk-assets", "--path", "manifest.json", "ls"])
 

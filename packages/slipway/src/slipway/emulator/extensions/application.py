@@ -25,7 +25,7 @@ NOT_SAVED = ".failed"
 SAVE = signal.SIGUSR1
 """Signal that tells the process to write its accounts down; it serves nothing of worth after that."""
 
-ROOT = str(Path(__file__).resolve().parents[2])
+ROOT = str(Path(__file__).resolve().parents[3])
 """Folder from which our modules are imported; functions, in processes of their own, don't inherit it."""
 
 Message = MutableMapping[str, Any]

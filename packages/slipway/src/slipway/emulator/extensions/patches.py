@@ -28,12 +28,12 @@ def wrap(owner: Any, name: str, replacement: Callable[..., Any], *parameters: st
     original = owner.get(name) if isinstance(owner, dict) else getattr(owner, name, None)
     if original is None:
         raise UnknownEmulatorError(
-            f"{where} doesn't exist; adapt packages/slipway/src/slipway/emulator/extensions to this version of the emulator"
+            f"{where} doesn't exist; adapt slipway.emulator.extensions to this version of the emulator"
         )
     found = tuple(inspect.signature(original).parameters)
     if found != parameters:
         raise UnknownEmulatorError(
-            f"{where} takes ({', '.join(found)}), not ({', '.join(parameters)}); adapt packages/slipway/src/slipway/emulator/extensions to it"
+            f"{where} takes ({', '.join(found)}), not ({', '.join(parameters)}): adapt slipway.emulator.extensions"
         )
 
     @functools.wraps(original)

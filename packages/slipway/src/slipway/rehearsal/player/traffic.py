@@ -28,7 +28,7 @@ _READ = (
 
 
 FAULTS = "Faults"
-"""What a version counts against itself (packages/slipway-runtime/src/slipway_runtime/telemetry.py)."""
+"""What a version counts against itself (slipway_runtime.telemetry)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Judge an assembly that lies there: `python -m slipway.nag nag|lint [cdk.out]`."""
+"""Judge an assembly that lies there: `python -m slipway.gates.judge nag|lint [cdk.out]`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from slipway import settings as config
 from slipway.gates.packs import packs_of
 from slipway.nag.terminal import print_report, terminal
 from slipway.nag.verdict import judge
-
-_ROOT = Path(__file__).resolve().parent.parent
+from slipway.project import ROOT
 
 
 def nag(assembly: Path, console: Console) -> int:
     """Print the nag report of an assembly; 1 when it is red."""
     packs = packs_of(config.load())
-    verdict = judge(assembly, packs, today=datetime.now(UTC).date(), baseline=_ROOT / "gates" / "baseline.json")
+    verdict = judge(assembly, packs, today=datetime.now(UTC).date(), baseline=ROOT / "config" / "baseline.json")
     print_report(verdict, console)
     return int(verdict.red)
 
@@ -36,7 +35,7 @@ def lint(assembly: Path, console: Console) -> int:
     command = [
         str(Path(sys.executable).with_name("cfn-lint")),
         "--config-file",
-        str(_ROOT / ".cfnlintrc.yaml"),
+        str(ROOT / ".cfnlintrc.yaml"),
         "--format",
         "parseable",
     ]
@@ -49,7 +48,7 @@ def lint(assembly: Path, console: Console) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m slipway.nag", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m slipway.gates.judge", description=__doc__)
     parser.add_argument("gate", choices=("nag", "lint"))
     parser.add_argument("assembly", nargs="?", type=Path, default=Path("cdk.out"), help="default: cdk.out")
     options = parser.parse_args(arguments)

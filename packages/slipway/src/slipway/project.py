@@ -1,0 +1,29 @@
+"""Find the project that the tool works on: the folder with `cdk.json`, and what lies at fixed places in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+VARIABLE = "SLIPWAY_PROJECT"
+"""Environment variable that names the project's folder. Default: found from the working directory."""
+
+MARK = "cdk.json"
+"""The file that every CDK project has at its root."""
+
+
+def find_root(start: Path | None = None) -> Path:
+    """Return the root of the project.
+
+    Args:
+        start: where to begin. Default: `SLIPWAY_PROJECT`, else the working directory.
+
+    Returns:
+        The nearest folder, from `start` upwards, that holds `cdk.json`; `start` itself if none does.
+    """
+    here = (start or Path(os.environ.get(VARIABLE) or Path.cwd())).resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / MARK).is_file()), here)
+
+
+ROOT = find_root()
+"""The project of this process."""
