@@ -668,8 +668,8 @@ class PipelineSettings(Place):
     environments: tuple[Slug, ...] = Field(strict=False, min_length=1)
     """The order in which a change moves; each names a file beside this one."""
     approval_before: tuple[Slug, ...] = Field(strict=False)
-    """Environments that wait for a manual approval. Default (`slipway.settings.load`): the first of each run of production
-    environments."""
+    """Environments that wait for a manual approval. Default (`slipway.settings.load`): the first of each run of
+    production environments."""
     waves: tuple[Annotated[tuple[Slug, ...], Field(strict=False)], ...] = Field(strict=False, default=())
     """Services that are deployed side by side, wave after wave, in every environment. Default: all in one wave."""
     approval: Approval

@@ -6,6 +6,7 @@ A service brings its model in `services/<name>/settings.py`, so that the platfor
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any
 
 from pydantic import create_model
 
+from slipway.project import ROOT
 from slipway.settings.model import Environment, Services, ServiceSettings
 
-SERVICES_FOLDER = Path(__file__).parent.parent / "services"
+SERVICES_FOLDER = ROOT / "services"
 
 Models = Mapping[str, type[ServiceSettings]]
 """The settings' model of each service, by the service's name."""
@@ -30,6 +32,8 @@ def discover(folder: Path = SERVICES_FOLDER) -> Models:
     Raises:
         TypeError: a `settings.py` does not define exactly one model of a service's settings.
     """
+    if str(folder.parent) not in sys.path:
+        sys.path.append(str(folder.parent))
     names = sorted(file.parent.name for file in folder.glob("*/settings.py"))
     return {name: _model_in(f"{folder.name}.{name}.settings") for name in names}
 
