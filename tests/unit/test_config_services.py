@@ -78,7 +78,7 @@ def _service(folder: Path, name: str, text: str) -> None:
 def test_every_folder_with_settings_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("one", "two"):
-        text = "from config import ServiceSettings\nclass Mine(ServiceSettings):\n    pass\n"
+        text = "from slipway.settings import ServiceSettings\nclass Mine(ServiceSettings):\n    pass\n"
         _service(tmp_path / "found_services", name, text)
 
     found = discover(tmp_path / "found_services")
@@ -89,7 +89,7 @@ def test_every_folder_with_settings_is_found(tmp_path: Path, monkeypatch: pytest
 
 def test_settings_without_a_model_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    _service(tmp_path / "empty_services", "one", "from config import ServiceSettings\n")
+    _service(tmp_path / "empty_services", "one", "from slipway.settings import ServiceSettings\n")
 
     with pytest.raises(TypeError, match=r"empty_services\.one\.settings must define one subclass"):
         discover(tmp_path / "empty_services")

@@ -95,7 +95,7 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkout: tuple[Path
     [
         (
             ["rehearse", "--service", "nope"],
-            "there is no service 'nope' in dev; it is one of items, ingest, processing",
+            "there is no service 'nope' in dev; it is one of ingest, items, processing",
         ),
         (["rehearse", "--fault", "nope"], "there is no fault 'nope'; it is one of import-crash, "),
         (["rehearse", "--fault", "killed", "--service", "ingest"], "faults act on items: add SERVICE=items"),
