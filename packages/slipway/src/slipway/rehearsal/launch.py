@@ -283,8 +283,9 @@ def earlier(repository: Path, revision: str, *, usable: Callable[[str], bool], m
 
 
 def locks_as(repository: Path, one: str, other: str) -> bool:
-    """Whether two commits lock the same tools."""
-    return _files(repository, one, LOCKS) == _files(repository, other, LOCKS)
+    """True if two commits lock the same packages, and either both bring the tool or neither does."""
+    tools = [bool(_files(repository, commit, ("packages/slipway/pyproject.toml",))) for commit in (one, other)]
+    return tools[0] == tools[1] and _files(repository, one, LOCKS) == _files(repository, other, LOCKS)
 
 
 def _shipped(repository: Path, commit: str) -> list[str]:
