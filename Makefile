@@ -80,7 +80,7 @@ sbom: build ## Bills of materials of the layer and of the tools, in CycloneDX (b
 	@$(PYTHON) -m slipway.gates sbom
 
 review: build ## Review what a change does to data and permissions, BASE=<revision> against HEAD (default: this tree)
-	@$(PYTHON) -m gates.review $(if $(BASE),--base "$(BASE)") $(if $(HEAD),--head "$(HEAD)")
+	@$(PYTHON) -m slipway.review --json build/report/review.json --html build/report/review.html -- "$(BASE)" "$(HEAD)"
 
 in-flight: install ## Refuse a change of the pipeline while another execution of it deploys
 	@$(PYTHON) -m slipway.review.in_flight

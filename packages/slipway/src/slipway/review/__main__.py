@@ -1,39 +1,57 @@
-"""`python -m gates.review`: what a change does to data, permissions and protection."""
+"""`slipway review`: what a change does to data, permissions and protection, in any CDK app."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
 
 from slipway.nag.terminal import terminal
 from slipway.review.errors import ReviewError
+from slipway.review.exports import write_json, write_markdown, write_sarif
 from slipway.review.outcome import Outcome, State
-from slipway.review.report import print_review, write_json, write_page
-from slipway.review.run import review
+from slipway.review.projects import Recipe
+from slipway.review.report import print_review, write_page
+from slipway.review.run import Given, review
 
-REPORT = Path("build", "report")
+_SHOWN_AT: Final = "cdk.json"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command("review")
 def main(
+    before: Annotated[
+        str | None,
+        typer.Argument(metavar="[BEFORE]", help="Revision or assembly folder. Default: the commit before the change."),
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Argument(metavar="[AFTER]", help="Revision or assembly folder. Default: the working tree."),
+    ] = None,
     *,
-    base: Annotated[
-        str | None, typer.Option("--base", metavar="REV|FOLDER", help="What is deployed. Default: see docs/review.md.")
+    project: Annotated[Path, typer.Option("--project", metavar="DIR", help="Folder of the app's cdk.json.")] = Path(),
+    synth: Annotated[
+        str | None,
+        typer.Option(
+            "--synth", metavar="COMMAND", help="What synthesises a revision. Default: its locks and cdk.json."
+        ),
     ] = None,
-    head: Annotated[
-        str | None, typer.Option("--head", metavar="REV|FOLDER", help="What would be. Default: the working tree.")
+    bundling: Annotated[
+        bool, typer.Option("--bundling/--no-bundling", help="Bundle functions, as the CDK CLI does (may need Docker).")
+    ] = True,
+    waivers: Annotated[Path | None, typer.Option("--waivers", metavar="FILE", help="The file of waivers.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the whole review.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page.")] = None,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write a comment for a pull request.")
     ] = None,
-    json_file: Annotated[Path, typer.Option("--json", help="Where the whole review is written.")] = REPORT
-    / "review.json",
-    html_file: Annotated[Path, typer.Option("--html", help="Where the page is written.")] = REPORT / "review.html",
-    waivers: Annotated[
-        Path | None, typer.Option("--waivers", show_default="config/waivers.toml", help="The file of waivers.")
+    sarif_file: Annotated[
+        Path | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF 2.1.0 for code scanning.")
     ] = None,
 ) -> None:
     """Review what a change does to data, permissions and protection.
@@ -43,14 +61,30 @@ def main(
     """
     console = terminal()
     signal.signal(signal.SIGTERM, _interrupted)
+    at = (project / _SHOWN_AT).as_posix() if not project.is_absolute() else _SHOWN_AT
+    files: list[tuple[Path | None, Callable[[Outcome, Path], None]]] = [
+        (json_file, write_json),
+        (html_file, write_page),
+        (markdown_file, write_markdown),
+        (sarif_file, lambda outcome, path: write_sarif(outcome, path, at=at)),
+    ]
+    wanted = [(path, write) for path, write in files if path is not None]
     try:
-        for path in (json_file, html_file):
+        for path, _ in wanted:
             # What an earlier run found says nothing of this one.
             path.unlink(missing_ok=True)
-        outcome = review(base or None, head or None, waivers=waivers, say=lambda text: console.print(text, style="dim"))
+        outcome = review(
+            before or None,
+            after or None,
+            project=project,
+            recipe=Recipe(command=synth, bundles=bundling),
+            waivers=waivers,
+            given=lambda: _given(project),
+            say=lambda text: console.print(text, style="dim", markup=False, soft_wrap=True),
+        )
     except ReviewError as error:
         outcome = Outcome(state=State.NOT_REVIEWED, problems=(str(error),))
-        _write(outcome, json_file, html_file, console)
+        _write(outcome, wanted, console)
         console.print(f"change review RED: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(2) from None
     except OSError as error:
@@ -58,15 +92,24 @@ def main(
     except KeyboardInterrupt:
         console.print("change review interrupted: nothing runs on", style="red")
         raise typer.Exit(130) from None
-    _write(outcome, json_file, html_file, console)
+    _write(outcome, wanted, console)
     print_review(outcome, console)
     raise typer.Exit(int(outcome.red))
 
 
-def _write(outcome: Outcome, json_file: Path, html_file: Path, console: Console) -> None:
+def _given(project: Path) -> Given:
+    """What the configuration of our template says; nothing for any other app."""
+    if not (project / "config" / "pipeline.toml").is_file():
+        return Given()
+    from slipway.review.template import given  # noqa: PLC0415 - reads the configuration, which no other app has
+
+    return given()
+
+
+def _write(outcome: Outcome, files: list[tuple[Path, Callable[[Outcome, Path], None]]], console: Console) -> None:
     try:
-        write_json(outcome, json_file)
-        write_page(outcome, html_file)
+        for path, write in files:
+            write(outcome, path)
     except OSError as error:
         raise _unwritten(error, console) from None
 
@@ -82,4 +125,4 @@ def _interrupted(_signal: int, _frame: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m gates.review")
+    app(prog_name="slipway review")

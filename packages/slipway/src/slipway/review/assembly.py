@@ -4,19 +4,63 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from slipway.assembly.loops import loops, unrolled, without_loops
 from slipway.assembly.nested import nested_stacks, short_id, template_file
 from slipway.review.errors import ReviewError
 
-SCHEMAS = frozenset({55})
-"""Major versions of the assembly's schema that this review knows. Another CDK may write another: look at what changed
-in `manifest.json`, then add its number."""
+_OLDEST_SCHEMA = 4
+"""Major version of the first schema with assets in manifests of their own; CDK writes them so since 1.25."""
+
+_KINDS: Final = frozenset(
+    {
+        "none",
+        "aws:cloudformation:stack",
+        "cdk:tree",
+        "cdk:cloud-assembly",
+        "cdk:asset-manifest",
+        "cdk:feature-flag-report",
+    }
+)
+_KNOWN: Final[Mapping[str, frozenset[str]]] = {
+    "manifest": frozenset(["version", "minimumCliVersion", "artifacts", "missing", "runtime"]),
+    "artifact": frozenset(
+        ["type", "environment", "metadata", "additionalMetadataFile", "dependencies", "properties", "displayName"]
+    ),
+    "stack": frozenset(
+        [
+            "templateFile",
+            "parameters",
+            "tags",
+            "stackName",
+            "additionalDependencies",
+            "terminationProtection",
+            "notificationArns",
+            "validateOnSynth",
+            "assumeRoleArn",
+            "assumeRoleExternalId",
+            "assumeRoleAdditionalOptions",
+            "cloudFormationExecutionRoleArn",
+            "stackTemplateAssetObjectUrl",
+            "requiresBootstrapStackVersion",
+            "bootstrapStackVersionSsmParameter",
+            "lookupRole",
+        ]
+    ),
+    "assembly": frozenset(["directoryName", "displayName"]),
+}
+"""What an assembly is made of, by where it stands in `manifest.json`, in the schemas up to 55 (`ArtifactType`,
+`AssemblyManifest`, `ArtifactManifest`, `AwsCloudFormationStackProperties` and `NestedCloudAssemblyProperties` of
+https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.cloud_assembly_schema-readme.html). The number alone says
+little: CDK counts it up several times a year, mostly for what only its CLI reads."""
+
+_UNKNOWN_ACCOUNT, _UNKNOWN_REGION = "unknown-account", "unknown-region"
 
 MANIFEST_FILE = "manifest.json"
 
@@ -97,10 +141,14 @@ class Assembly:
     Args:
         stacks: in the manifest's order.
         build_specifications: text of those that lie beside the templates, by file name.
+        unread: what the manifests hold that this review doesn't know, in a sentence each.
+        lookups: what CDK has not looked up yet, so that the templates hold made-up values in its place.
     """
 
     stacks: tuple[Stack, ...] = ()
     build_specifications: Mapping[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    lookups: tuple[str, ...] = ()
 
     @cached_property
     def by_key(self) -> Mapping[StackKey, Stack]:
@@ -137,26 +185,64 @@ def read_assembly(folder: Path) -> Assembly:
         folder: what `app.synth()` wrote, `cdk.out`.
 
     Raises:
-        ReviewError: there is none, it is damaged, or its schema is not one of `SCHEMAS`.
+        ReviewError: there is none, or it is damaged.
     """
-    stacks = tuple(_read(folder, folder, stage=PIPELINE))
+    notes = _Notes()
+    stacks = tuple(_told_apart(list(_read(folder, folder, notes, stage=PIPELINE, qualifier="")), folder))
     if not stacks:
         raise ReviewError(f"{folder / MANIFEST_FILE} names no stack: there is nothing to review")
-    seen: dict[StackKey, Stack] = {}
-    for stack in stacks:
-        if stack.key in seen:
-            raise ReviewError(f"{folder}: two stacks are called {stack.key.name} in {stack.key.account}")
-        seen[stack.key] = stack
     return Assembly(
         stacks=stacks,
         build_specifications={path.name: _text(path) for path in sorted(folder.glob(_BUILD_SPECIFICATIONS))},
+        unread=tuple(dict.fromkeys(notes.unread)),
+        lookups=tuple(dict.fromkeys(notes.lookups)),
     )
 
 
-def _read(folder: Path, root: Path, *, stage: str) -> Iterator[Stack]:
+@dataclass(frozen=True)
+class _Notes:
+    """What is seen on the way through the manifests of an assembly."""
+
+    unread: list[str] = field(default_factory=list)
+    lookups: list[str] = field(default_factory=list)
+
+
+def _told_apart(stacks: Sequence[Stack], folder: Path) -> Iterator[Stack]:
+    """The stacks, of which no two have the same key.
+
+    Two stacks of one name in a known account and region would overwrite each other. Where neither account nor region is
+    known, their deployments tell them apart; here their constructs do.
+    """
+    several = {key for key, number in Counter(stack.key for stack in stacks).items() if number > 1}
+    for stack in stacks:
+        is_unknown = stack.key.account.startswith(_UNKNOWN_ACCOUNT) or stack.key.region.startswith(_UNKNOWN_REGION)
+        if stack.key in several and not is_unknown:
+            raise ReviewError(f"{folder}: two stacks are called {stack.key.name} in {stack.key.account}")
+    # A nested stack is told apart with the one that it is in.
+    renamed: dict[str, StackKey] = {}
+    for stack in stacks:
+        outer = next((path for path in renamed if stack.parent is not None and stack.path.startswith(f"{path}/")), None)
+        if stack.key in several or outer is not None:
+            place = stack.path if outer is None else outer
+            key = replace(stack.key, region=_qualified(stack.key.region, place))
+            if stack.parent is None:
+                renamed[stack.path] = key
+            parent = stack.parent and replace(stack.parent, region=_qualified(stack.parent.region, place))
+            stack = replace(stack, key=key, parent=parent)  # noqa: PLW2901 - the same stack under its full key
+        yield stack
+
+
+def _qualified(name: str, qualifier: str) -> str:
+    """The name of an unknown account or region, told apart by where it is asked for."""
+    return f"{name}@{qualifier.replace('/', ':').replace(' ', '_')}" if qualifier else name
+
+
+def _read(folder: Path, root: Path, notes: _Notes, *, stage: str, qualifier: str) -> Iterator[Stack]:
     path = folder / MANIFEST_FILE
     manifest = _object(path, root)
     _check_schema(manifest, path)
+    notes.unread.extend(_unknown_features(manifest, path.relative_to(root)))
+    notes.lookups.extend(_lookups(manifest))
     artifacts = manifest.get("artifacts", {})
     if not isinstance(artifacts, dict):
         raise _damaged(path, "artifacts is no object")
@@ -167,10 +253,10 @@ def _read(folder: Path, root: Path, *, stage: str) -> Iterator[Stack]:
         match artifact.get("type"):
             case "cdk:cloud-assembly":
                 nested = folder / _member(properties, "directoryName", path, identifier)
-                name = str(properties.get("displayName", identifier)).rpartition("/")[2]
-                yield from _read(nested, root, stage=name)
+                name = str(properties.get("displayName", identifier))
+                yield from _read(nested, root, notes, stage=name.rpartition("/")[2], qualifier=name)
             case "aws:cloudformation:stack":
-                yield from _stacks(folder, root, stage, identifier, artifact)
+                yield from _stacks(_Origin(folder, root, stage, qualifier), identifier, artifact)
 
 
 def _check_schema(manifest: Mapping[str, Json], path: Path) -> None:
@@ -178,13 +264,62 @@ def _check_schema(manifest: Mapping[str, Json], path: Path) -> None:
     major = version.partition(".")[0]
     if not major.isdigit():
         raise _damaged(path, "it names no version")
-    if int(major) not in SCHEMAS:
-        known = ", ".join(map(str, sorted(SCHEMAS)))
-        raise ReviewError(f"{path}: written in schema {version}, and this review knows {known} (SCHEMAS in {__name__})")
+    if int(major) < _OLDEST_SCHEMA:
+        raise ReviewError(
+            f"{path}: written in schema {version}, older than {_OLDEST_SCHEMA}: synthesise it with CDK 1.25 or newer"
+        )
 
 
-def _stacks(folder: Path, root: Path, stage: str, identifier: str, artifact: Mapping[str, Json]) -> Iterator[Stack]:
+def _unknown_features(manifest: Mapping[str, Json], path: Path) -> Iterator[str]:
+    """What a manifest holds that no schema known here has: something may be deployed that nobody compared."""
+    schema = f"{path} (schema {manifest['version']})"
+
+    def unknown(place: str, content: Json, where: str) -> Iterator[str]:
+        for name in sorted((content if isinstance(content, Mapping) else {}).keys() - _KNOWN[place]):
+            yield f"{schema} holds {name} {where}"
+
+    yield from unknown("manifest", manifest, "at its root")
+    artifacts = manifest.get("artifacts", {})
+    for artifact in artifacts.values() if isinstance(artifacts, Mapping) else ():
+        if not isinstance(artifact, Mapping):
+            continue
+        kind = str(artifact.get("type"))
+        if kind not in _KINDS:
+            yield f"{schema} holds an artifact of type {kind}"
+            continue
+        yield from unknown("artifact", artifact, f"in an artifact of type {kind}")
+        place = {"aws:cloudformation:stack": "stack", "cdk:cloud-assembly": "assembly"}.get(kind)
+        if place is not None:
+            yield from unknown(place, artifact.get("properties"), f"in the properties of an artifact of type {kind}")
+
+
+def _lookups(manifest: Mapping[str, Json]) -> Iterator[str]:
+    missing = manifest.get("missing")
+    for entry in missing if isinstance(missing, list) else ():
+        if isinstance(entry, Mapping):
+            yield str(entry.get("key"))
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where in an assembly a stack stands.
+
+    Args:
+        folder: folder of the manifest that names it.
+        root: folder of the outermost manifest.
+        stage: name of the stage.
+        qualifier: what tells the stage's unknown account from another stage's.
+    """
+
+    folder: Path
+    root: Path
+    stage: str
+    qualifier: str
+
+
+def _stacks(origin: _Origin, identifier: str, artifact: Mapping[str, Json]) -> Iterator[Stack]:
     """A stack of the manifest, and those nested in it."""
+    folder, root = origin.folder, origin.root
     manifest = folder / MANIFEST_FILE
     properties = artifact.get("properties", {})
     place = _ENVIRONMENT.fullmatch(str(artifact.get("environment", "")))
@@ -195,8 +330,8 @@ def _stacks(folder: Path, root: Path, stage: str, identifier: str, artifact: Map
     files, images = _assets(folder, root, artifact)
     named = dict(_named(folder, root, artifact))
     stack = Stack(
-        key=StackKey(place["account"], place["region"], str(properties.get("stackName", identifier))),
-        stage=stage,
+        key=_key(place["account"], place["region"], str(properties.get("stackName", identifier)), origin.qualifier),
+        stage=origin.stage,
         path=str(artifact.get("displayName", identifier)).split(" (")[0],
         template=template,
         termination_protection=properties.get("terminationProtection") is True,
@@ -205,6 +340,15 @@ def _stacks(folder: Path, root: Path, stage: str, identifier: str, artifact: Map
     )
     yield stack
     yield from _nested(stack, folder, root, files, named)
+
+
+def _key(account: str, region: str, name: str, qualifier: str) -> StackKey:
+    """What CloudFormation will know a stack by; a stage's unknown account is another one than the next stage's."""
+    return StackKey(
+        _qualified(account, qualifier) if account == _UNKNOWN_ACCOUNT else account,
+        _qualified(region, qualifier) if region == _UNKNOWN_REGION else region,
+        name,
+    )
 
 
 def _nested(
@@ -307,7 +451,7 @@ def _text(path: Path) -> str:
 def _object(path: Path, root: Path) -> dict[str, Json]:
     if not path.is_file():
         is_root = path == root / MANIFEST_FILE
-        wanted = "it is no assembly; `make synth` writes one" if is_root else "the manifest names it"
+        wanted = "it is no cloud assembly; `cdk synth` writes one" if is_root else "the manifest names it"
         raise ReviewError(f"{path} is missing: {wanted}")
     try:
         content = json.loads(_text(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
@@ -11,10 +12,13 @@ import yaml
 
 from slipway.review.assembly import Json
 from slipway.review.findings import Finding, found
-from slipway.review.resources import Side
+from slipway.review.resources import Resource, Side
 
 _ASSETS: Final = "FileAsset: "
 """Before the specification of a project that publishes files, as values are resolved."""
+
+_PUBLISH = re.compile(r"""cdk-assets --path "[\w./ -]+" (?:--verbose )?publish "[^"`$;&|<>\\]+\"""")
+_INSTALL = re.compile(r"npm install -g cdk-assets(?:@[\w.^~-]+)?")
 
 _PROJECT: Final = "AWS::CodeBuild::Project"
 _PIPELINE: Final = "AWS::CodePipeline::Pipeline"
@@ -39,6 +43,29 @@ def build_commands(specification: Json) -> Iterator[str]:
             for command in commands if isinstance(commands, list) else [commands]:
                 if command:
                     yield str(command)
+
+
+def publishes(command: str) -> bool:
+    """Return whether a command publishes one asset, as CDK Pipelines writes it, and does nothing else."""
+    return _PUBLISH.fullmatch(command) is not None
+
+
+def installs_publisher(command: str) -> bool:
+    """Return whether a command installs what publishes assets, as CDK Pipelines writes it, and does nothing else."""
+    return _INSTALL.fullmatch(command) is not None
+
+
+def is_publisher(project: Resource | None) -> bool:
+    """Return whether a project publishes assets: all at once, or one each, which is what CDK Pipelines does by default.
+
+    Such a project changes with every asset, and says nothing by it.
+
+    Args:
+        project: the build project; None where it is not in the assembly.
+    """
+    if project is None or project.type != _PROJECT:
+        return False
+    return any(map(publishes, build_commands(project.get("Source.BuildSpec"))))
 
 
 def missing_files(after: Side, is_file: Callable[[str], bool]) -> Iterator[Finding]:

@@ -149,7 +149,13 @@ class Comparison:
         return not self.findings and self.code == Code() and not any(stage.stacks for stage in self.stages)
 
 
-def compare(before: Assembly | None, after: Assembly, *, has_file: Callable[[str], bool] | None = None) -> Comparison:
+def compare(
+    before: Assembly | None,
+    after: Assembly,
+    *,
+    has_file: Callable[[str], bool] | None = None,
+    protected: frozenset[str] = frozenset(),
+) -> Comparison:
     """Review what the change from one assembly to another does.
 
     Args:
@@ -157,12 +163,20 @@ def compare(before: Assembly | None, after: Assembly, *, has_file: Callable[[str
         after: what would be.
         has_file: whether the commit that `after` was synthesised from has a file, by its path from the root. Default:
             that is not known, and builds aren't asked for the files that they run.
+        protected: types that a stack policy protects from deletion.
     """
-    return compare_sides(Side(before or Assembly()), after, judged=before is not None, has_file=has_file)
+    return compare_sides(
+        Side(before or Assembly()), after, judged=before is not None, has_file=has_file, protected=protected
+    )
 
 
 def compare_sides(
-    before: Side, after: Assembly, *, judged: bool = True, has_file: Callable[[str], bool] | None = None
+    before: Side,
+    after: Assembly,
+    *,
+    judged: bool = True,
+    has_file: Callable[[str], bool] | None = None,
+    protected: frozenset[str] = frozenset(),
 ) -> Comparison:
     """As `compare`, for a base that is compared with several others.
 
@@ -171,9 +185,10 @@ def compare_sides(
         after: what would be.
         judged: whether findings are wanted.
         has_file: as for `compare`.
+        protected: as for `compare`.
     """
     given = worlds_of(before.assembly, after)
-    reviews = [_reviewed(before, after, world, judged=judged) for world in given.worlds]
+    reviews = [_reviewed(before, after, world, judged=judged, protected=protected) for world in given.worlds]
     found = list(_over_all(given, [review.findings for review in reviews]))
     if judged:
         found += undecided(given, reviews[0].matching)
@@ -194,11 +209,11 @@ class _Review:
     findings: frozenset[Finding]
 
 
-def _reviewed(before: Side, after: Assembly, world: World, *, judged: bool) -> _Review:
+def _reviewed(before: Side, after: Assembly, world: World, *, judged: bool, protected: frozenset[str]) -> _Review:
     side = Side(before.assembly, world=world) if world else before
     matching = match(side, Side(after, side, world))
     outcomes = effects(matching)
-    findings = frozenset(_findings(matching, outcomes)) if judged else frozenset()
+    findings = frozenset(_findings(matching, outcomes, protected)) if judged else frozenset()
     return _Review(matching=matching, outcomes=outcomes, findings=findings)
 
 
@@ -215,12 +230,12 @@ def _over_all(given: Worlds, findings: Sequence[frozenset[Finding]]) -> Iterator
         yield finding
 
 
-def _findings(matching: Matching, outcomes: Mapping[Place, Outcome]) -> Iterator[Finding]:
+def _findings(matching: Matching, outcomes: Mapping[Place, Outcome], protected: frozenset[str]) -> Iterator[Finding]:
     yield from lifecycle(matching, outcomes)
     yield from staying(matching, outcomes)
     yield from access(matching)
     yield from unread(matching)
-    context = Context(matching, renaming(matching) or (lambda text: text))
+    context = Context(matching, renaming(matching) or (lambda text: text), protected)
     merged: defaultdict[tuple[str, str, str], list[Finding]] = defaultdict(list)
     for pair in matching.pairs:
         for finding in checked(pair, context):

@@ -68,7 +68,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         _LOW, "a new one is made before the old one is deleted", "check that both may be there at once for a moment"
     ),
     "may-be-replaced": Kind(
-        _LOW, "under some circumstances a new one is made and the old one deleted", "look at the change set in dev"
+        _LOW,
+        "under some circumstances a new one is made and the old one deleted",
+        "look at the change set in a development account",
     ),
     "name-taken": Kind(
         _HIGH,
@@ -93,20 +95,20 @@ KINDS: Final[Mapping[str, Kind]] = {
     "renamed": Kind(
         _LOW,
         "to CloudFormation another logical id is another resource: it makes a new one and deletes the old one",
-        "keep the logical id with override_logical_id, or move the resource with `cdk refactor`",
+        "keep the old logical id (`overrideLogicalId` of its CfnElement), or move the resource with `cdk refactor`",
     ),
     "not-rolled-back": Kind(
         _MEDIUM,
         "a rollback of the stage would delete it, which the stack policy denies: the rollback fails at this stack, and "
         "what comes after it stays as the failed change left it",
-        "deliver it in a change of its own, before the code that uses it; docs/runbooks/rollback-refused.md is the way "
-        "out when a rollback was refused",
+        "deliver it in a change of its own, before the code that uses it; where a rollback was refused, allow the "
+        "deletion in the stack policy, or leave the resource out of it (ResourcesToSkip)",
     ),
     "pipeline-restarted": Kind(
         _MEDIUM,
         "every execution under way is canceled when its actions in progress are done: an environment may be left half "
         "deployed, without bake or rollback, and what was approved is asked anew",
-        "deliver it while nothing is being deployed; the build refuses it while another execution deploys",
+        "deliver it while nothing is being deployed",
     ),
     "version-not-renewed": Kind(
         _HIGH,
@@ -220,7 +222,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         _HIGH, "older protocols can be broken by who is in between", "keep TLS 1.2 or newer, and HTTPS only"
     ),
     "sign-in-loosened": Kind(
-        _HIGH, "accounts are easier to make or to break into", "keep the policy; loosen it in dev alone"
+        _HIGH, "accounts are easier to make or to break into", "keep the policy; loosen it in development alone"
     ),
     "logging-dropped": Kind(
         _MEDIUM, "who did what can no longer be told afterwards", "keep the log, or name what takes its place"
@@ -286,7 +288,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "subscriber-removed": Kind(_MEDIUM, "who was told is told no more", "check that somebody else is"),
     # What a new version goes through
     "canary-loosened": Kind(
-        _HIGH, "a bad version meets more requests before anybody knows", "keep the canary; change its pace in dev alone"
+        _HIGH,
+        "a bad version meets more requests before anybody knows",
+        "keep the canary; change its pace in development alone",
     ),
     "rollback-loosened": Kind(
         _HIGH, "a bad version stays although it is known to be bad", "keep the rollback and every alarm of the group"
@@ -334,6 +338,16 @@ KINDS: Final[Mapping[str, Kind]] = {
     "broken-reference": Kind(
         _HIGH, "CloudFormation refuses a template that refers to what is not there", "refer to a resource that is there"
     ),
+    "assembly-unread": Kind(
+        _MEDIUM,
+        "a newer CDK wrote it, and what the review doesn't know it has not compared",
+        "read what CDK's release notes say of it; a newer version of the review may know it",
+    ),
+    "not-looked-up": Kind(
+        _MEDIUM,
+        "what is deployed is not what was compared",
+        "run `cdk synth` once with credentials, and commit cdk.context.json",
+    ),
     # The pipeline
     "approval-removed": Kind(
         _CRITICAL,
@@ -362,12 +376,12 @@ KINDS: Final[Mapping[str, Kind]] = {
     "self-mutation-removed": Kind(
         _CRITICAL,
         "no later commit changes the pipeline any more, the one that would put this back included",
-        "keep the pipeline's own update; docs/runbooks/pipeline-stuck.md says how to get out",
+        "keep the pipeline's own update; to get out, deploy the pipeline's stack by hand (`cdk deploy`)",
     ),
     "build-broken": Kind(
         _CRITICAL,
         "the build fails at this command for every later commit, the one that would repair it included",
-        "name a file of this commit; docs/runbooks/pipeline-stuck.md says how to get out",
+        "name a file of this commit; to get out, deploy the pipeline's stack by hand (`cdk deploy`)",
     ),
     "build-changed": Kind(
         _HIGH, "the build has the permissions to deploy; it does something else than it did", "read the new commands"

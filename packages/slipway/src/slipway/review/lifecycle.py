@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from slipway.review.assembly import Json, Stack, StackKey
+from slipway.review.builds import is_publisher
 from slipway.review.effects import Effect, Outcome, fixed_names
 from slipway.review.findings import KINDS, Finding, Severity, found
 from slipway.review.matching import Matching
@@ -13,7 +14,19 @@ from slipway.review.stateful import ADDRESSED, STATEFUL
 from slipway.review.values import OUTPUTS, VERSIONED, Reference, readable
 
 _KEPT = frozenset({"Retain", "RetainExceptOnCreate", "Snapshot"})
+_RETAIN, _SNAPSHOT = "Retain", "Snapshot"
 _POLICIES = ("DeletionPolicy", "UpdateReplacePolicy")
+
+
+def _fate(policy: str, held: str) -> str:
+    """What becomes of a resource that leaves its template, and of what it holds.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html: with
+    Snapshot the resource is deleted, after a snapshot of it was made.
+    """
+    if policy == _SNAPSHOT:
+        return f"is deleted; a snapshot of it stays, with {held}"
+    return f"stays as an orphan with {held}" if policy in _KEPT else f"is deleted with {held}"
 
 
 def lifecycle(matching: Matching, effects: Mapping[Place, Outcome]) -> Iterator[Finding]:
@@ -38,7 +51,9 @@ def lifecycle(matching: Matching, effects: Mapping[Place, Outcome]) -> Iterator[
     for pair in matching.removed:
         yield from _removed(pair, kept=_is_kept(pair.any, matching))
     for pair in matching.renamed:
-        yield from _renamed(pair)
+        # Builds that publish assets are called after them.
+        if not is_publisher(pair.before):
+            yield from _renamed(pair)
     for pair in matching.retyped:
         yield from _retyped(pair)
     for stack in matching.removed_stacks:
@@ -57,8 +72,7 @@ def _replaced(pair: Pair, outcome: Outcome) -> Iterator[Finding]:
     what = f"{resource.type} {verb}: {why}"
     if resource.type in STATEFUL:
         kind = "stateful-replaced" if replaced else "stateful-may-be-replaced"
-        old = "is kept as an orphan with" if pair.any.replace_policy in _KEPT else "is deleted with"
-        lost = f"the old one {old} {STATEFUL[resource.type]}; the new one is empty"
+        lost = f"the old one {_fate(pair.any.replace_policy, STATEFUL[resource.type])}; the new one is empty"
         yield found(kind, resource, what, details=(lost,))
     elif resource.type in ADDRESSED:
         severity = None if replaced else Severity.MEDIUM
@@ -101,11 +115,13 @@ def _is_kept(resource: Resource, matching: Matching) -> bool:
 def _removed(pair: Pair, *, kept: bool) -> Iterator[Finding]:
     resource = pair.any
     if resource.type in STATEFUL:
-        if kept:
-            what = f"{resource.type} leaves the template and stays as an orphan with {STATEFUL[resource.type]}"
-        else:
-            what = f"{resource.type} is deleted with {STATEFUL[resource.type]}"
+        policy = resource.deletion_policy if not kept or resource.deletion_policy in _KEPT else _RETAIN
+        fate = _fate(policy, STATEFUL[resource.type])
+        what = f"{resource.type} {'leaves the template and ' if kept else ''}{fate}"
         yield found("stateful-removed", resource, what, details=(f"its DeletionPolicy is {resource.deletion_policy}",))
+    elif kept and resource.deletion_policy == _SNAPSHOT:
+        what = f"{resource.type} leaves the template and is deleted; a snapshot of it stays"
+        yield found("orphaned", resource, what)
     elif kept and resource.type not in VERSIONED:
         yield found("orphaned", resource, f"{resource.type} leaves the template and is retained")
     if resource.type in ADDRESSED:
@@ -123,10 +139,8 @@ def _renamed(pair: Pair) -> Iterator[Finding]:
     else:
         what = f"{before.type} {before.logical_id} moves from {before.stack.key.name} to {after.stack.key.name}"
     do = _how_to_keep(before, after)
-    kept = before.deletion_policy in _KEPT
     if before.type in STATEFUL:
-        fate = "stays as an orphan with" if kept else "is deleted with"
-        lost = f"the old one {fate} {STATEFUL[before.type]}; the new one is empty"
+        lost = f"the old one {_fate(before.deletion_policy, STATEFUL[before.type])}; the new one is empty"
         yield found(
             "stateful-removed", before, f"{what}: to CloudFormation it is another resource", details=(lost,), do=do
         )
@@ -140,7 +154,10 @@ def _how_to_keep(before: Resource, after: Resource) -> str:
     stack = after.stack.path
     refactor = f"`cdk refactor --unstable=refactor --dry-run '{stack}'` shows the move; without --dry-run it does it"
     if before.stack.key == after.stack.key:
-        return f'override_logical_id("{before.logical_id}") on {after.path}, or {refactor}'
+        return (
+            f"override the logical id of {after.path} with {before.logical_id} "
+            f"(`overrideLogicalId` of its CfnElement), or {refactor}"
+        )
     return refactor
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from slipway.review.comparison import Comparison, Fate, StageChanges
 from slipway.review.findings import Finding, Severity
+from slipway.review.grouping import Group, group
 from slipway.review.waivers import Judgement
 
 FORMAT = 1
@@ -99,7 +100,7 @@ def paragraph(outcome: Outcome) -> str:
         + f"; {comparison.code}."
     ]
     if comparison.findings:
-        named = [f"{finding.what} ({finding.resource})" for finding in _grave(comparison.findings)[:_NAMED]]
+        named = [f"{each.what} ({each.first.resource})" for each in _grave(comparison.findings)[:_NAMED]]
         sentences.append(f"Found: {_severities(comparison.findings)}.")
         if named:
             sentences.append(f"Above all: {'; '.join(named)}.")
@@ -134,6 +135,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             "versions": comparison.code.versions,
         },
         "findings": [_finding(finding, waived) for finding in comparison.findings],
+        "groups": [[finding.id for finding in each.findings] for each in group(comparison.findings)],
         "spent_waivers": list(judgement.spent),
         "stages": [_stage(stage) for stage in comparison.stages],
     }
@@ -181,13 +183,16 @@ def _stage(stage: StageChanges) -> dict[str, Any]:
     }
 
 
-def _grave(findings: tuple[Finding, ...]) -> list[Finding]:
-    return [finding for finding in findings if finding.severity in {Severity.CRITICAL, Severity.HIGH}]
+def _grave(findings: tuple[Finding, ...]) -> list[Group]:
+    return [each for each in group(findings) if each.severity in {Severity.CRITICAL, Severity.HIGH}]
 
 
 def _severities(findings: tuple[Finding, ...]) -> str:
-    counts = Counter(finding.severity for finding in findings)
-    return ", ".join(f"{counts[severity]} {severity}" for severity in Severity if counts[severity]) or "no finding"
+    groups = group(findings)
+    counts = Counter(each.severity for each in groups)
+    told = ", ".join(f"{counts[severity]} {severity}" for severity in Severity if counts[severity]) or "no finding"
+    # What happens in each stage, or to each function, is told once.
+    return told + (f" (in {len(findings)} places)" if len(findings) > len(groups) else "")
 
 
 def _counted(comparison: Comparison) -> str:

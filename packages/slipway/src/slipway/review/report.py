@@ -1,8 +1,7 @@
-"""The review on the terminal, as JSON, and as one self-contained page."""
+"""The review on the terminal, and as one self-contained page."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,8 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from slipway.review.comparison import Fate, StageChanges
-from slipway.review.findings import Finding, Severity
-from slipway.review.outcome import Outcome, State, as_json, paragraph, summary
+from slipway.review.findings import Severity
+from slipway.review.grouping import Group, group
+from slipway.review.outcome import Outcome, State, paragraph, summary
 
 _COLOURS = {
     Severity.CRITICAL: "bold red",
@@ -26,6 +26,7 @@ _COLOURS = {
 _QUIET = frozenset({Severity.INFO})
 _SHOWN_PROPERTIES = 6
 _SHOWN_DETAILS = 4
+_SHOWN_PLACES = 6
 
 
 def print_review(outcome: Outcome, console: Console) -> None:
@@ -40,12 +41,13 @@ def print_review(outcome: Outcome, console: Console) -> None:
     if any(stage.stacks for stage in outcome.comparison.stages):
         console.print(_stages_table(outcome.comparison.stages))
     waived = {finding.id for finding, _ in outcome.judgement.waived}
-    loud = [finding for finding in outcome.comparison.findings if finding.severity not in _QUIET]
-    quiet = len(outcome.comparison.findings) - len(loud)
+    groups = group(outcome.comparison.findings)
+    loud = [each for each in groups if each.severity not in _QUIET]
+    quiet = len(groups) - len(loud)
     if loud:
         console.print(_findings_table(loud, waived))
     if quiet:
-        console.print(f"and {quiet} more for information (build/report/review.html)", style="dim", soft_wrap=True)
+        console.print(f"and {quiet} more for information", style="dim", soft_wrap=True)
     if outcome.judgement.waived:
         console.print(_waived_table(outcome))
     for identifier in outcome.judgement.spent:
@@ -57,12 +59,6 @@ def print_review(outcome: Outcome, console: Console) -> None:
         console.print(f"[red]red[/red] {escape(fault)}", soft_wrap=True)
     colour = "red" if outcome.red else "yellow" if outcome.state == State.NOT_REVIEWED else "green"
     console.print(f"[{colour}]{escape(summary(outcome))}[/]", soft_wrap=True)
-
-
-def write_json(outcome: Outcome, path: Path) -> None:
-    """Write `review.json`; its folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(as_json(outcome), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_page(outcome: Outcome, path: Path) -> None:
@@ -85,6 +81,7 @@ def page(outcome: Outcome) -> str:
         summary=summary(outcome),
         paragraph=paragraph(outcome),
         waivers={finding.id: waiver for finding, waiver in outcome.judgement.waived},
+        groups=group(outcome.comparison.findings),
         severities=list(Severity),
         fates=list(Fate),
         properties=_properties,
@@ -111,22 +108,29 @@ def _stages_table(stages: Iterable[StageChanges]) -> Table:
     return table
 
 
-def _findings_table(findings: Sequence[Finding], waived: set[str]) -> Table:
+def _findings_table(groups: Sequence[Group], waived: set[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="findings", title_justify="left", title_style="bold")
     table.add_column("severity", no_wrap=True)
     table.add_column("finding", overflow="fold", ratio=2)
     table.add_column("what, why, what to do", overflow="fold", ratio=3)
-    for finding in findings:
-        mark = " (waived)" if finding.id in waived else ""
-        lines = [finding.what, *finding.details[:_SHOWN_DETAILS]]
-        if len(finding.details) > _SHOWN_DETAILS:
-            lines.append(f"… {len(finding.details) - _SHOWN_DETAILS} more")
+    for each in groups:
+        finding = each.first
+        mark = " (waived)" if all(one.id in waived for one in each.findings) else ""
+        lines = [finding.what, *_shortened(finding.details, _SHOWN_DETAILS)]
         lines += [f"why: {finding.why}", f"→ {finding.advice}"]
-        colour = _COLOURS[finding.severity]
+        ids = [one.id for one in each.findings]
+        colour = _COLOURS[each.severity]
         table.add_row(
-            f"[{colour}]{finding.severity}{mark}[/]", escape(finding.id), "\n".join(escape(line) for line in lines)
+            f"[{colour}]{each.severity}{mark}[/]",
+            "\n".join(map(escape, _shortened(ids, _SHOWN_PLACES))),
+            "\n".join(map(escape, lines)),
         )
     return table
+
+
+def _shortened(lines: Sequence[str], most: int) -> list[str]:
+    more = len(lines) - most
+    return [*lines[:most], *([f"… {more} more"] if more > 0 else [])]
 
 
 def _waived_table(outcome: Outcome) -> Table:

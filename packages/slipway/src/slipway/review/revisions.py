@@ -48,6 +48,22 @@ class Repository:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    @classmethod
+    def of(cls, folder: Path) -> Repository:
+        """Return the repository that a folder is in; one of the folder itself where git knows of none.
+
+        Args:
+            folder: its root, or a folder of it.
+        """
+        done = cls(folder)._run("rev-parse", "--show-toplevel")
+        root = Path(done.stdout.strip()) if done.returncode == 0 else folder
+        # The name that it was asked for by, where that is the same folder.
+        return cls(folder if root.resolve() == folder.resolve() else root)
+
+    def within(self, folder: Path) -> Path:
+        """Return the path of one of its folders from its root."""
+        return folder.resolve().relative_to(self.root.resolve())
+
     @property
     def is_there(self) -> bool:
         """Whether the folder is under git.

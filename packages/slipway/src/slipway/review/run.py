@@ -10,17 +10,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from slipway import settings as config
-from slipway.project import ROOT
 from slipway.review.assembly import MANIFEST_FILE, Assembly, read_assembly
 from slipway.review.comparison import compare
 from slipway.review.deployed import deployed_revision, pipeline_of_build
 from slipway.review.errors import ReviewError
 from slipway.review.outcome import Outcome, State
+from slipway.review.processes import Processes
+from slipway.review.projects import Recipe
 from slipway.review.revisions import Repository, Revision
-from slipway.review.synthesis import Processes, synthesised, synthesised_here
+from slipway.review.synthesis import Project, synthesised, synthesised_here
 from slipway.review.waivers import WAIVERS_FILE, Waiver, judge, read_waivers
-from slipway.settings.model import ReviewPolicy, S3Source
 
 REPORT_BUCKET: Final = "REPORT_BUCKET"
 """Variable by which the pipeline's build is told where reports are kept. A definition without it is older than the
@@ -28,6 +27,24 @@ review: its build has no history, and the pipeline changes itself before it depl
 
 SKEW = timedelta(hours=1)
 """By how much two machines' clocks may differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What an app says of itself, and no assembly holds.
+
+    Args:
+        waivers: the file of waivers, from the root of the repository.
+        protected: types that a stack policy protects from deletion, so that the rollback of a stage cannot delete what
+            a change adds. Default: none.
+        without_history: what a build is told whose source has no history to compare with; None where it has one.
+        may_pass: whether such a build may pass without a review.
+    """
+
+    waivers: str = WAIVERS_FILE
+    protected: frozenset[str] = frozenset()
+    without_history: str | None = None
+    may_pass: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,10 +70,12 @@ def review(
     base: str | None = None,
     head: str | None = None,
     *,
+    project: Path,
+    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
     waivers: Path | None = None,
+    given: Callable[[], Given] = Given,
     env: Mapping[str, str] = os.environ,
     now: datetime | None = None,
-    root: Path = ROOT,
     say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Review a change.
@@ -65,84 +84,92 @@ def review(
         base: a revision, or the folder of an assembly. Default: in the pipeline's build the revision that was delivered
             last; elsewhere the commit before this one, or this one where the working tree has changes.
         head: a revision, or the folder of an assembly. Default: the working tree.
+        project: folder of the app: a repository, or a folder of one.
+        recipe: how revisions are synthesised. Default: as their own lock files and `cdk.json` say.
         waivers: the file of waivers. Default: that of the head; none where two folders are compared.
+        given: what the app says of itself. Default: nothing.
         env: the environment variables.
         now: the time. Default: the clock's.
-        root: the repository.
         say: is told what takes a while.
 
     Raises:
         ReviewError: one of the two is not there, cannot be synthesised or read; or the clock is wrong.
     """
-    repository = Repository(root)
+    repository = Repository.of(project)
+    app = Project(repository=repository, folder=repository.within(project), recipe=recipe)
     now = now or datetime.now(UTC)
     notes: list[str] = []
+    known = given()
     if base is None:
         pipeline = pipeline_of_build(env)
         if pipeline is None:
             base = _usual_base(repository)
         else:
-            if (refused := _unreviewable(repository, env)) is not None:
+            if (refused := _unreviewable(repository, known, env)) is not None:
                 return refused
-            base = deployed_revision(pipeline)
+            base = _delivered(repository, pipeline)
             if base is None:
                 notes.append(f"there is no revision to compare with: no execution of {pipeline} has succeeded yet")
-            elif not repository.fetch(base):
-                raise ReviewError(
-                    f"{base}, which {pipeline} delivered last, is in no branch of the source any more: push one that "
-                    "has it, then retry the stage"
-                )
     processes = Processes()
-    new = _head(repository, head, processes, folders=base is not None and _is_assembly(base))
+    sides = _Sides(app, known.waivers, processes, say)
+    new = sides.head(head, folders=base is not None and _is_assembly(base))
     _check_clock(now, new.revision or _current(repository))
     if base is None:
         say(f"synthesising {new.label}")
         comparison = compare(None, _interruptible(processes, new.assembly))
         return Outcome(state=State.FIRST, head=new.label, comparison=comparison, notes=tuple(notes))
-    old = _base(repository, base, processes)
+    old = sides.base(base)
     if old.revision is not None:
         _check_clock(now, old.revision)
-    given = _read(waivers) if waivers is not None else new.waivers
-    change = read_waivers(given, str(waivers or WAIVERS_FILE)) if given else ()
+    text = _read(waivers) if waivers is not None else new.waivers
+    change = read_waivers(text, str(waivers or known.waivers)) if text else ()
     say(f"synthesising {old.label} and {new.label}")
     before, after = _side_by_side(processes, old.assembly, new.assembly)
-    comparison = compare(before, after, has_file=new.has_file)
+    comparison = compare(before, after, has_file=new.has_file, protected=known.protected)
     return Outcome(
         state=State.REVIEWED,
         base=old.label,
         head=new.label,
         comparison=comparison,
-        judgement=judge(comparison.findings, change, known=_known(old.waivers), today=now.date()),
+        judgement=judge(
+            comparison.findings,
+            change,
+            known=_known(old.waivers),
+            today=now.date(),
+            file=str(waivers or known.waivers),
+        ),
         notes=tuple(notes),
     )
+
+
+def _delivered(repository: Repository, pipeline: str) -> str | None:
+    """The revision that a pipeline delivered last, which is here; None where it has delivered none."""
+    base = deployed_revision(pipeline)
+    if base is not None and not repository.fetch(base):
+        raise ReviewError(
+            f"{base}, which {pipeline} delivered last, is in no branch of the source any more: push one that has it, "
+            "then retry the stage"
+        )
+    return base
 
 
 def _usual_base(repository: Repository) -> str | None:
     """What a person most likely wants to compare with; None at the first commit."""
     if not repository.is_there:
-        raise ReviewError("there is no git repository here: name what to compare with, BASE=<folder of an assembly>")
+        raise ReviewError("there is no git repository here: name the folder of an assembly to compare with")
     if repository.is_dirty:
         return "HEAD"
     return "HEAD~1" if repository.has_parent() else None
 
 
-def _unreviewable(repository: Repository, env: Mapping[str, str]) -> Outcome | None:
+def _unreviewable(repository: Repository, given: Given, env: Mapping[str, str]) -> Outcome | None:
     """Why a build of the pipeline cannot be reviewed; None where it can."""
-    try:
-        settings = config.load().pipeline
-    except config.ConfigurationError as error:
-        raise ReviewError(str(error).splitlines()[0]) from None
-    if isinstance(settings.source, S3Source):
-        allowed = settings.gates.review == ReviewPolicy.OFF
-        what = "the source is S3, which has no history to compare with"
-        do = "config/pipeline.toml says gates.review = 'off'"
-        if not allowed:
-            do = "take a source with history, or set gates.review = 'off' in config/pipeline.toml"
+    if given.without_history is not None:
         return Outcome(
             state=State.NOT_REVIEWED,
-            problems=() if allowed else (f"{what}: {do}",),
-            notes=(f"{what}; {do}",) if allowed else (),
-            allowed=allowed,
+            problems=() if given.may_pass else (given.without_history,),
+            notes=(given.without_history,) if given.may_pass else (),
+            allowed=given.may_pass,
         )
     if REPORT_BUCKET not in env:
         note = (
@@ -159,41 +186,48 @@ def _is_assembly(name: str) -> bool:
     return Path(name, MANIFEST_FILE).is_file() or (Path(name).is_dir() and (os.sep in name or name.startswith(".")))
 
 
-def _base(repository: Repository, name: str, processes: Processes) -> _Side:
-    if _is_assembly(name):
-        return _Side(name, lambda: read_assembly(Path(name)))
-    revision = repository.revision(name)
-    return _Side(
-        str(revision),
-        lambda: synthesised(repository, revision, processes),
-        revision,
-        repository.read(revision, WAIVERS_FILE),
-    )
+@dataclass(frozen=True)
+class _Sides:
+    """What makes the two sides of a comparison."""
 
+    app: Project
+    waivers: str
+    processes: Processes
+    say: Callable[[str], None]
 
-def _head(repository: Repository, name: str | None, processes: Processes, *, folders: bool) -> _Side:
-    file = repository.root / WAIVERS_FILE
-    own = _read(file) if file.is_file() and not folders else None
-    if name is None:
-        here = _described(repository)
+    def base(self, name: str) -> _Side:
+        if _is_assembly(name):
+            return _Side(name, lambda: read_assembly(Path(name)))
+        return self._revision(name)
+
+    def head(self, name: str | None, *, folders: bool) -> _Side:
+        repository = self.app.repository
+        file = repository.root / self.waivers
+        own = _read(file) if file.is_file() and not folders else None
+        if name is None:
+            here = _described(repository)
+            return _Side(
+                here,
+                lambda: synthesised_here(self.app, self.processes, self.say),
+                waivers=own,
+                has_file=repository.has_file,
+            )
+        if _is_assembly(name):
+            # The pipeline's build hands on what it synthesised of the working tree.
+            has_file = None if folders else repository.has_file
+            return _Side(name, lambda: read_assembly(Path(name)), waivers=own, has_file=has_file)
+        return self._revision(name)
+
+    def _revision(self, name: str) -> _Side:
+        repository = self.app.repository
+        revision = repository.revision(name)
         return _Side(
-            here,
-            lambda: synthesised_here(repository.root, processes),
-            waivers=own,
-            has_file=repository.has_file,
+            str(revision),
+            lambda: synthesised(self.app, revision, self.processes, self.say),
+            revision,
+            repository.read(revision, self.waivers),
+            lambda path: repository.has_file(path, revision),
         )
-    if _is_assembly(name):
-        # The pipeline's build hands on what it synthesised of the working tree.
-        has_file = None if folders else repository.has_file
-        return _Side(name, lambda: read_assembly(Path(name)), waivers=own, has_file=has_file)
-    revision = repository.revision(name)
-    return _Side(
-        str(revision),
-        lambda: synthesised(repository, revision, processes),
-        revision,
-        repository.read(revision, WAIVERS_FILE),
-        lambda path: repository.has_file(path, revision),
-    )
 
 
 def _described(repository: Repository) -> str:

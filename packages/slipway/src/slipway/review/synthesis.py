@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 
 from filelock import FileLock
 
 from slipway.review.assembly import Assembly, read_assembly
 from slipway.review.errors import ReviewError
+from slipway.review.processes import Processes, reason
+from slipway.review.projects import Recipe, install, short_hash, synthesize
 from slipway.review.revisions import Repository, Revision
 
 CACHE = Path("build", "review")
-"""Where the assemblies of revisions are kept, by commit; from the root of the repository."""
+"""Where the assemblies of revisions are kept, by commit, in a project made from our template; from its root."""
 
 KEPT = 5
 """How many of them are kept."""
@@ -33,6 +33,8 @@ LOCKS = ("requirements/bootstrap.txt", "requirements/dev.txt", "package.json", "
 """What decides which packages a revision wants."""
 
 _HERE = "head-"
+_TREE = "the working tree"
+_OURS = ("app.py", "Makefile", "config/pipeline.toml")
 _DRIVER = Path(__file__).with_name("driver.py")
 _INSTALLED = (".venv", "node_modules")
 _ASSETS = Path("build", "assets")
@@ -50,85 +52,68 @@ _CONTEXT = {
 _OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "BASE", "HEAD")
 
 
-class Processes:
-    """Processes that end with whoever started them, and everything that they started as well."""
-
-    def __init__(self) -> None:
-        self._running: set[subprocess.Popen[str]] = set()
-        self._lock = Lock()
-        self._stopped = False
-
-    def run(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end.
-
-        Args:
-            command: what.
-            cwd: where.
-            env: its whole environment.
-
-        Raises:
-            ReviewError: `stop` was called before or meanwhile.
-        """
-        with self._lock:
-            if self._stopped:
-                raise ReviewError("interrupted")
-            process = subprocess.Popen(
-                command,
-                cwd=cwd,
-                env=env,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                # A group of its own can be ended as a whole.
-                start_new_session=True,
-            )
-            self._running.add(process)
-        try:
-            out, error = process.communicate()
-        finally:
-            with self._lock:
-                self._running.discard(process)
-        if self._stopped:
-            raise ReviewError("interrupted")
-        return subprocess.CompletedProcess(command, process.returncode, out, error)
-
-    def stop(self) -> None:
-        """End everything that runs."""
-        with self._lock:
-            self._stopped = True
-            for process in self._running:
-                try:
-                    os.killpg(process.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-
-
-def synthesised(repository: Repository, revision: Revision, processes: Processes) -> Assembly:
-    """The assembly of a revision, from the cache where it is there.
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A CDK app in a repository.
 
     Args:
         repository: the repository.
+        folder: folder of the app from its root; `.` for the root.
+        recipe: how it is synthesised.
+    """
+
+    repository: Repository
+    folder: Path = Path()
+    recipe: Recipe = field(default_factory=Recipe)
+
+    @property
+    def here(self) -> Path:
+        """Its folder in the working tree."""
+        return self.repository.root / self.folder
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is made from our template, which builds its assets first and synthesises without judging."""
+        return self.recipe == Recipe() and all((self.here / name).is_file() for name in _OURS)
+
+    @property
+    def cache(self) -> Path:
+        """Where the assemblies of its revisions are kept: nothing is written into somebody else's working tree."""
+        if self.is_ours:
+            return self.here / CACHE
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return root / "slipway" / "review" / f"{self.here.name}-{short_hash(str(self.here.resolve()))}"
+
+
+def synthesised(
+    project: Project, revision: Revision, processes: Processes, say: Callable[[str], None] = lambda _: None
+) -> Assembly:
+    """The assembly of a revision, from the cache where it is there.
+
+    Args:
+        project: the app.
         revision: which revision.
         processes: what runs the synthesis.
+        say: is told what takes a while.
 
     Raises:
         ReviewError: it does not synthesise.
     """
-    cache = repository.root / CACHE
-    name = "-".join([revision.commit, *os.environ.get(ONLY, "").split()])
+    cache = project.cache
+    name = "-".join(filter(None, [revision.commit, *os.environ.get(ONLY, "").split(), project.recipe.key]))
     folder = cache / name
     kept = folder / "cdk.out"
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f"{name}.lock"):
         if not kept.is_dir():
-            with (
-                repository.checkout(revision, folder / "tree") as tree,
-                _own(tree, repository.root, processes, str(revision)),
-            ):
-                made = folder / "unfinished"
-                shutil.rmtree(made, ignore_errors=True)
-                _synthesise(tree, made, processes, str(revision), env=environment(tree))
+            made = folder / "unfinished"
+            shutil.rmtree(made, ignore_errors=True)
+            with project.repository.checkout(revision, folder / "tree") as tree:
+                if project.is_ours:
+                    with _own(tree, project.repository.root, processes, str(revision)):
+                        _synthesise(tree, made, processes, str(revision), env=environment(tree))
+                else:
+                    _synthesise_any(project, tree, made, processes, name=str(revision), say=say)
                 # Only what is finished is found by the next run.
                 made.rename(kept)
         os.utime(folder)
@@ -136,22 +121,53 @@ def synthesised(repository: Repository, revision: Revision, processes: Processes
         return read_assembly(kept)
 
 
-def synthesised_here(root: Path, processes: Processes) -> Assembly:
-    """The assembly of the working tree as it is.
+def synthesised_here(project: Project, processes: Processes, say: Callable[[str], None] = lambda _: None) -> Assembly:
+    """The assembly of the working tree as it is, with the packages that are installed there.
 
     Args:
-        root: the working tree.
+        project: the app.
         processes: what runs the synthesis.
+        say: is told what takes a while.
 
     Raises:
         ReviewError: it does not synthesise.
     """
-    cache = root / CACHE
+    cache = project.cache
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=_HERE, dir=cache) as folder:
         made = Path(folder, "cdk.out")
-        _synthesise(root, made, processes, "the working tree", env=environment(root))
+        if project.is_ours:
+            _synthesise(project.here, made, processes, _TREE, env=environment(project.here))
+        else:
+            _synthesise_any(project, project.repository.root, made, processes, name=_TREE, say=say)
         return read_assembly(made)
+
+
+def _synthesise_any(
+    project: Project,
+    tree: Path,
+    made: Path,
+    processes: Processes,
+    *,
+    name: str,
+    say: Callable[[str], None],
+) -> None:
+    """Synthesise an app that is not made from our template, in the working tree or in a checkout with its packages."""
+    folder = tree / project.folder
+
+    def named(text: str) -> None:
+        say(f"{name}: {text}")
+
+    links: list[Path] = []
+    try:
+        if tree != project.repository.root and project.recipe.command is None:
+            links = install(folder, project.here, processes, named)
+        synthesize(folder, made, project.recipe, processes, say=named)
+    except ReviewError as error:
+        raise ReviewError(f"{name}: {error}") from None
+    finally:
+        for link in links:
+            link.unlink(missing_ok=True)
 
 
 def _forget(cache: Path, newest: str) -> None:
@@ -225,11 +241,4 @@ def _checked(
 ) -> None:
     done = processes.run(command, cwd=tree, env=env if env is not None else environment(tree))
     if done.returncode != 0:
-        raise ReviewError(f"{failed}: {_reason(done)}")
-
-
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    """The last thing that was said, without make's own remark."""
-    lines = [line.strip() for line in (*done.stdout.splitlines(), *done.stderr.splitlines()) if line.strip()]
-    said = [line for line in lines if not line.startswith("make")]
-    return said[-1][:300] if said else f"exit code {done.returncode}"
+        raise ReviewError(f"{failed}: {reason(done)}")

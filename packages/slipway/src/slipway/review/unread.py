@@ -7,7 +7,7 @@ from typing import Final
 
 from slipway.assembly.loops import loops
 from slipway.assembly.nested import NESTED_STACK, makes_unread
-from slipway.review.assembly import Assembly, Json, Stack
+from slipway.review.assembly import PIPELINE, Assembly, Json, Stack
 from slipway.review.findings import KINDS, Finding, Severity, found
 from slipway.review.matching import Matching
 from slipway.review.resources import Difference, Pair, Resource, Side
@@ -36,6 +36,24 @@ def unread(matching: Matching) -> Iterator[Finding]:
         yield from _conditioned(pair)
     for stack in matching.after.assembly.stacks:
         yield from _rewritten(matching.before.assembly.by_key.get(stack.key), stack)
+    yield from _manifests(matching.before.assembly, matching.after.assembly)
+
+
+def _manifests(before: Assembly, after: Assembly) -> Iterator[Finding]:
+    """What the manifests hold that no known schema has, and values that CDK has not looked up yet."""
+
+    def of_assembly(kind: str, severity: Severity, what: str, detail: str) -> Finding:
+        return Finding(
+            kind=kind, severity=severity, stage=PIPELINE, stack="", resource="manifest.json", what=what, detail=detail
+        )
+
+    for what in dict.fromkeys((*after.unread, *before.unread)):
+        # What was there before and stays does at most what it did.
+        severity = Severity.LOW if what in before.unread and what in after.unread else Severity.MEDIUM
+        yield of_assembly("assembly-unread", severity, what, what)
+    for key in after.lookups:
+        what = f"CDK has not looked up {key}: the templates hold made-up values in its place"
+        yield of_assembly("not-looked-up", Severity.MEDIUM, what, key)
 
 
 def undecided(given: Worlds, matching: Matching) -> Iterator[Finding]:

@@ -46,7 +46,8 @@ _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _PROJECT_HASH = re.compile(r'("_PROJECT_CONFIG_HASH","type":"PLAINTEXT","value":")[0-9a-f]{64}')
 _BUILD_SPECIFICATION = re.compile(r"buildspec-[0-9a-f]+-(?P<name>\w+)\.yaml")
 # Where an asset goes: account, region, and a hash of the destination, which holds the asset's digest.
-_DESTINATION = re.compile(r"(\d{12}-[a-z0-9-]+?)-[0-9a-f]{8}\b")
+_DESTINATION = re.compile(r"(:(?:\d{12}|current_account)-[a-z0-9_-]+?)-[0-9a-f]{8}\b")
+_PUBLISHED = "cdk-assets "
 # References within what is opaque keep their place and lose their brackets.
 _INNER_OPEN, _INNER_CLOSE = "\ue002", "\ue003"
 _INNER = re.compile(f"{_INNER_OPEN}([^{_INNER_OPEN}{_INNER_CLOSE}]*){_INNER_CLOSE}")
@@ -362,6 +363,9 @@ class Resolver:
             content = self._assembly.build_specifications.get(text)
             if content is not None:
                 return f"{named['name']}: " + _DESTINATION.sub(r"\1", self._without_digests(content))
+        if _PUBLISHED in text:
+            # CDK Pipelines writes these commands into the project itself unless it is told to publish all at once.
+            text = _DESTINATION.sub(r"\1", text)
         if "_PROJECT_CONFIG_HASH" in text:
             text = _PROJECT_HASH.sub(r"\1", text)
         return self._without_digests(text)

@@ -76,7 +76,7 @@ def _message(kind: str, message: str) -> str:
         case "extra_forbidden":
             return "is not a known key; there are findings, reason, owner, expires"
         case "string_pattern_mismatch":
-            return "names no finding: `make review` prints their ids"
+            return "names no finding: the review prints their ids"
     return message.removeprefix("Value error, ")
 
 
@@ -103,7 +103,12 @@ class Judgement:
 
 
 def judge(
-    findings: Sequence[Finding], waivers: Sequence[Waiver], *, known: Sequence[Waiver] = (), today: date
+    findings: Sequence[Finding],
+    waivers: Sequence[Waiver],
+    *,
+    known: Sequence[Waiver] = (),
+    today: date,
+    file: str = WAIVERS_FILE,
 ) -> Judgement:
     """Say which critical findings stop a change.
 
@@ -116,6 +121,7 @@ def judge(
         waivers: those of the change.
         known: those that the base has.
         today: the day by which they are judged expired.
+        file: name of the file, for messages.
     """
     by_id = {finding.id: finding for finding in findings}
     waived: dict[str, tuple[Finding, Waiver]] = {}
@@ -140,6 +146,6 @@ def judge(
     return Judgement(
         stopping=tuple(stopping),
         waived=tuple(waived.values()),
-        problems=tuple(f"{WAIVERS_FILE}: {problem}" for problem in problems),
+        problems=tuple(f"{file}: {problem}" for problem in problems),
         spent=tuple(spent),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from slipway.review.assembly import Assembly
@@ -29,6 +29,7 @@ class Case:
         mend: what the change should have been, which gives no finding of that kind. Default: the change the other way
             round, which tightens what the planted one loosens.
         has_file: whether the commit has a file. Default: that is not known.
+        protected: types that a stack policy protects. Default: none.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Case:
     after: Assembly
     mend: Assembly | None = None
     has_file: Callable[[str], bool] | None = None
+    protected: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str:
@@ -1447,7 +1449,37 @@ _case(
     _edited(PIPELINE, f"{_STAGES}.1.Actions", [action("Deploy", "deploy"), action("Build", "Another", 2)]),
     mend=_edited(PIPELINE, "Pipeline.Properties.Tags", [{"Key": "Owner", "Value": "another"}]),
 )
-_case("not-rolled-back", MEDIUM, "a table comes", KEY, {**TABLE, **KEY}, mend={**API, **KEY})
+CASES.append(
+    Case(
+        "not-rolled-back",
+        MEDIUM,
+        "a table comes",
+        of(KEY),
+        of({**TABLE, **KEY}),
+        of({**API, **KEY}),
+        protected=frozenset({"AWS::DynamoDB::Table"}),
+    )
+)
+CASES.append(
+    Case(
+        "assembly-unread",
+        MEDIUM,
+        "an artifact that nobody knows",
+        of(KEY),
+        replace(of(KEY), unread=("manifest.json (schema 99.0.0) holds an artifact of type new",)),
+        of(KEY),
+    )
+)
+CASES.append(
+    Case(
+        "not-looked-up",
+        MEDIUM,
+        "a hosted zone that CDK has not asked for",
+        of(KEY),
+        replace(of(KEY), lookups=("hosted-zone:account=1:domainName=example.com",)),
+        of(KEY),
+    )
+)
 
 # What stays as it is beside a resource that is replaced
 _FUNCTION = {

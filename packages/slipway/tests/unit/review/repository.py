@@ -81,6 +81,8 @@ class Repository:
         (root / "config" / "__init__.py").write_text(_CONFIG, encoding="utf-8")
         (root / ".gitignore").write_text("/build/\n/.venv/\n__pycache__/\ninstalled\n", encoding="utf-8")
         (root / "requirements").mkdir()
+        # What tells a project made from our template.
+        (root / "config" / "pipeline.toml").write_text("", encoding="utf-8")
         self.lock("one")
 
     def lock(self, content: str) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import aws_cdk.cloud_assembly_schema as cdk_schema
+import aws_cdk
+import aws_cdk.aws_sns
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slipway.review.assembly import SCHEMAS, Assembly, read_assembly
+from slipway.review.assembly import Assembly, read_assembly
 from slipway.review.comparison import compare
 from slipway.review.errors import ReviewError
 from unit.review.assemblies import resource, template, write
@@ -54,19 +55,97 @@ def test_assemblies_within_are_stages(tmp_path: Path) -> None:
     ]
 
 
-def test_the_library_writes_a_schema_that_is_known() -> None:
-    # Given the CDK that is installed: an upgrade that writes another schema is seen here first
-    assert int(cdk_schema.Manifest.version().partition(".")[0]) in SCHEMAS
+def test_the_library_writes_nothing_unknown(tmp_path: Path) -> None:
+    # Given the CDK that is installed: an upgrade that writes something new is seen here first
+    folder = tmp_path / "cdk.out"
+    app = aws_cdk.App(outdir=str(folder))
+    stage = aws_cdk.Stage(app, "Prod", env=aws_cdk.Environment(account="333333333333", region="us-east-1"))
+    aws_cdk.aws_sns.Topic(aws_cdk.Stack(stage, "Data", termination_protection=True), "Topic")
+    app.synth()
+
+    assert read_assembly(folder).unread == ()
 
 
-@pytest.mark.parametrize("version", ["54.0.0", "56.1.0", "1"])
-def test_another_schema_is_refused(tmp_path: Path, version: str) -> None:
-    with pytest.raises(ReviewError, match=rf"schema {version}, and this review knows 55"):
-        read_assembly(write(tmp_path / "cdk.out", TABLES, version=version))
+@pytest.mark.parametrize("version", ["16.0.0", "31.0.0", "48.0.0", "56.1.0", "99.0.0"])
+def test_schemas_are_read_whatever_their_number(tmp_path: Path, version: str) -> None:
+    found = read_assembly(write(tmp_path / "cdk.out", TABLES, version=version))
+
+    assert len(found.stacks) == 1
+    assert found.unread == ()
+
+
+def test_a_schema_without_asset_manifests_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReviewError, match=r"written in schema 1, older than 4"):
+        read_assembly(write(tmp_path / "cdk.out", TABLES, version="1"))
+
+
+def test_what_no_schema_knows_is_a_finding(tmp_path: Path) -> None:
+    # Given an assembly of a CDK to come, with an artifact and properties that nobody knows
+    before = write(tmp_path / "before", TABLES)
+    after = write(tmp_path / "after", TABLES, version="99.0.0", plugins=[])
+    _edit(after / "manifest.json", lambda c: c["artifacts"].update(new={"type": "aws:terraform:module"}))
+    _edit(
+        after / "manifest.json",
+        lambda c: c["artifacts"]["prod-items-data"]["properties"].update(deployedBy="somebody"),
+    )
+
+    findings = compare(read_assembly(before), read_assembly(after)).findings
+
+    assert [(finding.kind, finding.severity) for finding in findings] == [("assembly-unread", "medium")] * 3
+    assert "holds an artifact of type aws:terraform:module" in " ".join(finding.what for finding in findings)
+    assert {finding.severity for finding in compare(read_assembly(after), read_assembly(after)).findings} == {"low"}
+
+
+def test_lookups_not_made_are_a_finding(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "cdk.out", TABLES, missing=[{"key": "hosted-zone:example.com", "provider": "hosted-zone"}]
+    )
+
+    (finding,) = compare(read_assembly(folder), read_assembly(folder)).findings
+
+    assert finding.kind == "not-looked-up"
+    assert "hosted-zone:example.com" in finding.what
+
+
+def _stage(folder: Path, name: str, region: str = "unknown-region") -> dict[str, Any]:
+    write(folder / f"assembly-{name}", {"svc": template({"Table": resource("AWS::DynamoDB::Table")})})
+    unknown = f"aws://unknown-account/{region}"
+    _edit(folder / f"assembly-{name}" / "manifest.json", lambda c: c["artifacts"]["svc"].update(environment=unknown))
+    return {"type": "cdk:cloud-assembly", "properties": {"directoryName": f"assembly-{name}", "displayName": name}}
+
+
+def test_stages_without_an_account_keep_their_stacks_apart(tmp_path: Path) -> None:
+    # Given two stages that name neither account nor region, each with a stack called svc
+    folder = write(tmp_path / "cdk.out", {})
+    stages = {name: _stage(folder, name) for name in ("dev", "prod")}
+    _edit(folder / "manifest.json", lambda c: c["artifacts"].update(stages))
+
+    before = read_assembly(folder)
+
+    assert [(stack.stage, stack.key.name) for stack in before.stacks] == [("dev", "svc"), ("prod", "svc")]
+    # And one of them that changes is compared with itself
+    template_file = folder / "assembly-prod" / "svc.template.json"
+    _edit(template_file, lambda c: c["Resources"]["Table"].update(Properties={"TableName": "another"}))
+    (finding,) = [one for one in compare(before, read_assembly(folder)).findings if one.severity == "critical"]
+    assert (finding.kind, finding.stage) == ("stateful-replaced", "prod")
+
+
+def test_stacks_of_one_name_without_an_account_stand_beside_each_other(tmp_path: Path) -> None:
+    # Given an app whose stacks are deployed with one profile or another
+    folder = write(tmp_path / "cdk.out", {"one": TABLES["prod-items-data"], "two": TABLES["prod-items-data"]})
+
+    def unknown(content: Any) -> None:
+        for artifact in content["artifacts"].values():
+            artifact["environment"] = "aws://unknown-account/unknown-region"
+            artifact["properties"]["stackName"] = "svc"
+
+    _edit(folder / "manifest.json", unknown)
+
+    assert len(read_assembly(folder).by_key) == 2
 
 
 def test_a_folder_without_an_assembly_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReviewError, match=r"manifest.json is missing: it is no assembly; `make synth` writes one"):
+    with pytest.raises(ReviewError, match=r"manifest.json is missing: it is no cloud assembly; `cdk synth` writes one"):
         read_assembly(tmp_path)
 
 

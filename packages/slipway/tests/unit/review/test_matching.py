@@ -47,7 +47,7 @@ def test_a_renamed_stateful_resource_stops_the_change_and_says_how_to_keep_it() 
 
     assert removed.severity == "critical"
     assert "orphan" in removed.details[0]
-    assert 'override_logical_id("Table")' in removed.advice
+    assert "with Table (`overrideLogicalId`" in removed.advice
     assert "cdk refactor" in removed.advice
 
 
@@ -109,7 +109,7 @@ def test_a_resource_that_moves_to_another_stack_is_found() -> None:
 
     (finding,) = [finding for finding in compare(before, after).findings if finding.kind == "renamed"]
     assert "moves from prod-items-data to prod-items-compute" in finding.what
-    assert "override_logical_id" not in finding.advice
+    assert "overrideLogicalId" not in finding.advice
 
 
 def test_what_is_in_another_account_is_not_taken_for_the_same() -> None:

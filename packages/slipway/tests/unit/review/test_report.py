@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from slipway import project
 from slipway.review import __main__ as command
 from slipway.review.comparison import compare
+from slipway.review.exports import write_json
 from slipway.review.findings import KINDS
 from slipway.review.outcome import Outcome, State, as_json, paragraph, summary
-from slipway.review.report import page, print_review, write_json, write_page
+from slipway.review.report import page, print_review, write_page
 from slipway.review.waivers import judge, read_waivers
 from unit.review.assemblies import of, resource, template, write
 from unit.review.planted import READ, TABLE, allow, role
@@ -206,18 +207,18 @@ def _run(tmp_path: Path, *arguments: str) -> tuple[int, str]:
 def test_the_command_is_red_by_its_exit_code(folders: tuple[Path, Path], tmp_path: Path) -> None:
     one, other = folders
 
-    assert _run(tmp_path, "--base", str(one), "--head", str(other))[0] == 1
+    assert _run(tmp_path, str(one), str(other))[0] == 1
     assert json.loads((tmp_path / "r" / "review.json").read_text(encoding="utf-8"))["verdict"] == "red"
-    assert _run(tmp_path, "--base", str(one), "--head", str(one))[0] == 0
+    assert _run(tmp_path, str(one), str(one))[0] == 0
     assert json.loads((tmp_path / "r" / "review.json").read_text(encoding="utf-8"))["verdict"] == "green"
 
 
 def test_bad_input_is_one_red_line_and_a_red_report(folders: tuple[Path, Path], tmp_path: Path) -> None:
     one, _ = folders
     # Given the green report of an earlier run
-    assert _run(tmp_path, "--base", str(one), "--head", str(one))[0] == 0
+    assert _run(tmp_path, str(one), str(one))[0] == 0
 
-    code, said = _run(tmp_path, "--base", str(one), "--head", str(tmp_path / "nowhere"))
+    code, said = _run(tmp_path, str(one), str(tmp_path / "nowhere"))
     assert code == 2
     assert len(said.strip().splitlines()) == 1
     assert said.startswith("change review RED: ")
@@ -231,7 +232,7 @@ def test_a_report_that_cannot_be_written_is_red(folders: tuple[Path, Path], tmp_
     one, _ = folders
     (tmp_path / "r").touch()
 
-    code, said = _run(tmp_path, "--base", str(one), "--head", str(one))
+    code, said = _run(tmp_path, str(one), str(one))
     assert code == 2
     assert "cannot be written" in said
 

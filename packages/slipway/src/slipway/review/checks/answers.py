@@ -8,6 +8,7 @@ from functools import cache
 from typing import Final
 
 from slipway.review.assembly import Json
+from slipway.review.builds import is_publisher
 from slipway.review.checks.registry import ANY, Context, is_judged, number, on, shown, truth
 from slipway.review.destinations import Destinations
 from slipway.review.effects import CUSTOM
@@ -39,6 +40,9 @@ def answer(pair: Pair, context: Context) -> Iterator[Finding]:
 def _removed(pair: Pair) -> Iterator[Finding]:
     resource = pair.any
     known = answers_of(resource.type)
+    if is_publisher(resource):
+        # One comes and goes with each asset; that nothing publishes any more is told of with the pipeline.
+        return
     if known is None:
         # What holds data, or has an address, is told of by what it holds.
         if resource.type not in STATEFUL and resource.type not in ADDRESSED:

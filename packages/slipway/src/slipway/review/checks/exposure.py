@@ -25,11 +25,7 @@ def bucket(pair: Pair, _: Context) -> Iterator[Finding]:
     if after is None:
         return
     for name in _BLOCKS:
-        path = f"PublicAccessBlockConfiguration.{name}"
-        now = after.get(path)
-        # A bucket without the setting gets S3's own when it is made, which blocks; taken away later, it is off.
-        opened = now is not None if before is None else truth(before.get(path))
-        if opened and not truth(now):
+        if _blocks(before, name) and not _blocks(after, name, former=before):
             yield found("public-access", after, f"{name} is off", detail=name)
     acl = str(after.get("AccessControl"))
     if acl in _PUBLIC_ACLS and (before is None or str(before.get("AccessControl")) != acl):
@@ -42,6 +38,20 @@ def bucket(pair: Pair, _: Context) -> Iterator[Finding]:
     if after.get("WebsiteConfiguration") and not before.get("WebsiteConfiguration"):
         what = "it serves a website, without TLS"
         yield found("public-access", after, what, severity=Severity.HIGH, detail="WebsiteConfiguration")
+
+
+def _blocks(bucket: Resource | None, name: str, *, former: Resource | None = None) -> bool:
+    """True if a bucket blocks one way to be public.
+
+    S3 turns all four on for a bucket that is made without the setting; a setting that is there and doesn't name one
+    turns it off, and so does taking the setting away later.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+    """
+    setting = "PublicAccessBlockConfiguration"
+    blocks = bucket.get(setting) if bucket is not None else None
+    if not isinstance(blocks, Mapping):
+        return former is None or former.get(setting) is None
+    return truth(blocks.get(name))
 
 
 def _owner(resource: Resource) -> Json:
@@ -259,12 +269,19 @@ def security_group(pair: Pair, _: Context) -> Iterator[Finding]:
                 if way == "out":
                     severity = Severity.MEDIUM
                 ports = f"{shown(rule.get('FromPort'))} to {shown(rule.get('ToPort'))}"
-                what = f"{readable(peer)} gets {way} by {rule.get('IpProtocol')}, ports {ports}"
+                peers = f"{readable(peer)} may connect to it" if way == "in" else f"it may connect to {readable(peer)}"
+                what = f"{peers} by {rule.get('IpProtocol')} on the ports {ports}"
                 yield found("network-opened", after, what, severity=severity, detail=f"{way}-{readable(peer)}-{ports}")
 
 
 def _rules(resource: Resource, name: str, own: str) -> list[Mapping[str, Any]]:
-    return [resource.properties] if resource.type == own else resource.entries(name)
+    rules = [resource.properties] if resource.type == own else resource.entries(name)
+    return [rule for rule in rules if rule.get("CidrIp") != _NOBODY]
+
+
+_NOBODY = "255.255.255.255/32"
+"""Nobody answers at the broadcast address. CDK writes a rule for it where a group must let nothing out: with no rule at
+all, EC2 lets everything out (`NO_TRAFFIC_RULE` in aws-cdk-lib's aws-ec2/lib/security-group.ts)."""
 
 
 def _peer(rule: Mapping[str, Any]) -> str:

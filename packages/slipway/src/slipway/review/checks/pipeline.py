@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from slipway.review.assembly import Json
-from slipway.review.builds import build_commands
+from slipway.review.assembly import PIPELINE, Json
+from slipway.review.builds import build_commands, installs_publisher, is_publisher, publishes
 from slipway.review.checks.registry import Context, both, fields, number, objects, on, shown, truth
 from slipway.review.findings import Finding, Severity, found
-from slipway.review.resources import Pair, Resource, differences
-from slipway.review.values import readable
+from slipway.review.resources import Pair, Resource, Side, differences
+from slipway.review.values import readable, references
 
 _Stage = Mapping[str, Any]
 _Action = Mapping[str, Any]
 _APPROVAL, _SOURCE, _DEPLOY = "Approval", "Source", "Deploy"
 _CONDITIONS = ("BeforeEntry", "OnSuccess", "OnFailure")
 _EXECUTIONS: Final = ("SUPERSEDED", "PARALLEL", "QUEUED")
-# What CDK Pipelines says of the files that it publishes: it changes with every new asset.
-_ASSETS = "FileAsset: "
+# What a value begins with that is a specification in a file, as values are resolved.
+_IN_FILE = "FileAsset: "
+
+_Publishes = Callable[[_Action], bool]
+"""Whether an action only publishes assets."""
 
 
 @on(
     "AWS::CodePipeline::Pipeline",
     judges="DisableInboundStageTransitions ExecutionMode RestartExecutionOnUpdate Stages Triggers",
 )
-def pipeline(pair: Pair, _: Context) -> Iterator[Finding]:
+def pipeline(pair: Pair, context: Context) -> Iterator[Finding]:
     """Everything that the pipeline does on the way to an environment."""
     if not (sides := both(pair)):
         if pair.before is not None:
@@ -35,7 +38,11 @@ def pipeline(pair: Pair, _: Context) -> Iterator[Finding]:
         return
     before, after = sides
     ones, others = (_stages(side) for side in sides)
+    were, are = (_publishing(side) for side in (context.matching.before, context.matching.after))
     yield from _approvals(after, ones, others)
+    if _publish_no_more(context.matching.after, (ones, were), (others, are)):
+        yield found("stage-removed", after, "nothing publishes the assets any more", detail="assets")
+    ones = {name: left for name, stage in ones.items() if (left := _without_assets(stage, others.get(name), were, are))}
     yield from _order(after, ones, others)
     for name, stage in ones.items():
         if name in others:
@@ -50,6 +57,44 @@ def pipeline(pair: Pair, _: Context) -> Iterator[Finding]:
     if truth(before.get("RestartExecutionOnUpdate")) and not truth(after.get("RestartExecutionOnUpdate")):
         what = "an execution goes on by the old definition after the pipeline changed itself"
         yield found("pipeline-loosened", after, what, detail="RestartExecutionOnUpdate")
+
+
+def _publishing(side: Side) -> _Publishes:
+    """Tell the actions that publish assets by the projects that they run."""
+
+    def publishes_assets(action: _Action) -> bool:
+        project = fields(action.get("Configuration")).get("ProjectName")
+        return any(is_publisher(side.of(reference)) for reference in references(project))
+
+    return publishes_assets
+
+
+def _without_assets(stage: _Stage, now: _Stage | None, were: _Publishes, are: _Publishes) -> _Stage | None:
+    """A stage without the actions that published assets and, if they are there still, do so now; None if none is left.
+
+    CDK numbers these actions, or names them after the assets: which of them is which is nothing that holds.
+    """
+    kept = {str(action.get("Name")): action for action in objects(now.get("Actions") if now else None)}
+
+    def only_publishes(action: _Action) -> bool:
+        twin = kept.get(str(action.get("Name")))
+        return were(action) and (twin is None or are(twin))
+
+    actions = objects(stage.get("Actions"))
+    left = [action for action in actions if not only_publishes(action)]
+    return {**stage, "Actions": left} if left or not actions else None
+
+
+def _publish_no_more(
+    after: Side, old: tuple[Mapping[str, _Stage], _Publishes], new: tuple[Mapping[str, _Stage], _Publishes]
+) -> bool:
+    """Return whether nothing publishes assets any more, although something that is deployed is made from them."""
+    were, are = (
+        any(publishes_assets(action) for stage in stages.values() for action in objects(stage.get("Actions")))
+        for stages, publishes_assets in (old, new)
+    )
+    deployed = (resource for resource in after.resources.values() if resource.stack.stage != PIPELINE)
+    return were and not are and any(resource.digests for resource in deployed)
 
 
 def _stages(resource: Resource) -> dict[str, _Stage]:
@@ -292,14 +337,7 @@ def build(pair: Pair, _: Context) -> Iterator[Finding]:
     before, after = sides
     if not truth(before.get("Environment.PrivilegedMode")) and truth(after.get("Environment.PrivilegedMode")):
         yield found("build-changed", after, "the build is privileged: it is root on its host", detail="PrivilegedMode")
-    old, new = before.get("Source.BuildSpec"), after.get("Source.BuildSpec")
-    if old != new:
-        is_assets = str(new).startswith(_ASSETS)
-        commands = _commands(new)
-        severity = Severity.INFO if is_assets else None if _commands(old) != commands else Severity.LOW
-        what = "other assets are published" if is_assets else "its build specification changes"
-        details = tuple(line for line in commands if line not in _commands(old))
-        yield found("build-changed", after, what, severity=severity, detail="BuildSpec", details=details[:20])
+    yield from _specification(before, after)
     for path in ("Environment.Image", "Environment.EnvironmentVariables"):
         one, other = before.get(path), after.get(path)
         if one != other:
@@ -307,7 +345,27 @@ def build(pair: Pair, _: Context) -> Iterator[Finding]:
             yield found("build-changed", after, what, severity=Severity.MEDIUM, detail=path)
 
 
+def _specification(before: Resource, after: Resource) -> Iterator[Finding]:
+    """What a build runs otherwise; of what publishes assets, only what it does besides."""
+    old, new = before.get("Source.BuildSpec"), after.get("Source.BuildSpec")
+    if old == new:
+        return
+    ones, others = _commands(old), _commands(new)
+    details = tuple(readable(line) for line in others if line not in ones)[:20]
+    what, severity = "its build specification changes", None if ones != others else Severity.LOW
+    if is_publisher(before) and is_publisher(after):
+        ones, others = ([line for line in lines if not publishes(line)] for lines in (ones, others))
+        if ones == others:
+            what, severity, details = "other assets are published", Severity.INFO, ()
+        elif [line for line in ones if not installs_publisher(line)] == [
+            line for line in others if not installs_publisher(line)
+        ]:
+            what, severity = "assets are published by another version of cdk-assets", Severity.LOW
+            details = tuple(line for line in others if installs_publisher(line))
+    yield found("build-changed", after, what, severity=severity, detail="BuildSpec", details=details)
+
+
 def _commands(specification: Json) -> list[str]:
     """The commands of a build specification; all lines of one that cannot be read."""
     commands = list(build_commands(specification))
-    return commands or str(specification).removeprefix(_ASSETS).splitlines()
+    return commands or str(specification).removeprefix(_IN_FILE).splitlines()

@@ -28,10 +28,12 @@ class Context:
     Args:
         matching: all resources.
         rename: writes references to what was renamed as they were.
+        protected: types that a stack policy protects from deletion.
     """
 
     matching: Matching
     rename: Callable[[str], str]
+    protected: frozenset[str] = frozenset()
 
 
 Check = Callable[[Pair, Context], Iterator[Finding]]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slipway.review.checks.registry import Context, on
+from slipway.review.checks.registry import ANY, Context, on
 from slipway.review.findings import Finding, found
 from slipway.review.resources import Pair
-from slipway.settings.protection import PROTECTED_TYPES
 
 
-@on(*PROTECTED_TYPES)
+@on(ANY)
 def rollback(pair: Pair, context: Context) -> Iterator[Finding]:
     """Yield a finding where a protected resource is added to a stack that is there.
 
@@ -20,7 +19,7 @@ def rollback(pair: Pair, context: Context) -> Iterator[Finding]:
     deletion policy. A stack that is new has no policy yet.
     """
     after = pair.after
-    if pair.before is not None or after is None:
+    if pair.before is not None or after is None or after.type not in context.protected:
         return
     if after.stack.key in {stack.key for stack in context.matching.before.assembly.stacks}:
         what = f"this change cannot be rolled back by itself: the stack policy refuses to delete the new {after.type}"

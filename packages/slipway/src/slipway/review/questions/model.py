@@ -67,6 +67,7 @@ RAISED_BY: Final[Mapping[str, Question]] = {
     "approval-removed": _REACH,
     "access-narrowed": _SERVICE,
     "address-replaced": _SERVICE,
+    "assembly-unread": _SERVICE,
     "broken-reference": _SERVICE,
     "build-broken": _SERVICE,
     "concurrency-dropped": _SERVICE,
@@ -77,6 +78,7 @@ RAISED_BY: Final[Mapping[str, Question]] = {
     "may-be-replaced": _SERVICE,
     "name-taken": _SERVICE,
     "nested-unread": _SERVICE,
+    "not-looked-up": _SERVICE,
     "not-rolled-back": _SERVICE,
     "output-removed": _SERVICE,
     "pipeline-loosened": _SERVICE,
@@ -115,11 +117,13 @@ RAISED_BY: Final[Mapping[str, Question]] = {
 
 OF_ANY_TYPE: Final = frozenset(
     {
+        "assembly-unread",
         "broken-reference",
         "conditioned",
         "may-be-replaced",
         "name-taken",
         "nested-unread",
+        "not-looked-up",
         "not-rolled-back",
         "orphaned",
         "pipeline-restarted",

@@ -1,0 +1,229 @@
+"""The review for machines and for pull requests: JSON, SARIF for code scanning, Markdown for a comment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from slipway.review.comparison import Fate
+from slipway.review.findings import KINDS, Finding, Severity
+from slipway.review.grouping import Group, group
+from slipway.review.outcome import Outcome, State, as_json, paragraph, summary
+
+_SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_LEVELS: Final = {
+    Severity.CRITICAL: "error",
+    Severity.HIGH: "error",
+    Severity.MEDIUM: "warning",
+    Severity.LOW: "note",
+    Severity.INFO: "none",
+}
+_SECURITY: Final = {
+    Severity.CRITICAL: "9.5",
+    Severity.HIGH: "7.5",
+    Severity.MEDIUM: "5.0",
+    Severity.LOW: "2.0",
+    Severity.INFO: "0.0",
+}
+"""By what code scanning orders results (`security-severity`):
+https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning"""
+
+FAULT: Final = "review-fault"
+"""Rule under which SARIF, which knows rules alone, lists why a review cannot be trusted."""
+
+_MARKER: Final = "<!-- slipway-review -->"
+"""By which a later run finds the comment that it replaces."""
+
+_LONGEST_COMMENT: Final = 60_000
+"""GitHub takes 65,536 characters in a comment."""
+
+_LOUD: Final = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM)
+_SHOWN_DETAILS, _SHOWN_PLACES = 6, 8
+
+
+def write_json(outcome: Outcome, path: Path) -> None:
+    """Write `review.json`; its folder is made if need be."""
+    _write(path, json.dumps(as_json(outcome), indent=2, ensure_ascii=False))
+
+
+def write_sarif(outcome: Outcome, path: Path, *, at: str) -> None:
+    """Write SARIF 2.1.0; its folder is made if need be.
+
+    Args:
+        outcome: the review.
+        path: where.
+        at: file of the repository that results are shown at.
+    """
+    _write(path, json.dumps(as_sarif(outcome, at=at), indent=2, ensure_ascii=False))
+
+
+def write_markdown(outcome: Outcome, path: Path) -> None:
+    """Write the comment for a pull request; its folder is made if need be."""
+    _write(path, as_markdown(outcome))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{text}\n", encoding="utf-8")
+
+
+def as_sarif(outcome: Outcome, *, at: str) -> dict[str, Any]:
+    """SARIF 2.1.0: one run, a result for each finding; what is waived is suppressed, with its reason.
+
+    CDK names no line of code for a resource. So a result's physical location is the file that says what is synthesised,
+    and its logical location is the construct.
+
+    Args:
+        outcome: the review.
+        at: file of the repository that results are shown at.
+    """
+    waivers = {finding.id: waiver for finding, waiver in outcome.judgement.waived}
+    results = [_result(finding, at, waivers.get(finding.id)) for finding in outcome.comparison.findings]
+    results += [_fault(fault, at) for fault in outcome.faults]
+    rules = [_rule(name) for name in sorted({result["ruleId"] for result in results})]
+    index = {rule["id"]: place for place, rule in enumerate(rules)}
+    return {
+        "$schema": _SARIF_SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {"driver": {"name": "slipway review", "rules": rules}},
+                "invocations": [{"executionSuccessful": not outcome.faults, "exitCode": int(outcome.red)}],
+                "columnKind": "unicodeCodePoints",
+                "results": [{**result, "ruleIndex": index[result["ruleId"]]} for result in results],
+            }
+        ],
+    }
+
+
+def _rule(name: str) -> dict[str, Any]:
+    if name == FAULT:
+        return {"id": name, "shortDescription": {"text": "The review cannot be trusted."}}
+    kind = KINDS[name]
+    return {
+        "id": name,
+        "shortDescription": {"text": f"{kind.why[:1].upper()}{kind.why[1:]}."},
+        "help": {"text": f"{kind.do[:1].upper()}{kind.do[1:]}."},
+        "defaultConfiguration": {"level": _LEVELS[kind.severity]},
+        "properties": {"security-severity": _SECURITY[kind.severity]},
+    }
+
+
+def _result(finding: Finding, at: str, waiver: Any) -> dict[str, Any]:
+    lines = [f"{finding.what}.", *finding.details, f"Why: {finding.why}.", f"Do: {finding.advice}."]
+    result: dict[str, Any] = {
+        "ruleId": finding.kind,
+        "level": _LEVELS[finding.severity],
+        "message": {"text": "\n".join(lines)},
+        "locations": [_location(at, finding.resource)],
+        "partialFingerprints": {"slipwayFinding/v1": finding.id},
+        "properties": {"severity": finding.severity.value, "stage": finding.stage, "stack": finding.stack},
+    }
+    if waiver is not None:
+        reason = f"{waiver.reason} (owner: {waiver.owner}, until {waiver.expires.isoformat()})"
+        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": reason}]
+    return result
+
+
+def _fault(fault: str, at: str) -> dict[str, Any]:
+    return {"ruleId": FAULT, "level": "error", "message": {"text": fault}, "locations": [_location(at, "")]}
+
+
+def _location(at: str, construct: str) -> dict[str, Any]:
+    place: dict[str, Any] = {"physicalLocation": {"artifactLocation": {"uri": at}, "region": {"startLine": 1}}}
+    if construct:
+        place["logicalLocations"] = [{"fullyQualifiedName": construct, "kind": "resource"}]
+    return place
+
+
+def as_markdown(outcome: Outcome) -> str:
+    """The review as a comment of a pull request: what matters first, the rest folded."""
+    parts = [_MARKER, f"### {_sign(outcome)} {summary(outcome)}", "", paragraph(outcome), ""]
+    if outcome.faults:
+        parts += [*(f"- :x: {_escaped(fault)}" for fault in outcome.faults), ""]
+    if outcome.notes:
+        parts += [*(f"- {_escaped(note)}" for note in outcome.notes), ""]
+    waived = {finding.id for finding, _ in outcome.judgement.waived}
+    groups = group(outcome.comparison.findings)
+    loud = [each for each in groups if each.severity in _LOUD]
+    quiet = [each for each in groups if each.severity not in _LOUD]
+    parts += [line for each in loud for line in _told(each, waived)]
+    if quiet:
+        parts += ["<details>", f"<summary>{len(quiet)} more of low severity or for information</summary>", ""]
+        parts += [line for each in quiet for line in _told(each, waived)]
+        parts += ["</details>", ""]
+    parts += _changes(outcome)
+    return _fitting(parts)
+
+
+def _fitting(parts: Sequence[str]) -> str:
+    """As many lines as a comment takes; the summary stands first."""
+    kept: list[str] = []
+    length = 0
+    for part in parts:
+        length += len(part) + 1
+        if length > _LONGEST_COMMENT:
+            # What is open is closed, so that the page around it stays whole.
+            folded = sum(part == "<details>" for part in kept) - sum(part == "</details>" for part in kept)
+            kept += ["</details>"] * folded + ["", "…and more: see the whole report."]
+            break
+        kept.append(part)
+    return "\n".join(kept).rstrip()
+
+
+def _sign(outcome: Outcome) -> str:
+    if outcome.state == State.NOT_REVIEWED and not outcome.red:
+        return ":warning:"
+    return ":x:" if outcome.red else ":white_check_mark:"
+
+
+def _told(told: Group, waived: set[str]) -> Iterator[str]:
+    first = told.first
+    marks = " (waived)" if all(finding.id in waived for finding in told.findings) else ""
+    yield f"**{told.severity.value}**{marks} {_escaped(first.what)}  "
+    places = [_code(f"{first.resource}"), *map(_code, told.others[:_SHOWN_PLACES])]
+    more = len(told.others) - _SHOWN_PLACES
+    yield f"{', '.join(places)}{f' and {more} more' if more > 0 else ''}  "
+    for line in first.details[:_SHOWN_DETAILS]:
+        yield f"- {_code(line)}"
+    if len(first.details) > _SHOWN_DETAILS:
+        yield f"- … {len(first.details) - _SHOWN_DETAILS} more"
+    yield ""
+    yield f"{_escaped(first.why)}; **do:** {_escaped(first.advice)}  "
+    yield f"<sub>{_code(first.id)}</sub>"
+    yield ""
+
+
+def _changes(outcome: Outcome) -> Iterator[str]:
+    stages = [stage for stage in outcome.comparison.stages if stage.stacks]
+    if not stages:
+        return
+    fates = list(Fate)
+    yield "<details>"
+    yield f"<summary>What changes, stack by stack ({outcome.comparison.code})</summary>"
+    yield ""
+    yield "| stage | stack | " + " | ".join(fate.value for fate in fates) + " |"
+    yield "|---|---|" + "---:|" * len(fates)
+    for stage in stages:
+        for stack in stage.stacks:
+            counts = (sum(change.fate == fate for change in stack.changes) for fate in fates)
+            name = _escaped(stack.name) + (f" ({stack.fate.value})" if stack.fate else "")
+            yield f"| {_escaped(stage.name)} | {name} | " + " | ".join(str(one or "") for one in counts) + " |"
+    yield ""
+    yield "</details>"
+    yield ""
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown and HTML leave as it is."""
+    for sign in "\\`*_{}[]<>|~":
+        text = text.replace(sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
+    return " ".join(text.split())
+
+
+def _code(text: str) -> str:
+    text = " ".join(text.split())
+    fence = "``" if "`" in text else "`"
+    return f"{fence}{' ' if fence != '`' else ''}{text}{' ' if fence != '`' else ''}{fence}"

@@ -1,0 +1,81 @@
+"""One change, told once: findings that say the same of several stages or resources, together."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from slipway.review.findings import Finding, Severity
+
+_ACCOUNT = re.compile(r"\b\d{12}\b")
+_REGION = re.compile(r"\b(?:af|ap|ca|cn|eu|il|me|mx|sa|us)(?:-gov)?-[a-z]+-\d\b")
+# What CDK puts after a logical id, and words that hold one.
+_HASHED = re.compile(r"\b\w*[0-9A-F]{8}\b")
+_SHORTEST = 3
+_ELSEWHERE = "…"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Findings that say the same of different places.
+
+    Args:
+        findings: one or more, in their order.
+    """
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> Finding:
+        """The one that is told in full."""
+        return self.findings[0]
+
+    @property
+    def severity(self) -> Severity:
+        """How much each of them matters."""
+        return self.first.severity
+
+    @cached_property
+    def others(self) -> tuple[str, ...]:
+        """The places besides the first's, as people look them up."""
+        return tuple(dict.fromkeys(f"{one.resource} ({one.stage})" for one in self.findings[1:]))
+
+    @property
+    def what(self) -> str:
+        """What changes, with the number of places where there are several."""
+        number = len(self.findings)
+        return self.first.what + (f" (and {number - 1} more like it)" if number > 1 else "")
+
+
+def group(findings: Iterable[Finding]) -> tuple[Group, ...]:
+    """Put together the findings of one kind that differ only in where they are.
+
+    The names of stages, stacks, constructs, accounts and regions in what they say count as where they are.
+
+    Args:
+        findings: in the order in which they are to be told.
+    """
+    groups: defaultdict[tuple[str, ...], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[_key(finding)].append(finding)
+    return tuple(Group(tuple(each)) for each in groups.values())
+
+
+def _key(finding: Finding) -> tuple[str, ...]:
+    names = {finding.stage, finding.stack, *finding.resource.split("/"), *re.split(r"[/-]", finding.stage)}
+    names |= {finding.resource, finding.resource.rpartition("/")[0]}
+    # The longest first: a stage's name is a part of its stacks'.
+    ordered = sorted((name for name in names if len(name) > _SHORTEST), key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+    def neutral(text: str) -> str:
+        if pattern is not None:
+            text = pattern.sub(_ELSEWHERE, text)
+        for each in (_ACCOUNT, _REGION, _HASHED):
+            text = each.sub(_ELSEWHERE, text)
+        return re.sub(rf"[\w-]*{_ELSEWHERE}[\w{_ELSEWHERE}-]*", _ELSEWHERE, text)
+
+    return (finding.kind, finding.severity.value, finding.advice, neutral(finding.what), *map(neutral, finding.details))

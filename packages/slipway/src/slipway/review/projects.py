@@ -1,0 +1,277 @@
+"""Synthesise a revision of any CDK app: its packages by its own lock files, its templates by its own `cdk.json`.
+
+The app is run as the CDK CLI runs it (https://github.com/aws/aws-cdk-cli, `packages/aws-cdk/lib/cxapp/exec.ts`): the
+command of `cdk.json`, with its context and the folder to write to in the environment. No CLI is needed, and so no CLI
+refuses an assembly for its schema. Whoever synthesises in another way names the command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from slipway.review.assembly import MANIFEST_FILE
+from slipway.review.errors import ReviewError
+from slipway.review.processes import Processes, reason
+
+_CONFIGURATION: Final = "cdk.json"
+_LOOKED_UP: Final = "cdk.context.json"
+_DEFAULT_OUTPUT: Final = "cdk.out"
+
+_LONGEST_CONTEXT: Final = 100_000
+"""Linux takes 131,072 bytes in one variable (`MAX_ARG_STRLEN`); a longer context is handed over in a file."""
+
+_CONTEXT: Final[Mapping[str, Any]] = {
+    "aws:cdk:enable-path-metadata": True,
+    "aws:cdk:enable-asset-metadata": True,
+    "aws:cdk:version-reporting": True,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a project is synthesised.
+
+    Args:
+        command: what synthesises it, installation of packages included. Default: what its lock files and `cdk.json`
+            say.
+        bundles: whether functions are bundled, as the CLI does. Without it no Docker is needed, and new code of a
+            bundled function is not seen.
+    """
+
+    command: str | None = None
+    bundles: bool = True
+
+    @property
+    def key(self) -> str:
+        """What tells the assemblies of one commit apart, in the name of a folder."""
+        return "" if self == Recipe() else short_hash(f"{self.command} {self.bundles}")
+
+
+def short_hash(text: str) -> str:
+    """Return a few digits that tell texts apart in the names of folders."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class _Installer:
+    """What installs the packages that a lock file names.
+
+    Args:
+        lock: name of the lock file.
+        installed: folder that the packages are in.
+        commands: what installs them there.
+        others: files that count besides the lock file.
+    """
+
+    lock: str
+    installed: str
+    commands: tuple[tuple[str, ...], ...]
+    others: tuple[str, ...] = ()
+
+
+_NODE = (
+    _Installer("package-lock.json", "node_modules", (("npm", "ci", "--no-audit", "--no-fund"),), ("package.json",)),
+    _Installer("npm-shrinkwrap.json", "node_modules", (("npm", "ci", "--no-audit", "--no-fund"),), ("package.json",)),
+    _Installer("pnpm-lock.yaml", "node_modules", (("pnpm", "install", "--frozen-lockfile"),), ("package.json",)),
+    _Installer("yarn.lock", "node_modules", (("yarn", "install", "--frozen-lockfile"),), ("package.json",)),
+)
+_PYTHON = (
+    _Installer("uv.lock", ".venv", (("uv", "sync", "--frozen"),), ("pyproject.toml",)),
+    _Installer("poetry.lock", ".venv", (("poetry", "install", "--no-interaction"),), ("pyproject.toml",)),
+    _Installer(
+        "requirements.txt",
+        ".venv",
+        (
+            ("python3", "-m", "venv", ".venv"),
+            (".venv/bin/python", "-m", "pip", "install", "-q", "-r", "requirements.txt"),
+        ),
+    ),
+)
+"""Package managers by their lock files, the first of a language that is there. Go, Java and .NET fetch what they need
+when the app's own command runs."""
+
+
+def install(project: Path, beside: Path, processes: Processes, say: Callable[[str], None]) -> list[Path]:
+    """Give a checkout its packages: those of the working tree where it wants the same, else others of its own.
+
+    Args:
+        project: the project in the checkout.
+        beside: the project in the working tree.
+        processes: what runs the installers.
+        say: is told what takes a while.
+
+    Returns:
+        The links that were made to packages of the working tree.
+
+    Raises:
+        ReviewError: the packages cannot be installed.
+    """
+    links = []
+    for language in (_NODE, _PYTHON):
+        installer = next((one for one in language if (project / one.lock).is_file()), None)
+        if installer is None or (project / installer.installed).exists():
+            continue
+        files = (installer.lock, *installer.others)
+        same = all(_content(project / file) == _content(beside / file) for file in files)
+        if same and (beside / installer.installed).is_dir():
+            link = project / installer.installed
+            link.symlink_to(beside / installer.installed, target_is_directory=True)
+            links.append(link)
+            continue
+        say(f"installing its packages ({installer.lock})")
+        for command in installer.commands:
+            _checked(processes, command, project, f"its packages cannot be installed ({installer.lock})")
+    return links
+
+
+def synthesize(
+    project: Path, outdir: Path, recipe: Recipe, processes: Processes, *, say: Callable[[str], None]
+) -> None:
+    """Synthesise a project into a folder.
+
+    Args:
+        project: folder with its `cdk.json`.
+        outdir: where the assembly is written; it is not there yet.
+        recipe: how.
+        processes: what runs it.
+        say: is told what a reader of the review has to know of it.
+
+    Raises:
+        ReviewError: it does not synthesise.
+    """
+    configuration = _configuration(project, required=recipe.command is None)
+    commands = [recipe.command] if recipe.command is not None else list(_commands(project, configuration))
+    started = time.time()
+    with _environment(project, outdir, configuration, recipe) as env:
+        for command in commands:
+            done = processes.run(["/bin/sh", "-c", command], cwd=project, env=env)
+            if done.returncode == 0:
+                continue
+            # The CLI ends with an error when a construct says one (as rule packs do), and writes the assembly.
+            if command is not commands[-1] or _written(project, outdir, configuration, started) is None:
+                raise ReviewError(f"it does not synthesise (`{command}`): {reason(done)}{_hint(done.stderr)}")
+            say(f"`{command}` ended with exit code {done.returncode}, and wrote its assembly")
+    written = _written(project, outdir, configuration, started)
+    if written is None:
+        raise ReviewError(f"it does not synthesise: `{commands[-1]}` wrote no assembly to {outdir.name} or cdk.out")
+    if written != outdir:
+        shutil.copytree(written, outdir)
+
+
+def _configuration(project: Path, *, required: bool) -> Mapping[str, Any]:
+    path = project / _CONFIGURATION
+    if not path.is_file():
+        if required:
+            raise ReviewError(f"{path} is missing: name the project's folder, or its command with --synth")
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ReviewError(f"{path} is not JSON ({error})") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _commands(project: Path, configuration: Mapping[str, Any]) -> Iterator[str]:
+    if build := configuration.get("build"):
+        yield str(build)
+    app = configuration.get("app")
+    if not isinstance(app, str) or not app.strip():
+        raise ReviewError(f"{project / _CONFIGURATION} names no app: name the project's command with --synth")
+    first = app.split()[0]
+    # The CLI starts a script by its extension (`guessExecutable`).
+    yield f"{shlex.quote(_node())} {app}" if first.endswith(".js") and (project / first).is_file() else app
+
+
+def _node() -> str:
+    return shutil.which("node") or "node"
+
+
+@contextmanager
+def _environment(
+    project: Path, outdir: Path, configuration: Mapping[str, Any], recipe: Recipe
+) -> Iterator[dict[str, str]]:
+    """The environment variables of an app, as the CLI sets them."""
+    env = {name: value for name, value in os.environ.items() if name not in {"PYTHONHOME", "PYTHONPATH"}}
+    tools = [project / "node_modules" / ".bin", project / ".venv" / "bin"]
+    if tools[1].is_dir():
+        env["VIRTUAL_ENV"] = str(project / ".venv")
+    own = Path(sys.prefix, "bin")
+    # The tool's own packages are none of the app's.
+    others = [
+        folder for folder in env.get("PATH", "").split(os.pathsep) if Path(folder) != own or not tools[1].is_dir()
+    ]
+    env["PATH"] = os.pathsep.join([*(str(folder) for folder in tools if folder.is_dir()), *others])
+    env["CDK_OUTDIR"] = str(outdir)
+    # The CLI reads its own options from variables: this is `--output`.
+    env["CDK_OUTPUT"] = str(outdir)
+    env["CDK_DISABLE_CLI_TELEMETRY"] = "true"
+    context = {
+        **_object(project / _LOOKED_UP),
+        **(configuration.get("context") or {}),
+        **_CONTEXT,
+        "aws:cdk:bundling-stacks": ["**"] if recipe.bundles else [],
+    }
+    text = json.dumps(context)
+    if len(text) <= _LONGEST_CONTEXT:
+        env["CDK_CONTEXT_JSON"] = text
+        yield env
+        return
+    file = outdir.with_name(f"{outdir.name}.context.json")
+    file.write_text(text, encoding="utf-8")
+    env["CONTEXT_OVERFLOW_LOCATION"] = str(file)
+    try:
+        yield env
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ReviewError(f"{path} is not JSON ({error})") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _written(project: Path, outdir: Path, configuration: Mapping[str, Any], started: float) -> Path | None:
+    """The folder that this run wrote its assembly to."""
+    folders = [outdir, project / str(configuration.get("output") or _DEFAULT_OUTPUT)]
+    for folder in folders:
+        manifest = folder / MANIFEST_FILE
+        # File systems round times; an assembly of an earlier run is older than that.
+        if manifest.is_file() and manifest.stat().st_mtime >= started - 1:
+            return folder
+    return None
+
+
+def _hint(error: str) -> str:
+    if "CDK_DEFAULT_ACCOUNT" in error or "CDK_DEFAULT_REGION" in error:
+        return " (set CDK_DEFAULT_ACCOUNT and CDK_DEFAULT_REGION, as the CDK CLI does from your credentials)"
+    return ""
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _checked(processes: Processes, command: Sequence[str], project: Path, failed: str) -> None:
+    if shutil.which(command[0], path=f"{project}:{os.environ.get('PATH', '')}") is None and "/" not in command[0]:
+        raise ReviewError(f"{failed}: {command[0]} is not installed")
+    env = {**os.environ, "POETRY_VIRTUALENVS_IN_PROJECT": "true"}
+    env.pop("VIRTUAL_ENV", None)
+    done = processes.run(command, cwd=project, env=env)
+    if done.returncode != 0:
+        raise ReviewError(f"{failed}: {reason(done)}")

