@@ -182,7 +182,9 @@ def _sign(outcome: Outcome) -> str:
 def _told(told: Group, waived: set[str]) -> Iterator[str]:
     first = told.first
     marks = " (waived)" if all(finding.id in waived for finding in told.findings) else ""
-    yield f"**{told.severity.value}**{marks} {_escaped(first.what)}  "
+    whats = list(dict.fromkeys(finding.what for finding in told.findings if finding.resource == first.resource))
+    more_of_it = f" (and {len(whats) - 1} more like it)" if len(whats) > 1 else ""
+    yield f"**{told.severity.value}**{marks} {_escaped(first.what)}{more_of_it}  "
     places = [_code(f"{first.resource}"), *map(_code, told.others[:_SHOWN_PLACES])]
     more = len(told.others) - _SHOWN_PLACES
     yield f"{', '.join(places)}{f' and {more} more' if more > 0 else ''}  "
@@ -218,7 +220,7 @@ def _changes(outcome: Outcome) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     """Text that Markdown and HTML leave as it is."""
-    for sign in "\\`*_{}[]<>|~":
+    for sign in "\\`*_[]<>|~":
         text = text.replace(sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
     return " ".join(text.split())
 

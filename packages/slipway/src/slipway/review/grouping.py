@@ -41,7 +41,10 @@ class Group:
     @cached_property
     def others(self) -> tuple[str, ...]:
         """The places besides the first's, as people look them up."""
-        return tuple(dict.fromkeys(f"{one.resource} ({one.stage})" for one in self.findings[1:]))
+        places = (
+            one for one in self.findings[1:] if (one.stack, one.resource) != (self.first.stack, self.first.resource)
+        )
+        return tuple(dict.fromkeys(f"{one.resource} ({one.stage})" for one in places))
 
     @property
     def what(self) -> str:
@@ -66,7 +69,8 @@ def group(findings: Iterable[Finding]) -> tuple[Group, ...]:
 
 def _key(finding: Finding) -> tuple[str, ...]:
     names = {finding.stage, finding.stack, *finding.resource.split("/"), *re.split(r"[/-]", finding.stage)}
-    names |= {finding.resource, finding.resource.rpartition("/")[0]}
+    # What tells a finding from others on the same resource, one of four switches or a stage of a pipeline.
+    names |= {finding.resource, finding.resource.rpartition("/")[0], finding.detail}
     # The longest first: a stage's name is a part of its stacks'.
     ordered = sorted((name for name in names if len(name) > _SHORTEST), key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
