@@ -83,6 +83,26 @@ def register(app: App, packs_of: PacksOf, *, own: Sequence[OwnPack] = ()) -> Non
     Validations.of(app).add_plugins(*plugins, _template_checks())
 
 
+def make_pack(app: App, name: str) -> NagPack:
+    """Return a pack of cdk-nag.
+
+    Args:
+        app: the app that it is for.
+        name: its name, such as `AwsSolutions`.
+
+    Raises:
+        GateError: cdk-nag has no pack of that name.
+    """
+    if name not in _PACKS:
+        raise GateError(f"unknown pack {name}; choose from {', '.join(_PACKS)}")
+    return _PACKS[name](app, verbose=True)
+
+
+def find_blind(pack: NagPack) -> bool:
+    """Return whether a pack finds nothing in a stack that breaks its rules."""
+    return not pack.validate_scope(_probe()).violations
+
+
 @cache
 def _probe() -> Stack:
     """A stack that every pack must find fault with. It has no app, and so is never synthesised."""
@@ -117,7 +137,7 @@ class _RecordedPack:
         wanted = [stack for stack in stacks if self._name in self._packs_of(stack.path)]
         if not wanted:
             return PolicyValidationPluginReport(success=True, violations=[])
-        if not self._pack.validate_scope(_probe()).violations:
+        if find_blind(self._pack):
             raise GateError(f"{self._name} finds nothing in a stack that breaks its rules")
         if len(wanted) == len(stacks):
             found = list(self._pack.validate(context).violations)

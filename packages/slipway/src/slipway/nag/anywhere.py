@@ -1,0 +1,223 @@
+"""Judge an assembly that no gate of ours was registered in, of an app in any language.
+
+cdk-nag looks at constructs. So each template is read back into constructs (`CfnInclude`), which loses nothing that a
+rule asks for: cdk-nag's rules look at resources of the first level. What they find is told by the paths that the app
+gave its constructs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from slipway.nag.assembly import UnreadableError, read_report
+from slipway.nag.assembly import read_stacks as read_files
+from slipway.nag.given import Acceptances, Accepted, acceptances
+from slipway.nag.names import AWS_PACK
+from slipway.nag.own import OwnPack, SynthesizedStack
+from slipway.nag.verdict import Fault, Finding, Severity
+from slipway.review.assembly import Assembly, Stack, read_assembly
+from slipway.review.errors import ReviewError
+
+_UNKNOWN: Final = "SlipwayUnknownValue"
+"""Parameter that stands for what `CfnInclude` cannot read."""
+
+_INCLUDED: Final = frozenset(
+    {
+        "Fn::And",
+        "Fn::Base64",
+        "Fn::Cidr",
+        "Fn::Equals",
+        "Fn::FindInMap",
+        "Fn::GetAZs",
+        "Fn::GetAtt",
+        "Fn::If",
+        "Fn::ImportValue",
+        "Fn::Join",
+        "Fn::Not",
+        "Fn::Or",
+        "Fn::Select",
+        "Fn::Split",
+        "Fn::Sub",
+        "Fn::Transform",
+    }
+)
+"""Functions that it reads (`CfnParser.parseIfCfnIntrinsic` in aws-cdk-lib's core/lib/helpers-internal/cfn-parse.ts)."""
+
+_SECTIONS: Final = ("Parameters", "Mappings", "Conditions", "Resources")
+_NOT_JUDGED: Final = "CdkNagValidationFailure"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruling:
+    """What packs of rules say of an assembly.
+
+    Args:
+        packs: the packs that were asked.
+        stacks: paths of the stacks that they judged.
+        findings: rules that are broken, and accepted by nobody.
+        accepted: findings that the app itself accepts, each with its reason.
+        faults: why the rest cannot be trusted.
+        notes: rules that could not tell, since a value is known to the deployment alone.
+    """
+
+    packs: tuple[str, ...]
+    stacks: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    accepted: tuple[Accepted, ...]
+    faults: tuple[Fault, ...]
+    notes: tuple[Fault, ...] = ()
+
+    def exit_code(self, *, warnings: bool = True) -> int:
+        """Return 2 where it cannot be trusted, 1 where something was found, 0 otherwise.
+
+        Args:
+            warnings: whether a warning counts as found.
+        """
+        if self.faults:
+            return 2
+        return int(any(warnings or finding.severity is not Severity.WARNING for finding in self.findings))
+
+
+def judge_assembly(folder: Path, packs: Sequence[str] = (), own: Sequence[OwnPack] = ()) -> Ruling:
+    """Ask packs of rules about an assembly, and what its own app accepts of what they find.
+
+    Args:
+        folder: what `app.synth()` wrote, `cdk.out`.
+        packs: names of packs of cdk-nag, such as `AwsSolutions`.
+        own: packs over templates.
+    """
+    names = (*packs, *(pack.name for pack in own))
+    try:
+        assembly = read_assembly(folder)
+        files = read_files(folder)
+        given = acceptances(assembly, files, _report(folder))
+    except (ReviewError, UnreadableError) as error:
+        file = error.file.name if isinstance(error, UnreadableError) else folder.name
+        return Ruling(packs=names, stacks=(), findings=(), accepted=(), faults=(Fault(file, str(error)),))
+    faults: list[Fault] = []
+    notes: list[Fault] = []
+    found = list(_by_cdk_nag(assembly, packs, faults, notes)) if packs else []
+    synthesized = [SynthesizedStack(path=file.name, template=file.template) for file in files]
+    for pack in own:
+        found += _by_own(pack, synthesized, assembly, faults)
+    findings, accepted = _sorted_out(found, given)
+    return Ruling(
+        packs=names,
+        stacks=tuple(sorted(stack.path for stack in assembly.stacks)),
+        findings=tuple(sorted(findings)),
+        accepted=tuple(sorted(accepted)),
+        faults=tuple(sorted(set(faults))),
+        notes=tuple(sorted(set(notes))),
+    )
+
+
+def _report(folder: Path) -> Any:
+    """CDK's own report on the assembly; None where the app asked no rules."""
+    try:
+        return read_report(folder, since=None)
+    except UnreadableError:
+        return None
+
+
+def _sorted_out(
+    found: Iterable[tuple[Finding, Stack, str]], given: Acceptances
+) -> tuple[list[Finding], list[Accepted]]:
+    findings: list[Finding] = []
+    accepted: list[Accepted] = []
+    for finding, stack, logical_id in dict.fromkeys(found):
+        reason = given.of(stack, logical_id, finding.path, finding.rule)
+        if reason is None:
+            findings.append(finding)
+        else:
+            accepted.append(Accepted(finding=finding, reason=reason))
+    return findings, accepted
+
+
+def _by_own(
+    pack: OwnPack, stacks: Sequence[SynthesizedStack], assembly: Assembly, faults: list[Fault]
+) -> Iterator[tuple[Finding, Stack, str]]:
+    if blind := list(pack.blind()):
+        faults.append(Fault(pack.name, f"{', '.join(blind)}: finds nothing in a stack that breaks the rule"))
+    by_path = {stack.path: stack for stack in assembly.stacks}
+    for breach in pack.judge(stacks):
+        stack = by_path.get(breach.stack)
+        if stack is None:
+            faults.append(Fault(breach.stack, f"{breach.rule} names a stack that the assembly does not hold"))
+            continue
+        logical_id = breach.logical_id or ""
+        path = _path(stack, logical_id) if logical_id else stack.path
+        finding = Finding(
+            stack=stack.path,
+            path=path,
+            rule=breach.rule,
+            severity=Severity.ERROR,
+            pack=pack.name,
+            description=breach.description,
+            advice=breach.fix,
+        )
+        yield finding, stack, logical_id
+
+
+def _by_cdk_nag(
+    assembly: Assembly, packs: Sequence[str], faults: list[Fault], notes: list[Fault]
+) -> Iterator[tuple[Finding, Stack, str]]:
+    from slipway.nag.included import Included, violations  # noqa: PLC0415 - loads CDK, for two seconds
+
+    with TemporaryDirectory() as folder:
+        included: list[Included] = []
+        for number, stack in enumerate(assembly.stacks):
+            file = Path(folder, f"{number}.json")
+            file.write_text(json.dumps(_includable(stack.template)), encoding="utf-8")
+            included.append(Included(stack=stack, file=file))
+        for violation in violations(included, packs, faults):
+            path = _path(violation.stack, violation.logical_id) if violation.logical_id else violation.stack.path
+            if violation.rule.startswith(_NOT_JUDGED):
+                notes.append(Fault(path, f"{violation.rule}: {violation.description}"))
+                continue
+            finding = Finding(
+                stack=violation.stack.path,
+                path=path,
+                rule=violation.rule,
+                severity=Severity.WARNING if violation.severity == "warning" else Severity.ERROR,
+                pack=violation.pack,
+                description=violation.description,
+                advice="",
+            )
+            yield finding, violation.stack, violation.logical_id
+
+
+def _path(stack: Stack, logical_id: str) -> str:
+    return stack.paths.get(logical_id, f"{stack.path}/{logical_id}").removesuffix("/Resource")
+
+
+def _includable(template: Mapping[str, Any]) -> dict[str, Any]:
+    """A template as `CfnInclude` reads it: nothing but what rules look at, and no function that it does not know."""
+    found = {section: _readable(template[section]) for section in _SECTIONS if template.get(section)}
+    found["Parameters"] = {**found.get("Parameters", {}), _UNKNOWN: {"Type": "String"}}
+    return found
+
+
+def _readable(value: Any) -> Any:
+    match value:
+        case dict() if len(value) == 1 and (name := next(iter(value))).startswith("Fn::") and name not in _INCLUDED:
+            return {"Ref": _UNKNOWN}
+        case dict():
+            return {key: _readable(inner) for key, inner in value.items()}
+        case list():
+            return [_readable(inner) for inner in value]
+    return value
+
+
+def only_aws() -> OwnPack:
+    """Return the pack of rules about what only AWS would tell (`docs/rules.md`)."""
+    from slipway.rules.aws.pack import OnlyAwsRules  # noqa: PLC0415 - who asks other packs needs none of it
+
+    pack = OnlyAwsRules()
+    if pack.name != AWS_PACK:
+        raise ValueError(f"{pack.name} is not {AWS_PACK}")
+    return pack

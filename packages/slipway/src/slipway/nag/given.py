@@ -1,0 +1,155 @@
+"""What an app itself accepts of what rules find, in each of the ways that it may say so.
+
+- CDK's own acknowledgements, which cdk-nag 3 honours: `Validations.of(construct).acknowledge(…)`. They are entries of
+  the metadata of a stack, by the path of the construct that they are given on; those given above the stacks show in
+  CDK's report alone, as far as something was found.
+- cdk-nag 2: `rules_to_suppress` under `cdk_nag` in the metadata of a resource, or of the template for the whole stack
+  (https://github.com/cdklabs/cdk-nag/blob/main/RULES.md and `src/models/nag-suppression.ts` of version 2).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from slipway.nag.assembly import Report, StackFiles
+from slipway.nag.names import ACKNOWLEDGED_RULES, ANNOTATIONS
+from slipway.nag.verdict import Finding
+from slipway.review.assembly import Assembly, Stack, StackKey
+
+_NO_REASON = "no reason is given"
+
+
+@dataclass(frozen=True, order=True)
+class Accepted:
+    """A finding that the app accepts, with its reason."""
+
+    finding: Finding
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Suppressed:
+    """An entry of cdk-nag 2."""
+
+    rule: str
+    reason: str
+    applies_to: tuple[Any, ...]
+
+    def covers(self, rule: str, finding: str) -> bool:
+        if self.rule != rule:
+            return False
+        # Without a list it covers all that the rule finds.
+        return not self.applies_to or any(_matches(each, finding) for each in self.applies_to)
+
+
+@dataclass(frozen=True)
+class Acceptances:
+    """What an app accepts.
+
+    Args:
+        acknowledged: reason by construct path and qualified id, or bare one.
+        suppressed: entries by stack and logical id; those of a whole stack under no logical id.
+    """
+
+    acknowledged: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    suppressed: Mapping[tuple[StackKey, str], Sequence[_Suppressed]] = field(default_factory=dict)
+
+    def of(self, stack: Stack, logical_id: str, path: str, rule: str) -> str | None:
+        """Return the reason for which a finding is accepted; None where it is not.
+
+        Args:
+            stack: where it is.
+            logical_id: the resource; empty for the stack as a whole.
+            path: path of its construct.
+            rule: id of the rule, with a granular finding in brackets.
+        """
+        bare, _, rest = rule.partition("[")
+        for entry in (*self.suppressed.get((stack.key, logical_id), ()), *self.suppressed.get((stack.key, ""), ())):
+            if entry.covers(bare, rest.removesuffix("]")):
+                return entry.reason
+        parts = path.split("/")
+        for depth in range(len(parts), -1, -1):
+            given = self.acknowledged.get("/".join(parts[:depth]), {})
+            for identifier in (rule, f"{ANNOTATIONS}::{rule}"):
+                if (reason := given.get(identifier.lower())) is not None:
+                    return reason
+        return None
+
+
+def acceptances(assembly: Assembly, files: Sequence[StackFiles], report: Report | None) -> Acceptances:
+    """Read what an app accepts.
+
+    Args:
+        assembly: its stacks.
+        files: the same, with their metadata.
+        report: CDK's report on it; None where there is none.
+    """
+    acknowledged: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for path, identifier, reason in (*_in_metadata(files), *_in_report(report)):
+        # With the pack's name before it or without: the id of a rule begins with it anyway.
+        bare = identifier.partition("::")[2] or identifier
+        acknowledged[path.strip("/").removesuffix("/Resource")][bare.lower()] = reason or _NO_REASON
+    suppressed: dict[tuple[StackKey, str], Sequence[_Suppressed]] = {}
+    for stack in assembly.stacks:
+        for logical_id, holder in (("", stack.template), *stack.resources.items()):
+            if entries := tuple(_suppressed(holder.get("Metadata"))):
+                suppressed[stack.key, logical_id] = entries
+    return Acceptances(acknowledged, suppressed)
+
+
+def _in_metadata(files: Sequence[StackFiles]) -> Iterator[tuple[str, str, str]]:
+    for stack in files:
+        for path, entries in stack.metadata.items():
+            for entry in entries:
+                if entry.type == ACKNOWLEDGED_RULES and isinstance(entry.data, Mapping):
+                    for identifier, reason in entry.data.items():
+                        yield path, str(identifier), str(reason)
+
+
+def _in_report(report: Report | None) -> Iterator[tuple[str, str, str]]:
+    for plugin in report.plugin_reports if report is not None else ():
+        for suppressed in plugin.suppressed_violations:
+            yield suppressed.acknowledged_at, suppressed.acknowledged_id, suppressed.reason
+
+
+def _suppressed(metadata: Any) -> Iterator[_Suppressed]:
+    own = metadata.get("cdk_nag") if isinstance(metadata, Mapping) else None
+    entries = own.get("rules_to_suppress") if isinstance(own, Mapping) else None
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, Mapping) and isinstance(entry.get("id"), str):
+            applies_to = entry.get("applies_to")
+            yield _Suppressed(
+                rule=entry["id"],
+                reason=_decoded(entry),
+                applies_to=tuple(applies_to) if isinstance(applies_to, list) else (),
+            )
+
+
+def _decoded(entry: Mapping[str, Any]) -> str:
+    reason = str(entry.get("reason") or _NO_REASON)
+    if not entry.get("is_reason_encoded"):
+        return reason
+    try:
+        return base64.b64decode(reason, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return reason
+
+
+def _matches(entry: Any, finding: str) -> bool:
+    match entry:
+        case str():
+            return entry == finding
+        case {"regex": str(text)}:
+            # As JavaScript writes one: `/^Action::s3:.*$/g`.
+            body = re.fullmatch(r"/(?P<body>.*)/[a-z]*", text, flags=re.DOTALL)
+            try:
+                return body is not None and re.search(body["body"], finding) is not None
+            except re.error:
+                return False
+    return False

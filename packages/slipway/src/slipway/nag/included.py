@@ -1,0 +1,105 @@
+"""Templates read back into constructs, for cdk-nag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aws_cdk import App, DefaultStackSynthesizer, Environment
+from aws_cdk import Stack as CdkStack
+from aws_cdk.cloudformation_include import CfnInclude
+
+from slipway.nag.packs import CONTEXT, find_blind, make_pack
+from slipway.nag.verdict import Fault
+from slipway.review.assembly import Stack
+
+_TEMPLATE = "T"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Included:
+    """A stack, and a file with what is to be included of its template."""
+
+    stack: Stack
+    file: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A rule that a pack finds broken.
+
+    Args:
+        pack: name of the pack.
+        rule: id of the rule, with a granular finding in brackets.
+        severity: as the pack says it.
+        description: what the rule says.
+        stack: where.
+        logical_id: the resource; empty where the stack as a whole is meant.
+    """
+
+    pack: str
+    rule: str
+    severity: str
+    description: str
+    stack: Stack
+    logical_id: str
+
+
+def violations(included: Sequence[Included], packs: Sequence[str], faults: list[Fault]) -> Iterator[Found]:
+    """Yield what packs of cdk-nag find in stacks.
+
+    Args:
+        included: the stacks.
+        packs: names of the packs.
+        faults: gets a fault for each template and each pack that cannot be asked.
+    """
+    app = App(post_cli_context=CONTEXT, analytics_reporting=False)
+    scopes: dict[str, tuple[CdkStack, Stack]] = {}
+    for number, each in enumerate(included):
+        try:
+            scopes[f"S{number}"] = _include(app, f"S{number}", each), each.stack
+        # jsii raises what the library threw as an error of its own kind, or as a plain one.
+        except Exception as error:  # noqa: BLE001
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            faults.append(Fault(each.stack.path, f"its template cannot be read for cdk-nag: {reason}"))
+    for name in packs:
+        pack = make_pack(app, name)
+        if find_blind(pack):
+            faults.append(Fault(name, "finds nothing in a stack that breaks its rules"))
+            continue
+        for scope, stack in scopes.values():
+            for violation in pack.validate_scope(scope).violations:
+                for place in violation.violating_resources:
+                    yield Found(
+                        pack=name,
+                        rule=violation.rule_name,
+                        severity=violation.severity or "error",
+                        description=violation.description.strip(),
+                        stack=stack,
+                        logical_id=_logical_id(place.construct_path or "", place.resource_logical_id),
+                    )
+
+
+def _include(app: App, identifier: str, included: Included) -> CdkStack:
+    key = included.stack.key
+    known = {
+        name: value
+        for name, value in (("account", key.account), ("region", key.region))
+        if not value.startswith("unknown-")
+    }
+    stack = CdkStack(
+        app,
+        identifier,
+        env=Environment(**known),
+        # The template has a parameter and a rule of that name itself.
+        synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+    )
+    CfnInclude(stack, _TEMPLATE, template_file=str(included.file), allow_cyclical_references=True)
+    return stack
+
+
+def _logical_id(path: str, given: str | None) -> str:
+    """The resource of a place: a construct is called after its logical id (`S0/T/Table`)."""
+    parts = path.split("/")
+    return given or (parts[2] if len(parts) > 2 else "")
