@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Generic
+
 from aws_cdk import Stack
 from constructs import Construct
 
 from slipway.delivery.roles import VerificationRole
-from slipway.service import Service
+from slipway.service import Compute, Data, Security, Service
 
 
 class _ServiceStack(Stack):
@@ -25,36 +27,44 @@ class _ServiceStack(Stack):
         )
 
 
-class SecurityStack(_ServiceStack):
+class SecurityStack(_ServiceStack, Generic[Security]):
     """Keys and secrets: stateful, retained, protected."""
 
-    def __init__(self, scope: Construct, *, service: Service) -> None:
+    def __init__(self, scope: Construct, *, service: Service[Security, Data, Compute]) -> None:
         super().__init__(scope, "Security", service=service, holds="keys and secrets", protected=True)
-        service.add_security(self)
+        self.part = service.add_security(self)
 
 
-class DataStack(_ServiceStack):
+class DataStack(_ServiceStack, Generic[Data]):
     """Tables and buckets: stateful, retained, protected."""
 
-    def __init__(self, scope: Construct, *, service: Service) -> None:
+    def __init__(self, scope: Construct, *, service: Service[Security, Data, Compute], security: Security) -> None:
         super().__init__(scope, "Data", service=service, holds="tables and buckets", protected=True)
-        service.add_data(self)
+        self.part = service.add_data(self, security)
 
 
-class ComputeStack(_ServiceStack):
+class ComputeStack(_ServiceStack, Generic[Compute]):
     """Functions and what calls them: stateless, replaced at will."""
 
-    def __init__(self, scope: Construct, *, service: Service) -> None:
+    def __init__(
+        self, scope: Construct, *, service: Service[Security, Data, Compute], security: Security, data: Data
+    ) -> None:
         super().__init__(scope, "Compute", service=service, holds="functions and API")
-        service.verification = VerificationRole(
-            self, "Verification", service=service.name, environment=service.environment
-        )
-        service.add_compute(self)
+        verification = VerificationRole(self, "Verification", service=service.name, environment=service.environment)
+        self.part = service.add_compute(self, security, data, verification)
 
 
 class ObservabilityStack(_ServiceStack):
     """Alarms and dashboards: reads the others, and nothing reads it."""
 
-    def __init__(self, scope: Construct, *, service: Service) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        service: Service[Security, Data, Compute],
+        security: Security,
+        data: Data,
+        compute: Compute,
+    ) -> None:
         super().__init__(scope, "Observability", service=service, holds="alarms and dashboard")
-        service.add_observability(self)
+        service.add_observability(self, security, data, compute)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from aws_cdk import Duration, Stack
@@ -21,6 +22,7 @@ from slipway.blocks.schema import OpenApiDocument
 from slipway.blocks.table import Index, ServiceTable
 from slipway.blocks.usage_plan import KeyedUsagePlan
 from slipway.delivery.names import bucket_name
+from slipway.delivery.roles import VerificationRole
 from slipway.service import Service
 from slipway.settings.model import OnDemand
 
@@ -33,25 +35,56 @@ QUEUE_AGE = Duration.minutes(30)
 """How long a message may wait: longer than two tries with their pauses, an eighth of a record's day at the most."""
 
 
-class Ingest(Service):
+@dataclass(frozen=True)
+class Security:
+    """What the security stack hands on."""
+
+    key: ServiceKey
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the data stack hands on."""
+
+    table: ServiceTable
+    jobs_table: ServiceTable
+    bucket: ServiceBucket
+    log_bucket: LogBucket
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What the compute stack hands on."""
+
+    api: RestEntry
+    api_function: ServiceFunction
+    processor: ServiceFunction
+    worker: ServiceFunction
+    job_queue: WorkQueue
+    work_queue: WorkQueue
+    dead_letters: DeadLetterQueue
+
+
+class Ingest(Service[Security, Data, Compute]):
     """Records of up to 6 MB, sent with an API key, kept for a day, and worked off in batches from a queue."""
 
     name = "ingest"
     description = "Ingest: records with an API key, worked off from a queue"
 
-    def add_security(self, stack: Stack) -> None:
+    def add_security(self, stack: Stack) -> Security:
         """The key."""
-        self.key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
-        output(stack, "KeyId", self.key.key_id, "Id of the key that encrypts what the service stores")
-        output(stack, "KeyArn", self.key.key_arn, "ARN of that key")
+        key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
+        output(stack, "KeyId", key.key_id, "Id of the key that encrypts what the service stores")
+        output(stack, "KeyArn", key.key_arn, "ARN of that key")
+        return Security(key=key)
 
-    def add_data(self, stack: Stack) -> None:
+    def add_data(self, stack: Stack, security: Security) -> Data:
         """The tables and the buckets."""
-        self.table = ServiceTable(
+        table = ServiceTable(
             stack,
             "Table",
             environment=self.environment,
-            key=self.key,
+            key=security.key,
             capacity=self.settings.capacity,
             partition_key="id",
             indexes=(BY_PENDING,),
@@ -59,11 +92,11 @@ class Ingest(Service):
             no_backup_because="A record lives for the hours that its sender was told; a backup would keep it for weeks "
             "beyond them, and point-in-time recovery covers a mishap within its life.",
         )
-        self.jobs_table = ServiceTable(
+        jobs_table = ServiceTable(
             stack,
             "JobsTable",
             environment=self.environment,
-            key=self.key,
+            key=security.key,
             # One small item a job, written in bursts while it runs, which provisioning would pay for all day.
             capacity=OnDemand(mode="on-demand"),
             partition_key="id",
@@ -71,98 +104,110 @@ class Ingest(Service):
             no_backup_because="A job is of no use without its records, which live for hours; both can be had back by "
             "point-in-time recovery as long as they live.",
         )
-        self.log_bucket = LogBucket(stack, "LogBucket", service=self.name, environment=self.environment)
-        self.bucket = ServiceBucket(
-            stack, "Bucket", service=self.name, environment=self.environment, key=self.key, logs=self.log_bucket
+        log_bucket = LogBucket(stack, "LogBucket", service=self.name, environment=self.environment)
+        bucket = ServiceBucket(
+            stack, "Bucket", service=self.name, environment=self.environment, key=security.key, logs=log_bucket
         )
         for prefix in (PAYLOADS, JOBS):
-            self.bucket.add_lifecycle_rule(
+            bucket.add_lifecycle_rule(
                 id=prefix.rstrip("/"),
                 prefix=prefix,
                 # S3 counts whole days from midnight: a record's last hour must not be without its payload.
                 expiration=Duration.days(self.settings.record_hours // 24 + 2),
                 noncurrent_version_expiration=Duration.days(1),
             )
-        output(stack, "TableName", self.table.table_name, "Table of the records")
-        output(stack, "TableArn", self.table.table_arn, "ARN of that table")
-        output(stack, "JobsTableName", self.jobs_table.table_name, "Table of the jobs")
-        output(stack, "BucketName", self.bucket.bucket_name, "Bucket of large payloads and of the jobs' plans")
-        output(stack, "LogBucketName", self.log_bucket.bucket_name, "Bucket of the access logs")
+        output(stack, "TableName", table.table_name, "Table of the records")
+        output(stack, "TableArn", table.table_arn, "ARN of that table")
+        output(stack, "JobsTableName", jobs_table.table_name, "Table of the jobs")
+        output(stack, "BucketName", bucket.bucket_name, "Bucket of large payloads and of the jobs' plans")
+        output(stack, "LogBucketName", log_bucket.bucket_name, "Bucket of the access logs")
+        return Data(table=table, jobs_table=jobs_table, bucket=bucket, log_bucket=log_bucket)
 
-    def add_compute(self, stack: Stack) -> None:
+    def add_compute(self, stack: Stack, security: Security, data: Data, verification: VerificationRole) -> Compute:
         """The functions, the queues and the API."""
-        self.dead_letters = DeadLetterQueue(stack, "DeadLetters", key=self.key)
-        self.job_queue = WorkQueue(stack, "JobQueue", key=self.key, reader=self.settings.processor)
-        self.work_queue = WorkQueue(stack, "WorkQueue", key=self.key, reader=self.settings.worker)
-        self.api_function = self._api_function(stack)
-        self.processor = self._processor(stack)
-        self.worker = self._worker(stack)
+        dead_letters = DeadLetterQueue(stack, "DeadLetters", key=security.key)
+        job_queue = WorkQueue(stack, "JobQueue", key=security.key, reader=self.settings.processor)
+        work_queue = WorkQueue(stack, "WorkQueue", key=security.key, reader=self.settings.worker)
+        api_function = self._api_function(stack, security, data, job_queue=job_queue, work_queue=work_queue)
+        processor = self._processor(stack, security, data, job_queue=job_queue, work_queue=work_queue)
+        worker = self._worker(stack, security, data, work_queue=work_queue)
         for name, function, hook in (
-            ("Api", self.api_function, "api_handler"),
-            ("Processor", self.processor, "queue_handler"),
-            ("Worker", self.worker, "queue_handler"),
+            ("Api", api_function, "api_handler"),
+            ("Processor", processor, "queue_handler"),
+            ("Worker", worker, "queue_handler"),
         ):
             deployment = SafeDeployment(
                 stack,
                 f"{name}Deployment",
                 function=function,
                 hook_handler=f"services.ingest.runtime.hooks.{hook}",
-                dead_letters=self.dead_letters,
+                dead_letters=dead_letters,
             )
             output(stack, f"{name}FunctionArn", function.live.function_arn, f"Alias of the function {name.lower()}")
             output(
                 stack, f"{name}HookFunctionArn", deployment.hook.live.function_arn, f"Contract check of {name.lower()}"
             )
-        self.api = self._api(stack)
+        api = self._api(stack, security, function=api_function)
         plan = KeyedUsagePlan(
-            stack, "UsagePlan", entry=self.api, settings=self.settings.usage_plan, description=self.description
+            stack, "UsagePlan", entry=api, settings=self.settings.usage_plan, description=self.description
         )
-        output(stack, "ApiId", self.api.api.rest_api_id, "Id of the REST API")
-        output(stack, "ApiEndpoint", self.api.endpoint, "URL of the API")
-        output(stack, "HealthEndpoint", f"{self.api.endpoint}health", "URL of the health check")
-        self.verification.allow(actions=["apigateway:GET"], resources=[plan.key_arn])
+        output(stack, "ApiId", api.api.rest_api_id, "Id of the REST API")
+        output(stack, "ApiEndpoint", api.endpoint, "URL of the API")
+        output(stack, "HealthEndpoint", f"{api.endpoint}health", "URL of the health check")
+        verification.allow(actions=["apigateway:GET"], resources=[plan.key_arn])
         output(stack, "ApiKeyId", plan.key.key_id, "Id of the first API key; its value is read with GetApiKey")
         output(stack, "UsagePlanId", plan.plan_id, "Id of the usage plan, for further keys")
-        output(stack, "JobQueueUrl", self.job_queue.queue_url, "Queue of jobs to plan")
-        output(stack, "JobDeadLetterQueueUrl", self.job_queue.dead_letters.queue_url, "Its dead letters")
-        output(stack, "WorkQueueUrl", self.work_queue.queue_url, "Queue of batches to work off")
-        output(stack, "WorkDeadLetterQueueUrl", self.work_queue.dead_letters.queue_url, "Its dead letters")
-        output(stack, "DeadLetterQueueUrl", self.dead_letters.queue_url, "Queue of contract checks that failed to run")
+        output(stack, "JobQueueUrl", job_queue.queue_url, "Queue of jobs to plan")
+        output(stack, "JobDeadLetterQueueUrl", job_queue.dead_letters.queue_url, "Its dead letters")
+        output(stack, "WorkQueueUrl", work_queue.queue_url, "Queue of batches to work off")
+        output(stack, "WorkDeadLetterQueueUrl", work_queue.dead_letters.queue_url, "Its dead letters")
+        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of contract checks that failed to run")
+        return Compute(
+            api=api,
+            api_function=api_function,
+            processor=processor,
+            worker=worker,
+            job_queue=job_queue,
+            work_queue=work_queue,
+            dead_letters=dead_letters,
+        )
 
-    def add_observability(self, stack: Stack) -> None:
+    def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
         """The alarms and the dashboard."""
-        topic = AlarmTopic(stack, "AlarmTopic", key=self.key, emails=self.environment.alarms.emails)
+        topic = AlarmTopic(stack, "AlarmTopic", key=security.key, emails=self.environment.alarms.emails)
         alarms = ServiceAlarms(stack, "Alarms", topic=topic, settings=self.environment.alarms)
-        functions = {"Api": self.api_function, "Processor": self.processor, "Worker": self.worker}
+        functions = {"Api": compute.api_function, "Processor": compute.processor, "Worker": compute.worker}
         for name, function in functions.items():
             alarms.on_function(name, function, errors=4)
-        alarms.on_api(self.api, server_errors=4)
-        alarms.on_table("Table", self.table, indexes=(BY_PENDING.name,))
-        alarms.on_table("JobsTable", self.jobs_table)
+        alarms.on_api(compute.api, server_errors=4)
+        alarms.on_table("Table", data.table, indexes=(BY_PENDING.name,))
+        alarms.on_table("JobsTable", data.jobs_table)
         alarms.on_user_errors(errors=5)
-        alarms.on_queue("JobQueue", self.job_queue, age=QUEUE_AGE)
-        alarms.on_queue("WorkQueue", self.work_queue, age=QUEUE_AGE)
-        alarms.on_dead_letters(self.job_queue.dead_letters, "JobDeadLetters")
-        alarms.on_dead_letters(self.work_queue.dead_letters, "WorkDeadLetters")
-        alarms.on_dead_letters(self.dead_letters)
+        alarms.on_queue("JobQueue", compute.job_queue, age=QUEUE_AGE)
+        alarms.on_queue("WorkQueue", compute.work_queue, age=QUEUE_AGE)
+        alarms.on_dead_letters(compute.job_queue.dead_letters, "JobDeadLetters")
+        alarms.on_dead_letters(compute.work_queue.dead_letters, "WorkDeadLetters")
+        alarms.on_dead_letters(compute.dead_letters)
         dashboard = ServiceDashboard(
             stack,
             "Dashboard",
-            api=self.api,
+            api=compute.api,
             functions=functions,
-            tables={"Records": self.table, "Jobs": self.jobs_table},
+            tables={"Records": data.table, "Jobs": data.jobs_table},
             queues={
-                "Job queue": self.job_queue,
-                "Work queue": self.work_queue,
-                "Job dead letters": self.job_queue.dead_letters,
-                "Work dead letters": self.work_queue.dead_letters,
+                "Job queue": compute.job_queue,
+                "Work queue": compute.work_queue,
+                "Job dead letters": compute.job_queue.dead_letters,
+                "Work dead letters": compute.work_queue.dead_letters,
             },
-            dead_letters=self.dead_letters,
+            dead_letters=compute.dead_letters,
         )
         output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")
 
-    def _api_function(self, stack: Stack) -> ServiceFunction:
+    def _api_function(
+        self, stack: Stack, security: Security, data: Data, *, job_queue: WorkQueue, work_queue: WorkQueue
+    ) -> ServiceFunction:
         function = ServiceFunction(
             stack,
             "ApiFunction",
@@ -170,20 +215,20 @@ class Ingest(Service):
             environment=self.environment,
             settings=self.settings.api,
             assets=self.assets,
-            key=self.key,
+            key=security.key,
             handler="services.ingest.runtime.api.handler",
             description="Answers the API of ingest",
             variables={
-                **self._stores,
-                "JOB_QUEUE_URL": self.job_queue.queue_url,
+                **_stores(data),
+                "JOB_QUEUE_URL": job_queue.queue_url,
                 "RECORD_HOURS": str(self.settings.record_hours),
-                "DEADLINE_SECONDS": str(self.job_queue.longest_seconds + self.work_queue.longest_seconds),
+                "DEADLINE_SECONDS": str(job_queue.longest_seconds + work_queue.longest_seconds),
                 "CORS_ORIGINS": ",".join(self.environment.cors.origins),
             },
         )
         function.allow(
             actions=["dynamodb:GetItem", "dynamodb:PutItem"],
-            resources=[self.table.table_arn, self.jobs_table.table_arn],
+            resources=[data.table.table_arn, data.jobs_table.table_arn],
         )
         function.allow_objects(
             actions=["s3:GetObject", "s3:PutObject"],
@@ -193,10 +238,12 @@ class Ingest(Service):
             "may write and read there and cannot delete.",
         )
         function.allow_to_tell_missing_objects(self._bucket_name)
-        send_to(self.job_queue, function=function)
+        send_to(job_queue, function=function)
         return function
 
-    def _processor(self, stack: Stack) -> ServiceFunction:
+    def _processor(
+        self, stack: Stack, security: Security, data: Data, *, job_queue: WorkQueue, work_queue: WorkQueue
+    ) -> ServiceFunction:
         function = ServiceFunction(
             stack,
             "Processor",
@@ -204,20 +251,20 @@ class Ingest(Service):
             environment=self.environment,
             settings=self.settings.processor,
             assets=self.assets,
-            key=self.key,
+            key=security.key,
             handler="services.ingest.runtime.processor.handler",
             description="Finds a job's records and puts them on the work queue",
             variables={
-                **self._stores,
-                "QUEUE_URL": self.job_queue.queue_url,
-                "DEAD_LETTER_QUEUE_URL": self.job_queue.dead_letters.queue_url,
-                "MAX_RECEIVES": str(self.job_queue.max_receives),
-                "WORK_QUEUE_URL": self.work_queue.queue_url,
+                **_stores(data),
+                "QUEUE_URL": job_queue.queue_url,
+                "DEAD_LETTER_QUEUE_URL": job_queue.dead_letters.queue_url,
+                "MAX_RECEIVES": str(job_queue.max_receives),
+                "WORK_QUEUE_URL": work_queue.queue_url,
                 "RECORD_HOURS": str(self.settings.record_hours),
             },
         )
-        function.allow(actions=["dynamodb:Query"], resources=[f"{self.table.table_arn}/index/{BY_PENDING.name}"])
-        function.allow(actions=["dynamodb:GetItem", "dynamodb:UpdateItem"], resources=[self.jobs_table.table_arn])
+        function.allow(actions=["dynamodb:Query"], resources=[f"{data.table.table_arn}/index/{BY_PENDING.name}"])
+        function.allow(actions=["dynamodb:GetItem", "dynamodb:UpdateItem"], resources=[data.jobs_table.table_arn])
         function.allow_objects(
             actions=["s3:GetObject", "s3:PutObject"],
             bucket_name=self._bucket_name,
@@ -225,11 +272,11 @@ class Ingest(Service):
             reason="A job's id is made when it is asked for, so its plan is known by its prefix only; the function may "
             "write and read plans and can reach no payload.",
         )
-        send_to(self.work_queue, function=function)
-        read_queue(stack, "ProcessorMapping", function=function, queue=self.job_queue, batch_size=1)
+        send_to(work_queue, function=function)
+        read_queue(stack, "ProcessorMapping", function=function, queue=job_queue, batch_size=1)
         return function
 
-    def _worker(self, stack: Stack) -> ServiceFunction:
+    def _worker(self, stack: Stack, security: Security, data: Data, *, work_queue: WorkQueue) -> ServiceFunction:
         function = ServiceFunction(
             stack,
             "Worker",
@@ -237,18 +284,18 @@ class Ingest(Service):
             environment=self.environment,
             settings=self.settings.worker,
             assets=self.assets,
-            key=self.key,
+            key=security.key,
             handler="services.ingest.runtime.worker.handler",
             description="Works off the records of a job",
             variables={
-                **self._stores,
-                "QUEUE_URL": self.work_queue.queue_url,
-                "DEAD_LETTER_QUEUE_URL": self.work_queue.dead_letters.queue_url,
-                "MAX_RECEIVES": str(self.work_queue.max_receives),
+                **_stores(data),
+                "QUEUE_URL": work_queue.queue_url,
+                "DEAD_LETTER_QUEUE_URL": work_queue.dead_letters.queue_url,
+                "MAX_RECEIVES": str(work_queue.max_receives),
             },
         )
-        function.allow(actions=["dynamodb:BatchGetItem", "dynamodb:UpdateItem"], resources=[self.table.table_arn])
-        function.allow(actions=["dynamodb:GetItem", "dynamodb:UpdateItem"], resources=[self.jobs_table.table_arn])
+        function.allow(actions=["dynamodb:BatchGetItem", "dynamodb:UpdateItem"], resources=[data.table.table_arn])
+        function.allow(actions=["dynamodb:GetItem", "dynamodb:UpdateItem"], resources=[data.jobs_table.table_arn])
         function.allow_objects(
             actions=["s3:GetObject"],
             bucket_name=self._bucket_name,
@@ -257,23 +304,22 @@ class Ingest(Service):
             "function reads there and can neither write nor delete.",
         )
         function.allow_to_tell_missing_objects(self._bucket_name)
-        read_queue(stack, "WorkerMapping", function=function, queue=self.work_queue, batch_size=10)
+        read_queue(stack, "WorkerMapping", function=function, queue=work_queue, batch_size=10)
         return function
 
-    def _api(self, stack: Stack) -> RestEntry:
+    def _api(self, stack: Stack, security: Security, *, function: ServiceFunction) -> RestEntry:
         document = OpenApiDocument(Path(__file__).with_name("openapi.json"))
         entry = RestEntry(
             stack,
             "Api",
             service=self.name,
             environment=self.environment,
-            key=self.key,
+            key=security.key,
             throttle=self.settings.throttle,
             description=self.description,
             cache=self.settings.stage_cache,
             cached=("/data",),
         )
-        function = self.api_function
         entry.route("POST", "/data", function=function, keyed=True, body=document.schema("NewRecord"))
         entry.route(
             "GET",
@@ -304,10 +350,10 @@ class Ingest(Service):
     def _bucket_name(self) -> str:
         return bucket_name(self.environment, self.name)
 
-    @property
-    def _stores(self) -> dict[str, str]:
-        return {
-            "TABLE_NAME": self.table.table_name,
-            "JOBS_TABLE_NAME": self.jobs_table.table_name,
-            "BUCKET_NAME": self.bucket.bucket_name,
-        }
+
+def _stores(data: Data) -> dict[str, str]:
+    return {
+        "TABLE_NAME": data.table.table_name,
+        "JOBS_TABLE_NAME": data.jobs_table.table_name,
+        "BUCKET_NAME": data.bucket.bucket_name,
+    }

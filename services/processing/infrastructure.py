@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from aws_cdk import Duration, Stack
 
 from services.processing.settings import ProcessingSettings
 from slipway.blocks.alarms import ServiceAlarms
-from slipway.blocks.backup import back_up
+from slipway.blocks.backup import ServiceBackup, back_up
 from slipway.blocks.bucket import LogBucket, ServiceBucket
 from slipway.blocks.dashboard import ServiceDashboard
 from slipway.blocks.deployment import SafeDeployment
@@ -18,6 +20,7 @@ from slipway.blocks.outputs import output
 from slipway.blocks.table import Index, ServiceTable
 from slipway.blocks.user_pool import ServiceUserPool, TestUser
 from slipway.delivery.names import bucket_name
+from slipway.delivery.roles import VerificationRole
 from slipway.service import Service
 
 BY_STATUS = Index(name="by-status", partition_key="owner_status", sort_key="recency")
@@ -25,131 +28,163 @@ BY_STATUS = Index(name="by-status", partition_key="owner_status", sort_key="rece
 over as many as there are users."""
 
 
-class Processing(Service):
+@dataclass(frozen=True)
+class Security:
+    """What the security stack hands on."""
+
+    key: ServiceKey
+    users: ServiceUserPool
+    test_user: TestUser | None
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the data stack hands on."""
+
+    table: ServiceTable
+    bucket: ServiceBucket
+    log_bucket: LogBucket
+    backup: ServiceBackup | None
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What the compute stack hands on."""
+
+    api: HttpEntry
+    api_function: ServiceFunction
+    worker: ServiceFunction
+    dead_letters: DeadLetterQueue
+
+
+class Processing(Service[Security, Data, Compute]):
     """Validates and processes data of users who sign in; each sees what is theirs."""
 
     name = "processing"
     description = "Processing: validate and process for signed-in users"
 
-    def add_security(self, stack: Stack) -> None:
+    def add_security(self, stack: Stack) -> Security:
         """The key, and the users: the pool, its client, and a user for tests where that is configured."""
-        self.key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
-        self.users = ServiceUserPool(stack, "Users", environment=self.environment, settings=self.settings.user_pool)
-        output(stack, "KeyId", self.key.key_id, "Id of the key that encrypts what the service stores")
-        output(stack, "KeyArn", self.key.key_arn, "ARN of that key")
-        output(stack, "UserPoolId", self.users.user_pool_id, "Id of the user pool")
-        output(stack, "UserPoolArn", self.users.user_pool_arn, "ARN of the user pool")
-        output(stack, "UserPoolClientId", self.users.client.user_pool_client_id, "Id of the client that signs in")
-        self.test_user: TestUser | None = None
+        key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
+        users = ServiceUserPool(stack, "Users", environment=self.environment, settings=self.settings.user_pool)
+        output(stack, "KeyId", key.key_id, "Id of the key that encrypts what the service stores")
+        output(stack, "KeyArn", key.key_arn, "ARN of that key")
+        output(stack, "UserPoolId", users.user_pool_id, "Id of the user pool")
+        output(stack, "UserPoolArn", users.user_pool_arn, "ARN of the user pool")
+        output(stack, "UserPoolClientId", users.client.user_pool_client_id, "Id of the client that signs in")
+        test_user: TestUser | None = None
         if self.settings.user_pool.test_user:
-            self.test_user = TestUser(
+            test_user = TestUser(
                 stack,
                 "TestUser",
                 service=self.name,
                 environment=self.environment,
                 assets=self.assets,
-                key=self.key,
-                pool=self.users,
+                key=key,
+                pool=users,
                 handler="services.processing.runtime.test_user.handler",
             )
-            output(stack, "TestUserSecretArn", self.test_user.secret.secret_arn, "Secret with the test user's password")
+            output(stack, "TestUserSecretArn", test_user.secret.secret_arn, "Secret with the test user's password")
             output(
                 stack,
                 "TestUserFunctionArn",
-                self.test_user.function.live.function_arn,
+                test_user.function.live.function_arn,
                 "Alias that makes the test user",
             )
+        return Security(key=key, users=users, test_user=test_user)
 
-    def add_data(self, stack: Stack) -> None:
+    def add_data(self, stack: Stack, security: Security) -> Data:
         """The table and the buckets."""
-        self.table = ServiceTable(
+        table = ServiceTable(
             stack,
             "Table",
             environment=self.environment,
-            key=self.key,
+            key=security.key,
             capacity=self.settings.capacity,
             partition_key="owned_id",
             indexes=(BY_STATUS,),
             ttl_attribute="expires_at",
         )
-        self.log_bucket = LogBucket(stack, "LogBucket", service=self.name, environment=self.environment)
-        self.bucket = ServiceBucket(
+        log_bucket = LogBucket(stack, "LogBucket", service=self.name, environment=self.environment)
+        bucket = ServiceBucket(
             stack,
             "Bucket",
             service=self.name,
             environment=self.environment,
-            key=self.key,
-            logs=self.log_bucket,
+            key=security.key,
+            logs=log_bucket,
             versioned=self.settings.uploads.versioned,
             expire_after=Duration.days(self.settings.uploads.expire_days),
             cors_origins=self.environment.cors.origins,
         )
-        self.backup = back_up(
+        backup = back_up(
             stack,
             service=self.name,
             environment=self.environment,
-            key=self.key,
-            tables=[self.table],
+            key=security.key,
+            tables=[table],
             # S3 backups need versions, which are kept where uploads are the users' own.
-            buckets=[self.bucket] if self.settings.uploads.versioned else [],
+            buckets=[bucket] if self.settings.uploads.versioned else [],
         )
-        output(stack, "TableName", self.table.table_name, "Table of the records")
-        output(stack, "TableArn", self.table.table_arn, "ARN of that table")
-        output(stack, "BucketName", self.bucket.bucket_name, "Bucket of uploads and results")
-        output(stack, "LogBucketName", self.log_bucket.bucket_name, "Bucket of the access logs")
+        output(stack, "TableName", table.table_name, "Table of the records")
+        output(stack, "TableArn", table.table_arn, "ARN of that table")
+        output(stack, "BucketName", bucket.bucket_name, "Bucket of uploads and results")
+        output(stack, "LogBucketName", log_bucket.bucket_name, "Bucket of the access logs")
+        return Data(table=table, bucket=bucket, log_bucket=log_bucket, backup=backup)
 
-    def add_compute(self, stack: Stack) -> None:
+    def add_compute(self, stack: Stack, security: Security, data: Data, verification: VerificationRole) -> Compute:
         """The functions and the API."""
-        self.dead_letters = DeadLetterQueue(stack, "DeadLetters", key=self.key)
-        self.worker = self._worker(stack)
-        self.api_function = self._api_function(stack)
+        dead_letters = DeadLetterQueue(stack, "DeadLetters", key=security.key)
+        worker = self._worker(stack, security, data, dead_letters=dead_letters)
+        api_function = self._api_function(stack, security, data, worker=worker)
         api_deployment = SafeDeployment(
             stack,
             "ApiDeployment",
-            function=self.api_function,
+            function=api_function,
             hook_handler="services.processing.runtime.hooks.api_handler",
-            dead_letters=self.dead_letters,
+            dead_letters=dead_letters,
         )
         worker_deployment = SafeDeployment(
             stack,
             "WorkerDeployment",
-            function=self.worker,
+            function=worker,
             hook_handler="services.processing.runtime.hooks.worker_handler",
-            dead_letters=self.dead_letters,
+            dead_letters=dead_letters,
         )
-        self.api = self._api(stack)
-        if self.test_user is not None:
-            self.verification.allow(
-                actions=["secretsmanager:GetSecretValue"], resources=[self.test_user.secret.secret_arn]
+        api = self._api(stack, security, function=api_function)
+        if security.test_user is not None:
+            verification.allow(
+                actions=["secretsmanager:GetSecretValue"], resources=[security.test_user.secret.secret_arn]
             )
-            self.verification.allow(actions=["kms:Decrypt"], resources=[self.key.key_arn])
-        output(stack, "ApiId", self.api.api.http_api_id, "Id of the HTTP API")
-        output(stack, "ApiEndpoint", self.api.endpoint, "URL of the API")
-        output(stack, "HealthEndpoint", f"{self.api.endpoint}health", "URL of the health check")
-        output(stack, "ApiFunctionArn", self.api_function.live.function_arn, "Alias that answers the API")
-        output(stack, "WorkerFunctionArn", self.worker.live.function_arn, "Alias that works on jobs")
+            verification.allow(actions=["kms:Decrypt"], resources=[security.key.key_arn])
+        output(stack, "ApiId", api.api.http_api_id, "Id of the HTTP API")
+        output(stack, "ApiEndpoint", api.endpoint, "URL of the API")
+        output(stack, "HealthEndpoint", f"{api.endpoint}health", "URL of the health check")
+        output(stack, "ApiFunctionArn", api_function.live.function_arn, "Alias that answers the API")
+        output(stack, "WorkerFunctionArn", worker.live.function_arn, "Alias that works on jobs")
         output(stack, "ApiHookFunctionArn", api_deployment.hook.live.function_arn, "Contract check of the API")
         output(stack, "WorkerHookFunctionArn", worker_deployment.hook.live.function_arn, "Contract check of the worker")
-        output(stack, "DeadLetterQueueUrl", self.dead_letters.queue_url, "Queue of what failed for good")
+        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of what failed for good")
+        return Compute(api=api, api_function=api_function, worker=worker, dead_letters=dead_letters)
 
-    def add_observability(self, stack: Stack) -> None:
+    def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
         """The alarms and the dashboard."""
-        topic = AlarmTopic(stack, "AlarmTopic", key=self.key, emails=self.environment.alarms.emails)
+        topic = AlarmTopic(stack, "AlarmTopic", key=security.key, emails=self.environment.alarms.emails)
         alarms = ServiceAlarms(stack, "Alarms", topic=topic, settings=self.environment.alarms)
-        alarms.on_function("Api", self.api_function, errors=5)
-        alarms.on_function("Worker", self.worker, errors=5)
-        alarms.on_api(self.api, server_errors=10)
-        alarms.on_table("Table", self.table, indexes=(BY_STATUS.name,))
-        alarms.on_dead_letters(self.dead_letters)
-        if self.backup is not None:
-            alarms.on_backup(self.backup)
+        alarms.on_function("Api", compute.api_function, errors=5)
+        alarms.on_function("Worker", compute.worker, errors=5)
+        alarms.on_api(compute.api, server_errors=10)
+        alarms.on_table("Table", data.table, indexes=(BY_STATUS.name,))
+        alarms.on_dead_letters(compute.dead_letters)
+        if data.backup is not None:
+            alarms.on_backup(data.backup)
         dashboard = ServiceDashboard(
             stack,
             "Dashboard",
-            api=self.api,
-            functions={"Api": self.api_function, "Worker": self.worker},
-            tables={"Records": self.table},
-            dead_letters=self.dead_letters,
+            api=compute.api,
+            functions={"Api": compute.api_function, "Worker": compute.worker},
+            tables={"Records": data.table},
+            dead_letters=compute.dead_letters,
         )
         output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")
@@ -159,7 +194,9 @@ class Processing(Service):
         """The service's own part of the configuration."""
         return self.environment.settings_of(ProcessingSettings)
 
-    def _worker(self, stack: Stack) -> ServiceFunction:
+    def _worker(
+        self, stack: Stack, security: Security, data: Data, *, dead_letters: DeadLetterQueue
+    ) -> ServiceFunction:
         function = ServiceFunction(
             stack,
             "WorkerFunction",
@@ -167,14 +204,14 @@ class Processing(Service):
             environment=self.environment,
             settings=self.settings.worker,
             assets=self.assets,
-            key=self.key,
+            key=security.key,
             handler="services.processing.runtime.worker.handler",
             description="Works on accepted jobs",
-            variables={"TABLE_NAME": self.table.table_name, "BUCKET_NAME": self.bucket.bucket_name},
-            dead_letters=self.dead_letters,
+            variables={"TABLE_NAME": data.table.table_name, "BUCKET_NAME": data.bucket.bucket_name},
+            dead_letters=dead_letters,
             asynchronous=True,
         )
-        function.allow(actions=["dynamodb:GetItem", "dynamodb:UpdateItem"], resources=[self.table.table_arn])
+        function.allow(actions=["dynamodb:GetItem", "dynamodb:UpdateItem"], resources=[data.table.table_arn])
         function.allow_objects(
             actions=["s3:PutObject"],
             bucket_name=self._bucket_name,
@@ -184,7 +221,9 @@ class Processing(Service):
         )
         return function
 
-    def _api_function(self, stack: Stack) -> ServiceFunction:
+    def _api_function(
+        self, stack: Stack, security: Security, data: Data, *, worker: ServiceFunction
+    ) -> ServiceFunction:
         uploads = self.settings.uploads
         function = ServiceFunction(
             stack,
@@ -193,21 +232,21 @@ class Processing(Service):
             environment=self.environment,
             settings=self.settings.api,
             assets=self.assets,
-            key=self.key,
+            key=security.key,
             handler="services.processing.runtime.api.handler",
             description="Answers the API of processing",
             variables={
-                "TABLE_NAME": self.table.table_name,
-                "BUCKET_NAME": self.bucket.bucket_name,
-                "WORKER_ARN": self.worker.live.function_arn,
+                "TABLE_NAME": data.table.table_name,
+                "BUCKET_NAME": data.bucket.bucket_name,
+                "WORKER_ARN": worker.live.function_arn,
                 "RECORD_DAYS": str(uploads.expire_days),
                 "UPLOAD_MAX_BYTES": str(uploads.maximum_bytes),
                 "UPLOAD_CONTENT_TYPES": ",".join(uploads.content_types),
             },
         )
-        function.allow(actions=["dynamodb:GetItem", "dynamodb:PutItem"], resources=[self.table.table_arn])
-        function.allow(actions=["dynamodb:Query"], resources=[f"{self.table.table_arn}/index/{BY_STATUS.name}"])
-        function.allow(actions=["lambda:InvokeFunction"], resources=[self.worker.live.function_arn])
+        function.allow(actions=["dynamodb:GetItem", "dynamodb:PutItem"], resources=[data.table.table_arn])
+        function.allow(actions=["dynamodb:Query"], resources=[f"{data.table.table_arn}/index/{BY_STATUS.name}"])
+        function.allow(actions=["lambda:InvokeFunction"], resources=[worker.live.function_arn])
         function.allow_objects(
             actions=["s3:GetObject"],
             bucket_name=self._bucket_name,
@@ -227,16 +266,16 @@ class Processing(Service):
         function.allow_data_keys()
         return function
 
-    def _api(self, stack: Stack) -> HttpEntry:
+    def _api(self, stack: Stack, security: Security, *, function: ServiceFunction) -> HttpEntry:
         entry = HttpEntry(
             stack,
             "Api",
             service=self.name,
             environment=self.environment,
-            key=self.key,
+            key=security.key,
             throttle=self.settings.throttle,
             description=self.description,
-            users=self.users,
+            users=security.users,
         )
         for method, path in (
             ("POST", "/validate"),
@@ -247,12 +286,12 @@ class Processing(Service):
             ("HEAD", "/results"),
             ("POST", "/uploads"),
         ):
-            entry.route(method, path, function=self.api_function)
+            entry.route(method, path, function=function)
         for method in ("GET", "HEAD"):
             entry.route(
                 method,
                 "/health",
-                function=self.api_function,
+                function=function,
                 open_because="A health check has no credentials; it says that the service stands and nothing about "
                 "data.",
             )

@@ -21,6 +21,7 @@ from app import CDK_JSON
 from pipeline.delivery import PipelineStack
 from services.items.infrastructure import Items
 from slipway.blocks.assets import MANIFEST_FILE, AssetManifest, AssetRecord, AssetStore, file_digest
+from slipway.delivery.roles import VerificationRole
 from slipway.nag.packs import CONTEXT
 from slipway.service import Service
 from slipway.settings import Environment, Settings
@@ -251,7 +252,7 @@ def deploy(variant: str, environment: Environment, service: type[Service] = Item
     return Deployment(variant, environment, read_templates(Path(app.synth().directory)))
 
 
-class Tiny(Service):
+class Tiny(Service[None, None, None]):
     """A service of one resource a stack, for tests of what is around services."""
 
     name = "tiny"
@@ -260,7 +261,14 @@ class Tiny(Service):
     def add_security(self, stack: Stack) -> None:
         CfnResource(stack, "Handle", type="AWS::CloudFormation::WaitConditionHandle")
 
-    add_data = add_compute = add_observability = add_security
+    def add_data(self, stack: Stack, security: None) -> None:
+        self.add_security(stack)
+
+    def add_compute(self, stack: Stack, security: None, data: None, verification: VerificationRole) -> None:
+        self.add_security(stack)
+
+    def add_observability(self, stack: Stack, security: None, data: None, compute: None) -> None:
+        self.add_security(stack)
 
 
 class Small(Tiny):

@@ -31,8 +31,9 @@ from cdk_nag import ServerlessChecks
 from constructs import Construct
 
 import app as entry
-from services.items.infrastructure import Items
+from services.items.infrastructure import Compute, Data, Items, Security
 from slipway.blocks.assets import AssetStore
+from slipway.delivery.roles import VerificationRole
 from slipway.gates.packs import packs_of
 from slipway.nag import packs as nag_packs
 from slipway.nag.acknowledge import acknowledge
@@ -81,21 +82,21 @@ def plant(stack: Stack) -> None:
 class PlantedItems(Items):
     """The service with the fault in each of its stacks."""
 
-    def add_security(self, stack: Stack) -> None:
-        super().add_security(stack)
+    def add_security(self, stack: Stack) -> Security:
         plant(stack)
+        return super().add_security(stack)
 
-    def add_data(self, stack: Stack) -> None:
-        super().add_data(stack)
+    def add_data(self, stack: Stack, security: Security) -> Data:
         plant(stack)
+        return super().add_data(stack, security)
 
-    def add_compute(self, stack: Stack) -> None:
-        super().add_compute(stack)
+    def add_compute(self, stack: Stack, security: Security, data: Data, verification: VerificationRole) -> Compute:
         plant(stack)
+        return super().add_compute(stack, security, data, verification)
 
-    def add_observability(self, stack: Stack) -> None:
-        super().add_observability(stack)
+    def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
         plant(stack)
+        super().add_observability(stack, security, data, compute)
 
 
 class PlantedFoundation(FoundationStack):

@@ -21,6 +21,7 @@ from slipway.review.iam.policies import SAYS_WHO
 from slipway.review.questions import OF_ANY_TYPE, RAISED_BY, Question, answers_of
 from slipway.review.resources import Side
 from slipway.review.schemas import schema
+from slipway.service import Service
 from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
 from tests.infrastructure import synthesis
@@ -53,7 +54,13 @@ def _assemblies() -> Iterator[Assembly]:
     """The pipeline, every service in production, and what development alone has."""
     _, _, folder = synthesis.pipeline(COMMITTED)
     yield read_assembly(folder)
-    for name, service in (("prod", Items), ("prod", Ingest), ("prod", Processing), ("dev", Processing)):
+    services: list[tuple[str, type[Service]]] = [
+        ("prod", Items),
+        ("prod", Ingest),
+        ("prod", Processing),
+        ("dev", Processing),
+    ]
+    for name, service in services:
         environment = COMMITTED.environment(name)
         app = synthesis.new_app()
         FoundationStage(app, environment=environment, services=[service.name])

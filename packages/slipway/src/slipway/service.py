@@ -1,22 +1,27 @@
-"""What a service is: a class that is handed a stack and fills in its part."""
+"""What a service is: a class that fills in its part of each of four stacks."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar, Generic
 
 from aws_cdk import Stack
+from typing_extensions import TypeVar
 
 from slipway.blocks.assets import AssetStore
 from slipway.delivery.roles import VerificationRole
 from slipway.settings import Environment
 
+Security = TypeVar("Security", default=Any)
+Data = TypeVar("Data", default=Any)
+Compute = TypeVar("Compute", default=Any)
 
-class Service(ABC):
+
+class Service(ABC, Generic[Security, Data, Compute]):
     """One service in one environment.
 
-    The four methods are called in the order in which the stacks are deployed: security, data, compute, observability.
-    What an earlier one makes, a later one may use.
+    The stacks are deployed in the order of the methods: security, data, compute, observability. Each method returns
+    what the later ones need of its stack, as a small frozen object that the service defines.
 
     Args:
         environment: the settings of the environment that the service is deployed to.
@@ -29,25 +34,29 @@ class Service(ABC):
     description: ClassVar[str]
     """One line for the stacks' descriptions."""
 
-    verification: VerificationRole
-    """What the tests after a deployment run under; the compute stack makes it, and `add_compute` may allow it more."""
-
     def __init__(self, *, environment: Environment, assets: AssetStore) -> None:
         self.environment = environment
         self.assets = assets
 
     @abstractmethod
-    def add_security(self, stack: Stack) -> None:
+    def add_security(self, stack: Stack) -> Security:
         """Add the key and the secrets."""
 
     @abstractmethod
-    def add_data(self, stack: Stack) -> None:
+    def add_data(self, stack: Stack, security: Security) -> Data:
         """Add tables and buckets."""
 
     @abstractmethod
-    def add_compute(self, stack: Stack) -> None:
-        """Add functions, queues, topics and the API."""
+    def add_compute(self, stack: Stack, security: Security, data: Data, verification: VerificationRole) -> Compute:
+        """Add functions, queues, topics and the API, if there is one.
+
+        Args:
+            stack: the compute stack.
+            security: what `add_security` returned.
+            data: what `add_data` returned.
+            verification: the role of the tests that run after a deployment. Allow it what they need.
+        """
 
     @abstractmethod
-    def add_observability(self, stack: Stack) -> None:
+    def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
         """Add alarms and the dashboard."""

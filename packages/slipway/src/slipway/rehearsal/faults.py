@@ -356,8 +356,8 @@ ROLLBACK_REFUSED = Fault(
         _INFRASTRUCTURE: _both(
             _replaced("from aws_cdk import Stack\n", "from aws_cdk import RemovalPolicy, Stack, aws_kms\n"),
             _replaced(
-                '        self.key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)\n',
-                '        self.key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)\n'
+                '        key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)\n',
+                '        key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)\n'
                 "        kept = RemovalPolicy.RETAIN\n"
                 '        aws_kms.Key(stack, "Spare", enable_key_rotation=True, removal_policy=kept)\n',
             ),
