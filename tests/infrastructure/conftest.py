@@ -6,9 +6,12 @@ import os
 
 import pytest
 
+from tests import specimen
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import ENVIRONMENTS
 from tests.infrastructure.synthesis import Deployment
+
+specimen.install()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,23 +30,23 @@ def deployment(request: pytest.FixtureRequest) -> Deployment:
 
 @pytest.fixture(params=["dev", "staging", "prod"])
 def committed(request: pytest.FixtureRequest) -> Deployment:
-    """Each environment as it is committed, in turn."""
+    """Each environment of the specimen, in turn."""
     return synthesis.deployment(request.param)
 
 
 @pytest.fixture
 def dev() -> Deployment:
-    """The environment dev as it is committed."""
+    """The specimen's dev."""
     return synthesis.deployment("dev")
 
 
 @pytest.fixture
 def staging() -> Deployment:
-    """The environment staging as it is committed."""
+    """The specimen's staging."""
     return synthesis.deployment("staging")
 
 
 @pytest.fixture
 def prod() -> Deployment:
-    """The environment prod as it is committed."""
+    """The specimen's prod."""
     return synthesis.deployment("prod")

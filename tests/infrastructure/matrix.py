@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from slipway import settings as config
 from slipway.settings import Environment, Settings
+from tests import specimen
 
-COMMITTED: Settings = config.load()
+SPECIMEN: Settings = specimen.SETTINGS
 
 _PROVISIONED = {
     "mode": "provisioned",
@@ -22,7 +22,7 @@ _PROVISIONED = {
 }
 _CUSTOM_DOMAIN = {
     "name": "items.example.com",
-    "certificate_arn": "arn:aws:acm:us-east-1:333333333333:certificate/11111111-2222-3333-4444-555555555555",
+    "certificate_arn": "arn:aws:acm:us-east-1:777788889999:certificate/11111111-2222-3333-4444-555555555555",
     "hosted_zone_id": "Z0123456789ABCDEFGHIJ",
     "hosted_zone_name": "example.com",
 }
@@ -44,7 +44,7 @@ def changed(environment: Environment, changes: Mapping[str, Any]) -> Environment
 
 
 def _matrix() -> dict[str, Environment]:
-    dev, staging, prod = (COMMITTED.environment(name) for name in ("dev", "staging", "prod"))
+    dev, staging, prod = (SPECIMEN.environment(name) for name in ("dev", "staging", "prod"))
     return {
         "dev": dev,
         "staging": staging,
@@ -90,17 +90,17 @@ def pipeline_settings(environments: tuple[Environment, ...] | None = None, **cha
         environments: in the pipeline's order. Default: the three that are committed.
         changes: keys of the pipeline's file and their values.
     """
-    environments = COMMITTED.environments if environments is None else environments
-    document = COMMITTED.pipeline.model_dump(mode="json", exclude_none=True) | {
+    environments = SPECIMEN.environments if environments is None else environments
+    document = SPECIMEN.pipeline.model_dump(mode="json", exclude_none=True) | {
         "environments": [environment.name for environment in environments]
     }
-    pipeline = type(COMMITTED.pipeline).model_validate(document | changes)
+    pipeline = type(SPECIMEN.pipeline).model_validate(document | changes)
     return Settings(pipeline=pipeline, environments=environments)
 
 
 def _pipelines() -> dict[str, Settings]:
-    dev, staging, prod = COMMITTED.environments
-    tools = COMMITTED.pipeline
+    dev, staging, prod = SPECIMEN.environments
+    tools = SPECIMEN.pipeline
     fourth = changed(staging, {"name": "preview", "account": "444444444444"})
     twin = changed(prod, {"name": "prod-eu", "region": "eu-central-1"})
     beside = changed(staging, {"account": dev.account})
@@ -108,7 +108,7 @@ def _pipelines() -> dict[str, Settings]:
     frankfurt = {"region": "eu-central-1"}
     bucket = {"kind": "s3", "bucket": "a-source-bucket", "key": "slipway.zip"}
     return {
-        "committed": COMMITTED,
+        "committed": SPECIMEN,
         "codecommit": pipeline_settings(source={"kind": "codecommit", "repository": "slipway", "branch": "trunk"}),
         "s3": pipeline_settings(source=bucket),
         "staging approved too": pipeline_settings(approval_before=["staging", "prod"]),

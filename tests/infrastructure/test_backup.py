@@ -12,7 +12,7 @@ from services.items.infrastructure import Items
 from services.processing.infrastructure import Processing
 from slipway.service import Service
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED, changed
+from tests.infrastructure.matrix import SPECIMEN, changed
 from tests.infrastructure.synthesis import Deployment
 
 WITH_A_BACKUP = pytest.mark.parametrize("service", [Items, Processing], ids=lambda service: service.name)
@@ -139,7 +139,7 @@ def test_where_none_is_configured_there_is_none(environment: str, service: type[
 
 def test_a_bucket_without_versions_cannot_be_backed_up_and_is_left_out() -> None:
     # Given uploads that keep no versions
-    environment = changed(COMMITTED.environment("prod"), {"services.processing.uploads.versioned": False})
+    environment = changed(SPECIMEN.environment("prod"), {"services.processing.uploads.versioned": False})
     deployment = synthesis.deploy("prod, no versions", environment, Processing)
     selection = deployment["data"].only("AWS::Backup::BackupSelection")["BackupSelection"]
 

@@ -9,7 +9,7 @@ import pytest
 from slipway.settings import Environment
 from slipway.settings.model import Provisioned
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED, ENVIRONMENTS, changed, variants
+from tests.infrastructure.matrix import ENVIRONMENTS, SPECIMEN, changed, variants
 from tests.infrastructure.synthesis import Deployment
 
 
@@ -235,10 +235,10 @@ def test_bucket_names_are_the_same_at_every_synth(dev: Deployment) -> None:
 
 
 def test_bucket_names_differ_between_accounts_regions_and_environments() -> None:
-    dev = COMMITTED.environment("dev")
+    dev = SPECIMEN.environment("dev")
     variants: list[Environment] = [
         dev,
-        *COMMITTED.environments[1:],
+        *SPECIMEN.environments[1:],
         changed(dev, {"region": "eu-west-1"}),
         changed(dev, {"account": "444444444444"}),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from slipway.cloudwatch import Alarm, MetricStore, State, evaluate
-from tests.infrastructure.matrix import COMMITTED
+from tests.infrastructure.matrix import SPECIMEN
 from tests.infrastructure.synthesis import Deployment
 
 # The hook that checks each function.
@@ -60,7 +60,7 @@ def test_code_deploy_moves_live_with_the_configured_strategy(deployment: Deploym
 
 
 def test_dev_moves_at_once_and_the_others_by_a_canary_of_10_percent_for_5_minutes() -> None:
-    strategies = {environment.name: environment.deployment.strategy.value for environment in COMMITTED.environments}
+    strategies = {environment.name: environment.deployment.strategy.value for environment in SPECIMEN.environments}
 
     assert strategies == {
         "dev": "AllAtOnce",

@@ -14,10 +14,10 @@ from slipway.detectability.picture import draw
 from slipway.detectability.run import PAGE, PICTURE
 from slipway.settings.model import DeploymentStrategy
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED
+from tests.infrastructure.matrix import SPECIMEN
 from tests.infrastructure.synthesis import Deployment
 
-ENVIRONMENTS = [environment.name for environment in COMMITTED.environments]
+ENVIRONMENTS = [environment.name for environment in SPECIMEN.environments]
 
 
 def _stacks(deployment: Deployment) -> Mapping[str, Any]:
@@ -44,7 +44,7 @@ def test_every_function_under_codedeploy_is_asked_about(environment: str) -> Non
     # Then there is one each, with the strategy of the environment, alarms on the new version alone, none of which is
     # blind, and a rate in the configuration
     assert len(rollouts) == len(aliases) > 0
-    settings = COMMITTED.environment(environment)
+    settings = SPECIMEN.environment(environment)
     for rollout in rollouts:
         assert DeploymentStrategy(rollout.shift.name) is settings.deployment.strategy
         kinds = {alarm.name.rpartition("Deployment")[2] for alarm in rollout.alarms}
@@ -110,7 +110,7 @@ def test_the_page_and_the_picture_are_those_of_what_is_committed() -> None:
     # Given the committed configuration, when every case is played afresh
     survey = Survey()
     findings: list[Finding] = []
-    for environment in COMMITTED.environments:
+    for environment in SPECIMEN.environments:
         for rollout in _rollouts(environment.name):
             traffic = getattr(environment.services, rollout.service).traffic
             findings.append(survey.examine(rollout, traffic.of(rollout.function)))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED, changed, variants
+from tests.infrastructure.matrix import SPECIMEN, changed, variants
 from tests.infrastructure.synthesis import Deployment
 
 # The only region whose API makes deliveries of CloudFront's logs
@@ -77,7 +77,7 @@ def test_the_edge_answers_the_configured_countries_from_price_class_100(deployme
 
 
 def test_the_committed_countries_are_the_required_ones() -> None:
-    for environment in COMMITTED.environments:
+    for environment in SPECIMEN.environments:
         assert set(environment.services.items.geo.allow) == {"US", "CA", "GB", "DE", "JP"}
 
 
@@ -204,7 +204,7 @@ def _firewall(deployment: Deployment) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def abroad() -> Deployment:
     """An environment behind WAF in another region than CloudFront's."""
-    environment = changed(COMMITTED.environment("prod"), {"region": "eu-central-1"})
+    environment = changed(SPECIMEN.environment("prod"), {"region": "eu-central-1"})
     return synthesis.deploy("prod, Frankfurt", environment)
 
 
@@ -284,4 +284,4 @@ def test_without_a_domain_there_is_neither_certificate_nor_record(deployment: De
 
 
 def test_no_domain_is_configured_by_default() -> None:
-    assert all(environment.services.items.custom_domain is None for environment in COMMITTED.environments)
+    assert all(environment.services.items.custom_domain is None for environment in SPECIMEN.environments)

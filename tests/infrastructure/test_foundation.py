@@ -11,7 +11,7 @@ from aws_cdk.assertions import Template
 from ministack.services.eventbridge import _matches_pattern
 
 from slipway.delivery.relay import PATTERN_CHARACTERS, EventRelay
-from tests.infrastructure.matrix import COMMITTED, changed
+from tests.infrastructure.matrix import SPECIMEN, changed
 from tests.infrastructure.synthesis import Deployment
 
 
@@ -42,7 +42,7 @@ def test_api_gateway_may_write_its_logs_by_it(deployment: Deployment) -> None:
 
 def _relayed(environment: str, services: Sequence[str], detail_type: str, resource: str) -> bool:
     """Return True if the relay of an environment sends an event on a resource."""
-    settings = changed(COMMITTED.environments[0], {"name": environment})
+    settings = changed(SPECIMEN.environments[0], {"name": environment})
     stack = Stack(App(), "Foundation")
     EventRelay(stack, "Relay", environment=settings, services=services)
     patterns = [

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.infrastructure.matrix import COMMITTED, variants
+from tests.infrastructure.matrix import SPECIMEN, variants
 from tests.infrastructure.synthesis import KEPT, Deployment
 
 HANDLERS = ("api.handler", "stream.handler", "rotation.handler", "hooks.api_handler", "hooks.stream_handler")
@@ -94,7 +94,7 @@ def test_functions_write_to_a_log_group_of_their_own_with_the_environments_reten
 
 
 def test_log_retention_is_7_30_and_90_days() -> None:
-    retentions = {environment.name: environment.logs.retention_days for environment in COMMITTED.environments}
+    retentions = {environment.name: environment.logs.retention_days for environment in SPECIMEN.environments}
 
     assert retentions == {"dev": 7, "staging": 30, "prod": 90}
 

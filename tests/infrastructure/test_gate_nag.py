@@ -47,7 +47,7 @@ from slipway.rules.pack import SlipwayRules
 from slipway.settings import Environment, Settings
 from stacks.foundation import FoundationStack
 from stages import foundation_stage
-from tests.infrastructure.matrix import COMMITTED
+from tests.infrastructure.matrix import SPECIMEN
 from tests.infrastructure.synthesis import assets
 
 PACKS = ("AwsSolutions", "Serverless")
@@ -56,7 +56,7 @@ STACKS = (
     "Pipeline",
     *(
         f"Pipeline/{environment.name}-{stack}"
-        for environment in COMMITTED.environments
+        for environment in SPECIMEN.environments
         for stack in (
             "foundation/Foundation",
             *(f"items/{kind}" for kind in ("Security", "Data", "Compute", "Observability")),
@@ -140,7 +140,7 @@ def run(outdir: Path, *, planted: bool) -> Run:
         else:
             patch.setattr(entry, "SERVICES", (Items,))
         exit_code = entry.main(new_baseline=True)
-    return Run(exit_code, judge(outdir, packs_of(COMMITTED), today=TODAY), report, baseline)
+    return Run(exit_code, judge(outdir, packs_of(SPECIMEN), today=TODAY), report, baseline)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_an_unencrypted_public_bucket_turns_red_in_every_kind_of_stack_of_every_
     assert found >= PLANTED_RULES
     # And in prod, where five packs are switched on, each that has rules on buckets sees it
     packs = {finding.pack for finding in planted.verdict.findings if finding.stack == stack}
-    assert packs >= {*packs_of(COMMITTED)(stack)} - {"Serverless", "Slipway", "OnlyAws"}
+    assert packs >= {*packs_of(SPECIMEN)(stack)} - {"Serverless", "Slipway", "OnlyAws"}
     # And our own rules ask for what the configuration says of the environment, and where such a thing belongs
     assert ("Slipway-StatefulRetained" in found) is ("/dev-" not in stack)
     assert ("Slipway-StatefulApart" in found) is not stack.endswith(("Pipeline", "Security", "Data"))
@@ -392,7 +392,7 @@ OWN = everywhere([*PACKS, "Slipway"])
 
 
 def own_rules(*rules: Rule) -> list[SlipwayRules]:
-    return [SlipwayRules(COMMITTED, entry.RUNBOOKS, rules or observation.RULES)]
+    return [SlipwayRules(SPECIMEN, entry.RUNBOOKS, rules or observation.RULES)]
 
 
 def alarm(app: App) -> aws_cloudwatch.CfnAlarm:

@@ -12,7 +12,7 @@ from slipway.blocks.assets import AssetStore
 from slipway.supply.repository import Repository
 from slipway.supply.shipped import built, deployed
 from stages.service_stage import ServiceStage
-from tests.infrastructure.matrix import COMMITTED
+from tests.infrastructure.matrix import SPECIMEN
 from tests.infrastructure.synthesis import new_app
 
 
@@ -21,7 +21,7 @@ def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """The assembly of one service, of the assets that `make build` made."""
     folder = tmp_path_factory.mktemp("shipped")
     app = new_app()
-    ServiceStage(app, service=Items(environment=COMMITTED.environments[0], assets=AssetStore()))
+    ServiceStage(app, service=Items(environment=SPECIMEN.environments[0], assets=AssetStore()))
     shutil.copytree(Path(app.synth().directory), folder / "cdk.out")
     return Repository(root=folder)
 

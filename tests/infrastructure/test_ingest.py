@@ -12,11 +12,11 @@ import pytest
 
 from services.ingest.infrastructure import Ingest
 from slipway.settings import Environment
-from tests.infrastructure.matrix import COMMITTED, changed
+from tests.infrastructure.matrix import SPECIMEN, changed
 from tests.infrastructure.synthesis import Deployment, deploy
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "services" / "ingest" / "openapi.json").read_text(encoding="utf-8"))
-DEV, STAGING, PROD = (COMMITTED.environment(name) for name in ("dev", "staging", "prod"))
+DEV, STAGING, PROD = (SPECIMEN.environment(name) for name in ("dev", "staging", "prod"))
 ON_DEMAND = {"mode": "on-demand"}
 CACHE = {"size_gb": "6.1", "ttl_seconds": 30}
 

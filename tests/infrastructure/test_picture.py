@@ -6,12 +6,12 @@ from slipway.drawing.draw import draw
 from slipway.drawing.read import read_pipeline
 from slipway.evidence.collect import PIPELINE_TEMPLATE
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED
+from tests.infrastructure.matrix import SPECIMEN
 
 
 def test_every_stage_and_action_of_the_template_is_drawn_in_its_order() -> None:
     # Given the pipeline of the committed configuration
-    template, _, assembly = synthesis.pipeline(COMMITTED)
+    template, _, assembly = synthesis.pipeline(SPECIMEN)
     stages = template.only("AWS::CodePipeline::Pipeline")["Stages"]
 
     # When it is read and drawn
@@ -25,7 +25,7 @@ def test_every_stage_and_action_of_the_template_is_drawn_in_its_order() -> None:
         rows = [{orders.pop(action.name) for action in row} for row in drawn.rows]
         assert rows == [{order} for order in sorted({action["RunOrder"] for action in stage["Actions"]})]
         assert not orders
-    for environment in COMMITTED.environments:
+    for environment in SPECIMEN.environments:
         assert f"account {environment.account}" in picture
         if environment.deployment.bake_minutes:
             assert "succeeds after 1 minute without an alarm" in picture

@@ -22,10 +22,10 @@ from slipway.service import Service
 from slipway.settings import Settings
 from slipway.settings.model import ROLLBACK_DAYS
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED, PIPELINES
+from tests.infrastructure.matrix import PIPELINES, SPECIMEN
 from tests.infrastructure.synthesis import KEPT
 
-TOOLS = "999999999999"
+TOOLS = SPECIMEN.pipeline.account
 ROOT = Path(app.__file__).parent
 PINNED = json.loads(Path(app.CDK_JSON).with_name("package.json").read_text(encoding="utf-8"))["devDependencies"]
 STACKS = ("security", "data", "compute", "observability")
@@ -341,7 +341,7 @@ def test_artifacts_in_another_region_are_under_a_customer_key_too() -> None:
 
 def test_what_ships_is_published_once_by_pinned_tools() -> None:
     # Given the pipeline with a real service
-    pipeline = Pipeline(COMMITTED, services=(Items,))
+    pipeline = Pipeline(SPECIMEN, services=(Items,))
     (action,) = pipeline.stages["Assets"]
 
     # Then one action publishes all that every environment takes, before the first of them
@@ -350,14 +350,14 @@ def test_what_ships_is_published_once_by_pinned_tools() -> None:
     text = (pipeline.assembly / spec).read_text(encoding="utf-8")
     assert f"cdk-assets@{PINNED['cdk-assets']}" in text
     assert "@latest" not in text
-    for environment in COMMITTED.environments:
+    for environment in SPECIMEN.environments:
         assert f"{environment.account}" in text
     assert action["RunOrder"] == 1
 
 
 def test_the_pinned_cdk_assets_reads_every_manifest_as_the_pipeline_hands_it_over(tmp_path: Path) -> None:
     # Given the assembly, and what the publishing step does to it before it publishes
-    pipeline = Pipeline(COMMITTED, services=(Items,))
+    pipeline = Pipeline(SPECIMEN, services=(Items,))
     assembly = Path(shutil.copytree(pipeline.assembly, tmp_path / "cdk.out", symlinks=True))
     spec = json.loads((assembly / pipeline.project("Assets")["Source"]["BuildSpec"]).read_text(encoding="utf-8"))
     for command in spec["phases"]["install"]["commands"]:
@@ -404,12 +404,12 @@ def test_the_pipeline_is_tagged(committed: Pipeline) -> None:
     tags = {tag["Key"]: tag["Value"] for tag in committed.properties["Tags"]}
 
     assert tags == {
-        "Project": "Slipway",
-        "Application": "slipway",
+        "Project": "Lighthouse",
+        "Application": "lighthouse",
         "Service": "pipeline",
         "Environment": "tools",
-        "Owner": "platform-team",
-        "CostCenter": "engineering",
+        "Owner": "lighthouse-team",
+        "CostCenter": "research",
         "ManagedBy": "cdk",
     }
 

@@ -64,13 +64,13 @@ def test_every_build_that_takes_the_source_may_clone_it_and_nothing_else(variant
         assert len(cloning) == (2 if variant == "committed" else 1), action
         for statement in cloning:
             if variant == "codecommit":
-                assert statement["Resource"] == "arn:aws:codecommit:us-east-1:999999999999:slipway"
+                assert statement["Resource"] == "arn:aws:codecommit:us-east-1:101112131415:slipway"
                 assert statement["Action"] == "codecommit:GitPull"
                 continue
             name = statement["Action"]
             assert name in {"codeconnections:UseConnection", "codestar-connections:UseConnection"}
             key = f"{name.partition(':')[0]}:FullRepositoryId"
-            assert statement["Condition"] == {"StringEquals": {key: "example-org/slipway"}}
+            assert statement["Condition"] == {"StringEquals": {key: "example-corp/lighthouse"}}
 
 
 def test_nothing_but_those_builds_and_the_source_uses_the_connection() -> None:
@@ -96,7 +96,7 @@ def test_the_synth_build_may_list_the_executions_of_this_pipeline_and_of_no_othe
     ((role, statement),) = asking
     assert role == _synth(pipeline)
     assert statement["Action"] == ["codepipeline:GetPipelineState", "codepipeline:ListPipelineExecutions"]
-    assert pipeline.text(statement["Resource"]).endswith(":codepipeline:us-east-1:999999999999:slipway")
+    assert pipeline.text(statement["Resource"]).endswith(":codepipeline:us-east-1:101112131415:slipway")
 
 
 def test_the_synth_build_knows_the_artifact_bucket_and_may_keep_its_reports_there() -> None:

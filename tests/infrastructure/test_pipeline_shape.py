@@ -23,7 +23,7 @@ from slipway.settings import ConfigurationError, Settings
 from slipway.settings.quotas import CONCURRENT_BUILDS, builds_at_once
 from slipway.tasks.reports import CONDENSED, HANDOVER
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED, changed, pipeline_settings
+from tests.infrastructure.matrix import SPECIMEN, changed, pipeline_settings
 from tests.infrastructure.synthesis import Small, Template, Tiny
 
 # https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html; of a stage's actions we take the older, lower
@@ -91,17 +91,17 @@ class Shape:
 
 @cache
 def shape(variant: str = "committed") -> Shape:
-    dev, staging, prod = COMMITTED.environments
+    dev, staging, prod = SPECIMEN.environments
     services: Sequence[type[Service]] = (Tiny, Small)
     match variant:
         case "committed":
-            settings = COMMITTED
+            settings = SPECIMEN
         case "codecommit":
             settings = pipeline_settings(source={"kind": "codecommit", "repository": "slipway", "branch": "trunk"})
         case "s3":
             settings = pipeline_settings(source={"kind": "s3", "bucket": "a-source-bucket", "key": "slipway.zip"})
         case "one service":
-            settings, services = COMMITTED, (Tiny,)
+            settings, services = SPECIMEN, (Tiny,)
         case "frozen":
             frozen = {"deployment.frozen": True}
             settings = pipeline_settings((dev, changed(staging, frozen), changed(prod, frozen)))
@@ -111,7 +111,7 @@ def shape(variant: str = "committed") -> Shape:
             together = {"account": dev.account}
             settings = pipeline_settings((dev, changed(staging, together), prod), share_accounts=True)
         case "webhook":
-            arn = "arn:aws:secretsmanager:us-east-1:999999999999:secret:chat-AbCdEf"
+            arn = "arn:aws:secretsmanager:us-east-1:101112131415:secret:chat-AbCdEf"
             settings = pipeline_settings(notifications={"emails": ["a@example.com"], "webhook_secret_arn": arn})
         case _:
             raise AssertionError(variant)
@@ -282,7 +282,7 @@ def test_configured_waves_come_one_after_the_other() -> None:
     [([["items", "ingest"]], "'ingest': is not deployed"), ([["ingest"]], "no wave names 'items'")],
 )
 def test_waves_that_do_not_fit_the_services_are_refused(waves: list[list[str]], says: str) -> None:
-    assert {"items", "ingest"} <= set(COMMITTED.environments[0].services.names)
+    assert {"items", "ingest"} <= set(SPECIMEN.environments[0].services.names)
 
     with pytest.raises(ConfigurationError, match=says):
         synthesis.pipeline(pipeline_settings(waves=waves), (type("ItemsToo", (Tiny,), {"name": "items"}),))
@@ -373,7 +373,7 @@ def test_the_source_uses_its_connection_for_its_repository_alone(committed: Shap
     assert set(found) == {"codestar-connections:UseConnection", "codeconnections:UseConnection"}
     for name, statement in found.items():
         prefix = name.partition(":")[0]
-        assert statement["Condition"] == {"StringEquals": {f"{prefix}:FullRepositoryId": "example-org/slipway"}}
+        assert statement["Condition"] == {"StringEquals": {f"{prefix}:FullRepositoryId": "example-corp/lighthouse"}}
         assert (
             statement["Resource"] == committed.properties["Stages"][0]["Actions"][0]["Configuration"]["ConnectionArn"]
         )
@@ -628,7 +628,7 @@ def test_the_functions_know_every_stage_that_deploys(pipeline: Shape) -> None:
 
 def test_the_webhook_is_read_from_its_secret_by_the_function_that_calls_it() -> None:
     template = shape("webhook").template
-    arn = "arn:aws:secretsmanager:us-east-1:999999999999:secret:chat-AbCdEf"
+    arn = "arn:aws:secretsmanager:us-east-1:101112131415:secret:chat-AbCdEf"
     holders = [
         function["Handler"]
         for function in template.properties_of("AWS::Lambda::Function")
@@ -676,7 +676,7 @@ def test_the_pipeline_is_far_from_the_limits_up_to_thirty_services(say: Callable
     for number in (1, 3, 10, 30):
         # Given that many services in three environments
         services = _stubs(number)
-        found = Shape(COMMITTED, services, *synthesis.pipeline(COMMITTED, services))
+        found = Shape(SPECIMEN, services, *synthesis.pipeline(SPECIMEN, services))
         most = max(len(stage["Actions"]) for stage in found.stages.values())
         resources, size = len(found.template.raw["Resources"]), len(found.template.text())
         rows.append(
@@ -725,7 +725,7 @@ def test_the_pipeline_is_far_from_the_limits_up_to_thirty_services(say: Callable
 def test_a_stage_that_is_cut_keeps_its_conditions() -> None:
     # Given more services than fifty actions hold
     services = _stubs(10)
-    found = Shape(COMMITTED, services, *synthesis.pipeline(COMMITTED, services))
+    found = Shape(SPECIMEN, services, *synthesis.pipeline(SPECIMEN, services))
     prod = [stage for name, stage in found.stages.items() if name.startswith("prod-services.")]
 
     # Then each part of the stage rolls back, and the last one bakes
@@ -737,7 +737,7 @@ def test_a_stage_that_is_cut_keeps_its_conditions() -> None:
 def test_what_three_services_put_into_the_artifacts_is_small() -> None:
     # Given three services of the size of items; zips are published by the assets stage from the same artifact
     services = (Items, *(type(f"Other{index}", (Tiny,), {"name": f"other{index}"}) for index in range(2)))
-    _, _, assembly = synthesis.pipeline(COMMITTED, services)
+    _, _, assembly = synthesis.pipeline(SPECIMEN, services)
     size = sum(path.stat().st_size for path in assembly.rglob("*") if path.is_file() and path.suffix != ".zip")
 
     assert size < 25_000_000

@@ -10,7 +10,7 @@ import pytest
 from services.processing.infrastructure import Processing
 from slipway.settings.model import OnDemand, Provisioned
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED, ENVIRONMENTS, changed
+from tests.infrastructure.matrix import ENVIRONMENTS, SPECIMEN, changed
 from tests.infrastructure.synthesis import Deployment
 
 HANDLERS = {
@@ -274,7 +274,7 @@ class TestData:
         assert not data.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
 
     def test_every_committed_environment_is_provisioned(self) -> None:
-        for environment in COMMITTED.environments:
+        for environment in SPECIMEN.environments:
             assert isinstance(environment.services.processing.capacity, Provisioned)
 
     def test_objects_expire_and_versions_are_kept_as_configured(self, committed: Deployment) -> None:

@@ -15,7 +15,7 @@ from services.ingest.infrastructure import Ingest
 from services.items import infrastructure
 from slipway.blocks.schema import OpenApiDocument
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED, ENVIRONMENTS, changed, variants
+from tests.infrastructure.matrix import ENVIRONMENTS, SPECIMEN, changed, variants
 from tests.infrastructure.synthesis import Deployment, Template
 
 DOCUMENT = json.loads(Path(infrastructure.__file__).with_name("openapi.json").read_text(encoding="utf-8"))
@@ -273,7 +273,7 @@ def test_the_stage_throttles_as_configured_and_has_no_cache(deployment: Deployme
 def test_the_committed_throttles_are_the_required_ones() -> None:
     throttles = {
         environment.name: (environment.services.items.throttle.rate, environment.services.items.throttle.burst)
-        for environment in COMMITTED.environments
+        for environment in SPECIMEN.environments
         if environment.name != "staging"
     }
 
@@ -414,7 +414,7 @@ def test_without_waf_there_is_no_web_acl(deployment: Deployment) -> None:
 
 
 def test_waf_is_on_in_staging_and_prod() -> None:
-    assert {environment.name: environment.waf.enabled for environment in COMMITTED.environments} == {
+    assert {environment.name: environment.waf.enabled for environment in SPECIMEN.environments} == {
         "dev": False,
         "staging": True,
         "prod": True,

@@ -27,10 +27,10 @@ from slipway.settings import Environment, Settings
 from slipway.settings.model import ROLLBACK_DAYS
 from stages.service_stage import ServiceStage
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED, changed, pipeline_settings
+from tests.infrastructure.matrix import SPECIMEN, changed, pipeline_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-PROD = COMMITTED.environment("prod")
+PROD = SPECIMEN.environment("prod")
 
 
 def _synthesised(app: App) -> Assembly:
@@ -50,7 +50,7 @@ def _prod(service: type[Service] = Items) -> Assembly:
 
 @cache
 def _pipeline() -> Assembly:
-    return _delivery(COMMITTED)
+    return _delivery(SPECIMEN)
 
 
 def _delivery(settings: Settings) -> Assembly:
@@ -173,7 +173,7 @@ def test_what_the_pipeline_loosens_is_found(changes: dict[str, Any], kind: str, 
 
 
 def test_a_bake_that_goes_and_a_thaw_are_found() -> None:
-    dev, staging, prod = COMMITTED.environments
+    dev, staging, prod = SPECIMEN.environments
     frozen = pipeline_settings((dev, staging, changed(prod, {"deployment.frozen": True})))
     hasty = pipeline_settings((dev, staging, changed(prod, {"deployment.bake_minutes": 0})))
 
@@ -182,7 +182,7 @@ def test_a_bake_that_goes_and_a_thaw_are_found() -> None:
 
 
 def test_another_environment_is_added_and_stops_nothing() -> None:
-    dev, staging, prod = COMMITTED.environments
+    dev, staging, prod = SPECIMEN.environments
     preview = changed(staging, {"name": "preview", "account": "444444444444"})
 
     comparison = compare(_pipeline(), _delivery(pipeline_settings((dev, preview, staging, prod))))
@@ -197,7 +197,7 @@ def test_another_environment_is_added_and_stops_nothing() -> None:
 
 
 def test_another_account_for_an_environment_is_another_deployment() -> None:
-    dev, staging, prod = COMMITTED.environments
+    dev, staging, prod = SPECIMEN.environments
     moved = pipeline_settings((dev, staging, changed(prod, {"account": "444444444444"})))
 
     comparison = compare(_pipeline(), _delivery(moved))
@@ -210,7 +210,7 @@ def test_another_account_for_an_environment_is_another_deployment() -> None:
 
 
 def test_an_environment_that_goes_stays_deployed() -> None:
-    dev, staging, prod = COMMITTED.environments
+    dev, staging, prod = SPECIMEN.environments
     comparison = compare(_delivery(pipeline_settings((dev, staging, prod))), _delivery(pipeline_settings((dev, prod))))
 
     stacks = {finding.stack for finding in comparison.findings if finding.kind == "stack-removed"}

@@ -26,7 +26,7 @@ from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
 from tests.infrastructure import synthesis
 from tests.infrastructure.edits import Way, around, edited, edits, general, places
-from tests.infrastructure.matrix import COMMITTED
+from tests.infrastructure.matrix import SPECIMEN
 
 EXAMPLES = 3
 """How many resources are tried for a setting: what one of them has at its worst already, another one may not."""
@@ -52,7 +52,7 @@ class _Used:
 
 def _assemblies() -> Iterator[Assembly]:
     """The pipeline, every service in production, and what development alone has."""
-    _, _, folder = synthesis.pipeline(COMMITTED)
+    _, _, folder = synthesis.pipeline(SPECIMEN)
     yield read_assembly(folder)
     services: list[tuple[str, type[Service]]] = [
         ("prod", Items),
@@ -61,7 +61,7 @@ def _assemblies() -> Iterator[Assembly]:
         ("dev", Processing),
     ]
     for name, service in services:
-        environment = COMMITTED.environment(name)
+        environment = SPECIMEN.environment(name)
         app = synthesis.new_app()
         FoundationStage(app, environment=environment, services=[service.name])
         ServiceStage(app, service=service(environment=environment, assets=synthesis.assets()))

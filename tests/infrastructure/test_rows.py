@@ -19,7 +19,7 @@ from slipway.settings import Environment
 from slipway.settings.model import Provisioned
 from slipway.settings.protection import PROTECTED_TYPES
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED, changed
+from tests.infrastructure.matrix import SPECIMEN, changed
 from tests.infrastructure.synthesis import Deployment
 
 ENVIRONMENTS = ("dev", "staging", "prod")
@@ -64,13 +64,13 @@ def test_staging_has_the_shape_of_prod_and_is_no_larger(service: type[Service]) 
         assert isinstance(found, Provisioned)
         return found
 
-    staging, prod = capacity(COMMITTED.environment("staging")), capacity(COMMITTED.environment("prod"))
+    staging, prod = capacity(SPECIMEN.environment("staging")), capacity(SPECIMEN.environment("prod"))
     for name in ("read", "write", "index_read", "index_write", "maximum"):
         assert getattr(staging, name) <= getattr(prod, name), name
 
 
 def test_figures_of_ingests_capacity() -> None:
-    capacity = COMMITTED.environment("prod").services.ingest.capacity
+    capacity = SPECIMEN.environment("prod").services.ingest.capacity
     assert isinstance(capacity, Provisioned)
     assert (capacity.read, capacity.write, capacity.index_read, capacity.index_write) == (5, 5, 5, 5)
     assert (capacity.maximum, capacity.target_utilization_percent, capacity.cooldown_seconds) == (100, 70, 60)
@@ -96,7 +96,7 @@ def test_every_service_deploys_to_an_account_of_ten_executions(service: type[Ser
     # Given a new account, in which nothing can be reserved, and the configuration that says so
     assert set(RESERVING) == {other.name for other in SERVICES}
     environment = changed(
-        COMMITTED.environment("dev"),
+        SPECIMEN.environment("dev"),
         {f"services.{service.name}.{name}.reserved_concurrency": None for name in RESERVING[service.name]},
     )
 

@@ -21,7 +21,7 @@ from slipway.settings.model import NagPackName
 from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED, ENVIRONMENTS, changed
+from tests.infrastructure.matrix import ENVIRONMENTS, SPECIMEN, changed
 
 # A day on which every acknowledgement holds: when they end, `make synth` says.
 TODAY = date(2026, 11, 1)
@@ -45,7 +45,7 @@ def _found_in(environment: Environment, *services: type[Service]) -> list[tuple[
     FoundationStage(app, environment=environment, services=[service.name for service in services])
     for service in services:
         ServiceStage(app, service=service(environment=environment, assets=synthesis.assets()))
-    return _findings(app, Settings(pipeline=COMMITTED.pipeline, environments=(environment,)))
+    return _findings(app, Settings(pipeline=SPECIMEN.pipeline, environments=(environment,)))
 
 
 @pytest.mark.parametrize("variant", [name for name in _NOT_COMMITTED if "GovCloud" not in name])
@@ -56,7 +56,7 @@ def test_every_environment_passes_the_gate(variant: str) -> None:
 def test_every_pack_may_be_switched_on_in_another_environment_too() -> None:
     # Given staging, judged as prod is, with what prod has for it
     environment = changed(
-        COMMITTED.environment("staging"),
+        SPECIMEN.environment("staging"),
         {
             "gates.packs": list(NagPackName),
             "backup": {"keep_days": 7},
@@ -69,7 +69,7 @@ def test_every_pack_may_be_switched_on_in_another_environment_too() -> None:
 
 def test_a_pack_that_is_switched_on_asks_for_what_it_is_for() -> None:
     # Given the same without a backup
-    environment = changed(COMMITTED.environment("staging"), {"gates.packs": list(NagPackName)})
+    environment = changed(SPECIMEN.environment("staging"), {"gates.packs": list(NagPackName)})
 
     assert {rule for _, rule in _found_in(environment, Items)} == {
         *("NIST.800.53.R5-DynamoDBInBackupPlan", "HIPAA.Security-DynamoDBInBackupPlan"),

@@ -258,7 +258,7 @@ DENIED: dict[str, Callable[[Callable[[str], Any]], Any]] = {
     ),
     "a role's boundary": lambda client: client("iam").delete_role_permissions_boundary(RoleName="same-as-execution"),
     "a policy of the bootstrap": lambda client: client("iam").create_policy_version(
-        PolicyArn="arn:aws:iam::111111111111:policy/slipway-bootstrap-iam",
+        PolicyArn="arn:aws:iam::111122223333:policy/slipway-bootstrap-iam",
         PolicyDocument=json.dumps(
             {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
         ),

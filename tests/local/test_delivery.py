@@ -24,7 +24,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[boto3.Session]
     isolate()
     folder = tmp_path_factory.mktemp("emulator")
     region = config.load().environment("prod").region
-    emulator = Emulator("333333333333", region, folder / "prod", tls=folder / "tls")
+    emulator = Emulator("777788889999", region, folder / "prod", tls=folder / "tls")
     emulator.start()
     try:
         yield emulator.session()

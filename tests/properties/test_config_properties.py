@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slipway import settings as config
 from slipway.settings import ConfigurationError, Settings
-from unit.settings.configuration import FILES, Documents, committed, write
+from unit.settings.configuration import FILES, Documents, pristine, write
 
 Path_ = tuple[str | int, ...]
 
@@ -41,8 +41,8 @@ def _paths(node: Any, above: Path_ = ()) -> list[Path_]:
 
 @st.composite
 def _mutated(draw: st.DrawFn) -> Documents:
-    """The committed documents with a few values taken, put, exchanged or added."""
-    documents = committed()
+    """The specimen's documents with a few values taken, put, exchanged or added."""
+    documents = pristine()
     for _ in range(draw(st.integers(1, 3))):
         document: Any = documents[draw(st.sampled_from(FILES))]
         paths = _paths(document)
@@ -98,9 +98,9 @@ def test_a_mutated_configuration_loads_or_names_file_and_key(documents: Document
 @given(content=st.binary(max_size=200), file=st.sampled_from(FILES))
 @settings(max_examples=100, deadline=None)
 def test_any_bytes_in_a_file_are_refused_with_its_name(content: bytes, file: str) -> None:
-    # Given a file of anything, among those that are committed
+    # Given a file of anything, among those of the specimen
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), committed())
+        write(Path(folder), pristine())
         (Path(folder) / file).write_bytes(content)
         # When they are read
         loaded = _load(Path(folder))

@@ -30,7 +30,7 @@ from slipway.review.findings import Severity
 from slipway.review.resources import Side
 from stages.service_stage import ServiceStage
 from tests.infrastructure import synthesis
-from tests.infrastructure.matrix import COMMITTED
+from tests.infrastructure.matrix import SPECIMEN
 from tests.properties import naive
 
 SHARDS, EDITS = 7, 96
@@ -83,12 +83,12 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> list[Side]:
 
 
 def _synthesise(folder: Path) -> None:
-    prod = COMMITTED.environment("prod")
+    prod = SPECIMEN.environment("prod")
     for service in SERVICES:
         app = synthesis.new_app()
         ServiceStage(app, service=service(environment=prod, assets=synthesis.assets()))
         shutil.copytree(app.synth().directory, folder / service.name)
-    _, _, pipeline = synthesis.pipeline(COMMITTED)
+    _, _, pipeline = synthesis.pipeline(SPECIMEN)
     shutil.copytree(pipeline, folder / "pipeline")
 
 

@@ -5,6 +5,10 @@ from collections.abc import Iterator
 import pytest
 from pytest_socket import disable_socket, enable_socket
 
+from tests import specimen
+
+specimen.install()
+
 
 @pytest.fixture(autouse=True)
 def _no_sockets() -> Iterator[None]:

@@ -11,7 +11,8 @@ from slipway import settings as config
 from slipway.settings import ConfigurationError, ServiceSettings
 from slipway.settings.model import PerSecond, Traffic
 from slipway.settings.services import compose, discover
-from unit.settings.configuration import committed, write
+from tests import specimen
+from unit.settings.configuration import pristine, write
 
 
 class ClockTraffic(Traffic):
@@ -34,7 +35,7 @@ def _documents(**settings: object) -> dict[str, dict[str, object]]:
     table = {"clock": {"traffic": {"worker_invocations_per_second": 2.0}, **settings}}
     return {
         name: document if name == "pipeline.toml" else document | {"services": table}
-        for name, document in committed().items()
+        for name, document in pristine().items()
     }
 
 
@@ -53,7 +54,7 @@ def test_traffic_that_a_service_does_not_name_is_not_known() -> None:
 
 def test_settings_of_a_service_that_is_not_there_are_not_found() -> None:
     with pytest.raises(KeyError, match="ClockSettings"):
-        config.load().environments[0].settings_of(ClockSettings)
+        specimen.SETTINGS.environments[0].settings_of(ClockSettings)
 
 
 def test_a_switch_for_development_alone_is_refused_elsewhere(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_a_switch_for_development_alone_is_refused_elsewhere(tmp_path: Path) -> 
 
     problems = refused.value.problems
     assert {problem.key for problem in problems} == {"services.clock.debug.open"}
-    kinds = {f"{name}.toml": document.get("kind") for name, document in committed().items()}
+    kinds = {f"{name}.toml": document.get("kind") for name, document in pristine().items()}
     assert "development" not in {kinds.get(problem.file) for problem in problems}
 
 

@@ -68,11 +68,11 @@ class ConfigurationError(Exception):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-def load(folder: Path = CONFIG_FOLDER, *, services: Models | None = None) -> Settings:
+def load(folder: Path | None = None, *, services: Models | None = None) -> Settings:
     """Read the pipeline's file and one file for each environment it names.
 
     Args:
-        folder: where `pipeline.toml` and `<environment>.toml` lie. Default: `config/`.
+        folder: where `pipeline.toml` and `<environment>.toml` lie. Default: `CONFIG_FOLDER`, which is `config/`.
         services: the settings' model of each service. Default: those in `services/<name>/settings.py`.
 
     Returns:
@@ -81,6 +81,7 @@ def load(folder: Path = CONFIG_FOLDER, *, services: Models | None = None) -> Set
     Raises:
         ConfigurationError: with every problem of every file.
     """
+    folder = CONFIG_FOLDER if folder is None else folder
     models = discover() if services is None else services
     model = compose(models)
     problems: list[Problem] = []

@@ -24,9 +24,9 @@ from slipway.accounts.bootstrap.__main__ import app
 from slipway.accounts.bootstrap.assembly import UNREADABLE_ROLE, Resource
 from slipway.accounts.bootstrap.plan import Account
 from slipway.settings import Settings
-from slipway.settings.load import CONFIG_FOLDER
+from tests import specimen
 
-SETTINGS = config.load()
+SETTINGS = specimen.SETTINGS
 ACCOUNTS = {account.label: account for account in plan.accounts(SETTINGS)}
 
 
@@ -34,7 +34,7 @@ ACCOUNTS = {account.label: account for account in plan.accounts(SETTINGS)}
 def folder(tmp_path: Path) -> Path:
     """A copy of the configuration to change."""
     copy = tmp_path / "config"
-    shutil.copytree(CONFIG_FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+    shutil.copytree(specimen.FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     return copy
 
 
@@ -113,7 +113,7 @@ def test_policies_fit_with_thirty_environments(folder: Path) -> None:
     dev = (folder / "dev.toml").read_text(encoding="utf-8")
     names = ["dev", *(f"dev{index}" for index in range(29))]
     for index, name in enumerate(names[1:]):
-        text = dev.replace('account = "111111111111"', f'account = "1{index:011d}"')
+        text = dev.replace('account = "111122223333"', f'account = "1{index:011d}"')
         (folder / f"{name}.toml").write_text(_strict(text), encoding="utf-8")
     listed = ", ".join(f'"{name}"' for name in names)
     settings = _change(folder, "pipeline.toml", '["dev", "staging", "prod"]', f'[{listed}, "staging", "prod"]')
@@ -136,7 +136,7 @@ def _strict(text: str) -> str:
 
 def test_same_configuration_gives_the_same_bytes(tmp_path: Path) -> None:
     first = [file.read_bytes() for file in commands.write(SETTINGS, tmp_path / "one")]
-    second = [file.read_bytes() for file in commands.write(config.load(), tmp_path / "two")]
+    second = [file.read_bytes() for file in commands.write(specimen.SETTINGS, tmp_path / "two")]
     assert first == second
 
 
@@ -154,7 +154,7 @@ def test_tools_account_is_bootstrapped_in_every_region(folder: Path) -> None:
     # When the commands are printed
     places = [words[2] for words in _words(settings, "tools")[1:]]
     # Then the tools account has a bootstrap stack there too, for the pipeline's bucket of that region
-    assert places == ["aws://999999999999/us-east-1", "aws://999999999999/eu-west-1"]
+    assert places == ["aws://101112131415/us-east-1", "aws://101112131415/eu-west-1"]
 
 
 def test_environments_of_one_account_share_its_policies(folder: Path) -> None:
@@ -162,7 +162,7 @@ def test_environments_of_one_account_share_its_policies(folder: Path) -> None:
     _ = (folder / "pipeline.toml").write_text(
         (folder / "pipeline.toml").read_text().replace("share_accounts = false", "share_accounts = true")
     )
-    settings = _change(folder, "staging.toml", "222222222222", "111111111111")
+    settings = _change(folder, "staging.toml", "444455556666", "111122223333")
     # When its policies are written
     account = plan.accounts(settings)[1]
     assert account.label == "dev+staging"
@@ -293,8 +293,8 @@ def test_roles_of_the_stacks_cannot_change_identities(label: str) -> None:
 def test_roles_of_an_environment_put_events_on_the_bus_of_the_pipeline_only() -> None:
     account = ACCOUNTS["dev"]
     document = policies.boundary(account, SETTINGS).document
-    bus = "arn:aws:events:us-east-1:999999999999:event-bus/slipway-delivery"
-    others = [bus.replace("slipway-delivery", "default"), bus.replace("999999999999", "444444444444")]
+    bus = "arn:aws:events:us-east-1:101112131415:event-bus/slipway-delivery"
+    others = [bus.replace("slipway-delivery", "default"), bus.replace("101112131415", "444444444444")]
     given = [{"Effect": "Allow", "Action": "events:PutEvents", "Resource": [bus, *others]}]
     assert coverage.beyond_boundary(given, document, account) == sorted(f"events:PutEvents on {arn}" for arn in others)
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from slipway import settings as config
 from slipway.settings import Environment
 from slipway.tasks.destruction import Destruction, DestructionError, stack_names
+from tests import specimen
 
 ACCOUNT = "123456789012"
 
@@ -31,7 +31,7 @@ class Session:
 
 
 def _environment(*, disposable: bool, name: str = "blue", region: str = "eu-west-1") -> Environment:
-    committed = config.load().environments[0]
+    committed = specimen.SETTINGS.environments[0]
     stateful = committed.stateful.model_copy(update={"disposable": disposable})
     return committed.model_copy(update={"name": name, "account": ACCOUNT, "region": region, "stateful": stateful})
 

@@ -16,7 +16,6 @@ from botocore.exceptions import CredentialRetrievalError
 from botocore.stub import Stubber
 from typer.testing import CliRunner
 
-from slipway import settings as config
 from slipway.accounts.bootstrap import plan
 from slipway.accounts.bootstrap.policies import execution_policies, policies
 from slipway.accounts.doctor import __main__ as command
@@ -24,9 +23,9 @@ from slipway.accounts.doctor import account as account_checks
 from slipway.accounts.doctor import machine
 from slipway.accounts.doctor.findings import Finding, Status
 from slipway.project import ROOT
-from slipway.settings.load import CONFIG_FOLDER
+from tests import specimen
 
-SETTINGS = config.load()
+SETTINGS = specimen.SETTINGS
 ACCOUNTS = {account.label: account for account in plan.accounts(SETTINGS)}
 NOWHERE = Path("nowhere")
 
@@ -190,9 +189,9 @@ def _role(trusted: list[str], boundary: str | None = None) -> dict[str, Any]:
     role: dict[str, Any] = {
         "Path": "/",
         "RoleName": "r",
-        "RoleId": "AROA1234567890123456",
+        "RoleId": "AROA1011121314153456",
         "CreateDate": "2026-01-01",
-        "Arn": "arn:aws:iam::111111111111:role/r",
+        "Arn": "arn:aws:iam::111122223333:role/r",
         "AssumeRolePolicyDocument": json.dumps(document),
     }
     if boundary:
@@ -223,15 +222,15 @@ def test_deploy_role_must_trust_the_tools_account() -> None:
 @pytest.mark.parametrize(
     ("principal", "trusted"),
     [
-        ({"AWS": "999999999999"}, True),
-        ({"AWS": ["arn:aws:iam::999999999999:root"]}, True),
-        ({"AWS": "arn:aws:iam::111111111111:root"}, False),
+        ({"AWS": "101112131415"}, True),
+        ({"AWS": ["arn:aws:iam::101112131415:root"]}, True),
+        ({"AWS": "arn:aws:iam::111122223333:root"}, False),
         ({"Service": "cloudformation.amazonaws.com"}, False),
     ],
 )
 def test_trust_is_read_from_a_role(principal: dict[str, Any], trusted: bool) -> None:
     document = {"Statement": {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}}
-    assert account_checks._trusts(document, "999999999999") is trusted
+    assert account_checks._trusts(document, "101112131415") is trusted
 
 
 def test_policies_that_are_missing_are_wrong() -> None:
@@ -406,8 +405,8 @@ def test_command_prints_json_and_is_content_with_warnings() -> None:
 def test_command_fails_when_something_is_wrong(tmp_path: Path) -> None:
     # Given a configuration with two faults
     folder = tmp_path / "config"
-    shutil.copytree(CONFIG_FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
-    _edit(folder / "dev.toml", 'account = "111111111111"', 'account = "11111111111"')
+    shutil.copytree(specimen.FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+    _edit(folder / "dev.toml", 'account = "111122223333"', 'account = "11111111111"')
     _edit(folder / "prod.toml", "deletion_protection = true", "deletion_protection = false")
     # When the doctor looks
     result = CliRunner().invoke(command.app, ["--config", str(folder)])

@@ -11,13 +11,13 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from slipway import settings as config
 from slipway.accounts.bootstrap import plan
 from slipway.accounts.doctor.builds import check_builds, check_rollbacks
 from slipway.accounts.doctor.findings import Finding, Status
 from slipway.settings.quotas import CONCURRENT_BUILDS, MEDIUM, SMALL, ComputeType
+from tests import specimen
 
-SETTINGS = config.load()
+SETTINGS = specimen.SETTINGS
 TOOLS = plan.accounts(SETTINGS)[0]
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

@@ -9,21 +9,21 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from slipway import settings as config
 from slipway.accounts.bootstrap.plan import Account
 from slipway.accounts.doctor.findings import Finding, Status
 from slipway.accounts.doctor.stacks import BROKEN, check_backups, check_stacks
 from slipway.delivery.names import bucket_name, log_bucket_name
 from slipway.settings import Environment, Settings
 from slipway.settings.model import Backup
+from tests import specimen
 
 REGION = "eu-west-1"
-SERVICES = config.load().environments[0].services.names
+SERVICES = specimen.SETTINGS.environments[0].services.names
 ACCOUNT = Account("123456789012", "aws", (REGION,), ("blue",), tools=False)
 
 
 def _settings(backup: Backup | None = None) -> Settings:
-    committed = config.load()
+    committed = specimen.SETTINGS
     blue = committed.environments[0].model_copy(
         update={"name": "blue", "account": ACCOUNT.account, "region": REGION, "backup": backup}
     )

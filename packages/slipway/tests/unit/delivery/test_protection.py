@@ -139,7 +139,7 @@ OPEN = ("open", "--env", "prod", "--stack", "prod-items-data")
 
 
 def test_a_person_opens_a_stack_with_a_reason_that_cloudtrail_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    person = Person("333333333333")
+    person = Person("777788889999")
     monkeypatch.setattr(boto3, "Session", person)
 
     assert run(monkeypatch, *OPEN, "--reason", "table gets a new key, ticket 42") == 0
@@ -153,16 +153,16 @@ def test_a_person_opens_a_stack_with_a_reason_that_cloudtrail_keeps(monkeypatch:
 @pytest.mark.parametrize(
     ("arguments", "account", "says"),
     [
-        ((*OPEN, "--reason", "x"), "333333333333", "--reason"),
-        ((*OPEN, "--reason", "a good reason"), "111111111111", "111111111111"),
+        ((*OPEN, "--reason", "x"), "777788889999", "--reason"),
+        ((*OPEN, "--reason", "a good reason"), "111122223333", "111122223333"),
         (
             ("open", "--env", "prod", "--stack", "prod-items-compute", "--reason", "a good reason"),
-            "333333333333",
+            "777788889999",
             "--stack",
         ),
-        (("open", "--env", "prod", "--stack", "dev-items-data", "--reason", "for a test"), "333333333333", "--stack"),
-        (("open", "--env", "qa", "--stack", "qa-items-data", "--reason", "a good reason"), "333333333333", "--env qa"),
-        (("set", "--env", "qa", "--service", "items"), "333333333333", "--env qa"),
+        (("open", "--env", "prod", "--stack", "dev-items-data", "--reason", "for a test"), "777788889999", "--stack"),
+        (("open", "--env", "qa", "--stack", "qa-items-data", "--reason", "a good reason"), "777788889999", "--env qa"),
+        (("set", "--env", "qa", "--service", "items"), "777788889999", "--env qa"),
     ],
 )
 def test_nothing_is_opened_by_mistake(

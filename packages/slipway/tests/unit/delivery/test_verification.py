@@ -15,13 +15,13 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
-from slipway import settings as config
 from slipway.project import ROOT
 from slipway.settings.model import EnvironmentKind
 from slipway.tasks import verification
 from slipway.tasks.verification import VerificationError, command, main, outputs, variables
+from tests import specimen
 
-DEV = config.load().environment("dev")
+DEV = specimen.SETTINGS.environment("dev")
 STACKS = {
     "dev-foundation": {"ApiGatewayLoggingRoleArn": "arn"},
     "dev-items-security": {"KeyId": "key"},
@@ -95,7 +95,7 @@ def test_the_tests_get_the_roles_credentials_and_none_of_the_builds() -> None:
 @pytest.mark.parametrize("kind", EnvironmentKind)
 def test_production_is_verified_by_reading_only(name: str, kind: EnvironmentKind) -> None:
     # Given an environment of a kind, whatever its name
-    environment = config.load().environments[0].model_copy(update={"name": name, "kind": kind})
+    environment = specimen.SETTINGS.environments[0].model_copy(update={"name": name, "kind": kind})
 
     said = command(environment, "items")
 

@@ -12,11 +12,11 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from slipway import settings as config
 from slipway.detectability import Fault, Finding, Survey, report, run
 from slipway.detectability.picture import draw
 from slipway.detectability.survey import CURVE, WATCHED
 from slipway.errors import RehearsalError
+from tests import specimen
 from unit.detectability.stages import ALARMS, alarm, assembly, resources, rollout
 
 FEW = [Fault.failing(0.05), Fault.parse("answered=5%")]
@@ -188,7 +188,7 @@ def tiny(tmp_path: Path) -> Path:
 
 
 def test_the_traffic_is_that_of_the_configuration_unless_given(tmp_path: Path) -> None:
-    folder, settings = tiny(tmp_path), config.load()
+    folder, settings = tiny(tmp_path), specimen.SETTINGS
 
     def found_with(rate: float | None) -> Finding:
         (found,) = run.examine(
@@ -208,14 +208,14 @@ def test_a_function_without_traffic_in_the_configuration_is_told(tmp_path: Path)
     folder = assembly(tmp_path, "prod-items", json.loads(text))
 
     with pytest.raises(RehearsalError) as refusal:
-        run.examine(config.load(), Survey(runs=6), environments=["prod"], services=["items"], assembly=folder)
+        run.examine(specimen.SETTINGS, Survey(runs=6), environments=["prod"], services=["items"], assembly=folder)
     assert "config/prod.toml: services.items.traffic.stranger_invocations_per_second" in str(refusal.value)
     assert refusal.value.exit_code == 2
 
 
 def test_an_assembly_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match="run `make synth`"):
-        run.examine(config.load(), Survey(runs=6), assembly=tmp_path)
+        run.examine(specimen.SETTINGS, Survey(runs=6), assembly=tmp_path)
 
 
 def test_the_page_gets_the_results_between_its_markers(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from slipway import settings as config
 from slipway.emulator.deploy import failure
 from slipway.emulator.environment import LocalEnvironment, choose, services_of
 from slipway.errors import RehearsalError
+from tests import specimen
 
-SETTINGS = config.load()
+SETTINGS = specimen.SETTINGS
 
 
 def _local(folder: Path) -> LocalEnvironment:

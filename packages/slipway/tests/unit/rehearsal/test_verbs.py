@@ -19,7 +19,6 @@ import pytest
 from rich.console import Console
 
 from slipway import paths
-from slipway import settings as config
 from slipway.emulator.partition import Caller
 from slipway.emulator.server import Emulator
 from slipway.rehearsal import faults, verbs
@@ -30,6 +29,7 @@ from slipway.rehearsal.player.pipeline_api import PipelineApi
 from slipway.rehearsal.player.records import Rehearsal
 from slipway.rehearsal.rehearse import Options, Stand
 from slipway.rehearsal.show import Show
+from tests import specimen
 from unit.rehearsal.aws import TOOLS, no_ports
 from unit.rehearsal.aws.client import Client
 from unit.rehearsal.player.pipelines import approval, pipeline, stage
@@ -540,7 +540,7 @@ def test_what_is_forgotten_is_gone(played: Played, capsys: pytest.CaptureFixture
 def test_while_another_rehearsal_is_at_work_nothing_is_forgotten(
     played: Played, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings, options = config.load(), Options(home=played.folder)
+    settings, options = specimen.SETTINGS, Options(home=played.folder)
     with no_ports():
         stand = Stand(settings, options, _shown()[0], lambda _: None, threading.Event())
         write(options.scope, {"accounts/codepipeline.json": "{}"})

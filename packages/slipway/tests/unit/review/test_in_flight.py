@@ -9,11 +9,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from slipway import settings as config
 from slipway.review.in_flight import InFlightError, check
+from tests import specimen
 
 BUILD = {"CODEBUILD_INITIATOR": "codepipeline/delivery"}
-ENVIRONMENT = config.load().environments[-1].name
+ENVIRONMENT = specimen.SETTINGS.environments[-1].name
 
 
 def _review(folder: Path, *kinds: str, state: str = "reviewed") -> Path:
@@ -44,7 +44,7 @@ def test_a_changed_pipeline_waits_for_a_deployment(tmp_path: Path, state: str) -
     with pytest.raises(
         InFlightError, match=rf"cancel half-way: {ENVIRONMENT}-services \(execution e-1\).*--name delivery"
     ):
-        check(config.load(), review, env=BUILD, client=_stage("services"))
+        check(specimen.SETTINGS, review, env=BUILD, client=_stage("services"))
 
 
 @pytest.mark.parametrize(
@@ -56,24 +56,24 @@ def test_a_changed_pipeline_waits_for_a_deployment(tmp_path: Path, state: str) -
     ],
 )
 def test_nothing_that_deploys_is_canceled(tmp_path: Path, client: Mock) -> None:
-    said = check(config.load(), _review(tmp_path, "pipeline-restarted"), env=BUILD, client=client)
+    said = check(specimen.SETTINGS, _review(tmp_path, "pipeline-restarted"), env=BUILD, client=client)
     assert said == "this change restarts the pipeline, and no stage deploys"
 
 
 @pytest.mark.parametrize("state", ["reviewed", "first delivery"])
 def test_other_changes_are_not_held_back(tmp_path: Path, state: str) -> None:
     client = _stage("services")
-    said = check(config.load(), _review(tmp_path, "renamed", state=state), env=BUILD, client=client)
+    said = check(specimen.SETTINGS, _review(tmp_path, "renamed", state=state), env=BUILD, client=client)
     assert said == "the pipeline stays as it is: nothing in flight is canceled"
     client.get_pipeline_state.assert_not_called()
 
 
 def test_elsewhere_nobody_is_asked(tmp_path: Path) -> None:
     client = _stage("services")
-    assert check(config.load(), tmp_path / "none", env={}, client=client).startswith("not the pipeline's build")
+    assert check(specimen.SETTINGS, tmp_path / "none", env={}, client=client).startswith("not the pipeline's build")
     client.get_pipeline_state.assert_not_called()
 
 
 def test_a_missing_review_is_no_permission(tmp_path: Path) -> None:
     with pytest.raises(InFlightError, match=r"cannot be read .*: run `make review` first"):
-        check(config.load(), tmp_path / "none", env=BUILD, client=_stage("services"))
+        check(specimen.SETTINGS, tmp_path / "none", env=BUILD, client=_stage("services"))

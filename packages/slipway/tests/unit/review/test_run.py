@@ -27,7 +27,7 @@ from slipway.review.synthesis import KEPT
 from slipway.review.template import given
 from unit.review.assemblies import resource, template, write
 from unit.review.repository import TABLE, TOPIC, Repository
-from unit.settings.configuration import committed, put
+from unit.settings.configuration import pristine, put
 from unit.settings.configuration import write as write_configuration
 
 PROJECT = project.ROOT
@@ -392,7 +392,7 @@ def configure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Configure:
     folder.mkdir()
 
     def configured(**keys: Any) -> None:
-        documents = committed()
+        documents = pristine()
         for key, value in keys.items():
             put(documents["pipeline.toml"], key, value)
         write_configuration(folder, documents)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from slipway import settings as config
 from slipway.rules.model import Found, Rule, Stack, Templates
 from slipway.rules.pack import RULES
+from tests import specimen
 
 Body = dict[str, Any]
 """Resources of a template by their logical ids, or a whole template where it has `Resources`."""
 
-SETTINGS = config.load()
+SETTINGS = specimen.SETTINGS
 DATA, COMPUTE, PIPELINE = "Pipeline/prod-items/Data", "Pipeline/prod-items/Compute", "Pipeline"
 NOWHERE = Path("nowhere.template.json")
 

@@ -67,7 +67,7 @@ def test_an_asset_is_not_called_after_an_environment(assets: Assets, name: str) 
         {"services/items/runtime/api.py": "if environment == 'prod':"},
         {"services/items/runtime/api.py": "TABLE = 'prod-items-data-Table'"},
         {"services/items/runtime/api.py": "BUCKET = 'items-prod'"},
-        {"services/items/runtime/api.py": "ACCOUNT = '333333333333'"},
+        {"services/items/runtime/api.py": "ACCOUNT = '777788889999'"},
     ],
 )
 def test_nothing_of_an_environment_is_in_it(assets: Assets, content: dict[str, str]) -> None:

@@ -241,7 +241,7 @@ def test_an_alias_in_another_stack_is_followed() -> None:
     [
         {"Fn::GetAtt": ["Function", "Arn"]},
         {"Ref": "Version"},
-        "arn:aws:lambda:us-east-1:333333333333:function:by-hand",
+        "arn:aws:lambda:us-east-1:777788889999:function:by-hand",
     ],
 )
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_an_alarm_has_an_action(kind: str, key: str, value: Any) -> None:
 
 def _relay(**conditions: Any) -> Body:
     pattern = {"detail-type": ["CloudWatch Alarm State Change"], **conditions}
-    target = {"Id": "Bus", "Arn": "arn:aws:events:eu-west-1:123456789012:event-bus/delivery"}
+    target = {"Id": "Bus", "Arn": "arn:aws:events:eu-west-1:101112131415:event-bus/delivery"}
     return {"Relay": {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": pattern, "Targets": [target]}}}
 
 
@@ -472,10 +472,10 @@ def test_a_resources_policy_names_actions_too(type_name: str, key: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "red"),
     [
-        ({"Action": "kms:*", "Principal": {"AWS": "arn:aws:iam::333333333333:root"}}, False),
+        ({"Action": "kms:*", "Principal": {"AWS": "arn:aws:iam::777788889999:root"}}, False),
         ({"Action": "kms:*", "Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}}, False),
-        ({"Action": "kms:*", "Principal": {"AWS": "arn:aws:iam::111111111111:root"}}, True),
-        ({"Action": "kms:*", "Principal": {"AWS": "arn:aws:iam::333333333333:role/x"}}, True),
+        ({"Action": "kms:*", "Principal": {"AWS": "arn:aws:iam::111122223333:root"}}, True),
+        ({"Action": "kms:*", "Principal": {"AWS": "arn:aws:iam::777788889999:role/x"}}, True),
         ({"Action": "kms:*", "Principal": "*"}, True),
         ({"Action": "kms:GenerateDataKey*", "Principal": {"Service": "logs"}, "Condition": {"A": {"b": "c"}}}, False),
         ({"Action": "kms:GenerateDataKey*", "Principal": {"Service": "logs"}}, True),

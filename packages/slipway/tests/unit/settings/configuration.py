@@ -1,4 +1,4 @@
-"""Configurations for tests: the committed documents, changed, and written as TOML."""
+"""Configurations for tests: those of the specimen, changed, and written as TOML."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from slipway.settings.load import CONFIG_FOLDER
+from tests.specimen import FOLDER
 
-_PIPELINE = tomllib.loads((CONFIG_FOLDER / "pipeline.toml").read_text(encoding="utf-8"))
-FILES = ("pipeline.toml", *(f"{name}.toml" for name in _PIPELINE["environments"]))
+FILES = tuple(sorted(path.name for path in FOLDER.glob("*.toml")))
 
 Documents = dict[str, dict[str, Any]]
 
 
-def committed() -> Documents:
-    """The committed files as data, by their names; the caller's own to change."""
-    return {name: tomllib.loads((CONFIG_FOLDER / name).read_text(encoding="utf-8")) for name in FILES}
+def pristine() -> Documents:
+    """Read the specimen's files as data, by their names; the caller may change them."""
+    return {name: tomllib.loads((FOLDER / name).read_text(encoding="utf-8")) for name in FILES}
 
 
 def put(document: dict[str, Any], key: str, value: Any) -> None:

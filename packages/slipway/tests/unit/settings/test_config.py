@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from slipway import settings as config
 from slipway.settings import ConfigurationError
-from slipway.settings.load import CONFIG_FOLDER
 from slipway.settings.model import EnvironmentKind, QueueReaderSettings
-from unit.settings.configuration import FILES, Documents, committed, put, take, write
+from tests import specimen
+from unit.settings.configuration import FILES, Documents, pristine, put, take, write
 
 Change = Callable[[Documents], None]
 
@@ -29,7 +29,7 @@ def _problems(folder: Path) -> list[str]:
 
 
 def _wrong(tmp_path: Path, change: Change) -> list[str]:
-    documents = committed()
+    documents = pristine()
     change(documents)
     return _problems(write(tmp_path, documents))
 
@@ -42,23 +42,23 @@ def _take(file: str, key: str) -> Change:
     return lambda documents: take(documents[file], key)
 
 
-def test_the_committed_files_load() -> None:
-    settings = config.load()
+def test_files_are_read_in_the_order_of_the_pipeline() -> None:
+    settings = config.load(specimen.FOLDER)
 
     assert [environment.name for environment in settings.environments] == ["dev", "staging", "prod"]
-    assert settings.environment("prod").account == "333333333333"
+    assert settings.environment("prod").account == "777788889999"
 
 
-def test_what_is_written_by_the_tests_is_what_is_committed(tmp_path: Path) -> None:
-    assert config.load(write(tmp_path, committed())) == config.load()
+def test_documents_are_written_as_they_were_read(tmp_path: Path) -> None:
+    assert config.load(write(tmp_path, pristine())) == specimen.SETTINGS
 
 
 def test_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
-    folder = write(tmp_path, committed())
+    folder = write(tmp_path, pristine())
     for path in folder.glob("*.toml"):
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
 
-    assert config.load(folder) == config.load()
+    assert config.load(folder) == specimen.SETTINGS
 
 
 @pytest.mark.parametrize("file", ["dev.toml", "pipeline.toml"])
@@ -82,11 +82,11 @@ def test_address_named_twice_is_refused(tmp_path: Path, file: str, key: str) -> 
 
 def test_an_unknown_environment_is_a_key_error() -> None:
     with pytest.raises(KeyError, match="qa"):
-        config.load().environment("qa")
+        specimen.SETTINGS.environment("qa")
 
 
 def test_settings_are_frozen() -> None:
-    settings = config.load()
+    settings = specimen.SETTINGS
 
     with pytest.raises(ValidationError):
         settings.pipeline.account = "444444444444"  # type: ignore[misc]
@@ -94,7 +94,7 @@ def test_settings_are_frozen() -> None:
 
 def test_traffic_is_found_by_the_name_of_the_function() -> None:
     # Given that the function behind the API gets the requests, and each other one has a key of its own
-    traffic = config.load().environment("prod").services.ingest.traffic
+    traffic = specimen.SETTINGS.environment("prod").services.ingest.traffic
 
     assert traffic.of("api") == traffic.requests_per_second
     assert traffic.of("worker") == traffic.worker_invocations_per_second
@@ -116,10 +116,10 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
         (_take("prod.toml", "services.items.api.memory_mb"), "config/prod.toml: services.items.api.memory_mb: is req"),
         (_take("pipeline.toml", "source.kind"), "config/pipeline.toml: source"),
         (
-            _put("dev.toml", "account", 111111111111),
-            "config/dev.toml: account = 111111111111: input should be a valid s",
+            _put("dev.toml", "account", 111122223333),
+            "config/dev.toml: account = 111122223333: input should be a valid s",
         ),
-        (_put("dev.toml", "account", "11111111111"), "config/dev.toml: account = '11111111111': must match"),
+        (_put("dev.toml", "account", "11112222333"), "config/dev.toml: account = '11112222333': must match"),
         (_put("dev.toml", "account", "\u0661" * 12), "config/dev.toml: account = '\u0661\u0661"),
         (_put("dev.toml", "region", "Virginia"), "config/dev.toml: region = 'Virginia': must match"),
         (_put("dev.toml", "waf.enabled", "yes"), "config/dev.toml: waf.enabled = 'yes': input should be a valid bool"),
@@ -226,7 +226,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
                 "services.items.custom_domain",
                 {
                     "name": "items.example.org",
-                    "certificate_arn": "arn:aws:acm:us-east-1:333333333333:certificate/11111111-2222",
+                    "certificate_arn": "arn:aws:acm:us-east-1:777788889999:certificate/11111111-2222",
                     "hosted_zone_id": "Z0123456789",
                     "hosted_zone_name": "example.com",
                 },
@@ -272,12 +272,12 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
         ),
         (_put("prod.toml", "name", "prod"), "config/prod.toml: name = 'prod': is given by the file's own name"),
         (
-            _put("prod.toml", "account", "111111111111"),
-            "config/prod.toml: account = '111111111111': is the account of dev",
+            _put("prod.toml", "account", "111122223333"),
+            "config/prod.toml: account = '111122223333': is the account of dev",
         ),
         (
-            _put("dev.toml", "account", "999999999999"),
-            "dev.toml: account = '999999999999': is the account of the pipeline",
+            _put("dev.toml", "account", "101112131415"),
+            "dev.toml: account = '101112131415': is the account of the pipeline",
         ),
         (
             _put("pipeline.toml", "approval_before", []),
@@ -358,7 +358,7 @@ def test_one_wrong_thing_is_one_line_with_file_key_value_and_what_is_allowed(
 
 def test_all_problems_of_all_files_are_said_at_once(tmp_path: Path) -> None:
     # Given faults in three files, one of them twice
-    documents = committed()
+    documents = pristine()
     put(documents["dev.toml"], "account", "1")
     put(documents["dev.toml"], "waf.nonsense", 1)
     put(documents["prod.toml"], "stateful.removal_policy", "destroy")
@@ -379,7 +379,7 @@ def test_all_problems_of_all_files_are_said_at_once(tmp_path: Path) -> None:
 
 def test_a_rule_across_keys_is_not_hidden_by_another_fault_of_the_file(tmp_path: Path) -> None:
     # Given a wrong type and, elsewhere in the file, what is allowed in development only
-    documents = committed()
+    documents = pristine()
     put(documents["prod.toml"], "logs.retention_days", "long")
     put(documents["prod.toml"], "cors.origins", ["*"])
 
@@ -387,7 +387,7 @@ def test_a_rule_across_keys_is_not_hidden_by_another_fault_of_the_file(tmp_path:
 
 
 def test_a_fault_of_the_pipeline_hides_none_of_the_environments(tmp_path: Path) -> None:
-    documents = committed()
+    documents = pristine()
     put(documents["pipeline.toml"], "account", "1")
     put(documents["dev.toml"], "region", "nowhere")
 
@@ -407,7 +407,7 @@ def test_production_waits_for_an_approval_by_default(
     tmp_path: Path, kinds: tuple[str, ...], waiting: tuple[str, ...]
 ) -> None:
     # Given environments of any names, and a pipeline that says nothing of approvals
-    documents = committed()
+    documents = pristine()
     take(documents["pipeline.toml"], "approval_before")
     put(documents["pipeline.toml"], "environments", ["a", "b", "c"])
     for name, kind, number in zip("abc", kinds, "456", strict=True):
@@ -424,7 +424,7 @@ def test_production_waits_for_an_approval_by_default(
 
 def test_rules_go_by_kind_whatever_the_name(tmp_path: Path) -> None:
     # Given that the file dev.toml is production, and prod.toml is development
-    documents = committed()
+    documents = pristine()
     put(documents["dev.toml"], "kind", "production")
     put(documents["prod.toml"], "kind", "development")
     put(documents["prod.toml"], "cors.origins", ["*"])
@@ -440,8 +440,8 @@ def test_rules_go_by_kind_whatever_the_name(tmp_path: Path) -> None:
 
 
 def test_environments_may_share_an_account_if_said_so(tmp_path: Path) -> None:
-    documents = committed()
-    put(documents["staging.toml"], "account", "111111111111")
+    documents = pristine()
+    put(documents["staging.toml"], "account", "111122223333")
     put(documents["pipeline.toml"], "share_accounts", True)
 
     settings = config.load(write(tmp_path, documents))
@@ -450,7 +450,7 @@ def test_environments_may_share_an_account_if_said_so(tmp_path: Path) -> None:
 
 
 def test_an_environment_alone_needs_no_other_file(tmp_path: Path) -> None:
-    documents = committed()
+    documents = pristine()
     put(documents["pipeline.toml"], "environments", ["dev"])
     put(documents["pipeline.toml"], "approval_before", [])
     for name in ("staging.toml", "prod.toml"):
@@ -475,7 +475,7 @@ def test_an_environment_alone_needs_no_other_file(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, file: str, content: bytes, says: str) -> None:
     # Given one file that is not what it should be
     for name in FILES:
-        shutil.copy(CONFIG_FOLDER / name, tmp_path / name)
+        shutil.copy(specimen.FOLDER / name, tmp_path / name)
     (tmp_path / file).write_bytes(content)
 
     # When the files are read
@@ -501,14 +501,14 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_key_with_a_line_break_stays_on_one_line(tmp_path: Path) -> None:
-    documents = committed()
+    documents = pristine()
     documents["dev.toml"]["two\nlines"] = 1
 
     assert len(_problems(write(tmp_path, documents))) == 1
 
 
 def test_a_value_of_thousands_of_digits_is_a_problem_like_any_other(tmp_path: Path) -> None:
-    shutil.copytree(CONFIG_FOLDER, tmp_path / "config", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copytree(specimen.FOLDER, tmp_path / "config", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     path = tmp_path / "config" / "dev.toml"
     path.write_text(f"nonsense = 0x{'f' * 5000}\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
 
@@ -518,25 +518,23 @@ def test_a_value_of_thousands_of_digits_is_a_problem_like_any_other(tmp_path: Pa
 
 
 def test_ids_are_eight_characters_and_depend_on_place_name_and_service() -> None:
-    dev, staging, _ = config.load().environments
+    dev, staging, _ = specimen.SETTINGS.environments
 
     assert len(dev.unique_id("items")) == 8
     assert int(dev.unique_id("items"), 16) >= 0
     assert len({dev.unique_id("items"), dev.unique_id("ingest"), staging.unique_id("items")}) == 3
     # A name in the world that must never change: it is a bucket's.
-    assert dev.unique_id("items") == config.load().environment("dev").unique_id("items")
+    assert dev.unique_id("items") == specimen.SETTINGS.environment("dev").unique_id("items")
 
 
 def test_a_salt_changes_names_and_its_absence_does_not() -> None:
-    dev = (
-        config.load()
-        .environment("dev")
-        .model_copy(update={"account": "123456789012", "region": "eu-west-1", "name": "blue", "name_salt": ""})
+    dev = specimen.SETTINGS.environment("dev").model_copy(
+        update={"account": "101112131415", "region": "eu-west-1", "name": "blue", "name_salt": ""}
     )
     salted = dev.model_copy(update={"name_salt": "f00"})
 
     # A name in the world that must never change: it is a bucket's.
-    assert dev.unique_id("orders") == hashlib.sha256(b"123456789012/eu-west-1/blue/orders").hexdigest()[:8]
+    assert dev.unique_id("orders") == hashlib.sha256(b"101112131415/eu-west-1/blue/orders").hexdigest()[:8]
     assert salted.unique_id("orders") not in {dev.unique_id("orders"), dev.unique_id("f00")}
 
 

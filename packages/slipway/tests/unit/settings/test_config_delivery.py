@@ -10,7 +10,8 @@ import pytest
 
 from slipway import settings as config
 from slipway.settings import ConfigurationError
-from unit.settings.configuration import Documents, committed, put, take, write
+from tests import specimen
+from unit.settings.configuration import Documents, pristine, put, take, write
 
 Change = Callable[[Documents], None]
 
@@ -24,7 +25,7 @@ def _take(file: str, key: str) -> Change:
 
 
 WINDOW = {"days": ["MON"], "from_hour": 8, "to_hour": 17, "time_zone": "UTC"}
-CONNECTION = "arn:aws:codeconnections:eu-west-1:999999999999:connection/00000000-0000-0000-0000-000000000000"
+CONNECTION = "arn:aws:codeconnections:eu-west-1:101112131415:connection/00000000-0000-0000-0000-000000000000"
 
 REFUSED: dict[str, tuple[Change, str]] = {
     "a bake longer than CodePipeline waits": (
@@ -66,9 +67,9 @@ REFUSED: dict[str, tuple[Change, str]] = {
         ),
     ),
     "two environments in one account": (
-        _put("staging.toml", "account", "111111111111"),
+        _put("staging.toml", "account", "111122223333"),
         (
-            "config/staging.toml: account = '111111111111': is the account of dev too; give each its own, or set "
+            "config/staging.toml: account = '111122223333': is the account of dev too; give each its own, or set "
             "share_accounts = true in pipeline.toml"
         ),
     ),
@@ -104,7 +105,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_delivered_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
     change, line = REFUSED[name]
-    documents = committed()
+    documents = pristine()
     change(documents)
 
     with pytest.raises(ConfigurationError) as raised:
@@ -114,15 +115,15 @@ def test_what_cannot_be_delivered_is_refused_in_one_line(tmp_path: Path, name: s
 
 
 def test_environments_may_share_an_account_if_that_is_said(tmp_path: Path) -> None:
-    documents = committed()
-    put(documents["staging.toml"], "account", "111111111111")
+    documents = pristine()
+    put(documents["staging.toml"], "account", "111122223333")
     put(documents["pipeline.toml"], "share_accounts", True)
 
-    assert config.load(write(tmp_path, documents)).environment("staging").account == "111111111111"
+    assert config.load(write(tmp_path, documents)).environment("staging").account == "111122223333"
 
 
 def test_without_an_approval_nobody_needs_to_be_asked(tmp_path: Path) -> None:
-    documents = committed()
+    documents = pristine()
     put(documents["pipeline.toml"], "environments", ["dev"])
     put(documents["pipeline.toml"], "approval_before", [])
     put(documents["pipeline.toml"], "approval.emails", [])
@@ -131,12 +132,12 @@ def test_without_an_approval_nobody_needs_to_be_asked(tmp_path: Path) -> None:
 
 
 def test_environments_know_where_the_pipeline_is() -> None:
-    for environment in config.load().environments:
-        assert (environment.tools_account, environment.tools_region) == ("999999999999", "us-east-1")
+    for environment in specimen.SETTINGS.environments:
+        assert (environment.tools_account, environment.tools_region) == ("101112131415", "us-east-1")
 
 
 def test_waves_are_read_as_they_are_written(tmp_path: Path) -> None:
-    documents = committed()
+    documents = pristine()
     put(documents["pipeline.toml"], "waves", [["ingest"], ["items", "processing"]])
 
     assert config.load(write(tmp_path, documents)).pipeline.waves == (("ingest",), ("items", "processing"))

@@ -10,12 +10,14 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from tests.specimen import SETTINGS
 from unit.rehearsal.aws.client import RefusedError
 
 if TYPE_CHECKING:
     from unit.rehearsal.aws.account import Account
 
-TOOLS, DEV, STAGING, PROD = "999999999999", "111111111111", "222222222222", "333333333333"
+TOOLS = SETTINGS.pipeline.account
+DEV, STAGING, PROD = (environment.account for environment in SETTINGS.environments)
 REGION = "us-east-1"
 NOT_AUTHORIZED = "User: {who} is not authorized to perform: {action}"
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
-from slipway import settings as config
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.partition.router import Api, Hook
 from slipway.emulator.server import Emulator
 from slipway.settings import Settings
+from tests import specimen
 from unit.rehearsal.aws.account import Account
 
-SETTINGS = config.load()
+SETTINGS = specimen.SETTINGS
 
 
 @contextmanager

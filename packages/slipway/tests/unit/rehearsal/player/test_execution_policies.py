@@ -32,7 +32,7 @@ def _named(arn: Any) -> dict[str, Any]:
         (["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"], 0),
         (["cloudwatch:*"], 0),
         (["cloudwatch:PutMetricAlarm"], 1),
-        (["cloudwatch:* arn:aws:cloudwatch:us-east-1:111111111111:alarm:*"], 2),
+        (["cloudwatch:* arn:aws:cloudwatch:us-east-1:111122223333:alarm:*"], 2),
     ],
 )
 def test_scaling_calls_without_a_name(tmp_path: Path, may: list[str], refused: int) -> None:

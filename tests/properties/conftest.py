@@ -1,0 +1,5 @@
+"""Properties use the specimen's configuration."""
+
+from tests import specimen
+
+specimen.install()
