@@ -21,6 +21,24 @@ _NOBODY = {
 }
 """Variables under which boto3 finds no credentials: neither those of a person nor those of a machine."""
 
+_OF_A_REPOSITORY = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_WORK_TREE",
+)
+"""Variables that git sets for its hooks: `git rev-parse --local-env-vars`, without those that configure it."""
+
+
+def pytest_configure() -> None:
+    """Forget which repository git runs a hook for: tests make repositories of their own."""
+    for name in _OF_A_REPOSITORY:
+        os.environ.pop(name, None)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _nobody(request: pytest.FixtureRequest) -> Iterator[None]:
