@@ -20,6 +20,6 @@ DEV, STAGING, PROD = SETTINGS.environments
 
 
 def install() -> None:
-    """Make `slipway.settings.load()` read the specimen in this process, so that code under test cannot see `config/`."""
+    """Make `load()` read the specimen in this process, so that code under test cannot see `config/`."""
     # The package's attribute of that name is the function.
     sys.modules["slipway.settings.load"].__dict__["CONFIG_FOLDER"] = FOLDER
