@@ -25,7 +25,7 @@ from slipway.rules.aws import (
     wafv2,
 )
 from slipway.rules.aws.rule import AwsRule
-from slipway.rules.model import Templates
+from slipway.rules.model import Found, Stack, Templates
 from slipway.rules.reading import breach, read_stacks
 
 RULES: Sequence[AwsRule] = (
@@ -72,8 +72,24 @@ class OnlyAwsRules:
         """Yield what the stacks break, rule by rule."""
         templates = Templates(tuple(read_stacks(stacks)))
         for rule in self._rules:
-            for found in dict.fromkeys(rule.check(templates)):
+            try:
+                broken = list(dict.fromkeys(rule.check(templates)))
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+                # A template that CloudFormation would refuse, most likely; the other rules are asked all the same.
+                yield _unread(rule, templates.stacks[0], error)
+                continue
+            for found in broken:
                 yield breach(identifier(rule), found, says=f"{rule.says} {rule.does}", fix=rule.fix)
+
+
+def _unread(rule: AwsRule, stack: Stack, error: Exception) -> Breach:
+    """A rule that could not look, which is a finding: whether anything breaks it, nobody knows."""
+    return breach(
+        f"{AWS_PACK}-Unread",
+        Found(stack, finding=rule.name),
+        says=f"{rule.name} cannot read a template of the assembly: {type(error).__name__} {error}.",
+        fix="Check the templates with cfn-lint: a property that the type requires is missing, or is of another kind.",
+    )
 
 
 def identifier(rule: AwsRule) -> str:

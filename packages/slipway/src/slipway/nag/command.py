@@ -1,0 +1,86 @@
+"""The command line of `slipway nag` and `slipway rules`: rules over an assembly of any CDK app."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from slipway.nag.anywhere import Ruling, judge_assembly, only_aws
+from slipway.nag.names import PACKS
+from slipway.nag.ruling import print_ruling, ruling_as_json, ruling_as_sarif
+from slipway.nag.terminal import terminal
+
+_SHOWN_AT: Final = "cdk.json"
+
+Assembly = Annotated[Path, typer.Argument(metavar="[ASSEMBLY]", help="Folder that `cdk synth` wrote.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the whole result.")]
+SarifFile = Annotated[Path | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF 2.1.0 for code scanning.")]
+
+nag_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+rules_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@nag_app.command("nag")
+def nag(
+    assembly: Assembly = Path("cdk.out"),
+    *,
+    pack: Annotated[
+        list[str] | None,
+        typer.Option("--pack", metavar="NAME", help=f"Pack to ask, as often as needed: {', '.join(PACKS)}."),
+    ] = None,
+    warnings: Annotated[
+        bool, typer.Option("--warnings/--no-warnings", help="Let a warning turn the result red.")
+    ] = True,
+    json_file: JsonFile = None,
+    sarif_file: SarifFile = None,
+) -> None:
+    """Ask rule packs of cdk-nag about an assembly of any language's CDK app (AwsSolutions unless told otherwise).
+
+    What the app itself accepts, in the way of cdk-nag 2 or of CDK, is accepted here.
+
+    Exit code: 0 when nothing is found, 1 when something is, 2 when a pack or a template cannot be asked.
+    """
+    names = pack or [PACKS[0]]
+    unknown = [name for name in names if name not in PACKS]
+    if unknown:
+        raise typer.BadParameter(f"unknown pack {', '.join(unknown)}; choose from {', '.join(PACKS)}")
+    _judge(assembly, "slipway nag", packs=names, warnings=warnings, json_file=json_file, sarif_file=sarif_file)
+
+
+@rules_app.command("rules")
+def rules(assembly: Assembly = Path("cdk.out"), *, json_file: JsonFile = None, sarif_file: SarifFile = None) -> None:
+    """Ask the rules about what only AWS would tell of an assembly of any language's CDK app.
+
+    Exit code: 0 when nothing is found, 1 when something is, 2 when the assembly cannot be judged.
+    """
+    _judge(assembly, "slipway rules", packs=(), warnings=True, json_file=json_file, sarif_file=sarif_file)
+
+
+def _judge(
+    assembly: Path,
+    verb: str,
+    *,
+    packs: Sequence[str],
+    warnings: bool,
+    json_file: Path | None,
+    sarif_file: Path | None,
+) -> None:
+    console = terminal()
+    for path in (json_file, sarif_file):
+        if path is not None:
+            # What an earlier run found says nothing of this one.
+            path.unlink(missing_ok=True)
+    ruling: Ruling = judge_assembly(assembly, packs, () if packs else (only_aws(),))
+    for path, content in (
+        (json_file, ruling_as_json(ruling, verb=verb)),
+        (sarif_file, ruling_as_sarif(ruling, verb=verb, at=_SHOWN_AT)),
+    ):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print_ruling(ruling, console, verb=verb)
+    raise typer.Exit(ruling.exit_code(warnings=warnings))
