@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,8 +23,9 @@ from slipway import paths
 from slipway.emulator.partition import Partition, Server, forwarder
 from slipway.emulator.partition.router import Api, Hook
 from slipway.emulator.server import Credentials, Emulator, certificates, free_port, holder_of
+from slipway.emulator.substitutions import SUBSTITUTIONS, Substitution
 from slipway.errors import RehearsalError
-from slipway.settings import Settings
+from slipway.rehearsal.topology import Topology
 
 FUNCTION = "slipway-rehearsal"
 """Name of the function, and of its role, that hands custom resources to the player."""
@@ -43,26 +44,37 @@ _LOGS = {
 
 
 class Accounts:
-    """The accounts that the configuration names.
+    """The accounts of a delivery.
 
     Args:
-        settings: all of `config/`.
+        topology: which they are.
         folder: where everything of them lies.
         apis: service as signatures name it → who answers for it in place of the emulator.
         on_custom_resource: takes the custom resources that CloudFormation hands to the player.
+        rows: the table of substitutions. Default: ours.
+        variables: more variables of every account's process, which its functions inherit. Default: none.
     """
 
-    def __init__(self, settings: Settings, folder: Path, *, apis: Mapping[str, Api], on_custom_resource: Hook) -> None:
-        self.settings, self.folder = settings, folder
-        self.tools = settings.pipeline.account
-        regions = {settings.pipeline.account: settings.pipeline.region}
-        regions |= {environment.account: environment.region for environment in settings.environments}
-        self._regions = regions
+    def __init__(
+        self,
+        topology: Topology,
+        folder: Path,
+        *,
+        apis: Mapping[str, Api],
+        on_custom_resource: Hook,
+        rows: Sequence[Substitution] = SUBSTITUTIONS,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self.topology, self.folder, self.rows = topology, folder, tuple(rows)
+        self.tools = topology.tools
+        self._variables = dict(variables or {})
         self._lock = FileLock(folder.parent / f"{folder.name}.lock")
         self.tls = folder / "tls"
         self.emulators: dict[str, Emulator] = {}
         self.partition = Partition(self.emulators, apis=apis, on_handed_over=on_custom_resource)
-        self.server = Server(self.partition, regions=set(regions.values()), tls=self.tls)
+        self.server = Server(
+            self.partition, regions={region for each in topology.regions.values() for region in each}, tls=self.tls
+        )
 
     @property
     def are_kept(self) -> bool:
@@ -79,16 +91,25 @@ class Accounts:
     @property
     def ids(self) -> tuple[str, ...]:
         """The accounts, the tools account first."""
-        return tuple(self._regions)
+        return tuple(self.topology.regions)
 
     def region(self, account: str) -> str:
-        """The region of an account that is deployed to."""
-        return self._regions[account]
+        """The main region of an account."""
+        return self.topology.region(account)
+
+    def emulator(self, account: str, region: str | None = None) -> Emulator:
+        """Return an account as it is seen in one of its regions.
+
+        Args:
+            account: which.
+            region: where. Default: its main one.
+        """
+        found = self.emulators[account]
+        return found if region in {None, found.region} else found.in_region(str(region))
 
     def label(self, account: str) -> str:
         """What people call an account: `tools`, or its environments."""
-        names = [environment.name for environment in self.settings.environments if environment.account == account]
-        return "+".join((*(("tools",) if account == self.tools else ()), *names)) or account
+        return self.topology.label(account)
 
     @contextmanager
     def held(self, *, seconds: float = 0) -> Iterator[None]:
@@ -127,17 +148,18 @@ class Accounts:
             RehearsalError: they are other accounts than the configuration's, or one does not come up.
         """
         state = paths.read_json(self._state_file) or {}
-        if state and {account: each["region"] for account, each in state["accounts"].items()} != self._regions:
+        wanted = {account: self.region(account) for account in self.ids}
+        if state and {account: each["region"] for account, each in state["accounts"].items()} != wanted:
             raise RehearsalError(
-                f"{self.folder} holds {', '.join(sorted(state['accounts']))}, config/ names "
-                f"{', '.join(sorted(self._regions))}: run with FRESH=yes, or `make forget`"
+                f"{self.folder} holds {', '.join(sorted(state['accounts']))}, the delivery works in "
+                f"{', '.join(sorted(wanted))}: run with FRESH=yes, or `make forget`"
             )
         # What runs has these in its variables, and templates hold the plain ports: they stay as they were.
         self.server.port = self._port(state.get("endpoint"))
         self.server.proxy_port = self._port(state.get("proxy"))
         certificates(self.tls, names=self.server.names)
         self._trust_more()
-        for account, region in self._regions.items():
+        for account, region in wanted.items():
             folder = self.folder / account
             running = Emulator.running(folder, tls=self.tls, keep=True)
             known = state.get("accounts", {}).get(account, {})
@@ -156,6 +178,9 @@ class Accounts:
                     "AWS_ENDPOINT_URL_CODEPIPELINE": f"{self.server.endpoint}/_from/{account}",
                     # Functions of three environments would else stay in memory for five minutes.
                     "LAMBDA_WARM_TTL_SECONDS": "30",
+                    # Functions of Node trust nothing else.
+                    "NODE_EXTRA_CA_CERTS": str((self.tls / "ca.pem").resolve()),
+                    **self._variables,
                 },
             )
         self.server.start()
@@ -180,7 +205,7 @@ class Accounts:
             RehearsalError: one could not be kept; all are stopped all the same.
         """
         running = dict(self.emulators)
-        for account in self._regions:
+        for account in self.ids:
             if account not in running and (left := Emulator.running(self.folder / account, tls=self.tls, keep=True)):
                 running[account] = left
         try:
@@ -200,13 +225,9 @@ class Accounts:
             return f"{self.label(emulator.account)}: {error}"
         return ""
 
-    @property
-    def player(self) -> Mapping[str, str]:
-        """Account → ARN of the function by which the player hears of its custom resources."""
-        return {
-            account: f"arn:aws:lambda:{region}:{account}:function:{FUNCTION}"
-            for account, region in self._regions.items()
-        }
+    def player(self, account: str, region: str) -> str:
+        """Return the ARN of the function by which the player hears of an account's custom resources in a region."""
+        return f"arn:aws:lambda:{region}:{account}:function:{FUNCTION}"
 
     def variables(self, account: str, credentials: Credentials) -> dict[str, str]:
         """Variables with which a command has the rehearsal for its AWS, and nothing of the person at the terminal's.
@@ -257,7 +278,8 @@ class Accounts:
     def _start_one(self, emulator: Emulator, progress: Callable[[str], None]) -> None:
         if emulator.pid is None or not emulator.healthy():
             emulator.start()
-        self._install(emulator)
+        for region in self.topology.regions[emulator.account]:
+            self._install(self.emulator(emulator.account, region))
         progress(f"{self.label(emulator.account)} ({emulator.account}) answers")
 
     def _install(self, emulator: Emulator) -> None:
@@ -268,7 +290,9 @@ class Accounts:
             functions.get_function(FunctionName=FUNCTION)
             return
         iam = session.client("iam")
-        role = iam.create_role(RoleName=FUNCTION, AssumeRolePolicyDocument=json.dumps(_TRUST))["Role"]
+        with suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_role(RoleName=FUNCTION, AssumeRolePolicyDocument=json.dumps(_TRUST))
+        role = iam.get_role(RoleName=FUNCTION)["Role"]
         iam.put_role_policy(RoleName=FUNCTION, PolicyName="logs", PolicyDocument=json.dumps(_LOGS))
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as code:

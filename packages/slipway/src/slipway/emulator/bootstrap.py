@@ -48,7 +48,7 @@ def bootstrap(accounts: Accounts, progress: Progress, *, checkout: Path = ROOT) 
 def _is_bootstrapped(accounts: Accounts, account: str) -> bool:
     parameters = accounts.emulators[account].session().client("ssm")
     try:
-        parameters.get_parameter(Name=f"/cdk-bootstrap/{accounts.settings.pipeline.qualifier}/version")
+        parameters.get_parameter(Name=f"/cdk-bootstrap/{accounts.topology.qualifier}/version")
     except parameters.exceptions.ParameterNotFound:
         return False
     return True

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -393,6 +394,16 @@ class Emulator:
         limits = httpx.Limits(keepalive_expiry=2)
         return httpx.Client(base_url=self.endpoint, verify=context, timeout=timeout, trust_env=False, limits=limits)
 
+    def in_region(self, region: str) -> Self:
+        """Return the same account as it is seen in another region: the process serves them all.
+
+        Args:
+            region: which.
+        """
+        found = copy(self)
+        found.region = region
+        return found
+
     def session(self, credentials: Credentials | None = None) -> boto3.Session:
         """A boto3 session whose every client talks to this emulator.
 
@@ -400,7 +411,7 @@ class Emulator:
             credentials: whose. Default: the root of the account.
         """
         chosen = credentials or self.root
-        key = (self.endpoint, chosen)
+        key = (self.endpoint, self.region, chosen)
         with _SESSIONS_LOCK:
             if key not in _SESSIONS:
                 _SESSIONS[key] = _Session(
@@ -543,7 +554,7 @@ class Emulator:
 
 _LOADER = create_loader()
 """Reads the models of AWS's services, and keeps them."""
-_SESSIONS: dict[tuple[str, Credentials], _Session] = {}
+_SESSIONS: dict[tuple[str, str, Credentials], _Session] = {}
 _SESSIONS_LOCK = threading.Lock()
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from slipway.assembly.nested import nested_stacks
 from slipway.emulator.layers import LAYERS, file_digest, pointer
 from slipway.emulator.substitutions import NESTED, SUBSTITUTIONS, Place, Resource, Substitution, Template
 from slipway.errors import RehearsalError
+from slipway.rehearsal.topology import stack_name
 
 LAYER = "layer.zip"
 LOCAL_LAYER = "layer-local.zip"
@@ -105,6 +106,8 @@ def rehearse(
     marks: Mapping[str, str] | None = None,
     player: str | None = None,
     layers: Path = LAYERS,
+    only: Collection[str] | None = None,
+    rows: Sequence[Substitution] = SUBSTITUTIONS,
 ) -> Rehearsed:
     """Write the stage in `source` to `target`, with what the emulator does not host substituted.
 
@@ -119,6 +122,8 @@ def rehearse(
             template changed; a new mark makes it read the outputs of other stacks again. Default: none.
         player: ARN of the function by which the player hears of custom resources. Default: nobody plays.
         layers: where layers are unpacked. Default: `build/layers`.
+        only: ids of the stacks that are meant. Default: all of the folder.
+        rows: the table of substitutions. Default: ours.
 
     Raises:
         RehearsalError: a resource type is unknown and no row names it, a reference to a dropped resource has no
@@ -134,7 +139,7 @@ def rehearse(
     artifacts = {
         name: artifact
         for name, artifact in manifest["artifacts"].items()
-        if artifact["type"] == "aws:cloudformation:stack"
+        if artifact["type"] == "aws:cloudformation:stack" and (only is None or name in only)
     }
     templates = {name: stack_template(source, artifact) for name, artifact in artifacts.items()}
     for artifact in artifacts.values():
@@ -142,38 +147,31 @@ def rehearse(
         if nested := len([*nested_stacks(written)]):
             used[NESTED] += nested
     _stop_at_unknown_types(
-        {artifacts[name]["properties"]["stackName"]: template for name, template in templates.items()}, unknown_types
+        {stack_name(name, artifacts[name]): template for name, template in templates.items()}, unknown_types, rows
     )
     for name, artifact in artifacts.items():
         properties = artifact["properties"]
-        stack_name = properties["stackName"]
-        files = json.loads((source / f"{name}.assets.json").read_text(encoding="utf-8"))
+        its_name = stack_name(name, artifact)
+        listed = source / f"{name}.assets.json"
+        # A stack that holds nothing to publish, such as the one of a pipeline in another region, has no list.
+        files = json.loads(listed.read_text(encoding="utf-8")) if listed.is_file() else {}
         local = _local_layers(source, files, assets, layers)
         names = {key: f"{file_digest(layer)}.zip" for key, layer in local.items()}
         place = Place(plain_port=plain_port, local_layers=names, player=player)
-        template, rows = substitute(templates[name], place, stack=stack_name)
-        if marks and stack_name in marks:
-            template.setdefault("Metadata", {})["References"] = marks[stack_name]
-        used.update(rows)
+        template, met = substitute(templates[name], place, stack=its_name, rows=rows)
+        if marks and its_name in marks:
+            template.setdefault("Metadata", {})["References"] = marks[its_name]
+        used.update(met)
         text = json.dumps(template, indent=1)
         digest = hashlib.sha256(text.encode()).hexdigest()
         (target / properties["templateFile"]).write_text(text, encoding="utf-8")
-        url = properties["stackTemplateAssetObjectUrl"]
-        properties["stackTemplateAssetObjectUrl"] = f"{url.rpartition('/')[0]}/{digest}.json"
-        for file in files["files"].values():
-            if file["source"]["path"] == properties["templateFile"]:
-                _rename(file, {_key(file): f"{digest}.json"})
-            elif _key(file) in names:
-                layer = local[_key(file)]
-                _rename(file, names)
-                if in_place:
-                    layer = Path(shutil.copy(layer, (source / file["source"]["path"]).resolve().parent))
-                file["source"]["path"] = os.path.relpath(layer, source) if in_place else str(layer)
-            elif not in_place:
-                # This folder lies elsewhere; what it points to does not.
-                file["source"]["path"] = str((source / file["source"]["path"]).resolve())
-        (target / f"{name}.assets.json").write_text(json.dumps(files, indent=1), encoding="utf-8")
-        stacks.append(Stack(stack_name, template))
+        if url := properties.get("stackTemplateAssetObjectUrl"):
+            properties["stackTemplateAssetObjectUrl"] = f"{url.rpartition('/')[0]}/{digest}.json"
+        renamed = {**names, "": f"{digest}.json"}
+        _hand_on(files, properties["templateFile"], renamed, local, source=source, in_place=in_place)
+        if files:
+            (target / f"{name}.assets.json").write_text(json.dumps(files, indent=1), encoding="utf-8")
+        stacks.append(Stack(its_name, template))
     manifest = manifest if in_place else _without_metadata(manifest)
     (target / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     if not in_place:
@@ -181,13 +179,40 @@ def rehearse(
     return Rehearsed(target, tuple(stacks), used)
 
 
-def substitute(template: Template, place: Place, *, stack: str) -> tuple[Template, Counter[Substitution]]:
+def _hand_on(
+    files: dict[str, Any],
+    template_file: str,
+    names: Mapping[str, str],
+    local: Mapping[str, Path],
+    *,
+    source: Path,
+    in_place: bool,
+) -> None:
+    """Have a list of assets name the changed template, and the layers of this machine."""
+    for file in files.get("files", {}).values():
+        if file["source"].get("path") == template_file:
+            _rename(file, {_key(file): names[""]})
+        elif _key(file) in names:
+            layer = local[_key(file)]
+            _rename(file, names)
+            if in_place:
+                layer = Path(shutil.copy(layer, (source / file["source"]["path"]).resolve().parent))
+            file["source"]["path"] = os.path.relpath(layer, source) if in_place else str(layer)
+        elif not in_place:
+            # This folder lies elsewhere; what it points to does not.
+            file["source"]["path"] = str((source / file["source"]["path"]).resolve())
+
+
+def substitute(
+    template: Template, place: Place, *, stack: str, rows: Sequence[Substitution] = SUBSTITUTIONS
+) -> tuple[Template, Counter[Substitution]]:
     """Apply the table to one template.
 
     Args:
         template: as it was synthesized; it is left as it is.
         place: where it is going.
         stack: its stack, for messages.
+        rows: the table. Default: ours.
 
     Returns:
         The new template, and how many resources each row met.
@@ -202,12 +227,12 @@ def substitute(template: Template, place: Place, *, stack: str) -> tuple[Templat
     if place.player:
         # First, since what is played may speak of what is dropped.
         for logical_id, resource in template["Resources"].items():
-            for row in SUBSTITUTIONS:
+            for row in rows:
                 if row.played is not None and row.applies(resource):
                     used[row] += 1
                     row.played(logical_id, result, place)
     for logical_id, resource in template["Resources"].items():
-        for row in SUBSTITUTIONS:
+        for row in rows:
             if not row.applies(resource):
                 continue
             if place.player and row.played is not None:
@@ -290,13 +315,15 @@ class _References:
 
 
 def _stop_at_unknown_types(
-    templates: Mapping[str, Template], unknown_types: Callable[[Iterable[str]], set[str]]
+    templates: Mapping[str, Template],
+    unknown_types: Callable[[Iterable[str]], set[str]],
+    rows: Sequence[Substitution],
 ) -> None:
     left = {
         (stack, logical_id): resource["Type"]
         for stack, template in templates.items()
         for logical_id, resource in template["Resources"].items()
-        if not any(row.drops and row.applies(resource) for row in SUBSTITUTIONS)
+        if not any(row.drops and row.applies(resource) for row in rows)
     }
     unknown = unknown_types(set(left.values()))
     strangers = [f"{stack}: {name} ({kind})" for (stack, name), kind in left.items() if kind in unknown]
@@ -314,7 +341,7 @@ def _local_layers(source: Path, files: dict[str, Any], assets: Path, layers: Pat
         return {}
     keys = [
         _key(file)
-        for file in files["files"].values()
+        for file in files.get("files", {}).values()
         if (path := source / file["source"]["path"]).suffix == ".zip" and file_digest(path) == shipped
     ]
     return {key: pointer(local, layers) for key in keys}

@@ -137,7 +137,9 @@ def _deploy_before_alias_moves(logical_id: str, template: Template, place: Place
 
 def _hand_over_pipeline(logical_id: str, template: Template, place: Place) -> None:
     pipeline = template["Resources"][logical_id]
-    pipeline["Properties"] = {"ServiceToken": place.player, "Definition": pipeline["Properties"]}
+    # CloudFormation names one that has no name of its own.
+    definition = {"Name": _name(logical_id), **pipeline["Properties"]}
+    pipeline["Properties"] = {"ServiceToken": place.player, "Definition": definition}
     pipeline["Type"] = PIPELINE
 
 

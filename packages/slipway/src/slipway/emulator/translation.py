@@ -6,11 +6,8 @@ the artifact, and no step has a way of its own to leave something out.
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from slipway.emulator.accounts import Accounts
@@ -18,9 +15,7 @@ from slipway.emulator.deploy import Deployer
 from slipway.emulator.stages import rehearse
 from slipway.emulator.substitutions import Substitution
 from slipway.errors import RehearsalError
-
-_TARGET = re.compile(r"aws://(?P<account>\d{12})/(?P<region>[\w-]+)")
-
+from slipway.rehearsal.topology import folders, stacks
 
 AS_FOR_AWS = ".aws"
 """End of the name of a template as it was before it was changed."""
@@ -38,18 +33,23 @@ def translate(assembly: Path, accounts: Accounts, *, assets: Path) -> Counter[Su
         The rows that were used, with the number of resources that each met.
 
     Raises:
-        RehearsalError: it deploys to an account that is not in the configuration, or holds something that no account
-            here knows and no row of the table names.
+        RehearsalError: it deploys to an account that is not in the rehearsal, or holds something that no account here
+            knows and no row of the table names.
     """
     used: Counter[Substitution] = Counter()
-    for folder in (assembly, *sorted(path.parent for path in assembly.glob("assembly-*/manifest.json"))):
-        account = _account(folder)
-        if account not in accounts.emulators:
-            raise RehearsalError(f"{folder.name} deploys to {account}, which config/ does not name")
-        emulator = accounts.emulators[account]
+    together: defaultdict[tuple[Path, str, str], list[str]] = defaultdict(list)
+    for stack in stacks(assembly):
+        if stack.account not in accounts.emulators:
+            raise RehearsalError(f"{stack.name} deploys to {stack.account}, which is no account of this rehearsal")
+        if stack.region not in accounts.topology.regions[stack.account]:
+            raise RehearsalError(f"{stack.name} deploys to {stack.region}, which is no region of this rehearsal")
+        together[stack.folder, stack.account, stack.region].append(stack.id)
+    for folder in folders(assembly):
         for template in folder.glob("*.template.json"):
             # What CloudFormation would be asked for is read there.
             shutil.copyfile(template, f"{template}{AS_FOR_AWS}")
+    for (folder, account, region), names in together.items():
+        emulator = accounts.emulator(account, region)
         used.update(
             rehearse(
                 folder,
@@ -57,28 +57,9 @@ def translate(assembly: Path, accounts: Accounts, *, assets: Path) -> Counter[Su
                 plain_port=emulator.plain_port,
                 assets=assets,
                 unknown_types=Deployer(emulator, qualifier="", trust="").unknown_types,
-                player=accounts.player[account],
+                player=accounts.player(account, region),
+                only=names,
+                rows=accounts.rows,
             ).used
         )
     return used
-
-
-def _account(folder: Path) -> str:
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise RehearsalError(f"{folder.name} is not an assembly of the CDK") from None
-    targets = {
-        match["account"]
-        for artifact in manifest["artifacts"].values()
-        if artifact["type"] == "aws:cloudformation:stack"
-        and (match := _TARGET.fullmatch(artifact.get("environment", "")))
-    }
-    return _only(targets, folder.name)
-
-
-def _only(values: Iterable[str], name: str) -> str:
-    found = sorted(values)
-    if len(found) != 1:
-        raise RehearsalError(f"{name} deploys to {', '.join(found) or 'no account'}: a stage has one")
-    return found[0]

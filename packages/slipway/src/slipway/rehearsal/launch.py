@@ -170,7 +170,7 @@ class Launch:
 
     def _deploy(self, account: str, stack: str, template: str) -> None:
         emulator = self._accounts.emulators[account]
-        qualifier = self._accounts.settings.pipeline.qualifier
+        qualifier = self._accounts.topology.qualifier
         sets = ChangeSets(
             emulator,
             emulator.root,

@@ -47,6 +47,7 @@ from slipway.rehearsal.player.rules import Window
 from slipway.rehearsal.player.source import Commit
 from slipway.rehearsal.player.traffic import events as events_of
 from slipway.rehearsal.show import Show
+from slipway.rehearsal.topology import Topology
 from slipway.settings import Settings
 from slipway.settings.quotas import ComputeType
 
@@ -150,7 +151,7 @@ class Stand:
             ),
         )
         self.accounts = Accounts(
-            self.settings,
+            Topology.of_settings(self.settings),
             self.home / "accounts",
             apis={"codepipeline": self._codepipeline, "codedeploy": self._codedeploy},
             on_custom_resource=self.custom.take,

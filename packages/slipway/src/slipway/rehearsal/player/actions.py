@@ -32,7 +32,7 @@ from slipway.rehearsal.player.quota import BuildQuotas
 from slipway.rehearsal.player.records import Action, Change, Execution
 from slipway.rehearsal.player.source import Commit
 
-_SOURCES = frozenset({"CodeStarSourceConnection", "CodeCommit", "S3"})
+_SOURCES = frozenset({"CodeStarSourceConnection", "CodeCommit", "GitHub", "S3"})
 
 
 class ApprovalCanceledError(RehearsalError):
@@ -235,9 +235,9 @@ class Actions:
     def _deploy(self, task: Task, configuration: dict[str, str]) -> None:
         run, action, clock = task.run, task.record, task.clock
         account = task.definition.account or self._accounts.tools
-        emulator = self._accounts.emulators[account]
+        emulator = self._accounts.emulator(account, task.definition.region)
         self._replicate(task, configuration)
-        bucket = f"cdk-{self._accounts.settings.pipeline.qualifier}-assets-{account}-{emulator.region}"
+        bucket = f"cdk-{self._accounts.topology.qualifier}-assets-{account}-{emulator.region}"
         sets = ChangeSets(emulator, self._role(task), bucket=bucket, stopping=self._stopping)
         key = (account, configuration["StackName"])
         match configuration.get("ActionMode"):
@@ -257,6 +257,9 @@ class Actions:
                     action.summary = sets.execute(
                         configuration, action.changes, lambda text: self._progress(action, text)
                     )
+                    if task.definition.namespace:
+                        # https://docs.aws.amazon.com/codepipeline/latest/userguide/action-reference-CloudFormation.html
+                        run.variables[task.definition.namespace] = sets.outputs(key[1])
                 finally:
                     with self._lock:
                         del self._stacks[key]

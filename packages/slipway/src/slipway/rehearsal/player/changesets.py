@@ -218,12 +218,13 @@ class ChangeSets:
         """
         references = sorted(Stack("", template).references)
         if references:
-            values = {stack: self._outputs(stack) for stack in {stack for stack, _ in references}}
+            values = {stack: self.outputs(stack) for stack in {stack for stack, _ in references}}
             text = json.dumps([[stack, output, values[stack].get(output)] for stack, output in references])
             template.setdefault("Metadata", {})["References"] = hashlib.sha256(text.encode()).hexdigest()[:16]
         return json.dumps(template, separators=(",", ":"))
 
-    def _outputs(self, stack: str) -> dict[str, str]:
+    def outputs(self, stack: str) -> dict[str, str]:
+        """Return the outputs of a stack; none of one that is not there."""
         try:
             described = self._root.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
         except ClientError:

@@ -136,8 +136,11 @@ class PipelineDefinition:
         if missing := sorted(_NEEDED - properties.keys()):
             raise RehearsalError(f"the pipeline has no {', '.join(missing)}")
         buckets = _buckets(properties)
-        if properties.get("ExecutionMode", "SUPERSEDED") != "QUEUED":
-            raise RehearsalError(f"the player does not know ExecutionMode {properties.get('ExecutionMode')}")
+        # One execution is played to its end: none waits in a queue, or between two stages for a newer one to overtake.
+        # Both cancel it when the pipeline's definition is changed (`Cancelled` in
+        # https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_PipelineExecution.html).
+        if (mode := properties.get("ExecutionMode", "SUPERSEDED")) not in _MODES:
+            raise RehearsalError(f"the player does not know ExecutionMode {mode}")
         return cls(
             name=properties["Name"],
             version=version,
@@ -158,6 +161,7 @@ _PIPELINE_KEYS = frozenset(
         *("RestartExecutionOnUpdate", "RoleArn", "Stages", "Tags", "Triggers"),
     }
 )
+_MODES = frozenset({"QUEUED", "SUPERSEDED"})
 _NEEDED = frozenset({"Name", "RoleArn", "Stages"})
 _STAGE_KEYS = frozenset({"Name", "Actions", "BeforeEntry", "OnSuccess", "OnFailure"})
 _ACTION_KEYS = frozenset(
@@ -169,7 +173,7 @@ _ACTION_KEYS = frozenset(
 _RULE_KEYS = frozenset({"Configuration", "Name", "RuleTypeId"})
 _ACTIONS = frozenset(
     {
-        *(("Source", provider) for provider in ("CodeStarSourceConnection", "CodeCommit", "S3")),
+        *(("Source", provider) for provider in ("CodeStarSourceConnection", "CodeCommit", "GitHub", "S3")),
         *((category, "CodeBuild") for category in ("Build", "Test")),
         *(("Deploy", "CloudFormation"), ("Approval", "Manual")),
     }

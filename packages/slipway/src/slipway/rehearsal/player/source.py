@@ -60,6 +60,7 @@ class Commit:
             "CommitMessage": self.message,
             "ConnectionArn": "arn:aws:codeconnections:us-east-1:000000000000:connection/rehearsal",
             "FullRepositoryName": self.repository.name.removesuffix(".git"),
+            "RepositoryName": self.repository.name.removesuffix(".git"),
             "ETag": self.sha[:32],
             "VersionId": self.sha,
         }

@@ -90,6 +90,11 @@ class Account:
         """End idle environments."""
         self.recycled.append(f"{function}:{version}" if version else function)
 
+    def in_region(self, region: str) -> Account:
+        """Serve another region with the same content."""
+        assert region
+        return self
+
     def session(self, credentials: Credentials | None = None) -> Session:
         """A session; of the root by default."""
         return Session(self, credentials or self.root)

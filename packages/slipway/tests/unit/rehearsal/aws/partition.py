@@ -12,6 +12,7 @@ from unittest.mock import patch
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.partition.router import Api, Hook
 from slipway.emulator.server import Emulator
+from slipway.rehearsal.topology import Topology
 from slipway.settings import Settings
 from tests import specimen
 from unit.rehearsal.aws.account import Account
@@ -47,7 +48,9 @@ def accounts_in(
         on_custom_resource: takes what functions hand over. Default: it is a fault.
     """
     with no_ports():
-        accounts = Accounts(settings, folder / "accounts", apis=apis or {}, on_custom_resource=on_custom_resource)
+        accounts = Accounts(
+            Topology.of_settings(settings), folder / "accounts", apis=apis or {}, on_custom_resource=on_custom_resource
+        )
     behind = {account: Account(account, folder / account, accounts.region(account)) for account in accounts.ids}
     accounts.emulators.update(cast("dict[str, Emulator]", behind))
     return accounts, behind

@@ -69,6 +69,15 @@ def test_a_pipeline_of_many_regions_has_a_bucket_in_each() -> None:
         read.bucket_in("eu-north-1")
 
 
+@pytest.mark.parametrize("mode", [{"ExecutionMode": "QUEUED"}, {"ExecutionMode": "SUPERSEDED"}, {}])
+def test_cdk_defaults_are_read(mode: Properties) -> None:
+    properties = pipeline(stage("Source", action("app", "Source/GitHub")), **mode)
+    if not mode:
+        del properties["ExecutionMode"]
+
+    assert PipelineDefinition.read(properties, 1).stages[1].actions[0].provider == "GitHub"
+
+
 @pytest.mark.parametrize(("value", "restarts"), [("true", True), (True, True), ("false", False), (None, False)])
 def test_whether_it_begins_again_may_be_a_text(value: object, *, restarts: bool) -> None:
     assert _read(RestartExecutionOnUpdate=value).restart_on_update is restarts
@@ -193,7 +202,6 @@ OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI")
     ("properties", "message"),
     [
         (_with(ExecutionMode="PARALLEL"), "the player does not know ExecutionMode PARALLEL"),
-        (_with(ExecutionMode="SUPERSEDED"), "the player does not know ExecutionMode SUPERSEDED"),
         (_with(Variables=[], Surprise=1), "the player does not know Surprise, Variables of the pipeline"),
         (_stage_with(Blockers=[]), "the player does not know Blockers of stage dev"),
         (

@@ -1,0 +1,179 @@
+"""The accounts that a delivery works in, and what they are called: from the configuration, or from any assembly."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slipway.errors import RehearsalError
+from slipway.settings import Settings
+
+QUALIFIER = "hnb659fds"
+"""Qualifier of CDK's own bootstrap stack (https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-customizing.html)."""
+ANY_ACCOUNT, ANY_REGION = "111111111111", "us-east-1"
+"""Where an assembly is deployed to that leaves it to the caller's credentials."""
+PIPELINE = "AWS::CodePipeline::Pipeline"
+STACK = "aws:cloudformation:stack"
+
+_TARGET = re.compile(r"aws://(?P<account>[\w-]+)/(?P<region>[\w-]+)")
+_BUCKET = re.compile(r"cdk-(?P<qualifier>\w+)-assets-")
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Accounts of a delivery.
+
+    Attributes:
+        tools: account of the pipeline.
+        regions: account → the regions that it is deployed to, its main one first; the tools account comes first.
+        labels: account → what people call it. Default: its number.
+        qualifier: of the bootstrap stacks.
+    """
+
+    tools: str
+    regions: Mapping[str, tuple[str, ...]]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    qualifier: str = QUALIFIER
+
+    @classmethod
+    def of_settings(cls, settings: Settings) -> Topology:
+        """Read the accounts from the configuration.
+
+        Args:
+            settings: all of `config/`.
+        """
+        tools = settings.pipeline.account
+        regions = {tools: (settings.pipeline.region,)}
+        regions |= {environment.account: (environment.region,) for environment in settings.environments}
+        labels = {}
+        for account in regions:
+            names = [environment.name for environment in settings.environments if environment.account == account]
+            labels[account] = "+".join((*(("tools",) if account == tools else ()), *names))
+        return cls(tools, regions, labels, settings.pipeline.qualifier)
+
+    @classmethod
+    def of_assembly(cls, folder: Path) -> Topology:
+        """Read the accounts from an assembly of any app that has a pipeline.
+
+        Args:
+            folder: the assembly, `cdk.out`.
+
+        Raises:
+            RehearsalError: nothing in it makes a pipeline, or its pipelines are in several accounts.
+        """
+        tools = {place for stack in stacks(folder) if has_pipeline(stack) for place in [stack.account]}
+        if len(tools) != 1:
+            named = ", ".join(sorted(tools)) or "no account"
+            raise RehearsalError(f"{folder} makes pipelines in {named}: a rehearsal plays those of one account")
+        (first,) = tools
+        regions: dict[str, tuple[str, ...]] = {first: ()}
+        # The pipeline's own region is the main one of its account.
+        ordered = sorted(stacks(folder), key=lambda stack: not has_pipeline(stack))
+        for stack in ordered:
+            regions[stack.account] = tuple(dict.fromkeys((*regions.get(stack.account, ()), stack.region)))
+        labels = {first: "tools"}
+        for stack in ordered:
+            if stack.stage and stack.account != first:
+                names = dict.fromkeys((*labels.get(stack.account, "").split("+"), stack.stage))
+                labels[stack.account] = "+".join(filter(None, names))
+        return cls(first, regions, labels, _qualifier(folder))
+
+    def label(self, account: str) -> str:
+        """Return what people call an account."""
+        return self.labels.get(account) or account
+
+    def region(self, account: str) -> str:
+        """Return the main region of an account."""
+        return self.regions[account][0]
+
+
+@dataclass(frozen=True)
+class StackArtifact:
+    """A stack of an assembly.
+
+    Attributes:
+        id: of the artifact.
+        folder: folder of the assembly that it is in.
+        stage: its stage; an empty text for what stands above the stages.
+        account: where it is deployed to.
+        region: where it is deployed to.
+        artifact: as the manifest has it.
+    """
+
+    id: str
+    folder: Path
+    stage: str
+    account: str
+    region: str
+    artifact: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Its name; the manifest leaves it out where it is the artifact's id."""
+        return stack_name(self.id, self.artifact)
+
+    @property
+    def template(self) -> dict[str, Any]:
+        """Its template."""
+        file = self.folder / self.artifact["properties"]["templateFile"]
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return found
+
+
+def stack_name(artifact_id: str, artifact: Mapping[str, Any]) -> str:
+    """Return the name of a stack of a manifest."""
+    return str(artifact["properties"].get("stackName", artifact_id))
+
+
+def folders(assembly: Path) -> list[Path]:
+    """Return an assembly's folder and those of all its stages."""
+    return [assembly, *sorted(file.parent for file in assembly.rglob("assembly-*/manifest.json"))]
+
+
+def stacks(assembly: Path) -> Iterator[StackArtifact]:
+    """Yield every stack of an assembly and of its stages.
+
+    Raises:
+        RehearsalError: it is not an assembly of the CDK.
+    """
+    for folder in folders(assembly):
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise RehearsalError(f"{folder} is not an assembly of the CDK; synthesize the app first") from None
+        stage = "" if folder == assembly else folder.name.removeprefix("assembly-")
+        for name, artifact in manifest.get("artifacts", {}).items():
+            if artifact["type"] != STACK:
+                continue
+            account, region = target(artifact)
+            yield StackArtifact(name, folder, stage, account, region, artifact)
+
+
+def target(artifact: Mapping[str, Any]) -> tuple[str, str]:
+    """Return account and region that a stack of a manifest is deployed to."""
+    match = _TARGET.fullmatch(artifact.get("environment", ""))
+    account, region = (match["account"], match["region"]) if match else ("", "")
+    return (
+        account if account.isdigit() else ANY_ACCOUNT,
+        ANY_REGION if region in {"", "unknown-region"} else region,
+    )
+
+
+def has_pipeline(stack: StackArtifact) -> bool:
+    """Return True if a stack makes a pipeline."""
+    return any(resource["Type"] == PIPELINE for resource in stack.template.get("Resources", {}).values())
+
+
+def _qualifier(assembly: Path) -> str:
+    """Return the qualifier of the buckets that assets are published to."""
+    for manifest in sorted(assembly.rglob("*.assets.json")):
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+        for file in content.get("files", {}).values():
+            for destination in file["destinations"].values():
+                if match := _BUCKET.match(str(destination.get("bucketName", ""))):
+                    return match["qualifier"]
+    return QUALIFIER

@@ -1,0 +1,99 @@
+"""The accounts of a delivery, read from any assembly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.errors import RehearsalError
+from slipway.rehearsal.topology import ANY_ACCOUNT, ANY_REGION, Topology, stacks
+
+PIPELINE = {"Type": "AWS::CodePipeline::Pipeline"}
+TOPIC = {"Type": "AWS::SNS::Topic"}
+
+
+def _stack(environment: str, resource: dict[str, Any] = TOPIC, **properties: str) -> dict[str, Any]:
+    return {"environment": environment, "resource": resource, "properties": properties}
+
+
+def _write(folder: Path, made: dict[str, dict[str, Any]]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    artifacts = {}
+    for name, stack in made.items():
+        properties = {"templateFile": f"{name}.template.json", **stack["properties"]}
+        artifacts[name] = {
+            "type": "aws:cloudformation:stack",
+            "environment": stack["environment"],
+            "properties": properties,
+        }
+        template = {"Resources": {"It": stack["resource"]}}
+        (folder / properties["templateFile"]).write_text(json.dumps(template), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps({"version": "16.0.0", "artifacts": artifacts}), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def assembly(tmp_path: Path) -> Path:
+    """Two pipelines of one account, a helper stack elsewhere, and two stages in other accounts."""
+    folder = _write(
+        tmp_path / "cdk.out",
+        {
+            "support": _stack("aws://444444444444/us-west-2"),
+            "dev-pipeline": _stack("aws://444444444444/eu-west-1", PIPELINE),
+            "prod-pipeline": _stack("aws://444444444444/eu-west-1", PIPELINE),
+            "events": _stack("aws://111111111111/eu-west-1"),
+        },
+    )
+    _write(folder / "assembly-dev", {"devapp": _stack("aws://222222222222/eu-west-1", stackName="app")})
+    _write(folder / "assembly-prod", {"prodapp": _stack("aws://333333333333/us-west-2", stackName="app")})
+    files = {"a": {"destinations": {"x": {"bucketName": "cdk-own-assets-222222222222-eu-west-1", "objectKey": "a"}}}}
+    (folder / "assembly-dev" / "devapp.assets.json").write_text(json.dumps({"files": files}), encoding="utf-8")
+    return folder
+
+
+def test_accounts_and_regions_are_read_from_an_assembly(assembly: Path) -> None:
+    found = Topology.of_assembly(assembly)
+
+    assert found.tools == "444444444444"
+    assert next(iter(found.regions)) == "444444444444"
+    assert found.regions == {
+        "444444444444": ("eu-west-1", "us-west-2"),
+        "111111111111": ("eu-west-1",),
+        "222222222222": ("eu-west-1",),
+        "333333333333": ("us-west-2",),
+    }
+    assert [found.label(account) for account in found.regions] == ["tools", "111111111111", "dev", "prod"]
+    assert found.qualifier == "own"
+
+
+def test_a_stack_is_called_by_its_artifact_where_it_has_no_name(assembly: Path) -> None:
+    assert {stack.name for stack in stacks(assembly)} == {"support", "dev-pipeline", "prod-pipeline", "events", "app"}
+
+
+def test_an_assembly_without_accounts_gets_one(tmp_path: Path) -> None:
+    folder = _write(tmp_path, {"Pipeline": _stack("aws://unknown-account/unknown-region", PIPELINE)})
+
+    assert Topology.of_assembly(folder).regions == {ANY_ACCOUNT: (ANY_REGION,)}
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ({"App": _stack("aws://111111111111/eu-west-1")}, "makes pipelines in no account"),
+        (
+            {f"P{number}": _stack(f"aws://{number * 12}/eu-west-1", PIPELINE) for number in "12"},
+            "makes pipelines in 111111111111, 222222222222",
+        ),
+    ],
+)
+def test_pipelines_are_those_of_one_account(tmp_path: Path, made: dict[str, Any], says: str) -> None:
+    with pytest.raises(RehearsalError, match=says):
+        Topology.of_assembly(_write(tmp_path, made))
+
+
+def test_a_folder_that_is_no_assembly_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RehearsalError, match="is not an assembly of the CDK"):
+        Topology.of_assembly(tmp_path)
