@@ -18,6 +18,10 @@ Record = dict[str, Any]
 
 PRINCIPAL = "lambda.amazonaws.com"
 LOCKED = "KMSAccessDeniedException"
+HOSTED = ("python", "nodejs")
+"""Beginnings of the runtimes whose functions run here."""
+NOT_HOSTED = "Rehearsal.NotHosted"
+"""Type of the error of every other function."""
 
 
 def actor(config: Record) -> Actor:
@@ -60,7 +64,21 @@ def _locked_variables(config: Record) -> str | None:
     )
 
 
+def _not_hosted(config: Record) -> str | None:
+    """Return why a function cannot run here: the emulator answers for it with a mock of status 200."""
+    if config.get("PackageType") == "Image":
+        return "it is a container image, and no container runs here"
+    runtime = str(config.get("Runtime") or "")
+    if runtime and not runtime.startswith(HOSTED):
+        return f"its runtime {runtime} is not on this machine, only Python and Node.js are"
+    return None
+
+
 def _execute(original: Callable[..., Any], func: Record, event: Any) -> Record:
+    if (reason := _not_hosted(func.get("config") or func)) is not None:
+        name = (func.get("config") or func).get("FunctionName", "")
+        said = {"errorType": NOT_HOSTED, "errorMessage": f"{name} cannot be rehearsed: {reason}"}
+        return {"error": True, "body": said, "log": ""}
     if (message := _locked_variables(func.get("config") or func)) is not None:
         return {"error": True, "body": {"errorType": LOCKED, "errorMessage": message}, "log": ""}
     result: Record = original(func, event)

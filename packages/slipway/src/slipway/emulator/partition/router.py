@@ -140,6 +140,10 @@ class Partition:
             self._given[key] = (time.monotonic(), given)
         return given
 
+    def session_of(self, credentials: Credentials) -> Session | None:
+        """Return the role's session that credentials were given out for; None where they are no session's."""
+        return self._sessions.get(credentials.access_key_id)
+
     def _caller(self, key: str) -> Caller:
         if (session := self._sessions.get(key)) is not None:
             return Caller(session.account, key, session.role)

@@ -285,7 +285,8 @@ class Actions:
         run, region = task.run, task.definition.region
         if region in {None, self._accounts.region(self._accounts.tools)}:
             return
-        store = ArtifactStore(self._tools, run.definition.bucket_in(str(region)))
+        tools = self._accounts.emulator(self._accounts.tools, region)
+        store = ArtifactStore(tools, run.definition.bucket_in(str(region)), self._accounts.partition)
         artifacts = [path.partition("::")[0] for key, path in configuration.items() if key.startswith("Template")]
         role = self._accounts.partition.assume(run.definition.role_arn, run.record.id)
         for artifact in dict.fromkeys(artifacts):

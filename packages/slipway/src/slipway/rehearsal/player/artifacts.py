@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fnmatch
+import json
 import os
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import ClientError
 
+from slipway.emulator.partition import Partition
 from slipway.emulator.server import Credentials, Emulator
 from slipway.errors import RehearsalError
 
@@ -25,12 +29,14 @@ class ArtifactStore:
     """The artifact bucket.
 
     Args:
-        emulator: of the tools account.
+        emulator: of the tools account, in the bucket's region.
         bucket: its name.
+        partition: what is between the accounts; roles of other accounts read and write the bucket too. Default: those
+            of its own account alone do.
     """
 
-    def __init__(self, emulator: Emulator, bucket: str) -> None:
-        self._emulator, self._bucket = emulator, bucket
+    def __init__(self, emulator: Emulator, bucket: str, partition: Partition | None = None) -> None:
+        self._emulator, self._bucket, self._partition = emulator, bucket, partition
 
     @property
     def expires_after(self) -> int | None:
@@ -56,7 +62,7 @@ class ArtifactStore:
         """
         try:
             with file.open("rb") as content:
-                self._emulator.session(credentials).client("s3").put_object(Bucket=self._bucket, Key=key, Body=content)
+                self._client(credentials, "s3:PutObject", key).put_object(Bucket=self._bucket, Key=key, Body=content)
         except ClientError as error:
             raise RehearsalError(f"the artifact {key} could not be written: {error}") from error
 
@@ -73,12 +79,60 @@ class ArtifactStore:
         """
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            answer = self._emulator.session(credentials).client("s3").get_object(Bucket=self._bucket, Key=key)
+            answer = self._client(credentials, "s3:GetObject", key).get_object(Bucket=self._bucket, Key=key)
             with file.open("wb") as target:
                 for chunk in answer["Body"].iter_chunks(1 << 20):
                     target.write(chunk)
         except ClientError as error:
             raise RehearsalError(f"the artifact {key} could not be read: {error}") from error
+
+    def _client(self, credentials: Credentials, action: str, key: str) -> Any:
+        """Return a client of S3 that acts for a role.
+
+        The process of the tools account knows no session of another account. So both policies that S3 asks across
+        accounts are asked here, the role's and the bucket's
+        (https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-walkthroughs-managing-access-example2.html), and
+        the root of the bucket's account does it.
+
+        Raises:
+            RehearsalError: one of the two does not allow it.
+        """
+        session = self._partition.session_of(credentials) if self._partition else None
+        if session is None or self._partition is None or session.account == self._emulator.account:
+            return self._emulator.session(credentials).client("s3")
+        role = f"arn:aws:iam::{session.account}:role/{session.role}"
+        arn = f"arn:aws:s3:::{self._bucket}/{key}"
+        if not self._partition.allowed(session.account, role, action, arn):
+            raise RehearsalError(f"{role} is not authorized to perform: {action} on {arn} by a policy of its own")
+        client = self._emulator.session().client("s3")
+        try:
+            policy = json.loads(client.get_bucket_policy(Bucket=self._bucket)["Policy"])
+        except ClientError:
+            policy = {}
+        if not _allows(policy, role, session.account, action, arn):
+            raise RehearsalError(f"{role} is not authorized to perform: {action} on {arn} by the policy of the bucket")
+        return client
+
+
+def _allows(policy: Mapping[str, Any], role: str, account: str, action: str, resource: str) -> bool:
+    """Return True if a bucket's policy allows a role of another account something, without a condition."""
+    principals = {role, account, f"arn:aws:iam::{account}:root", "*"}
+    return any(
+        statement.get("Effect") == "Allow"
+        and not statement.get("Condition")
+        and principals & set(_listed(_aws(statement.get("Principal", {}))))
+        and any(fnmatch.fnmatchcase(action.lower(), each.lower()) for each in _listed(statement.get("Action", [])))
+        and any(fnmatch.fnmatchcase(resource, each) for each in _listed(statement.get("Resource", [])))
+        for statement in _listed(policy.get("Statement", []))
+    )
+
+
+def _aws(principal: Any) -> Any:
+    return principal.get("AWS", []) if isinstance(principal, dict) else principal
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def pack(files: Iterable[tuple[Path, str]], target: Path) -> int:

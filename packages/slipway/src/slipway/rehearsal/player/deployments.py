@@ -88,6 +88,7 @@ class Request:
     """What CloudFormation asks for: the properties of the custom resource."""
 
     account: str
+    region: str
     stack: str
     function: str
     alias: str
@@ -105,6 +106,7 @@ class Request:
         properties = event["ResourceProperties"]
         return cls(
             account=account,
+            region=event["StackId"].split(":")[3],
             stack=event["StackId"].split("/")[1],
             function=properties["FunctionName"],
             alias=properties["Alias"],
@@ -356,7 +358,7 @@ class _Run:
         self._before_hook = before_hook
         self._request, self._requests, self._clock, self._record = request, requests, clock, record
         self._stopping, self._measures = stopping, measures
-        self._emulator = accounts.emulators[request.account]
+        self._emulator = accounts.emulator(request.account, request.region)
         role_arn = request.group["ServiceRoleArn"]
         role = accounts.partition.assume(role_arn, record.id)
         self._allowed = partial(accounts.partition.allowed, request.account, role_arn)
@@ -389,11 +391,9 @@ class _Run:
         shift = Shift.of(self._record.configuration)
         weights = shift.weights()
         if weights:
-            if not self.handler:
-                raise DeploymentFailedError(f"{self._record.id}: nothing says what requests the function answers")
-            traffic = Traffic(
-                self._emulator, self._request.function, self._requests.events(self.handler), self._stopping
-            )
+            # Without a hook the function is asked for by its name.
+            requests = self._requests.events(self.handler or self._request.function)
+            traffic = Traffic(self._emulator, self._request.function, requests, self._stopping)
             for number, weight in enumerate(weights):
                 self._route(weight)
                 self._minute(number, weight, traffic)

@@ -203,7 +203,8 @@ class Player:
         )
 
     def _store(self, definition: PipelineDefinition) -> ArtifactStore:
-        return ArtifactStore(self._tools, definition.bucket_in(self._accounts.region(self._accounts.tools)))
+        bucket = definition.bucket_in(self._accounts.region(self._accounts.tools))
+        return ArtifactStore(self._tools, bucket, self._accounts.partition)
 
     def _stages(self, run: Run, commit: Commit) -> None:
         for stage in run.definition.stages:

@@ -93,6 +93,7 @@ class Traffic:
         self._lambda = emulator.session().client("lambda", config=config)
         self._function = function
         self._payloads: Iterator[bytes] = cycle([json.dumps(request).encode() for request in requests])
+        self._any = bool(requests)
         self._met: set[str] = set()
         self._owed = 0.0
         self._stopping = stopping
@@ -110,7 +111,8 @@ class Traffic:
             The version that each met, and what became of it, in the order in which they were sent.
         """
         versions = []
-        for _ in range(number):
+        # Nobody calls a function for which there are no requests.
+        for _ in range(number if self._any else 0):
             # Evenly, so that a small share of few requests is met as surely as of many.
             self._owed += weight
             versions.append(new if self._owed >= 1 - 1e-9 else old)

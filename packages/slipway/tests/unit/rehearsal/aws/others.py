@@ -19,6 +19,12 @@ class Buckets:
         self.objects: dict[tuple[str, str], bytes] = {}
         self.expire: dict[str, int] = {}
         """Bucket → days after which its objects are deleted."""
+        self.policies: dict[str, str] = {}
+
+    def get_bucket_policy(self, who: Who, *, Bucket: str) -> dict[str, Any]:
+        if Bucket not in self.policies:
+            raise RefusedError("NoSuchBucketPolicy", "The bucket policy does not exist")
+        return {"Policy": self.policies[Bucket]}
 
     def get_bucket_lifecycle_configuration(self, who: Who, *, Bucket: str) -> dict[str, Any]:
         if Bucket not in self.expire:

@@ -78,6 +78,7 @@ class Delivery:
         self.says = ""
         self.stores: dict[str, str] = {}
         self.as_for_aws: dict[str, Any] = {}
+        self.outputs: dict[str, Any] = {}
 
     def pipeline_may(self, *actions: str) -> None:
         """What the pipeline's own role may."""
@@ -95,7 +96,7 @@ class Delivery:
     def deliver(self, resources: dict[str, Any], *stages: dict[str, Any], message: str = "A change") -> Execution:
         """Deliver a commit whose template has some resources."""
         repository = self.folder / "repository"
-        files = {f"{STACK}.template.json": json.dumps({"Resources": resources})}
+        files = {f"{STACK}.template.json": json.dumps({"Resources": resources, "Outputs": self.outputs})}
         if self.as_for_aws:
             files[f"{STACK}.template.json.aws"] = json.dumps({"Resources": self.as_for_aws})
         commit(repository, files, message)
@@ -182,6 +183,16 @@ def test_an_action_of_another_region_reads_from_its_bucket(delivery: Delivery) -
     assert (execution.status, execution.reason) == (Status.SUCCEEDED, "")
     copied = {key for bucket, key in delivery.tools.s3.objects if bucket == "artifacts-there"}
     assert [key.split("/")[1] for key in copied] == ["Assembly"]
+
+
+def test_outputs_of_a_deployed_stack_are_variables(delivery: Delivery) -> None:
+    # Given an action that gives its stack's outputs a namespace, and one that reads them
+    deployed = {**deploy(STACK), "Namespace": "App"}
+    asks = approval(Configuration={"CustomData": "Look at #{App.Url}"}, RunOrder=3)
+    delivery.outputs = {"Url": {"Value": "https://app"}}
+    # When a commit is delivered, then they are there
+    execution = delivery.deliver({"Key": KEY}, stage("Build", SYNTH), stage("dev", prepare(STACK), deployed, asks))
+    assert (execution.reason, [each.comment for each in delivery.asked]) == ("", ["Look at https://app"])
 
 
 def test_every_action_works_under_its_own_role(delivery: Delivery) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import tempfile
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from slipway.emulator.server import Emulator
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.artifacts import ArtifactStore, pack, read_member, unpack
-from unit.rehearsal.aws import TOOLS, Account
+from unit.rehearsal.aws import DEV, TOOLS, Account, accounts_in
 
 
 def _zip(file: Path, *entries: tuple[str, str, int]) -> Path:
@@ -185,3 +187,37 @@ def test_a_role_that_may_not_is_told_which_artifact(tmp_path: Path, account: Acc
         store.get("slipway/Sources/1", tmp_path / "out.zip", account.as_role("writer"))
     with pytest.raises(RehearsalError, match=r"slipway/Sources/1 could not be read: .*NoSuchKey"):
         store.get("slipway/Sources/1", tmp_path / "out.zip", account.as_role("reader"))
+
+
+def _policy(principal: str, action: str = "s3:Put*") -> dict[str, object]:
+    arn = "arn:aws:s3:::artifacts/*"
+    return {"Statement": [{"Effect": "Allow", "Principal": {"AWS": principal}, "Action": action, "Resource": arn}]}
+
+
+SOURCE = f"arn:aws:iam::{DEV}:role/source"
+
+
+@pytest.mark.parametrize(
+    ("may", "policy", "says"),
+    [
+        (["s3:PutObject"], _policy(SOURCE), None),
+        (["s3:PutObject"], _policy(f"arn:aws:iam::{DEV}:root"), None),
+        (["s3:PutObject"], _policy(SOURCE, "s3:GetObject"), "by the policy of the bucket"),
+        (["s3:PutObject"], {}, "by the policy of the bucket"),
+        (["s3:GetObject"], _policy(SOURCE), "by a policy of its own"),
+    ],
+)
+def test_another_accounts_role_needs_both_policies(
+    tmp_path: Path, may: list[str], policy: dict[str, object], says: str | None
+) -> None:
+    # Given a role of another account, and what its policies and the bucket's allow
+    accounts, behind = accounts_in(tmp_path)
+    behind[TOOLS].s3.policies["artifacts"] = json.dumps(policy)
+    behind[DEV].role("source", *may)
+    store = ArtifactStore(accounts.emulators[TOOLS], "artifacts", accounts.partition)
+    (tmp_path / "in.zip").write_bytes(b"content")
+    # When it writes an artifact, then it may if both do
+    expected = pytest.raises(RehearsalError, match=says) if says else nullcontext()
+    with expected:
+        store.put("slipway/Sources/1", tmp_path / "in.zip", accounts.partition.assume(SOURCE, "source"))
+    assert (("artifacts", "slipway/Sources/1") in behind[TOOLS].s3.objects) is (says is None)

@@ -628,3 +628,20 @@ def test_git_reads_the_origin_with_credentials_alone(desk: Desk, helper: str) ->
     desk.shell("git remote get-url origin", env={"git-credential-helper": helper})
     # Then it is readable where the specification asks for credentials
     assert desk.output == [str(repository) if helper == "yes" else "https://no-credentials.invalid/"]
+
+
+def test_an_isolated_build_finds_nothing_of_ours(desk: Desk) -> None:
+    # Given builds of a repository that is not this one
+    desk.place = replace(desk.place, isolated=True)
+    # When one asks what it finds
+    desk.shell(
+        "for name in python3 pip node; do command -v $name; done",
+        "npm prefix --global",
+        "python3 -c 'import boto3' || echo no boto3",
+    )
+    # Then it has a Python of its own, and a folder for what it installs globally
+    own = str(desk.folder / "run" / "builds")
+    found = [line for line in desk.output if line.startswith("/") or line == "no boto3"]
+    assert len(found) == 5
+    assert all(path.startswith(own) for path in found[:4])
+    assert found[4] == "no boto3"

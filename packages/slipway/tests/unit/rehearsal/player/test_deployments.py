@@ -318,9 +318,10 @@ def test_a_configuration_that_the_player_does_not_know_fails_the_deployment(acco
     account.fails("Mine", match="does not know the deployment configuration Mine")
 
 
-def test_without_a_hook_nothing_says_what_to_ask(account: Account) -> None:
+def test_without_a_hook_the_function_is_asked_for_by_name(account: Account) -> None:
     del account.properties["BeforeAllowTrafficHook"]
-    account.fails(match="nothing says what requests the function answers")
+    assert account.deploy().met_new > 0
+    assert {event["checks"] for _, _, event in account.aws.functions.happened if "checks" in str(event)} == {"items"}
 
 
 def test_a_deployment_ends_when_everything_does(account: Account) -> None:
