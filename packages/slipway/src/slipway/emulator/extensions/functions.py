@@ -13,13 +13,12 @@ from ministack.services import lambda_svc
 from slipway.emulator.extensions.authority import Actor
 from slipway.emulator.extensions.keys import DECRYPT, customer_key
 from slipway.emulator.extensions.patches import wrap
+from slipway.emulator.extensions.runtimes import HOSTED
 
 Record = dict[str, Any]
 
 PRINCIPAL = "lambda.amazonaws.com"
 LOCKED = "KMSAccessDeniedException"
-HOSTED = ("python", "nodejs")
-"""Beginnings of the runtimes whose functions run here."""
 NOT_HOSTED = "Rehearsal.NotHosted"
 """Type of the error of every other function."""
 

@@ -139,10 +139,17 @@ class Requests:
     Attributes:
         events: handler of the hook → what the function is invoked with.
         a_minute: account → requests in a virtual minute.
+        by_function: whether `events` is asked by the function's name, where an app has no contract checks. Default:
+            by the hook's handler.
     """
 
     events: Callable[[str], list[dict[str, Any]]]
     a_minute: Mapping[str, int]
+    by_function: bool = False
+
+    def key(self, function: str, handler: str) -> str:
+        """Return what `events` is asked by."""
+        return function if self.by_function or not handler else handler
 
 
 class CodeDeploy:
@@ -219,7 +226,8 @@ class CodeDeploy:
             deployment.before(self._report)
             deployment.shift()
             deployment.after(self._report)
-            moved = Moved(request.function, request.alias, record.old_version, record.new_version, deployment.handler)
+            key = requests.key(request.function, deployment.handler)
+            moved = Moved(request.function, request.alias, record.old_version, record.new_version, key)
             self.moved[request.account, request.function] = moved
         except DeploymentFailedError as error:
             _stopped(record, deployment, error)
@@ -391,8 +399,7 @@ class _Run:
         shift = Shift.of(self._record.configuration)
         weights = shift.weights()
         if weights:
-            # Without a hook the function is asked for by its name.
-            requests = self._requests.events(self.handler or self._request.function)
+            requests = self._requests.events(self._requests.key(self._request.function, self.handler))
             traffic = Traffic(self._emulator, self._request.function, requests, self._stopping)
             for number, weight in enumerate(weights):
                 self._route(weight)

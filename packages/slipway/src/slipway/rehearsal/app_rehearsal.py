@@ -1,0 +1,334 @@
+"""The rehearsal of any app with CDK Pipelines: what its team deploys by hand, and then each of its pipelines.
+
+Everything about the app is read from its assembly; what stands in nobody's assembly is in the `Project`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from slipway.emulator.accounts import Accounts
+from slipway.emulator.deploy import CDK, Deployer, failure
+from slipway.emulator.partition import ApiError, Caller
+from slipway.emulator.server import EMULATED_SECRET, Credentials
+from slipway.emulator.substitutions import Substitution
+from slipway.emulator.translation import translate
+from slipway.errors import RehearsalError
+from slipway.process import run
+from slipway.rehearsal import page
+from slipway.rehearsal.hosting import Unhosted, find_unhosted, refuse_unhosted
+from slipway.rehearsal.player.approvals import Approvals, Ask
+from slipway.rehearsal.player.bake import Bake
+from slipway.rehearsal.player.builds import Place
+from slipway.rehearsal.player.custom_resources import CustomResources
+from slipway.rehearsal.player.deployments import CodeDeploy, Requests
+from slipway.rehearsal.player.events import Events
+from slipway.rehearsal.player.execution import Player, allowed
+from slipway.rehearsal.player.memory import Memory
+from slipway.rehearsal.player.pipeline_api import PipelineApi
+from slipway.rehearsal.player.quota import BuildQuotas
+from slipway.rehearsal.player.records import Rehearsal, Status
+from slipway.rehearsal.player.source import Commit
+from slipway.rehearsal.project import Call, Project
+from slipway.rehearsal.rehearse import REQUESTS_A_MINUTE, verdict
+from slipway.rehearsal.sdk import OPTIONS, find_packages, install_packages
+from slipway.rehearsal.show import Show
+from slipway.rehearsal.topology import StackArtifact, Topology, stacks
+
+
+@dataclass(frozen=True)
+class AppOptions:
+    """How the rehearsal of an app is run.
+
+    Attributes:
+        home: folder that everything of it lies in; its accounts are removed first, and at the end.
+        pipelines: names of the pipelines that are played; `*` is not read. Default: all.
+        revision: the commit that is delivered.
+        requests_a_minute: requests to each function in a virtual minute of a deployment.
+    """
+
+    home: Path
+    pipelines: tuple[str, ...] = ()
+    revision: str = "HEAD"
+    requests_a_minute: int = REQUESTS_A_MINUTE
+
+
+@dataclass
+class AppRehearsed:
+    """What became of it.
+
+    Attributes:
+        records: pipeline → its run, in the order in which they were played.
+        unhosted: functions that cannot run here; they fail by name when they are called.
+    """
+
+    records: dict[str, Rehearsal] = field(default_factory=dict)
+    unhosted: Sequence[Unhosted] = ()
+
+
+class _Memories:
+    """What CodePipeline remembers of each pipeline of the tools account."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._lock = folder, threading.Lock()
+        self.all: dict[str, Memory] = {}
+
+    def of(self, name: str) -> Memory:
+        """Return the memory of a pipeline."""
+        with self._lock:
+            if name not in self.all:
+                self.all[name] = Memory(self._folder / f"{name}.json")
+            return self.all[name]
+
+
+def rehearse_app(project: Project, options: AppOptions, *, show: Show, ask: Ask) -> AppRehearsed:
+    """Deploy what a team deploys by hand, and play each pipeline.
+
+    Args:
+        project: the app.
+        options: how it is run.
+        show: who watches.
+        ask: who is asked for approvals.
+
+    Returns:
+        What became of each pipeline.
+
+    Raises:
+        RehearsalError: the app is of a shape that cannot be played, or what comes before the pipelines failed.
+    """
+    unhosted = find_unhosted(project.assembly)
+    refuse_unhosted(unhosted)
+    for each in unhosted:
+        show.say(f"[yellow]cannot run here[/yellow] {each.stack}: {each.logical_id}: {each.reason}")
+    stage = _Stage(project, options, show, ask)
+    try:
+        stage.prepare()
+        return AppRehearsed(dict(stage.play()), unhosted)
+    finally:
+        show.close()
+        stage.stop()
+
+
+class _Stage:
+    """The accounts of an app, and what plays in them."""
+
+    def __init__(self, project: Project, options: AppOptions, show: Show, ask: Ask) -> None:
+        self._project, self._options, self._show = project, options, show
+        self._stopping = threading.Event()
+        self._memories = _Memories(options.home / "pipelines")
+        self._approvals = Approvals(ask, self._stopping)
+        self._player: Player | None = None
+        self._used: Counter[Substitution] = Counter()
+        self._began = time.monotonic()
+        shutil.rmtree(options.home / "accounts", ignore_errors=True)
+        shutil.rmtree(options.home / "pipelines", ignore_errors=True)
+        topology = _topology(project)
+        modules = install_packages(find_packages(project.assembly), options.home / "sdk")
+        requests = Requests(
+            project.requests_of,
+            dict.fromkeys(topology.regions, options.requests_a_minute),
+            by_function=True,
+        )
+        custom = CustomResources(
+            lambda: self._accounts,
+            self._memories.of(""),
+            pipelines=self._memories.of,
+            codedeploy=lambda: self._codedeploy,
+            events=lambda: self._events,
+            deploying=lambda account, stack: self._player.actions.deploying(account, stack) if self._player else None,
+            requests=requests,
+        )
+        self._accounts = Accounts(
+            topology,
+            options.home / "accounts",
+            apis={"codepipeline": self._codepipeline, "codedeploy": self._code_deploy},
+            on_custom_resource=custom.take,
+            rows=project.rows,
+            variables={
+                "NODE_PATH": str(modules.resolve()),
+                **OPTIONS,
+                # The emulator has the policies of AWS of which it knows what they allow, and allows all by the others.
+                "MINISTACK_AUTOCREATE_AWS_MANAGED": "1",
+            },
+        )
+        self._events = Events(self._accounts)
+        self._codedeploy = CodeDeploy(self._accounts, self._stopping)
+        self._bake = Bake(self._accounts, self._codedeploy, self._events, project.requests_of, self._stopping)
+
+    def prepare(self) -> None:
+        """Start the accounts, and deploy what a team deploys by hand."""
+        show, home = self._show, self._options.home
+        with show.phase("accounts"):
+            self._accounts.start(show.progress_of_phase)
+        with show.phase("cdk bootstrap"):
+            self._bootstrap()
+        for call in self._project.seed.calls:
+            self._call(call)
+        assemblies = [Path(each) for each in self._project.seed.assemblies]
+        for number, source in enumerate((*assemblies, self._project.assembly)):
+            with show.phase(f"cdk deploy {source.name}"):
+                copy = home / "launch" / str(number)
+                shutil.rmtree(copy, ignore_errors=True)
+                shutil.copytree(source, copy, symlinks=True)
+                self._used.update(translate(copy, self._accounts, assets=home))
+                self._deploy(copy)
+
+    def play(self) -> Iterator[tuple[str, Rehearsal]]:
+        """Play each pipeline."""
+        wanted = set(self._options.pipelines)
+        names = [name for name, memory in self._memories.all.items() if memory.has_pipeline]
+        if unknown := wanted - set(names):
+            raise RehearsalError(f"there is no pipeline {', '.join(sorted(unknown))}; choose from {', '.join(names)}")
+        for name in names:
+            if not wanted or name in wanted:
+                yield name, self._play(name)
+
+    def stop(self) -> None:
+        """Stop everything, and forget it."""
+        self._stopping.set()
+        with suppress(RuntimeError):
+            self._events.close()
+        self._accounts.forget()
+
+    def _play(self, name: str) -> Rehearsal:
+        memory, folder = self._memories.of(name), self._options.home / name
+        shutil.rmtree(folder, ignore_errors=True)
+        commit = Commit.of(self._project.folder, self._options.revision, branch=_branch(memory))
+        record = Rehearsal(commit.sha, commit.message, [], began=datetime.now(UTC).isoformat(timespec="seconds"))
+        begin = time.monotonic()
+        player = self._player = Player(
+            self._accounts,
+            memory,
+            approvals=self._approvals,
+            events=self._events,
+            place=Place(
+                folder=folder,
+                host=self._options.home / "host",
+                checkout=self._project.folder,
+                variables={**OPTIONS, **self._project.variables},
+                isolated=True,
+            ),
+            bake=self._bake,
+            view=self._show,
+            stopping=self._stopping,
+            # The account's quota is not known.
+            quotas=BuildQuotas({}),
+            passes=self._bake.let_pass,
+        )
+        try:
+            player.play(commit, max(filter(None, (memory.latest, datetime.now(UTC)))))
+        finally:
+            record.executions = player.executions
+        self._used.update(player.actions.used)
+        last = record.executions[-1]
+        record.delivered = last.status is Status.SUCCEEDED
+        record.event_faults = list(dict.fromkeys(self._events.faults))
+        record.seconds = round(time.monotonic() - begin, 1)
+        record.substitutions = [
+            {"subject": row.subject, "stand_in": row.stand_in, "unproven": row.unproven, "resources": number}
+            for row, number in self._used.items()
+        ]
+        record.verdict = verdict(record)
+        page.write(record, folder)
+        return record
+
+    def _codepipeline(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        name = str(request.get("name") or request.get("pipelineName") or "")
+        memory = self._memories.all.get(name)
+        if memory is None or not memory.has_pipeline:
+            raise ApiError("PipelineNotFoundException", f"Account does not have a pipeline with name '{name}'")
+        ask = allowed(self._accounts, self._events, name)
+        return PipelineApi(memory, self._approvals, ask)(operation, request, caller)
+
+    def _code_deploy(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return self._codedeploy.api(operation, request, caller)
+
+    def _bootstrap(self) -> None:
+        topology = self._accounts.topology
+        for account, regions in topology.regions.items():
+            for region in regions:
+                emulator = self._accounts.emulator(account, region)
+                deployer = Deployer(emulator, qualifier=topology.qualifier, trust=topology.tools)
+                self._show.progress_of_phase(f"{topology.label(account)} in {region}")
+                deployer.bootstrap(self._show.progress_of_phase)
+
+    def _call(self, call: Call) -> None:
+        emulator = self._accounts.emulator(call.account, call.region)
+        try:
+            client: Any = emulator.session().client(call.service)  # type: ignore[call-overload]  # the user names it
+            getattr(client, call.operation)(**call.parameters)
+        except (ClientError, BotoCoreError, AttributeError) as error:
+            raise RehearsalError(f"seed: {call.service}.{call.operation}: {error}", exit_code=2) from error
+
+    def _deploy(self, assembly: Path) -> None:
+        """Deploy the stacks above the stages, each in its account and after those that it depends on."""
+        for stack in _in_order([each for each in stacks(assembly) if not each.stage]):
+            emulator = self._accounts.emulator(stack.account, stack.region)
+            environment = {
+                **os.environ,
+                **self._accounts.variables(stack.account, Credentials(stack.account, EMULATED_SECRET)),
+                "AWS_REGION": stack.region,
+                "AWS_DEFAULT_REGION": stack.region,
+                "HOME": str(emulator.folder),
+                "CI": "true",
+                "CDK_DISABLE_CLI_TELEMETRY": "true",
+            }
+            options = ["--exclusively", "--require-approval=never", "--notices", "false", "--ci"]
+            code, lines = run(
+                [str(CDK), "--app", ".", "deploy", stack.id, *options],
+                environment=environment,
+                log=self._options.home / "launch.log",
+                progress=self._show.progress_of_phase,
+                folder=assembly,
+            )
+            if code != 0:
+                raise RehearsalError(f"{stack.name} could not be deployed: {failure(lines)}")
+
+
+def _topology(project: Project) -> Topology:
+    """Return the accounts of an app and of what has to exist beforehand."""
+    found = Topology.of_assembly(project.assembly)
+    regions = dict(found.regions)
+    for assembly in project.seed.assemblies:
+        for stack in stacks(Path(assembly)):
+            regions[stack.account] = tuple(dict.fromkeys((*regions.get(stack.account, ()), stack.region)))
+    for call in project.seed.calls:
+        fallback = regions.get(call.account, (found.region(found.tools),))
+        regions[call.account] = tuple(dict.fromkeys((*fallback, *filter(None, [call.region]))))
+    return replace(found, regions=regions)
+
+
+def _in_order(found: Sequence[StackArtifact]) -> list[StackArtifact]:
+    """Return stacks, each after those that it depends on."""
+    left, done = {stack.id: stack for stack in found}, list[StackArtifact]()
+    while left:
+        ready = [
+            name
+            for name, stack in left.items()
+            if not any(each in left and each != name for each in stack.artifact.get("dependencies", ()))
+        ]
+        if not ready:
+            raise RehearsalError(f"{', '.join(left)} depend on each other")
+        done += [left.pop(name) for name in ready]
+    return done
+
+
+def _branch(memory: Memory) -> str:
+    """Return the branch that a pipeline takes."""
+    for action in memory.definition.stages[0].actions:
+        configuration: Mapping[str, str] = action.configuration
+        if branch := configuration.get("BranchName") or configuration.get("Branch"):
+            return branch
+    return "main"

@@ -1,0 +1,91 @@
+"""What of an app cannot be played on this machine: found in its assembly, before anything is started."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slipway.emulator.extensions.runtimes import HOSTED
+from slipway.errors import RehearsalError
+from slipway.rehearsal.topology import StackArtifact, stacks
+
+_CONTAINERS = ("AWS::ECS::", "AWS::EKS::", "AWS::Batch::", "AWS::AppRunner::")
+_NETWORK = frozenset({"AWS::EC2::VPC", "AWS::EC2::NatGateway", "AWS::EC2::Instance", "AWS::RDS::DBCluster"})
+
+
+@dataclass(frozen=True)
+class Unhosted:
+    """Something of an app that cannot be played.
+
+    Attributes:
+        stack: name of its stack.
+        logical_id: of the resource.
+        reason: why not.
+        stops: whether nothing can be played for it; otherwise it fails by name when it is called.
+    """
+
+    stack: str
+    logical_id: str
+    reason: str
+    stops: bool
+
+
+def find_unhosted(assembly: Path) -> list[Unhosted]:
+    """Return what of an assembly cannot be played.
+
+    Args:
+        assembly: folder of the assembly, `cdk.out`.
+    """
+    return [each for stack in stacks(assembly) for each in _of_stack(stack)]
+
+
+def refuse_unhosted(found: Iterable[Unhosted]) -> None:
+    """Stop where an app is of a shape that cannot be played.
+
+    Args:
+        found: what of it cannot be.
+
+    Raises:
+        RehearsalError: it is; the message names what.
+    """
+    stopping = [each for each in found if each.stops]
+    if not stopping:
+        return
+    reasons: dict[str, list[str]] = {}
+    for each in stopping:
+        reasons.setdefault(each.reason, []).append(f"{each.stack}: {each.logical_id}")
+    said = "; ".join(
+        f"{reason} ({places[0]}{f' and {len(places) - 1} more' if len(places) > 1 else ''})"
+        for reason, places in reasons.items()
+    )
+    raise RehearsalError(f"this app cannot be rehearsed here: {said}", exit_code=2)
+
+
+def _of_stack(stack: StackArtifact) -> Iterable[Unhosted]:
+    for logical_id, resource in stack.template.get("Resources", {}).items():
+        kind, properties = resource["Type"], resource.get("Properties") or {}
+        if kind.startswith(_CONTAINERS):
+            yield Unhosted(stack.name, logical_id, "containers need Docker", stops=True)
+        elif kind in _NETWORK:
+            yield Unhosted(stack.name, logical_id, "no network of its own is made here (VPC)", stops=True)
+        elif kind == "AWS::CodeBuild::Project" and _is_true(properties.get("Environment", {}).get("PrivilegedMode")):
+            yield Unhosted(stack.name, logical_id, "builds of Docker images need Docker", stops=True)
+        elif kind == "AWS::Lambda::Function" and (reason := unhosted_function(properties)):
+            yield Unhosted(stack.name, logical_id, reason, stops=False)
+
+
+def unhosted_function(properties: Mapping[str, Any]) -> str | None:
+    """Return why a function of these properties cannot run; None where it can."""
+    if properties.get("PackageType") == "Image":
+        return "a container image cannot run here"
+    runtime = properties.get("Runtime")
+    if isinstance(runtime, str) and not re.match("|".join(HOSTED), runtime):
+        return f"its runtime {runtime} is not on this machine"
+    return None
+
+
+def _is_true(value: object) -> bool:
+    return str(value).lower() == "true"

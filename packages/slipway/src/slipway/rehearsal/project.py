@@ -1,0 +1,169 @@
+"""An app whose delivery is rehearsed and that knows nothing of this tool: its folder, and what the user adds for it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from slipway.emulator.substitutions import SUBSTITUTIONS, Substitution, of_type
+from slipway.errors import RehearsalError
+
+FILE = "rehearsal.toml"
+"""File in an app's folder with what a rehearsal cannot find in its assembly; an app may have none."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Call(_Model):
+    """One call of AWS's API that makes what has to exist beforehand: a secret, a hosted zone, a parameter.
+
+    Attributes:
+        account: in which account.
+        region: in which region. Default: the account's main one.
+        service: name of boto3's client, such as `secretsmanager`.
+        operation: its method, such as `create_secret`.
+        parameters: of the method.
+    """
+
+    account: str = Field(pattern=r"\d{12}")
+    region: str | None = None
+    service: str
+    operation: str
+    parameters: dict[str, Any] = {}
+
+
+class Seed(_Model):
+    """What has to exist before the pipelines are deployed.
+
+    Attributes:
+        assemblies: folders of assemblies whose stacks are deployed first, relative to the file.
+        calls: calls, in their order.
+    """
+
+    assemblies: tuple[str, ...] = Field(default=(), strict=False)
+    calls: tuple[Call, ...] = Field(default=(), strict=False)
+
+
+class Row(_Model):
+    """A resource type that the emulator does not know, and what stands in for it.
+
+    Attributes:
+        type: the type; one that ends in `::` means all types under it.
+        stand_in: what stands in for it, in words, for the list at a run's end.
+        unproven: what that leaves unproven, in words.
+        references: `Ref` or an attribute → text that takes its place, as of `Fn::Sub`; `${LogicalId}` is the
+            resource's own. Default: its name, for `Ref`.
+    """
+
+    type: str
+    stand_in: str = "nothing"
+    unproven: str
+    references: dict[str, str] = {"Ref": "${AWS::StackName}-${LogicalId}"}
+
+    def substitution(self) -> Substitution:
+        """Return the row as the table has it."""
+        return Substitution(
+            subject=self.type,
+            stand_in=self.stand_in,
+            unproven=self.unproven,
+            applies=of_type(self.type),
+            drops=True,
+            references={name: _stand_in(text) for name, text in self.references.items()},
+        )
+
+
+class Requests(_Model):
+    """Requests to functions while a canary moves.
+
+    Attributes:
+        function: functions that are meant, by name; `*` stands for any characters.
+        file: a file with a list of events in JSON, relative to this one.
+    """
+
+    function: str
+    file: str
+
+
+class _File(_Model):
+    seed: Seed = Seed()
+    rows: tuple[Row, ...] = Field(default=(), strict=False)
+    requests: tuple[Requests, ...] = Field(default=(), strict=False)
+    variables: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Project:
+    """An app.
+
+    Attributes:
+        folder: its repository's folder.
+        assembly: what it was synthesized to.
+        seed: what has to exist beforehand.
+        rows: the table of substitutions, the app's own rows first.
+        requests: pattern of a function's name → the events that it is called with.
+        variables: more variables of each build. Default: none.
+    """
+
+    folder: Path
+    assembly: Path
+    seed: Seed = field(default_factory=Seed)
+    rows: Sequence[Substitution] = SUBSTITUTIONS
+    requests: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path, *, assembly: Path | None = None, file: Path | None = None) -> Project:
+        """Read an app's folder, and its `rehearsal.toml` where it has one.
+
+        Args:
+            folder: of its repository.
+            assembly: what it was synthesized to. Default: `cdk.out` in the folder.
+            file: the file with what the user adds. Default: `rehearsal.toml` in the folder.
+
+        Raises:
+            RehearsalError: the file is not as it has to be; the message names each fault.
+        """
+        file = file or folder / FILE
+        added = _read(file)
+        requests = {}
+        for each in added.requests:
+            path = file.parent / each.file
+            try:
+                requests[each.function] = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise RehearsalError(f"{file}: {path} is no list of events: {error}", exit_code=2) from None
+        seed = Seed(
+            assemblies=tuple(str((file.parent / each).resolve()) for each in added.seed.assemblies),
+            calls=added.seed.calls,
+        )
+        rows = (*(row.substitution() for row in added.rows), *SUBSTITUTIONS)
+        return cls(folder, assembly or folder / "cdk.out", seed, rows, requests, added.variables)
+
+    def requests_of(self, function: str) -> list[dict[str, Any]]:
+        """Return the events that a function is called with; none where nobody says."""
+        return next((found for pattern, found in self.requests.items() if fnmatchcase(function, pattern)), [])
+
+
+def _read(file: Path) -> _File:
+    if not file.is_file():
+        return _File()
+    try:
+        return _File.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise RehearsalError(f"{file}: {error}", exit_code=2) from None
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise RehearsalError(f"{file}: {faults}", exit_code=2) from None
+
+
+def _stand_in(text: str) -> Any:
+    return lambda logical_id: {"Fn::Sub": text.replace("${LogicalId}", logical_id)}

@@ -1,0 +1,88 @@
+"""AWS's SDK for JavaScript, which Lambda's Node.js runtimes bring along and this machine does not.
+
+Only the packages that an app's functions name are installed: all of them would be hundreds of megabytes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from slipway.errors import RehearsalError
+from slipway.rehearsal.player.builds import NODE
+from slipway.rehearsal.topology import stacks
+
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html: v3 from Node.js 18 on, v2 before it.
+_PACKAGE = re.compile(r"""["'](@aws-sdk/[a-z0-9-]+|@smithy/[a-z0-9-]+)["']""")
+_OLD = re.compile(r"nodejs(?:1[0246]|[468])\b")
+ENDPOINT = Path(__file__).with_name("endpoint.cjs")
+"""Script that tells an old SDK where AWS is."""
+OPTIONS = {"NODE_OPTIONS": f"--require {ENDPOINT}"}
+"""Variable by which every Node.js loads it."""
+_SCRIPTS = (".js", ".mjs", ".cjs")
+_LARGEST = 8_000_000
+
+
+def find_packages(assembly: Path) -> set[str]:
+    """Return the packages of the SDK that an assembly's functions load.
+
+    Args:
+        assembly: folder of the assembly, `cdk.out`.
+    """
+    runtimes = {
+        str(resource.get("Properties", {}).get("Runtime", ""))
+        for stack in stacks(assembly)
+        for resource in stack.template.get("Resources", {}).values()
+        if resource["Type"] == "AWS::Lambda::Function"
+    }
+    found = {match for text in _scripts(assembly) for match in _PACKAGE.findall(text)}
+    # Custom resources of the CDK run on another Node.js in each region (`Fn::FindInMap`).
+    return found | ({"aws-sdk"} if any(_OLD.match(runtime) for runtime in runtimes) else set())
+
+
+def install_packages(names: set[str], folder: Path) -> Path:
+    """Install packages where they are not there yet; return the folder that `NODE_PATH` has to name.
+
+    Args:
+        names: the packages.
+        folder: where they are kept.
+
+    Raises:
+        RehearsalError: npm cannot.
+    """
+    modules = folder / "node_modules"
+    missing = sorted(name for name in names if not (modules / name).is_dir())
+    if missing:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [str(NODE / "bin" / "node"), str(NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+        options = ["--prefix", str(folder), "--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts"]
+        variables = {**os.environ, "PATH": f"{NODE / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+        done = subprocess.run(
+            [*command, "install", *options, *missing], check=False, capture_output=True, text=True, env=variables
+        )
+        if done.returncode != 0:
+            said = (done.stderr.strip().splitlines() or ["npm said nothing"])[-1]
+            raise RehearsalError(f"the SDK that functions load could not be installed ({', '.join(missing)}): {said}")
+    return modules
+
+
+def _scripts(assembly: Path) -> Iterator[str]:
+    """Yield the text of each script of the assets, beside the packages that they bring along."""
+    for file in sorted(assembly.rglob("asset.*")):
+        if file.is_dir():
+            for script in sorted(file.rglob("*")):
+                if _is_own(script.relative_to(file).as_posix()) and script.stat().st_size <= _LARGEST:
+                    yield script.read_text(encoding="utf-8", errors="replace")
+        elif file.suffix == ".zip":
+            with zipfile.ZipFile(file) as content:
+                for entry in content.infolist():
+                    if _is_own(entry.filename) and entry.file_size <= _LARGEST:
+                        yield content.read(entry).decode("utf-8", "replace")
+
+
+def _is_own(name: str) -> bool:
+    return name.endswith(_SCRIPTS) and "node_modules/" not in name

@@ -1,0 +1,86 @@
+"""What a user adds for the rehearsal of an app."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slipway.emulator.stages import substitute
+from slipway.emulator.substitutions import SUBSTITUTIONS, Place
+from slipway.errors import RehearsalError
+from slipway.rehearsal.project import FILE, Project
+
+ADDED = """
+[seed]
+assemblies = ["setup.out"]
+
+[[seed.calls]]
+account = "111111111111"
+service = "secretsmanager"
+operation = "create_secret"
+parameters = { Name = "token", SecretString = "x" }
+
+[[rows]]
+type = "AWS::Synthetics::Canary"
+unproven = "that the canary runs"
+references = { Ref = "${AWS::StackName}-${LogicalId}", Id = "id" }
+
+[[requests]]
+function = "app-Orders*"
+file = "orders.json"
+"""
+
+
+def test_an_app_needs_no_file(tmp_path: Path) -> None:
+    project = Project.read(tmp_path)
+
+    assert (project.assembly, project.requests_of("any")) == (tmp_path / "cdk.out", [])
+    assert tuple(project.rows) == SUBSTITUTIONS
+
+
+def test_seeds_rows_and_requests_are_read(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(ADDED, encoding="utf-8")
+    (tmp_path / "orders.json").write_text('[{"path": "/orders"}]', encoding="utf-8")
+
+    project = Project.read(tmp_path)
+
+    assert project.seed.assemblies == (str(tmp_path / "setup.out"),)
+    assert [call.operation for call in project.seed.calls] == ["create_secret"]
+    assert project.requests_of("app-Orders1A2B") == [{"path": "/orders"}]
+    assert project.requests_of("app-Other") == []
+
+
+def test_a_row_of_the_users_stands_in_for_a_type(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(ADDED, encoding="utf-8")
+    (tmp_path / "orders.json").write_text("[]", encoding="utf-8")
+    template = {
+        "Resources": {
+            "Canary": {"Type": "AWS::Synthetics::Canary"},
+            "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": "Canary"}}},
+        }
+    }
+
+    changed, used = substitute(template, Place(plain_port=1), stack="app", rows=Project.read(tmp_path).rows)
+
+    assert changed["Resources"] == {
+        "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Fn::Sub": "${AWS::StackName}-Canary"}}}
+    }
+    assert [row.subject for row in used] == ["AWS::Synthetics::Canary"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seed = 1", "seed: Input should be"),
+        ("[[rows]]\ntype = 'AWS::X'", r"rows\.0\.unproven: Field required"),
+        ("[[requests]]\nfunction = 'a'\nfile = 'none.json'", r"none\.json is no list of events"),
+        ("[", "Invalid initial character"),
+        ("color = 'red'", "color: Extra inputs"),
+    ],
+)
+def test_a_fault_of_the_file_is_named(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / FILE).write_text(text, encoding="utf-8")
+
+    with pytest.raises(RehearsalError, match=says):
+        Project.read(tmp_path)
