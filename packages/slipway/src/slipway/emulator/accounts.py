@@ -24,8 +24,8 @@ from slipway.emulator.partition import Partition, Server, forwarder
 from slipway.emulator.partition.router import Api, Hook
 from slipway.emulator.server import Credentials, Emulator, certificates, free_port, holder_of
 from slipway.emulator.substitutions import SUBSTITUTIONS, Substitution
+from slipway.emulator.topology import Topology
 from slipway.errors import RehearsalError
-from slipway.rehearsal.topology import Topology
 
 FUNCTION = "slipway-rehearsal"
 """Name of the function, and of its role, that hands custom resources to the player."""

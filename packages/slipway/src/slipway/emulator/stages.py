@@ -22,8 +22,8 @@ from slipway.assembly.flat import stack_template
 from slipway.assembly.nested import nested_stacks
 from slipway.emulator.layers import LAYERS, file_digest, pointer
 from slipway.emulator.substitutions import NESTED, SUBSTITUTIONS, Place, Resource, Substitution, Template
+from slipway.emulator.topology import stack_name
 from slipway.errors import RehearsalError
-from slipway.rehearsal.topology import stack_name
 
 LAYER = "layer.zip"
 LOCAL_LAYER = "layer-local.zip"

@@ -14,8 +14,8 @@ from slipway.emulator.accounts import Accounts
 from slipway.emulator.deploy import Deployer
 from slipway.emulator.stages import rehearse
 from slipway.emulator.substitutions import Substitution
+from slipway.emulator.topology import folders, stacks
 from slipway.errors import RehearsalError
-from slipway.rehearsal.topology import folders, stacks
 
 AS_FOR_AWS = ".aws"
 """End of the name of a template as it was before it was changed."""

@@ -1,6 +1,6 @@
 """The rehearsal of any app with CDK Pipelines: what its team deploys by hand, and then each of its pipelines.
 
-Everything about the app is read from its assembly; what stands in nobody's assembly is in the `Project`.
+Everything about the app is read from its assembly; what stands in nobody's assembly is in the `App`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from slipway.emulator.deploy import CDK, Deployer, failure
 from slipway.emulator.partition import ApiError, Caller
 from slipway.emulator.server import EMULATED_SECRET, Credentials
 from slipway.emulator.substitutions import Substitution
+from slipway.emulator.topology import StackArtifact, Topology, stacks
 from slipway.emulator.translation import translate
 from slipway.errors import RehearsalError
 from slipway.process import run
 from slipway.rehearsal import page
+from slipway.rehearsal.app import App, Call
 from slipway.rehearsal.hosting import Unhosted, find_unhosted, refuse_unhosted
 from slipway.rehearsal.player.approvals import Approvals, Ask
 from slipway.rehearsal.player.bake import Bake
@@ -41,11 +43,9 @@ from slipway.rehearsal.player.pipeline_api import PipelineApi
 from slipway.rehearsal.player.quota import BuildQuotas
 from slipway.rehearsal.player.records import Rehearsal, Status
 from slipway.rehearsal.player.source import Commit
-from slipway.rehearsal.project import Call, Project
 from slipway.rehearsal.rehearse import REQUESTS_A_MINUTE, verdict
 from slipway.rehearsal.sdk import OPTIONS, find_packages, install_packages
 from slipway.rehearsal.show import Show
-from slipway.rehearsal.topology import StackArtifact, Topology, stacks
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ class _Memories:
             return self.all[name]
 
 
-def rehearse_app(project: Project, options: AppOptions, *, show: Show, ask: Ask) -> AppRehearsed:
+def rehearse_app(app: App, options: AppOptions, *, show: Show, ask: Ask) -> AppRehearsed:
     """Deploy what a team deploys by hand, and play each pipeline.
 
     Args:
-        project: the app.
+        app: which.
         options: how it is run.
         show: who watches.
         ask: who is asked for approvals.
@@ -108,11 +108,11 @@ def rehearse_app(project: Project, options: AppOptions, *, show: Show, ask: Ask)
     Raises:
         RehearsalError: the app is of a shape that cannot be played, or what comes before the pipelines failed.
     """
-    unhosted = find_unhosted(project.assembly)
+    unhosted = find_unhosted(app.assembly)
     refuse_unhosted(unhosted)
     for each in unhosted:
         show.say(f"[yellow]cannot run here[/yellow] {each.stack}: {each.logical_id}: {each.reason}")
-    stage = _Stage(project, options, show, ask)
+    stage = _Stage(app, options, show, ask)
     try:
         stage.prepare()
         return AppRehearsed(dict(stage.play()), unhosted)
@@ -124,8 +124,8 @@ def rehearse_app(project: Project, options: AppOptions, *, show: Show, ask: Ask)
 class _Stage:
     """The accounts of an app, and what plays in them."""
 
-    def __init__(self, project: Project, options: AppOptions, show: Show, ask: Ask) -> None:
-        self._project, self._options, self._show = project, options, show
+    def __init__(self, app: App, options: AppOptions, show: Show, ask: Ask) -> None:
+        self._app, self._options, self._show = app, options, show
         self._stopping = threading.Event()
         self._memories = _Memories(options.home / "pipelines")
         self._approvals = Approvals(ask, self._stopping)
@@ -134,10 +134,10 @@ class _Stage:
         self._began = time.monotonic()
         shutil.rmtree(options.home / "accounts", ignore_errors=True)
         shutil.rmtree(options.home / "pipelines", ignore_errors=True)
-        topology = _topology(project)
-        modules = install_packages(find_packages(project.assembly), options.home / "sdk")
+        topology = _topology(app)
+        modules = install_packages(find_packages(app.assembly), options.home / "sdk")
         requests = Requests(
-            project.requests_of,
+            app.requests_of,
             dict.fromkeys(topology.regions, options.requests_a_minute),
             by_function=True,
         )
@@ -155,7 +155,7 @@ class _Stage:
             options.home / "accounts",
             apis={"codepipeline": self._codepipeline, "codedeploy": self._code_deploy},
             on_custom_resource=custom.take,
-            rows=project.rows,
+            rows=app.rows,
             variables={
                 "NODE_PATH": str(modules.resolve()),
                 **OPTIONS,
@@ -165,7 +165,7 @@ class _Stage:
         )
         self._events = Events(self._accounts)
         self._codedeploy = CodeDeploy(self._accounts, self._stopping)
-        self._bake = Bake(self._accounts, self._codedeploy, self._events, project.requests_of, self._stopping)
+        self._bake = Bake(self._accounts, self._codedeploy, self._events, app.requests_of, self._stopping)
 
     def prepare(self) -> None:
         """Start the accounts, and deploy what a team deploys by hand."""
@@ -174,10 +174,10 @@ class _Stage:
             self._accounts.start(show.progress_of_phase)
         with show.phase("cdk bootstrap"):
             self._bootstrap()
-        for call in self._project.seed.calls:
+        for call in self._app.seed.calls:
             self._call(call)
-        assemblies = [Path(each) for each in self._project.seed.assemblies]
-        for number, source in enumerate((*assemblies, self._project.assembly)):
+        assemblies = [Path(each) for each in self._app.seed.assemblies]
+        for number, source in enumerate((*assemblies, self._app.assembly)):
             with show.phase(f"cdk deploy {source.name}"):
                 copy = home / "launch" / str(number)
                 shutil.rmtree(copy, ignore_errors=True)
@@ -205,7 +205,7 @@ class _Stage:
     def _play(self, name: str) -> Rehearsal:
         memory, folder = self._memories.of(name), self._options.home / name
         shutil.rmtree(folder, ignore_errors=True)
-        commit = Commit.of(self._project.folder, self._options.revision, branch=_branch(memory))
+        commit = Commit.of(self._app.folder, self._options.revision, branch=_branch(memory))
         record = Rehearsal(commit.sha, commit.message, [], began=datetime.now(UTC).isoformat(timespec="seconds"))
         begin = time.monotonic()
         player = self._player = Player(
@@ -216,8 +216,8 @@ class _Stage:
             place=Place(
                 folder=folder,
                 host=self._options.home / "host",
-                checkout=self._project.folder,
-                variables={**OPTIONS, **self._project.variables},
+                checkout=self._app.folder,
+                variables={**OPTIONS, **self._app.variables},
                 isolated=True,
             ),
             bake=self._bake,
@@ -297,14 +297,14 @@ class _Stage:
                 raise RehearsalError(f"{stack.name} could not be deployed: {failure(lines)}")
 
 
-def _topology(project: Project) -> Topology:
+def _topology(app: App) -> Topology:
     """Return the accounts of an app and of what has to exist beforehand."""
-    found = Topology.of_assembly(project.assembly)
+    found = Topology.of_assembly(app.assembly)
     regions = dict(found.regions)
-    for assembly in project.seed.assemblies:
+    for assembly in app.seed.assemblies:
         for stack in stacks(Path(assembly)):
             regions[stack.account] = tuple(dict.fromkeys((*regions.get(stack.account, ()), stack.region)))
-    for call in project.seed.calls:
+    for call in app.seed.calls:
         fallback = regions.get(call.account, (found.region(found.tools),))
         regions[call.account] = tuple(dict.fromkeys((*fallback, *filter(None, [call.region]))))
     return replace(found, regions=regions)

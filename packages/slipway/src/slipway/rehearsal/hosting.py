@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from slipway.emulator.extensions.runtimes import HOSTED
+from slipway.emulator.topology import StackArtifact, stacks
 from slipway.errors import RehearsalError
-from slipway.rehearsal.topology import StackArtifact, stacks
 
 _CONTAINERS = ("AWS::ECS::", "AWS::EKS::", "AWS::Batch::", "AWS::AppRunner::")
 _NETWORK = frozenset({"AWS::EC2::VPC", "AWS::EC2::NatGateway", "AWS::EC2::Instance", "AWS::RDS::DBCluster"})

@@ -27,6 +27,7 @@ from slipway.emulator.accounts import Accounts
 from slipway.emulator.bootstrap import bootstrap
 from slipway.emulator.partition.requests import Caller
 from slipway.emulator.substitutions import Substitution
+from slipway.emulator.topology import Topology
 from slipway.errors import RehearsalError
 from slipway.rehearsal import faults
 from slipway.rehearsal.launch import Launch, earlier, locks_as, prepared, synthesise
@@ -47,7 +48,6 @@ from slipway.rehearsal.player.rules import Window
 from slipway.rehearsal.player.source import Commit
 from slipway.rehearsal.player.traffic import events as events_of
 from slipway.rehearsal.show import Show
-from slipway.rehearsal.topology import Topology
 from slipway.settings import Settings
 from slipway.settings.quotas import ComputeType
 

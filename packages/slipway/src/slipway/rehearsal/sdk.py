@@ -12,9 +12,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from slipway.emulator.topology import stacks
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.builds import NODE
-from slipway.rehearsal.topology import stacks
 
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html: v3 from Node.js 18 on, v2 before it.
 _PACKAGE = re.compile(r"""["'](@aws-sdk/[a-z0-9-]+|@smithy/[a-z0-9-]+)["']""")

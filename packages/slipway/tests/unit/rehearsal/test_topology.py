@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from slipway.emulator.topology import ANY_ACCOUNT, ANY_REGION, Topology, stacks
 from slipway.errors import RehearsalError
-from slipway.rehearsal.topology import ANY_ACCOUNT, ANY_REGION, Topology, stacks
 
 PIPELINE = {"Type": "AWS::CodePipeline::Pipeline"}
 TOPIC = {"Type": "AWS::SNS::Topic"}

@@ -12,7 +12,7 @@ from unittest.mock import patch
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.partition.router import Api, Hook
 from slipway.emulator.server import Emulator
-from slipway.rehearsal.topology import Topology
+from slipway.emulator.topology import Topology
 from slipway.settings import Settings
 from tests import specimen
 from unit.rehearsal.aws.account import Account

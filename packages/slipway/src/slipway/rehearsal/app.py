@@ -101,7 +101,7 @@ class _File(_Model):
 
 
 @dataclass(frozen=True)
-class Project:
+class App:
     """An app.
 
     Attributes:
@@ -121,7 +121,7 @@ class Project:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, folder: Path, *, assembly: Path | None = None, file: Path | None = None) -> Project:
+    def read(cls, folder: Path, *, assembly: Path | None = None, file: Path | None = None) -> App:
         """Read an app's folder, and its `rehearsal.toml` where it has one.
 
         Args:

@@ -9,7 +9,7 @@ import pytest
 from slipway.emulator.stages import substitute
 from slipway.emulator.substitutions import SUBSTITUTIONS, Place
 from slipway.errors import RehearsalError
-from slipway.rehearsal.project import FILE, Project
+from slipway.rehearsal.app import FILE, App
 
 ADDED = """
 [seed]
@@ -33,22 +33,22 @@ file = "orders.json"
 
 
 def test_an_app_needs_no_file(tmp_path: Path) -> None:
-    project = Project.read(tmp_path)
+    app = App.read(tmp_path)
 
-    assert (project.assembly, project.requests_of("any")) == (tmp_path / "cdk.out", [])
-    assert tuple(project.rows) == SUBSTITUTIONS
+    assert (app.assembly, app.requests_of("any")) == (tmp_path / "cdk.out", [])
+    assert tuple(app.rows) == SUBSTITUTIONS
 
 
 def test_seeds_rows_and_requests_are_read(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(ADDED, encoding="utf-8")
     (tmp_path / "orders.json").write_text('[{"path": "/orders"}]', encoding="utf-8")
 
-    project = Project.read(tmp_path)
+    app = App.read(tmp_path)
 
-    assert project.seed.assemblies == (str(tmp_path / "setup.out"),)
-    assert [call.operation for call in project.seed.calls] == ["create_secret"]
-    assert project.requests_of("app-Orders1A2B") == [{"path": "/orders"}]
-    assert project.requests_of("app-Other") == []
+    assert app.seed.assemblies == (str(tmp_path / "setup.out"),)
+    assert [call.operation for call in app.seed.calls] == ["create_secret"]
+    assert app.requests_of("app-Orders1A2B") == [{"path": "/orders"}]
+    assert app.requests_of("app-Other") == []
 
 
 def test_a_row_of_the_users_stands_in_for_a_type(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_row_of_the_users_stands_in_for_a_type(tmp_path: Path) -> None:
         }
     }
 
-    changed, used = substitute(template, Place(plain_port=1), stack="app", rows=Project.read(tmp_path).rows)
+    changed, used = substitute(template, Place(plain_port=1), stack="app", rows=App.read(tmp_path).rows)
 
     assert changed["Resources"] == {
         "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Fn::Sub": "${AWS::StackName}-Canary"}}}
@@ -83,4 +83,4 @@ def test_a_fault_of_the_file_is_named(tmp_path: Path, text: str, says: str) -> N
     (tmp_path / FILE).write_text(text, encoding="utf-8")
 
     with pytest.raises(RehearsalError, match=says):
-        Project.read(tmp_path)
+        App.read(tmp_path)
