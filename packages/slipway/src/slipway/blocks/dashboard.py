@@ -44,11 +44,11 @@ class ServiceDashboard(Construct):
     Args:
         scope: the observability stack.
         construct_id: id in it.
-        api: its API.
         functions: its functions by name.
         tables: its tables by name.
         dead_letters: its dead-letter queue.
         queues: its other queues by name, the dead letters of each among them. Default: none.
+        api: its API. Default: none; the first row is then of the first function.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ServiceDashboard(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        api: RestEntry | HttpEntry,
+        api: RestEntry | HttpEntry | None = None,
         functions: Mapping[str, ServiceFunction],
         tables: Mapping[str, ServiceTable],
         dead_letters: DeadLetterQueue,
@@ -77,7 +77,7 @@ class ServiceDashboard(Construct):
         dead = {name: queue for name, queue in everything.items() if isinstance(queue, DeadLetterQueue)}
         waiting = {name: queue for name, queue in everything.items() if name not in dead}
         rows = [
-            *self._api_rows(api),
+            *(self._api_rows(api) if api else [self._figures_of(next(iter(functions.values())))]),
             *(self._function_row(f"{name} function", function) for name, function in functions.items()),
             *([self._queue_row("Queues", waiting)] if waiting else []),
             self._queue_row("Dead letters", dead),
@@ -121,6 +121,25 @@ class ServiceDashboard(Construct):
             self._graph("API: requests", requests, axis="a minute", width=THIRD),
             self._graph("API: latency", *latency.values(), axis="milliseconds", width=THIRD),
             self._graph("API: refused and failed", client_errors, server_errors, axis="answers a minute", width=THIRD),
+        ]
+
+    def _figures_of(self, function: ServiceFunction) -> list[cloudwatch.IWidget]:
+        """Return the first row of a service without an API: the figures of the function that its work comes to."""
+        of = function.function
+        invocations = of.metric_invocations(period=PERIOD, statistic="Sum", label="Invocations", color=_COLOR.BLUE)
+        errors = of.metric_errors(period=PERIOD, statistic="Sum", label="Errors", color=_COLOR.RED)
+        duration = of.metric_duration(period=PERIOD, statistic="p90", label="p90", color=_PERCENTILES["p90"])
+        error_rate = cloudwatch.MathExpression(
+            expression="100 * errors / IF(invocations > 0, invocations, 1)",
+            using_metrics={"errors": errors, "invocations": invocations},
+            label="Failed of all",
+            period=PERIOD,
+            color=_COLOR.RED,
+        )
+        return [
+            _value("Invocations, last minute", invocations),
+            _value("Duration p90, ms", duration),
+            _value("Error rate, %", error_rate),
         ]
 
     def _function_row(self, name: str, function: ServiceFunction) -> list[cloudwatch.IWidget]:

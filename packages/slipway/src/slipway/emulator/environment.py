@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from slipway import paths
+from slipway.delivery.names import verification_role
 from slipway.emulator.deploy import Deployer
-from slipway.emulator.routes import routes
 from slipway.emulator.server import Credentials, Emulator
 from slipway.emulator.stages import Rehearsed, rehearse, stage_folder, staged
 from slipway.errors import RehearsalError
@@ -20,7 +21,7 @@ from slipway.settings import Environment, PipelineSettings, Settings
 
 FOUNDATION = "foundation"
 CALLER = "slipway-caller"
-"""The user who signs requests; its policy allows the write routes and nothing else."""
+"""The user who signs requests; it may do what the tests of the services may do after a deployment, and nothing else."""
 FIRST_PORT = 4566
 """TLS port of the first environment of the pipeline; the port above it is plain HTTP, and the next environment's are
 ten higher."""
@@ -204,7 +205,7 @@ class LocalEnvironment:
         return outputs
 
     def caller(self, outputs: Outputs) -> Credentials:
-        """The user `slipway-caller`: made if it is not there, and allowed the signed routes of what is deployed.
+        """The user `slipway-caller`: made if it is not there, and allowed what the tests of the services are.
 
         Args:
             outputs: of the deployment.
@@ -218,9 +219,9 @@ class LocalEnvironment:
         except iam.exceptions.NoSuchEntityException:
             iam.create_user(UserName=CALLER)
             self._credentials_file.unlink(missing_ok=True)
-        statements = [self._invoke_statement(outputs), *self._key_statements(outputs)]
-        policy = {"Version": "2012-10-17", "Statement": statements}
-        iam.put_user_policy(UserName=CALLER, PolicyName="invoke-write-routes", PolicyDocument=json.dumps(policy))
+        for service in sorted(outputs.keys() - {FOUNDATION}):
+            policy = {"Version": "2012-10-17", "Statement": self._statements(service)}
+            iam.put_user_policy(UserName=CALLER, PolicyName=f"tests-of-{service}", PolicyDocument=json.dumps(policy))
         if (kept := paths.read_json(self._credentials_file)) is not None:
             return Credentials(**kept)
         for lost in iam.list_access_keys(UserName=CALLER)["AccessKeyMetadata"]:
@@ -237,19 +238,17 @@ class LocalEnvironment:
         client = self.emulator.session().client("apigateway")
         return client.get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)["value"]
 
-    def _key_statements(self, outputs: Outputs) -> list[dict[str, object]]:
-        """What lets the caller come by what the services want to be shown: an API key, the test user's password."""
-        prefix = f"arn:aws:apigateway:{self.emulator.region}::/apikeys"
+    def _statements(self, service: str) -> list[dict[str, object]]:
+        """Return what the tests of a service may do after a deployment: the caller may do the same."""
+        iam = self.emulator.session().client("iam")
+        role = verification_role(self.name, service)
         return [
-            {"Effect": "Allow", "Action": action, "Resource": resource.format(values[output])}
-            for needs, output, action, resource in (
-                ("ApiKeyId", "ApiKeyId", "apigateway:GET", f"{prefix}/{{}}"),
-                ("TestUserSecretArn", "TestUserSecretArn", "secretsmanager:GetSecretValue", "{}"),
-                # Under which that secret lies.
-                ("TestUserSecretArn", "KeyArn", "kms:Decrypt", "{}"),
-            )
-            for values in outputs.values()
-            if needs in values
+            statement
+            for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+            for version in [iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]["DefaultVersionId"]]
+            for statement in _document(
+                iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId=version)["PolicyVersion"]["Document"]
+            )["Statement"]
         ]
 
     def credentials(self) -> Credentials:
@@ -327,14 +326,8 @@ class LocalEnvironment:
             value = value.replace(f"http://localhost:{port}/", f"{endpoint}/")
         return value
 
-    def _invoke_statement(self, outputs: Outputs) -> dict[str, object]:
-        prefix = f"arn:aws:execute-api:{self.emulator.region}:{self.emulator.account}"
-        resources = [
-            f"{prefix}:{values['ApiId']}/*/{route.method}{re.sub(r'{[^}]*}', '*', route.path)}"
-            for service, values in outputs.items()
-            if "ApiId" in values
-            for route in routes(service)
-            if route.signed
-        ]
-        # IAM wants at least one resource; a service without signed routes leaves one that meets nothing.
-        return {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resources or [f"{prefix}:none/*"]}
+
+def _document(policy: Any) -> dict[str, Any]:
+    """Return a policy's document, which boto3 may have parsed."""
+    parsed: dict[str, Any] = json.loads(policy) if isinstance(policy, str) else policy
+    return parsed

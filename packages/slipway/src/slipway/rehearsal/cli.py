@@ -105,8 +105,9 @@ def smoke(local: LocalEnvironment, credentials: Credentials, progress: Progress)
         "SLIPWAY_OUTPUTS": str(local.outputs_file),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    tests = [f"tests/smoke/test_{service}.py" for service in sorted(local.outputs().keys() - {FOUNDATION})]
-    command = [sys.executable, "-m", "pytest", *tests, "-q", "--color=no", "-p", "no:cacheprovider"]
+    tests = [f"services/{service}/tests/smoke" for service in sorted(local.outputs().keys() - {FOUNDATION})]
+    plugins = ["-p", "no:cacheprovider", "-p", "slipway.testing.smoke"]
+    command = [sys.executable, "-m", "pytest", *tests, "-q", "--color=no", *plugins]
     log = local.folder / "smoke.log"
     log.unlink(missing_ok=True)
     code, lines = run(command, environment=environment, log=log, progress=progress)
@@ -120,6 +121,12 @@ def print_calls(local: LocalEnvironment, outputs: Outputs, credentials: Credenti
     """Print a command line for each route of each service."""
     authority = os.path.relpath(local.emulator.ca)
     for service in sorted(outputs.keys() - {FOUNDATION}):
+        if "ApiEndpoint" not in outputs[service]:
+            console.print(f"\n[bold]{service}[/bold]  [dim]has no API; what it is reached by:[/dim]")
+            for name, value in sorted(outputs[service].items()):
+                if name.startswith("Entry"):
+                    console.print(f"{name}: {value}", soft_wrap=True, markup=False)
+            continue
         api_key = local.api_key(outputs[service])
         for route in routes(service):
             kind = _kind(route)
@@ -204,6 +211,8 @@ def call(  # noqa: PLR0917  # typer reads a command's arguments and options from
     outputs = local.outputs()
     if service not in outputs:
         raise RehearsalError(f"{service} is not deployed in {env}: run `make up ENV={env} SERVICE={service}`")
+    if "ApiEndpoint" not in outputs[service]:
+        raise RehearsalError(f"{service} has no API to call", exit_code=2)
     method, path = method.upper(), f"/{path.removeprefix('/')}"
     route = next((known for known in routes(service) if known.matches(method, path)), None)
     signed = not unsigned and (route.signed if route else method not in {"GET", "HEAD"})

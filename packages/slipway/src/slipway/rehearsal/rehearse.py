@@ -43,7 +43,7 @@ from slipway.rehearsal.player.execution import Player, allowed
 from slipway.rehearsal.player.memory import Memory
 from slipway.rehearsal.player.pipeline_api import PipelineApi
 from slipway.rehearsal.player.quota import BuildQuotas
-from slipway.rehearsal.player.records import Execution, Rehearsal, Stage, Status, short_name
+from slipway.rehearsal.player.records import NO_API, Execution, Rehearsal, Stage, Status, short_name
 from slipway.rehearsal.player.rules import Window
 from slipway.rehearsal.player.source import Commit
 from slipway.rehearsal.player.traffic import events as events_of
@@ -561,19 +561,21 @@ def served(accounts: Accounts, account: str, environment: str) -> dict[str, str]
         environment: its name.
 
     Returns:
-        Service → status of its health route, and the versions that `live` of its functions points to.
+        Service → status of its health route, if it has an API, and the versions that `live` of its functions points to.
     """
     session = accounts.emulators[account].session()
-    found: dict[str, str] = {}
     endpoints: dict[str, str] = {}
+    services: list[str] = []
     for page in session.client("cloudformation").get_paginator("describe_stacks").paginate():
         for stack in page["Stacks"]:
             parts = stack["StackName"].split("-")
             if stack["StackName"].startswith(f"{environment}-") and parts[-1] == "compute":
                 service = "-".join(parts[len(environment.split("-")) : -1])
+                services.append(service)
                 for output in stack.get("Outputs", []):
                     if output["OutputKey"] == "HealthEndpoint":
                         endpoints[service] = output["OutputValue"]
+    found: dict[str, str] = {service: NO_API for service in services if service not in endpoints}
     context = ssl.create_default_context(cafile=str(accounts.bundle))
     proxy = accounts.server.variables()["HTTPS_PROXY"]
     with httpx.Client(verify=context, proxy=proxy, timeout=30, trust_env=False) as client:
@@ -587,7 +589,7 @@ def served(accounts: Accounts, account: str, environment: str) -> dict[str, str]
     versions: dict[str, list[str]] = {}
     listed = functions.get_paginator("list_functions").paginate()
     for name in (function["FunctionName"] for found_here in listed for function in found_here["Functions"]):
-        for service in (each for each in endpoints if name.startswith(f"{environment}-{each}-compute-")):
+        for service in (each for each in services if name.startswith(f"{environment}-{each}-compute-")):
             if "Hook" in name:
                 continue
             with suppress(ClientError):

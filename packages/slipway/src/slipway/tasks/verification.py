@@ -75,7 +75,8 @@ def outputs(client: CloudFormationClient, environment: str, service: str) -> Out
 def command(environment: Environment, service: str) -> list[str]:
     """Return how pytest is run: quietly, with a JUnit report, and in production without the tests marked `writes`."""
     return [
-        *(sys.executable, "-m", "pytest", f"tests/smoke/test_{service}.py", "-q", "-p", "no:cacheprovider"),
+        *(sys.executable, "-m", "pytest", f"services/{service}/tests/smoke", "-q"),
+        *("-p", "no:cacheprovider", "-p", "slipway.testing.smoke"),
         f"--junit-xml={REPORTS / f'verify-{environment.name}-{service}.xml'}",
         *(("-m", "not writes") if environment.kind is EnvironmentKind.PRODUCTION else ()),
     ]

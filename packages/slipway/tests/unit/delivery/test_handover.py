@@ -54,7 +54,9 @@ def test_steps_start_on_a_bare_python(handed_over: Path, module: str) -> None:
 
 
 def test_smoke_tests_are_collected_on_a_bare_python(handed_over: Path) -> None:
-    collect = ("python3", "-m", "pytest", "tests/smoke", "--collect-only", "-q", "-p", "no:cacheprovider")
+    folders = [str(folder.relative_to(handed_over)) for folder in handed_over.glob("services/*/tests/smoke")]
+    plugins = ("-p", "no:cacheprovider", "-p", "slipway.testing.smoke")
+    collect = ("python3", "-m", "pytest", *folders, "--collect-only", "-q", *plugins)
     done = _run(handed_over, "env", f"PYTHONPATH={SOURCES}:{PACKAGES}", *collect)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_items.py" in done.stdout

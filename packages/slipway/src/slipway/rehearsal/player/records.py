@@ -11,6 +11,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+NO_API = "no API"
+"""What `served` says of a service without an API, before the versions of its functions."""
+
 
 class Status(StrEnum):
     """How something ended, in CodePipeline's words."""

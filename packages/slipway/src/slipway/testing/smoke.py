@@ -1,4 +1,6 @@
-"""A deployed environment, as its outputs describe it: on this machine, or in an account.
+"""Fixtures of smoke tests: a deployed service, as its outputs describe it, on this machine or in an account.
+
+The smoke tests of a service are in `services/<name>/tests/smoke`; pytest runs them with `-p slipway.testing.smoke`.
 
 `SLIPWAY_OUTPUTS` names a file of the form of `build/local/outputs.json`. Whoever runs the tests signs with the
 credentials that every AWS client would find.
@@ -24,11 +26,12 @@ OUTPUTS = "SLIPWAY_OUTPUTS"
 
 
 class Service(NamedTuple):
-    """The three ways to a service."""
+    """A deployed service, and the ways to its API, if it has one."""
 
     outputs: dict[str, str]
     http: httpx.Client
     auth: SigV4
+    region: str
 
     def signed(self, method: str, path: str, **content: Any) -> httpx.Response:
         """A request to the API itself that the caller signed."""
@@ -60,11 +63,15 @@ def http() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def items(http: httpx.Client) -> Service:
-    """The service `items` where it is deployed."""
+def deployed(request: pytest.FixtureRequest, http: httpx.Client) -> Service:
+    """The service whose smoke test this is, where it is deployed."""
+    parts = request.path.parts
+    name = parts[parts.index("services") + 1]
     if OUTPUTS not in os.environ:
         pytest.fail(f"needs a deployed environment in {OUTPUTS}: run `make up`", pytrace=False)
-    outputs = json.loads(Path(os.environ[OUTPUTS]).read_text(encoding="utf-8"))["items"]
+    outputs = json.loads(Path(os.environ[OUTPUTS]).read_text(encoding="utf-8"))
+    if name not in outputs:
+        pytest.fail(f"{name} is not deployed there: run `make up SERVICE={name}`", pytrace=False)
     found = botocore.session.get_session().get_credentials()
     if found is None:
         pytest.fail("found no AWS credentials to sign with", pytrace=False)
@@ -73,5 +80,6 @@ def items(http: httpx.Client) -> Service:
     assert key.access_key
     assert key.secret_key
     # The service's own region, wherever this runs.
-    region = outputs["TableArn"].split(":")[3]
-    return Service(outputs, http, SigV4(Credentials(key.access_key, key.secret_key, key.token), region))
+    region = outputs[name]["KeyArn"].split(":")[3]
+    credentials = Credentials(key.access_key, key.secret_key, key.token)
+    return Service(outputs[name], http, SigV4(credentials, region), region)

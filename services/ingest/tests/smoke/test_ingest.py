@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
 import httpx
 import pytest
 
-from tests.smoke.conftest import OUTPUTS
+from slipway.testing.smoke import Service
 
 PATIENCE_SECONDS = 60
 
@@ -30,17 +27,11 @@ class Ingest(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def ingest(http: httpx.Client) -> Ingest:
+def ingest(deployed: Service) -> Ingest:
     """The service `ingest` where it is deployed."""
-    if OUTPUTS not in os.environ:
-        pytest.fail(f"needs a deployed environment in {OUTPUTS}: run `make up`", pytrace=False)
-    outputs = json.loads(Path(os.environ[OUTPUTS]).read_text(encoding="utf-8"))
-    if "ingest" not in outputs:
-        pytest.skip("ingest is not deployed there")
-    found = outputs["ingest"]
-    gateway = boto3.client("apigateway", region_name=found["TableArn"].split(":")[3])
-    value = gateway.get_api_key(apiKey=found["ApiKeyId"], includeValue=True)["value"]
-    return Ingest(found, http, value)
+    gateway = boto3.client("apigateway", region_name=deployed.region)
+    value = gateway.get_api_key(apiKey=deployed.outputs["ApiKeyId"], includeValue=True)["value"]
+    return Ingest(deployed.outputs, deployed.http, value)
 
 
 def test_health_is_answered_without_a_key(ingest: Ingest) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
@@ -13,7 +10,7 @@ import httpx
 import pytest
 
 from services.processing.sign_in import access_token
-from tests.smoke.conftest import OUTPUTS
+from slipway.testing.smoke import Service
 
 PATIENCE_SECONDS = 30
 
@@ -30,14 +27,9 @@ class Processing(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def processing(http: httpx.Client) -> Processing:
+def processing(deployed: Service) -> Processing:
     """The service `processing` where it is deployed."""
-    if OUTPUTS not in os.environ:
-        pytest.fail(f"needs a deployed environment in {OUTPUTS}: run `make up`", pytrace=False)
-    outputs = json.loads(Path(os.environ[OUTPUTS]).read_text(encoding="utf-8"))
-    if "processing" not in outputs:
-        pytest.skip("processing is not deployed there")
-    return Processing(outputs["processing"], http)
+    return Processing(deployed.outputs, deployed.http)
 
 
 @pytest.fixture(scope="module")

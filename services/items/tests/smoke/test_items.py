@@ -9,7 +9,13 @@ from uuid import uuid4
 
 import pytest
 
-from tests.smoke.conftest import Service
+from slipway.testing.smoke import Service
+
+
+@pytest.fixture(scope="module")
+def items(deployed: Service) -> Service:
+    """The service `items` where it is deployed."""
+    return deployed
 
 
 @pytest.fixture
