@@ -65,6 +65,8 @@ def _matrix() -> dict[str, Environment]:
         "dev, Frankfurt": changed(dev, {"region": "eu-central-1"}),
         "dev, GovCloud": changed(dev, {"region": "us-gov-west-1"}),
         "dev, linear": changed(dev, {"deployment.strategy": "Linear10PercentEvery1Minute"}),
+        "dev, own canary": changed(dev, {"deployment.strategy": "Canary5Percent15Minutes"}),
+        "staging, own linear": changed(staging, {"deployment.strategy": "Linear25PercentEvery2Minutes"}),
         "prod, all at once": changed(
             prod, {"deployment.strategy": "AllAtOnce", "services.items.api.latency_alarm_ms": 1234}
         ),
@@ -115,6 +117,7 @@ def _pipelines() -> dict[str, Settings]:
         "no approval": pipeline_settings((dev, staging), approval_before=[]),
         "one environment": pipeline_settings((dev,), approval_before=[]),
         "four environments": pipeline_settings((dev, fourth, staging, prod)),
+        "own canary": pipeline_settings((changed(dev, {"deployment.strategy": "Canary5Percent15Minutes"}), prod)),
         "prod in Frankfurt": pipeline_settings((dev, staging, changed(prod, frankfurt))),
         "prod in two regions": pipeline_settings((prod, twin), share_accounts=True),
         "two environments in one account": pipeline_settings((dev, beside), share_accounts=True, approval_before=[]),

@@ -12,7 +12,6 @@ from slipway.cloudwatch import Alarm, MissingData
 from slipway.detectability import Finding, Rollout, Scope, Survey, Trigger, read, report
 from slipway.detectability.picture import draw
 from slipway.detectability.run import PAGE, PICTURE
-from slipway.settings.model import DeploymentStrategy
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import SPECIMEN
 from tests.infrastructure.synthesis import Deployment
@@ -46,7 +45,7 @@ def test_every_function_under_codedeploy_is_asked_about(environment: str) -> Non
     assert len(rollouts) == len(aliases) > 0
     settings = SPECIMEN.environment(environment)
     for rollout in rollouts:
-        assert DeploymentStrategy(rollout.shift.name) is settings.deployment.strategy
+        assert rollout.shift == settings.deployment.shift
         kinds = {alarm.name.rpartition("Deployment")[2] for alarm in rollout.alarms}
         assert kinds == {"Errors", "Faults", *ALSO_WATCHED[rollout.trigger]}
         assert not rollout.blind

@@ -17,6 +17,7 @@ import pytest
 from app import SERVICES
 from services.items.infrastructure import Items
 from slipway.service import Service
+from slipway.settings.shifts import Shift
 from tests.infrastructure import synthesis
 from tests.infrastructure.matrix import changed
 from tests.infrastructure.synthesis import KEPT, Deployment, Resource, Template
@@ -510,8 +511,14 @@ def test_whatever_takes_traffic_is_deployed_by_code_deploy_with_a_check_and_a_wa
         used.add(update["DeploymentGroupName"]["Ref"])
         group = groups[update["DeploymentGroupName"]["Ref"]]["Properties"]
         # Then by the configured strategy
-        strategy = deployment.environment.deployment.strategy.value
-        assert group["DeploymentConfigName"] == f"CodeDeployDefault.Lambda{strategy}"
+        shift = deployment.environment.deployment.shift
+        named = group["DeploymentConfigName"]
+        if shift.predefined:
+            assert named == f"CodeDeployDefault.Lambda{shift.name}"
+        else:
+            own = compute.resources[named["Ref"]]
+            assert own["Type"] == "AWS::CodeDeploy::DeploymentConfig"
+            assert Shift.of_template(own["Properties"]) == shift
         # And a contract check of this function comes first
         checks = [
             hook

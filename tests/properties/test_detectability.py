@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.detectability import Fault, Shift, simulate
+from slipway.detectability import Fault, simulate
 from slipway.detectability.arrivals import poisson, regular
 from slipway.detectability.survey import WATCHED, most
+from slipway.settings.shifts import Kind, Shift
 from unit.detectability.stages import alarm, rollout
 
 RUNS = 400
@@ -25,12 +26,19 @@ def close(found: float, expected: float) -> bool:
 
 
 def canary(percent: int, minutes: int) -> Shift:
-    return Shift.canary(f"{percent} % for {minutes} min", percent, minutes)
+    return Shift(Kind.CANARY, percent, minutes)
+
+
+class Watched(Shift):
+    """All traffic at once, but watched for some minutes."""
+
+    @property
+    def steps(self) -> tuple[tuple[int, float], ...]:
+        return ((0, 1), (60 * self.minutes, 1))
 
 
 def watched(minutes: int) -> Shift:
-    """All traffic at once, but watched for some minutes."""
-    return Shift(f"all, watched for {minutes} min", ((0, 1), (60 * minutes, 1)))
+    return Watched(Kind.ALL_AT_ONCE, 100, minutes)
 
 
 # Starting with the minute, so that a whole number of minutes is seen, and a little later, so that no evaluation falls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_iam as iam
@@ -15,7 +15,8 @@ from slipway.blocks.alarms import runbook_link
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.messaging import DeadLetterQueue
 from slipway.settings import Environment, FunctionSettings
-from slipway.settings.model import ApiFunctionSettings, DeploymentStrategy
+from slipway.settings.model import ApiFunctionSettings
+from slipway.settings.shifts import PREFIX, Kind, Shift
 
 HOOK = FunctionSettings(memory_mb=256, timeout_seconds=900)
 """Size of a pre-traffic hook: it makes a handful of calls, waits for each as long as the function may take, and repeats
@@ -25,26 +26,6 @@ _PERIOD = Duration.minutes(1)
 
 FAULT_MINUTES = 5
 """How far back the alarm on faults looks: as long as the shortest canary, and longer than logs take to be counted."""
-
-_CONFIG = {
-    DeploymentStrategy.ALL_AT_ONCE: codedeploy.LambdaDeploymentConfig.ALL_AT_ONCE,
-    DeploymentStrategy.CANARY_10_PERCENT_5_MINUTES: codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_5_MINUTES,
-    DeploymentStrategy.CANARY_10_PERCENT_10_MINUTES: codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_10_MINUTES,
-    DeploymentStrategy.CANARY_10_PERCENT_15_MINUTES: codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_15_MINUTES,
-    DeploymentStrategy.CANARY_10_PERCENT_30_MINUTES: codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_30_MINUTES,
-    DeploymentStrategy.LINEAR_10_PERCENT_EVERY_1_MINUTE: (
-        codedeploy.LambdaDeploymentConfig.LINEAR_10_PERCENT_EVERY_1_MINUTE
-    ),
-    DeploymentStrategy.LINEAR_10_PERCENT_EVERY_2_MINUTES: (
-        codedeploy.LambdaDeploymentConfig.LINEAR_10_PERCENT_EVERY_2_MINUTES
-    ),
-    DeploymentStrategy.LINEAR_10_PERCENT_EVERY_3_MINUTES: (
-        codedeploy.LambdaDeploymentConfig.LINEAR_10_PERCENT_EVERY_3_MINUTES
-    ),
-    DeploymentStrategy.LINEAR_10_PERCENT_EVERY_10_MINUTES: (
-        codedeploy.LambdaDeploymentConfig.LINEAR_10_PERCENT_EVERY_10_MINUTES
-    ),
-}
 
 
 class SafeDeployment(Construct):
@@ -112,7 +93,7 @@ class SafeDeployment(Construct):
             application=codedeploy.LambdaApplication(self, "Application"),
             # Immutable, because CDK adds AWS's managed policy, which reaches every function of the account.
             role=role.without_policy_updates(),
-            deployment_config=_CONFIG[environment.deployment.strategy],
+            deployment_config=_deployment_config(self, environment.deployment.shift),
             alarms=list(self.alarms),
             # By the function's name alone, as AWS documents it:
             # https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-hooks.html
@@ -247,3 +228,28 @@ class SafeDeployment(Construct):
                 )
             )
         return alarms
+
+
+def _deployment_config(scope: Construct, shift: Shift) -> codedeploy.ILambdaDeploymentConfig:
+    """Return CodeDeploy's own configuration, or one of the stack, which its deployment groups share.
+
+    An account has at most fifty of its own (https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html).
+    """
+    if shift.predefined:
+        return codedeploy.LambdaDeploymentConfig.from_lambda_deployment_config_name(
+            scope, "Shift", f"{PREFIX}{shift.name}"
+        )
+    stack = Stack.of(scope)
+    found = stack.node.try_find_child("Shift")
+    if isinstance(found, codedeploy.LambdaDeploymentConfig):
+        return found
+    route = (
+        codedeploy.TrafficRouting.time_based_canary
+        if shift.kind is Kind.CANARY
+        else codedeploy.TrafficRouting.time_based_linear
+    )
+    return codedeploy.LambdaDeploymentConfig(
+        stack,
+        "Shift",
+        traffic_routing=route(interval=Duration.minutes(shift.minutes), percentage=shift.percent),
+    )

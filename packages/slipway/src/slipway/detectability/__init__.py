@@ -6,9 +6,9 @@ configuration; CloudWatch's rules are those of `slipway.cloudwatch`.
 
 from slipway.detectability.faults import Fault
 from slipway.detectability.rollouts import Rollout, Scope, Trigger, read
-from slipway.detectability.shifts import PREDEFINED, Shift
 from slipway.detectability.simulation import Outcome, simulate
 from slipway.detectability.survey import FAULTS, Case, Finding, Survey, Verdict
+from slipway.settings.shifts import PREDEFINED, Shift
 
 __all__ = [
     "FAULTS",

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from slipway.detectability.faults import HEALTHY_MS
 from slipway.detectability.rollouts import Trigger
-from slipway.detectability.shifts import MINUTE
 from slipway.detectability.simulation import Outcome
 from slipway.detectability.survey import ENOUGH, WATCHED, Case, Finding, Survey
+from slipway.settings.shifts import MINUTE
 
 _IN_CELLS = "caught before full traffic, and invocations hurt until then: median (95 of 100)"
 _AT_ONCE = "caught by no alarm; invocations hurt a minute until somebody acts"

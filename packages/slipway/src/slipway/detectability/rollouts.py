@@ -12,10 +12,10 @@ from typing import Any
 
 from slipway.assembly.flat import stack_template
 from slipway.cloudwatch import Alarm, MathQuery, Metric, MetricQuery
-from slipway.detectability.shifts import Shift
 from slipway.drawing.dashboards import readable
 from slipway.emulator.substitutions import Template
 from slipway.errors import RehearsalError
+from slipway.settings.shifts import Shift
 
 _DIGEST = re.compile(r"[0-9A-F]{8}$")
 
@@ -174,10 +174,12 @@ class _Reader:
 
     def _shift(self, group: str) -> Shift:
         found = self._resources[group]["Properties"].get("DeploymentConfigName", "CodeDeployDefault.LambdaAllAtOnce")
-        if isinstance(found, str):
-            return Shift.named(found)
-        name = self._referenced(found)
-        return Shift.of_template(_DIGEST.sub("", name), self._resources[name]["Properties"])
+        try:
+            if isinstance(found, str):
+                return Shift.named(found)
+            return Shift.of_template(self._resources[self._referenced(found)]["Properties"])
+        except ValueError as error:
+            raise RehearsalError(f"{self._stack}: {group}: {error}") from error
 
     def _alarms(self, group: str) -> Iterator[Alarm]:
         properties = self._resources[group]["Properties"]

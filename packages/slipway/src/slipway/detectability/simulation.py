@@ -23,7 +23,7 @@ from slipway.cloudwatch import Metric, MetricStore, State, evaluate
 from slipway.detectability.arrivals import Arrivals, Counts, poisson
 from slipway.detectability.faults import HEALTHY_MS, Fault
 from slipway.detectability.rollouts import FAULTS, Rollout, Scope
-from slipway.detectability.shifts import MINUTE, Shift
+from slipway.settings.shifts import MINUTE, Shift
 
 METRIC_DELAY = 60.0
 """Seconds until a minute's metrics are there. Lambda sends them in intervals of a minute

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from slipway.detectability.faults import Fault
 from slipway.detectability.rollouts import Rollout
-from slipway.detectability.shifts import PREDEFINED, Shift
 from slipway.detectability.simulation import METRIC_DELAY, RUNS, SEED, Outcome, simulate
+from slipway.settings.shifts import PREDEFINED, Shift
 
 ENOUGH = 0.95
 """The chance from which on a canary counts as seeing a failure."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slipway.assembly.nested import NESTED_STACK
+from slipway.settings.shifts import Shift
 
 Template = dict[str, Any]
 Resource = dict[str, Any]
@@ -112,6 +113,11 @@ def _deploy_before_alias_moves(logical_id: str, template: Template, place: Place
     update = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
     _move_alias_at_once(alias, place)
     group = template["Resources"][update["DeploymentGroupName"]["Ref"]]
+    configuration = group["Properties"].get("DeploymentConfigName")
+    if isinstance(configuration, dict):
+        # The emulator holds no configurations: the player goes by the name that says the same.
+        own = Shift.of_template(template["Resources"][configuration["Ref"]]["Properties"])
+        group = {**group, "Properties": {**group["Properties"], "DeploymentConfigName": own.name}}
     watched = [each["Name"].get("Ref") for each in group["Properties"].get("AlarmConfiguration", {}).get("Alarms", [])]
     before = alias.get("DependsOn", [])
     template["Resources"][f"{logical_id}Deployment"] = {
@@ -341,7 +347,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     Substitution(
         subject="AWS::CodeDeploy::*",
         stand_in="`make rehearse`: the player runs the group on real requests, in virtual time; `make up`: nothing",
-        unproven="CodeDeploy's own scheduling, and that the application and the group can be made",
+        unproven="CodeDeploy's own scheduling, and that application, group and own configuration can be made",
         applies=of_type("AWS::CodeDeploy::"),
         drops=True,
         references={"Ref": _name},

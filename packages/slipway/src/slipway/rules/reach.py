@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from slipway.rules.model import Found, Resource, Rule, Templates
+from slipway.settings.shifts import MINUTE, Shift
 
 _COUNTED: Final = frozenset({"Sum", "SampleCount"})
 _UPWARD: Final = frozenset({"GreaterThanThreshold", "GreaterThanOrEqualToThreshold"})
 _ARITHMETIC: Final = re.compile(r"[*/+-]")
 _DIGEST: Final = re.compile(r"[0-9A-F]{8}$")
-_PREDEFINED: Final = re.compile(
-    r"CodeDeployDefault\.Lambda(?P<kind>Canary|Linear)(?P<percent>\d+)Percent(?:Every)?(?P<minutes>\d+)Minutes?"
-)
 
 NEVER: Final = 0.001
 """The chance, in one deployment, below which a guard counts as one that never goes off."""
@@ -61,23 +59,14 @@ def _unreachable(templates: Templates) -> Iterator[Found]:
 
 def _canary(templates: Templates, group: Resource) -> _Canary | None:
     named = group.get("DeploymentConfigName")
-    if match := _PREDEFINED.fullmatch(str(named)):
-        return _moving(match["kind"], float(match["percent"]), float(match["minutes"]))
-    for config in templates.referred(group.stack, named):
-        for kind in ("Canary", "Linear"):
-            routing = config.get("TrafficRoutingConfig", f"TimeBased{kind}")
-            if isinstance(routing, dict):
-                percent, minutes = (_number(routing.get(f"{kind}{part}")) for part in ("Percentage", "Interval"))
-                if percent and minutes:
-                    return _moving(kind, percent, minutes)
-    return None
-
-
-def _moving(kind: str, percent: float, minutes: float) -> _Canary:
-    if kind == "Canary":
-        return _Canary(percent / 100, minutes)
-    steps = math.ceil(100 / percent) - 1
-    return _Canary(steps * percent / 100, minutes * steps)
+    own = next(iter(templates.referred(group.stack, named)), None)
+    try:
+        shift = Shift.named(str(named)) if own is None else Shift.of_template(own.body.get("Properties") or {})
+    except (TypeError, ValueError):
+        return None
+    if not shift.full_after:
+        return None
+    return _Canary(share=shift.steps[-2][1], minutes=shift.full_after / MINUTE)
 
 
 def _never(templates: Templates, alias: Resource, alarm: Resource, canary: _Canary) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeV
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from slipway.settings.regions import known_region
+from slipway.settings.shifts import Shift
 from slipway.settings.time_zones import time_zone
 
 AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
@@ -72,20 +73,6 @@ class RemovalPolicy(StrEnum):
 
     DESTROY = "destroy"
     RETAIN = "retain"
-
-
-class DeploymentStrategy(StrEnum):
-    """How CodeDeploy moves traffic to a new version. The values are CodeDeploy's own, without their prefix."""
-
-    ALL_AT_ONCE = "AllAtOnce"
-    CANARY_10_PERCENT_5_MINUTES = "Canary10Percent5Minutes"
-    CANARY_10_PERCENT_10_MINUTES = "Canary10Percent10Minutes"
-    CANARY_10_PERCENT_15_MINUTES = "Canary10Percent15Minutes"
-    CANARY_10_PERCENT_30_MINUTES = "Canary10Percent30Minutes"
-    LINEAR_10_PERCENT_EVERY_1_MINUTE = "Linear10PercentEvery1Minute"
-    LINEAR_10_PERCENT_EVERY_2_MINUTES = "Linear10PercentEvery2Minutes"
-    LINEAR_10_PERCENT_EVERY_3_MINUTES = "Linear10PercentEvery3Minutes"
-    LINEAR_10_PERCENT_EVERY_10_MINUTES = "Linear10PercentEvery10Minutes"
 
 
 class LogLevel(StrEnum):
@@ -165,10 +152,18 @@ class DeploymentWindow(_Model):
         return self
 
 
+def _is_shift(name: str) -> str:
+    """Refuse what is no deployment configuration of CodeDeploy for Lambda."""
+    Shift.named(name)
+    return name
+
+
 class Deployment(_Model):
     """How a change enters the environment: CodeDeploy on the alias `live` (P8), the bake after it, windows."""
 
-    strategy: DeploymentStrategy = Field(strict=False)
+    strategy: Annotated[str, AfterValidator(_is_shift)]
+    """CodeDeploy's name of how traffic moves, without its prefix. Figures that it has no configuration for are an own
+    one, named in the same way: `Canary5Percent15Minutes`."""
     bake_minutes: Annotated[int, Field(ge=0)] = 0
     """How long the environment's alarms must stay quiet after a deployment; 0 for no bake. `slipway.settings.load`
     refuses what is longer than CodePipeline waits."""
@@ -178,6 +173,11 @@ class Deployment(_Model):
     """Whether changes stop before this environment until it is thawed."""
     window: DeploymentWindow | None = None
     """When changes may enter. Default: always."""
+
+    @property
+    def shift(self) -> Shift:
+        """How traffic moves to a new version."""
+        return Shift.named(self.strategy)
 
 
 class Backup(_Model):

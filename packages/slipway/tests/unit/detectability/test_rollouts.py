@@ -148,7 +148,7 @@ def test_a_configuration_of_ones_own_is_read_from_its_resource() -> None:
 
     found = rollout({"Ref": "Own0A1B2C3D"}, Own0A1B2C3D=own)
 
-    assert (found.shift.name, found.shift.steps) == ("Own", ((0, 0.05), (60, 1)))
+    assert (found.shift.name, found.shift.steps) == ("Canary5Percent1Minute", ((0, 0.05), (60, 1)))
 
 
 def test_a_group_that_moves_nothing_is_told() -> None:

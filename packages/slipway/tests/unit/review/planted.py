@@ -1002,6 +1002,17 @@ DEPLOYMENT = {
     ),
 }
 _GROUP = "Deployment.Properties"
+
+
+def _own_canary(percent: int, minutes: int) -> Resources:
+    routing = {"CanaryPercentage": percent, "CanaryInterval": minutes}
+    properties = {
+        "ComputePlatform": "Lambda",
+        "TrafficRoutingConfig": {"Type": "TimeBasedCanary", "TimeBasedCanary": routing},
+    }
+    return {"Own": resource("AWS::CodeDeploy::DeploymentConfig", properties)}
+
+
 _set(
     "canary-loosened",
     HIGH,
@@ -1017,6 +1028,22 @@ _case(
     DEPLOYMENT,
     _edited(DEPLOYMENT, f"{_GROUP}.DeploymentConfigName", "CodeDeployDefault.LambdaLinear20PercentEvery2Minutes"),
     mend=DEPLOYMENT,
+)
+_case(
+    "canary-loosened",
+    HIGH,
+    "an own configuration with less time",
+    DEPLOYMENT,
+    _edited(DEPLOYMENT, f"{_GROUP}.DeploymentConfigName", {"Ref": "Own"}) | _own_canary(10, 3),
+    mend=DEPLOYMENT,
+)
+_case(
+    "canary-loosened",
+    HIGH,
+    "an own configuration moves more",
+    _own_canary(5, 15),
+    _own_canary(20, 15),
+    mend=_own_canary(5, 15),
 )
 _case(
     "canary-loosened",

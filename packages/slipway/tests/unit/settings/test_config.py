@@ -141,7 +141,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
         ),
         (
             _put("dev.toml", "deployment.strategy", "Canary"),
-            "config/dev.toml: deployment.strategy = 'Canary': input should be 'AllAtOnce', ",
+            "config/dev.toml: deployment.strategy: 'Canary' must be AllAtOnce, Canary<percent>",
         ),
         (
             _put("dev.toml", "services.items.api.latency_alarm_ms", 30_000),

@@ -326,8 +326,8 @@ def _arns(resource: Resource, action: str, account: Account, qualifier: str) -> 
         "codeconnections": [f"{own}:connection/{{}}"],
         "codestar-connections": [f"{own}:connection/{{}}"],
         "codedeploy": [
-            f"{own}:deploymentconfig:CodeDeployDefault.LambdaAllAtOnce"
-            if action == "codedeploy:GetDeploymentConfig"
+            f"{own}:deploymentconfig:{name if kind == 'DeploymentConfig' else _deployment_config(resource)}"
+            if action.endswith("DeploymentConfig")
             else f"{own}:application:{name if kind == 'Application' else stack}"
             if "Application" in action
             else f"{own}:deploymentgroup:{stack}/{name}"
@@ -374,6 +374,12 @@ def _api_arns(kind: str, own: str) -> list[str]:
     paths |= dict.fromkeys(("UsagePlan", "UsagePlanKey"), "usageplans/a1b2")
     paths |= dict.fromkeys(("Api", "Authorizer", "Integration", "Route"), "apis/a1b2")
     return [f"{own}/{paths.get(kind, 'restapis/a1b2')}"]
+
+
+def _deployment_config(group: Resource) -> str:
+    """Return the name of a group's deployment configuration: an own one is named by its stack."""
+    named = group.properties.get("DeploymentConfigName")
+    return f"{group.stack}-Shift-{RANDOM}" if isinstance(named, dict) else "CodeDeployDefault.LambdaAllAtOnce"
 
 
 def _lambda_arn(kind: str, action: str, own: str, name: str, stack: str) -> str:

@@ -27,50 +27,18 @@ from slipway.errors import RehearsalError
 from slipway.rehearsal.player.clock import Clock
 from slipway.rehearsal.player.records import Deployment, Minute, Status
 from slipway.rehearsal.player.traffic import Outcome, Traffic
+from slipway.settings.shifts import Shift
 
 HOOK_SECONDS = 3_600
 """How long CodeDeploy waits for a hook to report:
 https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-hooks.html."""
 
-_CONFIGURATION = re.compile(
-    r"CodeDeployDefault\.Lambda(?:(?P<kind>Canary|Linear)(?P<percent>\d+)Percent(?:Every)?(?P<minutes>\d+)Minutes?|AllAtOnce)"
-)
 # Keys of an alarm in CloudWatch's API that are properties of the resource too.
 _PROPERTIES = (
     *("ComparisonOperator", "DatapointsToAlarm", "Dimensions", "EvaluateLowSampleCountPercentile"),
     *("EvaluationPeriods", "ExtendedStatistic", "MetricName", "Metrics", "Namespace", "Period", "Statistic"),
     *("Threshold", "TreatMissingData", "Unit"),
 )
-
-
-@dataclass(frozen=True)
-class Shift:
-    """How traffic moves: a share every so many minutes; the rest at once when it is a canary."""
-
-    percent: int
-    minutes: int
-    linear: bool
-
-    @classmethod
-    def of(cls, configuration: str) -> Shift:
-        """The shift of one of CodeDeploy's own configurations.
-
-        Raises:
-            RehearsalError: it is another one.
-        """
-        match = _CONFIGURATION.fullmatch(configuration)
-        if match is None:
-            raise RehearsalError(f"the player does not know the deployment configuration {configuration}")
-        if match["kind"] is None:
-            return cls(100, 0, linear=False)
-        return cls(int(match["percent"]), int(match["minutes"]), linear=match["kind"] == "Linear")
-
-    def weights(self) -> list[float]:
-        """The share of the new version in each minute before it has all."""
-        if not self.linear:
-            return [self.percent / 100] * self.minutes if self.minutes else []
-        steps = range(self.percent, 100, self.percent)
-        return [step / 100 for step in steps for _ in range(self.minutes)]
 
 
 @dataclass
@@ -396,8 +364,10 @@ class _Run:
 
     def shift(self) -> None:
         """Move the traffic, minute by minute, and watch."""
-        shift = Shift.of(self._record.configuration)
-        weights = shift.weights()
+        try:
+            weights = Shift.named(self._record.configuration).weights
+        except ValueError as error:
+            raise RehearsalError(f"the player does not know the deployment configuration: {error}") from error
         if weights:
             requests = self._requests.events(self._requests.key(self._request.function, self.handler))
             traffic = Traffic(self._emulator, self._request.function, requests, self._stopping)

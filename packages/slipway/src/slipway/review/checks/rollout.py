@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from slipway.review.assembly import Json
 from slipway.review.checks.registry import Context, both, fields, on, shown, truth, words
 from slipway.review.findings import Finding, Severity, found
-from slipway.review.resources import Pair, Resource
-from slipway.review.values import readable
-
-_PACE = re.compile(
-    r"(?:CodeDeployDefault\.)?(?:Lambda|ECS)?"
-    r"(?:(?P<all>AllAtOnce)|(?P<kind>Canary|Linear)(?P<percent>\d+)Percent(?:Every)?(?P<minutes>\d+)Minutes?)"
-)
+from slipway.review.resources import Pair, Resource, Side
+from slipway.review.values import readable, references
+from slipway.settings.shifts import Shift
 
 
-@dataclass(frozen=True)
-class Pace:
-    """How traffic moves.
-
-    Args:
-        first: percent of it that meets the new version at once.
-        minutes: until all of it does.
-    """
-
-    first: int
-    minutes: int
-
-
-def pace(name: Json) -> Pace | None:
-    """The pace of a deployment configuration by its name; None for one that is not CodeDeploy's own."""
-    match = _PACE.fullmatch(str(name))
-    if match is None:
+def _shift(name: Json, side: Side) -> Shift | None:
+    """Return how traffic moves by a configuration's name or reference; None for one that is not known."""
+    own = next((side.of(reference) for reference in references(name)), None)
+    try:
+        return Shift.named(str(name)) if own is None else Shift.of_template(own.properties)
+    except (TypeError, ValueError):
         return None
-    if match["all"]:
-        return Pace(100, 0)
-    percent, minutes = int(match["percent"]), int(match["minutes"])
-    steps = 1 if match["kind"] == "Canary" else -(-100 // percent) - 1
-    return Pace(percent, minutes * steps)
 
 
 @on(
@@ -58,11 +36,11 @@ def deployment_group(pair: Pair, context: Context) -> Iterator[Finding]:
     before, after = sides
     old, new = before.get("DeploymentConfigName"), after.get("DeploymentConfigName")
     if old != context.rename(str(new)):
-        ours, theirs = pace(old), pace(new)
+        ours, theirs = _shift(old, context.matching.before), _shift(new, context.matching.after)
         what = f"traffic moves by {shown(new)} instead of {shown(old)}"
         if ours is None or theirs is None:
             yield found("canary-loosened", after, what, severity=Severity.MEDIUM, detail="DeploymentConfigName")
-        elif theirs.first > ours.first or theirs.minutes < ours.minutes:
+        elif theirs.is_looser_than(ours):
             yield found("canary-loosened", after, what, detail="DeploymentConfigName")
     alarms = "AlarmConfiguration"
     if truth(before.get(f"{alarms}.Enabled")) and not truth(after.get(f"{alarms}.Enabled")):
@@ -112,7 +90,15 @@ def alias(pair: Pair, context: Context) -> Iterator[Finding]:
 
 @on("AWS::CodeDeploy::DeploymentConfig", judges=lambda _: True)
 def deployment_config(pair: Pair, _: Context) -> Iterator[Finding]:
-    """A pace of one's own."""
-    if pair.after is not None and pair.differences:
+    """Find an own configuration that moves more traffic at first, or all of it sooner."""
+    if not (sides := both(pair)) or not pair.differences:
+        return
+    before, after = sides
+    try:
+        loosened: bool | None = Shift.of_template(after.properties).is_looser_than(Shift.of_template(before.properties))
+    except (TypeError, ValueError):
+        loosened = None
+    if loosened is not False:
         names = ", ".join(difference.name for difference in pair.differences)
-        yield found("canary-loosened", pair.after, f"its pace changes: {names}", severity=Severity.MEDIUM)
+        severity = None if loosened else Severity.MEDIUM
+        yield found("canary-loosened", after, f"its pace changes: {names}", severity=severity)

@@ -11,8 +11,7 @@ import pytest
 
 from slipway.emulator.partition import ApiError, Caller
 from slipway.emulator.substitutions import DEPLOYMENT
-from slipway.errors import RehearsalError
-from slipway.rehearsal.player.deployments import Moved, Shift
+from slipway.rehearsal.player.deployments import Moved
 from slipway.rehearsal.player.records import Status
 from unit.rehearsal.aws import DEV, PROD, REGION, Function, Stack
 from unit.rehearsal.player.moving import (
@@ -35,28 +34,6 @@ def account(tmp_path: Path) -> Account:
 
 
 # How traffic moves
-
-
-@pytest.mark.parametrize(
-    ("configuration", "weights"),
-    [
-        ("AllAtOnce", []),
-        ("Canary10Percent5Minutes", [0.1] * 5),
-        ("Canary10Percent30Minutes", [0.1] * 30),
-        ("Linear10PercentEvery1Minute", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]),
-        ("Linear10PercentEvery2Minutes", [step / 10 for step in range(1, 10) for _ in range(2)]),
-    ],
-)
-def test_the_share_of_each_minute_is_that_of_the_configuration(configuration: str, weights: list[float]) -> None:
-    assert Shift.of(f"CodeDeployDefault.Lambda{configuration}").weights() == weights
-
-
-@pytest.mark.parametrize(
-    "name", ["", "Mine", "CodeDeployDefault.OneAtATime", "CodeDeployDefault.LambdaCanary10Percent"]
-)
-def test_another_configuration_is_named(name: str) -> None:
-    with pytest.raises(RehearsalError, match=f"the player does not know the deployment configuration {name}"):
-        Shift.of(name)
 
 
 def test_all_at_once_moves_all_after_the_hook(account: Account) -> None:
@@ -315,7 +292,7 @@ def test_a_role_that_codedeploy_may_not_assume_is_told(account: Account) -> None
 
 
 def test_a_configuration_that_the_player_does_not_know_fails_the_deployment(account: Account) -> None:
-    account.fails("Mine", match="does not know the deployment configuration Mine")
+    account.fails("Mine", match="does not know the deployment configuration: 'Mine'")
 
 
 def test_without_a_hook_the_function_is_asked_for_by_name(account: Account) -> None:

@@ -1,0 +1,154 @@
+"""How CodeDeploy moves an alias's traffic to a new version: the one reading of its deployment configurations.
+
+The configuration, the construct, the gates, the player and `make detectability` share it. The predefined
+configurations, and what an own one may say, are those of
+https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-configurations.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+MINUTE = 60
+
+LONGEST_MINUTES = 2_880
+"""The longest between the first and the last step: 48 hours
+(https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html)."""
+
+PREFIX = "CodeDeployDefault.Lambda"
+"""What CodeDeploy's names of its predefined configurations for Lambda begin with."""
+
+_NAME = re.compile(
+    r"AllAtOnce"
+    r"|(?P<kind>Canary|Linear)(?P<percent>[1-9][0-9]?)Percent(?P<every>Every)?(?P<minutes>[1-9][0-9]{0,3})Minutes?"
+)
+_GRAMMAR = (
+    "must be AllAtOnce, Canary<percent>Percent<minutes>Minutes such as Canary5Percent15Minutes, or "
+    "Linear<percent>PercentEvery<minutes>Minutes such as Linear20PercentEvery2Minutes"
+)
+
+
+class Kind(StrEnum):
+    """How the shares of the traffic follow each other. The values are CodeDeploy's own, as names have them."""
+
+    ALL_AT_ONCE = "AllAtOnce"
+    CANARY = "Canary"
+    LINEAR = "Linear"
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A deployment configuration.
+
+    Args:
+        kind: all of the traffic at once; a share of it for some minutes, then all; or a share more every some minutes.
+        percent: that share.
+        minutes: those minutes.
+
+    Raises:
+        ValueError: CodeDeploy would refuse the figures.
+    """
+
+    kind: Kind = Kind.ALL_AT_ONCE
+    percent: int = 100
+    minutes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind is Kind.ALL_AT_ONCE:
+            return
+        if not (0 < self.percent < 100 and self.minutes > 0):
+            raise ValueError(f"{self.name} moves no share of the traffic for a time; 1 to 99 percent, 1 minute or more")
+        if self.full_after > LONGEST_MINUTES * MINUTE:
+            raise ValueError(
+                f"{self.name} takes {self.full_after // MINUTE} minutes until all traffic is moved; "
+                f"CodeDeploy allows {LONGEST_MINUTES}"
+            )
+
+    @classmethod
+    def named(cls, name: str) -> Shift:
+        """Read a name such as `Canary5Percent15Minutes`, with or without CodeDeploy's prefix.
+
+        Raises:
+            ValueError: it is no such name, or CodeDeploy would refuse the figures.
+        """
+        match = _NAME.fullmatch(name.removeprefix(PREFIX))
+        if match is None or (match["every"] is not None) is not (match["kind"] == Kind.LINEAR):
+            raise ValueError(f"{name!r} {_GRAMMAR}")
+        if match["kind"] is None:
+            return cls()
+        return cls(Kind(match["kind"]), int(match["percent"]), int(match["minutes"]))
+
+    @classmethod
+    def of_template(cls, properties: Mapping[str, Any]) -> Shift:
+        """Read the properties of an `AWS::CodeDeploy::DeploymentConfig`.
+
+        Raises:
+            ValueError: it routes traffic in a way that CodeDeploy does not know for Lambda.
+        """
+        routing = properties.get("TrafficRoutingConfig") or {"Type": Kind.ALL_AT_ONCE}
+        match routing:
+            case {"Type": "AllAtOnce"}:
+                return cls()
+            case {"Type": "TimeBasedCanary", "TimeBasedCanary": {"CanaryPercentage": percent, "CanaryInterval": every}}:
+                return cls(Kind.CANARY, int(percent), int(every))
+            case {"Type": "TimeBasedLinear", "TimeBasedLinear": {"LinearPercentage": percent, "LinearInterval": every}}:
+                return cls(Kind.LINEAR, int(percent), int(every))
+        raise ValueError(f"TrafficRoutingConfig = {routing} is not known to CodeDeploy for Lambda")
+
+    @property
+    def name(self) -> str:
+        """CodeDeploy's name, without its prefix; an own configuration is called in the same way."""
+        if self.kind is Kind.ALL_AT_ONCE:
+            return str(self.kind)
+        every = f"Every{self.minutes}" if self.kind is Kind.LINEAR else str(self.minutes)
+        return f"{self.kind}{self.percent}Percent{every}Minute{'' if self.minutes == 1 else 's'}"
+
+    @property
+    def predefined(self) -> bool:
+        """True if CodeDeploy has it in every account."""
+        return self in PREDEFINED
+
+    @cached_property
+    def steps(self) -> tuple[tuple[int, float], ...]:
+        """Seconds from the start, and the new version's share of the traffic from then on; the last share is 1."""
+        if self.kind is Kind.ALL_AT_ONCE:
+            return ((0, 1),)
+        if self.kind is Kind.CANARY:
+            return ((0, self.percent / 100), (self.minutes * MINUTE, 1))
+        shares = [*range(self.percent, 100, self.percent), 100]
+        return tuple((number * self.minutes * MINUTE, share / 100) for number, share in enumerate(shares))
+
+    @property
+    def full_after(self) -> int:
+        """Seconds until all traffic is at the new version: from then on CodeDeploy rolls nothing back."""
+        return self.steps[-1][0]
+
+    @property
+    def weights(self) -> list[float]:
+        """The new version's share of the traffic in each minute before it has all."""
+        return [share for (start, share), (until, _) in pairwise(self.steps) for _ in range((until - start) // MINUTE)]
+
+    def moved(self, begin: float, end: float) -> float:
+        """How long the new version had all traffic's worth between two times, in seconds: the integral of its share."""
+        total = 0.0
+        for (start, share), (until, _) in pairwise([*self.steps, (max(end, self.full_after), 0.0)]):
+            total += share * max(min(until, end) - max(start, begin), 0)
+        return total
+
+    def is_looser_than(self, other: Shift) -> bool:
+        """Return True if a bad version meets more requests at first, or has all of them sooner."""
+        return self.steps[0][1] > other.steps[0][1] or self.full_after < other.full_after
+
+
+PREDEFINED: Sequence[Shift] = (
+    Shift(),
+    *(Shift(Kind.CANARY, 10, minutes) for minutes in (5, 10, 15, 30)),
+    *(Shift(Kind.LINEAR, 10, minutes) for minutes in (1, 2, 3, 10)),
+)
+"""Those that CodeDeploy has for Lambda."""
