@@ -35,6 +35,7 @@ ENVIRONMENT = VARIABLES | {
     "DEADLINE_SECONDS": "21600",
     "DEAD_LETTER_QUEUE_URL": f"{QUEUE}dead-letters",
     "JOBS_TABLE_NAME": "jobs",
+    "MAX_RECEIVES": "5",
     "JOB_QUEUE_URL": f"{QUEUE}jobs",
     "QUEUE_URL": f"{QUEUE}inbox",
     "RECORD_DAYS": "7",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _imp
 import io
+import json
 import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
@@ -10,11 +12,31 @@ from pathlib import Path
 import pytest
 
 from slipway.blocks.assets import AssetStore
-from slipway.build import build
+from slipway.build import LAMBDA_PYTHON, build
+from slipway.build.bytecode import HEADER_BYTES, Compiler, bytecode_name
 from slipway.project import ROOT
+from tests.bench.__main__ import ENVIRONMENT, HANDLERS
+from tests.bench.runtime import unpack
+
+MAGIC_OF_3_14 = (3627).to_bytes(2, "little") + b"\r\n"
+"""https://github.com/python/cpython/blob/3.14/Include/internal/pycore_magic_number.h"""
+UNCHECKED_HASH = (0b01).to_bytes(4, "little")
+"""https://peps.python.org/pep-0552/"""
 
 UNZIPPED_LIMIT = 15_000_000
 """Goal for the layer; Lambda's own limit is 250 MB for function and layers together."""
+
+IMPORTED_THERE = (
+    "annotated_types",
+    "aws_lambda_powertools.logging",
+    "aws_lambda_powertools.metrics",
+    "jmespath",
+    "slipway_runtime.exact_json",
+    "services.items.runtime.model",
+    "typing_extensions",
+    "typing_inspection.introspection",
+)
+"""Modules that need neither boto3 nor native code, and so run in any CPython."""
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +83,43 @@ def test_the_layer_holds_the_versions_of_the_lock(built: AssetStore) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["items", "layer"])
-def test_nothing_that_ships_carries_a_cache(built: AssetStore, name: str) -> None:
-    entries = zipfile.ZipFile(built.path(name)).infolist()
+@pytest.mark.parametrize("name", ["items", "ingest", "processing", "pipeline", "layer"])
+def test_every_source_that_ships_has_bytecode_for_lambda(built: AssetStore, name: str) -> None:
+    archive = zipfile.ZipFile(built.path(name))
+    names = set(archive.namelist())
+    sources = {name for name in names if name.endswith(".py")}
+    expected = {bytecode_name(source, LAMBDA_PYTHON): source for source in sources}
 
-    assert not [entry.filename for entry in entries if "__pycache__" in entry.filename]
+    assert {name for name in names if name.endswith(".pyc")} == expected.keys()
+    headers = {file: archive.read(file)[:HEADER_BYTES] for file in expected}
+    assert {(header[:4], header[4:8]) for header in headers.values()} == {(MAGIC_OF_3_14, UNCHECKED_HASH)}
+    for file, source in expected.items():
+        # The hash is keyed with the magic number: `importlib.util.source_hash` takes that of the running interpreter.
+        key = int.from_bytes(MAGIC_OF_3_14, "little")
+        assert headers[file][8:] == _imp.source_hash(key, archive.read(source)), source
+
+
+def test_python_3_14_loads_all_bytecode_and_imports_from_it(built: AssetStore, tmp_path: Path) -> None:
+    for name, folder in (("items", "task"), ("ingest", "task"), ("processing", "task"), ("layer", "opt")):
+        zipfile.ZipFile(built.path(name)).extractall(tmp_path / folder)
+    (tmp_path / "imports.json").write_text(json.dumps(IMPORTED_THERE), encoding="utf-8")
+
+    Compiler(ROOT / "node_modules", LAMBDA_PYTHON).run(Path(__file__).with_name("import_inside.py"), tmp_path)
+
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert found["version"].startswith("3.14.")
+    assert found["loaded"] == len(list(tmp_path.rglob("*.py"))) > 0
+    assert found["misnamed"] == []
+    assert found["compiled"] == []
+    assert set(IMPORTED_THERE) <= set(found["from_bytecode"])
+
+
+def test_the_layer_holds_all_that_handlers_import(built: AssetStore, tmp_path: Path) -> None:
+    """In a fresh interpreter that sees the code, the layer and Lambda's own packages, and not this environment's."""
+    for service, modules in HANDLERS.items():
+        folder = unpack(tmp_path / service, built, service=service, compiled=False)
+        for module in modules:
+            folder.run(f"import services.{service}.runtime.{module}", variables=ENVIRONMENT)
 
 
 @pytest.mark.parametrize("name", ["items", "layer", "layer-local"])

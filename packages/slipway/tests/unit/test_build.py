@@ -9,14 +9,14 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from slipway import build as builder
 from slipway.blocks.assets import AssetError, AssetStore
-from slipway.build import BuildError, build, main, outdated
+from slipway.build import BuildError, build, builder, main, outdated
+from slipway.build.bytecode import Compiler
 
 WHEEL_FILES = {
     "powertools/__init__.py": "x = 1",
@@ -50,11 +50,13 @@ def repository(folder: Path) -> Path:
             "services/items/infrastructure.py": "import aws_cdk",
             "services/items/openapi.json": "{}",
             "services/items/runtime/__init__.py": "",
-            "services/items/runtime/api.py": "b = 2",
+            "services/items/runtime/api.py": "import powertools",
             "services/items/runtime/schema.json": "{}",
             "services/items/runtime/notes.md": "notes",
             "services/items/runtime/.hidden.py": "",
             "services/items/runtime/__pycache__/api.py": "",
+            "node_modules/pyodide/package.json": json.dumps({"version": "314.0.7"}),
+            "node_modules/pyodide/pyodide-lock.json": json.dumps({"info": {"python": "3.14.2"}}),
         },
     )
     return folder
@@ -83,6 +85,19 @@ def installs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return calls
 
 
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """Stands in for pyodide. Returns the names of each run."""
+    runs: list[set[str]] = []
+
+    def run(_: Compiler, sources: Mapping[str, bytes]) -> dict[str, bytes]:
+        runs.append(set(sources))
+        return {name: b"compiled " + name.encode() + b" " + source for name, source in sources.items()}
+
+    monkeypatch.setattr(Compiler, "_run", run)
+    return runs
+
+
 def names(path: Path) -> list[str]:
     with zipfile.ZipFile(path) as archive:
         return archive.namelist()
@@ -94,8 +109,12 @@ def test_the_code_zip_holds_runtime_and_common_under_their_import_names(root: Pa
     held = names(folder / "items.zip")
     assert [name for name in held if name.startswith("services/")] == [
         "services/__init__.py",
+        "services/__pycache__/__init__.cpython-314.pyc",
         "services/items/__init__.py",
+        "services/items/__pycache__/__init__.cpython-314.pyc",
         "services/items/runtime/__init__.py",
+        "services/items/runtime/__pycache__/__init__.cpython-314.pyc",
+        "services/items/runtime/__pycache__/api.cpython-314.pyc",
         "services/items/runtime/api.py",
         "services/items/runtime/schema.json",
     ]
@@ -109,6 +128,7 @@ def test_the_layer_holds_what_is_imported_and_the_licences(root: Path, folder: P
         "python/powertools-1.0.dist-info/METADATA",
         "python/powertools-1.0.dist-info/licenses/LICENSE",
         "python/powertools/__init__.py",
+        "python/powertools/__pycache__/__init__.cpython-314.pyc",
         "python/powertools/data.so",
     ]
 
@@ -145,9 +165,58 @@ def test_a_second_build_makes_nothing(root: Path, folder: Path, installs: list[l
     assert len(installs) == 2
 
 
+def test_bytecode_names_files_by_where_lambda_has_them(root: Path, folder: Path) -> None:
+    build(root, folder)
+
+    with zipfile.ZipFile(folder / "items.zip") as code, zipfile.ZipFile(folder / "layer.zip") as layer:
+        api = code.read("services/items/runtime/__pycache__/api.cpython-314.pyc")
+        package = layer.read("python/powertools/__pycache__/__init__.cpython-314.pyc")
+    assert api == b"compiled /var/task/services/items/runtime/api.py import powertools"
+    assert package == b"compiled /opt/python/powertools/__init__.py x = 1"
+
+
+def test_all_that_is_stale_is_compiled_in_one_run(root: Path, folder: Path, compiled: list[set[str]]) -> None:
+    build(root, folder)
+    fill(
+        root,
+        {"services/items/runtime/api.py": "import powertools; b = 3", "services/items/runtime/__init__.py": "a = 2"},
+    )
+    build(root, folder)
+
+    names = ("api.py", "__init__.py")
+    assert compiled[1:] == [{f"/var/task/services/items/runtime/{name}" for name in names}]
+
+
+def test_another_compiler_rebuilds_what_has_its_bytecode(root: Path, folder: Path) -> None:
+    build(root, folder)
+    fill(root, {"node_modules/pyodide/package.json": json.dumps({"version": "314.0.8"})})
+
+    assert build(root, folder) == ["items", "pipeline", "layer"]
+
+
+def test_an_import_that_is_new_rebuilds_the_layers(root: Path, folder: Path) -> None:
+    build(root, folder)
+    fill(root, {"services/items/runtime/api.py": "import powertools.extra"})
+
+    assert outdated(root, folder) == ["items", "layer", "layer-local"]
+
+
+def test_a_service_that_is_not_python_is_one_line(root: Path, folder: Path) -> None:
+    fill(root, {"services/items/runtime/api.py": "def broken(:"})
+
+    with pytest.raises(BuildError, match=r"^services/items/runtime/api\.py, line 1: invalid syntax$"):
+        build(root, folder)
+
+
 def test_an_edit_rebuilds_only_what_it_touches(root: Path, folder: Path) -> None:
     build(root, folder)
-    fill(root, {"services/items/runtime/api.py": "b = 3", "services/items/infrastructure.py": "import aws_cdk as cdk"})
+    fill(
+        root,
+        {
+            "services/items/runtime/api.py": "import powertools; b = 3",
+            "services/items/infrastructure.py": "import aws_cdk as cdk",
+        },
+    )
 
     assert outdated(root, folder) == ["items"]
     assert build(root, folder) == ["items"]

@@ -249,7 +249,7 @@ def root(tmp_path: Path) -> Path:
     for name in ("pyproject.toml", "package.json", "package-lock.json"):
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
-    for name in ("aws-cdk", "cdk-assets"):
+    for name in ("aws-cdk", "cdk-assets", "pyodide"):
         target = tmp_path / "node_modules" / name / "package.json"
         target.parent.mkdir(parents=True)
         shutil.copy(ROOT / "node_modules" / name / "package.json", target)

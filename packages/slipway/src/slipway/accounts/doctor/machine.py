@@ -172,7 +172,7 @@ def _node(root: Path) -> Finding:
 def _cli(root: Path) -> Iterator[Finding]:
     pinned = _json(root / "package.json").get("devDependencies", {})
     locked = _json(root / "package-lock.json").get("packages", {})
-    for name in ("aws-cdk", "cdk-assets"):
+    for name in ("aws-cdk", "cdk-assets", "pyodide"):
         wanted = pinned.get(name, "")
         installed = _package(root, name).get("version")
         if not re.fullmatch(r"\d+\.\d+\.\d+", wanted):

@@ -1,4 +1,4 @@
-"""Build what ships, without Docker: a code zip for each service and the layer of dependencies.
+"""Build what ships, without Docker: a code zip for each service and the layer of dependencies, with their bytecode.
 
 `python -m slipway.build` fills `build/assets`; `--check` only says whether that is needed. A zip is made again when
 what it is made from has changed, or when its bytes are not those that the manifest knows: a damaged or half-built
@@ -22,15 +22,16 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
@@ -38,6 +39,9 @@ from rich.markup import escape
 import slipway_runtime
 from slipway import delivery
 from slipway.blocks.assets import ASSETS_FOLDER, MANIFEST_FILE, AssetManifest, AssetRecord, file_digest
+from slipway.build.bytecode import Compiler, bytecode_name
+from slipway.build.errors import BuildError
+from slipway.build.reach import Imports, Layer, read_code
 from slipway.project import ROOT
 
 DELIVERY = Path(delivery.__file__).parent
@@ -49,7 +53,7 @@ SOURCES = DELIVERY.parents[1]
 SHARED = Path(slipway_runtime.__file__).parent
 """Package that every function imports."""
 
-BUILDER_VERSION = "1"
+BUILDER_VERSION = "2"
 """Counted up when the same inputs would give other zips."""
 
 LAMBDA_PYTHON = "3.14"
@@ -65,15 +69,18 @@ _SHIPPED_SUFFIXES = frozenset({".py", ".json"})
 # licences because they must travel with the code.
 _DROPPED_NAMES = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_build.json", ".lock"})
 _DROPPED_FOLDERS = frozenset({"__pycache__", "bin", "sboms", "test", "tests", "wrapt-stubs"})
-_DROPPED_SUFFIXES = frozenset({".pyc", ".pyi"})
+_DROPPED_SUFFIXES = frozenset({".c", ".pyc", ".pyi"})
 _UNREACHABLE = re.compile(r"error sending request|connect|dns error|timed out|proxy|certificate", re.IGNORECASE)
+
+# Where Lambda unpacks a function's code and its layers: tracebacks name files by these paths.
+_CODE_PLACE = "/var/task"
+_LAYER_PLACE = "/opt"
+
+# What Lambda's runtime has itself, and imports from the layer where the layer has it too.
+_RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer")
 
 Files = Mapping[str, Path]
 """Name within the zip → the file that it comes from."""
-
-
-class BuildError(Exception):
-    """Nothing was built; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -84,24 +91,34 @@ class Asset:
     inputs: str
     collect: Callable[[Path], Files]
     """Given an empty folder to work in, returns the files to zip."""
+    place: str | None = None
+    """Where Lambda unpacks it; its sources get bytecode for Lambda. None: it does not go there."""
 
 
 def assets(root: Path = ROOT) -> list[Asset]:
     """Every zip of the repository.
 
     Args:
-        root: the repository; it holds `services/` and `requirements/layer.txt`.
+        root: the repository; it holds `services/`, `requirements/layer.txt` and `node_modules/`.
+
+    Raises:
+        BuildError: the compiler of bytecode is missing, or compiles for another Python than functions run on.
     """
     lock = root / "requirements" / "layer.txt"
-    here = f"{sys.implementation.cache_tag} {sysconfig.get_platform()}"
-    lambda_arguments = ["--python-platform", LAMBDA_PLATFORM, "--python-version", LAMBDA_PYTHON]
+    compiler = _compiler(root).identify()
+    code = {folder.parent.name: _code_files(root, folder) for folder in sorted((root / "services").glob("*/runtime"))}
+    # The functions beside the pipeline are the tool's own.
+    code["pipeline"] = _code_files(SOURCES, DELIVERY / "runtime")
+    imports = _read_code({name: path for files in code.values() for name, path in files.items()})
     return [
-        *(_code(root, runtime) for runtime in sorted((root / "services").glob("*/runtime"))),
-        # The functions beside the pipeline are the tool's own.
-        _code(SOURCES, DELIVERY / "runtime", name="pipeline"),
-        _layer("layer", lock, lambda_arguments, " ".join(lambda_arguments)),
-        _layer("layer-local", lock, ["--python", sys.executable], here, compiled=True),
+        *(_code(name, files, compiler) for name, files in code.items()),
+        _layer(lock, imports, compiler),
+        _local_layer(lock, imports),
     ]
+
+
+def _compiler(root: Path) -> Compiler:
+    return Compiler(root / "node_modules", LAMBDA_PYTHON)
 
 
 def build(root: Path = ROOT, folder: Path = ASSETS_FOLDER, *, console: Console | None = None) -> list[str]:
@@ -122,7 +139,7 @@ def build(root: Path = ROOT, folder: Path = ASSETS_FOLDER, *, console: Console |
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder, console):
-            return _build(assets(root), folder, console)
+            return _build(assets(root), folder, _compiler(root), console)
     except OSError as error:
         raise BuildError(f"cannot write {error.filename or folder}: {error.strerror or error}") from error
 
@@ -133,33 +150,24 @@ def outdated(root: Path = ROOT, folder: Path = ASSETS_FOLDER) -> list[str]:
     return [asset.name for asset in assets(root) if _current(asset, folder, known) is None]
 
 
-def _build(wanted: list[Asset], folder: Path, console: Console) -> list[str]:
+def _build(wanted: list[Asset], folder: Path, compiler: Compiler, console: Console) -> list[str]:
     for left in folder.glob(".building-*"):
         shutil.rmtree(left, ignore_errors=True)
     known = _read_manifest(folder)
-    records: dict[str, AssetRecord] = {}
-    built: list[str] = []
+    records = {asset.name: record for asset in wanted if (record := _current(asset, folder, known)) is not None}
+    stale = [asset for asset in wanted if asset.name not in records]
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as work:
+        made = _make(stale, Path(work), folder, compiler, console) if stale else {}
     for asset in wanted:
-        record = _current(asset, folder, known)
-        if record is None:
-            started = time.perf_counter()
-            with console.status(f"building {asset.name}.zip"):
-                record = _make(asset, folder)
-            built.append(asset.name)
-            _say(console, asset.name, record, f"built in {time.perf_counter() - started:.1f} s")
-        else:
-            _say(console, asset.name, record, "unchanged")
-        records[asset.name] = record
-    manifest = AssetManifest(assets=records)
-    if built or manifest != known:
+        record = (made | records)[asset.name]
+        what = "built" if asset.name in made else "unchanged"
+        console.print(f"{asset.name + '.zip':<18}{record.unzipped_bytes / 1e6:>6.1f} MB  {record.sha256[:12]}  {what}")
+    manifest = AssetManifest(assets={asset.name: (made | records)[asset.name] for asset in wanted})
+    if made or manifest != known:
         _replace(folder / MANIFEST_FILE, f"{manifest.model_dump_json(indent=2)}\n".encode())
-    for stray in set(folder.glob("*.zip")) - {folder / f"{name}.zip" for name in records}:
+    for stray in set(folder.glob("*.zip")) - {folder / f"{name}.zip" for name in manifest.assets}:
         stray.unlink()
-    return built
-
-
-def _say(console: Console, name: str, record: AssetRecord, what: str) -> None:
-    console.print(f"{name + '.zip':<18}{record.unzipped_bytes / 1e6:>6.1f} MB  {record.sha256[:12]}  {what}")
+    return list(made)
 
 
 def _locked(folder: Path, console: Console) -> AbstractContextManager[object]:
@@ -187,18 +195,43 @@ def _read_manifest(folder: Path) -> AssetManifest:
         return AssetManifest(assets={})
 
 
-def _make(asset: Asset, folder: Path) -> AssetRecord:
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as work:
-        collected = Path(work) / "files"
-        collected.mkdir()
-        made = Path(work) / f"{asset.name}.zip"
-        size = _write_zip(made, asset.collect(collected))
+def _make(
+    stale: Sequence[Asset], work: Path, folder: Path, compiler: Compiler, console: Console
+) -> dict[str, AssetRecord]:
+    """Make assets, all of whose sources are compiled in one run: it takes seconds to start the compiler."""
+    collected: dict[str, Files] = {}
+    for asset in stale:
+        with console.status(f"collecting {asset.name}.zip"):
+            (work / asset.name).mkdir()
+            collected[asset.name] = asset.collect(work / asset.name)
+    with console.status("compiling"):
+        compiled = compiler.compile(
+            {
+                f"{asset.place}/{name}": path.read_bytes()
+                for asset in stale
+                if asset.place is not None
+                for name, path in collected[asset.name].items()
+                if name.endswith(".py")
+            }
+        )
+    records = {}
+    for asset in stale:
+        files: dict[str, Path | bytes] = dict(collected[asset.name])
+        if asset.place is not None:
+            files |= {
+                bytecode_name(name, compiler.python): compiled[f"{asset.place}/{name}"]
+                for name in collected[asset.name]
+                if name.endswith(".py")
+            }
+        made = work / f"{asset.name}.zip"
+        size = _write_zip(made, files)
         digest = hashlib.sha256(made.read_bytes()).hexdigest()
         made.replace(folder / made.name)
-    return AssetRecord(sha256=digest, inputs=asset.inputs, unzipped_bytes=size)
+        records[asset.name] = AssetRecord(sha256=digest, inputs=asset.inputs, unzipped_bytes=size)
+    return records
 
 
-def _write_zip(path: Path, files: Files) -> int:
+def _write_zip(path: Path, files: Mapping[str, Path | bytes]) -> int:
     """Write files in the order of their names, each with the same date and mode; returns the sum of their sizes."""
     size = 0
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
@@ -206,7 +239,7 @@ def _write_zip(path: Path, files: Files) -> int:
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.create_system = _UNIX
             entry.external_attr = _FILE_MODE
-            content = source.read_bytes()
+            content = source if isinstance(source, bytes) else source.read_bytes()
             archive.writestr(entry, content)
             size += len(content)
     return size
@@ -219,20 +252,35 @@ def _replace(path: Path, content: bytes) -> None:
         made.replace(path)
 
 
-def _code(root: Path, runtime: Path, *, name: str = "") -> Asset:
-    """Return the asset with a folder's handlers and the shared runtime, under the names they are imported by.
+def _code_files(root: Path, runtime: Path) -> dict[str, Path]:
+    """Return a folder's handlers and the shared runtime, by the names within the zip that they are imported by.
 
     Args:
         root: the folder that the handlers are imported from.
         runtime: the folder of the handlers.
-        name: the asset's name. Default: that of the folder above the handlers.
     """
     packages = [root / parent for parent in runtime.relative_to(root).parents if parent != Path()]
     sources = [*(package / "__init__.py" for package in packages), *_shipped(runtime)]
     files = {path.relative_to(root).as_posix(): path for path in sources if path.is_file()}
-    files |= {path.relative_to(SHARED.parent).as_posix(): path for path in _shipped(SHARED)}
+    return files | {path.relative_to(SHARED.parent).as_posix(): path for path in _shipped(SHARED)}
+
+
+def _code(name: str, files: Mapping[str, Path], compiler: str) -> Asset:
     digests = {name: file_digest(path) for name, path in files.items()}
-    return Asset(name=name or runtime.parent.name, inputs=_digest("code", digests), collect=lambda _: files)
+    return Asset(name=name, inputs=_digest("code", digests, compiler), collect=lambda _: files, place=_CODE_PLACE)
+
+
+def _read_code(files: Mapping[str, Path]) -> Imports:
+    try:
+        return read_code({name: path.read_bytes() for name, path in files.items() if path.suffix == ".py"})
+    except SyntaxError as error:
+        raise BuildError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
+
+
+def _shared_with_runtime() -> frozenset[str]:
+    """Names of packages of the layer that Lambda's own boto3 imports, such as `jmespath`."""
+    needs = [Requirement(text).name for package in _RUNTIME_PACKAGES for text in requires(package) or []]
+    return frozenset(canonicalize_name(name).replace("-", "_") for name in needs)
 
 
 def _shipped(folder: Path) -> Iterator[Path]:
@@ -242,22 +290,48 @@ def _shipped(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _layer(name: str, lock: Path, arguments: list[str], interpreter: str, *, compiled: bool = False) -> Asset:
-    """The locked wheels for one interpreter, under `python/`, where Lambda has them on its path.
+def _layer(lock: Path, code: Imports, compiler: str) -> Asset:
+    """What the code can import of the locked wheels, under `python/`, where Lambda has it on its path.
 
-    `compiled` adds bytecode, for the interpreter that runs this: the emulator unpacks the layer for every worker and
-    would compile it each time, for a second.
+    Args:
+        lock: the locked packages.
+        code: what the functions import.
+        compiler: which one makes the bytecode.
+    """
+    arguments = ["--python-platform", LAMBDA_PLATFORM, "--python-version", LAMBDA_PYTHON]
+
+    def collect(work: Path) -> Files:
+        return {f"python/{path.as_posix()}": work / path for path in _unpack(lock, work, arguments, code)}
+
+    inputs = _layer_inputs(lock, " ".join(arguments), code, compiler)
+    return Asset(name="layer", inputs=inputs, collect=collect, place=_LAYER_PLACE)
+
+
+def _local_layer(lock: Path, code: Imports) -> Asset:
+    """The same for the interpreter that runs this, with its own bytecode.
+
+    The emulator would compile the layer for each worker otherwise, for a second.
     """
 
     def collect(work: Path) -> Files:
-        _install(lock, work, arguments)
-        paths = [path for path in work.rglob("*") if path.is_file() and _needed(path.relative_to(work))]
-        if compiled:
-            paths += _compile(work, [path for path in paths if path.suffix == ".py"])
-        return {f"python/{path.relative_to(work).as_posix()}": path for path in paths}
+        kept = _unpack(lock, work, ["--python", sys.executable], code)
+        kept += _compile(work, [path for path in kept if path.suffix == ".py"])
+        return {f"python/{path.as_posix()}": work / path for path in kept}
 
-    inputs = _digest("layer", file_digest(lock), interpreter, version("uv"), compiled)
-    return Asset(name=name, inputs=inputs, collect=collect)
+    here = f"{sys.implementation.cache_tag} {sysconfig.get_platform()}"
+    return Asset(name="layer-local", inputs=_layer_inputs(lock, here, code, "own"), collect=collect)
+
+
+def _layer_inputs(lock: Path, interpreter: str, code: Imports, compiler: str) -> str:
+    imported = [sorted(code.modules), sorted(code.strings), code.dynamic, sorted(one.files for one in code.asks_for)]
+    return _digest("layer", file_digest(lock), interpreter, version("uv"), compiler, imported)
+
+
+def _unpack(lock: Path, work: Path, arguments: list[str], code: Imports) -> list[Path]:
+    """Install the locked wheels, and return the files that are needed, relative to the folder."""
+    _install(lock, work, arguments)
+    paths = [path.relative_to(work) for path in work.rglob("*") if path.is_file()]
+    return Layer(work, tuple(filter(_needed, paths)), _shared_with_runtime()).needed(code)
 
 
 def _needed(path: Path) -> bool:
@@ -272,7 +346,7 @@ def _compile(folder: Path, sources: list[Path]) -> list[Path]:
         folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, stripdir=str(folder)
     )
     compiled = (Path(importlib.util.cache_from_source(str(source))) for source in sources)
-    return [path for path in compiled if path.is_file()]
+    return [path for path in compiled if (folder / path).is_file()]
 
 
 def _install(lock: Path, target: Path, arguments: list[str]) -> None:

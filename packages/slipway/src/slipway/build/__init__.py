@@ -1,0 +1,8 @@
+"""Build what ships: see `builder`."""
+
+from __future__ import annotations
+
+from slipway.build.builder import LAMBDA_PLATFORM, LAMBDA_PYTHON, assets, build, main, outdated
+from slipway.build.errors import BuildError
+
+__all__ = ["LAMBDA_PLATFORM", "LAMBDA_PYTHON", "BuildError", "assets", "build", "main", "outdated"]

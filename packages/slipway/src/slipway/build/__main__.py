@@ -1,0 +1,7 @@
+"""`python -m slipway.build`."""
+
+import sys
+
+from slipway.build.builder import main
+
+sys.exit(main())
