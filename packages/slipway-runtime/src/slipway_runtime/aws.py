@@ -1,11 +1,15 @@
-"""The one place where clients of AWS are made."""
+"""The one place where clients of AWS are made.
+
+They are botocore's own, which are what boto3 returns too: importing boto3 takes as long as all the routes of a service.
+"""
 
 import os
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-import boto3
 from botocore.config import Config
+from botocore.loaders import Loader
+from botocore.session import Session, get_session
 
 if TYPE_CHECKING:
     from mypy_boto3_codedeploy import CodeDeployClient
@@ -89,7 +93,7 @@ def _client(
     signature_version: str | None,
     addressing_style: Literal["virtual"] | None,
 ) -> Any:
-    return boto3.client(
+    return _session().create_client(
         service,
         config=Config(
             retries={"mode": "adaptive", "total_max_attempts": attempts},
@@ -100,6 +104,25 @@ def _client(
             s3={"addressing_style": addressing_style} if addressing_style and not _has_own_endpoint() else None,
         ),
     )
+
+
+class _Loader(Loader):
+    """Takes the folders of services for the services.
+
+    botocore looks into the folder of each of its four hundred services, twice, before it reads the one that is asked
+    for: a third of the time that a first client takes.
+    """
+
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
+        """Return the services that may have data of a type; whether one has shows when it is read."""
+        return [name for path in self.search_paths if os.path.isdir(path) for name in os.listdir(path)]  # noqa: PTH112, PTH208
+
+
+@cache
+def _session() -> Session:
+    session = get_session()
+    session.register_component("data_loader", _Loader())
+    return session
 
 
 def _has_own_endpoint() -> bool:
