@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.ingest.runtime.model import INLINE_BYTES, PAYLOAD_BYTES, JobStatus, RecordStatus
+from slipway_runtime.contract import Answer
 
 
 class NewRecord(BaseModel):
@@ -26,7 +27,7 @@ class NewRecord(BaseModel):
     ]
 
 
-class Record(BaseModel):
+class Record(Answer):
     """A record."""
 
     id: Annotated[str, Field(description="A UUID, made by the service.")]
@@ -45,14 +46,14 @@ class RecordWithPayload(Record):
     payload: Annotated[str | None, Field(description="As it was sent; null where it was lost, and `failed` says so.")]
 
 
-class Failure(BaseModel):
+class Failure(Answer):
     """Something that failed."""
 
     record: Annotated[str | None, Field(description="The record; null where a part of the job could not be done.")]
     reason: str
 
 
-class Job(BaseModel):
+class Job(Answer):
     """A job."""
 
     id: Annotated[str, Field(description="A UUID, made by the service.")]
@@ -65,7 +66,7 @@ class Job(BaseModel):
     failures: Annotated[list[Failure], Field(description="What failed and why; the first 100 or so.")]
 
 
-class Health(BaseModel):
+class Health(Answer):
     """The API as it is now."""
 
     status: Annotated[str, Field(description="`ok`")]

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from services.items.runtime.model import ItemFields
 from slipway_runtime.api import DATA_LIMITS, FAULTS, canonical
+from slipway_runtime.contract import Answer
 from slipway_runtime.exact_json import MAX_DEPTH, MAX_DIGITS
 from slipway_runtime.faults import faults
 
@@ -71,7 +72,7 @@ class ItemReplacement(_Fields):
     """All that a writer decides about an item. What is left out takes its default."""
 
 
-class Item(BaseModel):
+class Item(Answer):
     """An item."""
 
     id: Annotated[str, Field(description="A UUID, made by the service.")]
@@ -84,7 +85,7 @@ class Item(BaseModel):
     version: Annotated[int, Field(description="One more at every write; the `ETag` is this number in quotes.")]
 
 
-class ItemPage(BaseModel):
+class ItemPage(Answer):
     """Items, newest first."""
 
     items: list[Item]

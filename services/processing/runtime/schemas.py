@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from services.processing.runtime.model import JobStatus, Status
 from slipway_runtime.api import DATA_LIMITS, FAULTS
+from slipway_runtime.contract import Answer
 from slipway_runtime.exact_json import MAX_DEPTH, MAX_DIGITS
 from slipway_runtime.faults import faults
 
@@ -44,7 +45,7 @@ class UploadRequest(_Request):
     content_type: Annotated[str, Field(description="Media type; one of the allowed.", examples=["text/plain"])]
 
 
-class Record(BaseModel):
+class Record(Answer):
     """What is kept of a request."""
 
     id: Annotated[str, Field(description="A UUID, made by the service.")]
@@ -53,7 +54,7 @@ class Record(BaseModel):
     updated_at: Annotated[str, Field(description="Instant of the last change.")]
 
 
-class Job(BaseModel):
+class Job(Answer):
     """A job and, once it is processed, its result."""
 
     id: Annotated[str, Field(description="A UUID, made by the service.")]
@@ -66,14 +67,14 @@ class Job(BaseModel):
     ] = None
 
 
-class RecordPage(BaseModel):
+class RecordPage(Answer):
     """The caller's records, newest first."""
 
     results: list[Record]
     next_cursor: Annotated[str | None, Field(description="For the next page; null on the last.")]
 
 
-class Upload(BaseModel):
+class Upload(Answer):
     """A form to upload one object with: POST `fields` and then the file as `file`, multipart, to `url`."""
 
     id: str

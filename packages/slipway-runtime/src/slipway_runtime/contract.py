@@ -4,13 +4,22 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from slipway_runtime.http import IDEMPOTENCY_KEY
 
 
-class Health(BaseModel):
+class Answer(BaseModel):
+    """What an answer looks like.
+
+    It describes, and validates nothing: so its validator is not made while a function starts.
+    """
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Health(Answer):
     """The service as it is now."""
 
     status: Annotated[str, Field(description="`ok`")]
@@ -19,14 +28,14 @@ class Health(BaseModel):
     remaining_time_ms: int
 
 
-class ProblemField(BaseModel):
+class ProblemField(Answer):
     """A field at fault."""
 
     field: Annotated[str, Field(description="Of a body, a JSON pointer (RFC 6901); else a parameter or a header.")]
     message: str
 
 
-class Problem(BaseModel):
+class Problem(Answer):
     """Why a request failed (RFC 9457)."""
 
     # With factories, since a document would name other defaults: what is left out has none.
