@@ -17,9 +17,9 @@ from typing import Any
 from aws_cdk import App, CfnResource, DefaultStackSynthesizer, Stack
 from filelock import FileLock
 
-from app import CDK_JSON
 from pipeline.delivery import PipelineStack
 from services.items.infrastructure import Items
+from slipway.app import CDK_JSON
 from slipway.blocks.assets import MANIFEST_FILE, AssetManifest, AssetRecord, AssetStore, file_digest
 from slipway.delivery.roles import VerificationRole
 from slipway.nag.packs import CONTEXT

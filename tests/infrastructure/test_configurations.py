@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from app import RUNBOOKS, SERVICES, build
+from app import SERVICES, delivery
 from services.items.infrastructure import Items
 from slipway.accounts.bootstrap import coverage, plan, policies
 from slipway.accounts.bootstrap.assembly import UNREADABLE_ROLE, Resource, places, resources
 from slipway.accounts.bootstrap.plan import Account, Place
+from slipway.app import RUNBOOKS
 from slipway.gates.packs import packs_of
 from slipway.nag.packs import register
 from slipway.nag.verdict import judge
@@ -65,7 +66,7 @@ def _services(variant: str) -> Sequence[type[Service]]:
 
 
 def _judge(settings: Settings, services: Sequence[type[Service]], folder: Path | None = None) -> Judged:
-    app = build(settings, synthesis.assets(), outdir=str(folder or synthesis.new_folder()), services=services)
+    app = delivery.build(settings, synthesis.assets(), outdir=str(folder or synthesis.new_folder()), services=services)
     packs = packs_of(settings)
     register(app, packs, own=[OnlyAwsRules(), SlipwayRules(settings, RUNBOOKS)])
     assembly = app.synth().directory

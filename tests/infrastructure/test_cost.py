@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import app
+from app import delivery
 from slipway.blocks.assets import AssetStore
 from slipway.cost import embedded, estimate, load_prices, markdown, read_assembly, unknown_types
 from slipway.cost.assembly import Stack
@@ -22,7 +22,7 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Stack]:
     """Every stack of the app as it is committed."""
     folder = tmp_path_factory.mktemp("cost")
     write_assets(folder)
-    app.build(specimen.SETTINGS, AssetStore(folder), outdir=str(folder / "cdk.out")).synth()
+    delivery.build(specimen.SETTINGS, AssetStore(folder), outdir=str(folder / "cdk.out")).synth()
     return read_assembly(folder / "cdk.out")
 
 

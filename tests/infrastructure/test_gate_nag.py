@@ -30,8 +30,9 @@ from aws_cdk import (
 from cdk_nag import ServerlessChecks
 from constructs import Construct
 
-import app as entry
+from pipeline.delivery import PipelineStack
 from services.items.infrastructure import Compute, Data, Items, Security
+from slipway import app as entry
 from slipway.blocks.assets import AssetStore
 from slipway.delivery.roles import VerificationRole
 from slipway.gates.packs import packs_of
@@ -118,12 +119,13 @@ class Run:
 
 
 def run(outdir: Path, *, planted: bool) -> Run:
-    """Run `app.main()` over stand-in assets, with the fault in every stack or without it, for a new baseline."""
+    """Run the app over stand-in assets, with the fault in every stack or without it, for a new baseline."""
     report, baseline = outdir.with_name("report"), outdir.with_name("baseline.json")
-    build = entry.build
+    build = entry.Delivery.build
+    delivery = entry.Delivery(pipeline=PipelineStack, services=(PlantedItems if planted else Items,))
 
-    def build_here(settings: Settings, _: AssetStore, **__: Any) -> App:
-        app = build(settings, assets(), outdir=str(outdir))
+    def build_here(self: entry.Delivery, settings: Settings, _: AssetStore) -> App:
+        app = build(self, settings, assets(), outdir=str(outdir))
         if planted:
             pipeline = app.node.find_child("Pipeline")
             assert isinstance(pipeline, Stack)
@@ -131,15 +133,12 @@ def run(outdir: Path, *, planted: bool) -> Run:
         return app
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entry, "build", build_here)
+        patch.setattr(entry.Delivery, "build", build_here)
         patch.setattr(entry, "REPORT", report)
         patch.setattr(entry, "BASELINE", baseline)
         if planted:
-            patch.setattr(entry, "SERVICES", (PlantedItems,))
             patch.setattr(foundation_stage, "FoundationStack", PlantedFoundation)
-        else:
-            patch.setattr(entry, "SERVICES", (Items,))
-        exit_code = entry.main(new_baseline=True)
+        exit_code = delivery.main(["--baseline"])
     return Run(exit_code, judge(outdir, packs_of(SPECIMEN), today=TODAY), report, baseline)
 
 
@@ -187,7 +186,7 @@ def test_some_services_alone_give_no_new_baseline(
     monkeypatch.setenv(entry.ONLY, "items")
     monkeypatch.setattr(entry, "BASELINE", tmp_path / "baseline.json")
 
-    assert entry.main(new_baseline=True) == 2
+    assert entry.Delivery(pipeline=PipelineStack, services=(Items,)).main(["--baseline"]) == 2
     assert not (tmp_path / "baseline.json").exists()
     assert capsys.readouterr().err == "SLIPWAY_SERVICES = 'items': leaves services out, which a baseline must not\n"
 

@@ -15,9 +15,10 @@ from typing import Any
 import aws_cdk
 import pytest
 
-import app
 from services.items.infrastructure import Items
+from slipway.app import CDK_JSON
 from slipway.delivery.toolchain import ASSET_SCHEMA
+from slipway.project import ROOT
 from slipway.service import Service
 from slipway.settings import Settings
 from slipway.settings.model import ROLLBACK_DAYS
@@ -26,8 +27,7 @@ from tests.infrastructure.matrix import PIPELINES, SPECIMEN
 from tests.infrastructure.synthesis import KEPT
 
 TOOLS = SPECIMEN.pipeline.account
-ROOT = Path(app.__file__).parent
-PINNED = json.loads(Path(app.CDK_JSON).with_name("package.json").read_text(encoding="utf-8"))["devDependencies"]
+PINNED = json.loads(CDK_JSON.with_name("package.json").read_text(encoding="utf-8"))["devDependencies"]
 STACKS = ("security", "data", "compute", "observability")
 
 

@@ -15,8 +15,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from app import CDK_JSON, REPORT
 from services.items.infrastructure import Items
+from slipway.app import CDK_JSON, REPORT
 from slipway.delivery.toolchain import PYTHON
 from slipway.service import Service
 from slipway.settings import ConfigurationError, Settings

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from aws_cdk import App
 
-from app import RUNBOOKS, SERVICES
+from app import SERVICES
 from services.items.infrastructure import Items
+from slipway.app import RUNBOOKS
 from slipway.gates.packs import packs_of
 from slipway.nag.packs import register
 from slipway.nag.verdict import judge

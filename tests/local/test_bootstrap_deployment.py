@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from app import SERVICES, build
+from app import SERVICES, delivery
 from slipway import settings as config
 from slipway.accounts.bootstrap import commands, coverage, plan, policies
 from slipway.accounts.bootstrap.assembly import Resource, resources
@@ -73,7 +73,7 @@ def assembly() -> Path:
     """What `cdk synth` writes, without its gates."""
     folder = HERE / "cdk.out"
     shutil.rmtree(folder, ignore_errors=True)
-    build(SETTINGS, AssetStore(), outdir=str(folder)).synth()
+    delivery.build(SETTINGS, AssetStore(), outdir=str(folder)).synth()
     return folder
 
 

@@ -27,3 +27,16 @@ def find_root(start: Path | None = None) -> Path:
 
 ROOT = find_root()
 """The project of this process."""
+
+
+def own_packages(checkout: Path) -> dict[str, str]:
+    """Return the environment variable by which a checkout runs the packages that it brings along.
+
+    Args:
+        checkout: root of a checkout, of any revision.
+
+    Returns:
+        `PYTHONPATH`, or nothing if the checkout brings no packages.
+    """
+    sources = sorted(map(str, checkout.glob("packages/*/src")))
+    return {"PYTHONPATH": os.pathsep.join(sources)} if sources else {}

@@ -25,6 +25,7 @@ from slipway.emulator.server import EMULATED_SECRET, Credentials
 from slipway.emulator.translation import translate
 from slipway.errors import RehearsalError
 from slipway.process import Progress, run
+from slipway.project import own_packages
 from slipway.rehearsal.player.artifacts import pack, unpack
 from slipway.rehearsal.player.builds import LOCKS
 from slipway.rehearsal.player.changesets import ChangeSets
@@ -35,12 +36,8 @@ from slipway.rehearsal.player.source import Commit
 HANDOVER = Path("build") / "handover"
 """Folder in which a build leaves what it hands to the builds after it (`slipway.tasks.reports`)."""
 
-# What `app.py` does, without its gates: what is launched has been judged when it was delivered.
-_SYNTHESIS = (
-    "import app, config; from slipway.blocks.assets import AssetStore;"
-    "app.build(slipway.settings.load(), AssetStore(), outdir='cdk.out').synth()"
-)
-
+# Without the gates: what is launched was judged when it was delivered.
+_UNJUDGED = {"CDK_OUTDIR": "cdk.out", "CDK_VALIDATION": "false"}
 
 # What the CDK CLI says to every app: without it, each resource would differ from the delivered one in its metadata.
 _CONTEXT = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
@@ -68,11 +65,12 @@ def synthesise(commit: Commit, folder: Path, checkout: Path, variables: dict[str
     zipped = folder.with_suffix(".zip")
     commit.archive(zipped)
     unpack(zipped, folder)
-    environment = {**os.environ, **variables, "CDK_CONTEXT_JSON": json.dumps(_CONTEXT)}
+    environment = {**os.environ, **variables, **own_packages(folder), **_UNJUDGED}
+    environment["CDK_CONTEXT_JSON"] = json.dumps(_CONTEXT)
     if same_tools(folder, checkout):
         for name in (".venv", "node_modules"):
             (folder / name).symlink_to((checkout / name).resolve())
-    commands = (["make", "build"], [".venv/bin/python", "-O", "-c", _SYNTHESIS])
+    commands = (["make", "build"], [".venv/bin/python", "-O", "app.py"])
     for command in commands:
         code, lines = run(
             command, environment=environment, log=folder.parent / "launch.log", progress=progress, folder=folder
@@ -243,7 +241,8 @@ class Launch:
             commit.archive(file)
             unpack(file, source)
             command = [sys.executable, "-m", "slipway.tasks.handover"]
-            done = subprocess.run(command, cwd=source, check=False, capture_output=True, text=True)
+            environment = {**os.environ, **own_packages(source)}
+            done = subprocess.run(command, cwd=source, env=environment, check=False, capture_output=True, text=True)
             if done.returncode != 0:
                 raise RehearsalError(f"{commit.sha[:12]} hands nothing over: {done.stderr.strip()}")
             _pack(source / HANDOVER, file)

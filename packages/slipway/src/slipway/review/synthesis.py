@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from slipway.project import own_packages
 from slipway.review.assembly import Assembly, read_assembly
 from slipway.review.errors import ReviewError
 from slipway.review.processes import Processes, reason
@@ -227,8 +228,7 @@ def environment(tree: Path) -> dict[str, str]:
     tools = [str(tree / ".venv" / "bin"), str(tree / "node_modules" / ".bin"), str(Path(sys.executable).parent)]
     env["PATH"] = os.pathsep.join([*tools, env.get("PATH", "")])
     # A revision that brings the tool along runs that one, not the one that is installed here.
-    if sources := sorted(map(str, tree.glob("packages/*/src"))):
-        env["PYTHONPATH"] = os.pathsep.join(sources)
+    env |= own_packages(tree)
     env["CDK_CONTEXT_JSON"] = json.dumps(_CONTEXT)
     # Neither CDK's own checks of the templates nor the packs: they judge, and change nothing.
     env["CDK_VALIDATION"] = "false"

@@ -1,0 +1,161 @@
+"""Build, judge and write what `app.py` names: the pipeline and the services."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import App
+from rich.console import Console
+
+from slipway import settings as config
+from slipway.blocks.assets import AssetError, AssetStore
+from slipway.gates.packs import packs_of
+from slipway.nag.baseline import write_baseline
+from slipway.nag.exports import write_all
+from slipway.nag.packs import CONTEXT, register
+from slipway.nag.terminal import print_report
+from slipway.nag.verdict import judge
+from slipway.project import ROOT
+from slipway.rules.aws.pack import OnlyAwsRules
+from slipway.rules.pack import SlipwayRules
+from slipway.service import Service
+from slipway.settings import ConfigurationError, Problem, Settings
+
+ONLY = "SLIPWAY_SERVICES"
+"""Environment variable with names of services, separated by spaces: only these are built. Default: all."""
+
+JUDGED = "CDK_VALIDATION"
+"""Environment variable by which the CDK CLI turns validation off: `false` writes the assembly without judging it."""
+
+CDK_JSON = ROOT / "cdk.json"
+REPORT = ROOT / "build" / "report"
+"""Folder of the verdict, in every format."""
+
+RUNBOOKS = ROOT / "docs" / "runbooks"
+BASELINE = ROOT / "config" / "baseline.json"
+"""How many findings are accepted; `make baseline` writes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """What is deployed, and the pipeline that deploys it.
+
+    Attributes:
+        pipeline: class of the pipeline's stack; it is called with the app, an id, and the keywords `settings`,
+            `services` and `assets`.
+        services: classes of the services that every environment gets.
+    """
+
+    pipeline: Callable[..., Any]
+    services: Sequence[type[Service]]
+
+    def build(
+        self,
+        settings: Settings,
+        assets: AssetStore,
+        *,
+        outdir: str | None = None,
+        services: Sequence[type[Service]] | None = None,
+    ) -> App:
+        """Return the whole app, not yet synthesised.
+
+        Args:
+            settings: all of `config/`.
+            assets: the built assets.
+            outdir: folder of the assembly. Default: the one that the CDK CLI asks for, else a temporary folder.
+            services: what every environment gets. Default: what `SLIPWAY_SERVICES` names, else all services.
+
+        Raises:
+            ConfigurationError: `SLIPWAY_SERVICES` names a service that doesn't exist.
+        """
+        app = App(
+            outdir=outdir,
+            # The CDK CLI hands these over itself; without it (tests, `python app.py`) they are the same.
+            context=json.loads(CDK_JSON.read_text(encoding="utf-8"))["context"],
+            # Not by a synthesizer of our own: one instance cannot serve stages of several accounts.
+            post_cli_context={
+                **CONTEXT,
+                "@aws-cdk/core:bootstrapQualifier": settings.pipeline.qualifier,
+                # The deployment may create no role without it: docs/bootstrap.md.
+                "@aws-cdk/core:permissionsBoundary": {"name": settings.pipeline.permissions_boundary},
+            },
+        )
+        if services is None:
+            services = self.chosen(os.environ.get(ONLY, ""))
+        self.pipeline(app, "Pipeline", settings=settings, services=services, assets=assets)
+        return app
+
+    def chosen(self, names: str) -> Sequence[type[Service]]:
+        """Return the services with these names.
+
+        Args:
+            names: separated by spaces; empty for all services.
+
+        Raises:
+            ConfigurationError: there is no service of a name.
+        """
+        known = {service.name: service for service in self.services}
+        unknown = [
+            Problem("app.py", ONLY, repr(name), f"is no service; there are {', '.join(known)}")
+            for name in names.split()
+            if name not in known
+        ]
+        if unknown:
+            raise ConfigurationError(unknown)
+        return [known[name] for name in names.split()] or self.services
+
+    def main(self, arguments: Sequence[str] | None = None) -> int:
+        """Synthesise and judge.
+
+        Args:
+            arguments: `--baseline` makes what is accepted now the new baseline, unless the gate is red for another
+                reason. Default: those of the command line.
+
+        Returns:
+            0 if the gate is green; 1 if it is red; 2 if the configuration or the assets cannot be used.
+        """
+        new_baseline = "--baseline" in (sys.argv[1:] if arguments is None else arguments)
+        some = os.environ.get(ONLY, "")
+        if new_baseline and some:
+            return _refuse(f"{ONLY} = {some!r}: leaves services out, which a baseline must not")
+        try:
+            settings = config.load()
+            app = self.build(settings, AssetStore())
+        except (ConfigurationError, AssetError) as error:
+            return _refuse(str(error))
+        if os.environ.get(JUDGED) == "false":
+            app.synth()
+            return 0
+        return _synthesise_and_judge(app, settings, new_baseline=new_baseline, complete=not some)
+
+
+def _synthesise_and_judge(app: App, settings: Settings, *, new_baseline: bool, complete: bool) -> int:
+    packs = packs_of(settings)
+    register(app, packs, own=[OnlyAwsRules(), SlipwayRules(settings, RUNBOOKS)])
+    started = datetime.now(UTC)
+    assembly = Path(app.synth().directory)
+    verdict = judge(
+        assembly,
+        packs,
+        today=started.date(),
+        since=started.timestamp(),
+        baseline=None if new_baseline else BASELINE,
+        complete=complete,
+    )
+    print_report(verdict)
+    write_all(verdict, REPORT)
+    if new_baseline and not verdict.red:
+        write_baseline(BASELINE, verdict.counts)
+    return 1 if verdict.red else 0
+
+
+def _refuse(why: str) -> int:
+    Console(stderr=True, soft_wrap=True).print(why, markup=False, highlight=False)
+    return 2
