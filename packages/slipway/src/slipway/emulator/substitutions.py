@@ -87,6 +87,11 @@ def _arn(service: str, resource: str) -> Callable[[str], Any]:
     }
 
 
+def _clone_url(protocol: str) -> Callable[[str], Any]:
+    host = "git-codecommit.${AWS::Region}.${AWS::URLSuffix}"
+    return lambda logical_id: {"Fn::Sub": f"{protocol}://{host}/v1/repos/${{AWS::StackName}}-{logical_id}"}
+
+
 _ALARM = {"Ref": _name, "Arn": _arn("cloudwatch", "alarm:")}
 
 
@@ -366,6 +371,20 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
         stand_in="`make rehearse`: a commit of a repository on this machine, as an archive or a clone",
         unproven="the connection to the host of the repository, and that a push there starts the pipeline",
         applies=of_type("AWS::CodePipeline::Pipeline"),
+    ),
+    Substitution(
+        subject="AWS::CodeCommit::Repository",
+        stand_in="a repository on this machine",
+        unproven="that the repository can be made, who may push there",
+        applies=of_type("AWS::CodeCommit::Repository"),
+        drops=True,
+        references={
+            "Ref": _name,
+            "Name": _name,
+            "Arn": _arn("codecommit", ""),
+            "CloneUrlHttp": _clone_url("https"),
+            "CloneUrlSsh": _clone_url("ssh"),
+        },
     ),
     Substitution(
         subject="AWS::CodeBuild::Project",

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,28 +54,36 @@ class AppOptions:
 
     Attributes:
         home: folder that everything of it lies in; its accounts are removed first, and at the end.
-        pipelines: names of the pipelines that are played; `*` is not read. Default: all.
-        revision: the commit that is delivered.
+        pipelines: names of the pipelines that are played. Default: all.
+        revisions: the commits that are delivered, one after the other; the assembly is the first one's.
         requests_a_minute: requests to each function in a virtual minute of a deployment.
     """
 
     home: Path
     pipelines: tuple[str, ...] = ()
-    revision: str = "HEAD"
+    revisions: tuple[str, ...] = ("HEAD",)
     requests_a_minute: int = REQUESTS_A_MINUTE
 
 
-@dataclass
+@dataclass(frozen=True)
+class PipelineRun:
+    """One commit through one pipeline."""
+
+    pipeline: str
+    record: Rehearsal
+
+
+@dataclass(frozen=True)
 class AppRehearsed:
     """What became of it.
 
     Attributes:
-        records: pipeline → its run, in the order in which they were played.
+        runs: in the order in which they were played.
         unhosted: functions that cannot run here; they fail by name when they are called.
     """
 
-    records: dict[str, Rehearsal] = field(default_factory=dict)
-    unhosted: Sequence[Unhosted] = ()
+    runs: tuple[PipelineRun, ...] = ()
+    unhosted: tuple[Unhosted, ...] = ()
 
 
 class _Memories:
@@ -115,7 +123,7 @@ def rehearse_app(app: App, options: AppOptions, *, show: Show, ask: Ask) -> AppR
     stage = _Stage(app, options, show, ask)
     try:
         stage.prepare()
-        return AppRehearsed(dict(stage.play()), unhosted)
+        return AppRehearsed(tuple(stage.play()), tuple(unhosted))
     finally:
         show.close()
         stage.stop()
@@ -185,15 +193,16 @@ class _Stage:
                 self._used.update(translate(copy, self._accounts, assets=home))
                 self._deploy(copy)
 
-    def play(self) -> Iterator[tuple[str, Rehearsal]]:
-        """Play each pipeline."""
+    def play(self) -> Iterator[PipelineRun]:
+        """Play each commit through each pipeline."""
         wanted = set(self._options.pipelines)
         names = [name for name, memory in self._memories.all.items() if memory.has_pipeline]
         if unknown := wanted - set(names):
             raise RehearsalError(f"there is no pipeline {', '.join(sorted(unknown))}; choose from {', '.join(names)}")
-        for name in names:
-            if not wanted or name in wanted:
-                yield name, self._play(name)
+        for revision in self._options.revisions:
+            for name in names:
+                if not wanted or name in wanted:
+                    yield PipelineRun(name, self._play(name, revision))
 
     def stop(self) -> None:
         """Stop everything, and forget it."""
@@ -202,10 +211,11 @@ class _Stage:
             self._events.close()
         self._accounts.forget()
 
-    def _play(self, name: str) -> Rehearsal:
-        memory, folder = self._memories.of(name), self._options.home / name
+    def _play(self, name: str, revision: str) -> Rehearsal:
+        memory = self._memories.of(name)
+        commit = Commit.of(self._app.folder, revision, branch=_branch(memory))
+        folder = self._options.home / name / commit.sha[:12]
         shutil.rmtree(folder, ignore_errors=True)
-        commit = Commit.of(self._app.folder, self._options.revision, branch=_branch(memory))
         record = Rehearsal(commit.sha, commit.message, [], began=datetime.now(UTC).isoformat(timespec="seconds"))
         begin = time.monotonic()
         player = self._player = Player(
