@@ -6,6 +6,7 @@ A fault is an edit of a commit's files, so that everything after it is the pipel
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -443,7 +444,7 @@ def judge(fault: Fault, record: Rehearsal) -> str | None:
         return _refused(fault.rollback_refused, rollback)
     if fault.goes_back and (rollback is None or rollback.status is not Status.SUCCEEDED):
         return f"the stage did not go back: {rollback.reason if rollback else 'nobody tried'}"
-    return _prod(record)
+    return _prod(record, deployed_again=fault.goes_back)
 
 
 def _canceled(stage: str, record: Rehearsal) -> str | None:
@@ -465,16 +466,28 @@ def _refused(words: str, rollback: Stage | None) -> str | None:
     return None if words in rollback.reason else f"the rollback failed by another reason: {rollback.reason}"
 
 
-def _prod(record: Rehearsal) -> str | None:
-    """Prod answers as before, whatever was stopped."""
+def _prod(record: Rehearsal, *, deployed_again: bool = False) -> str | None:
+    """Return what prod answers otherwise than before, whatever was stopped.
+
+    Args:
+        record: the run.
+        deployed_again: whether what was there before was deployed once more: its code has versions of new numbers then,
+            since Lambda publishes one for code that differs from the last one's
+            (https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html).
+    """
     before, now = record.before.get("prod", {}), record.served.get("prod", {})
     for service in before:
         answer = now.get(service, "nothing")
         if not answer.startswith(("200", NO_API)):
             return f"{service} of prod answers {answer}"
-        if answer != before[service]:
+        one, other = (_NUMBER.sub("", each) if deployed_again else each for each in (answer, before[service]))
+        if one != other:
             return f"{service} of prod serves {answer}, and not {before[service]} as before"
     return None if before else "nobody looked at what prod served before"
+
+
+_NUMBER = re.compile(r" \d+(?= \()")
+"""Number of a version, before its code (`rehearse.served`)."""
 
 
 def _rolled_back(execution: Execution) -> bool:

@@ -593,8 +593,9 @@ def served(accounts: Accounts, account: str, environment: str) -> dict[str, str]
             if "Hook" in name:
                 continue
             with suppress(ClientError):
-                alias = functions.get_alias(FunctionName=name, Name="live")
-                versions.setdefault(service, []).append(f"{short_name(name)} {alias['FunctionVersion']}")
+                live = functions.get_function_configuration(FunctionName=name, Qualifier="live")
+                code = live["CodeSha256"][:6]
+                versions.setdefault(service, []).append(f"{short_name(name)} {live['Version']} ({code})")
     for service, each in versions.items():
         found[service] = f"{found[service]}; live: {', '.join(sorted(each))}"
     return found

@@ -197,6 +197,19 @@ def test_a_stage_that_has_to_go_back_is_judged() -> None:
     assert judge(GOES_BACK, _rolled_back(Status.FAILED, "no")) == "the stage did not go back: no"
 
 
+@pytest.mark.parametrize(
+    ("served", "complains"),
+    [("ApiFunction 8 (abc123)", False), ("ApiFunction 8 (def456)", True), ("Other 8 (abc123)", True)],
+)
+def test_a_stage_that_went_back_serves_the_same_code(served: str, *, complains: bool) -> None:
+    # Given a stage that was rolled back, which publishes the code from before as a new version
+    record = _rolled_back(Status.SUCCEEDED, "back")
+    record.before = {"prod": {"items": "200; live: ApiFunction 6 (abc123)"}}
+    record.served = {"prod": {"items": f"200; live: {served}"}}
+
+    assert (judge(GOES_BACK, record) is not None) is complains
+
+
 def _undeployed(record: Rehearsal) -> None:
     record.executions[-1].stages[1].actions[1].deployments.clear()
 
