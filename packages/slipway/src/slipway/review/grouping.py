@@ -82,4 +82,5 @@ def _key(finding: Finding) -> tuple[str, ...]:
             text = each.sub(_ELSEWHERE, text)
         return re.sub(rf"[\w-]*{_ELSEWHERE}[\w{_ELSEWHERE}-]*", _ELSEWHERE, text)
 
-    return (finding.kind, finding.severity.value, finding.advice, neutral(finding.what), *map(neutral, finding.details))
+    said = (finding.what, finding.advice, *finding.details)
+    return (finding.kind, finding.severity.value, *map(neutral, said))
