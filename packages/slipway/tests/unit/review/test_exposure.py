@@ -54,4 +54,20 @@ def test_a_rule_in_its_place_is_told_of() -> None:
 
     (finding,) = found(_group(NOBODY), _group(anybody), "network-opened")
 
-    assert finding.what == "it may connect to 0.0.0.0/0 by tcp on the ports 443 to 443"
+    assert finding.what == "it may connect to 0.0.0.0/0 by tcp on port 443"
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"IpProtocol": "-1"}, "10.0.0.0/8 may connect to it by any protocol"),
+        ({"IpProtocol": "tcp", "FromPort": 80, "ToPort": 90}, "10.0.0.0/8 may connect to it by tcp on ports 80 to 90"),
+        ({"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1}, "10.0.0.0/8 may connect to it by icmp on any port"),
+    ],
+)
+def test_rules_are_told_as_people_say_them(rule: dict[str, Any], said: str) -> None:
+    group = {"Group": resource("AWS::EC2::SecurityGroup", {"SecurityGroupIngress": [{"CidrIp": "10.0.0.0/8", **rule}]})}
+
+    (finding,) = found({}, group, "network-opened")
+
+    assert finding.what == said

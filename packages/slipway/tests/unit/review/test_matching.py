@@ -139,3 +139,28 @@ def test_the_order_of_resources_and_stacks_does_not_matter() -> None:
     other = compare(of(dict(reversed(before.items()))), of(dict(reversed(after.items())))).findings
 
     assert [finding.id for finding in one] == [finding.id for finding in other]
+
+
+def test_a_renamed_alarm_is_renamed_and_not_loosened() -> None:
+    def alarm(name: str) -> dict[str, Any]:
+        same = {"Threshold": 1, "MetricName": "Errors", "Namespace": "AWS/Lambda", "Statistic": "Sum"}
+        when = {"EvaluationPeriods": 1, "Period": 60, "ComparisonOperator": "GreaterThanThreshold"}
+        return resource("AWS::CloudWatch::Alarm", {"AlarmName": name, **same, **when})
+
+    findings = found({"One": alarm("a-51")}, {"Two": alarm("a-54")})
+
+    assert [finding.kind for finding in findings] == ["renamed"]
+
+
+def test_a_provider_that_goes_with_what_it_provided_for_calls_nobody_off() -> None:
+    provider = {"Provider": resource("AWS::Lambda::Function", {"Code": {"ZipFile": "-"}})}
+    custom = {"Kept": resource("Custom::LogRetention", {"ServiceToken": {"Fn::GetAtt": ["Provider", "Arn"]}})}
+    topic = {"Topic": resource("AWS::SNS::Topic")}
+
+    assert {finding.kind for finding in found({**provider, **custom, **topic}, topic)} == {"unjudged"}
+    # But one that something else calls, or that leaves what it provides for behind, is missed
+    called = {
+        "Rule": resource("AWS::Events::Rule", {"Targets": [{"Arn": {"Fn::GetAtt": ["Provider", "Arn"]}, "Id": "1"}]})
+    }
+    assert "route-removed" in {finding.kind for finding in found({**provider, **custom, **called}, topic)}
+    assert "route-removed" in {finding.kind for finding in found({**provider, **custom}, custom)}

@@ -23,6 +23,7 @@ from slipway.review.values import readable
 
 _DESTINATION: Final = "destination-changed"
 
+_FUNCTION: Final = "AWS::Lambda::Function"
 _ROLE = re.compile(r"arn:[\w-]+:(?:iam|sts)::")
 
 
@@ -30,18 +31,21 @@ _ROLE = re.compile(r"arn:[\w-]+:(?:iam|sts)::")
 def answer(pair: Pair, context: Context) -> Iterator[Finding]:
     """Ask a resource what its change does to data, service and watch."""
     if pair.after is None:
-        yield from _removed(pair)
+        yield from _removed(pair, context)
     elif pair.before is None:
         yield from _foreign(pair.after, _added(pair.after), context)
     else:
         yield from _changed(pair, pair.after, context)
 
 
-def _removed(pair: Pair) -> Iterator[Finding]:
+def _removed(pair: Pair, context: Context) -> Iterator[Finding]:
     resource = pair.any
     known = answers_of(resource.type)
     if is_publisher(resource):
         # One comes and goes with each asset; that nothing publishes any more is told of with the pipeline.
+        return
+    if resource.type == _FUNCTION and _only_provides(resource, context):
+        # What it provided for is told of by itself.
         return
     if known is None:
         # What holds data, or has an address, is told of by what it holds.
@@ -53,6 +57,22 @@ def _removed(pair: Pair) -> Iterator[Finding]:
         yield found(removal.kind, resource, what, severity=removal.severity, detail="removed")
 
 
+def _only_provides(function: Resource, context: Context) -> bool:
+    """True if a function served custom resources alone, which go with it: CDK's own providers do."""
+    before, after = context.matching.before, context.matching.after
+    served = [
+        one
+        for one in before.resources.values()
+        if any(
+            reference.stack == function.stack.key and reference.logical_id == function.logical_id
+            for reference in one.references
+        )
+    ]
+    return bool(served) and all(
+        one.type.startswith(CUSTOM) and one.place not in after.resources for one in served if one is not function
+    )
+
+
 def _added(resource: Resource) -> tuple[Difference, ...]:
     return tuple(leaves(Difference((), None, resource.properties)))
 
@@ -62,6 +82,9 @@ def _changed(pair: Pair, after: Resource, context: Context) -> Iterator[Finding]
     told: dict[tuple[Setting, tuple[str, ...]], Difference] = {}
     unknown: list[Difference] = []
     for leaf in pair.settings:
+        if pair.renamed and leaf.path[-1].endswith("Name") and _is_replacing(pair, leaf.path):
+            # Another logical id makes another resource of it anyway.
+            continue
         asked = [setting for setting in (answers.settings if answers else ()) if matches(setting.path, leaf.path)]
         for setting in asked:
             place = leaf.path[: len(setting.path)]

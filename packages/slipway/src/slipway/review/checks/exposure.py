@@ -270,8 +270,22 @@ def security_group(pair: Pair, _: Context) -> Iterator[Finding]:
                     severity = Severity.MEDIUM
                 ports = f"{shown(rule.get('FromPort'))} to {shown(rule.get('ToPort'))}"
                 peers = f"{readable(peer)} may connect to it" if way == "in" else f"it may connect to {readable(peer)}"
-                what = f"{peers} by {rule.get('IpProtocol')} on the ports {ports}"
+                what = f"{peers} by {_protocol(rule)}"
                 yield found("network-opened", after, what, severity=severity, detail=f"{way}-{readable(peer)}-{ports}")
+
+
+def _protocol(rule: Mapping[str, Any]) -> str:
+    """The protocol and the ports of a rule, as people say them."""
+    protocol, first, last = str(rule.get("IpProtocol")), rule.get("FromPort"), rule.get("ToPort")
+    if protocol == "-1":
+        return "any protocol"
+    if first is None or (str(first), str(last)) == ("-1", "-1"):
+        return f"{protocol} on any port"
+    return (
+        f"{protocol} on port {shown(first)}"
+        if first == last
+        else f"{protocol} on ports {shown(first)} to {shown(last)}"
+    )
 
 
 def _rules(resource: Resource, name: str, own: str) -> list[Mapping[str, Any]]:

@@ -1,0 +1,55 @@
+"""What other repositories take from this one: the action, the hooks, and the page that tells of both."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import typer
+import yaml
+
+from slipway.nag.command import nag_app, rules_app
+from slipway.review.__main__ import app
+
+ROOT = Path(__file__).resolve().parents[5]
+PAGE = (ROOT / "docs" / "review.md").read_text(encoding="utf-8")
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+HOOKS = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+
+
+def _options(command: typer.Typer) -> set[str]:
+    found = typer.main.get_command(command)
+    return {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def test_the_page_names_options_that_there_are() -> None:
+    (table,) = re.findall(r"^\| option \|.*?\n\n", PAGE, flags=re.MULTILINE | re.DOTALL)
+
+    named = set(re.findall(r"--[a-z][a-z-]*", table))
+    assert named <= _options(app)
+    assert {option for option in _options(app) if option.startswith("--")} - named <= {"--bundling", "--help"}
+
+
+def test_the_action_uses_options_that_there_are() -> None:
+    (review,) = [step["run"] for step in ACTION["runs"]["steps"] if step.get("id") == "review"]
+
+    assert set(re.findall(r"(?<![\w-])--[a-z-]+", review)) <= _options(app)
+
+
+def test_the_action_writes_nothing_from_outside_into_a_script() -> None:
+    # Given that the text of an expression is put into the script before it runs
+    for step in ACTION["runs"]["steps"]:
+        assert "${{" not in step["run"], step["name"]
+
+
+def test_every_input_of_the_action_is_used() -> None:
+    text = (ROOT / "action.yml").read_text(encoding="utf-8")
+
+    assert all(f"inputs.{name}" in text for name in ACTION["inputs"])
+
+
+def test_the_hooks_run_commands_that_there_are() -> None:
+    modules = {"slipway.review": app, "slipway.rules": rules_app}
+    for hook in HOOKS:
+        assert hook["entry"].removeprefix("python3 -m ") in modules
+    assert nag_app is not rules_app
