@@ -109,12 +109,62 @@ def templates(stage: Path) -> dict[str, Template]:
         stage: folder of the nested assembly.
     """
     manifest = json.loads((stage / "manifest.json").read_text(encoding="utf-8"))
-    stacks = (one for one in manifest["artifacts"].values() if one["type"] == "aws:cloudformation:stack")
-    return {stack["properties"]["stackName"]: stack_template(stage, stack) for stack in stacks}
+    return {
+        # CDK leaves out a name that is the artifact's own.
+        str(artifact["properties"].get("stackName", identifier)): stack_template(stage, artifact)
+        for identifier, artifact in manifest["artifacts"].items()
+        if artifact["type"] == "aws:cloudformation:stack"
+    }
+
+
+def stages(assembly: Path, name: str = "") -> Iterator[tuple[str, Path]]:
+    """Yield the assemblies within an assembly, itself first, each with the name of its stage.
+
+    Args:
+        assembly: folder of the assembly.
+        name: of its stage. Default: that of the folder.
+    """
+    yield name or assembly.resolve().name, assembly
+    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
+    for identifier, artifact in manifest["artifacts"].items():
+        if artifact["type"] == "cdk:cloud-assembly":
+            properties = artifact["properties"]
+            stage = str(properties.get("displayName", identifier)).rpartition("/")[2]
+            yield from stages(assembly / properties["directoryName"], stage)
+
+
+def groups_of_others(stacks: Mapping[str, Template]) -> list[str]:
+    """Return the deployment groups that move no function, such as those of ECS, as people look them up.
+
+    Args:
+        stacks: templates by the stacks' names.
+    """
+    return [f"{stack}: {group}" for stack, group in _groups(stacks) if not _moves_functions(stacks[stack], group)]
+
+
+def _groups(stacks: Mapping[str, Template]) -> Iterator[tuple[str, str]]:
+    for stack, template in stacks.items():
+        for group, resource in template["Resources"].items():
+            if resource["Type"] == "AWS::CodeDeploy::DeploymentGroup":
+                yield stack, group
+
+
+def _moves_functions(template: Template, group: str) -> bool:
+    """True unless its application is one of another compute platform.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-codedeploy-application.html: an
+    application that names none is one of servers.
+    """
+    named = template["Resources"][group].get("Properties", {}).get("ApplicationName")
+    name = named.get("Ref") if isinstance(named, Mapping) else None
+    application = template["Resources"].get(name, {}) if isinstance(name, str) else {}
+    if application.get("Type") != "AWS::CodeDeploy::Application":
+        return True
+    return bool(application.get("Properties", {}).get("ComputePlatform", "Server") == "Lambda")
 
 
 def read(stacks: Mapping[str, Template], environment: str, service: str) -> list[Rollout]:
-    """Every deployment group of a stage.
+    """Every deployment group of a stage that moves functions.
 
     Args:
         stacks: templates of the stage by the stacks' names.
@@ -126,9 +176,8 @@ def read(stacks: Mapping[str, Template], environment: str, service: str) -> list
     """
     return [
         _Reader(stacks, stack).rollout(group, environment, service)
-        for stack, template in stacks.items()
-        for group, resource in template["Resources"].items()
-        if resource["Type"] == "AWS::CodeDeploy::DeploymentGroup"
+        for stack, group in _groups(stacks)
+        if _moves_functions(stacks[stack], group)
     ]
 
 

@@ -9,7 +9,7 @@ from slipway import paths
 from slipway.detectability import report
 from slipway.detectability.faults import Fault
 from slipway.detectability.picture import draw
-from slipway.detectability.rollouts import Rollout, read, templates
+from slipway.detectability.rollouts import Rollout, groups_of_others, read, stages, templates
 from slipway.detectability.survey import FAULTS, Finding, Survey
 from slipway.emulator.environment import choose, services_of
 from slipway.emulator.stages import stage_folder
@@ -53,6 +53,34 @@ def examine(
         for service in services_of(environment, services)
         for rollout in _rollouts(assembly, environment, service)
     ]
+
+
+def examine_assembly(
+    assembly: Path, survey: Survey, *, rate: float, faults: Sequence[Fault] = FAULTS
+) -> tuple[list[Finding], list[str]]:
+    """Ask about every function with a deployment group of any app, by its assembly alone.
+
+    Args:
+        assembly: what was synthesized.
+        survey: that plays the cases.
+        rate: invocations a second of every function.
+        faults: failures of the new version.
+
+    Returns:
+        What was found, by stage, and the deployment groups that move no function.
+
+    Raises:
+        RehearsalError: there is no assembly, or a deployment group cannot be read.
+    """
+    if not (assembly / "manifest.json").is_file():
+        raise RehearsalError(f"{assembly}: no manifest.json: it is no cloud assembly", exit_code=2)
+    findings: list[Finding] = []
+    left_out: list[str] = []
+    for stage, folder in stages(assembly):
+        stacks = templates(folder)
+        left_out += groups_of_others(stacks)
+        findings += [survey.examine(rollout, rate, faults) for rollout in read(stacks, stage, stage)]
+    return findings, left_out
 
 
 def _rollouts(assembly: Path, environment: Environment, service: str) -> Iterator[Rollout]:

@@ -277,6 +277,9 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
     ] = None,
     runs: Annotated[int | None, typer.Option("--runs", min=1, max=1_000_000, help="Deployments a case.")] = None,
     docs: Annotated[bool, typer.Option("--docs", help="Put the results into the documentation, too.")] = False,
+    assembly: Annotated[
+        Path | None, typer.Option("--assembly", metavar="DIR", help="Of any CDK app instead; it takes --rate too.")
+    ] = None,
 ) -> None:
     """Say what the configured canaries see of a failing version, and whom it hurts until then."""
     # Parsers that no other command needs.
@@ -288,9 +291,18 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
         raise RehearsalError("--docs is about all of the configuration: leave the other options out", exit_code=2)
     faults = [Fault.parse(text) for text in failure] if failure else FAULTS
     survey = Survey(runs=runs) if runs else Survey()
-    findings = verb.examine(
-        config.load(), survey, environments=env or (), services=service or (), rate=rate, faults=faults
-    )
+    if assembly is not None:
+        if rate is None or env or service:
+            raise RehearsalError("--assembly takes --rate, and neither --env nor --service", exit_code=2)
+        findings, left_out = verb.examine_assembly(assembly, survey, rate=rate, faults=faults)
+        for group in left_out:
+            console.print(f"left out: {group} moves no function", markup=False, soft_wrap=True, style="yellow")
+        if not findings:
+            raise RehearsalError(f"{assembly}: no deployment group moves a function", exit_code=2)
+    else:
+        findings = verb.examine(
+            config.load(), survey, environments=env or (), services=service or (), rate=rate, faults=faults
+        )
     for name in dict.fromkeys(finding.rollout.environment for finding in findings):
         own = [finding for finding in findings if finding.rollout.environment == name]
         console.print(words.table(name, own))

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from slipway.detectability import Scope, Trigger
-from slipway.detectability.rollouts import read, templates
+from slipway.detectability import Fault, Scope, Survey, Trigger
+from slipway.detectability.rollouts import groups_of_others, read, templates
+from slipway.detectability.run import examine_assembly
 from slipway.errors import RehearsalError
 from unit.detectability.stages import (
     ALARMS,
@@ -227,3 +228,48 @@ def test_templates_hold_what_is_nested_in_them(tmp_path: Path) -> None:
     (flat,) = read({STACK: {"Resources": stack}}, "prod", "tiny")
     assert outer.signature == flat.signature
     assert len(outer.alarms) == len(flat.alarms)
+
+
+def _group(platform: str | None) -> dict[str, Any]:
+    """A deployment group of an application of some platform."""
+    properties = {"ComputePlatform": platform} if platform else {}
+    return {
+        "OtherApplication": {"Type": "AWS::CodeDeploy::Application", "Properties": properties},
+        "OtherGroup": {
+            "Type": "AWS::CodeDeploy::DeploymentGroup",
+            "Properties": {"ApplicationName": {"Ref": "OtherApplication"}, "ServiceRoleArn": "arn"},
+        },
+    }
+
+
+@pytest.mark.parametrize("platform", ["ECS", "Server", None])
+def test_groups_of_containers_and_servers_are_left_out(platform: str | None) -> None:
+    stacks = {STACK: {"Resources": {**resources(), **_group(platform)}}}
+
+    assert [one.function for one in read(stacks, "prod", "tiny")] == ["api"]
+    assert groups_of_others(stacks) == [f"{STACK}: OtherGroup"]
+
+
+def test_any_assembly_is_asked_by_its_stages(tmp_path: Path) -> None:
+    # Given an app with a stage, whose stack has no name of its own, beside a stack at the root
+    root, stage = tmp_path / "cdk.out", tmp_path / "cdk.out" / "assembly-App-Prod"
+    stage.mkdir(parents=True)
+    for folder, name, content in ((stage, "AppProdCompute", resources()), (root, "Pipeline", _group("ECS"))):
+        artifact = {"type": "aws:cloudformation:stack", "properties": {"templateFile": f"{name}.template.json"}}
+        nested = {
+            "type": "cdk:cloud-assembly",
+            "properties": {"directoryName": stage.name, "displayName": "App/Prod"},
+        }
+        artifacts = {name: artifact} | ({"assembly-App-Prod": nested} if folder == root else {})
+        (folder / f"{name}.template.json").write_text(json.dumps({"Resources": content}), encoding="utf-8")
+        (folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}), encoding="utf-8")
+
+    findings, left_out = examine_assembly(root, Survey(runs=20), rate=5, faults=[Fault.failing(0.5)])
+
+    assert [(finding.rollout.environment, finding.rollout.function) for finding in findings] == [("Prod", "api")]
+    assert left_out == ["Pipeline: OtherGroup"]
+
+
+def test_a_folder_that_is_no_assembly_is_not_asked(tmp_path: Path) -> None:
+    with pytest.raises(RehearsalError, match="it is no cloud assembly"):
+        examine_assembly(tmp_path, Survey(), rate=1)
