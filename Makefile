@@ -23,7 +23,7 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 PACKAGES := app.py packages pipeline services stacks stages tests
 
-.PHONY: help install build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs call token redrive permissions check format unit test bench protect destroy verify dashboards detectability cost bootstrap doctor rules openapi lock clean
+.PHONY: help install build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench protect destroy verify dashboards detectability cost bootstrap doctor rules openapi lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -124,6 +124,10 @@ status: install ## Say what runs on this machine
 
 logs: install ## What the functions of SERVICE wrote
 	@$(PYTHON) -m slipway.rehearsal logs $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items)
+
+watch: install ## Make what is saved of SERVICE live on the emulator, and follow its logs (DEBUG=api: attach a debugger)
+	@$(PYTHON) -m slipway.rehearsal watch $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items) $(if $(DEBUG),--debug $(DEBUG)) \
+		$(if $(DEBUG_PORT),--debug-port $(DEBUG_PORT))
 
 call: install ## Call a route: make call SERVICE=items ARGS="POST /items --body '{\"name\":\"kettle\"}'"
 	@$(PYTHON) -m slipway.rehearsal call $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items) $(ARGS)

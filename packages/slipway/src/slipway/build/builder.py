@@ -106,9 +106,9 @@ def assets(root: Path = ROOT) -> list[Asset]:
     """
     lock = root / "requirements" / "layer.txt"
     compiler = _compiler(root).identify()
-    code = {folder.parent.name: _code_files(root, folder) for folder in sorted((root / "services").glob("*/runtime"))}
+    code = {folder.parent.name: code_files(root, folder) for folder in sorted((root / "services").glob("*/runtime"))}
     # The functions beside the pipeline are the tool's own.
-    code["pipeline"] = _code_files(SOURCES, DELIVERY / "runtime")
+    code["pipeline"] = code_files(SOURCES, DELIVERY / "runtime")
     imports = _read_code({name: path for files in code.values() for name, path in files.items()})
     return [
         *(_code(name, files, compiler) for name, files in code.items()),
@@ -252,7 +252,7 @@ def _replace(path: Path, content: bytes) -> None:
         made.replace(path)
 
 
-def _code_files(root: Path, runtime: Path) -> dict[str, Path]:
+def code_files(root: Path, runtime: Path) -> dict[str, Path]:
     """Return a folder's handlers and the shared runtime, by the names within the zip that they are imported by.
 
     Args:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import TYPE_CHECKING
 
 from slipway.emulator.server import Emulator
@@ -135,15 +135,26 @@ def _identified(
         equal[content] += 1
 
 
-def follow(emulator: Emulator, environment: str, service: str, start: datetime) -> Iterator[Line]:
-    """The same, and what comes, until interrupted."""
+def follow(
+    emulator: Emulator, environment: str, service: str, start: datetime, *, ended: Event | None = None
+) -> Iterator[Line]:
+    """The same, and what comes, until interrupted.
+
+    Args:
+        emulator: where they run.
+        environment: name of the environment.
+        service: name of the service.
+        start: the moment.
+        ended: stops it when it is set. Default: only an interrupt does.
+    """
+    ended = ended or Event()
     seen: set[Line] = set()
-    while emulator.pid is not None:
+    while emulator.pid is not None and not ended.is_set():
         for line in lines(emulator, environment, service, start):
             if line not in seen:
                 seen.add(line)
                 yield line
-        time.sleep(1)
+        ended.wait(1)
 
 
 def _short(value: object) -> str:

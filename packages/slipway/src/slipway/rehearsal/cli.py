@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -184,6 +185,28 @@ def logs(
     if not wrote:
         # A function that cannot be imported writes nothing of its own.
         console.print(f"nothing was written; what the emulator says is in {local.emulator.log}", style="dim")
+
+
+@app.command()
+def watch(
+    service: ServiceOption,
+    env: EnvironmentOption,
+    debug: Annotated[
+        str | None, typer.Option("--debug", help="Module of a handler to attach a debugger to, such as api.")
+    ] = None,
+    port: Annotated[int, typer.Option("--debug-port", min=1024, max=65535, help="Where the debugger finds it.")] = 5678,
+) -> None:
+    """Make what is saved of a service live on the emulator, and follow its logs."""
+    # Nothing else needs the watcher, which not every build has.
+    from slipway.emulator.watch import Watch  # noqa: PLC0415
+
+    local = _local(env, service)
+    local.outputs()
+
+    def say(text: str) -> None:
+        console.print(f"{datetime.now():%H:%M:%S} {text}", markup=False, soft_wrap=True)  # noqa: DTZ005 - the user's clock
+
+    Watch(local.emulator, env, service, paths.ROOT, say).run(debug=debug, port=port)
 
 
 def _kind(route: Route) -> str:
