@@ -1,4 +1,4 @@
-"""The pipeline of this repository: every push goes through every environment in order.
+"""The order of the delivery: every push goes through every environment.
 
     source → synth → self-mutation → assets → for each environment: approval → foundation → services, wave after wave
 
@@ -8,57 +8,21 @@ The last wave of an environment ends with its protection and its tests, and then
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import cast
 
-from aws_cdk import Duration, Stack, Tags, pipelines
-from aws_cdk import Environment as Target
-from aws_cdk import aws_codebuild as codebuild
-from aws_cdk import aws_codepipeline as codepipeline
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_s3 as s3
+from aws_cdk import pipelines
 from constructs import Construct
 
-from pipeline.waves import Wave, arrange, stages_of
 from slipway.blocks.assets import AssetStore
-from slipway.blocks.key import ServiceKey
-from slipway.blocks.logs import ServiceLogGroup
-from slipway.blocks.messaging import NotificationTopic
-from slipway.blocks.removal import RETAIN, UNDELETABLE
-from slipway.delivery.acknowledgements import acknowledge_pipeline
-from slipway.delivery.conditions import Conditions, Result, bake, freeze, set_conditions, set_timeout, window
-from slipway.delivery.observation import PIPELINE_NAME, BakeAlarms, DeliveryDashboard, Observation
-from slipway.delivery.source import allow_connection, change, source, start_on_push
-from slipway.delivery.steps import (
-    BUILD_IMAGE,
-    ApprovalStep,
-    BakeStep,
-    ProtectStep,
-    SynthStep,
-    VerifyStep,
-    pinned_runtimes,
-    publishing,
-    verifying,
-)
-from slipway.delivery.toolchain import CDK_ASSETS_VERSION, CDK_CLI_VERSION
+from slipway.delivery.stack import Delivered, DeliveryStack
+from slipway.delivery.steps import ProtectStep, VerifyStep, verifying
+from slipway.delivery.waves import Wave, arrange
 from slipway.service import Service
 from slipway.settings import Environment, Settings
 from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
 
 
-@dataclass
-class _Delivered:
-    """The stages of an environment, as CDK Pipelines names them once it has built them."""
-
-    environment: Environment
-    waves: list[tuple[str, str | None]] = field(default_factory=list)
-    """Id of each wave, and of its stage if it has only one, in order. The services' waves come last."""
-    approval: bool = False
-
-
-class PipelineStack(Stack):
+class PipelineStack(DeliveryStack):
     """The self-mutating CodePipeline in the tools account, and beneath it every stage that it deploys.
 
     Args:
@@ -81,266 +45,47 @@ class PipelineStack(Stack):
         services: Sequence[type[Service]],
         assets: AssetStore,
     ) -> None:
-        super().__init__(
-            scope,
-            construct_id,
-            env=Target(account=settings.pipeline.account, region=settings.pipeline.region),
-            stack_name="slipway-pipeline",
-            description="Delivers every push through the environments in order",
-            termination_protection=settings.pipeline.stateful.termination_protection,
-            analytics_reporting=False,
-        )
-        self._settings = settings
-        self._assets = assets
-        self._waves = arrange(services, settings)
-        self._builds: list[pipelines.CodeBuildStep] = []
-        self._tag()
-        self._key = self._new_key()
-        artifacts = self._artifacts(self._key)
-        self._spine = codepipeline.Pipeline(
-            self,
-            "Pipeline",
-            pipeline_name=PIPELINE_NAME,
-            pipeline_type=codepipeline.PipelineType.V2,
-            execution_mode=codepipeline.ExecutionMode.QUEUED,
-            restart_execution_on_update=True,
-            artifact_bucket=artifacts,
-            # For the artifacts of environments in other regions, which CDK keeps in support stacks there.
-            cross_account_keys=True,
-            enable_key_rotation=True,
-        )
-        self._source = source(self, settings.pipeline.source)
-        self._synth = SynthStep(self, source=self._source, artifacts=artifacts)
-        self.pipeline = self._new_pipeline()
-        self._bakes = BakeAlarms(
-            self, "Bake", environments=[each for each in settings.environments if each.deployment.bake_minutes]
-        )
-        approvers = self._approvers()
-        delivered = [self._deliver(environment, approvers) for environment in settings.environments]
-        self.pipeline.build_pipeline()
+        waves = arrange(services, settings)
+        super().__init__(scope, construct_id, settings=settings, assets=assets)
+        self.finish([self._deliver(environment, waves) for environment in settings.environments])
 
-        self._protect_other_regions()
-        self._set_conditions(delivered)
-        start_on_push(self._spine, settings.pipeline.source)
-        stages = {each.environment.name: self._stages(each) for each in delivered}
-        Observation(
-            self,
-            "Observation",
-            settings=settings,
-            key=self._key,
-            assets=assets,
-            stages={stage: name for name, found in stages.items() for stage in found},
-            last_stages=[found[-1] for found in stages.values()],
-        )
-        DeliveryDashboard(self, "Figures", environments=settings.environments)
-        allow_connection(self, settings.pipeline.source, self._synth.project.role)
-        acknowledge_pipeline(
-            self,
-            self._spine,
-            artifacts,
-            steps=self._builds,
-            approvals=[each.environment.name for each in delivered if each.approval],
-        )
-
-    def _deliver(self, environment: Environment, approvers: NotificationTopic | None) -> _Delivered:
+    def _deliver(self, environment: Environment, waves: Sequence[Wave]) -> Delivered:
         """Approval if there is one, the foundation, then the services, each wave side by side."""
         name = environment.name
-        delivered = _Delivered(environment)
-        if approvers is not None and name in self._settings.pipeline.approval_before:
+        delivered = Delivered(environment)
+        if approval := self.approval(environment):
             # A stage of its own: an answer may come at night, and the deployment window is asked after it.
-            self.pipeline.add_wave(
-                f"{name}-approval",
-                pre=[
-                    ApprovalStep(
-                        name,
-                        topic=approvers,
-                        change=change(self._source, self._settings.pipeline.source),
-                        evidence=self._synth.evidence,
-                    )
-                ],
-            )
+            self.pipeline.add_wave(f"{name}-approval", pre=approval)
             delivered.approval = True
 
-        everything = [service.name for wave in self._waves for service in wave]
+        everything = [service.name for wave in waves for service in wave]
         foundation = FoundationStage(self, environment=environment, services=everything)
         self.pipeline.add_wave(f"{name}-foundation").add_stage(foundation)
         delivered.waves.append((f"{name}-foundation", foundation.node.id))
 
         verifier = verifying(self, environment=environment, services=everything)
-        for number, services in enumerate(self._waves, start=1):
+        handover = self.synth.handover
+        for number, services in enumerate(waves, start=1):
             names = [service.name for service in services]
-            handover = self._synth.handover
             verify = VerifyStep(handover=handover, environment=name, services=names, role=verifier)
             steps: list[pipelines.CodeBuildStep] = [verify]
-            if number == len(self._waves):
+            if number == len(waves):
                 protect = ProtectStep(self, handover=handover, environment=environment, services=everything)
                 # One after the other: two at once are more than the quota of a new account (slipway.settings.quotas).
                 verify.add_step_dependency(protect)
-                steps = [protect, verify, *self._bake(environment, after=verify)]
-            self._builds += steps
-            delivered.waves.append(
-                self._deploy(
-                    f"{name}-services" if len(self._waves) == 1 else f"{name}-services-{number}",
-                    environment,
-                    services,
-                    post=steps,
-                )
-            )
+                steps = [protect, verify, *self.bake(environment, after=verify)]
+            wave = f"{name}-services" if len(waves) == 1 else f"{name}-services-{number}"
+            delivered.waves.append(self._deploy(wave, environment, services, post=steps))
+            delivered.builds += steps
         return delivered
-
-    def _bake(self, environment: Environment, *, after: pipelines.Step) -> list[BakeStep]:
-        """The step that watches an environment's alarms when all else is done; none where nothing is to bake."""
-        if not environment.deployment.bake_minutes:
-            return []
-        alarm = self._bakes.of(environment.name)
-        step = BakeStep(self, handover=self._synth.handover, environment=environment, alarm=alarm)
-        step.add_step_dependency(after)
-        return [step]
-
-    def _protect_other_regions(self) -> None:
-        """Protect the stacks that CDK makes for the artifacts of other regions, whose keys it would let go."""
-        for support in self._spine.cross_region_support.values():
-            support.stack.termination_protection = self.termination_protection
-            beside = support.replication_bucket.node
-            if beside.scope is not None:
-                key = beside.scope.node.find_child(f"{beside.id}EncryptionKey")
-                cast("kms.Key", key).apply_removal_policy(RETAIN)
 
     def _deploy(
         self, wave: str, environment: Environment, services: Wave, *, post: Sequence[pipelines.Step]
     ) -> tuple[str, str | None]:
         side_by_side = self.pipeline.add_wave(wave, post=list(post))
         stages = [
-            ServiceStage(self, service=service(environment=environment, assets=self._assets)) for service in services
+            ServiceStage(self, service=service(environment=environment, assets=self.assets)) for service in services
         ]
         for stage in stages:
             side_by_side.add_stage(stage)
         return wave, stages[0].node.id if len(stages) == 1 else None
-
-    def _stages(self, delivered: _Delivered) -> list[str]:
-        """Every stage that deploys to an environment, in order."""
-        return [stage for wave, only in delivered.waves for stage in stages_of(self._spine, wave, only_stage=only)]
-
-    def _set_conditions(self, delivered: Sequence[_Delivered]) -> None:
-        if self._bakes.arns:
-            self._spine.add_to_role_policy(
-                iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=self._bakes.arns)
-            )
-        frozen = {}
-        for each in delivered:
-            name, settings = each.environment.name, each.environment.deployment
-            foundation, *services = self._stages(each)
-            conditions = {stage: Conditions(on_failure=Result(settings.on_failure.value)) for stage in services}
-            if settings.window:
-                conditions[foundation] = Conditions(before_entry=[window(settings.window)])
-            if settings.bake_minutes:
-                conditions[services[-1]] = Conditions(
-                    on_success=[bake(self._bakes.of(name).alarm_name)],
-                    on_failure=Result(settings.on_failure.value),
-                )
-            set_conditions(self._spine, conditions)
-            approval = f"{name}-approval"
-            if each.approval:
-                minutes = self._settings.pipeline.approval.timeout_hours * 60
-                set_timeout(self._spine, approval, f"Approve-{name}", minutes)
-            if settings.frozen:
-                frozen[approval if each.approval else foundation] = (
-                    f"Frozen in config/{name}.toml: set deployment.frozen to false and push"
-                )
-        freeze(self._spine, frozen)
-
-    def _new_pipeline(self) -> pipelines.CodePipeline:
-        log_group = ServiceLogGroup(self, "BuildLogs", environment=self._settings.pipeline, key=self._key)
-        return pipelines.CodePipeline(
-            self,
-            "Delivery",
-            code_pipeline=self._spine,
-            synth=self._synth,
-            self_mutation=True,
-            cli_version=CDK_CLI_VERSION,
-            cdk_assets_cli_version=CDK_ASSETS_VERSION,
-            publish_assets_in_parallel=False,
-            use_change_sets=True,
-            self_mutation_code_build_defaults=pipelines.CodeBuildOptions(partial_build_spec=pinned_runtimes()),
-            asset_publishing_code_build_defaults=pipelines.CodeBuildOptions(partial_build_spec=publishing()),
-            code_build_defaults=pipelines.CodeBuildOptions(
-                build_environment=codebuild.BuildEnvironment(
-                    build_image=BUILD_IMAGE, compute_type=codebuild.ComputeType.MEDIUM, privileged=False
-                ),
-                logging=codebuild.LoggingOptions(
-                    cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=log_group, enabled=True)
-                ),
-                timeout=Duration.minutes(30),
-            ),
-        )
-
-    def _approvers(self) -> NotificationTopic | None:
-        if not self._settings.pipeline.approval_before:
-            return None
-        return NotificationTopic(self, "Approvers", key=self._key, emails=self._settings.pipeline.approval.emails)
-
-    def _new_key(self) -> ServiceKey:
-        key = ServiceKey(self, "Key", service="pipeline", environment=self._settings.pipeline)
-        # EventBridge encrypts what it could not deliver for the dead letters:
-        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
-        key.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="EventBridge",
-                principals=[iam.ServicePrincipal("events.amazonaws.com")],
-                actions=["kms:Decrypt", "kms:GenerateDataKey"],
-                resources=["*"],
-                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
-            )
-        )
-        return key
-
-    def _artifacts(self, key: kms.Key) -> s3.Bucket:
-        logs_bucket = s3.Bucket(
-            self,
-            "ArtifactLogs",
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            enforce_ssl=True,
-            versioned=True,
-            lifecycle_rules=[
-                s3.LifecycleRule(
-                    id="logs", expiration=Duration.days(90), noncurrent_version_expiration=Duration.days(90)
-                )
-            ],
-            removal_policy=UNDELETABLE,
-        )
-        return s3.Bucket(
-            self,
-            "Artifacts",
-            encryption=s3.BucketEncryption.KMS,
-            encryption_key=key,
-            bucket_key_enabled=True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            enforce_ssl=True,
-            versioned=True,
-            server_access_logs_bucket=logs_bucket,
-            lifecycle_rules=[
-                s3.LifecycleRule(
-                    id="old-artifacts",
-                    expiration=Duration.days(self._settings.pipeline.artifact_days),
-                    noncurrent_version_expiration=Duration.days(1),
-                    abort_incomplete_multipart_upload_after=Duration.days(7),
-                )
-            ],
-            removal_policy=UNDELETABLE,
-        )
-
-    def _tag(self) -> None:
-        tags = self._settings.pipeline.tags
-        for name, value in {
-            "Project": tags.project,
-            "Application": tags.application,
-            "Service": "pipeline",
-            "Environment": self._settings.pipeline.name,
-            "Owner": tags.owner,
-            "CostCenter": tags.cost_center,
-            "ManagedBy": "cdk",
-        }.items():
-            Tags.of(self).add(name, value)

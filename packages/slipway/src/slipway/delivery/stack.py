@@ -1,0 +1,279 @@
+"""What every pipeline stack has, whatever its order: the spine, the keys, the conditions, the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from aws_cdk import Duration, Stack, Tags, pipelines
+from aws_cdk import Environment as Target
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_codepipeline as codepipeline
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from slipway.blocks.assets import AssetStore
+from slipway.blocks.key import ServiceKey
+from slipway.blocks.logs import ServiceLogGroup
+from slipway.blocks.messaging import NotificationTopic
+from slipway.blocks.removal import RETAIN, UNDELETABLE
+from slipway.delivery.acknowledgements import acknowledge_pipeline
+from slipway.delivery.conditions import Conditions, Result, bake, freeze, set_conditions, set_timeout, window
+from slipway.delivery.observation import PIPELINE_NAME, BakeAlarms, DeliveryDashboard, Observation
+from slipway.delivery.source import allow_connection, change, source, start_on_push
+from slipway.delivery.steps import BUILD_IMAGE, ApprovalStep, BakeStep, SynthStep, pinned_runtimes, publishing
+from slipway.delivery.toolchain import CDK_ASSETS_VERSION, CDK_CLI_VERSION
+from slipway.delivery.waves import stages_of
+from slipway.settings import Environment, Settings
+
+
+@dataclass
+class Delivered:
+    """The stages of an environment, as CDK Pipelines names them once it has built them."""
+
+    environment: Environment
+    waves: list[tuple[str, str | None]] = field(default_factory=list)
+    """Id of each wave, and of its stage if it has only one, in order. The services' waves come last."""
+    approval: bool = False
+    builds: list[pipelines.CodeBuildStep] = field(default_factory=list)
+    """The steps of our own that run after the waves."""
+
+
+class DeliveryStack(Stack):
+    """The self-mutating CodePipeline in the tools account, before it has an order.
+
+    A subclass adds its waves to `pipeline`, then calls `finish`.
+
+    Args:
+        scope: the app.
+        construct_id: id in it.
+        settings: all of `config/`.
+        assets: the built assets.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, assets: AssetStore) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            env=Target(account=settings.pipeline.account, region=settings.pipeline.region),
+            stack_name="slipway-pipeline",
+            description="Delivers every push through the environments in order",
+            termination_protection=settings.pipeline.stateful.termination_protection,
+            analytics_reporting=False,
+        )
+        self.settings = settings
+        self.assets = assets
+        self._tag()
+        self._key = self._new_key()
+        self._artifacts = self._new_artifacts(self._key)
+        self._spine = codepipeline.Pipeline(
+            self,
+            "Pipeline",
+            pipeline_name=PIPELINE_NAME,
+            pipeline_type=codepipeline.PipelineType.V2,
+            execution_mode=codepipeline.ExecutionMode.QUEUED,
+            restart_execution_on_update=True,
+            artifact_bucket=self._artifacts,
+            # For the artifacts of environments in other regions, which CDK keeps in support stacks there.
+            cross_account_keys=True,
+            enable_key_rotation=True,
+        )
+        self._source = source(self, settings.pipeline.source)
+        self.synth = SynthStep(self, source=self._source, artifacts=self._artifacts)
+        self.pipeline = self._new_pipeline()
+        self._bakes = BakeAlarms(
+            self, "Bake", environments=[each for each in settings.environments if each.deployment.bake_minutes]
+        )
+        self._approvers = self._new_approvers()
+
+    def approval(self, environment: Environment) -> list[ApprovalStep]:
+        """Return the approval that is configured before an environment; empty if there is none."""
+        if self._approvers is None or environment.name not in self.settings.pipeline.approval_before:
+            return []
+        return [
+            ApprovalStep(
+                environment.name,
+                topic=self._approvers,
+                change=change(self._source, self.settings.pipeline.source),
+                evidence=self.synth.evidence,
+            )
+        ]
+
+    def bake(self, environment: Environment, *, after: pipelines.Step) -> list[BakeStep]:
+        """Return the step that watches an environment's alarms after another one; empty if nothing is to bake."""
+        if not environment.deployment.bake_minutes:
+            return []
+        alarm = self._bakes.of(environment.name)
+        step = BakeStep(self, handover=self.synth.handover, environment=environment, alarm=alarm)
+        step.add_step_dependency(after)
+        return [step]
+
+    def finish(self, delivered: Sequence[Delivered]) -> None:
+        """Build the pipeline, and set what CDK Pipelines cannot: conditions, triggers, figures, acknowledgements.
+
+        Args:
+            delivered: every environment with its waves, in order.
+        """
+        self.pipeline.build_pipeline()
+        self._protect_other_regions()
+        self._set_conditions(delivered)
+        start_on_push(self._spine, self.settings.pipeline.source)
+        stages = {each.environment.name: self._stages(each) for each in delivered}
+        Observation(
+            self,
+            "Observation",
+            settings=self.settings,
+            key=self._key,
+            assets=self.assets,
+            stages={stage: name for name, found in stages.items() for stage in found},
+            last_stages=[found[-1] for found in stages.values()],
+        )
+        DeliveryDashboard(self, "Figures", environments=self.settings.environments)
+        allow_connection(self, self.settings.pipeline.source, self.synth.project.role)
+        acknowledge_pipeline(
+            self,
+            self._spine,
+            self._artifacts,
+            steps=[step for each in delivered for step in each.builds],
+            approvals=[each.environment.name for each in delivered if each.approval],
+        )
+
+    def _protect_other_regions(self) -> None:
+        """Protect the stacks that CDK makes for the artifacts of other regions, whose keys it would let go."""
+        for support in self._spine.cross_region_support.values():
+            support.stack.termination_protection = self.termination_protection
+            beside = support.replication_bucket.node
+            if beside.scope is not None:
+                key = beside.scope.node.find_child(f"{beside.id}EncryptionKey")
+                cast("kms.Key", key).apply_removal_policy(RETAIN)
+
+    def _stages(self, delivered: Delivered) -> list[str]:
+        """Every stage that deploys to an environment, in order."""
+        return [stage for wave, only in delivered.waves for stage in stages_of(self._spine, wave, only_stage=only)]
+
+    def _set_conditions(self, delivered: Sequence[Delivered]) -> None:
+        if self._bakes.arns:
+            self._spine.add_to_role_policy(
+                iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=self._bakes.arns)
+            )
+        frozen = {}
+        for each in delivered:
+            name, settings = each.environment.name, each.environment.deployment
+            foundation, *services = self._stages(each)
+            conditions = {stage: Conditions(on_failure=Result(settings.on_failure.value)) for stage in services}
+            if settings.window:
+                conditions[foundation] = Conditions(before_entry=[window(settings.window)])
+            if settings.bake_minutes:
+                conditions[services[-1]] = Conditions(
+                    on_success=[bake(self._bakes.of(name).alarm_name)],
+                    on_failure=Result(settings.on_failure.value),
+                )
+            set_conditions(self._spine, conditions)
+            approval = f"{name}-approval"
+            if each.approval:
+                minutes = self.settings.pipeline.approval.timeout_hours * 60
+                set_timeout(self._spine, approval, f"Approve-{name}", minutes)
+            if settings.frozen:
+                frozen[approval if each.approval else foundation] = (
+                    f"Frozen in config/{name}.toml: set deployment.frozen to false and push"
+                )
+        freeze(self._spine, frozen)
+
+    def _new_pipeline(self) -> pipelines.CodePipeline:
+        log_group = ServiceLogGroup(self, "BuildLogs", environment=self.settings.pipeline, key=self._key)
+        return pipelines.CodePipeline(
+            self,
+            "Delivery",
+            code_pipeline=self._spine,
+            synth=self.synth,
+            self_mutation=True,
+            cli_version=CDK_CLI_VERSION,
+            cdk_assets_cli_version=CDK_ASSETS_VERSION,
+            publish_assets_in_parallel=False,
+            use_change_sets=True,
+            self_mutation_code_build_defaults=pipelines.CodeBuildOptions(partial_build_spec=pinned_runtimes()),
+            asset_publishing_code_build_defaults=pipelines.CodeBuildOptions(partial_build_spec=publishing()),
+            code_build_defaults=pipelines.CodeBuildOptions(
+                build_environment=codebuild.BuildEnvironment(
+                    build_image=BUILD_IMAGE, compute_type=codebuild.ComputeType.MEDIUM, privileged=False
+                ),
+                logging=codebuild.LoggingOptions(
+                    cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=log_group, enabled=True)
+                ),
+                timeout=Duration.minutes(30),
+            ),
+        )
+
+    def _new_approvers(self) -> NotificationTopic | None:
+        if not self.settings.pipeline.approval_before:
+            return None
+        return NotificationTopic(self, "Approvers", key=self._key, emails=self.settings.pipeline.approval.emails)
+
+    def _new_key(self) -> ServiceKey:
+        key = ServiceKey(self, "Key", service="pipeline", environment=self.settings.pipeline)
+        # EventBridge encrypts what it could not deliver for the dead letters:
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="EventBridge",
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                resources=["*"],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
+        return key
+
+    def _new_artifacts(self, key: kms.Key) -> s3.Bucket:
+        logs_bucket = s3.Bucket(
+            self,
+            "ArtifactLogs",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            versioned=True,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="logs", expiration=Duration.days(90), noncurrent_version_expiration=Duration.days(90)
+                )
+            ],
+            removal_policy=UNDELETABLE,
+        )
+        return s3.Bucket(
+            self,
+            "Artifacts",
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=key,
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            versioned=True,
+            server_access_logs_bucket=logs_bucket,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="old-artifacts",
+                    expiration=Duration.days(self.settings.pipeline.artifact_days),
+                    noncurrent_version_expiration=Duration.days(1),
+                    abort_incomplete_multipart_upload_after=Duration.days(7),
+                )
+            ],
+            removal_policy=UNDELETABLE,
+        )
+
+    def _tag(self) -> None:
+        tags = self.settings.pipeline.tags
+        for name, value in {
+            "Project": tags.project,
+            "Application": tags.application,
+            "Service": "pipeline",
+            "Environment": self.settings.pipeline.name,
+            "Owner": tags.owner,
+            "CostCenter": tags.cost_center,
+            "ManagedBy": "cdk",
+        }.items():
+            Tags.of(self).add(name, value)
