@@ -16,7 +16,7 @@ from rich.console import Console
 
 from slipway import settings as config
 from slipway.blocks.assets import AssetError, AssetStore
-from slipway.gates.packs import packs_of
+from slipway.gates.packs import packs_of, unit_of
 from slipway.nag.baseline import write_baseline
 from slipway.nag.exports import write_all
 from slipway.nag.packs import CONTEXT, register
@@ -40,7 +40,7 @@ REPORT = ROOT / "build" / "report"
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
 BASELINE = ROOT / "config" / "baseline.json"
-"""How many findings are accepted; `make baseline` writes it."""
+"""How many places accept findings; `make baseline` writes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +148,7 @@ def _synthesise_and_judge(app: App, settings: Settings, *, new_baseline: bool, c
         since=started.timestamp(),
         baseline=None if new_baseline else BASELINE,
         complete=complete,
+        unit_of=unit_of(settings),
     )
     print_report(verdict)
     write_all(verdict, REPORT)

@@ -16,7 +16,7 @@ from slipway.evidence.collect import collect
 from slipway.evidence.errors import EvidenceError
 from slipway.evidence.page import write_page
 from slipway.evidence.verdict import State
-from slipway.gates.packs import packs_of
+from slipway.gates.packs import packs_of, unit_of
 from slipway.nag.terminal import terminal
 from slipway.project import ROOT
 
@@ -52,8 +52,16 @@ def main(
     try:
         # That of an earlier run speaks for another change.
         page.unlink(missing_ok=True)
-        packs = packs_of(config.load())
-        evidence = collect(ROOT, assembly, packs, report=report, today=now.date(), checklists=FOLDER)
+        settings = config.load()
+        evidence = collect(
+            ROOT,
+            assembly,
+            packs_of(settings),
+            report=report,
+            today=now.date(),
+            checklists=FOLDER,
+            unit_of=unit_of(settings),
+        )
         write_page(evidence, page, commit=_commit(), now=now)
     except (EvidenceError, config.ConfigurationError) as error:
         console.print(f"evidence: {error}", style="red", markup=False, soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -84,7 +84,14 @@ class Evidence:
 
 
 def collect(
-    root: Path, assembly: Path, packs: PacksOf, *, report: Path, today: date, checklists: Path = FOLDER
+    root: Path,
+    assembly: Path,
+    packs: PacksOf,
+    *,
+    report: Path,
+    today: date,
+    checklists: Path = FOLDER,
+    unit_of: Callable[[str], str] | None = None,
 ) -> Evidence:
     """Read and judge everything.
 
@@ -95,6 +102,7 @@ def collect(
         report: the folder with what the other gates left.
         today: the day by which acknowledgements are judged expired.
         checklists: the folder with the answers to them. Default: those of this project.
+        unit_of: names the part of the app that a stack belongs to in the baseline. Default: the stack's stage.
 
     Raises:
         EvidenceError: a document or a checklist of the repository cannot be used.
@@ -103,7 +111,7 @@ def collect(
     since = _written(assembly)
     nag = None
     if since is not None:
-        nag = judge(assembly, packs, today=today, baseline=root / "config" / "baseline.json")
+        nag = judge(assembly, packs, today=today, baseline=root / "config" / "baseline.json", unit_of=unit_of)
     # Where there is no assembly there is none that a report could be about.
     fresh = since if since is not None else float("inf")
     review = load_report(report / REVIEW_FILE, Review, verb="make review", since=fresh)

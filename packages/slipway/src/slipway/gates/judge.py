@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from slipway import settings as config
-from slipway.gates.packs import packs_of
+from slipway.gates.packs import packs_of, unit_of
 from slipway.nag.terminal import print_report, terminal
 from slipway.nag.verdict import judge
 from slipway.project import ROOT
@@ -20,8 +20,14 @@ from slipway.project import ROOT
 
 def nag(assembly: Path, console: Console) -> int:
     """Print the nag report of an assembly; 1 when it is red."""
-    packs = packs_of(config.load())
-    verdict = judge(assembly, packs, today=datetime.now(UTC).date(), baseline=ROOT / "config" / "baseline.json")
+    settings = config.load()
+    verdict = judge(
+        assembly,
+        packs_of(settings),
+        today=datetime.now(UTC).date(),
+        baseline=ROOT / "config" / "baseline.json",
+        unit_of=unit_of(settings),
+    )
     print_report(verdict, console)
     return int(verdict.red)
 

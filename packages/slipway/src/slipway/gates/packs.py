@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from slipway.nag.names import OUR_PACKS, PacksOf
 from slipway.settings import Environment, Settings
 from slipway.settings.model import Place
@@ -27,6 +29,29 @@ def environment_of(settings: Settings, stack: str) -> Environment | None:
 def place_of(settings: Settings, stack: str) -> Place:
     """The environment that a stack is deployed to, or the pipeline's own place."""
     return environment_of(settings, stack) or settings.pipeline
+
+
+PIPELINE = "pipeline"
+"""Unit of what is in no environment."""
+
+
+def unit_of(settings: Settings) -> Callable[[str], str]:
+    """Return what names the part of the app that a stack belongs to: a service, the foundation, or the pipeline.
+
+    The same whatever the environments are called, and however many there are.
+
+    Args:
+        settings: all of `config/`.
+    """
+
+    def unit(stack: str) -> str:
+        environment = environment_of(settings, stack)
+        if environment is None:
+            return PIPELINE
+        prefix = f"{environment.name}-"
+        return next(part.removeprefix(prefix) for part in stack.split("/") if part.startswith(prefix))
+
+    return unit
 
 
 def packs_of(settings: Settings) -> PacksOf:

@@ -1,4 +1,7 @@
-"""How many findings are accepted, by stage and rule: a committed file, so that more of them is seen in the commit."""
+"""Count the places in the code that accept findings: a committed file, so that one more is seen in the commit.
+
+What is counted follows the code alone: an environment more or fewer, another name or another figure changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from slipway.nag.assembly import UnreadableError
 
-Counts = Mapping[str, Mapping[str, int]]
-"""Stage → rule → accepted findings."""
+Counts = Mapping[str, Mapping[str, Mapping[str, int]]]
+"""Service (or `pipeline`) → file → rule → places in that file that accept what the rule finds there."""
 
-_COUNTS = TypeAdapter(dict[str, dict[str, Annotated[int, Field(ge=1, strict=True)]]])
+_COUNTS = TypeAdapter(dict[str, dict[str, dict[str, Annotated[int, Field(ge=1, strict=True)]]]])
 
 
 def read_baseline(path: Path) -> Counts:
@@ -35,5 +38,4 @@ def read_baseline(path: Path) -> Counts:
 
 def write_baseline(path: Path, counts: Counts) -> None:
     """Write the counts, sorted, so that a commit shows what changed and nothing else."""
-    content = {stage: dict(sorted(rules.items())) for stage, rules in sorted(counts.items()) if rules}
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(counts, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -70,7 +70,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             }
             for one in verdict.acknowledgements
         ],
-        "counts": {stage: dict(rules) for stage, rules in verdict.counts.items()},
+        "counts": verdict.counts,
     }
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -105,6 +105,8 @@ class Verdict:
     acknowledgements: tuple[Acknowledgement, ...]
     faults: tuple[Fault, ...]
     cautions: tuple[Caution, ...]
+    counts: Counts = field(default_factory=dict)
+    """Places that accept findings, by service, file and rule; granular rules under their plain id."""
 
     @property
     def red(self) -> bool:
@@ -120,11 +122,6 @@ class Verdict:
     def packs(self) -> tuple[str, ...]:
         """Every pack that some stack needs."""
         return tuple(dict.fromkeys(pack for stack in self.stacks for pack in self.judged[stack]))
-
-    @property
-    def counts(self) -> Counts:
-        """Accepted findings by stage and rule, granular ones under their rule."""
-        return _count(self.acknowledgements)
 
 
 @dataclass(frozen=True)
@@ -148,6 +145,7 @@ def judge(
     since: float | None = None,
     baseline: Path | None = None,
     complete: bool = True,
+    unit_of: Callable[[str], str] | None = None,
 ) -> Verdict:
     """Decide from the report whether an assembly may go on. Nothing that is missing or unclear counts as green.
 
@@ -160,6 +158,8 @@ def judge(
         baseline: file with the counts that are accepted. Default: counts are not compared.
         complete: whether the assembly holds all that the baseline counts. Of a part of it, less is no news. Default:
             it does.
+        unit_of: names the service, or other part of the app, that a stack belongs to in the baseline, whatever its
+            environment is called. Default: the stack's stage.
     """
     try:
         stacks = read_stacks(assembly)
@@ -170,6 +170,8 @@ def judge(
     # One on a stage that stands in a stack, as those of a pipeline do, is in both.
     given = list(dict.fromkeys([*_given_in(stacks), *_given_above(report)]))
     acknowledgements = tuple(sorted(_acknowledgements(report, judged)))
+    counts = _count(acknowledgements, unit_of or stage_of)
+    grown, shrunk = _drift(counts, baseline, complete=complete) if baseline else ((), ())
     faults = {
         *_pack_faults(report, stacks, judged),
         *_bare(given),
@@ -177,7 +179,7 @@ def judge(
         *_stale(given, report, judged),
         *_worthless(acknowledgements),
         *_expired(acknowledgements, today),
-        *(_drifted(_count(acknowledgements), baseline, complete=complete) if baseline else ()),
+        *grown,
     }
     return Verdict(
         judged=judged,
@@ -185,7 +187,8 @@ def judge(
         findings=tuple(sorted(_findings(report, judged))),
         acknowledgements=acknowledgements,
         faults=tuple(sorted(faults)),
-        cautions=tuple(_cautions(acknowledgements, today)),
+        cautions=(*_cautions(acknowledgements, today), *shrunk),
+        counts=counts,
     )
 
 
@@ -329,34 +332,55 @@ def _by_signature(acknowledgements: Iterable[Acknowledgement]) -> dict[tuple[str
     return {signature: ", ".join(sorted(found)) for signature, found in rules.items()}
 
 
-def _drifted(counts: Counts, baseline: Path, *, complete: bool) -> Iterator[Fault]:
-    """Stages in which more or fewer findings are accepted than the baseline says.
-
-    Fewer is good news, but under a baseline that lies above the truth the next one would grow back unseen.
-    """
+def _drift(counts: Counts, baseline: Path, *, complete: bool) -> tuple[tuple[Fault, ...], tuple[Caution, ...]]:
+    """Compare what is accepted with the baseline: more of it is a fault, less is a note."""
     try:
-        accepted = read_baseline(baseline)
+        accepted = _flat(read_baseline(baseline))
     except UnreadableError as error:
-        yield Fault(baseline.name, str(error))
-        return
-    for stage in sorted(counts.keys() | accepted.keys()):
-        now, before = counts.get(stage, {}), accepted.get(stage, {})
-        grown = [rule for rule in sorted(now) if now[rule] > before.get(rule, 0)]
-        shrunk = [rule for rule in sorted(before) if complete and now.get(rule, 0) < before[rule]]
-        for rules, says, advice in (
-            (grown, "more is accepted than before", "mend it, or write the new counts into this commit"),
-            (shrunk, "less is accepted than before", "keep it so: write the new counts"),
-        ):
-            if rules:
-                changes = ", ".join(f"{rule} {before.get(rule, 0)} → {now.get(rule, 0)}" for rule in rules)
-                yield Fault(baseline.name, f"{stage}: {says}: {changes}; {advice} (make baseline)")
+        return (Fault(baseline.name, str(error)),), ()
+    now = _flat(counts)
+    grown = tuple(
+        Fault(
+            baseline.name,
+            f"{unit}: {file} accepts {rule} in {_places(number)}, before in {accepted.get((unit, file, rule), 0)}; "
+            "fix the finding, or write the new baseline into this commit (make baseline)",
+        )
+        for (unit, file, rule), number in sorted(now.items())
+        if number > accepted.get((unit, file, rule), 0)
+    )
+    fewer = sum(now.get(key, 0) < number for key, number in accepted.items()) if complete else 0
+    if not fewer:
+        return grown, ()
+    message = (
+        f"{fewer} of its {len(accepted)} entries are higher than what is accepted now: `make baseline` lowers them"
+    )
+    return grown, (Caution(baseline.name, message),)
 
 
-def _count(acknowledgements: Iterable[Acknowledgement]) -> Counts:
-    counts: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+def _flat(counts: Counts) -> dict[tuple[str, str, str], int]:
+    return {
+        (unit, file, rule): number
+        for unit, files in counts.items()
+        for file, rules in files.items()
+        for rule, number in rules.items()
+    }
+
+
+def _places(number: int) -> str:
+    return "1 place" if number == 1 else f"{number} places"
+
+
+def _count(acknowledgements: Iterable[Acknowledgement], unit_of: Callable[[str], str]) -> Counts:
+    places: defaultdict[str, defaultdict[str, defaultdict[str, set[str]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(set))
+    )
     for one in acknowledgements:
-        counts[stage_of(one.stack)][one.rule.partition("[")[0]] += 1
-    return {stage: dict(sorted(rules.items())) for stage, rules in sorted(counts.items())}
+        file = one.at.rpartition(":")[0] or one.at
+        places[unit_of(one.stack)][file][one.rule.partition("[")[0]].add(one.at)
+    return {
+        unit: {file: {rule: len(found) for rule, found in rules.items()} for file, rules in files.items()}
+        for unit, files in places.items()
+    }
 
 
 def _stack_of(path: str, stacks: Iterable[str]) -> str:

@@ -174,7 +174,7 @@ class Repository:
         signed = f"{reason} [owner: platform; expires: 2027-06-30; at: blocks/bucket.py:70]"
         for name in ("Bucket", "Other"):
             self.assembly.acknowledge("AwsSolutions-S1", f"{DATA}/{name}", reason=signed)
-        self.write_json("config/baseline.json", {"Pipeline/dev-items": {"AwsSolutions-S1": 2}})
+        self.write_json("config/baseline.json", {"Pipeline/dev-items": {"blocks/key.py": {"AwsSolutions-S1": 2}}})
         self.assemble()
 
     def collect(self) -> Evidence:

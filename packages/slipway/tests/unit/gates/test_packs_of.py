@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from slipway.gates.packs import packs_of
+from slipway.gates.packs import PIPELINE, packs_of, unit_of
 from slipway.nag.names import PACKS
 from slipway.settings import Environment, Settings
 from slipway.settings.model import NagPackName
@@ -60,3 +60,22 @@ def test_a_name_with_dashes_is_not_taken_for_its_beginning() -> None:
 
 def test_prod_is_judged_by_all_of_them() -> None:
     assert set(packs_of(SETTINGS)("Pipeline/prod-items/Data")) >= set(PACKS)
+
+
+@pytest.mark.parametrize(
+    ("stack", "unit"),
+    [
+        ("Pipeline", PIPELINE),
+        ("Pipeline/Bus", PIPELINE),
+        ("Pipeline/prod-items/Data", "items"),
+        ("Pipeline/prod-foundation/Foundation", "foundation"),
+        ("Pipeline/prod-eu-items/Data", "items"),
+        ("cross-region-stack-101112131415:eu-west-1", PIPELINE),
+    ],
+)
+def test_a_stack_belongs_to_its_service_in_every_environment(stack: str, unit: str) -> None:
+    # Given that one environment's name begins with another's
+    twin = SETTINGS.environment("prod").model_copy(update={"name": "prod-eu"})
+    settings = SETTINGS.model_copy(update={"environments": (*SETTINGS.environments, twin)})
+
+    assert unit_of(settings)(stack) == unit

@@ -25,6 +25,9 @@ def assembly(tmp_path: Path) -> Assembly:
     return Assembly(tmp_path / "cdk.out")
 
 
+FILE = AT.rpartition(":")[0]
+
+
 def judged(assembly: Assembly, **more: Any) -> Verdict:
     return judge(assembly.write(), **more)
 
@@ -384,59 +387,74 @@ def baseline(tmp_path: Path, assembly: Assembly) -> Path:
 
 
 def test_what_is_accepted_as_before_is_green(assembly: Assembly, baseline: Path) -> None:
-    # Given counts by stage and rule, granular findings under their rule
-    assert json.loads(baseline.read_text()) == {"Pipeline/dev-items": {"AwsSolutions-IAM5": 2, "AwsSolutions-S1": 2}}
+    # Given places by stage, file and rule, granular findings under their rule
+    assert json.loads(baseline.read_text()) == {
+        "Pipeline/dev-items": {FILE: {"AwsSolutions-IAM5": 1, "AwsSolutions-S1": 1}}
+    }
+
+    assert not judged(assembly, baseline=baseline).red
+
+
+def test_one_more_resource_of_a_block_changes_nothing(assembly: Assembly, baseline: Path) -> None:
+    # When what one place in the code accepts is found once more
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Third")
 
     assert not judged(assembly, baseline=baseline).red
 
 
 def test_growth_turns_red_until_the_baseline_has_it(assembly: Assembly, baseline: Path) -> None:
-    # When one more finding of a rule is accepted
-    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Third")
+    # When another place in the code accepts a finding of a rule
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Third", reason=signed(at=f"{FILE}:900"))
     verdict = judged(assembly, baseline=baseline)
 
     # Then it is named, with what to do
     (fault,) = faults(verdict)
-    assert fault.startswith("baseline.json: Pipeline/dev-items: more is accepted than before: AwsSolutions-S1 2 → 3;")
+    assert fault.startswith(
+        f"baseline.json: Pipeline/dev-items: {FILE} accepts AwsSolutions-S1 in 2 places, before in 1; "
+    )
     assert "make baseline" in fault
     # And with the new counts it is green
     write_baseline(baseline, verdict.counts)
     assert not judged(assembly, baseline=baseline).red
 
 
-def test_one_rule_that_grows_is_not_made_up_for_by_one_that_shrinks(assembly: Assembly, baseline: Path) -> None:
-    assembly.suppressed["AwsSolutions"].pop()
-    assembly.metadata[f"/{DATA}/Role"].pop()
+def test_less_is_a_note_and_makes_up_for_nothing(assembly: Assembly, baseline: Path) -> None:
+    for construct in ("Bucket", "Other"):
+        assembly.metadata.pop(f"/{DATA}/{construct}")
+    assembly.suppressed["AwsSolutions"] = [
+        one for one in assembly.suppressed["AwsSolutions"] if "S1" not in json.dumps(one)
+    ]
+    without = judged(assembly, baseline=baseline)
     assembly.acknowledge("AwsSolutions-S10", f"{DATA}/Bucket")
 
-    said = faults(judged(assembly, baseline=baseline))
+    assert not without.red
+    (note,) = without.cautions
+    assert note.message.startswith("1 of its 2 entries are higher than what is accepted now")
+    (fault,) = faults(judged(assembly, baseline=baseline))
+    assert "accepts AwsSolutions-S10 in 1 place, before in 0" in fault
 
-    assert [fault.partition("; ")[0] for fault in said] == [
-        "baseline.json: Pipeline/dev-items: less is accepted than before: AwsSolutions-IAM5 2 → 1",
-        "baseline.json: Pipeline/dev-items: more is accepted than before: AwsSolutions-S10 0 → 1",
-    ]
 
+def test_counts_are_by_service_whatever_the_environment_is_called(assembly: Assembly, baseline: Path) -> None:
+    verdict = judged(assembly, unit_of=lambda stack: stack.split("/")[1].partition("-")[2])
 
-def test_a_stage_that_is_new_grows_and_one_that_is_gone_shrinks(assembly: Assembly, baseline: Path) -> None:
-    write_baseline(baseline, {"Pipeline/gone": {"AwsSolutions-S1": 1}})
+    write_baseline(baseline, verdict.counts)
 
-    said = faults(judged(assembly, baseline=baseline))
-
-    assert any("Pipeline/dev-items: more is accepted" in fault for fault in said)
-    assert any("Pipeline/gone: less is accepted than before: AwsSolutions-S1 1 → 0" in fault for fault in said)
+    assert list(json.loads(baseline.read_text())) == ["items"]
 
 
 def test_of_a_part_of_the_app_less_is_no_news_and_more_is_red(assembly: Assembly, baseline: Path) -> None:
     # Given a synthesis of some services alone
-    write_baseline(baseline, {"Pipeline/gone": {"AwsSolutions-S1": 1}, "Pipeline/dev-items": {"AwsSolutions-S1": 1}})
+    places = {FILE: {"AwsSolutions-S1": 1}}
+    write_baseline(baseline, {"Pipeline/gone": places, "Pipeline/dev-items": places})
 
-    said = faults(judged(assembly, baseline=baseline, complete=False))
+    verdict = judged(assembly, baseline=baseline, complete=False)
 
-    (fault,) = said
-    assert "Pipeline/dev-items: more is accepted than before: AwsSolutions-IAM5 0 → 2, AwsSolutions-S1 1 → 2" in fault
+    (fault,) = faults(verdict)
+    assert "accepts AwsSolutions-IAM5 in 1 place, before in 0" in fault
+    assert verdict.cautions == ()
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"a": 3}', '{"a": {"b": "3"}}', '{"a": {"b": 0}}'])
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"a": 3}', '{"a": {"b": 3}}', '{"a": {"b": {"c": 0}}}'])
 def test_a_baseline_that_is_missing_or_damaged_turns_red_in_one_line(
     assembly: Assembly, baseline: Path, content: str | None
 ) -> None:
