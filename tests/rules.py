@@ -1,0 +1,78 @@
+"""Rules that hold for every configuration that loads: `test_committed.py` and the properties ask the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from slipway.settings import Environment, Settings
+from slipway.settings.model import EnvironmentKind, RemovalPolicy
+
+Rule = Callable[[Settings], Iterator[str]]
+"""Yields a sentence for each thing that is wrong."""
+
+
+def _released(settings: Settings) -> list[Environment]:
+    """Environments that are more than a place to try something in."""
+    return [environment for environment in settings.environments if environment.kind is not EnvironmentKind.DEVELOPMENT]
+
+
+def production_waits_for_an_approval(settings: Settings) -> Iterator[str]:
+    """No change reaches production from elsewhere without a person's consent."""
+    before = None
+    for environment in settings.environments:
+        entered = environment.kind is EnvironmentKind.PRODUCTION and before is not EnvironmentKind.PRODUCTION
+        if entered and environment.name not in settings.pipeline.approval_before:
+            yield f"{environment.name} is entered without an approval"
+        before = environment.kind
+
+
+def approvals_reach_somebody(settings: Settings) -> Iterator[str]:
+    """Whoever has to consent is asked."""
+    if settings.pipeline.approval_before and not settings.pipeline.approval.emails:
+        yield "nobody is asked for an approval"
+
+
+def production_keeps_its_data(settings: Settings) -> Iterator[str]:
+    """Nothing in production is deleted by a deployment."""
+    for environment in settings.of_kind(EnvironmentKind.PRODUCTION):
+        stateful = environment.stateful
+        if not (stateful.deletion_protection and stateful.termination_protection) or stateful.disposable:
+            yield f"{environment.name} does not protect its data"
+
+
+def only_what_is_disposable_is_destroyed(settings: Settings) -> Iterator[str]:
+    """Data is lost only where the configuration says that none matters."""
+    for environment in settings.environments:
+        if (environment.stateful.removal_policy is RemovalPolicy.DESTROY) is not environment.stateful.disposable:
+            yield f"{environment.name} destroys what it does not call disposable, or keeps what it does"
+
+
+def tests_have_the_shape_of_production(settings: Settings) -> Iterator[str]:
+    """What is tried before production is built as production is: services, firewall, origins, somebody who is told."""
+    for environment in _released(settings):
+        if environment.services.names != settings.environments[-1].services.names:
+            yield f"{environment.name} has other services"
+        if not environment.waf.enabled:
+            yield f"{environment.name} has no firewall"
+        if "*" in environment.cors.origins:
+            yield f"{environment.name} answers any origin"
+        if not environment.alarms.emails:
+            yield f"{environment.name} tells nobody of its alarms"
+
+
+def accounts_are_shared_on_purpose(settings: Settings) -> Iterator[str]:
+    """An account of its own for each environment and for the pipeline, unless the pipeline's file says otherwise."""
+    accounts = [settings.pipeline.account, *(environment.account for environment in settings.environments)]
+    if len(set(accounts)) < len(accounts) and not settings.pipeline.share_accounts:
+        yield "an account is shared"
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    production_waits_for_an_approval,
+    approvals_reach_somebody,
+    production_keeps_its_data,
+    only_what_is_disposable_is_destroyed,
+    tests_have_the_shape_of_production,
+    accounts_are_shared_on_purpose,
+)
