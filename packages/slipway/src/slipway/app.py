@@ -150,8 +150,8 @@ def _synthesise_and_judge(app: App, settings: Settings, *, new_baseline: bool, c
         complete=complete,
         unit_of=unit_of(settings),
     )
-    print_report(verdict)
     write_all(verdict, REPORT)
+    print_report(verdict, details=os.path.relpath(REPORT / "nag.html", ROOT))
     if new_baseline and not verdict.red:
         write_baseline(BASELINE, verdict.counts)
     return 1 if verdict.red else 0

@@ -23,23 +23,24 @@ _COLOURS = {Severity.WARNING: "yellow"}
 _Placed = TypeVar("_Placed", Finding, Acknowledgement)
 
 
-def print_report(verdict: Verdict, console: Console | None = None) -> None:
-    """Print what was found by stack, what is acknowledged and why, and the verdict last.
+def print_report(verdict: Verdict, console: Console | None = None, *, details: str = "") -> None:
+    """Print what has to be fixed, by stack, and the verdict last.
 
     Args:
         verdict: what `judge` said.
         console: where to print. Default: standard error, which leaves standard output to the template or tool that
             asked for the synth; coloured on a terminal alone.
+        details: file with what is acknowledged and why: pages that nobody reads on a terminal. Default: not named.
     """
     console = console or terminal()
     for stack, findings in by_stack(verdict.findings).items():
         console.print(_findings_table(stack, findings))
-    if verdict.acknowledgements:
-        console.print(_acknowledgements_table(verdict))
     for caution in verdict.cautions:
         console.print(f"[yellow]warning[/yellow] {escape(caution.place)}: {escape(caution.message)}", soft_wrap=True)
     for fault in verdict.faults:
         console.print(f"[red]red[/red] {escape(fault.place)}: {escape(fault.message)}", soft_wrap=True)
+    if details and verdict.acknowledgements:
+        console.print(f"reasons of what is acknowledged: {escape(details)}", soft_wrap=True)
     console.print(f"[{'red' if verdict.red else 'green'}]{summary(verdict)}[/]", soft_wrap=True)
 
 
@@ -107,21 +108,4 @@ def _findings_table(stack: str, findings: list[Finding]) -> Table:
             escape(within(stack, finding.path)),
             escape(f"{finding.description} → {finding.advice}"),
         )
-    return table
-
-
-def _acknowledgements_table(verdict: Verdict) -> Table:
-    """One row a reason: what a block gives once excuses findings in several stacks."""
-    reasons: defaultdict[str, list[Acknowledgement]] = defaultdict(list)
-    for acknowledgement in verdict.acknowledgements:
-        reasons[acknowledgement.reason].append(acknowledgement)
-    table = Table(title="acknowledged", title_justify="left", title_style="bold")
-    table.add_column("findings", justify="right")
-    table.add_column("rules", overflow="fold")
-    table.add_column("reason", overflow="fold", ratio=2)
-    table.add_column("stacks", overflow="fold", ratio=1)
-    for reason, group in sorted(reasons.items(), key=lambda item: sorted(item[1])):
-        rules = sorted({one.rule.partition("[")[0] for one in group})
-        stacks = sorted({one.stack or ELSEWHERE for one in group})
-        table.add_row(str(len(group)), escape("\n".join(rules)), escape(reason), escape(", ".join(stacks)))
     return table

@@ -29,7 +29,7 @@ def verdict(tmp_path: Path) -> Verdict:
 
 def printed(verdict: Verdict, *, terminal: bool = False) -> str:
     console = Console(file=io.StringIO(), width=200, force_terminal=terminal, highlight=False)
-    print_report(verdict, console)
+    print_report(verdict, console, details="nag.html")
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -47,10 +47,11 @@ def test_the_terminal_shows_stack_rule_severity_resource_and_what_to_do(verdict:
     ]
 
 
-def test_acknowledgements_are_counted_by_reason_with_their_stacks(verdict: Verdict) -> None:
-    row = next(line for line in printed(verdict).splitlines() if REASON in line)
+def test_reasons_are_in_the_file_not_on_the_terminal(verdict: Verdict) -> None:
+    text = printed(verdict)
 
-    assert [cell.strip() for cell in row.strip("│").split("│")] == ["3", "AwsSolutions-S1", REASON, DATA]
+    assert REASON not in text
+    assert text.splitlines()[-2] == "reasons of what is acknowledged: nag.html"
 
 
 def test_the_last_line_is_the_verdict(verdict: Verdict) -> None:
@@ -62,7 +63,7 @@ def test_the_last_line_is_the_verdict(verdict: Verdict) -> None:
 
 
 def test_a_warning_stands_above_the_verdict(verdict: Verdict) -> None:
-    line = printed(verdict).splitlines()[-2]
+    line = printed(verdict).splitlines()[-3]
 
     assert line == (
         "warning queue.py:3: the acknowledgement of AwsSolutions-SQS3 expires on 2027-01-15: "
