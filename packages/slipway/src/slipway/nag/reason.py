@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-FEWEST_WORDS = 5
-"""A sentence has a subject, a verb and something to say: shorter ones that do are rare, and can be said in five."""
+from slipway.waivers import FEWEST_WORDS, words_of
 
 # Words in a row that are no coincidence. A good reason shares single words and pairs with the rule that it answers.
 _RUN = 3
@@ -16,7 +15,6 @@ _SIGNATURE = re.compile(
     r"^(?P<reason>.+) \[owner: (?P<owner>[^;\[\]]+); expires: (?P<expires>\d{4}-\d{2}-\d{2}); at: (?P<at>[^;\[\]]+)\]$",
     re.DOTALL,
 )
-_WORD = re.compile(r"[^\W_][\w'-]*")
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def read(text: str) -> Signed | None:
 
 def is_sentence(reason: str, *, rule: str) -> bool:
     """Whether a reason has five words or more besides the rule's id. Numbers are no words."""
-    return len(_words(reason.replace(rule, " "))) >= FEWEST_WORDS
+    return len(words_of(reason.replace(rule, " "))) >= FEWEST_WORDS
 
 
 def repeats(reason: str, text: str) -> bool:
@@ -62,14 +60,10 @@ def repeats(reason: str, text: str) -> bool:
         reason: the reason.
         text: what the rule says of itself.
     """
-    words, theirs = _words(reason), _words(text)
+    words, theirs = words_of(reason), words_of(text)
     known = {tuple(theirs[start : start + _RUN]) for start in range(len(theirs) - _RUN + 1)}
     borrowed: set[int] = set()
     for start in range(len(words) - _RUN + 1):
         if tuple(words[start : start + _RUN]) in known:
             borrowed.update(range(start, start + _RUN))
     return bool(borrowed) and len(words) - len(borrowed) < FEWEST_WORDS
-
-
-def _words(text: str) -> list[str]:
-    return [word.casefold() for word in _WORD.findall(text) if not word.isdigit()]

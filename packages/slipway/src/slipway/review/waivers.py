@@ -3,49 +3,35 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import AfterValidator, Field
 
+from slipway import waivers
 from slipway.review.errors import ReviewError
 from slipway.review.findings import Finding
 
 WAIVERS_FILE = "config/waivers.toml"
 """Where the waivers are, from the root of the repository."""
 
-_FEWEST_WORDS = 5
+
+def _named(identifier: str) -> str:
+    if not re.match(r"[a-z-]+:\S", identifier):
+        raise ValueError("names no finding: the review prints their ids")
+    return identifier
 
 
-class Waiver(BaseModel):
+class Waiver(waivers.Waiver):
     """One waiver, for one finding or for the same one in several stages."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-    findings: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z-]+:\S")], ...] = Field(strict=False, min_length=1)
-    """Ids of the findings."""
-    reason: str
-    """Why it is meant to happen: a sentence."""
-    owner: Annotated[str, StringConstraints(pattern=r"\S")]
-    """The team that answers for it."""
-    expires: date
-    """The last day on which it holds."""
-
-    @field_validator("reason")
-    @classmethod
-    def _is_a_sentence(cls, reason: str) -> str:
-        words = [word for word in re.findall(r"[^\W_][\w'-]*", reason) if not word.isdigit()]
-        if len(words) < _FEWEST_WORDS:
-            raise ValueError("say in a sentence why it is meant to happen")
-        return reason
+    findings: tuple[Annotated[str, AfterValidator(_named)], ...] = Field(strict=False, min_length=1)
+    """Ids of the findings, as the review prints them."""
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
+class _File(waivers.Strict):
     waiver: tuple[Waiver, ...] = Field(strict=False, default=())
 
 
@@ -57,27 +43,12 @@ def read_waivers(text: str, place: str = WAIVERS_FILE) -> tuple[Waiver, ...]:
         place: its name, for messages.
 
     Raises:
-        ReviewError: it is no TOML, or a waiver lacks something.
+        ReviewError: it is not TOML, or a waiver lacks something.
     """
     try:
-        return _File.model_validate(tomllib.loads(text)).waiver
-    except tomllib.TOMLDecodeError as error:
-        raise ReviewError(f"{place} is not TOML ({error})") from None
-    except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        where = ".".join(str(part + 1) if isinstance(part, int) else part for part in detail["loc"])
-        raise ReviewError(f"{place}: {where}: {_message(detail['type'], detail['msg'])}") from None
-
-
-def _message(kind: str, message: str) -> str:
-    match kind:
-        case "missing":
-            return "is required"
-        case "extra_forbidden":
-            return "is not a known key; there are findings, reason, owner, expires"
-        case "string_pattern_mismatch":
-            return "names no finding: the review prints their ids"
-    return message.removeprefix("Value error, ")
+        return waivers.read_toml(_File, text, place).waiver
+    except waivers.WaiverFileError as error:
+        raise ReviewError(str(error)) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +75,7 @@ class Judgement:
 
 def judge(
     findings: Sequence[Finding],
-    waivers: Sequence[Waiver],
+    given: Sequence[Waiver],
     *,
     known: Sequence[Waiver] = (),
     today: date,
@@ -118,7 +89,7 @@ def judge(
 
     Args:
         findings: what the change does.
-        waivers: those of the change.
+        given: those of the change.
         known: those that the base has.
         today: the day by which they are judged expired.
         file: name of the file, for messages.
@@ -128,9 +99,9 @@ def judge(
     problems: list[str] = []
     spent: list[str] = []
     named: set[str] = set()
-    for waiver in waivers:
+    for waiver in given:
         for identifier in waiver.findings:
-            if waiver.expires < today:
+            if waiver.is_expired(today):
                 owner = f"owner: {waiver.owner}"
                 problems.append(f"the waiver of {identifier} expired on {waiver.expires} ({owner})")
             elif waiver in known:

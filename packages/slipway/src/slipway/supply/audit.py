@@ -251,7 +251,7 @@ def _judged(
         if waiver is None:
             message = f"{advisory.title} ({advisory.mended})"
             findings.append(Finding(advisory.purl, advisory.names[0], message))
-        elif waiver.expires < today:
+        elif waiver.is_expired(today):
             message = f"its acceptance expired on {waiver.expires} (owner: {waiver.owner}; {advisory.mended})"
             findings.append(Finding(advisory.purl, advisory.names[0], message))
         else:

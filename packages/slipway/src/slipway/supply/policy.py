@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import tomllib
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from slipway.project import ROOT
 from slipway.supply.errors import SupplyError
+from slipway.waivers import Sentence, Strict, Text, Waiver, WaiverFileError, read_toml
 
 POLICY_FILE = ROOT / "config" / "policy.toml"
 
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Reason = Annotated[str, StringConstraints(min_length=20, strip_whitespace=True)]
-"""Why it is safe here: a sentence, not a word."""
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-
-class StatedLicence(_Strict):
+class StatedLicence(Strict):
     """The licence of a package whose metadata leave it open."""
 
     package: Text
     expression: Text
-    reason: Reason
+    reason: Sentence
     """Where it stands."""
 
 
-class Licences(_Strict):
+class Licences(Strict):
     """Which licences are allowed, by their SPDX identifiers."""
 
     shipped: tuple[Text, ...] = Field(strict=False)
@@ -44,17 +35,14 @@ class Licences(_Strict):
     stated: tuple[StatedLicence, ...] = Field(default=(), strict=False)
 
 
-class AcceptedAdvisory(_Strict):
-    """A known vulnerability that is let go on until a day."""
+class AcceptedAdvisory(Waiver):
+    """A known vulnerability that is accepted until a day."""
 
     advisory: Text
     package: Text
-    reason: Reason
-    owner: Text
-    expires: date
 
 
-class Audit(_Strict):
+class Audit(Strict):
     """Who is asked for known vulnerabilities, and which are accepted."""
 
     osv: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
@@ -64,36 +52,36 @@ class Audit(_Strict):
     accepted: tuple[AcceptedAdvisory, ...] = Field(default=(), strict=False)
 
 
-class LeftOut(_Strict):
+class LeftOut(Strict):
     """A rule of the SAST that says nothing here."""
 
     rule: Annotated[str, StringConstraints(pattern=r"^B\d{3}$")]
     under: str = ""
     """Folder that it is left out for. Default: everything."""
-    reason: Reason
+    reason: Sentence
 
 
-class Sast(_Strict):
+class Sast(Strict):
     """What the SAST leaves out."""
 
     left_out: tuple[LeftOut, ...] = Field(default=(), strict=False)
 
 
-class NotSecret(_Strict):
+class NotSecret(Strict):
     """A value that looks like a secret and is none."""
 
     value: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     """SHA-256 of it, hexadecimal: `make secrets` prints it."""
-    reason: Reason
+    reason: Sentence
 
 
-class Secrets(_Strict):
+class Secrets(Strict):
     """What the scan for secrets may meet."""
 
     none: tuple[NotSecret, ...] = Field(default=(), strict=False)
 
 
-class Policy(_Strict):
+class Policy(Strict):
     """All of it."""
 
     licences: Licences
@@ -112,12 +100,8 @@ def load_policy(path: Path = POLICY_FILE) -> Policy:
         SupplyError: it is missing, no TOML, or not what the model allows.
     """
     try:
-        return Policy.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return read_toml(Policy, path.read_text(encoding="utf-8"), path.name)
     except OSError as error:
         raise SupplyError(f"{path.name} cannot be read ({error.strerror})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SupplyError(f"{path.name} is no TOML: {error}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise SupplyError(f"{path.name}: {key}: {first['msg']} (found {first['input']!r})") from None
+    except WaiverFileError as error:
+        raise SupplyError(str(error)) from None
