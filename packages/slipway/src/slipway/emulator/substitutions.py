@@ -87,6 +87,10 @@ def _arn(service: str, resource: str) -> Callable[[str], Any]:
     }
 
 
+def _connection(logical_id: str) -> Any:
+    return _arn("codeconnections", "connection/")(logical_id)
+
+
 def _clone_url(protocol: str) -> Callable[[str], Any]:
     host = "git-codecommit.${AWS::Region}.${AWS::URLSuffix}"
     return lambda logical_id: {"Fn::Sub": f"{protocol}://{host}/v1/repos/${{AWS::StackName}}-{logical_id}"}
@@ -385,6 +389,30 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
             "CloneUrlHttp": _clone_url("https"),
             "CloneUrlSsh": _clone_url("ssh"),
         },
+    ),
+    Substitution(
+        subject="AWS::CodePipeline::Webhook",
+        stand_in="nothing: a rehearsal starts the pipeline",
+        unproven="that a push to the repository starts the pipeline",
+        applies=of_type("AWS::CodePipeline::Webhook"),
+        drops=True,
+        references={"Ref": _name, "Url": _clone_url("https")},
+    ),
+    Substitution(
+        subject="AWS::CodeConnections::Connection, AWS::CodeStarConnections::Connection",
+        stand_in="a repository on this machine",
+        unproven="the handshake with the host of the repository",
+        applies=of_type("AWS::CodeConnections::Connection", "AWS::CodeStarConnections::Connection"),
+        drops=True,
+        references={"Ref": _connection, "ConnectionArn": _connection},
+    ),
+    Substitution(
+        subject="AWS::Synthetics::Canary",
+        stand_in="nothing",
+        unproven="that the canary runs, and what it says",
+        applies=of_type("AWS::Synthetics::Canary"),
+        drops=True,
+        references={"Ref": _name, "Id": _name},
     ),
     Substitution(
         subject="AWS::CodeBuild::Project",

@@ -67,10 +67,17 @@ class AppOptions:
 
 @dataclass(frozen=True)
 class PipelineRun:
-    """One commit through one pipeline."""
+    """One commit through one pipeline.
+
+    Attributes:
+        pipeline: its name.
+        record: what became of it.
+        folder: of its page and logs.
+    """
 
     pipeline: str
     record: Rehearsal
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class AppRehearsed:
 
     Attributes:
         runs: in the order in which they were played.
-        unhosted: functions that cannot run here; they fail by name when they are called.
+        unhosted: what cannot run here, and fails where it is used.
     """
 
     runs: tuple[PipelineRun, ...] = ()
@@ -202,7 +209,7 @@ class _Stage:
         for revision in self._options.revisions:
             for name in names:
                 if not wanted or name in wanted:
-                    yield PipelineRun(name, self._play(name, revision))
+                    yield self._play(name, revision)
 
     def stop(self) -> None:
         """Stop everything, and forget it."""
@@ -211,7 +218,7 @@ class _Stage:
             self._events.close()
         self._accounts.forget()
 
-    def _play(self, name: str, revision: str) -> Rehearsal:
+    def _play(self, name: str, revision: str) -> PipelineRun:
         memory = self._memories.of(name)
         commit = Commit.of(self._app.folder, revision, branch=_branch(memory))
         folder = self._options.home / name / commit.sha[:12]
@@ -252,7 +259,7 @@ class _Stage:
         ]
         record.verdict = verdict(record)
         page.write(record, folder)
-        return record
+        return PipelineRun(name, record, folder)
 
     def _codepipeline(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
         name = str(request.get("name") or request.get("pipelineName") or "")

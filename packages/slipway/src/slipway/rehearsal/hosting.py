@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class Unhosted:
         stack: name of its stack.
         logical_id: of the resource.
         reason: why not.
-        stops: whether nothing can be played for it; otherwise it fails by name when it is called.
+        stops: whether nothing can be played for it; otherwise it fails where it is used.
     """
 
     stack: str
@@ -39,7 +40,7 @@ def find_unhosted(assembly: Path) -> list[Unhosted]:
     Args:
         assembly: folder of the assembly, `cdk.out`.
     """
-    return [each for stack in stacks(assembly) for each in _of_stack(stack)]
+    return [each for stack in stacks(assembly) for each in (*_of_stack(stack), *_images(stack))]
 
 
 def refuse_unhosted(found: Iterable[Unhosted]) -> None:
@@ -64,7 +65,7 @@ def refuse_unhosted(found: Iterable[Unhosted]) -> None:
     raise RehearsalError(f"this app cannot be rehearsed here: {said}", exit_code=2)
 
 
-def _of_stack(stack: StackArtifact) -> Iterable[Unhosted]:
+def _of_stack(stack: StackArtifact) -> Iterator[Unhosted]:
     for logical_id, resource in stack.template.get("Resources", {}).items():
         kind, properties = resource["Type"], resource.get("Properties") or {}
         if kind.startswith(_CONTAINERS):
@@ -72,9 +73,16 @@ def _of_stack(stack: StackArtifact) -> Iterable[Unhosted]:
         elif kind in _NETWORK:
             yield Unhosted(stack.name, logical_id, "no network of its own is made here (VPC)", stops=True)
         elif kind == "AWS::CodeBuild::Project" and _is_true(properties.get("Environment", {}).get("PrivilegedMode")):
-            yield Unhosted(stack.name, logical_id, "builds of Docker images need Docker", stops=True)
+            yield Unhosted(stack.name, logical_id, "it may use Docker, which is not here", stops=False)
         elif kind == "AWS::Lambda::Function" and (reason := unhosted_function(properties)):
             yield Unhosted(stack.name, logical_id, reason, stops=False)
+
+
+def _images(stack: StackArtifact) -> Iterator[Unhosted]:
+    listed = stack.folder / f"{stack.id}.assets.json"
+    if listed.is_file():
+        for name in json.loads(listed.read_text(encoding="utf-8")).get("dockerImages") or ():
+            yield Unhosted(stack.name, f"image {name[:12]}", "images are built by Docker", stops=True)
 
 
 def unhosted_function(properties: Mapping[str, Any]) -> str | None:

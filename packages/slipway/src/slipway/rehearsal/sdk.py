@@ -5,6 +5,7 @@ Only the packages that an app's functions name are installed: all of them would 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ from slipway.rehearsal.player.builds import NODE
 
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html: v3 from Node.js 18 on, v2 before it.
 _PACKAGE = re.compile(r"""["'](@aws-sdk/[a-z0-9-]+|@smithy/[a-z0-9-]+)["']""")
+_CLIENT = re.compile(r"@aws-sdk/client-[a-z0-9-]+")
 _OLD = re.compile(r"nodejs(?:1[0246]|[468])\b")
 ENDPOINT = Path(__file__).with_name("endpoint.cjs")
 """Script that tells an old SDK where AWS is."""
@@ -40,6 +42,8 @@ def find_packages(assembly: Path) -> set[str]:
         if resource["Type"] == "AWS::Lambda::Function"
     }
     found = {match for text in _scripts(assembly) for match in _PACKAGE.findall(text)}
+    # `AwsCustomResource` of the CDK loads the client that its resource names.
+    found |= {match for stack in stacks(assembly) for match in _CLIENT.findall(json.dumps(stack.template))}
     # Custom resources of the CDK run on another Node.js in each region (`Fn::FindInMap`).
     return found | ({"aws-sdk"} if any(_OLD.match(runtime) for runtime in runtimes) else set())
 

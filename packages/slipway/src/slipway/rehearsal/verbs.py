@@ -31,6 +31,8 @@ from slipway.emulator.environment import services_of
 from slipway.emulator.server import EMULATED_SECRET, Emulator
 from slipway.errors import RehearsalError
 from slipway.rehearsal import faults, page
+from slipway.rehearsal.app import App
+from slipway.rehearsal.app_rehearsal import AppOptions, rehearse_app
 from slipway.rehearsal.faults import Fault
 from slipway.rehearsal.player.approvals import Answer, Ask, Pending
 from slipway.rehearsal.player.bake import AlarmRule
@@ -56,7 +58,7 @@ _WORDS = {"y": Answer.APPROVED, "yes": Answer.APPROVED, "n": Answer.REJECTED, "n
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    for verb in (rehearse, approve, reject, remote, receive, drill, forget):
+    for verb in (rehearse, any_app, approve, reject, remote, receive, drill, forget):
         app.command()(verb)
 
 
@@ -207,6 +209,43 @@ def _fetch(repository: Path, commit: Commit) -> None:
         check=True,
         capture_output=True,
     )
+
+
+def any_app(  # noqa: PLR0917  # typer reads a command's options from its parameters
+    folder: Annotated[Path, typer.Argument(help="Folder of the app's repository.", exists=True, file_okay=False)],
+    assembly: Annotated[
+        Path | None, typer.Option("--assembly", help="What it was synthesized to. Default: cdk.out in the folder.")
+    ] = None,
+    pipeline: Annotated[
+        list[str] | None, typer.Option("--pipeline", help="Play these alone; may be repeated. Default: all.")
+    ] = None,
+    commit: Annotated[
+        list[str] | None,
+        typer.Option("--commit", help="Deliver these, one after the other; may be repeated. Default: HEAD."),
+    ] = None,
+    approve_: Annotated[str, typer.Option("--approve", help="yes, no, timeout, or ask (here).")] = "ask",
+    rate: Annotated[
+        int, typer.Option("--rate", min=1, help="Requests to each function in a virtual minute of a deployment.")
+    ] = REQUESTS_A_MINUTE,
+) -> None:
+    """Play the pipelines of any app with CDK Pipelines, on accounts of this machine that are removed afterwards."""
+    console = _console()
+    folder = folder.resolve()
+    options = AppOptions(
+        home=FOLDER / "apps" / folder.name,
+        pipelines=tuple(pipeline or ()),
+        revisions=tuple(commit or ("HEAD",)),
+        requests_a_minute=rate,
+    )
+    show = Show(console)
+    ask = _asker(show, _answers(approve_, None), sys.stdin if sys.stdin.isatty() else None)
+    done = rehearse_app(App.read(folder, assembly=assembly), options, show=show, ask=ask)
+    for each in done.runs:
+        console.print(f"\n{each.pipeline}: {os.path.relpath(each.folder / 'index.html', paths.ROOT)}", markup=False)
+        style = "green" if each.record.delivered else "red"
+        console.print(each.record.verdict, style=style, markup=False, soft_wrap=True)
+    if not all(each.record.delivered for each in done.runs):
+        raise typer.Exit(1)
 
 
 def approve(

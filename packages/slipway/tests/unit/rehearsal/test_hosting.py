@@ -24,7 +24,6 @@ def _assembly(folder: Path, resource: dict[str, Any]) -> Path:
     [
         ("AWS::ECS::Service", {}, "containers need Docker"),
         ("AWS::EC2::VPC", {}, "no network of its own"),
-        ("AWS::CodeBuild::Project", {"Environment": {"PrivilegedMode": True}}, "builds of Docker images"),
     ],
 )
 def test_an_app_that_cannot_be_played_stops_at_once(
@@ -34,6 +33,21 @@ def test_an_app_that_cannot_be_played_stops_at_once(
 
     with pytest.raises(RehearsalError, match=f"this app cannot be rehearsed here: .*{says}.*app: It"):
         refuse_unhosted(found)
+
+
+def test_an_image_that_is_to_be_built_stops_at_once(tmp_path: Path) -> None:
+    assembly = _assembly(tmp_path, {"Type": "AWS::SNS::Topic"})
+    (assembly / "App.assets.json").write_text(json.dumps({"dockerImages": {"abc": {}}}), encoding="utf-8")
+
+    with pytest.raises(RehearsalError, match="images are built by Docker"):
+        refuse_unhosted(find_unhosted(assembly))
+
+
+def test_a_build_that_may_use_docker_is_named(tmp_path: Path) -> None:
+    project = {"Type": "AWS::CodeBuild::Project", "Properties": {"Environment": {"PrivilegedMode": True}}}
+    (found,) = find_unhosted(_assembly(tmp_path, project))
+
+    assert (found.reason, found.stops) == ("it may use Docker, which is not here", False)
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,17 @@ def test_packages_are_those_that_functions_load(tmp_path: Path) -> None:
         packed.writestr("index.js", "const c = require('@aws-sdk/client-lambda')")
     artifact = {"type": "aws:cloudformation:stack", "properties": {"templateFile": "App.json"}}
     (tmp_path / "manifest.json").write_text(json.dumps({"artifacts": {"App": artifact}}), encoding="utf-8")
-    (tmp_path / "App.json").write_text(json.dumps({"Resources": {"It": FUNCTION}}), encoding="utf-8")
+    call = {"Type": "Custom::AWS", "Properties": {"Create": '{"service":"@aws-sdk/client-ssm"}'}}
+    resources = {"It": FUNCTION, "Call": call}
+    (tmp_path / "App.json").write_text(json.dumps({"Resources": resources}), encoding="utf-8")
 
     # Then they are named, and the old SDK for a function on an old Node.js
-    assert find_packages(tmp_path) == {"@aws-sdk/client-lambda", "@aws-sdk/client-s3", "aws-sdk"}
+    assert find_packages(tmp_path) == {
+        "@aws-sdk/client-lambda",
+        "@aws-sdk/client-s3",
+        "@aws-sdk/client-ssm",
+        "aws-sdk",
+    }
 
 
 def test_an_old_sdk_is_told_where_aws_is(tmp_path: Path) -> None:
