@@ -83,7 +83,7 @@ review: build ## Review what a change does to data and permissions, BASE=<revisi
 	@$(PYTHON) -m slipway.review --json build/report/review.json --html build/report/review.html -- "$(BASE)" "$(HEAD)"
 
 in-flight: install ## Refuse a change of the pipeline while another execution of it deploys
-	@$(PYTHON) -m slipway.review.in_flight
+	@$(PYTHON) -m slipway.tasks.in_flight
 
 evidence: install ## What speaks for the change and against it, on one page: build/report/index.html; runs no gate
 	@$(PYTHON) -m slipway.evidence $(if $(ALLOW),--allow-$(ALLOW))

@@ -101,7 +101,7 @@ def _given(project: Path) -> Given:
     """What the configuration of our template says; nothing for any other app."""
     if not (project / "config" / "pipeline.toml").is_file():
         return Given()
-    from slipway.review.template import given  # noqa: PLC0415 - reads the configuration, which no other app has
+    from slipway.gates.review_policy import given  # noqa: PLC0415 - reads the configuration, which no other app has
 
     return given()
 

@@ -125,7 +125,9 @@ def review(
     change = read_waivers(text, str(waivers or known.waivers)) if text else ()
     say(f"synthesising {old.label} and {new.label}")
     before, after = _side_by_side(processes, old.assembly, new.assembly)
-    comparison = compare(before, after, has_file=new.has_file, protected=known.protected)
+    # Two folders may be of any app; what this one says of itself is not about them.
+    protected = frozenset() if old.revision is None and new.has_file is None else known.protected
+    comparison = compare(before, after, has_file=new.has_file, protected=protected)
     return Outcome(
         state=State.REVIEWED,
         base=old.label,

@@ -19,12 +19,12 @@ import pytest
 
 from slipway import project
 from slipway import settings as config
+from slipway.gates.review_policy import given
 from slipway.review.comparison import Fate
 from slipway.review.errors import ReviewError
 from slipway.review.outcome import Outcome, State
-from slipway.review.run import REPORT_BUCKET, review
+from slipway.review.run import REPORT_BUCKET, Given, review
 from slipway.review.synthesis import KEPT
-from slipway.review.template import given
 from unit.review.assemblies import resource, template, write
 from unit.review.repository import TABLE, TOPIC, Repository
 from unit.settings.configuration import pristine, put
@@ -368,6 +368,21 @@ def test_a_waiver_of_a_delivered_change_is_spent(repository: Repository) -> None
     assert outcome.judgement.spent == ("stateful-removed:prod-items-data/Table",)
 
 
+def test_what_the_app_protects_is_not_said_of_two_folders(repository: Repository, tmp_path: Path) -> None:
+    # Given an app with stack policies, and a table that comes
+    def protecting() -> Given:
+        return Given(protected=frozenset({"AWS::DynamoDB::Table"}))
+
+    repository.deploys(TOPIC)
+    base = repository.commit()
+    repository.deploys({**TOPIC, **TABLE})
+    assert "not-rolled-back" in _kinds(reviewed(repository, base, given=protecting))
+
+    one = write(tmp_path / "one", {"prod-items-data": template(TOPIC)})
+    other = write(tmp_path / "other", {"prod-items-data": template({**TOPIC, **TABLE})})
+    assert _kinds(reviewed(repository, str(one), str(other), given=protecting)) == []
+
+
 def test_folders_have_the_waivers_that_are_named(tmp_path: Path) -> None:
     one = write(tmp_path / "one", {"prod-items-data": template({**TABLE, **TOPIC})})
     other = write(tmp_path / "other", {"prod-items-data": template(TOPIC)})
@@ -399,7 +414,7 @@ def configure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Configure:
 
     configured()
     load = config.load
-    monkeypatch.setattr("slipway.review.template.config.load", lambda: load(folder))
+    monkeypatch.setattr("slipway.gates.review_policy.config.load", lambda: load(folder))
     return configured
 
 

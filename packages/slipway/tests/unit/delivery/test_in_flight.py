@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from slipway.review.in_flight import InFlightError, check
+from slipway.tasks.in_flight import InFlightError, check
 from tests import specimen
 
 BUILD = {"CODEBUILD_INITIATOR": "codepipeline/delivery"}

@@ -1,4 +1,4 @@
-"""Refuse a change of the pipeline while an execution deploys: `python -m slipway.review.in_flight`.
+"""Refuse a change of the pipeline while an execution deploys: `python -m slipway.tasks.in_flight`.
 
 CodePipeline cancels what is under way when the pipeline is changed, and rolls nothing back
 (https://docs.aws.amazon.com/codepipeline/latest/userguide/execution-modes.html): an environment would be left half
