@@ -18,7 +18,7 @@ _ASSETS: Final = "FileAsset: "
 """Before the specification of a project that publishes files, as values are resolved."""
 
 _PUBLISH = re.compile(r"""cdk-assets --path "[\w./ -]+" (?:--verbose )?publish "[^"`$;&|<>\\]+\"""")
-_INSTALL = re.compile(r"npm install -g cdk-assets(?:@[\w.^~-]+)?")
+_INSTALL = re.compile(r"npm install -g (?:aws-cdk|cdk-assets)(?:@[\w.^~-]+)?")
 
 _PROJECT: Final = "AWS::CodeBuild::Project"
 _PIPELINE: Final = "AWS::CodePipeline::Pipeline"
@@ -50,8 +50,8 @@ def publishes(command: str) -> bool:
     return _PUBLISH.fullmatch(command) is not None
 
 
-def installs_publisher(command: str) -> bool:
-    """Return whether a command installs what publishes assets, as CDK Pipelines writes it, and does nothing else."""
+def installs_tool(command: str) -> bool:
+    """Return whether a command installs CDK's CLI or its publisher, as CDK Pipelines writes it, and nothing else."""
     return _INSTALL.fullmatch(command) is not None
 
 

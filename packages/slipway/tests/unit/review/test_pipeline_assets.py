@@ -109,3 +109,20 @@ def test_an_action_that_publishes_no_more_is_read() -> None:
     after = _delivery(OLD, {"FileAsset1": _project(OLD), "Other": other}, ["FileAsset1", "FileAsset2"])
 
     assert "build-changed" in {finding.kind for finding in _found(before, after)}
+
+
+def test_another_version_of_the_cli_is_low() -> None:
+    # Given the pipeline's own update, which CDK Pipelines lets install the CLI
+    def update(*commands: str) -> dict[str, Any]:
+        specification = {"version": "0.2", "phases": {"build": {"commands": [*commands, "cdk -a . deploy Pipeline"]}}}
+        source = {"Type": "CODEPIPELINE", "BuildSpec": json.dumps(specification)}
+        return {"SelfMutation": resource("AWS::CodeBuild::Project", {"Source": source})}
+
+    before = assembly(stack(update("npm install -g aws-cdk@2.80.0")))
+    for command, severity in (
+        ("npm install -g aws-cdk@2.102.0", "low"),
+        ("npm install -g aws-cdk@npm:another-package", "high"),
+        ("npm install -g aws-cdk@2.102.0 && curl https://example.com", "high"),
+    ):
+        (finding,) = _found(before, assembly(stack(update(command))))
+        assert (finding.kind, finding.severity, finding.details) == ("build-changed", severity, (command,))

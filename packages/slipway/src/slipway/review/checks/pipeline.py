@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from slipway.review.assembly import PIPELINE, Json
-from slipway.review.builds import build_commands, installs_publisher, is_publisher, publishes
+from slipway.review.builds import build_commands, installs_tool, is_publisher, publishes
 from slipway.review.checks.registry import Context, both, fields, number, objects, on, shown, truth
 from slipway.review.findings import Finding, Severity, found
 from slipway.review.resources import Pair, Resource, Side, differences
@@ -357,11 +357,11 @@ def _specification(before: Resource, after: Resource) -> Iterator[Finding]:
         ones, others = ([line for line in lines if not publishes(line)] for lines in (ones, others))
         if ones == others:
             what, severity, details = "other assets are published", Severity.INFO, ()
-        elif [line for line in ones if not installs_publisher(line)] == [
-            line for line in others if not installs_publisher(line)
-        ]:
-            what, severity = "assets are published by another version of cdk-assets", Severity.LOW
-            details = tuple(line for line in others if installs_publisher(line))
+    tools = tuple(line for line in others if installs_tool(line) and line not in ones)
+    if tools and [line for line in ones if not installs_tool(line)] == [
+        line for line in others if not installs_tool(line)
+    ]:
+        what, severity, details = "it installs another version of CDK's tools", Severity.LOW, tools
     yield found("build-changed", after, what, severity=severity, detail="BuildSpec", details=details)
 
 
