@@ -154,11 +154,14 @@ format: install ## Format the code and mend what ruff can
 
 REPORTS := build/reports
 
+# The tool's, the runtime's, the services' and the app's own.
+UNIT := $(wildcard packages/*/tests services/*/tests/unit) tests/unit
+
 unit: build ## The fast tests: no network, no emulator
-	@pytest tests/unit --numprocesses 2 --quiet
+	@pytest $(UNIT) tests/test_committed.py --numprocesses 2 --quiet
 
 test: build ## Everything: unit, properties, infrastructure, and local on the emulator
-	@pytest tests/unit --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
+	@pytest $(UNIT) tests/test_committed.py --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
 		--cov --cov-report xml:$(REPORTS)/coverage/coverage.xml --cov-report=
 	@pytest tests/properties tests/infrastructure --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
 	@pytest tests/local --ignore tests/local/test_rehearsal.py --numprocesses 3 --dist loadfile --no-loadscope-reorder \
