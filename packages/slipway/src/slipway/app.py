@@ -19,7 +19,7 @@ from slipway.blocks.assets import AssetError, AssetStore
 from slipway.gates.packs import packs_of, unit_of
 from slipway.nag.baseline import write_baseline
 from slipway.nag.exports import write_all
-from slipway.nag.packs import CONTEXT, register
+from slipway.nag.packs import CONTEXT, prepare, register
 from slipway.nag.terminal import print_report
 from slipway.nag.verdict import judge
 from slipway.project import ROOT
@@ -77,6 +77,8 @@ class Delivery:
         """
         app = App(
             outdir=outdir,
+            # The gate runs CDK's checks of the templates itself, beside its packs.
+            builtin_cloud_formation_validation=False,
             # The CDK CLI hands these over itself; without it (tests, `python app.py`) they are the same.
             context=json.loads(CDK_JSON.read_text(encoding="utf-8"))["context"],
             # Not by a synthesizer of our own: one instance cannot serve stages of several accounts.
@@ -125,12 +127,15 @@ class Delivery:
         some = os.environ.get(ONLY, "")
         if new_baseline and some:
             return _refuse(f"{ONLY} = {some!r}: leaves services out, which a baseline must not")
+        judged = os.environ.get(JUDGED) != "false"
+        if judged:
+            prepare()
         try:
             settings = config.load()
             app = self.build(settings, AssetStore())
         except (ConfigurationError, AssetError) as error:
             return _refuse(str(error))
-        if os.environ.get(JUDGED) == "false":
+        if not judged:
             app.synth()
             return 0
         return _synthesise_and_judge(app, settings, new_baseline=new_baseline, complete=not some)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
 import jsii
 from aws_cdk import (
     App,
-    CloudFormationValidatePlugin,
     IPolicyValidationContext,
     IPolicyValidationPlugin,
     PolicyValidationPluginReport,
@@ -36,6 +37,7 @@ from constructs import IConstruct, RootConstruct
 from slipway.nag.names import ACKNOWLEDGED_RULES, PacksOf
 from slipway.nag.own import Breach, OwnPack, SynthesizedStack
 from slipway.nag.sentinel import ABOVE_RULE, SENTINEL_RULE, template_digest
+from slipway.nag.template_checks import CheckedTemplate, TemplateChecks
 
 CONTEXT: dict[str, Any] = {
     # CDK writes its report and leaves raising, printing and the exit code to the gate. Otherwise `app.synth()` raises
@@ -45,7 +47,12 @@ CONTEXT: dict[str, Any] = {
     "@aws-cdk/core:validateAgainstDefaultRules": True,
     "@aws-cdk/core:annotationsInValidationReport": True,
 }
-"""Give this to the app: `App(post_cli_context=CONTEXT)`. It then holds under the CLI, plain Python and pytest alike."""
+"""Give this to the app: `App(post_cli_context=CONTEXT, builtin_cloud_formation_validation=False)`. It then holds under
+the CLI, plain Python and pytest alike. The gate runs CDK's checks of the templates itself; with the built-in ones too,
+each template would be checked twice."""
+
+_TEMPLATE_CHECKS = "CloudFormation Validate"
+"""The name that CDK gives its checks of templates, and that acknowledgements of them are qualified with."""
 
 
 _PACKS: dict[str, type[NagPack]] = {
@@ -77,10 +84,19 @@ def register(app: App, packs_of: PacksOf, *, own: Sequence[OwnPack] = ()) -> Non
             raise GateError(
                 f"context {key} is not {value}: make the app with App(post_cli_context=slipway.nag.packs.CONTEXT)"
             )
-    recorded = [_RecordedPack(pack(app, verbose=True), packs_of) for pack in _PACKS.values()]
+    judgement = _Judgement(packs_of, own)
+    plugins = [
+        *(_RecordedPack(pack(app, verbose=True), judgement) for pack in _PACKS.values()),
+        *(_OwnRules(pack, judgement) for pack in own),
+        _TemplateChecks(judgement),
+    ]
     # jsii's own decorator tells Python's type checkers nothing about the interface.
-    plugins = cast("list[IPolicyValidationPlugin]", [*recorded, *(_OwnRules(pack, packs_of) for pack in own)])
-    Validations.of(app).add_plugins(*plugins, _template_checks())
+    Validations.of(app).add_plugins(*cast("list[IPolicyValidationPlugin]", plugins))
+
+
+def prepare() -> None:
+    """Start what `register` would start, so that it is ready when the app is built. To call this is never wrong."""
+    _template_checks()
 
 
 def make_pack(app: App, name: str) -> NagPack:
@@ -113,14 +129,76 @@ def _probe() -> Stack:
     return stack
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """What judges the stacks while cdk-nag's packs do, in Node, one after the other."""
+
+    stacks: list[SynthesizedStack]
+    own: Mapping[str, Future[list[Breach]]]
+    """By the pack's name. Rules of one's own read templates: they must not call CDK, which answers one thread."""
+    checks: TemplateChecks
+    question: int
+
+
+class _Judgement:
+    """The judging of one app. CDK asks plug-in after plug-in; the first to be asked sets the others going.
+
+    Args:
+        packs_of: which packs judge which stack.
+        own: packs of one's own.
+    """
+
+    def __init__(self, packs_of: PacksOf, own: Sequence[OwnPack]) -> None:
+        self._packs_of = packs_of
+        self._own = own
+        self._begun: _Begun | None = None
+
+    def begin(self, context: IPolicyValidationContext) -> _Begun:
+        """Set all going, once."""
+        if self._begun is None:
+            # Each is read from another process: once is enough for all the plug-ins.
+            templates = [
+                CheckedTemplate(
+                    stack=template.stack_construct_path,
+                    template=template.template_path,
+                    account=template.account_id,
+                    region=template.region,
+                )
+                for template in context.stack_templates
+            ]
+            checks = _template_checks()
+            question = checks.start(templates)
+            stacks = [SynthesizedStack(path=each.stack, template=Path(each.template)) for each in templates]
+            pool = ThreadPoolExecutor(max_workers=1)
+            own = {
+                pack.name: pool.submit(_judge, pack, wanted)
+                for pack in self._own
+                if (wanted := self.wanted(pack.name, stacks))
+            }
+            pool.shutdown(wait=False)
+            self._begun = _Begun(stacks, own, checks, question)
+        return self._begun
+
+    def wanted(self, pack: str, stacks: Sequence[SynthesizedStack]) -> list[SynthesizedStack]:
+        """Return the stacks that a pack judges."""
+        return [stack for stack in stacks if pack in self._packs_of(stack.path)]
+
+
+def _judge(pack: OwnPack, stacks: Sequence[SynthesizedStack]) -> list[Breach]:
+    blind = list(pack.blind())
+    if blind:
+        raise GateError(f"{', '.join(blind)}: finds nothing in a stack that breaks the rule")
+    return list(pack.judge(stacks))
+
+
 @jsii.implements(IPolicyValidationPlugin)
 class _RecordedPack:
     """A pack that leaves its sentinel: the planted faults were found, and every template of its own was judged."""
 
-    def __init__(self, pack: NagPack, packs_of: PacksOf) -> None:
+    def __init__(self, pack: NagPack, judgement: _Judgement) -> None:
         self._pack = pack
         self._name = pack.read_pack_name
-        self._packs_of = packs_of
+        self._judgement = judgement
 
     @property
     def name(self) -> str:
@@ -133,8 +211,8 @@ class _RecordedPack:
         Raises:
             GateError: the pack is blind to the planted faults. CDK writes the message into its report.
         """
-        stacks = _stacks(context)
-        wanted = [stack for stack in stacks if self._name in self._packs_of(stack.path)]
+        stacks = self._judgement.begin(context).stacks
+        wanted = self._judgement.wanted(self._name, stacks)
         if not wanted:
             return PolicyValidationPluginReport(success=True, violations=[])
         if find_blind(self._pack):
@@ -174,9 +252,9 @@ class _RecordedPack:
 class _OwnRules:
     """A pack of one's own, with the same sentinel."""
 
-    def __init__(self, pack: OwnPack, packs_of: PacksOf) -> None:
+    def __init__(self, pack: OwnPack, judgement: _Judgement) -> None:
         self._pack = pack
-        self._packs_of = packs_of
+        self._judgement = judgement
 
     @property
     def name(self) -> str:
@@ -189,44 +267,53 @@ class _OwnRules:
         Raises:
             GateError: a rule is blind to its planted fault. CDK writes the message into its report.
         """
-        wanted = [stack for stack in _stacks(context) if self.name in self._packs_of(stack.path)]
+        begun = self._judgement.begin(context)
+        wanted = self._judgement.wanted(self.name, begun.stacks)
         if not wanted:
             return PolicyValidationPluginReport(success=True, violations=[])
-        blind = list(self._pack.blind())
-        if blind:
-            raise GateError(f"{', '.join(blind)}: finds nothing in a stack that breaks the rule")
-        return _recorded([_violation(breach) for breach in self._pack.judge(wanted)], context, wanted)
+        return _recorded([_violation(breach) for breach in begun.own[self.name].result()], context, wanted)
 
 
-class _TemplateChecks(CloudFormationValidatePlugin):
-    """CDK's own checks of the templates, in place of the instance that `CDK_VALIDATION=false` would switch off."""
+@jsii.implements(IPolicyValidationPlugin)
+class _TemplateChecks:
+    """CDK's own checks of the templates, by the process beside this one; `CDK_VALIDATION=false` does not reach them."""
+
+    def __init__(self, judgement: _Judgement) -> None:
+        self._judgement = judgement
+
+    @property
+    def name(self) -> str:
+        """The name that CDK gives these checks."""
+        return _TEMPLATE_CHECKS
 
     def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
-        """Judge every template, and name the acknowledgements of which no other trace is left."""
-        report = super().validate(context)
-        stacks = _stacks(context)
-        above = _acknowledged_above_stacks(context.app_construct, stacks)
-        return _recorded([*report.violations, *above], context, stacks, success=report.success)
+        """Judge every template, and name the acknowledgements of which no other trace is left.
+
+        Raises:
+            TemplateChecksError: the checks did not run to their end. CDK writes the message into its report.
+        """
+        begun = self._judgement.begin(context)
+        above = list(_acknowledged_above_stacks(context.app_construct, begun.stacks))
+        report = begun.checks.result(begun.question)
+        found = [_found(violation) for violation in report["violations"]]
+        return _recorded([*found, *above], context, begun.stacks, success=report["success"])
 
 
-@cache
-def _template_checks() -> _TemplateChecks:
-    """One instance a process, as CDK itself has one: each holds an engine of its own, outside of the heap."""
-    return _TemplateChecks()
+def _found(violation: Mapping[str, Any]) -> PolicyViolation:
+    places = [PolicyViolatingResource(**place) for place in violation["violating_resources"]]
+    return PolicyViolation(**{**violation, "violating_resources": places})
 
 
-_SYNTHESIZED: WeakKeyDictionary[IConstruct, list[SynthesizedStack]] = WeakKeyDictionary()
-"""App → its stacks: every pack is told of the same ones, and to read them takes a tenth of a second."""
+_RUNNING: list[TemplateChecks] = []
 
 
-def _stacks(context: IPolicyValidationContext) -> list[SynthesizedStack]:
-    app = context.app_construct
-    if app not in _SYNTHESIZED:
-        _SYNTHESIZED[app] = [
-            SynthesizedStack(path=template.stack_construct_path, template=Path(template.template_path))
-            for template in context.stack_templates
-        ]
-    return _SYNTHESIZED[app]
+def _template_checks() -> TemplateChecks:
+    """Return the one process of these checks; a new one if it has ended."""
+    if not _RUNNING or not _RUNNING[-1].running:
+        checks = TemplateChecks()
+        atexit.register(checks.stop)
+        _RUNNING.append(checks)
+    return _RUNNING[-1]
 
 
 def _violation(breach: Breach) -> PolicyViolation:

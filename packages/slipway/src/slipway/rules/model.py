@@ -69,7 +69,17 @@ class Stack:
 
     def of_type(self, *types: str) -> Iterator[Resource]:
         """The resources of some types."""
+        if len(types) == 1:
+            return iter(self._by_type.get(types[0], ()))
         return (resource for resource in self.resources if resource.type in types)
+
+    @cached_property
+    def _by_type(self) -> Mapping[str, list[Resource]]:
+        """Type → its resources: rules ask for the few of a type again and again."""
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            found.setdefault(resource.type, []).append(resource)
+        return found
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,136 @@
+"""CDK's own checks of templates, in a process beside the one that builds the app.
+
+Their engine takes a second to set up and as long again to judge the templates of one app, all of it in the one thread
+of jsii's Node. In a process of its own it sets up while the app is built, and judges while the packs do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO, cast
+
+
+class TemplateChecksError(Exception):
+    """The checks could not run to their end."""
+
+
+@dataclass(frozen=True)
+class CheckedTemplate:
+    """A template to check.
+
+    Args:
+        stack: path of the stack's construct.
+        template: path of the file.
+        account: where the stack goes. Default: known at deployment only.
+        region: where the stack goes. Default: known at deployment only.
+    """
+
+    stack: str
+    template: str
+    account: str | None = None
+    region: str | None = None
+
+
+class TemplateChecks:
+    """The other process. It starts at once, and ends with this one."""
+
+    def __init__(self) -> None:
+        # The same modules as here, whatever this process put on its path.
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._asked = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-O", "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            text=True,
+            encoding="utf-8",
+        )
+
+    @property
+    def running(self) -> bool:
+        """True until the process ended."""
+        return self._process.poll() is None
+
+    def start(self, templates: Sequence[CheckedTemplate]) -> int:
+        """Ask for the checks of some templates.
+
+        Returns:
+            What `result` takes.
+
+        Raises:
+            TemplateChecksError: the process has ended.
+        """
+        self._asked += 1
+        question = {"question": self._asked, "templates": [vars(template) for template in templates]}
+        try:
+            self._stdin.write(json.dumps(question) + "\n")
+            self._stdin.flush()
+        except OSError as error:
+            raise TemplateChecksError(self._ended()) from error
+        return self._asked
+
+    def result(self, question: int) -> Mapping[str, Any]:
+        """Wait for the answer to a question; those to earlier ones are dropped.
+
+        Args:
+            question: what `start` returned.
+
+        Returns:
+            `success`, and `violations` in the order of the checks, as keyword arguments of CDK's classes.
+
+        Raises:
+            TemplateChecksError: the checks failed, or the process has ended.
+        """
+        while line := self._stdout.readline():
+            answer: Mapping[str, Any] = json.loads(line)
+            if answer["question"] != question:
+                continue
+            if "error" in answer:
+                raise TemplateChecksError(f"CDK's checks of the templates failed: {answer['error']}")
+            return answer
+        raise TemplateChecksError(self._ended())
+
+    def stop(self) -> None:
+        """End the process; what is still asked gets no answer."""
+        self._process.terminate()
+        self._process.wait()
+        self._stdin.close()
+        self._stdout.close()
+
+    def _ended(self) -> str:
+        return f"the process of CDK's checks of the templates ended with {self._process.wait()}; its log is above"
+
+    @property
+    def _stdin(self) -> TextIO:
+        return cast("TextIO", self._process.stdin)
+
+    @property
+    def _stdout(self) -> TextIO:
+        return cast("TextIO", self._process.stdout)
+
+
+def main() -> None:
+    """Answer each line of templates with a line of violations, until the input ends."""
+    # Only here: the process that asks has no use for a second engine.
+    from slipway.nag.template_engine import check
+
+    # What CDK prints must not get between the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            answer = check([CheckedTemplate(**template) for template in asked["templates"]])
+        except Exception as error:  # noqa: BLE001: whatever it is, the asking process has to hear of it
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps({"question": asked["question"], **answer}) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The engine of CDK's checks of templates, for the process that runs it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jsii
+from aws_cdk import (
+    CloudFormationValidatePlugin,
+    IPolicyValidationContext,
+    PolicyValidationStack,
+    PolicyViolatingResource,
+    PolicyViolation,
+)
+
+if TYPE_CHECKING:
+    from constructs import IConstruct
+
+    from slipway.nag.template_checks import CheckedTemplate
+
+_ENGINE = CloudFormationValidatePlugin()
+"""Made at import: it takes a second, in which the other process builds the app."""
+
+
+@jsii.implements(IPolicyValidationContext)
+class _Templates:
+    """Templates without their app: CDK's checks read nothing else."""
+
+    def __init__(self, templates: Sequence[CheckedTemplate]) -> None:
+        self._templates = templates
+
+    @property
+    def template_paths(self) -> list[str]:
+        return [each.template for each in self._templates]
+
+    @property
+    def stack_templates(self) -> list[PolicyValidationStack]:
+        return [
+            PolicyValidationStack(
+                stack_construct_path=each.stack,
+                template_path=each.template,
+                account_id=each.account,
+                region=each.region,
+            )
+            for each in self._templates
+        ]
+
+    @property
+    def account_id(self) -> str | None:
+        return None
+
+    @property
+    def region(self) -> str | None:
+        return None
+
+    @property
+    def app_construct(self) -> IConstruct:
+        raise NotImplementedError("these checks are of templates alone")
+
+
+def check(templates: Sequence[CheckedTemplate]) -> dict[str, Any]:
+    """Check templates.
+
+    Args:
+        templates: those to check.
+
+    Returns:
+        `success`, and `violations` as keyword arguments of CDK's classes.
+    """
+    report = _ENGINE.validate(_Templates(templates))  # type: ignore[arg-type] # jsii's decorator tells no type checker
+    return {"success": report.success, "violations": [_plain(violation) for violation in report.violations]}
+
+
+def _plain(violation: PolicyViolation) -> dict[str, Any]:
+    return {
+        "rule_name": violation.rule_name,
+        "description": violation.description,
+        "severity": violation.severity,
+        "fix": violation.fix,
+        "rule_metadata": dict(violation.rule_metadata) if violation.rule_metadata else None,
+        "violating_resources": [_plain_place(place) for place in violation.violating_resources],
+    }
+
+
+def _plain_place(place: PolicyViolatingResource) -> dict[str, Any]:
+    return {
+        "locations": list(place.locations),
+        "construct_path": place.construct_path,
+        "resource_logical_id": place.resource_logical_id,
+        "template_path": place.template_path,
+    }
