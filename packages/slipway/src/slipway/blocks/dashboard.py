@@ -264,8 +264,10 @@ class ServiceDashboard(Construct):
     def _thresholds(self, metrics: Sequence[cloudwatch.IMetric]) -> Iterator[cloudwatch.HorizontalAnnotation]:
         """One line a figure, since two at one height could not be read."""
         conditions: dict[float, dict[str, list[str]]] = {}
+        names = {alarm.key[1] for alarm in self._alarms}
         for metric in metrics:
-            if not isinstance(metric, _METRICS):
+            # Most lines have no alarm, and to ask for the whole key takes three more calls into another process.
+            if not isinstance(metric, _METRICS) or _name(metric) not in names:
                 continue
             key = _key(metric)
             for alarm in self._alarms:
@@ -283,6 +285,12 @@ class ServiceDashboard(Construct):
 
 _METRICS = (cloudwatch.Metric, cloudwatch.MathExpression)
 
+
+def _name(metric: cloudwatch.Metric | cloudwatch.MathExpression) -> str:
+    """Return the part of a key that tells most metrics apart."""
+    return metric.expression if isinstance(metric, cloudwatch.MathExpression) else metric.metric_name
+
+
 _Key: TypeAlias = tuple[str, str, frozenset[tuple[str, str]], str]
 
 
@@ -296,8 +304,8 @@ def _key(metric: cloudwatch.Metric | cloudwatch.MathExpression) -> _Key:
         of = frozenset(
             (name, repr(_key(cast("cloudwatch.Metric", each)))) for name, each in metric.using_metrics.items()
         )
-        return "", metric.expression, of, ""
-    return metric.namespace, metric.metric_name, frozenset((metric.dimensions or {}).items()), metric.statistic
+        return "", _name(metric), of, ""
+    return metric.namespace, _name(metric), frozenset((metric.dimensions or {}).items()), metric.statistic
 
 
 @dataclass(frozen=True)
@@ -315,18 +323,19 @@ class _Alarm:
     @classmethod
     def of(cls, alarm: cloudwatch.Alarm) -> _Alarm:
         node, metric = alarm.node, cast("cloudwatch.Metric | cloudwatch.MathExpression", alarm.metric)
-        resource = cast("cloudwatch.CfnAlarm", node.default_child)
-        threshold = cast("float", resource.threshold)
+        # One call into another process, instead of one for each of them.
+        properties = cast("cloudwatch.CfnAlarm", node.default_child)._cfn_properties
+        threshold = cast("float", properties["threshold"])
         of_math = isinstance(metric, cloudwatch.MathExpression)
-        label = str(metric.label) if isinstance(metric, cloudwatch.MathExpression) else metric.metric_name
-        minutes = metric.period.to_minutes()
-        condition = f"{_SIGNS[cast('str', resource.comparison_operator)]} {threshold:,g}"
+        key = _key(metric)
+        label = str(metric.label) if isinstance(metric, cloudwatch.MathExpression) else key[1]
+        minutes = properties["period"] / 60 if properties.get("period") else metric.period.to_minutes()
+        condition = f"{_SIGNS[cast('str', properties['comparisonOperator'])]} {threshold:,g}"
         if minutes != _PERIOD_MINUTES:
             condition += f" in {minutes:g} min"
-        times = cast("float", resource.evaluation_periods)
+        times = cast("float", properties["evaluationPeriods"])
         if times > 1:
             condition += f", {times:g} times running"
-        key = _key(metric)
         return cls(node.id, metric, label, key, {} if of_math else dict(key[2]), threshold, condition)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import jsii
@@ -27,6 +29,10 @@ REPLACED_BY: Mapping[str, frozenset[str]] = {
 """Properties whose change replaces a resource, by type
 (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html). Of a
 type that is missing here, every property counts."""
+
+_UNRESOLVED = "${Token["
+"""How a reference stands in a text until synthesis (https://docs.aws.amazon.com/cdk/v2/guide/tokens.html). What has
+none needs no asking."""
 
 
 def with_identity(description: str, values: Iterable[str]) -> str:
@@ -66,16 +72,34 @@ def _identities(values: Iterable[str]) -> dict[str, Any]:
     waiting = [target for value in values for target in _targets(value)]
     while waiting:
         target = waiting.pop()
-        if target.node.path in found:
-            continue
-        decisive = _decisive(target)
-        found[target.node.path] = Stack.of(target).resolve(decisive)
-        waiting += [other for value in decisive.values() for other in _targets(value)]
+        identity = _identity(target)
+        if identity.path not in found:
+            found[identity.path] = identity.decisive
+            waiting += identity.targets
     return found
 
 
+@dataclass(frozen=True)
+class _Identity:
+    """What decides whether a resource is still the same thing."""
+
+    path: str
+    decisive: Any
+    """The properties whose change replaces it, resolved."""
+    targets: tuple[CfnResource, ...]
+    """The resources that those refer to."""
+
+
+# All functions of a service use the same few resources, and each answer is eight calls into another process.
+@lru_cache(maxsize=4096)
+def _identity(target: CfnResource) -> _Identity:
+    decisive = _decisive(target)
+    targets = tuple(other for value in decisive.values() for other in _targets(value))
+    return _Identity(target.node.path, Stack.of(target).resolve(decisive), targets)
+
+
 def _decisive(target: CfnResource) -> dict[str, Any]:
-    """The properties of a resource whose change replaces it."""
+    """Return the properties of a resource whose change replaces it."""
     names = REPLACED_BY.get(target.cfn_resource_type)
     lowered = None if names is None else {name.lower() for name in names}
     return {
@@ -89,13 +113,19 @@ def _targets(value: Any) -> Iterator[CfnResource]:
     """The resources that a value refers to."""
     match value:
         case str():
-            for token in Tokenization.reverse_string(value).tokens:
-                target = cast("Reference", token).target if Reference.is_reference(token) else None
-                if target is not None and CfnElement.is_cfn_element(target):
-                    yield cast("CfnResource", target)
+            if _UNRESOLVED in value:
+                yield from _targets_of_text(value)
         case dict():
             for inner in value.values():
                 yield from _targets(inner)
         case list() | tuple():
             for inner in value:
                 yield from _targets(inner)
+
+
+# The number in a token is drawn once a process, so a text with one means the same wherever it turns up again.
+@lru_cache(maxsize=4096)
+def _targets_of_text(value: str) -> tuple[CfnResource, ...]:
+    tokens = [token for token in Tokenization.reverse_string(value).tokens if Reference.is_reference(token)]
+    targets = [cast("Reference", token).target for token in tokens]
+    return tuple(cast("CfnResource", target) for target in targets if CfnElement.is_cfn_element(target))

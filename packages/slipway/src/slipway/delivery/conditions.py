@@ -177,15 +177,18 @@ def freeze(pipeline: codepipeline.Pipeline, reasons: Mapping[str, str]) -> None:
 
 
 def _override(pipeline: codepipeline.Pipeline, stage: str, path: str, value: object) -> None:
-    position = [each.stage_name for each in pipeline.stages].index(_stage(pipeline, stage).stage_name)
-    _resource(pipeline).add_property_override(f"Stages.{position}.{path}", value)
+    _resource(pipeline).add_property_override(f"Stages.{_position(pipeline, stage)}.{path}", value)
 
 
 def _stage(pipeline: codepipeline.Pipeline, name: str) -> codepipeline.IStage:
-    for stage in pipeline.stages:
-        if stage.stage_name == name:
-            return stage
-    raise KeyError(f"no stage {name!r}: there are {', '.join(stage.stage_name for stage in pipeline.stages)}")
+    return pipeline.stages[_position(pipeline, name)]
+
+
+def _position(pipeline: codepipeline.Pipeline, name: str) -> int:
+    names = [stage.stage_name for stage in pipeline.stages]
+    if name not in names:
+        raise KeyError(f"no stage {name!r}: there are {', '.join(names)}")
+    return names.index(name)
 
 
 def _resource(pipeline: codepipeline.Pipeline) -> codepipeline.CfnPipeline:

@@ -280,11 +280,17 @@ class _TemplateChecks:
 
     def __init__(self, judgement: _Judgement) -> None:
         self._judgement = judgement
+        self._version: str | None = None
 
     @property
     def name(self) -> str:
         """The name that CDK gives these checks."""
         return _TEMPLATE_CHECKS
+
+    @property
+    def version(self) -> str | None:
+        """The engine's version; CDK asks for it when the checks are done."""
+        return self._version
 
     def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
         """Judge every template, and name the acknowledgements of which no other trace is left.
@@ -295,6 +301,7 @@ class _TemplateChecks:
         begun = self._judgement.begin(context)
         above = list(_acknowledged_above_stacks(context.app_construct, begun.stacks))
         report = begun.checks.result(begun.question)
+        self._version = report["version"]
         found = [_found(violation) for violation in report["violations"]]
         return _recorded([*found, *above], context, begun.stacks, success=report["success"])
 

@@ -44,7 +44,7 @@ class TemplateChecks:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._asked = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-O", "-m", __name__],
+            [sys.executable, "-O", "-m", f"{__package__}.template_engine"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -82,7 +82,8 @@ class TemplateChecks:
             question: what `start` returned.
 
         Returns:
-            `success`, and `violations` in the order of the checks, as keyword arguments of CDK's classes.
+            The engine's `version`, `success`, and `violations` in the order of the checks, as keyword arguments of
+            CDK's classes.
 
         Raises:
             TemplateChecksError: the checks failed, or the process has ended.
@@ -113,24 +114,3 @@ class TemplateChecks:
     @property
     def _stdout(self) -> TextIO:
         return cast("TextIO", self._process.stdout)
-
-
-def main() -> None:
-    """Answer each line of templates with a line of violations, until the input ends."""
-    # Only here: the process that asks has no use for a second engine.
-    from slipway.nag.template_engine import check
-
-    # What CDK prints must not get between the answers.
-    answers, sys.stdout = sys.stdout, sys.stderr
-    for line in sys.stdin:
-        asked = json.loads(line)
-        try:
-            answer = check([CheckedTemplate(**template) for template in asked["templates"]])
-        except Exception as error:  # noqa: BLE001: whatever it is, the asking process has to hear of it
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps({"question": asked["question"], **answer}) + "\n")
-        answers.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,10 @@ from aws_cdk import (
     PolicyViolation,
 )
 
+from slipway.nag.template_checks import CheckedTemplate
+
 if TYPE_CHECKING:
     from constructs import IConstruct
-
-    from slipway.nag.template_checks import CheckedTemplate
 
 _ENGINE = CloudFormationValidatePlugin()
 """Made at import: it takes a second, in which the other process builds the app."""
@@ -66,10 +68,14 @@ def check(templates: Sequence[CheckedTemplate]) -> dict[str, Any]:
         templates: those to check.
 
     Returns:
-        `success`, and `violations` as keyword arguments of CDK's classes.
+        The engine's `version`, `success`, and `violations` as keyword arguments of CDK's classes.
     """
     report = _ENGINE.validate(_Templates(templates))  # type: ignore[arg-type] # jsii's decorator tells no type checker
-    return {"success": report.success, "violations": [_plain(violation) for violation in report.violations]}
+    return {
+        "version": _ENGINE.version,
+        "success": report.success,
+        "violations": [_plain(violation) for violation in report.violations],
+    }
 
 
 def _plain(violation: PolicyViolation) -> dict[str, Any]:
@@ -90,3 +96,21 @@ def _plain_place(place: PolicyViolatingResource) -> dict[str, Any]:
         "resource_logical_id": place.resource_logical_id,
         "template_path": place.template_path,
     }
+
+
+def main() -> None:
+    """Answer each line of templates with a line of violations, until the input ends."""
+    # What CDK prints must not get between the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            answer = check([CheckedTemplate(**template) for template in asked["templates"]])
+        except Exception as error:  # noqa: BLE001 - the process that asks has to hear of it, whatever it is
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps({"question": asked["question"], **answer}) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
