@@ -213,7 +213,7 @@ def test_the_app_as_it_is_committed_is_green(tmp_path: Path) -> None:
 
 @pytest.fixture
 def app(tmp_path: Path) -> App:
-    return App(outdir=str(tmp_path / "cdk.out"), post_cli_context=CONTEXT)
+    return App(outdir=str(tmp_path / "cdk.out"), post_cli_context=CONTEXT, builtin_cloud_formation_validation=False)
 
 
 @pytest.fixture
@@ -498,6 +498,16 @@ def test_a_template_that_cloudformation_would_refuse_is_red(app: App) -> None:
     (finding,) = judged(app).findings
 
     assert (finding.rule, finding.path) == ("F3031", "Only/Bucket")
+
+
+def test_template_checks_of_the_app_itself_beside_the_gates_are_red(tmp_path: Path) -> None:
+    app = App(outdir=str(tmp_path / "cdk.out"), post_cli_context=CONTEXT)
+    accept(aws_s3.CfnBucket(Stack(app, "Only"), "Bucket"))
+    register(app, everywhere(PACKS))
+
+    (fault,) = faults(judged(app))
+
+    assert fault.startswith("CloudFormation Validate: judged 2 times")
 
 
 def test_an_app_that_would_raise_or_print_by_itself_is_refused(tmp_path: Path) -> None:

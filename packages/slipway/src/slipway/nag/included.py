@@ -54,7 +54,7 @@ def violations(included: Sequence[Included], packs: Sequence[str], faults: list[
         packs: names of the packs.
         faults: gets a fault for each template and each pack that cannot be asked.
     """
-    app = App(post_cli_context=CONTEXT, analytics_reporting=False)
+    app = App(post_cli_context=CONTEXT, builtin_cloud_formation_validation=False, analytics_reporting=False)
     scopes: dict[str, tuple[CdkStack, Stack]] = {}
     for number, each in enumerate(included):
         try:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TextIO, cast
 
@@ -101,7 +102,8 @@ class TemplateChecks:
         """End the process; what is still asked gets no answer."""
         self._process.terminate()
         self._process.wait()
-        self._stdin.close()
+        with suppress(BrokenPipeError):
+            self._stdin.close()
         self._stdout.close()
 
     def _ended(self) -> str:

@@ -7,7 +7,7 @@ red: a stack that no pack judged, an acknowledgement that excuses nothing any mo
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -204,6 +204,13 @@ def _pack_faults(report: Report, stacks: list[StackFiles], judged: Mapping[str, 
     for plugin in report.plugin_reports:
         if "error" in plugin.metadata:
             yield Fault(plugin.plugin_name, f"did not finish: {plugin.metadata['error']}")
+    for pack, times in Counter(plugin.plugin_name for plugin in report.plugin_reports).items():
+        if times > 1:
+            yield Fault(
+                pack,
+                f"judged {times} times: call register once, on an app made with "
+                "App(post_cli_context=CONTEXT, builtin_cloud_formation_validation=False)",
+            )
     yield from (
         Fault(stack.name, f"{stack.template_key} is missing") for stack in stacks if not stack.template.is_file()
     )
