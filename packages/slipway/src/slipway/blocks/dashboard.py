@@ -264,10 +264,10 @@ class ServiceDashboard(Construct):
     def _thresholds(self, metrics: Sequence[cloudwatch.IMetric]) -> Iterator[cloudwatch.HorizontalAnnotation]:
         """One line a figure, since two at one height could not be read."""
         conditions: dict[float, dict[str, list[str]]] = {}
-        names = {alarm.key[1] for alarm in self._alarms}
+        alarmed = {alarm.key[1] for alarm in self._alarms}
         for metric in metrics:
             # Most lines have no alarm, and to ask for the whole key takes three more calls into another process.
-            if not isinstance(metric, _METRICS) or _name(metric) not in names:
+            if not isinstance(metric, _METRICS) or _name(metric) not in alarmed:
                 continue
             key = _key(metric)
             for alarm in self._alarms:

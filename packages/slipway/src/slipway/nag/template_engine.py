@@ -70,7 +70,7 @@ def check(templates: Sequence[CheckedTemplate]) -> dict[str, Any]:
     Returns:
         The engine's `version`, `success`, and `violations` as keyword arguments of CDK's classes.
     """
-    report = _ENGINE.validate(_Templates(templates))  # type: ignore[arg-type] # jsii's decorator tells no type checker
+    report = _ENGINE.validate(_Templates(templates))
     return {
         "version": _ENGINE.version,
         "success": report.success,
