@@ -1,8 +1,6 @@
-"""What the infrastructure tests share: every variant of the matrix, synthesised at most once a session."""
+"""What the infrastructure tests share: every variant of the matrix, synthesised once for the same sources."""
 
 from __future__ import annotations
-
-import os
 
 import pytest
 
@@ -12,14 +10,6 @@ from tests.infrastructure.matrix import ENVIRONMENTS
 from tests.infrastructure.synthesis import Deployment
 
 specimen.install()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _share(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Let the processes of a run share what they synthesise."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        synthesis.shared = tmp_path_factory.getbasetemp().parent / "synthesised"
-        synthesis.shared.mkdir(exist_ok=True)
 
 
 @pytest.fixture(params=ENVIRONMENTS)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
+import inspect
 import json
+import os
 import re
 import shutil
+import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -227,23 +232,71 @@ def new_app() -> App:
     )
 
 
-shared: Path | None = None
-"""Folder in which the processes of a run of pytest keep what each has synthesised; None: there is one process."""
+@cache
+def shared() -> Path:
+    """Return the folder that keeps what was synthesised from exactly these sources, across processes and runs.
+
+    What any synthesis reads decides its name, the interpreter and the locked packages included. Of other sources, the
+    folders that nobody used for a week are deleted.
+    """
+    digest = hashlib.sha256(sys.version.encode())
+    for file in _sources():
+        digest.update(f"{file.relative_to(_ROOT)}\0{file_digest(file)}\n".encode())
+    folder = _ROOT / "build" / "tests" / "synthesised" / digest.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    for other in folder.parent.iterdir():
+        if time.time() - other.stat().st_mtime > _KEPT_SECONDS:
+            shutil.rmtree(other, ignore_errors=True)
+    return folder
+
+
+def place_of(name: str, *, made_by: Path) -> Path:
+    """Return where something is kept that is synthesised from these sources.
+
+    Args:
+        name: what it is.
+        made_by: the file beside the sources that decides what it is: of a test, or of a service in one.
+    """
+    return shared() / f"{name} {file_digest(made_by)}"
+
+
+def _sources() -> Iterator[Path]:
+    """Every file that a synthesis may read."""
+    for place in _READ:
+        found = [place] if place.is_file() else sorted(place.rglob("*"))
+        yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+
+
+_ROOT = CDK_JSON.parent
+_KEPT_SECONDS = 7 * 24 * 3600
+_READ = (
+    *(
+        _ROOT / name
+        for name in ("app.py", "cdk.json", "config", "pipeline", "requirements", "services", "stacks", "stages")
+    ),
+    *sorted(_ROOT.glob("packages/*/src")),
+    _ROOT / "docs" / "runbooks",
+    Path(__file__),
+    Path(__file__).with_name("matrix.py"),
+)
 
 
 @cache
 def deployment(variant: str, service: type[Service] = Items) -> Deployment:
-    """A service in a variant of the matrix, synthesised at most once a session, by whichever process is first."""
-    if shared is None:
-        return deploy(variant, ENVIRONMENTS[variant], service)
-    file = shared / f"{service.__module__}.{service.__name__} {variant}.json"
-    with FileLock(file.with_suffix(".lock")):
+    """A service in a variant of the matrix, synthesised once for these sources, by whichever process is first."""
+    place = place_of(f"{service.__name__} {variant}", made_by=Path(inspect.getfile(service)))
+    file = place.with_suffix(".json")
+    with FileLock(place.with_suffix(".lock")):
         if file.is_file():
             kept = {name: Template(**content) for name, content in json.loads(file.read_text(encoding="utf-8")).items()}
             return Deployment(variant, ENVIRONMENTS[variant], kept)
         deployed = deploy(variant, ENVIRONMENTS[variant], service)
         content = {name: asdict(template) for name, template in deployed.templates.items()}
-        file.write_text(json.dumps(content), encoding="utf-8")
+        # A run that is broken off leaves no half of it.
+        written = place.with_suffix(".part")
+        written.write_text(json.dumps(content), encoding="utf-8")
+        written.replace(file)
         return deployed
 
 

@@ -49,15 +49,12 @@ class Judged:
 
 @cache
 def judged(variant: str) -> Judged:
-    """Synthesise and judge a configuration, at most once a session, by whichever process is first."""
-    folder = synthesis.shared
-    if folder is None:
-        return _judge(PIPELINES[variant], _services(variant))
-    file = folder / f"configuration {variant}.json"
-    with FileLock(file.with_suffix(".lock")):
+    """Synthesise and judge a configuration, once for the same sources, by whichever process is first."""
+    place = synthesis.place_of(f"configuration {variant}", made_by=Path(__file__))
+    file = place.with_suffix(".json")
+    with FileLock(place.with_suffix(".lock")):
         if not file.is_file():
-            kept = folder / f"configuration {variant}"
-            file.write_text(json.dumps(asdict(_judge(PIPELINES[variant], _services(variant), kept))), encoding="utf-8")
+            file.write_text(json.dumps(asdict(_judge(PIPELINES[variant], _services(variant), place))), encoding="utf-8")
         return Judged(**json.loads(file.read_text(encoding="utf-8")))
 
 
@@ -65,8 +62,8 @@ def _services(variant: str) -> Sequence[type[Service]]:
     return SERVICES if variant in WITH_SERVICES else (Items,)
 
 
-def _judge(settings: Settings, services: Sequence[type[Service]], folder: Path | None = None) -> Judged:
-    app = delivery.build(settings, synthesis.assets(), outdir=str(folder or synthesis.new_folder()), services=services)
+def _judge(settings: Settings, services: Sequence[type[Service]], folder: Path) -> Judged:
+    app = delivery.build(settings, synthesis.assets(), outdir=str(folder), services=services)
     packs = packs_of(settings)
     register(app, packs, own=[OnlyAwsRules(), SlipwayRules(settings, RUNBOOKS)])
     assembly = app.synth().directory
