@@ -1,4 +1,4 @@
-"""CodePipeline: what a rule of a stage condition watches."""
+"""CodePipeline: what a rule of a stage condition watches, and how large a pipeline may be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from slipway.rules.model import Found, Resource, Templates, listed
 
 _CONDITIONS = "https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-conditions.html"
 
+_QUOTAS = "https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html"
+
 PIPELINE = "AWS::CodePipeline::Pipeline"
+
+STAGES, ACTIONS, ACTIONS_OF_A_STAGE = 50, 500, 50
+"""The most that a pipeline may have, and a stage; none of the three can be raised."""
 
 
 def _alarms(stage: Mapping[str, Any]) -> list[Any]:
@@ -50,6 +55,19 @@ def _unwatched(templates: Templates) -> Iterator[Found]:
                     yield Found(pipeline.stack, pipeline.logical_id, str(stage.get("Name", "")))
 
 
+def _too_large(templates: Templates) -> Iterator[Found]:
+    for pipeline in templates.of_type(PIPELINE):
+        stages = [stage for stage in listed(pipeline.get("Stages")) if isinstance(stage, Mapping)]
+        actions = {str(stage.get("Name", "")): len(listed(stage.get("Actions", []))) for stage in stages}
+        if len(stages) > STAGES:
+            yield Found(pipeline.stack, pipeline.logical_id, f"Stages::{len(stages)}")
+        if sum(actions.values()) > ACTIONS:
+            yield Found(pipeline.stack, pipeline.logical_id, f"Actions::{sum(actions.values())}")
+        for name, count in actions.items():
+            if count > ACTIONS_OF_A_STAGE:
+                yield Found(pipeline.stack, pipeline.logical_id, f"{name}::{count}")
+
+
 def _stage(**more: Any) -> dict[str, Any]:
     deploy = {"Name": "Deploy", "ActionTypeId": {"Category": "Deploy", "Provider": "CloudFormation"}, "RunOrder": 1}
     rule = {
@@ -70,5 +88,20 @@ RULES = (
         source=_CONDITIONS,
         check=_unwatched,
         planted={"Pipeline": {"Type": PIPELINE, "Properties": {"Stages": [_stage()]}}},
+    ),
+    AwsRule(
+        name="PipelineTooLarge",
+        does=f"A pipeline has {STAGES} stages and {ACTIONS} actions at most, and a stage {ACTIONS_OF_A_STAGE} actions; "
+        "CodePipeline refuses a larger one, and raises none of the three.",
+        says="The pipeline has more stages or actions than CodePipeline takes, so its own update fails.",
+        fix="Give a group of services a pipeline of its own.",
+        source=_QUOTAS,
+        check=_too_large,
+        planted={
+            "Pipeline": {
+                "Type": PIPELINE,
+                "Properties": {"Stages": [{"Name": "Much", "Actions": [{}] * (ACTIONS_OF_A_STAGE + 1)}]},
+            }
+        },
     ),
 )

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from slipway.rules.aws.codepipeline import PIPELINE
+from slipway.rules.aws.codepipeline import PIPELINE, RULES
+from slipway.rules.aws.rule import planted_stack
+from slipway.rules.model import Templates
 from unit.rules.aws.judging import broken
 
 ALARM = {"Ref": "Alarm"}
@@ -66,3 +68,22 @@ def test_a_build_that_watches_another_alarm_is_found() -> None:
 
 def test_other_rules_are_not_asked() -> None:
     assert broken("AlarmRuleMayNotWait", _pipeline(DEPLOY, provider="DeploymentWindow")) == []
+
+
+@pytest.mark.parametrize(
+    ("stages", "actions", "findings"),
+    [
+        (10, 50, []),
+        (11, 50, ["Actions::550"]),
+        (50, 10, []),
+        (51, 1, ["Stages::51"]),
+        (1, 51, ["Stage0::51"]),
+    ],
+)
+def test_a_pipeline_is_no_larger_than_codepipeline_takes(stages: int, actions: int, findings: list[str]) -> None:
+    large = [{"Name": f"Stage{number}", "Actions": [{"Name": "Any"}] * actions} for number in range(stages)]
+    template = planted_stack({"Pipeline": {"Type": PIPELINE, "Properties": {"Stages": large}}})
+
+    (rule,) = (each for each in RULES if each.name == "PipelineTooLarge")
+
+    assert [found.finding for found in rule.check(Templates((template,)))] == findings
