@@ -362,7 +362,15 @@ def test_a_pack_that_was_not_registered_is_red(app: App, bucket: aws_s3.CfnBucke
     assert faults(judged(app)) == ["Serverless: left no trace of having run"]
 
 
-def test_an_app_without_the_gate_is_red(app: App, bucket: aws_s3.CfnBucket) -> None:
+def test_an_app_that_nothing_judges_is_red(app: App, bucket: aws_s3.CfnBucket) -> None:
+    assert faults(judged(app)) == ["validation-report.json: is missing: no rule was asked"]
+
+
+def test_an_app_without_the_gate_is_red(tmp_path: Path) -> None:
+    # Given an app with CDK's own checks alone
+    app = App(outdir=str(tmp_path / "cdk.out"), post_cli_context=CONTEXT)
+    aws_s3.CfnBucket(Stack(app, "Only"), "Bucket")
+
     assert len([fault for fault in faults(judged(app)) if "no trace of having run" in fault]) == len(PACKS) + 1
 
 
@@ -502,7 +510,9 @@ def test_a_template_that_cloudformation_would_refuse_is_red(app: App) -> None:
 
 def test_template_checks_of_the_app_itself_beside_the_gates_are_red(tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path / "cdk.out"), post_cli_context=CONTEXT)
-    accept(aws_s3.CfnBucket(Stack(app, "Only"), "Bucket"))
+    bucket = aws_s3.CfnBucket(Stack(app, "Only"), "Bucket")
+    bucket.add_property_override("Nope", 1)
+    accept(bucket)
     register(app, everywhere(PACKS))
 
     (fault,) = faults(judged(app))
