@@ -149,7 +149,7 @@ class _Stage:
         self._began = time.monotonic()
         shutil.rmtree(options.home / "accounts", ignore_errors=True)
         shutil.rmtree(options.home / "pipelines", ignore_errors=True)
-        topology = _topology(app)
+        topology = topology_of(app)
         modules = install_packages(find_packages(app.assembly), options.home / "sdk")
         requests = Requests(
             app.requests_of,
@@ -291,7 +291,7 @@ class _Stage:
 
     def _deploy(self, assembly: Path) -> None:
         """Deploy the stacks above the stages, each in its account and after those that it depends on."""
-        for stack in _in_order([each for each in stacks(assembly) if not each.stage]):
+        for stack in in_order([each for each in stacks(assembly) if not each.stage]):
             emulator = self._accounts.emulator(stack.account, stack.region)
             environment = {
                 **os.environ,
@@ -314,7 +314,7 @@ class _Stage:
                 raise RehearsalError(f"{stack.name} could not be deployed: {failure(lines)}")
 
 
-def _topology(app: App) -> Topology:
+def topology_of(app: App) -> Topology:
     """Return the accounts of an app and of what has to exist beforehand."""
     found = Topology.of_assembly(app.assembly)
     regions = dict(found.regions)
@@ -327,7 +327,7 @@ def _topology(app: App) -> Topology:
     return replace(found, regions=regions)
 
 
-def _in_order(found: Sequence[StackArtifact]) -> list[StackArtifact]:
+def in_order(found: Sequence[StackArtifact]) -> list[StackArtifact]:
     """Return stacks, each after those that it depends on."""
     left, done = {stack.id: stack for stack in found}, list[StackArtifact]()
     while left:

@@ -15,21 +15,23 @@ PIPELINE = {"Type": "AWS::CodePipeline::Pipeline"}
 TOPIC = {"Type": "AWS::SNS::Topic"}
 
 
-def _stack(environment: str, resource: dict[str, Any] = TOPIC, **properties: str) -> dict[str, Any]:
+def stack(environment: str, resource: dict[str, Any] = TOPIC, **properties: str) -> dict[str, Any]:
+    """Describe a stack of one resource."""
     return {"environment": environment, "resource": resource, "properties": properties}
 
 
-def _write(folder: Path, made: dict[str, dict[str, Any]]) -> Path:
+def write(folder: Path, made: dict[str, dict[str, Any]]) -> Path:
+    """Write an assembly of some stacks."""
     folder.mkdir(parents=True, exist_ok=True)
     artifacts = {}
-    for name, stack in made.items():
-        properties = {"templateFile": f"{name}.template.json", **stack["properties"]}
+    for name, described in made.items():
+        properties = {"templateFile": f"{name}.template.json", **described["properties"]}
         artifacts[name] = {
             "type": "aws:cloudformation:stack",
-            "environment": stack["environment"],
+            "environment": described["environment"],
             "properties": properties,
         }
-        template = {"Resources": {"It": stack["resource"]}}
+        template = {"Resources": {"It": described["resource"]}}
         (folder / properties["templateFile"]).write_text(json.dumps(template), encoding="utf-8")
     (folder / "manifest.json").write_text(json.dumps({"version": "16.0.0", "artifacts": artifacts}), encoding="utf-8")
     return folder
@@ -38,17 +40,17 @@ def _write(folder: Path, made: dict[str, dict[str, Any]]) -> Path:
 @pytest.fixture
 def assembly(tmp_path: Path) -> Path:
     """Two pipelines of one account, a helper stack elsewhere, and two stages in other accounts."""
-    folder = _write(
+    folder = write(
         tmp_path / "cdk.out",
         {
-            "support": _stack("aws://444444444444/us-west-2"),
-            "dev-pipeline": _stack("aws://444444444444/eu-west-1", PIPELINE),
-            "prod-pipeline": _stack("aws://444444444444/eu-west-1", PIPELINE),
-            "events": _stack("aws://111111111111/eu-west-1"),
+            "support": stack("aws://444444444444/us-west-2"),
+            "dev-pipeline": stack("aws://444444444444/eu-west-1", PIPELINE),
+            "prod-pipeline": stack("aws://444444444444/eu-west-1", PIPELINE),
+            "events": stack("aws://111111111111/eu-west-1"),
         },
     )
-    _write(folder / "assembly-dev", {"devapp": _stack("aws://222222222222/eu-west-1", stackName="app")})
-    _write(folder / "assembly-prod", {"prodapp": _stack("aws://333333333333/us-west-2", stackName="app")})
+    write(folder / "assembly-dev", {"devapp": stack("aws://222222222222/eu-west-1", stackName="app")})
+    write(folder / "assembly-prod", {"prodapp": stack("aws://333333333333/us-west-2", stackName="app")})
     files = {"a": {"destinations": {"x": {"bucketName": "cdk-own-assets-222222222222-eu-west-1", "objectKey": "a"}}}}
     (folder / "assembly-dev" / "devapp.assets.json").write_text(json.dumps({"files": files}), encoding="utf-8")
     return folder
@@ -70,11 +72,11 @@ def test_accounts_and_regions_are_read_from_an_assembly(assembly: Path) -> None:
 
 
 def test_a_stack_is_called_by_its_artifact_where_it_has_no_name(assembly: Path) -> None:
-    assert {stack.name for stack in stacks(assembly)} == {"support", "dev-pipeline", "prod-pipeline", "events", "app"}
+    assert {each.name for each in stacks(assembly)} == {"support", "dev-pipeline", "prod-pipeline", "events", "app"}
 
 
 def test_an_assembly_without_accounts_gets_one(tmp_path: Path) -> None:
-    folder = _write(tmp_path, {"Pipeline": _stack("aws://unknown-account/unknown-region", PIPELINE)})
+    folder = write(tmp_path, {"Pipeline": stack("aws://unknown-account/unknown-region", PIPELINE)})
 
     assert Topology.of_assembly(folder).regions == {ANY_ACCOUNT: (ANY_REGION,)}
 
@@ -82,16 +84,16 @@ def test_an_assembly_without_accounts_gets_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("made", "says"),
     [
-        ({"App": _stack("aws://111111111111/eu-west-1")}, "makes pipelines in no account"),
+        ({"App": stack("aws://111111111111/eu-west-1")}, "makes pipelines in no account"),
         (
-            {f"P{number}": _stack(f"aws://{number * 12}/eu-west-1", PIPELINE) for number in "12"},
+            {f"P{number}": stack(f"aws://{number * 12}/eu-west-1", PIPELINE) for number in "12"},
             "makes pipelines in 111111111111, 222222222222",
         ),
     ],
 )
 def test_pipelines_are_those_of_one_account(tmp_path: Path, made: dict[str, Any], says: str) -> None:
     with pytest.raises(RehearsalError, match=says):
-        Topology.of_assembly(_write(tmp_path, made))
+        Topology.of_assembly(write(tmp_path, made))
 
 
 def test_a_folder_that_is_no_assembly_is_named(tmp_path: Path) -> None:
