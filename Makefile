@@ -23,7 +23,7 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 PACKAGES := app.py packages pipeline services stacks stages tests
 
-.PHONY: help install build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench protect destroy verify dashboards detectability cost bootstrap doctor rules openapi lock clean
+.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench protect destroy verify dashboards detectability cost bootstrap doctor rules openapi lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -88,6 +88,12 @@ in-flight: install ## Refuse a change of the pipeline while another execution of
 evidence: install ## What speaks for the change and against it, on one page: build/report/index.html; runs no gate
 	@$(PYTHON) -m slipway.evidence $(if $(ALLOW),--allow-$(ALLOW))
 
+DEBIAN := chromium chromium-driver curl
+
+browser: ## Install Chromium, its driver and curl from Debian's packages, where they are missing
+	@for tool in chromium chromedriver curl; do command -v $$tool >/dev/null || missing=yes; done; [ -z "$${missing:-}" ] || { \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; }
+
 # Words of the rehearsal's verbs.
 CHOSEN = $(addprefix --service ,$(SERVICE))
 PLAYED = $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)') $(if $(COMMIT),--commit $(COMMIT)) $(if $(FROM),--base $(FROM)) \
@@ -145,6 +151,7 @@ check: build ## Format, lint, types, and cfn-lint on every template
 	@ruff format --check $(PACKAGES)
 	@ruff check $(PACKAGES)
 	@mypy
+	@PYTHONPATH=$(SOURCES):$(CURDIR) lint-imports --no-logo
 	@$(NOBODY) cdk synth --quiet --strict
 	@$(PYTHON) -m slipway.gates.judge lint cdk.out
 

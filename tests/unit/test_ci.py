@@ -67,6 +67,10 @@ def test_the_first_verb_that_fails_ends_it_and_what_was_reported_is_kept(
     assert verbs == expected
 
 
+def test_outside_the_pipeline_the_browser_is_installed_first(tmp_path: Path) -> None:
+    assert ran(tmp_path, "test gates", CODEBUILD_BUILD_ID="")[1][:2] == ["browser", "test"]
+
+
 def test_an_untrusted_checkout_is_still_reviewed(tmp_path: Path) -> None:
     # Given a checkout that git refuses to read, since it belongs to somebody else
     seen = ran(tmp_path, "review", CODEBUILD_BUILD_ID="", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")

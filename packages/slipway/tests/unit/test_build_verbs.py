@@ -45,9 +45,9 @@ def test_the_build_runs_checks_and_tests(tmp_path: Path) -> None:
     assert {"check", "test", "gates"} <= set(verbs)
     for verb in verbs:
         assert verb.partition(" ")[0] in commands, verb
-    for tool in ("ruff format --check", "ruff check", "mypy", "gates.judge lint"):
+    for tool in ("ruff format --check", "ruff check", "mypy", "lint-imports", "gates.judge lint"):
         assert tool in commands["check"], tool
-    for tests in ("tests/unit", "tests/properties", "tests/infrastructure", "tests/local"):
+    for tests in ("$(UNIT)", "tests/properties", "tests/infrastructure", "tests/local"):
         assert f"{tests} " in commands["test"], tests
 
 
