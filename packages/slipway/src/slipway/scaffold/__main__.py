@@ -1,0 +1,104 @@
+"""Add a service, or remove one.
+
+python -m slipway.scaffold new orders --shape queue
+python -m slipway.scaffold remove ingest
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from slipway.project import ROOT
+from slipway.scaffold.plan import Plan, ScaffoldError, add, apply, environments, mentions, remove
+from slipway.scaffold.shapes import Shape
+
+app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
+console = Console(highlight=False, soft_wrap=True)
+
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Lower-case letters and digits.")],
+    shape: Annotated[Shape, typer.Option(help="What brings the service its work.")],
+    yes: YesOption = False,
+) -> None:
+    """Add a service: its folder, its line in app.py, its table in every environment's file."""
+    plan = add(ROOT, name, shape)
+    _confirm(plan, yes=yes)
+    apply(ROOT, plan)
+    _tidy()
+    console.print(f"\n{name} is there. Next:")
+    console.print(f"  git add services/{name}")
+    console.print("  make baseline                 # accept its acknowledged findings; look at them in the diff")
+    console.print(f"  make up SERVICE={name}")
+    console.print(f'  git commit -am "Add {name}" && make rehearse SERVICE={name} APPROVE=yes')
+    console.print(f"  then write the code: services/{name}/runtime/worker.py")
+
+
+@app.command(name="remove")
+def remove_(name: Annotated[str, typer.Argument(help="The service.")], yes: YesOption = False) -> None:
+    """Remove a service from this repository. Says which of its data stays in the accounts."""
+    plan = remove(ROOT, name)
+    _confirm(plan, yes=yes)
+    apply(ROOT, plan)
+    _tidy()
+    files = _git("ls-files").splitlines()
+    console.print(f"\n{name} is removed from this repository, and its stacks stay in the accounts, with their data:")
+    for environment in environments(ROOT):
+        console.print(f"  {environment}: {environment}-{name}-security (keys, secrets)")
+        console.print(f"    {environment}-{name}-data (tables, buckets, backups)")
+        console.print(f"    {environment}-{name}-compute, {environment}-{name}-observability: run on until deleted")
+    if left := mentions(ROOT, name, iter(files)):
+        console.print(f"\nThese still speak of it: {', '.join(left)}")
+    console.print("\nNext: make baseline, make unit; docs/destroying.md says how its stacks are deleted.")
+
+
+def _confirm(plan: Plan, *, yes: bool) -> None:
+    if changed := _git("status", "--porcelain").strip():
+        raise ScaffoldError(f"the working tree has changes; commit or stash them first:\n{changed}")
+    for folder in plan.deleted:
+        console.print(f"delete  {folder}/", style="red")
+    for file in plan.written:
+        console.print(f"{'change' if (ROOT / file).exists() else 'write '}  {file}")
+    if not yes and not typer.confirm("\nDo it?"):
+        raise typer.Exit(1)
+
+
+def _tidy() -> None:
+    """Format what was written, where the formatter is installed."""
+    ruff = Path(sys.executable).with_name("ruff")
+    if ruff.exists():
+        for arguments in (("check", "--fix-only", "--quiet"), ("format", "--quiet")):
+            subprocess.run([ruff, *arguments, "app.py", "services"], cwd=ROOT, check=False)
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ScaffoldError(f"git {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def main() -> int:
+    """Run the command line.
+
+    Returns:
+        2 after one line on standard error; all else exits by itself.
+    """
+    try:
+        app(prog_name="python -m slipway.scaffold")
+    except ScaffoldError as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
+    return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

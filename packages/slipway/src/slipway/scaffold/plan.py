@@ -1,0 +1,208 @@
+"""What adding or removing a service changes in the project's files."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from jinja2 import Environment as Templates
+from jinja2 import PackageLoader, StrictUndefined
+
+from slipway.scaffold.shapes import WORDS, Shape
+from slipway.settings.model import EnvironmentKind, Services
+
+NAME = re.compile(r"[a-z][a-z0-9]{1,19}")
+"""A name is a Python package too, so it has no hyphen."""
+
+_COMMON = (
+    "settings.py",
+    "infrastructure.py",
+    "README.md",
+    "runtime/hooks.py",
+    "runtime/storage.py",
+    "tests/smoke/test_smoke.py",
+    "tests/unit/conftest.py",
+    "tests/unit/test_worker.py",
+)
+_OF_SHAPE = {"worker.py": "runtime/worker.py"}
+_PACKAGES = ("", "runtime", "tests", "tests/smoke", "tests/unit")
+
+
+class ScaffoldError(Exception):
+    """The change cannot be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A change of the project's files.
+
+    Args:
+        written: file, from the project's root → its new text.
+        deleted: folders that go.
+    """
+
+    written: Mapping[str, str]
+    deleted: tuple[str, ...] = ()
+
+
+def add(root: Path, name: str, shape: Shape) -> Plan:
+    """Plan a new service.
+
+    Args:
+        root: the project.
+        name: the service's name.
+        shape: what brings it its work.
+
+    Raises:
+        ScaffoldError: the name cannot be used, or a file does not look as expected.
+    """
+    _check_name(root, name)
+    written = {f"services/{name}/{file}": text for file, text in _files(name, shape)}
+    written["app.py"] = _with_service(_read(root, "app.py"), name)
+    for file in _environments(root):
+        text = _read(root, file)
+        production = tomllib.loads(text).get("kind") == EnvironmentKind.PRODUCTION
+        table = _render("common/table.toml", name, shape, production=production)
+        written[file] = f"{text.rstrip()}\n{table}"
+    waves = tomllib.loads(_read(root, "config/pipeline.toml")).get("waves")
+    if waves:
+        raise ScaffoldError(f"config/pipeline.toml: name {name} in one of its waves first, or leave `waves` out")
+    return Plan(written)
+
+
+def remove(root: Path, name: str) -> Plan:
+    """Plan the removal of a service.
+
+    Raises:
+        ScaffoldError: there is no such service, or it is the only one.
+    """
+    known = services(root)
+    if name not in known:
+        raise ScaffoldError(f"there is no service {name!r}; choose from {', '.join(known)}")
+    if len(known) == 1:
+        raise ScaffoldError(f"{name} is the only service: add another one first")
+    written = {"app.py": _without_service(_read(root, "app.py"), name)}
+    written |= {file: _without_tables(_read(root, file), name) for file in _environments(root)}
+    return Plan(written, deleted=(f"services/{name}",))
+
+
+def apply(root: Path, plan: Plan) -> None:
+    """Make the change."""
+    for folder in plan.deleted:
+        for path in sorted((root / folder).rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        (root / folder).rmdir()
+    for file, text in plan.written.items():
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text(text, encoding="utf-8")
+
+
+def services(root: Path) -> list[str]:
+    """Return the names of the services that have a folder."""
+    return sorted(file.parent.name for file in (root / "services").glob("*/infrastructure.py"))
+
+
+def mentions(root: Path, name: str, files: Iterator[str]) -> list[str]:
+    """Return `file:line` of each place outside the service's folder that still speaks of `services/<name>`."""
+    pattern = re.compile(rf"services[/.]{name}\b")
+    found = []
+    for file in files:
+        try:
+            lines = (root / file).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            continue
+        found += [f"{file}:{number}" for number, line in enumerate(lines, 1) if pattern.search(line)]
+    return found
+
+
+def environments(root: Path) -> list[str]:
+    """Return the names of the environments, in the pipeline's order."""
+    return list(tomllib.loads(_read(root, "config/pipeline.toml"))["environments"])
+
+
+def _environments(root: Path) -> list[str]:
+    return [f"config/{name}.toml" for name in environments(root)]
+
+
+def _check_name(root: Path, name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ScaffoldError(f"{name!r} must be 2 to 20 lower-case letters and digits, a letter first")
+    if keyword.iskeyword(name) or hasattr(Services, name) or name == "foundation":
+        raise ScaffoldError(f"{name!r} has another meaning here: choose another name")
+    if (root / "services" / name).exists():
+        raise ScaffoldError(f"services/{name} is already there")
+
+
+def _files(name: str, shape: Shape) -> Iterator[tuple[str, str]]:
+    for folder in _PACKAGES:
+        yield f"{folder}/__init__.py".lstrip("/"), ""
+    for file in _COMMON:
+        yield file, _render(f"common/{file}", name, shape)
+    for file, target in _OF_SHAPE.items():
+        yield target, _render(f"{shape}/{file}", name, shape)
+
+
+def _render(template: str, name: str, shape: Shape, *, production: bool = False) -> str:
+    templates = Templates(
+        loader=PackageLoader("slipway.scaffold"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Python and TOML, not HTML
+    )
+    words = asdict(WORDS[shape])
+    values = {"name": name, "title": name.capitalize(), "shape": shape.value, "production": production, **words}
+    return templates.get_template(f"{template}.j2").render(values)
+
+
+def _read(root: Path, file: str) -> str:
+    try:
+        return (root / file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ScaffoldError(f"{file}: {error.strerror}") from None
+
+
+_IMPORTS = re.compile(r"(?m)^from services\.(\w+)\.infrastructure import (\w+)\n")
+_SERVICES = re.compile(r"(?m)^(?P<head>SERVICES\b[^=\n]*= )\((?P<names>[^)]*)\)")
+
+
+def _with_service(app: str, name: str) -> str:
+    line = f"from services.{name}.infrastructure import {name.capitalize()}\n"
+    after = [found for found in _IMPORTS.finditer(app) if found[1] < name] or [*_IMPORTS.finditer(app)][:1]
+    place = after[-1].end() if after and after[-1][1] < name else (after[0].start() if after else -1)
+    if place < 0 or not _SERVICES.search(app):
+        raise ScaffoldError("app.py does not name its services as `SERVICES = (…)`: add the new one by hand")
+    return _named(app[:place] + line + app[place:], lambda names: [*names, name.capitalize()])
+
+
+def _without_service(app: str, name: str) -> str:
+    found = next((found for found in _IMPORTS.finditer(app) if found[1] == name), None)
+    if found is None or not _SERVICES.search(app):
+        raise ScaffoldError(f"app.py does not import {name} as expected: take it out by hand")
+    gone = found[2]
+    return _named(app.replace(found[0], ""), lambda names: [each for each in names if each != gone])
+
+
+def _named(app: str, change: object) -> str:
+    def write(found: re.Match[str]) -> str:
+        names = [name.strip() for name in found["names"].split(",") if name.strip()]
+        names = change(names)  # type: ignore[operator]
+        return f"{found['head']}({', '.join(names)}{',' if len(names) == 1 else ''})"
+
+    return _SERVICES.sub(write, app, count=1)
+
+
+def _without_tables(text: str, name: str) -> str:
+    """Return a TOML file without the tables of a service, its comments and order kept."""
+    kept, gone = [], False
+    for line in text.splitlines(keepends=True):
+        if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
+            gone = header[1] == f"services.{name}" or header[1].startswith(f"services.{name}.")
+        if not gone:
+            kept.append(line)
+    return "".join(kept).rstrip() + "\n"
