@@ -198,11 +198,17 @@ def _named(app: str, change: object) -> str:
 
 
 def _without_tables(text: str, name: str) -> str:
-    """Return a TOML file without the tables of a service, its comments and order kept."""
-    kept, gone = [], False
+    """Return a TOML file without the tables of a service, all else as it was: a comment goes with the table below."""
+    kept: list[str] = []
+    comments: list[str] = []
+    gone = False
     for line in text.splitlines(keepends=True):
+        if line.lstrip().startswith("#"):
+            comments.append(line)
+            continue
         if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
             gone = header[1] == f"services.{name}" or header[1].startswith(f"services.{name}.")
         if not gone:
-            kept.append(line)
-    return "".join(kept).rstrip() + "\n"
+            kept += [*comments, line]
+        comments = []
+    return "".join([*kept, *comments]).rstrip() + "\n"
