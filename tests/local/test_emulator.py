@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -62,6 +64,31 @@ def test_a_role_may_do_what_its_policy_says_and_nothing_else(emulator: Emulator)
     assert session.client("s3").list_buckets()["Buckets"] == []
     with pytest.raises(ClientError, match="AccessDenied"):
         session.client("s3").create_bucket(Bucket="mine")
+
+
+@pytest.mark.parametrize(("runtime", "handler"), [("java21", "a.B::c"), ("provided.al2023", "bootstrap")])
+def test_a_function_that_cannot_run_here_says_so(emulator: Emulator, runtime: str, handler: str) -> None:
+    # Given a function whose runtime is not on this machine
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = emulator.session().client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=_policy(trust))["Role"]
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as code:
+        code.writestr("code", "none")
+    functions = emulator.session().client("lambda")
+    functions.create_function(
+        FunctionName="orders",
+        Runtime=runtime,  # type: ignore[arg-type]  # one of them
+        Role=role["Arn"],
+        Handler=handler,
+        Code={"ZipFile": content.getvalue()},
+    )
+
+    # When it is called
+    answer = functions.invoke(FunctionName="orders")
+
+    # Then it fails, and does not answer as if it had run
+    assert answer["FunctionError"] == "Unhandled"
+    assert f"orders cannot be rehearsed: its runtime {runtime}" in json.loads(answer["Payload"].read())["errorMessage"]
 
 
 def test_an_unknown_key_is_refused(emulator: Emulator) -> None:
