@@ -19,7 +19,7 @@ from slipway.evidence.verdict import Part, State, claims, headline, overall, pla
 from slipway.nag.assembly import MANIFEST_FILE, REPORT_FILE
 from slipway.nag.names import PacksOf
 from slipway.nag.terminal import summary
-from slipway.nag.verdict import Acknowledgement, Finding, Verdict, judge, stage_of
+from slipway.nag.verdict import Acknowledgement, RuleFinding, Verdict, judge, stage_of
 
 PIPELINE_TEMPLATE = "Pipeline.template.json"
 
@@ -43,7 +43,7 @@ class StageFindings:
     """What the nag gate says of a stage."""
 
     name: str
-    findings: tuple[Finding, ...]
+    findings: tuple[RuleFinding, ...]
     accepted: tuple[Accepted, ...]
 
     @property
@@ -180,7 +180,7 @@ def _checklist_part(number: int, one: Checklist, sources: Sources) -> Part:
 
 
 def _by_stage(nag: Verdict, order: Iterable[str]) -> tuple[StageFindings, ...]:
-    findings: defaultdict[str, list[Finding]] = defaultdict(list)
+    findings: defaultdict[str, list[RuleFinding]] = defaultdict(list)
     accepted: defaultdict[str, list[Acknowledgement]] = defaultdict(list)
     for finding in nag.findings:
         findings[_stage(finding.stack)].append(finding)

@@ -19,7 +19,7 @@ from slipway.nag.assembly import read_stacks as read_files
 from slipway.nag.given import Acceptances, Accepted, acceptances
 from slipway.nag.names import AWS_PACK
 from slipway.nag.own import OwnPack, SynthesizedStack
-from slipway.nag.verdict import Fault, Finding, Severity
+from slipway.nag.verdict import Fault, RuleFinding, RuleSeverity
 from slipway.review.assembly import Assembly, Stack, read_assembly
 from slipway.review.errors import ReviewError
 
@@ -67,7 +67,7 @@ class Ruling:
 
     packs: tuple[str, ...]
     stacks: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[RuleFinding, ...]
     accepted: tuple[Accepted, ...]
     faults: tuple[Fault, ...]
     notes: tuple[Fault, ...] = ()
@@ -80,7 +80,7 @@ class Ruling:
         """
         if self.faults:
             return 2
-        return int(any(warnings or finding.severity is not Severity.WARNING for finding in self.findings))
+        return int(any(warnings or finding.severity is not RuleSeverity.WARNING for finding in self.findings))
 
 
 def judge_assembly(folder: Path, packs: Sequence[str] = (), own: Sequence[OwnPack] = ()) -> Ruling:
@@ -125,9 +125,9 @@ def _report(folder: Path) -> Any:
 
 
 def _sorted_out(
-    found: Iterable[tuple[Finding, Stack, str]], given: Acceptances
-) -> tuple[list[Finding], list[Accepted]]:
-    findings: list[Finding] = []
+    found: Iterable[tuple[RuleFinding, Stack, str]], given: Acceptances
+) -> tuple[list[RuleFinding], list[Accepted]]:
+    findings: list[RuleFinding] = []
     accepted: list[Accepted] = []
     for finding, stack, logical_id in dict.fromkeys(found):
         reason = given.of(stack, logical_id, finding.path, finding.rule)
@@ -140,7 +140,7 @@ def _sorted_out(
 
 def _by_own(
     pack: OwnPack, stacks: Sequence[SynthesizedStack], assembly: Assembly, faults: list[Fault]
-) -> Iterator[tuple[Finding, Stack, str]]:
+) -> Iterator[tuple[RuleFinding, Stack, str]]:
     if blind := list(pack.blind()):
         faults.append(Fault(pack.name, f"{', '.join(blind)}: finds nothing in a stack that breaks the rule"))
     by_path = {stack.path: stack for stack in assembly.stacks}
@@ -151,11 +151,11 @@ def _by_own(
             continue
         logical_id = breach.logical_id or ""
         path = _path(stack, logical_id) if logical_id else stack.path
-        finding = Finding(
+        finding = RuleFinding(
             stack=stack.path,
             path=path,
             rule=breach.rule,
-            severity=Severity.ERROR,
+            severity=RuleSeverity.ERROR,
             pack=pack.name,
             description=breach.description,
             advice=breach.fix,
@@ -165,7 +165,7 @@ def _by_own(
 
 def _by_cdk_nag(
     assembly: Assembly, packs: Sequence[str], faults: list[Fault], notes: list[Fault]
-) -> Iterator[tuple[Finding, Stack, str]]:
+) -> Iterator[tuple[RuleFinding, Stack, str]]:
     from slipway.nag.included import Included, violations  # noqa: PLC0415 - loads CDK, for two seconds
 
     with TemporaryDirectory() as folder:
@@ -179,11 +179,11 @@ def _by_cdk_nag(
             if violation.rule.startswith(_NOT_JUDGED):
                 notes.append(Fault(path, f"{violation.rule}: {violation.description}"))
                 continue
-            finding = Finding(
+            finding = RuleFinding(
                 stack=violation.stack.path,
                 path=path,
                 rule=violation.rule,
-                severity=Severity.WARNING if violation.severity == "warning" else Severity.ERROR,
+                severity=RuleSeverity.WARNING if violation.severity == "warning" else RuleSeverity.ERROR,
                 pack=violation.pack,
                 description=violation.description,
                 advice="",

@@ -30,7 +30,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel)
 
 
-class Place(_Model):
+class ViolatingConstruct(_Model):
     """A construct that breaks a rule; empty for a finding about none."""
 
     construct_path: str = ""
@@ -44,7 +44,7 @@ class Violation(_Model):
     severity: str
     suggested_fix: str | None = None
     rule_metadata: dict[str, str] | None = None
-    violating_constructs: tuple[Place, ...]
+    violating_constructs: tuple[ViolatingConstruct, ...]
 
 
 class Suppressed(Violation):

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 from slipway.nag.page import write_page
 from slipway.nag.terminal import summary
-from slipway.nag.verdict import Acknowledgement, Finding, Severity, Verdict
+from slipway.nag.verdict import Acknowledgement, RuleFinding, RuleSeverity, Verdict
 
 FAULT = "Gate-Fault"
 CAUTION = "Gate-Caution"
@@ -100,7 +100,7 @@ def as_sarif(verdict: Verdict) -> dict[str, Any]:
 
 def _sarif_results(verdict: Verdict) -> Iterator[dict[str, Any]]:
     for finding in verdict.findings:
-        level = "warning" if finding.severity is Severity.WARNING else "error"
+        level = "warning" if finding.severity is RuleSeverity.WARNING else "error"
         message = f"{finding.description} {finding.advice}"
         yield _sarif_result(finding.rule, level, message, _physical(verdict, finding), finding.path)
     for one in verdict.acknowledgements:
@@ -137,7 +137,7 @@ def _sarif_result(rule: str, level: str, text: str, place: dict[str, Any], const
     }
 
 
-def _physical(verdict: Verdict, one: Finding | Acknowledgement) -> dict[str, Any]:
+def _physical(verdict: Verdict, one: RuleFinding | Acknowledgement) -> dict[str, Any]:
     template = verdict.templates.get(one.stack)
     return _line(f"cdk.out/{template}" if template else "cdk.out/manifest.json", "1")
 
@@ -153,7 +153,7 @@ def as_junit(verdict: Verdict) -> str:
     has one case that passes where nothing is; warnings stand in its output.
     """
     root = ET.Element("testsuites", name="cdk-nag gate")
-    findings: defaultdict[str, list[Finding]] = defaultdict(list)
+    findings: defaultdict[str, list[RuleFinding]] = defaultdict(list)
     accepted: defaultdict[str, list[Acknowledgement]] = defaultdict(list)
     for finding in verdict.findings:
         findings[finding.stack].append(finding)

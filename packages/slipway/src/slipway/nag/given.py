@@ -19,7 +19,7 @@ from typing import Any
 
 from slipway.nag.assembly import Report, StackFiles
 from slipway.nag.names import ACKNOWLEDGED_RULES, ANNOTATIONS
-from slipway.nag.verdict import Finding
+from slipway.nag.verdict import RuleFinding
 from slipway.review.assembly import Assembly, Stack, StackKey
 
 _NO_REASON = "no reason is given"
@@ -29,7 +29,7 @@ _NO_REASON = "no reason is given"
 class Accepted:
     """A finding that the app accepts, with its reason."""
 
-    finding: Finding
+    finding: RuleFinding
     reason: str
 
 

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from slipway.nag.anywhere import Ruling
 from slipway.nag.given import Accepted
-from slipway.nag.verdict import Fault, Finding, Severity
+from slipway.nag.verdict import Fault, RuleFinding, RuleSeverity
 
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_COLOURS: Final = {Severity.WARNING: "yellow"}
+_COLOURS: Final = {RuleSeverity.WARNING: "yellow"}
 _SHOWN_PLACES: Final = 8
 
 
@@ -113,10 +113,10 @@ def ruling_as_sarif(ruling: Ruling, *, verb: str, at: str) -> dict[str, Any]:
     }
 
 
-def _result(finding: Finding, at: str) -> dict[str, Any]:
+def _result(finding: RuleFinding, at: str) -> dict[str, Any]:
     return {
         "ruleId": finding.rule.partition("[")[0],
-        "level": "warning" if finding.severity is Severity.WARNING else "error",
+        "level": "warning" if finding.severity is RuleSeverity.WARNING else "error",
         "message": {"text": f"{finding.description} {finding.advice}".strip()},
         "locations": [
             {
@@ -134,7 +134,7 @@ def _suppressed(one: Accepted, at: str) -> dict[str, Any]:
     return {**_result(one.finding, at), "level": "note", "suppressions": [suppression]}
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: RuleFinding) -> dict[str, Any]:
     return {
         "pack": finding.pack,
         "rule": finding.rule,
@@ -150,9 +150,9 @@ def _fault(fault: Fault) -> dict[str, str]:
     return {"place": fault.place, "message": fault.message}
 
 
-def _by_rule(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+def _by_rule(findings: Iterable[RuleFinding]) -> dict[str, list[RuleFinding]]:
     """The findings by their rule, granular ones apart; those in most places first."""
-    groups: defaultdict[str, list[Finding]] = defaultdict(list)
+    groups: defaultdict[str, list[RuleFinding]] = defaultdict(list)
     for finding in findings:
         groups[finding.rule.partition("[")[0]].append(finding)
     return dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])))

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from slipway.nag.verdict import Acknowledgement, Finding, Severity, Verdict
+from slipway.nag.verdict import Acknowledgement, RuleFinding, RuleSeverity, Verdict
 
 ELSEWHERE = "(above the stacks)"
 """Shown where a finding belongs to no stack."""
@@ -19,8 +19,8 @@ ELSEWHERE = "(above the stacks)"
 # Columns where the output is no terminal, such as a build's log: rich would take 80.
 _LOG_WIDTH = 140
 _STANDARD_STREAMS = (0, 1, 2)
-_COLOURS = {Severity.WARNING: "yellow"}
-_Placed = TypeVar("_Placed", Finding, Acknowledgement)
+_COLOURS = {RuleSeverity.WARNING: "yellow"}
+_Placed = TypeVar("_Placed", RuleFinding, Acknowledgement)
 
 
 def print_report(verdict: Verdict, console: Console | None = None, *, details: str = "") -> None:
@@ -94,7 +94,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def _findings_table(stack: str, findings: list[Finding]) -> Table:
+def _findings_table(stack: str, findings: list[RuleFinding]) -> Table:
     table = Table(title=escape(stack), title_justify="left", title_style="bold", show_lines=False)
     table.add_column("rule", overflow="fold", max_width=44)
     table.add_column("severity", no_wrap=True)

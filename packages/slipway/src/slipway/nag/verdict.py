@@ -14,7 +14,15 @@ from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from slipway.nag.assembly import Place, Report, StackFiles, UnreadableError, Violation, read_report, read_stacks
+from slipway.nag.assembly import (
+    Report,
+    StackFiles,
+    UnreadableError,
+    ViolatingConstruct,
+    Violation,
+    read_report,
+    read_stacks,
+)
 from slipway.nag.baseline import Counts, read_baseline
 from slipway.nag.names import (
     ACKNOWLEDGED_RULES,
@@ -37,7 +45,7 @@ LONGEST = timedelta(days=400)
 _FATAL_RULE = re.compile(r"F\d{4}")
 
 
-class Severity(StrEnum):
+class RuleSeverity(StrEnum):
     """Severities that make the gate red. `custom` is whatever a pack calls by a name of its own."""
 
     FATAL = "fatal"
@@ -47,13 +55,13 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
+class RuleFinding:
     """One rule broken by one resource, and acknowledged by nobody."""
 
     stack: str
     path: str
     rule: str
-    severity: Severity
+    severity: RuleSeverity
     pack: str
     description: str
     advice: str
@@ -101,7 +109,7 @@ class Verdict:
     """Packs that must have judged each stack, by the path of its construct."""
     templates: Mapping[str, str]
     """Path of each stack's template within the assembly."""
-    findings: tuple[Finding, ...]
+    findings: tuple[RuleFinding, ...]
     acknowledgements: tuple[Acknowledgement, ...]
     faults: tuple[Fault, ...]
     cautions: tuple[Caution, ...]
@@ -400,13 +408,13 @@ def stage_of(stack: str) -> str:
     return stack.rpartition("/")[0] or stack
 
 
-def _findings(report: Report, stacks: Iterable[str]) -> Iterator[Finding]:
+def _findings(report: Report, stacks: Iterable[str]) -> Iterator[RuleFinding]:
     for plugin in report.plugin_reports:
         for violation in plugin.violations:
             if violation.severity == "info":
                 continue
-            for place in violation.violating_constructs or (Place(),):
-                yield Finding(
+            for place in violation.violating_constructs or (ViolatingConstruct(),):
+                yield RuleFinding(
                     stack=_stack_of(place.construct_path, stacks),
                     path=place.construct_path,
                     rule=violation.rule_name,
@@ -417,11 +425,11 @@ def _findings(report: Report, stacks: Iterable[str]) -> Iterator[Finding]:
                 )
 
 
-def _severity(name: str) -> Severity:
+def _severity(name: str) -> RuleSeverity:
     try:
-        return Severity(name)
+        return RuleSeverity(name)
     except ValueError:
-        return Severity.CUSTOM
+        return RuleSeverity.CUSTOM
 
 
 def _advice(violation: Violation) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 from slipway.nag.terminal import terminal
 from slipway.review.errors import ReviewError
 from slipway.review.exports import write_json, write_markdown, write_sarif
-from slipway.review.outcome import Outcome, State
+from slipway.review.outcome import ReviewOutcome, ReviewState
 from slipway.review.projects import Recipe
 from slipway.review.report import print_review, write_page
 from slipway.review.run import Given, review
@@ -62,7 +62,7 @@ def main(
     console = terminal()
     signal.signal(signal.SIGTERM, _interrupted)
     at = (project / _SHOWN_AT).as_posix() if not project.is_absolute() else _SHOWN_AT
-    files: list[tuple[Path | None, Callable[[Outcome, Path], None]]] = [
+    files: list[tuple[Path | None, Callable[[ReviewOutcome, Path], None]]] = [
         (json_file, write_json),
         (html_file, write_page),
         (markdown_file, write_markdown),
@@ -83,7 +83,7 @@ def main(
             say=lambda text: console.print(text, style="dim", markup=False, soft_wrap=True),
         )
     except ReviewError as error:
-        outcome = Outcome(state=State.NOT_REVIEWED, problems=(str(error),))
+        outcome = ReviewOutcome(state=ReviewState.NOT_REVIEWED, problems=(str(error),))
         _write(outcome, wanted, console)
         console.print(f"change review RED: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(2) from None
@@ -106,7 +106,9 @@ def _given(project: Path) -> Given:
     return given()
 
 
-def _write(outcome: Outcome, files: list[tuple[Path, Callable[[Outcome, Path], None]]], console: Console) -> None:
+def _write(
+    outcome: ReviewOutcome, files: list[tuple[Path, Callable[[ReviewOutcome, Path], None]]], console: Console
+) -> None:
     try:
         for path, write in files:
             write(outcome, path)

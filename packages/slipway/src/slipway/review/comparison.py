@@ -12,12 +12,12 @@ from slipway.review.assembly import PIPELINE, Assembly, Stack
 from slipway.review.builds import missing_files
 from slipway.review.checks import Context, checked
 from slipway.review.checks.staying import staying
-from slipway.review.effects import Effect, Outcome, effects
+from slipway.review.effects import Effect, PlannedUpdate, effects
 from slipway.review.findings import Finding
 from slipway.review.iam.access import access, renaming
 from slipway.review.lifecycle import lifecycle
 from slipway.review.matching import Matching, match
-from slipway.review.resources import Pair, Place, Side
+from slipway.review.resources import Pair, ResourceKey, Side
 from slipway.review.unread import undecided, unread
 from slipway.review.values import World
 from slipway.review.worlds import Worlds, worlds_of
@@ -205,7 +205,7 @@ class _Review:
     """The review in one world."""
 
     matching: Matching
-    outcomes: Mapping[Place, Outcome]
+    outcomes: Mapping[ResourceKey, PlannedUpdate]
     findings: frozenset[Finding]
 
 
@@ -230,7 +230,9 @@ def _over_all(given: Worlds, findings: Sequence[frozenset[Finding]]) -> Iterator
         yield finding
 
 
-def _findings(matching: Matching, outcomes: Mapping[Place, Outcome], protected: frozenset[str]) -> Iterator[Finding]:
+def _findings(
+    matching: Matching, outcomes: Mapping[ResourceKey, PlannedUpdate], protected: frozenset[str]
+) -> Iterator[Finding]:
     yield from lifecycle(matching, outcomes)
     yield from staying(matching, outcomes)
     yield from access(matching)
@@ -280,9 +282,9 @@ def _stages(reviews: Sequence[_Review]) -> tuple[StageChanges, ...]:
 _GRAVEST = (Fate.REMOVED, Fate.REPLACED, Fate.MAY_BE_REPLACED, Fate.RENAMED, Fate.CHANGED, Fate.ADDED)
 
 
-def _gravest(changes: Iterable[tuple[Place, Change]]) -> Iterator[tuple[Place, Change]]:
+def _gravest(changes: Iterable[tuple[ResourceKey, Change]]) -> Iterator[tuple[ResourceKey, Change]]:
     """What becomes of each resource in whichever world it fares worst, with what changes in any of them."""
-    by_place: dict[tuple[Place, str], list[Change]] = {}
+    by_place: dict[tuple[ResourceKey, str], list[Change]] = {}
     for place, change in changes:
         by_place.setdefault((place, change.resource), []).append(change)
     for (place, _), several in by_place.items():
@@ -297,7 +299,7 @@ def _order(stacks: Iterable[Stack]) -> list[str]:
     return sorted(names, key=lambda name: name != PIPELINE)
 
 
-def _changes(matching: Matching, outcomes: Mapping[Place, Outcome]) -> Iterator[tuple[Place, Change]]:
+def _changes(matching: Matching, outcomes: Mapping[ResourceKey, PlannedUpdate]) -> Iterator[tuple[ResourceKey, Change]]:
     for pair in matching.kept:
         outcome = outcomes[pair.any.place]
         if outcome.effect in _FATES:

@@ -15,7 +15,7 @@ from typing import Final
 
 from slipway.review.assembly import Json
 from slipway.review.matching import Matching
-from slipway.review.resources import Pair, Place, Resource, differences
+from slipway.review.resources import Pair, Resource, ResourceKey, differences
 from slipway.review.schemas import Schema, is_set, schema, values_at
 from slipway.review.values import VERSION_OF, Reference, references
 
@@ -32,7 +32,7 @@ class Effect(IntEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PlannedUpdate:
     """What becomes of a resource, and why.
 
     Args:
@@ -44,7 +44,7 @@ class Outcome:
     causes: tuple[str, ...] = ()
 
 
-_UNCHANGED = Outcome(Effect.UNCHANGED)
+_UNCHANGED = PlannedUpdate(Effect.UNCHANGED)
 
 DRIVEN: Final[Mapping[tuple[str, str], Sequence[str]]] = {
     ("AWS::DynamoDB::Table", "StreamArn"): ("StreamSpecification",),
@@ -58,7 +58,7 @@ CUSTOM: Final = ("Custom::", "AWS::CloudFormation::CustomResource")
 """How custom types begin: their handler alone knows what a change does."""
 
 
-def effects(matching: Matching) -> Mapping[Place, Outcome]:
+def effects(matching: Matching) -> Mapping[ResourceKey, PlannedUpdate]:
     """What becomes of every resource that is there before and after, by where it is.
 
     Args:
@@ -82,41 +82,41 @@ def effects(matching: Matching) -> Mapping[Place, Outcome]:
                 waiting.append(there)
             elif following.effect == found[there].effect and found[there].causes:
                 causes = dict.fromkeys((*found[there].causes, *following.causes))
-                found[there] = Outcome(following.effect, tuple(causes))
+                found[there] = PlannedUpdate(following.effect, tuple(causes))
     return found
 
 
-def _takers(matching: Matching) -> Mapping[Place, list[tuple[Pair, Reference]]]:
-    takers: defaultdict[Place, list[tuple[Pair, Reference]]] = defaultdict(list)
+def _takers(matching: Matching) -> Mapping[ResourceKey, list[tuple[Pair, Reference]]]:
+    takers: defaultdict[ResourceKey, list[tuple[Pair, Reference]]] = defaultdict(list)
     for pair in matching.kept:
         if pair.after is not None:
             for reference in pair.after.references:
-                place = Place(reference.stack, reference.logical_id.removesuffix(VERSION_OF))
+                place = ResourceKey(reference.stack, reference.logical_id.removesuffix(VERSION_OF))
                 takers[place].append((pair, reference))
     return takers
 
 
-def _direct(pair: Pair) -> Outcome:
+def _direct(pair: Pair) -> PlannedUpdate:
     """What becomes of a resource by what is changed of itself."""
     before, after = pair.before, pair.after
     if before is None or after is None or before is after:
         return _UNCHANGED
     if not pair.differences:
         if pair.other_changes:
-            return Outcome(Effect.UPDATED)
-        return Outcome(Effect.CODE) if pair.new_code else _UNCHANGED
+            return PlannedUpdate(Effect.UPDATED)
+        return PlannedUpdate(Effect.CODE) if pair.new_code else _UNCHANGED
     rules = schema(after.type, after.stack.key.region)
     if rules is None:
-        return Outcome(Effect.MAY_BE_REPLACED, (f"the registry has no schema of {after.type}",))
+        return PlannedUpdate(Effect.MAY_BE_REPLACED, (f"the registry has no schema of {after.type}",))
     if replaced := tuple(_changed(before, after, rules.create_only)):
-        return Outcome(Effect.REPLACED, replaced)
+        return PlannedUpdate(Effect.REPLACED, replaced)
     if not rules.updatable:
-        return Outcome(Effect.REPLACED, ("the type has no update",))
+        return PlannedUpdate(Effect.REPLACED, ("the type has no update",))
     if maybe := (*_changed(before, after, rules.maybe_create_only), *_special(before, after)):
-        return Outcome(Effect.MAY_BE_REPLACED, maybe)
+        return PlannedUpdate(Effect.MAY_BE_REPLACED, maybe)
     if after.type.startswith(CUSTOM):
-        return Outcome(Effect.MAY_BE_REPLACED, ("its handler decides, by the physical id that it answers",))
-    return Outcome(Effect.UPDATED)
+        return PlannedUpdate(Effect.MAY_BE_REPLACED, ("its handler decides, by the physical id that it answers",))
+    return PlannedUpdate(Effect.UPDATED)
 
 
 def _changed(before: Resource, after: Resource, paths: Sequence[tuple[str, ...]]) -> Iterator[str]:
@@ -159,7 +159,7 @@ def _special(before: Resource, after: Resource) -> Iterator[str]:
             yield "AttributeDefinitions"
 
 
-def _passed_on(source: Pair, outcome: Outcome, taker: Pair, reference: Reference) -> Outcome | None:
+def _passed_on(source: Pair, outcome: PlannedUpdate, taker: Pair, reference: Reference) -> PlannedUpdate | None:
     """What becomes of a resource because one that it takes an attribute of changes; None where nothing does."""
     if source.any.place == taker.any.place or taker.after is None:
         return None
@@ -178,10 +178,10 @@ def _passed_on(source: Pair, outcome: Outcome, taker: Pair, reference: Reference
         reference in references(values_at(taker.after.properties, path)) for path in rules.maybe_create_only
     )
     if fixed and rules is not None and outcome.effect == Effect.REPLACED:
-        return Outcome(Effect.REPLACED, (cause,))
+        return PlannedUpdate(Effect.REPLACED, (cause,))
     if fixed or maybe or taker.type.startswith(CUSTOM) or (rules is not None and not rules.updatable):
-        return Outcome(Effect.MAY_BE_REPLACED, (cause,))
-    return Outcome(Effect.UPDATED, (cause,))
+        return PlannedUpdate(Effect.MAY_BE_REPLACED, (cause,))
+    return PlannedUpdate(Effect.UPDATED, (cause,))
 
 
 def _moves(pair: Pair, attribute: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from slipway.review.comparison import Fate
 from slipway.review.findings import KINDS, Finding, Severity
 from slipway.review.grouping import Group, group
-from slipway.review.outcome import Outcome, State, as_json, paragraph, summary
+from slipway.review.outcome import ReviewOutcome, ReviewState, as_json, paragraph, summary
 
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS: Final = {
@@ -43,12 +43,12 @@ _LOUD: Final = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM)
 _SHOWN_DETAILS, _SHOWN_PLACES = 6, 8
 
 
-def write_json(outcome: Outcome, path: Path) -> None:
+def write_json(outcome: ReviewOutcome, path: Path) -> None:
     """Write `review.json`; its folder is made if need be."""
     _write(path, json.dumps(as_json(outcome), indent=2, ensure_ascii=False))
 
 
-def write_sarif(outcome: Outcome, path: Path, *, at: str) -> None:
+def write_sarif(outcome: ReviewOutcome, path: Path, *, at: str) -> None:
     """Write SARIF 2.1.0; its folder is made if need be.
 
     Args:
@@ -59,7 +59,7 @@ def write_sarif(outcome: Outcome, path: Path, *, at: str) -> None:
     _write(path, json.dumps(as_sarif(outcome, at=at), indent=2, ensure_ascii=False))
 
 
-def write_markdown(outcome: Outcome, path: Path) -> None:
+def write_markdown(outcome: ReviewOutcome, path: Path) -> None:
     """Write the comment for a pull request; its folder is made if need be."""
     _write(path, as_markdown(outcome))
 
@@ -69,7 +69,7 @@ def _write(path: Path, text: str) -> None:
     path.write_text(f"{text}\n", encoding="utf-8")
 
 
-def as_sarif(outcome: Outcome, *, at: str) -> dict[str, Any]:
+def as_sarif(outcome: ReviewOutcome, *, at: str) -> dict[str, Any]:
     """SARIF 2.1.0: one run, a result for each finding; what is waived is suppressed, with its reason.
 
     CDK names no line of code for a resource. So a result's physical location is the file that says what is synthesised,
@@ -138,7 +138,7 @@ def _location(at: str, construct: str) -> dict[str, Any]:
     return place
 
 
-def as_markdown(outcome: Outcome) -> str:
+def as_markdown(outcome: ReviewOutcome) -> str:
     """The review as a comment of a pull request: what matters first, the rest folded."""
     parts = [_MARKER, f"### {_sign(outcome)} {summary(outcome)}", "", paragraph(outcome), ""]
     if outcome.faults:
@@ -173,8 +173,8 @@ def _fitting(parts: Sequence[str]) -> str:
     return "\n".join(kept).rstrip()
 
 
-def _sign(outcome: Outcome) -> str:
-    if outcome.state == State.NOT_REVIEWED and not outcome.red:
+def _sign(outcome: ReviewOutcome) -> str:
+    if outcome.state == ReviewState.NOT_REVIEWED and not outcome.red:
         return ":warning:"
     return ":x:" if outcome.red else ":white_check_mark:"
 
@@ -198,7 +198,7 @@ def _told(told: Group, waived: set[str]) -> Iterator[str]:
     yield ""
 
 
-def _changes(outcome: Outcome) -> Iterator[str]:
+def _changes(outcome: ReviewOutcome) -> Iterator[str]:
     stages = [stage for stage in outcome.comparison.stages if stage.stacks]
     if not stages:
         return

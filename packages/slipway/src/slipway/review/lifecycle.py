@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from slipway.review.assembly import Json, Stack, StackKey
 from slipway.review.builds import is_publisher
-from slipway.review.effects import Effect, Outcome, fixed_names
+from slipway.review.effects import Effect, PlannedUpdate, fixed_names
 from slipway.review.findings import KINDS, Finding, Severity, found
 from slipway.review.matching import Matching
-from slipway.review.resources import Pair, Place, Resource, Side
+from slipway.review.resources import Pair, Resource, ResourceKey, Side
 from slipway.review.stateful import ADDRESSED, STATEFUL
 from slipway.review.values import OUTPUTS, VERSIONED, Reference, readable
 
@@ -29,7 +29,7 @@ def _fate(policy: str, held: str) -> str:
     return f"stays as an orphan with {held}" if policy in _KEPT else f"is deleted with {held}"
 
 
-def lifecycle(matching: Matching, effects: Mapping[Place, Outcome]) -> Iterator[Finding]:
+def lifecycle(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) -> Iterator[Finding]:
     """Findings about the life of resources and stacks.
 
     Args:
@@ -38,7 +38,7 @@ def lifecycle(matching: Matching, effects: Mapping[Place, Outcome]) -> Iterator[
     """
 
     def is_replaced(reference: Reference) -> bool:
-        outcome = effects.get(Place(reference.stack, reference.logical_id))
+        outcome = effects.get(ResourceKey(reference.stack, reference.logical_id))
         return outcome is not None and outcome.effect >= Effect.MAY_BE_REPLACED
 
     for pair in matching.kept:
@@ -64,7 +64,7 @@ def lifecycle(matching: Matching, effects: Mapping[Place, Outcome]) -> Iterator[
     yield from _broken(matching)
 
 
-def _replaced(pair: Pair, outcome: Outcome) -> Iterator[Finding]:
+def _replaced(pair: Pair, outcome: PlannedUpdate) -> Iterator[Finding]:
     resource = pair.any
     replaced = outcome.effect == Effect.REPLACED
     verb = "is replaced" if replaced else "may be replaced"
@@ -106,7 +106,7 @@ def _is_kept(resource: Resource, matching: Matching) -> bool:
     if resource.deletion_policy in _KEPT:
         return True
     for stack in matching.before.assembly.lineage(resource.stack):
-        place = Place(stack.parent, stack.parent_id) if stack.parent is not None else None
+        place = ResourceKey(stack.parent, stack.parent_id) if stack.parent is not None else None
         if place is not None and place not in matching.after.resources:
             return matching.before.resources[place].deletion_policy in _KEPT
     return False
@@ -360,7 +360,7 @@ def _broken(matching: Matching) -> Iterator[Finding]:
         if unchanged and not gone:
             continue
         for reference in resource.references:
-            place = Place(reference.stack, reference.logical_id)
+            place = ResourceKey(reference.stack, reference.logical_id)
             if (unchanged and place not in gone) or place.stack not in after.assembly.by_key:
                 continue
             if place in after.resources and place.stack.nested(place.logical_id) in after.assembly.by_key:

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from slipway.review.assembly import Json, Stack, StackKey
 from slipway.review.patterns import REFERENCE
-from slipway.review.resources import Pair, Place, Resource, Side
+from slipway.review.resources import Pair, Resource, ResourceKey, Side
 from slipway.review.values import VERSIONED, references
 
 ALIKE = 0.75
@@ -52,7 +52,7 @@ class Matching:
         return (*self.kept, *self.renamed, *self.added, *self.removed, *self.retyped)
 
     @cached_property
-    def former(self) -> Mapping[Place, Place]:
+    def former(self) -> Mapping[ResourceKey, ResourceKey]:
         """Where what was renamed has been, by where it is."""
         return {pair.after.place: pair.before.place for pair in self.renamed if pair.after and pair.before}
 

@@ -21,7 +21,7 @@ NO_JUDGEMENT = Judgement(stopping=(), waived=(), problems=(), spent=())
 _NAMED = 3
 
 
-class State(StrEnum):
+class ReviewState(StrEnum):
     """How far a review came."""
 
     REVIEWED = "reviewed"
@@ -31,7 +31,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class ReviewOutcome:
     """What a review says.
 
     Args:
@@ -45,7 +45,7 @@ class Outcome:
         allowed: whether a review that was not made may pass, because the configuration says so or another one follows.
     """
 
-    state: State
+    state: ReviewState
     base: str = ""
     head: str = ""
     comparison: Comparison = NOTHING
@@ -57,7 +57,7 @@ class Outcome:
     @property
     def red(self) -> bool:
         """Whether the change must not go on."""
-        not_made = self.state == State.NOT_REVIEWED and not self.allowed
+        not_made = self.state == ReviewState.NOT_REVIEWED and not self.allowed
         return not_made or bool(self.problems) or self.judgement.red
 
     @property
@@ -66,12 +66,12 @@ class Outcome:
         return (*self.problems, *self.judgement.problems)
 
 
-def summary(outcome: Outcome) -> str:
+def summary(outcome: ReviewOutcome) -> str:
     """The verdict in one line."""
-    if outcome.state == State.NOT_REVIEWED:
+    if outcome.state == ReviewState.NOT_REVIEWED:
         return f"change review {'RED' if outcome.red else 'not made'}: {'; '.join((*outcome.faults, *outcome.notes))}"
     word = "RED" if outcome.red else "green"
-    if outcome.state == State.FIRST:
+    if outcome.state == ReviewState.FIRST:
         return f"change review {word}: the first delivery, everything is added ({_counted(outcome.comparison)})"
     parts = [_severities(outcome.comparison.findings)]
     if outcome.judgement.waived:
@@ -84,12 +84,12 @@ def summary(outcome: Outcome) -> str:
     return f"change review {word}: {', '.join(parts)}; {_counted(outcome.comparison)}{named}{more}"
 
 
-def paragraph(outcome: Outcome) -> str:
+def paragraph(outcome: ReviewOutcome) -> str:
     """The review in one paragraph of plain text, for whoever is asked for approval."""
-    if outcome.state == State.NOT_REVIEWED:
+    if outcome.state == ReviewState.NOT_REVIEWED:
         return f"The change was not reviewed: {'; '.join((*outcome.faults, *outcome.notes))}."
     comparison = outcome.comparison
-    if outcome.state == State.FIRST:
+    if outcome.state == ReviewState.FIRST:
         return f"The first delivery: nothing is deployed yet, and everything is added ({_counted(comparison)})."
     if comparison.is_empty:
         return f"Against {outcome.base} nothing changes."
@@ -114,13 +114,13 @@ def paragraph(outcome: Outcome) -> str:
     return " ".join(sentences)
 
 
-def as_json(outcome: Outcome) -> dict[str, Any]:
+def as_json(outcome: ReviewOutcome) -> dict[str, Any]:
     """The outcome as `review.json` holds it."""
     comparison, judgement = outcome.comparison, outcome.judgement
     waived = {finding.id: waiver for finding, waiver in judgement.waived}
     return {
         "format": FORMAT,
-        "verdict": "red" if outcome.red else "not made" if outcome.state == State.NOT_REVIEWED else "green",
+        "verdict": "red" if outcome.red else "not made" if outcome.state == ReviewState.NOT_REVIEWED else "green",
         "state": outcome.state.value,
         "base": outcome.base,
         "head": outcome.head,

@@ -14,7 +14,7 @@ from rich.table import Table
 from slipway.review.comparison import Fate, StageChanges
 from slipway.review.findings import Severity
 from slipway.review.grouping import Group, group
-from slipway.review.outcome import Outcome, State, paragraph, summary
+from slipway.review.outcome import ReviewOutcome, ReviewState, paragraph, summary
 
 _COLOURS = {
     Severity.CRITICAL: "bold red",
@@ -29,7 +29,7 @@ _SHOWN_DETAILS = 4
 _SHOWN_PLACES = 6
 
 
-def print_review(outcome: Outcome, console: Console) -> None:
+def print_review(outcome: ReviewOutcome, console: Console) -> None:
     """Print what changes by stage, what was found, and the verdict last.
 
     Args:
@@ -57,17 +57,17 @@ def print_review(outcome: Outcome, console: Console) -> None:
         console.print(escape(note), style="yellow", soft_wrap=True)
     for fault in outcome.faults:
         console.print(f"[red]red[/red] {escape(fault)}", soft_wrap=True)
-    colour = "red" if outcome.red else "yellow" if outcome.state == State.NOT_REVIEWED else "green"
+    colour = "red" if outcome.red else "yellow" if outcome.state == ReviewState.NOT_REVIEWED else "green"
     console.print(f"[{colour}]{escape(summary(outcome))}[/]", soft_wrap=True)
 
 
-def write_page(outcome: Outcome, path: Path) -> None:
+def write_page(outcome: ReviewOutcome, path: Path) -> None:
     """Write the page; it needs no network and no other file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page(outcome), encoding="utf-8")
 
 
-def page(outcome: Outcome) -> str:
+def page(outcome: ReviewOutcome) -> str:
     """The review as an HTML page."""
     environment = Environment(
         loader=PackageLoader("slipway.review"),
@@ -88,8 +88,8 @@ def page(outcome: Outcome) -> str:
     )
 
 
-def _heading(outcome: Outcome) -> list[str]:
-    if outcome.state == State.NOT_REVIEWED:
+def _heading(outcome: ReviewOutcome) -> list[str]:
+    if outcome.state == ReviewState.NOT_REVIEWED:
         return []
     return [f"{outcome.base or 'nothing'} → {outcome.head}", str(outcome.comparison.code)]
 
@@ -133,7 +133,7 @@ def _shortened(lines: Sequence[str], most: int) -> list[str]:
     return [*lines[:most], *([f"… {more} more"] if more > 0 else [])]
 
 
-def _waived_table(outcome: Outcome) -> Table:
+def _waived_table(outcome: ReviewOutcome) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="waived", title_justify="left", title_style="bold")
     for name in ("finding", "reason", "owner", "expires"):
         table.add_column(name, overflow="fold")

@@ -39,7 +39,7 @@ _IDENTITIES = (
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class ResourceKey:
     """Where a resource is."""
 
     stack: StackKey
@@ -60,7 +60,7 @@ class Resource:
         self.logical_id = logical_id
         self.raw = stack.resources[logical_id]
         self.type = str(self.raw["Type"])
-        self.place = Place(stack.key, logical_id)
+        self.place = ResourceKey(stack.key, logical_id)
         """Stack and logical id."""
         self._resolver = resolver
 
@@ -393,7 +393,7 @@ class Side:
     def __init__(self, assembly: Assembly, shared: Side | None = None, world: World | None = None) -> None:
         self.assembly = assembly
         self.values = Values(assembly, world)
-        self.resources: dict[Place, Resource] = {}
+        self.resources: dict[ResourceKey, Resource] = {}
         same_surroundings = shared is not None and _same_surroundings(assembly, shared.assembly)
         for stack in assembly.stacks:
             if not self.values.exists(stack):
@@ -402,7 +402,7 @@ class Side:
             for logical_id, raw in stack.resources.items():
                 if raw["Type"] == _METADATA_TYPE or not resolver.exists(raw):
                     continue
-                place = Place(stack.key, logical_id)
+                place = ResourceKey(stack.key, logical_id)
                 known = shared.resources.get(place) if shared is not None and same_surroundings else None
                 if known is not None and known.raw == raw:
                     self.resources[place] = known
@@ -411,7 +411,7 @@ class Side:
 
     def of(self, reference: Reference) -> Resource | None:
         """The resource that a reference names."""
-        return self.resources.get(Place(reference.stack, reference.logical_id))
+        return self.resources.get(ResourceKey(reference.stack, reference.logical_id))
 
     @cached_property
     def by_type(self) -> Mapping[str, list[Resource]]:

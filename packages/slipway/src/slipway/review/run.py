@@ -14,7 +14,7 @@ from slipway.review.assembly import MANIFEST_FILE, Assembly, read_assembly
 from slipway.review.comparison import compare
 from slipway.review.deployed import deployed_revision, pipeline_of_build
 from slipway.review.errors import ReviewError
-from slipway.review.outcome import Outcome, State
+from slipway.review.outcome import ReviewOutcome, ReviewState
 from slipway.review.processes import Processes
 from slipway.review.projects import Recipe
 from slipway.review.revisions import Repository, Revision
@@ -77,7 +77,7 @@ def review(
     env: Mapping[str, str] = os.environ,
     now: datetime | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> Outcome:
+) -> ReviewOutcome:
     """Review a change.
 
     Args:
@@ -117,7 +117,7 @@ def review(
     if base is None:
         say(f"synthesising {new.label}")
         comparison = compare(None, _interruptible(processes, new.assembly))
-        return Outcome(state=State.FIRST, head=new.label, comparison=comparison, notes=tuple(notes))
+        return ReviewOutcome(state=ReviewState.FIRST, head=new.label, comparison=comparison, notes=tuple(notes))
     old = sides.base(base)
     if old.revision is not None:
         _check_clock(now, old.revision)
@@ -128,8 +128,8 @@ def review(
     # Two folders may be of any app; what this one says of itself is not about them.
     protected = frozenset() if old.revision is None and new.has_file is None else known.protected
     comparison = compare(before, after, has_file=new.has_file, protected=protected)
-    return Outcome(
-        state=State.REVIEWED,
+    return ReviewOutcome(
+        state=ReviewState.REVIEWED,
         base=old.label,
         head=new.label,
         comparison=comparison,
@@ -164,11 +164,11 @@ def _usual_base(repository: Repository) -> str | None:
     return "HEAD~1" if repository.has_parent() else None
 
 
-def _unreviewable(repository: Repository, given: Given, env: Mapping[str, str]) -> Outcome | None:
+def _unreviewable(repository: Repository, given: Given, env: Mapping[str, str]) -> ReviewOutcome | None:
     """Why a build of the pipeline cannot be reviewed; None where it can."""
     if given.without_history is not None:
-        return Outcome(
-            state=State.NOT_REVIEWED,
+        return ReviewOutcome(
+            state=ReviewState.NOT_REVIEWED,
             problems=() if given.may_pass else (given.without_history,),
             notes=(given.without_history,) if given.may_pass else (),
             allowed=given.may_pass,
@@ -178,7 +178,7 @@ def _unreviewable(repository: Repository, given: Given, env: Mapping[str, str]) 
             "this build runs under a definition of the pipeline that is older than the review; the pipeline changes "
             "itself next, starts again, and reviews before anything is deployed"
         )
-        return Outcome(state=State.NOT_REVIEWED, notes=(note,), allowed=True)
+        return ReviewOutcome(state=ReviewState.NOT_REVIEWED, notes=(note,), allowed=True)
     if not repository.is_there:
         raise ReviewError("the build has no git history: the source has to hand over a full clone")
     return None

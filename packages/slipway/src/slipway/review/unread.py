@@ -53,7 +53,8 @@ def _manifests(before: Assembly, after: Assembly) -> Iterator[Finding]:
         yield of_assembly("assembly-unread", severity, what, what)
     for key in after.lookups:
         what = f"CDK has not looked up {key}: the templates hold made-up values in its place"
-        yield of_assembly("not-looked-up", Severity.MEDIUM, what, key)
+        severity = Severity.LOW if key in before.lookups else Severity.MEDIUM
+        yield of_assembly("not-looked-up", severity, what, key)
 
 
 def undecided(given: Worlds, matching: Matching) -> Iterator[Finding]:

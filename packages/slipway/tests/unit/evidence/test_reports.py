@@ -12,7 +12,7 @@ from slipway.evidence.verdict import State, review_part, supply_part
 from slipway.gates.exports import as_json
 from slipway.gates.outcome import Outcome as SupplyOutcome
 from slipway.review.exports import write_json
-from slipway.review.outcome import Outcome as ReviewOutcome
+from slipway.review.outcome import ReviewOutcome
 from slipway.supply.shipped import Zip
 from unit.gates.test_suite import ACCEPTED, GREEN, OPEN, RED, ended
 from unit.review.test_report import ALLOWED, FIRST, GONE, REFUSED, outcome

@@ -8,7 +8,7 @@ from slipway import project
 from slipway.nag.names import OWN_PACK, PACKS
 from slipway.nag.verdict import LONGEST
 from slipway.review.findings import KINDS, Severity
-from slipway.review.outcome import Outcome, State, as_json
+from slipway.review.outcome import ReviewOutcome, ReviewState, as_json
 from slipway.review.synthesis import KEPT
 from slipway.rules.pack import RULES
 
@@ -43,7 +43,7 @@ def test_the_review_says_what_its_json_holds() -> None:
         key for cell in re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE) for key in re.findall(r"`(\w+)`", cell)
     ]
 
-    assert keys == list(as_json(Outcome(state=State.REVIEWED)))
+    assert keys == list(as_json(ReviewOutcome(state=ReviewState.REVIEWED)))
 
 
 def test_the_review_says_how_many_assemblies_it_keeps() -> None:

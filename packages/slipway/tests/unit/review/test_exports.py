@@ -14,7 +14,7 @@ from slipway.review.comparison import Comparison, compare
 from slipway.review.exports import FAULT, as_markdown, as_sarif
 from slipway.review.findings import Finding, Severity
 from slipway.review.grouping import group
-from slipway.review.outcome import Outcome, State, as_json, summary
+from slipway.review.outcome import ReviewOutcome, ReviewState, as_json, summary
 from slipway.review.waivers import judge, read_waivers
 from unit.review.assemblies import STAGE, assembly, resource, stack
 from unit.review.test_waivers import waiver
@@ -34,13 +34,13 @@ def _stacks(**properties: object) -> list[Stack]:
     ]
 
 
-def _outcome(waivers: str = "", **faults: object) -> Outcome:
+def _outcome(waivers: str = "", **faults: object) -> ReviewOutcome:
     table = {"Table": resource("AWS::DynamoDB::Table")}
     before = assembly(*_stacks(), stack({**table, "Topic": resource("AWS::SNS::Topic")}))
     after = assembly(*_stacks(AlarmActions=[]), stack({"Topic": resource("AWS::SNS::Topic")}))
     comparison = compare(before, after)
-    return Outcome(
-        state=State.REVIEWED,
+    return ReviewOutcome(
+        state=ReviewState.REVIEWED,
         base="one",
         head="two <b>|x|",
         comparison=comparison,
@@ -106,7 +106,7 @@ def test_markdown_of_many_findings_fits_a_comment() -> None:
     )
     comparison = Comparison(findings=findings)
 
-    text = as_markdown(Outcome(state=State.REVIEWED, comparison=comparison))
+    text = as_markdown(ReviewOutcome(state=ReviewState.REVIEWED, comparison=comparison))
 
     assert len(text) < 65_536
     assert text.count("<details>") == text.count("</details>")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from slipway.review.errors import ReviewError
-from slipway.review.outcome import Outcome
+from slipway.review.outcome import ReviewOutcome
 from slipway.review.projects import Recipe
 from slipway.review.run import review
 from unit.review.assemblies import resource
@@ -95,11 +95,11 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> App:
     return found
 
 
-def _review(app: App, *arguments: str, **options: Any) -> Outcome:
+def _review(app: App, *arguments: str, **options: Any) -> ReviewOutcome:
     return review(*arguments, project=app.folder, env={}, now=NOW, **options)
 
 
-def _ids(outcome: Outcome) -> list[str]:
+def _ids(outcome: ReviewOutcome) -> list[str]:
     return [finding.id for finding in outcome.comparison.findings]
 
 

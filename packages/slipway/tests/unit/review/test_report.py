@@ -17,7 +17,7 @@ from slipway.review import __main__ as command
 from slipway.review.comparison import compare
 from slipway.review.exports import write_json
 from slipway.review.findings import KINDS
-from slipway.review.outcome import Outcome, State, as_json, paragraph, summary
+from slipway.review.outcome import ReviewOutcome, ReviewState, as_json, paragraph, summary
 from slipway.review.report import page, print_review, write_page
 from slipway.review.waivers import judge, read_waivers
 from unit.review.assemblies import of, resource, template, write
@@ -29,12 +29,12 @@ PROJECT = project.ROOT
 GONE = "stateful-removed:Pipeline/prod-items/Data/Table"
 
 
-def outcome(waivers: str = "", *, changed: bool = True) -> Outcome:
+def outcome(waivers: str = "", *, changed: bool = True) -> ReviewOutcome:
     """A table that goes and a role that may do more."""
     before = of({**TABLE, **role(READ)})
     comparison = compare(before, of(role(allow("s3:*"))) if changed else before)
-    return Outcome(
-        state=State.REVIEWED,
+    return ReviewOutcome(
+        state=ReviewState.REVIEWED,
         base="HEAD~1 (abc)",
         head="the working tree",
         comparison=comparison,
@@ -42,12 +42,12 @@ def outcome(waivers: str = "", *, changed: bool = True) -> Outcome:
     )
 
 
-FIRST = Outcome(state=State.FIRST, head="HEAD", comparison=compare(None, of(TABLE)))
-REFUSED = Outcome(state=State.NOT_REVIEWED, problems=("x is no revision of this repository",))
-ALLOWED = Outcome(state=State.NOT_REVIEWED, notes=("the source is S3",), allowed=True)
+FIRST = ReviewOutcome(state=ReviewState.FIRST, head="HEAD", comparison=compare(None, of(TABLE)))
+REFUSED = ReviewOutcome(state=ReviewState.NOT_REVIEWED, problems=("x is no revision of this repository",))
+ALLOWED = ReviewOutcome(state=ReviewState.NOT_REVIEWED, notes=("the source is S3",), allowed=True)
 
 
-def printed(review: Outcome) -> str:
+def printed(review: ReviewOutcome) -> str:
     console = Console(file=io.StringIO(), width=160, force_terminal=False)
     print_review(review, console)
     assert isinstance(console.file, io.StringIO)
@@ -82,7 +82,7 @@ def test_what_is_waived_is_shown_with_its_reason() -> None:
 def test_markup_in_what_was_found_is_shown_as_it_is() -> None:
     before = {"Alarm": resource("AWS::CloudWatch::Alarm", {"MetricName": "[red]a[/red]"}), **TABLE}
     comparison = compare(of(before), of(TABLE))
-    review = Outcome(state=State.REVIEWED, base="a", head="b", comparison=comparison)
+    review = ReviewOutcome(state=ReviewState.REVIEWED, base="a", head="b", comparison=comparison)
 
     assert "[red]a[/red]" in printed(review)
 
@@ -101,7 +101,7 @@ def test_markup_in_what_was_found_is_shown_as_it_is() -> None:
         ),
     ],
 )
-def test_the_verdict_in_one_line(review: Outcome, said: str, red: bool) -> None:
+def test_the_verdict_in_one_line(review: ReviewOutcome, said: str, red: bool) -> None:
     assert summary(review) == said
     assert review.red is red
     assert printed(review).strip().splitlines()[-1] == said
@@ -128,7 +128,7 @@ def test_the_paragraph_for_the_approval() -> None:
         (outcome(), "It must not go on as it is."),
     ],
 )
-def test_the_paragraph_says_what_there_is_to_say(review: Outcome, said: str) -> None:
+def test_the_paragraph_says_what_there_is_to_say(review: ReviewOutcome, said: str) -> None:
     assert said in paragraph(review)
 
 
@@ -156,7 +156,7 @@ def test_machines_read_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("review", [outcome(), outcome(waiver(GONE)), outcome(changed=False), FIRST, REFUSED, ALLOWED])
-def test_the_page_needs_nothing_but_itself(review: Outcome, tmp_path: Path) -> None:
+def test_the_page_needs_nothing_but_itself(review: ReviewOutcome, tmp_path: Path) -> None:
     write_page(review, tmp_path / "review.html")
     text = (tmp_path / "review.html").read_text(encoding="utf-8")
 
@@ -182,7 +182,7 @@ def test_the_page_shows_every_finding_with_its_id_and_its_waiver() -> None:
 
 def test_the_page_escapes_what_templates_hold() -> None:
     before = {"Alarm": resource("AWS::CloudWatch::Alarm", {"MetricName": "<script>alert(1)</script>"}), **TABLE}
-    review = Outcome(state=State.REVIEWED, base="a", head="b", comparison=compare(of(before), of(TABLE)))
+    review = ReviewOutcome(state=ReviewState.REVIEWED, base="a", head="b", comparison=compare(of(before), of(TABLE)))
 
     assert "<script" not in page(review)
 

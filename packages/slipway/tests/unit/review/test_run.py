@@ -22,7 +22,7 @@ from slipway import settings as config
 from slipway.gates.review_policy import given
 from slipway.review.comparison import Fate
 from slipway.review.errors import ReviewError
-from slipway.review.outcome import Outcome, State
+from slipway.review.outcome import ReviewOutcome, ReviewState
 from slipway.review.run import REPORT_BUCKET, Given, review
 from slipway.review.synthesis import KEPT
 from unit.review.assemblies import resource, template, write
@@ -52,7 +52,7 @@ def repository(original: Repository, tmp_path: Path) -> Repository:
     return Repository(tmp_path / "repository", copied=original)
 
 
-def reviewed(repository: Repository, *arguments: Any, now: datetime = NOW, **options: Any) -> Outcome:
+def reviewed(repository: Repository, *arguments: Any, now: datetime = NOW, **options: Any) -> ReviewOutcome:
     return review(
         *arguments,
         project=repository.root,
@@ -63,7 +63,7 @@ def reviewed(repository: Repository, *arguments: Any, now: datetime = NOW, **opt
     )
 
 
-def _kinds(outcome: Outcome) -> list[str]:
+def _kinds(outcome: ReviewOutcome) -> list[str]:
     return [finding.kind for finding in outcome.comparison.findings]
 
 
@@ -133,7 +133,7 @@ def test_a_clean_tree_is_compared_with_the_commit_before(repository: Repository)
 
     assert outcome.base.startswith("HEAD~1 (")
     assert not outcome.red
-    assert outcome.state == State.REVIEWED
+    assert outcome.state == ReviewState.REVIEWED
 
 
 def test_a_tree_with_changes_is_compared_with_its_commit(repository: Repository) -> None:
@@ -150,7 +150,7 @@ def test_the_first_commit_is_the_first_delivery(tmp_path: Path) -> None:
 
     outcome = reviewed(repository)
 
-    assert outcome.state == State.FIRST
+    assert outcome.state == ReviewState.FIRST
     assert not outcome.red
     assert not outcome.comparison.findings
 
@@ -213,7 +213,7 @@ def test_what_a_killed_run_left_is_cleared_away(repository: Repository) -> None:
     repository._git("worktree", "add", "--quiet", "--detach", str(tree), base)
     (tree / "half-built").touch()
 
-    assert reviewed(repository, base).state == State.REVIEWED
+    assert reviewed(repository, base).state == ReviewState.REVIEWED
     assert not repository.worktrees()
     assert not tree.exists()
 
@@ -233,7 +233,7 @@ def test_a_revision_with_the_same_locks_uses_the_packages_that_are_here(reposito
     (repository.root / ".venv" / "bin").mkdir(parents=True)
     (repository.root / ".venv" / "bin" / "python").symlink_to(sys.executable)
 
-    assert reviewed(repository, "HEAD~1").state == State.REVIEWED
+    assert reviewed(repository, "HEAD~1").state == ReviewState.REVIEWED
     assert (repository.root / ".venv" / "bin" / "python").exists()
 
 
@@ -247,7 +247,7 @@ def test_a_revision_with_other_locks_installs_its_own(repository: Repository) ->
     repository.commit()
 
     # Then it is that revision's own `make install` that is asked
-    assert reviewed(repository, base).state == State.REVIEWED
+    assert reviewed(repository, base).state == ReviewState.REVIEWED
     # And one that cannot install is told of in a line
     with pytest.raises(ReviewError, match=r"the packages of .* cannot be installed: "):
         reviewed(repository, "HEAD", _other(repository))
@@ -321,7 +321,7 @@ def test_a_clock_before_the_commit_is_wrong(repository: Repository) -> None:
     with pytest.raises(ReviewError, match=r"the clock is wrong: it says 2026-10-01 00:00 UTC, and .* was committed"):
         reviewed(repository, "HEAD~1", now=datetime(2026, 10, 1, tzinfo=UTC))
     # Though two machines may differ by a little
-    assert reviewed(repository, "HEAD~1", now=datetime(2026, 11, 1, 11, 30, tzinfo=UTC)).state == State.REVIEWED
+    assert reviewed(repository, "HEAD~1", now=datetime(2026, 11, 1, 11, 30, tzinfo=UTC)).state == ReviewState.REVIEWED
 
 
 # Waivers
@@ -446,7 +446,7 @@ def test_the_first_delivery_says_that_everything_is_added(
     _deployed(monkeypatch, None)
 
     outcome = reviewed(repository, env=PIPELINE)
-    assert outcome.state == State.FIRST
+    assert outcome.state == ReviewState.FIRST
     assert not outcome.red
     assert outcome.notes == ("there is no revision to compare with: no execution of slipway has succeeded yet",)
     assert outcome.comparison.count(Fate.ADDED) == 2
@@ -480,7 +480,7 @@ def test_an_s3_source_is_not_reviewed_and_red(repository: Repository, configure:
     configure(source={"kind": "s3", "bucket": "a-bucket", "key": "a.zip"})
 
     outcome = reviewed(repository, env=PIPELINE)
-    assert outcome.state == State.NOT_REVIEWED
+    assert outcome.state == ReviewState.NOT_REVIEWED
     assert outcome.red
     assert "the source is S3, which has no history to compare with" in outcome.faults[0]
     assert "gates.review = 'off'" in outcome.faults[0]
@@ -493,7 +493,7 @@ def test_an_s3_source_may_go_on_where_the_configuration_says_so(repository: Repo
     )
 
     outcome = reviewed(repository, env=PIPELINE)
-    assert outcome.state == State.NOT_REVIEWED
+    assert outcome.state == ReviewState.NOT_REVIEWED
     assert not outcome.red
     assert outcome.notes
 
@@ -503,7 +503,7 @@ def test_a_build_under_an_older_pipeline_goes_on_to_the_new_one(repository: Repo
     env = {"CODEBUILD_INITIATOR": "codepipeline/slipway"}
 
     outcome = reviewed(repository, env=env)
-    assert outcome.state == State.NOT_REVIEWED
+    assert outcome.state == ReviewState.NOT_REVIEWED
     assert not outcome.red
     assert "older than the review" in outcome.notes[0]
 

@@ -6,15 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from slipway.review.assembly import StackKey
-from slipway.review.effects import Effect, Outcome
+from slipway.review.effects import Effect, PlannedUpdate
 from slipway.review.findings import Finding, found
 from slipway.review.matching import Matching
-from slipway.review.resources import Place, Resource
+from slipway.review.resources import Resource, ResourceKey
 
 _VERSION = "AWS::Lambda::Version"
 
 
-def staying(matching: Matching, effects: Mapping[Place, Outcome]) -> Iterator[Finding]:
+def staying(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) -> Iterator[Finding]:
     """Yield a finding for each version and stack that keeps what a replaced resource was.
 
     A version keeps the environment variables that it was published with
@@ -44,9 +44,9 @@ def staying(matching: Matching, effects: Mapping[Place, Outcome]) -> Iterator[Fi
                 yield found("version-not-renewed", function, what)
 
 
-def _used(resource: Resource, replaced: set[Place]) -> list[str]:
+def _used(resource: Resource, replaced: set[ResourceKey]) -> list[str]:
     """The replaced resources that a resource takes an attribute of."""
-    places = {Place(each.stack, each.logical_id) for each in resource.references}
+    places = {ResourceKey(each.stack, each.logical_id) for each in resource.references}
     return sorted(place.logical_id for place in places & replaced)
 
 
@@ -57,7 +57,7 @@ def _referred(matching: Matching, resource: Resource) -> Iterator[Resource]:
             yield target
 
 
-def _unchanged_readers(matching: Matching, replaced: set[Place]) -> Mapping[StackKey, tuple[Resource, list[str]]]:
+def _unchanged_readers(matching: Matching, replaced: set[ResourceKey]) -> Mapping[StackKey, tuple[Resource, list[str]]]:
     """Stack → its first reader and the replaced resources of other stacks that it reads, where its template stays."""
     readers: defaultdict[StackKey, list[tuple[Resource, list[str]]]] = defaultdict(list)
     before, after = matching.before.assembly.by_key, matching.after.assembly

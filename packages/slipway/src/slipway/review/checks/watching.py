@@ -8,7 +8,7 @@ from typing import Final
 
 from slipway.review.checks.registry import Context, both, number, on, shown, truth, words
 from slipway.review.findings import Finding, Severity, found
-from slipway.review.resources import Pair, Place, Resource, Side
+from slipway.review.resources import Pair, Resource, ResourceKey, Side
 from slipway.review.values import Reference, readable, texts
 
 _WATCHED: Final = (
@@ -70,7 +70,7 @@ def alarm(pair: Pair, context: Context) -> Iterator[Finding]:
 
 
 @lru_cache(maxsize=4)
-def guards(side: Side) -> frozenset[Place]:
+def guards(side: Side) -> frozenset[ResourceKey]:
     """Return the alarms by which something is rolled back or held.
 
     A deployment group or a condition of a stage names them; what a composite alarm is made of counts as well.
@@ -85,7 +85,7 @@ def guards(side: Side) -> frozenset[Place]:
     for alias in side.by_type.get("AWS::Lambda::Alias", ()):
         named |= set(texts(alias.update_policy))
     alarms = [alarm for kind in _ALARMS for alarm in side.by_type.get(kind, ())]
-    found_ones: set[Place] = set()
+    found_ones: set[ResourceKey] = set()
     waiting = [alarm for alarm in alarms if _is_named(alarm, named)]
     while waiting:
         alarm = waiting.pop()

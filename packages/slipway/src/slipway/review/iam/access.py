@@ -19,7 +19,7 @@ from slipway.review.iam.statements import EVERYBODY, Permission, Statement, unco
 from slipway.review.iam.wording import apart, line, shown
 from slipway.review.matching import Matching
 from slipway.review.patterns import covered, overlaps
-from slipway.review.resources import Place, Resource
+from slipway.review.resources import Resource, ResourceKey
 from slipway.review.values import VERSION_OF, readable, references, unknowns
 
 _STRANGE = frozenset({Caller.EVERYBODY, Caller.STRANGER, Caller.ANY_TENANT})
@@ -66,7 +66,7 @@ def renaming(matching: Matching) -> Callable[[str], str] | None:
     return lambda text: pattern.sub(lambda found: names[found[0]], text)
 
 
-def _written(place: Place) -> str:
+def _written(place: ResourceKey) -> str:
     return f"{place.stack.account}/{place.stack.region}/{place.stack.name}/{place.logical_id}"
 
 
@@ -106,11 +106,11 @@ class _Subject:
     def _goes(self) -> bool:
         named = list(references(self._subject.name))
         return bool(named) and not any(
-            self._matching.after.of(reference) or Place(reference.stack, reference.logical_id) in self._former()
+            self._matching.after.of(reference) or ResourceKey(reference.stack, reference.logical_id) in self._former()
             for reference in named
         )
 
-    def _former(self) -> frozenset[Place]:
+    def _former(self) -> frozenset[ResourceKey]:
         return frozenset(self._matching.former.values())
 
     def findings(self) -> Iterator[Finding]:
