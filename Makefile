@@ -23,7 +23,7 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 PACKAGES := app.py packages pipeline services stacks stages tests
 
-.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench protect destroy verify dashboards detectability cost bootstrap doctor rules openapi lock clean
+.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench protect destroy verify detectability cost bootstrap doctor docs openapi lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -196,9 +196,6 @@ bake: install ## Watch the alarms of ENV for its bake_minutes, in the pipeline's
 verify: install ## Test SERVICE where it is deployed in ENV
 	@$(PYTHON) -m slipway.tasks.verification $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(or $(SERVICE),items))
 
-dashboards: synth ## Draw the dashboards into docs/images
-	@$(PYTHON) -m slipway.rehearsal dashboards
-
 detectability: synth ## Say what the canaries would see of a failing version: make detectability ARGS='--env prod --rate 3'
 	@$(PYTHON) -m slipway.rehearsal detectability $(addprefix --service ,$(SERVICE)) $(ARGS)
 
@@ -211,11 +208,11 @@ bootstrap: synth ## Print the commands that prepare the configured accounts, and
 doctor: install ## Check configuration, versions and, with credentials, the accounts
 	@$(PYTHON) -m slipway.accounts.doctor
 
-rules: install ## Write the page of the rules about what only AWS would tell (docs/rules.md)
-	@$(PYTHON) -m slipway.rules.page
+docs: synth ## Write the documents that follow from code and configuration (CHECK=yes: only say which are out of date)
+	@$(PYTHON) -m slipway.documents $(if $(filter yes,$(CHECK)),--check)
 
 openapi: install ## Write the OpenAPI documents from the routes
-	@for service in items ingest processing; do $(PYTHON) -m services.$$service.runtime.openapi; done
+	@for file in services/*/runtime/openapi.py; do $(PYTHON) -m $$(echo $${file%.py} | tr / .); done
 
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 # botocore and what only it needs come with the Lambda runtime.

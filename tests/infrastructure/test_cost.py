@@ -1,4 +1,4 @@
-"""The estimate knows every type that is deployed, and the README shows it."""
+"""The estimate knows every type that is deployed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from app import delivery
 from slipway.blocks.assets import AssetStore
-from slipway.cost import embedded, estimate, load_prices, markdown, read_assembly, unknown_types
+from slipway.cost import read_assembly, unknown_types
 from slipway.cost.assembly import Stack
 from tests import specimen
 from tests.infrastructure.synthesis import write_assets
@@ -29,10 +29,3 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Stack]:
 def test_every_type_has_a_price_or_a_reason_to_have_none(stacks: Sequence[Stack]) -> None:
     # Given every template, when its types are looked up, then none is unknown
     assert unknown_types(stacks) == []
-
-
-def test_the_readme_shows_the_estimate_of_the_templates(stacks: Sequence[Stack]) -> None:
-    # Given what is written
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    # When it is reckoned again, then it is the same: `python -m slipway.cost --markdown` writes it
-    assert embedded(readme) == markdown(estimate(stacks, load_prices()))

@@ -5,7 +5,7 @@ from slipway.cost.catalogue import unknown_types
 from slipway.cost.errors import CostError
 from slipway.cost.estimate import Estimate, estimate
 from slipway.cost.prices import PRICES_FILE, PriceFile, load_prices
-from slipway.cost.report import embedded, markdown
+from slipway.cost.report import markdown
 
 __all__ = [
     "PRICES_FILE",
@@ -13,7 +13,6 @@ __all__ = [
     "Estimate",
     "PriceFile",
     "Stack",
-    "embedded",
     "estimate",
     "load_prices",
     "markdown",

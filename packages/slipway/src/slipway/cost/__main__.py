@@ -20,7 +20,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def cost(
     assembly: Annotated[Path, typer.Argument(help="The assembly that `make synth` writes.")] = Path("cdk.out"),
     *,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the README's table instead.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables of docs/cost.md instead.")] = False,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=NUMBER", help="Another assumption; may be repeated."),

@@ -1,4 +1,4 @@
-"""The estimate for people: tables for the terminal, and one for the README."""
+"""The estimate for people: tables for the terminal, and for docs/cost.md."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def print_estimate(found: Estimate, console: Console, *, top: int) -> None:
 
 
 def markdown(found: Estimate) -> str:
-    """The tables that the README embeds, with the markers around them."""
+    """Return the tables of docs/cost.md, with the markers around them."""
     head = ["Environment", "Service", "Fixed a month", "A million requests", "A run", "At", "A month"]
     rows = [[cell or "-" for cell in row] for row in _part_rows(found)]
     rows.append(["**total**", "", f"**{money(found.amount(Per.MONTH))}**", "", "", "", f"**{money(found.monthly())}**"])
@@ -68,16 +68,6 @@ def markdown(found: Estimate) -> str:
         END,
     ]
     return "\n\n".join(blocks) + "\n"
-
-
-def embedded(text: str) -> str:
-    """The part of a document that `markdown` has to equal: from the first marker to the second, both included.
-
-    Raises:
-        ValueError: a marker is missing.
-    """
-    begin = text.index(BEGIN)
-    return text[begin : text.index(END, begin) + len(END)] + "\n"
 
 
 def _part_rows(found: Estimate) -> list[list[str]]:

@@ -87,7 +87,7 @@ def endpoint_table(outputs: Mapping[str, Mapping[str, str]]) -> Table:
 
 
 def substitutions_markdown() -> str:
-    """Every row of the table of substitutions, for the README."""
+    """Return every row of the table of substitutions, for docs/substitutions.md."""
     rows = [f"| `{row.subject}` | {row.stand_in} | {row.unproven} |" for row in SUBSTITUTIONS]
     return "\n".join(["| of AWS | here | so not shown |", "|---|---|---|", *rows])
 

@@ -29,7 +29,7 @@ register(app, packs, own=[OnlyAwsRules()])
 Acknowledge a finding as any other ([how the gate works](nag.md)). At each run every rule first has to see a fault that
 is planted for it; a rule that doesn't makes the gate red.
 
-This page is written by `make rules`.
+This page is written by `make docs`.
 """
 
 

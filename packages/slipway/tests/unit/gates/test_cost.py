@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from slipway.cost import CostError, Estimate, embedded, estimate, load_prices, markdown, read_assembly, unknown_types
+from slipway.cost import CostError, Estimate, estimate, load_prices, markdown, read_assembly, unknown_types
 from slipway.cost.__main__ import app
 from slipway.cost.assembly import PIPELINE
 from slipway.cost.prices import PRICES_FILE
@@ -499,13 +499,14 @@ def test_the_command_prints_tables_without_colours_and_writes_json(tmp_path: Pat
     assert written["total_usd_per_month"] == pytest.approx(sum(part["usd_per_month"] for part in written["parts"]))
 
 
-def test_the_markdown_is_what_a_document_embeds_between_its_markers(tmp_path: Path) -> None:
+def test_markdown_stands_between_its_markers(tmp_path: Path) -> None:
     folder = write_assembly(tmp_path / "cdk.out", API)
-    document = f"# Title\n\n{run(folder, '--markdown')[1]}\nMore.\n"
 
-    assert embedded(document) == markdown(estimate(read_assembly(folder), load_prices()))
-    with pytest.raises(ValueError, match="not found"):
-        embedded("# Title\n")
+    printed = run(folder, "--markdown")[1]
+
+    assert printed == markdown(estimate(read_assembly(folder), load_prices()))
+    assert printed.startswith("<!-- cost -->\n")
+    assert printed.endswith("<!-- /cost -->\n")
 
 
 def test_other_regions_are_said_to_be_counted_at_prices_that_are_not_theirs(tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""Write the pages that follow from the code and the configuration: `python -m slipway.documents [--check]`.
+
+No test compares them: a figure in `config/` may change without a document, and `make docs` brings them up to date.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from slipway import cost, paths
+from slipway import settings as config
+from slipway.detectability import Survey
+from slipway.detectability import report as detectability
+from slipway.detectability.picture import draw
+from slipway.detectability.run import PAGE, PICTURE, examine
+from slipway.drawing.dashboards import IMAGES, draw_all
+from slipway.emulator.environment import FOUNDATION
+from slipway.emulator.stages import staged
+from slipway.errors import RehearsalError
+from slipway.rehearsal.report import faults_markdown, substitutions_markdown
+from slipway.rules import page as rules
+from slipway.settings import Settings
+
+DOCS = paths.ROOT / "docs"
+
+Documents = dict[Path, str]
+"""Each file with the text that it should have."""
+
+
+class DocumentError(Exception):
+    """A document lacks the markers between which its part is written."""
+
+
+def between(text: str, marker: str, content: str, *, name: str) -> str:
+    """Return a document with what stands between two markers exchanged.
+
+    Args:
+        text: the document.
+        marker: the markers are `<!-- marker -->` and `<!-- /marker -->`.
+        content: what belongs between them.
+        name: of the document, for messages.
+
+    Raises:
+        DocumentError: a marker is missing.
+    """
+    begin, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
+    before, first, rest = text.partition(begin)
+    _, second, after = rest.partition(end)
+    if not first or not second:
+        raise DocumentError(f"{name} lacks {begin} or {end}; add both where the part belongs")
+    inner = content.strip().removeprefix(begin).removesuffix(end).strip("\n")
+    return f"{before}{begin}\n{inner}\n{end}{after}"
+
+
+def render(settings: Settings, assembly: Path) -> Documents:
+    """Render every derived document.
+
+    Args:
+        settings: the configuration, for the traffic.
+        assembly: what `make synth` wrote.
+
+    Raises:
+        CostError: something that is deployed cannot be priced.
+        DocumentError: a document lacks its markers.
+        RehearsalError: the assembly lacks a stage.
+    """
+    found = dict(_pictures(settings, assembly))
+    findings = examine(settings, survey := Survey(), assembly=assembly)
+    found[PICTURE] = draw(findings)
+    found[rules.PAGE] = rules.page()
+    estimate = cost.estimate(cost.read_assembly(assembly), cost.load_prices())
+    for path, marker, content in (
+        (PAGE, "detectability", detectability.markdown(findings, survey)),
+        (DOCS / "cost.md", "cost", cost.markdown(estimate)),
+        (DOCS / "substitutions.md", "substitutions", substitutions_markdown()),
+        (DOCS / "rehearsal.md", "faults", faults_markdown()),
+    ):
+        found[path] = between(path.read_text(encoding="utf-8"), marker, content, name=path.name)
+    return found
+
+
+def _pictures(settings: Settings, assembly: Path) -> Iterator[tuple[Path, str]]:
+    """Draw the dashboards of the last environment."""
+    environment = settings.environments[-1].name
+    services = [name for name in staged(assembly, environment) if name != FOUNDATION]
+    with tempfile.TemporaryDirectory() as folder:
+        for picture in draw_all(assembly, environment, services, Path(folder)):
+            yield IMAGES / picture.name, picture.read_text(encoding="utf-8")
+
+
+def stale(documents: Documents) -> list[Path]:
+    """Return the files that have another text, or that are not there."""
+    return [path for path, text in documents.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+
+
+def main(
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a document is out of date.")] = False,
+) -> None:
+    """Write the documents that follow from the code and the configuration.
+
+    Exit code: 1 when --check finds one that is out of date, 2 when they cannot be rendered.
+    """
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        documents = render(config.load(), paths.ASSEMBLY)
+    except (config.ConfigurationError, cost.CostError, DocumentError, RehearsalError) as error:
+        console.print(f"docs: {error}", markup=False, style="red")
+        raise typer.Exit(2) from None
+    changed = stale(documents)
+    for path in changed:
+        if not check:
+            paths.write_text(path, documents[path])
+        console.print(f"{path.relative_to(paths.ROOT)} {'is out of date' if check else 'is written'}", markup=False)
+    if changed and check:
+        console.print("run `make docs`", markup=False)
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
