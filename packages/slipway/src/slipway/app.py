@@ -27,6 +27,7 @@ from slipway.rules.aws.pack import OnlyAwsRules
 from slipway.rules.pack import SlipwayRules
 from slipway.service import Service
 from slipway.settings import ConfigurationError, Problem, Settings
+from slipway.waivers import WaiverFileError
 
 ONLY = "SLIPWAY_SERVICES"
 """Environment variable with names of services, separated by spaces: only these are built. Default: all."""
@@ -133,7 +134,7 @@ class Delivery:
         try:
             settings = config.load()
             app = self.build(settings, AssetStore())
-        except (ConfigurationError, AssetError) as error:
+        except (ConfigurationError, AssetError, WaiverFileError) as error:
             return _refuse(str(error))
         if not judged:
             app.synth()

@@ -85,6 +85,28 @@ def read_toml(model: type[_Model], text: str, place: str) -> _Model:
         raise WaiverFileError(f"{place}: {where}: {_said(detail)}") from None
 
 
+def read_table(model: type[_Model], text: str, table: str, place: str) -> _Model:
+    """Read one table of a file of the app; an absent table is an empty one.
+
+    Args:
+        model: what the table has to hold.
+        text: what is in the file.
+        table: its name.
+        place: name of the file, for messages.
+
+    Raises:
+        WaiverFileError: the file is not TOML, or the table is not what the model allows.
+    """
+    try:
+        return model.model_validate(tomllib.loads(text).get(table, {}))
+    except tomllib.TOMLDecodeError as error:
+        raise WaiverFileError(f"{place} is not TOML ({error})") from None
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        where = ".".join(map(str, detail["loc"]))
+        raise WaiverFileError(f"{place}: {table}.{where}: {_said(detail)}") from None
+
+
 def _said(detail: Any) -> str:
     match detail["type"]:
         case "missing":

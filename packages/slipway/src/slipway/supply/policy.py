@@ -88,6 +88,8 @@ class Policy(Strict):
     audit: Audit = Audit()
     sast: Sast = Sast()
     secrets: Secrets = Secrets()
+    acknowledgements: dict[str, object] = Field(default_factory=dict)
+    """Who signs for the blocks; `slipway.blocks.acknowledgements` reads it."""
 
 
 def load_policy(path: Path = POLICY_FILE) -> Policy:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from aws_cdk import Fn, Stack, aws_iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct, RootConstruct
 
-from slipway.blocks.acknowledgements import YEARLY_REVIEW, accept
+from slipway.blocks.acknowledgements import Signature, accept, signature
 from slipway.nag.acknowledge import AcknowledgementError, acknowledge, resource_finding
 from slipway.nag.reason import read
+from slipway.release import RELEASED
+from slipway.waivers import WaiverFileError
 
 EXPIRES = date(2027, 6, 30)
 REASON = "Only the platform's own roles can reach it."
@@ -153,6 +156,19 @@ def test_a_resource_is_named_as_the_pack_names_it(construct: Construct) -> None:
     assert resource_finding(role, Fn.sub("arn:${AWS::Partition}:x/*")) == "Resource::arn:<AWS::Partition>:x/*"
 
 
-def test_reviews_come_once_a_year() -> None:
-    # Given that a date without an end would never be read again
-    assert date(2028, 12, 31) > YEARLY_REVIEW
+def test_blocks_are_signed_for_a_year_from_the_release(tmp_path: Path) -> None:
+    signed = signature(tmp_path / "policy.toml")
+    assert (signed.owner, signed.expires - RELEASED) == ("platform", timedelta(days=365))
+
+
+def test_the_app_says_who_signs_and_until_when(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text('[acknowledgements]\nowner = "payments"\nexpires = 2031-01-31\n', encoding="utf-8")
+    assert signature(file) == Signature(owner="payments", expires=date(2031, 1, 31))
+
+
+def test_a_wrong_signature_is_named_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text('[acknowledgements]\nexpires = "soon"\n', encoding="utf-8")
+    with pytest.raises(WaiverFileError, match=r"config/policy\.toml: acknowledgements\.expires: .*'soon'"):
+        signature(file)
