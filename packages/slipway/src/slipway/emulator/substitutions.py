@@ -183,6 +183,22 @@ def _statements(role: Resource) -> list[dict[str, Any]]:
     return [statements] if isinstance(statements, dict) else statements
 
 
+_VIA = "aws:ViaAWSService"
+"""CDK gave it to the roles of actions, with the name of CodePipeline for a Boolean, and AWS let all roles of the
+account assume them (https://github.com/aws/aws-cdk/issues/25301)."""
+
+
+def _trust_whoever_asks(role: Resource, _: Place) -> None:
+    for statement in _statements(role):
+        conditions = statement.get("Condition", {})
+        for operator in list(conditions):
+            conditions[operator].pop(_VIA, None)
+            if not conditions[operator]:
+                del conditions[operator]
+        if not conditions:
+            statement.pop("Condition", None)
+
+
 def _trust_services_without_source(role: Resource, _: Place) -> None:
     for statement in _statements(role):
         if "Service" not in statement.get("Principal", {}):
@@ -456,6 +472,13 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
         unproven="these conditions",
         applies=lambda resource: any(_trusts(resource, key) for key in _SOURCES),
         change=_trust_services_without_source,
+    ),
+    Substitution(
+        subject="AWS::IAM::Role trust, aws:ViaAWSService",
+        stand_in="left out: the emulator does not say whether a service asks in somebody's name",
+        unproven="this condition",
+        applies=lambda resource: _trusts(resource, _VIA),
+        change=_trust_whoever_asks,
     ),
     Substitution(
         subject="AWS::IAM::Policy iam:ResourceTag",

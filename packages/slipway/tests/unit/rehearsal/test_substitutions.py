@@ -159,3 +159,24 @@ def test_the_rows_that_were_used_are_counted() -> None:
     resources = {"App": APPLICATION, "Group": GROUP, "Topic": {"Type": "AWS::SNS::Topic"}}
     _, used = substitute(_template(resources), PLACE, stack="dev-items-compute")
     assert {row.subject: times for row, times in used.items()} == {"AWS::CodeDeploy::*": 2}
+
+
+def test_a_trust_asks_for_no_service_that_asks_in_a_name() -> None:
+    # Given the trust of a pipeline's action, as CDK wrote it, beside another condition
+    condition = {
+        "Bool": {"aws:ViaAWSService": "codepipeline.amazonaws.com"},
+        "StringEquals": {"sts:ExternalId": "x"},
+    }
+    statement = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"AWS": "arn:root"},
+        "Condition": condition,
+    }
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": [statement]}}}
+
+    changed, used = substitute({"Resources": {"Role": role}}, PLACE, stack="app")
+
+    (left,) = changed["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert left["Condition"] == {"StringEquals": {"sts:ExternalId": "x"}}
+    assert "AWS::IAM::Role trust, aws:ViaAWSService" in {row.subject for row in used}
