@@ -21,6 +21,8 @@ BASE ?=
 HEAD ?=
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
+# The command line of this checkout. The verbs below are its own, with the words that are typed most.
+SLIPWAY = $(PYTHON) -m slipway
 PACKAGES := app.py packages pipeline services stacks stages tests
 
 .PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench protect destroy verify detectability cost bootstrap doctor docs openapi lock clean
@@ -53,7 +55,7 @@ install: $(INSTALLED) ## Install Python packages and the CDK CLI into this folde
 	@touch $@
 
 build: install ## Build what ships: a code zip a service and the dependency layer (build/assets)
-	@$(PYTHON) -m slipway.build
+	@$(SLIPWAY) build
 
 synth: build ## Synthesise everything into cdk.out; the nag report, in build/report too
 	@$(NOBODY) cdk synth --quiet --strict
@@ -62,31 +64,31 @@ baseline: build ## Take what the gate accepts now for the new baseline (config/b
 	@CDK_OUTDIR=cdk.out $(PYTHON) -O app.py --baseline
 
 gates: build ## All that stops a bad change, side by side: the nag gate and the supply chain
-	@$(NOBODY) $(PYTHON) -m slipway.gates
+	@$(NOBODY) $(SLIPWAY) gates
 
 audit: install ## Known vulnerabilities of what ships and of the tools, by pip-audit and npm audit
-	@$(PYTHON) -m slipway.gates audit
+	@$(SLIPWAY) gates audit
 
 sast: install ## Static analysis of our own code, by Bandit
-	@$(PYTHON) -m slipway.gates sast
+	@$(SLIPWAY) gates sast
 
 secrets: install ## Secrets in the files and in the history, by Kingfisher
-	@$(PYTHON) -m slipway.gates secrets
+	@$(SLIPWAY) gates secrets
 
 licences: build ## Licences of what ships and of the tools, against config/policy.toml
-	@$(PYTHON) -m slipway.gates licences
+	@$(SLIPWAY) gates licences
 
 sbom: build ## Bills of materials of the layer and of the tools, in CycloneDX (build/report)
-	@$(PYTHON) -m slipway.gates sbom
+	@$(SLIPWAY) gates sbom
 
 review: build ## Review what a change does to data and permissions, BASE=<revision> against HEAD (default: this tree)
-	@$(PYTHON) -m slipway.review --json build/report/review.json --html build/report/review.html -- "$(BASE)" "$(HEAD)"
+	@$(SLIPWAY) review --json build/report/review.json --html build/report/review.html -- "$(BASE)" "$(HEAD)"
 
 in-flight: install ## Refuse a change of the pipeline while another execution of it deploys
-	@$(PYTHON) -m slipway.tasks.in_flight
+	@$(SLIPWAY) in-flight
 
 evidence: install ## What speaks for the change and against it, on one page: build/report/index.html; runs no gate
-	@$(PYTHON) -m slipway.evidence $(if $(ALLOW),--allow-$(ALLOW))
+	@$(SLIPWAY) evidence $(if $(ALLOW),--allow-$(ALLOW))
 
 DEBIAN := chromium chromium-driver curl
 
@@ -102,50 +104,50 @@ PLAYED = $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)') $(if $(COMMIT),--commit $(C
 	$(if $(ALARM_RULE),--alarm-rule $(ALARM_RULE)) $(if $(WINDOW),--window $(WINDOW))
 
 rehearse: install ## Play the delivery of HEAD to prod on this machine: the main job (APPROVE=yes, FAULT=…, SERVICE=…)
-	@$(PYTHON) -m slipway.rehearsal rehearse $(PLAYED)
+	@$(SLIPWAY) rehearse $(PLAYED)
 
 drill: install ## Play every fault, and say whether each ended as it has to
-	@$(PYTHON) -m slipway.rehearsal drill $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)')
+	@$(SLIPWAY) drill $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)')
 
 remote: install ## Set up the remote `rehearsal`: a git push to it plays the pipeline
-	@$(PYTHON) -m slipway.rehearsal remote
+	@$(SLIPWAY) remote
 
 approve: install ## Approve what a rehearsal waits for
-	@$(PYTHON) -m slipway.rehearsal approve $(CHOSEN) $(if $(SAYS),--says '$(SAYS)')
+	@$(SLIPWAY) approve $(CHOSEN) $(if $(SAYS),--says '$(SAYS)')
 
 reject: install ## Reject what a rehearsal waits for
-	@$(PYTHON) -m slipway.rehearsal reject $(CHOSEN) $(if $(SAYS),--says '$(SAYS)')
+	@$(SLIPWAY) reject $(CHOSEN) $(if $(SAYS),--says '$(SAYS)')
 
 forget: install ## Remove the accounts of the rehearsal and all that they hold
-	@$(PYTHON) -m slipway.rehearsal forget $(CHOSEN)
+	@$(SLIPWAY) forget $(CHOSEN)
 
 up: install ## Deploy ENV (default: the first) on the emulator and call it
-	@$(PYTHON) -m slipway.rehearsal up $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE)) $(if $(PORT),--port $(PORT))
+	@$(SLIPWAY) up $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE)) $(if $(PORT),--port $(PORT))
 
 down: install ## Stop the emulator of ENV
-	@$(PYTHON) -m slipway.rehearsal down $(if $(ENV),--env $(ENV))
+	@$(SLIPWAY) down $(if $(ENV),--env $(ENV))
 
 status: install ## Say what runs on this machine
-	@$(PYTHON) -m slipway.rehearsal status
+	@$(SLIPWAY) status
 
 logs: install ## What the functions of SERVICE wrote
-	@$(PYTHON) -m slipway.rehearsal logs $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items)
+	@$(SLIPWAY) logs $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items)
 
 watch: install ## Make what is saved of SERVICE live on the emulator, and follow its logs (DEBUG=api: attach a debugger)
-	@$(PYTHON) -m slipway.rehearsal watch $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items) $(if $(DEBUG),--debug $(DEBUG)) \
+	@$(SLIPWAY) watch $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items) $(if $(DEBUG),--debug $(DEBUG)) \
 		$(if $(DEBUG_PORT),--debug-port $(DEBUG_PORT))
 
 call: install ## Call a route: make call SERVICE=items ARGS="POST /items --body '{\"name\":\"kettle\"}'"
-	@$(PYTHON) -m slipway.rehearsal call $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items) $(ARGS)
+	@$(SLIPWAY) call $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items) $(ARGS)
 
 token: install ## Print an access token of the test user of processing
-	@$(PYTHON) -m slipway.rehearsal token $(if $(ENV),--env $(ENV))
+	@$(SLIPWAY) token $(if $(ENV),--env $(ENV))
 
 redrive: install ## Move the dead letters of ingest back to their queue
-	@$(PYTHON) -m slipway.rehearsal redrive $(if $(ENV),--env $(ENV))
+	@$(SLIPWAY) redrive $(if $(ENV),--env $(ENV))
 
 permissions: build ## Take each permission of each function away: a test has to fail (minutes; nightly)
-	@$(PYTHON) -m slipway.rehearsal permissions $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
+	@$(SLIPWAY) permissions $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
 
 check: build ## Format, lint, types, and cfn-lint on every template
 	@ruff format --check $(PACKAGES)
@@ -153,7 +155,7 @@ check: build ## Format, lint, types, and cfn-lint on every template
 	@mypy
 	@PYTHONPATH=$(SOURCES):$(CURDIR) lint-imports --no-logo
 	@$(NOBODY) cdk synth --quiet --strict
-	@$(PYTHON) -m slipway.gates.judge lint cdk.out
+	@$(SLIPWAY) lint cdk.out
 
 format: install ## Format the code and mend what ruff can
 	@ruff check --fix-only --quiet $(PACKAGES)
@@ -179,37 +181,37 @@ bench: build ## Measure imports, requests, the layer and synth; writes build/ben
 	@$(PYTHON) -m tests.bench
 
 destroy: install ## Empty and delete ENV, if its file declares it disposable; asks, YES=yes answers
-	@$(PYTHON) -m slipway.tasks.destruction $(if $(ENV),--env $(ENV)) $(if $(filter yes,$(YES)),--yes)
+	@$(SLIPWAY) destroy $(if $(ENV),--env $(ENV)) $(if $(filter yes,$(YES)),--yes)
 
 protect: install ## Protect the stateful stacks of ENV, and read back what is set
-	@$(PYTHON) -m slipway.tasks.protection set $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
+	@$(SLIPWAY) protect $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
 
 handover: install ## Put what the later builds of the pipeline run into one folder, packages and all (build/handover)
-	@$(PYTHON) -m slipway.tasks.handover
+	@$(SLIPWAY) handover
 
 publish: install ## Keep the reports of the pipeline's build where an approver can open them
-	@$(PYTHON) -m slipway.tasks.publish
+	@$(SLIPWAY) publish
 
 bake: install ## Watch the alarms of ENV for its bake_minutes, in the pipeline's build
-	@$(PYTHON) -m slipway.tasks.bake $(if $(ENV),--env $(ENV))
+	@$(SLIPWAY) bake $(if $(ENV),--env $(ENV))
 
 verify: install ## Test SERVICE where it is deployed in ENV
-	@$(PYTHON) -m slipway.tasks.verification $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(or $(SERVICE),items))
+	@$(SLIPWAY) verify $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(or $(SERVICE),items))
 
 detectability: synth ## Say what the canaries would see of a failing version: make detectability ARGS='--env prod --rate 3'
-	@$(PYTHON) -m slipway.rehearsal detectability $(addprefix --service ,$(SERVICE)) $(ARGS)
+	@$(SLIPWAY) detectability $(addprefix --service ,$(SERVICE)) $(ARGS)
 
 cost: synth ## Estimate the monthly price of the environments and of the pipeline
-	@$(PYTHON) -m slipway.cost
+	@$(SLIPWAY) cost
 
 bootstrap: synth ## Print the commands that prepare the configured accounts, and write the policies they name
-	@$(PYTHON) -m slipway.accounts.bootstrap
+	@$(SLIPWAY) bootstrap
 
 doctor: install ## Check configuration, versions and, with credentials, the accounts
-	@$(PYTHON) -m slipway.accounts.doctor
+	@$(SLIPWAY) doctor
 
 docs: synth ## Write the documents that follow from code and configuration (CHECK=yes: only say which are out of date)
-	@$(PYTHON) -m slipway.documents $(if $(filter yes,$(CHECK)),--check)
+	@$(SLIPWAY) docs $(if $(filter yes,$(CHECK)),--check)
 
 openapi: install ## Write the OpenAPI documents from the routes
 	@for file in services/*/runtime/openapi.py; do $(PYTHON) -m $$(echo $${file%.py} | tr / .); done

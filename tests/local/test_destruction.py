@@ -41,7 +41,7 @@ def disposable() -> Iterator[LocalEnvironment]:
 
 def run(local: LocalEnvironment, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the verb as a person does, with the credentials and the endpoint of the emulated account."""
-    command = [sys.executable, "-m", "slipway.tasks.destruction", "--env", local.name, *arguments]
+    command = [sys.executable, "-m", "slipway", "destroy", "--env", local.name, *arguments]
     variables = {**os.environ, **local.emulator.environment()}
     return subprocess.run(
         command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL

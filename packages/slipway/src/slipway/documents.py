@@ -1,4 +1,4 @@
-"""Write the pages that follow from the code and the configuration: `python -m slipway.documents [--check]`.
+"""Write the pages that follow from the code and the configuration: `slipway docs [--check]`.
 
 No test compares them: a figure in `config/` may change without a document, and `make docs` brings them up to date.
 """
@@ -99,7 +99,7 @@ def stale(documents: Documents) -> list[Path]:
     return [path for path, text in documents.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
 
 
-def main(
+def write_documents(
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a document is out of date.")] = False,
 ) -> None:
@@ -121,7 +121,3 @@ def main(
     if changed and check:
         console.print("run `make docs`", markup=False)
         raise typer.Exit(1)
-
-
-if __name__ == "__main__":
-    typer.run(main)

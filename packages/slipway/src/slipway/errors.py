@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 
-class RehearsalError(Exception):
-    """Something that the person at the terminal can put right; its text is the whole message.
+class SlipwayError(Exception):
+    """Something that the person at the terminal can put right; its text is the whole message, without a trace."""
+
+    exit_code = 1
+    """2 for wrong input, 1 for what went wrong while working."""
+
+
+class RehearsalError(SlipwayError):
+    """What stops a rehearsal, or a verb of the emulator.
 
     Args:
         message: one line, without a trace.

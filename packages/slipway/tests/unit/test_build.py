@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from slipway.blocks.assets import AssetError, AssetStore
-from slipway.build import BuildError, build, builder, main, outdated
+from slipway.build import BuildError, build, builder, outdated
 from slipway.build.bytecode import Compiler
+from slipway.cli import main
 
 WHEEL_FILES = {
     "powertools/__init__.py": "x = 1",
@@ -351,11 +352,11 @@ def test_check_builds_nothing_and_tells_by_its_exit_code(
     monkeypatch.setattr(builder, "ROOT", root)
     monkeypatch.setattr(builder, "ASSETS_FOLDER", folder)
 
-    assert main(["--check"]) == 1
+    assert main(["build", "--check"]) == 1
     assert capsys.readouterr().err == "out of date: items, pipeline, layer, layer-local: run `make build`\n"
     assert not folder.exists()
-    assert main([]) == 0
-    assert main(["--check"]) == 0
+    assert main(["build"]) == 0
+    assert main(["build", "--check"]) == 0
 
 
 @pytest.mark.parametrize("damage", ["zip truncated", "zip gone", "manifest truncated", "manifest gone", "folder gone"])

@@ -15,7 +15,7 @@ from tests.unit.test_ci import ran
 
 ROOT = project.ROOT
 
-ASKS = r"cdk synth|-m slipway.nag\.suite$"
+ASKS = r"cdk synth|\(SLIPWAY\) gates$"
 
 
 def _verbs_of_the_makefile() -> dict[str, str]:
@@ -45,7 +45,7 @@ def test_the_build_runs_checks_and_tests(tmp_path: Path) -> None:
     assert {"check", "test", "gates"} <= set(verbs)
     for verb in verbs:
         assert verb.partition(" ")[0] in commands, verb
-    for tool in ("ruff format --check", "ruff check", "mypy", "lint-imports", "gates.judge lint"):
+    for tool in ("ruff format --check", "ruff check", "mypy", "lint-imports", "$(SLIPWAY) lint"):
         assert tool in commands["check"], tool
     for tests in ("$(UNIT)", "tests/properties", "tests/infrastructure", "tests/local"):
         assert f"{tests} " in commands["test"], tests
@@ -60,7 +60,7 @@ def test_example_of_help_hands_over_its_json() -> None:
     # When make is asked for the command, without running it
     shown = subprocess.run(["make", "--dry-run", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
-    command = next(line for line in shown.splitlines() if " -m slipway.rehearsal call " in line)
+    command = next(line for line in shown.splitlines() if " -m slipway call " in line)
     assert json.loads(shlex.split(command)[-1]) == {"name": "kettle"}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from slipway.errors import SlipwayError
 from slipway.project import ROOT
 
 ASSETS_FOLDER = ROOT / "build" / "assets"
@@ -15,8 +16,10 @@ ASSETS_FOLDER = ROOT / "build" / "assets"
 MANIFEST_FILE = "manifest.json"
 
 
-class AssetError(Exception):
+class AssetError(SlipwayError):
     """An asset cannot be used; the message is one line that says what to do."""
+
+    exit_code = 2
 
 
 class AssetRecord(BaseModel):

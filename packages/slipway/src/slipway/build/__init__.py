@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway.build.builder import LAMBDA_PLATFORM, LAMBDA_PYTHON, assets, build, main, outdated
+from slipway.build.builder import LAMBDA_PLATFORM, LAMBDA_PYTHON, assets, build, build_assets, outdated
 from slipway.build.errors import BuildError
 
-__all__ = ["LAMBDA_PLATFORM", "LAMBDA_PYTHON", "BuildError", "assets", "build", "main", "outdated"]
+__all__ = ["LAMBDA_PLATFORM", "LAMBDA_PYTHON", "BuildError", "assets", "build", "build_assets", "outdated"]

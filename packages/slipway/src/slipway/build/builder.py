@@ -1,6 +1,6 @@
 """Build what ships, without Docker: a code zip for each service and the layer of dependencies, with their bytecode.
 
-`python -m slipway.build` fills `build/assets`; `--check` only says whether that is needed. A zip is made again when
+`slipway build` fills `build/assets`; `--check` only says whether that is needed. A zip is made again when
 what it is made from has changed, or when its bytes are not those that the manifest knows: a damaged or half-built
 folder heals by itself.
 
@@ -10,7 +10,6 @@ the same digest on every machine.
 
 from __future__ import annotations
 
-import argparse
 import compileall
 import hashlib
 import importlib.util
@@ -28,13 +27,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import requires, version
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from filelock import FileLock, Timeout
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markup import escape
 
 import slipway_runtime
 from slipway import delivery
@@ -372,27 +372,12 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def main(arguments: Iterable[str] | None = None) -> int:
-    """Run from the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m slipway.build", description="Build the assets into build/assets.")
-    parser.add_argument("--check", action="store_true", help="build nothing; fail when something would be built")
-    options = parser.parse_args(None if arguments is None else list(arguments))
+def build_assets(
+    *, check: Annotated[bool, typer.Option("--check", help="Build nothing; fail if something would be built.")] = False
+) -> None:
+    """Build what ships into build/assets: a code zip for each service, and the dependency layer."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    try:
-        if options.check:
-            names = outdated(ROOT, ASSETS_FOLDER)
-            if names:
-                console.print(f"out of date: {', '.join(names)}: run `make build`")
-            return 1 if names else 0
+    if not check:
         build(ROOT, ASSETS_FOLDER, console=console)
-    except BuildError as error:
-        console.print(f"[red]{escape(str(error))}[/red]")
-        return 1
-    except KeyboardInterrupt:
-        console.print("interrupted: nothing half-built is left; `make build` goes on from here")
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    elif names := outdated(ROOT, ASSETS_FOLDER):
+        raise BuildError(f"out of date: {', '.join(names)}: run `make build`")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from slipway.errors import SlipwayError
 
-class BuildError(Exception):
+
+class BuildError(SlipwayError):
     """Nothing was built; the message says what is wrong and what to do."""

@@ -1,5 +1,11 @@
 """The one error of this package."""
 
+from __future__ import annotations
 
-class CostError(Exception):
+from slipway.errors import SlipwayError
+
+
+class CostError(SlipwayError):
     """The cost cannot be estimated; the message is one line for people, with what to do."""
+
+    exit_code = 2

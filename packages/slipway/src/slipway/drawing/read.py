@@ -13,12 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_pascal
 
 from slipway.drawing.model import Action, Stage
+from slipway.errors import SlipwayError
 
 _TYPE = "AWS::CodePipeline::Pipeline"
 _ROLE = re.compile(r":iam::(\d{12}):role/")
 
 
-class PictureError(Exception):
+class PictureError(SlipwayError):
     """The pipeline cannot be read from a template; the message is one line that names the file."""
 
 

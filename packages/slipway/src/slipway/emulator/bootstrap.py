@@ -56,7 +56,7 @@ def _is_bootstrapped(accounts: Accounts, account: str) -> bool:
 
 def _printed(folder: Path, checkout: Path) -> dict[str, list[list[str]]]:
     """Account → its command lines, as words."""
-    command = [sys.executable, "-m", "slipway.accounts.bootstrap", "--output", str(folder)]
+    command = [sys.executable, "-m", "slipway", "bootstrap", "--output", str(folder)]
     done = subprocess.run(command, cwd=checkout, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise RehearsalError(f"the bootstrap prints no commands: {done.stderr.strip()}")

@@ -26,7 +26,7 @@ def prepare(progress: Progress, *, assembly: Path = paths.ASSEMBLY) -> None:
     environment = {**os.environ, "CDK_DISABLE_CLI_TELEMETRY": "true"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
     commands = (
-        ("the build", [sys.executable, "-m", "slipway.build"]),
+        ("the build", [sys.executable, "-m", "slipway", "build"]),
         ("the synthesis", [str(CDK), "synth", "**", "--quiet", "--strict", "--output", str(assembly)]),
     )
     paths.LOCAL.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from slipway.errors import SlipwayError
 
-class EvidenceError(Exception):
+
+class EvidenceError(SlipwayError):
     """What the page is made from cannot be used; the message is one line that names the file."""
+
+    exit_code = 2
 
 
 def first(error: ValidationError) -> str:

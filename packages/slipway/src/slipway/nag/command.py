@@ -20,11 +20,7 @@ Assembly = Annotated[Path, typer.Argument(metavar="[ASSEMBLY]", help="Folder tha
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the whole result.")]
 SarifFile = Annotated[Path | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF 2.1.0 for code scanning.")]
 
-nag_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-rules_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-
-@nag_app.command("nag")
 def nag(
     assembly: Assembly = Path("cdk.out"),
     *,
@@ -51,7 +47,6 @@ def nag(
     _judge(assembly, "slipway nag", packs=names, warnings=warnings, json_file=json_file, sarif_file=sarif_file)
 
 
-@rules_app.command("rules")
 def rules(assembly: Assembly = Path("cdk.out"), *, json_file: JsonFile = None, sarif_file: SarifFile = None) -> None:
     """Ask the rules about what only AWS would tell of an assembly of any language's CDK app.
 

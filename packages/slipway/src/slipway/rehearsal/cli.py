@@ -4,41 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import httpx
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
-from typer.exceptions import TyperException
 
 from slipway import paths
 from slipway import settings as config
 from slipway.drawing.dashboards import draw_all
-from slipway.emulator import disk
 from slipway.emulator import logs as function_logs
 from slipway.emulator.deploy import failure
 from slipway.emulator.environment import FOUNDATION, LocalEnvironment, Outputs, choose, services_of
 from slipway.emulator.prepare import prepare
 from slipway.emulator.routes import Route, SigV4, curl, routes, target
-from slipway.emulator.server import Credentials, Emulator, isolate
+from slipway.emulator.server import Credentials, Emulator
 from slipway.emulator.stages import staged
 from slipway.errors import RehearsalError
 from slipway.process import Progress, run
-from slipway.rehearsal import report, verbs
+from slipway.rehearsal import report
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 # Wide where nobody looks at it, so that a file holds whole lines.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-
-verbs.register(app)
 
 
 def _first_environment() -> str:
@@ -51,7 +43,6 @@ EnvironmentOption = Annotated[
 ServiceOption = Annotated[str, typer.Option("--service", help="Name of the service.")]
 
 
-@app.command()
 def up(
     env: EnvironmentOption,
     service: Annotated[list[str] | None, typer.Option("--service", help="Deploy these alone; may be repeated.")] = None,
@@ -137,7 +128,6 @@ def print_calls(local: LocalEnvironment, outputs: Outputs, credentials: Credenti
             console.print(line, soft_wrap=True, markup=False)
 
 
-@app.command()
 def down(env: EnvironmentOption) -> None:
     """Stop the emulator of an environment."""
     local = _local(env)
@@ -146,7 +136,6 @@ def down(env: EnvironmentOption) -> None:
     console.print(f"{env} is down" if stopped else f"{env} was not up")
 
 
-@app.command()
 def status() -> None:
     """Say what runs on this machine."""
     table = Table(box=None, pad_edge=False)
@@ -163,7 +152,6 @@ def status() -> None:
     console.print(table)
 
 
-@app.command()
 def logs(
     service: ServiceOption,
     env: EnvironmentOption,
@@ -187,7 +175,6 @@ def logs(
         console.print(f"nothing was written; what the emulator says is in {local.emulator.log}", style="dim")
 
 
-@app.command()
 def watch(
     service: ServiceOption,
     env: EnvironmentOption,
@@ -217,7 +204,6 @@ def _kind(route: Route) -> str:
     return "with an API key" if route.keyed else "unsigned"
 
 
-@app.command()
 def call(  # noqa: PLR0917  # typer reads a command's arguments and options from its parameters
     method: Annotated[str, typer.Argument(help="GET, POST, …")],
     path: Annotated[str, typer.Argument(help="From the API's root, such as /items.")],
@@ -264,19 +250,16 @@ def call(  # noqa: PLR0917  # typer reads a command's arguments and options from
         raise typer.Exit(1)
 
 
-@app.command()
 def substitutions() -> None:
     """Print the whole table of what stands in for AWS on this machine, as Markdown."""
     typer.echo(report.substitutions_markdown())
 
 
-@app.command()
 def faults() -> None:
     """Print what can go wrong in a rehearsal, and what has to become of it, as Markdown."""
     typer.echo(report.faults_markdown())
 
 
-@app.command()
 def dashboards() -> None:
     """Draw the dashboards of the last environment, as they are synthesized, into docs/images."""
     environment = config.load().environments[-1].name
@@ -287,7 +270,6 @@ def dashboards() -> None:
         console.print(str(picture.relative_to(paths.ROOT)))
 
 
-@app.command()
 def detectability(  # noqa: PLR0917  # typer reads a command's options from its parameters
     env: Annotated[list[str] | None, typer.Option("--env", help="These alone; may be repeated. Default: all.")] = None,
     service: Annotated[list[str] | None, typer.Option("--service", help="These alone; may be repeated.")] = None,
@@ -339,7 +321,6 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
     console.print("\n".join(str(file.relative_to(paths.ROOT)) for file in files))
 
 
-@app.command()
 def token(env: EnvironmentOption) -> None:
     """Sign in as the test user of `processing`, and print an access token."""
     local = _local(env)
@@ -354,7 +335,6 @@ def _token(local: LocalEnvironment) -> str:
     return done.stdout.strip()
 
 
-@app.command()
 def redrive(
     env: EnvironmentOption,
     show: Annotated[bool, typer.Option("--show", help="Show what is there and why, and leave it there.")] = False,
@@ -373,7 +353,6 @@ def _service_command(
     return subprocess.run(command, env=environment, cwd=paths.ROOT, check=False, text=True, capture_output=capture)
 
 
-@app.command()
 def permissions(
     env: EnvironmentOption,
     service: Annotated[list[str] | None, typer.Option("--service", help="These alone; may be repeated.")] = None,
@@ -423,59 +402,3 @@ def _pretty(response: httpx.Response) -> str:
         return json.dumps(response.json(), indent=2, ensure_ascii=False)
     except ValueError:
         return response.text
-
-
-def _interrupt(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
-
-    Args:
-        arguments: without the program's name. Default: those of this process.
-
-    Returns:
-        The exit code: 0 done, 1 something went wrong, 2 wrong input, 130 interrupted.
-    """
-    # Both, and said: a shell that starts a command in the background has it ignore the first.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
-    isolate()
-    command: Callable[..., Any] = app
-    try:
-        result = command(args=arguments, standalone_mode=False, prog_name="python -m slipway.rehearsal")
-    except (Exception, KeyboardInterrupt) as error:
-        if (told := _told(error)) is None:
-            raise
-        return _say(*told)
-    # typer makes a code of an interrupt.
-    return _say(*_INTERRUPTED) if result == _INTERRUPTED[1] else result or 0
-
-
-def _say(message: str, code: int) -> int:
-    Console(stderr=True, highlight=False).print(message, markup=False, soft_wrap=True, style="red")
-    return code
-
-
-_INTERRUPTED = ("interrupted", 130)
-
-
-_TOLD: tuple[tuple[tuple[type[BaseException], ...], int, str], ...] = (
-    ((config.ConfigurationError,), 2, "{}"),
-    ((httpx.HTTPError,), 1, "the emulator does not answer ({}); run `make up`"),
-    ((BotoCoreError, ClientError), 1, "the emulator refused: {}"),
-)
-
-
-def _told(error: BaseException) -> tuple[str, int] | None:
-    """The line and the exit code for what a person can cause; None for a fault of this program."""
-    if isinstance(error, RehearsalError):
-        return str(error), error.exit_code
-    if isinstance(error, OSError) and not isinstance(error, (httpx.HTTPError, BotoCoreError)):
-        return disk.said(error), 1
-    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
-        return _INTERRUPTED
-    if isinstance(error, TyperException):
-        return error.format_message(), 2
-    return next(((text.format(error), code) for kinds, code, text in _TOLD if isinstance(error, kinds)), None)

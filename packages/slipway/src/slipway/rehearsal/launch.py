@@ -240,7 +240,7 @@ class Launch:
             source = Path(folder) / "source"
             commit.archive(file)
             unpack(file, source)
-            command = [sys.executable, "-m", "slipway.tasks.handover"]
+            command = [sys.executable, "-m", "slipway", "handover"]
             environment = {**os.environ, **own_packages(source)}
             done = subprocess.run(command, cwd=source, env=environment, check=False, capture_output=True, text=True)
             if done.returncode != 0:

@@ -56,12 +56,6 @@ NAME = "rehearsal"
 _WORDS = {"y": Answer.APPROVED, "yes": Answer.APPROVED, "n": Answer.REJECTED, "no": Answer.REJECTED}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs to the command line."""
-    for verb in (rehearse, any_app, approve, reject, remote, receive, drill, forget):
-        app.command()(verb)
-
-
 def rehearse(  # noqa: PLR0917  # typer reads a command's options from its parameters
     service: ServiceOption = None,
     commit: Annotated[str, typer.Option("--commit", help="The commit that is delivered.")] = "HEAD",
@@ -335,7 +329,7 @@ def remote() -> None:
         hook,
         "#!/bin/sh\n# Plays the pipeline for what was pushed, in the terminal of who pushed it.\n"
         "unset GIT_DIR GIT_WORK_TREE GIT_QUARANTINE_PATH\n"
-        f"cd {shlex.quote(str(paths.ROOT))} && exec {shlex.quote(str(python))} -m slipway.rehearsal receive\n",
+        f"cd {shlex.quote(str(paths.ROOT))} && exec {shlex.quote(str(python))} -m slipway receive\n",
         mode=0o755,
     )
     known = _git(paths.ROOT, "remote", "get-url", NAME, check=False).stdout.strip()
@@ -475,7 +469,7 @@ def _killed(fault: Fault, services: Sequence[str], folder: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "slipway.rehearsal",
+        "slipway",
         "rehearse",
         "--approve",
         "yes",

@@ -1,4 +1,4 @@
-"""Write the page that lists the rules about what only AWS would tell: `python -m slipway.rules.page`."""
+"""Write the page that lists the rules about what only AWS would tell."""
 
 from __future__ import annotations
 
@@ -45,7 +45,3 @@ def page(rules: Iterable[AwsRule] = RULES) -> str:
         for rule in rules
     ]
     return "\n".join([_HEAD, *sections])
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 
+from slipway.errors import SlipwayError
 from slipway.scaffold.shapes import WORDS, Shape
 from slipway.settings.model import EnvironmentKind, Services
 
@@ -32,8 +33,10 @@ _OF_SHAPE = {"worker.py": "runtime/worker.py"}
 _PACKAGES = ("", "runtime", "tests", "tests/smoke", "tests/unit")
 
 
-class ScaffoldError(Exception):
+class ScaffoldError(SlipwayError):
     """The change cannot be made; the message says why and what to do."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)

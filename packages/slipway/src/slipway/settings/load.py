@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from slipway.errors import SlipwayError
 from slipway.project import ROOT
 from slipway.settings.model import EnvironmentKind, PipelineSettings, Settings
 from slipway.settings.services import Models, compose, discover
@@ -60,8 +61,10 @@ class Problem:
         return f"{place}{found}: {self.allowed}"
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(SlipwayError):
     """The configuration cannot be used; `problems` lists every reason."""
+
+    exit_code = 2
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(set(problems))

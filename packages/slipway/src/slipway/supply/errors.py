@@ -1,5 +1,11 @@
 """The one error of this package."""
 
+from __future__ import annotations
 
-class SupplyError(Exception):
+from slipway.errors import SlipwayError
+
+
+class SupplyError(SlipwayError):
     """A step cannot look at what it should; the message is one line for people, with what to do."""
+
+    exit_code = 2

@@ -1,4 +1,4 @@
-"""Watch an environment's alarms after a deployment (D5): `python -m slipway.tasks.bake --env prod`.
+"""Watch an environment's alarms after a deployment (D5): `slipway bake --env prod`.
 
 The last action of an environment's stage. It looks each minute at the alarm that is on while one of the environment's
 own is, and fails the stage when it is on. A `CloudWatchAlarm` rule of a stage condition would seem to do that, but
@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from slipway import settings as config
-from slipway.settings import ConfigurationError
+from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -44,10 +44,8 @@ MINUTE = 60
 BLIND_MINUTES = 3
 """Looks in a row that may fail: a bake that cannot look is not quiet, and one lost call is no alarm."""
 
-app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 
-
-class BakeError(Exception):
+class BakeError(SlipwayError):
     """The environment did not stay quiet, or nobody could look; the message is one line."""
 
 
@@ -111,7 +109,6 @@ def sleep(seconds: int) -> None:
     subprocess.run(["sleep", str(seconds)], check=True)  # the build's own PATH
 
 
-@app.command()
 def bake(env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")]) -> None:
     """Watch an environment's alarms for its `bake_minutes`, and fail when one is on."""
     settings = config.load()
@@ -128,20 +125,3 @@ def bake(env: Annotated[str, typer.Option(help="The environment, as a file in co
     back = is_rollback(boto3.client("codepipeline"), pipeline, env, names)
     watch(boto3.client("cloudwatch"), alarm, minutes, sleep, may_be_on=back)
     Console(soft_wrap=True).print(f"{env} stayed quiet for {minutes} minutes")
-
-
-def main() -> int:
-    """Run the command line.
-
-    Returns:
-        1 after one line on standard error; whatever else there is to say, the command line exits with itself.
-    """
-    try:
-        app()
-    except (BakeError, ConfigurationError, ClientError, BotoCoreError) as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
-    return 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

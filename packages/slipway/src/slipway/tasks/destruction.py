@@ -1,6 +1,6 @@
 """Empty and delete an environment that its file declares disposable, and no other.
 
-    python -m slipway.tasks.destruction --env dev
+    slipway destroy --env dev
 
 It shows what it will delete and asks; `--yes` answers. It works with the caller's own credentials for the environment's
 account, and ends with 0 only if nothing is left.
@@ -22,7 +22,8 @@ from rich.table import Table
 
 from slipway import settings as config
 from slipway.delivery.names import EDGE_FIREWALL, EDGE_LOGS, SERVICE_STACKS
-from slipway.settings import ConfigurationError, Environment
+from slipway.errors import SlipwayError
+from slipway.settings import Environment
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -46,12 +47,10 @@ _BUCKET, _KEY = "AWS::S3::Bucket", "AWS::KMS::Key"
 # What goes with another resource of its stack, though its own policy keeps it.
 _GOES_WITH_ANOTHER = frozenset({"AWS::Lambda::Version"})
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
 Say = Callable[[str], None]
 
 
-class DestructionError(Exception):
+class DestructionError(SlipwayError):
     """The environment was not destroyed, or not wholly; the message says why, a line for each reason."""
 
 
@@ -360,7 +359,6 @@ def table(waves: Sequence[Sequence[PlannedStack]]) -> Table:
     return lines
 
 
-@app.command(help=__doc__)
 def destroy(
     env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -397,20 +395,3 @@ def _environment(name: str) -> Environment:
     except KeyError:
         known = ", ".join(environment.name for environment in settings.environments)
         raise DestructionError(f"--env {name}: unknown; choose from {known}") from None
-
-
-def main() -> int:
-    """Run the command line.
-
-    Returns:
-        1 after the reasons on standard error; whatever else there is to say, the command line exits with itself.
-    """
-    try:
-        app()
-    except (DestructionError, ConfigurationError, ClientError, BotoCoreError) as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
-    return 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

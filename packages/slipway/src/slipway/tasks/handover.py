@@ -1,4 +1,4 @@
-"""Hand over to the later builds what they run, packages and all: `python -m slipway.tasks.handover`.
+"""Hand over to the later builds what they run, packages and all: `slipway handover`.
 
 Those builds stand in stages that roll back when they fail. They get one folder with the sources and the packages that
 the synth installed and tested, so that neither a registry nor a Git host that cannot be reached fails them.
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-import typer
 from packaging.requirements import Requirement
 from rich.console import Console
 
+from slipway.errors import SlipwayError
 from slipway.project import ROOT
 from slipway.tasks.reports import HANDOVER
 
@@ -37,10 +37,8 @@ PACKAGES = "site-packages"
 
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "unit", "local", "infrastructure", "properties", "bench")
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-
-class HandoverError(Exception):
+class HandoverError(SlipwayError):
     """What is needed is not installed; the message is one line."""
 
 
@@ -113,20 +111,11 @@ def _copy(package: Distribution, target: Path) -> None:
         shutil.copy2(Path(str(package.locate_file(file))), place)
 
 
-@app.command()
-def main() -> None:
+def fill() -> None:
     """Fill build/handover with what the later builds run.
 
     Exit code: 0 when it is complete, 1 when a package is missing.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    try:
-        packages = hand_over(ROOT / HANDOVER)
-    except HandoverError as error:
-        console.print(str(error), style="red", markup=False)
-        raise typer.Exit(1) from None
+    packages = hand_over(ROOT / HANDOVER)
     console.print(f"{len(packages)} packages and the sources are in {HANDOVER}", markup=False)
-
-
-if __name__ == "__main__":
-    app(prog_name="python -m slipway.tasks.handover")

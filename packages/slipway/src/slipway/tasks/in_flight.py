@@ -1,4 +1,4 @@
-"""Refuse a change of the pipeline while an execution deploys: `python -m slipway.tasks.in_flight`.
+"""Refuse a change of the pipeline while an execution deploys: `slipway in-flight`.
 
 CodePipeline cancels what is under way when the pipeline is changed, and rolls nothing back
 (https://docs.aws.amazon.com/codepipeline/latest/userguide/execution-modes.html): an environment would be left half
@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from slipway import settings as config
+from slipway.errors import SlipwayError
 from slipway.review.checks.restart import RESTARTED
 from slipway.review.deployed import pipeline_of_build
-from slipway.settings import ConfigurationError, Settings
+from slipway.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_codepipeline import CodePipelineClient
@@ -31,10 +30,8 @@ if TYPE_CHECKING:
 REVIEW = Path("build") / "report" / "review.json"
 _APPROVAL = "-approval"
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-
-class InFlightError(Exception):
+class InFlightError(SlipwayError):
     """The change may not go on; the message is one line."""
 
 
@@ -110,24 +107,6 @@ def check(
     return "this change restarts the pipeline, and no stage deploys"
 
 
-@app.command()
 def in_flight() -> None:
     """Refuse a change of the pipeline while another execution deploys."""
     Console(soft_wrap=True).print(check(config.load()), markup=False, highlight=False)
-
-
-def main() -> int:
-    """Run the command line.
-
-    Returns:
-        1 after one line on standard error; whatever else there is to say, the command line exits with itself.
-    """
-    try:
-        app()
-    except (InFlightError, ConfigurationError, ClientError, BotoCoreError) as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
-    return 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,10 +1,10 @@
 """Set what CDK Pipelines cannot: termination protection and stack policies of the stateful stacks (P16, D6).
 
-    python -m slipway.tasks.protection set --env prod
-    python -m slipway.tasks.protection open --env prod --stack prod-items-data --reason "..."
+    slipway protect --env prod
+    slipway open --env prod --stack prod-items-data --reason "..."
 
-`set` is a step of the pipeline after each environment, under a role that may do nothing else. `open` is the way through
-for a change that means to replace a protected resource: a person does it with credentials of their own
+`protect` is a step of the pipeline after each environment, under a role that may do nothing else. `open` is the way
+through for a change that means to replace a protected resource: a person does it with credentials of their own
 (`docs/protection.md`).
 """
 
@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import boto3
 import typer
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 
 from slipway import settings as config
 from slipway.delivery.names import PROTECTED_STACKS, protection_role
-from slipway.settings import ConfigurationError, Environment
+from slipway.errors import SlipwayError
+from slipway.settings import Environment
 from slipway.settings.protection import PROTECTED_TYPES
 from slipway.tasks.session import assumed
 
@@ -50,10 +50,8 @@ STACK_POLICY: dict[str, Any] = {
 OPEN_POLICY: dict[str, Any] = {"Statement": [_ALLOW]}
 """What stands while a stack is open, until the pipeline sets `STACK_POLICY` again at its next run."""
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-
-class ProtectionError(Exception):
+class ProtectionError(SlipwayError):
     """Something is not protected as it should be; the message is one line."""
 
 
@@ -112,8 +110,7 @@ def open_stack(client: CloudFormationClient, stack: str) -> None:
     client.set_stack_policy(StackName=stack, StackPolicyBody=json.dumps(OPEN_POLICY))
 
 
-@app.command("set")
-def set_command(
+def protect_environment(
     env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
     service: Annotated[list[str], typer.Option(help="A service deployed there; once for each.")],
 ) -> None:
@@ -133,7 +130,6 @@ def set_command(
     console.print(table)
 
 
-@app.command("open")
 def open_command(
     env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
     stack: Annotated[str, typer.Option(help="The stack whose update shall replace or delete something.")],
@@ -173,20 +169,3 @@ def _environment(name: str) -> Environment:
     except KeyError:
         known = ", ".join(environment.name for environment in settings.environments)
         raise ProtectionError(f"--env {name}: there are {known}") from None
-
-
-def main() -> int:
-    """Run the command line.
-
-    Returns:
-        1 after one line on standard error; whatever else there is to say, the command line exits with itself.
-    """
-    try:
-        app()
-    except (ProtectionError, ConfigurationError, ClientError, BotoCoreError) as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
-    return 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

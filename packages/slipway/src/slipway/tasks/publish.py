@@ -1,4 +1,4 @@
-"""Keep the reports of a build where an approver can open them: `python -m slipway.tasks.publish`.
+"""Keep the reports of a build where an approver can open them: `slipway publish`.
 
 The pages go to the artifact bucket under the commit. The address is that of the object in the S3 console: it does not
 expire, and whoever opens it needs the permission to read it; a signed address would do for anybody, and end within
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import boto3
-import typer
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from slipway.errors import SlipwayError
 from slipway.tasks.junit import condense
 from slipway.tasks.reports import ADDRESS_FILE, BUCKET, CONDENSED, FOLDER, PAGES, PREFIX
 
@@ -32,10 +32,8 @@ _REGION = "AWS_REGION"
 _BUILD = "CODEBUILD_BUILD_URL"
 _CONSOLES = (("us-gov-", "console.amazonaws-us-gov.com"), ("cn-", "console.amazonaws.cn"))
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-
-class EvidenceError(Exception):
+class EvidenceError(SlipwayError):
     """The reports cannot be kept; the message is one line."""
 
 
@@ -88,22 +86,13 @@ def console_address(bucket: str, key: str, region: str) -> str:
     return f"https://{region}.{console}/s3/object/{bucket}?region={region}&prefix={quote(key)}"
 
 
-@app.command()
-def main() -> None:
+def publish_reports() -> None:
     """Keep the reports of this build.
 
     Exit code: 0 when they are kept or there is nowhere to keep them, 1 when the bucket refuses them.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     condense(Path(CONDENSED).parent.glob("*.xml"), Path(CONDENSED) / "tests.xml")
-    try:
-        address = publish()
-    except EvidenceError as error:
-        console.print(str(error), style="red", markup=False)
-        raise typer.Exit(1) from None
+    address = publish()
     where = f"reports: {address}" if address else f"the reports stay in {FOLDER}"
     console.print(where, markup=False)
-
-
-if __name__ == "__main__":
-    app(prog_name="python -m slipway.tasks.publish")

@@ -1,6 +1,6 @@
 """Run the tests of services against what was deployed (D3).
 
-    python -m slipway.tasks.verification --env dev --service items --service ingest
+    slipway verify --env dev --service items --service ingest
 
 A step of the pipeline after each environment. The tests find the service by its stacks' outputs, sign with a role of
 their own in the environment's account, and clean up after themselves; in production, those that write stay out. They
@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
 
 from slipway import settings as config
 from slipway.delivery.names import DESCRIBED_STACKS, verification_role
+from slipway.errors import SlipwayError
 from slipway.project import ROOT
-from slipway.settings import ConfigurationError, Environment
+from slipway.settings import Environment
 from slipway.settings.model import EnvironmentKind
 from slipway.tasks.session import assumed
 
@@ -43,10 +42,8 @@ AT_ONCE = 4
 Outputs = dict[str, dict[str, str]]
 """service → output → value, as `make up` writes them."""
 
-app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 
-
-class VerificationError(Exception):
+class VerificationError(SlipwayError):
     """The tests cannot be run; the message is one line."""
 
 
@@ -104,7 +101,6 @@ def variables(
     }
 
 
-@app.command()
 def verify(
     env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
     service: Annotated[list[str], typer.Option(help="A service, as a folder of services/ is called; may be repeated.")],
@@ -160,20 +156,3 @@ def _environment(name: str) -> Environment:
     except KeyError:
         known = ", ".join(environment.name for environment in settings.environments)
         raise VerificationError(f"--env {name}: there are {known}") from None
-
-
-def main() -> int:
-    """Run the command line.
-
-    Returns:
-        1 after one line on standard error; whatever else there is to say, the command line exits with itself.
-    """
-    try:
-        app()
-    except (VerificationError, ConfigurationError, ClientError, BotoCoreError) as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
-    return 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -16,15 +16,14 @@ from ministack.core.iam_evaluator import (
     evaluate,
     parse_policy_document,
 )
-from typer.testing import CliRunner
 
 from slipway import settings as config
 from slipway.accounts.bootstrap import commands, coverage, plan, policies
-from slipway.accounts.bootstrap.__main__ import app
 from slipway.accounts.bootstrap.assembly import UNREADABLE_ROLE, Resource
 from slipway.accounts.bootstrap.plan import Account
 from slipway.settings import Settings
 from tests import specimen
+from unit.typed import typed
 
 SETTINGS = specimen.SETTINGS
 ACCOUNTS = {account.label: account for account in plan.accounts(SETTINGS)}
@@ -400,7 +399,7 @@ def test_every_reason_against_an_action_is_about_one_that_the_registry_lists() -
 
 
 def test_command_prints_a_script_and_writes_the_policies(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["--output", str(tmp_path)])
+    result = typed("bootstrap", "--output", str(tmp_path))
     assert result.exit_code == 0
     assert result.stdout.count("\ncdk") == 0
     assert result.stdout.count("cdk bootstrap aws://") == 4
@@ -409,7 +408,7 @@ def test_command_prints_a_script_and_writes_the_policies(tmp_path: Path) -> None
 
 def test_command_says_what_is_wrong_with_the_configuration(folder: Path, tmp_path: Path) -> None:
     (folder / "dev.toml").write_text("account = 1", encoding="utf-8")
-    result = CliRunner().invoke(app, ["--output", str(tmp_path), "--config", str(folder)])
+    result = typed("bootstrap", "--output", str(tmp_path), "--config", str(folder))
     assert result.exit_code == 2
     assert "config/dev.toml: account" in result.stderr
     assert not list((tmp_path).glob("[0-9]*"))

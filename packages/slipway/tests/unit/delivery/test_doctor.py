@@ -14,16 +14,15 @@ import boto3
 import pytest
 from botocore.exceptions import CredentialRetrievalError
 from botocore.stub import Stubber
-from typer.testing import CliRunner
 
 from slipway.accounts.bootstrap import plan
 from slipway.accounts.bootstrap.policies import execution_policies, policies
-from slipway.accounts.doctor import __main__ as command
 from slipway.accounts.doctor import account as account_checks
-from slipway.accounts.doctor import machine
+from slipway.accounts.doctor import command, machine
 from slipway.accounts.doctor.findings import Finding, Status
 from slipway.project import ROOT
 from tests import specimen
+from unit.typed import typed
 
 SETTINGS = specimen.SETTINGS
 ACCOUNTS = {account.label: account for account in plan.accounts(SETTINGS)}
@@ -383,7 +382,7 @@ def test_credentials_that_cannot_be_had_are_a_finding(monkeypatch: pytest.Monkey
     session = Mock(get_credentials=Mock(side_effect=refused), profile_name="default")
     monkeypatch.setattr(command, "open_session", lambda _: session)
     # When the doctor looks
-    result = CliRunner().invoke(command.app, ["--json"])
+    result = typed("doctor", "--json")
     # Then it says so instead of ending
     assert result.exit_code == 1
     (found,) = [each for each in json.loads(result.stdout) if each["area"] == "accounts"]
@@ -393,7 +392,7 @@ def test_credentials_that_cannot_be_had_are_a_finding(monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("_built")
 def test_command_prints_json_and_is_content_with_warnings() -> None:
-    result = CliRunner().invoke(command.app, ["--json"])
+    result = typed("doctor", "--json")
     found = json.loads(result.stdout)
     wrong = [each for each in found if each["status"] == "wrong"]
     assert result.exit_code == (1 if wrong else 0), wrong
@@ -409,7 +408,7 @@ def test_command_fails_when_something_is_wrong(tmp_path: Path) -> None:
     _edit(folder / "dev.toml", 'account = "111122223333"', 'account = "11111111111"')
     _edit(folder / "prod.toml", "deletion_protection = true", "deletion_protection = false")
     # When the doctor looks
-    result = CliRunner().invoke(command.app, ["--config", str(folder)])
+    result = typed("doctor", "--config", str(folder))
     # Then both are told, and the accounts are not said to be good
     assert result.exit_code == 1
     assert "dev.toml account" in result.stdout
@@ -419,13 +418,13 @@ def test_command_fails_when_something_is_wrong(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_built")
 def test_command_says_that_a_profile_is_unknown() -> None:
-    result = CliRunner().invoke(command.app, ["--profile", "nobody-has-this", "--json"])
+    result = typed("doctor", "--profile", "nobody-has-this", "--json")
     found = [each for each in json.loads(result.stdout) if each["check"] == "nobody-has-this"]
     assert result.exit_code == 1
     assert found[0]["status"] == "wrong"
 
 
 def test_help_says_what_the_command_is_for() -> None:
-    result = CliRunner().invoke(command.app, ["--help"])
+    result = typed("doctor", "--help")
     assert result.exit_code == 0
     assert "each finding with its mend" in " ".join(result.stdout.split())

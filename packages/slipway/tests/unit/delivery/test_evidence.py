@@ -7,10 +7,10 @@ from unittest.mock import Mock
 
 import pytest
 from boto3.exceptions import S3UploadFailedError
-from typer.testing import CliRunner
 
-from slipway.tasks.publish import EvidenceError, app, console_address, publish
+from slipway.tasks.publish import EvidenceError, console_address, publish
 from slipway.tasks.reports import ADDRESS_FILE, BUCKET, FOLDER, PAGES
+from unit.typed import typed
 
 ENV = {
     BUCKET: "a-bucket",
@@ -112,7 +112,7 @@ def test_the_verb_says_where_the_reports_stay(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(BUCKET, raising=False)
 
-    done = CliRunner().invoke(app)
+    done = typed("publish")
     assert done.exit_code == 0
     assert "the reports stay in build/report" in done.stderr
 
@@ -120,6 +120,6 @@ def test_the_verb_says_where_the_reports_stay(monkeypatch: pytest.MonkeyPatch, t
 def test_the_verb_fails_where_the_bucket_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slipway.tasks.publish.publish", Mock(side_effect=EvidenceError("no")))
 
-    done = CliRunner().invoke(app)
+    done = typed("publish")
     assert done.exit_code == 1
     assert "no" in done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 from unittest.mock import Mock
 
@@ -11,11 +10,11 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from slipway.cli import main
 from slipway.tasks.protection import (
     OPEN_POLICY,
     STACK_POLICY,
     ProtectionError,
-    main,
     open_stack,
     protect,
     protected_stacks,
@@ -110,11 +109,7 @@ def test_an_opened_stack_lets_its_next_update_through() -> None:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["protection", *arguments])
-    try:
-        return main()
-    except SystemExit as end:
-        return int(end.code or 0)
+    return main(arguments)
 
 
 class Person:
@@ -162,7 +157,7 @@ def test_a_person_opens_a_stack_with_a_reason_that_cloudtrail_keeps(monkeypatch:
         ),
         (("open", "--env", "prod", "--stack", "dev-items-data", "--reason", "for a test"), "777788889999", "--stack"),
         (("open", "--env", "qa", "--stack", "qa-items-data", "--reason", "a good reason"), "777788889999", "--env qa"),
-        (("set", "--env", "qa", "--service", "items"), "777788889999", "--env qa"),
+        (("protect", "--env", "qa", "--service", "items"), "777788889999", "--env qa"),
     ],
 )
 def test_nothing_is_opened_by_mistake(

@@ -15,10 +15,11 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
+from slipway.cli import main
 from slipway.project import ROOT
 from slipway.settings.model import EnvironmentKind
 from slipway.tasks import verification
-from slipway.tasks.verification import VerificationError, command, main, outputs, variables
+from slipway.tasks.verification import VerificationError, command, outputs, variables
 from tests import specimen
 
 DEV = specimen.SETTINGS.environment("dev")
@@ -118,11 +119,7 @@ def run(
     monkeypatch.setattr(verification, "FOLDER", tmp_path)
     monkeypatch.setattr(verification, "REPORTS", tmp_path)
     monkeypatch.setattr(subprocess, "run", Mock(side_effect=[Mock(returncode=each, stdout="") for each in ends]))
-    monkeypatch.setattr(sys, "argv", ["verification", *arguments])
-    try:
-        return main()
-    except SystemExit as end:
-        return int(end.code or 0)
+    return main(["verify", *arguments])
 
 
 # 0 passed, 1 failed, 4 no such file, 5 no test was found.

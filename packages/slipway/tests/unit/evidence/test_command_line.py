@@ -1,20 +1,20 @@
-"""`python -m slipway.evidence`: the exit code tells the truth, and what is wrong is one line."""
+"""`slipway evidence`: the exit code tells the truth, and what is wrong is one line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from slipway import settings as config
-from slipway.evidence import __main__ as command
+from slipway.evidence import command
 from slipway.nag.names import everywhere
 from slipway.settings import ConfigurationError, Problem
 from unit.evidence.repository import Repository
 from unit.gates.assembly import DATA, PACKS
+from unit.typed import Said, typed
 
-Run = Callable[..., Result]
+Run = Callable[..., Said]
 
 
 @pytest.fixture
@@ -24,14 +24,14 @@ def run(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(command, "FOLDER", repository.checklists)
     monkeypatch.setattr(command, "packs_of", lambda _: everywhere(PACKS))
 
-    def run(*words: str) -> Result:
+    def run(*words: str) -> Said:
         paths = [str(repository.root / "cdk.out"), "--report", str(repository.report)]
-        return CliRunner().invoke(command.app, [*paths, *words])
+        return typed("evidence", *paths, *words)
 
     return run
 
 
-def lines(result: Result) -> list[str]:
+def lines(result: Said) -> list[str]:
     return result.output.strip().splitlines()
 
 

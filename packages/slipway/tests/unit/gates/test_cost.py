@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from slipway.cost import CostError, Estimate, estimate, load_prices, markdown, read_assembly, unknown_types
-from slipway.cost.__main__ import app
 from slipway.cost.assembly import PIPELINE
 from slipway.cost.prices import PRICES_FILE
 from slipway.cost.scope import Per
+from unit.typed import typed
 
 Resources = dict[str, Any]
 
@@ -480,7 +479,7 @@ def test_a_wrong_assumption_on_the_command_line_is_refused(change: str) -> None:
 
 
 def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, [str(folder), "--json", str(folder.parent / "build" / "cost.json"), *arguments])
+    result = typed("cost", str(folder), "--json", str(folder.parent / "build" / "cost.json"), *arguments)
     return result.exit_code, result.stdout, result.stderr
 
 

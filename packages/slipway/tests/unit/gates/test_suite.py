@@ -13,10 +13,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
 from slipway import project
-from slipway.gates import __main__ as entry
+from slipway.gates import command as entry
 from slipway.gates import report
 from slipway.gates.exports import as_json, as_junit
 from slipway.gates.outcome import Accepted, Finding, Outcome, State
@@ -26,6 +25,7 @@ from slipway.supply.errors import SupplyError
 from slipway.supply.policy import load_policy
 from slipway.supply.repository import Repository
 from slipway.supply.shipped import Zip
+from unit.typed import typed
 
 GREEN = Outcome.of([], "looked")
 RED = Outcome.of([Finding("file.py:1", "B307", "evaluates <what> it is given")], "looked")
@@ -110,7 +110,7 @@ def test_every_supply_verb_of_the_makefile_is_a_step() -> None:
     makefile = (project.ROOT / "Makefile").read_text(encoding="utf-8")
 
     for verb in ("audit", "sast", "secrets", "licences", "sbom"):
-        assert f"-m slipway.gates {verb}\n" in makefile
+        assert f"$(SLIPWAY) gates {verb}\n" in makefile
         assert chosen([verb])
 
 
@@ -205,7 +205,7 @@ def test_the_exit_code_tells_the_truth(
 ) -> None:
     planted(**outcomes)
 
-    result = CliRunner(env=environ).invoke(entry.app, [])
+    result = typed("gates", env=environ)
 
     assert result.exit_code == code
 
@@ -216,11 +216,11 @@ def test_a_run_of_all_writes_its_results_and_one_of_some_leaves_them(
     planted(sast=RED, sbom=GREEN)
     whole = tmp_path / "build" / "report" / "supply.json"
 
-    CliRunner().invoke(entry.app, ["sbom"])
+    typed("gates", "sbom")
 
     assert not whole.exists()
 
-    CliRunner().invoke(entry.app, [])
+    typed("gates")
 
     assert json.loads(whole.read_text(encoding="utf-8"))["verdict"] == "red"
     assert (tmp_path / "build" / "reports" / "supply.xml").is_file()
@@ -229,7 +229,7 @@ def test_a_run_of_all_writes_its_results_and_one_of_some_leaves_them(
 def test_a_name_that_is_none_is_wrong_input(planted: Callable[..., None]) -> None:
     planted(sast=GREEN)
 
-    result = CliRunner().invoke(entry.app, ["lint"])
+    result = typed("gates", "lint")
 
     assert result.exit_code == 2
     assert result.output == "gates: 'lint' is no step: there are sast\n"

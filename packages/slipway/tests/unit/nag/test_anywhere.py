@@ -9,15 +9,14 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from typer.testing import CliRunner
 
 from slipway.nag.anywhere import Ruling, judge_assembly, only_aws
-from slipway.nag.command import nag_app, rules_app
 from slipway.nag.ruling import ruling_as_sarif
 from slipway.rules.aws import sqs
 from slipway.rules.aws.pack import RULES
 from slipway.rules.aws.rule import ACCOUNT, REGION, AwsRule
 from unit.review.assemblies import resource, template, write
+from unit.typed import typed
 
 SARIF = json.loads(Path(__file__).parents[1].joinpath("gates", "sarif-2.1.0-required.json").read_text(encoding="utf-8"))
 LOGS = "AwsSolutions-S1"
@@ -172,11 +171,11 @@ def test_the_commands_say_by_their_exit_codes_how_it_ended(tmp_path: Path) -> No
     green = write(tmp_path / "green", {"data": template({"Parameter": parameter})})
     red = write(tmp_path / "red", {"data": template(sqs.RULES[0].planted)})
 
-    assert CliRunner().invoke(rules_app, [str(green)]).exit_code == 0
-    assert CliRunner().invoke(rules_app, [str(red), "--json", str(tmp_path / "r.json")]).exit_code == 1
+    assert typed("rules", str(green)).exit_code == 0
+    assert typed("rules", str(red), "--json", str(tmp_path / "r.json")).exit_code == 1
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["verdict"] == "red"
-    assert CliRunner().invoke(rules_app, [str(tmp_path)]).exit_code == 2
-    assert CliRunner().invoke(nag_app, [str(green), "--pack", "Nobody"]).exit_code == 2
+    assert typed("rules", str(tmp_path)).exit_code == 2
+    assert typed("nag", str(green), "--pack", "Nobody").exit_code == 2
 
 
 def test_sarif_of_a_ruling_is_what_the_standard_asks(tmp_path: Path) -> None:

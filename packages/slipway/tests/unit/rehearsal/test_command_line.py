@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slipway import paths
-from slipway.rehearsal.cli import main
+from slipway.cli import main
 
 
 @pytest.fixture(autouse=True)

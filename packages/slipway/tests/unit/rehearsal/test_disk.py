@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from slipway.cli.run import explain
 from slipway.emulator import disk
 from slipway.emulator.extensions.application import NOT_SAVED, ended
 from slipway.emulator.server import SAVED_FILE, Emulator
-from slipway.rehearsal.cli import _told
 
 LINE = "Persistence: failed to save cloudformation: [Errno 28] No space left on device"
 
@@ -24,7 +24,7 @@ def test_a_log_that_speaks_of_a_full_disk_is_read() -> None:
     ("number", "said"), [(errno.ENOSPC, "the disk is full: "), (errno.EACCES, "this machine refused: ")]
 )
 def test_a_refusal_of_the_machine_is_told(number: int, said: str) -> None:
-    told = _told(OSError(number, "because", "file"))
+    told = explain(OSError(number, "because", "file"))
     assert told is not None
     assert told[0].startswith(said)
     assert told[1] == 1

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from slipway.cli import main
 from slipway.emulator.environment import LocalEnvironment
 from slipway.errors import RehearsalError
 from slipway.permissions import run
 from slipway.permissions.plan import UNPROVEN_HERE, Grant, functions, listed, without
 from slipway.permissions.worker import Assignment, Row, plan_of
-from slipway.rehearsal.cli import main
 
 TABLE, INDEX = {"Fn::GetAtt": ["Table", "Arn"]}, {"Fn::Join": ["", ["table", "/index"]]}
 

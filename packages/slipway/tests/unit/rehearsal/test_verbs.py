@@ -19,10 +19,10 @@ import pytest
 from rich.console import Console
 
 from slipway import paths
+from slipway.cli import main
 from slipway.emulator.partition import Caller
 from slipway.emulator.server import Emulator
 from slipway.rehearsal import faults, verbs
-from slipway.rehearsal.cli import main
 from slipway.rehearsal.player.approvals import Answer, Approvals, Pending
 from slipway.rehearsal.player.memory import Memory
 from slipway.rehearsal.player.pipeline_api import PipelineApi
@@ -262,7 +262,7 @@ def test_a_push_to_the_remote_calls_the_player(
     git(played.root, "push", "--quiet", "rehearsal", "main")
     # Then the player is called in the checkout, with what was pushed
     assert told.read_text().splitlines() == [
-        "-m slipway.rehearsal receive",
+        "-m slipway receive",
         str(played.root),
         "none",
         f"{'0' * 40} {played.head} refs/heads/main",

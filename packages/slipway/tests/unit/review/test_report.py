@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
 from slipway import project
-from slipway.review import __main__ as command
 from slipway.review.comparison import compare
 from slipway.review.exports import write_json
 from slipway.review.findings import KINDS
@@ -23,6 +21,7 @@ from slipway.review.waivers import judge, read_waivers
 from unit.review.assemblies import of, resource, template, write
 from unit.review.planted import READ, TABLE, allow, role
 from unit.review.test_waivers import waiver
+from unit.typed import typed
 
 TODAY = date(2027, 1, 15)
 PROJECT = project.ROOT
@@ -200,7 +199,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 def _run(tmp_path: Path, *arguments: str) -> tuple[int, str]:
     files = ["--json", str(tmp_path / "r" / "review.json"), "--html", str(tmp_path / "r" / "review.html")]
-    done = CliRunner().invoke(command.app, [*arguments, *files])
+    done = typed("review", *arguments, *files)
     return done.exit_code, done.stderr
 
 

@@ -307,7 +307,7 @@ def check_assets(root: Path = ROOT) -> Finding:
     Args:
         root: the repository.
     """
-    command = [sys.executable, "-m", "slipway.build", "--check"]
+    command = [sys.executable, "-m", "slipway", "build", "--check"]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=120)
     except (OSError, subprocess.SubprocessError) as error:

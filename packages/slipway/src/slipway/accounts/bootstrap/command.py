@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +16,7 @@ from slipway.settings.load import CONFIG_FOLDER
 
 FOLDER = Path("build") / "bootstrap"
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-
-@app.command(help=__doc__)
 def print_commands(
     output: Annotated[Path, typer.Option("--output", help="Folder for the policies.")] = FOLDER,
     configuration: Annotated[
@@ -53,7 +49,3 @@ def print_commands(
             f"2 boundaries, the largest {largest.name} with {largest.characters:,} characters"
         )
     summary.print(f"{len(written)} files in {output}")
-
-
-if __name__ == "__main__":
-    sys.exit(app())

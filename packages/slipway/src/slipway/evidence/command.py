@@ -1,4 +1,4 @@
-"""`python -m slipway.evidence`: one page with everything that speaks for a change, or against it."""
+"""`slipway evidence`: one page with everything that speaks for a change, or against it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,8 @@ from slipway.project import ROOT
 REPORT = ROOT / "build" / "report"
 _COLOURS = {State.GREEN: "green", State.INCOMPLETE: "yellow", State.RED: "red"}
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-
-@app.command()
-def main(
+def write_evidence(
     assembly: Annotated[Path, typer.Argument(help="The assembly that `make synth` writes.")] = ROOT / "cdk.out",
     *,
     report: Annotated[
@@ -92,7 +89,3 @@ def _commit() -> str:
 
 def _git(*words: str) -> str:
     return subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-
-
-if __name__ == "__main__":
-    app(prog_name="python -m slipway.evidence")

@@ -1,7 +1,7 @@
 """Add a service, or remove one.
 
-python -m slipway.scaffold new orders --shape queue
-python -m slipway.scaffold remove ingest
+slipway service new orders --shape queue
+slipway service remove ingest
 """
 
 from __future__ import annotations
@@ -85,20 +85,3 @@ def _git(*arguments: str) -> str:
     if done.returncode != 0:
         raise ScaffoldError(f"git {arguments[0]}: {done.stderr.strip()}")
     return done.stdout
-
-
-def main() -> int:
-    """Run the command line.
-
-    Returns:
-        2 after one line on standard error; all else exits by itself.
-    """
-    try:
-        app(prog_name="python -m slipway.scaffold")
-    except ScaffoldError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
-    return 2
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,7 +1,4 @@
-"""`python -m slipway.accounts.doctor`: what stands between this checkout and a delivery, each finding with its mend.
-
-Without credentials the accounts are reported as not checked. Exit code: 0 when nothing is wrong, 1 when something is.
-"""
+"""`slipway doctor`: what stands between this checkout and a delivery."""
 
 from __future__ import annotations
 
@@ -30,8 +27,6 @@ from slipway.accounts.doctor.machine import (
 )
 from slipway.project import ROOT
 from slipway.settings.load import CONFIG_FOLDER
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 _COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.WRONG: "red", Status.UNCHECKED: "cyan"}
 
@@ -78,7 +73,6 @@ def table(findings: list[Finding]) -> Table:
     return lines
 
 
-@app.command(help=__doc__)
 def doctor(
     profile: Annotated[
         list[str] | None, typer.Option("--profile", help="AWS profile; may be repeated, one for each account.")
@@ -89,7 +83,12 @@ def doctor(
     ] = CONFIG_FOLDER,
     assembly: Annotated[Path, typer.Option("--assembly", help="What was synthesised last.")] = ROOT / "cdk.out",
 ) -> None:
-    """Look at everything and print what was found."""
+    """Print what stands between this checkout and a delivery, each finding with its mend.
+
+    Without credentials the accounts are reported as not checked.
+
+    Exit code: 0 when nothing is wrong, 1 when something is.
+    """
     findings = examine(configuration, assembly, profile or [])
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
@@ -100,7 +99,3 @@ def doctor(
         counts = Counter(finding.status for finding in findings)
         console.print(f"\n{', '.join(f'{counts[status]} {status}' for status in Status)}")
     raise typer.Exit(1 if any(finding.status is Status.WRONG for finding in findings) else 0)
-
-
-if __name__ == "__main__":
-    sys.exit(app())

@@ -1,4 +1,4 @@
-"""`python -m slipway.cost`: what the environments and the pipeline cost a month, from the synthesised templates."""
+"""`slipway cost`: what the environments and the pipeline cost a month, from the synthesised templates."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from slipway.cost import CostError, estimate, load_prices, markdown, read_assemb
 from slipway.cost.prices import PRICES_FILE
 from slipway.cost.report import print_estimate
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-
-@app.command()
 def cost(
     assembly: Annotated[Path, typer.Argument(help="The assembly that `make synth` writes.")] = Path("cdk.out"),
     *,
@@ -64,7 +61,3 @@ def cost(
 def _failure(message: str) -> typer.Exit:
     Console(stderr=True, soft_wrap=True, highlight=False).print(f"cost: {message}", markup=False, style="red")
     return typer.Exit(2)
-
-
-if __name__ == "__main__":
-    app(prog_name="python -m slipway.cost")

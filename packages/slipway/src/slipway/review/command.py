@@ -20,11 +20,8 @@ from slipway.review.run import Given, review
 
 _SHOWN_AT: Final = "cdk.json"
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-
-@app.command("review")
-def main(
+def review_change(
     before: Annotated[
         str | None,
         typer.Argument(metavar="[BEFORE]", help="Revision or assembly folder. Default: the commit before the change."),
@@ -124,7 +121,3 @@ def _unwritten(error: OSError, console: Console) -> typer.Exit:
 
 def _interrupted(_signal: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    app(prog_name="slipway review")

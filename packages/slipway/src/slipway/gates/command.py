@@ -1,4 +1,4 @@
-"""`python -m slipway.gates`: every gate, or those of some names."""
+"""`slipway gates`: every gate, or those of some names."""
 
 from __future__ import annotations
 
@@ -19,11 +19,8 @@ from slipway.supply.policy import load_policy
 from slipway.supply.repository import Repository
 from slipway.supply.shipped import built
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-
-@app.command()
-def main(
+def run_gates(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[STEP|VERB]...", help="Which of them. Default: all.")
     ] = None,
@@ -67,7 +64,3 @@ def main(
             junit_file=repository.test_reports / JUNIT_FILE,
         )
     raise typer.Exit(int(print_all(ended, console, strict=strict)))
-
-
-if __name__ == "__main__":
-    app(prog_name="python -m slipway.gates")

@@ -1,0 +1,8 @@
+"""`python -m slipway`: the same as `slipway`."""
+
+import sys
+
+from slipway.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,0 @@
-"""`python -m slipway.build`."""
-
-import sys
-
-from slipway.build.builder import main
-
-sys.exit(main())

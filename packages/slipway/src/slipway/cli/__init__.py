@@ -1,0 +1,23 @@
+"""The command line: `slipway VERB`. The verbs are listed in `slipway.cli.verbs`."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb.
+
+    Args:
+        arguments: without the program's name. Default: those of this process.
+
+    Returns:
+        The exit code: 0 done, 1 something went wrong, 2 wrong input, 130 interrupted.
+    """
+    # Until the imports are done an interrupt ends the process without a trace: there is nothing to put in order.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    from slipway.cli.run import run  # noqa: PLC0415  # after the line above, for the reason it gives
+
+    return run(arguments)

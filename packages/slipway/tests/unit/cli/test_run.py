@@ -1,0 +1,137 @@
+"""The command line: every verb is found, works on the project that it is told, and says in one line what is wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slipway.cli.run import explain, load
+from slipway.cli.verbs import VERBS, Verb, service_verbs
+from slipway.errors import SlipwayError
+from unit.typed import typed
+
+PRINTS = '''"""Say where one is.
+
+More of it.
+"""
+import typer
+
+from slipway.project import ROOT
+
+app = typer.Typer()
+
+
+@app.command()
+def where(loud: bool = False) -> None:
+    print(ROOT, loud)
+
+
+@app.command()
+def fail() -> None:
+    raise typer.Exit(3)
+'''
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    """An app with one service, which has commands of its own."""
+    folder = tmp_path / "app"
+    service = folder / "services" / "parcels"
+    service.mkdir(parents=True)
+    (folder / "cdk.json").write_text("{}", encoding="utf-8")
+    (service / "commands.py").write_text(PRINTS, encoding="utf-8")
+    return folder
+
+
+def slipway(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, from a folder."""
+    command = [sys.executable, "-m", "slipway", *words]
+    environ = {**os.environ, **variables}
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_every_verb_can_be_loaded(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given that the verbs of the rehearsal take AWS's variables away
+    monkeypatch.setattr("slipway.cli.run._isolate", lambda: None)
+    command = load(verb)
+    # Then each has a project to be told, and a summary in one line
+    assert "--project" in [name for option in command.params for name in option.opts]
+    assert verb.summary.endswith(".")
+    assert "\n" not in verb.summary
+
+
+def test_names_are_given_once() -> None:
+    names = [verb.name for verb in VERBS]
+    assert len(names) == len(set(names))
+
+
+def test_help_imports_no_verb() -> None:
+    code = "import sys; from slipway.cli import main; main(['--help']); sys.exit(sum(n in sys.modules for n in HEAVY))"
+    heavy = ["aws_cdk", "boto3", "pydantic", "httpx", "slipway.settings"]
+    done = subprocess.run(
+        [sys.executable, "-c", f"HEAVY = {heavy}; {code}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert all(f" {verb.name} " in done.stdout for verb in VERBS if not verb.hidden)
+
+
+@pytest.mark.parametrize("words", [["--project", "app", "parcels", "where"], ["parcels", "where", "--project=app"]])
+def test_project_is_told_before_or_after_the_verb(app: Path, words: list[str]) -> None:
+    assert slipway(app.parent, *words).stdout == f"{app} False\n"
+
+
+def test_project_is_found_from_below(app: Path) -> None:
+    assert slipway(app / "services", "parcels", "where").stdout == f"{app} False\n"
+
+
+def test_what_is_typed_counts_more_than_the_variable(app: Path, tmp_path: Path) -> None:
+    done = slipway(tmp_path, "--project", "app", "parcels", "where", SLIPWAY_PROJECT=str(tmp_path))
+    assert done.stdout == f"{app} False\n"
+
+
+def test_exit_code_of_a_command_is_that_of_the_line(app: Path) -> None:
+    assert slipway(app, "parcels", "fail").returncode == 3
+
+
+def test_services_are_listed_by_what_they_say(app: Path) -> None:
+    assert [(verb.name, verb.summary) for verb in service_verbs(app)] == [("parcels", "Say where one is.")]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fly"], "No such command 'fly'."),
+        (["revieew"], "No such command 'revieew'. Did you mean 'review'"),
+        (["--project", "nowhere", "status"], "nowhere is not a folder"),
+        (["lint", "--project", "nowhere"], "nowhere is not a folder"),
+        (["lint", "--project"], "--project"),
+        (["lint", "--wings"], "--wings"),
+    ],
+)
+def test_wrong_words_are_one_line_and_2(words: list[str], said: str) -> None:
+    done = typed(*words)
+    assert said in done.stderr
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+
+
+def test_missing_packages_name_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a verb that imports what is not installed
+    (tmp_path / "flies.py").write_text("import feathers\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SlipwayError, match=r"fly: feathers is not installed; install slipway\[wings\]"):
+        load(Verb("fly", "Look", "Fly.", "flies", "fly", "wings"))
+
+
+def test_faults_of_the_program_keep_their_trace() -> None:
+    assert explain(ValueError("a fault")) is None
+    assert explain(KeyboardInterrupt()) == ("interrupted", 130)
+
+
+def test_completion_offers_verbs_and_options() -> None:
+    variables = {"_SLIPWAY_COMPLETE": "complete_bash", "COMP_CWORD": "1", "COMP_WORDS": "slipway revi"}
+    assert slipway(Path.cwd(), **variables).stdout.split() == ["review"]

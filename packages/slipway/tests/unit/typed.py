@@ -1,0 +1,50 @@
+"""Run a verb of the command line in this process, as if it was typed."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from unittest.mock import patch
+
+from slipway.cli import main
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a verb ended, and what it wrote."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        """All that it wrote."""
+        return self.stdout + self.stderr
+
+
+def typed(*words: str, env: Mapping[str, str] | None = None) -> Said:
+    """Run a verb.
+
+    Args:
+        words: the verb and its arguments.
+        env: variables that are set meanwhile. Default: none.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    with patch.dict(os.environ, env or {}), _signals_kept(), redirect_stdout(out), redirect_stderr(err):
+        code = main(words)
+    return Said(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
