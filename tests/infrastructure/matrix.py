@@ -109,8 +109,16 @@ def _pipelines() -> dict[str, Settings]:
     at_home = changed(dev, {"account": tools.account})
     frankfurt = {"region": "eu-central-1"}
     bucket = {"kind": "s3", "bucket": "a-source-bucket", "key": "slipway.zip"}
+    names = {"app": "acme-shop", "bucket_prefix": "acme-shop"}
     return {
         "committed": SPECIMEN,
+        "another name": pipeline_settings(
+            (changed(dev, names), changed(prod, names)),
+            **names,
+            qualifier="acme",
+            permissions_boundary="acme-shop-bootstrap-permissions-boundary",
+            key_alias="acme-shop-pipeline",
+        ),
         "codecommit": pipeline_settings(source={"kind": "codecommit", "repository": "slipway", "branch": "trunk"}),
         "s3": pipeline_settings(source=bucket),
         "staging approved too": pipeline_settings(approval_before=["staging", "prod"]),

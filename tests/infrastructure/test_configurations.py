@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cache
@@ -114,6 +114,57 @@ def test_policies_allow_every_call(variant: str, assembly: Path) -> None:
         # not_granted.json
         refused = _refused(found, account, PIPELINES[variant])
         assert not refused, "\n".join(map(str, refused))
+
+
+def test_apps_of_one_tools_account_are_apart() -> None:
+    # Given two apps of one tools account, and every call that CloudFormation makes for the second app there
+    own = PIPELINES["committed"]
+    (account,) = (account for account in _accounts("committed") if account.tools)
+    found = resources(Path(judged("another name").assembly), account)
+    limit = policies.execution_boundary(account, own).document
+    called = {"permissions_boundary": own.pipeline.permissions_boundary, "qualifier": own.pipeline.qualifier}
+    every = coverage.missing(found, account, [], limit=limit, **called)
+    # When the role by which the first app is deployed makes them
+    refused = _refused(found, account, own)
+    # Then it is refused whatever has the second app's name, but for what IAM checks on no resource
+    reached = set(every) - set(refused)
+    named = {call for call in every if "acme" in call.resource.lower()}
+    assert {call.type_name for call in named} >= {
+        "AWS::CodePipeline::Pipeline",
+        "AWS::DynamoDB::Table",
+        "AWS::Events::EventBus",
+        "AWS::Events::Rule",
+        "AWS::IAM::Role",
+        "AWS::KMS::Alias",
+        "AWS::Lambda::Function",
+        "AWS::S3::Bucket",
+        "AWS::SNS::Topic",
+        "AWS::SQS::Queue",
+    }
+    assert {call.action for call in named & reached} <= _ON_NO_RESOURCE
+    # And what it reaches has a name that AWS makes without the app's, or is shared
+    assert {call.resource.split(":")[2] for call in reached - named if call.resource != "*"} <= _SHARED.keys()
+
+
+_ON_NO_RESOURCE = {
+    "cloudwatch:DescribeAlarms",
+    "lambda:GetLayerVersion",
+    "sns:GetSubscriptionAttributes",
+    "sns:SetSubscriptionAttributes",
+    "sns:Unsubscribe",
+}
+
+_SHARED: Mapping[str, str] = {
+    "codebuild": "CloudFormation names a project after its id alone",
+    "codeconnections": "the connection of both",
+    "codestar-connections": "the connection of both",
+    "codedeploy": "CodeDeploy's own configurations",
+    "events": "the first app's own bus",
+    "kms": "a key has an id alone",
+    "lambda": "CloudFormation names a layer after its id alone",
+    "s3": "the assets of the first app's bootstrap",
+}
+"""Service → why the second app's name is in none of its ARNs."""
 
 
 def test_every_family_of_policies_is_needed() -> None:

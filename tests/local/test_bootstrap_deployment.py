@@ -29,6 +29,7 @@ from slipway.accounts.bootstrap.plan import Account
 from slipway.accounts.doctor.account import check_account, check_accounts
 from slipway.accounts.doctor.findings import Status
 from slipway.blocks.assets import AssetStore
+from slipway.delivery import names
 from slipway.emulator.environment import LocalEnvironment, Outputs, choose
 from slipway.emulator.server import Credentials, isolate
 from slipway.process import run
@@ -125,7 +126,7 @@ def _bound_the_roles(found: Bootstrapped) -> None:
             if resource["ResourceType"] == "AWS::IAM::Role":
                 iam.put_role_permissions_boundary(RoleName=resource["PhysicalResourceId"], PermissionsBoundary=boundary)
     iam.put_role_permissions_boundary(
-        RoleName=found.execution_role, PermissionsBoundary=found.account.policy_arn(plan.EXECUTION_BOUNDARY)
+        RoleName=found.execution_role, PermissionsBoundary=found.account.policy_arn(names.execution_boundary("slipway"))
     )
 
 
@@ -176,7 +177,7 @@ def test_everything_of_dev_deploys_after_the_printed_bootstrap(bootstrapped: Boo
     # When those of the account are read
     stacks = _stacks(bootstrapped)
     # Then all of them stand
-    assert {"CDKToolkit", plan.POLICIES_STACK, "dev-foundation"} | synthesized <= set(stacks)
+    assert {"CDKToolkit", names.policies_stack("slipway"), "dev-foundation"} | synthesized <= set(stacks)
     assert set(stacks.values()) == {"CREATE_COMPLETE"}
 
 
@@ -217,7 +218,8 @@ def executor(bootstrapped: Bootstrapped) -> Iterator[Callable[[str], Any]]:
     for name in bootstrapped.attached(bootstrapped.execution_role):
         iam.attach_role_policy(RoleName="same-as-execution", PolicyArn=bootstrapped.account.policy_arn(name))
     iam.put_role_permissions_boundary(
-        RoleName="same-as-execution", PermissionsBoundary=bootstrapped.account.policy_arn(plan.EXECUTION_BOUNDARY)
+        RoleName="same-as-execution",
+        PermissionsBoundary=bootstrapped.account.policy_arn(names.execution_boundary("slipway")),
     )
     given = bootstrapped.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
     credentials = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])

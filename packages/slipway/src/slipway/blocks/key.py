@@ -20,15 +20,18 @@ class ServiceKey(kms.Key):
     Args:
         scope: the security stack.
         construct_id: id in it.
-        service: the service's name, part of the alias `alias/<service>-<environment>`.
+        service: the service's name, part of the description.
         environment: settings; `stateful.key_deletion_window_days` applies.
+        alias: without `alias/`. Default: `<service>-<environment>`.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, service: str, environment: Place) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, service: str, environment: Place, alias: str | None = None
+    ) -> None:
         super().__init__(
             scope,
             construct_id,
-            alias=f"alias/{service}-{environment.name}",
+            alias=f"alias/{alias or f'{service}-{environment.name}'}",
             description=f"Encrypts what the service {service} stores",
             enable_key_rotation=True,
             pending_window=Duration.days(environment.stateful.key_deletion_window_days),

@@ -1,11 +1,12 @@
-"""Names by which the steps of the pipeline and the roles in the environments know each other.
+"""Every name in AWS that must be known before what it names is there.
 
-Apart from the roles, since the steps that use them need no CDK, which takes seconds to start.
+They begin with the app's name (`name` in `pipeline.toml`), so that several apps can share a tools account. Apart from
+the constructs, since steps and tools that use them need no CDK, which takes seconds to start.
 """
 
 from __future__ import annotations
 
-from slipway.settings.model import Place
+from slipway.settings.model import Environment, Place
 
 PROTECTED_STACKS = ("security", "data")
 """The stacks of a service that hold what must not be lost (P16)."""
@@ -28,36 +29,92 @@ def service_stacks(environment: str, service: str) -> tuple[str, ...]:
     return tuple(f"{environment}-{service}-{stack}" for stack in SERVICE_STACKS)
 
 
-def verification_step_role(environment: str) -> str:
-    """Name of the role, in the tools account, of the build that verifies an environment."""
-    return f"slipway-{environment}-verify"
+def pipeline_name(app: str) -> str:
+    """Return the pipeline's name: rules, roles and links name it before it is there."""
+    return app
 
 
-def protection_step_role(environment: str) -> str:
-    """Name of the role, in the tools account, of the build that protects an environment's stacks."""
-    return f"slipway-{environment}-protect"
+def pipeline_stack(app: str) -> str:
+    """Return the name of the pipeline's stack; those of its support stacks in other regions begin with it."""
+    return f"{app}-pipeline"
 
 
-def bake_step_role(environment: str) -> str:
-    """Name of the role, in the tools account, of the build that watches an environment's alarms."""
-    return f"slipway-{environment}-bake"
+def pipeline_stacks(app: str) -> tuple[str, str]:
+    """Return what names of the tools account's resources begin with.
+
+    The second is the first as CDK writes it into the physical names that it makes up itself.
+    """
+    stack = pipeline_stack(app)
+    return stack, stack.replace("-", "")
 
 
-def verification_role(environment: str, service: str) -> str:
-    """Name of the role, in the environment's account, that a service's tests run under."""
-    return f"slipway-{environment}-{service}-verification"
+def delivery_bus(app: str) -> str:
+    """Return the name of the bus in the tools account to which the environments relay their events."""
+    return f"{app}-delivery"
 
 
-def protection_role(environment: str) -> str:
-    """Name of the role, in the environment's account, that sets the protection of stacks."""
-    return f"slipway-{environment}-protection"
+def delivery_namespace(app: str) -> str:
+    """Return the metric namespace of the delivery's figures."""
+    return f"{app.title()}/Delivery"
+
+
+def policy_prefix(app: str) -> str:
+    """Return what the names of the bootstrap's policies, and of their stack, begin with.
+
+    The execution boundary denies changes to whatever does.
+    """
+    return f"{app}-bootstrap-"
+
+
+def policies_stack(app: str) -> str:
+    """Return the name of the stack of the policies: people deploy it, the pipeline never does."""
+    return f"{policy_prefix(app)}policies"
+
+
+def execution_boundary(app: str) -> str:
+    """Return the name of the boundary of CloudFormation's execution role."""
+    return f"{policy_prefix(app)}execution-boundary"
+
+
+STEPS = ("verify", "protect", "bake")
+"""The steps whose builds have roles with names, in the tools account."""
+
+
+def step_roles(app: str, environment: str) -> str:
+    """Return what names begin with of the roles of an environment's steps, in the tools account and in its own."""
+    return f"{app}-{environment}-"
+
+
+def verification_step_role(environment: Environment) -> str:
+    """Return the name of the role, in the tools account, of the build that verifies an environment."""
+    return f"{step_roles(environment.app, environment.name)}{STEPS[0]}"
+
+
+def protection_step_role(environment: Environment) -> str:
+    """Return the name of the role, in the tools account, of the build that protects an environment's stacks."""
+    return f"{step_roles(environment.app, environment.name)}{STEPS[1]}"
+
+
+def bake_step_role(environment: Environment) -> str:
+    """Return the name of the role, in the tools account, of the build that watches an environment's alarms."""
+    return f"{step_roles(environment.app, environment.name)}{STEPS[2]}"
+
+
+def verification_role(environment: Environment, service: str) -> str:
+    """Return the name of the role, in the environment's account, that a service's tests run under."""
+    return f"{step_roles(environment.app, environment.name)}{service}-verification"
+
+
+def protection_role(environment: Environment) -> str:
+    """Return the name of the role, in the environment's account, that sets the protection of stacks."""
+    return f"{step_roles(environment.app, environment.name)}protection"
 
 
 def bucket_name(place: Place, service: str) -> str:
-    """Name of the bucket of a service (P5)."""
-    return f"cf-serverless-{place.unique_id(service)}"
+    """Return the name of a service's bucket."""
+    return f"{place.bucket_prefix}-{place.unique_id(service)}"
 
 
 def log_bucket_name(place: Place, service: str) -> str:
-    """Name of the bucket that takes a service's access logs (P5)."""
-    return f"cf-serverless-logs-{place.unique_id(service)}"
+    """Return the name of the bucket that takes a service's access logs."""
+    return f"{place.bucket_prefix}-logs-{place.unique_id(service)}"

@@ -19,18 +19,12 @@ from slipway.blocks.function import ASYNC_MAX_AGE, ASYNC_RETRIES, ServiceFunctio
 from slipway.blocks.key import ServiceKey
 from slipway.blocks.messaging import DeadLetterQueue, NotificationTopic
 from slipway.blocks.table import ServiceTable
-from slipway.delivery.relay import DELIVERY_BUS
+from slipway.delivery.names import delivery_bus, delivery_namespace, pipeline_name
 from slipway.settings import Environment, FunctionSettings, Settings
 from slipway.settings.model import OnDemand
 
-PIPELINE_NAME = "slipway"
-"""Name of the pipeline: rules, roles and links name it before it is there."""
-
 SERVICE = "pipeline"
 """Name of the functions' code and of their metrics' dimension."""
-
-NAMESPACE = "Slipway/Delivery"
-"""Namespace of the figures' metrics, as `slipway.delivery.runtime.handlers` writes them."""
 
 SIZE = FunctionSettings(memory_mb=256, timeout_seconds=60)
 """Size of the two functions: a few short calls an event; the webhook may be tried three times."""
@@ -49,14 +43,15 @@ class DeliveryBus(events.EventBus):
     Args:
         scope: the pipeline's stack.
         construct_id: id in it.
+        app: the app's name.
         environments: whose accounts may put events on it.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, environments: Sequence[Environment]) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, app: str, environments: Sequence[Environment]) -> None:
         super().__init__(
             scope,
             construct_id,
-            event_bus_name=DELIVERY_BUS,
+            event_bus_name=delivery_bus(app),
             description="Deployments and alarms of the environments",
         )
         accounts = list(dict.fromkeys(environment.account for environment in environments))
@@ -102,7 +97,7 @@ class BakeAlarms(Construct):
             name.title().replace("-", ""),
             alarm_description=f"An alarm of {name} is on: it stops the bake, and itself tells people. "
             f"{runbook_link(environment.alarms.runbooks, 'bake')}",
-            metric=_metric("AlarmsInAlarm", name, statistic="Maximum", period=Duration.minutes(1)),
+            metric=_metric("AlarmsInAlarm", environment, statistic="Maximum", period=Duration.minutes(1)),
             threshold=1,
             evaluation_periods=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
@@ -145,14 +140,16 @@ class Observation(Construct):
                 "stages": dict(stages),
                 "last_stages": list(last_stages),
                 "accounts": {environment.name: environment.account for environment in settings.environments},
+                "namespace": delivery_namespace(settings.pipeline.app),
             }
         )
-        pipeline_arn = Stack.of(self).format_arn(service="codepipeline", resource=PIPELINE_NAME)
-        bus = DeliveryBus(self, "Bus", environments=settings.environments)
+        name = pipeline_name(settings.pipeline.app)
+        pipeline_arn = Stack.of(self).format_arn(service="codepipeline", resource=name)
+        bus = DeliveryBus(self, "Bus", app=settings.pipeline.app, environments=settings.environments)
         figures = self._figures(pipeline_arn)
         notify = self._notify()
 
-        pipeline = {"pipeline": [PIPELINE_NAME]}
+        pipeline = {"pipeline": [name]}
         self._rule("Stages", None, [figures], detail_type="CodePipeline Stage Execution State Change", detail=pipeline)
         self._rule(
             "Executions", None, [notify], detail_type="CodePipeline Pipeline Execution State Change", detail=pipeline
@@ -299,17 +296,19 @@ class DeliveryDashboard(Construct):
         )
         for environment in environments:
             name = environment.name
-            deployments = _metric("Deployments", name, statistic="Sum", period=DAY, label="Deployments")
-            failures = _metric("ChangeFailures", name, statistic="Sum", period=DAY, label="Failures")
+            deployments = _metric("Deployments", environment, statistic="Sum", period=DAY, label="Deployments")
+            failures = _metric("ChangeFailures", environment, statistic="Sum", period=DAY, label="Failures")
             rate = cloudwatch.MathExpression(
                 expression="100 * failures / IF(deployments > 0, deployments, 1)",
                 using_metrics={"failures": failures, "deployments": deployments},
                 label="Change failure rate",
                 period=DAY,
             )
-            lead_time = _metric("LeadTime", name, statistic="p50", period=DAY, label="Lead time")
-            restore = _metric("TimeToRestore", name, statistic="p50", period=DAY, label="Time to restore")
-            alarms = _metric("AlarmsInAlarm", name, statistic="Maximum", period=Duration.minutes(5), label="Alarms")
+            lead_time = _metric("LeadTime", environment, statistic="p50", period=DAY, label="Lead time")
+            restore = _metric("TimeToRestore", environment, statistic="p50", period=DAY, label="Time to restore")
+            alarms = _metric(
+                "AlarmsInAlarm", environment, statistic="Maximum", period=Duration.minutes(5), label="Alarms"
+            )
             dashboard.add_widgets(
                 cloudwatch.GraphWidget(title=f"{name}: deployments a day", left=[deployments, failures], width=THIRD),
                 _whole_range(f"{name}: change failure rate, %", rate),
@@ -325,13 +324,13 @@ def _whole_range(title: str, metric: cloudwatch.IMetric) -> cloudwatch.SingleVal
 
 
 def _metric(
-    name: str, environment: str, *, statistic: str, period: Duration, label: str | None = None
+    name: str, environment: Environment, *, statistic: str, period: Duration, label: str | None = None
 ) -> cloudwatch.Metric:
     return cloudwatch.Metric(
-        namespace=NAMESPACE,
+        namespace=delivery_namespace(environment.app),
         metric_name=name,
         # Powertools adds the service's name.
-        dimensions_map={"Environment": environment, "service": SERVICE},
+        dimensions_map={"Environment": environment.name, "service": SERVICE},
         statistic=statistic,
         period=period,
         label=label,

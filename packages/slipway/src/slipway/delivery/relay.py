@@ -15,11 +15,8 @@ from constructs import Construct
 from slipway.blocks.acknowledgements import accept
 from slipway.blocks.alarms import SET_OFF_BY_CALLERS
 from slipway.blocks.messaging import DEAD_LETTERS_STAY
-from slipway.delivery.names import service_stacks
+from slipway.delivery.names import delivery_bus, service_stacks
 from slipway.settings import Environment
-
-DELIVERY_BUS = "slipway-delivery"
-"""Name of the bus in the pipeline's account; both sides must know it before it is there."""
 
 PATTERN_CHARACTERS = 2_048
 """The longest event pattern that a rule takes
@@ -53,7 +50,7 @@ class EventRelay(Construct):
             region=environment.tools_region,
             account=environment.tools_account,
             resource="event-bus",
-            resource_name=DELIVERY_BUS,
+            resource_name=delivery_bus(environment.app),
         )
         # Without a customer key: the environment's keys are its services', and these are names and states.
         undelivered = sqs.Queue(

@@ -103,8 +103,8 @@ class VerificationRole(StepRole):
             scope,
             construct_id,
             environment=environment,
-            name=verification_role(environment.name, service),
-            step_role=verification_step_role(environment.name),
+            name=verification_role(environment, service),
+            step_role=verification_step_role(environment),
             description=f"Runs the tests of {service} after a deployment",
         )
         self.allow_pattern(
@@ -152,8 +152,8 @@ class ProtectionRole(StepRole):
             scope,
             construct_id,
             environment=environment,
-            name=protection_role(environment.name),
-            step_role=protection_step_role(environment.name),
+            name=protection_role(environment),
+            step_role=protection_step_role(environment),
             description="Sets termination protection and stack policies",
         )
         self.allow_pattern(

@@ -22,7 +22,8 @@ from slipway.blocks.messaging import NotificationTopic
 from slipway.blocks.removal import RETAIN, UNDELETABLE
 from slipway.delivery.acknowledgements import acknowledge_pipeline
 from slipway.delivery.conditions import Conditions, Result, bake, freeze, set_conditions, set_timeout, window
-from slipway.delivery.observation import PIPELINE_NAME, BakeAlarms, DeliveryDashboard, Observation
+from slipway.delivery.names import pipeline_name, pipeline_stack
+from slipway.delivery.observation import BakeAlarms, DeliveryDashboard, Observation
 from slipway.delivery.source import allow_connection, change, source, start_on_push
 from slipway.delivery.steps import BUILD_IMAGE, ApprovalStep, BakeStep, SynthStep, pinned_runtimes, publishing
 from slipway.delivery.toolchain import CDK_ASSETS_VERSION, CDK_CLI_VERSION
@@ -59,7 +60,7 @@ class DeliveryStack(Stack):
             scope,
             construct_id,
             env=Target(account=settings.pipeline.account, region=settings.pipeline.region),
-            stack_name="slipway-pipeline",
+            stack_name=pipeline_stack(settings.pipeline.app),
             description="Delivers every push through the environments in order",
             termination_protection=settings.pipeline.stateful.termination_protection,
             analytics_reporting=False,
@@ -72,7 +73,7 @@ class DeliveryStack(Stack):
         self._spine = codepipeline.Pipeline(
             self,
             "Pipeline",
-            pipeline_name=PIPELINE_NAME,
+            pipeline_name=pipeline_name(settings.pipeline.app),
             pipeline_type=codepipeline.PipelineType.V2,
             execution_mode=codepipeline.ExecutionMode.QUEUED,
             restart_execution_on_update=True,
@@ -82,7 +83,7 @@ class DeliveryStack(Stack):
             enable_key_rotation=True,
         )
         self._source = source(self, settings.pipeline.source)
-        self.synth = SynthStep(self, source=self._source, artifacts=self._artifacts)
+        self.synth = SynthStep(self, source=self._source, artifacts=self._artifacts, app=settings.pipeline.app)
         self.pipeline = self._new_pipeline()
         self._bakes = BakeAlarms(
             self, "Bake", environments=[each for each in settings.environments if each.deployment.bake_minutes]
@@ -213,7 +214,9 @@ class DeliveryStack(Stack):
         return NotificationTopic(self, "Approvers", key=self._key, emails=self.settings.pipeline.approval.emails)
 
     def _new_key(self) -> ServiceKey:
-        key = ServiceKey(self, "Key", service="pipeline", environment=self.settings.pipeline)
+        key = ServiceKey(
+            self, "Key", service="pipeline", environment=self.settings.pipeline, alias=self.settings.pipeline.key_alias
+        )
         # EventBridge encrypts what it could not deliver for the dead letters:
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
         key.add_to_resource_policy(

@@ -16,12 +16,12 @@ from aws_cdk import aws_sns as sns
 
 from slipway.delivery.names import (
     bake_step_role,
+    pipeline_name,
     protection_role,
     protection_step_role,
     verification_role,
     verification_step_role,
 )
-from slipway.delivery.observation import PIPELINE_NAME
 from slipway.delivery.toolchain import ASSET_SCHEMA, PYTHON
 from slipway.settings import Environment
 from slipway.tasks.bake import ACTION, ALARM, PIPELINE
@@ -79,9 +79,10 @@ class SynthStep(pipelines.CodeBuildStep):
         stack: the pipeline's stack.
         source: the commit.
         artifacts: where the reports are kept.
+        app: the app's name.
     """
 
-    def __init__(self, stack: Stack, *, source: pipelines.CodePipelineSource, artifacts: s3.IBucket) -> None:
+    def __init__(self, stack: Stack, *, source: pipelines.CodePipelineSource, artifacts: s3.IBucket, app: str) -> None:
         super().__init__(
             "Synth",
             input=source,
@@ -94,7 +95,7 @@ class SynthStep(pipelines.CodeBuildStep):
             role_policy_statements=[
                 iam.PolicyStatement(
                     actions=["codepipeline:GetPipelineState", "codepipeline:ListPipelineExecutions"],
-                    resources=[_delivery(stack)],
+                    resources=[_delivery(stack, app)],
                 )
             ],
             timeout=Duration.minutes(60),
@@ -131,9 +132,7 @@ class ProtectStep(pipelines.CodeBuildStep):
             "Protect",
             input=handover,
             commands=[f'make protect ENV={environment.name} SERVICE="{" ".join(services)}"'],
-            role=_assuming(
-                stack, environment, protection_step_role(environment.name), [protection_role(environment.name)]
-            ),
+            role=_assuming(stack, environment, protection_step_role(environment), [protection_role(environment)]),
             build_environment=_SMALL,
             partial_build_spec=_verb(),
             timeout=Duration.minutes(15),
@@ -158,14 +157,15 @@ class BakeStep(pipelines.CodeBuildStep):
         environment: Environment,
         alarm: cloudwatch.IAlarm,
     ) -> None:
-        role = _build_role(stack, environment, bake_step_role(environment.name))
+        role = _build_role(stack, environment, bake_step_role(environment))
         role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[alarm.alarm_arn]))
-        role.add_to_policy(iam.PolicyStatement(actions=["codepipeline:GetPipelineState"], resources=[_delivery(stack)]))
+        delivery = _delivery(stack, environment.app)
+        role.add_to_policy(iam.PolicyStatement(actions=["codepipeline:GetPipelineState"], resources=[delivery]))
         super().__init__(
             ACTION,
             input=handover,
             commands=[f"make bake ENV={environment.name}"],
-            env={ALARM: alarm.alarm_name, PIPELINE: PIPELINE_NAME},
+            env={ALARM: alarm.alarm_name, PIPELINE: pipeline_name(environment.app)},
             role=role,
             build_environment=_SMALL,
             partial_build_spec=_verb(),
@@ -205,8 +205,8 @@ def verifying(stack: Stack, *, environment: Environment, services: Sequence[str]
         environment: settings of the environment.
         services: names of the services that are deployed there.
     """
-    roles = [verification_role(environment.name, service) for service in services]
-    return _assuming(stack, environment, verification_step_role(environment.name), roles)
+    roles = [verification_role(environment, service) for service in services]
+    return _assuming(stack, environment, verification_step_role(environment), roles)
 
 
 class ApprovalStep(pipelines.ManualApprovalStep):
@@ -230,9 +230,9 @@ class ApprovalStep(pipelines.ManualApprovalStep):
         self._discover_referenced_outputs(evidence)
 
 
-def _delivery(stack: Stack) -> str:
+def _delivery(stack: Stack, app: str) -> str:
     """Return the ARN of the pipeline."""
-    return f"arn:{Aws.PARTITION}:codepipeline:{stack.region}:{stack.account}:{PIPELINE_NAME}"
+    return f"arn:{Aws.PARTITION}:codepipeline:{stack.region}:{stack.account}:{pipeline_name(app)}"
 
 
 def _assuming(stack: Stack, environment: Environment, name: str, roles: Sequence[str]) -> iam.Role:

@@ -241,7 +241,7 @@ class LocalEnvironment:
     def _statements(self, service: str) -> list[dict[str, object]]:
         """Return what the tests of a service may do after a deployment: the caller may do the same."""
         iam = self.emulator.session().client("iam")
-        role = verification_role(self.name, service)
+        role = verification_role(self.environment, service)
         return [
             statement
             for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from slipway.errors import SlipwayError
 from slipway.project import ROOT
-from slipway.settings.model import EnvironmentKind, PipelineSettings, Settings
+from slipway.settings.model import APP, EnvironmentKind, PipelineSettings, Settings
 from slipway.settings.services import Models, compose, discover
 
 CONFIG_FOLDER = ROOT / "config"
@@ -96,9 +96,13 @@ def load(folder: Path | None = None, *, services: Models | None = None) -> Setti
         # A name that is none is a problem of pipeline.toml, and no path.
         if _IS_NAME.fullmatch(name) and (raw := _read(folder / f"{name}.toml", problems)) is not None
     }
+    given = _names(raw_pipeline or {})
     if raw_pipeline is not None:
         raw_pipeline = {"approval_before": _first_of_production(names, raw_environments), **raw_pipeline}
-    pipeline = _validate(PipelineSettings, _named(raw_pipeline, name=TOOLS), PIPELINE_FILE, problems)
+    pipeline = _validate(PipelineSettings, _named(raw_pipeline, name=TOOLS, **given), PIPELINE_FILE, problems)
+    if pipeline is None:
+        # What is wrong with the names is said of the pipeline's file alone.
+        given = _names({})
 
     environments = [
         environment
@@ -111,6 +115,8 @@ def load(folder: Path | None = None, *, services: Models | None = None) -> Setti
                     name=name,
                     tools_account=pipeline.account if pipeline else NO_ACCOUNT,
                     tools_region=pipeline.region if pipeline else NO_REGION,
+                    app=given["app"],
+                    bucket_prefix=given["bucket_prefix"],
                 ),
                 f"{name}.toml",
                 problems,
@@ -140,7 +146,20 @@ def _read(path: Path, problems: list[Problem]) -> _Raw | None:
     return None
 
 
-def _named(raw: _Raw | None, **given: str) -> _Raw | None:
+def _names(raw_pipeline: _Raw) -> dict[str, Any]:
+    """Return what the pipeline's file says of names, under the keys of the model."""
+    app = raw_pipeline.get("name", APP)
+    # A name that is wrong is said once, not for each name that is made of it.
+    known = app if isinstance(app, str) and _IS_NAME.fullmatch(app) else APP
+    return {
+        "app": app,
+        "bucket_prefix": raw_pipeline.get("bucket_prefix", known),
+        "permissions_boundary": raw_pipeline.get("permissions_boundary", f"{known}-bootstrap-permissions-boundary"),
+        "key_alias": raw_pipeline.get("key_alias", f"{known}-pipeline"),
+    }
+
+
+def _named(raw: _Raw | None, **given: Any) -> _Raw | None:
     """What a file says, with what is known from elsewhere. A file that says it too is told so by the rules."""
     return None if raw is None else {**raw, **given}
 
@@ -196,6 +215,8 @@ def _short(value: object) -> str:
 
 def _problem(file: str, detail: ErrorDetails) -> Problem:
     key = _key(detail["loc"])
+    if (file, key) == (PIPELINE_FILE, "app"):
+        key = "name"
     match detail["type"]:
         case "missing":
             return Problem(file, key, "", "is required")
@@ -250,6 +271,9 @@ def _everywhere(file: str, raw: _Raw) -> Iterator[Problem]:
         if f"tools_{key}" in raw:
             found = _value(raw[f"tools_{key}"])
             yield Problem(file, f"tools_{key}", found, f"is `{key}` of pipeline.toml; leave it out")
+    for key in ("app", "bucket_prefix"):
+        if key in raw:
+            yield Problem(file, key, _value(raw[key]), "is for pipeline.toml; leave it out")
     yield from _disposable_rules(file, raw)
     bake = _at(raw, "deployment.bake_minutes")
     if isinstance(bake, int) and bake >= RULE_TIMEOUT_MINUTES:
@@ -282,6 +306,8 @@ def _pipeline_rules(raw: _Raw, names: list[str], environments: dict[str, _Raw], 
         for name, times in Counter(names).items()
         if times > 1
     )
+    if "app" in raw:
+        yield Problem(PIPELINE_FILE, "app", _value(raw["app"]), "is not a known key; see docs/configuration.md")
     approvals = raw.get("approval_before")
     if names and isinstance(approvals, list):
         yield from (

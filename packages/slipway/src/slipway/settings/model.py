@@ -513,9 +513,28 @@ class Gates(_Model):
         return self
 
 
-class Place(_Model):
-    """An account and region, and what holds for all that stands in it."""
+def _is_app(name: str) -> str:
+    """Refuse a name that would make other names of AWS's ambiguous."""
+    if name.endswith("-") or "pipeline" in name or "bootstrap" in name:
+        raise ValueError(f"{name!r} must not end with a dash, nor hold `pipeline` or `bootstrap`: names are made of it")
+    return name
 
+
+APP = "slipway"
+"""The app's name unless `name` in `pipeline.toml` says another."""
+
+
+class Place(_Model):
+    """An account and region, and what holds for all that stands in it.
+
+    `app` and `bucket_prefix` come from the pipeline's file, where the first is called `name`.
+    """
+
+    app: Annotated[Slug, AfterValidator(_is_app)] = APP
+    """The app: what the names of its pipeline, of its bus and of the roles of its steps begin with, so that several
+    apps can share a tools account (`slipway.delivery.names`)."""
+    bucket_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] = APP
+    """What the names of the services' buckets begin with. Default: the app's name."""
     name: Slug
     account: AccountId
     region: Region
@@ -657,10 +676,11 @@ class PipelineSettings(Place):
 
     qualifier: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,10}$")] = "hnb659fds"
     """Qualifier of the CDK bootstrap stacks in every account."""
-    permissions_boundary: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+=,.@_-]+$", max_length=128)] = (
-        "slipway-bootstrap-permissions-boundary"
-    )
-    """Name of the managed policy that bounds every role of every account; `make bootstrap` writes it."""
+    permissions_boundary: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+=,.@_-]+$", max_length=128)]
+    """Name of the managed policy that bounds every role of every account; `make bootstrap` writes it. Default
+    (`slipway.settings.load`): `<name>-bootstrap-permissions-boundary`."""
+    key_alias: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    """Alias of the pipeline's key. Default (`slipway.settings.load`): `<name>-pipeline`."""
     trust_for_lookup: bool = True
     """Whether the tools account may read the others, as `cdk diff` from there needs."""
     gates: PipelineGates

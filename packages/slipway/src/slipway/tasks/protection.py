@@ -117,7 +117,7 @@ def protect_environment(
     """Protect the stateful stacks of an environment and read back what is set."""
     console = Console()
     environment = _environment(env)
-    client = assumed(environment, protection_role(env), session_name="protect").client("cloudformation")
+    client = assumed(environment, protection_role(environment), session_name="protect").client("cloudformation")
     table = Table(title=f"Protection in {env}", title_justify="left")
     for column in ("stack", "termination protection", "stack policy"):
         table.add_column(column)

@@ -116,10 +116,10 @@ def verify(
 def _verify(environment: Environment, service: str) -> int:
     """Run the tests of one service, print what they said when they are through, and return their exit code."""
     name = environment.name
-    session = assumed(environment, verification_role(name, service), session_name=f"verify-{service}")
+    session = assumed(environment, verification_role(environment, service), session_name=f"verify-{service}")
     credentials = session.get_credentials()
     if credentials is None:
-        raise VerificationError(f"no credentials for {verification_role(name, service)}")
+        raise VerificationError(f"no credentials for {verification_role(environment, service)}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     REPORTS.mkdir(parents=True, exist_ok=True)
     outputs_file = FOLDER / f"{name}-{service}.json"

@@ -21,6 +21,7 @@ from slipway import settings as config
 from slipway.accounts.bootstrap import commands, coverage, plan, policies
 from slipway.accounts.bootstrap.assembly import UNREADABLE_ROLE, Resource
 from slipway.accounts.bootstrap.plan import Account
+from slipway.delivery import names
 from slipway.settings import Settings
 from tests import specimen
 from unit.typed import typed
@@ -72,7 +73,7 @@ def test_environments_trust_the_tools_account_and_nobody_else(label: str) -> Non
     assert options["--trust"] == options["--trust-for-lookup"] == tools
     assert words.count("--trust") == 1
     assert "AdministratorAccess" not in options["--cloudformation-execution-policies"]
-    assert options["--custom-permissions-boundary"] == plan.EXECUTION_BOUNDARY
+    assert options["--custom-permissions-boundary"] == names.execution_boundary("slipway")
     assert options["--qualifier"] == SETTINGS.pipeline.qualifier
 
 

@@ -30,6 +30,7 @@ def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         "stages": dict(DELIVERY.stages),
         "last_stages": sorted(DELIVERY.last_stages),
         "accounts": dict(DELIVERY.accounts),
+        "namespace": "Slipway/Delivery",
     }
     for name, value in {
         "POWERTOOLS_SERVICE_NAME": SERVICE,

@@ -543,3 +543,40 @@ def test_queue_readers_leave_room_beside_their_batches() -> None:
 
     assert reader.batches == 8
     assert reader.model_copy(update={"reserved_concurrency": None}).batches is None
+
+
+def test_names_follow_from_the_app_unless_set(tmp_path: Path) -> None:
+    # Given a name, and nothing of what follows from it
+    documents = pristine()
+    put(documents["pipeline.toml"], "name", "acme-shop")
+    for key in ("bucket_prefix", "key_alias"):
+        take(documents["pipeline.toml"], key)
+
+    settings = config.load(write(tmp_path, documents))
+
+    pipeline = settings.pipeline
+    assert (pipeline.app, pipeline.bucket_prefix, pipeline.key_alias) == (
+        "acme-shop",
+        "acme-shop",
+        "acme-shop-pipeline",
+    )
+    assert pipeline.permissions_boundary == "acme-shop-bootstrap-permissions-boundary"
+    assert {(each.app, each.bucket_prefix) for each in settings.environments} == {("acme-shop", "acme-shop")}
+    # And the place of the pipeline keeps its own
+    assert pipeline.name == "tools"
+
+
+@pytest.mark.parametrize("name", ["Acme", "acme_shop", "1acme", "a" * 21, "acme-", "my-pipeline", "bootstrapper", 7])
+def test_impossible_app_name_is_one_line(tmp_path: Path, name: Any) -> None:
+    (line,) = _wrong(tmp_path, _put("pipeline.toml", "name", name))
+
+    assert line.startswith("config/pipeline.toml: name")
+
+
+@pytest.mark.parametrize(
+    ("file", "key"), [("dev.toml", "app"), ("dev.toml", "bucket_prefix"), ("pipeline.toml", "app")]
+)
+def test_derived_names_are_no_keys(tmp_path: Path, file: str, key: str) -> None:
+    (line,) = _wrong(tmp_path, _put(file, key, "acme"))
+
+    assert line.startswith(f"config/{file}: {key} = 'acme': is ")

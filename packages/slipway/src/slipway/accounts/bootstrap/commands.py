@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.accounts.bootstrap.plan import EXECUTION_BOUNDARY, POLICIES_STACK, Account, accounts
+from slipway.accounts.bootstrap.plan import Account, accounts
 from slipway.accounts.bootstrap.policies import execution_policies, policies, template
+from slipway.delivery.names import execution_boundary, policies_stack
 from slipway.settings import Settings
 
 DEFAULT_QUALIFIER = "hnb659fds"
@@ -77,7 +78,7 @@ def _commands(account: Account, settings: Settings, folder: Path) -> Iterator[Co
         "The policies first: the bootstrap names them",
         (
             *("aws", "cloudformation", "deploy"),
-            *("--stack-name", POLICIES_STACK),
+            *("--stack-name", policies_stack(settings.pipeline.app)),
             *("--template-file", str(folder / account.account / TEMPLATE_FILE)),
             *("--capabilities", "CAPABILITY_NAMED_IAM"),
             "--no-fail-on-empty-changeset",
@@ -107,7 +108,7 @@ def bootstrap(account: Account, region: str, settings: Settings) -> tuple[str, .
             words += ["--trust-for-lookup", pipeline.account]
     arns = [account.policy_arn(policy.name) for policy in execution_policies(account, settings)]
     words += ["--cloudformation-execution-policies", ",".join(arns)]
-    words += ["--custom-permissions-boundary", EXECUTION_BOUNDARY]
+    words += ["--custom-permissions-boundary", execution_boundary(pipeline.app)]
     # Whoever deletes the bootstrap stack stops every delivery.
     words += ["--termination-protection", "true"]
     return tuple(words)

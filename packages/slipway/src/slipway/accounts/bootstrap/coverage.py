@@ -23,8 +23,9 @@ from ministack.core.iam_evaluator import (
 )
 
 from slipway.accounts.bootstrap.assembly import RANDOM, Resource, resolve
-from slipway.accounts.bootstrap.plan import DELIVERY_BUS, Account
+from slipway.accounts.bootstrap.plan import Account
 from slipway.accounts.bootstrap.policies import Document
+from slipway.delivery.names import delivery_bus, pipeline_stack
 
 _SCHEMAS = "data/schemas/resources"
 _REFERENCE = "data/AdditionalSpecs/Policies.json"
@@ -335,7 +336,7 @@ def _arns(resource: Resource, action: str, account: Account, qualifier: str) -> 
         "codepipeline": [f"{own}:{name}"],
         "cognito-idp": [f"{own}:userpool/{region}_0a1b"],
         "dynamodb": [f"{own}:table/{name}"],
-        "events": [f"{own}:{_event_path(resource)}"],
+        "events": [f"{own}:{_event_path(resource, account.app)}"],
         "kms": [f"{own}:{name}" if action.endswith("Alias") and kind == "Alias" else f"{own}:key/0a1b"],
         "lambda": [_lambda_arn(kind, action, own, name, stack)],
         "logs": [
@@ -349,7 +350,7 @@ def _arns(resource: Resource, action: str, account: Account, qualifier: str) -> 
         "s3": [
             f"arn:{account.partition}:s3:::{name}"
             if resource.type_name == "AWS::S3::Bucket"
-            else f"arn:{account.partition}:s3:::{_bucket_of(resource)}"
+            else f"arn:{account.partition}:s3:::{_bucket_of(resource, account)}"
             if resource.type_name == "AWS::S3::BucketPolicy"
             else f"arn:{account.partition}:s3:::cdk-{qualifier}-assets-{number}-{region}/0a1b.zip"
         ],
@@ -390,13 +391,13 @@ def _lambda_arn(kind: str, action: str, own: str, name: str, stack: str) -> str:
     return f"{own}:function:{name if kind == 'Function' else stack}"
 
 
-def _event_path(resource: Resource) -> str:
+def _event_path(resource: Resource, app: str) -> str:
     kind = resource.type_name.rpartition("::")[2]
     if kind == "EventBus":
         return f"event-bus/{resource.name}"
     # There is one bus of our own, and a template refers to it by its id.
     bus = resource.properties.get("EventBusName")
-    bus = DELIVERY_BUS if isinstance(bus, dict) else bus
+    bus = delivery_bus(app) if isinstance(bus, dict) else bus
     if kind == "EventBusPolicy":
         return f"event-bus/{bus or 'default'}"
     return f"rule/{bus}/{resource.name}" if bus else f"rule/{resource.name}"
@@ -418,14 +419,15 @@ def _connections(resource: Resource, service: str) -> list[str]:
     return [f"arn:{partition}:{service}:{tail}" for tail in found]
 
 
-def _bucket_of(policy: Resource) -> str:
+def _bucket_of(policy: Resource, account: Account) -> str:
     if policy.physical_id is not None:
         return policy.name
     bucket = policy.properties["Bucket"]
     if isinstance(bucket, str):
         return bucket
     # The bucket stands in the same stack, and every bucket of an environment has its name from P5.
-    return f"{policy.stack}-bucket".lower() if policy.stack.startswith("slipway") else "cf-serverless-0a1b2c3d"
+    of_pipeline = policy.stack.startswith(pipeline_stack(account.app))
+    return f"{policy.stack}-bucket".lower() if of_pipeline else f"{account.bucket_prefix}-0a1b2c3d"
 
 
 def _hyphens(kind: str) -> str:
@@ -436,7 +438,7 @@ def _any_of(value: Any, account: Account) -> str:
     """The resource of a statement as text: what is not plain text counts as any of its account."""
     match value:
         case {"Fn::GetAtt": [str() as logical_id, "Arn"]} if "Role" in logical_id:
-            return f"arn:{account.partition}:iam::{account.account}:role/slipway-pipeline-{logical_id}"
+            return f"arn:{account.partition}:iam::{account.account}:role/{pipeline_stack(account.app)}-{logical_id}"
         case {"Fn::Join": [glue, parts]}:
             return str(glue).join(_any_of(part, account) for part in parts)
     return resolve(value, account, account.regions[0]) or "arn:any"

@@ -9,34 +9,11 @@ from functools import cache
 from botocore.session import Session
 
 from slipway.settings import Settings
-
-POLICIES_STACK = "slipway-bootstrap-policies"
-"""The stack that holds the policies; people with administrator rights deploy it, the pipeline never does."""
-
-POLICY_PREFIX = "slipway-bootstrap-"
-"""Names of the policies, and of the stack, begin so. The execution boundary denies changes to whatever does."""
-
-EXECUTION_BOUNDARY = "slipway-bootstrap-execution-boundary"
-"""Name of the boundary of CloudFormation's execution role: what it may not do even if somebody attaches more to it."""
-
-PIPELINE_STACKS = ("slipway-pipeline", "slipwaypipeline")
-"""Stacks of the tools account begin so, the support stacks of other regions too. The second is the first as CDK writes
-it into the physical names that it makes up itself."""
+from slipway.settings.model import APP
 
 SUPPORT_ALIASES = "support-*"
 """Aliases of the keys in the support stacks of other regions: under its flag
 `@aws-cdk/aws-codepipeline:crossAccountKeyAliasStackSafeResourceName` CDK keeps the end of the stack's name alone."""
-
-STEP_ROLES = "slipway-{environment}-"
-"""Names of the roles that the pipeline's own steps assume, in the tools account and in the environment's
-(`slipway.delivery.names`)."""
-
-DELIVERY_BUS = "slipway-delivery"
-"""Name of the bus to which the environments relay their events (`slipway.delivery.relay`)."""
-
-BUCKETS = "cf-serverless-*"
-"""Names of the services' buckets (P5)."""
-
 
 EDGE_REGION = "us-east-1"
 """Where CloudFront keeps what belongs to a distribution, such as the delivery of its logs, wherever the service is.
@@ -63,6 +40,8 @@ class Account:
         regions: where it is bootstrapped; the first is where the policies' stack stands.
         environments: the environments that live there, in the pipeline's order.
         tools: whether the pipeline lives there.
+        app: the app that is delivered; another one may live there too.
+        bucket_prefix: what the names of its services' buckets begin with.
     """
 
     account: str
@@ -70,6 +49,8 @@ class Account:
     regions: tuple[str, ...]
     environments: tuple[str, ...]
     tools: bool
+    app: str = APP
+    bucket_prefix: str = APP
 
     @property
     def label(self) -> str:
@@ -112,6 +93,8 @@ def accounts(settings: Settings) -> tuple[Account, ...]:
                 regions=regions,
                 environments=tuple(each.name for each in settings.environments if each.account == account),
                 tools=account == pipeline.account,
+                app=pipeline.app,
+                bucket_prefix=pipeline.bucket_prefix,
             )
         )
     return tuple(found)

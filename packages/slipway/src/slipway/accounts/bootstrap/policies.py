@@ -15,16 +15,18 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from slipway.accounts.bootstrap.plan import (
-    BUCKETS,
-    DELIVERY_BUS,
-    EXECUTION_BOUNDARY,
-    PIPELINE_STACKS,
-    POLICY_PREFIX,
-    STEP_ROLES,
-    SUPPORT_ALIASES,
-    Account,
-    accounts,
+from slipway.accounts.bootstrap.plan import SUPPORT_ALIASES, Account, accounts
+from slipway.delivery.names import (
+    STEPS,
+    delivery_bus,
+    pipeline_name,
+    pipeline_stack,
+    pipeline_stacks,
+    policy_prefix,
+    step_roles,
+)
+from slipway.delivery.names import (
+    execution_boundary as execution_boundary_name,
 )
 from slipway.settings import Settings
 from slipway.settings.model import CodeConnectionsSource
@@ -73,7 +75,7 @@ class Policy:
 def execution_policies(account: Account, settings: Settings) -> tuple[Policy, ...]:
     """What CloudFormation's execution role may do: one policy a family."""
     return tuple(
-        _render(family, f"{POLICY_PREFIX}{family}", account, settings)
+        _render(family, f"{policy_prefix(settings.pipeline.app)}{family}", account, settings)
         for family in FAMILIES
         if account.kinds & set(_template(family)["accounts"])
     )
@@ -86,7 +88,7 @@ def boundary(account: Account, settings: Settings) -> Policy:
 
 def execution_boundary(account: Account, settings: Settings) -> Policy:
     """The most that CloudFormation's execution role may do."""
-    return _render("execution-boundary", EXECUTION_BOUNDARY, account, settings)
+    return _render("execution-boundary", execution_boundary_name(settings.pipeline.app), account, settings)
 
 
 def policies(account: Account, settings: Settings) -> tuple[Policy, ...]:
@@ -99,7 +101,7 @@ def policies(account: Account, settings: Settings) -> tuple[Policy, ...]:
 
 
 def template(account: Account, settings: Settings) -> str:
-    """The CloudFormation template of `slipway-bootstrap-policies`."""
+    """Return the CloudFormation template of the stack of the policies."""
     resources = {
         "".join(part.capitalize() for part in policy.family.split("-")): {
             "Type": "AWS::IAM::ManagedPolicy",
@@ -144,8 +146,10 @@ def _render(family: str, name: str, account: Account, settings: Settings) -> Pol
 
 def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
     """What stands for each placeholder."""
-    pipeline_names = PIPELINE_STACKS[:1] if account.tools else ()
     tools = settings.pipeline
+    app = tools.app
+    pipeline_names = (pipeline_stack(app),) if account.tools else ()
+    stacks = pipeline_stacks(app) if account.tools else ()
     everywhere = accounts(settings)
     return {
         "Partition": (account.partition,),
@@ -154,20 +158,22 @@ def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
         "Qualifier": (tools.qualifier,),
         # Names that CloudFormation makes begin with the stack's; those that CDK makes, with the same without dashes.
         "Name": (*pipeline_names, *(f"{name}-" for name in account.environments)),
-        "AnyName": (*(PIPELINE_STACKS if account.tools else ()), *account.environments),
+        "AnyName": (*stacks, *account.environments),
         # The steps of the pipeline have roles with names of their own, in both kinds of account.
         "Role": (
-            *(("slipway-*",) if account.tools else ()),
+            *(f"{name}*" for name in pipeline_names),
             *(f"{name}-*" for name in account.environments),
-            *(f"{STEP_ROLES.format(environment=name)}*" for name in account.environments if not account.tools),
+            # One for each environment would not fit into a policy.
+            *((f"{app}-*-{step}" for step in STEPS) if account.tools else ()),
+            *(f"{step_roles(app, name)}*" for name in account.environments),
         ),
         "Bucket": (
-            *((f"{name}*" for name in PIPELINE_STACKS) if account.tools else ()),
-            *((BUCKETS,) if account.environments else ()),
+            *(f"{name}*" for name in stacks),
+            *((f"{tools.bucket_prefix}-*",) if account.environments else ()),
         ),
         "Alias": (
-            *((f"{name}*" for name in PIPELINE_STACKS) if account.tools else ()),
-            *((f"pipeline-{tools.name}",) if account.tools else ()),
+            *(f"{name}*" for name in stacks),
+            *((tools.key_alias,) if account.tools else ()),
             *((SUPPORT_ALIASES,) if account.tools and len(account.regions) > 1 else ()),
             *(f"*-{name}" for name in account.environments),
         ),
@@ -178,18 +184,21 @@ def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
             if account.tools and account.environments
             else ()
         ),
-        "Bus": (DELIVERY_BUS,) if account.tools else (),
-        "DeliveryBus": (f"arn:{account.partition}:events:{tools.region}:{tools.account}:event-bus/{DELIVERY_BUS}",),
+        "Bus": (delivery_bus(app),) if account.tools else (),
+        "Pipeline": (pipeline_name(app),) if account.tools else (),
+        "DeliveryBus": (
+            f"arn:{account.partition}:events:{tools.region}:{tools.account}:event-bus/{delivery_bus(app)}",
+        ),
         "Connection": tuple(_connection(tools.source)) if account.tools else (),
         "PermissionsBoundary": (tools.permissions_boundary,),
-        "Policies": (POLICY_PREFIX,),
+        "Policies": (policy_prefix(app),),
         "Trusting": tuple(each.account for each in everywhere),
         "RolesOfStacks": tuple(
             f"arn:{each.partition}:iam::{each.account}:role/{name}*"
             for each in everywhere
             for name in (
-                *(PIPELINE_STACKS if each.tools else ()),
-                *(STEP_ROLES.format(environment=environment) for environment in each.environments),
+                *(pipeline_stacks(app) if each.tools else ()),
+                *(step_roles(app, environment) for environment in each.environments),
             )
         ),
         "HostedZone": tuple(_hosted_zones(account, settings)),

@@ -16,11 +16,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
-from slipway.accounts.bootstrap.plan import EXECUTION_BOUNDARY, Account, accounts
+from slipway.accounts.bootstrap.plan import Account, accounts
 from slipway.accounts.bootstrap.policies import execution_policies, policies
 from slipway.accounts.doctor.builds import check_builds, check_rollbacks
 from slipway.accounts.doctor.findings import Finding, Status
 from slipway.accounts.doctor.stacks import check_backups, check_stacks
+from slipway.delivery.names import execution_boundary
 from slipway.settings import FunctionSettings, Settings
 from slipway.settings.model import CodeConnectionsSource
 
@@ -240,7 +241,7 @@ class _Look:
         else:
             yield self._finding(check, Status.OK, f"has the {len(wanted)} execution policies and no other")
         boundary = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")
-        if not boundary.endswith(f"/{EXECUTION_BOUNDARY}"):
+        if not boundary.endswith(f"/{execution_boundary(self.settings.pipeline.app)}"):
             yield self._finding(
                 f"boundary of the {check}",
                 Status.WARNING,

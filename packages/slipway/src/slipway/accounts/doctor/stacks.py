@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import ClientError
 
-from slipway.accounts.bootstrap.plan import PIPELINE_STACKS, POLICIES_STACK, Account
+from slipway.accounts.bootstrap.plan import Account
 from slipway.accounts.doctor.findings import Finding, Status
-from slipway.delivery.names import bucket_name, log_bucket_name
+from slipway.delivery.names import bucket_name, log_bucket_name, pipeline_stacks, policies_stack
 from slipway.settings import Environment, Settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def check_stacks(account: Account, settings: Settings, session: boto3.Session, r
         yield Finding(
             account.label,
             name,
-            Status.WRONG if _is_ours(name, account) else Status.WARNING,
+            Status.WRONG if _is_ours(name, account, settings) else Status.WARNING,
             f"is {status}: {meaning}",
             way_out.format(name=name, region=region),
         )
@@ -71,12 +71,12 @@ def check_stacks(account: Account, settings: Settings, session: boto3.Session, r
             yield from _check_buckets(account, environment, session, standing)
 
 
-def _is_ours(name: str, account: Account) -> bool:
+def _is_ours(name: str, account: Account, settings: Settings) -> bool:
     return name.startswith(
         (
             *(f"{environment}-" for environment in account.environments),
-            *PIPELINE_STACKS,
-            POLICIES_STACK,
+            *pipeline_stacks(settings.pipeline.app),
+            policies_stack(settings.pipeline.app),
             BOOTSTRAP_STACK,
         )
     )

@@ -18,12 +18,17 @@ from slipway.delivery.runtime.messages import message
 from slipway_runtime import aws
 from slipway_runtime.telemetry import logger
 
-NAMESPACE = "Slipway/Delivery"
+
+@cache
+def _described() -> dict[str, Any]:
+    """Return what the pipeline's stack says of itself."""
+    described: dict[str, Any] = json.loads(os.environ["DELIVERY"])
+    return described
 
 
 @cache
 def _delivery() -> Delivery:
-    described = json.loads(os.environ["DELIVERY"])
+    described = _described()
     return Delivery(
         stages=described["stages"],
         last_stages=frozenset(described["last_stages"]),
@@ -49,7 +54,7 @@ def figures_handler(event: dict[str, Any], context: LambdaContext) -> None:  # n
         return
     for figure in figures(change, _delivery(), _memory(), _executions()):
         with single_metric(
-            name=figure.metric, unit=MetricUnit(figure.unit), value=figure.value, namespace=NAMESPACE
+            name=figure.metric, unit=MetricUnit(figure.unit), value=figure.value, namespace=_described()["namespace"]
         ) as metric:
             metric.add_dimension("Environment", figure.environment)
 

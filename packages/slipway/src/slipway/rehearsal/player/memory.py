@@ -65,7 +65,7 @@ class Memory:
         """
         with self._lock:
             if self._properties is None:
-                raise RehearsalError("the tools account has no pipeline: the stack slipway-pipeline was never deployed")
+                raise RehearsalError("the tools account has no pipeline: its stack was never deployed")
             return PipelineDefinition.read(self._properties, self._version)
 
     @property
