@@ -31,7 +31,18 @@ _KNOWN: dict[str, st.SearchStrategy[str]] = {
     "time_zone": st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Tokyo", "UTC-05:00"]),
 }
 # Keys that the loader gives, that name files, or that must fit one another; a draw would be refused nearly always.
-_KEPT = {"name", "kind", "tools_account", "tools_region", "region", "environments", "waves", "source"}
+_KEPT = {
+    "app",
+    "bucket_prefix",
+    "name",
+    "kind",
+    "tools_account",
+    "tools_region",
+    "region",
+    "environments",
+    "waves",
+    "source",
+}
 
 
 def _limits(metadata: typing.Iterable[Any]) -> dict[str, Any]:
