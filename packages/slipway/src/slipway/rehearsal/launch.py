@@ -13,10 +13,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+import tomllib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from slipway.emulator.accounts import Accounts
@@ -285,6 +287,42 @@ def locks_as(repository: Path, one: str, other: str) -> bool:
     """True if two commits lock the same packages, and either both bring the tool or neither does."""
     tools = [bool(_files(repository, commit, ("packages/slipway/pyproject.toml",))) for commit in (one, other)]
     return tools[0] == tools[1] and _files(repository, one, LOCKS) == _files(repository, other, LOCKS)
+
+
+def unlike(repository: Path, before: str, commit: str, services: Sequence[str]) -> str | None:
+    """Say why an earlier commit cannot be launched in the accounts of a commit.
+
+    Args:
+        repository: where both are.
+        before: the earlier commit.
+        commit: whose accounts there are.
+        services: that are delivered alone. Empty: all.
+
+    Returns:
+        What differs; None where nothing stands in the way.
+    """
+    theirs, ours = _places(repository, before), _places(repository, commit)
+    if theirs != ours:
+        names = sorted({name for name, _ in theirs.items() ^ ours.items()})
+        return f"other accounts, regions or environments ({', '.join(names)})"
+    missing = [name for name in services if not _files(repository, before, (f"services/{name}/",))]
+    return f"no service {', '.join(missing)}" if missing else None
+
+
+def _places(repository: Path, commit: str) -> dict[str, tuple[str, str]]:
+    """Return account and region of the pipeline and of each environment that a commit's configuration names."""
+    pipeline = _table(repository, commit, "pipeline")
+    names = [name for name in pipeline.get("environments", []) if isinstance(name, str)]
+    tables = {"pipeline": pipeline} | {name: _table(repository, commit, name) for name in names}
+    return {name: (str(table.get("account")), str(table.get("region"))) for name, table in tables.items()}
+
+
+def _table(repository: Path, commit: str, name: str) -> dict[str, Any]:
+    """Read a file of a commit's configuration; one that cannot be read is empty."""
+    try:
+        return tomllib.loads(_git(repository, "show", f"{commit}:config/{name}.toml").stdout)
+    except tomllib.TOMLDecodeError:
+        return {}
 
 
 def _shipped(repository: Path, commit: str) -> list[str]:

@@ -30,7 +30,7 @@ from slipway.emulator.substitutions import Substitution
 from slipway.emulator.topology import Topology
 from slipway.errors import RehearsalError
 from slipway.rehearsal import faults
-from slipway.rehearsal.launch import Launch, earlier, locks_as, prepared, synthesise
+from slipway.rehearsal.launch import Launch, earlier, locks_as, prepared, synthesise, unlike
 from slipway.rehearsal.player.approvals import Approvals, Ask
 from slipway.rehearsal.player.bake import AlarmRule, Bake
 from slipway.rehearsal.player.builds import Place
@@ -466,6 +466,9 @@ class Rehearse:
             commit.sha,
             usable=lambda other: locks_as(commit.repository, other, commit.sha),
         )
+        if found and (why := unlike(commit.repository, found, commit.sha, self._options.services)):
+            self._show.say(f"  [yellow]FROM=empty[/yellow] the accounts begin empty: {found[:12]} has {why}")
+            return None
         return Commit.of(commit.repository, found, branch=commit.branch) if found else commit
 
     def _narrowed(self) -> dict[str, str]:

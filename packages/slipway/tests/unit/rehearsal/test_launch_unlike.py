@@ -1,0 +1,73 @@
+"""Whether an earlier commit can be launched in the accounts of a commit."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from slipway.rehearsal.launch import unlike
+
+FILES = {
+    "config/pipeline.toml": 'account = "999999999999"\nregion = "us-east-1"\nenvironments = ["dev", "prod"]\n',
+    "config/dev.toml": 'account = "111111111111"\nregion = "us-east-1"\n',
+    "config/prod.toml": 'account = "333333333333"\nregion = "us-east-1"\n',
+    "services/items/infrastructure.py": "",
+}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _commit(folder: Path, files: dict[str, str]) -> str:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    _git(folder, "add", "--all")
+    _git(folder, "commit", "--quiet", "--allow-empty", "--message", "A change")
+    return _git(folder, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize(
+    ("changes", "services", "why"),
+    [
+        ({"services/items/infrastructure.py": "more"}, (), None),
+        ({"config/dev.toml": FILES["config/dev.toml"] + "secret_rotation_days = 7\n"}, (), None),
+        ({"services/orders/infrastructure.py": ""}, (), None),
+        ({"services/orders/infrastructure.py": ""}, ("items",), None),
+        ({"services/orders/infrastructure.py": ""}, ("items", "orders"), "no service orders"),
+        (
+            {"config/dev.toml": FILES["config/dev.toml"].replace("1111", "4444")},
+            (),
+            "other accounts, regions or environments (dev)",
+        ),
+        (
+            {"config/prod.toml": FILES["config/prod.toml"].replace("us-east-1", "eu-west-1")},
+            (),
+            "other accounts, regions or environments (prod)",
+        ),
+        (
+            {"config/pipeline.toml": FILES["config/pipeline.toml"].replace('"dev", ', "")},
+            (),
+            "other accounts, regions or environments (dev)",
+        ),
+        (
+            {"config/pipeline.toml": "environments = ["},
+            (),
+            "other accounts, regions or environments (dev, pipeline, prod)",
+        ),
+    ],
+)
+def test_what_stands_in_the_way_is_said(
+    tmp_path: Path, changes: dict[str, str], services: tuple[str, ...], why: str | None
+) -> None:
+    # Given a commit, and one that changes it
+    _git(tmp_path, "init", "--quiet")
+    before = _commit(tmp_path, FILES)
+    commit = _commit(tmp_path, changes)
+
+    assert unlike(tmp_path, before, commit, services) == why
