@@ -96,6 +96,9 @@ def load(folder: Path | None = None, *, services: Models | None = None) -> Setti
         # A name that is none is a problem of pipeline.toml, and no path.
         if _IS_NAME.fullmatch(name) and (raw := _read(folder / f"{name}.toml", problems)) is not None
     }
+    raw_environments = {
+        name: _with_runbooks(raw, _at(raw_pipeline or {}, "source")) for name, raw in raw_environments.items()
+    }
     given = _names(raw_pipeline or {})
     if raw_pipeline is not None:
         raw_pipeline = {"approval_before": _first_of_production(names, raw_environments), **raw_pipeline}
@@ -162,6 +165,18 @@ def _names(raw_pipeline: _Raw) -> dict[str, Any]:
 def _named(raw: _Raw | None, **given: Any) -> _Raw | None:
     """What a file says, with what is known from elsewhere. A file that says it too is told so by the rules."""
     return None if raw is None else {**raw, **given}
+
+
+def _with_runbooks(raw: _Raw, source: Any) -> _Raw:
+    """Return an environment's file with the address of the runbooks, where GitHub shows the pipeline's repository."""
+    alarms = raw.get("alarms")
+    match source:
+        case {"kind": "codeconnections", "repository": str(repository), "branch": str(branch)} if isinstance(
+            alarms, dict
+        ):
+            address = f"https://github.com/{repository}/blob/{branch}/docs/runbooks"
+            return {**raw, "alarms": {"runbooks": address, **alarms}}
+    return raw
 
 
 def _environment_names(raw_pipeline: _Raw) -> list[str]:

@@ -120,7 +120,8 @@ class AlarmSettings(_Model):
 
     emails: Emails = Field(strict=False)
     runbooks: Annotated[str, StringConstraints(pattern=r"^https://[^\s]+[^/\s]$", max_length=400)]
-    """Where `docs/runbooks/` is read: each alarm's description links to its page there."""
+    """Where `docs/runbooks/` is read: each alarm's description links to its page there. Default
+    (`slipway.settings.load`), with a CodeConnections source: on GitHub, of the pipeline's repository and branch."""
     client_error_percent: Annotated[int, Field(ge=1, le=100)] = 50
     """Share of an API's requests in five minutes that are answered with 4xx at which its alarm goes off, percent."""
     client_error_floor: Annotated[int, Field(ge=LEAST_CLIENT_ERROR_FLOOR)] = 200

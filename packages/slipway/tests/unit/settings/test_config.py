@@ -580,3 +580,27 @@ def test_derived_names_are_no_keys(tmp_path: Path, file: str, key: str) -> None:
     (line,) = _wrong(tmp_path, _put(file, key, "acme"))
 
     assert line.startswith(f"config/{file}: {key} = 'acme': is ")
+
+
+def test_runbooks_are_those_of_the_repository(tmp_path: Path) -> None:
+    # Given an environment that names no address of the runbooks
+    documents = pristine()
+    take(documents["dev.toml"], "alarms.runbooks")
+    put(documents["pipeline.toml"], "source.repository", "acme/shop")
+    put(documents["pipeline.toml"], "source.branch", "trunk")
+    named = documents["prod.toml"]["alarms"]["runbooks"]
+
+    settings = config.load(write(tmp_path, documents))
+
+    runbooks = settings.environment("dev").alarms.runbooks
+    assert runbooks == "https://github.com/acme/shop/blob/trunk/docs/runbooks"
+    # And one that names an address keeps it
+    assert settings.environment("prod").alarms.runbooks == named
+
+
+def test_runbooks_of_another_source_are_required(tmp_path: Path) -> None:
+    documents = pristine()
+    take(documents["dev.toml"], "alarms.runbooks")
+    documents["pipeline.toml"]["source"] = {"kind": "s3", "bucket": "a-source-bucket", "key": "app.zip"}
+
+    assert _problems(write(tmp_path, documents)) == ["config/dev.toml: alarms.runbooks: is required"]
