@@ -92,8 +92,10 @@ def acceptances(assembly: Assembly, files: Sequence[StackFiles], report: Report 
     """
     acknowledged: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for path, identifier, reason in (*_in_metadata(files), *_in_report(report)):
-        # With the pack's name before it or without: the id of a rule begins with it anyway.
-        bare = identifier.partition("::")[2] or identifier
+        # With the pack's name before it or without: the id of a rule begins with it anyway. What stands in brackets is
+        # the finding, which may have colons of its own.
+        rule, bracket, finding = identifier.partition("[")
+        bare = (rule.partition("::")[2] or rule) + bracket + finding
         acknowledged[path.strip("/").removesuffix("/Resource")][bare.lower()] = reason or _NO_REASON
     suppressed: dict[tuple[StackKey, str], Sequence[_Suppressed]] = {}
     for stack in assembly.stacks:

@@ -106,6 +106,18 @@ def test_acknowledgements_of_cdk_are_honoured(tmp_path: Path, path: str, identif
     assert (LOGS, "Nobody reads it.") in {(one.finding.rule, one.reason) for one in ruling.accepted}
 
 
+@pytest.mark.parametrize("prefix", ["", "AwsSolutions::", "annotation::"])
+def test_a_granular_acknowledgement_covers_its_finding_alone(tmp_path: Path, prefix: str) -> None:
+    # Given ids whose findings have colons of their own, as an app may write them past CDK's check of ids
+    folder = write(tmp_path / "cdk.out", {"data": template({"Policy": _policy("s3:Get*", "s3:Put*")})})
+    _acknowledge(folder, "Pipeline/data", f"{prefix}{WILDCARD}[Action::s3:Get*]")
+
+    ruling = judge_assembly(folder, ["AwsSolutions"])
+
+    assert {finding.rule for finding in ruling.findings} == {f"{WILDCARD}[Action::s3:Put*]"}
+    assert [one.finding.rule for one in ruling.accepted] == [f"{WILDCARD}[Action::s3:Get*]"]
+
+
 def test_an_acknowledgement_elsewhere_covers_nothing(tmp_path: Path) -> None:
     folder = write(tmp_path / "cdk.out", {"data": template({"One": _bucket()})})
     _acknowledge(folder, "Pipeline/data/On", f"AwsSolutions::{LOGS}")
