@@ -61,7 +61,13 @@ def _matrix() -> dict[str, Environment]:
                 "alarms.emails": [],
             },
         ),
-        "dev, warm": changed(dev, {"services.items.api.provisioned_concurrency": {"minimum": 2, "maximum": 4}}),
+        "dev, warm": changed(
+            dev,
+            {
+                "services.items.api.provisioned_concurrency": {"minimum": 2, "maximum": 4},
+                "services.items.stream.snap_start": True,
+            },
+        ),
         "dev, Frankfurt": changed(dev, {"region": "eu-central-1"}),
         "dev, GovCloud": changed(dev, {"region": "us-gov-west-1"}),
         "dev, linear": changed(dev, {"deployment.strategy": "Linear10PercentEvery1Minute"}),

@@ -473,6 +473,17 @@ def test_warm_environments_scale_on_live_by_target_tracking(deployment: Deployme
     assert metric == "LambdaProvisionedConcurrencyUtilization"
 
 
+@pytest.mark.parametrize(
+    "deployment", variants(lambda environment: environment.services.items.stream.snap_start), indirect=True
+)
+def test_versions_start_from_snapshots_where_that_is_set(deployment: Deployment) -> None:
+    functions = deployment["compute"].properties_of("AWS::Lambda::Function")
+
+    starts = {function["Handler"].split(".")[-2]: function.get("SnapStart") for function in functions}
+    assert starts["stream"] == {"ApplyOn": "PublishedVersions"}
+    assert starts["api"] is None
+
+
 def test_prod_keeps_1_to_10_environments_warm_at_70_percent(dev: Deployment, prod: Deployment) -> None:
     settings = prod.environment.services.items.api.provisioned_concurrency
 

@@ -19,7 +19,15 @@ RUNTIME = ROOT / "packages" / "slipway-runtime" / "src" / "slipway_runtime"
 OURS = {"app", "pipeline", "services", "slipway", "slipway_runtime", "stacks", "stages", "tests"}
 
 # What the Lambda runtime and the layer hold besides the standard library.
-IN_LAMBDA = {"aws_lambda_powertools", "aws_xray_sdk", "boto3", "botocore", "jmespath", "pydantic"}
+IN_LAMBDA = {
+    "aws_lambda_powertools",
+    "aws_xray_sdk",
+    "boto3",
+    "botocore",
+    "jmespath",
+    "pydantic",
+    "snapshot_restore_py",
+}
 IN_LAMBDA |= {"pydantic_core", "typing_extensions", "urllib3"}
 
 RUNTIMES = [RUNTIME, TOOL / "delivery" / "runtime", *sorted((ROOT / "services").glob("*/runtime"))]

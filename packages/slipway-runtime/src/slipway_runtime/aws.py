@@ -4,10 +4,12 @@ They are botocore's own, which are what boto3 returns too: importing boto3 takes
 """
 
 import os
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from botocore.config import Config
+from botocore.credentials import ContainerProvider, RefreshableCredentials
 from botocore.loaders import Loader
 from botocore.session import Session, get_session
 
@@ -123,6 +125,24 @@ def _session() -> Session:
     session = get_session()
     session.register_component("data_loader", _Loader())
     return session
+
+
+def forget_credentials() -> None:
+    """Empty the temporary credentials that clients hold: the next call fetches new ones, over a new connection."""
+    if not _session.cache_info().currsize:
+        return
+    # botocore has no verb for it.
+    found = _session().get_credentials()
+    if isinstance(found, RefreshableCredentials):
+        credentials: Any = found
+        # Long past, so that it refreshes before it signs.
+        credentials._expiry_time = datetime.fromtimestamp(0, UTC)
+        credentials._frozen_credentials = None
+        credentials._access_key = credentials._secret_key = credentials._token = None
+    for provider in _session().get_component("credential_provider").providers:
+        if isinstance(provider, ContainerProvider):
+            fetching: Any = provider
+            fetching._fetcher._session.close()
 
 
 def _has_own_endpoint() -> bool:

@@ -15,6 +15,10 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def finished() -> None:
-    """Moves what was loaded out of the collector's sight, then turns the collector on."""
+    """Registers the hooks of snapshots, moves what was loaded out of the collector's sight, and turns that on."""
+    # Here, since it imports what this module must come before.
+    from slipway_runtime import snapshots  # noqa: PLC0415
+
+    snapshots.register()
     gc.freeze()
     gc.enable()

@@ -140,6 +140,10 @@ def _function(function: Resource, scope: Scope) -> Iterator[Charge]:
     for share, milliseconds, begins in served:
         for aws, what, usd in _invocations(function, share * MILLION, milliseconds, begins, scope):
             yield Charge.per_million(aws, what, usd)
+    if function.get("SnapStart", "ApplyOn") == "PublishedVersions":
+        # One version: those before it keep their snapshots until nobody has used them for two weeks.
+        cached = scope.prices.lambda_.snapshot_cache.of(_memory_gb(function) * SECONDS)
+        yield Charge.monthly("Lambda", "snapshots", cached)
     if any(share for share, *_ in served):
         if function.get("Environment", "Variables", "POWERTOOLS_METRICS_NAMESPACE") is not None:
             metrics = scope.prices.cloudwatch.metric.of(assume.custom_metrics_per_function)
@@ -162,6 +166,9 @@ def _invocations(
     if ephemeral > 0:
         usd = prices.lambda_.ephemeral_storage.of(seconds * ephemeral / 1024)
         yield "Lambda", "ephemeral storage", usd
+    if function.get("SnapStart", "ApplyOn") == "PublishedVersions":
+        restored = count * assume.cold_start_share * _memory_gb(function)
+        yield "Lambda", "starts from snapshots", prices.lambda_.snapshot_restore.of(restored)
     retention = scope.retention_days(function, function.get("LoggingConfig", "LogGroup"))
     yield "CloudWatch", "logs", _logs(count * assume.function_log_bytes, retention, scope)
     if traced:

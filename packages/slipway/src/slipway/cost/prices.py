@@ -92,6 +92,8 @@ class _LambdaRates(_Strict):
 class _Lambda(_Section):
     requests: Price
     ephemeral_storage: Price
+    snapshot_cache: Price
+    snapshot_restore: Price
     arm64: _LambdaRates
     x86_64: _LambdaRates
 

@@ -271,6 +271,18 @@ class FunctionSettings(_Model):
     reserved_concurrency: Annotated[int, Field(ge=1, le=1_000)] | None = None
     """Executions at once; without it the function shares the account's pool (a new account has 10 in all)."""
     provisioned_concurrency: ProvisionedConcurrency | None = None
+    snap_start: bool = False
+    """Start published versions from a snapshot of the initialized function
+    (https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html; docs/configuration.md says when it pays)."""
+
+    @model_validator(mode="after")
+    def _one_way_to_start_fast(self) -> Self:
+        if self.snap_start and self.provisioned_concurrency is not None:
+            raise ValueError(
+                "snap_start cannot be combined with provisioned_concurrency, which Lambda refuses on one function: "
+                "leave one of them out"
+            )
+        return self
 
     @property
     def timeout(self) -> timedelta:

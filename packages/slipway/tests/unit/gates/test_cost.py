@@ -247,6 +247,24 @@ def test_provisioned_concurrency_stands_at_its_minimum_all_month(tmp_path: Path)
     assert found["Lambda: provisioned concurrency"] == Decimal("0.0000033334") * 2_628_000
 
 
+def test_a_snapshot_is_kept_all_month_and_restored_at_cold_starts(tmp_path: Path) -> None:
+    handler = resource(
+        "Lambda::Function", MemorySize=512, Architectures=["arm64"], SnapStart={"ApplyOn": "PublishedVersions"}
+    )
+    estimate = priced(tmp_path, {**API, "Handler": handler}, "cold_start_share=0.01")
+
+    # 0.5 GB x 730 h x 3600 s, and 0.5 GB at each of 10,000 starts
+    assert lines(estimate, Per.MONTH)["Lambda: snapshots"] == Decimal("0.0000015046") * 1_314_000
+    restored = lines(estimate, Per.MILLION_REQUESTS)["Lambda: starts from snapshots"]
+    assert restored == Decimal("0.0001397998") * 5_000
+
+
+def test_no_snapshot_costs_nothing(tmp_path: Path) -> None:
+    estimate = priced(tmp_path, API)
+
+    assert not [name for per in Per for name in lines(estimate, per) if "snapshot" in name]
+
+
 def test_created_items_reach_the_stream_s_function_the_bucket_and_the_topic(tmp_path: Path) -> None:
     # Given a function behind a filtered stream; of the requests one in ten writes, of those half create
     resources = {

@@ -184,6 +184,10 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
             "config/prod.toml: services.items.api.provisioned_concurrency: maximum must be at least minimum",
         ),
         (
+            _put("prod.toml", "services.items.api.snap_start", True),
+            "config/prod.toml: services.items.api: snap_start cannot be combined with provisioned_concurrency",
+        ),
+        (
             _put("prod.toml", "services.items.capacity.maximum", 24),
             "config/prod.toml: services.items.capacity: maximum must be at least every one of read, write",
         ),

@@ -1,0 +1,94 @@
+"""Import a handler as Lambda does before a snapshot, and report what would survive one: `test_snapshots` runs this."""
+
+import gc
+import importlib
+import json
+import logging
+import os
+import random
+import socket
+import sys
+import time
+import uuid
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+FAR = 9e15
+"""Added to the monotonic clock, so that its values can be told from other numbers."""
+
+_monotonic = time.monotonic
+time.monotonic = lambda: FAR + _monotonic()
+
+module, marker = sys.argv[1:]
+# The marker stands there once more.
+sys.orig_argv.clear()
+importlib.import_module(module)
+hooks: Any = importlib.import_module("snapshot_restore_py")
+for hook in reversed(hooks.BEFORE):
+    hook()
+
+
+def _values() -> Any:
+    """Everything that a container in memory holds; strings and numbers are in no list of their own."""
+    gc.unfreeze()
+    everything = gc.get_objects()
+    # The variables of the process are not part of what was imported; Lambda sets them again. And a rate limiter of
+    # botocore knows when it was made, to count how much it may send since: at the most, what it may after a pause.
+    limiters = [one for one in everything if str(type(one).__module__).startswith("botocore.retries")]
+    variables: Any = os.environ
+    left_out = {
+        id(variables._data),
+        *map(id, limiters),
+        *(id(vars(one)) for one in limiters if hasattr(one, "__dict__")),
+    }
+    for container in everything:
+        if id(container) not in left_out:
+            yield from gc.get_referents(container)
+
+
+def _is_of_now(value: object) -> bool:
+    if isinstance(value, datetime):
+        # The first and the last that there are have no timestamp.
+        return 1970 < value.year < 9999 and abs(value.timestamp() - time.time()) < 86_400
+    return isinstance(value, float) and (FAR < value < FAR * 2 or abs(value - time.time()) < 86_400)
+
+
+def _is_open(descriptor: Path) -> bool:
+    """True for a connection. X-Ray's socket for datagrams has none: each datagram finds its own way."""
+    number = int(descriptor.name)
+    try:
+        # The first three are those of whoever runs this.
+        if number <= 2 or not str(descriptor.readlink()).startswith("socket:"):
+            return False
+        with socket.socket(fileno=os.dup(number)) as found:
+            return found.type == socket.SOCK_STREAM
+    except OSError:
+        return False
+
+
+# When folders changed, which the importer remembers, is no time of the clock.
+importlib.invalidate_caches()
+# The logging of Python keeps the time of its import, for a field that no formatter of ours writes.
+setattr(logging, "_startTime", 0)  # noqa: B010 - it is in no stub
+values = list(_values())
+written = "".join(
+    Path(loaded.__file__).read_text(encoding="utf-8")
+    for name, loaded in list(sys.modules.items())
+    if name.startswith(("services.", "slipway_runtime.")) and loaded.__file__
+)
+state = random.getstate()
+for hook in hooks.AFTER:
+    hook()
+found = {
+    "hooks": [len(hooks.BEFORE), len(hooks.AFTER)],
+    "secrets": sum(isinstance(value, str) and marker in value and value is not marker for value in values),
+    # What stands in a source is a constant.
+    "unique": sorted(
+        {str(one) for one in values if isinstance(one, uuid.UUID) and one.version == 4 and str(one) not in written}
+    ),
+    "times": sorted({repr(value) for value in values if _is_of_now(value)}),
+    "sockets": sum(map(_is_open, Path("/proc/self/fd").iterdir())),
+    "reseeded": random.getstate() != state,
+}
+sys.stderr.write("\n" + json.dumps(found))
