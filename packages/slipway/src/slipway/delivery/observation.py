@@ -168,7 +168,8 @@ class Observation(Construct):
             detail_type="CodePipeline Stage Execution State Change",
             detail={**pipeline, "state": ["CANCELED"]},
         )
-        self._rule("Alarms", bus, [figures], source="aws.cloudwatch")
+        webhook = settings.pipeline.notifications.webhook_secret_arn
+        self._rule("Alarms", bus, [figures, notify] if webhook else [figures], source="aws.cloudwatch")
         self._rule("Deployments", bus, [figures, notify], source="aws.codedeploy")
         # The largest value of a minute in which two alarms end is the 1 of the first: the next minute tells the truth.
         events.Rule(

@@ -42,8 +42,10 @@ def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     }.items():
         monkeypatch.setenv(name, value)
     module._delivery.cache_clear()
+    module._described.cache_clear()
     yield module
     module._delivery.cache_clear()
+    module._described.cache_clear()
 
 
 def test_figures_are_metrics_of_the_environment(
@@ -111,3 +113,19 @@ def test_nobody_is_told_of_a_started_stage(handlers: ModuleType, monkeypatch: py
     handlers.notify_handler(recorded("stage-started"), CONTEXT)
 
     clients.sns.publish.assert_not_called()
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_alarms_go_to_the_chat_alone(handlers: ModuleType, monkeypatch: pytest.MonkeyPatch, chat: bool) -> None:
+    # Given that the environment's own topic tells people of its alarms by mail
+    clients, posted = Clients(), Mock()
+    monkeypatch.setattr(handlers, "aws", clients)
+    monkeypatch.setattr(handlers.webhook, "post", posted)
+    if chat:
+        monkeypatch.setenv("WEBHOOK_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:999999999999:secret:chat-AbCdEf")
+
+    handlers.notify_handler(recorded("alarm-on"), CONTEXT)
+
+    assert not clients.sns.publish.called
+    said = [call.args[1] for call in posted.call_args_list]
+    assert [line.split("\n")[0] for line in said] == ["prod: prod-items-observability-AlarmsApi5xx is in alarm"] * chat

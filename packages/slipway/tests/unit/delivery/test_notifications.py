@@ -46,7 +46,7 @@ def test_people_are_told_of_failure_success_approval_and_rollback(name: str, sub
     assert said.text.startswith(subject)
 
 
-@pytest.mark.parametrize("name", ["stage-started", "stage-succeeded", "alarm-on"])
+@pytest.mark.parametrize("name", ["stage-started", "stage-succeeded", "alarm-deleted"])
 def test_nobody_is_told_of_every_step(name: str) -> None:
     assert told(name) is None
 

@@ -66,7 +66,8 @@ def notify_handler(event: dict[str, Any], context: LambdaContext) -> None:  # no
     said = change and message(change, region=os.environ["AWS_REGION"], environment_of=_delivery().environment)
     if not said:
         return
-    aws.client("sns").publish(TopicArn=os.environ["TOPIC_ARN"], Subject=said.subject, Message=said.text)
+    if not said.chat_only:
+        aws.client("sns").publish(TopicArn=os.environ["TOPIC_ARN"], Subject=said.subject, Message=said.text)
     secret = os.environ.get("WEBHOOK_SECRET_ARN")
     if secret:
         url = aws.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]

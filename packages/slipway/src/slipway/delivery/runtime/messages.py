@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from slipway.delivery.runtime.events import (
+    AlarmChange,
     ApprovalCanceled,
     ApprovalWaiting,
     Change,
@@ -39,6 +40,8 @@ class Message:
 
     subject: str
     text: str
+    chat_only: bool = False
+    """The environment's own topic has told people by mail already."""
 
 
 def message(change: Change, *, region: str, environment_of: Callable[[str, str], str | None]) -> Message | None:
@@ -70,6 +73,12 @@ def message(change: Change, *, region: str, environment_of: Callable[[str, str],
                 return None
             subject = f"{place}: deployment of {change.application} {_DEPLOYMENT[change.state]}"
             return Message(subject[:SUBJECT_LIMIT], f"{subject}\nDeployment {change.deployment} in {change.account}")
+        case AlarmChange() if change.state == "ALARM":
+            place = environment_of(change.account, change.alarm)
+            if place is None:
+                return None
+            subject = f"{place}: {change.alarm} is in alarm"
+            return Message(subject[:SUBJECT_LIMIT], f"{subject}\nAccount {change.account}", chat_only=True)
         case _:
             return None
     link = (
