@@ -20,7 +20,7 @@ import pytest
 from filelock import FileLock
 
 from slipway import settings as config
-from slipway.emulator.environment import FOUNDATION, LocalEnvironment, Outputs, choose
+from slipway.emulator.environment import FOUNDATION, LocalEnvironment, Outputs
 from slipway.emulator.prepare import prepare
 from slipway.emulator.routes import SigV4, target
 from slipway.emulator.server import Credentials, isolate
@@ -52,12 +52,12 @@ def synthesized() -> Path:
 
 @pytest.fixture(scope="session")
 def local() -> Iterator[LocalEnvironment]:
-    """The environment `dev` with every service, deployed; gone when the session ends, also by Ctrl-C."""
+    """The first environment with every service, deployed; gone when the session ends, also by Ctrl-C."""
     isolate()
     settings = config.load()
     FOLDER.mkdir(parents=True, exist_ok=True)
     assembly = synthesized()
-    environment = choose(settings, "dev")
+    environment = settings.environments[0]
     # What a killed session left behind.
     LocalEnvironment(environment, settings.pipeline, folder=FOLDER / "dev", port=0).stop()
     local = LocalEnvironment(environment, settings.pipeline, folder=FOLDER / "dev", port=0, assembly=assembly)

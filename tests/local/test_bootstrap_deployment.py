@@ -22,7 +22,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from app import SERVICES, delivery
-from slipway import settings as config
 from slipway.accounts.bootstrap import commands, coverage, plan, policies
 from slipway.accounts.bootstrap.assembly import Resource, resources
 from slipway.accounts.bootstrap.plan import Account
@@ -35,10 +34,11 @@ from slipway.emulator.server import Credentials, isolate
 from slipway.process import run
 from slipway.rehearsal.cli import smoke
 from slipway.settings import Settings
+from tests import specimen
 from tests.local.conftest import FOLDER
 
 HERE = FOLDER / "bootstrap"
-SETTINGS = config.load()
+SETTINGS = specimen.SETTINGS
 ACCOUNTS = {account.label: account for account in plan.accounts(SETTINGS)}
 
 
@@ -260,7 +260,7 @@ DENIED: dict[str, Callable[[Callable[[str], Any]], Any]] = {
     ),
     "a role's boundary": lambda client: client("iam").delete_role_permissions_boundary(RoleName="same-as-execution"),
     "a policy of the bootstrap": lambda client: client("iam").create_policy_version(
-        PolicyArn="arn:aws:iam::111122223333:policy/slipway-bootstrap-iam",
+        PolicyArn=f"arn:aws:iam::{specimen.DEV.account}:policy/slipway-bootstrap-iam",
         PolicyDocument=json.dumps(
             {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
         ),

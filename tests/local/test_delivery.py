@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import pytest
 
-from slipway import settings as config
 from slipway.delivery.runtime.memory import TableMemory
 from slipway.emulator.server import Emulator, isolate
 from slipway.tasks.protection import OPEN_POLICY, STACK_POLICY, open_stack, protect, protected_stacks, read_back
 from slipway.tasks.verification import outputs
+from tests import specimen
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -23,8 +23,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[boto3.Session]
     """An empty account."""
     isolate()
     folder = tmp_path_factory.mktemp("emulator")
-    region = config.load().environment("prod").region
-    emulator = Emulator("777788889999", region, folder / "prod", tls=folder / "tls")
+    emulator = Emulator(specimen.PROD.account, specimen.PROD.region, folder / "prod", tls=folder / "tls")
     emulator.start()
     try:
         yield emulator.session()

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 import pytest
 
 from slipway import settings as config
-from slipway.emulator.environment import LocalEnvironment, choose
+from slipway.emulator.environment import LocalEnvironment
 from slipway.emulator.server import isolate
 from slipway.paths import ROOT
 from slipway.tasks.destruction import Destruction, stack_names
@@ -28,7 +28,7 @@ def disposable() -> Iterator[LocalEnvironment]:
     settings = config.load()
     folder = FOLDER / "destroyed"
     assembly = synthesized()
-    environment = choose(settings, "dev")
+    environment = settings.environments[0]
     LocalEnvironment(environment, settings.pipeline, folder=folder, port=0).stop()
     local = LocalEnvironment(environment, settings.pipeline, folder=folder, port=0, assembly=assembly)
     try:
