@@ -25,7 +25,7 @@ INSTALLED := .venv/.installed
 SLIPWAY = $(PYTHON) -m slipway
 PACKAGES := app.py packages pipeline services stacks stages tests
 
-.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench protect destroy verify detectability cost bootstrap doctor docs openapi lock clean
+.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench growth protect destroy verify detectability cost bootstrap doctor docs openapi lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -179,6 +179,9 @@ test: build ## Everything: unit, properties, infrastructure, and local on the em
 
 bench: build ## Measure imports, requests, the layer and synth; writes build/bench/results.json
 	@$(PYTHON) -m tests.bench
+
+growth: build ## Measure how cost grows with 3, 10 and 30 services; writes docs/scaling.md and its picture
+	@$(PYTHON) -m tests.bench.growth
 
 destroy: install ## Empty and delete ENV, if its file declares it disposable; asks, YES=yes answers
 	@$(SLIPWAY) destroy $(if $(ENV),--env $(ENV)) $(if $(filter yes,$(YES)),--yes)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from slipway.blocks.assets import AssetError, AssetStore
 from slipway.project import ROOT
-from tests.bench import imports, requests, synth, worst
+from tests.bench import growth, imports, requests, synth, worst
 from tests.bench.rows import Row
 from tests.bench.runtime import unpack
 from tests.unit.services.environment import VARIABLES
@@ -57,6 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=9, help="fresh processes for each import (default 9)")
     parser.add_argument("--requests", type=int, default=3000, help="warm requests of each kind (default 3000)")
+    parser.add_argument("--growth", action="store_true", help="also build apps of 3, 6 and 9 services (minutes)")
     parser.add_argument("--syntheses", type=int, default=3, help="runs of synth (default 3)")
     options = parser.parse_args()
     console = Console(highlight=False)
@@ -102,6 +103,9 @@ def _measure(options: argparse.Namespace, console: Console) -> list[Row]:
                 )
     with console.status("synth"):
         rows += synth.measure(runs=options.syntheses)
+    if options.growth:
+        with console.status("growth"):
+            rows += growth.rows(growth.measure((3, 6, 9)))
     return rows
 
 
