@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from tests.bench.rows import Row
 from tests.bench.runtime import LambdaFolder
 
-GOAL = 1.6
+GOAL = 1.3
 
 BASELINE = "import boto3; boto3.client('dynamodb')"
 
