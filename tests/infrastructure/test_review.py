@@ -21,6 +21,7 @@ from slipway.blocks.assets import MANIFEST_FILE, AssetManifest, AssetStore, file
 from slipway.review.assembly import Assembly, read_assembly
 from slipway.review.comparison import Comparison, Fate, compare
 from slipway.review.findings import Severity
+from slipway.review.synthesis import DRIVER
 from slipway.review.synthesis import environment as surroundings
 from slipway.service import Service
 from slipway.settings import Environment, Settings
@@ -235,7 +236,7 @@ def test_the_review_synthesises_what_the_cli_does(tmp_path: Path) -> None:
 
     # When the CLI and the review's driver synthesise it
     cli = ["cdk", "synth", "--quiet", "--no-notices", "--output", str(tmp_path / "cli")]
-    driver = [sys.executable, "-O", str(ROOT / "gates" / "review" / "driver.py"), str(tmp_path / "driver")]
+    driver = [sys.executable, "-O", str(DRIVER), str(tmp_path / "driver")]
     with ThreadPoolExecutor() as threads:
         said = [
             done.stdout

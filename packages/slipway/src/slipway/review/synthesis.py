@@ -36,7 +36,9 @@ LOCKS = ("requirements/bootstrap.txt", "requirements/dev.txt", "package.json", "
 _HERE = "head-"
 _TREE = "the working tree"
 _OURS = ("app.py", "Makefile", "config/pipeline.toml")
-_DRIVER = Path(__file__).with_name("driver.py")
+DRIVER = Path(__file__).with_name("driver.py")
+"""What synthesises a revision of a project made from our template, in its working tree."""
+
 _INSTALLED = (".venv", "node_modules")
 _ASSETS = Path("build", "assets")
 # What the CLI tells an app besides its own context (aws-cdk's `prepareContext`), so that these templates are those that
@@ -209,7 +211,7 @@ def _synthesise(tree: Path, outdir: Path, processes: Processes, name: str, *, en
     # Installed is what lies there; make would compare dates, which a fresh checkout has none of.
     installed = ["--old-file=install", "--old-file=.venv/.installed"]
     _checked(processes, ["make", "--no-print-directory", *installed, "build"], tree, f"{name} does not build", env=env)
-    command = [str(_python(tree)), "-O", str(_DRIVER), str(outdir)]
+    command = [str(_python(tree)), "-O", str(DRIVER), str(outdir)]
     _checked(processes, command, tree, f"{name} does not synthesise", env=env)
     if not (outdir / "manifest.json").is_file():
         raise ReviewError(f"{name} does not synthesise: its app.py wrote no assembly")
