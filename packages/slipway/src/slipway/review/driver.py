@@ -17,9 +17,11 @@ def main(outdir: str) -> int:
     # In the place of this file's folder, whose modules have common names.
     sys.path[0] = root
     file = os.path.join(root, "app.py")  # noqa: PTH118
+    # Before CDK is imported: its process in Node gets these variables once.
+    os.environ["CDK_OUTDIR"] = outdir
     app = runpy.run_path(file, run_name="app")
     if not {"build", "config", "AssetStore"} <= app.keys():
-        os.environ["CDK_OUTDIR"] = outdir
+        sys.argv[1:] = []
         runpy.run_path(file, run_name="__main__")
         return 0
     app["build"](app["config"].load(), app["AssetStore"](), outdir=outdir).synth()
