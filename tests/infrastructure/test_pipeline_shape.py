@@ -591,7 +591,7 @@ def test_an_environment_may_put_events_on_that_bus_alone(pipeline: Shape) -> Non
         for rule in rules:
             prefixes = re.findall(r'"prefix": "([^"]*)"', json.dumps(rule["EventPattern"]))
             assert prefixes
-            assert all(prefix.endswith(f"{environment.name}-") for prefix in prefixes)
+            assert all(re.match(rf"{environment.name}-\w+-[a-z]+-$", prefix) for prefix in prefixes)
             (target,) = rule["Targets"]
             assert target["DeadLetterConfig"]
             assert target["RoleArn"]
