@@ -205,6 +205,7 @@ VERBS: tuple[Verb, ...] = (
         "write_documents",
         "rehearsal",
     ),
+    Verb("init", PREPARE, "Write a new app around the tool.", "slipway.scaffold.command", "init"),
     Verb("service", PREPARE, "Add a service, or remove one.", "slipway.scaffold.command", "app"),
 )
 """In the order in which the help shows them."""

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from slipway.project import ROOT
+from slipway.scaffold.app import create
 from slipway.scaffold.plan import Plan, ScaffoldError, add, apply, environments, mentions, remove
 from slipway.scaffold.shapes import Shape
 
@@ -22,6 +23,36 @@ app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=F
 console = Console(highlight=False, soft_wrap=True)
 
 YesOption = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+
+
+def init(
+    name: Annotated[str, typer.Argument(help="The app's name: lower-case letters, digits and hyphens.")],
+    folder: Annotated[
+        Path | None, typer.Option("--into", help="Folder that it is written to. Default: its name.")
+    ] = None,
+    service: Annotated[
+        list[str] | None, typer.Option("--service", help="Keep these of the example alone; may be repeated.")
+    ] = None,
+    account: Annotated[
+        list[str] | None,
+        typer.Option("--account", metavar="ENV=ID", help="Account of an environment, or of `tools`; may be repeated."),
+    ] = None,
+) -> None:
+    """Write a new app around the tool: its configuration, its services, its first commit."""
+    accounts = dict(_account(text) for text in account or ())
+    target = folder or Path(name)
+    create(target, name=name, services=service or (), accounts=accounts)
+    console.print(f"{name} is in {target}. Next, there:")
+    console.print("  make install baseline         # what it needs; what its gate accepts to begin with")
+    console.print('  git commit -am "Accept what the blocks accept"')
+    console.print("  make rehearse")
+
+
+def _account(text: str) -> tuple[str, str]:
+    place, equals, account = text.partition("=")
+    if not equals:
+        raise ScaffoldError(f"--account {text}: is not ENV=ID")
+    return place, account
 
 
 @app.command()

@@ -1,0 +1,88 @@
+"""A new app has a name, accounts and services of its own, and the tool beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway import settings as config
+from slipway.project import ROOT
+from slipway.scaffold import app
+from unit.typed import typed
+
+PARTS = ("app.py", "cdk.json", "config", "services")
+
+
+@pytest.fixture(autouse=True)
+def _template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts the example in, as `make wheels` does, and begins in an empty folder."""
+    template = tmp_path / "app.zip"
+    with zipfile.ZipFile(template, "w") as archive:
+        for part in PARTS:
+            path = ROOT / part
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                if file.is_file() and "__pycache__" not in file.parts:
+                    archive.write(file, file.relative_to(ROOT).as_posix())
+    monkeypatch.setattr(app, "TEMPLATE", template)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+
+
+def _toml(file: str) -> dict[str, Any]:
+    return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+
+
+def test_app_has_its_own_name_accounts_and_services() -> None:
+    # Given the services of the example, of which one stays
+    kept, *others = sorted(path.parent.name for path in (ROOT / "services").glob("*/infrastructure.py"))
+    environment = config.load().environments[0].name
+
+    done = typed("init", "shop", "--service", kept, "--account", f"{environment}=310987654321")
+
+    assert done.exit_code == 0, done.stderr
+    assert _toml("shop/config/pipeline.toml")["name"] == "shop"
+    assert _toml(f"shop/config/{environment}.toml")["account"] == "310987654321"
+    assert [path.parent.name for path in Path("shop/services").glob("*/infrastructure.py")] == [kept]
+    for other in others:
+        assert f"services.{other}" not in Path("shop/app.py").read_text(encoding="utf-8")
+
+
+def test_app_brings_the_tool_and_is_committed() -> None:
+    assert typed("init", "shop").exit_code == 0
+    for package, place in app.TOOL.items():
+        assert (Path("shop") / place / package / "py.typed").is_file()
+    words = ["git", "-C", "shop", "status", "--porcelain"]
+    assert subprocess.run(words, check=True, capture_output=True, text=True).stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["Shop"], "'Shop' must be 3 to 20 lower-case letters"),
+        (["shop", "--service", "bakery"], "--service bakery: choose from"),
+        (["shop", "--account", "moon=310987654321"], "--account moon: choose from tools"),
+        (["shop", "--account", "tools=31"], "an account has twelve digits"),
+        (["shop", "--account", "tools"], "is not ENV=ID"),
+    ],
+)
+def test_wrong_input_leaves_nothing(words: list[str], said: str) -> None:
+    done = typed("init", *words)
+    assert said in done.stderr
+    assert (done.exit_code, list(Path().iterdir())) == (2, [])
+
+
+def test_folders_with_something_in_them_are_left_alone() -> None:
+    Path("shop").mkdir()
+    Path("shop/note").touch()
+    assert "shop is not empty" in typed("init", "shop").stderr
+    assert [path.name for path in Path("shop").iterdir()] == ["note"]
+
+
+def test_checkouts_say_where_the_wheel_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "TEMPLATE", Path("missing.zip"))
+    assert "make wheels" in typed("init", "shop").stderr
