@@ -341,7 +341,7 @@ def pipeline(
     PipelineStack(app, "Pipeline", settings=settings, services=services, assets=assets())
     assembly = Path(app.synth().directory)
     templates = {template.stack_name: template for template in _templates(assembly)}
-    return templates["slipway-pipeline"], templates, assembly
+    return templates[f"{settings.pipeline.app}-pipeline"], templates, assembly
 
 
 def read_templates(assembly: Path) -> Mapping[str, Template]:
