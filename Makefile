@@ -25,7 +25,7 @@ INSTALLED := .venv/.installed
 SLIPWAY = $(PYTHON) -m slipway
 PACKAGES := app.py packages pipeline services stacks stages tests
 
-.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench growth protect destroy verify detectability cost bootstrap doctor docs openapi wheels lock clean
+.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench growth protect destroy verify detectability cost bootstrap doctor docs openapi wheels installed lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -177,6 +177,9 @@ test: build ## Everything: unit, properties, infrastructure, and local on the em
 		--quiet --junitxml $(REPORTS)/local.xml
 	@pytest tests/local/test_rehearsal.py --quiet --junitxml $(REPORTS)/rehearsal.xml
 
+installed: install ## Deliver and review a first app, from the tool's wheels in an empty folder (minutes; nightly)
+	@pytest tests/installed --quiet
+
 bench: build ## Measure imports, requests, the layer and synth; writes build/bench/results.json
 	@$(PYTHON) -m tests.bench
 
@@ -225,11 +228,12 @@ RUNTIME_HAS := $(addprefix --no-emit-package ,botocore python-dateutil six urlli
 
 # The tool's source goes into a new app from where it is installed; its tests stay here.
 EXAMPLE := . ':(exclude)packages/*/src/*' ':(exclude)packages/*/tests/*' ':(exclude)action.yml' ':(exclude).pre-commit-hooks.yaml'
+WHEELS := build/wheels
 TEMPLATE := packages/slipway/src/slipway/scaffold/app.zip
 
 wheels: install ## Build the tool's wheels, with the app of HEAD that `slipway init` writes (build/wheels)
 	@git archive --format zip --output $(TEMPLATE) HEAD -- $(EXAMPLE)
-	@for package in packages/slipway-runtime packages/slipway; do uv build --quiet --offline --wheel --out-dir build/wheels $$package; done
+	@for package in packages/slipway-runtime packages/slipway; do uv build --quiet --offline --wheel --out-dir $(WHEELS) $$package; done
 	@rm $(TEMPLATE)
 
 lock: ## Lock the packages again (UPGRADE=--upgrade takes newer versions)
