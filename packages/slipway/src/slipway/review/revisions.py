@@ -57,8 +57,8 @@ class Repository:
         """
         done = cls(folder)._run("rev-parse", "--show-toplevel")
         root = Path(done.stdout.strip()) if done.returncode == 0 else folder
-        # The name that it was asked for by, where that is the same folder.
-        return cls(folder if root.resolve() == folder.resolve() else root)
+        # The name that it was asked for by, where that is the same folder; links to it are made in other folders.
+        return cls(folder.absolute() if root.resolve() == folder.resolve() else root)
 
     def within(self, folder: Path) -> Path:
         """Return the path of one of its folders from its root."""

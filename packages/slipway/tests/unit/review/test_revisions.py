@@ -1,0 +1,22 @@
+"""A repository is found from wherever one stands in it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from slipway.review.revisions import Repository
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+def test_root_is_absolute_where_the_folder_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versioned: bool
+) -> None:
+    # Given a working directory at a root: a checkout links to what is installed there
+    if versioned:
+        subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+
+    assert Repository.of(Path()).root == tmp_path
