@@ -714,7 +714,7 @@ def test_a_changed_pipeline_cancels_an_approval_that_waits(tmp_path: Path) -> No
 
 
 def test_without_a_pipeline_nothing_is_played(tmp_path: Path) -> None:
-    with pytest.raises(RehearsalError, match="the stack slipway-pipeline was never deployed"):
+    with pytest.raises(RehearsalError, match="has no pipeline: its stack was never deployed"):
         Play(tmp_path, None).play()
 
 
