@@ -446,7 +446,9 @@ def link_tools(source: Path, checkout: Path) -> None:
     )
     if not same:
         return
-    for name in locks:
+    # The tool's own packages run from their sources, whatever they ask for: what that is, the locks say.
+    projects = [path.relative_to(checkout).as_posix() for path in checkout.glob("packages/*/pyproject.toml")]
+    for name in [*locks, *(name for name in projects if (source / name).is_file())]:
         # A clone's files are of now: make would take them for newer than what is installed by them.
         shutil.copystat(checkout / name, source / name)
     for name in _TOOLS:

@@ -12,8 +12,12 @@ from slipway.rehearsal.player.builds import LOCKS, link_tools
 BEFORE = 1_700_000_000
 
 
+PROJECT = "packages/slipway/pyproject.toml"
+"""Makes the tools be installed again when it is newer than they are."""
+
+
 def _locked(folder: Path, content: str) -> Path:
-    for name in LOCKS:
+    for name in (*LOCKS, PROJECT):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")
     return folder
@@ -23,7 +27,7 @@ def _locked(folder: Path, content: str) -> Path:
 def checkout(tmp_path: Path) -> Path:
     """A checkout that was installed after it was locked."""
     folder = _locked(tmp_path / "checkout", "one")
-    for name in LOCKS:
+    for name in (*LOCKS, PROJECT):
         os.utime(folder / name, (BEFORE, BEFORE))
     for name in (".venv", "node_modules"):
         (folder / name).mkdir()
@@ -34,12 +38,13 @@ def checkout(tmp_path: Path) -> Path:
 def test_a_clone_with_the_same_locks_has_nothing_to_install(checkout: Path, tmp_path: Path) -> None:
     # Given a clone, whose files are of now
     source = _locked(tmp_path / "source", "one")
+    (source / PROJECT).write_text("another script", encoding="utf-8")
 
     link_tools(source, checkout)
 
-    # Then nothing that is locked is newer than what is installed
+    # Then nothing that make looks at is newer than what is installed
     installed = (source / ".venv" / ".installed").stat().st_mtime
-    assert all((source / name).stat().st_mtime < installed for name in LOCKS)
+    assert all((source / name).stat().st_mtime < installed for name in (*LOCKS, PROJECT))
     assert (source / "node_modules").resolve() == checkout / "node_modules"
 
 
