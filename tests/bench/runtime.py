@@ -38,6 +38,8 @@ class LambdaFolder:
     code: Path
     layer: Path
     runtime: Path
+    shared: Path | None = None
+    """Where the package is that all functions import. Default: within the code, as in what ships."""
 
     def run(self, script: str, *arguments: str, variables: Mapping[str, str], more: tuple[Path, ...] = ()) -> str:
         """Run a script in a fresh interpreter that sees these folders alone, and return what it wrote to stderr.
@@ -51,7 +53,8 @@ class LambdaFolder:
         Raises:
             RuntimeError: the script failed.
         """
-        path = os.pathsep.join(str(folder) for folder in (self.code, self.layer, self.runtime, *more))
+        shared = [] if self.shared is None else [self.shared]
+        path = os.pathsep.join(map(str, (self.code, *shared, self.layer, self.runtime, *more)))
         # -S keeps the virtual environment's packages out, -P the working folder; what a function logs goes to nobody.
         done = subprocess.run(
             [sys.executable, "-S", "-P", "-c", script, *arguments],

@@ -161,8 +161,8 @@ def test_the_source_may_be_a_codecommit_repository() -> None:
     assert action["Configuration"]["BranchName"] == "trunk"
     # A push starts it by an event
     assert action["Configuration"]["PollForSourceChanges"] is False
-    rules = pipeline.template.properties_of("AWS::Events::Rule")
-    assert ["aws.codecommit"] in [rule["EventPattern"]["source"] for rule in rules]
+    patterns = [rule.get("EventPattern", {}) for rule in pipeline.template.properties_of("AWS::Events::Rule")]
+    assert ["aws.codecommit"] in [pattern.get("source") for pattern in patterns]
 
 
 def test_the_source_may_be_a_zip_in_a_bucket() -> None:

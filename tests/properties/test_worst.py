@@ -11,7 +11,8 @@ from tests.bench.runtime import REPOSITORY, LambdaFolder
 
 INSTALLED = Path(sysconfig.get_path("purelib"))
 # As it stands here: `make bench` takes what is shipped.
-FOLDER = LambdaFolder(code=REPOSITORY, layer=INSTALLED, runtime=INSTALLED)
+SHARED = REPOSITORY / "packages" / "slipway-runtime" / "src"
+FOLDER = LambdaFolder(code=REPOSITORY, layer=INSTALLED, runtime=INSTALLED, shared=SHARED)
 
 
 @pytest.mark.parametrize("service", ["items", "ingest", "processing"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Annotations, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
@@ -165,6 +165,9 @@ class ServiceFunction(Construct):
             tracing=lambda_.Tracing.ACTIVE,
             current_version_options=lambda_.VersionOptions(removal_policy=RETAIN),
         )
+        if settings.snap_start:
+            # CDK reminds of it wherever it is on: the aliases point to published versions alone.
+            Annotations.of(self.function).acknowledge_warning("@aws-cdk/aws-lambda:snapStartRequirePublish")
         # The first invocation must not come before its permissions.
         self.function.node.add_dependency(self._policy)
         if dead_letters is not None:
