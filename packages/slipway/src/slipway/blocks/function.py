@@ -102,7 +102,6 @@ class ServiceFunction(Construct):
         super().__init__(scope, construct_id)
         if asynchronous and dead_letters is None:
             raise ValueError(f"{self.node.path}: an asynchronous function needs dead_letters")
-        stack = Stack.of(self)
         self.service = service
         self.environment = environment
         self.settings = settings
@@ -113,68 +112,11 @@ class ServiceFunction(Construct):
         """Whether what callers send reaches it directly, and not by way of a queue or stream that bounds how much."""
         self.log_group = ServiceLogGroup(self, "Logs", environment=environment, key=key)
 
-        self.role = iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=f"What {service} {construct_id} may do",
-        )
-        # A managed policy, since the compliance packs allow no inline ones.
-        self._policy = iam.ManagedPolicy(self, "Policy", roles=[self.role], description=f"{service} {construct_id}")
-        # The ARN of a log group ends in `:*`, its streams.
-        self.allow(
-            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-            resources=[self.log_group.log_group_arn],
-        )
-        self.allow(actions=["kms:Decrypt"], resources=[key.key_arn])
-        self.allow_without_resource_level(
-            actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
-            reason="X-Ray has no resource level for writing traces; the two actions can only add trace data.",
-        )
-
-        # What a version keeps for as long as it lives.
-        used = [*(variables or {}).values(), key.key_arn, self.role.role_arn, self.log_group.log_group_name]
-        self.function = lambda_.Function(
-            self,
-            "Function",
-            description=with_identity(description, used),
-            runtime=RUNTIME,
-            architecture=ARCHITECTURE,
-            code=lambda_.Code.from_asset(str(assets.path(service))),
-            handler=handler,
-            layers=[dependency_layer(stack, assets)],
-            memory_size=settings.memory_mb,
-            timeout=Duration.seconds(settings.timeout_seconds),
-            reserved_concurrent_executions=settings.reserved_concurrency,
-            # Of published versions, which is all that the aliases point to; `$LATEST` has none.
-            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if settings.snap_start else None,
-            environment={
-                "ENVIRONMENT": environment.name,
-                "POWERTOOLS_SERVICE_NAME": service,
-                "POWERTOOLS_METRICS_NAMESPACE": environment.tags.project,
-                "POWERTOOLS_LOG_LEVEL": environment.logs.level.value,
-                **(variables or {}),
-            },
-            environment_encryption=key,
-            # Immutable, because CDK's own statements for tracing, queues and keys are wider than ours.
-            role=self.role.without_policy_updates(),
-            log_group=self.log_group,
-            logging_format=lambda_.LoggingFormat.JSON,
-            application_log_level_v2=_APPLICATION_LOG_LEVEL[environment.logs.level.value],
-            system_log_level_v2=lambda_.SystemLogLevel.INFO,
-            tracing=lambda_.Tracing.ACTIVE,
-            current_version_options=lambda_.VersionOptions(removal_policy=RETAIN),
-        )
-        if settings.snap_start:
-            # CDK reminds of it wherever it is on: the aliases point to published versions alone.
-            Annotations.of(self.function).acknowledge_warning("@aws-cdk/aws-lambda:snapStartRequirePublish")
-        # The first invocation must not come before its permissions.
-        self.function.node.add_dependency(self._policy)
+        self.role, self._policy = self._new_role()
+        self._allow_what_all_need()
+        self.function = self._new_function(handler, description, variables or {})
         if dead_letters is not None:
-            self.allow(
-                actions=["sqs:SendMessage"],
-                resources=[dead_letters.queue_arn],
-            )
+            self.allow(actions=["sqs:SendMessage"], resources=[dead_letters.queue_arn])
             self.allow_data_keys()
 
         self.staging = self._alias("Staging", "staging")
@@ -183,30 +125,8 @@ class ServiceFunction(Construct):
         self.live.node.add_dependency(self.staging)
         if asynchronous and dead_letters is not None:
             self._send_failures_to(dead_letters)
-        else:
-            accept(
-                self.function,
-                *_DEAD_LETTERS,
-                reason="Nothing invokes this function asynchronously, and its dead-letter queue would act on nothing "
-                "else; what reads a stream or a queue has its failures sent on by the event source mapping.",
-            )
         self._provision()
-        accept(
-            self.function,
-            "NIST.800.53.R5-LambdaInsideVPC",
-            "HIPAA.Security-LambdaInsideVPC",
-            "PCI.DSS.321-LambdaInsideVPC",
-            reason="It talks to AWS's own APIs alone, each call over TLS and signed under a role that names its "
-            "resources; there is no network of ours that it would be inside of, and nothing listens.",
-        )
-        if settings.reserved_concurrency is None:
-            accept(
-                self.function,
-                "NIST.800.53.R5-LambdaConcurrency",
-                "HIPAA.Security-LambdaConcurrency",
-                reason="Without a configured share it draws on what the account has left beside the shares of the "
-                "functions that take traffic; what has none in prod runs at deployments and rotations only.",
-            )
+        self._accept_findings(asynchronous=asynchronous)
 
     def allow(self, *, actions: Sequence[str], resources: Sequence[str], unproven_here: str | None = None) -> None:
         """Let the function do exactly `actions` on exactly `resources`.
@@ -270,6 +190,96 @@ class ServiceFunction(Construct):
         """
         self.allow(actions=actions, resources=["*"], unproven_here=unproven_here)
         accept(self._policy, "AwsSolutions-IAM5", finding="Resource::*", reason=reason)
+
+    def _new_role(self) -> tuple[iam.Role, iam.ManagedPolicy]:
+        name = f"{self.service} {self.node.id}"
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"What {name} may do",
+        )
+        # A managed policy, since the compliance packs allow no inline ones.
+        return role, iam.ManagedPolicy(self, "Policy", roles=[role], description=name)
+
+    def _allow_what_all_need(self) -> None:
+        # The ARN of a log group ends in `:*`, its streams.
+        self.allow(
+            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+            resources=[self.log_group.log_group_arn],
+        )
+        self.allow(actions=["kms:Decrypt"], resources=[self.key.key_arn])
+        self.allow_without_resource_level(
+            actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+            reason="X-Ray has no resource level for writing traces; the two actions can only add trace data.",
+        )
+
+    def _new_function(self, handler: str, description: str, variables: Mapping[str, str]) -> lambda_.Function:
+        settings, environment = self.settings, self.environment
+        # What a version keeps for as long as it lives.
+        used = [*variables.values(), self.key.key_arn, self.role.role_arn, self.log_group.log_group_name]
+        function = lambda_.Function(
+            self,
+            "Function",
+            description=with_identity(description, used),
+            runtime=RUNTIME,
+            architecture=ARCHITECTURE,
+            code=lambda_.Code.from_asset(str(self.assets.path(self.service))),
+            handler=handler,
+            layers=[dependency_layer(Stack.of(self), self.assets)],
+            memory_size=settings.memory_mb,
+            timeout=Duration.seconds(settings.timeout_seconds),
+            reserved_concurrent_executions=settings.reserved_concurrency,
+            # Of published versions, which is all that the aliases point to; `$LATEST` has none.
+            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if settings.snap_start else None,
+            environment={
+                "ENVIRONMENT": environment.name,
+                "POWERTOOLS_SERVICE_NAME": self.service,
+                "POWERTOOLS_METRICS_NAMESPACE": environment.tags.project,
+                "POWERTOOLS_LOG_LEVEL": environment.logs.level.value,
+                **variables,
+            },
+            environment_encryption=self.key,
+            # Immutable, because CDK's own statements for tracing, queues and keys are wider than ours.
+            role=self.role.without_policy_updates(),
+            log_group=self.log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            application_log_level_v2=_APPLICATION_LOG_LEVEL[environment.logs.level.value],
+            system_log_level_v2=lambda_.SystemLogLevel.INFO,
+            tracing=lambda_.Tracing.ACTIVE,
+            current_version_options=lambda_.VersionOptions(removal_policy=RETAIN),
+        )
+        if settings.snap_start:
+            # CDK reminds of it wherever it is on: the aliases point to published versions alone.
+            Annotations.of(function).acknowledge_warning("@aws-cdk/aws-lambda:snapStartRequirePublish")
+        # The first invocation must not come before its permissions.
+        function.node.add_dependency(self._policy)
+        return function
+
+    def _accept_findings(self, *, asynchronous: bool) -> None:
+        if not asynchronous:
+            accept(
+                self.function,
+                *_DEAD_LETTERS,
+                reason="Nothing invokes this function asynchronously, and its dead-letter queue would act on nothing "
+                "else; what reads a stream or a queue has its failures sent on by the event source mapping.",
+            )
+        accept(
+            self.function,
+            "NIST.800.53.R5-LambdaInsideVPC",
+            "HIPAA.Security-LambdaInsideVPC",
+            "PCI.DSS.321-LambdaInsideVPC",
+            reason="It talks to AWS's own APIs alone, each call over TLS and signed under a role that names its "
+            "resources; there is no network of ours that it would be inside of, and nothing listens.",
+        )
+        if self.settings.reserved_concurrency is None:
+            accept(
+                self.function,
+                "NIST.800.53.R5-LambdaConcurrency",
+                "HIPAA.Security-LambdaConcurrency",
+                reason="Without a configured share it draws on what the account has left beside the shares of the "
+                "functions that take traffic; what has none in prod runs at deployments and rotations only.",
+            )
 
     def _alias(self, construct_id: str, name: str) -> lambda_.Alias:
         return lambda_.Alias(self, construct_id, alias_name=name, version=self.function.current_version)
