@@ -81,9 +81,10 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> AppRehearsed:
     (folder / "cdk.out").rename(launched)
     _commit(folder, BROKEN)
     options = AppOptions(folder.parent / "home", revisions=("HEAD~1", "HEAD"))
-    show = Show(Console(file=(folder.parent / "shown.txt").open("w", encoding="utf-8"), width=160))
     app = App(app.folder, launched, requests=app.requests)
-    return rehearse_app(app, options, show=show, ask=lambda _: Answer.APPROVED)
+    with (folder.parent / "shown.txt").open("w", encoding="utf-8") as shown:
+        show = Show(Console(file=shown, width=160))
+        return rehearse_app(app, options, show=show, ask=lambda _: Answer.APPROVED)
 
 
 def test_a_commit_goes_through_every_account(rehearsed: AppRehearsed) -> None:
