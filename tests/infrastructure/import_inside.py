@@ -24,7 +24,7 @@ def _load() -> tuple[int, list[str]]:
     loaded, misnamed = 0, []
     for folder, place in PLACES.items():
         for path in folder.rglob("*.pyc"):
-            code = marshal.loads(path.read_bytes()[16:])  # noqa: S302 - what was just built here
+            code = marshal.loads(path.read_bytes()[16:])  # noqa: S302 - what was just built here  # nosec B302  # bytecode that this build wrote
             source = path.parent.parent / f"{path.name.partition('.')[0]}.py"
             if code.co_filename != f"{place}/{source.relative_to(folder)}":
                 misnamed.append(str(path))

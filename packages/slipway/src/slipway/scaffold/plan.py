@@ -150,7 +150,7 @@ def _files(name: str, shape: Shape) -> Iterator[tuple[str, str]]:
 
 
 def _render(template: str, name: str, shape: Shape, *, production: bool = False) -> str:
-    templates = Templates(
+    templates = Templates(  # nosec B701  # writes Python, TOML and Markdown, no HTML
         loader=PackageLoader("slipway.scaffold"),
         undefined=StrictUndefined,
         trim_blocks=True,

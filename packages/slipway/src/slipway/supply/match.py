@@ -108,11 +108,16 @@ def _code(repository: Repository, name: str, path: Path, scanned: frozenset[str]
     except (OSError, zipfile.BadZipFile):
         raise SupplyError(f"{repository.relative(path)} is damaged: run `make synth`") from None
     for entry, content in contents.items():
-        source = repository.root / entry
-        if entry not in scanned:
+        source = next((path for path in _sources(entry) if path in scanned), None)
+        if source is None:
             yield Finding(entry, _RULE, f"ships in {name}.zip, and sast did not look at it")
-        elif source.read_bytes() != content:
-            yield Finding(entry, _RULE, f"is another than the one in {name}.zip: run `make synth`")
+        elif (repository.root / source).read_bytes() != content:
+            yield Finding(source, _RULE, f"is another than the one in {name}.zip: run `make synth`")
+
+
+def _sources(entry: str) -> Iterator[str]:
+    """Files that an entry of a zip may come from: those that are imported under its name."""
+    yield from (f"{folder}{entry}" for folder in ("", "packages/slipway-runtime/src/", "packages/slipway/src/"))
 
 
 def _write(path: Path, zips: Mapping[str, Zip], published: Iterable[Deployed]) -> None:

@@ -57,7 +57,7 @@ class LeftOut(Strict):
 
     rule: Annotated[str, StringConstraints(pattern=r"^B\d{3}$")]
     under: str = ""
-    """Folder that it is left out for. Default: everything."""
+    """Folder that it is left out for: its path from the root, or `**/` and its name, wherever it is. Default: all."""
     reason: Sentence
 
 

@@ -12,7 +12,7 @@ import tempfile
 import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,6 +25,7 @@ from slipway.supply.tool import run
 
 _COMMENT = re.compile(r"#\s*nosec\b(?P<rules>[^#]*)(?:#\s*(?P<reason>.*))?$")
 _RULE = re.compile(r"B\d{3}")
+_ANYWHERE = "**/"
 # Planted beside the files: a scan that does not find this one did not look.
 _PLANTED = "print(eval(input()))\n"
 _PLANTED_RULE = "B307"
@@ -155,7 +156,13 @@ def _plain(name: str) -> str:
 
 
 def _covers(rule: LeftOut, result: _Result) -> bool:
-    return rule.rule == result.test_id and (not rule.under or result.filename.startswith(f"{rule.under}/"))
+    return rule.rule == result.test_id and _is_under(result.filename, rule.under)
+
+
+def _is_under(name: str, folder: str) -> bool:
+    if folder.startswith(_ANYWHERE):
+        return folder.removeprefix(_ANYWHERE) in PurePosixPath(name).parent.parts
+    return not folder or name.startswith(f"{folder}/")
 
 
 def _accepts(mark: Mark, result: _Result) -> bool:

@@ -74,9 +74,11 @@ def test_a_rule_is_left_out_under_a_folder_alone(tmp_path: Path) -> None:
 
     inside = scanned(tmp_path / "inside", EVAL, rules("services"))
     outside = scanned(tmp_path / "outside", EVAL, rules("tests"))
+    by_name = scanned(tmp_path / "named", EVAL, rules("**/runtime"))
 
     assert inside.state is State.PASSED
     assert inside.notes == ("B307 is left out under services (1 places): what it evaluates is drawn by us",)
+    assert by_name.state is State.PASSED
     # And what leaves out nothing is stale
     assert found(outside) == [("policy.toml", "stale"), (f"{HANDLER}:2", "B307")]
 
