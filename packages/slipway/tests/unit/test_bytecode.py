@@ -26,11 +26,11 @@ def compile_again(self, data, path, **_):
     compiled.append(path)
     raise ImportError("no bytecode: " + path)
 SourceFileLoader.source_to_code = compile_again
-sys.path.insert(0, "/work/code")
+sys.path.insert(0, "/mnt/build/code")
 import greeting
 found = {"version": list(sys.version_info[:2]), "says": greeting.say(), "compiled": compiled,
          "file": greeting.say.__code__.co_filename}
-open("/work/found.json", "w").write(json.dumps(found))
+open("/mnt/build/found.json", "w").write(json.dumps(found))
 """
 
 

@@ -110,7 +110,7 @@ class Compiler:
 
         Args:
             script: a Python file.
-            work: folder that the script finds as `/work`, to read and to write.
+            work: folder that the script finds as `/mnt/build`, to read and to write.
 
         Raises:
             BuildError: Node is missing, or the script failed.

@@ -1,4 +1,4 @@
-"""Compile the sources in `/work`, inside pyodide: `bytecode` runs this there, nothing imports it."""
+"""Compile the sources in `/mnt/build`, inside pyodide: `bytecode` runs this there, nothing imports it."""
 
 import json
 import py_compile
@@ -6,7 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
-WORK = Path("/work")
+WORK = Path("/mnt/build")
 
 
 def compile_sources(names: list[str]) -> list[str]:
