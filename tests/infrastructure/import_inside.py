@@ -8,7 +8,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
-WORK = Path("/work")
+WORK = Path("/mnt/build")
 PLACES = {WORK / "task": "/var/task", WORK / "opt": "/opt"}
 
 compiled: list[str] = []
@@ -45,7 +45,7 @@ def main() -> None:
         "misnamed": misnamed,
         "compiled": compiled,
         "from_bytecode": [
-            name for name, module in sys.modules.items() if str(getattr(module, "__cached__", "")).startswith("/work")
+            name for name, module in sys.modules.items() if str(getattr(module, "__cached__", "")).startswith("/mnt/build")
         ],
     }
     (WORK / "found.json").write_text(json.dumps(found))
