@@ -45,7 +45,9 @@ def main() -> None:
         "misnamed": misnamed,
         "compiled": compiled,
         "from_bytecode": [
-            name for name, module in sys.modules.items() if str(getattr(module, "__cached__", "")).startswith("/mnt/build")
+            name
+            for name, module in sys.modules.items()
+            if str(getattr(module, "__cached__", "")).startswith("/mnt/build")
         ],
     }
     (WORK / "found.json").write_text(json.dumps(found))
