@@ -91,7 +91,7 @@ class DeliveryStack(Stack):
         self._approvers = self._new_approvers()
 
     def approval(self, environment: Environment) -> list[ApprovalStep]:
-        """Return the approval that is configured before an environment; empty if there is none."""
+        """Return the approval that is configured before an environment, or nothing."""
         if self._approvers is None or environment.name not in self.settings.pipeline.approval_before:
             return []
         return [

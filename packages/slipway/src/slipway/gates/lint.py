@@ -17,7 +17,7 @@ Assembly = Annotated[Path, typer.Argument(help="The assembly.")]
 
 
 def lint(assembly: Path, console: Console) -> int:
-    """Run cfn-lint on every template of an assembly, with `.cfnlintrc.yaml`; 1 when it objects or there is none."""
+    """Run cfn-lint on every template of an assembly, with `.cfnlintrc.yaml`; 1 when it objects or finds no template."""
     templates = sorted(assembly.rglob("*.template.json"))
     if not templates:
         console.print(f"{assembly}: no templates; run `make synth`", soft_wrap=True)

@@ -88,7 +88,7 @@ def acceptances(assembly: Assembly, files: Sequence[StackFiles], report: Report 
     Args:
         assembly: its stacks.
         files: the same, with their metadata.
-        report: CDK's report on it; None where there is none.
+        report: CDK's report on it; None if it wrote none.
     """
     acknowledged: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for path, identifier, reason in (*_in_metadata(files), *_in_report(report)):

@@ -74,7 +74,7 @@ def register(app: App, packs_of: PacksOf, *, own: Sequence[OwnPack] = ()) -> Non
     Args:
         app: made with `post_cli_context=CONTEXT`. Call this before `app.synth()`.
         packs_of: which packs judge which stack.
-        own: packs of one's own, which `packs_of` names beside cdk-nag's.
+        own: the app's own packs, which `packs_of` names beside cdk-nag's.
 
     Raises:
         GateError: the app was made without `CONTEXT`.
@@ -135,7 +135,7 @@ class _Begun:
 
     stacks: list[SynthesizedStack]
     own: Mapping[str, Future[list[Breach]]]
-    """By the pack's name. Rules of one's own read templates: they must not call CDK, which answers one thread."""
+    """By the pack's name. The app's own rules read templates: they must not call CDK, which answers one thread."""
     checks: TemplateChecks
     question: int
 
@@ -145,7 +145,7 @@ class _Judgement:
 
     Args:
         packs_of: which packs judge which stack.
-        own: packs of one's own.
+        own: the app's own packs.
     """
 
     def __init__(self, packs_of: PacksOf, own: Sequence[OwnPack]) -> None:

@@ -185,7 +185,7 @@ def read_assembly(folder: Path) -> Assembly:
         folder: what `app.synth()` wrote, `cdk.out`.
 
     Raises:
-        ReviewError: there is none, or it is damaged.
+        ReviewError: the manifest is missing or damaged.
     """
     notes = _Notes()
     stacks = tuple(_told_apart(list(_read(folder, folder, notes, stage=PIPELINE, qualifier="")), folder))

@@ -1,4 +1,4 @@
-"""Run what synthesises, so that it ends with whoever started it."""
+"""Run what synthesises, so that it ends with its caller."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REMARK = re.compile(r"^(?:make\b|Node\.js v|at |\}|\]|npm (?:error|ERR!) A comp
 
 
 class Processes:
-    """Processes that end with whoever started them, and everything that they started as well."""
+    """Processes that end with their caller, and so does everything they started."""
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[str]] = set()
