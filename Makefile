@@ -164,7 +164,10 @@ format: install ## Format the code and mend what ruff can
 REPORTS := build/reports
 
 # The tool's, the runtime's, the services' and the app's own.
-UNIT := $(wildcard packages/*/tests services/*/tests/unit) tests/unit
+UNIT := $(wildcard packages/*/tests/unit services/*/tests/unit) tests/unit
+LOCAL := $(wildcard packages/*/tests/local services/*/tests/local) tests/local
+# It plays the whole pipeline, on every processor.
+REHEARSAL := packages/slipway/tests/local/test_rehearsal.py
 
 unit: build ## The fast tests: no network, no emulator
 	@pytest $(UNIT) tests/test_committed.py --numprocesses 2 --quiet
@@ -173,9 +176,9 @@ test: build ## Everything: unit, properties, infrastructure, and local on the em
 	@pytest $(UNIT) tests/test_committed.py --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
 		--cov --cov-report xml:$(REPORTS)/coverage/coverage.xml --cov-report=
 	@pytest tests/properties tests/infrastructure --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
-	@pytest tests/local --ignore tests/local/test_rehearsal.py --numprocesses 3 --dist loadfile --no-loadscope-reorder \
+	@pytest $(LOCAL) --ignore $(REHEARSAL) --numprocesses 3 --dist loadfile --no-loadscope-reorder \
 		--quiet --junitxml $(REPORTS)/local.xml
-	@pytest tests/local/test_rehearsal.py --quiet --junitxml $(REPORTS)/rehearsal.xml
+	@pytest $(REHEARSAL) --quiet --junitxml $(REPORTS)/rehearsal.xml
 
 installed: install ## Deliver and review a first app, from the tool's wheels in an empty folder (minutes; nightly)
 	@pytest tests/installed --quiet

@@ -14,12 +14,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from services.items.tests.unit import VARIABLES
 from slipway.blocks.assets import AssetError, AssetStore
 from slipway.project import ROOT
+from slipway.testing.functions import LAMBDA, POWERTOOLS
 from tests.bench import growth, imports, requests, synth, worst
 from tests.bench.rows import Row
 from tests.bench.runtime import unpack
-from tests.unit.services.environment import VARIABLES
 
 RESULTS = ROOT / "build" / "bench" / "results.json"
 LAYER_GOAL_MB = 15.0
@@ -31,20 +32,25 @@ HANDLERS = {
 """Modules with handlers, by service."""
 
 QUEUE = "https://sqs.us-east-1.amazonaws.com/111111111111/"
-ENVIRONMENT = VARIABLES | {
-    "DEADLINE_SECONDS": "21600",
-    "DEAD_LETTER_QUEUE_URL": f"{QUEUE}dead-letters",
-    "JOBS_TABLE_NAME": "jobs",
-    "MAX_RECEIVES": "5",
-    "JOB_QUEUE_URL": f"{QUEUE}jobs",
-    "QUEUE_URL": f"{QUEUE}inbox",
-    "RECORD_DAYS": "7",
-    "RECORD_HOURS": "24",
-    "UPLOAD_CONTENT_TYPES": "text/plain",
-    "UPLOAD_MAX_BYTES": "1048576",
-    "WORKER_ARN": "arn:aws:lambda:us-east-1:111111111111:function:worker:live",
-    "WORK_QUEUE_URL": f"{QUEUE}work",
-}
+ENVIRONMENT = (
+    POWERTOOLS
+    | LAMBDA
+    | VARIABLES
+    | {
+        "DEADLINE_SECONDS": "21600",
+        "DEAD_LETTER_QUEUE_URL": f"{QUEUE}dead-letters",
+        "JOBS_TABLE_NAME": "jobs",
+        "MAX_RECEIVES": "5",
+        "JOB_QUEUE_URL": f"{QUEUE}jobs",
+        "QUEUE_URL": f"{QUEUE}inbox",
+        "RECORD_DAYS": "7",
+        "RECORD_HOURS": "24",
+        "UPLOAD_CONTENT_TYPES": "text/plain",
+        "UPLOAD_MAX_BYTES": "1048576",
+        "WORKER_ARN": "arn:aws:lambda:us-east-1:111111111111:function:worker:live",
+        "WORK_QUEUE_URL": f"{QUEUE}work",
+    }
+)
 """What any of the handlers reads when it is imported; nothing is called."""
 
 
@@ -87,7 +93,7 @@ def _measure(options: argparse.Namespace, console: Console) -> list[Row]:
                 cold = unpack(Path(folder, "source"), store, service=service, compiled=False)
             if service == "items":
                 with console.status(f"requests to {service}"):
-                    rows += requests.measure(warm, requests=options.requests, variables=VARIABLES)
+                    rows += requests.measure(warm, requests=options.requests, variables=ENVIRONMENT)
             with console.status(f"worst requests to {service}"):
                 rows += worst.measure(warm, service, variables=ENVIRONMENT, work=Path(folder))
             with console.status(f"imports of {service}"):

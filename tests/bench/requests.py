@@ -19,7 +19,7 @@ _WARM_UP = 300
 
 _SCRIPT = """
 import json, sys, time
-from tests.unit.services.fakes import ORIGIN, Harness, handler, proxy_event
+from services.items.tests.unit.fakes import ORIGIN, Harness, handler, proxy_event
 
 requests, warm_up = int(sys.argv[1]), int(sys.argv[2])
 harness = Harness().bind()

@@ -17,15 +17,15 @@ import httpx
 import pytest
 from pycognito.aws_srp import AWSSRP
 
+from services.ingest.tests.local.ingest import Behind
+from services.items.tests.local.items import create
 from services.processing.sign_in import access_token
 from slipway.emulator.environment import LocalEnvironment, Outputs
 from slipway.emulator.routes import SigV4, target
 from slipway.emulator.server import Credentials
 from slipway.testing.browser import Browser, browser, why_not
+from slipway.testing.emulated import Request, until
 from tests.clients import GeneratedClient, generate
-from tests.local.conftest import Request
-from tests.local.ingest import Behind, until
-from tests.local.items import create
 
 UNSIGNED = "SignedHeaders=host, Signature=0"
 PASSWORD = "Correct-horse-7-battery"

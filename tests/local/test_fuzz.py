@@ -26,11 +26,11 @@ from uuid import uuid4
 import boto3
 import pytest
 
+from services.ingest.tests.local.ingest import Behind
 from services.processing.sign_in import access_token
 from slipway.emulator.environment import LocalEnvironment, Outputs
 from slipway.emulator.server import Credentials
 from slipway.paths import ROOT
-from tests.local.ingest import Behind
 
 SEED = int(os.environ.get("SLIPWAY_FUZZ_SEED", "20261120"))
 LEAST_REQUESTS = 3000

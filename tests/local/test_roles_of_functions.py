@@ -13,10 +13,9 @@ from uuid import uuid4
 import boto3
 import pytest
 
+from services.items.tests.local.items import create
 from slipway.emulator.environment import LocalEnvironment, Outputs
-from tests.local.conftest import Request, refusals
-from tests.local.ingest import until
-from tests.local.items import create
+from slipway.testing.emulated import Request, refusals, until
 
 SECONDS = 15
 """How long what a service does by itself may take on a busy machine."""

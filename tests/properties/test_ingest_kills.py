@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.runtime.model import JobStatus, RecordStatus
-from tests.unit.services.ingest.fakes import OWNER, Killed, Service
+from services.ingest.tests.unit.fakes import OWNER, Killed, Service
 
 Kill = tuple[bool, int]
 """Whether it comes before or after a write, and how many writes later."""

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from services.items.runtime.model import Item, ItemFields
 from services.items.runtime.storage import DynamoDBItemStorage
+from services.items.tests.unit.fake_dynamodb import FakeDynamoDB
+from services.items.tests.unit.fakes import Harness, proxy_event
 from slipway_runtime.exact_json import dumps, loads
-from tests.unit.services.fake_dynamodb import FakeDynamoDB
-from tests.unit.services.fakes import Harness, proxy_event
 
 PATHS = st.one_of(
     st.sampled_from(["/items", "/items/1", "/health", "/", "//", "/items/"]),

@@ -1,9 +1,5 @@
 """Whatever comes in, the API answers with a document; what it accepts, the worker changes in its strings alone."""
 
-# ruff: isort: off
-from tests.unit.services import environment  # noqa: F401 - before any function's module
-# ruff: isort: on
-
 import json
 from decimal import Decimal
 from typing import Any
@@ -13,9 +9,9 @@ from hypothesis import strategies as st
 
 from services.processing.runtime.logic import upper
 from services.processing.runtime.model import Outcome
+from services.processing.tests.unit.fakes import ALICE, BOB, Harness, proxy_event
 from slipway_runtime.exact_json import dumps, loads
 from slipway_runtime.faults import faults
-from tests.unit.services.processing.fakes import ALICE, BOB, Harness, proxy_event
 
 ROUTES = ["/validate", "/process", "/uploads", "/results", "/health", "/process/1"]
 PATHS = st.one_of(

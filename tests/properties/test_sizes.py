@@ -1,9 +1,5 @@
 """Whatever body is accepted, nothing that follows from it is larger than what AWS carries."""
 
-# ruff: isort: off
-from tests.unit.services import environment  # noqa: F401 - before any function's module
-# ruff: isort: on
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,16 +20,16 @@ from services.ingest.runtime.model import (
     carried_bytes,
 )
 from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords
+from services.ingest.tests.unit import fakes as ingest
 from services.items.runtime.creations import CreationEffects
 from services.items.runtime.logic import PAGE_BYTES
 from services.items.runtime.storage import DynamoDBItemStorage
+from services.items.tests.unit import fakes
 from services.processing.runtime.jobs import LambdaJobs, job_of
 from services.processing.runtime.logic import upper
+from services.processing.tests.unit import fakes as processing
 from slipway_runtime.api import DATA_LIMITS
 from slipway_runtime.exact_json import dumps, loads
-from tests.unit.services import fakes
-from tests.unit.services.ingest import fakes as ingest
-from tests.unit.services.processing import fakes as processing
 
 # docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 ITEM_BYTES = 400 * 1024

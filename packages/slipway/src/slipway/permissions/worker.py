@@ -22,7 +22,8 @@ from slipway.emulator.stages import stage_folder
 from slipway.permissions.plan import Function, Grant, Roles, functions
 
 MARKER = "exercises"
-TESTS = "tests/local"
+TESTS = ("services/*/tests/local", "tests/local")
+"""Folders of the tests that exercise functions; those of the tool exercise none."""
 
 Outcome = Literal["needed", "unproven", "NOT NEEDED", "FAULT"]
 
@@ -72,7 +73,7 @@ class Assignment:
 
     @property
     def name(self) -> str:
-        """Name of the worker, as `tests/local/conftest.py` makes a folder of it."""
+        """Name of the worker, as `packages/slipway/src/slipway/testing/emulated.py` makes a folder of it."""
         return f"permissions-{self.number}"
 
     @property
@@ -113,7 +114,7 @@ class Worker:
                 for name in marker.args:
                     tests.setdefault(name, []).append(item)
         if not tests:
-            self._messages.put(Row("", "", "", "FAULT", f"no test in {TESTS} has the marker {MARKER}"))
+            self._messages.put(Row("", "", "", "FAULT", f"no test in {', '.join(TESTS)} has the marker {MARKER}"))
             return True
         self._messages.put(f"worker {self._assignment.number} deploys")
         # Which test it is does not matter: the fixtures that it needs are what brings the environment up.
@@ -138,7 +139,7 @@ class Worker:
         """Everything about one function."""
         assert self._local is not None  # noqa: S101  # nosec B101  # the loop ended otherwise
         if not tests:
-            why = f'no test in {TESTS} is marked {MARKER}("{function.name}")'
+            why = f'no test in {", ".join(TESTS)} is marked {MARKER}("{function.name}")'
             self._messages.put(Row(function.name, "", "", "FAULT", why))
             return
         roles = Roles(self._local.emulator.session(), function)
@@ -222,14 +223,15 @@ def work(assignment: Assignment, taken: Synchronized[int], messages: Queue[Messa
     # Also where the parent was told to ignore it; pytest takes its environment down on the way out.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     assignment.folder.mkdir(parents=True, exist_ok=True)
-    # By these, tests/local/conftest.py tells apart the processes of a run, and knows them for one run.
+    # By these, packages/slipway/src/slipway/testing/emulated.py tells apart the processes of a run, and knows them for one run.
     os.environ |= {"PYTEST_XDIST_WORKER": assignment.name, "PYTEST_XDIST_TESTRUNUID": assignment.run}
     # What a synthesis unpacks goes there, and is removed at its end: no worker may remove another's.
     paths.LOCAL = assignment.folder
     with (assignment.folder / "pytest.log").open("w", encoding="utf-8") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
-        arguments: list[Any] = [TESTS, "-m", MARKER, "-p", "no:cacheprovider", "-p", "no:xdist", "--color=no", "-rN"]
+        folders = [str(folder) for pattern in TESTS for folder in sorted(paths.ROOT.glob(pattern))]
+        arguments: list[Any] = [*folders, "-m", MARKER, "-p", "no:cacheprovider", "-p", "no:xdist", "--color=no", "-rN"]
         # Those that hold for the caller's own runs, such as `-n`, are not for this one.
         os.environ.pop("PYTEST_ADDOPTS", None)
         code = pytest.main(arguments, plugins=[Worker(assignment, taken, messages)])

@@ -1,11 +1,21 @@
-"""What all tests share: figures that they measured are printed at the end of a run, whatever pytest captures."""
+"""What all tests share.
+
+Unit tests open no socket, local tests get an emulator, nobody sees the machine's own accounts or repository, and
+figures that tests measured are printed at the end of a run, whatever pytest captures.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+from slipway.testing import functions
+
+EMULATED = "slipway.testing.emulated"
+"""Plugin of the tests in folders called `local`. It imports much, so only they load it."""
 
 FIGURES = "figures"
 """Property of a test's report; the JUnit reports hold it too."""
@@ -34,10 +44,24 @@ _OF_A_REPOSITORY = (
 """Variables that git sets for its hooks: `git rev-parse --local-env-vars`, without those that configure it."""
 
 
-def pytest_configure() -> None:
-    """Forget which repository git runs a hook for: tests make repositories of their own."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Forget which repository git runs a hook for, and set what Powertools reads, before a `conftest.py` imports it."""
     for name in _OF_A_REPOSITORY:
         os.environ.pop(name, None)
+    functions.set_powertools()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Offer the fixtures of functions' tests."""
+    config.pluginmanager.register(functions, functions.__name__)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
+    """Give local tests their fixtures."""
+    if "local" in module_path.parts[:-1]:
+        parent.config.pluginmanager.import_plugin(EMULATED)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,6 +79,19 @@ def _nobody(request: pytest.FixtureRequest) -> Iterator[None]:
         for name, value in _NOBODY.items():
             patch.setenv(name, value)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_sockets(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a unit test that opens a socket, whatever it meant to reach."""
+    if "unit" not in request.path.parts:
+        yield
+        return
+    from pytest_socket import disable_socket, enable_socket
+
+    disable_socket(allow_unix_socket=True)
+    yield
+    enable_socket()
 
 
 @pytest.fixture

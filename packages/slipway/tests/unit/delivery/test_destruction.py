@@ -1,4 +1,4 @@
-"""Which environments may be destroyed, and in which order. `tests/local/test_destruction.py` does it."""
+"""Which environments may be destroyed, and in which order. `local/test_destruction.py` does it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Pipelines as CloudFormation hands them over, in the words of the synthesised template, small enough to read.
 
-The real one is played in `tests/local/test_delivery.py`.
+The real one is played in `packages/slipway/tests/local/test_delivery.py`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,3 @@
+from slipway.testing.functions import running
+
+function_environment = running({})

@@ -1,0 +1,372 @@
+"""The printed bootstrap, run on an account of the emulator, and everything of `dev` deployed there under it.
+
+The emulator's CloudFormation takes the execution role and does not evaluate its policies (a test below says so, and
+fails on the day when that changes). So the deployment shows that the bootstrap is complete, and what the policies allow
+is shown beside it: for each resource that was made, by its real name, every call that CloudFormation's registry lists
+for its type is evaluated under the policies that are attached; and calls of the emulator itself, which are enforced,
+are made by a role that has the same policies.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from app import SERVICES, delivery
+from slipway.accounts.bootstrap import commands, coverage, plan, policies
+from slipway.accounts.bootstrap.assembly import Resource, resources
+from slipway.accounts.bootstrap.plan import Account
+from slipway.accounts.doctor.account import check_account, check_accounts
+from slipway.accounts.doctor.findings import Status
+from slipway.blocks.assets import AssetStore
+from slipway.delivery import names
+from slipway.emulator.environment import LocalEnvironment, Outputs, choose
+from slipway.emulator.server import Credentials, isolate
+from slipway.process import run
+from slipway.rehearsal.cli import smoke
+from slipway.settings import Settings
+from slipway.testing.emulated import FOLDER
+from tests import specimen
+
+HERE = FOLDER / "bootstrap"
+SETTINGS = specimen.SETTINGS
+ACCOUNTS = {account.label: account for account in plan.accounts(SETTINGS)}
+
+
+@dataclass(frozen=True)
+class Bootstrapped:
+    """An account after the printed commands and the deployment."""
+
+    settings: Settings
+    account: Account
+    local: LocalEnvironment
+    outputs: Outputs
+
+    @property
+    def execution_role(self) -> str:
+        return f"cdk-{self.settings.pipeline.qualifier}-cfn-exec-role-{self.account.account}-{self.account.regions[0]}"
+
+    def client(self, service: str, credentials: Credentials | None = None) -> Any:
+        return self.local.emulator.session(credentials).client(service)  # type: ignore[call-overload]
+
+    def attached(self, role: str) -> dict[str, Any]:
+        """Name → document of a role's managed policies, as IAM has them."""
+        iam = self.client("iam")
+        found = {}
+        for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+            version = iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
+            document = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)["PolicyVersion"]
+            found[policy["PolicyName"]] = document["Document"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def assembly() -> Path:
+    """What `cdk synth` writes, without its gates."""
+    folder = HERE / "cdk.out"
+    shutil.rmtree(folder, ignore_errors=True)
+    delivery.build(SETTINGS, AssetStore(), outdir=str(folder)).synth()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bootstrapped(assembly: Path) -> Iterator[Bootstrapped]:
+    isolate()
+    settings = SETTINGS
+    environment = choose(settings, "dev")
+    account = next(each for each in plan.accounts(settings) if each.account == environment.account)
+    commands.write(settings, HERE / "policies")
+    LocalEnvironment(environment, settings.pipeline, folder=HERE / "dev", port=0).stop()
+    local = LocalEnvironment(environment, settings.pipeline, folder=HERE / "dev", port=0, assembly=assembly)
+    try:
+        local.start()
+        _run_printed_commands(local, account, settings)
+        deployed = local.deploy([service.name for service in SERVICES], lambda _: nullcontext(lambda _: None))
+        found = Bootstrapped(settings, account, local, deployed.outputs)
+        _bound_the_roles(found)
+        yield found
+    finally:
+        local.stop()
+
+
+def _run_printed_commands(local: LocalEnvironment, account: Account, settings: Settings) -> None:
+    for command in commands.commands(settings, HERE / "policies")[account]:
+        words = list(command.words)
+        assert words[-2] == "--profile"
+        if words[:3] == ["aws", "cloudformation", "deploy"]:
+            options = dict(pairwise(words))
+            with open(options["--template-file"], encoding="utf-8") as template:  # noqa: PTH123 - a word of a command
+                local.emulator.session().client("cloudformation").create_stack(
+                    StackName=options["--stack-name"],
+                    TemplateBody=template.read(),
+                    Capabilities=[options["--capabilities"]],  # type: ignore[list-item]
+                )
+            continue
+        environment = {**local.emulator.environment(), "CI": "true", "CDK_DISABLE_CLI_TELEMETRY": "true"}
+        code, lines = run(words[:-2], environment=environment, log=HERE / "cdk.log", progress=lambda _: None)
+        assert code == 0, "\n".join(lines[-20:])
+
+
+def _bound_the_roles(found: Bootstrapped) -> None:
+    """The emulator's CloudFormation ignores `PermissionsBoundary` of a role; its IAM enforces one that is put there."""
+    iam = found.client("iam")
+    boundary = found.account.policy_arn(found.settings.pipeline.permissions_boundary)
+    formation = found.client("cloudformation")
+    for stack in (name for name in _stacks(found) if name != "CDKToolkit"):
+        for resource in formation.describe_stack_resources(StackName=stack)["StackResources"]:
+            if resource["ResourceType"] == "AWS::IAM::Role":
+                iam.put_role_permissions_boundary(RoleName=resource["PhysicalResourceId"], PermissionsBoundary=boundary)
+    iam.put_role_permissions_boundary(
+        RoleName=found.execution_role, PermissionsBoundary=found.account.policy_arn(names.execution_boundary("slipway"))
+    )
+
+
+def _stacks(found: Bootstrapped) -> dict[str, str]:
+    stacks = found.client("cloudformation").describe_stacks()["Stacks"]
+    return {stack["StackName"]: stack["StackStatus"] for stack in stacks}
+
+
+def _deployed_resources(found: Bootstrapped) -> list[Resource]:
+    """What the emulator made, by its real names, with the properties of the synthesized templates."""
+    synthesized = resources(HERE / "cdk.out", found.account)
+    formation = found.client("cloudformation")
+    real = {
+        (stack, resource["LogicalResourceId"]): resource["PhysicalResourceId"]
+        for stack in _stacks(found)
+        for resource in formation.describe_stack_resources(StackName=stack)["StackResources"]
+        # The emulator's own way to name a log group; on AWS its name begins with the stack's.
+        if not resource["PhysicalResourceId"].startswith("/aws/cloudformation/")
+    }
+    return [replace(each, physical_id=real.get((each.stack, each.logical_id))) for each in synthesized]
+
+
+def _refused(found: list[Resource], account: Account, documents: list[dict[str, Any]]) -> list[coverage.Missing]:
+    return coverage.missing(
+        found,
+        account,
+        documents,
+        limit=policies.execution_boundary(account, SETTINGS).document,
+        permissions_boundary=SETTINGS.pipeline.permissions_boundary,
+        qualifier=SETTINGS.pipeline.qualifier,
+    )
+
+
+def test_bootstrap_gives_the_execution_role_exactly_the_execution_policies(bootstrapped: Bootstrapped) -> None:
+    # Given the account after the printed commands
+    # When its execution role is read
+    attached = bootstrapped.attached(bootstrapped.execution_role)
+    # Then it has the policies that were written, and AdministratorAccess is not among them
+    wanted = policies.execution_policies(bootstrapped.account, bootstrapped.settings)
+    assert attached == {policy.name: policy.document for policy in wanted}
+
+
+def test_everything_of_dev_deploys_after_the_printed_bootstrap(bootstrapped: Bootstrapped, assembly: Path) -> None:
+    # Given the stacks of the templates, some of each service
+    synthesized = {each.stack for each in resources(assembly, bootstrapped.account)}
+    for service in SERVICES:
+        assert any(stack.startswith(f"dev-{service.name}-") for stack in synthesized)
+    # When those of the account are read
+    stacks = _stacks(bootstrapped)
+    # Then all of them stand
+    assert {"CDKToolkit", names.policies_stack("slipway"), "dev-foundation"} | synthesized <= set(stacks)
+    assert set(stacks.values()) == {"CREATE_COMPLETE"}
+
+
+def test_every_call_for_what_was_deployed_is_allowed_by_the_attached_policies(bootstrapped: Bootstrapped) -> None:
+    # Given the resources that exist, and the policies as IAM has them
+    found = _deployed_resources(bootstrapped)
+    assert sum(resource.physical_id is not None for resource in found) > 100
+    documents = bootstrapped.attached(bootstrapped.execution_role)
+    # When each call of CloudFormation for them is evaluated
+    refused = _refused(found, bootstrapped.account, list(documents.values()))
+    # Then none is refused
+    assert not refused, "\n".join(map(str, refused))
+
+
+def test_the_emulator_still_does_not_evaluate_the_execution_role(bootstrapped: Bootstrapped) -> None:
+    # Given a role for CloudFormation that may do nothing
+    iam = bootstrapped.client("iam")
+    trust = _trust({"Service": "cloudformation.amazonaws.com"})
+    role = iam.create_role(RoleName="may-do-nothing", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    # When a stack is deployed with it
+    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+    formation = bootstrapped.client("cloudformation")
+    formation.create_stack(StackName="denied", TemplateBody=json.dumps(template), RoleARN=role)
+    try:
+        # Then it stands, which on AWS it would not: the day this fails, the deployment above proves the policies alone
+        assert _stacks(bootstrapped)["denied"] == "CREATE_COMPLETE"
+    finally:
+        formation.delete_stack(StackName="denied")
+        iam.delete_role(RoleName="may-do-nothing")
+
+
+@pytest.fixture(scope="module")
+def executor(bootstrapped: Bootstrapped) -> Iterator[Callable[[str], Any]]:
+    """Clients of a role with the policies and the boundary of the execution role, which a person can assume."""
+    iam = bootstrapped.client("iam")
+    trust = _trust({"AWS": f"arn:aws:iam::{bootstrapped.account.account}:root"})
+    role = iam.create_role(RoleName="same-as-execution", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    for name in bootstrapped.attached(bootstrapped.execution_role):
+        iam.attach_role_policy(RoleName="same-as-execution", PolicyArn=bootstrapped.account.policy_arn(name))
+    iam.put_role_permissions_boundary(
+        RoleName="same-as-execution",
+        PermissionsBoundary=bootstrapped.account.policy_arn(names.execution_boundary("slipway")),
+    )
+    given = bootstrapped.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    credentials = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    yield lambda service: bootstrapped.client(service, credentials)
+    for name in bootstrapped.attached("same-as-execution"):
+        iam.detach_role_policy(RoleName="same-as-execution", PolicyArn=bootstrapped.account.policy_arn(name))
+
+
+def _trust(principal: dict[str, str]) -> str:
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+TABLE: dict[str, Any] = {
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+ALLOWED: dict[str, Callable[[Callable[[str], Any]], Any]] = {
+    "a table of the environment": lambda client: client("dynamodb").create_table(TableName="dev-x", **TABLE),
+    "a bucket of the services": lambda client: client("s3").create_bucket(Bucket="cf-serverless-0a1b2c3d"),
+    "a queue of the environment": lambda client: client("sqs").create_queue(QueueName="dev-x"),
+    "a topic of the environment": lambda client: client("sns").create_topic(
+        Name="devx.fifo", Attributes={"FifoTopic": "true"}
+    ),
+    "a log group of the environment": lambda client: client("logs").create_log_group(logGroupName="dev-x"),
+}
+DENIED: dict[str, Callable[[Callable[[str], Any]], Any]] = {
+    "another table": lambda client: client("dynamodb").create_table(TableName="payroll", **TABLE),
+    "a row of a table": lambda client: client("dynamodb").scan(TableName="dev-x"),
+    "another bucket": lambda client: client("s3").create_bucket(Bucket="payroll"),
+    "an object of a bucket": lambda client: client("s3").get_object(Bucket="cf-serverless-0a1b2c3d", Key="x"),
+    "another queue": lambda client: client("sqs").create_queue(QueueName="payroll"),
+    "another log group": lambda client: client("logs").create_log_group(logGroupName="payroll"),
+    "a user": lambda client: client("iam").create_user(UserName="dev-x"),
+    "a role without the boundary": lambda client: client("iam").create_role(
+        RoleName="dev-x", AssumeRolePolicyDocument=_trust({"Service": "lambda.amazonaws.com"})
+    ),
+    "a role's boundary": lambda client: client("iam").delete_role_permissions_boundary(RoleName="same-as-execution"),
+    "a policy of the bootstrap": lambda client: client("iam").create_policy_version(
+        PolicyArn=f"arn:aws:iam::{specimen.DEV.account}:policy/slipway-bootstrap-iam",
+        PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        ),
+        SetAsDefault=True,
+    ),
+    "AdministratorAccess for itself": lambda client: client("iam").attach_role_policy(
+        RoleName="same-as-execution", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess"
+    ),
+    "an instance": lambda client: client("ec2").run_instances(ImageId="ami-1", MinCount=1, MaxCount=1),
+}
+
+
+@pytest.mark.parametrize("what", ALLOWED)
+def test_a_role_with_these_policies_makes(what: str, executor: Callable[[str], Any]) -> None:
+    ALLOWED[what](executor)
+
+
+@pytest.mark.parametrize("what", DENIED)
+def test_a_role_with_these_policies_is_refused(what: str, executor: Callable[[str], Any]) -> None:
+    with pytest.raises(ClientError) as refused:
+        DENIED[what](executor)
+    assert refused.value.response["Error"]["Code"] in {
+        *("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"),
+    }
+
+
+def test_every_role_of_dev_has_the_permissions_boundary(bootstrapped: Bootstrapped, assembly: Path) -> None:
+    # Given the roles of the templates
+    made = [each for each in resources(assembly, bootstrapped.account) if each.type_name == "AWS::IAM::Role"]
+    # When those of the account are read
+    iam = bootstrapped.client("iam")
+    boundary = bootstrapped.account.policy_arn(bootstrapped.settings.pipeline.permissions_boundary)
+    roles = [role for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
+    found = [role["RoleName"] for role in roles if role["RoleName"].startswith(("dev-", "slipway-dev-"))]
+    # Then all of them are there, with the boundary
+    assert len(found) == len(made) > 20
+    for name in found:
+        given = iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]
+        assert given["PermissionsBoundaryArn"] == boundary
+
+
+def test_the_services_work_while_every_role_has_the_permissions_boundary(bootstrapped: Bootstrapped) -> None:
+    # Given the boundary on each role that the stacks made
+    caller = bootstrapped.local.caller(bootstrapped.outputs)
+    # When the smoke tests of every service are run
+    fault = smoke(bootstrapped.local, caller, lambda _: None)
+    # Then all of them pass
+    assert fault is None
+
+
+def test_doctor_finds_the_account_as_it_should_be(bootstrapped: Bootstrapped, assembly: Path) -> None:
+    # Given credentials of the account, and of no other
+    sessions = [bootstrapped.local.emulator.session()]
+    # When the doctor looks
+    found = {(each.area, each.check): each for each in check_accounts(SETTINGS, sessions, assembly)}
+    # Then identity, bootstrap, trust, execution role and policies are in order
+    for check in (
+        *("identity", "bootstrap in us-east-1", "trust of deploy-role in us-east-1"),
+        *("trust of file-publishing-role in us-east-1", "execution role in us-east-1", "policies"),
+    ):
+        assert found["dev", check].status is Status.OK, found["dev", check]
+    assert ("dev", "boundary of the execution role in us-east-1") not in found
+    # And the accounts without credentials are said not to have been checked
+    for label in ("tools", "staging", "prod"):
+        assert found[label, "everything"].status is Status.UNCHECKED
+
+
+def test_doctor_sees_what_somebody_changed_by_hand(bootstrapped: Bootstrapped, assembly: Path) -> None:
+    # Given an account whose execution role was given more, and whose policy was changed
+    iam = bootstrapped.client("iam")
+    administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
+    arn = bootstrapped.account.policy_arn("slipway-bootstrap-messaging")
+    nothing = [{"Effect": "Deny", "Action": "*", "Resource": "*"}]
+    document = json.dumps({"Version": "2012-10-17", "Statement": nothing})
+    iam.attach_role_policy(RoleName=bootstrapped.execution_role, PolicyArn=administrator)
+    iam.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
+    try:
+        # When the doctor looks
+        session = bootstrapped.local.emulator.session()
+        found = {each.check: each for each in check_account(bootstrapped.account, SETTINGS, session, assembly)}
+    finally:
+        iam.detach_role_policy(RoleName=bootstrapped.execution_role, PolicyArn=administrator)
+        right = next(
+            policy for policy in policies.policies(bootstrapped.account, SETTINGS) if arn.endswith(policy.name)
+        )
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(right.document), SetAsDefault=True)
+    # Then it says both, and how to mend them
+    assert found["execution role in us-east-1"].status is Status.WARNING
+    assert "AdministratorAccess" in found["execution role in us-east-1"].found
+    assert found["policies"].status is Status.WARNING
+    assert "slipway-bootstrap-messaging" in found["policies"].found
+    assert found["policies"].mend
+
+
+def test_doctor_says_that_an_account_is_not_bootstrapped(bootstrapped: Bootstrapped, assembly: Path) -> None:
+    # Given an account that nobody bootstrapped, on the same emulator
+    account = ACCOUNTS["prod"]
+    session = bootstrapped.local.emulator.session(Credentials(account.account, "test"))
+    # When the doctor looks
+    found = {each.check: each for each in check_accounts(SETTINGS, [session], assembly) if each.area == "prod"}
+    # Then it says so, and what to run
+    for check in (
+        "bootstrap in us-east-1",
+        "trust of deploy-role in us-east-1",
+        "execution role in us-east-1",
+        "policies",
+    ):
+        assert found[check].status is Status.WRONG
+        assert "make bootstrap" in found[check].mend

@@ -1,0 +1,117 @@
+"""`make destroy`: a disposable environment is emptied and deleted, and nothing of it is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import pytest
+
+from slipway import settings as config
+from slipway.emulator.environment import LocalEnvironment
+from slipway.emulator.server import isolate
+from slipway.paths import ROOT
+from slipway.tasks.destruction import Destruction, stack_names
+from slipway.testing.emulated import FOLDER, synthesized
+
+SERVICE = "items"
+
+
+@pytest.fixture(scope="module")
+def disposable() -> Iterator[LocalEnvironment]:
+    """An environment of this module's own, with one service."""
+    isolate()
+    settings = config.load()
+    folder = FOLDER / "destroyed"
+    assembly = synthesized()
+    environment = settings.environments[0]
+    LocalEnvironment(environment, settings.pipeline, folder=folder, port=0).stop()
+    local = LocalEnvironment(environment, settings.pipeline, folder=folder, port=0, assembly=assembly)
+    try:
+        local.start()
+        local.deploy((SERVICE,), lambda _: nullcontext(lambda _: None))
+        yield local
+    finally:
+        local.stop()
+
+
+def run(local: LocalEnvironment, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the verb as a person does, with the credentials and the endpoint of the emulated account."""
+    command = [sys.executable, "-m", "slipway", "destroy", "--env", local.name, *arguments]
+    variables = {**os.environ, **local.emulator.environment()}
+    return subprocess.run(
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+def test_an_environment_with_data_is_deleted_wholly(disposable: LocalEnvironment) -> None:
+    # Given an environment with versions, a delete marker and an unfinished upload in its bucket, and logs beside it
+    session, outputs = disposable.emulator.session(), disposable.outputs()[SERVICE]
+    s3, bucket, logs = session.client("s3"), outputs["BucketName"], outputs["LogBucketName"]
+    for text in (b"first", b"second"):
+        s3.put_object(Bucket=bucket, Key="items/1/metadata.json", Body=text)
+    s3.delete_object(Bucket=bucket, Key="items/1/metadata.json")
+    s3.create_multipart_upload(Bucket=bucket, Key="items/2/metadata.json")
+    s3.put_object(Bucket=logs, Key="s3/log", Body=b"GET")
+    session.client("dynamodb").put_item(TableName=outputs["TableName"], Item={"id": {"S": "1"}})
+    # And a stack that somebody protected
+    formation = session.client("cloudformation")
+    data = f"{disposable.name}-{SERVICE}-data"
+    formation.update_termination_protection(StackName=data, EnableTerminationProtection=True)
+
+    # When nobody says yes, then everything stays
+    refused = run(disposable)
+    assert refused.returncode == 1, refused.stdout + refused.stderr
+    assert bucket in refused.stdout
+    assert "nothing was deleted" in refused.stderr
+    assert formation.describe_stacks(StackName=data)["Stacks"][0]["EnableTerminationProtection"]
+
+    # When it is answered
+    done = run(disposable, "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    # Then nothing of the environment is left
+    names = {name for wave in stack_names(disposable.environment) for name, _ in wave}
+    stacks = formation.describe_stacks()["Stacks"]
+    assert not [stack for stack in stacks if stack["StackName"] in names and stack["StackStatus"] != "DELETE_COMPLETE"]
+    assert not {bucket, logs} & {each["Name"] for each in s3.list_buckets()["Buckets"]}
+    assert session.client("dynamodb").list_tables()["TableNames"] == []
+    assert session.client("lambda").list_functions()["Functions"] == []
+    assert session.client("sqs").list_queues().get("QueueUrls", []) == []
+    key = session.client("kms").describe_key(KeyId=outputs_of_key(done.stdout))["KeyMetadata"]
+    assert key["KeyState"] == "PendingDeletion"
+
+    # And to destroy it again is to do nothing
+    again = run(disposable, "--yes")
+    assert again.returncode == 0
+    assert "nothing to do" in again.stdout
+
+
+def outputs_of_key(said: str) -> str:
+    """The id of the key that the verb said would be deleted."""
+    (line,) = [line for line in said.splitlines() if "AWS::KMS::Key" in line]
+    return line.partition("AWS::KMS::Key ")[2].split()[0]
+
+
+def test_what_cannot_be_deleted_is_told(disposable: LocalEnvironment) -> None:
+    # Given a stack of the environment's that keeps what the verb knows no way to delete
+    environment, session = disposable.environment, disposable.emulator.session()
+    name = f"{environment.name}-foundation"
+    topic = {"Type": "AWS::SNS::Topic", "DeletionPolicy": "Retain", "Properties": {"TopicName": "kept"}}
+    template = json.dumps({"Resources": {"Topic": topic}})
+    formation = session.client("cloudformation")
+    formation.create_stack(StackName=name, TemplateBody=template)
+    formation.get_waiter("stack_create_complete").wait(StackName=name)
+
+    # When it is destroyed
+    done = run(disposable, "--yes")
+
+    # Then the verb fails, and names what is left
+    assert done.returncode == 1, done.stdout
+    assert "AWS::SNS::Topic arn:" in done.stderr
+    assert "delete it by hand" in done.stderr
+    assert Destruction(environment, session, say=lambda _: None).plan() == []

@@ -1,0 +1,138 @@
+"""An environment that was brought up: who may do what, and what an edit deploys."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_ssm as ssm
+from botocore.exceptions import ClientError
+
+from slipway.emulator.deploy import Deployer
+from slipway.emulator.environment import LocalEnvironment, Outputs
+from slipway.emulator.routes import routes
+from slipway.emulator.server import Credentials
+from slipway.emulator.substitutions import SUBSTITUTIONS
+from slipway.paths import ROOT
+from slipway.process import Progress
+from slipway.rehearsal.player.traffic import events
+from slipway.testing.emulated import Request
+
+
+def test_every_service_has_the_outputs_that_callers_need(local: LocalEnvironment, outputs: Outputs) -> None:
+    assert "items" in outputs
+    for service in outputs.keys() - {"foundation"}:
+        # A REST API, or an HTTP API, as the emulator addresses them.
+        assert outputs[service]["ApiEndpoint"].startswith(
+            (f"{local.emulator.endpoint}/restapis/", f"{local.emulator.endpoint}/_aws/execute-api/")
+        )
+
+
+def test_the_caller_may_invoke_the_signed_routes_and_nothing_else(
+    local: LocalEnvironment, caller: Credentials, signed: Request
+) -> None:
+    for route in (route for route in routes("items") if route.signed):
+        assert signed(route.method, route.path.replace("{id}", "none"), json={}).status_code != 403
+    with pytest.raises(ClientError, match="AccessDenied"):
+        local.emulator.session(caller).client("dynamodb").list_tables()
+
+
+def test_an_unsigned_write_is_refused_at_the_gateway(unsigned: Request) -> None:
+    response = unsigned("POST", "/items", json={"name": "kettle"})
+    assert response.status_code == 403
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_the_environments_of_one_version_are_ended_alone(local: LocalEnvironment) -> None:
+    # Given a function of which two versions have answered
+    functions = local.emulator.session().client("lambda")
+    pages = functions.get_paginator("list_functions").paginate()
+    names = [function["FunctionName"] for page in pages for function in page["Functions"]]
+    (name,) = (each for each in names if each.startswith("dev-items-compute-ApiFunction"))
+    live = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    variables = {"AWS_DEFAULT_REGION": local.emulator.region, "POWERTOOLS_TRACE_DISABLED": "true"}
+    health = events("services.items.runtime.hooks.api_handler", ROOT, variables)[0]
+    for version in (live, "$LATEST"):
+        answer = functions.invoke(FunctionName=name, Qualifier=version, Payload=json.dumps(health).encode())
+        assert "FunctionError" not in answer
+    # When those of one version are ended
+    local.emulator.recycle(name, "$LATEST")
+    # Then the other one's are still there
+    assert not local.emulator.environments(f"{name}-", "$LATEST")
+    assert local.emulator.environments(f"{name}-", live)
+
+
+def test_credentials_are_for_their_owner(local: LocalEnvironment) -> None:
+    assert (local.folder / "credentials.json").stat().st_mode & 0o077 == 0
+
+
+def test_nothing_that_was_dropped_is_deployed(local: LocalEnvironment) -> None:
+    formation = local.emulator.session().client("cloudformation")
+    # The bootstrap stack's template is YAML, and none of ours.
+    names = [
+        stack["StackName"] for stack in formation.describe_stacks()["Stacks"] if stack["StackName"] != "CDKToolkit"
+    ]
+    assert names
+    for name in names:
+        for resource in formation.get_template(StackName=name)["TemplateBody"]["Resources"].values():
+            assert not any(row.drops and row.applies(resource) for row in SUBSTITUTIONS), resource["Type"]
+
+
+def test_deploying_again_changes_nothing(local: LocalEnvironment, outputs: Outputs) -> None:
+    formation = local.emulator.session().client("cloudformation")
+
+    def updates() -> dict[str, object]:
+        stacks = formation.describe_stacks()["Stacks"]
+        return {stack["StackName"]: stack.get("LastUpdatedTime", stack["CreationTime"]) for stack in stacks}
+
+    before = updates()
+    deployed = local.deploy((), _silent)
+    assert updates() == before
+    assert deployed.outputs == outputs
+
+
+def test_the_emulator_says_which_resource_types_it_does_not_know(local: LocalEnvironment) -> None:
+    deployer = Deployer(local.emulator, qualifier=local.pipeline.qualifier, trust=local.pipeline.account)
+    asked = ["AWS::S3::Bucket", "AWS::CodeDeploy::Application", "AWS::Made::Up", "AWS::Lambda::Function"]
+    assert deployer.unknown_types(asked) == {"AWS::CodeDeploy::Application", "AWS::Made::Up"}
+    assert deployer.unknown_types(asked[:1]) == set()
+
+
+def test_a_stack_reads_another_stacks_output_again_when_that_changes(local: LocalEnvironment, tmp_path: Path) -> None:
+    # Given a stack that keeps the name of another one's topic; a new name is a new topic, and the reader's template
+    # stays as it is
+    small = LocalEnvironment(local.environment, local.pipeline, folder=tmp_path / "dev", port=0, assembly=tmp_path)
+    try:
+        small.start()
+        for name in ("first", "second"):
+            # When it is deployed
+            _synthesize(tmp_path, small, topic=name)
+            small.deploy((), _silent)
+            # Then the reader has the present name
+            parameters = small.emulator.session().client("ssm")
+            assert parameters.get_parameter(Name="reads")["Parameter"]["Value"] == name
+    finally:
+        small.stop()
+
+
+def _silent(_: str) -> AbstractContextManager[Progress]:
+    return nullcontext(lambda _: None)
+
+
+def _synthesize(folder: Path, local: LocalEnvironment, *, topic: str) -> None:
+    """A foundation with nothing to tell, and a service of two stacks."""
+    environment = cdk.Environment(account=local.environment.account, region=local.environment.region)
+    for name in ("foundation", "items"):
+        out = folder / f"assembly-Pipeline-{local.name}-{name}"
+        app = cdk.App(outdir=str(out), context={"@aws-cdk/core:defaultCrossStackReferences": "weak"})
+        prefix = f"{local.name}-{name}"
+        producer = cdk.Stack(app, "Producer", stack_name=f"{prefix}-producer", env=environment)
+        made = sns.Topic(producer, "Topic", topic_name=f"{name}-{topic}" if name == "foundation" else topic)
+        reader = cdk.Stack(app, "Reader", stack_name=f"{prefix}-reader", env=environment)
+        parameter = "reads" if name == "items" else "foundation-reads"
+        ssm.StringParameter(reader, "Reads", parameter_name=parameter, string_value=made.topic_name)
+        app.synth()

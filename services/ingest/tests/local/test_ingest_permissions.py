@@ -1,0 +1,213 @@
+"""Each function of `ingest` in all that its role is for: `make permissions` runs these without each permission."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import httpx
+import pytest
+
+from services.ingest.runtime.model import owner_of
+from services.ingest.tests.local.ingest import Behind, Caller
+from slipway.emulator.environment import Outputs
+from slipway.testing.emulated import Invoke, until
+from slipway.testing.functions import NO_FAILURES, sqs_event
+
+API, PROCESSOR, WORKER = "ingest/ApiFunction", "ingest/Processor", "ingest/Worker"
+LARGE = "x" * 5000
+"""Goes to the bucket: the table takes 4,096 bytes."""
+FAILED = {"batchItemFailures": [{"itemIdentifier": "0"}]}
+
+
+@pytest.fixture
+def behind(session: Callable[..., boto3.Session], outputs: Outputs) -> Behind:
+    return Behind(session(), outputs["ingest"])
+
+
+@pytest.fixture
+def caller(behind: Behind, http: httpx.Client) -> Caller:
+    """A caller of its own, so that no other test's records are in its jobs."""
+    return Caller(http, behind.outputs["ApiEndpoint"], behind.new_key(behind.new_plan()))
+
+
+def job(behind: Behind, caller: Caller, **fields: Any) -> str:
+    """Id of a job that no message asks for."""
+    assert caller.key is not None
+    now, job_id = int(time.time()), str(uuid4())
+    item = {
+        "id": {"S": job_id},
+        "owner": {"S": owner_of(caller.key)},
+        "created_at": {"S": "2026-11-20T12:00:00.000000Z"},
+        "expires_at": {"N": str(now + 3600)},
+        "deadline": {"N": str(now + 3600)},
+        "completed": {"N": "0"},
+        "failed": {"N": "0"},
+        "given_up": {"M": {}},
+        "failures": {"L": []},
+        **fields,
+    }
+    behind.client("dynamodb").put_item(TableName=behind.outputs["JobsTableName"], Item=item)
+    return job_id
+
+
+@pytest.mark.exercises(API)
+def test_the_api_takes_and_gives_records_and_jobs(caller: Caller) -> None:
+    for payload in ("x", LARGE):
+        record = caller.send(payload)
+        assert caller.read(record["id"]).json()["payload"] == payload
+    started = caller.start()
+    assert caller.job(started["id"])["id"] == started["id"]
+
+
+@pytest.mark.exercises(API)
+def test_the_api_tells_a_lost_payload(behind: Behind, caller: Caller) -> None:
+    record = caller.send(LARGE)
+    lose(behind, record["id"])
+    answer = caller.read(record["id"])
+    assert (answer.status_code, answer.json()["status"]) == (200, "failed"), answer.text
+
+
+def lose(behind: Behind, record_id: str) -> None:
+    """Take a record's payload out of the bucket."""
+    behind.client("s3").delete_object(Bucket=behind.outputs["BucketName"], Key=f"payloads/{record_id}")
+
+
+@pytest.mark.exercises(PROCESSOR)
+def test_the_processor_plans_a_job_once(behind: Behind, caller: Caller, invoke: Invoke) -> None:
+    # Given a job, and a record for it
+    record = caller.send("x")
+    planned = job(behind, caller)
+    text = json.dumps({"job": planned})
+    # When its message comes twice: the second time the plan is there
+    for _ in range(2):
+        assert invoke(behind.outputs["ProcessorFunctionArn"], sqs_event([text])) == NO_FAILURES
+    # Then it is planned
+    plan = behind.client("s3").get_object(Bucket=behind.outputs["BucketName"], Key=f"jobs/{planned}.json")
+    assert json.loads(plan["Body"].read()) == [[record["id"]]]
+    until(lambda: caller.ended(planned)["completed"] == 1)
+
+
+@pytest.mark.exercises(PROCESSOR)
+def test_the_processor_goes_on_with_a_plan(behind: Behind, caller: Caller, invoke: Invoke) -> None:
+    # Given a job whose processor was killed between the plan and the messages
+    record = caller.send("x")
+    planned = job(behind, caller, total={"N": "1"}, open={"NS": ["0"]})
+    place = {"Bucket": behind.outputs["BucketName"], "Key": f"jobs/{planned}.json"}
+    behind.client("s3").put_object(**place, Body=json.dumps([[record["id"]]]).encode())
+    # When the message comes again
+    assert invoke(behind.outputs["ProcessorFunctionArn"], sqs_event([json.dumps({"job": planned})])) == NO_FAILURES
+    # Then it is worked off
+    until(lambda: caller.ended(planned)["completed"] == 1)
+
+
+@pytest.mark.parametrize(
+    ("output", "dead_letters"),
+    [
+        pytest.param("ProcessorFunctionArn", "JobDeadLetterQueueUrl", marks=pytest.mark.exercises(PROCESSOR)),
+        pytest.param("WorkerFunctionArn", "WorkDeadLetterQueueUrl", marks=pytest.mark.exercises(WORKER)),
+    ],
+)
+def test_a_message_that_is_not_ours_goes_to_the_dead_letters(
+    behind: Behind, invoke: Invoke, output: str, dead_letters: str
+) -> None:
+    text = uuid4().hex
+    assert invoke(behind.outputs[output], sqs_event([text])) == NO_FAILURES
+    assert text in {letter["Body"] for letter in behind.take(dead_letters)}
+
+
+@pytest.mark.exercises(WORKER)
+def test_the_worker_works_off_small_and_large_records(behind: Behind, caller: Caller, invoke: Invoke) -> None:
+    # Given a batch of a job, of one record in the table and one in the bucket
+    records = [caller.send(payload)["id"] for payload in ("x", LARGE)]
+    planned = job(behind, caller, total={"N": "2"}, open={"NS": ["0"]})
+    text = json.dumps({"job": planned, "batch": 0, "records": records})
+    # When its message comes
+    assert invoke(behind.outputs["WorkerFunctionArn"], sqs_event([text])) == NO_FAILURES
+    # Then the job is done
+    ended = caller.job(planned)
+    assert (ended["status"], ended["completed"], ended["failed"]) == ("completed", 2, 0)
+
+
+@pytest.mark.exercises(WORKER)
+def test_the_worker_tells_a_lost_payload(behind: Behind, caller: Caller, invoke: Invoke) -> None:
+    # Given a batch of one record whose payload is lost
+    record = caller.send(LARGE)["id"]
+    lose(behind, record)
+    planned = job(behind, caller, total={"N": "1"}, open={"NS": ["0"]})
+    # When its message comes
+    text = json.dumps({"job": planned, "batch": 0, "records": [record]})
+    assert invoke(behind.outputs["WorkerFunctionArn"], sqs_event([text])) == NO_FAILURES
+    # Then the record has failed, and isn't tried again
+    ended = caller.job(planned)
+    assert (ended["completed"], ended["failed"]) == (0, 1), ended
+
+
+@pytest.mark.parametrize(
+    ("output", "queue", "content"),
+    [
+        pytest.param("ProcessorFunctionArn", "JobQueueUrl", {}, marks=pytest.mark.exercises(PROCESSOR)),
+        pytest.param(
+            "WorkerFunctionArn",
+            "WorkQueueUrl",
+            {"batch": 0, "records": ["00000000-0000-4000-8000-000000000000"]},
+            marks=pytest.mark.exercises(WORKER),
+        ),
+    ],
+)
+def test_a_message_that_failed_is_put_off(
+    behind: Behind, caller: Caller, invoke: Invoke, *, output: str, queue: str, content: dict[str, Any]
+) -> None:
+    # Given a message that cannot be done, since what is stored of its job makes no sense
+    text = json.dumps({"job": job(behind, caller, completed={"S": "none"}), **content})
+    sqs, url = behind.client("sqs"), behind.outputs[queue]
+    with unread(behind, url):
+        sqs.send_message(QueueUrl=url, MessageBody=text)
+        # And somebody who received it for a moment
+        (received,) = until(lambda: sqs.receive_message(QueueUrl=url, VisibilityTimeout=MOMENT).get("Messages"))
+        end = time.monotonic() + MOMENT
+        # When the function is handed it
+        answer = invoke(behind.outputs[output], sqs_event([text], receipt=received["ReceiptHandle"]))
+        assert answer == FAILED
+        # Then it stays away for longer than that
+        time.sleep(max(0.0, end - time.monotonic()) + 0.5)
+        try:
+            assert "Messages" not in sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+        finally:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=received["ReceiptHandle"])
+
+
+MOMENT = 4
+"""Seconds: longer than a cold start takes on a busy machine, shorter than the 30 that the function asks for."""
+
+
+@contextmanager
+def unread(behind: Behind, url: str) -> Iterator[None]:
+    """A queue that its function does not read for a while."""
+    functions = behind.client("lambda")
+    attributes = behind.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    arn = attributes["Attributes"]["QueueArn"]
+    (mapping,) = functions.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    # For whoever is reading just now.
+    time.sleep(1)
+    try:
+        yield
+    finally:
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        pytest.param(f"{name}HookFunctionArn", marks=pytest.mark.exercises(f"ingest/{name}Deployment/Hook"))
+        for name in ("Api", "Processor", "Worker")
+    ],
+)
+def test_a_contract_check_invokes_the_new_version(behind: Behind, invoke: Invoke, output: str) -> None:
+    assert invoke(behind.outputs[output], {}) == {"status": "Succeeded", "failures": []}

@@ -1,0 +1,360 @@
+"""`ingest` while its functions are killed, and while the services it stands on fail: nothing lost, nothing done twice.
+
+The figures are printed at the end of a run.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import httpx
+import psutil
+import pytest
+
+from services.ingest.redrive import redrive
+from services.ingest.runtime.model import UNANSWERED
+from services.ingest.tests.local.faults import Faults, FaultyProxy
+from services.ingest.tests.local.ingest import Behind, Caller, reason
+from slipway.emulator.environment import LocalEnvironment, Outputs
+
+CLIENTS = 16
+KEYS = 4
+KILLS = 30
+VISIBILITY_SECONDS = 12
+"""Instead of 30 and 90 minutes: how long the messages of a killed function stay away."""
+STUCK_SECONDS = 10 * VISIBILITY_SECONDS
+"""Three receptions and their time-outs, and as much again for a machine that does other work."""
+
+
+@pytest.fixture
+def behind(session: Callable[..., boto3.Session], outputs: Outputs) -> Iterator[Behind]:
+    behind = Behind(session(), outputs["ingest"])
+    # What other tests left.
+    for output in ("JobDeadLetterQueueUrl", "WorkDeadLetterQueueUrl"):
+        behind.take(output)
+    with short_visibility(behind):
+        yield behind
+
+
+@pytest.fixture
+def http(local: LocalEnvironment) -> Iterator[httpx.Client]:
+    """A client that lets go of a connection before the emulator does, after 5 s, while it is being used again."""
+    context = ssl.create_default_context(cafile=str(local.emulator.ca))
+    limits = httpx.Limits(keepalive_expiry=1)
+    with httpx.Client(verify=context, limits=limits, timeout=60, trust_env=False) as client:
+        yield client
+
+
+@pytest.mark.timeout(900)
+def test_nothing_is_lost_or_done_twice_while_functions_are_killed(
+    local: LocalEnvironment, behind: Behind, http: httpx.Client, say: Callable[[str], None]
+) -> None:
+    # Given callers with keys of their own, and somebody who kills processor and worker at random moments
+    run = Run(behind, http, say)
+    killer = Killer(local, behind, ("Processor", "Worker"), most=KILLS)
+
+    # When 16 clients send 2,000 records and have them worked off
+    with killer:
+        run.send(records=2000)
+        run.wait()
+    before = run.report("killed", kills=killer.count)
+
+    # Then every job is completed, or what is missing of it is in the dead letters with its reason
+    run.assert_ended_or_dead(before)
+
+    # And once that is sent back, every record of every job is completed, each once
+    run.redrive()
+    run.assert_all_completed()
+    assert killer.count >= KILLS / 2
+
+
+@pytest.mark.timeout(900)
+def test_nothing_is_lost_or_done_twice_while_dynamodb_and_s3_fail(
+    local: LocalEnvironment, behind: Behind, http: httpx.Client, say: Callable[[str], None]
+) -> None:
+    # Given functions that reach DynamoDB and S3 through a proxy, which answers one request in four with a throttle or
+    # a 5xx, and cuts one in fifty off after it was carried out
+    run = Run(behind, http, say)
+    faults = Faults(refused=0.25, cut_off=0.02)
+    with FaultyProxy(local.emulator, faults) as proxy, through(behind, proxy):
+        # When records of both kinds are sent and worked off, and for five seconds nothing works at all
+        outage = threading.Timer(8, faults.outage, args=[5.0])
+        outage.start()
+        run.send(records=400, large=0.2)
+        outage.join()
+        faults.stop()
+        run.wait()
+    before = run.report("failing", **proxy.counts)
+
+    # Then the same holds
+    run.assert_ended_or_dead(before)
+    run.redrive()
+    run.assert_all_completed()
+    assert proxy.counts["refused"] >= 100
+    assert proxy.counts["cut_off"] >= 5
+
+
+@dataclass
+class Run:
+    """What was sent, by whom, and what became of it."""
+
+    behind: Behind
+    http: httpx.Client
+    say: Callable[[str], None]
+    records: dict[str, Caller] = field(default_factory=dict)
+    jobs: dict[str, Caller] = field(default_factory=dict)
+    answers: Counter[str] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        endpoint = self.behind.outputs["ApiEndpoint"]
+        # A plan without limits to speak of: the test measures other things.
+        plan = self.behind.new_plan(throttle={"rateLimit": 10_000, "burstLimit": 5_000})
+        self.callers = [Caller(self.http, endpoint, self.behind.new_key(plan)) for _ in range(KEYS)]
+        self.changes = Changes(self.behind)
+
+    def send(self, *, records: int, large: float = 0.02) -> None:
+        """Sends records by 16 clients at once, and has them worked off now and then, and at the end."""
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(lambda client: self._client(client, records // CLIENTS, large), range(CLIENTS)))
+        for caller in self.callers:
+            self._start(caller)
+
+    def wait(self) -> None:
+        """Waits until both queues are empty, however long that takes a busy machine, as long as they move."""
+        quiet, last, moved = 0, -1, time.monotonic()
+        while quiet <= 2:
+            waiting = {name: self.behind.waiting(f"{name}QueueUrl") for name in ("Job", "Work")}
+            left = sum(waiting.values())
+            if left != last:
+                last, moved = left, time.monotonic()
+            assert time.monotonic() - moved < STUCK_SECONDS, f"stuck for {STUCK_SECONDS} s: {waiting}"
+            quiet = 0 if left else quiet + 1
+            time.sleep(0.5)
+
+    def report(self, name: str, **figures: Any) -> dict[str, dict[str, Any]]:
+        """Prints what happened; returns the jobs as their callers see them."""
+        jobs = {job: caller.job(job) for job, caller in self.jobs.items()}
+        figures |= {
+            "records": len(self.records),
+            "jobs": len(jobs),
+            "job states": dict(Counter(job["status"] for job in jobs.values())),
+            "dead letters": {
+                name: self.behind.waiting(name) for name in ("JobDeadLetterQueueUrl", "WorkDeadLetterQueueUrl")
+            },
+            "answers": dict(self.answers),
+            "seconds": round(time.monotonic() - self.started, 1),
+        }
+        self.say(f"{name}: {json.dumps(figures)}")
+        return jobs
+
+    def assert_ended_or_dead(self, jobs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Each job is completed, or the dead letters name it, with a reason."""
+        dead: dict[str, list[str | None]] = {}
+        for letter in [*self._letters("JobDeadLetterQueueUrl"), *self._letters("WorkDeadLetterQueueUrl")]:
+            # Without a reason it was moved by SQS, which says so: it was received three times and never answered.
+            moved = "DeadLetterQueueSourceArn" in letter["Attributes"]
+            dead.setdefault(json.loads(letter["Body"])["job"], []).append(
+                reason(letter) or (UNANSWERED if moved else None)
+            )
+        for job_id, job in jobs.items():
+            if job["status"] == "completed":
+                assert job["completed"] == job["total"]
+                continue
+            assert job_id in dead, job
+            assert all(dead[job_id]), (job, dead[job_id])
+        self.say(f"reasons: {dict(Counter(why for reasons in dead.values() for why in reasons))}")
+
+    def redrive(self) -> None:
+        """Sends the dead letters back until there are none."""
+        sqs, outputs = self.behind.client("sqs"), self.behind.outputs
+        for _ in range(5):
+            sent = sum(
+                redrive(sqs, source=outputs[f"{name}DeadLetterQueueUrl"], target=outputs[f"{name}QueueUrl"])
+                for name in ("Job", "Work")
+            )
+            self.wait()
+            if not sent:
+                return
+
+    def assert_all_completed(self) -> None:
+        """Every record that was accepted is completed, by one change; every job counts what it has."""
+        # What was pending when the last job was planned, and a record whose answer never came, may be in none.
+        for caller in self.callers:
+            caller.ended(caller.start()["id"])
+        for job_id, caller in self.jobs.items():
+            job = caller.job(job_id)
+            assert (job["status"], job["completed"], job["failed"]) == ("completed", job["total"], 0), job
+        status = {item["id"]["S"]: item["status"]["S"] for item in self.behind.items("TableName")}
+        lost = [record for record in self.records if status.get(record) != "completed"]
+        assert not lost, f"{len(lost)} of {len(self.records)} lost: {lost[:5]}"
+        changes = self.changes.completions()
+        times = Counter(changes[record] for record in self.records)
+        self.say(f"completions of a record by the table's stream: {dict(times)}")
+        assert {changes[record] for record in self.records} == {1}
+
+    def _client(self, client: int, records: int, large: float) -> None:
+        caller, chance = self.callers[client % KEYS], random.Random(client)
+        for number in range(1, records + 1):
+            payload = f"{client}/{number}" * (1500 if chance.random() < large else 1)
+            record = self._until_answered(caller, 201, "POST", "/data", json={"payload": payload})
+            with self.lock:
+                self.records[record["id"]] = caller
+            if number == records // 2:
+                self._start(caller)
+
+    def _start(self, caller: Caller) -> None:
+        job = self._until_answered(caller, 202, "POST", "/process")
+        with self.lock:
+            self.jobs[job["id"]] = caller
+
+    def _until_answered(self, caller: Caller, wanted: int, method: str, path: str, **content: Any) -> dict[str, Any]:
+        """As a client does it: again, after a 429 or 5xx."""
+        for attempt in range(60):
+            try:
+                answer = caller.call(method, path, **content)
+            except httpx.TransportError as error:
+                with self.lock:
+                    self.answers[type(error).__name__] += 1
+                continue
+            with self.lock:
+                self.answers[str(answer.status_code)] += 1
+            if answer.status_code == wanted:
+                document: dict[str, Any] = answer.json()
+                return document
+            # The 500 is the gateway's own, of an invocation that Lambda throttled; one of the service would be a fault
+            assert answer.status_code in {429, 502, 503, 504} or "API Gateway" in answer.text, answer.text
+            time.sleep(min(2.0, 0.1 * 2**attempt))
+        raise AssertionError(f"{method} {path}: no answer")
+
+    def _letters(self, output: str) -> Sequence[dict[str, Any]]:
+        """The dead letters, left where they are."""
+        sqs, url = self.behind.client("sqs"), self.behind.outputs[output]
+        letters: list[dict[str, Any]] = []
+        while found := sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["All"],
+            VisibilityTimeout=60,
+        ).get("Messages"):
+            letters += found
+        for letter in letters:
+            sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"], VisibilityTimeout=0)
+        return letters
+
+
+class Changes:
+    """A witness of its own: the records table's stream."""
+
+    def __init__(self, behind: Behind) -> None:
+        self._streams = behind.client("dynamodbstreams")
+        table = behind.client("dynamodb").describe_table(TableName=behind.outputs["TableName"])["Table"]
+        self._arn = table["LatestStreamArn"]
+
+    def completions(self) -> Counter[str]:
+        """How often each record went from pending to completed."""
+        seen: Counter[str] = Counter()
+        for shard in self._streams.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]:
+            iterator = self._streams.get_shard_iterator(
+                StreamArn=self._arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            while iterator:
+                page = self._streams.get_records(ShardIterator=iterator, Limit=1000)
+                for record in page["Records"]:
+                    old, new = (record["dynamodb"].get(image, {}) for image in ("OldImage", "NewImage"))
+                    if new.get("status") == {"S": "completed"} and old.get("completed_at") != new.get("completed_at"):
+                        seen[new["id"]["S"]] += 1
+                iterator = page.get("NextShardIterator") if page["Records"] else None
+        return seen
+
+
+class Killer:
+    """Kills running functions at random moments: SIGKILL to the process that runs one."""
+
+    def __init__(self, local: LocalEnvironment, behind: Behind, functions: Sequence[str], *, most: int) -> None:
+        self._emulator = local.emulator.pid
+        # arn:aws:lambda:<region>:<account>:function:<name>:live
+        self._names = [behind.outputs[f"{name}FunctionArn"].split(":")[6] for name in functions]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._most = most
+        self.count = 0
+
+    def __enter__(self) -> Killer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        chance = random.Random(7)
+        while self.count < self._most and not self._stop.wait(chance.uniform(0.5, 3.0)):
+            if victims := list(self._running()):
+                chance.choice(victims).kill()
+                self.count += 1
+
+    def _running(self) -> Iterator[psutil.Process]:
+        for process in psutil.Process(self._emulator).children(recursive=True):
+            try:
+                line = " ".join(process.cmdline())
+            except psutil.Error:
+                continue
+            if any(f"-{name}-" in line for name in self._names):
+                yield process
+
+
+@contextmanager
+def short_visibility(behind: Behind) -> Iterator[None]:
+    """Shortens the visibility time-outs of both queues: a test cannot wait for 90 minutes."""
+    sqs, name = behind.client("sqs"), "VisibilityTimeout"
+    urls = [behind.outputs[queue] for queue in ("JobQueueUrl", "WorkQueueUrl")]
+    before = [sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name] for url in urls]
+    for url in urls:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={name: str(VISIBILITY_SECONDS)})
+    try:
+        yield
+    finally:
+        for url, seconds in zip(urls, before, strict=True):
+            sqs.set_queue_attributes(QueueUrl=url, Attributes={name: seconds})
+
+
+@contextmanager
+def through(behind: Behind, proxy: FaultyProxy) -> Iterator[None]:
+    """Has the functions reach DynamoDB and S3 through a proxy: new versions of them, under `live`, for a while."""
+    functions = behind.client("lambda")
+    aliases = []
+    for name in ("Api", "Processor", "Worker"):
+        function = behind.outputs[f"{name}FunctionArn"].split(":")[6]
+        variables = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+        aliases.append(
+            (function, functions.get_alias(FunctionName=function, Name="live")["FunctionVersion"], variables)
+        )
+        functions.update_function_configuration(
+            FunctionName=function,
+            Environment={
+                "Variables": variables | {f"AWS_ENDPOINT_URL_{service}": proxy.url for service in ("DYNAMODB", "S3")}
+            },
+        )
+        version = functions.publish_version(FunctionName=function)["Version"]
+        functions.update_alias(FunctionName=function, Name="live", FunctionVersion=version)
+    try:
+        yield
+    finally:
+        for function, version, variables in aliases:
+            functions.update_alias(FunctionName=function, Name="live", FunctionVersion=version)
+            functions.update_function_configuration(FunctionName=function, Environment={"Variables": variables})

@@ -1,0 +1,102 @@
+"""Many writers at once: nothing is lost, nothing is made twice."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from uuid import uuid4
+
+import boto3
+import httpx
+
+from services.items.tests.local.items import assert_problem, create
+from slipway.emulator.environment import Outputs
+from slipway.testing.emulated import Request
+
+WRITERS = 16
+INCREMENTS = 2
+REPETITIONS = 50
+# So many functions start at once that a busy machine answers late, or not at all: then a client tries again.
+PATIENCE = 120
+TRY_AGAIN = {429, 500, 502, 503, 504}
+
+
+def test_writers_of_one_item_lose_nothing(signed: Request, edge: Request) -> None:
+    # Given an item that counts, and writers that read it, add one and write it over, until that works
+    item = create(signed, data={"count": 0})
+    path = f"/items/{item['id']}"
+    ready = Barrier(WRITERS)
+
+    def increment(seed: int) -> Counter[int]:
+        chance = random.Random(seed)
+        answers: Counter[int] = Counter()
+        ready.wait()
+        while answers[200] < INCREMENTS:
+            read = edge("GET", path, timeout=PATIENCE)
+            if read.status_code == 200:
+                changed = {"name": item["name"], "data": {"count": read.json()["data"]["count"] + 1}}
+                tag = {"If-Match": read.headers["etag"]}
+                answers[signed("PUT", path, json=changed, headers=tag, timeout=PATIENCE).status_code] += 1
+            time.sleep(chance.uniform(0, 0.2))
+        return answers
+
+    # When they all write at once
+    with ThreadPoolExecutor(WRITERS) as pool:
+        answers = sum(pool.map(increment, range(WRITERS)), Counter[int]())
+
+    # Then every increment is there, and whoever came too late was told so
+    final = edge("GET", path).json()
+    assert final["version"] == 1 + final["data"]["count"]
+    # A write that failed may have been done.
+    failed = sum(answers[status] for status in TRY_AGAIN)
+    assert WRITERS * INCREMENTS <= final["data"]["count"] <= WRITERS * INCREMENTS + failed
+    assert answers[412] > 0
+    assert answers.keys() <= {200, 412} | TRY_AGAIN
+
+
+def test_a_key_makes_one_item_however_many_requests_carry_it(
+    signed: Request, session: Callable[..., boto3.Session], outputs: Outputs
+) -> None:
+    # Given a request that is repeated before it is answered, by clients that try again when they are told to
+    name, key = f"once {uuid4()}", uuid4().hex
+    ready = Barrier(REPETITIONS)
+
+    end = time.monotonic() + 240
+
+    def insist(seed: int) -> httpx.Response:
+        chance = random.Random(seed)
+        ready.wait()
+        while True:
+            response = signed("POST", "/items", json={"name": name}, headers={"Idempotency-Key": key}, timeout=PATIENCE)
+            if response.status_code == 409:
+                assert_problem(response, 409, "Idempotency-Key")
+            elif response.status_code not in TRY_AGAIN:
+                return response
+            assert time.monotonic() < end, response.text
+            time.sleep(chance.uniform(0.5, 1.5))
+
+    # When all of them come at once
+    with ThreadPoolExecutor(REPETITIONS) as pool:
+        answers = list(pool.map(insist, range(REPETITIONS)))
+
+    # Then all get the item, the same one
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    # And the table holds one
+    pages = (
+        session()
+        .client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=outputs["items"]["TableName"],
+            FilterExpression="#name = :name",
+            ExpressionAttributeNames={"#name": "name"},
+            ExpressionAttributeValues={":name": {"S": name}},
+            ConsistentRead=True,
+        )
+    )
+    assert [item["id"]["S"] for page in pages for item in page["Items"]] == [answers[0].json()["id"]]

@@ -1,0 +1,224 @@
+"""Lists of items: their order, their pages, and cursors that outlive a rotation of their secret."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from threading import Event
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from services.items.runtime.signature import sign
+from services.items.tests.local.items import create, recycle
+from slipway.emulator.environment import LocalEnvironment, Outputs
+from slipway.testing.emulated import Request, until
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+
+def status() -> str:
+    """A status that no other test has."""
+    return f"s-{uuid4().hex[:16]}"
+
+
+def pages(edge: Request, **query: str | int) -> Iterator[list[dict[str, Any]]]:
+    """The pages of a list, by its cursors."""
+    while True:
+        response = edge("GET", "/items", params=query)
+        assert response.status_code == 200, response.text
+        page = response.json()
+        yield page["items"]
+        if page["next_cursor"] is None:
+            return
+        query = {**query, "cursor": page["next_cursor"]}
+
+
+def test_items_are_listed_newest_first_without_loss_while_others_are_created(signed: Request, edge: Request) -> None:
+    # Given 23 items of a status
+    mine = status()
+    before = [create(signed, name=str(number), status=mine)["id"] for number in range(23)]
+    stop = Event()
+
+    def more() -> list[str]:
+        created = []
+        while not stop.is_set():
+            created.append(create(signed, status=mine)["id"])
+        return created
+
+    # When they are read page by page, while more are created
+    with ThreadPoolExecutor(1) as pool:
+        creating = pool.submit(more)
+        try:
+            # Some of them before the first page.
+            while len(edge("GET", "/items", params={"status": mine, "limit": 100}).json()["items"]) < 26:
+                assert not creating.done()
+            read = list(pages(edge, status=mine, limit=7))
+        finally:
+            stop.set()
+        later = creating.result()
+
+    # Then each of the 23 is there once, newest first, and after the first page nothing new comes in
+    ids = [item["id"] for page in read for item in page]
+    assert ids[-23:] == before[::-1]
+    assert len(set(ids)) == len(ids)
+    assert set(ids[:-23]) <= set(later)
+    assert all(len(page) == 7 for page in read[:-1])
+    times = [item["created_at"] for page in read for item in page]
+    assert times == sorted(times, reverse=True)
+
+
+def test_the_whole_list_holds_every_status_newest_first(signed: Request, edge: Request) -> None:
+    created = [create(signed, status=status())["id"] for _ in range(6)]
+    # All that other tests left, too.
+    read = [item for page in pages(edge, limit=100) for item in page]
+    assert [item["id"] for item in read if item["id"] in created] == created[::-1]
+    assert len({item["id"] for item in read}) == len(read)
+    assert all(newer["created_at"] >= older["created_at"] for newer, older in pairwise(read))
+
+
+def test_a_page_has_twenty_items_unless_asked_otherwise(signed: Request, edge: Request) -> None:
+    mine = status()
+    for _ in range(21):
+        create(signed, status=mine)
+    assert [len(page) for page in pages(edge, status=mine)] == [20, 1]
+    assert [len(page) for page in pages(edge, status=mine, limit=21)] == [21]
+    assert edge("GET", "/items", params={"status": status()}).json() == {"items": [], "next_cursor": None}
+
+
+def test_a_page_of_large_items_ends_early_and_goes_on(signed: Request, edge: Request) -> None:
+    # Given more items than a page may hold bytes
+    mine = status()
+    text = {"text": "x" * 250_000}
+    created = [create(signed, status=mine, data=text)["id"] for _ in range(6)]
+    # When they are listed
+    read = list(pages(edge, status=mine, limit=100))
+    # Then it takes two pages, and none is lost
+    assert [item["id"] for page in read for item in page] == created[::-1]
+    assert len(read) == 2
+    for item in created:
+        assert signed("DELETE", f"/items/{item}", headers={"If-Match": '"1"'}).status_code == 204
+
+
+@pytest.fixture
+def secrets(session: Callable[..., boto3.Session]) -> SecretsManagerClient:
+    return session().client("secretsmanager")
+
+
+def key(secrets: SecretsManagerClient, arn: str, stage: str) -> str:
+    value = secrets.get_secret_value(SecretId=arn, VersionStage=stage)
+    return str(json.loads(value["SecretString"])["key"])
+
+
+def rotate(secrets: SecretsManagerClient, outputs: dict[str, str]) -> None:
+    """Rotate the cursor secret, and wait until the new version is the current one."""
+    arn = outputs["CursorSecretArn"]
+    token = secrets.rotate_secret(SecretId=arn, RotationLambdaARN=outputs["RotationFunctionArn"])["VersionId"]
+    until(lambda: "AWSCURRENT" in secrets.describe_secret(SecretId=arn)["VersionIdsToStages"][token])
+
+
+def signature_is_of(cursor: str, secret: str) -> bool:
+    payload, signature = (base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in cursor.split("."))
+    return sign(secret, payload) == signature
+
+
+def test_a_cursor_outlives_a_rotation(  # noqa: PLR0917  # pytest passes fixtures by name
+    local: LocalEnvironment,
+    signed: Request,
+    edge: Request,
+    session: Callable[..., boto3.Session],
+    secrets: SecretsManagerClient,
+    outputs: Outputs,
+) -> None:
+    # Given a list, a cursor in it, and a function that knows the secret of the cursor
+    values = outputs["items"]
+    mine = status()
+    created = [create(signed, status=mine)["id"] for _ in range(3)]
+    recycle(local, values["ApiFunctionArn"])
+    first = {"status": mine, "limit": 1}
+    cursor: str = edge("GET", "/items", params=first).json()["next_cursor"]
+    former = key(secrets, values["CursorSecretArn"], "AWSCURRENT")
+    assert signature_is_of(cursor, former)
+
+    # When the secret is rotated
+    rotate(secrets, values)
+    current = key(secrets, values["CursorSecretArn"], "AWSCURRENT")
+    assert current != former
+    assert key(secrets, values["CursorSecretArn"], "AWSPREVIOUS") == former
+
+    # Then the function goes on from that cursor, and also from one that a newer function signed
+    def following(cursor: str) -> list[str]:
+        response = edge("GET", "/items", params={**first, "cursor": cursor})
+        assert response.status_code == 200, response.text
+        return [item["id"] for item in response.json()["items"]]
+
+    payload = cursor.split(".", maxsplit=1)[0]
+    content = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+    newer = f"{payload}.{base64.urlsafe_b64encode(sign(current, content)).rstrip(b'=').decode()}"
+    assert following(cursor) == created[1:2]
+    assert following(newer) == created[1:2]
+
+    # And a function that starts now knows both, and signs with the new one
+    recycle(local, values["ApiFunctionArn"])
+    assert following(cursor) == created[1:2]
+    assert following(newer) == created[1:2]
+    assert signature_is_of(edge("GET", "/items", params=first).json()["next_cursor"], current)
+
+    # When it is rotated once more, the first cursor is of no use any more
+    rotate(secrets, values)
+    recycle(local, values["ApiFunctionArn"])
+    assert edge("GET", "/items", params={**first, "cursor": cursor}).status_code == 400
+    assert following(newer) == created[1:2]
+
+
+def test_a_rotation_that_was_not_begun_changes_nothing(
+    session: Callable[..., boto3.Session], secrets: SecretsManagerClient, outputs: Outputs
+) -> None:
+    # Given a version that the secret does not have
+    arn = outputs["items"]["CursorSecretArn"]
+    before = key(secrets, arn, "AWSCURRENT")
+    functions = session().client("lambda")
+    for step in ("createSecret", "finishSecret", "dropSecret"):
+        event = {"Step": step, "SecretId": arn, "ClientRequestToken": str(uuid4())}
+        # When a step for it is asked for
+        answer = functions.invoke(
+            FunctionName=outputs["items"]["RotationFunctionArn"], Payload=json.dumps(event).encode()
+        )
+        # Then it fails, without a word of the secret
+        assert answer["FunctionError"] == "Unhandled"
+        assert before not in answer["Payload"].read().decode()
+    assert key(secrets, arn, "AWSCURRENT") == before
+
+
+def test_the_rotation_function_may_rotate_its_own_secret_alone(
+    session: Callable[..., boto3.Session], secrets: SecretsManagerClient, outputs: Outputs
+) -> None:
+    values = outputs["items"]
+    token = str(uuid4())
+    # Given a pending version of the other secret
+    arn = values["OriginSecretArn"]
+    before = secrets.get_secret_value(SecretId=arn)["SecretString"]
+    secrets.put_secret_value(
+        SecretId=arn, ClientRequestToken=token, SecretString='{"key": "x"}', VersionStages=["AWSPENDING"]
+    )
+    event = {"Step": "finishSecret", "SecretId": arn, "ClientRequestToken": token}
+    # When the function is told to finish there
+    answer = (
+        session()
+        .client("lambda")
+        .invoke(FunctionName=values["RotationFunctionArn"], Payload=json.dumps(event).encode())
+    )
+    # Then it cannot
+    assert answer["FunctionError"] == "Unhandled"
+    assert secrets.get_secret_value(SecretId=arn)["SecretString"] == before
+    try:
+        secrets.update_secret_version_stage(SecretId=arn, VersionStage="AWSPENDING", RemoveFromVersionId=token)
+    except ClientError as error:
+        pytest.fail(f"the other secret keeps a pending version: {error}")

@@ -1,0 +1,188 @@
+"""Each function of `items` in all that its role is for: `make permissions` runs these without each permission.
+
+None waits for what comes by itself, such as a stream's record: a function is handed it, and its answer tells at once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from mypy_boto3_dynamodb import DynamoDBClient
+
+from services.items.tests.local.items import create
+from slipway.emulator.environment import Outputs
+from slipway.testing.emulated import Invoke, Request, refusals, until
+from slipway.testing.functions import NO_FAILURES
+
+API, STREAM, ROTATION = "items/ApiFunction", "items/StreamFunction", "items/Rotation"
+
+
+@pytest.fixture
+def values(outputs: Outputs) -> dict[str, str]:
+    return outputs["items"]
+
+
+@pytest.fixture
+def dynamodb(session: Callable[..., boto3.Session]) -> DynamoDBClient:
+    return session().client("dynamodb")
+
+
+@pytest.mark.exercises(API)
+def test_the_api_reads_lists_replaces_and_deletes(signed: Request, edge: Request, unsigned: Request) -> None:
+    # Given two items of a status of their own
+    status = f"s{uuid4().hex[:16]}"
+    items = [create(signed, status=status) for _ in range(2)]
+    path = f"/items/{items[0]['id']}"
+    # When they are read, each way that there is
+    read = edge("GET", path)
+    first = edge("GET", "/items", params={"status": status, "limit": 1})
+    rest = edge("GET", "/items", params={"status": status, "cursor": first.json().get("next_cursor", "")})
+    listed = edge("GET", "/items", params={"limit": 100})
+    health = unsigned("GET", "/health")
+    replaced = signed("PUT", path, json={"name": "pot", "status": status}, headers={"If-Match": '"1"'})
+    deleted = signed("DELETE", path, headers={"If-Match": '"2"'})
+    # Then every answer is whole
+    answers = (read, first, rest, listed, health, replaced, deleted)
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 200, 200, 204]
+    assert read.json() == items[0]
+    assert first.json()["items"] + rest.json()["items"] == items[::-1]
+    assert items[0] in listed.json()["items"]
+    assert signed("DELETE", f"/items/{items[1]['id']}", headers={"If-Match": '"1"'}).status_code == 204
+
+
+@pytest.mark.exercises(API)
+def test_the_api_creates_once_under_a_key(signed: Request) -> None:
+    key = {"Idempotency-Key": uuid4().hex}
+    first, again = (signed("POST", "/items", json={"name": "kettle"}, headers=key) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+
+
+@pytest.mark.exercises(API)
+def test_the_api_lets_go_of_a_key_when_the_creation_fails(
+    signed: Request, dynamodb: DynamoDBClient, values: dict[str, str]
+) -> None:
+    # Given an item that was made under a key, of which the record is lost
+    key = {"Idempotency-Key": uuid4().hex}
+    item = signed("POST", "/items", json={"name": "kettle"}, headers=key).json()
+    _forget(dynamodb, values["IdempotencyTableName"], item["id"])
+    # When the key comes with another item, and its creation is refused
+    other = signed("POST", "/items", json={"name": "teapot"}, headers=key)
+    assert other.status_code == 422, other.text
+    # Then the first may ask again
+    again = signed("POST", "/items", json={"name": "kettle"}, headers=key)
+    assert again.status_code == 201, again.text
+    assert again.json() == item
+
+
+def _forget(dynamodb: DynamoDBClient, table: str, item_id: str) -> None:
+    records = dynamodb.scan(TableName=table, ConsistentRead=True)["Items"]
+    (record,) = (record for record in records if item_id in record.get("data", {}).get("S", ""))
+    dynamodb.delete_item(TableName=table, Key={"id": record["id"]})
+
+
+@pytest.fixture
+def creation(signed: Request, dynamodb: DynamoDBClient, values: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """A batch with the creation of an item that no stream has told of: it is a copy under another id."""
+    item = create(signed)
+    image = dynamodb.get_item(TableName=values["TableName"], Key={"id": {"S": item["id"]}})["Item"]
+    image["id"] = {"S": str(uuid4())}
+    record = {
+        "eventID": uuid4().hex,
+        "eventName": "INSERT",
+        "eventSource": "aws:dynamodb",
+        "dynamodb": {"Keys": {"id": image["id"]}, "NewImage": image, "SequenceNumber": "1"},
+    }
+    yield {"Records": [record]}
+    assert signed("DELETE", f"/items/{item['id']}", headers={"If-Match": '"1"'}).status_code == 204
+
+
+@pytest.mark.exercises(STREAM)
+def test_the_stream_function_follows_a_creation_once(
+    session: Callable[..., boto3.Session], invoke: Invoke, creation: dict[str, Any], values: dict[str, str]
+) -> None:
+    # When a creation comes twice
+    for _ in range(2):
+        assert invoke(values["StreamFunctionArn"], creation) == NO_FAILURES
+    # Then its object is there
+    item_id = creation["Records"][0]["dynamodb"]["Keys"]["id"]["S"]
+    key = f"items/{item_id}/metadata.json"
+    stored = session().client("s3").head_object(Bucket=values["BucketName"], Key=key)
+    assert stored["ContentType"] == "application/json"
+
+
+@pytest.mark.exercises(STREAM)
+def test_the_stream_function_tries_again_what_failed(
+    session: Callable[..., boto3.Session],
+    invoke: Invoke,
+    creation: dict[str, Any],
+    dynamodb: DynamoDBClient,
+    values: dict[str, str],
+) -> None:
+    # Given a creation that cannot be followed: the bucket refuses everybody its object
+    s3 = session().client("s3")
+    item_id = creation["Records"][0]["dynamodb"]["Keys"]["id"]["S"]
+    policy = s3.get_bucket_policy(Bucket=values["BucketName"])["Policy"]
+    refusal = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{values['BucketName']}/items/{item_id}/*",
+    }
+    document = json.loads(policy)
+    document["Statement"].append(refusal)
+    before = _in_progress(dynamodb, values)
+    s3.put_bucket_policy(Bucket=values["BucketName"], Policy=json.dumps(document))
+    try:
+        with pytest.raises(AssertionError, match="1 of 1 records failed"):
+            invoke(values["StreamFunctionArn"], creation)
+    finally:
+        s3.put_bucket_policy(Bucket=values["BucketName"], Policy=policy)
+    # Then nothing says that it is being worked on; the stream's own function may be at work on another
+    until(lambda: _in_progress(dynamodb, values) <= before)
+
+
+def _in_progress(dynamodb: DynamoDBClient, values: dict[str, str]) -> set[str]:
+    """Ids of what is being worked on, or was left so."""
+    records = dynamodb.scan(TableName=values["IdempotencyTableName"], ConsistentRead=True)["Items"]
+    return {record["id"]["S"] for record in records if record["status"] == {"S": "INPROGRESS"}}
+
+
+@pytest.mark.exercises(ROTATION)
+def test_the_rotation_function_takes_each_step(session: Callable[..., boto3.Session], values: dict[str, str]) -> None:
+    secrets, arn = session().client("secretsmanager"), values["CursorSecretArn"]
+    function, began = values["RotationFunctionArn"].split(":")[6], time.time()
+    before = secrets.get_secret_value(SecretId=arn)["SecretString"]
+    # Given no version that an earlier rotation left half done: it would be taken up again
+    for version, stages in secrets.describe_secret(SecretId=arn)["VersionIdsToStages"].items():
+        if "AWSPENDING" in stages:
+            secrets.update_secret_version_stage(SecretId=arn, VersionStage="AWSPENDING", RemoveFromVersionId=version)
+    # When the secret is rotated
+    token = secrets.rotate_secret(SecretId=arn, RotationLambdaARN=values["RotationFunctionArn"])["VersionId"]
+
+    def rotated() -> bool:
+        return "AWSCURRENT" in secrets.describe_secret(SecretId=arn)["VersionIdsToStages"][token]
+
+    # Then the new version is the current one
+    until(lambda: rotated() or refusals(session(), function, since=began), 30)
+    logged = session().client("logs").filter_log_events
+    group = session().client("lambda").get_function_configuration(FunctionName=function)["LoggingConfig"]["LogGroup"]
+    assert rotated(), logged(logGroupName=group, startTime=int(began * 1000))["events"]
+    assert secrets.get_secret_value(SecretId=arn)["SecretString"] != before
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        pytest.param("ApiHookFunctionArn", marks=pytest.mark.exercises("items/ApiDeployment/Hook")),
+        pytest.param("StreamHookFunctionArn", marks=pytest.mark.exercises("items/StreamDeployment/Hook")),
+    ],
+)
+def test_a_contract_check_invokes_the_new_version(invoke: Invoke, values: dict[str, str], output: str) -> None:
+    assert invoke(values[output], {}) == {"status": "Succeeded", "failures": []}

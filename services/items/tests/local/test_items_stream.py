@@ -1,0 +1,184 @@
+"""What follows a creation: once, however often the function that does it dies on the way."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import psutil
+import pytest
+
+from services.items.tests.local.items import create
+from slipway.emulator.environment import LocalEnvironment, Outputs
+from slipway.testing.emulated import Request, until
+
+CRASHES = 5
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What creations lead to: objects in the bucket, and messages in a queue that listens to the topic."""
+
+    session: boto3.Session
+    outputs: dict[str, str]
+    queue_url: str
+
+    def metadata(self, item_id: str) -> list[str]:
+        """Keys of the item's objects."""
+        listed = self.session.client("s3").list_objects_v2(Bucket=self.outputs["BucketName"], Prefix=f"items/{item_id}")
+        return [found["Key"] for found in listed.get("Contents", [])]
+
+    def messages(self) -> list[dict[str, Any]]:
+        """The messages that are there now; they are taken out."""
+        sqs = self.session.client("sqs")
+        found = []
+        while received := sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages", []):
+            for message in received:
+                found.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+
+@pytest.fixture
+def followed(session: Callable[..., boto3.Session], outputs: Outputs) -> Iterator[Followed]:
+    root, values = session(), outputs["items"]
+    sqs, sns = root.client("sqs"), root.client("sns")
+    # The emulator's CloudFormation forgets that the topic is a FIFO one, and with it that it takes a message once.
+    sns.set_topic_attributes(TopicArn=values["NotificationTopicArn"], AttributeName="FifoTopic", AttributeValue="true")
+    url = sqs.create_queue(QueueName=f"listener-{uuid4().hex[:8]}.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    try:
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": values["NotificationTopicArn"]}},
+        }
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+        subscription = sns.subscribe(
+            TopicArn=values["NotificationTopicArn"],
+            Protocol="sqs",
+            Endpoint=arn,
+            Attributes={"RawMessageDelivery": "true"},
+            ReturnSubscriptionArn=True,
+        )["SubscriptionArn"]
+        try:
+            yield Followed(root, values, url)
+        finally:
+            sns.unsubscribe(SubscriptionArn=subscription)
+    finally:
+        sqs.delete_queue(QueueUrl=url)
+
+
+def test_a_creation_stores_metadata_and_tells_the_topic(signed: Request, followed: Followed) -> None:
+    # When an item is created, replaced and deleted
+    item = create(signed, name="Wasserkocher ☕", data={"secret": "not for others"}, status="new")
+    path = f"/items/{item['id']}"
+    assert signed("PUT", path, json={"name": "teapot"}, headers={"If-Match": '"1"'}).status_code == 200
+    assert signed("DELETE", path, headers={"If-Match": '"2"'}).status_code == 204
+    last = create(signed)
+
+    # Then there is one object
+    until(lambda: bool(followed.metadata(last["id"])))
+    key = f"items/{item['id']}/metadata.json"
+    assert followed.metadata(item["id"]) == [key]
+    stored = followed.session.client("s3").get_object(Bucket=followed.outputs["BucketName"], Key=key)
+    metadata = {name: item[name] for name in ("id", "name", "status", "created_at")}
+    assert json.loads(stored["Body"].read()) == metadata
+    assert stored["ContentType"] == "application/json"
+
+    # And one message, of the creation alone
+    told = [message for message in _until(followed, {item["id"], last["id"]}) if message["id"] == item["id"]]
+    assert told == [{"event": "ItemCreated", **metadata}]
+
+
+def test_a_crash_in_the_middle_loses_nothing_and_repeats_nothing(
+    local: LocalEnvironment, signed: Request, followed: Followed, session: Callable[..., boto3.Session]
+) -> None:
+    # Given items that are created one after the other
+    created: list[dict[str, Any]] = []
+    stop = Event()
+
+    def creating() -> None:
+        while not stop.is_set():
+            created.append(create(signed))
+            # About as long as one takes to be followed.
+            time.sleep(0.05)
+
+    # When the function is killed again and again while one of them is in progress
+    writer = Thread(target=creating)
+    writer.start()
+    try:
+        struck = _kill_in_the_middle(local, session(), followed.outputs)
+    finally:
+        stop.set()
+        writer.join()
+
+    # Then each has its object and its message, once
+    assert struck == CRASHES
+    ids = {item["id"] for item in created}
+    told = _until(followed, ids)
+    assert Counter(message["id"] for message in told) == Counter(ids)
+    by_id = {item["id"]: item for item in created}
+    assert all(message["created_at"] == by_id[message["id"]]["created_at"] for message in told)
+    for item in created:
+        assert followed.metadata(item["id"]) == [f"items/{item['id']}/metadata.json"]
+
+
+def _kill_in_the_middle(local: LocalEnvironment, root: boto3.Session, outputs: dict[str, str]) -> int:
+    """Stop the function at random moments; where it stands between the beginning and the end of its work, kill it."""
+    chance = random.Random(2)
+    seen: set[tuple[str, str]] = set()
+    end = time.monotonic() + 90
+    while len(seen) < CRASHES and time.monotonic() < end:
+        time.sleep(chance.uniform(0, 0.03))
+        for worker in local.emulator.environments(outputs["StreamFunctionArn"].split(":")[6]):
+            with suppress(psutil.NoSuchProcess):
+                worker.suspend()
+                begun = _in_progress(root, outputs["IdempotencyTableName"])
+                if begun - seen:
+                    seen |= begun
+                    worker.kill()
+                else:
+                    worker.resume()
+    return len(seen)
+
+
+def _in_progress(root: boto3.Session, table: str) -> set[tuple[str, str]]:
+    """Attempts that have begun and not ended: each has an instant of its own."""
+    pages = (
+        root.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=table,
+            FilterExpression="#status = :status",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":status": {"S": "INPROGRESS"}},
+            ConsistentRead=True,
+        )
+    )
+    return {(record["id"]["S"], record["in_progress_expiration"]["N"]) for page in pages for record in page["Items"]}
+
+
+def _until(followed: Followed, ids: set[str]) -> list[dict[str, Any]]:
+    """The messages, once there is one for each of these items, and whatever comes in the moment after."""
+    found: list[dict[str, Any]] = []
+
+    def all_told() -> bool:
+        found.extend(followed.messages())
+        return ids <= {message["id"] for message in found}
+
+    until(all_told, seconds=120)
+    time.sleep(1)
+    return [message for message in found + followed.messages() if message["id"] in ids]

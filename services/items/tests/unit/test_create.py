@@ -1,0 +1,174 @@
+"""`POST /items`."""
+
+import json
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from services.items.runtime.idempotency import RECORD_SECONDS
+from services.items.tests.unit.fakes import Harness, proxy_event
+from slipway.testing.functions import Context, client_error
+
+ITEM = {"name": "Lamp", "description": "Warm", "data": {"watts": 7}, "status": "draft"}
+
+
+def test_an_item_is_created_with_its_place_and_version(api: Harness) -> None:
+    # When an item is posted
+    answer = api.post(ITEM)
+    # Then it is there, and the answer says where and as which version
+    assert answer.status == 201
+    created = answer.json
+    assert {name: created[name] for name in ITEM} == ITEM
+    assert created["version"] == 1
+    assert created["created_at"] == created["updated_at"] == "2026-01-01T00:00:01.000000Z"
+    assert UUID(created["id"]).version == 4
+    assert answer.location == f"/items/{created['id']}"
+    assert answer.headers["ETag"] == '"1"'
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert api.get(answer.location).text == answer.text
+
+
+def test_what_is_left_out_takes_its_default(api: Harness) -> None:
+    created = api.post({"name": "Lamp"}).json
+    assert (created["description"], created["data"], created["status"]) == ("", {}, "active")
+
+
+def test_without_a_key_the_same_item_twice_is_two_items(api: Harness) -> None:
+    assert api.post(ITEM).json["id"] != api.post(ITEM).json["id"]
+    assert len(api.storage.items) == 2
+
+
+def test_decimals_and_unicode_come_back_as_they_went_in(api: Harness) -> None:
+    # Given numbers that binary floats cannot hold, and text beyond the basic plane
+    body = (
+        '{"name": "Lämpchen 💡", "data": {"price": 0.1, "big": 12345678901234567890123456789012345678, '
+        '"tiny": 1E-130, "list": [-0.30, 1e3, true, null, "\\ud83d\\ude00"]}}'
+    )
+    # When it is stored and read
+    created = api.post(body)
+    read = api.get(created.location)
+    # Then every value is there exactly
+    assert read.json["name"] == "Lämpchen 💡"
+    assert read.json["data"] == {
+        "price": Decimal("0.1"),
+        "big": Decimal(12345678901234567890123456789012345678),
+        "tiny": Decimal("1E-130"),
+        "list": [Decimal("-0.3"), Decimal(1000), True, None, "😀"],
+    }
+    assert '"price":0.1' in read.text
+    assert json.loads(read.text)
+
+
+def test_a_body_in_base64_is_the_same_body(api: Harness) -> None:
+    answer = api.call(proxy_event("POST", "/items", body=ITEM, encoded=True))
+    assert answer.status == 201
+    assert answer.json["name"] == "Lamp"
+
+
+class TestIdempotencyKey:
+    def test_the_same_request_again_gets_the_same_answer(self, api: Harness) -> None:
+        # Given an item made under a key
+        first = api.post(ITEM, Idempotency_Key="order-1")
+        # When the request comes again, with its keys in another order
+        again = api.post(dict(reversed(ITEM.items())), Idempotency_Key="order-1")
+        # Then one item is there, and the answers are the same
+        assert (again.status, again.text) == (201, first.text)
+        assert again.location == first.location
+        assert len(api.storage.items) == 1
+
+    def test_the_first_answer_stands_after_the_item_changed(self, api: Harness) -> None:
+        first = api.post(ITEM, Idempotency_Key="order-1")
+        api.put(first.location, {"name": "Other"}, If_Match='"1"')
+        assert api.post(ITEM, Idempotency_Key="order-1").text == first.text
+
+    def test_another_request_under_the_key_is_refused(self, api: Harness) -> None:
+        api.post(ITEM, Idempotency_Key="order-1")
+        answer = api.post(ITEM | {"name": "Other"}, Idempotency_Key="order-1")
+        assert (answer.status, answer.fields) == (422, ["Idempotency-Key"])
+        assert len(api.storage.items) == 1
+
+    def test_a_key_belongs_to_its_caller(self, api: Harness) -> None:
+        # Given two callers with the same key
+        for caller in ("arn:aws:iam::111111111111:user/ann", "arn:aws:iam::111111111111:user/bob"):
+            event = proxy_event("POST", "/items", body=ITEM, headers={"Idempotency-Key": "1"}, caller=caller)
+            assert api.call(event).status == 201
+        # Then each has an item
+        assert len(api.storage.items) == 2
+
+    def test_two_sessions_of_a_role_are_one_caller(self, api: Harness) -> None:
+        # When another container of the same service repeats the request
+        for session in ("task-1", "task-2"):
+            caller = f"arn:aws:sts::111111111111:assumed-role/Writer/{session}"
+            event = proxy_event("POST", "/items", body=ITEM, headers={"Idempotency-Key": "1"}, caller=caller)
+            assert api.call(event).status == 201
+        assert len(api.storage.items) == 1
+
+    def test_while_the_first_is_worked_on_others_are_told_to_wait(self, api: Harness) -> None:
+        # Given a second request that comes in the middle of the first
+        during = []
+
+        def meanwhile() -> None:
+            api.persistence.meanwhile = None
+            during.append(api.post(ITEM, Idempotency_Key="order-1"))
+
+        api.persistence.meanwhile = meanwhile
+        # When the first ends
+        first = api.post(ITEM, Idempotency_Key="order-1")
+        # Then it made the only item, and the second knows when to ask
+        assert first.status == 201
+        assert (during[0].status, during[0].fields) == (409, ["Idempotency-Key"])
+        assert during[0].headers["Retry-After"] == "1"
+        assert len(api.storage.items) == 1
+
+    def test_a_crash_between_item_and_record_makes_no_second_item(self, api: Harness) -> None:
+        # Given a request that died after its item was written: no record says so
+        first = api.post(ITEM, Idempotency_Key="order-1")
+        api.persistence.records.clear()
+        # When the client asks again
+        again = api.post(ITEM, Idempotency_Key="order-1")
+        # Then it gets the item that is there
+        assert (again.status, again.text) == (201, first.text)
+        assert len(api.storage.items) == 1
+
+    def test_a_killed_request_holds_the_key_no_longer_than_it_could_run(self, api: Harness) -> None:
+        # Given an invocation that is killed while it works, with no time left
+        api.context = Context(remaining=-1)
+        api.persistence.meanwhile = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            api.post(ITEM, Idempotency_Key="order-1")
+        # When the client asks again
+        api.persistence.meanwhile = None
+        # Then the request is carried out
+        assert api.post(ITEM, Idempotency_Key="order-1").status == 201
+
+    def test_an_old_key_with_another_body_is_refused_while_its_item_is_there(self, api: Harness) -> None:
+        api.post(ITEM, Idempotency_Key="order-1")
+        api.persistence.records.clear()
+        answer = api.post(ITEM | {"name": "Other"}, Idempotency_Key="order-1")
+        assert (answer.status, answer.fields) == (422, ["Idempotency-Key"])
+
+    def test_a_failed_request_leaves_the_key_free(self, api: Harness) -> None:
+        api.storage.failure = client_error("InternalServerError", "PutItem")
+        assert api.post(ITEM, Idempotency_Key="order-1").status == 503
+        api.storage.failure = None
+        assert api.post(ITEM, Idempotency_Key="order-1").status == 201
+
+    def test_records_are_kept_for_a_day(self, api: Harness) -> None:
+        api.post(ITEM, Idempotency_Key="order-1")
+        assert RECORD_SECONDS == 86_400
+        assert [record.status for record in api.persistence.records.values()] == ["COMPLETED"]
+
+    @pytest.mark.parametrize("key", ["", "x" * 256, "with space", "Ümlaut", "new\nline"])
+    def test_a_key_that_is_none_is_refused(self, api: Harness, key: str) -> None:
+        answer = api.post(ITEM, Idempotency_Key=key)
+        assert (answer.status, answer.fields) == (400, ["Idempotency-Key"])
+
+    def test_when_records_cannot_be_kept_nothing_is_made(self, api: Harness) -> None:
+        api.persistence.failure = client_error("AccessDeniedException", "PutItem")
+        answer = api.post(ITEM, Idempotency_Key="order-1")
+        assert answer.status == 503
+        assert not api.storage.items
+        assert "nobody" not in answer.text
+        # And a request without a key goes on
+        assert api.post(ITEM).status == 201

@@ -1,0 +1,239 @@
+"""Reads: through the edge, one by one and as pages."""
+
+import base64
+import json
+
+import pytest
+
+from services.items.runtime import logic
+from services.items.tests.unit.fakes import ORIGIN, FakeSecretsManager, Harness, proxy_event
+from slipway.testing.functions import client_error
+
+
+class TestOneItem:
+    def test_it_comes_with_its_version_and_may_be_cached_shortly(self, api: Harness) -> None:
+        created = api.post({"name": "Lamp"})
+        answer = api.get(created.location)
+        assert (answer.status, answer.json["name"]) == (200, "Lamp")
+        assert answer.headers["ETag"] == '"1"'
+        assert answer.headers["Cache-Control"] == "public, max-age=10"
+        assert answer.headers["Content-Type"] == "application/json"
+
+    @pytest.mark.parametrize("tags", ['"1"', 'W/"1"', '"0", "1"', '"0",W/"1"', "*"])
+    def test_who_has_it_gets_no_body(self, api: Harness, tags: str) -> None:
+        created = api.post({"name": "Lamp"})
+        answer = api.get(created.location, If_None_Match=tags)
+        assert (answer.status, answer.text) == (304, "")
+        assert answer.headers["ETag"] == '"1"'
+        assert answer.headers["Cache-Control"] == "public, max-age=10"
+
+    @pytest.mark.parametrize("tags", ['"2"', '"11"', "1", "garbage", ""])
+    def test_who_has_another_version_gets_it(self, api: Harness, tags: str) -> None:
+        created = api.post({"name": "Lamp"})
+        assert api.get(created.location, If_None_Match=tags).status == 200
+
+    def test_a_head_is_answered_like_a_get(self, api: Harness) -> None:
+        # Given an item
+        location = api.post({"name": "Lamp"}).location
+        read = api.get(location)
+        # When a viewer asks for its head only
+        head = api.call(proxy_event("HEAD", location, headers={"X-Origin-Verify": ORIGIN}))
+        # Then all is the same: what is not there cannot be counted for Content-Length
+        assert (head.status, head.text, head.headers) == (read.status, read.text, read.headers)
+
+    def test_one_that_is_not_there_is_not_found(self, api: Harness) -> None:
+        answer = api.get("/items/none")
+        assert (answer.status, answer.fields) == (404, ["id"])
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+class TestPages:
+    def test_items_come_newest_first(self, api: Harness) -> None:
+        for number in range(3):
+            api.post({"name": str(number)})
+        answer = api.get("/items")
+        assert [item["name"] for item in answer.json["items"]] == ["2", "1", "0"]
+        assert answer.json["next_cursor"] is None
+
+    def test_cursors_lead_through_all_of_them_once(self, api: Harness) -> None:
+        for number in range(7):
+            api.post({"name": str(number)})
+        pages = list(api.pages(limit="3"))
+        assert [[item["name"] for item in page] for page in pages] == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
+
+    def test_a_page_that_ends_with_the_last_item_has_no_cursor(self, api: Harness) -> None:
+        for number in range(4):
+            api.post({"name": str(number)})
+        assert len(list(api.pages(limit="2"))) == 2
+
+    def test_twenty_unless_asked_otherwise(self, api: Harness) -> None:
+        for number in range(21):
+            api.post({"name": str(number)})
+        assert len(api.get("/items").json["items"]) == 20
+
+    def test_a_status_filters_on_every_page(self, api: Harness) -> None:
+        for number in range(6):
+            api.post({"name": str(number), "status": "even" if number % 2 == 0 else "odd"})
+        pages = list(api.pages(limit="2", status="even"))
+        assert [item["name"] for page in pages for item in page] == ["4", "2", "0"]
+
+    def test_an_item_made_meanwhile_does_not_shift_the_next_page(self, api: Harness) -> None:
+        for number in range(4):
+            api.post({"name": str(number)})
+        pages = api.pages(limit="2")
+        next(pages)
+        api.post({"name": "new"})
+        assert [item["name"] for item in next(pages)] == ["1", "0"]
+
+    def test_a_page_is_no_larger_than_lambda_can_answer(self, api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(logic, "PAGE_BYTES", 1200)
+        for number in range(5):
+            api.post({"name": str(number), "data": {"text": "x" * 300}})
+        pages = list(api.pages())
+        assert [len(page) for page in pages] == [2, 2, 1]
+        assert [item["name"] for page in pages for item in page] == ["4", "3", "2", "1", "0"]
+
+    def test_an_item_larger_than_a_page_comes_alone(self, api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(logic, "PAGE_BYTES", 10)
+        api.post({"name": "a"})
+        api.post({"name": "b"})
+        assert [len(page) for page in api.pages()] == [1, 1]
+
+    def test_who_has_the_page_gets_no_body(self, api: Harness) -> None:
+        api.post({"name": "Lamp"})
+        etag = api.get("/items").headers["ETag"]
+        assert api.get("/items", If_None_Match=etag).status == 304
+        api.post({"name": "Chair"})
+        assert api.get("/items", If_None_Match=etag).status == 200
+
+
+class TestCursor:
+    @pytest.fixture
+    def cursor(self, api: Harness) -> str:
+        for number in range(3):
+            api.post({"name": str(number), "status": "draft"})
+        return str(api.get("/items", {"limit": "1"}).json["next_cursor"])
+
+    def test_one_that_was_changed_is_refused(self, api: Harness, cursor: str) -> None:
+        payload, signature = cursor.split(".")
+        fields = json.loads(base64.urlsafe_b64decode(payload + "=="))
+        forged = base64.urlsafe_b64encode(json.dumps(fields | {"r": "9999"}).encode()).rstrip(b"=").decode()
+        for tampered in (f"{forged}.{signature}", payload, f"{payload}.", f".{signature}", f"{cursor}.", f"{cursor}="):
+            answer = api.get("/items", {"cursor": tampered})
+            assert (answer.status, answer.fields) == (400, ["cursor"])
+
+    def test_one_of_another_filter_is_refused(self, api: Harness, cursor: str) -> None:
+        answer = api.get("/items", {"cursor": cursor, "status": "draft"})
+        assert (answer.status, answer.fields) == (400, ["cursor"])
+
+    def test_it_still_counts_after_a_rotation(self, api: Harness, cursor: str) -> None:
+        # Given a rotation that this container has not seen
+        old = api.cursor_secret.stages["AWSCURRENT"]
+        api.cursor_secret.stages = {"AWSCURRENT": "new" * 30, "AWSPREVIOUS": old}
+        # When minutes pass and the new key is read
+        api.ticks.now += 3600
+        fresh = Harness(storage=api.storage, cursor_secret=api.cursor_secret).bind()
+        # Then the old key's cursor is read, and new ones are signed with the new key
+        assert fresh.get("/items", {"cursor": cursor}).status == 200
+        assert fresh.get("/items", {"limit": "1"}).json["next_cursor"] != cursor
+
+    def test_one_of_a_key_newer_than_ours_is_understood(self, api: Harness, cursor: str) -> None:
+        # Given another container that has seen the rotation already
+        old = api.cursor_secret.stages["AWSCURRENT"]
+        rotated = FakeSecretsManager("key", AWSCURRENT="new" * 30, AWSPREVIOUS=old)
+        other = Harness(storage=api.storage, cursor_secret=rotated).bind()
+        theirs = other.get("/items", {"limit": "1"}).json["next_cursor"]
+        # When its cursor comes to us, who know the old key
+        api.bind()
+        assert api.get("/items", {"cursor": cursor}).status == 200
+        api.cursor_secret.stages = rotated.stages
+        # Then we look for the new key
+        assert api.get("/items", {"cursor": theirs}).status == 200
+
+    def test_two_rotations_later_it_is_refused(self, api: Harness, cursor: str) -> None:
+        api.cursor_secret.stages = {"AWSCURRENT": "b" * 64, "AWSPREVIOUS": "a" * 64}
+        fresh = Harness(storage=api.storage, cursor_secret=api.cursor_secret).bind()
+        assert fresh.get("/items", {"cursor": cursor}).status == 400
+
+    def test_bad_ones_do_not_make_us_ask_for_the_secret_every_time(self, api: Harness, cursor: str) -> None:
+        for _ in range(20):
+            api.get("/items", {"cursor": "AAAA.AAAA"})
+        assert len(api.cursor_secret.calls) < 5
+
+    def test_its_secret_is_asked_for_by_nothing_else(self, api: Harness) -> None:
+        # Given Secrets Manager gives no cursor secret
+        api.cursor_secret.away = True
+        # Then all that needs no cursor works
+        created = api.post({"name": "Lamp"}, Idempotency_Key="1")
+        path = created.location
+        assert api.get("/items").status == 200
+        assert api.get(path).status == 200
+        assert api.put(path, {"name": "Lamp"}, If_Match='"1"').status == 200
+        assert api.delete(path, If_Match='"2"').status == 204
+        assert api.cursor_secret.calls == []
+
+    def test_without_its_secret_a_page_that_needs_one_is_unavailable(self, api: Harness) -> None:
+        api.cursor_secret.away = True
+        for number in range(2):
+            api.post({"name": str(number)})
+        assert api.get("/items", {"limit": "1"}).status == 503
+        assert api.get("/items", {"cursor": "AAAA.AAAA"}).status == 503
+
+
+class TestEdge:
+    @pytest.mark.parametrize("path", ["/items", "/items/1"])
+    @pytest.mark.parametrize("headers", [{}, {"X-Origin-Verify": "wrong"}, {"X-Origin-Verify": "ö"}])
+    def test_a_read_past_the_distribution_is_refused(self, api: Harness, path: str, headers: dict[str, str]) -> None:
+        answer = api.call(proxy_event("GET", path, headers=headers))
+        assert (answer.status, answer.fields) == (403, ["X-Origin-Verify"])
+        assert ORIGIN not in answer.text
+
+    def test_the_header_counts_in_any_case(self, api: Harness) -> None:
+        assert api.call(proxy_event("GET", "/items", headers={"x-origin-verify": ORIGIN})).status == 200
+
+    def test_writes_and_health_need_no_header(self, api: Harness) -> None:
+        api.origin_secret.away = True
+        created = api.post({"name": "Lamp"})
+        assert api.call(proxy_event("GET", "/health")).status == 200
+        assert api.delete(created.location, If_Match='"1"').status == 204
+
+    def test_a_new_header_is_known_within_a_minute(self, api: Harness) -> None:
+        # Given the header changed since we read it
+        assert api.get("/items").status == 200
+        api.origin_secret.stages["AWSCURRENT"] = "n" * 32
+        # When a request carries the new one
+        event = proxy_event("GET", "/items", headers={"X-Origin-Verify": "n" * 32})
+        # Then it is looked up
+        assert api.call(event).status == 200
+
+    def test_wrong_headers_do_not_make_us_ask_for_the_secret_every_time(self, api: Harness) -> None:
+        wrong = proxy_event("GET", "/items", headers={"X-Origin-Verify": "wrong"})
+        for _ in range(20):
+            assert api.call(wrong).status == 403
+        asked = len(api.origin_secret.calls)
+        assert asked <= 2
+        api.ticks.now += 61
+        api.call(wrong)
+        assert len(api.origin_secret.calls) == asked + 1
+
+    def test_the_known_header_counts_on_while_its_secret_is_away(self, api: Harness) -> None:
+        assert api.get("/items").status == 200
+        api.origin_secret.away = True
+        api.ticks.now += 3600
+        wrong = proxy_event("GET", "/items", headers={"X-Origin-Verify": "wrong"})
+        assert api.call(wrong).status == 403
+        assert api.get("/items").status == 200
+
+    def test_without_any_value_reads_are_unavailable(self, api: Harness) -> None:
+        api.origin_secret.away = True
+        answer = api.get("/items")
+        assert answer.status == 503
+        assert answer.headers["Retry-After"] == "1"
+
+
+def test_when_the_table_is_away_reads_are_unavailable_and_say_no_more(api: Harness) -> None:
+    api.storage.failure = client_error("ProvisionedThroughputExceededException", "Query")
+    answer = api.get("/items")
+    assert answer.status == 503
+    assert "nobody" not in answer.text
+    assert "detail" not in answer.json

@@ -1,0 +1,40 @@
+"""The fault that the rehearsal plays: a version that answers 500 now and then, in prod alone."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from services.items.runtime import routes
+from services.items.tests.unit.fakes import Harness, proxy_event
+from slipway.rehearsal.faults import find
+from slipway.testing.functions import Context, Counted
+
+
+@pytest.fixture
+def faulty(api: Harness, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The routes with the fault, over the storage of the harness."""
+    del api  # it binds the routes as they are
+    (edit,) = find("server-errors=5%").edits.values()
+    module = ModuleType("faulty_routes")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    code = compile(edit(Path(routes.__file__).read_text(encoding="utf-8")), "faulty", "exec")
+    exec(code, module.__dict__)  # noqa: S102  # nosec B102  # our own routes, with our own fault
+    return module
+
+
+@pytest.mark.parametrize(("environment", "faults"), [("prod", 2), ("staging", 0)])
+def test_one_request_in_twenty_is_answered_with_500_and_counted(
+    faulty: ModuleType, counted: Counted, environment: str, faults: int
+) -> None:
+    # Given a version with the fault
+    faulty.bind(replace(routes._Bound.wiring, environment=environment))
+    # When it is sent forty requests, then its code answers two of them with 500, in prod alone, and nothing is raised
+    answers = [faulty.respond(proxy_event("GET", "/health"), Context()) for _ in range(40)]
+    assert [answer["statusCode"] for answer in answers].count(500) == faults
+    # And it counts these as faults of its own
+    assert len(counted("Faults")) == faults

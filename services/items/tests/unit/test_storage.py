@@ -1,0 +1,172 @@
+"""Items in DynamoDB: conditions, indexes, and pages over shards."""
+
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+
+from services.items.runtime.errors import ItemExistsError, ItemNotFoundError, VersionMismatchError
+from services.items.runtime.model import SHARDS, Item, ItemFields, shard_of
+from services.items.runtime.storage import DynamoDBHealthProbe, DynamoDBItemStorage
+from services.items.tests.unit.fake_dynamodb import FakeDynamoDB
+
+
+def item(number: int = 1, status: str = "draft") -> Item:
+    instant = f"2026-01-01T00:00:{number // 1000:02}.{number % 1000:06}Z"
+    return Item(
+        id=f"item-{number}",
+        name=str(number),
+        description="",
+        data='{"nested":[{"a":null}],"price":0.1}',
+        status=status,
+        created_at=instant,
+        updated_at=instant,
+        version=1,
+    )
+
+
+FIELDS = ItemFields(name="new", description="d", data="{}", status="active")
+
+
+@pytest.fixture
+def dynamodb() -> FakeDynamoDB:
+    return FakeDynamoDB()
+
+
+@pytest.fixture
+def storage(dynamodb: FakeDynamoDB) -> DynamoDBItemStorage:
+    return DynamoDBItemStorage(dynamodb, "items")  # type: ignore[arg-type]
+
+
+def test_an_item_comes_back_as_it_was_kept(storage: DynamoDBItemStorage) -> None:
+    storage.create(item(), made_by="a")
+    assert storage.get("item-1") == item()
+    assert storage.get("item-2") is None
+
+
+def test_it_stands_in_both_indexes(storage: DynamoDBItemStorage, dynamodb: FakeDynamoDB) -> None:
+    storage.create(item(), made_by="a")
+    kept = dynamodb.table["item-1"]
+    shard = shard_of("item-1")
+    assert kept["shard"] == {"S": shard}
+    assert kept["status_shard"] == {"S": f"draft#{shard}"}
+    assert kept["recency"] == {"S": "2026-01-01T00:00:00.000001Z#item-1"}
+
+
+def test_an_id_is_taken_once(storage: DynamoDBItemStorage) -> None:
+    storage.create(item(), made_by="a")
+    with pytest.raises(ItemExistsError) as caught:
+        storage.create(replace(item(), name="other"), made_by="b")
+    assert (caught.value.item, caught.value.made_by) == (item(), "a")
+
+
+def test_the_same_request_finds_what_it_made(storage: DynamoDBItemStorage) -> None:
+    storage.create(item(), made_by="a")
+    assert storage.create(replace(item(), created_at="later"), made_by="a") == item()
+
+
+def test_a_replacement_moves_the_item_to_its_new_status(storage: DynamoDBItemStorage, dynamodb: FakeDynamoDB) -> None:
+    storage.create(item(), made_by="a")
+    replaced = storage.replace("item-1", FIELDS, versions=[1], updated_at="later")
+    assert (replaced.name, replaced.version, replaced.created_at) == ("new", 2, item().created_at)
+    assert dynamodb.table["item-1"]["status_shard"] == {"S": f"active#{shard_of('item-1')}"}
+    assert list(storage.newest(about=5, before=None, status="draft")) == []
+    assert list(storage.newest(about=5, before=None, status="active")) == [replaced]
+
+
+def test_one_of_several_versions_is_written_over(storage: DynamoDBItemStorage) -> None:
+    storage.create(item(), made_by="a")
+    assert storage.replace("item-1", FIELDS, versions=[7, 1], updated_at="later").version == 2
+    storage.delete("item-1", versions=[1, 2])
+    assert storage.get("item-1") is None
+
+
+def test_data_that_was_stored_as_a_map_is_read(storage: DynamoDBItemStorage, dynamodb: FakeDynamoDB) -> None:
+    storage.create(item(), made_by="a")
+    nested = {"L": [{"M": {"a": {"NULL": True}}}]}
+    dynamodb.table["item-1"]["data"] = {"M": {"price": {"N": "0.1"}, "nested": nested}}
+    assert storage.get("item-1") == item()
+
+
+def test_writes_over_another_version_are_refused(storage: DynamoDBItemStorage) -> None:
+    storage.create(item(), made_by="a")
+    with pytest.raises(VersionMismatchError):
+        storage.replace("item-1", FIELDS, versions=[2], updated_at="later")
+    with pytest.raises(VersionMismatchError):
+        storage.delete("item-1", versions=[2])
+    assert storage.get("item-1") == item()
+
+
+def test_writes_to_nothing_are_refused(storage: DynamoDBItemStorage) -> None:
+    with pytest.raises(ItemNotFoundError):
+        storage.replace("item-1", FIELDS, versions=[1], updated_at="later")
+    with pytest.raises(ItemNotFoundError):
+        storage.delete("item-1", versions=[1])
+
+
+def test_a_write_whose_answer_was_lost_is_not_taken_for_another_writer_s(
+    storage: DynamoDBItemStorage, dynamodb: FakeDynamoDB
+) -> None:
+    # Given a network that loses answers, so that botocore sends a write twice
+    dynamodb.lose_answer = True
+    assert storage.create(item(), made_by="a") == item()
+    dynamodb.lose_answer = True
+    # When the second finds the first's version
+    replaced = storage.replace("item-1", FIELDS, versions=[1], updated_at="later")
+    # Then it is known as our own
+    assert replaced.version == 2
+
+
+def test_a_deleted_item_is_gone(storage: DynamoDBItemStorage) -> None:
+    storage.create(item(), made_by="a")
+    storage.delete("item-1", versions=[1])
+    assert storage.get("item-1") is None
+
+
+def test_ids_spread_over_all_shards() -> None:
+    counted = Counter(shard_of(f"item-{number}") for number in range(4000))
+    assert set(counted) == set(SHARDS)
+    assert min(counted.values()) > 800
+
+
+class TestPages:
+    @pytest.fixture
+    def items(self, storage: DynamoDBItemStorage) -> list[Item]:
+        made = [item(number, "even" if number % 2 == 0 else "odd") for number in range(40)]
+        for each in made:
+            storage.create(each, made_by="a")
+        return made[::-1]
+
+    @pytest.mark.parametrize("most_items", [1, 2, 3, 1000])
+    @pytest.mark.parametrize("about", [1, 3, 7, 40, 100])
+    def test_they_give_every_item_once_newest_first(
+        self, storage: DynamoDBItemStorage, dynamodb: FakeDynamoDB, items: list[Item], about: int, most_items: int
+    ) -> None:
+        # Given shards that answer with as much as fits, some with less than was asked for
+        dynamodb.most_items = most_items
+        # Then nothing is missing, nothing comes twice, and the order is right, from wherever it starts
+        for start in range(0, 40, 7):
+            before = items[start - 1].recency if start else None
+            assert list(storage.newest(about=about, before=before, status=None)) == items[start:]
+
+    def test_a_status_has_a_list_of_its_own(self, storage: DynamoDBItemStorage, items: list[Item]) -> None:
+        odd = [each for each in items if each.status == "odd"]
+        assert list(storage.newest(about=15, before=None, status="odd")) == odd
+
+    @pytest.mark.parametrize("taken", [1, 2, 10, 20])
+    def test_little_more_is_read_than_is_taken(
+        self, storage: DynamoDBItemStorage, dynamodb: FakeDynamoDB, items: list[Item], taken: int
+    ) -> None:
+        # When a page and the item that shows that more follow are taken
+        assert len(list(islice(storage.newest(about=taken, before=None, status=None), taken + 1))) == taken + 1
+        # Then it took a part of each shard, and another of those that were used up
+        assert dynamodb.items_read <= taken + 1 + len(SHARDS) * (taken // len(SHARDS) + 2)
+
+    def test_nothing_is_no_item(self, storage: DynamoDBItemStorage) -> None:
+        assert list(storage.newest(about=5, before=None, status=None)) == []
+
+
+def test_the_probe_reads_a_key_that_no_item_has(dynamodb: FakeDynamoDB) -> None:
+    DynamoDBHealthProbe(lambda: dynamodb, "items").check()  # type: ignore[arg-type, return-value]
+    assert not dynamodb.table
