@@ -73,7 +73,7 @@ class Assignment:
 
     @property
     def name(self) -> str:
-        """Name of the worker, as `packages/slipway/src/slipway/testing/emulated.py` makes a folder of it."""
+        """Name of the worker, as `slipway.testing.emulated` makes a folder of it."""
         return f"permissions-{self.number}"
 
     @property
@@ -223,7 +223,7 @@ def work(assignment: Assignment, taken: Synchronized[int], messages: Queue[Messa
     # Also where the parent was told to ignore it; pytest takes its environment down on the way out.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     assignment.folder.mkdir(parents=True, exist_ok=True)
-    # By these, packages/slipway/src/slipway/testing/emulated.py tells apart the processes of a run, and knows them for one run.
+    # By these, slipway.testing.emulated tells apart the processes of a run, and knows them for one run.
     os.environ |= {"PYTEST_XDIST_WORKER": assignment.name, "PYTEST_XDIST_TESTRUNUID": assignment.run}
     # What a synthesis unpacks goes there, and is removed at its end: no worker may remove another's.
     paths.LOCAL = assignment.folder
