@@ -25,7 +25,7 @@ INSTALLED := .venv/.installed
 SLIPWAY = $(PYTHON) -m slipway
 PACKAGES := app.py packages pipeline services stacks stages tests
 
-.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench growth protect destroy verify detectability cost bootstrap doctor docs openapi wheels installed lock clean
+.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench growth protect destroy verify detectability cost bootstrap doctor docs site pictures openapi wheels installed lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -221,6 +221,12 @@ doctor: install ## Check configuration, versions and, with credentials, the acco
 
 docs: synth ## Write the documents that follow from code and configuration (CHECK=yes: only say which are out of date)
 	@$(SLIPWAY) docs $(if $(filter yes,$(CHECK)),--check)
+
+site: install ## Build the documentation site from docs/, offline and strictly: build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+
+pictures: install ## Take the pictures of the documentation again: a rehearsal as it runs, and pages of its report
+	@$(PYTHON) -m tests.pictures
 
 openapi: install ## Write the OpenAPI documents from the routes
 	@for file in services/*/runtime/openapi.py; do $(PYTHON) -m $$(echo $${file%.py} | tr / .); done

@@ -49,7 +49,13 @@ def record(command: Sequence[str], *, folder: Path, variables: Mapping[str, str]
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     begin = time.monotonic()
     process = subprocess.Popen(
-        list(command), cwd=folder, env=dict(variables), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        list(command),
+        cwd=folder,
+        env=dict(variables),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
     )
     os.close(theirs)
     chunks = []

@@ -11,13 +11,13 @@ RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 
 
 @pytest.mark.parametrize("page", sorted(path.stem for path in RUNBOOKS.glob("*.md") if path.stem != "README"))
-def test_a_runbook_says_what_to_look_at_and_what_to_mend(page: str) -> None:
+def test_a_runbook_says_what_to_look_at_and_how_to_fix_it(page: str) -> None:
     # Given that every alarm leads to one, which a rule of the gate holds (Slipway-AlarmHasRunbook)
     text = (RUNBOOKS / f"{page}.md").read_text(encoding="utf-8")
 
     assert "**What it says.**" in text
     assert "## Look" in text
-    assert "## Mend" in text
+    assert "## Fix" in text
 
 
 def test_the_list_of_runbooks_is_complete() -> None:

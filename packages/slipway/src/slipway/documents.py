@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from slipway import cost, paths
+from slipway import cost, paths, reference
 from slipway import settings as config
 from slipway.detectability import Survey
 from slipway.detectability import report as detectability
@@ -74,6 +74,7 @@ def render(settings: Settings, assembly: Path) -> Documents:
     findings = examine(settings, survey := Survey(), assembly=assembly)
     found[PICTURE] = draw(findings)
     found[rules.PAGE] = rules.page()
+    found |= reference.pages()
     estimate = cost.estimate(cost.read_assembly(assembly), cost.load_prices())
     for path, marker, content in (
         (PAGE, "detectability", detectability.markdown(findings, survey)),
