@@ -6,7 +6,9 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -14,7 +16,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.bare import LOGS, Account, allow, until
+from slipway.emulator.partition import Partition
+from slipway.emulator.partition.router import Session
 from slipway.emulator.server import Credentials, Emulator, isolate
+from slipway.errors import RehearsalError
+from slipway.rehearsal.player.artifacts import ArtifactStore
 
 ECHO = "def handler(event, context):\n    print('hello')\n    return event\n"
 FAIL = "def handler(event, context):\n    raise ValueError('no')\n"
@@ -131,6 +137,43 @@ def test_an_object_under_a_key_needs_the_key(account: Account) -> None:
     writer.client("s3").put_object(Bucket=name, Key="a", Body=b"x")
     with pytest.raises(ClientError, match="kms:Decrypt"):
         caller(account, allow(objects, "s3:GetObject")).client("s3").get_object(Bucket=name, Key="a")
+
+
+class Elsewhere:
+    """In place of the partition, for one role of another account that its own policies allow everything."""
+
+    ACCOUNT = "555555555555"
+
+    def session_of(self, credentials: Credentials) -> Session:
+        return Session(self.ACCOUNT, "deploy", "session", credentials)
+
+    def allowed(self, *request: Any) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_an_artifact_across_accounts_needs_the_policy_of_its_key(
+    account: Account, tmp_path: Path, granted: bool
+) -> None:
+    # Given a bucket under a key, which lets a role of another account read
+    key, name = account.key(), f"artifacts-{uuid4().hex[:8]}"
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    encryption = {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": default}]}
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name, "BucketEncryption": encryption}}
+    assert account.deploy(name, {"Bucket": bucket}) is None
+    stranger = {"AWS": f"arn:aws:iam::{Elsewhere.ACCOUNT}:root"}
+    reads = {**allow(f"arn:aws:s3:::{name}/*", "s3:GetObject"), "Principal": stranger}
+    account.client("s3").put_bucket_policy(Bucket=name, Policy=json.dumps({"Statement": [reads]}))
+    if granted:
+        document = json.loads(account.client("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+        document["Statement"].append({**allow("*", "kms:Decrypt"), "Principal": stranger})
+        account.client("kms").put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(document))
+    account.client("s3").put_object(Bucket=name, Key="a.zip", Body=b"content")
+    store = ArtifactStore(account.emulator, name, cast("Partition", Elsewhere()))
+    # When it reads an artifact, then it needs the key's policy too
+    with nullcontext() if granted else pytest.raises(RehearsalError, match="by the policy of the key"):
+        store.get("a.zip", tmp_path / "a.zip", Credentials("ASIA", "secret", "token"))
+    assert (tmp_path / "a.zip").exists() is granted
 
 
 def test_a_missing_object_is_forbidden_to_who_may_not_list(account: Account) -> None:
@@ -597,3 +640,27 @@ def test_an_item_over_400_kb_is_refused(account: Account) -> None:
     item = {"id": {"S": "1"}, "text": {"S": "x" * 400 * 1024}}
     with pytest.raises(ClientError, match="Item size has exceeded the maximum allowed size"):
         account.client("dynamodb").put_item(TableName=table, Item=item)
+
+
+# The simulation of policies
+
+
+@pytest.mark.parametrize(
+    ("context", "decision"),
+    [
+        (("kms:ViaService", "s3.us-east-1.amazonaws.com"), "allowed"),
+        (("kms:ViaService", "sqs.us-east-1.amazonaws.com"), "implicitDeny"),
+        (None, "implicitDeny"),
+    ],
+)
+def test_simulation_reads_the_context(account: Account, context: tuple[str, str] | None, decision: str) -> None:
+    condition = {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}
+    role = account.role({"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*", "Condition": condition})
+    key, values = context or ("aws:RequestedRegion", "us-east-1")
+    [result] = account.client("iam").simulate_principal_policy(
+        PolicySourceArn=role,
+        ActionNames=["kms:Decrypt"],
+        ResourceArns=["arn:aws:kms:us-east-1:111111111111:key/other"],
+        ContextEntries=[{"ContextKeyName": key, "ContextKeyValues": [values], "ContextKeyType": "string"}],
+    )["EvaluationResults"]
+    assert result["EvalDecision"] == decision

@@ -14,12 +14,13 @@ from slipway.emulator.extensions import (
     objects,
     principals,
     rotation,
+    simulation,
     sources,
     traces,
 )
 
 MODULES = (
-    *(keys, objects, deployed, functions, asynchronous, sources, rotation),
+    *(keys, objects, simulation, deployed, functions, asynchronous, sources, rotation),
     *(principals, changes, apis, traces, deployments, environments, gateway, access_logs),
 )
 

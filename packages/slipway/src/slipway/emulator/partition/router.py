@@ -217,20 +217,23 @@ class Partition:
         )["Credentials"]
         return Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
 
-    def allowed(self, account: str, role_arn: str, action: str, resource: str) -> bool:
-        """Whether a role's own policies let it do something that no emulator serves.
+    def allowed(
+        self, account: str, role_arn: str, action: str, resource: str, context: Mapping[str, str] | None = None
+    ) -> bool:
+        """Return True if a role's own policies allow an action that no emulator serves.
 
         Args:
             account: the role's account.
             role_arn: the role.
             action: the IAM action.
             resource: ARN of what it is done to.
+            context: condition keys of the request and their values. Default: none.
         """
-        return _simulate(self.emulator(account), role_arn, action, resource)
+        return _simulate(self.emulator(account), role_arn, action, resource, context or {})
 
     def _allowed(self, session: Session, action: str, resource: str) -> None:
         arn = f"arn:aws:iam::{session.account}:role/{session.role}"
-        if not _simulate(self.emulator(session.account), arn, action, resource):
+        if not _simulate(self.emulator(session.account), arn, action, resource, {}):
             raise ApiError(
                 "AccessDenied",
                 f"User: arn:aws:sts::{session.account}:assumed-role/{session.role}/{session.name} is not authorized to "
@@ -336,11 +339,19 @@ def _document(statement: Mapping[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def _simulate(emulator: Emulator, role_arn: str, action: str, resource: str) -> bool:
+def _simulate(emulator: Emulator, role_arn: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
     simulated = (
         emulator.session()
         .client("iam")
-        .simulate_principal_policy(PolicySourceArn=role_arn, ActionNames=[action], ResourceArns=[resource])
+        .simulate_principal_policy(
+            PolicySourceArn=role_arn,
+            ActionNames=[action],
+            ResourceArns=[resource],
+            ContextEntries=[
+                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+                for key, value in context.items()
+            ],
+        )
     )
     return all(result["EvalDecision"] == "allowed" for result in simulated["EvaluationResults"])
 

@@ -10,13 +10,17 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
 from botocore.exceptions import ClientError
 
 from slipway.emulator.partition import Partition
 from slipway.emulator.server import Credentials, Emulator
 from slipway.errors import RehearsalError
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+_KEY_ACTIONS: Final = {"s3:GetObject": "kms:Decrypt", "s3:PutObject": "kms:GenerateDataKey"}
+"""What S3 asks KMS in the caller's name."""
 
 _STORED = {".zip", ".whl", ".gz"}
 """Endings of what is compressed already."""
@@ -89,41 +93,100 @@ class ArtifactStore:
     def _client(self, credentials: Credentials, action: str, key: str) -> Any:
         """Return a client of S3 that acts for a role.
 
-        The process of the tools account knows no session of another account. So both policies that S3 asks across
-        accounts are asked here, the role's and the bucket's
-        (https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-walkthroughs-managing-access-example2.html), and
-        the root of the bucket's account does it.
+        The process of the tools account knows no session of another account. So the policies that S3 and KMS ask across
+        accounts are asked here: the role's, the bucket's
+        (https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-walkthroughs-managing-access-example2.html), and,
+        where objects lie under a customer's key, the role's and the key's for that
+        (https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html).
+        Then the root of the bucket's account does it.
 
         Raises:
-            RehearsalError: one of the two does not allow it.
+            RehearsalError: one of them does not allow it.
         """
         session = self._partition.session_of(credentials) if self._partition else None
         if session is None or self._partition is None or session.account == self._emulator.account:
             return self._emulator.session(credentials).client("s3")
         role = f"arn:aws:iam::{session.account}:role/{session.role}"
         arn = f"arn:aws:s3:::{self._bucket}/{key}"
-        if not self._partition.allowed(session.account, role, action, arn):
-            raise RehearsalError(f"{role} is not authorized to perform: {action} on {arn} by a policy of its own")
-        client = self._emulator.session().client("s3")
+        self._demand(role, action, arn, policy=self._bucket_policy(), holder="the bucket")
+        if encryption := self._key():
+            via = {"kms:ViaService": f"s3.{self._emulator.region}.amazonaws.com", "kms:CallerAccount": session.account}
+            policy = self._key_policy(encryption)
+            self._demand(role, _KEY_ACTIONS[action], encryption, policy=policy, holder="the key", context=via)
+        return self._emulator.session().client("s3")
+
+    def _demand(
+        self,
+        role: str,
+        action: str,
+        resource: str,
+        *,
+        policy: Mapping[str, Any],
+        holder: str,
+        context: Mapping[str, str] | None = None,
+    ) -> None:
+        """Require a role's own policies and a resource's to allow an action.
+
+        Raises:
+            RehearsalError: one of them does not.
+        """
+        account = role.split(":")[4]
+        refused = f"{role} is not authorized to perform: {action} on {resource} by"
+        if not cast("Partition", self._partition).allowed(account, role, action, resource, context):
+            raise RehearsalError(f"{refused} a policy of its own")
+        if not _allows(policy, role=role, action=action, resource=resource, context=context or {}):
+            raise RehearsalError(f"{refused} the policy of {holder}")
+
+    def _bucket_policy(self) -> dict[str, Any]:
         try:
-            policy = json.loads(client.get_bucket_policy(Bucket=self._bucket)["Policy"])
+            text = self._emulator.session().client("s3").get_bucket_policy(Bucket=self._bucket)["Policy"]
         except ClientError:
-            policy = {}
-        if not _allows(policy, role, session.account, action, arn):
-            raise RehearsalError(f"{role} is not authorized to perform: {action} on {arn} by the policy of the bucket")
-        return client
+            return {}
+        return cast("dict[str, Any]", json.loads(text))
+
+    def _key(self) -> str | None:
+        """Return the ARN of the customer's key that the bucket encrypts with; None if it is AWS's own."""
+        try:
+            answer = self._emulator.session().client("s3").get_bucket_encryption(Bucket=self._bucket)
+        except ClientError:
+            return None
+        for rule in answer["ServerSideEncryptionConfiguration"]["Rules"]:
+            name = rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID", "")
+            if name and "alias/aws/" not in name:
+                described = self._emulator.session().client("kms").describe_key(KeyId=name)
+                return str(described["KeyMetadata"]["Arn"])
+        return None
+
+    def _key_policy(self, key: str) -> dict[str, Any]:
+        text = self._emulator.session().client("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+        return cast("dict[str, Any]", json.loads(text))
 
 
-def _allows(policy: Mapping[str, Any], role: str, account: str, action: str, resource: str) -> bool:
-    """Return True if a bucket's policy allows a role of another account something, without a condition."""
+def _allows(policy: Mapping[str, Any], *, role: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
+    """Return True if a resource's policy allows a role of another account an action.
+
+    Conditions other than the equality of a known key are taken as unmet.
+    """
+    account = role.split(":")[4]
     principals = {role, account, f"arn:aws:iam::{account}:root", "*"}
     return any(
         statement.get("Effect") == "Allow"
-        and not statement.get("Condition")
+        and _meets(statement.get("Condition") or {}, context)
         and principals & set(_listed(_aws(statement.get("Principal", {}))))
         and any(fnmatch.fnmatchcase(action.lower(), each.lower()) for each in _listed(statement.get("Action", [])))
         and any(fnmatch.fnmatchcase(resource, each) for each in _listed(statement.get("Resource", [])))
         for statement in _listed(policy.get("Statement", []))
+    )
+
+
+def _meets(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
+    known = {key.lower(): value for key, value in context.items()}
+    return all(
+        operator in {"StringEquals", "StringLike"}
+        and known.get(key.lower()) is not None
+        and any(fnmatch.fnmatchcase(known[key.lower()], each) for each in _listed(values))
+        for operator, tests in condition.items()
+        for key, values in tests.items()
     )
 
 

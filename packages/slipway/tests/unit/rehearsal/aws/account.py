@@ -14,7 +14,7 @@ from unit.rehearsal.aws.client import Client, RefusedError
 from unit.rehearsal.aws.formation import Formation
 from unit.rehearsal.aws.functions import Functions
 from unit.rehearsal.aws.identity import NOT_AUTHORIZED, REGION, Iam, Role, Sts, Who
-from unit.rehearsal.aws.others import Alarms, Buckets, Builds, Gateway, Logs, Parameters, Rules, Secrets, Topics
+from unit.rehearsal.aws.others import Alarms, Buckets, Builds, Gateway, Keys, Logs, Parameters, Rules, Secrets, Topics
 
 # Where the IAM action is not the name of the operation.
 _ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
@@ -43,7 +43,7 @@ class Account:
         self.s3, self.functions, self.formation, self.iam = Buckets(), Functions(), Formation(self), Iam(self)
         self.builds, self.alarms, self.logs, self.topics = Builds(), Alarms(), Logs(), Topics()
         self.parameters, self.secrets, self.rules = Parameters(), Secrets(), Rules()
-        self.gateway = Gateway()
+        self.gateway, self.keys = Gateway(), Keys()
         self.services: dict[str, Any] = {
             "apigateway": self.gateway,
             "apigatewayv2": self.gateway,
@@ -57,6 +57,7 @@ class Account:
             "lambda": self.functions,
             "logs": self.logs,
             "s3": self.s3,
+            "kms": self.keys,
             "secretsmanager": self.secrets,
             "sns": self.topics,
             "ssm": self.parameters,

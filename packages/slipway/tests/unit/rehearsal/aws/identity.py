@@ -135,6 +135,7 @@ class Iam:
         PolicySourceArn: str,
         ActionNames: list[str],
         ResourceArns: list[str],
+        ContextEntries: list[dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
         account, name = PolicySourceArn.split(":")[4], PolicySourceArn.rpartition("/")[2]
         role = self._account.roles.get((account, name))

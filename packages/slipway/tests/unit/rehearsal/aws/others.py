@@ -20,6 +20,15 @@ class Buckets:
         self.expire: dict[str, int] = {}
         """Bucket → days after which its objects are deleted."""
         self.policies: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
+        """Bucket → ARN of the key that it encrypts with."""
+
+    def get_bucket_encryption(self, who: Who, *, Bucket: str) -> dict[str, Any]:
+        if Bucket not in self.keys:
+            raise RefusedError("ServerSideEncryptionConfigurationNotFoundError", "There is none")
+        default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": self.keys[Bucket]}
+        rules = [{"ApplyServerSideEncryptionByDefault": default}]
+        return {"ServerSideEncryptionConfiguration": {"Rules": rules}}
 
     def get_bucket_policy(self, who: Who, *, Bucket: str) -> dict[str, Any]:
         if Bucket not in self.policies:
@@ -39,6 +48,20 @@ class Buckets:
         if (Bucket, Key) not in self.objects:
             raise RefusedError("NoSuchKey", "The specified key does not exist.")
         return {"Body": body(self.objects[Bucket, Key])}
+
+
+class Keys:
+    """Customers' keys, as KMS has them."""
+
+    def __init__(self) -> None:
+        self.policies: dict[str, str] = {}
+        """ARN → policy."""
+
+    def describe_key(self, who: Who, *, KeyId: str) -> dict[str, Any]:
+        return {"KeyMetadata": {"KeyId": KeyId.rpartition("/")[2], "Arn": KeyId}}
+
+    def get_key_policy(self, who: Who, *, KeyId: str, PolicyName: str) -> dict[str, Any]:
+        return {"Policy": self.policies[KeyId]}
 
 
 class Builds:

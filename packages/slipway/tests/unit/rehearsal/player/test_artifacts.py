@@ -221,3 +221,44 @@ def test_another_accounts_role_needs_both_policies(
     with expected:
         store.put("slipway/Sources/1", tmp_path / "in.zip", accounts.partition.assume(SOURCE, "source"))
     assert (("artifacts", "slipway/Sources/1") in behind[TOOLS].s3.objects) is (says is None)
+
+
+KEY = f"arn:aws:kms:us-east-1:{TOOLS}:key/11111111-2222-3333-4444-555555555555"
+
+
+def _key_policy(action: str, condition: dict[str, object] | None = None) -> dict[str, object]:
+    statement = {"Effect": "Allow", "Principal": {"AWS": SOURCE}, "Action": action, "Resource": "*"}
+    return {"Statement": [{**statement, **({"Condition": condition} if condition else {})}]}
+
+
+VIA_S3: dict[str, object] = {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}
+VIA_SQS: dict[str, object] = {"StringEquals": {"kms:ViaService": "sqs.us-east-1.amazonaws.com"}}
+NOT_HERE: dict[str, object] = {"StringNotEquals": {"kms:CallerAccount": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("may", "policy", "says"),
+    [
+        ("kms:GenerateDataKey*", _key_policy("kms:GenerateDataKey*"), None),
+        ("kms:GenerateDataKey*", _key_policy("kms:GenerateDataKey*", VIA_S3), None),
+        ("kms:GenerateDataKey*", _key_policy("kms:GenerateDataKey*", VIA_SQS), "by the policy of the key"),
+        ("kms:GenerateDataKey*", _key_policy("kms:GenerateDataKey*", NOT_HERE), "by the policy of the key"),
+        ("kms:GenerateDataKey*", _key_policy("kms:Decrypt"), "by the policy of the key"),
+        ("kms:Decrypt", _key_policy("kms:GenerateDataKey*"), "by a policy of its own"),
+    ],
+)
+def test_another_accounts_role_needs_the_key(
+    tmp_path: Path, may: str, policy: dict[str, object], says: str | None
+) -> None:
+    # Given a bucket that lets a role of another account write, under a customer's key
+    accounts, behind = accounts_in(tmp_path)
+    behind[TOOLS].s3.policies["artifacts"] = json.dumps(_policy(SOURCE))
+    behind[TOOLS].s3.keys["artifacts"] = KEY
+    behind[TOOLS].keys.policies[KEY] = json.dumps(policy)
+    behind[DEV].role("source", "s3:PutObject", may)
+    store = ArtifactStore(accounts.emulators[TOOLS], "artifacts", accounts.partition)
+    (tmp_path / "in.zip").write_bytes(b"content")
+    # When it writes an artifact, then it may if its own policies and the key's do
+    with pytest.raises(RehearsalError, match=says) if says else nullcontext():
+        store.put("slipway/Sources/1", tmp_path / "in.zip", accounts.partition.assume(SOURCE, "source"))
+    assert (("artifacts", "slipway/Sources/1") in behind[TOOLS].s3.objects) is (says is None)
