@@ -1,43 +1,223 @@
-"""A command in a process group of its own: followed line by line, and ended with all that it started."""
+"""Run other programs: the one place that starts a process.
+
+Whatever is started here ends with its caller, and so does everything that it started, except a server (`start_server`).
+"""
 
 from __future__ import annotations
 
 import math
 import os
 import re
+import shlex
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from slipway.paths import ROOT
+from slipway.errors import SlipwayError
 
 Progress = Callable[[str], None]
+Server = subprocess.Popen[bytes]
+"""A process that outlives the command that starts it."""
+Worker = subprocess.Popen[str]
+"""A process that answers over its standard streams."""
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_LONGEST = 300
+_ERROR = re.compile(r"^(?:[\w.]*(?:Error|Exception)\b|error\b).*", re.IGNORECASE)
+# What Node and make print after the reason.
+_REMARK = re.compile(r"^(?:make\b|Node\.js v|at |\}|\]|npm (?:error|ERR!) A complete log)")
 
 
-def run(  # what a process needs
-    command: Sequence[str],
+class ProcessError(SlipwayError):
+    """A program failed or could not be run; the message names the command and what it said last."""
+
+
+class MissingProgramError(ProcessError):
+    """A program is not installed."""
+
+
+class TimedOutError(ProcessError):
+    """A program did not end in time, and was ended."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A process that has ended.
+
+    Attributes:
+        command: the program and its arguments.
+        returncode: its exit code, negative where a signal ended it.
+        stdout: what it wrote; empty where it wrote to the terminal.
+        stderr: what it wrote of errors; likewise.
+    """
+
+    command: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, in its own words: its last line, or the error above a trace."""
+        lines = [line.strip() for line in (*self.stdout.splitlines(), *self.stderr.splitlines()) if line.strip()]
+        said = [line for line in lines if not _REMARK.match(line)]
+        errors = [line for line in said if _ERROR.match(line)]
+        # Python ends with the error; Node prints the trace after it.
+        found = errors[-1] if errors and lines[-1] != said[-1] else said[-1] if said else ""
+        return found[:_LONGEST] if found else f"exit code {self.returncode}"
+
+    @property
+    def last_error(self) -> str:
+        """The last line that it wrote to standard error, or its exit code."""
+        lines = self.stderr.strip().splitlines()
+        return lines[-1].strip() if lines else f"exit code {self.returncode}"
+
+
+class Processes:
+    """Processes that can all be ended at once."""
+
+    def __init__(self) -> None:
+        self._running: dict[subprocess.Popen[str], bool] = {}
+        # A signal's handler may stop them while this thread starts one.
+        self._lock = threading.RLock()
+        self._stopped = False
+
+    def run(
+        self,
+        command: Sequence[str | Path],
+        *,
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        given: str | None = None,
+        seconds: float | None = None,
+        check: bool = False,
+        capture: bool = True,
+        merge: bool = False,
+        tree: bool = False,
+    ) -> Completed:
+        """Run a program to its end.
+
+        Args:
+            command: the program and its arguments.
+            folder: where it runs. Default: the working directory.
+            environment: all of its variables. Default: those of this process.
+            given: its standard input. Default: empty.
+            seconds: how long it may take. Default: as long as it likes.
+            check: whether a failure is an error. Default: the caller looks at `returncode`.
+            capture: whether its output is returned. Default: yes; else it goes to the terminal.
+            merge: whether its errors are part of `stdout`. Default: they are `stderr`.
+            tree: whether it starts others that have to end with it. Default: it is the only one.
+
+        Raises:
+            MissingProgramError: it is not installed.
+            TimedOutError: it took too long.
+            ProcessError: it failed, and `check` was asked for.
+            KeyboardInterrupt: `stop` was called before or meanwhile.
+        """
+        words = tuple(map(str, command))
+        process = self._start(
+            words,
+            tree,
+            cwd=folder,
+            env=None if environment is None else dict(environment),
+            stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+            stdout=subprocess.PIPE if capture else None,
+            stderr=subprocess.STDOUT if merge else subprocess.PIPE if capture else None,
+        )
+        with process:
+            try:
+                out, error = process.communicate(given, seconds)
+            except subprocess.TimeoutExpired:
+                raise TimedOutError(f"{_shown(words)} did not end within {seconds:g} s") from None
+            finally:
+                if process.poll() is None:
+                    _kill(process, tree=tree)
+                with self._lock:
+                    del self._running[process]
+        if self._stopped:
+            raise KeyboardInterrupt
+        done = Completed(words, process.returncode, out or "", error or "")
+        if check and done.returncode != 0:
+            raise ProcessError(f"{_shown(words)} failed: {done.reason}")
+        return done
+
+    def stop(self) -> None:
+        """End everything that runs, and start nothing any more."""
+        with self._lock:
+            self._stopped = True
+            for process, tree in list(self._running.items()):
+                _kill(process, tree=tree)
+
+    def _start(
+        self,
+        words: tuple[str, ...],
+        tree: bool,
+        *,
+        cwd: Path | None,
+        env: dict[str, str] | None,
+        stdin: int,
+        stdout: int | None,
+        stderr: int | None,
+    ) -> subprocess.Popen[str]:
+        with self._lock:
+            if self._stopped:
+                raise KeyboardInterrupt
+            try:
+                process = subprocess.Popen(
+                    words,
+                    cwd=cwd,
+                    env=env,
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    encoding="utf-8",
+                    errors="replace",
+                    # A group of its own can be ended as a whole.
+                    start_new_session=tree,
+                )
+            except FileNotFoundError as error:
+                if cwd is not None and not cwd.is_dir():
+                    raise ProcessError(f"{_shown(words)}: there is no folder {cwd}") from error
+                raise MissingProgramError(f"{words[0]} is not installed") from None
+            self._running[process] = tree
+        return process
+
+
+_EVERY = Processes()
+
+run = _EVERY.run
+"""Run a program to its end: `Processes.run`, of those that an interrupted command line ends."""
+
+
+def stop_all() -> None:
+    """End what `run` started, and start nothing any more: what an interrupt of the command line does."""
+    _EVERY.stop()
+
+
+def follow(
+    command: Sequence[str | Path],
     *,
+    folder: Path,
     environment: Mapping[str, str],
     log: Path,
     progress: Progress,
-    folder: Path = ROOT,
     stopping: threading.Event | None = None,
     seconds: float = math.inf,
 ) -> tuple[int, list[str]]:
-    """Run a command, and end all of it when it has ended itself, when its time is up or when this process is told to.
+    """Run a command line by line, and end everything that it started when it ends, is told to, or takes too long.
 
     Args:
-        command: what to run.
+        command: the program and its arguments.
+        folder: where it runs.
         environment: all of its variables.
         log: file that its output is added to.
         progress: is called with each line that is not empty.
-        folder: where it runs. Default: the repository's root.
         stopping: ends it when it is set. Default: nothing does.
         seconds: how long it may take.
 
@@ -78,6 +258,40 @@ def run(  # what a process needs
     return process.returncode, lines
 
 
+def start_server(
+    command: Sequence[str | Path], *, folder: Path, environment: Mapping[str, str], log: IO[bytes]
+) -> Server:
+    """Start a process that outlives this one; the caller writes down whom to stop.
+
+    Args:
+        command: the program and its arguments.
+        folder: where it runs.
+        environment: all of its variables.
+        log: where its output goes.
+    """
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def start_worker(command: Sequence[str | Path], *, environment: Mapping[str, str]) -> Worker:
+    """Start a process that answers over its standard streams, and ends when this one closes them.
+
+    Args:
+        command: the program and its arguments.
+        environment: all of its variables.
+    """
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environment), text=True, encoding="utf-8"
+    )
+
+
 def _watch(process: subprocess.Popen[str], stopping: threading.Event, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while process.poll() is None:
@@ -93,3 +307,16 @@ def _end(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):
         process.wait(10)
+
+
+def _kill(process: subprocess.Popen[str], *, tree: bool) -> None:
+    if tree:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+
+
+def _shown(words: Sequence[str]) -> str:
+    text = shlex.join(words)
+    return f"`{text if len(text) <= _LONGEST else text[:_LONGEST] + '…'}`"

@@ -31,7 +31,7 @@ from slipway.blocks.assets import AssetStore
 from slipway.delivery import names
 from slipway.emulator.environment import LocalEnvironment, Outputs, choose
 from slipway.emulator.server import Credentials, isolate
-from slipway.process import run
+from slipway.process import follow
 from slipway.rehearsal.cli import smoke
 from slipway.settings import Settings
 from slipway.testing.emulated import FOLDER
@@ -112,7 +112,9 @@ def _run_printed_commands(local: LocalEnvironment, account: Account, settings: S
                 )
             continue
         environment = {**local.emulator.environment(), "CI": "true", "CDK_DISABLE_CLI_TELEMETRY": "true"}
-        code, lines = run(words[:-2], environment=environment, log=HERE / "cdk.log", progress=lambda _: None)
+        code, lines = follow(
+            words[:-2], folder=HERE, environment=environment, log=HERE / "cdk.log", progress=lambda _: None
+        )
         assert code == 0, "\n".join(lines[-20:])
 
 

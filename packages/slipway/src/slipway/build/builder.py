@@ -17,7 +17,6 @@ import json
 import py_compile
 import re
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -37,7 +36,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 import slipway_runtime
-from slipway import delivery
+from slipway import delivery, process
 from slipway.blocks.assets import ASSETS_FOLDER, MANIFEST_FILE, AssetManifest, AssetRecord, file_digest
 from slipway.build.bytecode import Compiler, bytecode_name
 from slipway.build.errors import BuildError
@@ -354,7 +353,7 @@ def _install(lock: Path, target: Path, arguments: list[str]) -> None:
         raise BuildError(f"{lock.name} is missing: run `make lock`")
     command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-progress", "--target", str(target)]
     command += ["--only-binary", ":all:", "--no-deps", "--require-hashes", "--link-mode", "copy", *arguments]
-    done = subprocess.run([*command, "-r", str(lock)], capture_output=True, text=True, check=False)
+    done = process.run([*command, "-r", lock])
     if done.returncode != 0:
         raise BuildError(_condensed(done.stderr))
 

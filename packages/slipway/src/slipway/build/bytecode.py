@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from slipway import process
 from slipway.build.errors import BuildError
 
 PACKAGE: Final = "pyodide"
@@ -116,10 +116,9 @@ class Compiler:
             BuildError: Node is missing, or the script failed.
         """
         command = [_node(), str(_DRIVER), str(self.modules / PACKAGE), str(script), str(work)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        done = process.run(command)
         if done.returncode != 0:
-            said = done.stderr.strip().splitlines() or ["no reason given"]
-            raise BuildError(f"{PACKAGE} failed: {said[-1]}; `make doctor` checks Node and the packages")
+            raise BuildError(f"{PACKAGE} failed: {done.last_error}; `slipway doctor` checks Node and the packages")
 
     @property
     def _folder(self) -> Path:

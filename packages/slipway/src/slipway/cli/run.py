@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import TyperException
 
-from slipway import project
+from slipway import process, project
 from slipway.cli.verbs import VERBS, Verb, service_verbs
 from slipway.errors import SlipwayError
 
@@ -180,6 +180,8 @@ def slipway(
 
 
 def _interrupt(*_: object) -> NoReturn:
+    # Threads that wait for a process would hold up the end.
+    process.stop_all()
     raise KeyboardInterrupt
 
 

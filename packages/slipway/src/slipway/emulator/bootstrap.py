@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,11 +12,12 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from slipway import paths
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.deploy import failure
 from slipway.errors import RehearsalError
 from slipway.paths import ROOT
-from slipway.process import Progress, run
+from slipway.process import Progress, follow, run
 
 _DEPLOY = ["aws", "cloudformation", "deploy"]
 
@@ -57,7 +57,7 @@ def _is_bootstrapped(accounts: Accounts, account: str) -> bool:
 def _printed(folder: Path, checkout: Path) -> dict[str, list[list[str]]]:
     """Account → its command lines, as words."""
     command = [sys.executable, "-m", "slipway", "bootstrap", "--output", str(folder)]
-    done = subprocess.run(command, cwd=checkout, check=False, capture_output=True, text=True)
+    done = run(command, folder=checkout)
     if done.returncode != 0:
         raise RehearsalError(f"the bootstrap prints no commands: {done.stderr.strip()}")
     found: defaultdict[str, list[list[str]]] = defaultdict(list)
@@ -72,10 +72,10 @@ def _printed(folder: Path, checkout: Path) -> dict[str, list[list[str]]]:
 
 def _run(accounts: Accounts, account: str, commands: Sequence[list[str]], progress: Progress) -> None:
     emulator = accounts.emulators[account]
-    for words in commands:
+    for printed in commands:
         # The profiles of the person who would run it; here it is the account's root.
-        position = words.index("--profile")
-        command = words[:position] + words[position + 2 :]
+        position = printed.index("--profile")
+        command = printed[:position] + printed[position + 2 :]
         if command[:3] == _DEPLOY:
             progress(f"{accounts.label(account)}: the policies")
             options = dict(pairwise(command))
@@ -97,6 +97,7 @@ def _run(accounts: Accounts, account: str, commands: Sequence[list[str]], progre
         progress(f"{accounts.label(account)}: cdk bootstrap")
         environment = {**emulator.environment(), "CI": "true", "CDK_DISABLE_CLI_TELEMETRY": "true"}
         log = emulator.folder / "bootstrap.log"
-        code, lines = run([*command, "--notices", "false", "--ci"], environment=environment, log=log, progress=progress)
+        words = [*command, "--notices", "false", "--ci"]
+        code, lines = follow(words, folder=paths.ROOT, environment=environment, log=log, progress=progress)
         if code != 0:
             raise RehearsalError(f"{accounts.label(account)}: {failure(lines)} (all of it: {log})")

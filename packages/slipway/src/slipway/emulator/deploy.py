@@ -15,7 +15,7 @@ from slipway.emulator.server import Emulator
 from slipway.emulator.stages import Stack
 from slipway.errors import RehearsalError
 from slipway.paths import ROOT
-from slipway.process import Progress, run
+from slipway.process import Progress, follow
 
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
 
@@ -145,7 +145,7 @@ class Deployer:
         command = [str(CDK), *arguments, *options]
         # Not in the repository's root: the cdk.json there would have the app synthesized again.
         folder = self._emulator.folder
-        code, lines = run(command, environment=environment, log=self._log, progress=on_line, folder=folder)
+        code, lines = follow(command, environment=environment, log=self._log, progress=on_line, folder=folder)
         if code != 0:
             raise RehearsalError(f"{failure(lines)} (all of it: {self._log})")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from slipway import paths
 from slipway.emulator.deploy import CDK, failure
 from slipway.errors import RehearsalError
-from slipway.process import Progress, run
+from slipway.process import Progress, follow
 
 
 def prepare(progress: Progress, *, assembly: Path = paths.ASSEMBLY) -> None:
@@ -36,6 +36,6 @@ def prepare(progress: Progress, *, assembly: Path = paths.ASSEMBLY) -> None:
     with tempfile.TemporaryDirectory(dir=paths.LOCAL, prefix="tmp-", ignore_cleanup_errors=True) as temporary:
         environment["TMPDIR"] = temporary
         for name, command in commands:
-            code, lines = run(command, environment=environment, log=log, progress=progress)
+            code, lines = follow(command, folder=paths.ROOT, environment=environment, log=log, progress=progress)
             if code != 0:
                 raise RehearsalError(f"{name} failed: {failure(lines)} (all of it: {log})")

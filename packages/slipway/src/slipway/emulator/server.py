@@ -10,7 +10,6 @@ import os
 import shutil
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 import time
@@ -33,6 +32,7 @@ from slipway.emulator.extensions import application
 from slipway.emulator.extensions.application import NOT_SAVED, SAVE, SAVED
 from slipway.errors import RehearsalError
 from slipway.paths import TLS, read_json, write_json, write_text
+from slipway.process import Server, start_server
 
 APPLICATION = Path(application.__file__)
 HOST = "localhost"
@@ -179,7 +179,7 @@ class Emulator:
         self.tls = tls.resolve()
         self._keep = keep
         self._variables = dict(variables or {})
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Server | None = None
 
     @classmethod
     def running(cls, folder: Path, *, tls: Path = TLS, keep: bool = False) -> Self | None:
@@ -275,14 +275,8 @@ class Emulator:
         for name in (*KEPT, *_TEMPORARY):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
-            process = self._child = subprocess.Popen(
-                self._command(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.folder,
-                env=self._process_environment(),
-                start_new_session=True,
+            process = self._child = start_server(
+                self._command(), folder=self.folder, environment=self._process_environment(), log=log
             )
         try:
             created = psutil.Process(process.pid).create_time()
@@ -539,7 +533,7 @@ class Emulator:
             **self._variables,
         }
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait(self, process: Server) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from watchfiles import DefaultFilter, watch
 
+from slipway import process
 from slipway.build.builder import SHARED, code_files
 from slipway.emulator import logs
 from slipway.emulator.server import Emulator
@@ -170,13 +170,8 @@ class Watch:
             "path": [str(self.root), str(SHARED.parent)],
             "handlers": [[one.handler.rpartition(".")[0], dict(one.variables)] for one in functions],
         }
-        done = subprocess.run(
-            [sys.executable, "-P", str(_CHECK)],
-            input=json.dumps(order),
-            capture_output=True,
-            text=True,
-            check=False,
-            env=self.emulator.environment(),
+        done = process.run(
+            [sys.executable, "-P", _CHECK], given=json.dumps(order), environment=self.emulator.environment()
         )
         if done.returncode != 0:
             return [done.stderr.strip() or f"the import ended with {done.returncode}"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from slipway import git
 from slipway import settings as config
 from slipway.evidence.checklist import FOLDER
 from slipway.evidence.collect import collect
@@ -17,7 +17,9 @@ from slipway.evidence.errors import EvidenceError
 from slipway.evidence.page import write_page
 from slipway.evidence.verdict import State
 from slipway.gates.packs import packs_of, unit_of
+from slipway.git import GitError
 from slipway.nag.terminal import terminal
+from slipway.process import ProcessError
 from slipway.project import ROOT
 
 REPORT = ROOT / "build" / "report"
@@ -80,12 +82,8 @@ def write_evidence(
 def _commit() -> str:
     """What the working tree holds: its commit, and whether more was changed; without Git, what CodeBuild says."""
     try:
-        changed = _git("status", "--porcelain")
-        said = _git("log", "-1", "--abbrev=12", "--format=%h %s")
-    except (OSError, subprocess.CalledProcessError):
+        changed = git.output(ROOT, "status", "--porcelain")
+        said = git.output(ROOT, "log", "-1", "--abbrev=12", "--format=%h %s")
+    except (GitError, ProcessError):
         return os.environ.get("CODEBUILD_RESOLVED_SOURCE_VERSION", "not known: no Git repository")
     return f"{said}, and changes that are not committed" if changed else said
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()

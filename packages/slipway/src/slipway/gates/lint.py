@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from slipway import process
 from slipway.nag.terminal import terminal
 from slipway.project import ROOT
 
@@ -29,7 +29,7 @@ def lint(assembly: Path, console: Console) -> int:
         "--format",
         "parseable",
     ]
-    done = subprocess.run([*command, "--", *map(str, templates)], check=False)
+    done = process.run([*command, "--", *templates], capture=False)
     console.print(
         f"cfn-lint: {len(templates)} templates {'pass' if done.returncode == 0 else 'do not pass'}", soft_wrap=True
     )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TextIO, cast
+
+from slipway.process import start_worker
 
 
 class TemplateChecksError(Exception):
@@ -44,14 +45,8 @@ class TemplateChecks:
         # The same modules as here, whatever this process put on its path.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._asked = 0
-        self._process = subprocess.Popen(
-            [sys.executable, "-O", "-m", f"{__package__}.template_engine"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            text=True,
-            encoding="utf-8",
-        )
+        command = [sys.executable, "-O", "-m", f"{__package__}.template_engine"]
+        self._process = start_worker(command, environment=environment)
 
     @property
     def running(self) -> bool:

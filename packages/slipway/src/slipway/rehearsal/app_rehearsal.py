@@ -27,7 +27,7 @@ from slipway.emulator.substitutions import Substitution
 from slipway.emulator.topology import StackArtifact, Topology, stacks
 from slipway.emulator.translation import translate
 from slipway.errors import RehearsalError
-from slipway.process import run
+from slipway.process import follow
 from slipway.rehearsal import page
 from slipway.rehearsal.app import App, Call
 from slipway.rehearsal.hosting import Unhosted, find_unhosted, refuse_unhosted
@@ -303,7 +303,7 @@ class _Stage:
                 "CDK_DISABLE_CLI_TELEMETRY": "true",
             }
             options = ["--exclusively", "--require-approval=never", "--notices", "false", "--ci"]
-            code, lines = run(
+            code, lines = follow(
                 [str(CDK), "--app", ".", "deploy", stack.id, *options],
                 environment=environment,
                 log=self._options.home / "launch.log",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +25,7 @@ from slipway.emulator.routes import Route, SigV4, curl, routes, target
 from slipway.emulator.server import Credentials, Emulator
 from slipway.emulator.stages import staged
 from slipway.errors import RehearsalError
-from slipway.process import Progress, run
+from slipway.process import Completed, Progress, follow, run
 from slipway.rehearsal import report
 
 # Wide where nobody looks at it, so that a file holds whole lines.
@@ -102,7 +101,7 @@ def smoke(local: LocalEnvironment, credentials: Credentials, progress: Progress)
     command = [sys.executable, "-m", "pytest", *tests, "-q", "--color=no", *plugins]
     log = local.folder / "smoke.log"
     log.unlink(missing_ok=True)
-    code, lines = run(command, environment=environment, log=log, progress=progress)
+    code, lines = follow(command, folder=paths.ROOT, environment=environment, log=log, progress=progress)
     if code == 0:
         return None
     failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
@@ -344,13 +343,11 @@ def redrive(
     raise typer.Exit(_service_command(_local(env), "services.ingest.redrive", *arguments).returncode)
 
 
-def _service_command(
-    local: LocalEnvironment, module: str, *arguments: str, capture: bool = False
-) -> subprocess.CompletedProcess[str]:
+def _service_command(local: LocalEnvironment, module: str, *arguments: str, capture: bool = False) -> Completed:
     """Run a service's own command against the emulator, as its account's root."""
     environment = {**local.emulator.environment(), "SLIPWAY_OUTPUTS": str(local.outputs_file)}
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, env=environment, cwd=paths.ROOT, check=False, text=True, capture_output=capture)
+    return run(command, environment=environment, folder=paths.ROOT, capture=capture)
 
 
 def permissions(

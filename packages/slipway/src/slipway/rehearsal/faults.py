@@ -5,15 +5,14 @@ A fault is an edit of a commit's files, so that everything after it is the pipel
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from slipway import git
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.approvals import Answer
 from slipway.rehearsal.player.bake import AlarmRule
@@ -399,8 +398,8 @@ def commit_with(commit: Commit, edits: Mapping[str, Callable[[str], str]], messa
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _git(folder.parent, "clone", "--quiet", "--shared", "--no-checkout", str(commit.repository), str(folder))
-    _git(folder, "checkout", "--quiet", "--detach", commit.sha)
+    git.output(folder.parent, "clone", "--quiet", "--shared", "--no-checkout", str(commit.repository), str(folder))
+    git.output(folder, "checkout", "--quiet", "--detach", commit.sha)
     for name, edit in edits.items():
         file = folder / name
         if not file.is_file():
@@ -410,7 +409,8 @@ def commit_with(commit: Commit, edits: Mapping[str, Callable[[str], str]], messa
         if after == before:
             raise RehearsalError(f"the fault does not fit this commit: it changes nothing of {name}")
         file.write_text(after, encoding="utf-8")
-    _git(folder, "commit", "--quiet", "--all", "--no-verify", "--message", message)
+    author = git.identity("Rehearsal", "rehearsal@localhost")
+    git.output(folder, "commit", "--quiet", "--all", "--no-verify", "--message", message, variables=author)
     return Commit.of(folder, "HEAD", branch=commit.branch)
 
 
@@ -498,17 +498,3 @@ def _rolled_back(execution: Execution) -> bool:
         for action in stage.actions
         for deployment in action.deployments
     )
-
-
-def _git(folder: Path, *arguments: str) -> None:
-    identity = {
-        "GIT_AUTHOR_NAME": "Rehearsal",
-        "GIT_AUTHOR_EMAIL": "rehearsal@localhost",
-        "GIT_COMMITTER_NAME": "Rehearsal",
-        "GIT_COMMITTER_EMAIL": "rehearsal@localhost",
-    }
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, env={**os.environ, **identity}, check=False, capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        raise RehearsalError(f"git {arguments[0]}: {done.stderr.strip()}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,12 +20,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from slipway import git
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.deploy import failure
 from slipway.emulator.server import EMULATED_SECRET, Credentials
 from slipway.emulator.translation import translate
 from slipway.errors import RehearsalError
-from slipway.process import Progress, run
+from slipway.process import Progress, follow, run
 from slipway.project import own_packages
 from slipway.rehearsal.player.artifacts import pack, unpack
 from slipway.rehearsal.player.builds import LOCKS
@@ -74,7 +74,7 @@ def synthesise(commit: Commit, folder: Path, checkout: Path, variables: dict[str
             (folder / name).symlink_to((checkout / name).resolve())
     commands = (["make", "build"], [".venv/bin/python", "-O", "app.py"])
     for command in commands:
-        code, lines = run(
+        code, lines = follow(
             command, environment=environment, log=folder.parent / "launch.log", progress=progress, folder=folder
         )
         if code != 0:
@@ -125,7 +125,7 @@ class Launch:
         }
         cdk = assembly.parent / "node_modules" / ".bin" / "cdk"
         command = [str(cdk), "-a", ".", "deploy", "Pipeline", "--require-approval=never", "--notices", "false", "--ci"]
-        code, lines = run(
+        code, lines = follow(
             command, environment=environment, log=self._folder / "launch.log", progress=progress, folder=assembly
         )
         if code != 0:
@@ -244,7 +244,7 @@ class Launch:
             unpack(file, source)
             # By the verb of the commit's own Makefile: what it calls has had other names. Nothing has to be installed.
             command = ["make", "--old-file", ".venv/.installed", f"PYTHON={sys.executable}", "handover"]
-            done = subprocess.run(command, cwd=source, check=False, capture_output=True, text=True)
+            done = run(command, folder=source)
             if done.returncode != 0:
                 raise RehearsalError(f"{commit.sha[:12]} hands nothing over: {done.stderr.strip()}")
             _pack(source / HANDOVER, file)
@@ -274,7 +274,7 @@ def earlier(repository: Path, revision: str, *, usable: Callable[[str], bool], m
     Returns:
         Its name; None when there is none.
     """
-    listed = _git(repository, "log", f"-{most}", "--first-parent", "--format=%H", revision)
+    listed = git.run(repository, "log", f"-{most}", "--first-parent", "--format=%H", revision)
     commits = listed.stdout.split()
     present = _shipped(repository, commits[0]) if commits else []
     for commit in commits[1:]:
@@ -320,7 +320,7 @@ def _places(repository: Path, commit: str) -> dict[str, tuple[str, str]]:
 def _table(repository: Path, commit: str, name: str) -> dict[str, Any]:
     """Read a file of a commit's configuration; one that cannot be read is empty."""
     try:
-        return tomllib.loads(_git(repository, "show", f"{commit}:config/{name}.toml").stdout)
+        return tomllib.loads(git.run(repository, "show", f"{commit}:config/{name}.toml").stdout)
     except tomllib.TOMLDecodeError:
         return {}
 
@@ -336,8 +336,4 @@ def _shipped(repository: Path, commit: str) -> list[str]:
 
 
 def _files(repository: Path, commit: str, paths: Sequence[str]) -> list[str]:
-    return _git(repository, "ls-tree", "-r", commit, "--", *paths).stdout.splitlines()
-
-
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", *arguments], cwd=folder, check=False, capture_output=True, text=True)
+    return git.run(repository, "ls-tree", "-r", commit, "--", *paths).stdout.splitlines()

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from slipway import process
 from slipway.emulator.topology import stacks
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.builds import NODE
@@ -65,12 +65,10 @@ def install_packages(names: set[str], folder: Path) -> Path:
         command = [str(NODE / "bin" / "node"), str(NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
         options = ["--prefix", str(folder), "--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts"]
         variables = {**os.environ, "PATH": f"{NODE / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
-        done = subprocess.run(
-            [*command, "install", *options, *missing], check=False, capture_output=True, text=True, env=variables
-        )
+        done = process.run([*command, "install", *options, *missing], environment=variables, tree=True)
         if done.returncode != 0:
-            said = (done.stderr.strip().splitlines() or ["npm said nothing"])[-1]
-            raise RehearsalError(f"the SDK that functions load could not be installed ({', '.join(missing)}): {said}")
+            listed = ", ".join(missing)
+            raise RehearsalError(f"the SDK that functions load could not be installed ({listed}): {done.last_error}")
     return modules
 
 

@@ -7,12 +7,10 @@ import select
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,11 +23,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from slipway import paths
+from slipway import git, paths
 from slipway import settings as config
 from slipway.emulator.environment import services_of
 from slipway.emulator.server import EMULATED_SECRET, Emulator
 from slipway.errors import RehearsalError
+from slipway.process import follow
 from slipway.rehearsal import faults, page
 from slipway.rehearsal.app import App
 from slipway.rehearsal.app_rehearsal import AppOptions, rehearse_app
@@ -197,12 +196,7 @@ def _with_fault(options: Options, commit: Commit, fault: Fault) -> tuple[Options
 
 
 def _fetch(repository: Path, commit: Commit) -> None:
-    subprocess.run(
-        ["git", "fetch", "--quiet", "--no-write-fetch-head", str(commit.repository), commit.sha],
-        cwd=repository,
-        check=True,
-        capture_output=True,
-    )
+    git.output(repository, "fetch", "--quiet", "--no-write-fetch-head", str(commit.repository), commit.sha)
 
 
 def any_app(  # noqa: PLR0917  # typer reads a command's options from its parameters
@@ -322,23 +316,23 @@ def remote() -> None:
     branch = _branch(config.load())
     if not (REMOTE / "HEAD").is_file():
         REMOTE.parent.mkdir(parents=True, exist_ok=True)
-        _git(paths.ROOT, "init", "--quiet", "--bare", f"--initial-branch={branch}", str(REMOTE))
+        git.output(paths.ROOT, "init", "--quiet", "--bare", f"--initial-branch={branch}", str(REMOTE))
     hook = REMOTE / "hooks" / "post-receive"
     python = paths.ROOT / ".venv" / "bin" / "python"
     paths.write_text(
         hook,
         "#!/bin/sh\n# Plays the pipeline for what was pushed, in the terminal of who pushed it.\n"
-        "unset GIT_DIR GIT_WORK_TREE GIT_QUARANTINE_PATH\n"
+        f"unset {' '.join(git.LOCATION_VARIABLES)}\n"
         f"cd {shlex.quote(str(paths.ROOT))} && exec {shlex.quote(str(python))} -m slipway receive\n",
         mode=0o755,
     )
-    known = _git(paths.ROOT, "remote", "get-url", NAME, check=False).stdout.strip()
+    known = git.run(paths.ROOT, "remote", "get-url", NAME).stdout.strip()
     if known and known != str(REMOTE) and Path(known).is_dir():
         # Work trees of a repository share its remotes: what another of them set up stays.
         console.print(f"remote {NAME} leads to {known}, which another work tree set up; play the pipeline here by")
         console.print(f"  git push {shlex.quote(str(REMOTE))} {branch}", soft_wrap=True, markup=False)
         return
-    _git(paths.ROOT, "remote", "set-url" if known else "add", NAME, str(REMOTE))
+    git.output(paths.ROOT, "remote", "set-url" if known else "add", NAME, str(REMOTE))
     console.print(f"remote {NAME} is set up; play the pipeline by\n  git push {NAME} {branch}")
 
 
@@ -480,16 +474,15 @@ def _killed(fault: Fault, services: Sequence[str], folder: Path) -> None:
     ]
     command += [word for service in services for word in ("--service", service)]
     command += ["--into", str(folder / "killed")]
-    with subprocess.Popen(
-        command, cwd=paths.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    ) as process:
-        assert process.stdout is not None  # noqa: S101  # nosec B101  # asked for above
-        for line in process.stdout:
-            if line.startswith(f"{fault.kills}-") and "foundation" not in line:
-                # Into the deployments of its functions.
-                time.sleep(4)
-                os.killpg(process.pid, signal.SIGKILL)
-                break
+    killed = threading.Event()
+
+    def kill(line: str) -> None:
+        if line.startswith(f"{fault.kills}-") and "foundation" not in line:
+            # Into the deployments of its functions.
+            threading.Timer(4, killed.set).start()
+
+    log = folder / "killed.log"
+    follow(command, folder=paths.ROOT, environment=os.environ, log=log, progress=kill, stopping=killed)
 
 
 def forget(service: ServiceOption = None) -> None:
@@ -604,20 +597,17 @@ def _interruptible(stopping: threading.Event) -> Iterator[None]:
 def _commit(settings: Settings, revision: str, *, snapshot: bool, console: Console) -> Commit:
     """The commit that is delivered."""
     branch = _branch(settings)
-    dirty = [line for line in _git(paths.ROOT, "status", "--porcelain").stdout.splitlines() if line]
+    dirty = [line for line in git.output(paths.ROOT, "status", "--porcelain").splitlines() if line]
     if snapshot:
         return _snapshot(branch)
     if dirty and revision == "HEAD":
         console.print(
             f"[yellow]{len(dirty)} changes are not committed[/yellow] and so not delivered; SNAPSHOT=yes delivers them"
         )
-    head = _git(paths.ROOT, "symbolic-ref", "--quiet", "--short", "HEAD", check=False).stdout.strip()
+    head = git.run(paths.ROOT, "symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip()
     if revision == "HEAD" and not head:
         console.print("[yellow]the head is detached[/yellow]: its commit is delivered as if it were pushed")
     return Commit.of(paths.ROOT, revision, branch=branch)
-
-
-_REHEARSAL = {"NAME": "Rehearsal", "EMAIL": "rehearsal@localhost"}
 
 
 def _snapshot(branch: str) -> Commit:
@@ -625,28 +615,16 @@ def _snapshot(branch: str) -> Commit:
     index = FOLDER / "snapshot.index"
     index.parent.mkdir(parents=True, exist_ok=True)
     index.unlink(missing_ok=True)
-    environment = {**os.environ, "GIT_INDEX_FILE": str(index)}
-    _git(paths.ROOT, "read-tree", "HEAD", environment=environment)
-    _git(paths.ROOT, "add", "--all", environment=environment)
-    tree = _git(paths.ROOT, "write-tree", environment=environment).stdout.strip()
+    variables = {"GIT_INDEX_FILE": str(index)}
+    git.output(paths.ROOT, "read-tree", "HEAD", variables=variables)
+    git.output(paths.ROOT, "add", "--all", variables=variables)
+    tree = git.output(paths.ROOT, "write-tree", variables=variables)
     # Nobody signs it: a machine without a name and an address for git can make one too.
-    author = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _REHEARSAL.items()}
-    words = ("commit-tree", tree, "-p", "HEAD", "-m", "Snapshot of the tree")
-    made = _git(paths.ROOT, *words, environment={**os.environ, **author}).stdout.strip()
+    author = git.identity("Rehearsal", "rehearsal@localhost")
+    made = git.output(paths.ROOT, "commit-tree", tree, "-p", "HEAD", "-m", "Snapshot of the tree", variables=author)
     index.unlink(missing_ok=True)
     return Commit.of(paths.ROOT, made, branch=branch)
 
 
 def _branch(settings: Settings) -> str:
     return getattr(settings.pipeline.source, "branch", "main")
-
-
-def _git(
-    folder: Path, *arguments: str, check: bool = True, environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, check=False, capture_output=True, text=True)
-    if check and done.returncode != 0:
-        with suppress(IndexError):
-            raise RehearsalError(f"git {arguments[0]}: {done.stderr.strip().splitlines()[-1]}")
-        raise RehearsalError(f"git {arguments[0]} failed")
-    return done

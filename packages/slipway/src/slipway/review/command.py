@@ -10,8 +10,8 @@ from typing import Annotated, Final, NoReturn
 import typer
 from rich.console import Console
 
+from slipway.errors import SlipwayError
 from slipway.nag.terminal import terminal
-from slipway.review.errors import ReviewError
 from slipway.review.exports import write_json, write_markdown, write_sarif
 from slipway.review.outcome import ReviewOutcome, ReviewState
 from slipway.review.projects import Recipe
@@ -79,7 +79,7 @@ def review_change(
             given=lambda: _given(project),
             say=lambda text: console.print(text, style="dim", markup=False, soft_wrap=True),
         )
-    except ReviewError as error:
+    except SlipwayError as error:
         outcome = ReviewOutcome(state=ReviewState.NOT_REVIEWED, problems=(str(error),))
         _write(outcome, wanted, console)
         console.print(f"change review RED: {error}", style="red", markup=False, soft_wrap=True)

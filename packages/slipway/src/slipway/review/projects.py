@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from slipway.process import Processes
 from slipway.review.assembly import MANIFEST_FILE
 from slipway.review.errors import ReviewError
-from slipway.review.processes import Processes, reason
 
 _CONFIGURATION: Final = "cdk.json"
 _LOOKED_UP: Final = "cdk.context.json"
@@ -155,12 +155,12 @@ def synthesize(
     started = time.time()
     with _environment(project, outdir, configuration, recipe) as env:
         for command in commands:
-            done = processes.run(["/bin/sh", "-c", command], cwd=project, env=env)
+            done = processes.run(["/bin/sh", "-c", command], folder=project, environment=env, tree=True)
             if done.returncode == 0:
                 continue
             # The CLI ends with an error when a construct says one (as rule packs do), and writes the assembly.
             if command is not commands[-1] or _written(project, outdir, configuration, started) is None:
-                raise ReviewError(f"it does not synthesise (`{command}`): {reason(done)}{_hint(done.stderr)}")
+                raise ReviewError(f"it does not synthesise (`{command}`): {done.reason}{_hint(done.stderr)}")
             say(f"`{command}` ended with exit code {done.returncode}, and wrote its assembly")
     written = _written(project, outdir, configuration, started)
     if written is None:
@@ -272,6 +272,6 @@ def _checked(processes: Processes, command: Sequence[str], project: Path, failed
         raise ReviewError(f"{failed}: {command[0]} is not installed")
     env = {**os.environ, "POETRY_VIRTUALENVS_IN_PROJECT": "true"}
     env.pop("VIRTUAL_ENV", None)
-    done = processes.run(command, cwd=project, env=env)
+    done = processes.run(command, folder=project, environment=env, tree=True)
     if done.returncode != 0:
-        raise ReviewError(f"{failed}: {reason(done)}")
+        raise ReviewError(f"{failed}: {done.reason}")

@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from slipway.git import Repository, Revision
+from slipway.process import Processes
 from slipway.review.assembly import MANIFEST_FILE, Assembly, read_assembly
 from slipway.review.comparison import compare
 from slipway.review.deployed import deployed_revision, pipeline_of_build
 from slipway.review.errors import ReviewError
 from slipway.review.outcome import ReviewOutcome, ReviewState
-from slipway.review.processes import Processes
 from slipway.review.projects import Recipe
-from slipway.review.revisions import Repository, Revision
 from slipway.review.synthesis import Project, synthesised, synthesised_here
 from slipway.review.waivers import WAIVERS_FILE, Waiver, judge, read_waivers
 

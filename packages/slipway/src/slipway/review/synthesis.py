@@ -14,12 +14,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from slipway.git import Repository, Revision
+from slipway.process import Processes
 from slipway.project import own_packages
 from slipway.review.assembly import Assembly, read_assembly
 from slipway.review.errors import ReviewError
-from slipway.review.processes import Processes, reason
 from slipway.review.projects import Recipe, install, short_hash, synthesize
-from slipway.review.revisions import Repository, Revision
 
 CACHE = Path("build", "review")
 """Where the assemblies of revisions are kept, by commit, in a project made from our template; from its root."""
@@ -241,6 +241,6 @@ def environment(tree: Path) -> dict[str, str]:
 def _checked(
     processes: Processes, command: Sequence[str], tree: Path, failed: str, *, env: Mapping[str, str] | None = None
 ) -> None:
-    done = processes.run(command, cwd=tree, env=env if env is not None else environment(tree))
+    done = processes.run(command, folder=tree, environment=env if env is not None else environment(tree), tree=True)
     if done.returncode != 0:
-        raise ReviewError(f"{failed}: {reason(done)}")
+        raise ReviewError(f"{failed}: {done.reason}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import re
 import shutil
-import subprocess
 import tomllib
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from slipway import git
 from slipway.scaffold import plan
 from slipway.scaffold.plan import ScaffoldError
 
@@ -103,6 +103,4 @@ def _commit(folder: Path, name: str) -> None:
         ("add", "--all"),
         (*author, "commit", "--quiet", "-m", f"Begin {name}"),
     ):
-        done = subprocess.run(["git", *words], cwd=folder, check=False, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise ScaffoldError(f"git {words[0]}: {done.stderr.strip()}")
+        git.output(folder, *words)

@@ -6,7 +6,6 @@ slipway service remove ingest
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from slipway import git, process
 from slipway.project import ROOT
 from slipway.scaffold.app import create
 from slipway.scaffold.plan import Plan, ScaffoldError, add, apply, environments, mentions, remove
@@ -81,7 +81,7 @@ def remove_(name: Annotated[str, typer.Argument(help="The service.")], yes: YesO
     _confirm(plan, yes=yes)
     apply(ROOT, plan)
     _tidy()
-    files = _git("ls-files").splitlines()
+    files = git.output(ROOT, "ls-files").splitlines()
     console.print(f"\n{name} is removed from this repository, and its stacks stay in the accounts, with their data:")
     for environment in environments(ROOT):
         console.print(f"  {environment}: {environment}-{name}-security (keys, secrets)")
@@ -93,7 +93,7 @@ def remove_(name: Annotated[str, typer.Argument(help="The service.")], yes: YesO
 
 
 def _confirm(plan: Plan, *, yes: bool) -> None:
-    if changed := _git("status", "--porcelain").strip():
+    if changed := git.output(ROOT, "status", "--porcelain"):
         raise ScaffoldError(f"the working tree has changes; commit or stash them first:\n{changed}")
     for folder in plan.deleted:
         console.print(f"delete  {folder}/", style="red")
@@ -108,11 +108,4 @@ def _tidy() -> None:
     ruff = Path(sys.executable).with_name("ruff")
     if ruff.exists():
         for arguments in (("check", "--fix-only", "--quiet"), ("format", "--quiet")):
-            subprocess.run([ruff, *arguments, "app.py", "services"], cwd=ROOT, check=False)
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise ScaffoldError(f"git {arguments[0]}: {done.stderr.strip()}")
-    return done.stdout
+            process.run([ruff, *arguments, "app.py", "services"], folder=ROOT, capture=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from packaging.markers import default_environment
 from pathspec import GitIgnoreSpec
 
+from slipway import git
 from slipway.project import ROOT
 from slipway.supply.errors import SupplyError
 
@@ -123,12 +123,7 @@ class Repository:
             arguments: its command line.
             given: its standard input.
         """
-        command = ["git", "-C", str(self.root), *arguments]
-        try:
-            done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            return None
-        return done.stdout if done.returncode == 0 else None
+        return git.try_output(self.root, *arguments, given=given)
 
     def files(self) -> tuple[Path, ...]:
         """Every file that is committed, or would be at `git add --all`; relative to the root.

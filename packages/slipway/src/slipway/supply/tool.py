@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from slipway import process
 
 SECONDS = 600
 """After that a scanner hangs. It takes seconds, but a busy machine may take its time."""
@@ -43,20 +44,9 @@ def run(command: Sequence[str | Path], *, folder: Path, environ: Mapping[str, st
     """
     words = [str(word) for word in command]
     try:
-        done = subprocess.run(
-            words,
-            cwd=folder,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-            timeout=seconds,
-        )
-    except FileNotFoundError:
+        done = process.run(words, folder=folder, environment=environ, seconds=seconds, tree=True)
+    except process.MissingProgramError:
         return Ran(127, "", f"{words[0]} is not installed: run `make install`")
-    except subprocess.TimeoutExpired:
+    except process.TimedOutError:
         return Ran(124, "", f"no answer within {seconds:g} s")
     return Ran(done.returncode, done.stdout, done.stderr)

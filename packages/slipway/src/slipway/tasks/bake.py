@@ -13,7 +13,6 @@ still on. So in a rollback it may stay on until the version before has ended it,
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +21,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from slipway import process
 from slipway import settings as config
 from slipway.errors import SlipwayError
 
@@ -106,7 +106,7 @@ def watch(
 
 def sleep(seconds: int) -> None:
     """Wait by the program `sleep`: a rehearsal has one of its own, in which virtual time passes."""
-    subprocess.run(["sleep", str(seconds)], check=True)  # the build's own PATH
+    process.run(["sleep", str(seconds)], check=True)  # the build's own PATH
 
 
 def bake(env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")]) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slipway import process
 from slipway import settings as config
 from slipway.delivery.names import DESCRIBED_STACKS, verification_role
 from slipway.errors import SlipwayError
@@ -126,14 +126,11 @@ def _verify(environment: Environment, service: str) -> int:
     outputs_file.write_text(
         json.dumps(outputs(session.client("cloudformation"), name, service), indent=2), encoding="utf-8"
     )
-    done = subprocess.run(
+    done = process.run(
         command(environment, service),
-        cwd=ROOT,
-        env=variables(credentials.get_frozen_credentials(), environment, outputs_file, os.environ),
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        folder=ROOT,
+        environment=variables(credentials.get_frozen_credentials(), environment, outputs_file, os.environ),
+        merge=True,
     )
     typer.echo(f"{service}:\n{done.stdout}")
     return done.returncode

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway import git
 from slipway.testing import functions
 
 EMULATED = "slipway.testing.emulated"
@@ -31,23 +32,11 @@ _NOBODY = {
 }
 """Variables under which boto3 finds no credentials: neither those of a person nor those of a machine."""
 
-_OF_A_REPOSITORY = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_WORK_TREE",
-)
-"""Variables that git sets for its hooks: `git rev-parse --local-env-vars`, without those that configure it."""
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
     """Forget which repository git runs a hook for, and set what Powertools reads, before a `conftest.py` imports it."""
-    for name in _OF_A_REPOSITORY:
+    for name in git.LOCATION_VARIABLES:
         os.environ.pop(name, None)
     functions.set_powertools()
 

@@ -15,6 +15,7 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
+from slipway import process
 from slipway.cli import main
 from slipway.project import ROOT
 from slipway.settings.model import EnvironmentKind
@@ -118,7 +119,7 @@ def run(
     monkeypatch.setattr(verification, "assumed", lambda *_, **__: session)
     monkeypatch.setattr(verification, "FOLDER", tmp_path)
     monkeypatch.setattr(verification, "REPORTS", tmp_path)
-    monkeypatch.setattr(subprocess, "run", Mock(side_effect=[Mock(returncode=each, stdout="") for each in ends]))
+    monkeypatch.setattr(process, "run", Mock(side_effect=[Mock(returncode=each, stdout="") for each in ends]))
     return main(["verify", *arguments])
 
 

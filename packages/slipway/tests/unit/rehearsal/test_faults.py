@@ -11,6 +11,7 @@ import pytest
 
 from slipway import paths
 from slipway.errors import RehearsalError
+from slipway.git import GitError
 from slipway.rehearsal.faults import FAULTS, Fault, commit_with, find, judge
 from slipway.rehearsal.player.approvals import Answer
 from slipway.rehearsal.player.records import Rehearsal, Stage, Status
@@ -130,7 +131,7 @@ def _with(folder: Path, file: str) -> Path:
 
 def test_a_repository_that_is_gone_is_one_line(tmp_path: Path) -> None:
     gone = Commit(tmp_path / "gone", "0" * 40, "main", "m", "")
-    with pytest.raises(RehearsalError, match="git clone: ") as error:
+    with pytest.raises(GitError, match="git clone: ") as error:
         commit_with(gone, {}, "A fault", tmp_path / "commit")
     assert "\n" not in str(error.value)
 

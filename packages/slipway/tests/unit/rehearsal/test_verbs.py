@@ -237,7 +237,7 @@ def test_a_folder_without_a_commit_is_wrong_input(
 ) -> None:
     (played.root / ".git").rename(tmp_path / "away")
     os.environ["GIT_CEILING_DIRECTORIES"] = str(tmp_path)
-    assert main(["rehearse"]) == 1
+    assert main(["rehearse"]) == 2
     assert "not a git repository" in capsys.readouterr().err
     assert played.calls == []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.review.revisions import Repository
+from slipway.git import Repository
 
 
 @pytest.mark.parametrize("versioned", [True, False])

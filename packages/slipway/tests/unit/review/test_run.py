@@ -20,6 +20,7 @@ import pytest
 from slipway import project
 from slipway import settings as config
 from slipway.gates.review_policy import given
+from slipway.git import GitError
 from slipway.review.comparison import Fate
 from slipway.review.errors import ReviewError
 from slipway.review.outcome import ReviewOutcome, ReviewState
@@ -188,7 +189,7 @@ def test_a_revision_leaves_nothing_but_its_assembly(repository: Repository) -> N
 def test_a_revision_is_synthesised_once(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     first = reviewed(repository, "HEAD~1", "HEAD")
     # Given a second time, at which nothing may be checked out
-    monkeypatch.setattr("slipway.review.revisions.Repository.checkout", None)
+    monkeypatch.setattr("slipway.git.Repository.checkout", None)
 
     assert reviewed(repository, "HEAD~1", "HEAD").comparison == first.comparison
 
@@ -264,13 +265,13 @@ def _other(repository: Repository) -> str:
 
 
 def test_a_revision_that_is_not_there_is_named(repository: Repository) -> None:
-    with pytest.raises(ReviewError, match=r"^no-such-branch is no revision of this repository$"):
+    with pytest.raises(GitError, match=r"^no-such-branch is no revision of this repository$"):
         reviewed(repository, "no-such-branch")
 
 
 @pytest.mark.parametrize("name", ["--help", "-x", "HEAD:app.py", ""])
 def test_what_is_no_revision_is_no_option_either(repository: Repository, name: str) -> None:
-    with pytest.raises(ReviewError, match="is no revision of this repository"):
+    with pytest.raises(GitError, match="is no revision of this repository"):
         reviewed(repository, "HEAD~1", name or "@{-1}")
 
 

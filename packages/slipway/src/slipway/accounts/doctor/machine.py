@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -17,6 +16,7 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from slipway import git, process
 from slipway import settings as config
 from slipway.accounts.doctor.findings import Finding, Status
 from slipway.delivery.toolchain import ASSET_SCHEMA
@@ -159,8 +159,8 @@ def _bootstrap_uv(root: Path, pinned: Requirement) -> Finding:
 def _node(root: Path) -> Finding:
     node = Path(sys.executable).with_name("node")
     try:
-        done = subprocess.run([str(node), "--version"], capture_output=True, text=True, check=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
+        done = process.run([node, "--version"], check=True, seconds=20)
+    except process.ProcessError:
         return _compare("Node", None, f"{NODE_MAJOR}.x", fits=False, mend="make install")
     found = done.stdout.strip().removeprefix("v")
     engines = _package(root, "aws-cdk").get("engines", {}).get("node", "")
@@ -238,10 +238,8 @@ def _read_schema(root: Path, command: list[str]) -> int | None:
         (Path(folder) / "manifest.json").write_text('{"version": "9999.0.0"}', encoding="utf-8")
         words = [str(root / "node_modules" / ".bin" / command[0]), *command[1:]]
         try:
-            done = subprocess.run(
-                words, capture_output=True, text=True, check=False, timeout=60, cwd=folder, stdin=subprocess.DEVNULL
-            )
-        except (OSError, subprocess.SubprocessError):
+            done = process.run(words, folder=Path(folder), seconds=60)
+        except process.ProcessError:
             return None
     found = re.search(r"Maximum schema version supported is (\d+)", done.stdout + done.stderr)
     return int(found[1]) if found else None
@@ -309,8 +307,8 @@ def check_assets(root: Path = ROOT) -> Finding:
     """
     command = [sys.executable, "-m", "slipway", "build", "--check"]
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=120)
-    except (OSError, subprocess.SubprocessError) as error:
+        done = process.run(command, folder=root, seconds=120, tree=True)
+    except process.ProcessError as error:
         return Finding("assets", "build/assets", Status.UNCHECKED, str(error), "make build")
     if done.returncode == 0:
         return Finding("assets", "build/assets", Status.OK, "every zip is of the sources as they are")
@@ -363,11 +361,8 @@ def check_git(settings: Settings | None, root: Path = ROOT) -> Iterator[Finding]
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+    answer = git.try_output(root, *arguments, seconds=20)
+    return None if answer is None else answer.strip()
 
 
 def _package(root: Path, name: str) -> dict[str, Any]:

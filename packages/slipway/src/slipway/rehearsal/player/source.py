@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway import git
 from slipway.errors import RehearsalError
 
 
@@ -40,10 +40,9 @@ class Commit:
             RehearsalError: there is none.
         """
         _own(repository)
-        done = _git(repository, "log", "-1", "--format=%H%x00%s%x00%aI", f"{revision}^{{commit}}")
+        done = git.run(repository, "log", "-1", "--format=%H%x00%s%x00%aI", f"{revision}^{{commit}}")
         if done.returncode != 0:
-            said = (done.stderr.strip().splitlines() or ["git said nothing"])[-1]
-            raise RehearsalError(f"{revision} is no commit of {repository}: {said}", exit_code=2)
+            raise RehearsalError(f"{revision} is no commit of {repository}: {git.reason(done)}", exit_code=2)
         sha, message, date = done.stdout.rstrip("\n").split("\0")
         return cls(repository, sha, branch, message, date)
 
@@ -75,8 +74,8 @@ class Commit:
             sha: the other commit.
             elsewhere: the other repository.
         """
-        if _git(self.repository, "cat-file", "-e", f"{sha}^{{commit}}").returncode != 0:
-            _git(self.repository, "fetch", "--quiet", "--no-write-fetch-head", str(elsewhere), sha)
+        if git.run(self.repository, "cat-file", "-e", f"{sha}^{{commit}}").returncode != 0:
+            git.run(self.repository, "fetch", "--quiet", "--no-write-fetch-head", str(elsewhere), sha)
 
     def archive(self, target: Path) -> None:
         """Write its files as a zip.
@@ -85,9 +84,9 @@ class Commit:
             RehearsalError: git cannot.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
-        done = _git(self.repository, "archive", "--format=zip", "-1", f"--output={target}", self.sha)
+        done = git.run(self.repository, "archive", "--format=zip", "-1", f"--output={target}", self.sha)
         if done.returncode != 0:
-            raise RehearsalError(f"git cannot archive {self.sha[:12]}: {done.stderr.strip()}")
+            raise RehearsalError(f"git cannot archive {self.sha[:12]}: {git.reason(done)}")
 
     def clone(self, target: Path) -> None:
         """Make a clone that has it checked out, its history with it, in a folder that is there.
@@ -102,9 +101,9 @@ class Commit:
             ("checkout", "--quiet", "--force", self.sha),
         )
         for command in commands:
-            done = _git(target, *command)
+            done = git.run(target, *command)
             if done.returncode != 0:
-                raise RehearsalError(f"git cannot clone {self.sha[:12]}: {done.stderr.strip()}")
+                raise RehearsalError(f"git cannot clone {self.sha[:12]}: {git.reason(done)}")
 
 
 def _own(repository: Path) -> None:
@@ -115,14 +114,10 @@ def _own(repository: Path) -> None:
     Raises:
         RehearsalError: it belongs to somebody else.
     """
-    said = _git(repository, "rev-parse", "--git-dir").stderr
+    said = git.run(repository, "rev-parse", "--git-dir").stderr
     if "dubious ownership" in said:
         raise RehearsalError(
             f"git does not trust {repository}, which belongs to another user: "
             f"run `git config --global --add safe.directory {repository}`",
             exit_code=2,
         )
-
-
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", *arguments], cwd=folder, check=False, capture_output=True, text=True)

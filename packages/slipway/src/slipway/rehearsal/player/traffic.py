@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from slipway import process
 from slipway.emulator.server import Emulator
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.embedded import Counted, counted
@@ -66,10 +66,9 @@ def events(handler: str, source: Path, variables: Mapping[str, str]) -> list[dic
     module, _, function = handler.rpartition(".")
     name = f"{function.removesuffix('_handler').upper()}_CHECKS"
     command = [sys.executable, "-c", _READ, module, name]
-    done = subprocess.run(command, cwd=source, env=dict(variables), check=False, capture_output=True, text=True)
+    done = process.run(command, folder=source, environment=variables)
     if done.returncode != 0:
-        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise RehearsalError(f"the contract checks {module}.{name} cannot be read: {last[0]}")
+        raise RehearsalError(f"the contract checks {module}.{name} cannot be read: {done.last_error}")
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
 

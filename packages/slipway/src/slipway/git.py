@@ -1,10 +1,10 @@
-"""Revisions of the repository: what they are called, when they were made, and a checkout of one beside this one."""
+"""Ask git: the one place that runs it."""
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,115 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from slipway.review.errors import ReviewError
+from slipway.errors import SlipwayError
+from slipway.process import Completed, ProcessError, Processes
+
+LOCATION_VARIABLES = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_WORK_TREE",
+)
+"""Variables that git sets for its hooks: `git rev-parse --local-env-vars`, without those that configure it.
+
+Here the folder says which repository is meant, so git never sees them.
+"""
+
+# An interrupt ends what is running; what puts a repository in order afterwards still has to run.
+_processes = Processes()
+
+
+class GitError(SlipwayError):
+    """Git refused, or has not what was asked for; the message is one line."""
+
+    exit_code = 2
+
+
+def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of this process without those by which git's hooks name their repository.
+
+    Args:
+        variables: are added. Default: none.
+    """
+    own = {name: value for name, value in os.environ.items() if name not in LOCATION_VARIABLES}
+    return {**own, **(variables or {})}
+
+
+def run(
+    folder: Path,
+    *arguments: str,
+    given: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    seconds: float | None = None,
+) -> Completed:
+    """Run git in a folder; the caller looks at how it ended.
+
+    Args:
+        folder: of a repository.
+        arguments: its command line.
+        given: its standard input. Default: empty.
+        variables: added to the environment. Default: none.
+        seconds: how long it may take. Default: as long as it likes.
+
+    Raises:
+        ProcessError: git is not installed, or took too long.
+    """
+    return _processes.run(
+        ("git", "-C", str(folder), *arguments), environment=environment(variables), given=given, seconds=seconds
+    )
+
+
+def output(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> str:
+    """Return what git writes, without the last line's end.
+
+    Args:
+        folder: of a repository.
+        arguments: its command line.
+        variables: added to the environment. Default: none.
+
+    Raises:
+        GitError: it failed.
+    """
+    done = run(folder, *arguments, variables=variables)
+    if done.returncode != 0:
+        raise GitError(f"git {arguments[0]}: {reason(done)}")
+    return done.stdout.strip()
+
+
+def try_output(folder: Path, *arguments: str, given: str | None = None, seconds: float | None = None) -> str | None:
+    """Return what git writes; None where it fails, takes too long, or is not installed.
+
+    Args:
+        folder: of a repository.
+        arguments: its command line.
+        given: its standard input. Default: empty.
+        seconds: how long it may take. Default: as long as it likes.
+    """
+    try:
+        done = run(folder, *arguments, given=given, seconds=seconds)
+    except ProcessError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def reason(done: Completed) -> str:
+    """Return why git failed, in one line, without the advice that it may print after it."""
+    lines = done.stderr.strip().splitlines()
+    return next((line for line in lines if line.startswith(("fatal:", "error:"))), done.last_error)
+
+
+def identity(name: str, email: str) -> dict[str, str]:
+    """Return the variables by which a commit has an author without asking git's configuration."""
+    return {
+        f"GIT_{role}_{key}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for key, value in (("NAME", name), ("EMAIL", email))
+    }
 
 
 @dataclass(frozen=True)
@@ -69,11 +177,11 @@ class Repository:
         """Whether the folder is under git.
 
         Raises:
-            ReviewError: it is, and git will not read it.
+            GitError: it is, and git will not read it.
         """
         done = self._run("rev-parse", "--show-toplevel")
         if done.returncode != 0 and (self.root / ".git").exists():
-            raise ReviewError(f"git cannot read {self.root}: {done.stderr.strip()}")
+            raise GitError(f"git cannot read {self.root}: {done.stderr.strip()}")
         return done.returncode == 0 and Path(done.stdout.strip()).resolve() == self.root.resolve()
 
     def revision(self, name: str) -> Revision:
@@ -83,13 +191,13 @@ class Repository:
             name: `HEAD~1`, a branch, a tag, a digest.
 
         Raises:
-            ReviewError: it stands for none.
+            GitError: it stands for none.
         """
         done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         if done.returncode != 0:
             shallow = self._run("rev-parse", "--is-shallow-repository").stdout.strip() == "true"
             why = "; the clone is shallow: fetch its history" if shallow else ""
-            raise ReviewError(f"{name} is no revision of this repository{why}")
+            raise GitError(f"{name} is no revision of this repository{why}")
         commit = done.stdout.strip()
         seconds = self._checked("show", "--no-patch", "--format=%ct", commit)
         return Revision(name, commit, datetime.fromtimestamp(int(seconds), UTC))
@@ -168,17 +276,8 @@ class Repository:
         # What git still knows of a folder that is gone.
         self._run("worktree", "prune")
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(
-                ["git", "-C", str(self.root), *arguments], capture_output=True, text=True, check=False
-            )
-        except FileNotFoundError:
-            raise ReviewError("git is not installed, and the review compares revisions") from None
+    def _run(self, *arguments: str) -> Completed:
+        return run(self.root, *arguments)
 
     def _checked(self, *arguments: str) -> str:
-        done = self._run(*arguments)
-        if done.returncode != 0:
-            reason = (done.stderr.strip().splitlines() or ["git gave no reason"])[-1]
-            raise ReviewError(f"git {arguments[0]}: {reason}")
-        return done.stdout.strip()
+        return output(self.root, *arguments)
