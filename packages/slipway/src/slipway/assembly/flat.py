@@ -7,14 +7,13 @@ not hold stays what it is: readers meet its type.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from slipway.assembly.loops import unrolled
-from slipway.assembly.nested import file_assets, nested_stacks, short_id, template_file
+from slipway.assembly.nested import nested_stacks, short_id, template_file
+from slipway.assembly.reader import StackEntry, read_template
 
 Json = Any
 Template = dict[str, Any]
@@ -24,25 +23,23 @@ _SUBSTITUTION = re.compile(r"\$\{([^!}][^}]*)\}")
 _SECTIONS: Final = ("Parameters", "Mappings", "Conditions", "Resources")
 
 
-def stack_template(folder: Path, artifact: Mapping[str, Any]) -> Template:
+def stack_template(stack: StackEntry) -> Template:
     """Return the template of a stack with its nested stacks in it.
 
     Args:
-        folder: folder of the assembly that the stack is in.
-        artifact: the stack, as the manifest has it.
+        stack: the stack.
+
+    Raises:
+        AssemblyError: a template is missing or damaged.
     """
-    path = folder / artifact["properties"]["templateFile"]
-    template: Template = json.loads(path.read_text(encoding="utf-8"))
-    if not any(nested_stacks(template)):
-        return template
-    files = file_assets(folder, artifact)
+    if not any(nested_stacks(stack.template)):
+        return stack.template
 
     def read(resource: Mapping[str, Any]) -> Template | None:
-        nested = template_file(resource, folder, files)
-        found: Template | None = None if nested is None else json.loads(nested.read_text(encoding="utf-8"))
-        return found
+        nested = template_file(resource, stack.folder, stack.assets.files)
+        return None if nested is None else read_template(nested)
 
-    return flat(template, read)
+    return flat(stack.template, read)
 
 
 def flat(template: Template, read: Callable[[Mapping[str, Any]], Template | None]) -> Template:

@@ -80,18 +80,3 @@ def _file(name: object, folder: Path) -> Path | None:
         return None
     path = folder / name
     return path if path.is_file() and path.suffix == ".json" else None
-
-
-def file_assets(folder: Path, artifact: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the file assets of a stack by their digests.
-
-    Args:
-        folder: folder of the assembly that the stack is in.
-        artifact: the stack, as the manifest has it.
-    """
-    files: dict[str, Any] = {}
-    for name in artifact.get("dependencies", ()):
-        path = folder / f"{name}.json"
-        if str(name).endswith(".assets") and path.is_file():
-            files.update(json.loads(path.read_text(encoding="utf-8")).get("files", {}))
-    return files

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.assembly.flat import stack_template
-from slipway.assembly.nested import nested_stacks
+from slipway.assembly.reader import AssemblyError, read_manifests
 from slipway.cost.errors import CostError
 
 PIPELINE = "pipeline"
@@ -150,41 +150,30 @@ def read_assembly(folder: Path) -> list[Stack]:
     Raises:
         CostError: there is no assembly, or it cannot be read.
     """
-    stacks = list(_read(folder, environment=None, service=None))
+    try:
+        stacks = list(_read(folder))
+    except AssemblyError as error:
+        raise CostError(str(error)) from None
     if not stacks:
         raise CostError(f"no stack in {folder}: run `make synth`")
     return stacks
 
 
-def _read(folder: Path, *, environment: str | None, service: str | None) -> Iterator[Stack]:
-    for name, artifact in _json(folder / "manifest.json").get("artifacts", {}).items():
-        properties = artifact.get("properties", {})
-        match artifact.get("type"):
-            case "cdk:cloud-assembly":
-                # The id of a stage is `<environment>-<service>`, under the pipeline's stack.
-                stage = properties.get("displayName", name).rpartition("/")[2]
-                first, _, rest = stage.partition("-")
-                yield from _read(folder / properties["directoryName"], environment=first, service=rest or first)
-            case "aws:cloudformation:stack":
-                template = _template(folder, artifact)
-                stack_name = properties.get("stackName", name)
-                yield Stack(
-                    name=stack_name,
-                    # Tags say it exactly, also where the environment's own name has a dash.
-                    environment=PIPELINE if environment is None else _tag(template, "Environment") or environment,
-                    service=stack_name if service is None else _tag(template, "Service") or service,
-                    region=str(artifact.get("environment", "")).rpartition("/")[2],
-                    template=template,
-                )
-
-
-def _template(folder: Path, artifact: Mapping[str, Any]) -> dict[str, Any]:
-    """The template of a stack, with its nested stacks in it: what those cost is the stack's."""
-    path = folder / artifact["properties"]["templateFile"]
-    try:
-        return stack_template(folder, artifact) if any(nested_stacks(_json(path))) else _json(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise CostError(f"a nested stack of {path} cannot be read ({error}): run `make synth`") from None
+def _read(folder: Path) -> Iterator[Stack]:
+    for path, manifest in read_manifests(folder):
+        # The id of a stage is `<environment>-<service>`, under the pipeline's stack.
+        environment, _, service = path.rpartition("/")[2].partition("-")
+        for entry in manifest.stacks():
+            # What its nested stacks cost is the stack's.
+            template = stack_template(entry)
+            yield Stack(
+                name=entry.name,
+                # Tags say it exactly, also where the environment's own name has a dash.
+                environment=_tag(template, "Environment") or environment if path else PIPELINE,
+                service=_tag(template, "Service") or service or environment if path else entry.name,
+                region=entry.place[1],
+                template=template,
+            )
 
 
 def _tag(template: Mapping[str, Any], key: str) -> str | None:
@@ -194,18 +183,6 @@ def _tag(template: Mapping[str, Any], key: str) -> str | None:
             if tag.get("Key") == key and isinstance(tag.get("Value"), str):
                 return str(tag["Value"])
     return None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CostError(f"{path} is not there: run `make synth`") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CostError(f"{path} cannot be read ({error}): run `make synth`") from None
-    if not isinstance(content, dict):
-        raise CostError(f"{path} holds no object: run `make synth`")
-    return content
 
 
 def references(value: Value) -> Iterator[str]:

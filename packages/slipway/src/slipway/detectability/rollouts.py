@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.assembly.flat import stack_template
+from slipway.assembly.reader import read_manifest, read_manifests
 from slipway.cloudwatch import Alarm, MathQuery, Metric, MetricQuery
 from slipway.drawing.dashboards import readable
 from slipway.emulator.substitutions import Template
@@ -108,29 +109,17 @@ def templates(stage: Path) -> dict[str, Template]:
     Args:
         stage: folder of the nested assembly.
     """
-    manifest = json.loads((stage / "manifest.json").read_text(encoding="utf-8"))
-    return {
-        # CDK leaves out a name that is the artifact's own.
-        str(artifact["properties"].get("stackName", identifier)): stack_template(stage, artifact)
-        for identifier, artifact in manifest["artifacts"].items()
-        if artifact["type"] == "aws:cloudformation:stack"
-    }
+    return {stack.name: stack_template(stack) for stack in read_manifest(stage).stacks()}
 
 
-def stages(assembly: Path, name: str = "") -> Iterator[tuple[str, Path]]:
+def stages(assembly: Path) -> Iterator[tuple[str, Path]]:
     """Yield the assemblies within an assembly, itself first, each with the name of its stage.
 
     Args:
         assembly: folder of the assembly.
-        name: of its stage. Default: that of the folder.
     """
-    yield name or assembly.resolve().name, assembly
-    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
-    for identifier, artifact in manifest["artifacts"].items():
-        if artifact["type"] == "cdk:cloud-assembly":
-            properties = artifact["properties"]
-            stage = str(properties.get("displayName", identifier)).rpartition("/")[2]
-            yield from stages(assembly / properties["directoryName"], stage)
+    for path, manifest in read_manifests(assembly):
+        yield path.rpartition("/")[2] or assembly.resolve().name, manifest.folder
 
 
 def groups_of_others(stacks: Mapping[str, Template]) -> list[str]:

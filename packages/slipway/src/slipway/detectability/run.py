@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from slipway import paths
+from slipway.assembly.reader import is_assembly
 from slipway.detectability import report
 from slipway.detectability.faults import Fault
 from slipway.detectability.picture import draw
@@ -72,8 +73,8 @@ def examine_assembly(
     Raises:
         RehearsalError: there is no assembly, or a deployment group cannot be read.
     """
-    if not (assembly / "manifest.json").is_file():
-        raise RehearsalError(f"{assembly}: no manifest.json: it is no cloud assembly", exit_code=2)
+    if not is_assembly(assembly):
+        raise RehearsalError(f"{assembly} is not a cloud assembly; `cdk synth` writes one", exit_code=2)
     findings: list[Finding] = []
     left_out: list[str] = []
     for stage, folder in stages(assembly):

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from slipway import paths
 from slipway.assembly.flat import stack_template
+from slipway.assembly.reader import read_manifest
 from slipway.emulator.stages import stage_folder
 from slipway.emulator.substitutions import Template
 from slipway.errors import RehearsalError
@@ -197,12 +198,7 @@ def draw_all(assembly: Path, environment: str, services: Sequence[str], folder: 
 
 
 def _stacks(folder: Path) -> Mapping[str, Template]:
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return {
-        artifact["properties"]["stackName"]: stack_template(folder, artifact)
-        for artifact in manifest["artifacts"].values()
-        if artifact["type"] == "aws:cloudformation:stack"
-    }
+    return {stack.name: stack_template(stack) for stack in read_manifest(folder).stacks()}
 
 
 def readable(stacks: Mapping[str, Template], stack: str, value: Any) -> str:

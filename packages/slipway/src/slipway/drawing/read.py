@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_pascal
 
+from slipway.assembly.reader import AssemblyError, read_template
 from slipway.drawing.model import Action, Stage
 from slipway.errors import SlipwayError
 
@@ -101,14 +102,14 @@ def read_pipeline(template: Path) -> tuple[Stage, ...]:
         PictureError: it is missing or damaged, or holds no pipeline or several.
     """
     try:
-        found = _Template.model_validate_json(template.read_bytes())
+        found = _Template.model_validate(read_template(template))
         pipelines = [
             _Properties.model_validate(resource.properties)
             for resource in found.resources.values()
             if resource.type == _TYPE
         ]
-    except OSError as error:
-        raise PictureError(f"{template} cannot be read ({error.strerror})") from None
+    except AssemblyError as error:
+        raise PictureError(str(error)) from None
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in detail["loc"])

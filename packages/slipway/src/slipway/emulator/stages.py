@@ -20,9 +20,9 @@ from typing import Any
 
 from slipway.assembly.flat import stack_template
 from slipway.assembly.nested import nested_stacks
+from slipway.assembly.reader import MANIFEST_FILE, is_assembly, read_manifest, read_object
 from slipway.emulator.layers import LAYERS, file_digest, pointer
 from slipway.emulator.substitutions import NESTED, SUBSTITUTIONS, Place, Resource, Substitution, Template
-from slipway.emulator.topology import stack_name
 from slipway.errors import RehearsalError
 
 LAYER = "layer.zip"
@@ -91,7 +91,7 @@ def stage_folder(assembly: Path, environment: str, name: str) -> Path:
         RehearsalError: it is not there.
     """
     folder = assembly / _STAGE.format(environment=environment, name=name)
-    if not (folder / "manifest.json").is_file():
+    if not is_assembly(folder):
         raise RehearsalError(f"{assembly.name} holds no stage {environment}-{name}; run `make synth`")
     return folder
 
@@ -129,32 +129,22 @@ def rehearse(
         RehearsalError: a resource type is unknown and no row names it, a reference to a dropped resource has no
             stand-in, or the layer for this machine is missing.
     """
-    manifest = json.loads((source / "manifest.json").read_text(encoding="utf-8"))
+    manifest = read_manifest(source)
     in_place = target == source
     if not in_place:
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
     used: Counter[Substitution] = Counter()
     stacks = []
-    artifacts = {
-        name: artifact
-        for name, artifact in manifest["artifacts"].items()
-        if artifact["type"] == "aws:cloudformation:stack" and (only is None or name in only)
-    }
-    templates = {name: stack_template(source, artifact) for name, artifact in artifacts.items()}
-    for artifact in artifacts.values():
-        written = json.loads((source / artifact["properties"]["templateFile"]).read_text(encoding="utf-8"))
-        if nested := len([*nested_stacks(written)]):
-            used[NESTED] += nested
-    _stop_at_unknown_types(
-        {stack_name(name, artifacts[name]): template for name, template in templates.items()}, unknown_types, rows
-    )
-    for name, artifact in artifacts.items():
-        properties = artifact["properties"]
-        its_name = stack_name(name, artifact)
-        listed = source / f"{name}.assets.json"
+    entries = [entry for entry in manifest.stacks() if only is None or entry.id in only]
+    templates = {entry.id: stack_template(entry) for entry in entries}
+    if nested := sum(1 for entry in entries for _ in nested_stacks(entry.template)):
+        used[NESTED] += nested
+    _stop_at_unknown_types({entry.name: templates[entry.id] for entry in entries}, unknown_types, rows)
+    for entry in entries:
+        name, properties, its_name, listed = entry.id, entry.properties, entry.name, entry.assets_file
         # A stack that holds nothing to publish, such as the one of a pipeline in another region, has no list.
-        files = json.loads(listed.read_text(encoding="utf-8")) if listed.is_file() else {}
+        files = read_object(listed) if listed.is_file() else {}
         local = _local_layers(source, files, assets, layers)
         names = {key: f"{file_digest(layer)}.zip" for key, layer in local.items()}
         place = Place(plain_port=plain_port, local_layers=names, player=player)
@@ -170,10 +160,11 @@ def rehearse(
         renamed = {**names, "": f"{digest}.json"}
         _hand_on(files, properties["templateFile"], renamed, local, source=source, in_place=in_place)
         if files:
-            (target / f"{name}.assets.json").write_text(json.dumps(files, indent=1), encoding="utf-8")
+            (target / listed.name).write_text(json.dumps(files, indent=1), encoding="utf-8")
         stacks.append(Stack(its_name, template))
-    manifest = manifest if in_place else _without_metadata(manifest)
-    (target / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    # The run that synthesized has printed annotations, and has looked up what was missing.
+    document = manifest.document if in_place else manifest.deployable()
+    (target / MANIFEST_FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
     if not in_place:
         shutil.copy(source / "cdk.out", target)
     return Rehearsed(target, tuple(stacks), used)
@@ -355,16 +346,3 @@ def _key(file: dict[str, Any]) -> str:
 def _rename(file: dict[str, Any], names: Mapping[str, str]) -> None:
     for destination in file["destinations"].values():
         destination["objectKey"] = names[destination["objectKey"]]
-
-
-def _without_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The CLI prints construct paths and annotations from it; the run that synthesized has printed them."""
-    for artifact in manifest["artifacts"].values():
-        artifact.pop("additionalMetadataFile", None)
-    # The missing-context list and the tree belong to the assembly that was synthesized.
-    manifest["artifacts"] = {
-        name: artifact
-        for name, artifact in manifest["artifacts"].items()
-        if artifact["type"] in {"aws:cloudformation:stack", "cdk:asset-manifest"}
-    }
-    return manifest

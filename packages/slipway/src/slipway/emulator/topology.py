@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from slipway.assembly.reader import MANIFEST_FILE, AssemblyError, StackEntry, assets_files, read_assets, read_manifest
 from slipway.errors import RehearsalError
 from slipway.settings import Settings
 
@@ -17,7 +17,6 @@ QUALIFIER = "hnb659fds"
 ANY_ACCOUNT, ANY_REGION = "111111111111", "us-east-1"
 """Where an assembly is deployed to that leaves it to the caller's credentials."""
 PIPELINE = "AWS::CodePipeline::Pipeline"
-STACK = "aws:cloudformation:stack"
 
 _TARGET = re.compile(r"aws://(?P<account>[\w-]+)/(?P<region>[\w-]+)")
 _BUCKET = re.compile(r"cdk-(?P<qualifier>\w+)-assets-")
@@ -96,42 +95,41 @@ class StackArtifact:
     """A stack of an assembly.
 
     Attributes:
-        id: of the artifact.
-        folder: folder of the assembly that it is in.
         stage: its stage; an empty text for what stands above the stages.
         account: where it is deployed to.
         region: where it is deployed to.
-        artifact: as the manifest has it.
+        entry: as the manifest has it.
     """
 
-    id: str
-    folder: Path
     stage: str
     account: str
     region: str
-    artifact: Mapping[str, Any]
+    entry: StackEntry
+
+    @property
+    def id(self) -> str:
+        """Its id in the manifest."""
+        return self.entry.id
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the assembly that it is in."""
+        return self.entry.folder
 
     @property
     def name(self) -> str:
-        """Its name; the manifest leaves it out where it is the artifact's id."""
-        return stack_name(self.id, self.artifact)
+        """Its name in CloudFormation."""
+        return self.entry.name
 
     @property
     def template(self) -> dict[str, Any]:
         """Its template."""
-        file = self.folder / self.artifact["properties"]["templateFile"]
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return found
-
-
-def stack_name(artifact_id: str, artifact: Mapping[str, Any]) -> str:
-    """Return the name of a stack of a manifest."""
-    return str(artifact["properties"].get("stackName", artifact_id))
+        return self.entry.template
 
 
 def folders(assembly: Path) -> list[Path]:
     """Return an assembly's folder and those of all its stages."""
-    return [assembly, *sorted(file.parent for file in assembly.rglob("assembly-*/manifest.json"))]
+    return [assembly, *sorted(file.parent for file in assembly.rglob(f"assembly-*/{MANIFEST_FILE}"))]
 
 
 def stacks(assembly: Path) -> Iterator[StackArtifact]:
@@ -142,15 +140,13 @@ def stacks(assembly: Path) -> Iterator[StackArtifact]:
     """
     for folder in folders(assembly):
         try:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            manifest = read_manifest(folder)
+        except AssemblyError:
             raise RehearsalError(f"{folder} is not an assembly of the CDK; synthesize the app first") from None
         stage = "" if folder == assembly else folder.name.removeprefix("assembly-")
-        for name, artifact in manifest.get("artifacts", {}).items():
-            if artifact["type"] != STACK:
-                continue
-            account, region = target(artifact)
-            yield StackArtifact(name, folder, stage, account, region, artifact)
+        for entry in manifest.stacks():
+            account, region = target(entry.artifact)
+            yield StackArtifact(stage, account, region, entry)
 
 
 def target(artifact: Mapping[str, Any]) -> tuple[str, str]:
@@ -170,9 +166,8 @@ def has_pipeline(stack: StackArtifact) -> bool:
 
 def _qualifier(assembly: Path) -> str:
     """Return the qualifier of the buckets that assets are published to."""
-    for manifest in sorted(assembly.rglob("*.assets.json")):
-        content = json.loads(manifest.read_text(encoding="utf-8"))
-        for file in content.get("files", {}).values():
+    for listed in assets_files(assembly):
+        for file in read_assets(listed).files.values():
             for destination in file["destinations"].values():
                 if match := _BUCKET.match(str(destination.get("bucketName", ""))):
                     return match["qualifier"]

@@ -10,6 +10,7 @@ import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from slipway.assembly.reader import TEMPLATE_SUFFIX
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.deploy import Deployer
 from slipway.emulator.stages import rehearse
@@ -45,7 +46,7 @@ def translate(assembly: Path, accounts: Accounts, *, assets: Path) -> Counter[Su
             raise RehearsalError(f"{stack.name} deploys to {stack.region}, which is no region of this rehearsal")
         together[stack.folder, stack.account, stack.region].append(stack.id)
     for folder in folders(assembly):
-        for template in folder.glob("*.template.json"):
+        for template in folder.glob(f"*{TEMPLATE_SUFFIX}"):
             # What CloudFormation would be asked for is read there.
             shutil.copyfile(template, f"{template}{AS_FOR_AWS}")
     for (folder, account, region), names in together.items():

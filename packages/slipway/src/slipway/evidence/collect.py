@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from slipway.assembly.reader import MANIFEST_FILE
 from slipway.drawing.model import Stage
 from slipway.drawing.read import PictureError, read_pipeline
 from slipway.evidence import checklist, requirements
@@ -16,7 +17,7 @@ from slipway.evidence.reports import REVIEW_FILE, SUPPLY_FILE, Report, Review, S
 from slipway.evidence.requirements import PAGE, Requirements, read_requirements
 from slipway.evidence.sources import Sources
 from slipway.evidence.verdict import Part, State, claims, headline, overall, plain, review_part, supply_part
-from slipway.nag.assembly import MANIFEST_FILE, REPORT_FILE
+from slipway.nag.assembly import REPORT_FILE
 from slipway.nag.names import PacksOf
 from slipway.nag.terminal import summary
 from slipway.nag.verdict import Acknowledgement, RuleFinding, Verdict, judge, stage_of

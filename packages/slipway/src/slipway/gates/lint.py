@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from slipway import process
+from slipway.assembly.reader import template_files
 from slipway.nag.terminal import terminal
 from slipway.project import ROOT
 
@@ -18,7 +19,7 @@ Assembly = Annotated[Path, typer.Argument(help="The assembly.")]
 
 def lint(assembly: Path, console: Console) -> int:
     """Run cfn-lint on every template of an assembly, with `.cfnlintrc.yaml`; 1 when it objects or finds no template."""
-    templates = sorted(assembly.rglob("*.template.json"))
+    templates = template_files(assembly)
     if not templates:
         console.print(f"{assembly}: no templates; run `make synth`", soft_wrap=True)
         return 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
+from slipway.assembly.reader import AssemblyError, Manifest, StackEntry, damaged, read_manifests
+
 REPORT_FILE = "validation-report.json"
 """Name that CDK gives its report in the assembly."""
-
-MANIFEST_FILE = "manifest.json"
 
 
 class UnreadableError(Exception):
@@ -72,18 +72,6 @@ class Report(_Model):
     plugin_reports: tuple[PluginReport, ...]
 
 
-class _Artifact(_Model):
-    type: str
-    display_name: str = ""
-    properties: dict[str, Any] = Field(default_factory=dict)
-    metadata: dict[str, Any] = Field(default_factory=dict)
-    additional_metadata_file: str | None = None
-
-
-class _Manifest(_Model):
-    artifacts: dict[str, _Artifact]
-
-
 class MetadataEntry(_Model):
     """One entry of a construct's metadata."""
 
@@ -135,51 +123,32 @@ def read_stacks(assembly: Path) -> list[StackFiles]:
     Raises:
         UnreadableError: a manifest or a file that it names is missing or damaged.
     """
-    return _stacks(assembly, assembly)
-
-
-def _stacks(assembly: Path, root: Path) -> list[StackFiles]:
-    path = assembly / MANIFEST_FILE
     try:
-        manifest = _Manifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UnreadableError(path, f"is missing: {os.path.relpath(assembly, Path.cwd())} is no assembly") from error
-    except ValidationError as error:
-        raise UnreadableError(path, f"is damaged ({_first(error)})") from error
-    stacks: list[StackFiles] = []
-    for identifier, artifact in sorted(manifest.artifacts.items()):
-        if artifact.type == "cdk:cloud-assembly":
-            stacks.extend(_stacks(assembly / _named(path, artifact, "directoryName"), root))
-        elif artifact.type == "aws:cloudformation:stack":
-            template = assembly / _named(path, artifact, "templateFile")
-            stacks.append(
-                StackFiles(
-                    name=artifact.display_name.split(" (")[0] or identifier,
-                    template=template,
-                    template_key=os.path.relpath(template, root),
-                    metadata=_metadata(assembly, artifact),
-                )
+        return [
+            StackFiles(
+                name=entry.path,
+                template=entry.template_file,
+                template_key=os.path.relpath(entry.template_file, assembly),
+                metadata=_metadata(entry),
             )
-    return stacks
+            for _, manifest in read_manifests(assembly)
+            for entry in _entries(manifest)
+        ]
+    except AssemblyError as error:
+        raise UnreadableError(error.file, error.what) from error
 
 
-def _named(manifest: Path, artifact: _Artifact, key: str) -> str:
-    value = artifact.properties.get(key)
-    if not isinstance(value, str):
-        raise UnreadableError(manifest, f"is damaged (artifacts: {key} is missing)")
-    return value
+def _entries(manifest: Manifest) -> Iterator[StackEntry]:
+    if "artifacts" not in manifest.document:
+        raise damaged(manifest.path, "it names no artifacts")
+    return manifest.stacks()
 
 
-def _metadata(assembly: Path, artifact: _Artifact) -> Mapping[str, tuple[MetadataEntry, ...]]:
-    path = assembly / (artifact.additional_metadata_file or MANIFEST_FILE)
+def _metadata(entry: StackEntry) -> Mapping[str, tuple[MetadataEntry, ...]]:
     try:
-        if artifact.additional_metadata_file is None:
-            return _METADATA.validate_python(artifact.metadata)
-        return _METADATA.validate_json(path.read_bytes())
-    except OSError as error:
-        raise UnreadableError(path, "is missing") from error
+        return _METADATA.validate_python(entry.metadata)
     except ValidationError as error:
-        raise UnreadableError(path, f"is damaged ({_first(error)})") from error
+        raise UnreadableError(entry.metadata_file, f"is damaged ({_first(error)})") from error
 
 
 def _first(error: ValidationError) -> str:

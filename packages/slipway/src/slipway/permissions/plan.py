@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 
 from slipway.assembly.flat import stack_template
-from slipway.paths import read_json
+from slipway.assembly.reader import read_manifest
 
 UNPROVEN_HERE = "slipway:unproven-here"
 """Metadata that `ServiceFunction.allow` leaves on a policy, in `slipway.blocks.function`."""
@@ -57,26 +57,17 @@ def functions(stage: Path) -> tuple[Function, ...]:
     found = [
         Function(
             name="/".join((service, *_path(metadata, template, logical_id)[3:-2])),
-            stack=artifact["properties"]["stackName"],
+            stack=entry.name,
             logical_id=logical_id,
             grants=tuple(_grants(template, metadata, resource["Properties"]["Role"]["Fn::GetAtt"][0])),
         )
-        for artifact in read_json(stage / "manifest.json")["artifacts"].values()
-        if artifact["type"] == "aws:cloudformation:stack"
-        for template in (stack_template(stage, artifact),)
-        for metadata in (_metadata(stage, artifact),)
+        for entry in read_manifest(stage).stacks()
+        for template in (stack_template(entry),)
+        for metadata in (entry.metadata,)
         for logical_id, resource in template["Resources"].items()
         if resource["Type"] == "AWS::Lambda::Function"
     ]
     return tuple(sorted(found, key=lambda function: function.name))
-
-
-def _metadata(stage: Path, artifact: Document) -> Document:
-    """What constructs left beside their resources, by path; in a file of its own where there is much of it."""
-    found: Document = dict(artifact.get("metadata", {}))
-    if "additionalMetadataFile" in artifact:
-        found |= read_json(stage / artifact["additionalMetadataFile"])
-    return found
 
 
 def _path(metadata: Document, template: Document, logical_id: str) -> list[str]:

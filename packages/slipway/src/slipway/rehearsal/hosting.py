@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from slipway.assembly.reader import read_assets
 from slipway.emulator.extensions.runtimes import HOSTED
 from slipway.emulator.topology import StackArtifact, stacks
 from slipway.errors import RehearsalError
@@ -79,9 +79,9 @@ def _of_stack(stack: StackArtifact) -> Iterator[Unhosted]:
 
 
 def _images(stack: StackArtifact) -> Iterator[Unhosted]:
-    listed = stack.folder / f"{stack.id}.assets.json"
+    listed = stack.entry.assets_file
     if listed.is_file():
-        for name in json.loads(listed.read_text(encoding="utf-8")).get("dockerImages") or ():
+        for name in read_assets(listed).images:
             yield Unhosted(stack.name, f"image {name[:12]}", "images are built by Docker", stops=True)
 
 

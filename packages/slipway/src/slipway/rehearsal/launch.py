@@ -21,6 +21,7 @@ from typing import Any
 from uuid import uuid4
 
 from slipway import git
+from slipway.assembly.reader import assets_files, read_assets
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.deploy import failure
 from slipway.emulator.server import EMULATED_SECRET, Credentials
@@ -189,9 +190,9 @@ class Launch:
     def _assets(self, assembly: Path, account: str) -> dict[tuple[str, str], Path]:
         """Bucket and key → file, of all that goes to an account."""
         found: dict[tuple[str, str], Path] = {}
-        for manifest in sorted(assembly.rglob("*.assets.json")):
-            for file in json.loads(manifest.read_text(encoding="utf-8"))["files"].values():
-                path = manifest.parent / file["source"]["path"]
+        for listed in assets_files(assembly):
+            for file in read_assets(listed).files.values():
+                path = listed.parent / file["source"]["path"]
                 for destination in file["destinations"].values():
                     if account in destination["bucketName"] and path.suffix == ".zip":
                         found[destination["bucketName"], destination["objectKey"]] = path.resolve()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,14 @@ from typing import Any, Final
 
 from slipway.assembly.loops import loops, unrolled, without_loops
 from slipway.assembly.nested import nested_stacks, short_id, template_file
+from slipway.assembly.reader import (
+    MANIFEST_FILE,
+    AssemblyError,
+    StackEntry,
+    damaged,
+    read_manifests,
+    read_template,
+)
 from slipway.review.errors import ReviewError
 
 _OLDEST_SCHEMA = 4
@@ -61,8 +68,6 @@ https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.cloud_assembly_schema-re
 little: CDK counts it up several times a year, mostly for what only its CLI reads."""
 
 _UNKNOWN_ACCOUNT, _UNKNOWN_REGION = "unknown-account", "unknown-region"
-
-MANIFEST_FILE = "manifest.json"
 
 PIPELINE = "pipeline"
 """Stage of the stacks at the root of the assembly."""
@@ -188,12 +193,16 @@ def read_assembly(folder: Path) -> Assembly:
         ReviewError: the manifest is missing or damaged.
     """
     notes = _Notes()
-    stacks = tuple(_told_apart(list(_read(folder, folder, notes, stage=PIPELINE, qualifier="")), folder))
+    try:
+        stacks = tuple(_told_apart(list(_read(folder, notes)), folder))
+        specifications = {path.name: _text(path) for path in sorted(folder.glob(_BUILD_SPECIFICATIONS))}
+    except AssemblyError as error:
+        raise ReviewError(str(error)) from None
     if not stacks:
         raise ReviewError(f"{folder / MANIFEST_FILE} names no stack: there is nothing to review")
     return Assembly(
         stacks=stacks,
-        build_specifications={path.name: _text(path) for path in sorted(folder.glob(_BUILD_SPECIFICATIONS))},
+        build_specifications=specifications,
         unread=tuple(dict.fromkeys(notes.unread)),
         lookups=tuple(dict.fromkeys(notes.lookups)),
     )
@@ -237,33 +246,20 @@ def _qualified(name: str, qualifier: str) -> str:
     return f"{name}@{qualifier.replace('/', ':').replace(' ', '_')}" if qualifier else name
 
 
-def _read(folder: Path, root: Path, notes: _Notes, *, stage: str, qualifier: str) -> Iterator[Stack]:
-    path = folder / MANIFEST_FILE
-    manifest = _object(path, root)
-    _check_schema(manifest, path)
-    notes.unread.extend(_unknown_features(manifest, path.relative_to(root)))
-    notes.lookups.extend(_lookups(manifest))
-    artifacts = manifest.get("artifacts", {})
-    if not isinstance(artifacts, dict):
-        raise _damaged(path, "artifacts is no object")
-    for identifier, artifact in artifacts.items():
-        properties = artifact.get("properties", {}) if isinstance(artifact, dict) else None
-        if not isinstance(properties, dict):
-            raise _damaged(path, f"artifact {identifier} is no object")
-        match artifact.get("type"):
-            case "cdk:cloud-assembly":
-                nested = folder / _member(properties, "directoryName", path, identifier)
-                name = str(properties.get("displayName", identifier))
-                yield from _read(nested, root, notes, stage=name.rpartition("/")[2], qualifier=name)
-            case "aws:cloudformation:stack":
-                yield from _stacks(_Origin(folder, root, stage, qualifier), identifier, artifact)
+def _read(root: Path, notes: _Notes) -> Iterator[Stack]:
+    for stage, manifest in read_manifests(root):
+        _check_schema(manifest.document, manifest.path)
+        notes.unread.extend(_unknown_features(manifest.document, manifest.path.relative_to(root)))
+        notes.lookups.extend(_lookups(manifest.document))
+        for entry in manifest.stacks():
+            yield from _stacks(entry, stage)
 
 
 def _check_schema(manifest: Mapping[str, Json], path: Path) -> None:
     version = str(manifest.get("version", ""))
     major = version.partition(".")[0]
     if not major.isdigit():
-        raise _damaged(path, "it names no version")
+        raise damaged(path, "it names no version")
     if int(major) < _OLDEST_SCHEMA:
         raise ReviewError(
             f"{path}: written in schema {version}, older than {_OLDEST_SCHEMA}: synthesise it with CDK 1.25 or newer"
@@ -300,46 +296,29 @@ def _lookups(manifest: Mapping[str, Json]) -> Iterator[str]:
             yield str(entry.get("key"))
 
 
-@dataclass(frozen=True)
-class _Origin:
-    """Where in an assembly a stack stands.
+def _stacks(entry: StackEntry, stage: str) -> Iterator[Stack]:
+    """A stack of a manifest, and those nested in it.
 
     Args:
-        folder: folder of the manifest that names it.
-        root: folder of the outermost manifest.
-        stage: name of the stage.
-        qualifier: what tells the stage's unknown account from another stage's.
+        entry: the stack.
+        stage: path of its stage, which tells an unknown account from another stage's.
     """
-
-    folder: Path
-    root: Path
-    stage: str
-    qualifier: str
-
-
-def _stacks(origin: _Origin, identifier: str, artifact: Mapping[str, Json]) -> Iterator[Stack]:
-    """A stack of the manifest, and those nested in it."""
-    folder, root = origin.folder, origin.root
-    manifest = folder / MANIFEST_FILE
-    properties = artifact.get("properties", {})
-    place = _ENVIRONMENT.fullmatch(str(artifact.get("environment", "")))
+    place = _ENVIRONMENT.fullmatch(str(entry.artifact.get("environment", "")))
     if place is None:
-        raise _damaged(manifest, f"{identifier} names no account and region")
-    path = folder / _member(properties, "templateFile", manifest, identifier)
-    template = _template(path, root)
-    files, images = _assets(folder, root, artifact)
-    named = dict(_named(folder, root, artifact))
+        raise damaged(entry.folder / MANIFEST_FILE, f"{entry.id} names no account and region")
+    template = _template(entry.template_file)
+    named = dict(_named(entry))
     stack = Stack(
-        key=_key(place["account"], place["region"], str(properties.get("stackName", identifier)), origin.qualifier),
-        stage=origin.stage,
-        path=str(artifact.get("displayName", identifier)).split(" (")[0],
+        key=_key(place["account"], place["region"], entry.name, stage),
+        stage=stage.rpartition("/")[2] or PIPELINE,
+        path=entry.path,
         template=template,
-        termination_protection=properties.get("terminationProtection") is True,
-        assets=frozenset({*files, *images}),
+        termination_protection=entry.properties.get("terminationProtection") is True,
+        assets=frozenset({*entry.assets.files, *entry.assets.images}),
         paths=_paths(template, named),
     )
     yield stack
-    yield from _nested(stack, folder, root, files, named)
+    yield from _nested(stack, entry, named)
 
 
 def _key(account: str, region: str, name: str, qualifier: str) -> StackKey:
@@ -351,17 +330,15 @@ def _key(account: str, region: str, name: str, qualifier: str) -> StackKey:
     )
 
 
-def _nested(
-    parent: Stack, folder: Path, root: Path, files: Mapping[str, Json], named: Mapping[str, str]
-) -> Iterator[Stack]:
+def _nested(parent: Stack, entry: StackEntry, named: Mapping[str, str]) -> Iterator[Stack]:
     """The nested stacks whose templates the assembly holds; the review says which it does not."""
     for logical_id in nested_stacks(parent.template):
-        path = template_file(parent.resources[logical_id], folder, files)
+        path = template_file(parent.resources[logical_id], entry.folder, entry.assets.files)
         if path is None:
             continue
         if parent.key.name.count(".") >= _DEEPEST:
-            raise _damaged(path, f"it is nested in itself, or more than {_DEEPEST} deep")
-        template = _template(path, root)
+            raise damaged(path, f"it is nested in itself, or more than {_DEEPEST} deep")
+        template = _template(path)
         construct = parent.paths.get(logical_id, f"{parent.path}/{logical_id}").partition(".NestedStack/")[0]
         stack = Stack(
             key=parent.key.nested(logical_id),
@@ -374,11 +351,11 @@ def _nested(
             parent_id=logical_id,
         )
         yield stack
-        yield from _nested(stack, folder, root, files, named)
+        yield from _nested(stack, entry, named)
 
 
-def _template(path: Path, root: Path) -> Mapping[str, Json]:
-    template = unrolled(_object(path, root))
+def _template(path: Path) -> Mapping[str, Json]:
+    template = unrolled(read_template(path))
     _check_template(template, path)
     return template
 
@@ -395,72 +372,30 @@ def _paths(template: Mapping[str, Json], named: Mapping[str, str]) -> dict[str, 
     return written or {logical_id: path for path, logical_id in deepest_first if logical_id in template["Resources"]}
 
 
-def _named(folder: Path, root: Path, artifact: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+def _named(entry: StackEntry) -> Iterator[tuple[str, str]]:
     """Path and logical id of each construct that the metadata of a stack names, those of nested stacks included."""
-    metadata = artifact.get("metadata", {})
-    if isinstance(file := artifact.get("additionalMetadataFile"), str):
-        metadata = _object(folder / file, root)
-    for path, entries in metadata.items():
-        for entry in entries:
-            if isinstance(entry, dict) and entry.get("type") == "aws:cdk:logicalId":
-                yield str(path).lstrip("/"), str(entry["data"])
+    for path, entries in entry.metadata.items():
+        for each in entries:
+            if isinstance(each, dict) and each.get("type") == "aws:cdk:logicalId":
+                yield str(path).lstrip("/"), str(each["data"])
 
 
 def _check_template(template: Mapping[str, Json], path: Path) -> None:
     resources = template.get("Resources")
     if not isinstance(resources, dict) or not resources:
-        raise _damaged(path, "it has no resources")
+        raise damaged(path, "it has no resources")
     for logical_id, resource in without_loops(resources).items():
         if not isinstance(resource, dict) or not isinstance(resource.get("Type"), str):
-            raise _damaged(path, f"resource {logical_id} has no type")
+            raise damaged(path, f"resource {logical_id} has no type")
         if not isinstance(resource.get("Properties", {}), dict):
-            raise _damaged(path, f"the properties of {logical_id} are no object")
+            raise damaged(path, f"the properties of {logical_id} are no object")
     for section in ("Parameters", "Conditions", "Mappings", "Outputs"):
         if not isinstance(template.get(section, {}), dict):
-            raise _damaged(path, f"{section} is no object")
-
-
-def _assets(folder: Path, root: Path, artifact: Mapping[str, Json]) -> tuple[dict[str, Json], dict[str, Json]]:
-    """The files and the images that are published for a stack, by their digests."""
-    files: dict[str, Json] = {}
-    images: dict[str, Json] = {}
-    for name in artifact.get("dependencies", ()):
-        path = folder / f"{name}.json"
-        if str(name).endswith(".assets") and path.is_file():
-            manifest = _object(path, root)
-            files.update(manifest.get("files", {}))
-            images.update(manifest.get("dockerImages", {}))
-    return files, images
-
-
-def _member(properties: Mapping[str, Json], name: str, path: Path, identifier: str) -> str:
-    value = properties.get(name)
-    # A path that leads out of the assembly is none that CDK wrote.
-    if not isinstance(value, str) or ".." in Path(value).parts or Path(value).is_absolute():
-        raise _damaged(path, f"{identifier} has no {name}")
-    return value
+            raise damaged(path, f"{section} is no object")
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise _damaged(path, f"it cannot be read ({error})") from None
-
-
-def _object(path: Path, root: Path) -> dict[str, Json]:
-    if not path.is_file():
-        is_root = path == root / MANIFEST_FILE
-        wanted = "it is no cloud assembly; `cdk synth` writes one" if is_root else "the manifest names it"
-        raise ReviewError(f"{path} is missing: {wanted}")
-    try:
-        content = json.loads(_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise _damaged(path, f"it is no JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise _damaged(path, "it holds no object")
-    return content
-
-
-def _damaged(path: Path, what: str) -> ReviewError:
-    return ReviewError(f"{path} is damaged: {what}; synthesise again")
+        raise damaged(path, f"it cannot be read ({error})") from None

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from slipway.assembly.reader import MANIFEST_FILE
 from slipway.process import Processes
-from slipway.review.assembly import MANIFEST_FILE
 from slipway.review.errors import ReviewError
 
 _CONFIGURATION: Final = "cdk.json"

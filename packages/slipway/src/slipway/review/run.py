@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from slipway.assembly.reader import MANIFEST_FILE
 from slipway.git import Repository, Revision
 from slipway.process import Processes
-from slipway.review.assembly import MANIFEST_FILE, Assembly, read_assembly
+from slipway.review.assembly import Assembly, read_assembly
 from slipway.review.comparison import compare
 from slipway.review.deployed import deployed_revision, pipeline_of_build
 from slipway.review.errors import ReviewError

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from slipway.assembly.reader import is_assembly
 from slipway.git import Repository, Revision
 from slipway.process import Processes
 from slipway.project import own_packages
@@ -213,7 +214,7 @@ def _synthesise(tree: Path, outdir: Path, processes: Processes, name: str, *, en
     _checked(processes, ["make", "--no-print-directory", *installed, "build"], tree, f"{name} does not build", env=env)
     command = [str(_python(tree)), "-O", str(DRIVER), str(outdir)]
     _checked(processes, command, tree, f"{name} does not synthesise", env=env)
-    if not (outdir / "manifest.json").is_file():
+    if not is_assembly(outdir):
         raise ReviewError(f"{name} does not synthesise: its app.py wrote no assembly")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from collections import defaultdict
@@ -10,12 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from slipway.assembly.reader import ASSETS_SUFFIX, TEMPLATE_SUFFIX, read_assets
 from slipway.rules.model import Found, Rule, Stack, Templates
-
-_MANIFEST = ".assets.json"
-_TEMPLATE = ".template.json"
 
 # A name may be anything within a longer word: `prod`, `prod-items` and `prod.toml` speak of it, `dora.dev` does not.
 _WORD = re.compile(rb"[A-Za-z0-9_.-]+")
@@ -47,14 +43,13 @@ def _of_an_environment(templates: Templates) -> Iterator[Found]:
 
 
 def _assets(stack: Stack) -> list[_Asset]:
-    manifest = stack.template.with_name(stack.template.name.removesuffix(_TEMPLATE) + _MANIFEST)
+    manifest = stack.template.with_name(stack.template.name.removesuffix(TEMPLATE_SUFFIX) + ASSETS_SUFFIX)
     if not manifest.is_file():
         return []
-    files: Mapping[str, Any] = json.loads(manifest.read_text(encoding="utf-8")).get("files", {})
     return [
         _Asset(hash=key, name=str(entry.get("displayName", key)), path=manifest.parent / entry["source"]["path"])
-        for key, entry in sorted(files.items())
-        if "path" in entry.get("source", {}) and not str(entry["source"]["path"]).endswith(_TEMPLATE)
+        for key, entry in sorted(read_assets(manifest).files.items())
+        if "path" in entry.get("source", {}) and not str(entry["source"]["path"]).endswith(TEMPLATE_SUFFIX)
     ]
 
 

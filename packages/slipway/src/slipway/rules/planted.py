@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from slipway.assembly.reader import read_template
 from slipway.rules.model import Stack, Templates
 from slipway.settings import Settings
 from slipway.settings.model import RemovalPolicy, Stateful
@@ -26,7 +26,7 @@ def planted(settings: Settings) -> Templates:
         path=f"Pipeline/{ENVIRONMENT}-planted/Compute",
         name=f"{ENVIRONMENT}-planted-compute",
         template=_TEMPLATE,
-        body=json.loads(_TEMPLATE.read_text(encoding="utf-8")),
+        body=read_template(_TEMPLATE),
         account=settings.pipeline.account,
         region=settings.pipeline.region,
         stateful=stateful,

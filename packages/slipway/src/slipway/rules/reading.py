@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from slipway.assembly.loops import loops, unrolled, without_loops
-from slipway.assembly.nested import file_assets, nested_stacks, short_id, template_file
+from slipway.assembly.nested import nested_stacks, short_id, template_file
+from slipway.assembly.reader import StackEntry, read_manifest, read_template
 from slipway.nag.own import Breach, SynthesizedStack
 from slipway.rules.model import Found, Stack
 
@@ -43,21 +43,19 @@ def breach(identifier: str, found: Found, *, says: str, fix: str) -> Breach:
 
 
 def _read(stack: SynthesizedStack) -> Iterator[Stack]:
-    artifact = _artifact(stack.template)
-    properties = artifact.get("properties", {})
-    # `aws://account/region`; CDK writes unknown-account and unknown-region where the app does not say.
-    account, _, region = str(artifact.get("environment", "")).removeprefix("aws://").partition("/")
+    entry = _entry(stack.template)
+    account, region = entry.place
     outermost = Stack(
         path=stack.path,
-        name=str(properties.get("stackName", stack.template.name.partition(".")[0])),
+        name=entry.name,
         template=stack.template,
         account=account,
         region=region,
-        termination_protection=bool(properties.get("terminationProtection", False)),
+        termination_protection=bool(entry.properties.get("terminationProtection", False)),
         **_body(stack.template),
     )
     yield outermost
-    yield from _nested(outermost, file_assets(stack.template.parent, artifact))
+    yield from _nested(outermost, entry.assets.files)
 
 
 def _nested(parent: Stack, files: Mapping[str, Any]) -> Iterator[Stack]:
@@ -84,7 +82,7 @@ def _nested(parent: Stack, files: Mapping[str, Any]) -> Iterator[Stack]:
 
 def _body(template: Path) -> dict[str, Any]:
     """A template without its loops, and what they are called where nothing unrolls them before the deployment."""
-    body = unrolled(json.loads(template.read_text(encoding="utf-8")))
+    body = unrolled(read_template(template))
     left = loops(body)
     if left:
         sections = {name.partition(".")[0] for name in left}
@@ -92,11 +90,9 @@ def _body(template: Path) -> dict[str, Any]:
     return {"body": body, "loops": tuple(left)}
 
 
-def _artifact(template: Path) -> dict[str, Any]:
+def _entry(template: Path) -> StackEntry:
     """Return what the manifest beside a template says of its stack."""
-    manifest = json.loads((template.parent / "manifest.json").read_text(encoding="utf-8"))
-    for artifact in manifest["artifacts"].values():
-        found: dict[str, Any] = artifact
-        if found.get("properties", {}).get("templateFile") == template.name:
-            return found
-    return {}
+    for entry in read_manifest(template.parent).stacks():
+        if entry.properties.get("templateFile") == template.name:
+            return entry
+    return StackEntry(template.name.partition(".")[0], template.parent, {})

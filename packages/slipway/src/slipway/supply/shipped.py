@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from slipway.assembly.reader import TEMPLATE_SUFFIX, AssemblyError, assets_files, read_assets
 from slipway.supply.components import Component, Kind
 from slipway.supply.errors import SupplyError
 from slipway.supply.repository import Repository
@@ -60,11 +61,6 @@ class _Source(_Read):
 class _File(_Read):
     source: _Source
     display_name: str = ""
-
-
-class _Assets(_Read):
-    files: dict[str, _File] = {}
-    docker_images: dict[str, object] = {}
 
 
 @dataclass(frozen=True, order=True)
@@ -152,7 +148,7 @@ def deployed(repository: Repository) -> tuple[Deployed, ...]:
     Raises:
         SupplyError: there is no assembly, or a manifest is damaged.
     """
-    manifests = sorted(repository.assembly.rglob("*.assets.json"))
+    manifests = assets_files(repository.assembly)
     if not manifests:
         raise SupplyError(f"{repository.relative(repository.assembly)} has no asset manifest: run `make synth`")
     return tuple(sorted({one for path in manifests for one in _published(repository, path)}, key=str))
@@ -161,16 +157,17 @@ def deployed(repository: Repository) -> tuple[Deployed, ...]:
 def _published(repository: Repository, manifest: Path) -> Iterator[Deployed]:
     shown = repository.relative(manifest)
     try:
-        assets = _Assets.model_validate_json(manifest.read_bytes())
-    except ValidationError:
+        listed = read_assets(manifest)
+        files = {key: _File.model_validate(entry) for key, entry in listed.files.items()}
+    except (AssemblyError, ValidationError):
         raise SupplyError(f"{shown} is damaged: run `make synth`") from None
-    for name in assets.docker_images:
+    for name in listed.images:
         yield Deployed(shown, f"image {name}", None, "")
-    for key, file in assets.files.items():
+    for key, file in files.items():
         name = file.display_name or key
         if file.source.path is None:
             yield Deployed(shown, name, None, "")
             continue
         path = (manifest.parent / file.source.path).resolve()
-        if not path.name.endswith(".template.json"):
+        if not path.name.endswith(TEMPLATE_SUFFIX):
             yield Deployed(shown, name, path, digest(path) if path.is_file() else "")

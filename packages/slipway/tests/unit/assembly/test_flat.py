@@ -9,6 +9,7 @@ from typing import Any
 
 from slipway.assembly.flat import flat, stack_template
 from slipway.assembly.nested import NESTED_STACK
+from slipway.assembly.reader import StackEntry
 
 
 def _nested(template: Mapping[str, Any], **attributes: Any) -> dict[str, Any]:
@@ -143,6 +144,6 @@ def test_nested_templates_are_found_in_the_assembly(tmp_path: Path) -> None:
     (tmp_path / "Outer.template.json").write_text(json.dumps(outer), encoding="utf-8")
     (tmp_path / "Data.nested.template.json").write_text(json.dumps({"Resources": {"Table": TABLE}}), encoding="utf-8")
 
-    template = stack_template(tmp_path, {"properties": {"templateFile": "Outer.template.json"}})
+    template = stack_template(StackEntry("Outer", tmp_path, {"properties": {"templateFile": "Outer.template.json"}}))
 
     assert template["Resources"] == {"DataTable": TABLE}

@@ -153,7 +153,13 @@ def scaling(tmp_path: Path) -> Path:
         for index, (kind, way) in enumerate([("table", "Read"), ("table", "Write"), ("index", "Read")])
     }
     (folder / "Data.template.json").write_text(json.dumps({"Resources": targets}))
-    (folder / "manifest.json").write_text('{"properties": {"requiresBootstrapStackVersion": 8}}')
+    stack = {
+        "type": "aws:cloudformation:stack",
+        "properties": {"templateFile": "Data.template.json", "requiresBootstrapStackVersion": 8},
+    }
+    stage = {"type": "cdk:cloud-assembly", "properties": {"directoryName": folder.name}}
+    (folder / "manifest.json").write_text(json.dumps({"artifacts": {"Data": stack}}))
+    (tmp_path / "manifest.json").write_text(json.dumps({"artifacts": {"stage": stage}}))
     return tmp_path
 
 

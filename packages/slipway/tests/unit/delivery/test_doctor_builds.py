@@ -48,6 +48,8 @@ def assembly(tmp_path: Path) -> Path:
     pipeline = {"Type": "AWS::CodePipeline::Pipeline", "Properties": {"Name": "delivery", "Stages": stages}}
     template = {"Resources": {"Pipeline": pipeline, "Small": _project(SMALL), "Medium": _project(MEDIUM)}}
     (tmp_path / "Pipeline.template.json").write_text(json.dumps(template), encoding="utf-8")
+    stack = {"type": "aws:cloudformation:stack", "properties": {"templateFile": "Pipeline.template.json"}}
+    (tmp_path / "manifest.json").write_text(json.dumps({"artifacts": {"Pipeline": stack}}), encoding="utf-8")
     return tmp_path
 
 

@@ -271,5 +271,5 @@ def test_any_assembly_is_asked_by_its_stages(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_assembly_is_not_asked(tmp_path: Path) -> None:
-    with pytest.raises(RehearsalError, match="it is no cloud assembly"):
+    with pytest.raises(RehearsalError, match="is not a cloud assembly"):
         examine_assembly(tmp_path, Survey(), rate=1)

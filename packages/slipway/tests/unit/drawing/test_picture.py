@@ -112,7 +112,7 @@ def test_a_template_that_cannot_be_drawn_is_one_line_with_its_name(tmp_path: Pat
 
 
 def test_a_missing_template_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r"none\.json cannot be read"):
+    with pytest.raises(PictureError, match=r"none\.json is missing"):
         read_pipeline(tmp_path / "none.json")
 
 

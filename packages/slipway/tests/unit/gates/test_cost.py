@@ -535,7 +535,8 @@ def test_other_regions_are_said_to_be_counted_at_prices_that_are_not_theirs(tmp_
 def test_the_command_says_in_one_line_what_is_wrong_and_fails(tmp_path: Path) -> None:
     code, out, err = run(tmp_path / "nothing")
     assert (code, out) == (2, "")
-    assert err.splitlines() == [f"cost: {tmp_path}/nothing/manifest.json is not there: run `make synth`"]
+    said = "manifest.json is missing: it is no cloud assembly; `cdk synth` writes one"
+    assert err.splitlines() == [f"cost: {tmp_path}/nothing/{said}"]
 
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "manifest.json").write_text("{}")

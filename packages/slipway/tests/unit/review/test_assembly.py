@@ -170,7 +170,7 @@ def test_a_folder_without_an_assembly_is_refused(tmp_path: Path) -> None:
         (
             "manifest.json",
             lambda c: c["artifacts"]["prod-items-data"]["properties"].update(templateFile="gone.json"),
-            "gone.json is missing: the manifest names it",
+            "gone.json is missing; synthesise again",
         ),
         (
             "manifest.json",

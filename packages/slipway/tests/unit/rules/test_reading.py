@@ -32,6 +32,7 @@ def _read(folder: Path, outer: Mapping[str, Any], inner: Mapping[str, Any] | Non
     if inner is not None:
         (folder / "Inner.nested.template.json").write_text(json.dumps(inner), encoding="utf-8")
     artifact = {
+        "type": "aws:cloudformation:stack",
         "environment": "aws://123456789012/eu-west-1",
         "properties": {"templateFile": template.name, "stackName": "prod-items-data", "terminationProtection": True},
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 from slipway.accounts.bootstrap.plan import Account, Place
 from slipway.assembly.flat import stack_template
 from slipway.assembly.nested import nested_stacks
+from slipway.assembly.reader import read_stacks
 
 RANDOM = "1A2B3C4D5E6F"
 """What CloudFormation puts at the end of the names that it makes."""
@@ -146,17 +146,11 @@ def resolve(value: Any, account: Account, region: str) -> str | None:
 
 
 def _stacks(assembly: Path) -> Iterator[_Stack]:
-    for manifest in sorted(assembly.rglob("manifest.json")):
-        for artifact in json.loads(manifest.read_text(encoding="utf-8"))["artifacts"].values():
-            if artifact["type"] != "aws:cloudformation:stack":
-                continue
-            account, region = artifact["environment"].removeprefix("aws://").split("/")
-            written = json.loads((manifest.parent / artifact["properties"]["templateFile"]).read_text(encoding="utf-8"))
-            body = stack_template(manifest.parent, artifact)
-            # CloudFormation makes the nested stack, and what is in it.
-            nested = {name: written["Resources"][name] for name in nested_stacks(written)}
-            body = {**body, "Resources": {**body["Resources"], **nested}}
-            yield _Stack(artifact["properties"]["stackName"], Place(account, region), body)
+    for stack in read_stacks(assembly):
+        body = stack_template(stack)
+        # CloudFormation makes the nested stack, and what is in it.
+        nested = {name: stack.template["Resources"][name] for name in nested_stacks(stack.template)}
+        yield _Stack(stack.name, Place(*stack.place), {**body, "Resources": {**body["Resources"], **nested}})
 
 
 def _passed(

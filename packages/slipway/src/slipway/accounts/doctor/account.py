@@ -21,6 +21,8 @@ from slipway.accounts.bootstrap.policies import execution_policies, policies
 from slipway.accounts.doctor.builds import check_builds, check_rollbacks
 from slipway.accounts.doctor.findings import Finding, Status
 from slipway.accounts.doctor.stacks import check_backups, check_stacks
+from slipway.assembly.flat import stack_template
+from slipway.assembly.reader import is_assembly, read_manifest, read_manifests
 from slipway.delivery.names import execution_boundary
 from slipway.settings import FunctionSettings, Settings
 from slipway.settings.model import CodeConnectionsSource
@@ -343,10 +345,9 @@ def _reservations(model: BaseModel) -> Iterator[int]:
 def _wanted_version(assembly: Path) -> int:
     """The newest bootstrap version that a stack or an asset of an assembly asks for."""
     wanted = [BOOTSTRAP_VERSION]
-    for manifest in assembly.rglob("manifest.json"):
-        wanted += [
-            int(text) for text in re.findall(r'"requiresBootstrapStackVersion":\s*(\d+)', manifest.read_text("utf-8"))
-        ]
+    for _, manifest in read_manifests(assembly) if is_assembly(assembly) else ():
+        properties = (artifact.get("properties", {}) for artifact in manifest.artifacts.values())
+        wanted += [int(each.get("requiresBootstrapStackVersion") or 0) for each in properties]
     return max(wanted)
 
 
@@ -357,8 +358,8 @@ def _capacity(assembly: Path, environment: str) -> dict[str, int] | None:
         return None
     found = {"read": 0, "write": 0, "table-read": 0, "table-write": 0}
     for folder in folders:
-        for file in folder.glob("*.template.json"):
-            for resource in json.loads(file.read_text(encoding="utf-8"))["Resources"].values():
+        for stack in read_manifest(folder).stacks():
+            for resource in stack_template(stack)["Resources"].values():
                 if resource["Type"] != "AWS::ApplicationAutoScaling::ScalableTarget":
                     continue
                 match = re.fullmatch(

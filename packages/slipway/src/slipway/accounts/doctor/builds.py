@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ import boto3
 
 from slipway.accounts.bootstrap.plan import Account
 from slipway.accounts.doctor.findings import Finding, Status
+from slipway.assembly.reader import is_assembly, read_manifest
 from slipway.settings import Settings
 from slipway.settings.quotas import CONCURRENT_BUILDS, builds_at_once
 
@@ -101,8 +101,8 @@ def check_rollbacks(
 
 
 def _pipeline(assembly: Path) -> dict[str, Any] | None:
-    for file in sorted(assembly.glob("*.template.json")):
-        template: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    for stack in read_manifest(assembly).stacks() if is_assembly(assembly) else ():
+        template = stack.template
         if any(each["Type"] == "AWS::CodePipeline::Pipeline" for each in template["Resources"].values()):
             return template
     return None

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from slipway.assembly.reader import is_assembly
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.server import Credentials, Emulator
 from slipway.emulator.substitutions import Substitution
@@ -227,7 +228,7 @@ class Actions:
         """Change an assembly into one that the accounts can deploy; anything else stays as it is."""
         folder = file.with_suffix("")
         unpack(file, folder)
-        if (folder / "manifest.json").is_file() and (folder / "cdk.out").is_file():
+        if is_assembly(folder) and (folder / "cdk.out").is_file():
             self.used.update(translate(folder, self._accounts, assets=assets))
             files = sorted(path for path in folder.rglob("*") if path.is_file())
             pack(((path, path.relative_to(folder).as_posix()) for path in files), file)
