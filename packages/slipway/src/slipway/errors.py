@@ -10,6 +10,12 @@ class SlipwayError(Exception):
     """2 for wrong input, 1 for what went wrong while working."""
 
 
+class UsageError(SlipwayError):
+    """Wrong input; the message says what is allowed."""
+
+    exit_code = 2
+
+
 class RehearsalError(SlipwayError):
     """What stops a rehearsal, or a verb of the emulator.
 

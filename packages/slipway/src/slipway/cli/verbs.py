@@ -168,6 +168,14 @@ VERBS: tuple[Verb, ...] = (
         "slipway.cost.command",
         "cost",
     ),
+    Verb(
+        "right-size",
+        LOOK,
+        "Compare the memory of each function with what it used.",
+        "slipway.sizing.command",
+        "right_size",
+        "rehearsal",
+    ),
     Verb("build", PREPARE, "Build the assets into build/assets.", "slipway.build", "build_assets"),
     Verb(
         "bootstrap",

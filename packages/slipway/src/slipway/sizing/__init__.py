@@ -1,0 +1,1 @@
+"""Memory that functions need, from the reports that Lambda writes after each invocation."""

@@ -1,0 +1,120 @@
+"""Compare the memory of a function with what it uses, and what another size would cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from statistics import quantiles
+from typing import Final
+
+from slipway.cost.prices import Price
+from slipway.sizing.reports import Report
+
+HEADROOM: Final = 1.25
+"""Share of the most that was used which a function gets, so that a larger request doesn't end it."""
+
+STEP: Final = 64
+"""Suggested sizes are multiples of this many MB; Lambda takes any number of MB."""
+
+SMALLEST, LARGEST, ONE_CPU = 128, 10_240, 1_769
+"""Memory in MB: the least and the most of a function, and what comes with one whole vCPU.
+
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+"""
+
+FEW: Final = 100
+"""Below this number of reports no size is suggested: a week's peak is not among them."""
+
+
+class Verdict(StrEnum):
+    """What the reports say of a function's memory."""
+
+    FITS = "fits"
+    MORE = "needs more"
+    LESS = "may have less"
+    FEW = "too few reports"
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the reports say of one function.
+
+    Attributes:
+        verdict: in short.
+        size: memory today, in MB.
+        used: the most that was used, in MB; 0 without reports.
+        suggested: memory in MB that leaves the headroom; today's where none is suggested.
+        reports: how many were read.
+        p50: median duration in milliseconds; 0 without reports.
+        p95: the 95th percentile of it.
+        monthly: US dollars per month for duration today.
+        lowest: the same at the suggested size if duration stays as it is, since the function waits for others.
+        highest: the same if duration grows as the CPU shrinks, since it computes.
+    """
+
+    verdict: Verdict
+    size: int
+    used: int
+    suggested: int
+    reports: int
+    p50: float
+    p95: float
+    monthly: Decimal
+    lowest: Decimal
+    highest: Decimal
+
+
+def advise(reports: Sequence[Report], *, size: int, invocations: Decimal, duration: Price) -> Advice:
+    """Compare a function's memory with what it uses.
+
+    CPU comes in proportion to memory, up to one vCPU for a function with one thread. So a smaller function may take
+    longer, by at most the ratio of the sizes: the two prices say what that makes.
+
+    Args:
+        reports: of its invocations at the size it has now; others are left out.
+        size: memory today, in MB.
+        invocations: per month.
+        duration: price of a GB-second.
+    """
+    own = [report for report in reports if report.size == size]
+    used = max((report.used for report in own), default=0)
+    durations = sorted(report.duration for report in own)
+    billed = sum((Decimal(str(report.billed)) for report in own), Decimal()) / (len(own) or 1)
+    needed = min(LARGEST, max(SMALLEST, math.ceil(used * HEADROOM / STEP) * STEP))
+    verdict = _verdict(len(own), size, needed)
+    suggested = needed if verdict in {Verdict.MORE, Verdict.LESS} else size
+    slower = Decimal(min(size, ONE_CPU)) / Decimal(min(suggested, ONE_CPU))
+
+    def monthly(memory: int, factor: Decimal) -> Decimal:
+        return duration.of(invocations * billed * factor / 1000 * memory / 1024)
+
+    prices = monthly(suggested, Decimal(1)), monthly(suggested, slower)
+    return Advice(
+        verdict=verdict,
+        size=size,
+        used=used,
+        suggested=suggested,
+        reports=len(own),
+        p50=_percentile(durations, 50),
+        p95=_percentile(durations, 95),
+        monthly=monthly(size, Decimal(1)),
+        lowest=min(prices),
+        highest=max(prices),
+    )
+
+
+def _verdict(reports: int, size: int, needed: int) -> Verdict:
+    if reports < FEW:
+        return Verdict.FEW
+    if needed > size:
+        return Verdict.MORE
+    return Verdict.LESS if needed < size else Verdict.FITS
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float:
+    if len(ordered) < 2:
+        return ordered[0] if ordered else 0.0
+    return quantiles(ordered, n=100, method="inclusive")[percent - 1]

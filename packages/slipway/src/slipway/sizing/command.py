@@ -1,0 +1,133 @@
+"""`slipway right-size`: what memory each function needs, and what another size would cost."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from slipway import settings as config
+from slipway.cost.prices import load_prices
+from slipway.errors import UsageError
+from slipway.settings import Environment, Settings
+from slipway.sizing.advice import FEW, Verdict
+from slipway.sizing.survey import Sized, survey_functions
+
+if TYPE_CHECKING:
+    import boto3
+
+_COLOURS = {Verdict.FITS: "green", Verdict.MORE: "red", Verdict.LESS: "yellow", Verdict.FEW: "dim"}
+_PERIOD = re.compile(r"([1-9]\d{0,2})([hd])")
+
+
+def right_size(
+    *,
+    env: Annotated[str, typer.Option("--env", help="Environment. Default: the last of config/pipeline.toml.")] = "",
+    service: Annotated[list[str] | None, typer.Option("--service", help="These services alone; repeatable.")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", help="AWS profile of the environment's account. Default: ask the emulator."),
+    ] = None,
+    since: Annotated[str, typer.Option("--since", help="How far to look back, in hours or days.")] = "7d",
+    limit: Annotated[int, typer.Option("--limit", min=FEW, help="Reports to read per function at most.")] = 20_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare each function's memory with what it used, and say what another size would cost.
+
+    Nothing is changed. The first price of a suggested size holds for a function that waits for others, the second for
+    one that computes: it takes longer, since CPU comes with memory.
+
+    Exit code: 0 when functions were found, 2 otherwise.
+    """
+    settings = config.load()
+    environment = _environment(settings, env)
+    found = list(
+        survey_functions(
+            _session(settings, environment, profile),
+            environment=environment.name,
+            services=tuple(service or environment.services.names),
+            prices=load_prices().prices,
+            period=_period(since),
+            limit=limit,
+        )
+    )
+    if not found:
+        raise UsageError(f"{environment.name} has no functions of {', '.join(service or environment.services.names)}")
+    if as_json:
+        typer.echo(json.dumps([_plain(each) for each in found], indent=2))
+        return
+    # A pipe has no width of its own, and its reader wants whole lines.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console.print(_table(found))
+    if any(each.sampled for each in found):
+        console.print(f"\n[dim]Of busy functions {limit} reports were read, spread over the period.[/dim]")
+
+
+def _environment(settings: Settings, name: str) -> Environment:
+    names = [each.name for each in settings.environments]
+    if name and name not in names:
+        raise UsageError(f"unknown environment {name!r}; choose from {', '.join(names)}")
+    return settings.environment(name or names[-1])
+
+
+def _session(settings: Settings, environment: Environment, profile: str | None) -> boto3.Session:
+    if profile is not None:
+        import boto3  # noqa: PLC0415  # for AWS alone
+        from botocore.exceptions import ProfileNotFound  # noqa: PLC0415
+
+        try:
+            return boto3.Session(profile_name=profile, region_name=environment.region)
+        except ProfileNotFound as error:
+            raise UsageError(f"{error}; see `aws configure list-profiles`") from None
+    from slipway.emulator.environment import LocalEnvironment  # noqa: PLC0415  # an extra of its own
+
+    emulator = LocalEnvironment(environment, settings.pipeline).emulator
+    if emulator.pid is None:
+        name = environment.name
+        raise UsageError(f"{name} is not up here: run `slipway up --env {name}`, or name its account with --profile")
+    return emulator.session()
+
+
+def _period(text: str) -> timedelta:
+    found = _PERIOD.fullmatch(text)
+    if found is None:
+        raise UsageError(f"--since {text!r}: write a number of hours or days, such as 12h or 7d")
+    return timedelta(**{{"h": "hours", "d": "days"}[found[2]]: int(found[1])})
+
+
+def _plain(each: Sized) -> dict[str, object]:
+    advice = asdict(each.advice)
+    prices = {name: float(advice.pop(name)) for name in ("monthly", "lowest", "highest")}
+    return {**{key: value for key, value in asdict(each).items() if key != "advice"}, **advice, **prices}
+
+
+def _table(found: Sequence[Sized]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("function", overflow="fold")
+    for name in ("MB", "used", "suggested", "reports", "p50 ms", "p95 ms", "$/month", "then"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for each in found:
+        advice = each.advice
+        changed = advice.suggested != advice.size
+        table.add_row(
+            each.function,
+            str(advice.size),
+            str(advice.used) if advice.reports else "-",
+            str(advice.suggested) if changed else "",
+            f"{advice.reports} of {each.invocations}" if each.sampled else str(advice.reports),
+            f"{advice.p50:.0f}",
+            f"{advice.p95:.0f}",
+            f"{advice.monthly:.2f}",
+            f"{advice.lowest:.2f} to {advice.highest:.2f}" if changed else "",
+            f"[{_COLOURS[advice.verdict]}]{advice.verdict}[/]",
+        )
+    return table
