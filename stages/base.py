@@ -24,6 +24,7 @@ class EnvironmentStage(Stage):
             f"{environment.name}-{service}",
             env=Target(account=environment.account, region=environment.region),
         )
+        tags = Tags.of(self)
         for name, value in {
             "Project": environment.tags.project,
             "Application": environment.tags.application,
@@ -33,4 +34,4 @@ class EnvironmentStage(Stage):
             "CostCenter": environment.tags.cost_center,
             "ManagedBy": "cdk",
         }.items():
-            Tags.of(self).add(name, value)
+            tags.add(name, value)

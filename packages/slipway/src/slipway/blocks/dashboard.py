@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -308,6 +308,12 @@ def _key(metric: cloudwatch.Metric | cloudwatch.MathExpression) -> _Key:
     return metric.namespace, _name(metric), frozenset((metric.dimensions or {}).items()), metric.statistic
 
 
+def _key_of(alarm: Mapping[str, Any]) -> _Key:
+    """Return the key of the one metric in an alarm's properties."""
+    dimensions = frozenset((each["name"], each["value"]) for each in alarm.get("dimensions") or ())
+    return alarm["namespace"], alarm["metricName"], dimensions, alarm.get("statistic") or alarm["extendedStatistic"]
+
+
 @dataclass(frozen=True)
 class _Alarm:
     name: str
@@ -327,7 +333,7 @@ class _Alarm:
         properties = cast("cloudwatch.CfnAlarm", node.default_child)._cfn_properties
         threshold = cast("float", properties["threshold"])
         of_math = isinstance(metric, cloudwatch.MathExpression)
-        key = _key(metric)
+        key = _key(metric) if of_math else _key_of(properties)
         label = str(metric.label) if isinstance(metric, cloudwatch.MathExpression) else key[1]
         minutes = properties["period"] / 60 if properties.get("period") else metric.period.to_minutes()
         condition = f"{_SIGNS[cast('str', properties['comparisonOperator'])]} {threshold:,g}"

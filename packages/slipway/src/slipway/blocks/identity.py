@@ -126,6 +126,6 @@ def _targets(value: Any) -> Iterator[CfnResource]:
 # The number in a token is drawn once a process, so a text with one means the same wherever it turns up again.
 @lru_cache(maxsize=4096)
 def _targets_of_text(value: str) -> tuple[CfnResource, ...]:
-    tokens = [token for token in Tokenization.reverse_string(value).tokens if Reference.is_reference(token)]
-    targets = [cast("Reference", token).target for token in tokens]
-    return tuple(cast("CfnResource", target) for target in targets if CfnElement.is_cfn_element(target))
+    # By Python's classes: CDK's own checks would be a call into another process for each.
+    targets = [token.target for token in Tokenization.reverse_string(value).tokens if isinstance(token, Reference)]
+    return tuple(cast("CfnResource", target) for target in targets if isinstance(target, CfnElement))

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import slipway.kernel  # noqa: F401 - has to come before CDK
+
+# isort: split
 import jsii
 from aws_cdk import (
     CloudFormationValidatePlugin,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import slipway.kernel  # noqa: F401 - has to come before CDK, which tests import
 from slipway import git
 from slipway.testing import functions
 

