@@ -16,7 +16,7 @@ import psutil
 from slipway.project import ROOT
 from tests.bench.rows import Row
 
-SECONDS_GOAL = 20.0
+SECONDS_GOAL = 10.0
 """Three services in three environments under all packs."""
 
 _SAMPLE_SECONDS = 0.25

@@ -15,17 +15,21 @@ import json
 import os
 import platform
 import socket
-import subprocess
+import subprocess  # noqa: TID251 - jsii's class, which this extends, has it start a `Popen`
 from enum import Enum
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import attr
+import jsii
 from jsii._kernel import types
 from jsii._kernel.providers import process as provider
 from jsii._stack_trace import capture_stack_trace
 from jsii._stack_trace import is_enabled as are_stack_traces_enabled
 from jsii.errors import ErrorType, JSIIError
+
+if TYPE_CHECKING:
+    from aws_cdk import Stack
 
 _jsii: Any = provider
 """jsii types none of its functions."""
@@ -129,6 +133,29 @@ class Kernel(provider._NodeProcess):
         if answer["name"] == ErrorType.JSII_FAULT.value:
             raise JSIIError(answer["error"]) from cause
         raise RuntimeError(answer["error"]) from cause
+
+
+def call_for_data(owner: Any, method: str, argument: Any, *, scope: Stack) -> Any:
+    """Call a method that takes an object of CDK, and return its result as plain data.
+
+    jsii reads a result property by property, each a message; here all of it comes with one more.
+
+    Args:
+        owner: the object whose method it is.
+        method: its name in JavaScript.
+        argument: an object of CDK.
+        scope: any stack: its `resolve` copies data.
+
+    Returns:
+        Dictionaries and lists, with names as in JavaScript, and without what is not set.
+    """
+    messages: Any = jsii.kernel.provider
+    result = messages.invoke(_invocation(owner, method, argument.__jsii_ref__)).result
+    return messages.invoke(_invocation(scope, "resolve", result)).result
+
+
+def _invocation(owner: Any, method: str, argument: Any) -> types.InvokeRequest:
+    return types.InvokeRequest(objref=owner.__jsii_ref__, method=method, args=[argument])
 
 
 def _find_node() -> str:

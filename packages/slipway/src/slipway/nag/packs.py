@@ -34,6 +34,7 @@ from cdk_nag import (
 )
 from constructs import IConstruct, RootConstruct
 
+from slipway.kernel import call_for_data
 from slipway.nag.names import ACKNOWLEDGED_RULES, PacksOf
 from slipway.nag.own import Breach, OwnPack, SynthesizedStack
 from slipway.nag.sentinel import ABOVE_RULE, SENTINEL_RULE, template_digest
@@ -116,7 +117,7 @@ def make_pack(app: App, name: str) -> NagPack:
 
 def find_blind(pack: NagPack) -> bool:
     """Return whether a pack finds nothing in a stack that breaks its rules."""
-    return not pack.validate_scope(_probe()).violations
+    return not _read(pack, "validateScope", _probe())
 
 
 @cache
@@ -218,7 +219,7 @@ class _RecordedPack:
         if find_blind(self._pack):
             raise GateError(f"{self._name} finds nothing in a stack that breaks its rules")
         if len(wanted) == len(stacks):
-            found = list(self._pack.validate(context).violations)
+            found = _read(self._pack, "validate", context)
         else:
             found = list(self._judge(context.app_construct, [stack.path for stack in wanted], stacks))
         return _recorded(found, context, wanted)
@@ -229,7 +230,7 @@ class _RecordedPack:
         """Judge some of the stacks. The pack walks down from each; what it finds in others on its way is left out."""
         others = [stack.path for stack in stacks if stack.path not in wanted]
         for top in (path for path in wanted if not any(_is_below(path, other) for other in wanted)):
-            found = self._pack.validate_scope(_at(app, top)).violations
+            found = _read(self._pack, "validateScope", _at(app, top))
             if not any(_is_below(other, top) for other in others):
                 yield from found
                 continue
@@ -304,6 +305,30 @@ class _TemplateChecks:
         self._version = report["version"]
         found = [_found(violation) for violation in report["violations"]]
         return _recorded([*found, *above], context, begun.stacks, success=report["success"])
+
+
+def _read(pack: NagPack, method: str, argument: object) -> list[PolicyViolation]:
+    """Return what a pack finds, read as data: there are hundreds, of a dozen properties each."""
+    report = call_for_data(pack, method, argument, scope=_probe())
+    return [
+        PolicyViolation(
+            rule_name=violation["ruleName"],
+            description=violation["description"],
+            severity=violation.get("severity"),
+            fix=violation.get("fix"),
+            rule_metadata=violation.get("ruleMetadata"),
+            violating_resources=[
+                PolicyViolatingResource(
+                    locations=place["locations"],
+                    construct_path=place.get("constructPath"),
+                    resource_logical_id=place.get("resourceLogicalId"),
+                    template_path=place.get("templatePath"),
+                )
+                for place in violation["violatingResources"]
+            ],
+        )
+        for violation in report["violations"]
+    ]
 
 
 def _found(violation: Mapping[str, Any]) -> PolicyViolation:
