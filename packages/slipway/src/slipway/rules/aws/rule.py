@@ -26,6 +26,7 @@ class AwsRule:
         check: finds the places, in a fixed order.
         planted: resources by logical id, or a whole template where there is a key `Resources`, that break this rule.
             The pack looks at them at each run: a rule that does not see them is not believed elsewhere.
+        planted_in: the region that they pretend to be in.
     """
 
     name: str
@@ -35,11 +36,12 @@ class AwsRule:
     source: str
     check: Callable[[Templates], Iterable[Found]]
     planted: Mapping[str, Any]
+    planted_in: str = REGION
 
     @property
     def is_blind(self) -> bool:
         """True if the rule doesn't see its planted fault."""
-        return not any(True for _ in self.check(Templates((planted_stack(self.planted),))))
+        return not any(True for _ in self.check(Templates((planted_stack(self.planted, region=self.planted_in),))))
 
 
 def planted_stack(body: Mapping[str, Any], *, name: str = "planted", region: str = REGION) -> Stack:

@@ -16,7 +16,7 @@ from slipway.rules.page import PAGE, page
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_rule_sees_its_planted_fault(rule: AwsRule) -> None:
-    assert list(rule.check(Templates((planted_stack(rule.planted),))))
+    assert list(rule.check(Templates((planted_stack(rule.planted, region=rule.planted_in),))))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

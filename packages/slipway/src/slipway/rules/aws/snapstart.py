@@ -1,0 +1,48 @@
+"""Lambda SnapStart: where there is any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slipway.rules.aws.functions import FUNCTION
+from slipway.rules.aws.rule import AwsRule
+from slipway.rules.model import Found, Templates
+
+_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html#snapstart-supported-regions"
+
+WITHOUT = frozenset({"ap-east-2", "ap-southeast-6"})
+"""Commercial regions that lack SnapStart: Taipei and New Zealand."""
+
+_OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-isoe-", "eusc-")
+"""What the regions begin with that aren't commercial ones; the page promises SnapStart in commercial regions alone."""
+
+
+def _without_snapshots(templates: Templates) -> Iterator[Found]:
+    for function in templates.of_type(FUNCTION):
+        if function.get("SnapStart", "ApplyOn") not in {None, "None"} and lacks_snap_start(function.stack.region):
+            yield Found(function.stack, function.logical_id)
+
+
+def lacks_snap_start(region: str) -> bool:
+    """Return True if Lambda takes no snapshots in a region; of an unknown one, nothing is said."""
+    return region in WITHOUT or region.startswith(_OTHER_PARTITIONS)
+
+
+RULES = (
+    AwsRule(
+        name="NoSnapStartHere",
+        does="SnapStart is there in all commercial regions but Taipei (ap-east-2) and New Zealand (ap-southeast-6); "
+        "elsewhere Lambda refuses a function that asks for it.",
+        says="The function asks for SnapStart in a region that doesn't have it, so its deployment fails.",
+        fix="Leave snap_start out of this environment's file, or use provisioned_concurrency.",
+        source=_PAGE,
+        check=_without_snapshots,
+        planted={
+            "Function": {
+                "Type": FUNCTION,
+                "Properties": {"SnapStart": {"ApplyOn": "PublishedVersions"}},
+            }
+        },
+        planted_in="ap-east-2",
+    ),
+)
