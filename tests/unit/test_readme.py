@@ -40,7 +40,9 @@ def test_every_verb_that_a_page_names_exists() -> None:
     unknown = {
         f"{document.relative_to(ROOT)}: make {verb}"
         for document in DOCUMENTS
-        for verb in re.findall(r"(?:`|^|&& |-s )make ([a-z][a-z-]+)", document.read_text(encoding="utf-8"), re.MULTILINE)
+        for verb in re.findall(
+            r"(?:`|^|&& |-s )make ([a-z][a-z-]+)", document.read_text(encoding="utf-8"), re.MULTILINE
+        )
         if verb not in verbs
     }
     assert unknown == set()
