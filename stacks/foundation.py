@@ -11,6 +11,7 @@ from constructs import Construct
 
 from slipway.blocks.acknowledgements import accept
 from slipway.blocks.outputs import output
+from slipway.delivery.names import foundation_stack
 from slipway.delivery.relay import EventRelay
 from slipway.delivery.roles import ProtectionRole
 from slipway.settings import Environment
@@ -31,10 +32,16 @@ class FoundationStack(Stack):
         super().__init__(
             scope,
             "Foundation",
-            stack_name=f"{environment.name}-foundation",
+            stack_name=foundation_stack(environment),
             description="What the account and region has once: API Gateway's logging role, the relay of events",
             analytics_reporting=False,
         )
+        if environment.leads:
+            self._add_logging_role()
+        EventRelay(self, "Relay", environment=environment, services=services)
+        ProtectionRole(self, "Protection", environment=environment, services=services)
+
+    def _add_logging_role(self) -> None:
         role = iam.Role(
             self,
             "ApiGatewayLogging",
@@ -52,5 +59,3 @@ class FoundationStack(Stack):
         account = apigateway.CfnAccount(self, "ApiGatewayAccount", cloud_watch_role_arn=role.role_arn)
         account.node.add_dependency(role)
         output(self, "ApiGatewayLoggingRoleArn", role.role_arn, "Role by which API Gateway writes its logs")
-        EventRelay(self, "Relay", environment=environment, services=services)
-        ProtectionRole(self, "Protection", environment=environment, services=services)

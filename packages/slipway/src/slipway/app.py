@@ -27,6 +27,7 @@ from slipway.rules.aws.pack import OnlyAwsRules
 from slipway.rules.pack import SlipwayRules
 from slipway.service import Service
 from slipway.settings import ConfigurationError, Problem, Settings
+from slipway.settings.groups import GROUP, selected
 from slipway.waivers import WaiverFileError
 
 ONLY = "SLIPWAY_SERVICES"
@@ -71,7 +72,7 @@ class Delivery:
             settings: all of `config/`.
             assets: the built assets.
             outdir: folder of the assembly. Default: the one that the CDK CLI asks for, else a temporary folder.
-            services: what every environment gets. Default: what `SLIPWAY_SERVICES` names, else all services.
+            services: what every environment gets. Default: what `SLIPWAY_SERVICES` names, else the group's, else all.
 
         Raises:
             ConfigurationError: `SLIPWAY_SERVICES` names a service that doesn't exist.
@@ -91,7 +92,8 @@ class Delivery:
             },
         )
         if services is None:
-            services = self.chosen(os.environ.get(ONLY, ""))
+            group = settings.pipeline.groups.get(settings.pipeline.group or "")
+            services = self.chosen(os.environ.get(ONLY, "") or " ".join(group.services if group else ()))
         self.pipeline(app, "Pipeline", settings=settings, services=services, assets=assets)
         return app
 
@@ -125,9 +127,11 @@ class Delivery:
             0 if the gate is green; 1 if it is red; 2 if the configuration or the assets cannot be used.
         """
         new_baseline = "--baseline" in (sys.argv[1:] if arguments is None else arguments)
-        some = os.environ.get(ONLY, "")
+        some = os.environ.get(ONLY) or selected() or ""
         if new_baseline and some:
-            return _refuse(f"{ONLY} = {some!r}: leaves services out, which a baseline must not")
+            return _refuse(
+                f"{ONLY if ONLY in os.environ else GROUP} = {some!r}: leaves services out, which a baseline must not"
+            )
         judged = os.environ.get(JUDGED) != "false"
         if judged:
             prepare()

@@ -29,6 +29,16 @@ def service_stacks(environment: str, service: str) -> tuple[str, ...]:
     return tuple(f"{environment}-{service}-{stack}" for stack in SERVICE_STACKS)
 
 
+def foundation_stack(environment: Environment) -> str:
+    """Return the name of the stack that an environment has before its services; each group but the first has its own.
+
+    The first group's has the name that it has without groups, so that it stays where groups are introduced.
+    """
+    if environment.group is None or environment.leads:
+        return f"{environment.name}-foundation"
+    return f"{environment.name}-{environment.group}-foundation"
+
+
 def pipeline_name(app: str) -> str:
     """Return the pipeline's name: rules, roles and links name it before it is there."""
     return app

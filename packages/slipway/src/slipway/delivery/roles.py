@@ -12,6 +12,7 @@ from slipway.blocks.acknowledgements import accept
 from slipway.delivery.names import (
     DESCRIBED_STACKS,
     PROTECTED_STACKS,
+    foundation_stack,
     protection_role,
     protection_step_role,
     verification_role,
@@ -112,7 +113,7 @@ class VerificationRole(StepRole):
             resources=[
                 stack_arn(scope, name)
                 for name in (
-                    f"{environment.name}-foundation",
+                    foundation_stack(environment),
                     *(f"{environment.name}-{service}-{stack}" for stack in DESCRIBED_STACKS),
                 )
             ],

@@ -9,12 +9,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Stack, pipelines
 from aws_cdk import aws_codecommit as codecommit
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
+from slipway.settings.groups import ignored_patterns
 from slipway.settings.model import CodeCommitSource, CodeConnectionsSource, S3Source, Source
 
 
@@ -65,7 +68,7 @@ def change(commit: pipelines.CodePipelineSource, settings: Source) -> str:
             return f"Version {of('VersionId')} of s3://{settings.bucket}/{settings.key}, ETag {of('ETag')}"
 
 
-def start_on_push(spine: codepipeline.Pipeline, settings: Source) -> None:
+def start_on_push(spine: codepipeline.Pipeline, settings: Source, *, others: Sequence[str] = ()) -> None:
     """Start the pipeline by pushes to the branch that change more than the ignored paths.
 
     CDK Pipelines makes the source action itself, and the L2's trigger wants that object. Call it after the pipeline is
@@ -74,12 +77,13 @@ def start_on_push(spine: codepipeline.Pipeline, settings: Source) -> None:
     Args:
         spine: the pipeline.
         settings: `[source]` of `pipeline.toml`; nothing is done for other kinds than CodeConnections.
+        others: services that other groups' pipelines deliver: a push to their folders alone is not this one's.
     """
     if not isinstance(settings, CodeConnectionsSource):
         return
     push: dict[str, object] = {"Branches": {"Includes": [settings.branch]}}
-    if settings.ignored_paths:
-        push["FilePaths"] = {"Excludes": list(settings.ignored_paths)}
+    if ignored := [*settings.ignored_paths, *ignored_patterns(others)]:
+        push["FilePaths"] = {"Excludes": ignored}
     (action,) = spine.stages[0].actions
     resource = spine.node.default_child
     if not isinstance(resource, codepipeline.CfnPipeline):

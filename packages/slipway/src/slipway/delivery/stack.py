@@ -29,6 +29,7 @@ from slipway.delivery.steps import BUILD_IMAGE, ApprovalStep, BakeStep, SynthSte
 from slipway.delivery.toolchain import CDK_ASSETS_VERSION, CDK_CLI_VERSION
 from slipway.delivery.waves import stages_of
 from slipway.settings import Environment, Settings
+from slipway.settings.groups import GROUP
 
 
 @dataclass
@@ -121,7 +122,7 @@ class DeliveryStack(Stack):
         self.pipeline.build_pipeline()
         self._protect_other_regions()
         self._set_conditions(delivered)
-        start_on_push(self._spine, self.settings.pipeline.source)
+        start_on_push(self._spine, self.settings.pipeline.source, others=self._services_of_other_groups())
         stages = {each.environment.name: self._stages(each) for each in delivered}
         Observation(
             self,
@@ -141,6 +142,11 @@ class DeliveryStack(Stack):
             steps=[step for each in delivered for step in each.builds],
             approvals=[each.environment.name for each in delivered if each.approval],
         )
+
+    def _services_of_other_groups(self) -> list[str]:
+        pipeline = self.settings.pipeline
+        others = (group for name, group in pipeline.groups.items() if pipeline.group not in {None, name})
+        return [service for group in others for service in group.services]
 
     def _protect_other_regions(self) -> None:
         """Protect the stacks that CDK makes for the artifacts of other regions, whose keys it would let go."""
@@ -199,7 +205,10 @@ class DeliveryStack(Stack):
             asset_publishing_code_build_defaults=pipelines.CodeBuildOptions(partial_build_spec=publishing()),
             code_build_defaults=pipelines.CodeBuildOptions(
                 build_environment=codebuild.BuildEnvironment(
-                    build_image=BUILD_IMAGE, compute_type=codebuild.ComputeType.MEDIUM, privileged=False
+                    build_image=BUILD_IMAGE,
+                    compute_type=codebuild.ComputeType.MEDIUM,
+                    privileged=False,
+                    environment_variables=self._group_variable(),
                 ),
                 logging=codebuild.LoggingOptions(
                     cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=log_group, enabled=True)
@@ -207,6 +216,11 @@ class DeliveryStack(Stack):
                 timeout=Duration.minutes(30),
             ),
         )
+
+    def _group_variable(self) -> dict[str, codebuild.BuildEnvironmentVariable] | None:
+        """Return the variable by which the verbs in the builds see this group alone."""
+        group = self.settings.pipeline.group
+        return {GROUP: codebuild.BuildEnvironmentVariable(value=group)} if group else None
 
     def _new_approvers(self) -> NotificationTopic | None:
         if not self.settings.pipeline.approval_before:

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from slipway.errors import SlipwayError
 from slipway.project import ROOT
+from slipway.settings import groups
 from slipway.settings.model import APP, EnvironmentKind, PipelineSettings, Settings
 from slipway.settings.services import Models, compose, discover
 
@@ -71,12 +72,13 @@ class ConfigurationError(SlipwayError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-def load(folder: Path | None = None, *, services: Models | None = None) -> Settings:
+def load(folder: Path | None = None, *, services: Models | None = None, group: str | None = None) -> Settings:
     """Read the pipeline's file and one file for each environment it names.
 
     Args:
         folder: where `pipeline.toml` and `<environment>.toml` lie. Default: `CONFIG_FOLDER`, which is `config/`.
         services: the settings' model of each service. Default: those in `services/<name>/settings.py`.
+        group: the group of services that is wanted alone. Default: the one that `SLIPWAY_GROUP` names, or all.
 
     Returns:
         The validated settings, environments in the pipeline's order.
@@ -86,7 +88,6 @@ def load(folder: Path | None = None, *, services: Models | None = None) -> Setti
     """
     folder = CONFIG_FOLDER if folder is None else folder
     models = discover() if services is None else services
-    model = compose(models)
     problems: list[Problem] = []
     raw_pipeline = _read(folder / PIPELINE_FILE, problems)
     names = _environment_names(raw_pipeline or {})
@@ -99,6 +100,17 @@ def load(folder: Path | None = None, *, services: Models | None = None) -> Setti
     raw_environments = {
         name: _with_runbooks(raw, _at(raw_pipeline or {}, "source")) for name, raw in raw_environments.items()
     }
+    problems.extend(_group_rules(raw_pipeline or {}, names, models))
+    group = groups.selected() if group is None else group
+    if raw_pipeline is not None and group and group not in groups.names_of(raw_pipeline):
+        problems.append(_unknown_group(raw_pipeline, group))
+    elif raw_pipeline is not None and group and not problems:
+        models = {name: models[name] for name in groups.services_of(raw_pipeline, group)}
+        raw_environments = {
+            name: groups.narrow_environment(raw, raw_pipeline, group) for name, raw in raw_environments.items()
+        }
+        raw_pipeline = groups.narrow_pipeline(raw_pipeline, group, app=_names(raw_pipeline)["app"])
+    model = compose(models)
     given = _names(raw_pipeline or {})
     if raw_pipeline is not None:
         raw_pipeline = {"approval_before": _first_of_production(names, raw_environments), **raw_pipeline}
@@ -371,6 +383,26 @@ def _wave_rules(raw: _Raw, models: Models) -> Iterator[Problem]:
             yield Problem(PIPELINE_FILE, "waves", _value(name), f"is no service; there are {', '.join(known)}")
         elif times > 1:
             yield Problem(PIPELINE_FILE, "waves", _value(name), "is named twice")
+
+
+def _group_rules(raw: _Raw, environments: list[str], models: Models) -> Iterator[Problem]:
+    for key, found in groups.find_faults(raw, sorted(models), environments):
+        yield Problem(PIPELINE_FILE, key, "", found)
+    ignored = _at(raw, "source.ignored_paths")
+    for group in groups.names_of(raw):
+        others = [name for name in sorted(models) if name not in groups.services_of(raw, group)]
+        patterns = len(ignored if isinstance(ignored, list) else []) + len(groups.ignored_patterns(others))
+        if patterns > groups.PATTERNS:
+            allowed = (
+                f"and the folders of services of other groups than {group} are {patterns} patterns; "
+                f"CodePipeline takes {groups.PATTERNS}"
+            )
+            yield Problem(PIPELINE_FILE, "source.ignored_paths", "", allowed)
+
+
+def _unknown_group(raw: _Raw, group: str) -> Problem:
+    known = ", ".join(groups.names_of(raw)) or "none"
+    return Problem(PIPELINE_FILE, "groups", "", f"{groups.GROUP} names {group!r}; there are {known}")
 
 
 def _connection_rules(raw: _Raw) -> Iterator[Problem]:

@@ -548,6 +548,8 @@ class Place(_Model):
     apps can share a tools account (`slipway.delivery.names`)."""
     bucket_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] = APP
     """What the names of the services' buckets begin with. Default: the app's name."""
+    group: Slug | None = None
+    """The group of services that this is of. Default: all services."""
     name: Slug
     account: AccountId
     region: Region
@@ -581,6 +583,8 @@ class Environment(Place):
     """
 
     kind: EnvironmentKind = Field(strict=False)
+    leads: bool = True
+    """Whether this group has what an account has once; the first group does."""
     tools_account: AccountId
     """The account of the pipeline: its roles may verify and protect what is deployed here."""
     tools_region: Region
@@ -657,6 +661,9 @@ class ReviewPolicy(StrEnum):
     OFF = "off"
 
 
+Qualifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,10}$")]
+
+
 class PipelineGates(Gates):
     """What judges the pipeline's own stack, and every change that it delivers."""
 
@@ -684,10 +691,18 @@ class Notifications(_Model):
     """A secret of the tools account whose whole text is the chat webhook's URL. Default: no chat."""
 
 
+class Group(_Model):
+    """Services that a pipeline of their own delivers (docs/scaling.md)."""
+
+    services: tuple[Slug, ...] = Field(strict=False, min_length=1)
+    qualifier: Qualifier
+    """Qualifier of the CDK bootstrap stacks of the group: their policies name its pipeline and no other."""
+
+
 class PipelineSettings(Place):
     """The tools account and the pipeline in it."""
 
-    qualifier: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,10}$")] = "hnb659fds"
+    qualifier: Qualifier = "hnb659fds"
     """Qualifier of the CDK bootstrap stacks in every account."""
     permissions_boundary: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+=,.@_-]+$", max_length=128)]
     """Name of the managed policy that bounds every role of every account; `make bootstrap` writes it. Default
@@ -705,6 +720,8 @@ class PipelineSettings(Place):
     production environments."""
     waves: tuple[Annotated[tuple[Slug, ...], Field(strict=False)], ...] = Field(strict=False, default=())
     """Services that are deployed side by side, wave after wave, in every environment. Default: all in one wave."""
+    groups: dict[Slug, Group] = Field(default_factory=dict)
+    """Groups of services with a pipeline each. Default: one pipeline for all."""
     approval: Approval
     notifications: Notifications
     share_accounts: bool = False

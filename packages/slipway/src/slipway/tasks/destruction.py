@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway import settings as config
-from slipway.delivery.names import EDGE_FIREWALL, EDGE_LOGS, SERVICE_STACKS
+from slipway.delivery.names import EDGE_FIREWALL, EDGE_LOGS, SERVICE_STACKS, foundation_stack
 from slipway.errors import SlipwayError
 from slipway.settings import Environment
 
@@ -92,7 +92,7 @@ def stack_names(environment: Environment) -> list[list[tuple[str, str]]]:
         for kind in reversed(SERVICE_STACKS)
     ]
     # A distribution uses its web ACL, and the delivery of its logs uses the distribution.
-    return [logs, *own, firewalls, [(f"{environment.name}-foundation", environment.region)]]
+    return [logs, *own, firewalls, [(foundation_stack(environment), environment.region)]]
 
 
 class Destruction:

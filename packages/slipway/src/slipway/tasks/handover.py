@@ -24,13 +24,15 @@ GROUP = "steps"
 
 SOURCES = (
     "Makefile",
+    "cdk.json",
     "pyproject.toml",
     "config",
     "packages",
     "services",
     "tests",
 )
-"""What the later builds run of this repository. No lock file is among them: there is nothing to install from."""
+"""What the later builds run of this repository, a project by itself. No lock file is among them: there is nothing to
+install from."""
 
 PACKAGES = "site-packages"
 """Folder of the packages in what is handed over; where it is, the Makefile takes them and installs nothing."""

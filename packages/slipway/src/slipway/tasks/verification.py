@@ -22,7 +22,7 @@ import typer
 
 from slipway import process
 from slipway import settings as config
-from slipway.delivery.names import DESCRIBED_STACKS, verification_role
+from slipway.delivery.names import DESCRIBED_STACKS, foundation_stack, verification_role
 from slipway.errors import SlipwayError
 from slipway.project import ROOT
 from slipway.settings import Environment
@@ -47,22 +47,22 @@ class VerificationError(SlipwayError):
     """The tests cannot be run; the message is one line."""
 
 
-def outputs(client: CloudFormationClient, environment: str, service: str) -> Outputs:
+def outputs(client: CloudFormationClient, environment: Environment, service: str) -> Outputs:
     """What the stacks of a service, and of the foundation, say of themselves.
 
     Args:
         client: CloudFormation in the environment's account.
-        environment: name of the environment.
+        environment: the environment.
         service: name of the service.
 
     Raises:
         VerificationError: a stack is there and says nothing.
     """
-    found: Outputs = {"foundation": _outputs(client, f"{environment}-foundation"), service: {}}
+    found: Outputs = {"foundation": _outputs(client, foundation_stack(environment)), service: {}}
     for stack in DESCRIBED_STACKS:
-        found[service] |= _outputs(client, f"{environment}-{service}-{stack}")
+        found[service] |= _outputs(client, f"{environment.name}-{service}-{stack}")
     if not found[service]:
-        raise VerificationError(f"{environment}-{service}: no stack has outputs")
+        raise VerificationError(f"{environment.name}-{service}: no stack has outputs")
     domain = found[service].get("DistributionDomain")
     if domain:
         found[service]["EdgeEndpoint"] = f"https://{domain}/"
@@ -124,7 +124,7 @@ def _verify(environment: Environment, service: str) -> int:
     REPORTS.mkdir(parents=True, exist_ok=True)
     outputs_file = FOLDER / f"{name}-{service}.json"
     outputs_file.write_text(
-        json.dumps(outputs(session.client("cloudformation"), name, service), indent=2), encoding="utf-8"
+        json.dumps(outputs(session.client("cloudformation"), environment, service), indent=2), encoding="utf-8"
     )
     done = process.run(
         command(environment, service),

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-import slipway.kernel  # noqa: F401 - has to come before CDK, which tests import
 from slipway import git
+from slipway.settings.groups import GROUP
 from slipway.testing import functions
+
+# It has to come before CDK, which tests import. Where an environment is tested there is none.
+if find_spec("jsii"):
+    import slipway.kernel  # noqa: F401
 
 EMULATED = "slipway.testing.emulated"
 """Plugin of the tests in folders called `local`. It imports much, so only they load it."""
@@ -36,8 +41,11 @@ _NOBODY = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
-    """Forget which repository git runs a hook for, and set what Powertools reads, before a `conftest.py` imports it."""
-    for name in git.LOCATION_VARIABLES:
+    """Forget what a hook of git and a build of a group say, and set what Powertools reads.
+
+    That has to be before a `conftest.py` imports Powertools.
+    """
+    for name in (*git.LOCATION_VARIABLES, GROUP):
         os.environ.pop(name, None)
     functions.set_powertools()
 

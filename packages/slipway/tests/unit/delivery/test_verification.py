@@ -56,7 +56,7 @@ def fake(stacks: dict[str, dict[str, str]]) -> Any:
 
 
 def test_a_service_is_found_by_its_stacks_outputs() -> None:
-    assert outputs(fake(STACKS), "dev", "items") == {
+    assert outputs(fake(STACKS), DEV, "items") == {
         "foundation": {"ApiGatewayLoggingRoleArn": "arn"},
         "items": {
             "KeyId": "key",
@@ -71,7 +71,7 @@ def test_a_service_is_found_by_its_stacks_outputs() -> None:
 
 def test_stacks_without_outputs_are_an_error() -> None:
     with pytest.raises(VerificationError, match="dev-items"):
-        outputs(fake({name: {} for name in STACKS}), "dev", "items")
+        outputs(fake({name: {} for name in STACKS}), DEV, "items")
 
 
 def test_the_tests_get_the_roles_credentials_and_none_of_the_builds() -> None:
