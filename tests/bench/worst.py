@@ -18,7 +18,7 @@ from typing import Any
 
 from services.ingest.runtime.model import PAYLOAD_BYTES, owner_of
 from slipway import settings as config
-from slipway_runtime.api import DATA_LIMITS
+from slipway_runtime.bodies import DATA_LIMITS
 from tests.bench.rows import Row
 from tests.bench.runtime import LambdaFolder
 

@@ -28,7 +28,7 @@ from services.items.tests.unit import fakes
 from services.processing.runtime.jobs import LambdaJobs, job_of
 from services.processing.runtime.logic import upper
 from services.processing.tests.unit import fakes as processing
-from slipway_runtime.api import DATA_LIMITS
+from slipway_runtime.bodies import DATA_LIMITS
 from slipway_runtime.exact_json import dumps, loads
 
 # docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html

@@ -1,25 +1,19 @@
 """The function behind the REST API."""
 
-# ruff: isort: off
-from slipway_runtime import startup  # before all others
-# ruff: isort: on
+from slipway_runtime.startup import finished
 
 import os
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
-
-from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_REST
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from services.ingest.runtime import routes
 from services.ingest.runtime.logic import Jobs, Records
 from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords, S3Payloads, SqsQueue
 from slipway_runtime import aws
 from slipway_runtime.http import Cors
-from slipway_runtime.telemetry import flush_metrics, logger, tracer
 
 
-def wiring(environment: "os._Environ[str] | dict[str, str]") -> routes.Wiring:
+def wiring(environment: Mapping[str, str]) -> routes.Wiring:
     """The routes' wiring on AWS, from the function's environment variables.
 
     The client of DynamoDB is made here, while Lambda gives a starting function its full CPU; the others at the first
@@ -43,17 +37,7 @@ def wiring(environment: "os._Environ[str] | dict[str, str]") -> routes.Wiring:
     )
 
 
-routes.bind(wiring(os.environ))
+routes.api.bind(wiring(os.environ))
+handler = routes.api.handler()
 
-
-@logger.inject_lambda_context(correlation_id_path=API_GATEWAY_REST, clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answers a REST API's proxy event."""
-    try:
-        return routes.respond(event, context)
-    finally:
-        flush_metrics()
-
-
-startup.finished()
+finished()

@@ -13,8 +13,7 @@ from services.ingest.runtime.errors import JobNotFoundError, NotOursError
 from services.ingest.runtime.logic import Clock, now, second
 from services.ingest.runtime.model import UNANSWERED, GivenUp
 from services.ingest.runtime.storage import Inbox, JobStorage, Queue
-from slipway_runtime.api import error_name
-from slipway_runtime.telemetry import count_fault, flush_metrics, logger, metrics
+from slipway_runtime.telemetry import count_fault, error_name, logger, metrics
 
 BACK_OFF_SECONDS: Final = 30
 """How long a message that failed stays away, twice as long the second time, and so on.
@@ -86,10 +85,7 @@ class Consumer:
         # Raising for a batch that failed whole would say the same as naming each message, but as an error of the
         # function.
         processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-        try:
-            return process_partial_response(event=event, record_handler=on_message, processor=processor)
-        finally:
-            flush_metrics()
+        return process_partial_response(event=event, record_handler=on_message, processor=processor)
 
     def handle(self, message: SQSRecord, context: LambdaContext) -> None:
         """Does what a message asks for, or sends it to the dead letters. Any exception has it come again."""

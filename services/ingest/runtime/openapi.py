@@ -1,27 +1,10 @@
-"""Writes the service's OpenAPI document: `python -m services.ingest.runtime.openapi`."""
+"""The service's OpenAPI document."""
 
-from pathlib import Path
-from typing import Any, Final
-
-from aws_lambda_powertools.event_handler.openapi.models import APIKey, APIKeyIn
+from typing import Any
 
 from services.ingest.runtime.routes import app
 from services.ingest.runtime.schemas import Health
 from slipway_runtime import openapi
-
-DOCUMENT: Final = Path(__file__).parents[1] / "openapi.json"
-
-
-def document() -> dict[str, Any]:
-    """The OpenAPI document of the routes, the same at every call."""
-    return openapi.document(
-        app,
-        title="Ingest",
-        description="Records with an API key, worked off in the background.",
-        security_schemes={"api_key": APIKey(name="x-api-key", in_=APIKeyIn.header, description="Key of a usage plan")},
-        messages=(413,),
-        complete=_add_health,
-    )
 
 
 def _add_health(schema: dict[str, Any]) -> None:
@@ -44,5 +27,10 @@ def _add_health(schema: dict[str, Any]) -> None:
     }
 
 
-if __name__ == "__main__":
-    DOCUMENT.write_text(openapi.written(document()), encoding="utf-8")
+DOCUMENT = openapi.Document(
+    app=app,
+    title="Ingest",
+    description="Records with an API key, worked off in the background.",
+    security=openapi.API_KEY,
+    complete=_add_health,
+)

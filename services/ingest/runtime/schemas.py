@@ -2,16 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.ingest.runtime.model import INLINE_BYTES, PAYLOAD_BYTES, JobStatus, RecordStatus
-from slipway_runtime.contract import Answer
+from slipway_runtime.contract import Answer, Request
 
 
-class NewRecord(BaseModel):
+class NewRecord(Request):
     """A record to keep."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     payload: Annotated[
         str,

@@ -1,10 +1,9 @@
 """The function behind the work queue: works off records, batch by batch."""
 
-# ruff: isort: off
-from slipway_runtime import startup  # before all others
-# ruff: isort: on
+from slipway_runtime.startup import finished
 
 import os
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from services.ingest.runtime.logic import Worker
 from services.ingest.runtime.messages import batch_message
 from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords, S3Payloads, SqsQueue
 from slipway_runtime import aws
-from slipway_runtime.telemetry import logger, tracer
+from slipway_runtime.telemetry import lambda_handler
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,7 +34,7 @@ def _sqs() -> "SQSClient":
     return aws.client("sqs", attempts=_ATTEMPTS, read_seconds=_READ_SECONDS)
 
 
-def consumer(environment: "os._Environ[str] | dict[str, str]") -> Consumer:
+def consumer(environment: Mapping[str, str]) -> Consumer:
     """What handles the messages on AWS, from the function's environment variables."""
     dynamodb = aws.client("dynamodb", attempts=_ATTEMPTS, read_seconds=_READ_SECONDS)
     jobs = DynamoDBJobs(dynamodb, environment["JOBS_TABLE_NAME"])
@@ -61,11 +60,10 @@ def consumer(environment: "os._Environ[str] | dict[str, str]") -> Consumer:
 _consumer = consumer(os.environ)
 
 
-@logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+@lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Works off a batch of messages; names the messages to try again."""
     return _consumer.answer(event, context)
 
 
-startup.finished()
+finished()

@@ -7,9 +7,11 @@ from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer, Id
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyAlreadyInProgressError,
     IdempotencyInconsistentStateError,
+    IdempotencyPersistenceLayerError,
     IdempotencyValidationError,
 )
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
 from services.items.runtime.errors import CreationInProgressError, KeyReusedError
 
@@ -82,4 +84,8 @@ class CreatedOnce:
             raise KeyReusedError from None
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError):
             raise CreationInProgressError from None
+        except IdempotencyPersistenceLayerError as error:
+            # Powertools says what it could not do; the error of botocore in it says why.
+            causes = (cause for cause in error.args if isinstance(cause, BotoCoreError | ClientError))
+            raise next(causes, error) from None
         return result

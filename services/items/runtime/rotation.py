@@ -3,9 +3,7 @@
 docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html. Every step can come again.
 """
 
-# ruff: isort: off
-from slipway_runtime import startup  # before all others
-# ruff: isort: on
+from slipway_runtime.startup import finished
 
 import hmac
 import json
@@ -15,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from services.items.runtime.signature import sign
 from slipway_runtime import aws
-from slipway_runtime.telemetry import logger, tracer
+from slipway_runtime.telemetry import lambda_handler, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -126,8 +124,7 @@ class CursorSecretRotation:
 rotation = CursorSecretRotation(aws.client("secretsmanager"))
 
 
-@logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+@lambda_handler()
 def handler(event: RotationEvent, context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Carries out one step of a rotation."""
     rotation.run(event["SecretId"], event["ClientRequestToken"], event["Step"])
@@ -135,4 +132,4 @@ def handler(event: RotationEvent, context: LambdaContext) -> dict[str, Any]:  # 
     return {"step": event["Step"]}
 
 
-startup.finished()
+finished()

@@ -3,26 +3,19 @@
 import unicodedata
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from services.items.runtime.model import ItemFields
-from slipway_runtime.api import DATA_LIMITS, FAULTS, canonical
-from slipway_runtime.contract import Answer
+from slipway_runtime.bodies import DATA_LIMITS, canonical
+from slipway_runtime.contract import FREE_DATA, Answer, Request
 from slipway_runtime.exact_json import MAX_DEPTH, MAX_DIGITS
-from slipway_runtime.faults import faults
 
 STATUS_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 
 
 # Fillers and the blank of Braille: letters and a symbol by their categories, and yet nothing to see.
 _BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-
-
-def _without_faults(data: dict[str, Any]) -> dict[str, Any]:
-    if found := faults(data, "data"):
-        raise PydanticCustomError(FAULTS, "has faults", {FAULTS: found})
-    return data
 
 
 def _visible(name: str) -> str:
@@ -32,9 +25,7 @@ def _visible(name: str) -> str:
     return name
 
 
-class _Fields(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
+class _Fields(Request):
     # Unicode of any kind, but something to see.
     name: Annotated[
         str,
@@ -44,7 +35,7 @@ class _Fields(BaseModel):
     description: Annotated[str, Field(max_length=4096, description="More about it. Default: empty.")] = ""
     data: Annotated[
         dict[str, Any],
-        AfterValidator(_without_faults),
+        FREE_DATA,
         Field(
             max_length=DATA_LIMITS.values,
             description=(
@@ -53,7 +44,7 @@ class _Fields(BaseModel):
                 "9.99E+125. Default: empty."
             ),
         ),
-    ] = {}
+    ] = {}  # noqa: RUF012 - a field of a model
     status: Annotated[
         str, Field(pattern=STATUS_PATTERN, description="A word of your own to filter by. Default: `active`.")
     ] = "active"

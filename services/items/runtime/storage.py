@@ -1,6 +1,6 @@
 """Where items are kept: what the logic needs of a store, and DynamoDB as that store."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from uuid import uuid4
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 BY_RECENCY: Final = "by-recency"
 BY_STATUS: Final = "by-status"
-# No item has this id: ids are UUIDs.
-PROBE_ID: Final = "health"
 
 MAX_VERSIONS: Final = 100
 """Operands that DynamoDB's `IN` takes
@@ -84,14 +82,6 @@ class ItemStorage(Protocol):
             before: A `recency`. Default of the caller: none.
             status: The status. Default of the caller: any.
         """
-        ...
-
-
-class HealthProbe(Protocol):
-    """Tells whether the table answers."""
-
-    def check(self) -> None:
-        """Reads the table; any exception means that it is away."""
         ...
 
 
@@ -235,23 +225,6 @@ class DynamoDBItemStorage:
             "made_by": made_by,
         }
         return {name: to_attribute(value) for name, value in values.items()}
-
-
-class DynamoDBHealthProbe:
-    """Reads one key that no item has: the least that shows the table, its key and our permissions at work.
-
-    Args:
-        client: Makes the client at the first check; it has time-outs of its own.
-        table_name: Name of the table.
-    """
-
-    def __init__(self, client: "Callable[[], DynamoDBClient]", table_name: str) -> None:
-        self._client = client
-        self._table = table_name
-
-    def check(self) -> None:
-        """Reads the table; any exception means that it is away."""
-        self._client().get_item(TableName=self._table, Key={"id": {"S": PROBE_ID}}, ProjectionExpression="id")
 
 
 def item_from(attributes: _Attributes) -> Item:

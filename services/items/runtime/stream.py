@@ -1,8 +1,6 @@
 """The function behind the table's stream: what follows an item's creation, apart from the request that made it."""
 
-# ruff: isort: off
-from slipway_runtime import startup  # before all others
-# ruff: isort: on
+from slipway_runtime.startup import finished
 
 import os
 from typing import Any
@@ -18,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from services.items.runtime.creations import CreationEffects
 from services.items.runtime.storage import item_from
 from slipway_runtime import aws
-from slipway_runtime.telemetry import count_fault, flush_metrics, logger, metrics, tracer
+from slipway_runtime.telemetry import count_fault, lambda_handler, logger, metrics
 
 
 class _Bound:
@@ -64,8 +62,7 @@ def _on_record(record: DynamoDBRecord) -> None:
     logger.info("creation followed", extra={"item_id": item.id})
 
 
-@logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+@lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Follows the creations of a batch; names the records to try again."""
     if not event["Records"]:
@@ -76,8 +73,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     except BatchProcessingError as error:
         # Not that one: its text quotes the records' errors, and Lambda would log it.
         raise BatchFailedError(f"{len(error.child_exceptions)} of {len(event['Records'])} records failed") from None
-    finally:
-        flush_metrics()
 
 
-startup.finished()
+finished()

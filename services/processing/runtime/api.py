@@ -1,28 +1,23 @@
 """The function behind the HTTP API."""
 
-# ruff: isort: off
-from slipway_runtime import startup  # before all others
-# ruff: isort: on
+from slipway_runtime.startup import finished
 
 import os
-from typing import Any
-
-from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
-from aws_lambda_powertools.utilities.typing import LambdaContext
+from collections.abc import Mapping
 
 from services.processing.runtime import routes
 from services.processing.runtime.jobs import LambdaJobs
 from services.processing.runtime.logic import Processing
-from services.processing.runtime.storage import DynamoDBHealthProbe, DynamoDBRecordStorage, S3ResultStorage
+from services.processing.runtime.storage import DynamoDBRecordStorage, S3ResultStorage
 from services.processing.runtime.uploads import S3UploadForms
 from slipway_runtime import aws
-from slipway_runtime.telemetry import flush_metrics, logger, tracer
+from slipway_runtime.probe import TableProbe
 
 # An HTTP API answers within 30 s, and the longest request makes two calls: at most 12 s each.
 _ATTEMPTS = 2
 
 
-def wiring(environment: "os._Environ[str] | dict[str, str]") -> routes.Wiring:
+def wiring(environment: Mapping[str, str]) -> routes.Wiring:
     """The routes' wiring on AWS, from the function's environment variables.
 
     The clients of DynamoDB and S3, which most requests need, are made here, while Lambda gives a starting function its
@@ -43,23 +38,12 @@ def wiring(environment: "os._Environ[str] | dict[str, str]") -> routes.Wiring:
             ),
             days=int(environment["RECORD_DAYS"]),
         ),
-        # A health check that hangs tells nobody anything: one attempt, one second.
-        probe=DynamoDBHealthProbe(lambda: aws.client("dynamodb", attempts=1, read_seconds=1.0), table_name),
+        probe=TableProbe(table_name, "owned_id"),
         environment=environment["ENVIRONMENT"],
     )
 
 
-routes.bind(wiring(os.environ))
+routes.api.bind(wiring(os.environ))
+handler = routes.api.handler()
 
-
-@logger.inject_lambda_context(correlation_id_path=API_GATEWAY_HTTP, clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answers an HTTP API's proxy event."""
-    try:
-        return routes.respond(event, context)
-    finally:
-        flush_metrics()
-
-
-startup.finished()
+finished()

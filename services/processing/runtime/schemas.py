@@ -2,32 +2,20 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from services.processing.runtime.model import JobStatus, Status
-from slipway_runtime.api import DATA_LIMITS, FAULTS
-from slipway_runtime.contract import Answer
+from slipway_runtime.bodies import DATA_LIMITS
+from slipway_runtime.contract import FREE_DATA, Answer, Request
 from slipway_runtime.exact_json import MAX_DEPTH, MAX_DIGITS
-from slipway_runtime.faults import faults
 
 
-def _without_faults(data: dict[str, Any]) -> dict[str, Any]:
-    if found := faults(data, "data"):
-        raise PydanticCustomError(FAULTS, "has faults", {FAULTS: found})
-    return data
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Submission(_Request):
+class Submission(Request):
     """Data to validate or to process."""
 
     data: Annotated[
         dict[str, Any],
-        AfterValidator(_without_faults),
+        FREE_DATA,
         Field(
             max_length=DATA_LIMITS.values,
             description=(
@@ -39,7 +27,7 @@ class Submission(_Request):
     ]
 
 
-class UploadRequest(_Request):
+class UploadRequest(Request):
     """What is going to be uploaded."""
 
     content_type: Annotated[str, Field(description="Media type; one of the allowed.", examples=["text/plain"])]

@@ -1,6 +1,6 @@
 """Where records and results are kept: what the logic needs of a store, and DynamoDB and S3 as those stores."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from botocore.exceptions import ClientError
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 BY_STATUS: Final = "by-status"
-# No record has this key: those of records hold an owner.
-PROBE_KEY: Final = "health"
 
 
 class RecordStorage(Protocol):
@@ -62,14 +60,6 @@ class ResultStorage(Protocol):
 
     def get(self, record_id: str) -> str:
         """The result of a processed job; raises `ResultLostError`."""
-        ...
-
-
-class HealthProbe(Protocol):
-    """Tells whether the table answers."""
-
-    def check(self) -> None:
-        """Reads the table; any exception means that it is away."""
         ...
 
 
@@ -188,25 +178,6 @@ class S3ResultStorage:
         except self._client.exceptions.NoSuchKey:
             raise ResultLostError from None
         return answer["Body"].read().decode()
-
-
-class DynamoDBHealthProbe:
-    """Reads one key that no record has: the least that shows the table, its key and our permissions at work.
-
-    Args:
-        client: Makes the client at the first check; it has time-outs of its own.
-        table_name: Name of the table.
-    """
-
-    def __init__(self, client: "Callable[[], DynamoDBClient]", table_name: str) -> None:
-        self._client = client
-        self._table = table_name
-
-    def check(self) -> None:
-        """Reads the table; any exception means that it is away."""
-        self._client().get_item(
-            TableName=self._table, Key={"owned_id": {"S": PROBE_KEY}}, ProjectionExpression="owned_id"
-        )
 
 
 def _key(owner: str, record_id: str) -> dict[str, Any]:

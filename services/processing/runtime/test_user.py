@@ -4,9 +4,7 @@ The password is read from the secret and set; it is in no event, no answer and n
 docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html. Every request can come again.
 """
 
-# ruff: isort: off
-from slipway_runtime import startup  # before all others
-# ruff: isort: on
+from slipway_runtime.startup import finished
 
 import json
 from collections.abc import Mapping
@@ -15,8 +13,8 @@ from urllib.request import Request, urlopen
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from slipway_runtime import api, aws
-from slipway_runtime.telemetry import logger, tracer
+from slipway_runtime import aws
+from slipway_runtime.telemetry import error_name, lambda_handler, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
@@ -99,8 +97,7 @@ class TestUser:
 user = TestUser(aws.client("cognito-idp"), aws.client("secretsmanager"))
 
 
-@logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+@lambda_handler()
 def handler(event: ResourceEvent, context: LambdaContext) -> None:
     """Carries out a request of CloudFormation and answers it, whatever comes of it."""
     physical_id = str(event.get("PhysicalResourceId") or context.log_stream_name)
@@ -108,7 +105,7 @@ def handler(event: ResourceEvent, context: LambdaContext) -> None:
     try:
         physical_id = user.apply(event["RequestType"], event["ResourceProperties"], physical_id)
     except Exception as error:  # noqa: BLE001 - a request without an answer holds its stack for an hour
-        name = api.error_name(error)
+        name = error_name(error)
         logger.error("request failed", extra={"request_type": event["RequestType"], "error": name})
         answer = {"Status": "FAILED", "Reason": f"{name}; see log stream {context.log_stream_name}"}
     _answer(event, answer | {"PhysicalResourceId": physical_id, "NoEcho": True})
@@ -125,4 +122,4 @@ def _answer(event: ResourceEvent, answer: Mapping[str, Any]) -> None:
         logger.info("answered", extra={"status": answer["Status"]})
 
 
-startup.finished()
+finished()

@@ -1,8 +1,6 @@
 """The function that works on jobs, invoked asynchronously: what it raises, Lambda tries again twice, then gives up."""
 
-# ruff: isort: off
-from slipway_runtime import startup  # before all others
-# ruff: isort: on
+from slipway_runtime.startup import finished
 
 import os
 from typing import Any
@@ -14,8 +12,8 @@ from services.processing.runtime.jobs import job_of
 from services.processing.runtime.model import Outcome
 from services.processing.runtime.storage import DynamoDBRecordStorage, S3ResultStorage
 from services.processing.runtime.work import Worker
-from slipway_runtime import api, aws
-from slipway_runtime.telemetry import flush_metrics, logger, metrics, tracer
+from slipway_runtime import aws
+from slipway_runtime.telemetry import error_name, lambda_handler, logger, metrics
 
 # Three calls, each twice at most: about 10 s each, so 30 s, the shortest time-out of the function. Lambda itself tries
 # the whole again.
@@ -40,8 +38,7 @@ class JobFailedError(Exception):
     """A job that could not be done this time. Its text goes to the dead letters, so nothing of the data is in it."""
 
 
-@logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
     """Does one job.
 
@@ -53,15 +50,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
         outcome = _Bound.worker.do(job)
     except Exception as error:  # noqa: BLE001 - whatever it is, Lambda is to try again
         metrics.add_metric("ProcessFailures", MetricUnit.Count, 1)
-        logger.error("job failed", extra={"error": api.error_name(error)})
-        raise JobFailedError(api.error_name(error)) from None
+        logger.error("job failed", extra={"error": error_name(error)})
+        raise JobFailedError(error_name(error)) from None
     else:
         if outcome is Outcome.DONE:
             metrics.add_metric("ProcessSuccesses", MetricUnit.Count, 1)
         logger.info("job", extra={"record_id": job.id, "outcome": outcome.value})
         return {"outcome": outcome.value}
-    finally:
-        flush_metrics()
 
 
-startup.finished()
+finished()

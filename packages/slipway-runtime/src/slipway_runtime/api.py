@@ -1,162 +1,260 @@
-"""What the routes of a JSON API have in common: reading a body, and the one way from an exception to an answer."""
+"""The shell of a JSON API: everything between a proxy event and a route, and between its outcome and the answer."""
 
-import base64
 import traceback
-from collections.abc import Callable, Container, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler import (
+    APIGatewayHttpResolver,
+    ApiGatewayResolver,
+    APIGatewayRestResolver,
+    Response,
+)
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestUnsupportedContentType,
     RequestValidationError,
 )
+from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP, API_GATEWAY_REST
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_runtime.exact_json import InvalidJsonError, dumps, holds_more, loads, printable
+from slipway_runtime import contract
+from slipway_runtime.bodies import DATA_LIMITS, BodyLimits, check_body, parse_object, unsupported_media_type
+from slipway_runtime.exact_json import dumps, printable
 from slipway_runtime.http import (
     CONTENT_ENCODING,
     CONTENT_TYPE,
     HEADER_NAMES,
+    IF_MATCH,
     NO_STORE,
+    Cors,
+    as_get,
     header,
+    join_lines,
+    location,
+    method_of,
     problem_response,
-    set_header,
+    proxy_answer,
 )
 from slipway_runtime.problems import MAX_ERRORS, FieldError, Problem, known_fields, pointer
-from slipway_runtime.telemetry import count_fault, logger, metrics
+from slipway_runtime.secrets import SecretUnavailableError
+from slipway_runtime.telemetry import Handler, count_fault, error_name, lambda_handler, logger, metrics
 
-Problems = Mapping[type[Exception], Callable[[], Problem]]
-"""The answer that each of a service's own exceptions gets."""
+Problems = Mapping[type[Exception], Problem]
+"""The answer to each of a service's own exceptions."""
 
-FAULTS: Final = "faults"
-"""Type of a validation error that carries several, as `faults` in its context: pairs of a path and a sentence."""
+Admission = Callable[[dict[str, Any]], BodyLimits | None]
+"""Refuse a request before it is read, by a `Problem`, or return the limits of its body; None if it has no body."""
 
-
-def parse_object(text: str | bytes) -> dict[str, Any]:
-    """A body's JSON object, its numbers exact; for a resolver's `json_body_deserializer`.
-
-    Raises:
-        Problem: It is no JSON, ambiguous, or no object.
-    """
-    try:
-        document = loads(text)
-    except InvalidJsonError as error:
-        raise Problem(400, "The body cannot be read.", errors=[FieldError("body", str(error))]) from None
-    # Powertools would take the first element of a list for the body.
-    if not isinstance(document, dict):
-        raise Problem(400, "The body cannot be read.", errors=[FieldError("body", "is not a JSON object")])
-    return document
+_EVERYWHERE: Final = {
+    400: "The request is not valid; `errors` names the fields.",
+    413: "The body is too large, or holds too many values.",
+    415: "The body is not JSON, or it is compressed.",
+    429: "Too many requests; try again later.",
+    500: "The service failed.",
+}
+_OF_REST_APIS: Final = {
+    502: "The service did not answer; try again.",
+    503: "The service cannot do this right now; try again.",
+    504: "The service did not answer in time; try again.",
+}
+_OF_HTTP_APIS: Final = {503: "The service cannot do this right now, or did not answer in time; try again."}
 
 
-class BodyLimits(NamedTuple):
-    """What a body may hold at most. Depth has a limit of its own (`exact_json.MAX_DEPTH`), named with its path.
+class Probe(Protocol):
+    """Tells whether a dependency answers."""
+
+    def check(self) -> None:
+        """Call it; any exception means that it does not answer."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wiring:
+    """What every API works with. A service adds its own.
 
     Attributes:
-        size: Bytes as they are sent, and of data once it is written again.
-        values: JSON values. A parsed value takes 50 to 100 bytes, however short it is written.
+        cors: CORS headers of all answers. Default: none.
+        probe: What the health check asks. Default: nothing.
+        environment: Name of the environment, for the health check.
     """
 
-    size: int
-    values: int
+    cors: Cors | None = None
+    probe: Probe | None = None
+    environment: str = ""
 
 
-DATA_LIMITS: Final = BodyLimits(size=256 * 1024, values=10_000)
-"""Of bodies with free data: 256 KiB and 10,000 values.
-
-As text, data of this size fits into an item of DynamoDB (400 KB) beside all else that an item has, and into the event
-of an asynchronous invocation (1 MB), escaped. `make bench` says what the worst bodies cost.
-"""
+W = TypeVar("W", bound=Wiring)
 
 
-def check_body(event: dict[str, Any], limits: BodyLimits) -> None:
-    """Check a proxy event's body before it is parsed, then write its content type plainly.
-
-    A body that is not UTF-8 is refused where that can still be seen. API Gateway hands a body on as text, what it could
-    not decode replaced by U+FFFD; then the length is another than was announced. REST APIs hand on no `Content-Length`:
-    there a U+FFFD that was sent cannot be told from one that was made.
+class Api(Generic[W]):
+    """The routes of one function and what they share; `app` is Powertools' resolver, which takes the routes.
 
     Args:
-        event: The proxy event of a request that has a body.
-        limits: What the body may hold.
-
-    Raises:
-        Problem: It holds too much, is not UTF-8, or is not sent as JSON.
+        known: The service's own exceptions, and the answer to each.
+        fields: Names that the service gives to fields of bodies, parameters and headers. Others are not logged.
+        says: Status → sentence of the OpenAPI document, where it differs from the usual one.
+        always: Further statuses that every route may answer.
+        admit: Default: a POST, PUT or PATCH has a body of `DATA_LIMITS`.
+        lists: Names of request headers that are lists.
     """
-    text = _text_of(event, limits)
-    if text is not None and holds_more(text, limits.values):
-        raise Problem(
-            413, "The body holds too much.", errors=[FieldError("body", f"holds more than {limits.values} JSON values")]
+
+    wiring: W
+    """What the routes work with. A handler module binds the real one; tests bind theirs."""
+
+    def __init__(
+        self,
+        app: ApiGatewayResolver,
+        correlation_id_path: str,
+        *,
+        says: Mapping[int, str],
+        always: Iterable[int],
+        known: Problems,
+        fields: Iterable[str],
+        admit: Admission | None = None,
+        lists: tuple[str, ...] = (),
+    ) -> None:
+        self.app = app
+        self._correlation_id_path = correlation_id_path
+        self._says = says
+        self._always = frozenset(always)
+        self._known = known
+        self._fields = frozenset({"body", "path", CONTENT_ENCODING, CONTENT_TYPE, *fields})
+        self._admit = admit or _admit_bodies
+        self._lists = lists
+        app.exception_handler(Exception)(self._answer_error)
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """The proxy event of the current request."""
+        return self.app.current_event.raw_event
+
+    def bind(self, wiring: W) -> None:
+        """Give the routes what they work with."""
+        self.wiring = wiring
+
+    def handler(self) -> Handler:
+        """Return the function that Lambda invokes."""
+        return lambda_handler(correlation_id_path=self._correlation_id_path)(self.respond)
+
+    def respond(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """Answer a proxy event: refuse what no route should read, route the rest, add the CORS headers."""
+        event = as_get(event)
+        if self._lists:
+            join_lines(event, *self._lists)
+        try:
+            if limits := self._admit(event):
+                check_body(event, limits)
+        except Problem as problem:
+            answer = proxy_answer(refused(problem, event, self._fields), event)
+        else:
+            answer = self.app.resolve(event, context)
+        if self.wiring.cors is not None:
+            added = self.wiring.cors.headers(header(event, "origin"))
+            answer["multiValueHeaders"].update({name: [value] for name, value in added.items()})
+        return answer
+
+    def responses(self, success: Mapping[int, dict[str, Any]], *errors: int) -> dict[Any, Any]:
+        """Return the responses of an operation for the OpenAPI document.
+
+        Args:
+            success: Status → answer.
+            errors: Statuses of problems, besides those of every route.
+        """
+        return {**success, **contract.problems({status: self._says[status] for status in {*errors, *self._always}})}
+
+    def location(self, reference: str) -> str:
+        """Return the `Location` of a resource; see `http.location`."""
+        return location(self.event, reference)
+
+    def add_health(self) -> None:
+        """Add `GET /health`, which asks the wiring's probe."""
+
+        @self.app.get(
+            "/health",
+            summary="Tell whether the service works",
+            operation_id="getHealth",
+            responses=self.responses({200: contract.success("It works.", contract.Health)}),
         )
-    _check_coding(event, text)
-    if text is None or _was_replaced(event, text):
-        raise Problem(400, "The body cannot be read.", errors=[FieldError("body", "is not UTF-8")])
-    if (header(event, CONTENT_TYPE) or "").split(";")[0].strip().lower() != "application/json":
-        raise _unsupported_media_type()
-    set_header(event, CONTENT_TYPE, "application/json")
+        def get_health() -> Response[str]:
+            try:
+                if self.wiring.probe is not None:
+                    self.wiring.probe.check()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the dependency is away
+                logger.error("table away", extra={"error": error_name(error)})
+                raise Problem(503) from None
+            context = self.app.lambda_context
+            health = {
+                "status": "ok",
+                "environment": self.wiring.environment,
+                "function_version": context.function_version,
+                "remaining_time_ms": context.get_remaining_time_in_millis(),
+            }
+            return json_response(dumps(health), 200)
+
+    def _answer_error(self, error: Exception) -> Response[str]:
+        return refused(problem_of(error, self._known), self.event, self._fields)
 
 
-def canonical(data: dict[str, Any], limits: BodyLimits) -> str:
-    """Return data as it is stored: its one form as JSON text.
+class RestApi(Api[W]):
+    """Routes behind a REST API of API Gateway."""
 
-    Raises:
-        Problem: It is larger than a body may be, once its numbers are written out.
-    """
-    text = dumps(data)
-    if len(text.encode()) > limits.size:
-        message = f"is larger than {limits.size // 1024} KiB with its numbers written out"
-        raise Problem(413, "The data is too large.", errors=[FieldError(pointer("data"), message)])
-    return text
+    app: APIGatewayRestResolver
 
-
-def _text_of(event: dict[str, Any], limits: BodyLimits) -> str | None:
-    """Return the body's text; None where it is not UTF-8."""
-    body = event.get("body") or ""
-    if len(body) > 2 * limits.size:
-        raise _too_large(limits)
-    try:
-        content = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
-    except ValueError:
-        return None
-    if len(content) > limits.size:
-        raise _too_large(limits)
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def _check_coding(event: dict[str, Any], text: str | None) -> None:
-    """Refuse a content coding, unless API Gateway has undone it.
-
-    REST APIs do, for gzip and deflate; whether they leave the header is not documented:
-    docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-make-request-with-compressed-payload.html
-    """
-    if (header(event, CONTENT_ENCODING) or "identity").strip().lower() == "identity":
-        return
-    try:
-        loads(text or "")
-    except InvalidJsonError:
-        raise Problem(
-            415,
-            "The body is compressed.",
-            errors=[FieldError(CONTENT_ENCODING, "is not `identity`")],
-            headers={"Accept-Encoding": "identity"},
-        ) from None
+    def __init__(
+        self,
+        *,
+        known: Problems,
+        fields: Iterable[str] = (),
+        says: Mapping[int, str] | None = None,
+        always: Iterable[int] = (),
+        admit: Admission | None = None,
+        lists: tuple[str, ...] = (),
+    ) -> None:
+        app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=parse_object, serializer=dumps)
+        sentences = {**_EVERYWHERE, **_OF_REST_APIS, **(says or {})}
+        statuses = (429, 500, 502, 503, 504, *always)
+        super().__init__(
+            app,
+            API_GATEWAY_REST,
+            says=sentences,
+            always=statuses,
+            known=known,
+            fields=fields,
+            admit=admit,
+            lists=lists,
+        )
 
 
-def _was_replaced(event: dict[str, Any], text: str) -> bool:
-    """Tell whether bytes that are not UTF-8 became U+FFFD on their way: the text is longer then than what was sent."""
-    if "\ufffd" not in text or event.get("isBase64Encoded") or header(event, CONTENT_ENCODING):
-        return False
-    announced = (header(event, "Content-Length") or "").strip()
-    return announced.isdecimal() and announced.lstrip("0") != str(len(text.encode()))
+class HttpApi(Api[W]):
+    """Routes behind an HTTP API of API Gateway (events of format 2.0), which answers CORS itself."""
+
+    app: APIGatewayHttpResolver
+
+    def __init__(
+        self,
+        *,
+        known: Problems,
+        fields: Iterable[str] = (),
+        says: Mapping[int, str] | None = None,
+        always: Iterable[int] = (),
+        admit: Admission | None = None,
+    ) -> None:
+        app = APIGatewayHttpResolver(enable_validation=True, json_body_deserializer=parse_object, serializer=dumps)
+        sentences = {**_EVERYWHERE, **_OF_HTTP_APIS, **(says or {})}
+        statuses = (429, 500, 503, *always)
+        super().__init__(
+            app, API_GATEWAY_HTTP, says=sentences, always=statuses, known=known, fields=fields, admit=admit
+        )
 
 
-def _too_large(limits: BodyLimits) -> Problem:
-    fault = FieldError("body", f"is larger than {limits.size // 1024} KiB")
-    return Problem(413, "The body is too large.", errors=[fault])
+_BODIES: Final = frozenset({"POST", "PUT", "PATCH"})
+
+
+def _admit_bodies(event: dict[str, Any]) -> BodyLimits | None:
+    return DATA_LIMITS if method_of(event) in _BODIES else None
 
 
 def json_response(body: str, status: int, **headers: str) -> Response[str]:
@@ -183,26 +281,25 @@ def refused(problem: Problem, event: Mapping[str, Any], fields: Container[str]) 
     return problem_response(problem, event)
 
 
-def problem_of(error: Exception, expected: Problems, *, unavailable: tuple[type[Exception], ...] = ()) -> Problem:
-    """The one way from an exception to a problem; nothing of an exception's text goes out.
+def problem_of(error: Exception, known: Problems) -> Problem:
+    """Return the problem that an exception ends in. Nothing of an exception's text goes out.
 
     Args:
         error: What ended the request.
-        expected: The service's own exceptions.
-        unavailable: Exceptions, besides those of botocore, that say that something the service stands on is away.
+        known: The service's own exceptions.
     """
     if isinstance(error, Problem):
         return error
     if isinstance(error, RequestValidationError):
         return _invalid(error)
     if isinstance(error, RequestUnsupportedContentType):
-        return _unsupported_media_type()
+        return unsupported_media_type()
     if isinstance(error, NotFoundError):
         return Problem(404, "There is no such route.", errors=[FieldError("path", "is none of the API")])
-    for kind, problem in expected.items():
+    for kind, problem in known.items():
         if isinstance(error, kind):
-            return problem()
-    if isinstance(error, (BotoCoreError, ClientError, *unavailable)):
+            return problem
+    if isinstance(error, BotoCoreError | ClientError | SecretUnavailableError):
         logger.error("dependency failed", extra={"error": error_name(error), "where": _where(error)})
         return Problem(503, headers={"Retry-After": "1"})
     metrics.add_metric("UnexpectedErrors", MetricUnit.Count, 1)
@@ -210,23 +307,14 @@ def problem_of(error: Exception, expected: Problems, *, unavailable: tuple[type[
     return Problem(500)
 
 
-def error_name(error: BaseException) -> str:
-    """What happened, without the error's text: that can quote a request or a secret."""
-    if isinstance(error, ClientError):
-        return f"{error.operation_name}: {error.response.get('Error', {}).get('Code', 'unknown')}"
-    return type(error).__name__
-
-
 def _where(error: BaseException) -> list[str]:
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
 
 
-def _unsupported_media_type() -> Problem:
-    return Problem(415, "The body is not JSON.", errors=[FieldError(CONTENT_TYPE, "is not application/json")])
-
-
 def _invalid(error: RequestValidationError) -> Problem:
     errors = [field_error for fault in error.errors() for field_error in _field_errors(fault)]
+    if [(fault["type"], *fault["loc"]) for fault in error.errors()] == [("missing", "header", IF_MATCH.lower())]:
+        return Problem(428, "Say which version you write over.", errors=errors)
     if len(errors) > MAX_ERRORS:
         more = FieldError("body", f"has {len(errors)} faults; the first {MAX_ERRORS} are named")
         errors = [*errors[:MAX_ERRORS], more]
@@ -235,8 +323,8 @@ def _invalid(error: RequestValidationError) -> Problem:
 
 def _field_errors(fault: Mapping[str, Any]) -> list[FieldError]:
     context = fault.get("ctx") or {}
-    if fault["type"] == FAULTS:
-        return [FieldError(path, message) for path, message in context[FAULTS]]
+    if fault["type"] == contract.FAULTS:
+        return [FieldError(path, message) for path, message in context[contract.FAULTS]]
     # The first part says where: body, query, path or header.
     place, *path = fault["loc"]
     message = printable(str(fault["msg"]), 200)

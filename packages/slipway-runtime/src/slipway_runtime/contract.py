@@ -4,10 +4,30 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from slipway_runtime.faults import faults
 from slipway_runtime.http import IDEMPOTENCY_KEY
+
+FAULTS: Final = "faults"
+"""Type of a validation error that carries several, as `faults` in its context: pairs of a path and a sentence."""
+
+
+class Request(BaseModel):
+    """The body of a request: its fields alone, each of its own type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _without_faults(data: dict[str, Any]) -> dict[str, Any]:
+    if found := faults(data, "data"):
+        raise PydanticCustomError(FAULTS, "has faults", {FAULTS: found})
+    return data
+
+
+FREE_DATA: Final = AfterValidator(_without_faults)
+"""Validates the member `data` of a body, a JSON object of any kind: it must come back as it went in."""
 
 
 class Answer(BaseModel):

@@ -1,6 +1,7 @@
 """CodeDeploy's hook before traffic: real requests against the new version, and the verdict."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from slipway_runtime.telemetry import logger
+from slipway_runtime import aws
+from slipway_runtime.telemetry import Handler, lambda_handler, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_codedeploy import CodeDeployClient
@@ -20,6 +22,8 @@ LAST_CALL_SECONDS: Final = 240.0
 
 _THROTTLED: Final = "TooManyRequestsException"
 _LONGEST_PAUSE_SECONDS: Final = 10.0
+# A new version starts cold, and one call must outlast the 30 s that it may take.
+_READ_SECONDS: Final = 35.0
 
 
 class HookEvent(TypedDict, total=False):
@@ -129,3 +133,23 @@ class ContractCheck:
             logger.info("throttled: the check is repeated", extra={"target": self._target_arn, "seconds": pause})
             self._pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def before_traffic(checks: Sequence[Check]) -> Handler:
+    """Return the handler that CodeDeploy invokes before it moves traffic to a new version.
+
+    Args:
+        checks: What the version behind the alias `TARGET_ALIAS_ARN` must pass.
+    """
+
+    @lambda_handler()
+    def handler(event: HookEvent, context: LambdaContext) -> Verdict:
+        check = ContractCheck(
+            functions=aws.client("lambda", read_seconds=_READ_SECONDS),
+            codedeploy=aws.client("codedeploy"),
+            target_arn=os.environ["TARGET_ALIAS_ARN"],
+            checks=checks,
+        )
+        return check.run(event, context)
+
+    return handler

@@ -5,6 +5,7 @@ The documents are committed. Templates are compared with them, and API Gateway v
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aws_lambda_powertools.event_handler import ApiGatewayResolver
@@ -27,47 +28,75 @@ _GATEWAY_MESSAGE: Final = {
 }
 
 
-def document(
-    app: ApiGatewayResolver,
-    *,
-    title: str,
-    description: str,
-    security_schemes: Mapping[str, Any],
-    messages: Collection[int],
-    complete: Callable[[dict[str, Any]], None] = lambda _: None,
-) -> dict[str, Any]:
-    """Return the OpenAPI document of the routes, the same at every call.
+SIGV4: Final = {
+    "sigv4": {
+        "type": "apiKey",
+        "description": "AWS Signature Version 4",
+        "in": "header",
+        "name": "Authorization",
+        "x-amazon-apigateway-authtype": "awsSigv4",
+    }
+}
+API_KEY: Final = {
+    "api_key": {"type": "apiKey", "description": "Key of a usage plan", "in": "header", "name": "x-api-key"}
+}
+BEARER: Final = {
+    "bearer": {
+        "type": "http",
+        "description": "Access token of the user pool",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+    }
+}
 
-    Args:
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """The OpenAPI document of a service. `slipway openapi` writes it.
+
+    Attributes:
         app: The routes.
         title: The service's name for people.
         description: What it is.
-        security_schemes: How callers show who they are.
-        messages: Statuses that API Gateway may answer by itself, in its own form.
+        security: How callers show who they are. Default: not at all.
+        messages: Statuses that API Gateway may answer by itself, in its own form. Default: 413, which no REST API can
+            shape.
         complete: Adds what the routes do not know, before all is put in order. Default: nothing.
     """
-    text = app.get_openapi_json_schema(
-        title=title, version=VERSION, description=description, security_schemes=dict(security_schemes)
-    )
-    schema: dict[str, Any] = json.loads(text)
-    # Relative to wherever the stage is: the document carries no environment's address.
-    schema["servers"] = [{"url": "/"}]
-    complete(schema)
-    schemas = schema["components"]["schemas"]
-    schemas["GatewayMessage"] = _GATEWAY_MESSAGE
-    for path in schema["paths"].values():
-        for operation in path.values():
-            _correct(operation, {str(status) for status in messages})
-    for name in _POWERTOOLS_SCHEMAS:
-        schemas.pop(name, None)
-    schema["paths"] = dict(sorted(schema["paths"].items()))
-    schema["components"]["schemas"] = dict(sorted(schemas.items()))
-    return schema
 
+    app: ApiGatewayResolver
+    title: str
+    description: str
+    security: Mapping[str, Any] = field(default_factory=dict)
+    messages: Collection[int] = (413,)
+    complete: Callable[[dict[str, Any]], None] = lambda _: None
 
-def written(document: Mapping[str, Any]) -> str:
-    """Return a document as it is committed."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    def content(self) -> dict[str, Any]:
+        """Return the document, the same at every call."""
+        text = self.app.get_openapi_json_schema(
+            title=self.title, version=VERSION, description=self.description, security_schemes=dict(self.security)
+        )
+        schema: dict[str, Any] = json.loads(text)
+        # Relative to wherever the stage is: the document carries no environment's address.
+        schema["servers"] = [{"url": "/"}]
+        if self.security:
+            # Powertools leaves out what it does not know of a scheme.
+            schema["components"]["securitySchemes"] = dict(self.security)
+        self.complete(schema)
+        schemas = schema["components"]["schemas"]
+        schemas["GatewayMessage"] = _GATEWAY_MESSAGE
+        for path in schema["paths"].values():
+            for operation in path.values():
+                _correct(operation, {str(status) for status in self.messages})
+        for name in _POWERTOOLS_SCHEMAS:
+            schemas.pop(name, None)
+        schema["paths"] = dict(sorted(schema["paths"].items()))
+        schema["components"]["schemas"] = dict(sorted(schemas.items()))
+        return schema
+
+    def text(self) -> str:
+        """Return the document as it is committed."""
+        return json.dumps(self.content(), indent=2, ensure_ascii=False) + "\n"
 
 
 def schema_of(model: type) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Saves what loading a function's modules does in vain.
+"""Save what loading a function's modules does in vain.
 
-Import this before anything else in a handler module, and call `finished` at its end. Loading makes tens of thousands of
-objects that all stay; the collector walks them again and again and frees none (10 to 15 % of the time to import the
+Import this before anything else in a handler module, and call `finished` at its end. Loading makes tens of thousands
+of objects that all stay; the collector walks them again and again and frees none (10 to 15 % of the time to import the
 `api` handler, measured on CPython 3.11). Freezing them afterwards also keeps them out of every later collection.
 
 And pydantic looks for plug-ins in the metadata of every installed package when the first model is made; there are none.
@@ -15,7 +15,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def finished() -> None:
-    """Registers the hooks of snapshots, moves what was loaded out of the collector's sight, and turns that on."""
+    """Register the hooks of snapshots, move what was loaded out of the collector's sight, and turn that on."""
     # Here, since it imports what this module must come before.
     from slipway_runtime import snapshots  # noqa: PLC0415
 

@@ -1,15 +1,45 @@
 """Logger, tracer and metrics of a function. Service, namespace and level come from Powertools' own variables."""
 
 import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from botocore.exceptions import ClientError
+
+Handler = Callable[[Any, Any], Any]
+"""What Lambda invokes, with an event and a context."""
 
 logger = Logger(utc=True)
 metrics = Metrics()
 # Handlers are traced without their answers and without the text of their errors: both can quote a request.
 # Of libraries, botocore alone: patching whatever is installed would import what no function uses.
 tracer = Tracer(patch_modules=["botocore"])
+
+
+def lambda_handler(*, correlation_id_path: str | None = None) -> Callable[[Handler], Handler]:
+    """Return the decorator of a handler: log lines name the request, it is traced, and its metrics are written.
+
+    Args:
+        correlation_id_path: JMESPath of the request's id in the event. Default: the event has none.
+    """
+
+    def decorate(function: Handler) -> Handler:
+        @logger.inject_lambda_context(correlation_id_path=correlation_id_path, clear_state=True)
+        @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+        @wraps(function)
+        def handler(event: Any, context: Any) -> Any:
+            try:
+                return function(event, context)
+            finally:
+                flush_metrics()
+
+        decorated: Handler = handler
+        return decorated
+
+    return decorate
 
 
 def flush_metrics() -> None:
@@ -36,3 +66,10 @@ def count_fault() -> None:
         faults.flush_metrics()
     except Exception as error:  # noqa: BLE001 - whatever it is, the answer is worth more than its count
         logger.warning("fault not counted", extra={"error": type(error).__name__})
+
+
+def error_name(error: BaseException) -> str:
+    """Say what happened, without the error's text: that can quote a request or a secret."""
+    if isinstance(error, ClientError):
+        return f"{error.operation_name}: {error.response.get('Error', {}).get('Code', 'unknown')}"
+    return type(error).__name__

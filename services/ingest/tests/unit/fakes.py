@@ -239,7 +239,7 @@ class Service:
             clock=self.clock,
         )
         self.worker = Worker(records=self.storage, payloads=self.payloads, jobs=self.job_storage, clock=self.clock)
-        routes.bind(routes.Wiring(records=self.records, jobs=self.jobs, cors=Cors("*")))
+        routes.api.bind(routes.Wiring(records=self.records, jobs=self.jobs, cors=Cors("*")))
 
     def consumer(self, read: Callable[[str], Task]) -> Consumer:
         return Consumer(

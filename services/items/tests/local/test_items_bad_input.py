@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from services.items.tests.local.items import assert_problem, create
 from slipway.testing.emulated import Request
-from slipway_runtime.api import DATA_LIMITS
+from slipway_runtime.bodies import DATA_LIMITS
 from slipway_runtime.exact_json import loads
 
 JSON = {"Content-Type": "application/json"}

@@ -200,7 +200,7 @@ class Harness:
             "header",
             clock=self.ticks,
         )
-        routes.bind(
+        routes.api.bind(
             routes.Wiring(
                 items=ItemService(
                     storage=self.storage,

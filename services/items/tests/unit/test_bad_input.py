@@ -6,7 +6,7 @@ import gzip
 import pytest
 
 from services.items.tests.unit.fakes import Harness, proxy_event
-from slipway_runtime.api import DATA_LIMITS
+from slipway_runtime.bodies import DATA_LIMITS
 from slipway_runtime.problems import MAX_ERRORS
 
 

@@ -128,7 +128,7 @@ class Harness:
     context: Context = field(default_factory=Context)
 
     def bind(self) -> "Harness":
-        routes.bind(
+        routes.api.bind(
             routes.Wiring(
                 processing=Processing(
                     records=self.records,

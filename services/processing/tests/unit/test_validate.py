@@ -7,7 +7,7 @@ import pytest
 
 from services.processing.tests.unit.fakes import ALICE, Harness, proxy_event
 from slipway.testing.functions import Counted, client_error
-from slipway_runtime.api import DATA_LIMITS
+from slipway_runtime.bodies import DATA_LIMITS
 from slipway_runtime.exact_json import MAX_DEPTH
 from slipway_runtime.problems import MAX_ERRORS
 
