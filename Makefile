@@ -155,6 +155,7 @@ check: build ## Format, lint, types, and cfn-lint on every template
 	@ruff format --check $(PACKAGES)
 	@ruff check $(PACKAGES)
 	@mypy
+	@$(SLIPWAY) openapi --check
 	@PYTHONPATH=$(SOURCES):$(CURDIR) lint-imports --no-logo
 	@$(NOBODY) cdk synth --quiet --strict
 	@$(SLIPWAY) lint cdk.out
@@ -231,7 +232,7 @@ pictures: install ## Take the pictures of the documentation again: a rehearsal a
 	@$(PYTHON) -m tests.pictures
 
 openapi: install ## Write the OpenAPI documents from the routes
-	@for file in services/*/runtime/openapi.py; do $(PYTHON) -m $$(echo $${file%.py} | tr / .); done
+	@$(SLIPWAY) openapi
 
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 # botocore and what only it needs come with the Lambda runtime.

@@ -97,7 +97,7 @@ class Api(Generic[W]):
         fields: Names that the service gives to fields of bodies, parameters and headers. Others are not logged.
         says: Status → sentence of the OpenAPI document, where it differs from the usual one.
         always: Further statuses that every route may answer.
-        admit: Default: a POST, PUT or PATCH has a body of `DATA_LIMITS`.
+        admit: Default: a POST or PUT has a body of `DATA_LIMITS`, and nothing else has one.
         lists: Names of request headers that are lists.
     """
 
@@ -250,7 +250,7 @@ class HttpApi(Api[W]):
         )
 
 
-_BODIES: Final = frozenset({"POST", "PUT", "PATCH"})
+_BODIES: Final = frozenset({"POST", "PUT"})
 
 
 def _admit_bodies(event: dict[str, Any]) -> BodyLimits | None:

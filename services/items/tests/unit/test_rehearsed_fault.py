@@ -32,9 +32,9 @@ def test_one_request_in_twenty_is_answered_with_500_and_counted(
     faulty: ModuleType, counted: Counted, environment: str, faults: int
 ) -> None:
     # Given a version with the fault
-    faulty.bind(replace(routes._Bound.wiring, environment=environment))
+    faulty.api.bind(replace(routes.api.wiring, environment=environment))
     # When it is sent forty requests, then its code answers two of them with 500, in prod alone, and nothing is raised
-    answers = [faulty.respond(proxy_event("GET", "/health"), Context()) for _ in range(40)]
+    answers = [faulty.api.respond(proxy_event("GET", "/health"), Context()) for _ in range(40)]
     assert [answer["statusCode"] for answer in answers].count(500) == faults
     # And it counts these as faults of its own
     assert len(counted("Faults")) == faults

@@ -8,8 +8,9 @@ import pytest
 
 from services.items.runtime.errors import ItemExistsError, ItemNotFoundError, VersionMismatchError
 from services.items.runtime.model import SHARDS, Item, ItemFields, shard_of
-from services.items.runtime.storage import DynamoDBHealthProbe, DynamoDBItemStorage
+from services.items.runtime.storage import DynamoDBItemStorage
 from services.items.tests.unit.fake_dynamodb import FakeDynamoDB
+from slipway_runtime.probe import TableProbe
 
 
 def item(number: int = 1, status: str = "draft") -> Item:
@@ -168,5 +169,5 @@ class TestPages:
 
 
 def test_the_probe_reads_a_key_that_no_item_has(dynamodb: FakeDynamoDB) -> None:
-    DynamoDBHealthProbe(lambda: dynamodb, "items").check()  # type: ignore[arg-type, return-value]
+    TableProbe("items", "id", client=lambda: dynamodb).check()  # type: ignore[arg-type, return-value]
     assert not dynamodb.table

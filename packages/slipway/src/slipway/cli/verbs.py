@@ -213,6 +213,13 @@ VERBS: tuple[Verb, ...] = (
         "write_documents",
         "rehearsal",
     ),
+    Verb(
+        "openapi",
+        PREPARE,
+        "Write the OpenAPI document of every service from its routes.",
+        "slipway.openapi",
+        "write_openapi",
+    ),
     Verb("init", PREPARE, "Write a new app around the tool.", "slipway.scaffold.command", "init"),
     Verb("service", PREPARE, "Add a service, or remove one.", "slipway.scaffold.command", "app"),
 )

@@ -34,7 +34,7 @@ _AROUND = '''
 _sound = handler
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event, context):
     """Answers with a fault."""
 {body}
     return _sound(event, context)
@@ -152,7 +152,7 @@ def _failing(every: int, where: str) -> Callable[[str], str]:
 
 
 def _answering_500(every: int) -> Callable[[str], str]:
-    return _appended(_SOME_ANSWER_500.format(every=every, where=_is("_Bound.wiring.environment", "prod")))
+    return _appended(_SOME_ANSWER_500.format(every=every, where=_is("api.wiring.environment", "prod")))
 
 
 def _replaced(old: str, new: str) -> Callable[[str], str]:
@@ -264,7 +264,7 @@ FAULTS: tuple[Fault, ...] = (
         edits={
             _API: _appended(
                 "\n\n_sound = handler\n\n\n"
-                "def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:\n"
+                "def handler(event, context):\n"
                 '    """Answers with a fault."""\n'
                 "    answer = _sound(event, context)\n"
                 '    if event["path"] == "/health":\n'
@@ -346,7 +346,7 @@ ROLLBACK_REFUSED = Fault(
     edits={
         _API: _appended(
             "\n\n_sound = handler\n\n\n"
-            "def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:\n"
+            "def handler(event, context):\n"
             '    """Answers with a fault."""\n'
             "    answer = _sound(event, context)\n"
             f'    if {_IN_PROD} and event["path"] == "/health":\n'
