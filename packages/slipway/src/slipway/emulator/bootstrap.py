@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +23,7 @@ _DEPLOY = ["aws", "cloudformation", "deploy"]
 
 
 def bootstrap(accounts: Accounts, progress: Progress, *, checkout: Path = ROOT) -> bool:
-    """Run the commands that `make bootstrap` prints, in every account that has not been bootstrapped.
+    """Run the commands that `make bootstrap` prints, in every account and region that has not been bootstrapped.
 
     Args:
         accounts: they run.
@@ -36,7 +36,7 @@ def bootstrap(accounts: Accounts, progress: Progress, *, checkout: Path = ROOT) 
     Raises:
         RehearsalError: a command failed.
     """
-    waiting = [account for account in accounts.ids if not _is_bootstrapped(accounts, account)]
+    waiting = [account for account in accounts.ids if any(_unprepared(accounts, account))]
     if not waiting:
         return False
     commands = _printed(accounts.folder / "bootstrap", checkout)
@@ -45,13 +45,14 @@ def bootstrap(accounts: Accounts, progress: Progress, *, checkout: Path = ROOT) 
     return True
 
 
-def _is_bootstrapped(accounts: Accounts, account: str) -> bool:
-    parameters = accounts.emulators[account].session().client("ssm")
-    try:
-        parameters.get_parameter(Name=f"/cdk-bootstrap/{accounts.topology.qualifier}/version")
-    except parameters.exceptions.ParameterNotFound:
-        return False
-    return True
+def _unprepared(accounts: Accounts, account: str) -> Iterator[str]:
+    """Yield the regions of an account that have no bootstrap stack."""
+    for region in accounts.topology.regions[account]:
+        parameters = accounts.emulator(account, region).session().client("ssm")
+        try:
+            parameters.get_parameter(Name=f"/cdk-bootstrap/{accounts.topology.qualifier}/version")
+        except parameters.exceptions.ParameterNotFound:
+            yield region
 
 
 def _printed(folder: Path, checkout: Path) -> dict[str, list[list[str]]]:
@@ -72,7 +73,11 @@ def _printed(folder: Path, checkout: Path) -> dict[str, list[list[str]]]:
 
 def _run(accounts: Accounts, account: str, commands: Sequence[list[str]], progress: Progress) -> None:
     emulator = accounts.emulators[account]
+    done = {f"aws://{account}/{region}" for region in accounts.topology.regions[account]}
+    done -= {f"aws://{account}/{region}" for region in _unprepared(accounts, account)}
     for printed in commands:
+        if done.intersection(printed):
+            continue
         # The profiles of the person who would run it; here it is the account's root.
         position = printed.index("--profile")
         command = printed[:position] + printed[position + 2 :]

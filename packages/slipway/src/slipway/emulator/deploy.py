@@ -38,28 +38,34 @@ class Deployer:
         self._emulator, self._qualifier, self._trust = emulator, qualifier, trust
         self._log = emulator.folder / "cdk.log"
 
-    def bootstrap(self, progress: Progress) -> bool:
-        """Run `cdk bootstrap`, unless the account has been.
+    def bootstrap(self, regions: Iterable[str], progress: Progress) -> bool:
+        """Run `cdk bootstrap` in every region that has not been.
 
         Args:
+            regions: where the account is deployed to.
             progress: is called with what is being done.
 
         Returns:
             Whether there was anything to do.
         """
-        parameters = self._emulator.session().client("ssm")
+        waiting = [region for region in regions if not self._is_bootstrapped(region)]
+        for region in waiting:
+            self._cdk(
+                [
+                    *("bootstrap", f"aws://{self._emulator.account}/{region}"),
+                    *("--qualifier", self._qualifier, "--trust", self._trust, "--trust-for-lookup", self._trust),
+                    *("--cloudformation-execution-policies", "arn:aws:iam::aws:policy/AdministratorAccess"),
+                ],
+                progress,
+            )
+        return bool(waiting)
+
+    def _is_bootstrapped(self, region: str) -> bool:
+        parameters = self._emulator.in_region(region).session().client("ssm")
         with suppress(parameters.exceptions.ParameterNotFound):
             parameters.get_parameter(Name=f"/cdk-bootstrap/{self._qualifier}/version")
-            return False
-        self._cdk(
-            [
-                *("bootstrap", f"aws://{self._emulator.account}/{self._emulator.region}"),
-                *("--qualifier", self._qualifier, "--trust", self._trust, "--trust-for-lookup", self._trust),
-                *("--cloudformation-execution-policies", "arn:aws:iam::aws:policy/AdministratorAccess"),
-            ],
-            progress,
-        )
-        return True
+            return True
+        return False
 
     def deploy(self, assembly: Path, progress: Progress) -> None:
         """Deploy every stack of an assembly in dependency order; stacks without a change are left as they are.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway import paths
+from slipway.accounts.bootstrap.plan import regions_of
 from slipway.delivery.names import verification_role
 from slipway.emulator.deploy import Deployer
 from slipway.emulator.server import Credentials, Emulator
@@ -175,7 +176,7 @@ class LocalEnvironment:
         """
         deployer = Deployer(self.emulator, qualifier=self.pipeline.qualifier, trust=self.pipeline.account)
         with phase("bootstrap") as progress:
-            deployer.bootstrap(progress)
+            deployer.bootstrap(regions_of(self.environment.region), progress)
         marks: dict[str, str] = paths.read_json(self._marks_file) or {}
         stages = []
         chosen = tuple(services) or [name for name in staged(self.assembly, self.name) if name != FOUNDATION]

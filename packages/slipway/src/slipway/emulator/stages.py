@@ -237,6 +237,9 @@ def substitute(
                 dropped[logical_id] = resource
                 del result["Resources"][logical_id]
                 break
+    if not result["Resources"]:
+        # CloudFormation makes no stack without resources: this one makes nothing.
+        result["Resources"] = {"NothingLeft": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}
     return _References(rewrites, dropped, stack).rewrite(result), used
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from slipway.accounts.bootstrap.plan import accounts
 from slipway.assembly.reader import MANIFEST_FILE, AssemblyError, StackEntry, assets_files, read_assets, read_manifest
 from slipway.errors import RehearsalError
 from slipway.settings import Settings
@@ -40,19 +41,18 @@ class Topology:
 
     @classmethod
     def of_settings(cls, settings: Settings) -> Topology:
-        """Read the accounts from the configuration.
+        """Read the accounts from the configuration: those that `make bootstrap` prepares, in the same regions.
 
         Args:
             settings: all of `config/`.
         """
-        tools = settings.pipeline.account
-        regions = {tools: (settings.pipeline.region,)}
-        regions |= {environment.account: (environment.region,) for environment in settings.environments}
-        labels = {}
-        for account in regions:
-            names = [environment.name for environment in settings.environments if environment.account == account]
-            labels[account] = "+".join((*(("tools",) if account == tools else ()), *names))
-        return cls(tools, regions, labels, settings.pipeline.qualifier)
+        prepared = accounts(settings)
+        return cls(
+            settings.pipeline.account,
+            {each.account: each.regions for each in prepared},
+            {each.account: each.label for each in prepared},
+            settings.pipeline.qualifier,
+        )
 
     @classmethod
     def of_assembly(cls, folder: Path) -> Topology:

@@ -145,32 +145,33 @@ class Launch:
         """
         definition = self._memory.definition
         assets = {account: self._assets(assembly, account) for account in self._accounts.ids}
-        by_account: dict[str, list[tuple[int, int, str, str]]] = {}
+        home = self._accounts.region(self._accounts.tools)
+        by_account: dict[str, list[tuple[int, int, str, str, str]]] = {}
         for position, stage in enumerate(definition.stages):
             for action in stage.actions:
                 if action.configuration.get("ActionMode") != "CHANGE_SET_REPLACE":
                     continue
                 account = (action.role_arn or "").split(":")[4]
                 path = action.configuration["TemplatePath"].partition("::")[2]
-                place = (position, action.run_order, action.configuration["StackName"], path)
+                place = (position, action.run_order, action.configuration["StackName"], path, action.region or home)
                 by_account.setdefault(account, []).append(place)
 
         def launch(account: str) -> None:
             self._publish(account, assets[account])
-            groups: dict[tuple[int, int], list[tuple[str, str]]] = {}
-            for position, order, stack, path in sorted(by_account[account]):
-                groups.setdefault((position, order), []).append((stack, path))
+            groups: dict[tuple[int, int], list[tuple[str, str, str]]] = {}
+            for position, order, *stack in sorted(by_account[account]):
+                groups.setdefault((position, order), []).append((stack[0], stack[1], stack[2]))
             for group in groups.values():
-                progress(f"{self._accounts.label(account)}: {', '.join(stack for stack, _ in group)}")
-                for stack, path in group:
-                    self._deploy(account, stack, (assembly / path).read_text(encoding="utf-8"))
+                progress(f"{self._accounts.label(account)}: {', '.join(stack for stack, _, _ in group)}")
+                for name, path, region in group:
+                    self._deploy(account, region, name, (assembly / path).read_text(encoding="utf-8"))
 
         with ThreadPoolExecutor(max(1, len(by_account))) as pool:
             list(pool.map(launch, by_account))
         self._remember(commit, assembly, definition)
 
-    def _deploy(self, account: str, stack: str, template: str) -> None:
-        emulator = self._accounts.emulators[account]
+    def _deploy(self, account: str, region: str, stack: str, template: str) -> None:
+        emulator = self._accounts.emulator(account, region)
         qualifier = self._accounts.topology.qualifier
         sets = ChangeSets(
             emulator,

@@ -180,3 +180,11 @@ def test_a_trust_asks_for_no_service_that_asks_in_a_name() -> None:
     (left,) = changed["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     assert left["Condition"] == {"StringEquals": {"sts:ExternalId": "x"}}
     assert "AWS::IAM::Role trust, aws:ViaAWSService" in {row.subject for row in used}
+
+
+def test_a_stack_of_which_nothing_is_left_still_has_a_resource() -> None:
+    # Given a stack whose resources all leave it
+    # When the table is applied
+    result = _apply({"App": APPLICATION, "Group": GROUP})
+    # Then CloudFormation has one to make
+    assert [each["Type"] for each in result["Resources"].values()] == ["AWS::CloudFormation::WaitConditionHandle"]

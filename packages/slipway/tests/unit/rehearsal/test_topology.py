@@ -10,6 +10,7 @@ import pytest
 
 from slipway.emulator.topology import ANY_ACCOUNT, ANY_REGION, Topology, stacks
 from slipway.errors import RehearsalError
+from tests.specimen import DEV, PROD, SETTINGS
 
 PIPELINE = {"Type": "AWS::CodePipeline::Pipeline"}
 TOPIC = {"Type": "AWS::SNS::Topic"}
@@ -99,3 +100,18 @@ def test_pipelines_are_those_of_one_account(tmp_path: Path, made: dict[str, Any]
 def test_a_folder_that_is_no_assembly_is_named(tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match="is not an assembly of the CDK"):
         Topology.of_assembly(tmp_path)
+
+
+def test_accounts_of_a_configuration_have_the_regions_that_are_bootstrapped() -> None:
+    # Given a pipeline in one region, and production in another
+    away = PROD.model_copy(update={"region": "eu-west-1"})
+    settings = SETTINGS.model_copy(update={"environments": (DEV, away)})
+
+    found = Topology.of_settings(settings)
+
+    # Then production has its edge's region too, and the pipeline's account one for its artifacts there
+    assert found.regions == {
+        settings.pipeline.account: ("us-east-1", "eu-west-1"),
+        DEV.account: ("us-east-1",),
+        PROD.account: ("eu-west-1", "us-east-1"),
+    }

@@ -78,7 +78,7 @@ def accounts(settings: Settings) -> tuple[Account, ...]:
     deployed = [
         Place(environment.account, region)
         for environment in settings.environments
-        for region in _regions(environment.region)
+        for region in regions_of(environment.region)
     ]
     places = [Place(pipeline.account, pipeline.region)]
     places += [Place(pipeline.account, place.region) for place in deployed]
@@ -100,8 +100,8 @@ def accounts(settings: Settings) -> tuple[Account, ...]:
     return tuple(found)
 
 
-def _regions(region: str) -> tuple[str, ...]:
-    """A region, and where its edge is; in other partitions CloudFront is not used."""
+def regions_of(region: str) -> tuple[str, ...]:
+    """Return the regions that an environment is deployed to: its own and, in the partition `aws`, its edge's."""
     return (region,) if _partition(region) != "aws" else _unique((region, EDGE_REGION))
 
 

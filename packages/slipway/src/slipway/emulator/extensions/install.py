@@ -12,6 +12,7 @@ from slipway.emulator.extensions import (
     gateway,
     keys,
     objects,
+    outputs,
     principals,
     rotation,
     simulation,
@@ -21,7 +22,7 @@ from slipway.emulator.extensions import (
 
 MODULES = (
     *(keys, objects, simulation, deployed, functions, asynchronous, sources, rotation),
-    *(principals, changes, apis, traces, deployments, environments, gateway, access_logs),
+    *(principals, changes, outputs, apis, traces, deployments, environments, gateway, access_logs),
 )
 
 

@@ -236,7 +236,9 @@ class Actions:
     def _deploy(self, task: Task, configuration: dict[str, str]) -> None:
         run, action, clock = task.run, task.record, task.clock
         account = task.definition.account or self._accounts.tools
-        emulator = self._accounts.emulator(account, task.definition.region)
+        # An action that names no region works in the pipeline's own.
+        region = task.definition.region or self._accounts.region(self._accounts.tools)
+        emulator = self._accounts.emulator(account, region)
         self._replicate(task, configuration)
         bucket = f"cdk-{self._accounts.topology.qualifier}-assets-{account}-{emulator.region}"
         sets = ChangeSets(emulator, self._role(task), bucket=bucket, stopping=self._stopping)

@@ -1,0 +1,192 @@
+"""Copies of this repository, changed and run as a team would that made it its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from slipway.project import ROOT, own_packages
+
+SHARED = (".venv", "node_modules")
+"""Installed folders that a copy has by link."""
+
+_AUTHOR = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.com")
+_OURS = ("AWS_", "CODEBUILD_", "GIT_", "MAKE", "MFLAGS", "PYTEST_", "PYTHONPATH", "SLIPWAY_", "VIRTUAL_ENV")
+"""Beginnings of variables that a team's shell would not have."""
+
+_LONG_AGO = time.mktime((2020, 1, 1, 0, 0, 0, 0, 0, 0))
+"""Older than the link's `.installed`, so that make installs nothing over the shared packages."""
+
+LAST_LINES = 25
+
+
+class CommandError(AssertionError):
+    """A command did not do what the row expects; the message has the command and its last lines."""
+
+
+@dataclass
+class Copy:
+    """A copy of the repository as it stands here, what is not committed included.
+
+    Attributes:
+        folder: where it is.
+        variables: more variables of every command.
+        prefix: words before every command, such as those that change the user.
+    """
+
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
+
+    @classmethod
+    def make(cls, folder: Path, *, history: bool = True) -> Copy:
+        """Copy the repository into a new folder.
+
+        Args:
+            folder: is made.
+            history: whether git's history comes along. Default: yes.
+        """
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True, capture_output=True)
+        copy = cls(folder)
+        for name in _git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0"):
+            if (source := ROOT / name).is_file():
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, target)
+        for name in _git(folder, "ls-files", "-z").split("\0"):
+            if name and not (ROOT / name).exists():
+                (folder / name).unlink()
+        for name in SHARED:
+            (folder / name).symlink_to((ROOT / name).resolve())
+        if (ROOT / "build" / "assets").is_dir():
+            shutil.copytree(ROOT / "build" / "assets", folder / "build" / "assets")
+        copy.age()
+        copy.commit("As it stands")
+        if not history:
+            shutil.rmtree(folder / ".git")
+        return copy
+
+    def age(self) -> None:
+        for name in ("requirements", "package.json", "package-lock.json", ".npmrc", "packages"):
+            path = self.folder / name
+            for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+                os.utime(file, (_LONG_AGO, _LONG_AGO))
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables of a shell in this copy, which runs the copy's own tool."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        path = [str(self.folder / ".venv" / "bin"), str(self.folder / "node_modules" / ".bin"), kept["PATH"]]
+        # The links lead to the packages of this checkout: no copy may install over them.
+        linked = {"MAKEFLAGS": "--old-file=.venv/.installed"}
+        return {**kept, **linked, "PATH": os.pathsep.join(path), **own_packages(self.folder), **self.variables}
+
+    def run(self, *words: str, code: int = 0, **variables: str) -> str:
+        """Run a command in the copy, and return what it wrote.
+
+        Args:
+            words: the command.
+            code: its exit code.
+            variables: more of them.
+
+        Raises:
+            CommandError: it ended with another exit code.
+        """
+        done = subprocess.run(
+            [*self.prefix, *words],
+            cwd=self.folder,
+            env=self.environ | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        said = done.stdout.decode(errors="replace")
+        if done.returncode != code:
+            last = "\n".join(said.splitlines()[-LAST_LINES:])
+            raise CommandError(f"$ {' '.join(words)}\nexit code {done.returncode}, not {code}:\n{last}")
+        return said
+
+    def slipway(self, *words: str, code: int = 0) -> str:
+        """Run a verb of the copy's tool."""
+        return self.run("python", "-m", "slipway", *words, code=code)
+
+    def commit(self, message: str) -> None:
+        """Commit everything."""
+        self.run("git", "add", "--all")
+        self.run("git", *_AUTHOR, "commit", "--quiet", "--allow-empty", "--no-verify", "--message", message)
+
+    def toml(self, name: str) -> dict[str, Any]:
+        """Read a file of the configuration."""
+        return tomllib.loads((self.folder / "config" / f"{name}.toml").read_text(encoding="utf-8"))
+
+    def configure(self, name: str, changes: Mapping[str, Any]) -> None:
+        """Set keys of a file of the configuration by their dotted paths; None takes one away."""
+        document = self.toml(name)
+        for path, value in changes.items():
+            *tables, key = path.split(".")
+            table = document
+            for each in tables:
+                table = table.setdefault(each, {})
+            if value is None:
+                table.pop(key, None)
+            else:
+                table[key] = value
+        self.write(name, document)
+
+    def write(self, name: str, document: Mapping[str, Any]) -> None:
+        """Write a file of the configuration."""
+        (self.folder / "config" / f"{name}.toml").write_text(tomli_w.dumps(document), encoding="utf-8")
+
+    def edit(self, change: Callable[[str], str], *files: str) -> None:
+        """Change the text of files."""
+        for name in files:
+            path = self.folder / name
+            path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def environments(self) -> list[str]:
+        """Return the names of the environments, in order."""
+        return list(self.toml("pipeline")["environments"])
+
+    def services(self) -> list[str]:
+        """Return the names of the services."""
+        return sorted(file.parent.name for file in (self.folder / "services").glob("*/infrastructure.py"))
+
+    def touched(self) -> Sequence[tuple[str, str]]:
+        """Return git's letter and the path of each file that differs from the repository as it stands."""
+        first = _git(self.folder, "log", "--format=%H", "--grep", "^As it stands$", "-1").strip()
+        lines = _git(self.folder, "diff", "--name-status", "--no-renames", first, "HEAD").splitlines()
+        return [(letter, path) for letter, _, path in (line.partition("\t") for line in lines)]
+
+
+def summarise(touched: Sequence[tuple[str, str]]) -> str:
+    """Say in a few words which files a change touched: whole folders of services, and the files beside them."""
+    letters: dict[str, set[str]] = {}
+    for letter, path in touched:
+        found = re.match(r"services/\w+/", path)
+        letters.setdefault(found[0] if found else path, set()).add(letter)
+    words = {"A": "new", "D": "gone"}
+    parts = []
+    configuration = [name for name in letters if name.startswith("config/") and name.endswith(".toml")]
+    for name, kinds in sorted(letters.items()):
+        if name not in configuration:
+            (kind, *others) = kinds
+            parts.append(f"`{name}`" + (f" ({words[kind]})" if kind in words and not others else ""))
+    if configuration:
+        parts.append(", ".join(f"`{name}`" for name in sorted(configuration)))
+    return ", ".join(parts) or "none"
+
+
+def _git(folder: Path, *words: str) -> str:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True, env=environ).stdout

@@ -1,0 +1,271 @@
+"""What teams change first, a row each: how it is done, and what has to work then."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adopters.copies import Copy
+from adopters.limits import at_limits
+
+EUROPE = "eu-west-1"
+OTHER = "eu-central-1"
+_IDENTITY = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "EMAIL": ""}
+"""Variables under which git knows nobody's name."""
+
+NOBODY = 65534
+"""A user that owns nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A change that a team makes.
+
+    Attributes:
+        name: what the table calls it.
+        change: makes it, in a copy.
+        plays: services whose delivery to the last environment is rehearsed. Default: no rehearsal.
+        quick: whether CI runs it too, without gates, tests and rehearsal.
+        accepts: whether the new acknowledgements of what was added are accepted first (`make baseline`).
+        copies: makes the copy. Default: a clone.
+        check: asks for more, when the assembly is there. Default: nothing.
+        stops: what the rehearsal has to say that it stops at. Default: it gets through.
+    """
+
+    name: str
+    change: Callable[[Copy], None]
+    plays: tuple[str, ...] = ()
+    quick: bool = False
+    accepts: bool = False
+    copies: Callable[[Path], Copy] = Copy.make
+    check: Callable[[Copy], None] = lambda _: None
+    stops: str = ""
+
+
+def _nothing(_: Copy) -> None:
+    """Leave everything as it is."""
+
+
+# Names, accounts, places
+
+
+def _own(copy: Copy) -> None:
+    accounts = iter(("472938475610", "583049586721", "694150697832", "705261708943", "816372819054"))
+    connection = "arn:aws:codeconnections:{}:{}:connection/12345678-1234-1234-1234-123456789012"
+    tools = next(accounts)
+    source = {
+        "source.repository": "acme/shop",
+        "source.connection_arn": connection.format(EUROPE, tools),
+        "name": "acme",
+        "bucket_prefix": None,
+        "key_alias": None,
+        "approval.emails": ["leads@acme.example"],
+        "notifications.emails": ["platform@acme.example"],
+    }
+    copy.configure("pipeline", {"account": tools, "region": EUROPE, **_tags(), **source})
+    for name in copy.environments():
+        emails = [f"{name}@acme.example"]
+        place = {"account": next(accounts), "region": EUROPE}
+        copy.configure(name, {**place, **_tags(), "alarms.emails": emails})
+
+
+def _tags() -> dict[str, Any]:
+    return {"tags.project": "Shop", "tags.application": "shop", "tags.owner": "acme", "tags.cost_center": "42"}
+
+
+def _europe(copy: Copy) -> None:
+    copy.edit(lambda text: text.replace("us-east-1", EUROPE), *(f"config/{name}.toml" for name in _files(copy)))
+
+
+def _files(copy: Copy) -> list[str]:
+    return ["pipeline", *copy.environments()]
+
+
+def _two_apps(copy: Copy) -> None:
+    copy.configure("pipeline", {"name": "acme", "qualifier": "acme", "bucket_prefix": None, "key_alias": None})
+
+
+def _apart(copy: Copy) -> None:
+    """Nothing that has a name of its own in the tools account has the first app's name there."""
+    tools = copy.toml("pipeline")["account"]
+    manifest = json.loads((copy.folder / "cdk.out" / "manifest.json").read_text(encoding="utf-8"))
+    stacks = [each for each in manifest["artifacts"].values() if each["type"] == "aws:cloudformation:stack"]
+    assert {each["environment"].split("/")[2] for each in stacks} == {tools}
+    for stack in stacks:
+        assert "slipway" not in stack["properties"]["stackName"]
+        template = json.loads((copy.folder / "cdk.out" / stack["properties"]["templateFile"]).read_text())
+        for logical_id, resource in template["Resources"].items():
+            for key, value in resource.get("Properties", {}).items():
+                # An inline policy belongs to its role, whatever it is called.
+                if key.endswith("Name") and key != "PolicyName" and isinstance(value, str):
+                    assert "slipway" not in value.lower(), (logical_id, key, value)
+
+
+# Services
+
+
+def _keep(*services: str) -> Callable[[Copy], None]:
+    def change(copy: Copy) -> None:
+        for name in copy.services():
+            if name not in services:
+                copy.slipway("service", "remove", name, "--yes")
+                copy.commit(f"Remove {name}")
+
+    return change
+
+
+def _without(service: str) -> Callable[[Copy], None]:
+    def change(copy: Copy) -> None:
+        copy.slipway("service", "remove", service, "--yes")
+
+    return change
+
+
+def new(shape: str) -> Callable[[Copy], None]:
+    """Return what adds a service of a shape, by the verb."""
+
+    def change(copy: Copy) -> None:
+        copy.slipway("service", "new", "orders", "--shape", shape, "--yes")
+
+    return change
+
+
+# Environments
+
+
+def _production_called(name: str) -> Callable[[Copy], None]:
+    """Keep the first and the last environment, the last under another name."""
+
+    def change(copy: Copy) -> None:
+        first, *between, last = copy.environments()
+        config = copy.folder / "config"
+        for gone in between:
+            (config / f"{gone}.toml").unlink()
+        (config / f"{last}.toml").rename(config / f"{name}.toml")
+        copy.configure("pipeline", {"environments": [first, name], "approval_before": None})
+
+    return change
+
+
+def _four(copy: Copy) -> None:
+    first, second, last = copy.environments()
+    copy.write("qa", copy.toml(second) | {"account": "444444444444"})
+    copy.configure("pipeline", {"environments": [first, "qa", second, last]})
+
+
+def _one_account(copy: Copy) -> None:
+    copy.configure("pipeline", {"share_accounts": True})
+    for name in copy.environments():
+        copy.configure(name, {"account": copy.toml(copy.environments()[0])["account"]})
+
+
+def _no_approval(copy: Copy) -> None:
+    *names, last = copy.environments()
+    (copy.folder / "config" / f"{last}.toml").unlink()
+    copy.configure("pipeline", {"environments": names, "approval_before": None})
+
+
+def _second_region(copy: Copy) -> None:
+    *_, last = copy.environments()
+    copy.write(f"{last}-eu", copy.toml(last) | {"region": OTHER})
+    copy.configure("pipeline", {"share_accounts": True, "environments": [*copy.environments(), f"{last}-eu"]})
+
+
+def _frozen(copy: Copy) -> None:
+    copy.configure(copy.environments()[-1], {"deployment.frozen": True})
+
+
+# Sources
+
+
+def _source(source: Mapping[str, Any]) -> Callable[[Copy], None]:
+    def change(copy: Copy) -> None:
+        copy.configure("pipeline", {"source": dict(source)})
+        # Only GitHub's address follows from the source.
+        for name in copy.environments():
+            copy.configure(name, {"alarms.runbooks": "https://wiki.acme.example/runbooks"})
+
+    return change
+
+
+# Machines
+
+
+def _in_a_space(folder: Path) -> Copy:
+    return Copy.make(folder / "a folder (of mine)")
+
+
+def _nobodys(folder: Path) -> Copy:
+    copy = Copy.make(folder)
+    copy.variables |= _IDENTITY | {"HOME": str(folder)}
+    return copy
+
+
+def _worktree(folder: Path) -> Copy:
+    main = Copy.make(folder / "main")
+    main.run("git", "worktree", "add", "--quiet", "-b", "topic", str(folder / "tree"))
+    tree = Copy(folder / "tree")
+    for name in (".venv", "node_modules"):
+        (tree.folder / name).symlink_to((main.folder / name).resolve())
+    tree.age()
+    return tree
+
+
+def _zip(folder: Path) -> Copy:
+    return Copy.make(folder, history=False)
+
+
+def _another_user(folder: Path) -> Copy:
+    copy = Copy.make(folder)
+    home = folder.with_name(f"{folder.name}-home")
+    home.mkdir()
+    for each in (*folder.parents[:3], folder):
+        each.chmod(each.stat().st_mode | 0o055)
+    for path in (home, folder, *folder.rglob("*")):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    copy.prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    copy.variables |= {"HOME": str(home), "TMPDIR": str(home)}
+    return copy
+
+
+ROWS = (
+    Row(name="own accounts, region, repository, name", change=_own, plays=("ingest",), quick=True),
+    Row(name="another region for all", change=_europe, plays=("items",)),
+    Row(name="only `items`", change=_keep("items"), plays=("items",), quick=True),
+    Row(name="only `processing`", change=_keep("processing"), plays=("processing",)),
+    Row(name="without `items`", change=_without("items"), plays=("ingest",)),
+    *(
+        Row(name=f"a new service: {shape}", change=new(shape), plays=("orders",), accepts=True)
+        for shape in ("rest", "http", "queue", "schedule", "stream")
+    ),
+    Row(name="`dev` and `production`", change=_production_called("production"), plays=("items",), quick=True),
+    Row(name="four environments", change=_four, plays=("processing",), quick=True),
+    Row(name="one account", change=_one_account, plays=("items",), quick=True),
+    Row(name="no approval", change=_no_approval, plays=("ingest",), quick=True),
+    Row(
+        name="CodeCommit",
+        change=_source({"kind": "codecommit", "repository": "shop", "branch": "main"}),
+        plays=("processing",),
+        quick=True,
+    ),
+    Row(
+        name="S3",
+        change=_source({"kind": "s3", "bucket": "acme-source", "key": "shop.zip"}),
+        plays=("ingest",),
+        quick=True,
+    ),
+    Row(name="production in two regions", change=_second_region, plays=("processing",), quick=True),
+    Row(name="production frozen", change=_frozen, quick=True),
+    Row(name="every figure at its highest", change=lambda copy: at_limits(copy, highest=True), quick=True),
+    Row(name="every figure at its lowest", change=lambda copy: at_limits(copy, highest=False), quick=True),
+    Row(name="two apps in one tools account", change=_two_apps, check=_apart, quick=True),
+    Row(name="a path with a space", change=_nothing, copies=_in_a_space, plays=("items",)),
+    Row(name="git knows no name", change=_nothing, copies=_nobodys, plays=("items",)),
+    Row(name="a work tree", change=_nothing, copies=_worktree, plays=("items",)),
+    Row(name="a zip without history", change=_nothing, copies=_zip, plays=("items",), stops="git init"),
+    Row(name="another user than root", change=_nothing, copies=_another_user, plays=("items",)),
+)

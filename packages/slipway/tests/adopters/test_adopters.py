@@ -1,0 +1,88 @@
+"""Each row of the matrix: a copy of the repository, changed as a team would, still checks, tests and delivers."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adopters.copies import Copy, summarise
+from adopters.rows import ROWS, Row
+from slipway.project import ROOT
+
+RESULTS = ROOT / "build" / "adopters"
+"""A file a row: what it cost, and how it ended."""
+
+UNJUDGED = {"CDK_VALIDATION": "false", "CDK_OUTDIR": "cdk.out"}
+TESTS = ("tests/test_committed.py", "tests/contract", "tests/unit", "services/*/tests/unit")
+"""Tests of the app and of its services, as far as there are some."""
+
+
+@pytest.fixture(params=ROWS, ids=[row.name.replace("`", "") for row in ROWS])
+def row(request: pytest.FixtureRequest) -> Row:
+    found: Row = request.param
+    if found.name == "another user than root" and os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    return found
+
+
+@pytest.fixture
+def copy(row: Row, tmp_path: Path) -> Iterator[Copy]:
+    made = row.copies(tmp_path / "app")
+    yield made
+    if (made.folder / "build" / "rehearsal").is_dir():
+        made.slipway("forget", *_chosen(row))
+
+
+def _chosen(row: Row) -> list[str]:
+    return [word for service in row.plays for word in ("--service", service)]
+
+
+def test_first_look(row: Row, copy: Copy) -> None:
+    """The quick half: the changed app loads and synthesises."""
+    if not row.quick:
+        pytest.skip("nightly: `make adopters`")
+    row.change(copy)
+    # One service shows what a configuration does to the pipeline and to every environment.
+    one = next(iter(row.plays), copy.services()[0])
+    copy.run("python", "-O", "app.py", **UNJUDGED, SLIPWAY_SERVICES=one)
+    row.check(copy)
+
+
+@pytest.mark.nightly
+def test_whole_row(row: Row, copy: Copy) -> None:
+    """The whole row: gates, tests and, where it says so, the delivery to the last environment."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    result = {"name": row.name, "outcome": "red", "touched": "", "seconds": 0, "rehearsed": ""}
+    begun = time.monotonic()
+    try:
+        row.change(copy)
+        history = (copy.folder / ".git").exists()
+        if row.accepts:
+            copy.run("make", "baseline")
+        if history:
+            copy.commit("Make it ours")
+            result["touched"] = summarise(copy.touched())
+        copy.run("make", "build")
+        copy.run("python", "-O", "app.py", CDK_OUTDIR="cdk.out")
+        row.check(copy)
+        tests = [str(path.relative_to(copy.folder)) for name in TESTS for path in sorted(copy.folder.glob(name))]
+        copy.run("pytest", "--quiet", "-p", "no:cacheprovider", *tests)
+        if row.plays:
+            played = time.monotonic()
+            said = copy.run(
+                "python", "-m", "slipway", "rehearse", "--approve", "yes", *_chosen(row), code=2 if row.stops else 0
+            )
+            assert (row.stops or f"to {copy.environments()[-1]}") in said
+            result["rehearsed"] = (
+                "says what to do" if row.stops else f"{', '.join(row.plays)} in {time.monotonic() - played:.0f} s"
+            )
+        result["outcome"] = "green"
+    finally:
+        result["seconds"] = round(time.monotonic() - begun)
+        name = row.name.replace(" ", "-").replace("`", "").replace(":", "").replace(",", "")
+        (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
