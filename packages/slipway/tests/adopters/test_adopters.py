@@ -17,7 +17,6 @@ from slipway.project import ROOT
 RESULTS = ROOT / "build" / "adopters"
 """A file a row: what it cost, and how it ended."""
 
-UNJUDGED = {"CDK_VALIDATION": "false", "CDK_OUTDIR": "cdk.out"}
 TESTS = ("tests/test_committed.py", "tests/contract", "tests/unit", "services/*/tests/unit")
 """Tests of the app and of its services, as far as there are some."""
 
@@ -49,7 +48,7 @@ def test_first_look(row: Row, copy: Copy) -> None:
     row.change(copy)
     # One service shows what a configuration does to the pipeline and to every environment.
     one = next(iter(row.plays), copy.services()[0])
-    copy.run("python", "-O", "app.py", **UNJUDGED, SLIPWAY_SERVICES=one)
+    copy.run("python", "-O", "app.py", CDK_VALIDATION="false", CDK_OUTDIR="cdk.out", SLIPWAY_SERVICES=one)
     row.check(copy)
 
 

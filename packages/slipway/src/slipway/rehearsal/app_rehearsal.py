@@ -279,7 +279,7 @@ class _Stage:
                 emulator = self._accounts.emulator(account, region)
                 deployer = Deployer(emulator, qualifier=topology.qualifier, trust=topology.tools)
                 self._show.progress_of_phase(f"{topology.label(account)} in {region}")
-                deployer.bootstrap(self._show.progress_of_phase)
+                deployer.bootstrap([region], self._show.progress_of_phase)
 
     def _call(self, call: Call) -> None:
         emulator = self._accounts.emulator(call.account, call.region)
