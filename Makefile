@@ -168,6 +168,7 @@ REPORTS := build/reports
 
 # The tool's, the runtime's, the services' and the app's own.
 UNIT := $(wildcard packages/*/tests/unit services/*/tests/unit) tests/unit
+PROPERTIES := $(wildcard services/*/tests/properties) tests/properties
 LOCAL := $(wildcard packages/*/tests/local services/*/tests/local) tests/local
 # It plays the whole pipeline, on every processor.
 REHEARSAL := packages/slipway/tests/local/test_rehearsal.py
@@ -178,7 +179,7 @@ unit: build ## The fast tests: no network, no emulator
 test: build ## Everything: unit, properties, infrastructure, and local on the emulator
 	@pytest $(UNIT) tests/test_committed.py --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
 		--cov --cov-report xml:$(REPORTS)/coverage/coverage.xml --cov-report=
-	@pytest tests/properties tests/infrastructure --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
+	@pytest $(PROPERTIES) tests/infrastructure --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
 	@pytest $(LOCAL) --ignore $(REHEARSAL) --numprocesses 3 --dist loadfile --no-loadscope-reorder \
 		--quiet --junitxml $(REPORTS)/local.xml
 	@pytest $(REHEARSAL) --quiet --junitxml $(REPORTS)/rehearsal.xml

@@ -10,7 +10,7 @@ from slipway.settings import Environment
 
 
 class EnvironmentStage(Stage):
-    """A stage in an environment's account and region, everything in it tagged as P15 asks.
+    """A stage in an environment's account and region, everything in it tagged.
 
     Args:
         scope: the pipeline's stack.

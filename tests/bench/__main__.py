@@ -9,12 +9,12 @@ import platform
 import sys
 import tempfile
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from services.items.tests.unit import VARIABLES
 from slipway.blocks.assets import AssetError, AssetStore
 from slipway.project import ROOT
 from slipway.testing.functions import LAMBDA, POWERTOOLS
@@ -31,26 +31,9 @@ HANDLERS = {
 }
 """Modules with handlers, by service."""
 
-QUEUE = "https://sqs.us-east-1.amazonaws.com/111111111111/"
-ENVIRONMENT = (
-    POWERTOOLS
-    | LAMBDA
-    | VARIABLES
-    | {
-        "DEADLINE_SECONDS": "21600",
-        "DEAD_LETTER_QUEUE_URL": f"{QUEUE}dead-letters",
-        "JOBS_TABLE_NAME": "jobs",
-        "MAX_RECEIVES": "5",
-        "JOB_QUEUE_URL": f"{QUEUE}jobs",
-        "QUEUE_URL": f"{QUEUE}inbox",
-        "RECORD_DAYS": "7",
-        "RECORD_HOURS": "24",
-        "UPLOAD_CONTENT_TYPES": "text/plain",
-        "UPLOAD_MAX_BYTES": "1048576",
-        "WORKER_ARN": "arn:aws:lambda:us-east-1:111111111111:function:worker:live",
-        "WORK_QUEUE_URL": f"{QUEUE}work",
-    }
-)
+ENVIRONMENT = POWERTOOLS | LAMBDA
+for _folder in sorted((ROOT / "services").glob("*/tests/unit")):
+    ENVIRONMENT |= import_module(f"services.{_folder.parts[-3]}.tests.unit").VARIABLES
 """What any of the handlers reads when it is imported; nothing is called."""
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import worst
-from tests.bench.__main__ import ENVIRONMENT
+from tests.bench.__main__ import ENVIRONMENT, HANDLERS
 from tests.bench.runtime import REPOSITORY, LambdaFolder
 
 INSTALLED = Path(sysconfig.get_path("purelib"))
@@ -15,7 +15,7 @@ SHARED = REPOSITORY / "packages" / "slipway-runtime" / "src"
 FOLDER = LambdaFolder(code=REPOSITORY, layer=INSTALLED, runtime=INSTALLED, shared=SHARED)
 
 
-@pytest.mark.parametrize("service", ["items", "ingest", "processing"])
+@pytest.mark.parametrize("service", [name for name in HANDLERS if (REPOSITORY / "services" / name).is_dir()])
 def test_the_worst_fits_into_256_mb(service: str, tmp_path: Path) -> None:
     # What does not fit raises
     memory, *requests = worst.measure(FOLDER, service, variables=ENVIRONMENT, work=tmp_path, memory_mb=256)

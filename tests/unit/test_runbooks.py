@@ -1,4 +1,4 @@
-"""The pages that alarms link to say what to do (P12)."""
+"""The pages that alarms link to say what to do."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 SHARDS: Final = ("0", "1", "2", "3")
 
 INLINE_BYTES: Final = 4096
-"""Payloads up to this many bytes of UTF-8 stay in the table; larger ones go to the bucket (G4)."""
+"""Payloads up to this many bytes of UTF-8 stay in the table; larger ones go to the bucket."""
 
 PAYLOAD_BYTES: Final = 6_000_000
 """Largest payload, in the bytes that it takes up in an invocation of Lambda (`carried_bytes`).

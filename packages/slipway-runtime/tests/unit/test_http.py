@@ -4,8 +4,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from services.items.tests.unit import fakes
-from services.processing.tests.unit import fakes as format_2
+from slipway.testing.functions import http_event, rest_event
 from slipway_runtime.http import as_get, instance, join_lines, location, method_of, path_of
 
 
@@ -25,22 +24,22 @@ from slipway_runtime.http import as_get, instance, join_lines, location, method_
     ],
 )
 def test_an_instance_is_a_uri_reference(path: str, written: str) -> None:
-    assert instance(fakes.proxy_event("GET", path)) == written
+    assert instance(rest_event("GET", path)) == written
 
 
 def test_an_instance_without_a_stage_is_the_path() -> None:
-    assert instance(format_2.proxy_event("GET", "/process/a b")) == "/process/a%20b"
+    assert instance(http_event("GET", "/process/a b")) == "/process/a%20b"
 
 
 @pytest.mark.parametrize("base", ["https://api/live/items", "https://own.example/shop/items", "https://api/items"])
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_a_location_leads_below_whatever_stands_before_the_path(base: str, slash: str) -> None:
-    event = fakes.proxy_event("POST", f"/items{slash}")
+    event = rest_event("POST", f"/items{slash}")
     assert urljoin(base + slash, location(event, "items/7")) == f"{base}/7"
 
 
 def test_a_head_is_routed_as_a_get_in_both_formats() -> None:
-    for event in (fakes.proxy_event("HEAD", "/health"), format_2.proxy_event("HEAD", "/health")):
+    for event in (rest_event("HEAD", "/health"), http_event("HEAD", "/health")):
         changed = as_get(event)
         assert (method_of(event), method_of(changed), path_of(changed)) == ("HEAD", "GET", "/health")
         post = {**event, "httpMethod": "POST"}

@@ -1,4 +1,4 @@
-"""What the pipeline's steps and functions do through AWS's own API, on an emulator of its own (D6, D7, P16)."""
+"""What the pipeline's steps and functions do through AWS's own API, on an emulator of its own."""
 
 from __future__ import annotations
 

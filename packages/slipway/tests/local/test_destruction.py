@@ -8,43 +8,45 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
-from slipway import settings as config
+import specimen
+from slipway import paths
 from slipway.emulator.environment import LocalEnvironment
 from slipway.emulator.server import isolate
-from slipway.paths import ROOT
 from slipway.tasks.destruction import Destruction, stack_names
-from slipway.testing.emulated import FOLDER, synthesized
+from slipway.testing.emulated import FOLDER
 
-SERVICE = "items"
+SERVICE = "catalog"
 
 
 @pytest.fixture(scope="module")
-def disposable() -> Iterator[LocalEnvironment]:
+def disposable(project: Path, assembly: Path) -> Iterator[LocalEnvironment]:
     """An environment of this module's own, with one service."""
     isolate()
-    settings = config.load()
+    settings, environment = specimen.SETTINGS, specimen.DEV
     folder = FOLDER / "destroyed"
-    assembly = synthesized()
-    environment = settings.environments[0]
     LocalEnvironment(environment, settings.pipeline, folder=folder, port=0).stop()
     local = LocalEnvironment(environment, settings.pipeline, folder=folder, port=0, assembly=assembly)
-    try:
-        local.start()
-        local.deploy((SERVICE,), lambda _: nullcontext(lambda _: None))
-        yield local
-    finally:
-        local.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "ROOT", project)
+        try:
+            local.start()
+            local.deploy((SERVICE,), lambda _: nullcontext(lambda _: None))
+            yield local
+        finally:
+            local.stop()
 
 
 def run(local: LocalEnvironment, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the verb as a person does, with the credentials and the endpoint of the emulated account."""
     command = [sys.executable, "-m", "slipway", "destroy", "--env", local.name, *arguments]
-    variables = {**os.environ, **local.emulator.environment()}
+    project = local.assembly.parent
+    variables = {**os.environ, **local.emulator.environment(), "SLIPWAY_PROJECT": str(project)}
     return subprocess.run(
-        command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        command, cwd=project, env=variables, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
 
 
@@ -53,9 +55,9 @@ def test_an_environment_with_data_is_deleted_wholly(disposable: LocalEnvironment
     session, outputs = disposable.emulator.session(), disposable.outputs()[SERVICE]
     s3, bucket, logs = session.client("s3"), outputs["BucketName"], outputs["LogBucketName"]
     for text in (b"first", b"second"):
-        s3.put_object(Bucket=bucket, Key="items/1/metadata.json", Body=text)
-    s3.delete_object(Bucket=bucket, Key="items/1/metadata.json")
-    s3.create_multipart_upload(Bucket=bucket, Key="items/2/metadata.json")
+        s3.put_object(Bucket=bucket, Key="1.json", Body=text)
+    s3.delete_object(Bucket=bucket, Key="1.json")
+    s3.create_multipart_upload(Bucket=bucket, Key="2.json")
     s3.put_object(Bucket=logs, Key="s3/log", Body=b"GET")
     session.client("dynamodb").put_item(TableName=outputs["TableName"], Item={"id": {"S": "1"}})
     # And a stack that somebody protected

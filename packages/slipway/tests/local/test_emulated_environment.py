@@ -17,15 +17,14 @@ from slipway.emulator.environment import LocalEnvironment, Outputs
 from slipway.emulator.routes import routes
 from slipway.emulator.server import Credentials
 from slipway.emulator.substitutions import SUBSTITUTIONS
-from slipway.paths import ROOT
 from slipway.process import Progress
-from slipway.rehearsal.player.traffic import events
 from slipway.testing.emulated import Request
+from slipway.testing.functions import rest_event
 
 
 def test_every_service_has_the_outputs_that_callers_need(local: LocalEnvironment, outputs: Outputs) -> None:
-    assert "items" in outputs
-    for service in outputs.keys() - {"foundation"}:
+    assert {"catalog", "intake", "studio", "sweep"} <= outputs.keys()
+    for service in ("catalog", "intake", "studio"):
         # A REST API, or an HTTP API, as the emulator addresses them.
         assert outputs[service]["ApiEndpoint"].startswith(
             (f"{local.emulator.endpoint}/restapis/", f"{local.emulator.endpoint}/_aws/execute-api/")
@@ -33,16 +32,17 @@ def test_every_service_has_the_outputs_that_callers_need(local: LocalEnvironment
 
 
 def test_the_caller_may_invoke_the_signed_routes_and_nothing_else(
-    local: LocalEnvironment, caller: Credentials, signed: Request
+    local: LocalEnvironment, project: Path, caller: Credentials, signed: Request
 ) -> None:
-    for route in (route for route in routes("items") if route.signed):
-        assert signed(route.method, route.path.replace("{id}", "none"), json={}).status_code != 403
+    for route in (route for route in routes("catalog", services=project / "services") if route.signed):
+        path = route.path.replace("{id}", "none")
+        assert signed(route.method, path, service="catalog", json={}).status_code != 403
     with pytest.raises(ClientError, match="AccessDenied"):
         local.emulator.session(caller).client("dynamodb").list_tables()
 
 
 def test_an_unsigned_write_is_refused_at_the_gateway(unsigned: Request) -> None:
-    response = unsigned("POST", "/items", json={"name": "kettle"})
+    response = unsigned("POST", "/items", service="catalog", json={"name": "kettle"})
     assert response.status_code == 403
     assert response.headers["content-type"] == "application/problem+json"
 
@@ -52,10 +52,9 @@ def test_the_environments_of_one_version_are_ended_alone(local: LocalEnvironment
     functions = local.emulator.session().client("lambda")
     pages = functions.get_paginator("list_functions").paginate()
     names = [function["FunctionName"] for page in pages for function in page["Functions"]]
-    (name,) = (each for each in names if each.startswith("dev-items-compute-ApiFunction"))
+    (name,) = (each for each in names if each.startswith(f"{local.name}-catalog-compute-ApiFunction"))
     live = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
-    variables = {"AWS_DEFAULT_REGION": local.emulator.region, "POWERTOOLS_TRACE_DISABLED": "true"}
-    health = events("services.items.runtime.hooks.api_handler", ROOT, variables)[0]
+    health = rest_event("GET", "/health")
     for version in (live, "$LATEST"):
         answer = functions.invoke(FunctionName=name, Qualifier=version, Payload=json.dumps(health).encode())
         assert "FunctionError" not in answer
@@ -126,13 +125,13 @@ def _silent(_: str) -> AbstractContextManager[Progress]:
 def _synthesize(folder: Path, local: LocalEnvironment, *, topic: str) -> None:
     """A foundation with nothing to tell, and a service of two stacks."""
     environment = cdk.Environment(account=local.environment.account, region=local.environment.region)
-    for name in ("foundation", "items"):
+    for name in ("foundation", "catalog"):
         out = folder / f"assembly-Pipeline-{local.name}-{name}"
         app = cdk.App(outdir=str(out), context={"@aws-cdk/core:defaultCrossStackReferences": "weak"})
         prefix = f"{local.name}-{name}"
         producer = cdk.Stack(app, "Producer", stack_name=f"{prefix}-producer", env=environment)
         made = sns.Topic(producer, "Topic", topic_name=f"{name}-{topic}" if name == "foundation" else topic)
         reader = cdk.Stack(app, "Reader", stack_name=f"{prefix}-reader", env=environment)
-        parameter = "reads" if name == "items" else "foundation-reads"
+        parameter = "reads" if name == "catalog" else "foundation-reads"
         ssm.StringParameter(reader, "Reads", parameter_name=parameter, string_value=made.topic_name)
         app.synth()

@@ -45,23 +45,6 @@ def no_dead_letters(behind: Behind) -> None:
 
 
 class TestKeys:
-    @pytest.mark.parametrize(
-        ("method", "path"), [("POST", "/data"), ("GET", "/data?id=x"), ("POST", "/process"), ("GET", "/process/x")]
-    )
-    @pytest.mark.parametrize("key", [None, "", "not-a-key-of-anybody-here"])
-    def test_without_a_known_key_nothing_is_answered_and_nothing_written(
-        self, behind: Behind, caller: Caller, method: str, path: str, key: str | None
-    ) -> None:
-        before = len(behind.items("TableName")), len(behind.items("JobsTableName"))
-        refused = Caller(caller.http, caller.endpoint, key).call(method, path, json={"payload": "x"})
-        assert refused.status_code == 403
-        assert refused.headers["content-type"] == "application/problem+json"
-        assert (len(behind.items("TableName")), len(behind.items("JobsTableName"))) == before
-
-    def test_a_key_without_a_usage_plan_is_refused(self, behind: Behind, caller: Caller) -> None:
-        lonely = behind.client("apigateway").create_api_key(name="lonely", enabled=True)["id"]
-        assert Caller(caller.http, caller.endpoint, behind.key_value(lonely)).read(NOBODY).status_code == 403
-
     def test_who_calls_faster_than_the_plan_is_put_off(self, behind: Behind, caller: Caller) -> None:
         plan = behind.new_plan(throttle={"rateLimit": 1, "burstLimit": 2})
         hasty = Caller(caller.http, caller.endpoint, behind.new_key(plan))

@@ -24,9 +24,9 @@ import pytest
 
 from services.ingest.redrive import redrive
 from services.ingest.runtime.model import UNANSWERED
-from services.ingest.tests.local.faults import Faults, FaultyProxy
 from services.ingest.tests.local.ingest import Behind, Caller, reason
 from slipway.emulator.environment import LocalEnvironment, Outputs
+from slipway.testing.faulty import Faults, FaultyProxy
 
 CLIENTS = 16
 KEYS = 4

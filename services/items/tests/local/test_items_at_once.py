@@ -13,9 +13,10 @@ from uuid import uuid4
 import boto3
 import httpx
 
-from services.items.tests.local.items import assert_problem, create
+from services.items.tests.local.items import create
 from slipway.emulator.environment import Outputs
 from slipway.testing.emulated import Request
+from slipway.testing.problems import assert_problem
 
 WRITERS = 16
 INCREMENTS = 2

@@ -7,19 +7,19 @@ import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
 import httpx
 import pytest
 
-from services.items.tests.local.items import assert_problem, recycle
+from services.items.tests.local.items import recycle
 from slipway.emulator.environment import LocalEnvironment
 from slipway.emulator.routes import SigV4, target
-from slipway.testing.emulated import FOLDER, synthesized
+from slipway.testing.contract.roles import end_of, start_deployment
+from slipway.testing.emulated import FOLDER, synthesized, until
+from slipway.testing.problems import assert_problem
 
 FAILS_AT_IMPORT = "raise RuntimeError('of a broken version')\n"
 ANSWERS_WITH_NONSENSE = "def handler(event, context):\n    return {'statusCode': 200, 'body': '{}'}\n"
@@ -65,62 +65,6 @@ def broken(local: LocalEnvironment) -> Iterator[Broken]:
         mine.stop()
 
 
-@dataclass
-class CodeDeploy:
-    """What stands for CodeDeploy: it takes verdicts and keeps them."""
-
-    verdicts: list[dict[str, str]] = field(default_factory=list)
-
-    @contextmanager
-    def listening(self) -> Iterator[str]:
-        """Its address, on the loopback interface."""
-        verdicts = self.verdicts
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                assert self.headers["X-Amz-Target"] == "CodeDeploy_20141006.PutLifecycleEventHookExecutionStatus"
-                verdict = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                verdicts.append(verdict)
-                answer = json.dumps(
-                    {"lifecycleEventHookExecutionId": verdict["lifecycleEventHookExecutionId"]}
-                ).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/x-amz-json-1.1")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                """Says nothing."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-
-@pytest.fixture(scope="module")
-def code_deploy(broken: Broken) -> Iterator[CodeDeploy]:
-    """Stands for CodeDeploy, and is where the hooks report to: the emulator has none."""
-    functions = broken.session.client("lambda")
-    fake = CodeDeploy()
-    with fake.listening() as address:
-        for output in ("ApiHookFunctionArn", "StreamHookFunctionArn"):
-            name, alias = broken.outputs[output].split(":")[6:]
-            variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-            functions.update_function_configuration(
-                FunctionName=name, Environment={"Variables": {**variables, "AWS_ENDPOINT_URL_CODEDEPLOY": address}}
-            )
-            version = functions.publish_version(FunctionName=name)["Version"]
-            functions.update_alias(FunctionName=name, Name=alias, FunctionVersion=version)
-        yield fake
-
-
 @contextmanager
 def another_version(broken: Broken, function: str, source: str) -> Iterator[None]:
     """A newest version whose handler is this, which the alias `staging` points to, as in a deployment."""
@@ -140,55 +84,21 @@ def another_version(broken: Broken, function: str, source: str) -> Iterator[None
         functions.update_alias(FunctionName=name, Name="staging", FunctionVersion=before)
 
 
-def before_allow_traffic(broken: Broken, hook: str) -> dict[str, Any]:
-    """Invokes a hook as CodeDeploy does."""
-    event = {"DeploymentId": "d-ABCDEF123", "LifecycleEventHookExecutionId": f"execution of {hook}"}
-    answer = broken.session.client("lambda").invoke(
-        FunctionName=broken.outputs[hook], Payload=json.dumps(event).encode()
-    )
-    verdict: dict[str, Any] = json.loads(answer["Payload"].read())
-    assert not answer.get("FunctionError"), verdict
-    return verdict
-
-
-HOOKS = [
-    pytest.param("ApiFunctionArn", "ApiHookFunctionArn", id="api"),
-    pytest.param("StreamFunctionArn", "StreamHookFunctionArn", id="stream"),
-]
-
-
-@pytest.mark.parametrize(("function", "hook"), HOOKS)
-def test_the_hook_lets_traffic_to_a_good_version(
-    broken: Broken, code_deploy: CodeDeploy, function: str, hook: str
-) -> None:
-    # When CodeDeploy asks before it allows traffic
-    code_deploy.verdicts.clear()
-    verdict = before_allow_traffic(broken, hook)
-    # Then it is told, once, that the version is good
-    assert verdict == {"status": "Succeeded", "failures": []}
-    assert code_deploy.verdicts == [
-        {
-            "deploymentId": "d-ABCDEF123",
-            "lifecycleEventHookExecutionId": f"execution of {hook}",
-            "status": "Succeeded",
-        }
-    ]
-
-
 @pytest.mark.parametrize("source", [FAILS_AT_IMPORT, ANSWERS_WITH_NONSENSE], ids=["fails at import", "says nonsense"])
-@pytest.mark.parametrize(("function", "hook"), HOOKS)
-def test_the_hook_keeps_traffic_from_a_broken_version(
-    broken: Broken, code_deploy: CodeDeploy, function: str, hook: str, source: str
-) -> None:
+@pytest.mark.parametrize(
+    ("function", "hook"),
+    [
+        pytest.param("ApiFunctionArn", "ApiHookFunctionArn", id="api"),
+        pytest.param("StreamFunctionArn", "StreamHookFunctionArn", id="stream"),
+    ],
+)
+def test_the_hook_keeps_traffic_from_a_broken_version(broken: Broken, function: str, hook: str, source: str) -> None:
     # Given a newest version that does not do what it must
-    code_deploy.verdicts.clear()
     with another_version(broken, function, source):
         # When CodeDeploy asks before it allows traffic
-        verdict = before_allow_traffic(broken, hook)
+        deployment = start_deployment(broken.session, broken.outputs[hook].split(":")[6])
         # Then it is told that the version is not good
-        assert verdict["status"] == "Failed"
-        assert verdict["failures"]
-        assert [told["status"] for told in code_deploy.verdicts] == ["Failed"]
+        assert until(lambda: end_of(broken.session, deployment)) == "Failed"
         # And traffic still goes to the version of before
         assert broken.call("GET", "/health").status_code == 200
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -17,15 +17,6 @@ from services.processing.sign_in import access_token
 from slipway.emulator.environment import Outputs
 
 PASSWORD = "Correct-horse-7-battery"
-# What describing a client gives and updating it does not take.
-READ_ONLY = frozenset({"CreationDate", "LastModifiedDate", "ClientSecret"})
-ROUTES = (
-    ("POST", "validate", {"data": {"a": "b"}}),
-    ("POST", "process", {"data": {"a": "b"}}),
-    ("GET", "process/00000000-0000-4000-8000-000000000000", None),
-    ("GET", "results", None),
-    ("POST", "uploads", {"content_type": "text/plain"}),
-)
 
 
 @dataclass(frozen=True)
@@ -118,48 +109,6 @@ def bob(processing: Deployed) -> dict[str, str]:
     return processing.tokens(name)
 
 
-@pytest.fixture(scope="module")
-def refused_tokens(processing: Deployed, alice: dict[str, str]) -> Iterator[dict[str, str | None]]:
-    """Every kind of token that is not one of ours."""
-    cognito = processing.client("cognito-idp")
-    pool_id, client_id = processing.outputs["UserPoolId"], processing.outputs["UserPoolClientId"]
-    flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
-    other_pool = cognito.create_user_pool(PoolName="another")["UserPool"]["Id"]
-    try:
-        other_client = cognito.create_user_pool_client(
-            UserPoolId=other_pool, ClientName="another", ExplicitAuthFlows=flows
-        )["UserPoolClient"]["ClientId"]
-        processing.make_user("stranger", pool_id=other_pool)
-        name = f"late-{uuid4().hex[:8]}"
-        processing.make_user(name)
-        second_client = cognito.create_user_pool_client(
-            UserPoolId=pool_id, ClientName="second", ExplicitAuthFlows=flows
-        )["UserPoolClient"]["ClientId"]
-        client = cognito.describe_user_pool_client(UserPoolId=pool_id, ClientId=client_id)["UserPoolClient"]
-        settings = {name: value for name, value in client.items() if value and name not in READ_ONLY}
-        seconds = {"AccessToken": "seconds", "IdToken": "seconds", "RefreshToken": "days"}
-        short = {"AccessTokenValidity": 1, "IdTokenValidity": 1, "RefreshTokenValidity": 30}
-        cognito.update_user_pool_client(**settings | short | {"TokenValidityUnits": seconds})
-        try:
-            expired = processing.tokens(name)["AccessToken"]
-        finally:
-            cognito.update_user_pool_client(**settings)
-        head, claims, signature = alice["AccessToken"].split(".")
-        time.sleep(2)
-        yield {
-            "none": None,
-            "garbage": "garbage",
-            "a broken signature": f"{head}.{claims}.{signature[:-8]}AAAAAAAA",
-            "expired": expired,
-            "another pool's": processing.tokens("stranger", client_id=other_client)["AccessToken"],
-            "another client's": processing.tokens(name, client_id=second_client)["AccessToken"],
-            "an id token": alice["IdToken"],
-            "a refresh token": alice["RefreshToken"],
-        }
-    finally:
-        cognito.delete_user_pool(UserPoolId=other_pool)
-
-
 def test_the_test_user_signs_in_with_the_generated_password(processing: Deployed) -> None:
     # Given the user that the deployment made
     token = access_token(processing.client, processing.outputs)
@@ -171,21 +120,6 @@ def test_health_needs_no_token(processing: Deployed) -> None:
     answer = processing.http.get(processing.outputs["HealthEndpoint"])
     assert answer.status_code == 200
     assert answer.json()["status"] == "ok"
-
-
-@pytest.mark.parametrize(("method", "path", "body"), ROUTES, ids=[f"{method} {path}" for method, path, _ in ROUTES])
-def test_no_other_token_is_let_in_and_nothing_is_written(
-    processing: Deployed, refused_tokens: dict[str, str | None], method: str, path: str, body: Any
-) -> None:
-    # Given what is written so far
-    before = processing.written()
-    # When a request comes with none of our tokens
-    statuses = {
-        kind: processing.call(method, path, token, json=body).status_code for kind, token in refused_tokens.items()
-    }
-    # Then it is refused, and nothing is added
-    assert statuses == dict.fromkeys(refused_tokens, 401)
-    assert processing.written() == before
 
 
 def test_valid_data_is_recorded_as_validated(processing: Deployed, alice: dict[str, str]) -> None:
@@ -331,43 +265,22 @@ class TestUploads:
         assert answer.json()["errors"][0]["field"] == "/content_type"
 
 
-BAD_BODIES = {
-    "nothing": b"",
-    "no JSON": b"{",
-    "no UTF-8": b'{"data": "\xff"}',
-    "a list": b"[]",
-    "a string": b'"data"',
-    "no data": b"{}",
-    "data is a list": b'{"data": []}',
-    "data is null": b'{"data": null}',
-    "data is text": b'{"data": "{}"}',
-    "another member": b'{"data": {}, "more": 1}',
-    "a key twice": b'{"data": {"a": 1, "a": 2}}',
-    "NaN": b'{"data": {"a": NaN}}',
-    "an infinity": b'{"data": {"a": -Infinity}}',
-    "half a surrogate": b'{"data": {"a": "\\ud800"}}',
-    "half a surrogate in a key": b'{"data": {"\\udfff": 1}}',
-    "an endless exponent": b'{"data": {"a": 1e999999999999999999999}}',
-    "too deep": b'{"data": ' + b'{"a":' * 21 + b"1" + b"}" * 21 + b"}",
-    "far too deep": b'{"data": ' + b"[" * 9_000 + b"]" * 9_000 + b"}",
-}
-
-
 @pytest.mark.parametrize("path", ["validate", "process"])
-@pytest.mark.parametrize("kind", BAD_BODIES)
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b'{"a": 1, "a": 2}', id="a key twice"),
+        pytest.param(b'{"\\udfff": 1}', id="half a surrogate in a key"),
+        pytest.param(b'{"a":' * 21 + b"1" + b"}" * 21, id="too deep"),
+    ],
+)
 def test_bad_data_is_refused_and_nothing_is_written(
-    processing: Deployed, alice: dict[str, str], path: str, kind: str
+    processing: Deployed, alice: dict[str, str], path: str, data: bytes
 ) -> None:
     before = processing.written()
-    answer = processing.call(
-        "POST",
-        path,
-        alice["AccessToken"],
-        content=BAD_BODIES[kind],
-        headers={"Content-Type": "application/json"},
-    )
+    headers = {"Content-Type": "application/json"}
+    answer = processing.call("POST", path, alice["AccessToken"], content=b'{"data": %s}' % data, headers=headers)
     assert answer.status_code == 400, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["errors"][0]["field"]
     assert processing.written() == before
 
@@ -386,21 +299,6 @@ def test_bodies_up_to_the_limit_are_taken_and_larger_ones_refused(processing: De
     assert job["result"]["a"].startswith("SSSS")
     assert post(256 * 1024 + 1).status_code == 413
     assert post(3 * 1024 * 1024).status_code == 413
-
-
-@pytest.mark.parametrize("job_id", ["x", "..", "%00", "%F0%9F%92%A1", "' OR 1=1", "x" * 65, "a#b", "-", "null"])
-def test_an_id_that_is_none_is_no_job(processing: Deployed, alice: dict[str, str], job_id: str) -> None:
-    answer = processing.call("GET", f"process/{job_id}", alice["AccessToken"])
-    assert answer.status_code in {400, 404}
-
-
-@pytest.mark.parametrize(
-    "query", ["status=no", "limit=0", "limit=101", "limit=x", "cursor=", "cursor=!", "cursor=YQ", f"cursor={'a' * 129}"]
-)
-def test_a_query_that_is_not_ours_is_refused(processing: Deployed, alice: dict[str, str], query: str) -> None:
-    answer = processing.call("GET", f"results?{query}", alice["AccessToken"])
-    assert answer.status_code == 400
-    assert answer.json()["errors"][0]["field"] == query.partition("=")[0]
 
 
 class TestWorker:
@@ -447,21 +345,6 @@ def test_the_contract_checks_pass_and_write_nothing(processing: Deployed, output
     answer = processing.client("lambda").invoke(FunctionName=processing.outputs[output], Payload=b"{}")
     assert json.loads(answer["Payload"].read()) == {"status": "Succeeded", "failures": []}
     assert processing.written() == before
-
-
-def test_answers_and_refusals_carry_cors(processing: Deployed, alice: dict[str, str]) -> None:
-    origin = {"Origin": "https://app.example.com"}
-    for answer in (
-        processing.call("GET", "results", alice["AccessToken"], headers=origin),
-        processing.call("POST", "validate", alice["AccessToken"], headers=origin, json={}),
-        processing.http.request(
-            "OPTIONS",
-            f"{processing.outputs['ApiEndpoint']}process",
-            headers={**origin, "Access-Control-Request-Method": "POST"},
-        ),
-    ):
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
 def _subject(processing: Deployed, token: str) -> str:

@@ -1,4 +1,4 @@
-"""Alarms (P12). Each is on one metric, so that a person can say at once what it watches."""
+"""Alarms. Each is on one metric, so that a person can say at once what it watches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backups of tables and buckets, apart from the tables and buckets themselves (P3, P5)."""
+"""Backups of tables and buckets, apart from the tables and buckets themselves."""
 
 from __future__ import annotations
 

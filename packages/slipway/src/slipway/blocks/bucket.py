@@ -1,4 +1,4 @@
-"""S3 buckets (P2, P5)."""
+"""S3 buckets."""
 
 from __future__ import annotations
 

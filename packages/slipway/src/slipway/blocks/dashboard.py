@@ -1,4 +1,4 @@
-"""The dashboard of a service (P13)."""
+"""The dashboard of a service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moving traffic to a new version, and back (P8)."""
+"""Moving traffic to a new version, and back."""
 
 from __future__ import annotations
 

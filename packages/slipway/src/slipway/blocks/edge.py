@@ -1,4 +1,4 @@
-"""CloudFront in front of a REST API (I7, I8)."""
+"""CloudFront in front of a REST API."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class EdgeDistribution(Construct):
         route53.AaaaRecord(self, "Ipv6", zone=zone, record_name=custom_domain.name, target=target)
 
     def _log_to(self, bucket: LogBucket) -> None:
-        # Version 2 of CloudFront's logs: version 1 needs a bucket with ACLs, which ours refuse (P5).
+        # Version 2 of CloudFront's logs: version 1 needs a bucket with ACLs, which ours refuse.
         scope = self._in_cloudfronts_region("EdgeLogs", EDGE_LOGS, "Delivers the edge's access logs")
         name = f"{Stack.of(self).stack_name}-edge"
         source = logs.CfnDeliverySource(

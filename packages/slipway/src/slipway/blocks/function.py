@@ -1,4 +1,4 @@
-"""Lambda functions (P6, P7, P9)."""
+"""Lambda functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP APIs with signed-in callers (P11, C1)."""
+"""HTTP APIs with signed-in callers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The customer-managed key of a service (P1, P2)."""
+"""The customer-managed key of a service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log groups (P2, P11)."""
+"""Log groups."""
 
 from __future__ import annotations
 

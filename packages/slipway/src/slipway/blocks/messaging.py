@@ -1,4 +1,4 @@
-"""Queues and topics (P2, P12)."""
+"""Queues and topics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stack outputs with stable ids (P14): tests, tools and people find resources by these and by nothing else."""
+"""Stack outputs with stable ids: tests, tools and people find resources by these and by nothing else."""
 
 from __future__ import annotations
 

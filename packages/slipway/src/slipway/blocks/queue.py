@@ -1,4 +1,4 @@
-"""Queues that functions read (P2, P6)."""
+"""Queues that functions read."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ ROLLBACK_FAILED. docs/runbooks/first-deployment.md says how to clear away what i
 
 
 def removal_policy(environment: Place, *, deletable: bool = True) -> aws_cdk.RemovalPolicy:
-    """Return what becomes of a stateful resource that leaves its template (P16).
+    """Return what becomes of a stateful resource that leaves its template.
 
     Args:
         environment: settings; `stateful.removal_policy` applies.

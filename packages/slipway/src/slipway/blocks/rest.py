@@ -1,4 +1,4 @@
-"""REST APIs (P11)."""
+"""REST APIs."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ _GATEWAY_DEFAULTS = (
 class RestEntry(Construct):
     """A regional REST API whose methods reach aliases, with logs, traces, throttling, validation and CORS.
 
-    Errors that API Gateway makes itself have the same shape as the service's own (P18).
+    Errors that API Gateway makes itself have the same shape as the service's own.
 
     Args:
         scope: the compute stack.

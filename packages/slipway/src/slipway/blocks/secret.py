@@ -1,4 +1,4 @@
-"""Secrets (P10)."""
+"""Secrets."""
 
 from __future__ import annotations
 

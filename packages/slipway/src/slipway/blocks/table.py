@@ -1,4 +1,4 @@
-"""DynamoDB tables (P2 to P4)."""
+"""DynamoDB tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Index:
 class ServiceTable(dynamodb.Table):
     """An encrypted table with point-in-time recovery, protected as the environment asks.
 
-    `Table`, not `TableV2`: CDK's `TableV2` gives its scaling no cooldowns, and P4 sets them.
+    `Table`, not `TableV2`: CDK's `TableV2` gives its scaling no cooldowns, and we set them.
 
     Args:
         scope: the data stack.

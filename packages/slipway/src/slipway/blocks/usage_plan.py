@@ -1,4 +1,4 @@
-"""Who may call a REST API with a key, and how much (G1, G2)."""
+"""Who may call a REST API with a key, and how much."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users who sign in: a Cognito user pool, its client, and a user for tests (C2)."""
+"""Users who sign in: a Cognito user pool, its client, and a user for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AWS WAF before a regional API, and at the edge (P11)."""
+"""AWS WAF before a regional API, and at the edge."""
 
 from __future__ import annotations
 

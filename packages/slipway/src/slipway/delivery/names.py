@@ -9,7 +9,7 @@ from __future__ import annotations
 from slipway.settings.model import Environment, Place
 
 PROTECTED_STACKS = ("security", "data")
-"""The stacks of a service that hold what must not be lost (P16)."""
+"""The stacks of a service that hold what must not be lost."""
 
 DESCRIBED_STACKS = (*PROTECTED_STACKS, "compute")
 """The stacks of a service whose outputs its tests read. Nothing reads observability."""

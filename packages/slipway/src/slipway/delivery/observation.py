@@ -1,4 +1,4 @@
-"""What watches the pipeline: its events, the figures they give, who is told, and the alarms of the bakes (D5, D7)."""
+"""What watches the pipeline: its events, the figures they give, who is told, and the alarms of the bakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events of an environment, relayed to the pipeline's account (D5, D7)."""
+"""Events of an environment, relayed to the pipeline's account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roles of an environment that the pipeline's own steps assume, and nothing else (D3, D6)."""
+"""Roles of an environment that the pipeline's own steps assume, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the pipeline takes its commits from, and what starts it (D1).
+"""Where the pipeline takes its commits from, and what starts it.
 
 - *CodeConnections*: a push to the branch starts it, unless the push changes `ignored_paths` alone.
 - *CodeCommit*: a push to the branch starts it, by an EventBridge rule. CodeCommit's events name no paths: a push that

@@ -111,7 +111,7 @@ class SynthStep(pipelines.CodeBuildStep):
 
 
 class ProtectStep(pipelines.CodeBuildStep):
-    """Sets termination protection and stack policies in an environment, and reads them back (P16).
+    """Sets termination protection and stack policies in an environment, and reads them back.
 
     Args:
         stack: the pipeline's stack.
@@ -140,7 +140,7 @@ class ProtectStep(pipelines.CodeBuildStep):
 
 
 class BakeStep(pipelines.CodeBuildStep):
-    """Watches the alarms of an environment for its `bake_minutes`, after everything else (D5).
+    """Watches the alarms of an environment for its `bake_minutes`, after everything else.
 
     Args:
         stack: the pipeline's stack.
@@ -174,7 +174,7 @@ class BakeStep(pipelines.CodeBuildStep):
 
 
 class VerifyStep(pipelines.CodeBuildStep):
-    """Runs the tests of services against what was deployed (D3), all of them in one build.
+    """Runs the tests of services against what was deployed, all of them in one build.
 
     Args:
         handover: what the synth handed over.
@@ -210,7 +210,7 @@ def verifying(stack: Stack, *, environment: Environment, services: Sequence[str]
 
 
 class ApprovalStep(pipelines.ManualApprovalStep):
-    """Asks people before an environment (D4): what changed, and the evidence for it.
+    """Asks people before an environment: what changed, and the evidence for it.
 
     Args:
         environment: name of the environment.

@@ -13,8 +13,9 @@ from slipway.evidence.errors import EvidenceError
 TEST = re.compile(r"(?P<path>(?:[\w-]+/)*tests/(?:\w+/)*test_\w+\.py)(?P<name>(?:::\w+)*)")
 """A file of tests, or a test in it: `…tests/…/test_x.py`, `…::test_name`, `…::TestClass::test_name`."""
 
-# What pytest collects (pyproject.toml changes none of it): functions, and methods of classes that begin with Test.
-_COLLECTED = re.compile(r"(Test\w*\.)?test_\w+")
+# What pytest collects (pyproject.toml changes none of it): functions, and methods of classes that begin with Test; a
+# class may have inherited all of them.
+_COLLECTED = re.compile(r"(Test\w*\.)?test_\w+|Test\w+")
 
 
 class Sources:
@@ -50,7 +51,7 @@ class Sources:
         return next((number for number, line in enumerate(lines, start=1) if symbol in line), None)
 
     def tests(self, path: str) -> frozenset[str]:
-        """The tests of a file, `test_name` or `TestClass::test_name`; none when it is not there."""
+        """The tests of a file, `test_name`, `TestClass` or `TestClass::test_name`; none when it is not there."""
         if not self.has_file(path):
             return frozenset()
         return frozenset(name.replace(".", "::") for name in self._symbols_of(path) if _COLLECTED.fullmatch(name))

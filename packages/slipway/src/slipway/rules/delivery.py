@@ -1,4 +1,4 @@
-"""How a new version meets traffic (P8)."""
+"""How a new version meets traffic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is watched and kept (P11, P12): alarms that somebody hears and can act on, logs that end and are encrypted."""
+"""What is watched and kept: alarms that somebody hears and can act on, logs that end and are encrypted."""
 
 from __future__ import annotations
 

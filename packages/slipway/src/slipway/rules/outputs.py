@@ -1,4 +1,4 @@
-"""Outputs say what they are (P14)."""
+"""Outputs say what they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Permissions are exact (P6): no action with a wildcard, and `*` for a resource only where AWS has nothing narrower."""
+"""Permissions are exact: no action with a wildcard, and `*` for a resource only where AWS has nothing narrower."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an alarm that guards a deployment can go off at all while the deployment lasts (P8, P12).
+"""Whether an alarm that guards a deployment can go off at all while the deployment lasts.
 
 Removing such an alarm is seen; making it useless has to be. What a canary sees of which failure, and how surely, is
 `make detectability`'s to say; what is asked here is whether a version of which *every* invocation fails is seen at all.

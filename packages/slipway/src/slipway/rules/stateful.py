@@ -1,4 +1,4 @@
-"""What must not be lost (P16): retained, protected, and in a stack that nothing else moves."""
+"""What must not be lost: retained, protected, and in a stack that nothing else moves."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class LogLevel(StrEnum):
 
 
 class Tags(_Model):
-    """Values of the tags that every resource carries (P15); Service and Environment are added by the app."""
+    """Values of the tags that every resource carries; Service and Environment are added by the app."""
 
     project: TagValue
     application: TagValue
@@ -94,7 +94,7 @@ class Tags(_Model):
 
 
 class Stateful(_Model):
-    """Protection of tables, buckets, keys and secrets (P16)."""
+    """Protection of tables, buckets, keys and secrets."""
 
     removal_policy: RemovalPolicy = Field(strict=False)
     deletion_protection: bool
@@ -105,7 +105,7 @@ class Stateful(_Model):
 
 
 class Logs(_Model):
-    """Log groups of functions and APIs (P11)."""
+    """Log groups of functions and APIs."""
 
     retention_days: LogRetentionDays
     level: LogLevel = Field(strict=False)
@@ -116,7 +116,7 @@ LEAST_CLIENT_ERROR_FLOOR = 60
 
 
 class AlarmSettings(_Model):
-    """Who is told (P12)."""
+    """Who is told."""
 
     emails: Emails = Field(strict=False)
     runbooks: Annotated[str, StringConstraints(pattern=r"^https://[^\s]+[^/\s]$", max_length=400)]
@@ -160,7 +160,7 @@ def _is_shift(name: str) -> str:
 
 
 class Deployment(_Model):
-    """How a change enters the environment: CodeDeploy on the alias `live` (P8), the bake after it, windows."""
+    """How a change enters the environment: CodeDeploy on the alias `live`, the bake after it, windows."""
 
     strategy: Annotated[str, AfterValidator(_is_shift)]
     """CodeDeploy's name of how traffic moves, without its prefix. Figures that it has no configuration for are an own
@@ -182,7 +182,7 @@ class Deployment(_Model):
 
 
 class Backup(_Model):
-    """Daily backups of tables and buckets, into a vault of the service (P3, P5)."""
+    """Daily backups of tables and buckets, into a vault of the service."""
 
     hour_utc: Annotated[int, Field(ge=0, le=23)] = 5
     """When they begin."""
@@ -198,7 +198,7 @@ class BodyRules(StrEnum):
 
 
 class Waf(_Model):
-    """AWS WAF before REST APIs and at the edge (P11)."""
+    """AWS WAF before REST APIs and at the edge."""
 
     enabled: bool
     requests_per_5_minutes: Annotated[int, Field(ge=10, le=2_000_000_000)]
@@ -209,7 +209,7 @@ class Waf(_Model):
 
 
 class Cors(_Model):
-    """Origins that browsers may call from (P11); `*` is refused outside development."""
+    """Origins that browsers may call from; `*` is refused outside development."""
 
     origins: tuple[Origin, ...] = Field(strict=False, min_length=1)
 
@@ -228,7 +228,7 @@ class OnDemand(_Model):
 
 
 class Provisioned(_Model):
-    """Provisioned with auto scaling (P4): units at the start, the ceiling, and the target."""
+    """Provisioned with auto scaling: units at the start, the ceiling, and the target."""
 
     mode: Literal["provisioned"]
     read: Annotated[int, Field(ge=1, le=40_000)]
@@ -250,7 +250,7 @@ Capacity = Annotated[OnDemand | Provisioned, Field(discriminator="mode")]
 
 
 class ProvisionedConcurrency(_Model):
-    """Warm environments on `live`, scaled by target tracking (P9)."""
+    """Warm environments on `live`, scaled by target tracking."""
 
     minimum: Annotated[int, Field(ge=1, le=1_000)]
     maximum: Annotated[int, Field(ge=1, le=1_000)]
@@ -264,7 +264,7 @@ class ProvisionedConcurrency(_Model):
 
 
 class FunctionSettings(_Model):
-    """One Lambda function (P6)."""
+    """One Lambda function."""
 
     memory_mb: Annotated[int, Field(ge=128, le=10_240)]
     timeout_seconds: Annotated[int, Field(ge=1, le=900)]
@@ -301,7 +301,7 @@ which shares the reserved concurrency, and for a call by hand. A batch that is t
 
 
 class QueueReaderSettings(FunctionSettings):
-    """A Lambda function that reads a queue, with fewer batches under way than it may run (G5, G6)."""
+    """A Lambda function that reads a queue, with fewer batches under way than it may run."""
 
     @model_validator(mode="after")
     def _batches_leave_room(self) -> Self:
@@ -380,13 +380,13 @@ class ApiTraffic(Traffic):
 
 
 class Geo(_Model):
-    """Countries that the edge answers, ISO 3166-1 alpha-2 (I7)."""
+    """Countries that the edge answers, ISO 3166-1 alpha-2."""
 
     allow: tuple[CountryCode, ...] = Field(strict=False, min_length=1)
 
 
 class CustomDomain(_Model):
-    """A name of one's own at the edge (I8). Absent by default.
+    """A name of one's own at the edge. Absent by default.
 
     The certificate is an ACM ARN in us-east-1, where CloudFront reads certificates.
     """
@@ -457,7 +457,7 @@ class HttpServiceSettings(ApiServiceSettings):
 
 
 class UsagePlan(_Model):
-    """What one API key may use (G2)."""
+    """What one API key may use."""
 
     rate: Annotated[int, Field(ge=1, le=10_000)]
     burst: Annotated[int, Field(ge=1, le=5_000)]
@@ -465,7 +465,7 @@ class UsagePlan(_Model):
 
 
 class StageCache(_Model):
-    """API Gateway's cache of a stage (G3)."""
+    """API Gateway's cache of a stage."""
 
     size_gb: Literal["0.5", "1.6", "6.1", "13.5", "28.4", "58.2", "118", "237"]
     """The sizes that API Gateway offers, gigabytes."""
@@ -473,7 +473,7 @@ class StageCache(_Model):
 
 
 class UserPool(_Model):
-    """Cognito user pool and client (C2)."""
+    """Cognito user pool and client."""
 
     password_minimum_length: Annotated[int, Field(ge=8, le=99)]
     self_sign_up: bool
@@ -563,7 +563,7 @@ class Place(_Model):
     gates: Gates
 
     def unique_id(self, service: str) -> str:
-        """Return eight characters for names that are unique across accounts (P5).
+        """Return eight characters for names that are unique across accounts.
 
         Args:
             service: name of the service that the name is for.
@@ -610,7 +610,7 @@ class Environment(Place):
 
 
 class SourceKind(StrEnum):
-    """Where the pipeline takes its commits from (D1)."""
+    """Where the pipeline takes its commits from."""
 
     CODE_CONNECTIONS = "codeconnections"
     CODE_COMMIT = "codecommit"
@@ -672,7 +672,7 @@ class PipelineGates(Gates):
 
 
 class Approval(_Model):
-    """The manual approval (D4)."""
+    """The manual approval."""
 
     emails: Emails = Field(strict=False, default=())
     """Who is asked."""
@@ -681,7 +681,7 @@ class Approval(_Model):
 
 
 class Notifications(_Model):
-    """Who is told of failures, successes, approvals and rollbacks (D7)."""
+    """Who is told of failures, successes, approvals and rollbacks."""
 
     emails: Emails = Field(strict=False, min_length=1)
     webhook_secret_arn: (

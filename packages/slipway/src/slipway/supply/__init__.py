@@ -1,1 +1,1 @@
-"""The supply chain: what ships and what builds it, audited, scanned, listed, and held against what is deployed (D2)."""
+"""The supply chain: what ships and what builds it, audited, scanned, listed, and held against what is deployed."""

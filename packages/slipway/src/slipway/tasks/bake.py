@@ -1,4 +1,4 @@
-"""Watch an environment's alarms after a deployment (D5): `slipway bake --env prod`.
+"""Watch an environment's alarms after a deployment: `slipway bake --env prod`.
 
 The last action of an environment's stage. It looks each minute at the alarm that is on while one of the environment's
 own is, and fails the stage when it is on. A `CloudWatchAlarm` rule of a stage condition would seem to do that, but

@@ -1,4 +1,4 @@
-"""Set what CDK Pipelines cannot: termination protection and stack policies of the stateful stacks (P16, D6).
+"""Set what CDK Pipelines cannot: termination protection and stack policies of the stateful stacks.
 
     slipway protect --env prod
     slipway open --env prod --stack prod-items-data --reason "..."

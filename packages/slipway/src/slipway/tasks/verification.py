@@ -1,4 +1,4 @@
-"""Run the tests of services against what was deployed (D3).
+"""Run the tests of services against what was deployed.
 
     slipway verify --env dev --service items --service ingest
 

@@ -37,7 +37,7 @@ FOLDER = TESTS / os.environ.get("PYTEST_XDIST_WORKER", "main")
 class Request(Protocol):
     """Sends a request to a service."""
 
-    def __call__(self, method: str, path: str, *, service: str = "items", **content: Any) -> httpx.Response:
+    def __call__(self, method: str, path: str, *, service: str = "", **content: Any) -> httpx.Response:
         """Send it; `content` is httpx's: `json`, `content`, `headers` and so on."""
 
 
@@ -168,34 +168,43 @@ def http(local: LocalEnvironment) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
-def signed(local: LocalEnvironment, http: httpx.Client, outputs: Outputs, caller: Credentials) -> Request:
+def _service_of(request: pytest.FixtureRequest) -> str:
+    """Return the service whose test it is: its folder is `services/<name>/tests/local`."""
+    parts = request.path.relative_to(ROOT).parts
+    assert parts[0] == "services", f"name the service: {request.path} is not in the folder of one"
+    return parts[1]
+
+
+@pytest.fixture(scope="module")
+def signed(
+    request: pytest.FixtureRequest, local: LocalEnvironment, http: httpx.Client, outputs: Outputs, caller: Credentials
+) -> Request:
     """Sends a request that the caller signed, to the API itself."""
     auth = SigV4(caller, local.emulator.region)
 
-    def send(method: str, path: str, *, service: str = "items", **content: Any) -> httpx.Response:
-        where = target(outputs[service], path, edge=False)
+    def send(method: str, path: str, *, service: str = "", **content: Any) -> httpx.Response:
+        where = target(outputs[service or _service_of(request)], path, edge=False)
         return http.request(method, where.url, **{"auth": auth, **content})
 
     return send
 
 
-@pytest.fixture(scope="session")
-def unsigned(http: httpx.Client, outputs: Outputs) -> Request:
+@pytest.fixture(scope="module")
+def unsigned(request: pytest.FixtureRequest, http: httpx.Client, outputs: Outputs) -> Request:
     """Sends a request without a signature to the API itself, past the edge."""
 
-    def send(method: str, path: str, *, service: str = "items", **content: Any) -> httpx.Response:
-        return http.request(method, target(outputs[service], path, edge=False).url, **content)
+    def send(method: str, path: str, *, service: str = "", **content: Any) -> httpx.Response:
+        return http.request(method, target(outputs[service or _service_of(request)], path, edge=False).url, **content)
 
     return send
 
 
-@pytest.fixture(scope="session")
-def edge(http: httpx.Client, outputs: Outputs) -> Request:
+@pytest.fixture(scope="module")
+def edge(request: pytest.FixtureRequest, http: httpx.Client, outputs: Outputs) -> Request:
     """Sends a request through CloudFront."""
 
-    def send(method: str, path: str, *, service: str = "items", **content: Any) -> httpx.Response:
-        where = target(outputs[service], path, edge=True)
+    def send(method: str, path: str, *, service: str = "", **content: Any) -> httpx.Response:
+        where = target(outputs[service or _service_of(request)], path, edge=True)
         headers = {**content.pop("headers", {}), **({"Host": where.host} if where.host else {})}
         return http.request(method, where.url, headers=headers, **content)
 

@@ -21,6 +21,8 @@ from slipway.testing import functions
 if find_spec("jsii"):
     import slipway.kernel  # noqa: F401
 
+pytest.register_assert_rewrite("slipway.testing.contract", "slipway.testing.emulated", "slipway.testing.problems")
+
 EMULATED = "slipway.testing.emulated"
 """Plugin of the tests in folders called `local`. It imports much, so only they load it."""
 
@@ -55,10 +57,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(functions, functions.__name__)
 
 
+def folders_of(file: Path, config: pytest.Config) -> frozenset[str]:
+    """Return the names of the folders that a file is in, those of the repository alone."""
+    return frozenset(file.relative_to(config.rootpath).parts[:-1] if file.is_relative_to(config.rootpath) else ())
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
     """Give local tests their fixtures."""
-    if "local" in module_path.parts[:-1]:
+    if "local" in folders_of(module_path, parent.config):
         parent.config.pluginmanager.import_plugin(EMULATED)
 
 
@@ -68,7 +75,7 @@ def _nobody(request: pytest.FixtureRequest) -> Iterator[None]:
 
     CodeBuild gives its builds credentials by a variable, so that a test would call AWS there and nowhere else.
     """
-    if not {*request.path.parts}.isdisjoint(ACCOUNTS_OF_THEIR_OWN):
+    if not folders_of(request.path, request.config).isdisjoint(ACCOUNTS_OF_THEIR_OWN):
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
@@ -82,7 +89,7 @@ def _nobody(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_sockets(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a unit test that opens a socket, whatever it meant to reach."""
-    if "unit" not in request.path.parts:
+    if "unit" not in folders_of(request.path, request.config):
         yield
         return
     from pytest_socket import disable_socket, enable_socket

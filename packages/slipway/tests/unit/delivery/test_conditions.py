@@ -1,4 +1,4 @@
-"""Conditions as CloudFormation writes them (D5)."""
+"""Conditions as CloudFormation writes them."""
 
 from __future__ import annotations
 

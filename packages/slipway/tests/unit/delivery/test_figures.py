@@ -1,4 +1,4 @@
-"""The four DORA figures from the events of CodePipeline and CodeDeploy (D7)."""
+"""The four DORA figures from the events of CodePipeline and CodeDeploy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people are told, and how the chat is reached (D7)."""
+"""What people are told, and how the chat is reached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Setting the protection of stacks, and the way through for people (D6, P16)."""
+"""Setting the protection of stacks, and the way through for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a service's tests are run against what was deployed (D3)."""
+"""How a service's tests are run against what was deployed."""
 
 from __future__ import annotations
 

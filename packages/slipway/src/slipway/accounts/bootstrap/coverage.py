@@ -425,7 +425,7 @@ def _bucket_of(policy: Resource, account: Account) -> str:
     bucket = policy.properties["Bucket"]
     if isinstance(bucket, str):
         return bucket
-    # The bucket stands in the same stack, and every bucket of an environment has its name from P5.
+    # The bucket stands in the same stack, and every bucket of an environment is named alike.
     of_pipeline = policy.stack.startswith(pipeline_stack(account.app))
     return f"{policy.stack}-bucket".lower() if of_pipeline else f"{account.bucket_prefix}-0a1b2c3d"
 

@@ -206,7 +206,7 @@ def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
 
 
 def _hosted_zones(account: Account, settings: Settings) -> Iterator[str]:
-    """Zones that the services of an account write a name into (I8)."""
+    """Zones that the services of an account write a name into."""
     for name in account.environments:
         for _, service in settings.environment(name).services:
             domain = getattr(service, "custom_domain", None)

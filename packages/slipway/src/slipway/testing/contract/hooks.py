@@ -1,6 +1,6 @@
-"""What schemathesis imports to call a service: whose credentials its requests carry (`SCHEMATHESIS_HOOKS`).
+"""Tell schemathesis, which imports this, whose credentials its requests carry (`SCHEMATHESIS_HOOKS`).
 
-It runs in a process of its own; `tests/local/test_fuzz.py` starts it and gives it the variables.
+It runs in a process of its own; `slipway.testing.contract.fuzz` starts it and gives it the variables.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ HEADERS = {"X-Origin-Verify": "FUZZ_ORIGIN", "x-api-key": "FUZZ_API_KEY", "Autho
 
 
 class Authorised(AuthBase):
-    """Adds to a finished request what the service wants to see of its caller."""
+    """Add to a finished request what the service wants to see of its caller."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add it."""
         for header, variable in HEADERS.items():
             if variable in os.environ:
                 request.headers[header] = os.environ[variable]

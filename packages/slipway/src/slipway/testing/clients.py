@@ -1,11 +1,14 @@
-"""Clients as strangers have them: made from a service's OpenAPI document, without a look at its code."""
+"""Other people's clients: generated from a service's OpenAPI document, curl, the AWS CLI, a page in a browser."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import subprocess
+import json
+import os
 import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +16,12 @@ from typing import Any
 
 import httpx
 
-DOCUMENTS = Path(__file__).parents[1] / "services"
+from slipway.emulator.server import Credentials, Emulator
+from slipway.paths import ROOT
+from slipway.process import Completed, run
+from slipway.testing.browser import Browser, browser
+
+DOCUMENTS = ROOT / "services"
 
 
 @dataclass(frozen=True)
@@ -78,14 +86,11 @@ def generate(service: str, folder: Path) -> GeneratedClient:
     config.write_text("post_hooks: []\n", encoding="utf-8")
     document = DOCUMENTS / service / "openapi.json"
     # The generator imports much: one process for each spares the tests that it does.
-    done = subprocess.run(
+    done = run(
         [
             *(sys.executable, "-m", "openapi_python_client", "generate", "--path", str(document), "--meta", "none"),
             *("--output-path", str(folder / name), "--config", str(config), "--fail-on-warning"),
         ],
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 0, f"{service}: {done.stdout}{done.stderr}"
     package = folder / name
@@ -98,3 +103,73 @@ def generate(service: str, folder: Path) -> GeneratedClient:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return GeneratedClient(module)
+
+
+def curl(emulator: Emulator, caller: Credentials, folder: Path, address: str, *arguments: str) -> tuple[int, Any]:
+    """Send a request with `curl --aws-sigv4`, as the pages of AWS show it, and return status and content.
+
+    Args:
+        emulator: whose certificate and region it is.
+        caller: who signs.
+        folder: an empty one.
+        address: of the route.
+        arguments: further ones of curl.
+    """
+    # Not on the command line, where others could read the key.
+    config = folder / "curl"
+    config.write_text(f'user = "{caller.access_key_id}:{caller.secret_access_key}"\n', encoding="utf-8")
+    command = [
+        *("curl", "--silent", "--config", str(config), "--cacert", str(emulator.ca)),
+        *("--aws-sigv4", f"aws:amz:{emulator.region}:execute-api", "--write-out", "\\n%{http_code}"),
+        *arguments,
+        address,
+    ]
+    done = run(command, check=True)
+    content, _, status = done.stdout.rpartition("\n")
+    return int(status), json.loads(content) if content else {}
+
+
+def aws_cli(emulator: Emulator, folder: Path, *arguments: str, who: Credentials | None = None) -> Completed:
+    """Run the AWS CLI on the emulator's account: as its root, or as somebody else."""
+    credentials = who or emulator.root
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+        "AWS_DEFAULT_REGION": emulator.region,
+        "AWS_CA_BUNDLE": str(emulator.ca),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    command = ["aws", "--endpoint-url", emulator.endpoint, "--output", "json", *arguments]
+    return run(command, environment=environment)
+
+
+@contextmanager
+def page_elsewhere(emulator: Emulator, folder: Path, hosts: Collection[str]) -> Iterator[Browser]:
+    """Yield a page of another origin in a real browser, which asks before it sends what a form could not.
+
+    Args:
+        emulator: what the hosts lead to.
+        folder: where the page goes.
+        hosts: names that it reaches.
+    """
+    empty = folder / "empty.html"
+    empty.write_text("<!doctype html><title>another origin</title>", encoding="utf-8")
+    with browser(width=800, height=600, reaches=hosts, at=emulator.port) as window:
+        window.open(empty)
+        yield window
+
+
+def fetch(page: Browser, address: str, **options: Any) -> dict[str, Any]:
+    """Return what a script of the page sees of an answer; `error` alone where the browser refuses it."""
+    script = """
+        return fetch(arguments[0], arguments[1]).then(
+            answer => answer.text().then(text => ({
+                status: answer.status, text, etag: answer.headers.get("etag"), location: answer.headers.get("location"),
+            })),
+            error => ({ error: String(error) }),
+        );
+    """
+    answer: dict[str, Any] = page.run(script, address, options)
+    return answer

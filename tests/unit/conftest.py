@@ -1,5 +1,0 @@
-"""Code under test reads the tests' own configuration."""
-
-from tests import specimen
-
-specimen.install()
