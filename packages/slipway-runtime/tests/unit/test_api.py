@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from slipway.testing.functions import Context, http_event, rest_event
-from slipway_runtime import api
+from slipway_runtime import api, bodies
 from slipway_runtime.problems import Problem
 from slipway_runtime.telemetry import logger
 
@@ -23,7 +23,7 @@ def refused(event: dict[str, Any], status: int, logs: io.StringIO) -> Any:
     logger.inject_lambda_context(lambda *_: None)({}, Context())
     logs.truncate(0)
     with pytest.raises(Problem) as caught:
-        api.check_body(event, api.DATA_LIMITS)
+        bodies.check_body(event, bodies.DATA_LIMITS)
     answer = api.refused(caught.value, event, KNOWN)
     assert answer.status_code == status
     fields = [error["field"] for error in json.loads(answer.body or "")["errors"]]
@@ -54,5 +54,5 @@ def test_what_was_not_utf_8_is_named(make: Make, logs: io.StringIO) -> None:
 
 @KINDS
 def test_too_many_values_are_named(make: Make, logs: io.StringIO) -> None:
-    text = "[" + ",".join(["1"] * (api.DATA_LIMITS.values + 1)) + "]"
+    text = "[" + ",".join(["1"] * (bodies.DATA_LIMITS.values + 1)) + "]"
     assert refused(make("POST", "/x", body=text), 413, logs) == ["body"]
