@@ -23,9 +23,11 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 # The command line of this checkout. The verbs below are its own, with the words that are typed most.
 SLIPWAY = $(PYTHON) -m slipway
+# The service of verbs that take one. Default: the first that has a folder.
+ONE := $(or $(SERVICE),$(firstword $(patsubst services/%/infrastructure.py,%,$(sort $(wildcard services/*/infrastructure.py)))))
 PACKAGES := app.py packages pipeline services stacks stages tests
 
-.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench growth protect destroy verify detectability cost bootstrap doctor docs site pictures openapi wheels installed lock clean
+.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench growth protect destroy verify detectability cost bootstrap doctor docs site pictures openapi wheels adopters installed lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -133,14 +135,14 @@ status: install ## Say what runs on this machine
 	@$(SLIPWAY) status
 
 logs: install ## What the functions of SERVICE wrote
-	@$(SLIPWAY) logs $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items)
+	@$(SLIPWAY) logs $(if $(ENV),--env $(ENV)) --service $(ONE)
 
 watch: install ## Make what is saved of SERVICE live on the emulator, and follow its logs (DEBUG=api: attach a debugger)
-	@$(SLIPWAY) watch $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items) $(if $(DEBUG),--debug $(DEBUG)) \
+	@$(SLIPWAY) watch $(if $(ENV),--env $(ENV)) --service $(ONE) $(if $(DEBUG),--debug $(DEBUG)) \
 		$(if $(DEBUG_PORT),--debug-port $(DEBUG_PORT))
 
 call: install ## Call a route: make call SERVICE=items ARGS="POST /items --body '{\"name\":\"kettle\"}'"
-	@$(SLIPWAY) call $(if $(ENV),--env $(ENV)) --service $(or $(SERVICE),items) $(ARGS)
+	@$(SLIPWAY) call $(if $(ENV),--env $(ENV)) --service $(ONE) $(ARGS)
 
 token: install ## Print an access token of the test user of processing
 	@$(SLIPWAY) token $(if $(ENV),--env $(ENV))
@@ -183,6 +185,14 @@ test: build ## Everything: unit, properties, infrastructure, and local on the em
 	@pytest $(LOCAL) --ignore $(REHEARSAL) --numprocesses 3 --dist loadfile --no-loadscope-reorder \
 		--quiet --junitxml $(REPORTS)/local.xml
 	@pytest $(REHEARSAL) --quiet --junitxml $(REPORTS)/rehearsal.xml
+	@[ -z "$(ADOPTERS)" ] || pytest $(ADOPTERS) -m "not nightly" --numprocesses 2 --quiet --junitxml $(REPORTS)/adopters.xml
+
+# Each row is a copy of this repository; an app that `slipway init` wrote has not got them.
+ADOPTERS := $(wildcard packages/slipway/tests/adopters)
+
+adopters: build ## Change copies of this repository as teams do first, and deliver them; writes docs/adopting.md (ROW=…; nightly)
+	@status=0; pytest $(ADOPTERS) -m nightly --quiet $(if $(ROW),-k "$(ROW)") || status=$$?; \
+		PYTHONPATH=$(PYTHONPATH):$(dir $(ADOPTERS)) $(PYTHON) -m adopters.page; exit $$status
 
 installed: install ## Deliver and review a first app, from the tool's wheels in an empty folder (minutes; nightly)
 	@pytest tests/installed --quiet
@@ -209,7 +219,7 @@ bake: install ## Watch the alarms of ENV for its bake_minutes, in the pipeline's
 	@$(SLIPWAY) bake $(if $(ENV),--env $(ENV))
 
 verify: install ## Test SERVICE where it is deployed in ENV
-	@$(SLIPWAY) verify $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(or $(SERVICE),items))
+	@$(SLIPWAY) verify $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(ONE))
 
 detectability: synth ## Say what the canaries would see of a failing version: make detectability ARGS='--env prod --rate 3'
 	@$(SLIPWAY) detectability $(addprefix --service ,$(SERVICE)) $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,11 @@ class Row:
     copies: Callable[[Path], Copy] = Copy.make
     check: Callable[[Copy], None] = lambda _: None
     stops: str = ""
+
+
+def slug(row: Row) -> str:
+    """Return a row's name as a file may have it."""
+    return re.sub(r"\W+", "-", row.name).strip("-")
 
 
 def _nothing(_: Copy) -> None:

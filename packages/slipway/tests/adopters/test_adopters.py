@@ -11,11 +11,8 @@ from pathlib import Path
 import pytest
 
 from adopters.copies import Copy, summarise
-from adopters.rows import ROWS, Row
-from slipway.project import ROOT
-
-RESULTS = ROOT / "build" / "adopters"
-"""A file a row: what it cost, and how it ended."""
+from adopters.page import RESULTS
+from adopters.rows import ROWS, Row, slug
 
 TESTS = ("tests/test_committed.py", "tests/contract", "tests/unit", "services/*/tests/unit")
 """Tests of the app and of its services, as far as there are some."""
@@ -83,5 +80,4 @@ def test_whole_row(row: Row, copy: Copy) -> None:
         result["outcome"] = "green"
     finally:
         result["seconds"] = round(time.monotonic() - begun)
-        name = row.name.replace(" ", "-").replace("`", "").replace(":", "").replace(",", "")
-        (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+        (RESULTS / f"{slug(row)}.json").write_text(json.dumps(result, indent=1), encoding="utf-8")

@@ -38,7 +38,7 @@ from slipway.rehearsal.player.bake import AlarmRule
 from slipway.rehearsal.player.memory import Memory
 from slipway.rehearsal.player.records import Rehearsal, Stage
 from slipway.rehearsal.player.rules import Window
-from slipway.rehearsal.player.source import Commit
+from slipway.rehearsal.player.source import Commit, check_readable
 from slipway.rehearsal.rehearse import CHECKS, EMPTY, FOLDER, REQUESTS_A_MINUTE, Options, Rehearse, Stand, verdict
 from slipway.rehearsal.show import Show
 from slipway.settings import Settings
@@ -597,6 +597,12 @@ def _interruptible(stopping: threading.Event) -> Iterator[None]:
 def _commit(settings: Settings, revision: str, *, snapshot: bool, console: Console) -> Commit:
     """The commit that is delivered."""
     branch = _branch(settings)
+    check_readable(paths.ROOT)
+    if git.run(paths.ROOT, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+        raise RehearsalError(
+            "this clone is shallow, and the build compares with an earlier commit: run `git fetch --unshallow`",
+            exit_code=2,
+        )
     dirty = [line for line in git.output(paths.ROOT, "status", "--porcelain").splitlines() if line]
     if snapshot:
         return _snapshot(branch)

@@ -242,6 +242,16 @@ def test_a_folder_without_a_commit_is_wrong_input(
     assert played.calls == []
 
 
+def test_a_shallow_clone_is_wrong_input(
+    played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{played.root}", "shallow")
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "shallow")
+    assert main(["rehearse"]) == 2
+    assert "git fetch --unshallow" in capsys.readouterr().err
+    assert played.calls == []
+
+
 # A push
 
 

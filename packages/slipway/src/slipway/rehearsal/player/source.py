@@ -39,7 +39,7 @@ class Commit:
         Raises:
             RehearsalError: there is none.
         """
-        _own(repository)
+        check_readable(repository)
         done = git.run(repository, "log", "-1", "--format=%H%x00%s%x00%aI", f"{revision}^{{commit}}")
         if done.returncode != 0:
             raise RehearsalError(f"{revision} is no commit of {repository}: {git.reason(done)}", exit_code=2)
@@ -106,15 +106,21 @@ class Commit:
                 raise RehearsalError(f"git cannot clone {self.sha[:12]}: {git.reason(done)}")
 
 
-def _own(repository: Path) -> None:
-    """Refuse a repository that git refuses, with the way out.
+def check_readable(repository: Path) -> None:
+    """Refuse a folder whose commits git cannot read, with the way out.
 
     git asks who owns a repository before it reads it (https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory).
 
     Raises:
-        RehearsalError: it belongs to somebody else.
+        RehearsalError: it is no repository, or belongs to somebody else.
     """
     said = git.run(repository, "rev-parse", "--git-dir").stderr
+    if "not a git repository" in said:
+        raise RehearsalError(
+            f"{repository} is not a git repository, and a rehearsal delivers a commit: "
+            "run `git init && git add --all && git commit -m Begin`",
+            exit_code=2,
+        )
     if "dubious ownership" in said:
         raise RehearsalError(
             f"git does not trust {repository}, which belongs to another user: "

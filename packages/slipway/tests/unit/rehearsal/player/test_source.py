@@ -53,7 +53,7 @@ def test_what_is_no_commit_is_wrong_input_and_named(repository: Path, name: str)
 
 def test_a_folder_without_a_repository_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(RehearsalError, match=r"HEAD is no commit of .*not a git repository"):
+    with pytest.raises(RehearsalError, match=r"is not a git repository.* run `git init"):
         Commit.of(tmp_path, "HEAD", branch="main")
 
 

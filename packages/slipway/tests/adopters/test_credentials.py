@@ -1,0 +1,56 @@
+"""With a person's AWS keys in the environment, what only reads templates sends nothing to AWS."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from pytest_socket import enable_socket
+
+from adopters.copies import Copy
+
+
+@pytest.fixture
+def calls() -> Iterator[tuple[str, list[str]]]:
+    """The address of a listener on the loopback interface, and what it has been asked."""
+    asked: list[str] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(f"{self.command} {self.path} {self.headers.get('Authorization', '')[:60]}")
+            self.send_error(403)
+
+        do_GET = do_PUT = do_HEAD = do_POST
+
+        def log_message(self, *_: object) -> None:
+            """Keep the terminal clean."""
+
+    enable_socket()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("verb", ["synth", "bootstrap", "cost", "detectability", "docs"])
+def test_verb_sends_nothing(verb: str, calls: tuple[str, list[str]], tmp_path: Path) -> None:
+    address, asked = calls
+    copy = Copy.make(tmp_path / "app")
+    copy.variables |= {
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "a-secret-of-nobody",
+        "AWS_ENDPOINT_URL": address,
+        "AWS_REGION": "us-east-1",
+    }
+    # Given that the listener hears of a call that is made
+    script = "import boto3; boto3.client('sts').get_caller_identity()"
+    copy.run("python", "-c", script, code=1)
+    assert len(asked) >= 1
+    asked.clear()
+    # When the verb is run, then it makes none
+    copy.run("make", verb)
+    assert asked == []
