@@ -33,6 +33,17 @@ found = {"version": list(sys.version_info[:2]), "says": greeting.say(), "compile
 open("/mnt/build/found.json", "w").write(json.dumps(found))
 """
 
+CONNECT = """
+import json, js
+said = {}
+for module in ("net", "tls"):
+    try:
+        js.process.getBuiltinModule(module).connect(9, "127.0.0.1")
+    except Exception as error:
+        said[module] = str(error)
+open("/mnt/build/said.json", "w").write(json.dumps(said))
+"""
+
 
 def installed(folder: Path, *, version: str = "314.0.7", python: str = "3.14.2") -> Compiler:
     """A compiler as far as its metadata go."""
@@ -108,6 +119,19 @@ def test_a_script_that_fails_says_why(real: Compiler, tmp_path: Path) -> None:
 
     with pytest.raises(BuildError, match=r"^pyodide failed: ValueError: odd; "):
         real.run(script, tmp_path)
+
+
+def test_the_compiler_reaches_no_network(real: Compiler, tmp_path: Path) -> None:
+    # Given a script that connects to where nobody listens, plainly and by TLS
+    script = tmp_path / "script.py"
+    script.write_text(CONNECT, encoding="utf-8")
+
+    # When
+    real.run(script, tmp_path)
+
+    # Then it isn't let out, rather than refused there
+    said = json.loads((tmp_path / "said.json").read_text(encoding="utf-8"))
+    assert said == dict.fromkeys(("net", "tls"), "Error: the compiler must not reach the network")
 
 
 def test_what_was_compiled_before_is_not_compiled_again(tmp_path: Path, runs: list[list[str]]) -> None:

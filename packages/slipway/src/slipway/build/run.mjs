@@ -1,6 +1,12 @@
 // Run a script in the CPython of pyodide, with a folder as /mnt/build: node run.mjs <folder of pyodide> <script> <folder>
 import { readFileSync } from "node:fs";
+import { Socket } from "node:net";
 import { pathToFileURL } from "node:url";
+
+// A build promises to need no network: pyodide would fetch what it misses from its CDN, and nobody would notice.
+Socket.prototype.connect = () => {
+  throw new Error("the compiler must not reach the network");
+};
 
 const [, , pyodide, script, work] = process.argv;
 try {
