@@ -104,7 +104,7 @@ def _run_printed_commands(local: LocalEnvironment, account: Account, settings: S
             continue
         environment = {**local.emulator.environment(), "CI": "true", "CDK_DISABLE_CLI_TELEMETRY": "true"}
         code, lines = follow(
-            words[:-2], folder=HERE, environment=environment, log=HERE / "cdk.log", progress=lambda _: None
+            words[:-2], folder=paths.ROOT, environment=environment, log=HERE / "cdk.log", progress=lambda _: None
         )
         assert code == 0, "\n".join(lines[-20:])
 

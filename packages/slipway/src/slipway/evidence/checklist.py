@@ -139,12 +139,16 @@ def problems(checklist: Checklist, sources: Sources) -> tuple[str, ...]:
 
 
 def _of_entry(entry: Entry, sources: Sources) -> Iterator[str]:
-    for code in entry.code:
-        if not sources.has_file(code.path):
-            yield f"{entry.name}: {code.path} does not exist"
-        elif sources.line_of(code.path, code.symbol) is None:
-            yield f"{entry.name}: {code.path} has no {code.symbol}"
-    for test in entry.tests:
+    code = [each for each in entry.code if not sources.went_with_its_service(each.path)]
+    tests = [each for each in entry.tests if not sources.went_with_its_service(each)]
+    if (entry.code and not code) or (entry.tests and not tests):
+        yield f"{entry.name}: all that it names went with its service; answer it again"
+    for each in code:
+        if not sources.has_file(each.path):
+            yield f"{entry.name}: {each.path} does not exist"
+        elif sources.line_of(each.path, each.symbol) is None:
+            yield f"{entry.name}: {each.path} has no {each.symbol}"
+    for test in tests:
         if "::" not in test:
             yield f"{entry.name}: {test} names no test, only a file"
         elif why := sources.missing_test(test):

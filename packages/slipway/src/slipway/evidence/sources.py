@@ -38,6 +38,11 @@ class Sources:
         found = (self.root / path).resolve()
         return found.is_file() and found.is_relative_to(self._resolved)
 
+    def went_with_its_service(self, path: str) -> bool:
+        """True if a path is of a service that the app no longer has."""
+        parts = Path(path).parts
+        return len(parts) > 2 and parts[0] == "services" and not (self.root / "services" / parts[1]).is_dir()
+
     def line_of(self, path: str, symbol: str) -> int | None:
         """The line of a symbol, from 1; None when the file does not have it.
 

@@ -47,7 +47,7 @@ def sources(tmp_path: Path) -> Sources:
 
 def test_it_finds_what_pytest_would_collect(sources: Sources) -> None:
     assert sources.tests("tests/test_x.py") == {
-        *("test_function", "test_waits", "test_many", "TestGroup::test_method"),
+        *("test_function", "test_waits", "test_many", "TestGroup", "TestGroup::test_method"),
     }
 
 
