@@ -1,6 +1,5 @@
 """The routes of the processing API: what a request must look like, and which answer each outcome gets."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -38,25 +37,11 @@ class Wiring(shell.Wiring):
     processing: Processing
 
 
-def _owner(event: Mapping[str, Any]) -> str:
-    """Subject of the access token that the gateway has checked.
-
-    An id token says who somebody is to the client; the gateway takes it like an access token, and this service does
-    not.
-    """
-    authorizer = (event.get("requestContext") or {}).get("authorizer") or {}
-    claims = (authorizer.get("jwt") or {}).get("claims") or {}
-    if claims.get("token_use") != "access" or not claims.get("sub"):
-        errors = [FieldError(AUTHORIZATION, "is not `Bearer` with an access token of this service's users")]
-        raise Problem(401, "Sign in first.", errors=errors, headers={"WWW-Authenticate": "Bearer"})
-    return str(claims["sub"])
-
-
 def _admit(event: dict[str, Any]) -> BodyLimits | None:
     if method_of(event) != "POST":
         return None
     # Who asks comes before what they ask.
-    _owner(event)
+    shell.token_subject(event)
     return DATA_LIMITS
 
 
@@ -211,4 +196,4 @@ api.add_health()
 
 
 def _caller() -> str:
-    return _owner(api.event)
+    return shell.token_subject(api.event)

@@ -24,6 +24,7 @@ from slipway_runtime import contract
 from slipway_runtime.bodies import DATA_LIMITS, BodyLimits, check_body, parse_object, unsupported_media_type
 from slipway_runtime.exact_json import dumps, printable
 from slipway_runtime.http import (
+    AUTHORIZATION,
     CONTENT_ENCODING,
     CONTENT_TYPE,
     HEADER_NAMES,
@@ -255,6 +256,23 @@ _BODIES: Final = frozenset({"POST", "PUT"})
 
 def _admit_bodies(event: dict[str, Any]) -> BodyLimits | None:
     return DATA_LIMITS if method_of(event) in _BODIES else None
+
+
+def token_subject(event: Mapping[str, Any]) -> str:
+    """Return the subject of the access token that the gateway has checked.
+
+    An id token says who somebody is to the client; the gateway takes it like an access token, and the services do
+    not.
+
+    Raises:
+        Problem: There is no access token.
+    """
+    authorizer = (event.get("requestContext") or {}).get("authorizer") or {}
+    claims = (authorizer.get("jwt") or {}).get("claims") or {}
+    if claims.get("token_use") != "access" or not claims.get("sub"):
+        errors = [FieldError(AUTHORIZATION, "is not `Bearer` with an access token of this service's users")]
+        raise Problem(401, "Sign in first.", errors=errors, headers={"WWW-Authenticate": "Bearer"})
+    return str(claims["sub"])
 
 
 def json_response(body: str, status: int, **headers: str) -> Response[str]:

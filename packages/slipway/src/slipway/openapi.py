@@ -24,6 +24,8 @@ def texts(root: Path) -> dict[Path, str]:
     """
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
+    # A service may have been written a moment ago.
+    importlib.invalidate_caches()
     folders = sorted(file.parents[1] for file in (root / "services").glob(f"*/{MODULE}"))
     return {
         folder / "openapi.json": importlib.import_module(f"services.{folder.name}.runtime.openapi").DOCUMENT.text()

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from slipway import git, process
+from slipway.openapi import write_openapi
 from slipway.project import ROOT
 from slipway.scaffold.app import create
 from slipway.scaffold.plan import Plan, ScaffoldError, add, apply, environments, mentions, remove
@@ -66,12 +67,13 @@ def new(
     _confirm(plan, yes=yes)
     apply(ROOT, plan)
     _tidy()
+    write_openapi(check=False)
     console.print(f"\n{name} is there. Next:")
     console.print(f"  git add services/{name}")
     console.print("  make baseline                 # accept its acknowledged findings; look at them in the diff")
     console.print(f"  make up SERVICE={name}")
     console.print(f'  git commit -am "Add {name}" && make rehearse SERVICE={name} APPROVE=yes')
-    console.print(f"  then write the code: services/{name}/runtime/worker.py")
+    console.print(f"  then write the code: services/{name}/runtime/{'routes' if shape.has_api else 'worker'}.py")
 
 
 @app.command(name="remove")

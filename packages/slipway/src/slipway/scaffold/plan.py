@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment as Templates
@@ -27,9 +28,9 @@ _COMMON = (
     "runtime/storage.py",
     "tests/smoke/test_smoke.py",
     "tests/unit/conftest.py",
-    "tests/unit/test_worker.py",
 )
-_OF_SHAPE = {"worker.py": "runtime/worker.py"}
+_OF_APIS = (*_COMMON, "runtime/api.py", "runtime/openapi.py", "runtime/routes.py", "runtime/schemas.py")
+_PIPELINE = "config/pipeline.toml"
 _PACKAGES = ("", "runtime", "tests", "tests/smoke", "tests/unit")
 
 
@@ -69,11 +70,12 @@ def add(root: Path, name: str, shape: Shape) -> Plan:
     for file in _environments(root):
         text = _read(root, file)
         production = tomllib.loads(text).get("kind") == EnvironmentKind.PRODUCTION
-        table = _render("common/table.toml", name, shape, production=production)
+        folder = "api" if shape.has_api else "common"
+        table = _render(f"{folder}/table.toml", name, shape, production=production)
         written[file] = f"{text.rstrip()}\n{table}"
-    waves = tomllib.loads(_read(root, "config/pipeline.toml")).get("waves")
-    if waves:
-        raise ScaffoldError(f"config/pipeline.toml: name {name} in one of its waves first, or leave `waves` out")
+    pipeline = _read(root, _PIPELINE)
+    if waves := tomllib.loads(pipeline).get("waves"):
+        written[_PIPELINE] = _with_waves(pipeline, [*waves[:-1], [*waves[-1], name]])
     return Plan(written)
 
 
@@ -90,6 +92,11 @@ def remove(root: Path, name: str) -> Plan:
         raise ScaffoldError(f"{name} is the only service: add another one first")
     written = {"app.py": _without_service(_read(root, "app.py"), name)}
     written |= {file: _without_tables(_read(root, file), name) for file in _environments(root)}
+    pipeline = _read(root, _PIPELINE)
+    waves = tomllib.loads(pipeline).get("waves", [])
+    if any(name in wave for wave in waves):
+        left = [[each for each in wave if each != name] for wave in waves]
+        written[_PIPELINE] = _with_waves(pipeline, [wave for wave in left if wave])
     return Plan(written, deleted=(f"services/{name}",))
 
 
@@ -124,7 +131,7 @@ def mentions(root: Path, name: str, files: Iterator[str]) -> list[str]:
 
 def environments(root: Path) -> list[str]:
     """Return the names of the environments, in the pipeline's order."""
-    return list(tomllib.loads(_read(root, "config/pipeline.toml"))["environments"])
+    return list(tomllib.loads(_read(root, _PIPELINE))["environments"])
 
 
 def _environments(root: Path) -> list[str]:
@@ -143,10 +150,13 @@ def _check_name(root: Path, name: str) -> None:
 def _files(name: str, shape: Shape) -> Iterator[tuple[str, str]]:
     for folder in _PACKAGES:
         yield f"{folder}/__init__.py".lstrip("/"), ""
-    for file in _COMMON:
+    if shape.has_api:
+        for file in (*_OF_APIS, "tests/unit/test_api.py"):
+            yield file, _render(f"api/{file}", name, shape)
+        return
+    for file in (*_COMMON, "tests/unit/test_worker.py"):
         yield file, _render(f"common/{file}", name, shape)
-    for file, target in _OF_SHAPE.items():
-        yield target, _render(f"{shape}/{file}", name, shape)
+    yield "runtime/worker.py", _render(f"{shape}/worker.py", name, shape)
 
 
 def _render(template: str, name: str, shape: Shape, *, production: bool = False) -> str:
@@ -158,9 +168,8 @@ def _render(template: str, name: str, shape: Shape, *, production: bool = False)
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Python and TOML, not HTML
     )
-    words = asdict(WORDS[shape])
-    values = {"name": name, "title": name.capitalize(), "shape": shape.value, "production": production, **words}
-    return templates.get_template(f"{template}.j2").render(values)
+    values = {"name": name, "title": name.capitalize(), "shape": shape.value, "production": production}
+    return templates.get_template(f"{template}.j2").render(values | WORDS[shape])
 
 
 def _read(root: Path, file: str) -> str:
@@ -171,7 +180,20 @@ def _read(root: Path, file: str) -> str:
 
 
 _IMPORTS = re.compile(r"(?m)^from services\.(\w+)\.infrastructure import (\w+)\n")
+_WAVES = re.compile(r"(?ms)^waves\s*=\s*\[.*?\](?=\s*(?:#[^\n]*)?(?:\n\s*(?:#|\[?[\w\"]|$)|\Z))")
 _SERVICES = re.compile(r"(?m)^(?P<head>SERVICES\b[^=\n]*= )\((?P<names>[^)]*)\)")
+
+
+def _with_waves(text: str, waves: list[list[str]]) -> str:
+    """Return the pipeline's file with other waves, all else as it was.
+
+    Raises:
+        ScaffoldError: the waves are written in a way that cannot be replaced.
+    """
+    changed = _WAVES.sub(lambda _: f"waves = {json.dumps(waves)}", text, count=1)
+    if tomllib.loads(changed) != tomllib.loads(text) | {"waves": waves}:
+        raise ScaffoldError(f"{_PIPELINE}: change `waves` to {json.dumps(waves)} by hand first")
+    return changed
 
 
 def _with_service(app: str, name: str) -> str:

@@ -2,62 +2,75 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import StrEnum
 
 
 class Shape(StrEnum):
     """What brings a service its work."""
 
+    REST = "rest"
+    HTTP = "http"
     QUEUE = "queue"
     STREAM = "stream"
     SCHEDULE = "schedule"
 
+    @property
+    def has_api(self) -> bool:
+        """Whether callers reach it by an API; otherwise it has a worker."""
+        return self in {Shape.REST, Shape.HTTP}
 
-@dataclass(frozen=True)
-class Words:
-    """What the templates say of a shape."""
-
-    summary: str
-    does: str
-    invoked: str
-    page: str
-    test: str
-    reader: str
-    idle_event: str
-    idle_answer: str
+    @property
+    def function(self) -> str:
+        """Name of the function's module, which is where its code begins."""
+        return "api" if self.has_api else "worker"
 
 
-WORDS = {
-    Shape.QUEUE: Words(
-        summary="messages of a queue, each kept once",
-        does="Keeps what each message of the queue brings",
-        invoked="Once for each batch of messages.",
-        page='Send `{"id": "…", "content": "…"}` to the queue of the output `EntryQueueUrl`. What cannot be used '
-        "goes to the queue's dead letters with its reason; what fails comes again.",
-        test="a_message_is_kept",
-        reader="QueueReaderSettings",
-        idle_event='{"Records": []}',
-        idle_answer='{"batchItemFailures": []}',
-    ),
-    Shape.STREAM: Words(
-        summary="changes of a table, each worked on once",
-        does="Keeps the latest change of each item",
-        invoked="Once for each change, or for several where many come at once.",
-        page="Each item written to the table of the output `EntryTableName` reaches the worker by the table's stream.",
-        test="a_change_is_kept",
-        reader="FunctionSettings",
-        idle_event='{"Records": []}',
-        idle_answer='{"batchItemFailures": []}',
-    ),
-    Shape.SCHEDULE: Words(
-        summary="work by the clock, each run kept",
-        does="Keeps a record of each run",
-        invoked="Once for each run.",
-        page="EventBridge runs the worker every hour (`EVERY` in `infrastructure.py`).",
-        test="a_run_is_kept",
-        reader="FunctionSettings",
-        idle_event="{}",
-        idle_answer='{"ran": False}',
-    ),
+_BATCHES = {
+    "idle_event": '{"Records": []}',
+    "idle_answer": '{"batchItemFailures": []}',
 }
+
+WORDS: Mapping[Shape, Mapping[str, str]] = {
+    Shape.REST: {
+        "summary": "records behind a REST API, for callers with IAM credentials",
+        "callers": "whoever signs with IAM credentials that may",
+        "entry": "RestEntry",
+    },
+    Shape.HTTP: {
+        "summary": "records behind an HTTP API, for users who sign in",
+        "callers": "a signed-in user, for records of their own",
+        "entry": "HttpEntry",
+    },
+    Shape.QUEUE: {
+        "summary": "messages of a queue, each kept once",
+        "does": "Keeps what each message of the queue brings",
+        "invoked": "Once for each batch of messages.",
+        "page": 'Send `{"id": "…", "content": "…"}` to the queue of the output `EntryQueueUrl`. What cannot be used '
+        "goes to the queue's dead letters with its reason; what fails comes again.",
+        "test": "a_message_is_kept",
+        "reader": "QueueReaderSettings",
+        **_BATCHES,
+    },
+    Shape.STREAM: {
+        "summary": "changes of a table, each worked on once",
+        "does": "Keeps the latest change of each item",
+        "invoked": "Once for each change, or for several where many come at once.",
+        "page": "Each item written to the table of the output `EntryTableName` reaches the worker by the table's "
+        "stream.",
+        "test": "a_change_is_kept",
+        "reader": "FunctionSettings",
+        **_BATCHES,
+    },
+    Shape.SCHEDULE: {
+        "summary": "work by the clock, each run kept",
+        "does": "Keeps a record of each run",
+        "invoked": "Once for each run.",
+        "page": "EventBridge runs the worker every hour (`EVERY` in `infrastructure.py`).",
+        "test": "a_run_is_kept",
+        "reader": "FunctionSettings",
+        "idle_event": "{}",
+        "idle_answer": '{"ran": False}',
+    },
+}
+"""What the templates of each shape fill in."""

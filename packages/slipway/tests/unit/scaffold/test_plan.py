@@ -73,7 +73,7 @@ def test_what_is_written_is_python_and_toml(project: Path, shape: Shape) -> None
             ast.parse(text, file)
         elif file.endswith(".toml"):
             table = tomllib.loads(text)["services"]["orders"]
-            assert ("reserved_concurrency" in table["worker"]) is ("two" in file)
+            assert table[shape.function]["memory_mb"] >= 128
 
 
 def test_removing_a_new_service_leaves_nothing_behind(project: Path) -> None:
@@ -122,12 +122,20 @@ def test_an_app_of_another_form_is_left_alone(project: Path) -> None:
         add(project, "orders", Shape.QUEUE)
 
 
-def test_waves_have_to_name_a_new_service_first(project: Path) -> None:
+def test_a_new_service_joins_the_last_wave(project: Path) -> None:
     pipeline = project / "config" / "pipeline.toml"
-    pipeline.write_text(pipeline.read_text() + 'waves = [["alpha", "zeta"]]\n')
+    before = (
+        pipeline.read_text()
+        + '# In two waves.\nwaves = [\n    ["alpha"],\n    ["zeta"],  # last\n]\n\n[approval]\nhours = 1\n'
+    )
+    pipeline.write_text(before)
 
-    with pytest.raises(ScaffoldError, match="waves"):
-        add(project, "orders", Shape.QUEUE)
+    apply(project, add(project, "orders", Shape.QUEUE))
+    assert tomllib.loads(pipeline.read_text()) == tomllib.loads(before) | {"waves": [["alpha"], ["zeta", "orders"]]}
+    assert "# In two waves." in pipeline.read_text()
+
+    apply(project, remove(project, "alpha"))
+    assert tomllib.loads(pipeline.read_text())["waves"] == [["zeta", "orders"]]
 
 
 def test_what_still_speaks_of_a_service_is_told_with_its_line(project: Path) -> None:
