@@ -18,13 +18,17 @@ CAST = ROOT / "build" / "pictures" / "rehearsal.cast"
 COMMAND = ["make", "rehearse", "APPROVE=yes"]
 TITLE = "A rehearsal on one machine: make rehearse takes a commit through dev, staging and prod, with canaries"
 
+REHEARSAL = Path("build/rehearsal/index.html")
+
 REPORTS = {
-    "page-rehearsal.png": Path("build/rehearsal/index.html"),
-    "page-review.png": Path("build/report/review.html"),
-    "page-nag.png": Path("build/report/nag.html"),
-    "page-evidence.png": Path("build/report/index.html"),
+    "page-rehearsal.png": (REHEARSAL, "h1"),
+    "page-pipeline.png": (REHEARSAL, "ol.pipeline"),
+    "page-review.png": (Path("build/report/review.html"), "h1"),
+    "page-nag.png": (Path("build/report/nag.html"), "h1"),
+    "page-evidence.png": (Path("build/report/index.html"), "h1"),
 }
-"""Each screenshot with its page, as `make rehearse`, `make review`, `make synth` and `make evidence` write them."""
+"""Each screenshot with its page, as `make rehearse`, `make review`, `make synth` and `make evidence` write it, and the
+part of the page that it begins at."""
 
 WIDTH, HEIGHT = 1200, 800
 
@@ -44,13 +48,14 @@ def main(arguments: list[str]) -> int:
     if reason := why_not():
         console.print(f"pictures: {reason}", markup=False, style="red")
         return 1
-    missing = [page for page in REPORTS.values() if not (ROOT / page).is_file()]
+    missing = {page for page, _ in REPORTS.values() if not (ROOT / page).is_file()}
     with browser(width=WIDTH, height=HEIGHT) as opened:
-        for picture, page in REPORTS.items():
+        for picture, (page, part) in REPORTS.items():
             if page not in missing:
                 opened.open(ROOT / page)
+                opened.run("document.querySelector(arguments[0]).scrollIntoView()", part)
                 (IMAGES / picture).write_bytes(opened.screenshot())
-    for page in missing:
+    for page in sorted(missing):
         console.print(f"pictures: {page} is missing; run the verb that writes it", markup=False, style="red")
     return bool(missing)
 
