@@ -48,12 +48,18 @@ A service with a file `commands.py` has verbs of its own: `slipway SERVICE COMMA
 _SETTINGS_HEAD = """# Settings
 
 Every key of `config/*.toml` with its type, limits and default. [Configuration](../configuration.md) explains how the
-files work together. An empty default means that the key is required. `make docs` writes this page from the models in
+files work together. A key without a default is required, unless its meaning names one. `make docs` writes this page from the models in
 `packages/slipway/src/slipway/settings/model.py` and `services/<name>/settings.py`.
 """
 
-# These come from the file's own name or from `pipeline.toml`, never from the table itself.
-_FROM_ELSEWHERE = {"app", "name", "tools_account", "tools_region", "bucket_prefix", "services"}
+# These come from the file's own name, from `pipeline.toml` or from the environment, never from the table itself.
+_FROM_ELSEWHERE = {
+    "Environment": {"app", "bucket_prefix", "group", "leads", "name", "services", "tools_account", "tools_region"},
+    "PipelineSettings": {"group", "name"},
+}
+
+# The pipeline's file calls it differently from the model.
+_CALLED = {("PipelineSettings", "app"): "name"}
 
 _TABLE_HEAD = "| key | type | default | meaning |\n|---|---|---|---|\n"
 
@@ -132,15 +138,18 @@ def _table(
     required = set(schema.get("required", ()))
     rows, below = [], []
     for key, field in schema.get("properties", {}).items():
-        if key in _FROM_ELSEWHERE and not (key == "bucket_prefix" and schema["title"] == "PipelineSettings"):
+        if key in _FROM_ELSEWHERE.get(schema["title"], ()):
             continue
         inner = _models(field, definitions)
         if inner:
-            below += [(key, name) for name in inner]
+            # A table of tables: its keys are names that the app chooses.
+            chosen = (key, "<name>") if _each(field) else (key,)
+            below += [(chosen, name) for name in inner]
             continue
         text = said[schema["title"]].get(key, "")
         default = "" if key in required else _default(field)
-        rows.append(f"| `{key}` | {_cell(_type(field, definitions))} | {default} | {_cell(text)} |\n")
+        name = _CALLED.get((schema["title"], key), key)
+        rows.append(f"| `{name}` | {_cell(_type(field, definitions))} | {default} | {_cell(text)} |\n")
     if path:
         yield f"### `[{'.'.join(path)}]`{_variant(schema)}\n"
     if text := schema.get("description", ""):
@@ -148,7 +157,7 @@ def _table(
     if rows:
         yield _TABLE_HEAD + "".join(rows)
     for key, name in below:
-        yield from _table(definitions[name], definitions, (*path, key), said)
+        yield from _table(definitions[name], definitions, (*path, *key), said)
 
 
 def _variant(schema: Mapping[str, Any]) -> str:
@@ -161,9 +170,14 @@ def _variant(schema: Mapping[str, Any]) -> str:
 
 def _models(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> list[str]:
     """Return the names of the models that a key holds; none if it holds a value."""
-    options = [field, *field.get("anyOf", ()), *field.get("oneOf", ())]
+    options = [field, *field.get("anyOf", ()), *field.get("oneOf", ()), *_each(field)]
     names = [option["$ref"].rpartition("/")[2] for option in options if "$ref" in option]
     return [name for name in names if "properties" in definitions[name]]
+
+
+def _each(field: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what the values of a table with chosen keys are; nothing for any other."""
+    return [*field.get("patternProperties", {}).values()]
 
 
 def _type(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:

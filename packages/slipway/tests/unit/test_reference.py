@@ -71,3 +71,10 @@ def test_forms_of_a_table_are_told_apart() -> None:
 
     assert '### `[source]`, `kind = "s3"`\n' in page
     assert '### `[source]`, `kind = "codecommit"`\n' in page
+
+
+def test_table_with_chosen_keys_shows_what_each_holds() -> None:
+    page = settings_page({})
+
+    _, _, groups = page.partition("### `[groups.<name>]`")
+    assert groups.partition("### ")[0].count("| `services` |") == 1
