@@ -1,8 +1,5 @@
 """Bad input gets a 4xx that names the field, whatever it is."""
 
-import base64
-import gzip
-
 import pytest
 
 from services.items.tests.unit.fakes import Harness, proxy_event
@@ -106,25 +103,9 @@ def test_a_body_of_the_greatest_size_is_taken_and_one_byte_more_is_not(api: Harn
     assert (answer.status, answer.fields) == (413, ["body"])
 
 
-def test_the_size_is_counted_in_bytes(api: Harness) -> None:
-    assert api.post('{"name": "x", "data": {"a": "' + "ä" * (DATA_LIMITS.size // 2) + '"}}').status == 413
-
-
 def numbers(count: int, number: str = "1") -> str:
     """An item with so many values in all."""
     return '{"name": "x", "data": {"a": [' + ",".join([number] * (count - 4)) + "]}}"
-
-
-@pytest.mark.parametrize("encoded", [True, False])
-@pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_a_body_holds_so_many_values_and_no_more(api: Harness, method: str, encoded: bool) -> None:
-    path = "/items" if method == "POST" else api.post({"name": "x"}).location
-    headers = {} if method == "POST" else {"If-Match": '"1"'}
-    fits = proxy_event(method, path, body=numbers(DATA_LIMITS.values), headers=headers, encoded=encoded)
-    assert api.call(fits).status < 300
-    more = proxy_event(method, path, body=numbers(DATA_LIMITS.values + 1), headers=headers, encoded=encoded)
-    answer = api.call(more)
-    assert (answer.status, answer.fields) == (413, ["body"])
 
 
 def test_data_that_grows_when_written_out_is_too_large(api: Harness) -> None:
@@ -138,74 +119,6 @@ def test_there_is_an_end_to_the_faults_that_are_named(api: Harness) -> None:
     answer = api.post("{" + ",".join(f'"{number}": 1' for number in range(9_000)) + "}")
     assert (answer.status, len(answer.fields)) == (400, MAX_ERRORS + 1)
     assert answer.json["errors"][-1]["message"].startswith("has 9001 faults")
-
-
-@pytest.mark.parametrize("encoded", [True, False])
-def test_far_too_large_a_body_is_refused_unread(api: Harness, encoded: bool) -> None:
-    assert api.call(proxy_event("POST", "/items", body="x" * 5_000_000, encoded=encoded)).status == 413
-
-
-@pytest.mark.parametrize(
-    "content_type",
-    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/octet-stream", "", "json"],
-)
-def test_another_content_type_is_refused(api: Harness, content_type: str) -> None:
-    answer = api.post('{"name": "x"}', Content_Type=content_type)
-    assert (answer.status, answer.fields) == (415, ["Content-Type"])
-
-
-def test_no_content_type_is_refused(api: Harness) -> None:
-    event = proxy_event("POST", "/items", body='{"name": "x"}')
-    del event["headers"]["Content-Type"], event["multiValueHeaders"]["Content-Type"]
-    assert api.call(event).status == 415
-
-
-@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
-def test_json_is_taken(api: Harness, content_type: str) -> None:
-    assert api.post('{"name": "x"}', Content_Type=content_type).status == 201
-
-
-@pytest.mark.parametrize("encoded", [True, False])
-def test_a_compressed_body_is_refused_and_told_what_is_read(api: Harness, encoded: bool) -> None:
-    # Given a body that no gateway unpacked, as bytes or as the text that became of them
-    packed = gzip.compress(b'{"name": "x"}')
-    event = proxy_event("POST", "/items", body="", headers={"Content-Encoding": "gzip"})
-    text = base64.b64encode(packed).decode() if encoded else packed.decode("utf-8", "replace")
-    # When it comes
-    answer = api.call(event | {"body": text, "isBase64Encoded": encoded})
-    # Then the client is told
-    assert (answer.status, answer.fields) == (415, ["Content-Encoding"])
-    assert answer.headers["Accept-Encoding"] == "identity"
-
-
-@pytest.mark.parametrize("coding", ["gzip", "identity", "Identity"])
-def test_a_body_that_the_gateway_unpacked_is_read(api: Harness, coding: str) -> None:
-    assert api.post({"name": "x"}, Content_Encoding=coding).status == 201
-
-
-def test_a_coding_does_not_hide_too_many_values(api: Harness) -> None:
-    assert api.post(numbers(DATA_LIMITS.values + 1), Content_Encoding="gzip").status == 413
-
-
-@pytest.mark.parametrize("sent", [b'{"name": "caf\xe9"}', b'{"name": "\xff\xfe"}'])
-def test_replaced_bytes_are_refused_by_the_announced_length(api: Harness, sent: bytes) -> None:
-    # Given a body as API Gateway hands it on, its bytes replaced
-    answer = api.post(sent.decode("utf-8", "replace"), Content_Length=str(len(sent)))
-    assert (answer.status, answer.fields) == (400, ["body"])
-
-
-def test_a_replacement_character_that_was_sent_is_kept(api: Harness) -> None:
-    body = '{"name": "\ufffd"}'
-    for headers in ({"Content-Length": str(len(body.encode()))}, {}):
-        event = proxy_event("POST", "/items", body=body, headers=headers)
-        assert api.call(event).json["name"] == "\ufffd"
-
-
-@pytest.mark.parametrize("body", ["/w==", "not base64!", "7aCA"])
-def test_bytes_that_are_no_text_are_refused(api: Harness, body: str) -> None:
-    event = proxy_event("POST", "/items", body="", headers={"Content-Type": "application/json"})
-    answer = api.call(event | {"body": body, "isBase64Encoded": True})
-    assert (answer.status, answer.fields) == (400, ["body"])
 
 
 @pytest.mark.parametrize(
