@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -178,8 +179,9 @@ class Watch:
         problems: list[str] = json.loads(done.stdout.splitlines()[-1])
         return problems
 
-    @property
+    @cached_property
     def _client(self) -> LambdaClient:
+        # Once: to make one takes as long as all that a save asks of it.
         return self.emulator.session().client("lambda")
 
     def _zip(self) -> bytes:
