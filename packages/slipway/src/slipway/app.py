@@ -16,6 +16,7 @@ from rich.console import Console
 
 from slipway import settings as config
 from slipway.blocks.assets import AssetError, AssetStore
+from slipway.delivery.names import too_long
 from slipway.gates.packs import packs_of, unit_of
 from slipway.nag.baseline import write_baseline
 from slipway.nag.exports import write_all
@@ -75,7 +76,8 @@ class Delivery:
             services: what every environment gets. Default: what `SLIPWAY_SERVICES` names, else the group's, else all.
 
         Raises:
-            ConfigurationError: `SLIPWAY_SERVICES` names a service that doesn't exist.
+            ConfigurationError: `SLIPWAY_SERVICES` names a service that doesn't exist, or AWS takes no name as long
+                as one of those that follow from the configuration.
         """
         app = App(
             outdir=outdir,
@@ -94,6 +96,8 @@ class Delivery:
         if services is None:
             group = settings.pipeline.groups.get(settings.pipeline.group or "")
             services = self.chosen(os.environ.get(ONLY, "") or " ".join(group.services if group else ()))
+        if problems := list(too_long(settings, [service.name for service in services])):
+            raise ConfigurationError(problems)
         self.pipeline(app, "Pipeline", settings=settings, services=services, assets=assets)
         return app
 

@@ -185,6 +185,27 @@ def _frozen(copy: Copy) -> None:
     copy.configure(copy.environments()[-1], {"deployment.frozen": True})
 
 
+def _long_names(copy: Copy) -> None:
+    """Give each environment a long name, all in one account, whose policies then name them all."""
+    names = copy.environments()
+    long = {name: f"{name}-of-the-acme-company" for name in names}
+    account = copy.toml(names[0])["account"]
+    for old, new_name in long.items():
+        (copy.folder / "config" / f"{old}.toml").rename(copy.folder / "config" / f"{new_name}.toml")
+        copy.configure(new_name, {"account": account})
+    given = {"name": "acme", "share_accounts": True, "approval_before": None, "environments": [*long.values()]}
+    copy.configure("pipeline", given)
+
+
+def _policies_fit(copy: Copy) -> None:
+    """IAM takes no managed policy of more than 6,144 characters, white space not counted."""
+    copy.slipway("bootstrap")
+    written = [file for file in (copy.folder / "build" / "bootstrap").glob("*/*.json") if "template" not in file.name]
+    assert written
+    for file in written:
+        assert len("".join(file.read_text(encoding="utf-8").split())) <= 6_144, file.name
+
+
 # Sources
 
 
@@ -268,6 +289,7 @@ ROWS = (
     Row(name="production frozen", change=_frozen, quick=True),
     Row(name="every figure at its highest", change=lambda copy: at_limits(copy, highest=True), quick=True),
     Row(name="every figure at its lowest", change=lambda copy: at_limits(copy, highest=False), quick=True),
+    Row(name="long names, in one account", change=_long_names, check=_policies_fit, quick=True),
     Row(name="two apps in one tools account", change=_two_apps, check=_apart, quick=True),
     Row(name="a path with a space", change=_nothing, copies=_in_a_space, plays=("items",)),
     Row(name="git knows no name", change=_nothing, copies=_nobodys, plays=("items",)),

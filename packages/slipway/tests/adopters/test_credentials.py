@@ -23,7 +23,7 @@ def calls() -> Iterator[tuple[str, list[str]]]:
             asked.append(f"{self.command} {self.path} {self.headers.get('Authorization', '')[:60]}")
             self.send_error(403)
 
-        do_GET = do_PUT = do_HEAD = do_POST
+        do_GET = do_PUT = do_HEAD = do_POST  # noqa: N815 - as the server looks for them
 
         def log_message(self, *_: object) -> None:
             """Keep the terminal clean."""
@@ -44,7 +44,7 @@ def test_verb_sends_nothing(verb: str, calls: tuple[str, list[str]], tmp_path: P
         "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "a-secret-of-nobody",
         "AWS_ENDPOINT_URL": address,
-        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
     }
     # Given that the listener hears of a call that is made
     script = "import boto3; boto3.client('sts').get_caller_identity()"

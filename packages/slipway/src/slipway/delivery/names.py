@@ -6,6 +6,9 @@ the constructs, since steps and tools that use them need no CDK, which takes sec
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+from slipway.settings import Problem, Settings
 from slipway.settings.model import Environment, Place
 
 PROTECTED_STACKS = ("security", "data")
@@ -128,3 +131,32 @@ def bucket_name(place: Place, service: str) -> str:
 def log_bucket_name(place: Place, service: str) -> str:
     """Return the name of the bucket that takes a service's access logs."""
     return f"{place.bucket_prefix}-logs-{place.unique_id(service)}"
+
+
+def too_long(settings: Settings, services: Sequence[str]) -> Iterator[Problem]:
+    """Yield each name that AWS would refuse for its length, of those with the narrowest limits.
+
+    CloudFormation cuts the names that it makes up itself. The sources of the limits:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html,
+    https://docs.aws.amazon.com/aws-backup/latest/devguide/API_CreateBackupVault.html,
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutDeliverySource.html and
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html.
+
+    Args:
+        settings: all of `config/`.
+        services: names of the services that are deployed.
+    """
+    for environment in settings.environments:
+        for service in services:
+            for what, name, limit in (
+                ("role", verification_role(environment, service), 64),
+                ("backup vault", f"{environment.name}-{service}", 50),
+                ("source of access logs", f"{environment.name}-{service}-compute-edge", 60),
+                ("bucket", log_bucket_name(environment, service), 63),
+            ):
+                if len(name) > limit:
+                    allowed = (
+                        f"the {what} {name!r} has {len(name)} characters, and AWS takes {limit}: shorten the name of "
+                        "the app, the environment or the service"
+                    )
+                    yield Problem(f"{environment.name}.toml", "", "", allowed)

@@ -36,7 +36,7 @@ RULE_TIMEOUT_MINUTES = 60
 """How long CodePipeline gives a rule of a condition: the hour of its actions without a quota of their own
 (https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html); CloudFormation can set no other."""
 
-_IS_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
+_IS_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 _LONGEST = 120
