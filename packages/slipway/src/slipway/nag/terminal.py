@@ -16,6 +16,9 @@ from slipway.nag.verdict import Acknowledgement, RuleFinding, RuleSeverity, Verd
 ELSEWHERE = "(above the stacks)"
 """Shown where a finding belongs to no stack."""
 
+SHOWN = 20
+"""How many findings, warnings and faults are printed; the details have them all."""
+
 # Columns where the output is no terminal, such as a build's log: rich would take 80.
 _LOG_WIDTH = 140
 _STANDARD_STREAMS = (0, 1, 2)
@@ -24,21 +27,26 @@ _Placed = TypeVar("_Placed", RuleFinding, Acknowledgement)
 
 
 def print_report(verdict: Verdict, console: Console | None = None, *, details: str = "") -> None:
-    """Print what has to be fixed, by stack, and the verdict last.
+    """Print what has to be fixed, by stack, and the verdict last: as much of each as stays above it on a screen.
 
     Args:
         verdict: what `judge` said.
         console: where to print. Default: standard error, which leaves standard output to the template or tool that
             asked for the synth; coloured on a terminal alone.
-        details: file with what is acknowledged and why: pages that nobody reads on a terminal. Default: not named.
+        details: file with everything, and with what is acknowledged and why: pages that nobody reads on a terminal.
+            Default: not named, and nothing is left out.
     """
     console = console or terminal()
-    for stack, findings in by_stack(verdict.findings).items():
+    most = SHOWN if details else None
+    for stack, findings in by_stack(sorted(verdict.findings)[:most]).items():
         console.print(_findings_table(stack, findings))
-    for caution in verdict.cautions:
+    for caution in verdict.cautions[:most]:
         console.print(f"[yellow]warning[/yellow] {escape(caution.place)}: {escape(caution.message)}", soft_wrap=True)
-    for fault in verdict.faults:
+    for fault in verdict.faults[:most]:
         console.print(f"[red]red[/red] {escape(fault.place)}: {escape(fault.message)}", soft_wrap=True)
+    lengths = (len(verdict.findings), len(verdict.cautions), len(verdict.faults))
+    if most is not None and (left := sum(max(length - most, 0) for length in lengths)):
+        console.print(f"and {left} more: {escape(details)}", soft_wrap=True)
     if details and verdict.acknowledgements:
         console.print(f"reasons of what is acknowledged: {escape(details)}", soft_wrap=True)
     console.print(f"[{'red' if verdict.red else 'green'}]{summary(verdict)}[/]", soft_wrap=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from slipway.nag.names import everywhere
 from slipway.nag.page import write_page
-from slipway.nag.terminal import print_report
+from slipway.nag.terminal import SHOWN, print_report
 from slipway.nag.verdict import Verdict, judge
 from unit.gates.assembly import AT, DATA, PACKS, REASON, Assembly, signed
 
@@ -69,6 +69,21 @@ def test_a_warning_stands_above_the_verdict(verdict: Verdict) -> None:
         "warning queue.py:3: the acknowledgement of AwsSolutions-SQS3 expires on 2027-01-15: "
         "platform has to look at it again"
     )
+
+
+def test_many_findings_leave_the_verdict_on_the_screen(tmp_path: Path) -> None:
+    # Given as many findings as a copied service has
+    assembly = Assembly(tmp_path / "cdk.out")
+    for number in range(330):
+        assembly.violate("Serverless-LambdaDLQ", f"{DATA}/Function{number}", pack="Serverless")
+    verdict = judge(assembly.write(), everywhere(PACKS), today=date(2027, 1, 1))
+
+    lines = printed(verdict).splitlines()
+
+    # Then a few are shown, and the line above the verdict says where the others are
+    assert sum("LambdaDLQ is broken" in line for line in lines) == SHOWN
+    assert lines[-2] == "and 310 more: nag.html"
+    assert "330 findings" in lines[-1]
 
 
 def test_colours_are_for_terminals_alone(verdict: Verdict) -> None:
