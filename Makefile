@@ -27,7 +27,7 @@ SLIPWAY = $(PYTHON) -m slipway
 ONE := $(or $(SERVICE),$(firstword $(patsubst services/%/infrastructure.py,%,$(sort $(wildcard services/*/infrastructure.py)))))
 PACKAGES := app.py packages pipeline services stacks stages tests
 
-.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call token redrive permissions check format unit test bench growth protect destroy verify detectability cost bootstrap doctor docs site pictures openapi wheels adopters installed lock clean
+.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call permissions check format unit test bench growth protect destroy verify detectability cost bootstrap doctor docs site pictures openapi wheels adopters installed lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -143,12 +143,6 @@ watch: install ## Make what is saved of SERVICE live on the emulator, and follow
 
 call: install ## Call a route: make call SERVICE=items ARGS="POST /items --body '{\"name\":\"kettle\"}'"
 	@$(SLIPWAY) call $(if $(ENV),--env $(ENV)) --service $(ONE) $(ARGS)
-
-token: install ## Print an access token of the test user of processing
-	@$(SLIPWAY) token $(if $(ENV),--env $(ENV))
-
-redrive: install ## Move the dead letters of ingest back to their queue
-	@$(SLIPWAY) redrive $(if $(ENV),--env $(ENV))
 
 permissions: build ## Take each permission of each function away: a test has to fail (minutes; nightly)
 	@$(SLIPWAY) permissions $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))

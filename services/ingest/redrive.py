@@ -10,7 +10,7 @@ gave up have no such place.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,10 +92,22 @@ def main(
     show: Annotated[bool, typer.Option("--show", help="Show what is there and why, and leave it there.")] = False,
 ) -> None:
     """Send the dead letters of ingest back to their queues."""
-    console = Console()
     stack = boto3.client("cloudformation").describe_stacks(StackName=f"{env}-ingest-compute")["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    sqs = boto3.client("sqs")
+    Console().print(work_off(boto3.client("sqs"), outputs, show=show))
+
+
+def work_off(sqs: SQSClient, outputs: Mapping[str, str], *, show: bool) -> Table:
+    """Send all dead letters back to their queues, or show them.
+
+    Args:
+        sqs: client of SQS.
+        outputs: of the service.
+        show: whether they are shown and left where they are.
+
+    Returns:
+        What was there, or how many were sent back.
+    """
     table = report() if show else Table("queue", "sent back")
     for queue, letters in QUEUES.items():
         name = queue.removesuffix("Url")
@@ -107,7 +119,7 @@ def main(
                 )
         else:
             table.add_row(name, str(redrive(sqs, source=outputs[letters], target=outputs[queue])))
-    console.print(table)
+    return table
 
 
 def report() -> Table:

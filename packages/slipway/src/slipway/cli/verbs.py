@@ -155,8 +155,6 @@ VERBS: tuple[Verb, ...] = (
     _rehearsal("status", LOOK, "Say what runs on this machine."),
     _rehearsal("logs", LOOK, "Print what the functions of a service wrote, oldest first."),
     _rehearsal("call", LOOK, "Call a route with the signature, API key or token that it wants."),
-    _rehearsal("token", LOOK, "Print an access token of the test user of `processing`."),
-    _rehearsal("redrive", LOOK, "Send the dead letters of `ingest` back to their queues."),
     _rehearsal("dashboards", LOOK, "Draw the dashboards into docs/images."),
     _rehearsal("detectability", LOOK, "Say what the configured canaries see of a failing version."),
     _rehearsal("substitutions", LOOK, "Print what stands in for AWS on this machine, as Markdown."),

@@ -200,6 +200,7 @@ def curl(
     region: str,
     ca: str,
     *,
+    service: str = "",
     api_key: str | None = None,
 ) -> str:
     """A command line that calls the route. Where the path names something, the shell puts its variable ID in.
@@ -210,6 +211,7 @@ def curl(
         credentials: who signs, where the route wants a signature.
         region: the API's region.
         ca: the certificate to trust.
+        service: its name, where the route wants a token.
         api_key: the key, where the route wants one.
     """
     query = f"?{urlencode(route.query)}" if route.query else ""
@@ -229,6 +231,6 @@ def curl(
     if route.body is not None:
         words += ["-H", "Content-Type: application/json", "-d", route.body]
     # In double quotes, so that the shell puts the token and the id in.
-    token = ' -H "Authorization: Bearer $(make -s token)"' if route.bearer else ""
+    token = f' -H "Authorization: Bearer $(slipway {service} token)"' if route.bearer else ""
     address = re.sub(r"{[^}]*}", "$ID", where.url)
     return f"{shlex.join(words)}{token} " + (f'"{address}"' if "$ID" in address else shlex.quote(address))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +20,7 @@ from slipway import paths
 from slipway import settings as config
 from slipway.drawing.dashboards import draw_all
 from slipway.emulator import logs as function_logs
+from slipway.emulator.command import EnvironmentOption, local_environment
 from slipway.emulator.deploy import failure
 from slipway.emulator.environment import FOUNDATION, LocalEnvironment, Outputs, choose, services_of
 from slipway.emulator.prepare import prepare
@@ -25,20 +28,12 @@ from slipway.emulator.routes import Route, SigV4, curl, routes, target
 from slipway.emulator.server import Credentials, Emulator
 from slipway.emulator.stages import staged
 from slipway.errors import RehearsalError
-from slipway.process import Completed, Progress, follow, run
+from slipway.process import Progress, follow
 from slipway.rehearsal import report
 
 # Wide where nobody looks at it, so that a file holds whole lines.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
-
-def _first_environment() -> str:
-    return config.load().environments[0].name
-
-
-EnvironmentOption = Annotated[
-    str, typer.Option("--env", default_factory=_first_environment, help="Environment. Default: the first of config/.")
-]
 ServiceOption = Annotated[str, typer.Option("--service", help="Name of the service.")]
 
 
@@ -122,14 +117,16 @@ def print_calls(local: LocalEnvironment, outputs: Outputs, credentials: Credenti
         for route in routes(service):
             kind = _kind(route)
             console.print(f"\n[bold]{route.method} {route.path}[/bold]  [dim]{service}, {kind}[/dim]")
-            line = curl(route, outputs[service], credentials, local.emulator.region, authority, api_key=api_key)
+            line = curl(
+                route, outputs[service], credentials, local.emulator.region, authority, service=service, api_key=api_key
+            )
             # Unwrapped and as it is, so that it can be copied.
             console.print(line, soft_wrap=True, markup=False)
 
 
 def down(env: EnvironmentOption) -> None:
     """Stop the emulator of an environment."""
-    local = _local(env)
+    local = local_environment(env)
     with local.emulator.lock(seconds=10):
         stopped = local.stop()
     console.print(f"{env} is down" if stopped else f"{env} was not up")
@@ -159,7 +156,7 @@ def logs(
     platform: Annotated[bool, typer.Option("--platform", help="Lambda's own lines and metrics too.")] = False,
 ) -> None:
     """Print what the functions of a service wrote, oldest first."""
-    local = _local(env, service)
+    local = local_environment(env, service)
     local.outputs()
     start = function_logs.since(since)
     source = function_logs.follow if follow else function_logs.lines
@@ -186,7 +183,7 @@ def watch(
     # Nothing else needs the watcher, which not every build has.
     from slipway.emulator.watch import Watch  # noqa: PLC0415
 
-    local = _local(env, service)
+    local = local_environment(env, service)
     local.outputs()
 
     def say(text: str) -> None:
@@ -215,7 +212,7 @@ def call(  # noqa: PLR0917  # typer reads a command's arguments and options from
     header: Annotated[list[str] | None, typer.Option("--header", help="Name: value; may be repeated.")] = None,
 ) -> None:
     """Call a route with the signature, API key or token that it wants; reads go through the edge."""
-    local = _local(env, service)
+    local = local_environment(env, service)
     outputs = local.outputs()
     if service not in outputs:
         raise RehearsalError(f"{service} is not deployed in {env}: run `make up ENV={env} SERVICE={service}`")
@@ -235,7 +232,7 @@ def call(  # noqa: PLR0917  # typer reads a command's arguments and options from
         if route.keyed and (key := local.api_key(outputs[service])):
             headers.setdefault("x-api-key", key)
         if route.bearer:
-            headers.setdefault("Authorization", f"Bearer {_token(local)}")
+            headers.setdefault("Authorization", f"Bearer {_token(service, local, outputs[service])}")
     auth = SigV4(local.credentials(), local.emulator.region) if signed else None
     with local.emulator.http() as client:
         response = client.request(method, where.url, content=content, headers=headers, auth=auth)
@@ -247,6 +244,19 @@ def call(  # noqa: PLR0917  # typer reads a command's arguments and options from
         console.print(_pretty(response), markup=False, soft_wrap=True)
     if response.status_code >= 400:
         raise typer.Exit(1)
+
+
+def _token(service: str, local: LocalEnvironment, outputs: Mapping[str, str]) -> str:
+    """Return an access token of a user for tests, which the service's own commands get."""
+    try:
+        sign_in = import_module(f"services.{service}.commands").access_token
+    except (ImportError, AttributeError):
+        raise RehearsalError(
+            f"services/{service}/commands.py has no access_token(client, outputs): "
+            "say --header 'Authorization: Bearer …'",
+            exit_code=2,
+        ) from None
+    return str(sign_in(local.emulator.session().client, outputs))
 
 
 def substitutions() -> None:
@@ -320,36 +330,6 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
     console.print("\n".join(str(file.relative_to(paths.ROOT)) for file in files))
 
 
-def token(env: EnvironmentOption) -> None:
-    """Sign in as the test user of `processing`, and print an access token."""
-    local = _local(env)
-    local.outputs()
-    typer.echo(_token(local))
-
-
-def _token(local: LocalEnvironment) -> str:
-    done = _service_command(local, "services.processing.sign_in", capture=True)
-    if done.returncode != 0:
-        raise RehearsalError(done.stderr.strip() or "the sign-in said nothing")
-    return done.stdout.strip()
-
-
-def redrive(
-    env: EnvironmentOption,
-    show: Annotated[bool, typer.Option("--show", help="Show what is there and why, and leave it there.")] = False,
-) -> None:
-    """Send the dead letters of `ingest` back to their queues."""
-    arguments = ["--env", env, *(["--show"] if show else [])]
-    raise typer.Exit(_service_command(_local(env), "services.ingest.redrive", *arguments).returncode)
-
-
-def _service_command(local: LocalEnvironment, module: str, *arguments: str, capture: bool = False) -> Completed:
-    """Run a service's own command against the emulator, as its account's root."""
-    environment = {**local.emulator.environment(), "SLIPWAY_OUTPUTS": str(local.outputs_file)}
-    command = [sys.executable, "-m", module, *arguments]
-    return run(command, environment=environment, folder=paths.ROOT, capture=capture)
-
-
 def permissions(
     env: EnvironmentOption,
     service: Annotated[list[str] | None, typer.Option("--service", help="These alone; may be repeated.")] = None,
@@ -368,14 +348,6 @@ def permissions(
     console.print(f"\n{verb.summary(rows)}\n{verb.RESULT.relative_to(paths.ROOT)}")
     if any(row.outcome in verb.BAD for row in rows):
         raise typer.Exit(1)
-
-
-def _local(env: str, service: str | None = None) -> LocalEnvironment:
-    settings = config.load()
-    environment = choose(settings, env)
-    if service is not None:
-        services_of(environment, [service])
-    return LocalEnvironment(environment, settings.pipeline)
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -169,7 +169,7 @@ def _render(template: str, name: str, shape: Shape, *, production: bool = False)
         autoescape=False,  # noqa: S701 - Python and TOML, not HTML
     )
     values = {"name": name, "title": name.capitalize(), "shape": shape.value, "production": production}
-    return templates.get_template(f"{template}.j2").render(values | WORDS[shape])
+    return templates.get_template(f"{template}.j2").render({**values, **WORDS[shape]})
 
 
 def _read(root: Path, file: str) -> str:

@@ -1,0 +1,36 @@
+"""What commands about this machine have in common, those of the services among them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from slipway import settings as config
+from slipway.emulator.environment import LocalEnvironment, choose, services_of
+
+
+def _first_environment() -> str:
+    return config.load().environments[0].name
+
+
+EnvironmentOption = Annotated[
+    str, typer.Option("--env", default_factory=_first_environment, help="Environment. Default: the first of config/.")
+]
+
+
+def local_environment(name: str, service: str | None = None) -> LocalEnvironment:
+    """Return an environment of this machine.
+
+    Args:
+        name: of the environment.
+        service: a service that has to be one of its. Default: none.
+
+    Raises:
+        RehearsalError: there is no such environment, or service.
+    """
+    settings = config.load()
+    environment = choose(settings, name)
+    if service is not None:
+        services_of(environment, [service])
+    return LocalEnvironment(environment, settings.pipeline)
