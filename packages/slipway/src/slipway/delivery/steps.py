@@ -14,6 +14,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 
+from slipway.delivery.baking import ACTION, ALARM, PIPELINE
 from slipway.delivery.names import (
     bake_step_role,
     pipeline_name,
@@ -24,7 +25,6 @@ from slipway.delivery.names import (
 )
 from slipway.delivery.toolchain import ASSET_SCHEMA, PYTHON
 from slipway.settings import Environment
-from slipway.tasks.bake import ACTION, ALARM, PIPELINE
 from slipway.tasks.reports import ADDRESS_FILE, BUCKET, CONDENSED, HANDOVER
 
 BUILD_IMAGE = codebuild.LinuxBuildImage.STANDARD_8_0

@@ -23,20 +23,12 @@ from rich.console import Console
 
 from slipway import process
 from slipway import settings as config
+from slipway.delivery.baking import ACTION, ALARM, PIPELINE
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_codepipeline import CodePipelineClient
-
-ALARM = "BAKE_ALARM"
-"""Variable of the build with the name of the alarm."""
-
-PIPELINE = "BAKE_PIPELINE"
-"""Variable of the build with the name of the pipeline."""
-
-ACTION = "Bake"
-"""Name of the action that runs this."""
 
 MINUTE = 60
 """Seconds between two looks: the alarm's own period."""
