@@ -22,7 +22,7 @@ PHONE = 360
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 # Together they show everything that the theme has styles for: tables, code, notes, pictures, signatures.
-LOOKED_AT = ("index.html", "start.html", "evidence.html", "guides/write-a-rule.html", "reference/blocks.html")
+LOOKED_AT = ("index.html", "start.html", "evidence.html", "guides/write-a-rule.html", "runbooks/new-version.html")
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,8 @@ def test_planted_faults_are_seen(site: Path, phone: Browser, tmp_path: Path) -> 
     # Given a page with a dead link, a dead anchor, a script that fails, a picture from elsewhere and pale, wide text
     planted = tmp_path / "index.html"
     planted.write_text(
-        '<!doctype html><html lang="en"><title>x</title><meta name="viewport" content="width=device-width"><body style="background: #fff"><a href="none.html">a</a><a href="#none">b</a>'
+        '<!doctype html><html lang="en"><title>x</title><meta name="viewport" content="width=device-width">'
+        '<body style="background: #fff; margin: 0"><a href="none.html">a</a><a href="#none">b</a>'
         '<img src="https://example.com/x.png"><script>missing()</script>'
         '<div style="width: 500px; color: #ccc">pale</div></body></html>',
         encoding="utf-8",

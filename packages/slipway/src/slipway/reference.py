@@ -48,8 +48,8 @@ A service with a file `commands.py` has verbs of its own: `slipway SERVICE COMMA
 _SETTINGS_HEAD = """# Settings
 
 Every key of `config/*.toml` with its type, limits and default. [Configuration](../configuration.md) explains how the
-files work together. A key without a default is required, unless its meaning names one. `make docs` writes this page from the models in
-`packages/slipway/src/slipway/settings/model.py` and `services/<name>/settings.py`.
+files fit together. A key without a default is required, unless its meaning names one. `make docs` writes this page from
+the models in `packages/slipway/src/slipway/settings/model.py` and `services/<name>/settings.py`.
 """
 
 # These come from the file's own name, from `pipeline.toml` or from the environment, never from the table itself.
