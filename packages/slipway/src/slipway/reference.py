@@ -17,7 +17,7 @@ from typer.cli import get_docs_for_click
 
 from slipway import project
 from slipway.cli.run import load
-from slipway.cli.verbs import VERBS, Verb
+from slipway.cli.verbs import VERBS, Verb, service_verbs
 from slipway.settings.model import Environment, PipelineSettings, ServiceSettings
 from slipway.settings.services import discover
 
@@ -70,10 +70,11 @@ def pages(makefile: Path = project.ROOT / "Makefile") -> Mapping[Path, str]:
     Args:
         makefile: The file that lists the verbs of `make`.
     """
-    return {VERBS_PAGE: verbs_page(makefile), SETTINGS_PAGE: settings_page(discover())}
+    verbs = (*VERBS, *service_verbs(project.ROOT))
+    return {VERBS_PAGE: verbs_page(makefile, verbs), SETTINGS_PAGE: settings_page(discover())}
 
 
-def verbs_page(makefile: Path, verbs: Iterable[Verb] = VERBS) -> str:
+def verbs_page(makefile: Path, verbs: Iterable[Verb]) -> str:
     """Return the page of the verbs in Markdown.
 
     Args:
