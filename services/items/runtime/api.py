@@ -4,8 +4,7 @@ from slipway_runtime.startup import finished
 
 import os
 from collections.abc import Mapping
-
-from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+from typing import TYPE_CHECKING
 
 from services.items.runtime import routes
 from services.items.runtime.cursor import SignedCursors
@@ -16,6 +15,15 @@ from slipway_runtime import aws
 from slipway_runtime.http import Cors
 from slipway_runtime.probe import TableProbe
 from slipway_runtime.secrets import CachedSecret
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer
+
+
+def _persistence(table_name: str) -> "BasePersistenceLayer":
+    from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer  # noqa: PLC0415 - it is slow
+
+    return DynamoDBPersistenceLayer(table_name, boto3_client=aws.client("dynamodb"))
 
 
 def wiring(environment: Mapping[str, str]) -> routes.Wiring:
@@ -34,7 +42,7 @@ def wiring(environment: Mapping[str, str]) -> routes.Wiring:
         items=ItemService(
             storage=DynamoDBItemStorage(dynamodb, table_name),
             cursors=SignedCursors(secret("CURSOR_SECRET_ARN", "key", "AWSCURRENT", "AWSPREVIOUS")),
-            once=CreatedOnce(DynamoDBPersistenceLayer(environment["IDEMPOTENCY_TABLE_NAME"], boto3_client=dynamodb)),
+            once=CreatedOnce(lambda: _persistence(environment["IDEMPOTENCY_TABLE_NAME"])),
         ),
         probe=TableProbe(table_name, "id"),
         origin_secret=secret("ORIGIN_SECRET_ARN", "header", "AWSCURRENT"),

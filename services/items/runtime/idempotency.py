@@ -1,19 +1,16 @@
 """`POST` once for an `Idempotency-Key`: the answer of the first request is the answer of all."""
 
 from collections.abc import Callable
-from typing import Final, TypedDict
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer, IdempotencyConfig, idempotent_function
-from aws_lambda_powertools.utilities.idempotency.exceptions import (
-    IdempotencyAlreadyInProgressError,
-    IdempotencyInconsistentStateError,
-    IdempotencyPersistenceLayerError,
-    IdempotencyValidationError,
-)
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.items.runtime.errors import CreationInProgressError, KeyReusedError
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer, IdempotencyConfig
 
 # Long enough for a client that was away over night to ask again.
 RECORD_SECONDS: Final = 24 * 60 * 60
@@ -41,12 +38,20 @@ class Creation(TypedDict):
 class CreatedOnce:
     """Runs a creation once for each caller and key, and gives later requests the first one's result.
 
+    Powertools' idempotency brings all of boto3 along, so it is imported with the first key.
+
     Args:
-        persistence: Where the records are.
+        persistence: Makes the place where the records are.
     """
 
-    def __init__(self, persistence: BasePersistenceLayer) -> None:
-        self._config = IdempotencyConfig(
+    def __init__(self, persistence: "Callable[[], BasePersistenceLayer]") -> None:
+        self._persistence = persistence
+
+    @cached_property
+    def _config(self) -> "IdempotencyConfig":
+        from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig  # noqa: PLC0415
+
+        return IdempotencyConfig(
             event_key_jmespath="[caller, key]",
             payload_validation_jmespath="fingerprint",
             raise_on_no_idempotency_key=True,
@@ -54,13 +59,17 @@ class CreatedOnce:
             hash_function="sha256",
         )
 
+    @cached_property
+    def _create_once(self) -> Callable[..., Any]:
+        from aws_lambda_powertools.utilities.idempotency import idempotent_function  # noqa: PLC0415
+
         def create_once(*, request: CreationRequest, create: Callable[[], Creation]) -> Creation:  # noqa: ARG001
             return create()
 
-        self._create_once = idempotent_function(
+        return idempotent_function(
             create_once,
             data_keyword_argument="request",
-            persistence_store=persistence,
+            persistence_store=self._persistence(),
             config=self._config,
             key_prefix="items.create",
         )
@@ -77,6 +86,13 @@ class CreatedOnce:
             KeyReusedError: The key was used for another request.
             CreationInProgressError: The first request has not ended.
         """
+        from aws_lambda_powertools.utilities.idempotency.exceptions import (  # noqa: PLC0415
+            IdempotencyAlreadyInProgressError,
+            IdempotencyInconsistentStateError,
+            IdempotencyPersistenceLayerError,
+            IdempotencyValidationError,
+        )
+
         self._config.register_lambda_context(context)
         try:
             result: Creation = self._create_once(request=request, create=create)

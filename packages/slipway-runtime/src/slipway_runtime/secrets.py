@@ -4,12 +4,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError, TransformParameterError
-
 from slipway_runtime.telemetry import logger
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.parameters import SecretsProvider
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 MAX_AGE_SECONDS: Final = 300
@@ -83,6 +81,11 @@ class CachedSecret:
     def _value(self, stage: str, *, force: bool = False) -> str | None:
         if self._clock() < self._retry_at.get(stage, 0.0):
             return self._known.get(stage)
+        from aws_lambda_powertools.utilities.parameters.exceptions import (  # noqa: PLC0415 - see `_provider`
+            GetParameterError,
+            TransformParameterError,
+        )
+
         try:
             document = self._provider(stage).get(
                 self._arn, max_age=MAX_AGE_SECONDS, transform="json", force_fetch=force, VersionStage=stage
@@ -97,7 +100,10 @@ class CachedSecret:
             self._known[stage] = value
         return self._known.get(stage)
 
-    def _provider(self, stage: str) -> SecretsProvider:
+    def _provider(self, stage: str) -> "SecretsProvider":
+        # Not before a request needs a secret: it is slow to import.
+        from aws_lambda_powertools.utilities.parameters import SecretsProvider  # noqa: PLC0415
+
         # One provider a stage: the provider's cache does not tell the stages of one secret apart.
         if stage not in self._providers:
             self._providers[stage] = SecretsProvider(boto3_client=self._client())

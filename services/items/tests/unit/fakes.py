@@ -205,7 +205,7 @@ class Harness:
                 items=ItemService(
                     storage=self.storage,
                     cursors=SignedCursors(cursor_secret),
-                    once=CreatedOnce(self.persistence),
+                    once=CreatedOnce(lambda: self.persistence),
                     clock=Clock(),
                 ),
                 probe=self.storage,
