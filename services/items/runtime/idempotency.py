@@ -66,13 +66,14 @@ class CreatedOnce:
         def create_once(*, request: CreationRequest, create: Callable[[], Creation]) -> Creation:  # noqa: ARG001
             return create()
 
-        return idempotent_function(
+        once: Callable[..., Any] = idempotent_function(
             create_once,
             data_keyword_argument="request",
             persistence_store=self._persistence(),
             config=self._config,
             key_prefix="items.create",
         )
+        return once
 
     def run(self, request: CreationRequest, create: Callable[[], Creation], context: LambdaContext) -> Creation:
         """The result of `create`, of this call or of an earlier one with the same caller and key.
