@@ -39,6 +39,7 @@ from slipway.nag.names import ACKNOWLEDGED_RULES, PacksOf
 from slipway.nag.own import Breach, OwnPack, SynthesizedStack
 from slipway.nag.sentinel import ABOVE_RULE, SENTINEL_RULE, template_digest
 from slipway.nag.template_checks import CheckedTemplate, TemplateChecks
+from slipway.nag.verdict import stack_of
 
 CONTEXT: dict[str, Any] = {
     # CDK writes its report and leaves raising, printing and the exit code to the gate. Otherwise `app.synth()` raises
@@ -228,8 +229,11 @@ class _RecordedPack:
         self, app: IConstruct, wanted: Sequence[str], stacks: Sequence[SynthesizedStack]
     ) -> Iterator[PolicyViolation]:
         """Judge some of the stacks. The pack walks down from each; what it finds in others on its way is left out."""
-        others = [stack.path for stack in stacks if stack.path not in wanted]
-        for top in (path for path in wanted if not any(_is_below(path, other) for other in wanted)):
+        paths = {stack.path for stack in stacks}
+        chosen = set(wanted)
+        others = paths - chosen
+        # Those that stand in no other one.
+        for top in (path for path in wanted if not stack_of(path.rpartition("/")[0], chosen)):
             found = _read(self._pack, "validateScope", _at(app, top))
             if not any(_is_below(other, top) for other in others):
                 yield from found
@@ -238,7 +242,7 @@ class _RecordedPack:
                 places = [
                     place
                     for place in violation.violating_resources
-                    if _stack_of(place.construct_path or "", stacks) in wanted
+                    if stack_of(place.construct_path or "", paths) in chosen
                 ]
                 if places:
                     yield PolicyViolation(
@@ -413,8 +417,3 @@ def _at(app: IConstruct, path: str) -> IConstruct:
 
 def _is_below(path: str, top: str) -> bool:
     return path.startswith(f"{top}/")
-
-
-def _stack_of(path: str, stacks: Sequence[SynthesizedStack]) -> str:
-    above = [stack.path for stack in stacks if path == stack.path or _is_below(path, stack.path)]
-    return max(above, key=len, default="")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
@@ -309,7 +309,7 @@ def _stale(given: Iterable[_Given], report: Report, judged: Mapping[str, tuple[s
 
 
 def _is_judged(given: _Given, judged: Mapping[str, tuple[str, ...]]) -> bool:
-    stack = _stack_of(given.path, judged)
+    stack = stack_of(given.path, judged)
     stacks = [stack] if stack else [name for name in judged if not given.path or name.startswith(f"{given.path}/")]
     return any(given.pack in judged[name] for name in stacks)
 
@@ -398,9 +398,11 @@ def _count(acknowledgements: Iterable[Acknowledgement], unit_of: Callable[[str],
     }
 
 
-def _stack_of(path: str, stacks: Iterable[str]) -> str:
-    above = [stack for stack in stacks if path == stack or path.startswith(f"{stack}/")]
-    return max(above, key=len, default="")
+def stack_of(path: str, stacks: Container[str]) -> str:
+    """Return the stack that a construct stands in; up its path, since looking through all stacks grows with them."""
+    while path and path not in stacks:
+        path = path.rpartition("/")[0]
+    return path
 
 
 def stage_of(stack: str) -> str:
@@ -408,14 +410,14 @@ def stage_of(stack: str) -> str:
     return stack.rpartition("/")[0] or stack
 
 
-def _findings(report: Report, stacks: Iterable[str]) -> Iterator[RuleFinding]:
+def _findings(report: Report, stacks: Container[str]) -> Iterator[RuleFinding]:
     for plugin in report.plugin_reports:
         for violation in plugin.violations:
             if violation.severity == "info":
                 continue
             for place in violation.violating_constructs or (ViolatingConstruct(),):
                 yield RuleFinding(
-                    stack=_stack_of(place.construct_path, stacks),
+                    stack=stack_of(place.construct_path, stacks),
                     path=place.construct_path,
                     rule=violation.rule_name,
                     severity=_severity(violation.severity),
@@ -441,7 +443,7 @@ def _advice(violation: Violation) -> str:
     return f"mend it, or acknowledge {rule}" + (f" with finding={finding.removesuffix(']')!r}" if finding else "")
 
 
-def _acknowledgements(report: Report, stacks: Iterable[str]) -> Iterator[Acknowledgement]:
+def _acknowledgements(report: Report, stacks: Container[str]) -> Iterator[Acknowledgement]:
     """What is accepted with a signature; without one it is a fault."""
     for plugin in report.plugin_reports:
         for suppressed in plugin.suppressed_violations:
@@ -450,7 +452,7 @@ def _acknowledgements(report: Report, stacks: Iterable[str]) -> Iterator[Acknowl
                 continue
             for place in suppressed.violating_constructs:
                 yield Acknowledgement(
-                    stack=_stack_of(place.construct_path, stacks),
+                    stack=stack_of(place.construct_path, stacks),
                     path=place.construct_path,
                     rule=suppressed.rule_name,
                     pack=plugin.plugin_name,

@@ -14,7 +14,7 @@ from slipway.nag.anywhere import Ruling, judge_assembly, only_aws
 from slipway.nag.ruling import ruling_as_sarif
 from slipway.rules.aws import sqs
 from slipway.rules.aws.pack import RULES
-from slipway.rules.aws.rule import ACCOUNT, REGION, AwsRule
+from slipway.rules.aws.rule import ACCOUNT, AwsRule
 from unit.review.assemblies import resource, template, write
 from unit.typed import typed
 
@@ -155,7 +155,7 @@ def test_each_rule_sees_its_fault_in_any_assembly(tmp_path: Path, rule: AwsRule)
     body = rule.planted if "Resources" in rule.planted else template(rule.planted)
     folder = write(tmp_path / "cdk.out", {"planted": body})
     manifest = folder / "manifest.json"
-    place = f"aws://{ACCOUNT}/{REGION}"
+    place = f"aws://{ACCOUNT}/{rule.planted_in}"
     text = re.sub(r"aws://\d{12}/[a-z0-9-]+", place, manifest.read_text(encoding="utf-8"))
     manifest.write_text(text, encoding="utf-8")
 
