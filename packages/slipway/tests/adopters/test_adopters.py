@@ -78,6 +78,9 @@ def test_whole_row(row: Row, copy: Copy) -> None:
                 "says what to do" if row.stops else f"{', '.join(row.plays)} in {time.monotonic() - played:.0f} s"
             )
         result["outcome"] = "green"
+    except AssertionError as error:
+        result["why"] = str(error)
+        raise
     finally:
         result["seconds"] = round(time.monotonic() - begun)
         (RESULTS / f"{slug(row)}.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
