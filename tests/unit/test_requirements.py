@@ -18,22 +18,18 @@ REQUIREMENTS = read_requirements(ROOT / PAGE)
 ROWS = {row.id: row for row in REQUIREMENTS.rows}
 SOURCES = Sources(ROOT)
 
-ALL = [
-    *(f"P{number}" for number in range(1, 19)),
-    *(f"I{number}" for number in range(1, 12)),
-    *(f"G{number}" for number in range(1, 9)),
-    *(f"C{number}" for number in range(1, 9)),
-    *(f"D{number}" for number in range(10)),
-]
 
-
-@pytest.mark.parametrize("identifier", ALL)
+@pytest.mark.parametrize("identifier", ROWS)
 def test_every_row_names_a_test(identifier: str) -> None:
     assert ROWS[identifier].tests
 
 
 def test_rows_stand_in_their_order_and_no_row_is_there_twice() -> None:
-    assert [row.id for row in REQUIREMENTS.rows] == ALL
+    # Given the letters in the order of the page, and numbers that rise within each
+    found = [(row.id[0], int(row.id[1:])) for row in REQUIREMENTS.rows]
+    letters = list(dict.fromkeys(letter for letter, _ in found))
+
+    assert found == sorted(set(found), key=lambda row: (letters.index(row[0]), row[1]))
     assert not REQUIREMENTS.not_yet
 
 
@@ -41,7 +37,8 @@ def test_every_section_that_looks_like_a_row_is_one() -> None:
     # Given a heading with a typing mistake in its form, which the parser would pass over
     headings = re.findall(r"^### (.*)", (ROOT / PAGE).read_text(encoding="utf-8"), re.MULTILINE)
 
-    assert [f"{row.id} — {row.title}" for row in REQUIREMENTS.rows] == headings
+    assert [heading for heading in headings if not re.fullmatch(r"[A-Z]\d+ — .+", heading)] == []
+    assert {f"{row.id} — {row.title}" for row in REQUIREMENTS.rows} <= set(headings)
 
 
 def test_every_fault_that_only_aws_would_tell_names_its_test() -> None:

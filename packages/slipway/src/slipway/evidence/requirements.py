@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +19,7 @@ _NAMED = re.compile(rf"`({TEST.pattern})`")
 _LIKE_A_TEST = re.compile(r"`((?:[\w-]+/)*tests/[^`]*test_[^`]*)`")
 _ROW = re.compile(r"### (?P<id>[A-Z]\d+) — (?P<title>.+)")
 _MISSING = re.compile(r"- (?P<id>[A-Z]\d+)\b")
+_OF_A_SERVICE = re.compile(r"services/\w+(?=/)")
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,10 @@ def named_tests(text: str) -> tuple[str, ...]:
 
 
 def read_requirements(path: Path) -> Requirements:
-    """Read the page.
+    """Read the page, without what was shown by services that are removed.
 
     Args:
-        path: of the page.
+        path: of the page, in the project's `docs`.
 
     Raises:
         EvidenceError: it cannot be read, or holds no row.
@@ -108,14 +109,36 @@ def read_requirements(path: Path) -> Requirements:
         faults += [Fault(line.split("|")[1].strip(), named_tests(line)) for line in lines[2:] if line.startswith("| ")]
     if not rows:
         raise EvidenceError(f"{path} holds no row")
+    gone = {
+        test
+        for test in named_tests(text)
+        if (match := _OF_A_SERVICE.match(test)) and not (path.resolve().parents[1] / match[0]).is_dir()
+    }
     strangers = tuple(name for name in _LIKE_A_TEST.findall(text) if not TEST.fullmatch(name))
     return Requirements(
-        rows=tuple(rows),
+        rows=tuple(_left(rows, gone)),
         not_yet=tuple(not_yet),
-        faults=tuple(faults),
-        tests=tuple(sorted(set(named_tests(text)))),
+        faults=tuple(
+            replace(fault, tests=tuple(test for test in fault.tests if test not in gone))
+            for fault in faults
+            if not fault.tests or set(fault.tests) - gone
+        ),
+        tests=tuple(sorted(set(named_tests(text)) - gone)),
         strangers=strangers,
     )
+
+
+def _left(rows: list[Row], gone: set[str]) -> Iterator[Row]:
+    """Yield the rows without the tests that are gone; one that they alone showed is gone with them."""
+    for row in rows:
+        if row.tests and not set(row.tests) - gone:
+            continue
+        proofs = (
+            replace(proof, tests=tuple(test for test in proof.tests if test not in gone))
+            for proof in row.proofs
+            if not proof.tests or set(proof.tests) - gone
+        )
+        yield replace(row, proofs=tuple(proofs))
 
 
 def problems(requirements: Requirements, sources: Sources) -> tuple[str, ...]:

@@ -89,3 +89,21 @@ def test_a_page_without_rows_or_that_is_missing_is_one_line(tmp_path: Path) -> N
     page.write_text("# Nothing\n\n## Here\n", encoding="utf-8")
     with pytest.raises(EvidenceError, match=r"requirements\.md holds no row"):
         read_requirements(page)
+
+
+def test_what_a_removed_service_showed_is_left_out(tmp_path: Path) -> None:
+    # Given a row that two services show, and one that a removed service alone shows
+    page = tmp_path / "docs" / "requirements.md"
+    page.parent.mkdir()
+    (tmp_path / "services" / "kept").mkdir(parents=True)
+    kept, removed = "services/kept/tests/unit/test_a.py", "services/removed/tests/unit/test_b.py"
+    page.write_text(
+        f"## Rows\n\n### A1 — Both\nWords.\n- unit: `{kept}`\n- unit: `{removed}`\n\n"
+        f"### A2 — Gone\nWords.\n- unit: `{removed}`\n",
+        encoding="utf-8",
+    )
+
+    found = read_requirements(page)
+
+    assert [(row.id, row.tests) for row in found.rows] == [("A1", (kept,))]
+    assert found.tests == (kept,)
