@@ -13,24 +13,45 @@ from mkdocs.structure.files import File, Files
 _SHIM = Path("node_modules/iframe-worker/shim/index.js")
 _SHIM_URI = "assets/iframe-worker.js"
 
+_SECTION = "Services"
+"""The heading in mkdocs.yml under which the services stand; which ones they are differs from app to app."""
+
 # A page links to a file beside docs/ as GitHub shows it; the site has the pages of the services, and no sources.
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[^)\s]+)\)")
 _PICTURE = re.compile(r"\]\(../../docs/")
 _SERVICE = re.compile(r"services/([a-z0-9-]+)/README\.md")
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the services that the app has under the nav's heading for them."""
+    for section in config.nav or []:
+        for entry in next(iter(section.values())):
+            if isinstance(entry, dict) and _SECTION in entry:
+                entry[_SECTION] = [{name: f"services/{name}.md"} for name in _services(config)]
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the services' pages, and the script that search needs where a page is opened from a file."""
-    root = Path(config.config_file_path).parent
-    for page in sorted(root.glob("services/*/README.md")):
-        text = _PICTURE.sub("](../", page.read_text(encoding="utf-8"))
-        files.append(File.generated(config, f"services/{page.parent.name}.md", content=text))
+    root = _root(config)
+    for name in _services(config):
+        text = _PICTURE.sub("](../", (root / "services" / name / "README.md").read_text(encoding="utf-8"))
+        files.append(File.generated(config, f"services/{name}.md", content=text))
     files.append(File.generated(config, _SHIM_URI, content=(root / _SHIM).read_text(encoding="utf-8")))
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, **_: object) -> str:
+def _root(config: MkDocsConfig) -> Path:
+    return Path(config.config_file_path).parent
+
+
+def _services(config: MkDocsConfig) -> list[str]:
+    return sorted(page.parent.name for page in _root(config).glob("services/*/README.md"))
+
+
+def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, **_: object) -> str:
     """Lead links out of docs/ to the page that the site has, or leave their text alone."""
+    services = _services(config)
     folder = posixpath.dirname(page.file.src_uri)
 
     def rewritten(match: re.Match[str]) -> str:
@@ -40,7 +61,7 @@ def on_page_markdown(markdown: str, page: Any, **_: object) -> str:
         place = posixpath.normpath(posixpath.join("docs", folder, path))
         if place.startswith("docs/"):
             return match.group()
-        if service := _SERVICE.fullmatch(place):
+        if (service := _SERVICE.fullmatch(place)) and service[1] in services:
             found = posixpath.relpath(f"services/{service[1]}.md", folder or ".")
             return f"[{text}]({found}{'#' + anchor if anchor else ''})"
         return text
