@@ -141,7 +141,7 @@ watch: install ## Make what is saved of SERVICE live on the emulator, and follow
 	@$(SLIPWAY) watch $(if $(ENV),--env $(ENV)) --service $(ONE) $(if $(DEBUG),--debug $(DEBUG)) \
 		$(if $(DEBUG_PORT),--debug-port $(DEBUG_PORT))
 
-call: install ## Call a route: make call SERVICE=items ARGS="POST /items --body '{\"name\":\"kettle\"}'"
+call: install ## Call a route: make call SERVICE=… ARGS="POST /path --body '{\"name\":\"kettle\"}'"
 	@$(SLIPWAY) call $(if $(ENV),--env $(ENV)) --service $(ONE) $(ARGS)
 
 permissions: build ## Take each permission of each function away: a test has to fail (minutes; nightly)

@@ -98,7 +98,7 @@ class StackEntry:
 
     @property
     def path(self) -> str:
-        """Path of its construct, such as `Pipeline/prod-items/Data`."""
+        """Path of its construct, such as `Pipeline/prod-<service>/Data`."""
         return str(self.artifact.get("displayName", self.id)).split(" (")[0]
 
     @property

@@ -159,7 +159,7 @@ def read_code(sources: Mapping[str, bytes]) -> Imports:
     A single word is no name of a module here: there are too many words, and code of our own writes `import`.
 
     Args:
-        sources: name of each file, such as `services/items/runtime/api.py`, to its content.
+        sources: name of each file, such as `services/<service>/runtime/api.py`, to its content.
 
     Raises:
         SyntaxError: one of them is not Python.

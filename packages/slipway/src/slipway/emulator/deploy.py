@@ -19,7 +19,7 @@ from slipway.process import Progress, follow
 
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
 
-# `dev-items-data | 3/9 | 10:26:21 AM | CREATE_COMPLETE | AWS::S3::Bucket | Pipeline/dev-items/Data/Bucket (Bucket83)`
+# `data-stack | 3/9 | 10:26:21 AM | CREATE_COMPLETE | AWS::S3::Bucket | Pipeline/stage/Data/Bucket (Bucket83)`
 _EVENT = re.compile(
     r"^(?P<stack>\S+) \|\s*(?P<count>[\d/ ]+)\|[^|]*\|\s*(?P<status>[A-Z_]+)\s*\|\s*(?P<type>\S+)\s*\|\s*(?P<what>.*)$"
 )

@@ -14,7 +14,7 @@ def environment_of(settings: Settings, stack: str) -> Environment | None:
 
     Args:
         settings: all of `config/`.
-        stack: path of its construct, such as `Pipeline/prod-items/Data`.
+        stack: path of its construct, such as `Pipeline/prod-<service>/Data`.
     """
     # A stage is named `<environment>-<service>`; an environment's own name may have dashes.
     found = [

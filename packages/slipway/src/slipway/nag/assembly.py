@@ -87,7 +87,7 @@ class StackFiles:
     """One stack of an assembly."""
 
     name: str
-    """Path of its construct, such as `Pipeline/prod-items/Data`."""
+    """Path of its construct, such as `Pipeline/prod-<service>/Data`."""
     template: Path
     template_key: str
     """Path of the template within the assembly."""

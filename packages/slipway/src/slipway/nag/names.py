@@ -55,7 +55,7 @@ def bare_rule(acknowledged_id: str) -> str | None:
 
 
 PacksOf = Callable[[str], Sequence[str]]
-"""Which packs judge a stack, by its construct's path such as `Pipeline/prod-items/Data`. CDK's own template checks
+"""Which packs judge a stack, by its construct's path such as `Pipeline/prod-<service>/Data`. CDK's own template checks
 judge every stack in any case."""
 
 

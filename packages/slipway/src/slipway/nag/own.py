@@ -13,7 +13,7 @@ class SynthesizedStack:
     """A stack as it lies in the assembly."""
 
     path: str
-    """Path of its construct, such as `Pipeline/prod-items/Data`."""
+    """Path of its construct, such as `Pipeline/prod-<service>/Data`."""
     template: Path
 
 

@@ -51,7 +51,7 @@ def functions(stage: Path) -> tuple[Function, ...]:
     """The functions of a stage, by name.
 
     Args:
-        stage: the nested assembly that `cdk synth` wrote for it, `…/assembly-Pipeline-dev-items`.
+        stage: the nested assembly that `cdk synth` wrote for it, `…/assembly-Pipeline-dev-<service>`.
     """
     service = stage.name.rsplit("-", 1)[-1]
     found = [

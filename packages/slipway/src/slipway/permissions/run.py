@@ -39,7 +39,7 @@ def examine(
     Args:
         environment: what is deployed: name of the environment.
         services: whose functions; empty for all.
-        functions: names of functions, `items/ApiFunction`; empty for all.
+        functions: names of functions, `<service>/ApiFunction`; empty for all.
         console: where progress goes.
         workers: processes, each with an emulator of its own. Default: one a processor, at most one a function.
 

@@ -334,7 +334,7 @@ def permissions(
     env: EnvironmentOption,
     service: Annotated[list[str] | None, typer.Option("--service", help="These alone; may be repeated.")] = None,
     function: Annotated[
-        list[str] | None, typer.Option("--function", help="This alone, such as items/ApiFunction; may be repeated.")
+        list[str] | None, typer.Option("--function", help="This alone, such as <service>/ApiFunction; may be repeated.")
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Default: one a processor.")] = None,
 ) -> None:

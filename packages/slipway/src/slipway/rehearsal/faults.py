@@ -1,11 +1,14 @@
 """Faults on demand: commits that carry one, and what must become of each.
 
-A fault is an edit of a commit's files, so that everything after it is the pipeline's own doing. They act on `items`.
+A fault is an edit of a commit's files, so that everything after it is the pipeline's own doing. They act on one
+service with an API: the first that declares in `services/<name>/faults.py` what they need of it. If none does, it is
+the first of all, and the faults that need such a declaration are left out.
 """
 
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,22 +17,49 @@ from typing import Any
 
 from slipway import git
 from slipway.errors import RehearsalError
+from slipway.project import ROOT
 from slipway.rehearsal.player.approvals import Answer
 from slipway.rehearsal.player.bake import AlarmRule
 from slipway.rehearsal.player.records import NO_API, Execution, Rehearsal, Stage, Status
 from slipway.rehearsal.player.source import Commit
 
-SERVICE = "items"
+
+def _service(root: Path) -> str:
+    """Return the name of the service that the faults act on; empty if none has an API."""
+    found = sorted((root / "services").glob("*/runtime/api.py"), key=lambda file: (not _declares(file), str(file)))
+    return found[0].parents[1].name if found else ""
+
+
+def _declares(file: Path) -> bool:
+    return (file.parents[1] / "faults.py").is_file()
+
+
+SERVICE = _service(ROOT)
 """The service that the faults act on."""
 FEW = 10
 """Requests to each function in a virtual minute where a fault does nothing."""
 
-_API = "services/items/runtime/api.py"
-_ROUTES = "services/items/runtime/routes.py"
-_INFRASTRUCTURE = "services/items/infrastructure.py"
+_API = f"services/{SERVICE}/runtime/api.py"
+_ROUTES = f"services/{SERVICE}/runtime/routes.py"
+_INFRASTRUCTURE = f"services/{SERVICE}/infrastructure.py"
+
+
+def _declared() -> tuple[Mapping[str, str], Mapping[str, Sequence[tuple[str, str]]]]:
+    """Return what the service declares: fault → what its handler does first, and fault → what is replaced."""
+    file = ROOT / "services" / SERVICE / "faults.py"
+    if not file.is_file():
+        return {}, {}
+    # By its path, since the project may be another one than Python imports from.
+    values = runpy.run_path(str(file))
+    return values.get("BEFORE_THE_HANDLER", {}), values.get("REPLACED", {})
+
+
+_BEFORE_THE_HANDLER, _REPLACED = _declared()
 
 # Appended to the module: whatever its handler is called with meets the fault first.
 _AROUND = '''
+
+import os
 
 _sound = handler
 
@@ -49,10 +79,12 @@ _SOME_FAIL = """    global _calls
 # Appended to the routes: it fails inside of them, where the code catches it and answers with 500.
 _SOME_ANSWER_500 = '''
 
+import os
+
 _calls = 0
 
 
-def _fail_some(app: APIGatewayRestResolver, next_middleware: Callable[..., Response[str]]) -> Response[str]:
+def _fail_some(app, next_middleware):
     """Fails now and then."""
     global _calls
     _calls += 1
@@ -152,7 +184,7 @@ def _failing(every: int, where: str) -> Callable[[str], str]:
 
 
 def _answering_500(every: int) -> Callable[[str], str]:
-    return _appended(_SOME_ANSWER_500.format(every=every, where=_is("api.wiring.environment", "prod")))
+    return _appended(_SOME_ANSWER_500.format(every=every, where=_IN_PROD))
 
 
 def _replaced(old: str, new: str) -> Callable[[str], str]:
@@ -164,9 +196,43 @@ def _replaced(old: str, new: str) -> Callable[[str], str]:
     return replace
 
 
-def _both(first: Callable[[str], str], second: Callable[[str], str]) -> Callable[[str], str]:
-    return lambda before: second(first(before))
+_PATH = '(event.get("path") or event.get("rawPath"))'
+"""The path of a request to a REST or an HTTP API."""
 
+
+def _unwell(where: str) -> Callable[[str], str]:
+    """Return the edit with which the health check says `fine` instead of `ok`."""
+    return _appended(
+        "\n\nimport os\n\n_sound = handler\n\n\n"
+        "def handler(event, context):\n"
+        '    """Answers with a fault."""\n'
+        "    answer = _sound(event, context)\n"
+        f'    if {where} and {_PATH} == "/health":\n'
+        '        answer["body"] = answer["body"].replace(\'"ok"\', \'"fine"\')\n'
+        "    return answer\n"
+    )
+
+
+def _first(fault: str) -> Mapping[str, Callable[[str], str]]:
+    """Return the edit of what the service declares that its handler does first; empty if it declares nothing."""
+    return {_API: _around(_BEFORE_THE_HANDLER[fault])} if fault in _BEFORE_THE_HANDLER else {}
+
+
+def _other(fault: str) -> Mapping[str, Callable[[str], str]]:
+    """Return the edit of what the service declares to be replaced; empty if it declares nothing."""
+    if fault not in _REPLACED:
+        return {}
+
+    def edit(text: str) -> str:
+        for old, new in _REPLACED[fault]:
+            text = _replaced(old, new)(text)
+        return text
+
+    return {_INFRASTRUCTURE: edit}
+
+
+_DECLARED = frozenset({"hook-fails", "permission-missing", "template-invalid", "rollback-refused"})
+"""Faults that need something of the service."""
 
 _RARE = {"headers": {"x-rare": "1"}}
 """What is in a kind of request that nobody sends before the bake."""
@@ -214,7 +280,7 @@ FAULTS: tuple[Fault, ...] = (
         what="in prod alone each request takes three seconds more",
         edits={
             _API: _around(
-                f'    if {_IN_PROD} and event["path"] != "/health":\n        time.sleep(3)\n',
+                f'    if {_IN_PROD} and {_PATH} != "/health":\n        time.sleep(3)\n',
                 before="\n\nimport time\n",
             )
         },
@@ -226,12 +292,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="hook-fails",
         what="the new version breaks its contract: it takes an item without a name",
-        edits={
-            _API: _around(
-                '    if event["httpMethod"] == "POST" and \'"name": ""\' in (event["body"] or ""):\n'
-                '        return {"statusCode": 201, "multiValueHeaders": {}, "body": "{}"}\n'
-            )
-        },
+        edits=_first("hook-fails"),
         stops_at="dev",
         because="BeforeAllowTraffic said Failed",
         rolled_back=True,
@@ -239,39 +300,21 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="permission-missing",
         what="the function may not write to its table any more",
-        edits={_INFRASTRUCTURE: _replaced('"dynamodb:GetItem", "dynamodb:PutItem", ', '"dynamodb:GetItem", ')},
+        edits=_other("permission-missing"),
         stops_at="dev",
         because="Verify",
     ),
     Fault(
         name="template-invalid",
         what="a template refers to a resource that it does not have",
-        edits={
-            _INFRASTRUCTURE: _both(
-                _replaced("from aws_cdk import Stack\n", "from aws_cdk import Fn, Stack\n"),
-                _replaced(
-                    'output(stack, "DistributionId", edge.distribution.distribution_id, "Id of the distribution")',
-                    'output(stack, "DistributionId", Fn.ref("Nothing"), "Id of the distribution")',
-                ),
-            )
-        },
+        edits=_other("template-invalid"),
         stops_at="Build",
         because="Synth",
     ),
     Fault(
         name="test-fails",
         what="the service stands, and does not do what its tests ask: health says `fine`",
-        edits={
-            _API: _appended(
-                "\n\n_sound = handler\n\n\n"
-                "def handler(event, context):\n"
-                '    """Answers with a fault."""\n'
-                "    answer = _sound(event, context)\n"
-                '    if event["path"] == "/health":\n'
-                '        answer["body"] = answer["body"].replace(\'"ok"\', \'"fine"\')\n'
-                "    return answer\n"
-            )
-        },
+        edits={_API: _unwell("True")},
         stops_at="dev",
         because="Verify",
     ),
@@ -343,32 +386,17 @@ FAULTS: tuple[Fault, ...] = (
 ROLLBACK_REFUSED = Fault(
     name="rollback-refused",
     what="a version that adds a key fails its tests in prod, and the stack policy refuses to take the key away again",
-    edits={
-        _API: _appended(
-            "\n\n_sound = handler\n\n\n"
-            "def handler(event, context):\n"
-            '    """Answers with a fault."""\n'
-            "    answer = _sound(event, context)\n"
-            f'    if {_IN_PROD} and event["path"] == "/health":\n'
-            '        answer["body"] = answer["body"].replace(\'"ok"\', \'"fine"\')\n'
-            "    return answer\n"
-        ),
-        _INFRASTRUCTURE: _both(
-            _replaced("from aws_cdk import Stack\n", "from aws_cdk import RemovalPolicy, Stack, aws_kms\n"),
-            _replaced(
-                '        key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)\n',
-                '        key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)\n'
-                "        kept = RemovalPolicy.RETAIN\n"
-                '        aws_kms.Key(stack, "Spare", enable_key_rotation=True, removal_policy=kept)\n',
-            ),
-        ),
-    },
+    edits={_API: _unwell(_IN_PROD), **_other("rollback-refused")},
     stops_at="prod",
     because="Verify",
     rollback_refused="Action denied by stack policy",
 )
 # Last: it leaves accounts that no other one can be played in.
-FAULTS = (*FAULTS, ROLLBACK_REFUSED)
+FAULTS = tuple(
+    fault
+    for fault in (*FAULTS, ROLLBACK_REFUSED)
+    if SERVICE and (fault.name not in _DECLARED or fault.name in {*_BEFORE_THE_HANDLER, *_REPLACED})
+)
 
 
 def find(name: str) -> Fault:

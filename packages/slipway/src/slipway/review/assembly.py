@@ -109,7 +109,7 @@ class Stack:
 
     Args:
         key: account, region and name.
-        stage: `prod-items`, `prod-foundation`, …; `PIPELINE` at the root.
+        stage: `prod-<service>`, `prod-foundation`, …; `PIPELINE` at the root.
         path: path of its construct.
         template: as CloudFormation gets it.
         termination_protection: whether the assembly asks for it.

@@ -87,7 +87,7 @@ class StageChanges:
     """What happens in one stage of the pipeline, or in the pipeline itself.
 
     Args:
-        name: `prod-items`, …; `pipeline`.
+        name: `prod-<service>`, …; `pipeline`.
         stacks: its stacks that change.
     """
 

@@ -402,7 +402,7 @@ class Finding:
     Args:
         kind: one of `KINDS`.
         severity: how much it matters.
-        stage: `prod-items`, …; `pipeline`.
+        stage: `prod-<service>`, …; `pipeline`.
         stack: name of the stack.
         resource: path of the construct.
         what: what changes, in one sentence.

@@ -13,7 +13,7 @@ from pathlib import Path
 from slipway.assembly.reader import ASSETS_SUFFIX, TEMPLATE_SUFFIX, read_assets
 from slipway.rules.model import Found, Rule, Stack, Templates
 
-# A name may be anything within a longer word: `prod`, `prod-items` and `prod.toml` speak of it, `dora.dev` does not.
+# A name may be anything within a longer word: `prod`, `prod-data` and `prod.toml` speak of it, `dora.dev` does not.
 _WORD = re.compile(rb"[A-Za-z0-9_.-]+")
 # Third-party packages have their own words for environments, and are the same for everybody by their lock's hashes.
 _OURS = re.compile(r"(services|pipeline|config)/.*")

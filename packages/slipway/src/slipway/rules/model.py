@@ -24,7 +24,7 @@ class Stack:
     """One stack: whose it is, and its template.
 
     Args:
-        path: path of its construct, such as `Pipeline/prod-items/Data`.
+        path: path of its construct, such as `Pipeline/prod-<service>/Data`.
         name: its name in CloudFormation, by which other stacks ask for its outputs.
         template: where its template lies.
         body: the template.

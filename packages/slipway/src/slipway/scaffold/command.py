@@ -1,7 +1,7 @@
 """Add a service, or remove one.
 
 slipway service new orders --shape queue
-slipway service remove ingest
+slipway service remove NAME
 """
 
 from __future__ import annotations

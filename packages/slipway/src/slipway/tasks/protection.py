@@ -1,7 +1,7 @@
 """Set what CDK Pipelines cannot: termination protection and stack policies of the stateful stacks.
 
     slipway protect --env prod
-    slipway open --env prod --stack prod-items-data --reason "..."
+    slipway open --env prod --stack prod-<service>-data --reason "..."
 
 `protect` is a step of the pipeline after each environment, under a role that may do nothing else. `open` is the way
 through for a change that means to replace a protected resource: a person does it with credentials of their own

@@ -1,6 +1,6 @@
 """Run the tests of services against what was deployed.
 
-    slipway verify --env dev --service items --service ingest
+    slipway verify --env dev --service NAME
 
 A step of the pipeline after each environment. The tests find the service by its stacks' outputs, sign with a role of
 their own in the environment's account, and clean up after themselves; in production, those that write stay out. They

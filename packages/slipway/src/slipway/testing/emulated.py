@@ -74,7 +74,7 @@ def local() -> Iterator[LocalEnvironment]:
 
 @pytest.fixture(scope="session")
 def function_names(local: LocalEnvironment) -> dict[str, str]:
-    """Names as `exercises` has them, such as items/ApiFunction → names of the deployed functions."""
+    """Names as `exercises` has them, such as <service>/ApiFunction → names of the deployed functions."""
     formation = local.emulator.session().client("cloudformation")
     services = [name for name in local.outputs() if name != FOUNDATION]
     found = [each for service in services for each in functions(stage_folder(local.assembly, local.name, service))]

@@ -50,7 +50,7 @@ def import_functions(package: str, variables: Mapping[str, str]) -> None:
     Called by the package of their tests (its `__init__.py`), it comes first, whichever test is collected first.
 
     Args:
-        package: dotted name of the package, such as `services.items.runtime`.
+        package: dotted name of the package, such as `services.<service>.runtime`.
         variables: of all of the functions.
     """
     with environment(variables):

@@ -261,5 +261,5 @@ def _of_its_api(moved: Moved, alarms: Sequence[Alarm]) -> set[Metric]:
 
 
 def _service(name: str) -> str:
-    """Environment and service of what CloudFormation named after its stack: `prod-items-compute-…`."""
+    """Environment and service of what CloudFormation named after its stack: `prod-<service>-compute-…`."""
     return re.split("-(?:compute|observability)-", name, maxsplit=1)[0]

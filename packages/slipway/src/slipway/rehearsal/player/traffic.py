@@ -56,7 +56,7 @@ def events(handler: str, source: Path, variables: Mapping[str, str]) -> list[dic
     """What the contract check of a function invokes it with.
 
     Args:
-        handler: of the hook, such as `services.items.runtime.hooks.api_handler`; its checks are `API_CHECKS` there.
+        handler: of the hook, such as `services.<service>.runtime.hooks.api_handler`; its checks are `API_CHECKS` there.
         source: the checkout that was delivered.
         variables: of the process that reads them.
 

@@ -1,6 +1,6 @@
 """What AWS's services do in the name of a function's role: `make permissions` runs these without each permission.
 
-A service subclasses what applies to its functions, and names them as `exercises` does, such as `items/ApiFunction`.
+A service subclasses what applies to its functions, and names them as `exercises` does, such as `<service>/ApiFunction`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,38 @@
+"""What the drill breaks in `items`, apart from what it breaks in any service with an API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+BEFORE_THE_HANDLER: Mapping[str, str] = {
+    "hook-fails": (
+        '    if event["httpMethod"] == "POST" and \'"name": ""\' in (event["body"] or ""):\n'
+        '        return {"statusCode": 201, "multiValueHeaders": {}, "body": "{}"}\n'
+    ),
+}
+"""Fault → what the handler of the API does first."""
+
+_KEY = '        key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)\n'
+_SPARE = (
+    "        kept = RemovalPolicy.RETAIN\n"
+    '        aws_kms.Key(stack, "Spare", enable_key_rotation=True, removal_policy=kept)\n'
+)
+
+REPLACED: Mapping[str, Sequence[tuple[str, str]]] = {
+    "permission-missing": [('"dynamodb:GetItem", "dynamodb:PutItem", ', '"dynamodb:GetItem", ')],
+    "template-invalid": [
+        ("from aws_cdk import Stack\n", "from aws_cdk import Fn, Stack\n"),
+        (
+            'output(stack, "DistributionId", edge.distribution.distribution_id, "Id of the distribution")',
+            'output(stack, "DistributionId", Fn.ref("Nothing"), "Id of the distribution")',
+        ),
+    ],
+    "rollback-refused": [
+        ("from aws_cdk import Stack\n", "from aws_cdk import RemovalPolicy, Stack, aws_kms\n"),
+        (
+            _KEY,
+            _KEY + _SPARE,
+        ),
+    ],
+}
+"""Fault → texts of `infrastructure.py`, and what stands there with the fault."""
