@@ -4,8 +4,8 @@ The specimen's services use every block between them. What it borrows from the a
 the composition of stages and stacks (`pipeline/`, `stages/`, `stacks/`, `cdk.json`): without those the tool has nothing
 to build.
 
-In this process the services are `specimen.services.<name>`; a copy made by `checkout` is a project of its own, in
-which they are `services.<name>`.
+`specimen.delivery` holds what its `app.py` does. In this process the services are `specimen.services.<name>`; a copy
+made by `checkout` is a project of its own, in which they are `services.<name>`.
 """
 
 from __future__ import annotations
@@ -17,23 +17,17 @@ from typing import Final
 
 from slipway import settings as config
 from slipway.project import ROOT
-from slipway.service import Service
 from slipway.settings import Settings
 from slipway.settings.services import Models
-from specimen.services.catalog.infrastructure import Catalog
 from specimen.services.catalog.settings import CatalogSettings
-from specimen.services.intake.infrastructure import Intake
 from specimen.services.intake.settings import IntakeSettings
-from specimen.services.studio.infrastructure import Studio
 from specimen.services.studio.settings import StudioSettings
-from specimen.services.sweep.infrastructure import Sweep
 from specimen.services.sweep.settings import SweepSettings
 
 PROJECT: Final = Path(__file__).parent
 FOLDER: Final = PROJECT / "config"
 """`pipeline.toml` and one file for each environment, with accounts, addresses and names that the app does not use."""
 
-SERVICES: Final[tuple[type[Service], ...]] = (Catalog, Intake, Studio, Sweep)
 MODELS: Final[Models] = {
     "catalog": CatalogSettings,
     "intake": IntakeSettings,
@@ -76,7 +70,8 @@ def checkout(folder: Path) -> Path:
         The folder, with what the specimen borrows linked into it.
     """
     shutil.copytree(PROJECT, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "__init__.py").unlink()
+    for name in ("__init__.py", "delivery.py"):
+        (folder / name).unlink()
     for name in _SHARED:
         (folder / name).symlink_to(ROOT / name)
     return folder

@@ -1,0 +1,133 @@
+"""What the contract reads from templates: functions, statements, tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+from slipway.testing.templates import Deployment, Resource, Template
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of a template."""
+
+    template: Template
+    key: str
+    properties: dict[str, Any]
+
+    @property
+    def reference(self) -> str:
+        """The function, as `Deployment.text` writes it."""
+        return f"<{self.template.name}/{self.key}>"
+
+    @property
+    def is_hook(self) -> bool:
+        """True if CodeDeploy calls it to check a new version of another one."""
+        return "TARGET_ALIAS_ARN" in self.properties["Environment"]["Variables"]
+
+    @property
+    def takes_traffic(self) -> bool:
+        """True if clients, queues, schedules or other functions call it, and not only a deployment."""
+        return self.template.name == "compute" and not self.is_hook
+
+    @property
+    def aliases(self) -> dict[str, tuple[str, Resource]]:
+        """Its aliases by name: logical id and resource."""
+        return {
+            resource["Properties"]["Name"]: (key, resource)
+            for key, resource in self.template.of_type("AWS::Lambda::Alias").items()
+            if resource["Properties"]["FunctionName"] == {"Ref": self.key}
+        }
+
+    def statements(self) -> Iterator[dict[str, Any]]:
+        """Yield what its role allows."""
+        role = self.properties["Role"]["Fn::GetAtt"][0]
+        for _, policy, statement in statements(self.template):
+            if {"Ref": role} in policy["Properties"].get("Roles", []):
+                yield statement
+
+
+def functions(deployment: Deployment) -> list[Function]:
+    """Return every function of the service, also those that share a handler."""
+    return [
+        Function(template, key, resource["Properties"])
+        for template in deployment
+        for key, resource in template.of_type("AWS::Lambda::Function").items()
+    ]
+
+
+def statements(template: Template) -> Iterator[tuple[str, Resource, dict[str, Any]]]:
+    """Yield every statement of an identity policy: its logical id, its resource, itself."""
+    for key, resource in template.resources.items():
+        if resource["Type"] in {"AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role"}:
+            document = resource["Properties"].get("PolicyDocument", {})
+            for statement in document.get("Statement", []):
+                yield key, resource, statement
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list as it is, and anything else as the only entry of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def strings(node: Any) -> Iterator[str]:
+    """Yield every string in a value."""
+    match node:
+        case str():
+            yield node
+        case dict():
+            for value in node.values():
+                yield from strings(value)
+        case list():
+            for value in node:
+                yield from strings(value)
+
+
+def references(node: Any) -> Iterator[str]:
+    """Yield the logical ids that a part of a template refers to."""
+    match node:
+        case {"Ref": str(name)} if not name.startswith("AWS::"):
+            yield name
+        case {"Fn::GetAtt": [str(name), *_]}:
+            yield name
+        case dict():
+            for value in node.values():
+                yield from references(value)
+        case list():
+            for value in node:
+                yield from references(value)
+
+
+def ids(deployment: Deployment, stack: str) -> set[str]:
+    """Return the ids of a stack, without those that CDK makes of what they hold or of a path, with the stage in it."""
+    moving = ("AWS::Lambda::Version", "AWS::ApiGateway::Deployment", "AWS::Lambda::Permission")
+    return {key for key, resource in deployment[stack].resources.items() if resource["Type"] not in moving}
+
+
+def tags(resource: Resource) -> dict[str, str] | None:
+    """Return the tags of a resource, or None if it cannot carry any."""
+    name = None if resource["Type"].startswith("Custom::") else _tag_property(resource["Type"])
+    if name is None:
+        return None
+    found = resource.get("Properties", {}).get(name, [])
+    return {tag["Key"]: tag["Value"] for tag in found} if isinstance(found, list) else dict(found)
+
+
+def takes_logs(resource: Resource) -> bool:
+    """Return True for a bucket that AWS writes access logs to: it has none of its own."""
+    return resource["Type"] == "AWS::S3::Bucket" and "LoggingConfiguration" not in resource["Properties"]
+
+
+@cache
+def _tag_property(resource_type: str) -> str | None:
+    """By which property a type carries tags, as CloudFormation's own schema has it; None if it carries none."""
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource_type).schema
+    tagging = schema.get("tagging", {})
+    if not tagging.get("taggable", schema.get("taggable", False)):
+        return None
+    return str(tagging.get("tagProperty", "/properties/Tags")).rpartition("/")[2]

@@ -1,0 +1,133 @@
+"""Synthesise once what many tests read: what was made from exactly these sources is kept, across processes and runs."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+import slipway
+import slipway_runtime
+from slipway.blocks.assets import MANIFEST_FILE, AssetManifest, AssetRecord, AssetStore, file_digest
+from slipway.project import ROOT
+from slipway.testing.templates import Template
+
+_READ = ("app.py", "cdk.json", "config", "docs/runbooks", "package.json", "pipeline", "pyproject.toml")
+_READ_TOO = ("requirements", "services", "stacks", "stages")
+_TOOL = (Path(slipway.__file__).parent, Path(slipway_runtime.__file__).parent)
+_KEPT_SECONDS = 7 * 24 * 3600
+
+
+class Kept:
+    """What was synthesised, on disk, under a name that follows from the sources that they were made from.
+
+    Of other sources, the folders that nobody used for a week are deleted.
+
+    Args:
+        sources: files and folders that decide what is synthesised, besides the tool, the interpreter and the lock.
+    """
+
+    def __init__(self, sources: Iterable[Path]) -> None:
+        self._sources = tuple(sources)
+
+    def templates(self, name: str, make: Callable[[], Iterable[Template]]) -> list[Template]:
+        """Return templates, synthesised by whichever process asks first.
+
+        Args:
+            name: what they are, unique among these sources.
+            make: synthesises them.
+        """
+        found = self.result(name, lambda _: [asdict(template) for template in make()])
+        return [Template(**content) for content in found]
+
+    def result(self, name: str, make: Callable[[Path], Any]) -> Any:
+        """Return something that JSON can hold, made by whichever process asks first.
+
+        Args:
+            name: what it is, unique among these sources.
+            make: makes it, given a folder whose content is kept beside it.
+        """
+        place = self._folder() / hashlib.sha256(name.encode()).hexdigest()[:16]
+        file = place.with_suffix(".json")
+        with FileLock(place.with_suffix(".lock")):
+            if not file.is_file():
+                # A run that is broken off leaves no half of it.
+                written = place.with_suffix(".part")
+                written.write_text(json.dumps(make(place)), encoding="utf-8")
+                written.replace(file)
+            return json.loads(file.read_text(encoding="utf-8"))
+
+    def _folder(self) -> Path:
+        folder = ROOT / "build" / "tests" / "synthesised" / self._digest()
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+        for other in folder.parent.iterdir():
+            if time.time() - other.stat().st_mtime > _KEPT_SECONDS:
+                shutil.rmtree(other, ignore_errors=True)
+        return folder
+
+    @cache  # noqa: B019 - there are two or three in a process
+    def _digest(self) -> str:
+        digest = hashlib.sha256(sys.version.encode())
+        for file in _files((*self._sources, *_TOOL)):
+            digest.update(f"{file}\0{file_digest(file)}\n".encode())
+        return digest.hexdigest()[:16]
+
+
+def app_sources() -> tuple[Path, ...]:
+    """Return what decides the templates of the app at hand."""
+    return tuple(ROOT / name for name in (*_READ, *_READ_TOO))
+
+
+def _files(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        found = [place] if place.is_file() else sorted(place.rglob("*"))
+        yield from (file for file in found if file.is_file() and not {"__pycache__", "tests"} & {*file.parts})
+
+
+@cache
+def scratch() -> Path:
+    """Return a folder for what this process synthesises, deleted when it ends."""
+    folder = tempfile.mkdtemp(prefix="slipway-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def new_folder() -> Path:
+    """Make a folder for an assembly."""
+    return Path(tempfile.mkdtemp(prefix="cdk-out-", dir=scratch()))
+
+
+@cache
+def stand_in_assets(services: tuple[str, ...]) -> AssetStore:
+    """Return zips in place of the built ones: templates depend on their digests and on nothing else."""
+    folder = Path(tempfile.mkdtemp(prefix="assets-", dir=scratch()))
+    write_assets(folder, services)
+    return AssetStore(folder)
+
+
+def write_assets(folder: Path, services: Iterable[str]) -> None:
+    """Fill a folder as `slipway build` does, with zips of one file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    records = {}
+    for name in (*sorted(services), "pipeline", "layer", "layer-local"):
+        path = folder / f"{name}.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(zipfile.ZipInfo("name.txt"), name)
+        digest = file_digest(path)
+        assert digest
+        records[name] = AssetRecord(sha256=digest, inputs=digest, unzipped_bytes=len(name))
+    (folder / MANIFEST_FILE).write_text(AssetManifest(assets=records).model_dump_json(), encoding="utf-8")

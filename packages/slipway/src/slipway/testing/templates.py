@@ -1,0 +1,196 @@
+"""Read the templates of an assembly as plain data, with references followed from stack to stack."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slipway.settings import Environment
+
+Resource = dict[str, Any]
+"""A resource as the template holds it: Type, Properties, DependsOn, …"""
+
+KEPT = {("Retain", "Retain"), ("RetainExceptOnCreate", "Retain")}
+"""Deletion and replacement policies under which a resource outlives its template."""
+
+# A reference in `Deployment.text`: <stack/LogicalId> or <stack/LogicalId.Attribute>.
+_REFERENCE = re.compile(r"^<(?P<stack>[^/>]+)/(?P<id>[^.>]+)(\.(?P<attribute>[^>]+))?>$")
+
+
+@dataclass(frozen=True)
+class Template:
+    """One stack's template.
+
+    Args:
+        name: `security`, `data`, `compute`, `observability`, `foundation` or `pipeline`.
+        raw: the JSON document.
+        stack_name: the stack's name in CloudFormation.
+        termination_protection: whether the assembly asks for it.
+        account: where the stack goes.
+        region: where the stack goes.
+    """
+
+    name: str
+    raw: Mapping[str, Any]
+    stack_name: str
+    termination_protection: bool
+    account: str
+    region: str
+
+    @property
+    def resources(self) -> Mapping[str, Resource]:
+        """Every resource by its logical id."""
+        return {key: value for key, value in self.raw["Resources"].items() if value["Type"] != "AWS::CDK::Metadata"}
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """The outputs that people and tests read; those that CDK publishes for weak references are left out."""
+        return {key: value for key, value in self.raw.get("Outputs", {}).items() if not key.startswith("PublishOutput")}
+
+    def of_type(self, resource_type: str) -> Mapping[str, Resource]:
+        """The resources of a type by their logical ids."""
+        return {key: value for key, value in self.resources.items() if value["Type"] == resource_type}
+
+    def properties_of(self, resource_type: str) -> list[dict[str, Any]]:
+        """The properties of every resource of a type."""
+        return [resource.get("Properties", {}) for resource in self.of_type(resource_type).values()]
+
+    def only(self, resource_type: str, where: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
+        """The properties of the one resource of a type for which `where` holds."""
+        found = [properties for properties in self.properties_of(resource_type) if where(properties)]
+        assert len(found) == 1, f"{self.name}: {len(found)} of {resource_type}"
+        return found[0]
+
+    def text(self) -> str:
+        """The template as JSON."""
+        return json.dumps(self.raw, ensure_ascii=False)
+
+
+class Deployment:
+    """The stacks of one service and the foundation of one environment, with references followed across stacks."""
+
+    def __init__(self, variant: str, environment: Environment, templates: Mapping[str, Template]) -> None:
+        self.variant = variant
+        self.environment = environment
+        self.templates = templates
+        self._by_stack_name = {template.stack_name: template for template in templates.values()}
+
+    def __getitem__(self, stack: str) -> Template:
+        return self.templates[stack]
+
+    def __iter__(self) -> Iterator[Template]:
+        return iter(self.templates.values())
+
+    def text(self, stack: str, value: Any) -> str:
+        """A value with its references written out: `<stack/LogicalId.Attribute>`, the same from whichever stack."""
+        match value:
+            case str():
+                return value
+            case bool() | int() | float():
+                return json.dumps(value)
+            case {"Ref": str(name)}:
+                return f"<{name}>" if name.startswith("AWS::") else f"<{stack}/{name}>"
+            case {"Fn::GetAtt": [str(name), str(attribute)]}:
+                return f"<{stack}/{name}.{attribute}>"
+            case {"Fn::Join": [str(delimiter), list(parts)]}:
+                return delimiter.join(self.text(stack, part) for part in parts)
+            case {"Fn::GetStackOutput": {"StackName": str(owner), "OutputName": str(name)}}:
+                template = self._by_stack_name[owner]
+                return self.text(template.name, template.raw["Outputs"][name]["Value"])
+            case {"Fn::Split": [str(delimiter), inner]}:
+                return f"split({delimiter},{self.text(stack, inner)})"
+            case {"Fn::Select": [index, inner]}:
+                return f"select({index},{self.text(stack, inner)})"
+        raise AssertionError(f"{self.variant}: {stack}: cannot follow {value!r}")
+
+    def texts(self, stack: str, value: Any) -> set[str]:
+        """As `text`, for one value or a list of them."""
+        return {self.text(stack, entry) for entry in (value if isinstance(value, list) else [value])}
+
+    def output(self, name: str) -> str:
+        """What the output of that name shows, in whichever stack it is."""
+        found = [(template.name, template.outputs[name]) for template in self if name in template.outputs]
+        assert len(found) == 1, f"{self.variant}: {len(found)} outputs {name}"
+        stack, entry = found[0]
+        return self.text(stack, entry["Value"])
+
+    def behind(self, reference: str) -> Resource:
+        """The resource that a reference written by `text` or `output` points to."""
+        match = _REFERENCE.match(reference)
+        assert match, f"{reference} is no reference"
+        return self[match["stack"]].resources[match["id"]]
+
+    def function(self, handler: str) -> dict[str, Any]:
+        """Properties of the function with that handler, given without `services.<name>.runtime.`."""
+        return self.functions()[handler]
+
+    def functions(self) -> Mapping[str, dict[str, Any]]:
+        """Properties of every function by its handler, without `services.<name>.runtime.`."""
+        return {
+            _short(resource): resource["Properties"]
+            for template in self
+            for resource in template.of_type("AWS::Lambda::Function").values()
+        }
+
+    def place_of_function(self, handler: str) -> tuple[str, str]:
+        """Stack and logical id of the function with that handler."""
+        for template in self:
+            for key, resource in template.of_type("AWS::Lambda::Function").items():
+                if _short(resource) == handler:
+                    return template.name, key
+        raise AssertionError(f"{self.variant}: no function {handler}")
+
+    def aliases(self, handler: str) -> Mapping[str, str]:
+        """References to a function's aliases by their names."""
+        stack, function = self.place_of_function(handler)
+        return {
+            resource["Properties"]["Name"]: f"<{stack}/{key}>"
+            for key, resource in self[stack].of_type("AWS::Lambda::Alias").items()
+            if resource["Properties"]["FunctionName"] == {"Ref": function}
+        }
+
+    def permissions(self, handler: str) -> Mapping[str, set[str]]:
+        """Actions that the role of the function with that handler allows, and the resources that each reaches."""
+        stack, _ = self.place_of_function(handler)
+        role = self.function(handler)["Role"]["Fn::GetAtt"][0]
+        reached: dict[str, set[str]] = {}
+        for policy in self[stack].properties_of("AWS::IAM::ManagedPolicy"):
+            if {"Ref": role} in policy["Roles"]:
+                for statement in policy["PolicyDocument"]["Statement"]:
+                    actions = statement["Action"]
+                    for action in [actions] if isinstance(actions, str) else actions:
+                        reached.setdefault(action, set()).update(self.texts(stack, statement["Resource"]))
+        return reached
+
+
+def _short(function: Resource) -> str:
+    return str(function["Properties"]["Handler"]).partition(".runtime.")[2]
+
+
+def read_templates(assembly: Path) -> Mapping[str, Template]:
+    """Return every template of an assembly and of those nested in it, by the last word of the stack's name."""
+    return {template.name: template for template in templates_of(assembly)}
+
+
+def templates_of(assembly: Path) -> Iterator[Template]:
+    """Yield every template of an assembly and of those nested in it."""
+    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
+    for artifact in manifest["artifacts"].values():
+        properties = artifact.get("properties", {})
+        if artifact["type"] == "cdk:cloud-assembly":
+            yield from templates_of(assembly / properties["directoryName"])
+        elif artifact["type"] == "aws:cloudformation:stack":
+            stack_name = properties["stackName"]
+            account, region = artifact["environment"].removeprefix("aws://").split("/")
+            yield Template(
+                name=stack_name.rpartition("-")[2],
+                raw=json.loads((assembly / properties["templateFile"]).read_text(encoding="utf-8")),
+                stack_name=stack_name,
+                termination_protection=properties.get("terminationProtection", False),
+                account=account,
+                region=region,
+            )

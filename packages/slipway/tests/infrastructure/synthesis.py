@@ -1,0 +1,100 @@
+"""Synthesise a service of the specimen in a variant once, and read its templates as plain data."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from aws_cdk import App, CfnResource, DefaultStackSynthesizer, Stack
+
+import specimen
+from infrastructure.matrix import ENVIRONMENTS
+from pipeline.delivery import PipelineStack
+from slipway.app import CDK_JSON
+from slipway.blocks.assets import AssetStore, file_digest
+from slipway.delivery.roles import VerificationRole
+from slipway.nag.packs import CONTEXT
+from slipway.service import Service
+from slipway.settings import Environment, Settings
+from slipway.testing.synthesis import Kept, app_sources, new_folder, stand_in_assets
+from slipway.testing.templates import Deployment, Template, read_templates, templates_of
+from specimen.services.catalog.infrastructure import Catalog
+from stages.foundation_stage import FoundationStage
+from stages.service_stage import ServiceStage
+
+KEPT = Kept((*app_sources(), specimen.FOLDER, specimen.PROJECT / "services", Path(__file__).with_name("matrix.py")))
+
+
+def assets() -> AssetStore:
+    """Zips that stand in for the built ones: templates depend on their digests and on nothing else."""
+    return stand_in_assets(tuple(specimen.MODELS))
+
+
+def new_app() -> App:
+    """An app with the context and synthesizer of `app.py`."""
+    return App(
+        outdir=str(new_folder()),
+        # The gate has them run itself where templates are judged; here they would take a second of each process, and
+        # longer than the synthesis of a service.
+        builtin_cloud_formation_validation=False,
+        context=json.loads(CDK_JSON.read_text(encoding="utf-8"))["context"],
+        post_cli_context=CONTEXT,
+        default_stack_synthesizer=DefaultStackSynthesizer(),
+    )
+
+
+@cache
+def deployment(variant: str, service: type[Service] = Catalog) -> Deployment:
+    """A service in a variant of the matrix, synthesised once for these sources, by whichever process is first."""
+    made_by = file_digest(Path(inspect.getfile(service)))
+    found = KEPT.templates(
+        f"{service.__name__} of {made_by} in {variant}", lambda: deploy(variant, ENVIRONMENTS[variant], service)
+    )
+    return Deployment(variant, ENVIRONMENTS[variant], {template.name: template for template in found})
+
+
+def deploy(variant: str, environment: Environment, service: type[Service] = Catalog) -> Deployment:
+    """Foundation and a service of an environment, synthesised."""
+    app = new_app()
+    FoundationStage(app, environment=environment, services=[service.name])
+    ServiceStage(app, service=service(environment=environment, assets=assets()))
+    return Deployment(variant, environment, read_templates(Path(app.synth().directory)))
+
+
+class Tiny(Service[None, None, None]):
+    """A service of one resource a stack, for tests of what is around services."""
+
+    name = "tiny"
+    description = "Tiny"
+
+    def add_security(self, stack: Stack) -> None:
+        CfnResource(stack, "Handle", type="AWS::CloudFormation::WaitConditionHandle")
+
+    def add_data(self, stack: Stack, security: None) -> None:
+        self.add_security(stack)
+
+    def add_compute(self, stack: Stack, security: None, data: None, verification: VerificationRole) -> None:
+        self.add_security(stack)
+
+    def add_observability(self, stack: Stack, security: None, data: None, compute: None) -> None:
+        self.add_security(stack)
+
+
+class Small(Tiny):
+    """A second one: CDK Pipelines calls a wave with one stage by the stage's name."""
+
+    name = "small"
+
+
+def pipeline(
+    settings: Settings, services: Sequence[type[Service]] = (Tiny, Small)
+) -> tuple[Template, Mapping[str, Template], Path]:
+    """The pipeline's own template, those of every stack in the assembly by stack name, and the assembly."""
+    app = new_app()
+    PipelineStack(app, "Pipeline", settings=settings, services=services, assets=assets())
+    assembly = Path(app.synth().directory)
+    templates = {template.stack_name: template for template in templates_of(assembly)}
+    return templates[f"{settings.pipeline.app}-pipeline"], templates, assembly

@@ -1,0 +1,146 @@
+"""Backups apart from what they are of: daily, in a vault under the service's key, deleted by nobody (P3, P5)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from infrastructure import synthesis
+from infrastructure.matrix import SPECIMEN, changed
+from slipway.service import Service
+from slipway.testing.templates import Deployment
+from specimen.delivery import SERVICES
+from specimen.services.catalog.infrastructure import Catalog
+from specimen.services.intake.infrastructure import Intake
+from specimen.services.studio.infrastructure import Studio
+
+WITH_A_BACKUP = pytest.mark.parametrize("service", [Catalog, Studio], ids=lambda service: service.name)
+
+
+def _prod(service: type[Service]) -> Deployment:
+    return synthesis.deployment("prod", service)
+
+
+@WITH_A_BACKUP
+def test_table_and_bucket_are_backed_up_daily_and_kept_as_long_as_configured(service: type[Service]) -> None:
+    # Given the plan of a service in prod
+    deployment = _prod(service)
+    settings = deployment.environment.backup
+    assert settings
+    plan = deployment["data"].only("AWS::Backup::BackupPlan")["BackupPlan"]
+    selection = deployment["data"].only("AWS::Backup::BackupSelection")["BackupSelection"]
+
+    # Then it runs every day into the vault
+    (rule,) = plan["BackupPlanRule"]
+    assert rule["ScheduleExpression"] == f"cron(0 {settings.hour_utc} * * ? *)"
+    assert rule["Lifecycle"] == {"DeleteAfterDays": settings.keep_days}
+    assert deployment.behind(deployment.text("data", rule["TargetBackupVault"]))["Type"] == "AWS::Backup::BackupVault"
+    # And is of what the service must not lose
+    assert deployment.texts("data", selection["Resources"]) == {
+        deployment.output(name).replace(">", ".Arn>") for name in ("TableName", "BucketName")
+    }
+
+
+@WITH_A_BACKUP
+def test_the_vault_is_under_the_services_key_and_nobody_deletes_from_it(service: type[Service]) -> None:
+    deployment = _prod(service)
+    vault = deployment["data"].only("AWS::Backup::BackupVault")
+
+    assert deployment.text("data", vault["EncryptionKeyArn"]) == deployment.output("KeyArn")
+    (statement,) = vault["AccessPolicy"]["Statement"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", {"AWS": "*"})
+    assert set(statement["Action"]) == {"backup:DeleteRecoveryPoint", "backup:UpdateRecoveryPointLifecycle"}
+
+
+@WITH_A_BACKUP
+def test_aws_backup_waits_for_its_permissions_and_has_them_on_this_service_alone(service: type[Service]) -> None:
+    deployment = _prod(service)
+    data = deployment["data"]
+    ((_, selection),) = data.of_type("AWS::Backup::BackupSelection").items()
+    role = selection["Properties"]["BackupSelection"]["IamRoleArn"]["Fn::GetAtt"][0]
+    ((policy, document),) = [
+        (key, resource["Properties"]["PolicyDocument"])
+        for key, resource in data.of_type("AWS::IAM::ManagedPolicy").items()
+        if {"Ref": role} in resource["Properties"]["Roles"]
+    ]
+
+    # Given the role of the backups
+    assert policy in selection["DependsOn"]
+    trust = data.resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert [statement["Principal"] for statement in trust] == [{"Service": "backup.amazonaws.com"}]
+    # Then the key, tables and buckets that it reaches are the service's own
+    owned = {deployment.output("KeyArn")} | {
+        deployment.output(name).replace(">", ".Arn>") for name in ("TableName", "BucketName")
+    }
+    for statement in document["Statement"]:
+        for text in deployment.texts("data", statement["Resource"]):
+            if text.startswith("<") and "BackupVault" not in text:
+                assert any(text.startswith(name.removesuffix(">")) for name in owned), text
+    # And it reads data without being able to change any
+    actions = {action for statement in document["Statement"] for action in _listed(statement["Action"])}
+    assert not {action for action in actions if action.endswith(("PutObject", "DeleteObject", "Item", "DeleteTable"))}
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+@WITH_A_BACKUP
+def test_a_backup_that_fails_is_an_alarm(service: type[Service]) -> None:
+    deployment = _prod(service)
+    # Given a rule on the events of jobs of the service's own vault
+    rule = deployment["data"].only("AWS::Events::Rule")
+    assert rule["EventPattern"]["source"] == ["aws.backup"]
+    assert rule["EventPattern"]["detail-type"] == ["Backup Job State Change"]
+    detail = rule["EventPattern"]["detail"]
+    assert set(detail["state"]) == {"FAILED", "ABORTED", "EXPIRED"}
+    vault = deployment.behind(deployment.text("data", detail["backupVaultName"][0]).replace(".BackupVaultName", ""))
+    assert vault["Type"] == "AWS::Backup::BackupVault"
+    # Which puts them into a queue
+    (target,) = rule["Targets"]
+    assert "RoleArn" not in target
+    queue = deployment.text("data", target["Arn"])
+    # When anything is in it
+    alarm = deployment["observability"].only(
+        "AWS::CloudWatch::Alarm", lambda entry: "backup-failed" in entry["AlarmDescription"]
+    )
+    # Then the alarm goes off
+    assert (alarm["Threshold"], alarm["Statistic"]) == (1, "Maximum")
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    (dimension,) = alarm["Dimensions"]
+    assert deployment.text("observability", dimension["Value"]) == queue.replace(".Arn", ".QueueName")
+
+
+@WITH_A_BACKUP
+def test_eventbridge_may_write_to_the_encrypted_queue(service: type[Service]) -> None:
+    deployment = _prod(service)
+    policy = deployment["data"].only("AWS::SQS::QueuePolicy")
+    allowed = next(entry for entry in policy["PolicyDocument"]["Statement"] if entry["Effect"] == "Allow")
+    assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
+    assert "aws:SourceArn" in json.dumps(allowed["Condition"])
+    key = deployment["security"].only("AWS::KMS::Key")
+    use = next(entry for entry in key["KeyPolicy"]["Statement"] if entry.get("Sid") == "EventBridge")
+    assert set(use["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert set(use["Condition"]) == {"StringEquals", "ArnLike"}
+
+
+def test_what_lives_for_hours_is_in_no_backup() -> None:
+    # Given records that are gone after a day: a backup would keep them for weeks
+    assert not _prod(Intake)["data"].of_type("AWS::Backup::BackupPlan")
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging"])
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_where_none_is_configured_there_is_none(environment: str, service: type[Service]) -> None:
+    for template in synthesis.deployment(environment, service):
+        assert "AWS::Backup::" not in template.text()
+
+
+def test_a_bucket_without_versions_cannot_be_backed_up_and_is_left_out() -> None:
+    # Given uploads that keep no versions
+    environment = changed(SPECIMEN.environment("prod"), {"services.studio.uploads.versioned": False})
+    deployment = synthesis.deploy("prod, no versions", environment, Studio)
+    selection = deployment["data"].only("AWS::Backup::BackupSelection")["BackupSelection"]
+
+    assert deployment.texts("data", selection["Resources"]) == {deployment.output("TableName").replace(">", ".Arn>")}

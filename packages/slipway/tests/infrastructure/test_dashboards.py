@@ -1,0 +1,81 @@
+"""Dashboards show what is watched (P13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from infrastructure import synthesis
+from slipway.drawing.dashboards import Dashboard, Widget, read, readable
+from slipway.service import Service
+from slipway.testing.templates import Deployment
+from specimen.delivery import SERVICES
+
+THROUGH_SERVICES = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+
+
+def _stacks(deployment: Deployment) -> Mapping[str, Any]:
+    return {template.stack_name: template.raw for template in deployment}
+
+
+def _dashboard(variant: str, service: type[Service]) -> Dashboard:
+    return read(_stacks(synthesis.deployment(variant, service)))
+
+
+@pytest.mark.parametrize("variant", ["dev", "staging", "prod"])
+@THROUGH_SERVICES
+def test_widgets_fill_their_rows_and_say_what_they_show(variant: str, service: type[Service]) -> None:
+    # Given that a dashboard with holes, or with a widget upon another, cannot be read from its body
+    widgets = _dashboard(variant, service).widgets
+    # Then each has a title of its own, and each line a name and a colour that no other of its widget has
+    assert len({widget.title for widget in widgets}) == len(widgets)
+    for widget in widgets:
+        shown = [line for line in widget.lines if line.label]
+        assert shown, widget.title
+        assert len({line.label for line in shown}) == len({line.color for line in shown}) == len(shown), widget.title
+
+
+def _assert_shares_a_graph(alarm: Mapping[str, Any], graphs: Sequence[Widget]) -> None:
+    """Assert that a graph shows the expression of an alarm, with a line at its threshold."""
+    (expression,) = (query["Expression"] for query in alarm["Metrics"] if query.get("ReturnData", True))
+    thresholds = {
+        threshold.value
+        for graph in graphs
+        if any(expression in line.text for line in graph.lines)
+        for threshold in graph.thresholds
+    }
+    assert alarm["Threshold"] in thresholds, alarm["AlarmDescription"]
+
+
+@THROUGH_SERVICES
+def test_every_alarm_has_its_threshold_on_a_graph_of_its_metric(service: type[Service]) -> None:
+    # Given the alarms of the service
+    deployment = synthesis.deployment("prod", service)
+    alarms = deployment["observability"].properties_of("AWS::CloudWatch::Alarm")
+    graphs = [widget for widget in _dashboard("prod", service).widgets if not widget.single]
+    assert alarms
+    for alarm in alarms:
+        if "Metrics" in alarm:
+            _assert_shares_a_graph(alarm, graphs)
+            continue
+        watched = (
+            alarm["Namespace"],
+            alarm["MetricName"],
+            alarm.get("Statistic", alarm.get("ExtendedStatistic")),
+            {
+                dimension["Name"]: readable(
+                    _stacks(deployment), deployment["observability"].stack_name, dimension["Value"]
+                )
+                for dimension in alarm.get("Dimensions", [])
+            },
+        )
+        # Then a graph shows what the alarm watches, with a line at its threshold
+        thresholds = {
+            threshold.value
+            for graph in graphs
+            if any((line.namespace, line.metric, line.statistic, line.dimensions) == watched for line in graph.lines)
+            for threshold in graph.thresholds
+        }
+        assert alarm["Threshold"] in thresholds, alarm["AlarmDescription"]

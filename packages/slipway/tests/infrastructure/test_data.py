@@ -1,0 +1,220 @@
+"""Tables and buckets (P3, P4, P5, I3, I9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infrastructure import synthesis
+from infrastructure.matrix import ENVIRONMENTS, SPECIMEN, changed, variants
+from slipway.settings import Environment
+from slipway.settings.model import Provisioned
+from slipway.testing.templates import Deployment
+
+
+def _table(deployment: Deployment, output: str = "TableName") -> dict[str, Any]:
+    resource = deployment.behind(deployment.output(output))
+    assert resource["Type"] == "AWS::DynamoDB::Table"
+    properties: dict[str, Any] = resource["Properties"]
+    return properties
+
+
+def _bucket(deployment: Deployment, output: str) -> dict[str, Any]:
+    resource = deployment.behind(deployment.output(output))
+    assert resource["Type"] == "AWS::S3::Bucket"
+    properties: dict[str, Any] = resource["Properties"]
+    return properties
+
+
+def _provisioned(environment: Environment) -> bool:
+    return isinstance(environment.services.catalog.capacity, Provisioned)
+
+
+@pytest.fixture(params=["BucketName", "LogBucketName"])
+def bucket(request: pytest.FixtureRequest, deployment: Deployment) -> dict[str, Any]:
+    return _bucket(deployment, request.param)
+
+
+@pytest.mark.parametrize("output", ["TableName", "IdempotencyTableName"])
+def test_tables_have_point_in_time_recovery_in_every_environment(deployment: Deployment, output: str) -> None:
+    recovery = _table(deployment, output)["PointInTimeRecoverySpecification"]
+
+    assert recovery["PointInTimeRecoveryEnabled"] is True
+
+
+def test_the_table_streams_new_and_old_images(deployment: Deployment) -> None:
+    assert _table(deployment)["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+
+
+def test_the_expiry_of_idempotency_records_is_enabled(deployment: Deployment) -> None:
+    expiry = _table(deployment, "IdempotencyTableName")["TimeToLiveSpecification"]
+
+    assert expiry == {"AttributeName": "expiration", "Enabled": True}
+
+
+def test_items_are_found_by_recency_and_by_status_over_spread_partitions(deployment: Deployment) -> None:
+    # Given the keys of the table and its indexes
+    table = _table(deployment)
+    indexes = {
+        index["IndexName"]: [(key["AttributeName"], key["KeyType"]) for key in index["KeySchema"]]
+        for index in table["GlobalSecondaryIndexes"]
+    }
+
+    # Then no index has one partition for all items: its partition key carries a shard
+    assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [("id", "HASH")]
+    assert indexes == {
+        "by-recency": [("shard", "HASH"), ("recency", "RANGE")],
+        "by-status": [("status_shard", "HASH"), ("recency", "RANGE")],
+    }
+    assert {index["Projection"]["ProjectionType"] for index in table["GlobalSecondaryIndexes"]} == {"ALL"}
+
+
+@pytest.mark.parametrize("deployment", variants(lambda environment: not _provisioned(environment)), indirect=True)
+def test_a_table_on_demand_has_neither_throughput_nor_scaling(deployment: Deployment) -> None:
+    table = _table(deployment)
+
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert "ProvisionedThroughput" not in table
+    assert all("ProvisionedThroughput" not in index for index in table["GlobalSecondaryIndexes"])
+    assert not deployment["data"].of_type("AWS::ApplicationAutoScaling::ScalableTarget")
+
+
+@pytest.mark.parametrize("deployment", variants(_provisioned), indirect=True)
+def test_a_provisioned_table_starts_with_the_configured_units(deployment: Deployment) -> None:
+    capacity = deployment.environment.services.catalog.capacity
+    assert isinstance(capacity, Provisioned)
+    table = _table(deployment)
+
+    assert table.get("BillingMode", "PROVISIONED") == "PROVISIONED"
+    assert table["ProvisionedThroughput"] == {
+        "ReadCapacityUnits": capacity.read,
+        "WriteCapacityUnits": capacity.write,
+    }
+    for index in table["GlobalSecondaryIndexes"]:
+        assert index["ProvisionedThroughput"] == {
+            "ReadCapacityUnits": capacity.index_read,
+            "WriteCapacityUnits": capacity.index_write,
+        }
+
+
+@pytest.mark.parametrize("deployment", variants(_provisioned), indirect=True)
+def test_a_provisioned_table_and_each_of_its_indexes_scale_reads_and_writes(deployment: Deployment) -> None:
+    capacity = deployment.environment.services.catalog.capacity
+    assert isinstance(capacity, Provisioned)
+    # Given what scales
+    data = deployment["data"]
+    scaling: dict[tuple[str, str], tuple[int, int]] = {}
+    policies = data.properties_of("AWS::ApplicationAutoScaling::ScalingPolicy")
+    for key, target in data.of_type("AWS::ApplicationAutoScaling::ScalableTarget").items():
+        properties = target["Properties"]
+        resource = deployment.text("data", properties["ResourceId"]).removeprefix("table/")
+        resource = resource.removeprefix(deployment.output("TableName"))
+        scaling[resource, properties["ScalableDimension"]] = (properties["MinCapacity"], properties["MaxCapacity"])
+        (policy,) = [entry for entry in policies if entry["ScalingTargetId"] == {"Ref": key}]
+        tracking = policy["TargetTrackingScalingPolicyConfiguration"]
+        # Then each tracks the target with the cooldowns
+        assert tracking["TargetValue"] == capacity.target_utilization_percent
+        assert tracking["ScaleInCooldown"] == tracking["ScaleOutCooldown"] == capacity.cooldown_seconds
+        kind = "Read" if "Read" in properties["ScalableDimension"] else "Write"
+        metric = tracking["PredefinedMetricSpecification"]["PredefinedMetricType"]
+        assert metric == f"DynamoDB{kind}CapacityUtilization"
+
+    # And nothing that is provisioned stays behind
+    expected = {
+        ("", "dynamodb:table:ReadCapacityUnits"): (capacity.read, capacity.maximum),
+        ("", "dynamodb:table:WriteCapacityUnits"): (capacity.write, capacity.maximum),
+    }
+    for index in ("by-recency", "by-status"):
+        expected[f"/index/{index}", "dynamodb:index:ReadCapacityUnits"] = (capacity.index_read, capacity.maximum)
+        expected[f"/index/{index}", "dynamodb:index:WriteCapacityUnits"] = (capacity.index_write, capacity.maximum)
+    assert scaling == expected
+
+
+def test_the_committed_capacities_are_the_required_ones(dev: Deployment, staging: Deployment, prod: Deployment) -> None:
+    # Given I9 and P4: dev on demand; prod 25/25 to 1000, index 10/10, at 70 % with cooldowns of 60 s
+    capacity = prod.environment.services.catalog.capacity
+    assert isinstance(capacity, Provisioned)
+    assert (capacity.read, capacity.write, capacity.index_read, capacity.index_write) == (25, 25, 10, 10)
+    assert (capacity.maximum, capacity.target_utilization_percent, capacity.cooldown_seconds) == (1000, 70, 60)
+    assert dev.environment.services.catalog.capacity.mode == "on-demand"
+    # And staging has prod's shape at a smaller size
+    smaller = staging.environment.services.catalog.capacity
+    assert isinstance(smaller, Provisioned)
+    assert smaller.maximum < capacity.maximum
+    assert smaller.read < capacity.read
+
+
+def test_buckets_enforce_their_owner_and_keep_versions(bucket: dict[str, Any]) -> None:
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert "AccessControl" not in bucket
+
+
+@pytest.mark.parametrize("output", ["BucketName", "LogBucketName"])
+def test_buckets_refuse_requests_without_tls(deployment: Deployment, output: str) -> None:
+    # Given the bucket's policy
+    reference = deployment.output(output)
+    policy = deployment["data"].only(
+        "AWS::S3::BucketPolicy", lambda entry: deployment.text("data", entry["Bucket"]) == reference
+    )
+
+    # Then everybody is denied everything on the bucket and its objects without TLS
+    (denial,) = [entry for entry in policy["PolicyDocument"]["Statement"] if entry["Effect"] == "Deny"]
+    assert denial["Principal"] in ("*", {"AWS": "*"})
+    assert denial["Action"] == "s3:*"
+    assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    arn = reference.removesuffix(">") + ".Arn>"
+    assert deployment.texts("data", denial["Resource"]) == {arn, f"{arn}/*"}
+
+
+def test_the_bucket_logs_its_accesses_to_the_services_own_log_bucket(deployment: Deployment) -> None:
+    logging = _bucket(deployment, "BucketName")["LoggingConfiguration"]
+
+    assert deployment.text("data", logging["DestinationBucketName"]) == deployment.output("LogBucketName")
+    assert logging["LogFilePrefix"] == "s3/"
+
+
+def test_old_versions_move_at_30_days_and_go_at_90_and_broken_uploads_go_at_7(deployment: Deployment) -> None:
+    (rule,) = _bucket(deployment, "BucketName")["LifecycleConfiguration"]["Rules"]
+
+    assert rule["Status"] == "Enabled"
+    assert rule["NoncurrentVersionTransitions"] == [{"StorageClass": "STANDARD_IA", "TransitionInDays": 30}]
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    assert "ExpirationInDays" not in rule
+
+
+def test_logs_go_at_90_days(deployment: Deployment) -> None:
+    (rule,) = _bucket(deployment, "LogBucketName")["LifecycleConfiguration"]["Rules"]
+
+    assert rule["Status"] == "Enabled"
+    assert rule["ExpirationInDays"] == 90
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+
+
+def test_bucket_names_carry_an_id_of_eight_characters(deployment: Deployment) -> None:
+    unique_id = deployment.environment.unique_id("catalog")
+
+    assert len(unique_id) == 8
+    assert _bucket(deployment, "BucketName")["BucketName"] == f"cf-serverless-{unique_id}"
+    assert _bucket(deployment, "LogBucketName")["BucketName"] == f"cf-serverless-logs-{unique_id}"
+
+
+def test_bucket_names_are_the_same_at_every_synth(dev: Deployment) -> None:
+    again = synthesis.deploy("dev, again", ENVIRONMENTS["dev"])
+
+    assert _bucket(again, "BucketName")["BucketName"] == _bucket(dev, "BucketName")["BucketName"]
+
+
+def test_bucket_names_differ_between_accounts_regions_and_environments() -> None:
+    dev = SPECIMEN.environment("dev")
+    variants: list[Environment] = [
+        dev,
+        *SPECIMEN.environments[1:],
+        changed(dev, {"region": "eu-west-1"}),
+        changed(dev, {"account": "444444444444"}),
+    ]
+
+    assert len({variant.unique_id("catalog") for variant in variants}) == len(variants)

@@ -1,0 +1,459 @@
+"""Functions: shape, permissions, aliases, what reaches them, provisioned concurrency (P6, P7, P9, I5, I10)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from infrastructure.matrix import SPECIMEN, variants
+from slipway.testing.templates import KEPT, Deployment
+
+HANDLERS = ("api.handler", "stream.handler", "rotation.handler", "hooks.api_handler", "hooks.stream_handler")
+ASYNCHRONOUS = ("rotation.handler", "hooks.api_handler", "hooks.stream_handler")
+ROUTES = (
+    ("/health", "GET"),
+    ("/items", "GET"),
+    ("/items", "POST"),
+    ("/items/{id}", "DELETE"),
+    ("/items/{id}", "GET"),
+    ("/items/{id}", "PUT"),
+)
+
+# What every function may do: its own log, traces, and the key for its variables.
+_BASE = {
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "kms:Decrypt",
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+}
+_FAILURES = {"sqs:SendMessage", "kms:GenerateDataKey"}
+_IDEMPOTENCY = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
+# For these the service authorization reference lists no resource type.
+
+
+def _permissions(deployment: Deployment, handler: str) -> dict[str, set[str]]:
+    """Actions and the resources that each reaches, of the role of a function."""
+    stack, _ = deployment.place_of_function(handler)
+    role = deployment.function(handler)["Role"]["Fn::GetAtt"][0]
+    reached: dict[str, set[str]] = {}
+    for policy in deployment[stack].properties_of("AWS::IAM::ManagedPolicy"):
+        if {"Ref": role} not in policy["Roles"]:
+            continue
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            for action in actions:
+                reached.setdefault(action, set()).update(deployment.texts(stack, statement["Resource"]))
+    return reached
+
+
+def _version_of(deployment: Deployment, stack: str, alias: dict[str, Any]) -> str:
+    version: str = alias["FunctionVersion"]["Fn::GetAtt"][0]
+    assert deployment[stack].resources[version]["Type"] == "AWS::Lambda::Version"
+    return version
+
+
+def _arn(reference: str) -> str:
+    return reference.removesuffix(">") + ".Arn>"
+
+
+def test_the_functions_are_these(deployment: Deployment) -> None:
+    assert set(deployment.functions()) == set(HANDLERS)
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_functions_run_python_on_arm_with_traces_and_json_logs(deployment: Deployment, handler: str) -> None:
+    function = deployment.function(handler)
+
+    assert function["Runtime"] == "python3.14"
+    assert function["Architectures"] == ["arm64"]
+    assert function["TracingConfig"] == {"Mode": "Active"}
+    logging = function["LoggingConfig"]
+    assert logging["LogFormat"] == "JSON"
+    assert logging["ApplicationLogLevel"] == deployment.environment.logs.level.value
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_functions_write_to_a_log_group_of_their_own_with_the_environments_retention(
+    deployment: Deployment, handler: str
+) -> None:
+    # Given the explicit log group of the function
+    stack, _ = deployment.place_of_function(handler)
+    group = deployment.function(handler)["LoggingConfig"]["LogGroup"]["Ref"]
+    resource = deployment[stack].resources[group]
+
+    # Then it is encrypted, kept as configured, and no other function's
+    assert resource["Type"] == "AWS::Logs::LogGroup"
+    assert resource["Properties"]["RetentionInDays"] == deployment.environment.logs.retention_days
+    assert "KmsKeyId" in resource["Properties"]
+    users = [entry for entry in deployment.functions().values() if entry["LoggingConfig"]["LogGroup"] == {"Ref": group}]
+    assert len(users) == len({deployment.place_of_function(name)[0] for name in HANDLERS if name == handler})
+
+
+def test_log_retention_is_7_30_and_90_days() -> None:
+    retentions = {environment.name: environment.logs.retention_days for environment in SPECIMEN.environments}
+
+    assert retentions == {"dev": 7, "staging": 30, "prod": 90}
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_functions_ship_code_and_dependencies_apart(deployment: Deployment, handler: str) -> None:
+    # Given code and layer
+    stack, _ = deployment.place_of_function(handler)
+    function = deployment.function(handler)
+    (layer,) = function["Layers"]
+    content = deployment[stack].resources[layer["Ref"]]["Properties"]
+
+    # Then they are two zips, for the same runtime and processor
+    assert function["Code"]["S3Key"] != content["Content"]["S3Key"]
+    assert content["CompatibleRuntimes"] == ["python3.14"]
+    assert content["CompatibleArchitectures"] == ["arm64"]
+
+
+def test_every_environment_ships_the_same_bytes(dev: Deployment, staging: Deployment, prod: Deployment) -> None:
+    keys = [
+        {
+            (name, function["Code"]["S3Key"])
+            for template in deployment
+            for name, function in deployment.functions().items()
+        }
+        | {
+            ("layer", layer["Content"]["S3Key"])
+            for template in deployment
+            for layer in template.properties_of("AWS::Lambda::LayerVersion")
+        }
+        for deployment in (dev, staging, prod)
+    ]
+
+    assert keys[0] == keys[1] == keys[2]
+
+
+def test_every_function_has_a_role_of_its_own(deployment: Deployment) -> None:
+    roles = [
+        (deployment.place_of_function(handler)[0], function["Role"]["Fn::GetAtt"][0])
+        for handler, function in deployment.functions().items()
+    ]
+
+    assert len(set(roles)) == len(HANDLERS)
+    for stack, role in roles:
+        resource = deployment[stack].resources[role]["Properties"]
+        (statement,) = resource["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+        assert "ManagedPolicyArns" not in resource
+        assert "Policies" not in resource
+        assert not [
+            policy for policy in deployment[stack].properties_of("AWS::IAM::Policy") if {"Ref": role} in policy["Roles"]
+        ]
+
+
+def test_the_api_function_may_do_exactly_this(deployment: Deployment) -> None:
+    # Given what its role reaches
+    reached = _permissions(deployment, "api.handler")
+    table, idempotency = _arn(deployment.output("TableName")), _arn(deployment.output("IdempotencyTableName"))
+
+    # Then the actions are these, on these resources
+    assert set(reached) == _BASE | _IDEMPOTENCY | {
+        "dynamodb:GetItem",
+        "dynamodb:Query",
+        "secretsmanager:GetSecretValue",
+    }
+    assert reached["dynamodb:Query"] == {f"{table}/index/by-recency", f"{table}/index/by-status"}
+    assert reached["dynamodb:GetItem"] == {table}
+    assert reached["dynamodb:PutItem"] <= {table, idempotency}
+    assert reached["dynamodb:DeleteItem"] <= {table, idempotency}
+    assert reached["dynamodb:UpdateItem"] <= {table, idempotency}
+    assert reached["secretsmanager:GetSecretValue"] == {
+        deployment.output("CursorSecretArn"),
+        deployment.output("OriginSecretArn"),
+    }
+    assert reached["kms:Decrypt"] == {deployment.output("KeyArn")}
+
+
+def test_the_stream_function_may_do_exactly_this(deployment: Deployment) -> None:
+    # Given what its role reaches
+    reached = _permissions(deployment, "stream.handler")
+    table, idempotency = _arn(deployment.output("TableName")), _arn(deployment.output("IdempotencyTableName"))
+    stream = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
+
+    # Then the actions are these, on these resources
+    assert set(reached) == _BASE | _FAILURES | _IDEMPOTENCY | stream | {
+        "dynamodb:ListStreams",
+        "s3:PutObject",
+        "sns:Publish",
+    }
+    for action in stream:
+        assert reached[action] == {table.replace(".Arn>", ".StreamArn>")}
+    for action in _IDEMPOTENCY:
+        assert reached[action] == {idempotency}
+    (objects,) = reached["s3:PutObject"]
+    assert objects.endswith(f":s3:::cf-serverless-{deployment.environment.unique_id('catalog')}/items/*")
+    assert reached["sns:Publish"] == {deployment.output("NotificationTopicArn")}
+    # And what writes under the key may make data keys, what reads may decrypt
+    assert reached["kms:GenerateDataKey"] == reached["kms:Decrypt"] == {deployment.output("KeyArn")}
+
+
+def test_the_rotation_function_may_do_exactly_this(deployment: Deployment) -> None:
+    reached = _permissions(deployment, "rotation.handler")
+    steps = {
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:PutSecretValue",
+        "secretsmanager:UpdateSecretVersionStage",
+    }
+
+    assert set(reached) == _BASE | _FAILURES | steps | {"secretsmanager:GetRandomPassword"}
+    for action in steps:
+        assert reached[action] == {deployment.output("CursorSecretArn")}
+    assert reached["kms:GenerateDataKey"] == reached["kms:Decrypt"] == {deployment.output("KeyArn")}
+
+
+@pytest.mark.parametrize(
+    ("handler", "checked"), [("hooks.api_handler", "api.handler"), ("hooks.stream_handler", "stream.handler")]
+)
+def test_a_hook_may_call_the_new_version_it_checks_and_report_and_nothing_else(
+    deployment: Deployment, handler: str, checked: str
+) -> None:
+    reached = _permissions(deployment, handler)
+
+    assert set(reached) == _BASE | _FAILURES | {
+        "lambda:InvokeFunction",
+        "codedeploy:PutLifecycleEventHookExecutionStatus",
+    }
+    assert reached["lambda:InvokeFunction"] == {deployment.aliases(checked)["staging"]}
+    (group,) = reached["codedeploy:PutLifecycleEventHookExecutionStatus"]
+    assert ":deploymentgroup:" in group
+    assert "*" not in group
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_function_writes_to_its_own_log_group_alone(deployment: Deployment, handler: str) -> None:
+    stack, _ = deployment.place_of_function(handler)
+    group = deployment.function(handler)["LoggingConfig"]["LogGroup"]["Ref"]
+
+    for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+        assert _permissions(deployment, handler)[action] == {f"<{stack}/{group}.Arn>"}
+
+
+def test_functions_have_the_configured_size(deployment: Deployment) -> None:
+    for name in ("api", "stream"):
+        function = deployment.function(f"{name}.handler")
+        settings = getattr(deployment.environment.services.catalog, name)
+        assert function["MemorySize"] == settings.memory_mb
+        assert function["Timeout"] == settings.timeout_seconds
+        assert function.get("ReservedConcurrentExecutions") == settings.reserved_concurrency
+
+
+def test_the_committed_sizes_are_the_required_ones(dev: Deployment, prod: Deployment) -> None:
+    sizes = {
+        deployment.environment.name: tuple(
+            deployment.function("api.handler")[key] for key in ("Timeout", "MemorySize", "ReservedConcurrentExecutions")
+        )
+        for deployment in (dev, prod)
+    }
+
+    assert sizes == {"dev": (30, 256, 10), "prod": (30, 512, 100)}
+
+
+@pytest.mark.parametrize("deployment", ["dev, new account"], indirect=True)
+def test_a_new_account_is_left_its_concurrency_when_the_configuration_says_so(deployment: Deployment) -> None:
+    # Given an account of ten concurrent executions in all, of which none may be reserved
+    # Then no function reserves any
+    assert all("ReservedConcurrentExecutions" not in function for function in deployment.functions().values())
+
+
+def test_reserved_concurrency_leaves_the_accounts_pool_what_lambda_asks(committed: Deployment) -> None:
+    # Given the default quota of 1000, of which Lambda keeps 100 unreserved
+    reserved = sum(function.get("ReservedConcurrentExecutions", 0) for function in committed.functions().values())
+
+    assert reserved <= 900
+
+
+def test_functions_get_the_variables_they_read_and_no_secret(deployment: Deployment) -> None:
+    common = {
+        "ENVIRONMENT": deployment.environment.name,
+        "POWERTOOLS_SERVICE_NAME": "catalog",
+        "POWERTOOLS_METRICS_NAMESPACE": deployment.environment.tags.project,
+        "POWERTOOLS_LOG_LEVEL": deployment.environment.logs.level.value,
+    }
+    own = {
+        "api.handler": {
+            "TABLE_NAME": deployment.output("TableName"),
+            "IDEMPOTENCY_TABLE_NAME": deployment.output("IdempotencyTableName"),
+            "CURSOR_SECRET_ARN": deployment.output("CursorSecretArn"),
+            "ORIGIN_SECRET_ARN": deployment.output("OriginSecretArn"),
+            "CORS_ORIGINS": ",".join(deployment.environment.cors.origins),
+        },
+        "stream.handler": {
+            "BUCKET_NAME": deployment.output("BucketName"),
+            "TOPIC_ARN": deployment.output("NotificationTopicArn"),
+            "IDEMPOTENCY_TABLE_NAME": deployment.output("IdempotencyTableName"),
+        },
+        "rotation.handler": {},
+        "hooks.api_handler": {"TARGET_ALIAS_ARN": deployment.aliases("api.handler")["staging"]},
+        "hooks.stream_handler": {"TARGET_ALIAS_ARN": deployment.aliases("stream.handler")["staging"]},
+    }
+    for handler, function in deployment.functions().items():
+        stack, _ = deployment.place_of_function(handler)
+        variables = {
+            name: deployment.text(stack, value) for name, value in function["Environment"]["Variables"].items()
+        }
+        assert variables == common | own[handler], handler
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_versions_are_kept_and_both_aliases_start_at_the_newest(deployment: Deployment, handler: str) -> None:
+    # Given the aliases of the function
+    stack, function = deployment.place_of_function(handler)
+    aliases = {
+        resource["Properties"]["Name"]: resource["Properties"]
+        for resource in deployment[stack].of_type("AWS::Lambda::Alias").values()
+        if resource["Properties"]["FunctionName"] == {"Ref": function}
+    }
+
+    # Then they are these two, on one version, which outlives its successor
+    assert set(aliases) == {"live", "staging"}
+    versions = {_version_of(deployment, stack, alias) for alias in aliases.values()}
+    (version,) = versions
+    resource = deployment[stack].resources[version]
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) in KEPT
+
+
+@pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
+def test_the_new_version_is_behind_staging_before_live_moves(deployment: Deployment, handler: str) -> None:
+    stack, _ = deployment.place_of_function(handler)
+    aliases = {name: reference[1:-1].split("/")[1] for name, reference in deployment.aliases(handler).items()}
+
+    assert aliases["staging"] in deployment[stack].resources[aliases["live"]]["DependsOn"]
+
+
+def test_the_api_reaches_live_only(deployment: Deployment) -> None:
+    # Given the integration of every route but the preflights
+    live = deployment.aliases("api.handler")["live"]
+    methods = [
+        method
+        for method in deployment["compute"].properties_of("AWS::ApiGateway::Method")
+        if method["HttpMethod"] != "OPTIONS"
+    ]
+
+    # Then it is the alias
+    assert len(methods) >= len(ROUTES)
+    for method in methods:
+        assert deployment.text("compute", method["Integration"]["Uri"]).endswith(f"/functions/{live}/invocations")
+
+
+def test_the_stream_reaches_live_only(deployment: Deployment) -> None:
+    mapping = deployment["compute"].only("AWS::Lambda::EventSourceMapping")
+    qualified = deployment.text("compute", mapping["FunctionName"])
+
+    assert deployment.aliases("stream.handler")["live"] == deployment.output("StreamFunctionArn")
+    assert deployment.output("StreamFunctionArn") in qualified
+    assert qualified.endswith(":live")
+
+
+def test_traffic_is_let_in_through_live_alone(deployment: Deployment) -> None:
+    live = {deployment.aliases(handler)["live"] for handler in HANDLERS}
+
+    for template in deployment:
+        for permission in template.properties_of("AWS::Lambda::Permission"):
+            # Secrets Manager documents the function itself, and rotates without traffic.
+            if permission["Principal"] != "secretsmanager.amazonaws.com":
+                assert deployment.text(template.name, permission["FunctionName"]) in live
+            assert permission["Action"] == "lambda:InvokeFunction"
+
+
+@pytest.mark.parametrize("handler", ASYNCHRONOUS)
+@pytest.mark.parametrize("alias", ["live", "staging"])
+def test_what_is_called_asynchronously_is_retried_twice_for_two_hours_then_put_aside(
+    deployment: Deployment, handler: str, alias: str
+) -> None:
+    # Given how the alias is invoked asynchronously
+    stack, function = deployment.place_of_function(handler)
+    reference = deployment.aliases(handler)[alias]
+    (config,) = [
+        resource
+        for resource in deployment[stack].of_type("AWS::Lambda::EventInvokeConfig").values()
+        if resource["Properties"]["FunctionName"] == {"Ref": function}
+        and reference in deployment.text(stack, resource["Properties"]["Qualifier"])
+    ]
+
+    # Then failed work ends in an encrypted queue
+    properties = config["Properties"]
+    assert properties["MaximumRetryAttempts"] == 2
+    assert properties["MaximumEventAgeInSeconds"] == 7200
+    queue = deployment.text(stack, properties["DestinationConfig"]["OnFailure"]["Destination"])
+    assert deployment.behind(queue)["Type"] == "AWS::SQS::Queue"
+    # And it waits for the alias, which it knows by name only
+    assert reference[1:-1].split("/")[1] in config["DependsOn"]
+
+
+def test_the_stream_is_read_from_creations_with_partial_failures_and_put_aside_after_two_hours(
+    deployment: Deployment,
+) -> None:
+    # Given the mapping of the table's stream
+    mapping = deployment["compute"].only("AWS::Lambda::EventSourceMapping")
+
+    # Then what failed is retried alone, by halves, and ends in the dead letters
+    stream = _arn(deployment.output("TableName")).replace(".Arn>", ".StreamArn>")
+    assert deployment.text("compute", mapping["EventSourceArn"]) == stream
+    assert [json.loads(entry["Pattern"]) for entry in mapping["FilterCriteria"]["Filters"]] == [
+        {"eventName": ["INSERT"]}
+    ]
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["MaximumRecordAgeInSeconds"] == 7200
+    queue = deployment.text("compute", mapping["DestinationConfig"]["OnFailure"]["Destination"])
+    assert queue == _arn(deployment.output("DeadLetterQueueUrl"))
+
+
+def test_notifications_go_to_an_encrypted_topic_that_knows_duplicates(deployment: Deployment) -> None:
+    topic = deployment.behind(deployment.output("NotificationTopicArn"))["Properties"]
+
+    assert topic["FifoTopic"] is True
+    assert "KmsMasterKeyId" in topic
+
+
+@pytest.mark.parametrize(
+    "deployment",
+    variants(lambda environment: environment.services.catalog.api.provisioned_concurrency is not None),
+    indirect=True,
+)
+def test_warm_environments_scale_on_live_by_target_tracking(deployment: Deployment) -> None:
+    # Given what scales in compute
+    settings = deployment.environment.services.catalog.api.provisioned_concurrency
+    assert settings
+    compute = deployment["compute"]
+    target = compute.only("AWS::ApplicationAutoScaling::ScalableTarget")
+    policy = compute.only("AWS::ApplicationAutoScaling::ScalingPolicy")
+
+    # Then it is the alias `live` of the API's function, between the configured bounds
+    assert target["ScalableDimension"] == "lambda:function:ProvisionedConcurrency"
+    assert deployment.aliases("api.handler")["live"] in deployment.text("compute", target["ResourceId"])
+    assert deployment.text("compute", target["ResourceId"]).endswith(":live")
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (settings.minimum, settings.maximum)
+    tracking = policy["TargetTrackingScalingPolicyConfiguration"]
+    assert tracking["TargetValue"] == settings.target_utilization
+    metric = tracking["PredefinedMetricSpecification"]["PredefinedMetricType"]
+    assert metric == "LambdaProvisionedConcurrencyUtilization"
+
+
+@pytest.mark.parametrize(
+    "deployment", variants(lambda environment: environment.services.catalog.stream.snap_start), indirect=True
+)
+def test_versions_start_from_snapshots_where_that_is_set(deployment: Deployment) -> None:
+    functions = deployment["compute"].properties_of("AWS::Lambda::Function")
+
+    starts = {function["Handler"].split(".")[-2]: function.get("SnapStart") for function in functions}
+    assert starts["stream"] == {"ApplyOn": "PublishedVersions"}
+    assert starts["api"] is None
+
+
+def test_prod_keeps_1_to_10_environments_warm_at_70_percent(dev: Deployment, prod: Deployment) -> None:
+    settings = prod.environment.services.catalog.api.provisioned_concurrency
+
+    assert settings
+    assert (settings.minimum, settings.maximum, settings.target_utilization) == (1, 10, 0.7)
+    assert dev.environment.services.catalog.api.provisioned_concurrency is None

@@ -1,0 +1,48 @@
+"""The assembly publishes the very zips that were built and recorded: the digests are those of its own files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from infrastructure.matrix import SPECIMEN
+from infrastructure.synthesis import new_app
+from slipway.blocks.assets import AssetStore
+from slipway.supply.repository import Repository
+from slipway.supply.shipped import built, deployed
+from specimen.services.catalog.infrastructure import Catalog
+from stages.service_stage import ServiceStage
+
+
+@pytest.fixture(scope="module")
+def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """The assembly of one service, of the assets that `make build` made."""
+    folder = tmp_path_factory.mktemp("shipped")
+    app = new_app()
+    ServiceStage(app, service=Catalog(environment=SPECIMEN.environments[0], assets=AssetStore()))
+    shutil.copytree(Path(app.synth().directory), folder / "cdk.out")
+    return Repository(root=folder)
+
+
+def names(synthesised: Repository) -> set[str | None]:
+    """What is recorded under the digests of everything that is published."""
+    recorded = {one.sha256: one.name for one in built(Repository()) if one.ships}
+    return {recorded.get(one.sha256) for one in deployed(synthesised)}
+
+
+def test_what_is_published_is_what_was_built(synthesised: Repository) -> None:
+    assert names(synthesised) == {"catalog", "layer"}
+
+
+def test_another_byte_would_be_seen(synthesised: Repository) -> None:
+    # Given a zip of the assembly that was changed after the synthesis
+    path = next(one.path for one in deployed(synthesised) if one.path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\0")
+
+    assert None in names(synthesised)
+
+    path.write_bytes(whole)
+    assert None not in names(synthesised)

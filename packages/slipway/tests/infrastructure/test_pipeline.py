@@ -1,0 +1,424 @@
+"""The spine of the pipeline: sources, self-mutation, assets, artifacts (D0, D1)."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import aws_cdk
+import pytest
+
+from infrastructure import synthesis
+from infrastructure.matrix import PIPELINES, SPECIMEN
+from slipway.app import CDK_JSON
+from slipway.delivery.toolchain import ASSET_SCHEMA
+from slipway.project import ROOT
+from slipway.service import Service
+from slipway.settings import Settings
+from slipway.settings.model import ROLLBACK_DAYS
+from slipway.testing.templates import KEPT
+from specimen.services.catalog.infrastructure import Catalog
+
+TOOLS = SPECIMEN.pipeline.account
+PINNED = json.loads(CDK_JSON.with_name("package.json").read_text(encoding="utf-8"))["devDependencies"]
+STACKS = ("security", "data", "compute", "observability")
+
+
+class Pipeline:
+    """The pipeline of a variant, and the stacks beside it."""
+
+    def __init__(
+        self, settings: Settings, services: Sequence[type[Service]] = (synthesis.Tiny, synthesis.Small)
+    ) -> None:
+        self.settings = settings
+        self.template, self.all, self.assembly = synthesis.pipeline(settings, services)
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        return self.template.only("AWS::CodePipeline::Pipeline")
+
+    @property
+    def stages(self) -> dict[str, list[dict[str, Any]]]:
+        """Actions by their stage, in order."""
+        return {stage["Name"]: stage["Actions"] for stage in self.properties["Stages"]}
+
+    def text(self, value: Any) -> str:
+        match value:
+            case str():
+                return value
+            case {"Fn::Join": [str(delimiter), list(parts)]}:
+                return delimiter.join(self.text(part) for part in parts)
+        return json.dumps(value)
+
+    def artifacts(self) -> tuple[str, dict[str, Any]]:
+        """Logical id and resource of the artifact bucket."""
+        store = self.properties.get("ArtifactStore") or next(
+            entry["ArtifactStore"]
+            for entry in self.properties["ArtifactStores"]
+            if entry["Region"] == self.settings.pipeline.region
+        )
+        name = store["Location"]["Ref"]
+        return name, self.template.resources[name]
+
+    def project(self, name: str) -> dict[str, Any]:
+        """Properties of the project of the first action of a stage."""
+        reference = self.stages[name][0]["Configuration"]["ProjectName"]["Ref"]
+        properties: dict[str, Any] = self.template.resources[reference]["Properties"]
+        return properties
+
+    def statements(self, role: str) -> list[dict[str, Any]]:
+        """What a role may do."""
+        return [
+            statement
+            for policy in self.template.properties_of("AWS::IAM::Policy")
+            if {"Ref": role} in policy["Roles"]
+            for statement in policy["PolicyDocument"]["Statement"]
+        ]
+
+
+@cache
+def _pipeline(variant: str) -> Pipeline:
+    return Pipeline(PIPELINES[variant])
+
+
+@pytest.fixture(params=PIPELINES)
+def pipeline(request: pytest.FixtureRequest) -> Pipeline:
+    return _pipeline(request.param)
+
+
+@pytest.fixture
+def committed() -> Pipeline:
+    return _pipeline("committed")
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_the_pipeline_is_v2_and_queues_executions(pipeline: Pipeline) -> None:
+    assert pipeline.properties["PipelineType"] == "V2"
+    assert pipeline.properties["ExecutionMode"] == "QUEUED"
+
+
+def test_the_pipeline_runs_again_after_it_changed_itself(pipeline: Pipeline) -> None:
+    assert pipeline.properties["RestartExecutionOnUpdate"] is True
+
+
+def test_stages_come_in_the_order_of_the_configuration_after_self_mutation_and_assets(pipeline: Pipeline) -> None:
+    waves = [
+        f"{environment.name}-{wave}"
+        for environment in pipeline.settings.environments
+        for wave in ("approval", "foundation", "services")
+        if wave != "approval" or environment.name in pipeline.settings.pipeline.approval_before
+    ]
+
+    assert list(pipeline.stages) == ["Source", "Build", "UpdatePipeline", "Assets", *waves]
+
+
+def test_the_source_is_the_committed_connection(committed: Pipeline) -> None:
+    (action,) = committed.stages["Source"]
+    settings = committed.settings.pipeline.source
+    assert settings.kind == "codeconnections"
+
+    assert action["ActionTypeId"]["Provider"] == "CodeStarSourceConnection"
+    assert action["Configuration"]["ConnectionArn"] == settings.connection_arn
+    assert action["Configuration"]["FullRepositoryId"] == settings.repository
+    assert action["Configuration"]["BranchName"] == settings.branch
+    # A trigger starts it, since that can tell paths apart
+    assert action["Configuration"]["DetectChanges"] is False
+    assert committed.properties["Triggers"]
+
+
+def test_the_source_may_use_its_connection_by_both_names_of_the_service(committed: Pipeline) -> None:
+    # Given that CDK grants the action of the service's old name alone
+    (action,) = committed.stages["Source"]
+    settings = committed.settings.pipeline.source
+    assert settings.kind == "codeconnections"
+    role = action["RoleArn"]["Fn::GetAtt"][0]
+    allowed = {
+        name
+        for statement in committed.statements(role)
+        if settings.connection_arn in _listed(statement["Resource"])
+        for name in _listed(statement["Action"])
+    }
+
+    assert {"codeconnections:UseConnection", "codestar-connections:UseConnection"} <= allowed
+
+
+def test_the_source_may_be_a_codecommit_repository() -> None:
+    pipeline = _pipeline("codecommit")
+    (action,) = pipeline.stages["Source"]
+
+    assert action["ActionTypeId"]["Provider"] == "CodeCommit"
+    assert action["Configuration"]["RepositoryName"] == "slipway"
+    assert action["Configuration"]["BranchName"] == "trunk"
+    # A push starts it by an event
+    assert action["Configuration"]["PollForSourceChanges"] is False
+    patterns = [rule.get("EventPattern", {}) for rule in pipeline.template.properties_of("AWS::Events::Rule")]
+    assert ["aws.codecommit"] in [pattern.get("source") for pattern in patterns]
+
+
+def test_the_source_may_be_a_zip_in_a_bucket() -> None:
+    pipeline = _pipeline("s3")
+    (action,) = pipeline.stages["Source"]
+
+    assert action["ActionTypeId"]["Provider"] == "S3"
+    assert action["Configuration"]["S3Bucket"] == "a-source-bucket"
+    assert action["Configuration"]["S3ObjectKey"] == "slipway.zip"
+    # A new object starts it, one way or the other
+    started = action["Configuration"].get("PollForSourceChanges", True)
+    assert started or pipeline.template.of_type("AWS::Events::Rule")
+
+
+def test_synth_is_one_stable_line_of_the_repository(pipeline: Pipeline) -> None:
+    # Given that it runs under the old definition of the pipeline
+    spec = json.loads(pipeline.project("Build")["Source"]["BuildSpec"])
+
+    # The second line does nothing but hand on what the first one left
+    assert spec["phases"]["build"]["commands"] == [".ci/run", 'export EVIDENCE_URL="$(cat build/report-address)"']
+    assert "cdk.out" in {kept["base-directory"] for kept in spec["artifacts"]["secondary-artifacts"].values()}
+    assert "commands" not in spec["phases"]["install"]
+    # The review fetches what the clone lacks
+    assert spec["env"]["git-credential-helper"] == "yes"
+
+
+def test_self_mutation_uses_the_pinned_cli(pipeline: Pipeline) -> None:
+    spec = pipeline.project("UpdatePipeline")["Source"]["BuildSpec"]
+
+    assert f"aws-cdk@{PINNED['aws-cdk']}" in spec
+    assert "@latest" not in spec
+
+
+def test_build_projects_have_no_privileges_and_log_into_an_encrypted_group(pipeline: Pipeline) -> None:
+    projects = pipeline.template.properties_of("AWS::CodeBuild::Project")
+
+    assert projects
+    for project in projects:
+        assert project["Environment"]["PrivilegedMode"] is False
+        assert project["Environment"]["Type"] == "LINUX_CONTAINER"
+        assert "EncryptionKey" in project
+        group = project["LogsConfig"]["CloudWatchLogs"]["GroupName"]["Ref"]
+        properties = pipeline.template.resources[group]["Properties"]
+        assert "KmsKeyId" in properties
+        assert properties["RetentionInDays"] == pipeline.settings.pipeline.logs.retention_days
+
+
+def test_approval_comes_before_anything_of_the_environment(pipeline: Pipeline) -> None:
+    asked = {
+        name
+        for name, actions in pipeline.stages.items()
+        if "Approval" in {action["ActionTypeId"]["Category"] for action in actions}
+    }
+
+    assert asked == {f"{name}-approval" for name in pipeline.settings.pipeline.approval_before}
+    order = list(pipeline.stages)
+    for name in pipeline.settings.pipeline.approval_before:
+        assert len(pipeline.stages[f"{name}-approval"]) == 1
+        assert order.index(f"{name}-approval") + 1 == order.index(f"{name}-foundation")
+
+
+def test_prod_asks_in_the_committed_configuration(committed: Pipeline) -> None:
+    assert committed.settings.pipeline.approval_before == ("prod",)
+    assert [environment.name for environment in committed.settings.environments] == ["dev", "staging", "prod"]
+
+
+def test_each_environment_is_deployed_by_the_roles_of_its_own_account_and_region(pipeline: Pipeline) -> None:
+    for environment in pipeline.settings.environments:
+        place = f"{environment.account}-{environment.region}"
+        for wave in ("foundation", "services"):
+            for action in pipeline.stages[f"{environment.name}-{wave}"]:
+                if action["ActionTypeId"]["Provider"] != "CloudFormation":
+                    continue
+                assert pipeline.text(action["RoleArn"]).endswith(
+                    f"::{environment.account}:role/cdk-hnb659fds-deploy-role-{place}"
+                ) or pipeline.text(action["RoleArn"]).endswith(
+                    f":{environment.account}:role/cdk-hnb659fds-deploy-role-{place}"
+                )
+                assert action.get("Region", pipeline.settings.pipeline.region) == environment.region
+                if "RoleArn" in action["Configuration"]:
+                    assert pipeline.text(action["Configuration"]["RoleArn"]).endswith(
+                        f"role/cdk-hnb659fds-cfn-exec-role-{place}"
+                    )
+
+
+@pytest.mark.parametrize("service", ["tiny", "small"])
+def test_services_are_deployed_side_by_side_each_stack_after_the_other(pipeline: Pipeline, service: str) -> None:
+    for environment in pipeline.settings.environments:
+        # Given the actions of one service of the wave
+        actions = [
+            action
+            for action in pipeline.stages[f"{environment.name}-services"]
+            if action["Configuration"].get("StackName", "").startswith(f"{environment.name}-{service}-")
+        ]
+        actions.sort(key=lambda action: int(action["RunOrder"]))
+
+        # Then its stacks come in order, and begin when those of the other begin
+        assert [
+            (action["Configuration"]["StackName"], action["Configuration"]["ActionMode"].rpartition("_")[2])
+            for action in actions
+        ] == [(f"{environment.name}-{service}-{stack}", mode) for stack in STACKS for mode in ("REPLACE", "EXECUTE")]
+        assert [action["RunOrder"] for action in actions] == list(range(1, 9))
+
+
+def test_accounts_are_apart(committed: Pipeline) -> None:
+    accounts = [TOOLS, *(environment.account for environment in committed.settings.environments)]
+
+    assert committed.template.account == TOOLS
+    assert len(set(accounts)) == len(accounts) == 4
+
+
+def test_the_artifact_bucket_is_private_versioned_and_outlives_rollbacks(pipeline: Pipeline) -> None:
+    _, bucket = pipeline.artifacts()
+    properties = bucket["Properties"]
+
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) in KEPT
+    (rule,) = properties["LifecycleConfiguration"]["Rules"]
+    assert rule["Status"] == "Enabled"
+    assert rule["ExpirationInDays"] == pipeline.settings.pipeline.artifact_days >= ROLLBACK_DAYS
+    # A version that expired is not kept behind its marker
+    assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] <= 30
+
+
+def test_the_artifact_bucket_refuses_requests_without_tls(pipeline: Pipeline) -> None:
+    name, _ = pipeline.artifacts()
+    policy = pipeline.template.only("AWS::S3::BucketPolicy", lambda entry: entry["Bucket"] == {"Ref": name})
+    (denial,) = [entry for entry in policy["PolicyDocument"]["Statement"] if entry["Effect"] == "Deny"]
+
+    assert denial["Action"] == "s3:*"
+    assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_artifacts_are_under_a_customer_key_that_rotates(pipeline: Pipeline) -> None:
+    _, bucket = pipeline.artifacts()
+    default = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"][0][
+        "ServerSideEncryptionByDefault"
+    ]
+    key = pipeline.template.resources[default["KMSMasterKeyID"]["Fn::GetAtt"][0]]
+
+    assert default["SSEAlgorithm"] == "aws:kms"
+    assert key["Properties"]["EnableKeyRotation"] is True
+    assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) in KEPT
+
+
+def test_every_environments_account_may_read_the_artifacts(pipeline: Pipeline) -> None:
+    # Given that CloudFormation in the other account reads the template by its deploy role
+    key = next(iter(pipeline.template.properties_of("AWS::KMS::Key")))
+    name, _ = pipeline.artifacts()
+    policy = pipeline.template.only("AWS::S3::BucketPolicy", lambda entry: entry["Bucket"] == {"Ref": name})
+    readers = json.dumps(policy["PolicyDocument"])
+    openers = json.dumps(key["KeyPolicy"])
+
+    for environment in pipeline.settings.environments:
+        if environment.region == pipeline.settings.pipeline.region:
+            role = f"cdk-hnb659fds-deploy-role-{environment.account}-{environment.region}"
+            assert role in readers
+            assert role in openers
+
+
+def test_artifacts_in_another_region_are_under_a_customer_key_too() -> None:
+    # Given that a deploy role of another account cannot open what is under the AWS-managed key of this one
+    pipeline = _pipeline("prod in Frankfurt")
+    support = [template for template in pipeline.all.values() if "support" in template.stack_name]
+
+    (stack,) = support
+    (bucket,) = stack.properties_of("AWS::S3::Bucket")
+    default = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"]
+    assert default["SSEAlgorithm"] == "aws:kms"
+    assert "KMSMasterKeyID" in default
+    (key,) = stack.properties_of("AWS::KMS::Key")
+    assert key["EnableKeyRotation"] is True
+
+
+def test_what_ships_is_published_once_by_pinned_tools() -> None:
+    # Given the pipeline with a real service
+    pipeline = Pipeline(SPECIMEN, services=(Catalog,))
+    (action,) = pipeline.stages["Assets"]
+
+    # Then one action publishes all that every environment takes, before the first of them
+    assert list(pipeline.stages).index("Assets") == list(pipeline.stages).index("UpdatePipeline") + 1
+    spec = pipeline.project("Assets")["Source"]["BuildSpec"]
+    text = (pipeline.assembly / spec).read_text(encoding="utf-8")
+    assert f"cdk-assets@{PINNED['cdk-assets']}" in text
+    assert "@latest" not in text
+    for environment in SPECIMEN.environments:
+        assert f"{environment.account}" in text
+    assert action["RunOrder"] == 1
+
+
+def test_the_pinned_cdk_assets_reads_every_manifest_as_the_pipeline_hands_it_over(tmp_path: Path) -> None:
+    # Given the assembly, and what the publishing step does to it before it publishes
+    pipeline = Pipeline(SPECIMEN, services=(Catalog,))
+    assembly = Path(shutil.copytree(pipeline.assembly, tmp_path / "cdk.out", symlinks=True))
+    spec = json.loads((assembly / pipeline.project("Assets")["Source"]["BuildSpec"]).read_text(encoding="utf-8"))
+    for command in spec["phases"]["install"]["commands"]:
+        if not command.startswith("npm "):
+            subprocess.run(["bash", "-c", command], cwd=assembly, check=True)
+
+    # When the pinned tool reads each manifest
+    manifests = sorted(assembly.rglob("*.assets.json"))
+    assert len(manifests) > 10
+    for manifest in manifests:
+        tool = ROOT / "node_modules" / ".bin" / "cdk-assets"
+        done = subprocess.run([tool, "--path", manifest, "ls"], capture_output=True, text=True, check=False)
+
+        # Then it knows it
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_schema_of_asset_manifests_that_cdk_assets_knows_says_what_the_librarys_says() -> None:
+    # Given the schema that the library brings, and the one inside of cdk-assets
+    (archive,) = (Path(aws_cdk.__file__).parent / "cloud_assembly_schema" / "_jsii").glob("*.tgz")
+    with tarfile.open(archive) as package:
+        member = package.extractfile("package/schema/assets.schema.json")
+        assert member is not None
+        written = json.load(member)
+    bundle = ROOT / "node_modules" / "cdk-assets" / "bin" / "cdk-assets.js"
+    text = bundle.read_text(encoding="utf-8")
+    start = text.index("module2.exports = {", text.index('schema/assets.schema.json"(exports2')) + len(
+        "module2.exports = "
+    )
+    end = text.index("\n    };\n", start) + len("\n    }")
+    literal = text[start:end]
+    script = f"console.log(JSON.stringify({literal}))"
+    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True)
+
+    # Then another number in a manifest changes nothing of what it says
+    assert json.loads(done.stdout) == written
+    # And it is the number that the pipeline writes
+    revision = re.search(r"revision: (\d+)\n", text)
+    assert revision is not None
+    assert int(revision[1]) == ASSET_SCHEMA
+
+
+def test_the_pipeline_is_tagged(committed: Pipeline) -> None:
+    tags = {tag["Key"]: tag["Value"] for tag in committed.properties["Tags"]}
+
+    assert tags == {
+        "Project": "Lighthouse",
+        "Application": "lighthouse",
+        "Service": "pipeline",
+        "Environment": "tools",
+        "Owner": "lighthouse-team",
+        "CostCenter": "research",
+        "ManagedBy": "cdk",
+    }
+
+
+def test_arns_of_the_pipeline_name_no_partition(committed: Pipeline) -> None:
+    # Given that the pipeline's own region decides the partition of what is literal
+    for environment in committed.settings.environments:
+        assert environment.region.startswith("us-east")
+    template = committed.template.text()
+
+    # Then ARNs in other accounts are written with the partition as a reference
+    assert "arn:aws:iam::" not in template.replace(f"arn:aws:iam::{TOOLS}", "")

@@ -1,0 +1,118 @@
+"""The key, the secrets, and that everything stored is under the key (P1, P2, P10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from slipway.testing.templates import KEPT, Deployment
+
+# What stores data, and where its template names the key.
+_KEY_OF: Mapping[str, Callable[[dict[str, Any]], Any]] = {
+    "AWS::DynamoDB::Table": lambda table: table["SSESpecification"]["KMSMasterKeyId"],
+    "AWS::S3::Bucket": lambda bucket: bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0][
+        "ServerSideEncryptionByDefault"
+    ]["KMSMasterKeyID"],
+    "AWS::SQS::Queue": lambda queue: queue["KmsMasterKeyId"],
+    "AWS::SNS::Topic": lambda topic: topic["KmsMasterKeyId"],
+    "AWS::Logs::LogGroup": lambda group: group["KmsKeyId"],
+    "AWS::SecretsManager::Secret": lambda secret: secret["KmsKeyId"],
+    "AWS::Lambda::Function": lambda function: function["KmsKeyArn"],
+}
+
+
+def test_the_service_has_a_key_of_its_own_that_rotates_and_is_retained(deployment: Deployment) -> None:
+    # Given the one key of the service
+    (key,) = deployment["security"].of_type("AWS::KMS::Key").values()
+
+    # Then it rotates, waits for the configured window before it is deleted, and outlives its stack
+    assert key["Properties"]["EnableKeyRotation"] is True
+    assert key["Properties"]["PendingWindowInDays"] == deployment.environment.stateful.key_deletion_window_days == 30
+    assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) in KEPT
+    assert sum(len(template.of_type("AWS::KMS::Key")) for template in deployment) == 1
+
+
+@pytest.mark.parametrize("resource_type", _KEY_OF)
+def test_what_is_stored_is_encrypted_with_the_services_key(deployment: Deployment, resource_type: str) -> None:
+    # Given every resource of a kind that stores the service's data, in each of its stacks
+    stored = [
+        (template.name, properties)
+        for template in deployment
+        if template.name != "foundation"
+        for properties in template.properties_of(resource_type)
+        # AWS delivers access logs to nothing but SSE-S3.
+        if not properties.get("BucketName", "").startswith("cf-serverless-logs-")
+    ]
+
+    # Then it names the service's key
+    assert stored
+    for stack, properties in stored:
+        assert deployment.text(stack, _KEY_OF[resource_type](properties)) == deployment.output("KeyArn")
+
+
+def test_only_log_buckets_are_encrypted_by_s3_itself(deployment: Deployment) -> None:
+    algorithms = {
+        bucket["BucketName"].startswith("cf-serverless-logs-"): bucket["BucketEncryption"][
+            "ServerSideEncryptionConfiguration"
+        ][0]["ServerSideEncryptionByDefault"]["SSEAlgorithm"]
+        for bucket in deployment["data"].properties_of("AWS::S3::Bucket")
+    }
+
+    assert algorithms == {True: "AES256", False: "aws:kms"}
+
+
+def test_secrets_are_generated_in_place_and_hold_64_letters_and_digits(deployment: Deployment) -> None:
+    secrets = deployment["security"].properties_of("AWS::SecretsManager::Secret")
+
+    assert len(secrets) == 2
+    for secret in secrets:
+        assert "SecretString" not in secret
+        generate = secret["GenerateSecretString"]
+        assert generate["PasswordLength"] == 64
+        assert generate["ExcludePunctuation"] is True
+        assert generate["SecretStringTemplate"] == "{}"
+    assert {secret["GenerateSecretString"]["GenerateStringKey"] for secret in secrets} == {"key", "header"}
+
+
+def test_the_cursor_secret_is_rotated_by_a_function_every_30_days(deployment: Deployment) -> None:
+    # Given the one rotation schedule
+    schedule = deployment["security"].only("AWS::SecretsManager::RotationSchedule")
+
+    # Then it turns the cursors' secret over by the rotation function itself
+    assert deployment.text("security", schedule["SecretId"]) == deployment.output("CursorSecretArn")
+    assert deployment.text("security", schedule["RotationLambdaARN"]) == deployment.output("RotationFunctionArn")
+    assert schedule["RotationRules"] == {"AutomaticallyAfterDays": deployment.environment.secret_rotation_days}
+    assert deployment.environment.secret_rotation_days == 30
+
+
+def test_only_secrets_manager_of_this_account_may_call_the_rotation(deployment: Deployment) -> None:
+    permission = deployment["security"].only("AWS::Lambda::Permission")
+
+    assert permission["Principal"] == "secretsmanager.amazonaws.com"
+    assert permission["SourceAccount"] == deployment.environment.account
+    assert "SourceArn" not in permission
+    assert deployment.text("security", permission["FunctionName"]) == deployment.output("RotationFunctionArn")
+
+
+def test_the_first_rotation_waits_for_the_permission(deployment: Deployment) -> None:
+    # Given that Secrets Manager rotates at once when the schedule is made
+    (schedule,) = deployment["security"].of_type("AWS::SecretsManager::RotationSchedule").values()
+    permissions = deployment["security"].of_type("AWS::Lambda::Permission")
+
+    # Then the permission stands by then
+    assert set(permissions) <= set(schedule["DependsOn"])
+
+
+def test_no_secret_value_stands_in_a_template_or_a_variable(deployment: Deployment) -> None:
+    # Given every dynamic reference of every template
+    for template in deployment:
+        assert 'SecretString":' not in template.text().replace("GenerateSecretString", "")
+        for handler, function in deployment.functions().items():
+            for name, value in function["Environment"]["Variables"].items():
+                assert "resolve:" not in str(value), f"{handler}: {name}"
+    # Then it is the edge's header, where it is sent and where it is looked for, which CloudFormation resolves at deploy
+    resolving = [template.name for template in deployment if "{{resolve:" in template.text()]
+    assert resolving == ["compute"]
+    assert deployment["compute"].text().count("{{resolve:") == 1 + deployment.environment.waf.enabled

@@ -1,0 +1,86 @@
+"""Every configuration that the model allows passes the gate, not only those that are committed."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from aws_cdk import App
+
+from infrastructure import synthesis
+from infrastructure.matrix import ENVIRONMENTS, SPECIMEN, changed
+from slipway.app import RUNBOOKS
+from slipway.gates.packs import packs_of
+from slipway.nag.packs import register
+from slipway.nag.verdict import judge
+from slipway.rules.aws.pack import OnlyAwsRules
+from slipway.rules.pack import SlipwayRules
+from slipway.service import Service
+from slipway.settings import Environment, Settings
+from slipway.settings.model import NagPackName
+from specimen.delivery import SERVICES
+from specimen.services.catalog.infrastructure import Catalog
+from stages.foundation_stage import FoundationStage
+from stages.service_stage import ServiceStage
+
+# A day on which every acknowledgement holds: when they end, `make synth` says.
+TODAY = date(2026, 11, 1)
+
+# The committed ones are judged with the whole app.
+_NOT_COMMITTED = [name for name in ENVIRONMENTS if name not in {"dev", "staging", "prod"}]
+
+
+def _findings(app: App, settings: Settings) -> list[tuple[str, str]]:
+    """Places and rules of what the gate finds; none when it is green."""
+    packs = packs_of(settings)
+    register(app, packs, own=[OnlyAwsRules(), SlipwayRules(settings, RUNBOOKS)])
+    verdict = judge(Path(app.synth().directory), packs, today=TODAY)
+    assert not verdict.faults
+    return [(finding.path, finding.rule) for finding in verdict.findings]
+
+
+def _found_in(environment: Environment, *services: type[Service]) -> list[tuple[str, str]]:
+    """What the gate finds in the foundation and services of one environment."""
+    app = synthesis.new_app()
+    FoundationStage(app, environment=environment, services=[service.name for service in services])
+    for service in services:
+        ServiceStage(app, service=service(environment=environment, assets=synthesis.assets()))
+    return _findings(app, Settings(pipeline=SPECIMEN.pipeline, environments=(environment,)))
+
+
+@pytest.mark.parametrize("variant", [name for name in _NOT_COMMITTED if "GovCloud" not in name])
+def test_every_environment_passes_the_gate(variant: str) -> None:
+    assert _found_in(ENVIRONMENTS[variant], Catalog) == []
+
+
+def test_every_pack_may_be_switched_on_in_another_environment_too() -> None:
+    # Given staging, judged as prod is, with what prod has for it
+    environment = changed(
+        SPECIMEN.environment("staging"),
+        {
+            "gates.packs": list(NagPackName),
+            "backup": {"keep_days": 7},
+            "stateful.deletion_protection": True,
+        },
+    )
+
+    assert _found_in(environment, *SERVICES) == []
+
+
+def test_a_pack_that_is_switched_on_asks_for_what_it_is_for() -> None:
+    # Given the same without a backup
+    environment = changed(SPECIMEN.environment("staging"), {"gates.packs": list(NagPackName)})
+
+    assert {rule for _, rule in _found_in(environment, Catalog)} == {
+        *("NIST.800.53.R5-DynamoDBInBackupPlan", "HIPAA.Security-DynamoDBInBackupPlan"),
+    }
+
+
+def test_a_region_without_cloudfront_does_not() -> None:
+    # Given a region in which CloudFormation knows no distribution
+    findings = _found_in(ENVIRONMENTS["dev, GovCloud"], Catalog)
+
+    # Then it is said before an account sees it
+    assert findings
+    assert all("/Edge/" in path for path, _ in findings)

@@ -1,0 +1,5 @@
+"""Properties use the specimen's configuration."""
+
+import specimen
+
+specimen.install()

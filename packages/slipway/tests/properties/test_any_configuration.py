@@ -1,0 +1,188 @@
+"""Every value that the model allows is fine: what loads keeps to the rules, and is synthesised."""
+
+from __future__ import annotations
+
+import enum
+import tempfile
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from specimen.delivery import SERVICES
+from slipway import settings as config
+from slipway.settings import ConfigurationError, Settings
+from slipway.settings.model import PipelineSettings
+from slipway.settings.services import compose, discover
+from stages.foundation_stage import FoundationStage
+from stages.service_stage import ServiceStage
+from infrastructure import synthesis
+from tests.rules import RULES
+from unit.settings.configuration import Documents, pristine, write
+
+# What only a list knows: a pattern of the model would allow names that its validators refuse.
+_KNOWN: dict[str, st.SearchStrategy[str]] = {
+    "region": st.sampled_from(["us-east-1", "eu-west-1", "eu-central-1", "ap-southeast-2"]),
+    "time_zone": st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Tokyo", "UTC-05:00"]),
+}
+# Keys that the loader gives, that name files, or that must fit one another; a draw would be refused nearly always.
+_KEPT = {
+    "app",
+    "bucket_prefix",
+    "name",
+    "kind",
+    "tools_account",
+    "tools_region",
+    "region",
+    "environments",
+    "waves",
+    "source",
+}
+
+
+def _limits(metadata: typing.Iterable[Any]) -> dict[str, Any]:
+    """What annotated types say of a value: `ge`, `le`, `min_length`, `pattern`, …"""
+    found: dict[str, Any] = {}
+    for entry in metadata:
+        if isinstance(entry, FieldInfo):
+            found |= _limits(entry.metadata)
+            continue
+        for key in ("gt", "ge", "lt", "le", "min_length", "max_length", "pattern"):
+            if (value := getattr(entry, key, None)) is not None:
+                found[key] = value
+    return found
+
+
+def _values(annotation: Any, metadata: typing.Iterable[Any] = ()) -> st.SearchStrategy[Any]:
+    """Draw what TOML holds for a value of a type, within its limits."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _values(arguments[0], (*arguments[1:], *metadata))
+    if origin in {types.UnionType, typing.Union}:
+        return st.one_of(*(_values(each, metadata) for each in arguments))
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    limits = _limits(metadata)
+    if origin is tuple:
+        return st.lists(_values(arguments[0]), min_size=limits.get("min_length", 0), max_size=3, unique=True)
+    if annotation is type(None):
+        return st.none()
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return st.sampled_from([each.value for each in annotation])
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _tables(annotation)
+    return _scalars(annotation, limits)
+
+
+def _scalars(annotation: Any, limits: dict[str, Any]) -> st.SearchStrategy[Any]:
+    if annotation is bool:
+        return st.booleans()
+    if annotation is int:
+        return st.integers(limits.get("ge", 0), limits.get("le", 100_000))
+    if annotation is float:
+        return st.floats(max(limits.get("ge", 0), limits.get("gt", 0) + 0.001), limits.get("le", 1e6))
+    if annotation is str:
+        pattern = limits.get("pattern")
+        text = (
+            st.from_regex(pattern, fullmatch=True, alphabet=st.characters(min_codepoint=33, max_codepoint=126))
+            if pattern
+            else st.text(st.characters(min_codepoint=65, max_codepoint=122), min_size=1, max_size=20)
+        )
+        return text.filter(lambda value: len(value) <= limits.get("max_length", 10_000))
+    raise TypeError(f"no strategy for {annotation!r}: teach this test the new kind of value")
+
+
+def _tables(model: type[BaseModel]) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw a table that the model takes, without the keys that nobody set."""
+    fields = {name: _field(name, field) for name, field in model.model_fields.items()}
+    return (
+        st.fixed_dictionaries(fields)
+        .map(lambda table: {key: value for key, value in table.items() if value is not None})
+        .filter(lambda table: _is_valid(model, table))
+    )
+
+
+def _field(name: str, field: FieldInfo) -> st.SearchStrategy[Any]:
+    return _KNOWN[name] if name in _KNOWN else _values(field.annotation, field.metadata)
+
+
+def _is_valid(model: type[BaseModel], table: dict[str, Any]) -> bool:
+    try:
+        model.model_validate(table)
+    except ValidationError:
+        return False
+    return True
+
+
+def _paths(model: type[BaseModel], document: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Places of the single values of a document."""
+    found = []
+    for key in model.model_fields.keys() & document.keys() - _KEPT:
+        annotation = model.model_fields[key].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            found += _paths(annotation, document[key], (*above, key))
+        else:
+            found.append((*above, key))
+    return sorted(found)
+
+
+@st.composite
+def _documents(draw: st.DrawFn) -> Documents:
+    """The specimen's files with values of the model's in the place of theirs."""
+    documents = pristine()
+    for file, document in documents.items():
+        model: type[BaseModel] = PipelineSettings if file == "pipeline.toml" else compose(discover())
+        for path in draw(st.lists(st.sampled_from(_paths(model, document)), max_size=4, unique=True)):
+            place, at = document, model
+            for part in path[:-1]:
+                place, at = place[part], typing.cast("type[BaseModel]", at.model_fields[part].annotation)
+            value = draw(_field(path[-1], at.model_fields[path[-1]]))
+            before = place.pop(path[-1])
+            if value is not None:
+                place[path[-1]] = value
+            # A value that another key or the kind of the environment forbids is not one that is allowed.
+            if isinstance(_load(documents), ConfigurationError):
+                place[path[-1]] = before
+    return documents
+
+
+def _load(documents: Documents) -> Settings | ConfigurationError:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return config.load(write(Path(folder), documents))
+        except ConfigurationError as error:
+            return error
+
+
+# The same draws at every run: an adopter's build must not be red by chance.
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(documents=_documents())
+def test_what_loads_keeps_to_the_rules(documents: Documents) -> None:
+    loaded = _load(documents)
+
+    assert isinstance(loaded, Settings)
+    for rule in RULES:
+        assert list(rule(loaded)) == [], rule.__name__
+
+
+@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(documents=_documents(), which=st.integers(0, 2))
+def test_what_loads_is_synthesised(documents: Documents, which: int) -> None:
+    loaded = _load(documents)
+    assert isinstance(loaded, Settings)
+
+    # When the pipeline, and one environment with all services, are built
+    synthesis.pipeline(loaded)
+    environment = loaded.environments[which]
+    app = synthesis.new_app()
+    FoundationStage(app, environment=environment, services=[service.name for service in SERVICES])
+    for service in SERVICES:
+        ServiceStage(app, service=service(environment=environment, assets=synthesis.assets()))
+
+    # Then every stage is in the assembly
+    assert len(app.synth().nested_assemblies) == len(SERVICES) + 1

@@ -1,0 +1,253 @@
+"""The templates of `ingest`: what is particular to it, in every environment and with other values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.testing.app import changed_deployment, deployment
+from slipway.testing.app import settings as committed
+from slipway.testing.templates import Deployment
+
+DOCUMENT = json.loads((Path(__file__).parents[2] / "openapi.json").read_text(encoding="utf-8"))
+ENVIRONMENTS = [environment.name for environment in committed().environments]
+VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    **{name: (name, {}) for name in ENVIRONMENTS},
+    "a cache": (ENVIRONMENTS[0], {"services.ingest.stage_cache": {"size_gb": "6.1", "ttl_seconds": 30}}),
+    "no cache": (ENVIRONMENTS[-1], {"services.ingest.stage_cache": None}),
+    "another plan and longer lives": (
+        ENVIRONMENTS[0],
+        {
+            "services.ingest.usage_plan": {"rate": 7, "burst": 9, "quota_per_day": 11},
+            "services.ingest.record_hours": 50,
+            "services.ingest.worker.timeout_seconds": 60,
+        },
+    ),
+}
+"""Name → environment, and what differs from it."""
+
+FUNCTIONS = ("api.handler", "processor.handler", "worker.handler")
+
+_BASE = {
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "kms:Decrypt",
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+}
+_READER = {
+    "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+    "sqs:SendMessage",
+    "kms:GenerateDataKey",
+}
+ACTIONS = {
+    "api.handler": _BASE
+    | {
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+        "sqs:SendMessage",
+        "kms:GenerateDataKey",
+    },
+    "processor.handler": _BASE
+    | _READER
+    | {"dynamodb:Query", "dynamodb:GetItem", "dynamodb:UpdateItem", "s3:GetObject", "s3:PutObject"},
+    "worker.handler": _BASE
+    | _READER
+    | {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "s3:GetObject", "s3:ListBucket"},
+}
+
+
+@pytest.fixture(params=VARIANTS)
+def ingest(request: pytest.FixtureRequest) -> Deployment:
+    """Each variant in turn."""
+    environment, changes = VARIANTS[request.param]
+    return changed_deployment(environment, "ingest", changes) if changes else deployment(environment, "ingest")
+
+
+def settings(ingest: Deployment) -> Any:
+    return ingest.environment.services.ingest
+
+
+def queues(ingest: Deployment) -> dict[str, dict[str, Any]]:
+    """The queues that outputs name, by the output."""
+    names = ("JobQueueUrl", "JobDeadLetterQueueUrl", "WorkQueueUrl", "WorkDeadLetterQueueUrl", "DeadLetterQueueUrl")
+    return {name: ingest.behind(ingest.output(name))["Properties"] for name in names}
+
+
+def methods(ingest: Deployment) -> dict[str, dict[str, Any]]:
+    """The API's methods by verb and path, without the preflights."""
+    resources = ingest["compute"].of_type("AWS::ApiGateway::Resource")
+
+    def path(reference: Any) -> str:
+        if "Ref" not in reference:
+            return ""
+        properties = resources[reference["Ref"]]["Properties"]
+        return f"{path(properties['ParentId'])}/{properties['PathPart']}"
+
+    return {
+        f"{method['HttpMethod']} {path(method['ResourceId'])}": method
+        for method in ingest["compute"].properties_of("AWS::ApiGateway::Method")
+        if method["HttpMethod"] != "OPTIONS"
+    }
+
+
+def stage(ingest: Deployment) -> dict[str, Any]:
+    return ingest["compute"].only("AWS::ApiGateway::Stage")
+
+
+def alarms(ingest: Deployment) -> list[dict[str, Any]]:
+    return ingest["observability"].properties_of("AWS::CloudWatch::Alarm")
+
+
+class TestApi:
+    def test_routes_are_those_of_the_document(self, ingest: Deployment) -> None:
+        documented = {f"{verb.upper()} {path}" for path, verbs in DOCUMENT["paths"].items() for verb in verbs}
+        # And what can be read is answered for HEAD, too
+        heads = {route.replace("GET", "HEAD") for route in documented if route.startswith("GET")}
+        assert set(methods(ingest)) == documented | heads
+
+    def test_all_but_health_ask_for_a_key(self, ingest: Deployment) -> None:
+        keyed = {route for route, method in methods(ingest).items() if method.get("ApiKeyRequired")}
+        assert keyed == set(methods(ingest)) - {"GET /health", "HEAD /health"}
+
+    def test_health_is_answered_by_the_gateway(self, ingest: Deployment) -> None:
+        for verb in ("GET", "HEAD"):
+            integration = methods(ingest)[f"{verb} /health"]["Integration"]
+            assert integration["Type"] == "MOCK"
+            (answer,) = integration["IntegrationResponses"]
+            body = json.loads(answer["ResponseTemplates"]["application/json"])
+            assert body == {"status": "ok", "environment": ingest.environment.name}
+
+    def test_the_gateway_checks_what_it_can(self, ingest: Deployment) -> None:
+        found = methods(ingest)
+        assert "application/json" in found["POST /data"]["RequestModels"]
+        assert found["GET /data"]["RequestParameters"]["method.request.querystring.id"] is True
+        model = ingest["compute"].only("AWS::ApiGateway::Model")["Schema"]
+        assert model["required"] == ["payload"]
+        # An over-long payload is a 413 of the handler, not a 400 of the gateway.
+        assert "maxLength" not in model["properties"]["payload"]
+
+    def test_the_usage_plan_is_as_configured(self, ingest: Deployment) -> None:
+        plan = ingest["compute"].only("AWS::ApiGateway::UsagePlan")
+        wanted = settings(ingest).usage_plan
+        assert plan["Throttle"] == {"RateLimit": wanted.rate, "BurstLimit": wanted.burst}
+        assert plan["Quota"] == {"Limit": wanted.quota_per_day, "Period": "DAY"}
+        assert len(plan["ApiStages"]) == 1
+        key = ingest["compute"].only("AWS::ApiGateway::UsagePlanKey")
+        assert ingest.text("compute", key["KeyId"]) == ingest.output("ApiKeyId")
+
+
+class TestStageCache:
+    def test_only_reading_a_record_is_cached_and_encrypted(self, ingest: Deployment) -> None:
+        cache = settings(ingest).stage_cache
+        cached = [entry for entry in stage(ingest)["MethodSettings"] if entry.get("CachingEnabled")]
+        if cache is None:
+            assert not cached
+            assert not stage(ingest).get("CacheClusterEnabled")
+            return
+        assert stage(ingest)["CacheClusterEnabled"] is True
+        assert stage(ingest)["CacheClusterSize"] == cache.size_gb
+        (entry,) = cached
+        assert (entry["ResourcePath"], entry["HttpMethod"]) == ("/~1data", "GET")
+        assert entry["CacheDataEncrypted"] is True
+        assert entry["CacheTtlInSeconds"] == cache.ttl_seconds
+
+    def test_cached_answers_are_told_apart_by_id_key_and_origin(self, ingest: Deployment) -> None:
+        # Given that a key check does not make a cached answer its caller's own, and that an answer names its origin
+        method = methods(ingest)["GET /data"]
+        keys = set(method["Integration"]["CacheKeyParameters"])
+        assert keys == {
+            "method.request.querystring.id",
+            "method.request.header.X-Api-Key",
+            "method.request.header.Origin",
+        }
+        assert keys <= set(method["RequestParameters"])
+
+
+class TestQueues:
+    @pytest.mark.parametrize(("name", "reader"), [("Job", "processor"), ("Work", "worker")])
+    def test_visibility_is_six_time_outs_and_five_receives_are_the_end(
+        self, ingest: Deployment, name: str, reader: str
+    ) -> None:
+        queue = queues(ingest)[f"{name}QueueUrl"]
+        assert queue["VisibilityTimeout"] >= 6 * getattr(settings(ingest), reader).timeout_seconds
+        assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+        variables = ingest.function(f"{reader}.handler")["Environment"]["Variables"]
+        assert variables["MAX_RECEIVES"] == "5"
+        target = ingest.text("compute", queue["RedrivePolicy"]["deadLetterTargetArn"])
+        assert target == ingest.output(f"{name}DeadLetterQueueUrl").replace(">", ".Arn>")
+
+    def test_a_job_ends_when_no_message_of_it_can_be_received_again(self, ingest: Deployment) -> None:
+        visible = [queues(ingest)[name]["VisibilityTimeout"] for name in ("JobQueueUrl", "WorkQueueUrl")]
+        variables = ingest.function("api.handler")["Environment"]["Variables"]
+        assert int(variables["DEADLINE_SECONDS"]) == 5 * sum(visible)
+
+
+class TestFunctions:
+    @pytest.mark.parametrize("handler", FUNCTIONS)
+    def test_each_may_do_exactly_what_it_does(self, ingest: Deployment, handler: str) -> None:
+        reached = ingest.permissions(handler)
+        assert set(reached) == ACTIONS[handler]
+        for action, resources in reached.items():
+            if not action.startswith("xray:"):
+                assert "*" not in resources
+
+    def test_payloads_and_plans_are_apart(self, ingest: Deployment) -> None:
+        bucket = ingest.behind(ingest.output("BucketName"))["Properties"]["BucketName"]
+        reached = {
+            handler: {arn.partition(":::")[2] for arn in ingest.permissions(handler)["s3:GetObject"]}
+            for handler in FUNCTIONS
+        }
+        assert reached == {
+            "api.handler": {f"{bucket}/payloads/*"},
+            "processor.handler": {f"{bucket}/jobs/*"},
+            "worker.handler": {f"{bucket}/payloads/*"},
+        }
+
+
+class TestData:
+    def test_records_and_jobs_expire(self, ingest: Deployment) -> None:
+        for output in ("TableName", "JobsTableName"):
+            table = ingest.behind(ingest.output(output))["Properties"]
+            assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+        assert ingest.function("api.handler")["Environment"]["Variables"]["RECORD_HOURS"] == str(
+            settings(ingest).record_hours
+        )
+
+    def test_payloads_and_plans_go_after_their_records(self, ingest: Deployment) -> None:
+        rules = ingest.behind(ingest.output("BucketName"))["Properties"]["LifecycleConfiguration"]["Rules"]
+        expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+        assert set(expiring) == {"payloads/", "jobs/"}
+        for days in expiring.values():
+            assert settings(ingest).record_hours + 24 <= 24 * days <= settings(ingest).record_hours + 48
+
+    def test_the_index_holds_pending_records_by_key_alone(self, ingest: Deployment) -> None:
+        (index,) = ingest.behind(ingest.output("TableName"))["Properties"]["GlobalSecondaryIndexes"]
+        assert index["IndexName"] == "by-pending"
+        assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+
+
+class TestObservability:
+    def test_the_api_alarms(self, ingest: Deployment) -> None:
+        (failed,) = (alarm for alarm in alarms(ingest) if alarm.get("Namespace") == "AWS/ApiGateway")
+        assert failed["MetricName"] == "5XXError"
+        assert (failed["ComparisonOperator"], failed["Threshold"]) == ("GreaterThanThreshold", 4)
+        (refused,) = (alarm for alarm in alarms(ingest) if "Metrics" in alarm)
+        assert refused["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+        assert refused["Threshold"] == ingest.environment.alarms.client_error_percent
+
+    def test_user_errors_alarm_and_say_that_they_count_the_account(self, ingest: Deployment) -> None:
+        (alarm,) = (alarm for alarm in alarms(ingest) if alarm.get("MetricName") == "UserErrors")
+        assert "Dimensions" not in alarm
+        assert alarm["Threshold"] == 5
+        assert "account" in alarm["AlarmDescription"]

@@ -1,0 +1,132 @@
+"""The templates of `items`: what is particular to it, in every environment and with other values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.testing.app import changed_deployment, deployment
+from slipway.testing.app import settings as committed
+from slipway.testing.templates import Deployment
+
+DOCUMENT = json.loads((Path(__file__).parents[2] / "openapi.json").read_text(encoding="utf-8"))
+ENVIRONMENTS = [environment.name for environment in committed().environments]
+VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    **{name: (name, {}) for name in ENVIRONMENTS},
+    "on demand": (ENVIRONMENTS[-1], {"services.items.capacity": {"mode": "on-demand"}}),
+}
+"""Name → environment, and what differs from it."""
+
+_WRITES = {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+
+
+@pytest.fixture(params=VARIANTS)
+def items(request: pytest.FixtureRequest) -> Deployment:
+    """Each variant in turn."""
+    environment, changes = VARIANTS[request.param]
+    return changed_deployment(environment, "items", changes) if changes else deployment(environment, "items")
+
+
+def _methods(items: Deployment) -> dict[str, dict[str, Any]]:
+    """The API's methods by verb and path, without the preflights."""
+    resources = items["compute"].of_type("AWS::ApiGateway::Resource")
+
+    def path(reference: Any) -> str:
+        if "Ref" not in reference:
+            return ""
+        properties = resources[reference["Ref"]]["Properties"]
+        return f"{path(properties['ParentId'])}/{properties['PathPart']}"
+
+    return {
+        f"{method['HttpMethod']} {path(method['ResourceId'])}": method
+        for method in items["compute"].properties_of("AWS::ApiGateway::Method")
+        if method["HttpMethod"] != "OPTIONS"
+    }
+
+
+def _work(items: Deployment, handler: str) -> dict[str, set[str]]:
+    """What a function's role allows, without what every function has: log, traces, key of variables."""
+    return {
+        action: resources
+        for action, resources in items.permissions(handler).items()
+        if not action.startswith(("logs:", "xray:", "kms:"))
+    }
+
+
+def test_routes_are_those_of_the_document(items: Deployment) -> None:
+    documented = {f"{verb.upper()} {path}" for path, verbs in DOCUMENT["paths"].items() for verb in verbs}
+    # What can be read is answered for HEAD, too
+    assert set(_methods(items)) == documented | {
+        route.replace("GET", "HEAD") for route in documented if route.startswith("GET")
+    }
+
+
+def test_writes_are_signed_and_their_bodies_are_validated(items: Deployment) -> None:
+    methods = _methods(items)
+
+    signed = {route for route, method in methods.items() if method["AuthorizationType"] == "AWS_IAM"}
+    assert signed == {"POST /items", "PUT /items/{id}", "DELETE /items/{id}"}
+    assert {route for route, method in methods.items() if "RequestModels" in method} == signed - {"DELETE /items/{id}"}
+
+
+def test_items_are_found_over_spread_partitions(items: Deployment) -> None:
+    table = items.behind(items.output("TableName"))["Properties"]
+    keys = {
+        index["IndexName"]: {key["KeyType"]: key["AttributeName"] for key in index["KeySchema"]}
+        for index in table["GlobalSecondaryIndexes"]
+    }
+
+    assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
+    assert keys == {
+        "by-recency": {"HASH": "shard", "RANGE": "recency"},
+        "by-status": {"HASH": "status_shard", "RANGE": "recency"},
+    }
+
+
+def test_answers_to_keyed_requests_are_remembered_for_a_time(items: Deployment) -> None:
+    table = items.behind(items.output("IdempotencyTableName"))["Properties"]
+
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_the_api_may_do_what_its_routes_need_and_no_more(items: Deployment) -> None:
+    table = items.output("TableArn")
+    idempotency = items.output("IdempotencyTableName").replace(">", ".Arn>")
+
+    assert _work(items, "api.handler") == {
+        **{action: {table, idempotency} for action in _WRITES},
+        "dynamodb:GetItem": {table},
+        "dynamodb:Query": {f"{table}/index/by-recency", f"{table}/index/by-status"},
+        "secretsmanager:GetSecretValue": {items.output("CursorSecretArn"), items.output("OriginSecretArn")},
+    }
+
+
+def test_the_reader_of_the_stream_follows_creations_alone(items: Deployment) -> None:
+    (mapping,) = items["compute"].properties_of("AWS::Lambda::EventSourceMapping")
+    (pattern,) = mapping["FilterCriteria"]["Filters"]
+    idempotency = items.output("IdempotencyTableName").replace(">", ".Arn>")
+    bucket = items.behind(items.output("BucketName"))["Properties"]["BucketName"]
+    work = _work(items, "stream.handler")
+
+    assert json.loads(pattern["Pattern"]) == {"eventName": ["INSERT"]}
+    assert {action: work[action] for action in _WRITES} == {action: {idempotency} for action in _WRITES}
+    assert {arn.partition(":::")[2] for arn in work["s3:PutObject"]} == {f"{bucket}/items/*"}
+    assert work["sns:Publish"] == {items.output("NotificationTopicArn")}
+    assert not {"s3:GetObject", "s3:DeleteObject"} & set(work)
+
+
+def test_what_is_allowed_to_be_cached_is_told_apart_by_its_query(items: Deployment) -> None:
+    policies = items["compute"].properties_of("AWS::CloudFront::CachePolicy")
+    queries = [
+        policy["CachePolicyConfig"]["ParametersInCacheKeyAndForwardedToOrigin"]["QueryStringsConfig"].get(
+            "QueryStrings", []
+        )
+        for policy in policies
+    ]
+
+    assert {"cursor", "limit", "status"} in [set(each) for each in queries]

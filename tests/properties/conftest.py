@@ -1,5 +1,0 @@
-"""Properties use the specimen's configuration."""
-
-from tests import specimen
-
-specimen.install()
