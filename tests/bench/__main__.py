@@ -18,9 +18,9 @@ from rich.table import Table
 from slipway.blocks.assets import AssetError, AssetStore
 from slipway.project import ROOT
 from slipway.testing.functions import LAMBDA, POWERTOOLS
+from slipway.testing.shipped import unpack
 from tests.bench import growth, imports, requests, synth, worst
 from tests.bench.rows import Row
-from tests.bench.runtime import unpack
 
 RESULTS = ROOT / "build" / "bench" / "results.json"
 LAYER_GOAL_MB = 15.0

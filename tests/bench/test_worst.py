@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from slipway.testing.shipped import REPOSITORY, LambdaFolder
 from tests.bench import worst
 from tests.bench.__main__ import ENVIRONMENT, HANDLERS
-from tests.bench.runtime import REPOSITORY, LambdaFolder
 
 INSTALLED = Path(sysconfig.get_path("purelib"))
 # As it stands here: `make bench` takes what is shipped.

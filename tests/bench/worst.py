@@ -18,9 +18,9 @@ from typing import Any
 
 from services.ingest.runtime.model import PAYLOAD_BYTES, owner_of
 from slipway import settings as config
+from slipway.testing.shipped import LambdaFolder
 from slipway_runtime.bodies import DATA_LIMITS
 from tests.bench.rows import Row
-from tests.bench.runtime import LambdaFolder
 
 # "At 1,769 MB, a function has the equivalent of one vCPU."
 # (docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import specimen
 from infrastructure import synthesis
 from infrastructure.matrix import ENVIRONMENTS
+from slipway.blocks.assets import AssetStore
+from slipway.build import build
 from slipway.testing.templates import Deployment
 
 specimen.install()
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The specimen as a project of its own."""
+    return specimen.checkout(tmp_path_factory.mktemp("specimen") / "project")
+
+
+@pytest.fixture(scope="session")
+def built(checkout: Path) -> AssetStore:
+    """What it ships, built there; the wheels come from uv's cache."""
+    folder = checkout / "build" / "assets"
+    build(checkout, folder)
+    return AssetStore(folder)
 
 
 @pytest.fixture(params=ENVIRONMENTS)

@@ -11,24 +11,24 @@ from infrastructure.matrix import SPECIMEN
 from infrastructure.synthesis import new_app
 from slipway.blocks.assets import AssetStore
 from slipway.supply.repository import Repository
-from slipway.supply.shipped import built, deployed
+from slipway.supply.shipped import built as recorded_in
+from slipway.supply.shipped import deployed
 from specimen.services.catalog.infrastructure import Catalog
 from stages.service_stage import ServiceStage
 
 
 @pytest.fixture(scope="module")
-def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """The assembly of one service, of the assets that `make build` made."""
-    folder = tmp_path_factory.mktemp("shipped")
+def synthesised(checkout: Path, built: AssetStore) -> Repository:
+    """The assembly of one service, of the assets that were built."""
     app = new_app()
-    ServiceStage(app, service=Catalog(environment=SPECIMEN.environments[0], assets=AssetStore()))
-    shutil.copytree(Path(app.synth().directory), folder / "cdk.out")
-    return Repository(root=folder)
+    ServiceStage(app, service=Catalog(environment=SPECIMEN.environments[0], assets=built))
+    shutil.copytree(Path(app.synth().directory), checkout / "cdk.out")
+    return Repository(root=checkout)
 
 
 def names(synthesised: Repository) -> set[str | None]:
     """What is recorded under the digests of everything that is published."""
-    recorded = {one.sha256: one.name for one in built(Repository()) if one.ships}
+    recorded = {one.sha256: one.name for one in recorded_in(synthesised) if one.ships}
     return {recorded.get(one.sha256) for one in deployed(synthesised)}
 
 

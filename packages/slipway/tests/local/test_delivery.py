@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import pytest
 
+import specimen
 from slipway.delivery.runtime.memory import TableMemory
 from slipway.emulator.server import Emulator, isolate
 from slipway.tasks.protection import OPEN_POLICY, STACK_POLICY, open_stack, protect, protected_stacks, read_back
 from slipway.tasks.verification import outputs
-from tests import specimen
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 

@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from specimen.delivery import SERVICES
+import specimen
+from infrastructure import synthesis
 from slipway import settings as config
 from slipway.settings import ConfigurationError, Settings
 from slipway.settings.model import PipelineSettings
-from slipway.settings.services import compose, discover
+from slipway.settings.services import compose
+from slipway.testing.rules import RULES
+from specimen.delivery import SERVICES
 from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
-from infrastructure import synthesis
-from tests.rules import RULES
 from unit.settings.configuration import Documents, pristine, write
 
 # What only a list knows: a pattern of the model would allow names that its validators refuse.
@@ -136,7 +137,7 @@ def _documents(draw: st.DrawFn) -> Documents:
     """The specimen's files with values of the model's in the place of theirs."""
     documents = pristine()
     for file, document in documents.items():
-        model: type[BaseModel] = PipelineSettings if file == "pipeline.toml" else compose(discover())
+        model: type[BaseModel] = PipelineSettings if file == "pipeline.toml" else compose(specimen.MODELS)
         for path in draw(st.lists(st.sampled_from(_paths(model, document)), max_size=4, unique=True)):
             place, at = document, model
             for part in path[:-1]:

@@ -23,15 +23,15 @@ from filelock import FileLock
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from specimen.delivery import SERVICES
+from infrastructure import synthesis
+from infrastructure.matrix import SPECIMEN
+from properties import naive
 from slipway.review.assembly import Assembly, Stack, StackKey, read_assembly
 from slipway.review.comparison import Comparison, Fate, compare_sides
 from slipway.review.findings import Severity
 from slipway.review.resources import Side
+from specimen.delivery import SERVICES
 from stages.service_stage import ServiceStage
-from infrastructure import synthesis
-from infrastructure.matrix import SPECIMEN
-from properties import naive
 
 SHARDS, EDITS = 7, 96
 """Each of three kinds of edit is made in so many shards, which run side by side, so many times each."""

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from properties import naive
 from slipway.review.assembly import Assembly, Stack, StackKey
 from slipway.review.comparison import compare
 from slipway.review.findings import Severity
-from properties import naive
 
 OWN, FOREIGN, REGION = "444455556666", "777788889999", "eu-west-1"
 Json = Any

@@ -1,5 +1,5 @@
 """Code under test reads the tests' own configuration."""
 
-from tests import specimen
+import specimen
 
 specimen.install()

@@ -26,6 +26,6 @@ CDK_ASSETS_VERSION = _VERSIONS["cdk-assets"]
 ASSET_SCHEMA = 54
 """Newest schema of an asset manifest that this cdk-assets, which is the newest, reads: aws-cdk-lib 2.275.0 writes 55.
 
-The two schemas say the same (`tests/infrastructure/test_pipeline.py` compares them), so the pipeline writes this number
+The two schemas say the same (the pipeline's tests compare them), so the pipeline writes this number
 into the manifests before it publishes (`slipway.delivery.steps`). `make doctor` says when it has changed.
 """

@@ -28,11 +28,13 @@ class Subject:
         settings: the configuration of all of it.
         cases: environment and service, by name, of each deployment.
         deploy: returns the deployment of a service in an environment.
+        ships: whether this project builds what these services ship.
     """
 
     settings: Settings
     cases: Sequence[tuple[str, str]]
     deploy: Callable[[str, str], Deployment]
+    ships: bool = False
 
 
 @cache
@@ -57,7 +59,7 @@ def subject() -> Subject:
     cases = [
         (environment.name, service.name) for environment in settings().environments for service in delivery().services
     ]
-    return Subject(settings(), cases, deployment)
+    return Subject(settings(), cases, deployment, ships=True)
 
 
 @cache

@@ -17,13 +17,13 @@ from ministack.core.iam_evaluator import (
     parse_policy_document,
 )
 
+import specimen
 from slipway import settings as config
 from slipway.accounts.bootstrap import commands, coverage, plan, policies
 from slipway.accounts.bootstrap.assembly import UNREADABLE_ROLE, Resource
 from slipway.accounts.bootstrap.plan import Account
 from slipway.delivery import names
 from slipway.settings import Settings
-from tests import specimen
 from unit.typed import typed
 
 SETTINGS = specimen.SETTINGS

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+import specimen
 from slipway.settings import Environment
 from slipway.tasks.destruction import Destruction, DestructionError, stack_names
-from tests import specimen
 
 ACCOUNT = "123456789012"
 

@@ -15,13 +15,13 @@ import pytest
 from botocore.exceptions import CredentialRetrievalError
 from botocore.stub import Stubber
 
+import specimen
 from slipway.accounts.bootstrap import plan
 from slipway.accounts.bootstrap.policies import execution_policies, policies
 from slipway.accounts.doctor import account as account_checks
 from slipway.accounts.doctor import command, machine
 from slipway.accounts.doctor.findings import Finding, Status
 from slipway.project import ROOT
-from tests import specimen
 from unit.typed import typed
 
 SETTINGS = specimen.SETTINGS

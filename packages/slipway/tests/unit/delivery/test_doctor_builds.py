@@ -11,11 +11,11 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+import specimen
 from slipway.accounts.bootstrap import plan
 from slipway.accounts.doctor.builds import check_builds, check_rollbacks
 from slipway.accounts.doctor.findings import Finding, Status
 from slipway.settings.quotas import CONCURRENT_BUILDS, MEDIUM, SMALL, ComputeType
-from tests import specimen
 
 SETTINGS = specimen.SETTINGS
 TOOLS = plan.accounts(SETTINGS)[0]

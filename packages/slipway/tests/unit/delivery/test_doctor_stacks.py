@@ -9,13 +9,13 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+import specimen
 from slipway.accounts.bootstrap.plan import Account
 from slipway.accounts.doctor.findings import Finding, Status
 from slipway.accounts.doctor.stacks import BROKEN, check_backups, check_stacks
 from slipway.delivery.names import bucket_name, log_bucket_name
 from slipway.settings import Environment, Settings
 from slipway.settings.model import Backup
-from tests import specimen
 
 REGION = "eu-west-1"
 SERVICES = specimen.SETTINGS.environments[0].services.names

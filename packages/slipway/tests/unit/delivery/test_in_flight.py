@@ -9,8 +9,8 @@ from unittest.mock import Mock
 
 import pytest
 
+import specimen
 from slipway.tasks.in_flight import InFlightError, check
-from tests import specimen
 
 BUILD = {"CODEBUILD_INITIATOR": "codepipeline/delivery"}
 ENVIRONMENT = specimen.SETTINGS.environments[-1].name

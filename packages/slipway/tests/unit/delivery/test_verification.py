@@ -15,13 +15,13 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
+import specimen
 from slipway import process
 from slipway.cli import main
 from slipway.project import ROOT
 from slipway.settings.model import EnvironmentKind
 from slipway.tasks import verification
 from slipway.tasks.verification import VerificationError, command, outputs, variables
-from tests import specimen
 
 DEV = specimen.SETTINGS.environment("dev")
 STACKS = {

@@ -12,11 +12,11 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+import specimen
 from slipway.detectability import Fault, Finding, Survey, report, run
 from slipway.detectability.picture import draw
 from slipway.detectability.survey import CURVE, WATCHED
 from slipway.errors import RehearsalError
-from tests import specimen
 from unit.detectability.stages import ALARMS, alarm, assembly, resources, rollout
 
 FEW = [Fault.failing(0.05), Fault.parse("answered=5%")]
@@ -184,7 +184,7 @@ def test_an_environment_that_moves_at_once_is_a_line_of_text() -> None:
 
 def tiny(tmp_path: Path) -> Path:
     """An assembly in which `items` of prod has one function."""
-    return assembly(tmp_path, "prod-items", resources())
+    return assembly(tmp_path, "prod-catalog", resources())
 
 
 def test_the_traffic_is_that_of_the_configuration_unless_given(tmp_path: Path) -> None:
@@ -192,24 +192,30 @@ def test_the_traffic_is_that_of_the_configuration_unless_given(tmp_path: Path) -
 
     def found_with(rate: float | None) -> Finding:
         (found,) = run.examine(
-            settings, Survey(runs=6), environments=["prod"], services=["items"], rate=rate, faults=FEW, assembly=folder
+            settings,
+            Survey(runs=6),
+            environments=["prod"],
+            services=["catalog"],
+            rate=rate,
+            faults=FEW,
+            assembly=folder,
         )
         return found
 
     found, other = found_with(None), found_with(3)
 
-    assert found.rate == settings.environment("prod").services.items.traffic.requests_per_second
+    assert found.rate == settings.environment("prod").services.catalog.traffic.requests_per_second
     assert other.rate == 3
 
 
 def test_a_function_without_traffic_in_the_configuration_is_told(tmp_path: Path) -> None:
     # Given a function that the configuration does not know
     text = json.dumps(resources()).replace("ApiFunction", "StrangerFunction")
-    folder = assembly(tmp_path, "prod-items", json.loads(text))
+    folder = assembly(tmp_path, "prod-catalog", json.loads(text))
 
     with pytest.raises(RehearsalError) as refusal:
-        run.examine(specimen.SETTINGS, Survey(runs=6), environments=["prod"], services=["items"], assembly=folder)
-    assert "config/prod.toml: services.items.traffic.stranger_invocations_per_second" in str(refusal.value)
+        run.examine(specimen.SETTINGS, Survey(runs=6), environments=["prod"], services=["catalog"], assembly=folder)
+    assert "config/prod.toml: services.catalog.traffic.stranger_invocations_per_second" in str(refusal.value)
     assert refusal.value.exit_code == 2
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+import specimen
 from slipway.gates.packs import PIPELINE, packs_of, unit_of
 from slipway.nag.names import PACKS
 from slipway.settings import Environment, Settings
 from slipway.settings.model import NagPackName
-from tests import specimen
 
 SETTINGS = specimen.SETTINGS
 ALWAYS = ["AwsSolutions", "Serverless"]

@@ -6,12 +6,19 @@ from pathlib import Path
 
 import pytest
 
+import specimen
+from slipway import paths
 from slipway.emulator.deploy import failure
 from slipway.emulator.environment import LocalEnvironment, choose, services_of
 from slipway.errors import RehearsalError
-from tests import specimen
 
 SETTINGS = specimen.SETTINGS
+
+
+@pytest.fixture(autouse=True)
+def _project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project is the specimen: its folders say which services there are."""
+    monkeypatch.setattr(paths, "ROOT", specimen.PROJECT)
 
 
 def _local(folder: Path) -> LocalEnvironment:
@@ -25,14 +32,14 @@ def test_an_unknown_environment_is_named_with_those_that_are() -> None:
 
 
 def test_an_unknown_service_is_named_with_those_that_are() -> None:
-    with pytest.raises(RehearsalError, match=r"no service 'itms' in dev; it is one of .*items") as error:
+    with pytest.raises(RehearsalError, match=r"no service 'itms' in dev; it is one of catalog, ") as error:
         services_of(choose(SETTINGS, "dev"), ["itms"])
     assert error.value.exit_code == 2
 
 
 def test_without_a_choice_all_services_are_meant() -> None:
-    assert "items" in services_of(choose(SETTINGS, "dev"))
-    assert services_of(choose(SETTINGS, "dev"), ["items"]) == ("items",)
+    assert services_of(choose(SETTINGS, "dev")) == tuple(specimen.MODELS)
+    assert services_of(choose(SETTINGS, "dev"), ["catalog"]) == ("catalog",)
 
 
 def test_environments_have_ports_apart(tmp_path: Path) -> None:

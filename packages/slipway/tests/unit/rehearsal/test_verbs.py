@@ -18,6 +18,7 @@ import boto3
 import pytest
 from rich.console import Console
 
+import specimen
 from slipway import paths
 from slipway.cli import main
 from slipway.emulator.partition import Caller
@@ -29,7 +30,6 @@ from slipway.rehearsal.player.pipeline_api import PipelineApi
 from slipway.rehearsal.player.records import Rehearsal
 from slipway.rehearsal.rehearse import Options, Stand
 from slipway.rehearsal.show import Show
-from tests import specimen
 from unit.rehearsal.aws import TOOLS, no_ports
 from unit.rehearsal.aws.client import Client
 from unit.rehearsal.player.pipelines import approval, pipeline, stage

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import specimen
 from slipway.rules.model import Found, Rule, Stack, Templates
 from slipway.rules.pack import RULES
-from tests import specimen
 
 Body = dict[str, Any]
 """Resources of a template by their logical ids, or a whole template where it has `Resources`."""

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from tests.specimen import FOLDER
+from specimen import FOLDER
 
 FILES = tuple(sorted(path.name for path in FOLDER.glob("*.toml")))
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+import specimen
 from slipway import settings as config
 from slipway.settings import ConfigurationError
 from slipway.settings.model import EnvironmentKind, QueueReaderSettings
-from tests import specimen
 from unit.settings.configuration import FILES, Documents, pristine, put, take, write
 
 Change = Callable[[Documents], None]
@@ -94,7 +94,7 @@ def test_settings_are_frozen() -> None:
 
 def test_traffic_is_found_by_the_name_of_the_function() -> None:
     # Given that the function behind the API gets the requests, and each other one has a key of its own
-    traffic = specimen.SETTINGS.environment("prod").services.ingest.traffic
+    traffic = specimen.SETTINGS.environment("prod").services.intake.traffic
 
     assert traffic.of("api") == traffic.requests_per_second
     assert traffic.of("worker") == traffic.worker_invocations_per_second
@@ -107,13 +107,16 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
     [
         (_put("dev.toml", "nonsense", 1), "config/dev.toml: nonsense = 1: is not a known key"),
         (
-            _put("dev.toml", "services.items.nonsense", 1),
-            "config/dev.toml: services.items.nonsense = 1: is not a known",
+            _put("dev.toml", "services.catalog.nonsense", 1),
+            "config/dev.toml: services.catalog.nonsense = 1: is not a known",
         ),
         (_put("dev.toml", "s3", 1), "config/dev.toml: s3 = 1: is not a known key"),
         (_put("pipeline.toml", "nonsense", True), "config/pipeline.toml: nonsense = True: is not a known key"),
         (_take("staging.toml", "account"), "config/staging.toml: account: is required"),
-        (_take("prod.toml", "services.items.api.memory_mb"), "config/prod.toml: services.items.api.memory_mb: is req"),
+        (
+            _take("prod.toml", "services.catalog.api.memory_mb"),
+            "config/prod.toml: services.catalog.api.memory_mb: is req",
+        ),
         (_take("pipeline.toml", "source.kind"), "config/pipeline.toml: source"),
         (
             _put("dev.toml", "account", 111122223333),
@@ -144,16 +147,16 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
             "config/dev.toml: deployment.strategy: 'Canary' must be AllAtOnce, Canary<percent>",
         ),
         (
-            _put("dev.toml", "services.items.api.latency_alarm_ms", 30_000),
-            "config/dev.toml: services.items.api: latency_alarm_ms must be at least a hundredth of the time-out",
+            _put("dev.toml", "services.catalog.api.latency_alarm_ms", 30_000),
+            "config/dev.toml: services.catalog.api: latency_alarm_ms must be at least a hundredth of the time-out",
         ),
         (
-            _put("dev.toml", "services.items.api.latency_alarm_ms", 299),
-            "config/dev.toml: services.items.api: latency_alarm_ms must be at least a hundredth of the time-out",
+            _put("dev.toml", "services.catalog.api.latency_alarm_ms", 299),
+            "config/dev.toml: services.catalog.api: latency_alarm_ms must be at least a hundredth of the time-out",
         ),
         (
-            _put("dev.toml", "services.ingest.worker.latency_alarm_ms", 3000),
-            "config/dev.toml: services.ingest.worker.latency_alarm_ms = 3000: is not a known key",
+            _put("dev.toml", "services.intake.worker.latency_alarm_ms", 3000),
+            "config/dev.toml: services.intake.worker.latency_alarm_ms = 3000: is not a known key",
         ),
         (
             _put("dev.toml", "alarms.client_error_floor", 10),
@@ -164,70 +167,70 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
             "config/dev.toml: waf.body_rules = 'allow': input should be 'count' or 'block'",
         ),
         (
-            _put("prod.toml", "services.items.api.memory_mb", 64),
-            "config/prod.toml: services.items.api.memory_mb = 64: input should be greater than or equal to 128",
+            _put("prod.toml", "services.catalog.api.memory_mb", 64),
+            "config/prod.toml: services.catalog.api.memory_mb = 64: input should be greater than or equal to 128",
         ),
         (
-            _put("prod.toml", "services.items.api.timeout_seconds", 31),
-            "config/prod.toml: services.items: api.timeout_seconds must be at most 30",
+            _put("prod.toml", "services.catalog.api.timeout_seconds", 31),
+            "config/prod.toml: services.catalog: api.timeout_seconds must be at most 30",
         ),
         (
-            _put("prod.toml", "services.items.api.reserved_concurrency", 0),
-            "config/prod.toml: services.items.api.reserved_concurrency = 0: input should be greater than or equal to 1",
+            _put("prod.toml", "services.catalog.api.reserved_concurrency", 0),
+            "config/prod.toml: services.catalog.api.reserved_concurrency = 0: input should be greater than or equal to 1",
         ),
         (
-            _put("dev.toml", "services.ingest.worker.reserved_concurrency", 3),
-            "config/dev.toml: services.ingest.worker: reserved_concurrency must be at least 4 for a function",
+            _put("dev.toml", "services.intake.worker.reserved_concurrency", 3),
+            "config/dev.toml: services.intake.worker: reserved_concurrency must be at least 4 for a function",
         ),
         (
-            _put("prod.toml", "services.items.api.provisioned_concurrency", {"minimum": 3, "maximum": 2}),
-            "config/prod.toml: services.items.api.provisioned_concurrency: maximum must be at least minimum",
+            _put("prod.toml", "services.catalog.api.provisioned_concurrency", {"minimum": 3, "maximum": 2}),
+            "config/prod.toml: services.catalog.api.provisioned_concurrency: maximum must be at least minimum",
         ),
         (
-            _put("prod.toml", "services.items.api.snap_start", True),
-            "config/prod.toml: services.items.api: snap_start cannot be combined with provisioned_concurrency",
+            _put("prod.toml", "services.catalog.api.snap_start", True),
+            "config/prod.toml: services.catalog.api: snap_start cannot be combined with provisioned_concurrency",
         ),
         (
-            _put("prod.toml", "services.items.capacity.maximum", 24),
-            "config/prod.toml: services.items.capacity: maximum must be at least every one of read, write",
+            _put("prod.toml", "services.catalog.capacity.maximum", 24),
+            "config/prod.toml: services.catalog.capacity: maximum must be at least every one of read, write",
         ),
         (
-            _put("prod.toml", "services.items.capacity.target_utilization_percent", 95),
-            "config/prod.toml: services.items.capacity.target_utilization_percent = 95: input should be less than or",
+            _put("prod.toml", "services.catalog.capacity.target_utilization_percent", 95),
+            "config/prod.toml: services.catalog.capacity.target_utilization_percent = 95: input should be less than or",
         ),
-        (_put("prod.toml", "services.items.capacity.mode", "free"), "config/prod.toml: services.items.capacity = "),
+        (_put("prod.toml", "services.catalog.capacity.mode", "free"), "config/prod.toml: services.catalog.capacity = "),
         (
-            _put("dev.toml", "services.items.throttle.rate", 10_001),
-            "config/dev.toml: services.items.throttle.rate = 10001: input should be less than or equal to 10000",
-        ),
-        (
-            _put("prod.toml", "services.items.traffic.requests_per_second", 0),
-            "config/prod.toml: services.items.traffic.requests_per_second = 0: input should be greater than 0",
+            _put("dev.toml", "services.catalog.throttle.rate", 10_001),
+            "config/dev.toml: services.catalog.throttle.rate = 10001: input should be less than or equal to 10000",
         ),
         (
-            _put("prod.toml", "services.ingest.traffic.worker_invocations_per_second", 10_001),
-            "services.ingest.traffic.worker_invocations_per_second = 10001: input should be less than or equal to 1",
+            _put("prod.toml", "services.catalog.traffic.requests_per_second", 0),
+            "config/prod.toml: services.catalog.traffic.requests_per_second = 0: input should be greater than 0",
         ),
         (
-            _put("dev.toml", "services.processing.traffic.requests_per_second", 51),
+            _put("prod.toml", "services.intake.traffic.worker_invocations_per_second", 10_001),
+            "services.intake.traffic.worker_invocations_per_second = 10001: input should be less than or equal to 1",
+        ),
+        (
+            _put("dev.toml", "services.studio.traffic.requests_per_second", 51),
             (
-                "config/dev.toml: services.processing: traffic.requests_per_second must be at most throttle.rate, 50: "
+                "config/dev.toml: services.studio: traffic.requests_per_second must be at most throttle.rate, 50: "
                 "more is refused by the API"
             ),
         ),
-        (_take("dev.toml", "services.items.traffic"), "config/dev.toml: services.items.traffic: is required"),
+        (_take("dev.toml", "services.catalog.traffic"), "config/dev.toml: services.catalog.traffic: is required"),
         (
-            _put("dev.toml", "services.items.traffic.nobody_invocations_per_second", 1),
-            "services.items.traffic.nobody_invocations_per_second = 1: is not a known key",
+            _put("dev.toml", "services.catalog.traffic.nobody_invocations_per_second", 1),
+            "services.catalog.traffic.nobody_invocations_per_second = 1: is not a known key",
         ),
         (
-            _put("dev.toml", "services.items.geo.allow", ["USA"]),
-            "config/dev.toml: services.items.geo.allow.0 = 'USA': m",
+            _put("dev.toml", "services.catalog.geo.allow", ["USA"]),
+            "config/dev.toml: services.catalog.geo.allow.0 = 'USA': m",
         ),
         (
             _put(
                 "prod.toml",
-                "services.items.custom_domain",
+                "services.catalog.custom_domain",
                 {
                     "name": "items.example.org",
                     "certificate_arn": "arn:aws:acm:us-east-1:777788889999:certificate/11111111-2222",
@@ -235,7 +238,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
                     "hosted_zone_name": "example.com",
                 },
             ),
-            "config/prod.toml: services.items.custom_domain: name must lie in hosted_zone_name",
+            "config/prod.toml: services.catalog.custom_domain: name must lie in hosted_zone_name",
         ),
         (
             _put("prod.toml", "stateful.removal_policy", "destroy"),
@@ -524,11 +527,11 @@ def test_a_value_of_thousands_of_digits_is_a_problem_like_any_other(tmp_path: Pa
 def test_ids_are_eight_characters_and_depend_on_place_name_and_service() -> None:
     dev, staging, _ = specimen.SETTINGS.environments
 
-    assert len(dev.unique_id("items")) == 8
-    assert int(dev.unique_id("items"), 16) >= 0
-    assert len({dev.unique_id("items"), dev.unique_id("ingest"), staging.unique_id("items")}) == 3
+    assert len(dev.unique_id("catalog")) == 8
+    assert int(dev.unique_id("catalog"), 16) >= 0
+    assert len({dev.unique_id("catalog"), dev.unique_id("intake"), staging.unique_id("catalog")}) == 3
     # A name in the world that must never change: it is a bucket's.
-    assert dev.unique_id("items") == specimen.SETTINGS.environment("dev").unique_id("items")
+    assert dev.unique_id("catalog") == specimen.SETTINGS.environment("dev").unique_id("catalog")
 
 
 def test_a_salt_changes_names_and_its_absence_does_not() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+import specimen
 from slipway import settings as config
 from slipway.settings import ConfigurationError
-from tests import specimen
 from unit.settings.configuration import Documents, pristine, put, take, write
 
 Change = Callable[[Documents], None]
@@ -74,12 +74,12 @@ REFUSED: dict[str, tuple[Change, str]] = {
         ),
     ),
     "a wave with an unknown service": (
-        _put("pipeline.toml", "waves", [["items"], ["billing"]]),
-        "config/pipeline.toml: waves = 'billing': is no service; there are ingest, items, processing",
+        _put("pipeline.toml", "waves", [["catalog"], ["billing"]]),
+        "config/pipeline.toml: waves = 'billing': is no service; there are catalog, intake, studio, sweep",
     ),
     "a service in two waves": (
-        _put("pipeline.toml", "waves", [["items"], ["items", "ingest"]]),
-        "config/pipeline.toml: waves = 'items': is named twice",
+        _put("pipeline.toml", "waves", [["catalog"], ["catalog", "intake"]]),
+        "config/pipeline.toml: waves = 'catalog': is named twice",
     ),
     "more ignored paths than CodePipeline takes": (
         _put("pipeline.toml", "source.ignored_paths", [f"{index}/**" for index in range(9)]),
@@ -138,6 +138,6 @@ def test_environments_know_where_the_pipeline_is() -> None:
 
 def test_waves_are_read_as_they_are_written(tmp_path: Path) -> None:
     documents = pristine()
-    put(documents["pipeline.toml"], "waves", [["ingest"], ["items", "processing"]])
+    put(documents["pipeline.toml"], "waves", [["intake"], ["catalog", "studio"]])
 
-    assert config.load(write(tmp_path, documents)).pipeline.waves == (("ingest",), ("items", "processing"))
+    assert config.load(write(tmp_path, documents)).pipeline.waves == (("intake",), ("catalog", "studio"))

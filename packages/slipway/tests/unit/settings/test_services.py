@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
+import specimen
 from slipway import settings as config
 from slipway.settings import ConfigurationError, ServiceSettings
 from slipway.settings.model import PerSecond, Traffic
 from slipway.settings.services import compose, discover
-from tests import specimen
 from unit.settings.configuration import pristine, write
 
 

@@ -29,7 +29,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cases = _subject().cases
         ids = [f"{service} in {environment}" for environment, service in cases]
         metafunc.parametrize("case", cases, ids=ids)
-    elif "deployments" in metafunc.fixturenames:
+    elif {"deployments", "service"} & {*metafunc.fixturenames}:
         metafunc.parametrize("service", sorted({service for _, service in _subject().cases}))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tests.specimen import SETTINGS
+
 from unit.rehearsal.aws.client import RefusedError
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
+import specimen
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.partition.router import Api, Hook
 from slipway.emulator.server import Emulator
 from slipway.emulator.topology import Topology
 from slipway.settings import Settings
-from tests import specimen
 from unit.rehearsal.aws.account import Account
 
 SETTINGS = specimen.SETTINGS

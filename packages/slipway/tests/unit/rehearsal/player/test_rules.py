@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import specimen
 from slipway.delivery.conditions import window
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.clock import Clock, office_hours
 from slipway.rehearsal.player.rules import is_in_window
 from slipway.settings.model import DeploymentWindow
-from tests import specimen
 
 FRIDAY = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 """Ten o'clock in New York, four in Berlin."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import compileall
 import os
 import shutil
-import subprocess
+import subprocess  # noqa: TID251 - it sees no variable of this process
 import sys
 import zipfile
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Rules that hold for every configuration that loads: `test_committed.py` and the properties ask the same ones."""
+"""Rules that hold for every configuration that loads; the contract asks them of what is committed."""
 
 from __future__ import annotations
 

@@ -1,0 +1,100 @@
+"""What ships: handlers start from it, and a snapshot holds nothing unique, secret, bound to a time or connected."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from slipway.blocks.assets import ASSETS_FOLDER, AssetStore
+from slipway.build import build
+from slipway.testing.app import Subject
+from slipway.testing.contract.reading import functions
+from slipway.testing.shipped import LambdaFolder, unpack
+from slipway.testing.synthesis import scratch
+
+SECRET = "a-temporary-secret-of-the-execution-role"  # noqa: S105 - a marker to look for
+LIBRARY = """
+BEFORE, AFTER = [], []
+register_before_snapshot, register_after_restore = BEFORE.append, AFTER.append
+"""
+"""Stands in for the library that Lambda's runtime has."""
+SCRIPT = Path(__file__).with_name("look_inside.py").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def credentials() -> Iterator[str]:
+    """Where a function under SnapStart finds the credentials of its role."""
+
+    class Role(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            expires = (datetime.now(UTC) + timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            answer = {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": SECRET, "Token": SECRET, "Expiration": expires}
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Role) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/credentials"
+        server.shutdown()
+
+
+@cache
+def _unpacked(service: str) -> LambdaFolder:
+    build(folder=ASSETS_FOLDER)
+    folder = Path(tempfile.mkdtemp(prefix=f"{service}-", dir=scratch()))
+    return unpack(folder, AssetStore(), service=service, compiled=False)
+
+
+def test_handlers_start_and_nothing_survives_a_snapshot_that_must_not(
+    subject: Subject, service: str, credentials: str, tmp_path: Path
+) -> None:
+    if not subject.ships:
+        pytest.skip("nothing is built of this subject")
+    # Given every handler of the service, in whichever environment, with the variables that its template sets
+    handlers: dict[str, dict[str, str]] = {}
+    for environment in (environment for environment, each in subject.cases if each == service):
+        deployment = subject.deploy(environment, service)
+        for function in functions(deployment):
+            names = function.properties["Environment"]["Variables"]
+            module = str(function.properties["Handler"]).rpartition(".")[0]
+            handlers.setdefault(module, {}).update(
+                {name: value if isinstance(value, str) else f"the-{name}" for name, value in names.items()}
+            )
+    (tmp_path / "snapshot_restore_py.py").write_text(LIBRARY, encoding="utf-8")
+
+    for module, variables in handlers.items():
+        # When it is imported in a fresh interpreter that sees the code, the layer and Lambda's own packages
+        said = _unpacked(service).run(
+            SCRIPT,
+            module,
+            SECRET,
+            variables={
+                **variables,
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": credentials,
+                "AWS_DEFAULT_REGION": "us-east-1",
+            },
+            more=(tmp_path,),
+        )
+        # Then it starts, and what a snapshot would keep is free of what must not survive
+        assert json.loads(said.rpartition("\n")[2]) == {
+            "hooks": [1, 1],
+            "secrets": 0,
+            "unique": [],
+            "times": [],
+            "sockets": 0,
+            "reseeded": True,
+        }, module
