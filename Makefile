@@ -27,7 +27,7 @@ SLIPWAY = $(PYTHON) -m slipway
 ONE := $(or $(SERVICE),$(firstword $(patsubst services/%/infrastructure.py,%,$(sort $(wildcard services/*/infrastructure.py)))))
 PACKAGES := app.py packages pipeline services stacks stages tests
 
-.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call permissions check format unit test bench growth protect destroy verify detectability cost bootstrap doctor docs site pictures openapi wheels adopters installed lock clean
+.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call permissions check format unit app-test test bench growth protect destroy verify detectability cost bootstrap doctor docs site pictures openapi wheels adopters installed lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -164,18 +164,23 @@ REPORTS := build/reports
 
 # The tool's, the runtime's, the services' and the app's own.
 UNIT := $(wildcard packages/*/tests/unit services/*/tests/unit) tests/unit
-PROPERTIES := $(wildcard services/*/tests/properties) tests/properties
+TEMPLATES := $(wildcard $(foreach kind,properties infrastructure,packages/*/tests/$(kind) services/*/tests/$(kind)))
+# What the tool asks of every service that there is.
+CONTRACT := --pyargs slipway.testing.contract
 LOCAL := $(wildcard packages/*/tests/local services/*/tests/local) tests/local
 # It plays the whole pipeline, on every processor.
 REHEARSAL := packages/slipway/tests/local/test_rehearsal.py
 
 unit: build ## The fast tests: no network, no emulator
-	@pytest $(UNIT) tests/test_committed.py --numprocesses 2 --quiet
+	@pytest $(UNIT) --numprocesses 2 --quiet
+
+app-test: build ## The app's own part of the tests, without the tool's and without the emulator
+	@pytest $(filter-out packages/%,$(UNIT) $(TEMPLATES)) $(CONTRACT) --numprocesses 2 --quiet
 
 test: build ## Everything: unit, properties, infrastructure, and local on the emulator
-	@pytest $(UNIT) tests/test_committed.py --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
+	@pytest $(UNIT) --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
 		--cov --cov-report xml:$(REPORTS)/coverage/coverage.xml --cov-report=
-	@pytest $(PROPERTIES) tests/infrastructure --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
+	@pytest $(TEMPLATES) $(CONTRACT) --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
 	@pytest $(LOCAL) --ignore $(REHEARSAL) --numprocesses 3 --dist loadfile --no-loadscope-reorder \
 		--quiet --junitxml $(REPORTS)/local.xml
 	@pytest $(REHEARSAL) --quiet --junitxml $(REPORTS)/rehearsal.xml

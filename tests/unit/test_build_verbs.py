@@ -47,7 +47,7 @@ def test_the_build_runs_checks_and_tests(tmp_path: Path) -> None:
         assert verb.partition(" ")[0] in commands, verb
     for tool in ("ruff format --check", "ruff check", "mypy", "lint-imports", "$(SLIPWAY) lint"):
         assert tool in commands["check"], tool
-    for tests in ("$(UNIT)", "$(PROPERTIES)", "tests/infrastructure", "$(LOCAL)", "$(REHEARSAL)"):
+    for tests in ("$(UNIT)", "$(TEMPLATES)", "$(CONTRACT)", "$(LOCAL)", "$(REHEARSAL)"):
         assert f"{tests} " in commands["test"], tests
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from slipway.emulator.topology import ANY_ACCOUNT, ANY_REGION, Topology, stacks
 from slipway.errors import RehearsalError
-from tests.specimen import DEV, PROD, SETTINGS
+from specimen import DEV, PROD, SETTINGS
 
 PIPELINE = {"Type": "AWS::CodePipeline::Pipeline"}
 TOPIC = {"Type": "AWS::SNS::Topic"}

@@ -10,8 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tests.specimen import SETTINGS
-
+from specimen import SETTINGS
 from unit.rehearsal.aws.client import RefusedError
 
 if TYPE_CHECKING:
