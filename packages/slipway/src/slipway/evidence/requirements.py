@@ -16,7 +16,7 @@ NOT_YET = "Not yet"
 """The section of the rows that are not shown."""
 
 _NAMED = re.compile(rf"`({TEST.pattern})`")
-_LIKE_A_TEST = re.compile(r"`((?:[\w-]+/)*tests/[^`]*test_[^`]*)`")
+_LIKE_A_TEST = re.compile(r"`((?:[\w-]+/)*(?:tests|testing)/[^`]*test_[^`]*)`")
 _ROW = re.compile(r"### (?P<id>[A-Z]\d+) — (?P<title>.+)")
 _MISSING = re.compile(r"- (?P<id>[A-Z]\d+)\b")
 _OF_A_SERVICE = re.compile(r"services/\w+(?=/)")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slipway.evidence.errors import EvidenceError
 
-TEST = re.compile(r"(?P<path>(?:[\w-]+/)*tests/(?:\w+/)*test_\w+\.py)(?P<name>(?:::\w+)*)")
+TEST = re.compile(r"(?P<path>(?:[\w-]+/)*(?:tests|testing)/(?:\w+/)*test_\w+\.py)(?P<name>(?:::\w+)*)")
 """A file of tests, or a test in it: `…tests/…/test_x.py`, `…::test_name`, `…::TestClass::test_name`."""
 
 # What pytest collects (pyproject.toml changes none of it): functions, and methods of classes that begin with Test; a

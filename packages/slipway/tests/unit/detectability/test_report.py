@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 import specimen
+from slipway import paths
 from slipway.detectability import Fault, Finding, Survey, report, run
 from slipway.detectability.picture import draw
 from slipway.detectability.survey import CURVE, WATCHED
@@ -180,6 +181,12 @@ def test_an_environment_that_moves_at_once_is_a_line_of_text() -> None:
 
 
 # The verb.
+
+
+@pytest.fixture(autouse=True)
+def _project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project is the specimen: its folders say which services there are."""
+    monkeypatch.setattr(paths, "ROOT", specimen.PROJECT)
 
 
 def tiny(tmp_path: Path) -> Path:

@@ -68,20 +68,20 @@ def test_environments_have_ports_apart(tmp_path: Path) -> None:
     ],
 )
 def test_addresses_are_those_that_answer_here(tmp_path: Path, value: str, here: str) -> None:
-    outputs = _local(tmp_path).collect({"dev-items-compute": {"It": value}})
-    assert outputs == {"items": {"It": here}}
+    outputs = _local(tmp_path).collect({"dev-catalog-compute": {"It": value}})
+    assert outputs == {"catalog": {"It": here}}
 
 
 def test_outputs_are_by_service_without_what_stacks_tell_one_another(tmp_path: Path) -> None:
     stacks = {
-        "dev-items-data": {"TableName": "t", "PublishOutputRefTable1": "t"},
-        "dev-items-compute": {"DistributionDomain": "d1.cloudfront.net"},
+        "dev-catalog-data": {"TableName": "t", "PublishOutputRefTable1": "t"},
+        "dev-catalog-compute": {"DistributionDomain": "d1.cloudfront.net"},
         "dev-foundation": {"RoleArn": "r"},
         "CDKToolkit": {"BucketName": "b"},
     }
     assert _local(tmp_path).collect(stacks) == {
         "foundation": {"RoleArn": "r"},
-        "items": {
+        "catalog": {
             "TableName": "t",
             "DistributionDomain": "d1.cloudfront.net",
             "EdgeEndpoint": "https://localhost:4566/",
@@ -96,15 +96,15 @@ def test_what_is_not_up_is_said(tmp_path: Path) -> None:
 
 def test_the_reason_of_a_failed_deployment_is_the_first_resource_that_failed() -> None:
     lines = [
-        "dev-items-data | 0/4 | 10:24:35 AM | CREATE_IN_PROGRESS | AWS::S3::Bucket | Data/Bucket (Bucket) ",
-        "dev-items-data |  1 | 10:26:21 AM | CREATE_FAILED | AWS::S3::Bucket | Data/Bucket (Bucket) name is taken",
-        "dev-items-data |  1 | 10:26:21 AM | CREATE_FAILED | AWS::SNS::Topic | Data/Topic (Topic) creation cancelled",
-        "❌  dev-items-data failed: the stack was rolled back",
+        "dev-catalog-data | 0/4 | 10:24:35 AM | CREATE_IN_PROGRESS | AWS::S3::Bucket | Data/Bucket (Bucket) ",
+        "dev-catalog-data |  1 | 10:26:21 AM | CREATE_FAILED | AWS::S3::Bucket | Data/Bucket (Bucket) name is taken",
+        "dev-catalog-data |  1 | 10:26:21 AM | CREATE_FAILED | AWS::SNS::Topic | Data/Topic (Topic) creation cancelled",
+        "❌  dev-catalog-data failed: the stack was rolled back",
     ]
-    assert failure(lines) == "dev-items-data: AWS::S3::Bucket Data/Bucket (Bucket) name is taken"
+    assert failure(lines) == "dev-catalog-data: AWS::S3::Bucket Data/Bucket (Bucket) name is taken"
     assert failure(lines[3:]) == lines[3]
     assert failure(["ValueError: no", "", "app: Subprocess exited with error 1"]) == "ValueError: no"
     full = "cannot build the layer: No space left on device"
     assert failure([full, "make[1]: *** [Makefile:38: build] Error 1"]) == full
-    assert failure(["dev-items: fail: No bucket", "AggregateError:"]) == "dev-items: fail: No bucket"
+    assert failure(["dev-catalog: fail: No bucket", "AggregateError:"]) == "dev-catalog: fail: No bucket"
     assert failure([]) == "cdk wrote nothing"

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+import specimen
 from slipway import settings as config
 from slipway.delivery.names import foundation_stack, pipeline_name, pipeline_stack
 from slipway.settings import ConfigurationError
 from slipway.settings.groups import GROUP, PATTERN_CHARACTERS, ignored_patterns
-from slipway.settings.services import discover
 from unit.settings.configuration import pristine, write
 
-FIRST, *OTHERS = sorted(discover())
+FIRST, *OTHERS = sorted(specimen.MODELS)
 
 
 def _folder(tmp_path: Path, **changes: Any) -> Path:
