@@ -91,7 +91,7 @@ def remove_(name: Annotated[str, typer.Argument(help="The service.")], yes: YesO
         console.print(f"    {environment}-{name}-compute, {environment}-{name}-observability: run on until deleted")
     if left := mentions(ROOT, name, iter(files)):
         console.print(f"\nThese still speak of it: {', '.join(left)}")
-    console.print("\nNext: make baseline, make unit; docs/destroying.md says how its stacks are deleted.")
+    console.print("\nNext: make unit; docs/destroying.md says how its stacks are deleted.")
 
 
 def _confirm(plan: Plan, *, yes: bool) -> None:

@@ -31,6 +31,8 @@ _COMMON = (
 )
 _OF_APIS = (*_COMMON, "runtime/api.py", "runtime/openapi.py", "runtime/routes.py", "runtime/schemas.py")
 _PIPELINE = "config/pipeline.toml"
+_BASELINE = "config/baseline.json"
+"""Acknowledged findings, by the service that has them."""
 _PACKAGES = ("", "runtime", "tests", "tests/smoke", "tests/unit")
 
 
@@ -97,6 +99,10 @@ def remove(root: Path, name: str) -> Plan:
     if any(name in wave for wave in waves):
         left = [[each for each in wave if each != name] for wave in waves]
         written[_PIPELINE] = _with_waves(pipeline, [wave for wave in left if wave])
+    if (root / _BASELINE).is_file():
+        accepted = json.loads(_read(root, _BASELINE))
+        if accepted.pop(name, None) is not None:
+            written[_BASELINE] = json.dumps(accepted, indent=2) + "\n"
     return Plan(written, deleted=(f"services/{name}",))
 
 
