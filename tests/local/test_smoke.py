@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from slipway.emulator.environment import LocalEnvironment
 from slipway.emulator.server import Credentials
 from slipway.rehearsal.cli import smoke
 
 
+@pytest.mark.requirement("tests after each environment")
 def test_the_smoke_tests_pass_and_leave_nothing_behind(local: LocalEnvironment, caller: Credentials) -> None:
     # Given what is in the tables that tests of writing clean up after themselves
     dynamodb = local.emulator.session().client("dynamodb")

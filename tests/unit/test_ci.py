@@ -33,6 +33,7 @@ def ran(
     return done.returncode, (folder / "verbs").read_text(encoding="utf-8").splitlines()
 
 
+@pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize(
     ("verbs", "expected"),
     [
@@ -88,6 +89,7 @@ def test_files_without_a_repository_are_not_reviewed(tmp_path: Path) -> None:
     assert ran(tmp_path, "review", script=copied, CODEBUILD_BUILD_ID="") == (0, ["synth", "handover", "publish"])
 
 
+@pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize("elsewhere", [{"CODEBUILD_BUILD_ID": ""}, {"SLIPWAY_REHEARSAL": "1"}])
 def test_elsewhere_than_in_the_pipelines_own_build_the_page_may_be_incomplete(
     tmp_path: Path, elsewhere: dict[str, str]

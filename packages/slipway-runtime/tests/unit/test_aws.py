@@ -7,6 +7,7 @@ from botocore.credentials import RefreshableCredentials
 from slipway_runtime import aws
 
 
+@pytest.mark.requirement("retries", "a REST method that waits longer than 29 s")
 def test_the_worst_call_ends_well_below_the_function_s_30_seconds() -> None:
     config: Any = aws.client("dynamodb").meta.config
     assert config.retries == {"mode": "adaptive", "total_max_attempts": 3}

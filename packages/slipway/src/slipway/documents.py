@@ -23,6 +23,8 @@ from slipway.drawing.dashboards import IMAGES, draw_all
 from slipway.emulator.environment import FOUNDATION
 from slipway.emulator.stages import staged
 from slipway.errors import RehearsalError
+from slipway.evidence import requirements
+from slipway.evidence.errors import EvidenceError
 from slipway.rehearsal.report import faults_markdown, substitutions_markdown
 from slipway.rules import page as rules
 from slipway.settings import Settings
@@ -68,6 +70,7 @@ def render(settings: Settings, assembly: Path) -> Documents:
     Raises:
         CostError: something that is deployed cannot be priced.
         DocumentError: a document lacks its markers.
+        EvidenceError: a requirement cannot be read.
         RehearsalError: the assembly lacks a stage.
     """
     found = dict(_pictures(settings, assembly))
@@ -83,6 +86,7 @@ def render(settings: Settings, assembly: Path) -> Documents:
         (DOCS / "rehearsal.md", "faults", faults_markdown()),
     ):
         found[path] = between(path.read_text(encoding="utf-8"), marker, content, name=path.name)
+    found[paths.ROOT / requirements.PAGE] = requirements.write_page(requirements.read_requirements(paths.ROOT))
     return found
 
 
@@ -111,7 +115,7 @@ def write_documents(
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         documents = render(config.load(), paths.ASSEMBLY)
-    except (config.ConfigurationError, cost.CostError, DocumentError, RehearsalError) as error:
+    except (config.ConfigurationError, cost.CostError, DocumentError, EvidenceError, RehearsalError) as error:
         console.print(f"docs: {error}", markup=False, style="red")
         raise typer.Exit(2) from None
     changed = stale(documents)

@@ -1,4 +1,4 @@
-"""Backups apart from what they are of: daily, in a vault under the service's key, deleted by nobody (P3, P5)."""
+"""Backups apart from what they are of: daily, in a vault under the service's key, deleted by nobody."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def _prod(service: type[Service]) -> Deployment:
     return synthesis.deployment("prod", service)
 
 
+@pytest.mark.requirement("the table")
 @WITH_A_BACKUP
 def test_table_and_bucket_are_backed_up_daily_and_kept_as_long_as_configured(service: type[Service]) -> None:
     # Given the plan of a service in prod
@@ -42,6 +43,7 @@ def test_table_and_bucket_are_backed_up_daily_and_kept_as_long_as_configured(ser
     }
 
 
+@pytest.mark.requirement("nothing stateful goes by accident")
 @WITH_A_BACKUP
 def test_the_vault_is_under_the_services_key_and_nobody_deletes_from_it(service: type[Service]) -> None:
     deployment = _prod(service)
@@ -86,6 +88,7 @@ def _listed(value: str | list[str]) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
+@pytest.mark.requirement("a failed backup that nobody hears of")
 @WITH_A_BACKUP
 def test_a_backup_that_fails_is_an_alarm(service: type[Service]) -> None:
     deployment = _prod(service)

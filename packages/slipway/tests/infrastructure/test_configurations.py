@@ -101,6 +101,7 @@ def _refused(
     )
 
 
+@pytest.mark.requirement("the way of a push")
 def test_gate_is_green(variant: str) -> None:
     assert judged(variant).findings == []
 

@@ -1,4 +1,4 @@
-"""Dashboards show what is watched (P13)."""
+"""Dashboards show what is watched."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def _dashboard(variant: str, service: type[Service]) -> Dashboard:
     return read(_stacks(synthesis.deployment(variant, service)))
 
 
+@pytest.mark.requirement("the dashboard")
 @pytest.mark.parametrize("variant", ["dev", "staging", "prod"])
 @THROUGH_SERVICES
 def test_widgets_fill_their_rows_and_say_what_they_show(variant: str, service: type[Service]) -> None:
@@ -49,6 +50,7 @@ def _assert_shares_a_graph(alarm: Mapping[str, Any], graphs: Sequence[Widget]) -
     assert alarm["Threshold"] in thresholds, alarm["AlarmDescription"]
 
 
+@pytest.mark.requirement("the dashboard")
 @THROUGH_SERVICES
 def test_every_alarm_has_its_threshold_on_a_graph_of_its_metric(service: type[Service]) -> None:
     # Given the alarms of the service

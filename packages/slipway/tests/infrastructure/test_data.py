@@ -1,4 +1,4 @@
-"""Tables and buckets (P3, P4, P5, I3, I9)."""
+"""Tables and buckets."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def bucket(request: pytest.FixtureRequest, deployment: Deployment) -> dict[str, 
     return _bucket(deployment, request.param)
 
 
+@pytest.mark.requirement("the table")
 @pytest.mark.parametrize("output", ["TableName", "IdempotencyTableName"])
 def test_tables_have_point_in_time_recovery_in_every_environment(deployment: Deployment, output: str) -> None:
     recovery = _table(deployment, output)["PointInTimeRecoverySpecification"]
@@ -43,16 +44,19 @@ def test_tables_have_point_in_time_recovery_in_every_environment(deployment: Dep
     assert recovery["PointInTimeRecoveryEnabled"] is True
 
 
+@pytest.mark.requirement("the table")
 def test_the_table_streams_new_and_old_images(deployment: Deployment) -> None:
     assert _table(deployment)["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
+@pytest.mark.requirement("the table")
 def test_the_expiry_of_idempotency_records_is_enabled(deployment: Deployment) -> None:
     expiry = _table(deployment, "IdempotencyTableName")["TimeToLiveSpecification"]
 
     assert expiry == {"AttributeName": "expiration", "Enabled": True}
 
 
+@pytest.mark.requirement("items: the item", "a provisioned index that does not scale, one hot partition")
 def test_items_are_found_by_recency_and_by_status_over_spread_partitions(deployment: Deployment) -> None:
     # Given the keys of the table and its indexes
     table = _table(deployment)
@@ -70,6 +74,7 @@ def test_items_are_found_by_recency_and_by_status_over_spread_partitions(deploym
     assert {index["Projection"]["ProjectionType"] for index in table["GlobalSecondaryIndexes"]} == {"ALL"}
 
 
+@pytest.mark.requirement("capacity by configuration")
 @pytest.mark.parametrize("deployment", variants(lambda environment: not _provisioned(environment)), indirect=True)
 def test_a_table_on_demand_has_neither_throughput_nor_scaling(deployment: Deployment) -> None:
     table = _table(deployment)
@@ -80,6 +85,7 @@ def test_a_table_on_demand_has_neither_throughput_nor_scaling(deployment: Deploy
     assert not deployment["data"].of_type("AWS::ApplicationAutoScaling::ScalableTarget")
 
 
+@pytest.mark.requirement("capacity by configuration")
 @pytest.mark.parametrize("deployment", variants(_provisioned), indirect=True)
 def test_a_provisioned_table_starts_with_the_configured_units(deployment: Deployment) -> None:
     capacity = deployment.environment.services.catalog.capacity
@@ -98,6 +104,7 @@ def test_a_provisioned_table_starts_with_the_configured_units(deployment: Deploy
         }
 
 
+@pytest.mark.requirement("capacity by configuration", "a provisioned index that does not scale, one hot partition")
 @pytest.mark.parametrize("deployment", variants(_provisioned), indirect=True)
 def test_a_provisioned_table_and_each_of_its_indexes_scale_reads_and_writes(deployment: Deployment) -> None:
     capacity = deployment.environment.services.catalog.capacity
@@ -131,8 +138,9 @@ def test_a_provisioned_table_and_each_of_its_indexes_scale_reads_and_writes(depl
     assert scaling == expected
 
 
+@pytest.mark.requirement("capacity by configuration", "items: capacity, throttles, compression")
 def test_the_committed_capacities_are_the_required_ones(dev: Deployment, staging: Deployment, prod: Deployment) -> None:
-    # Given I9 and P4: dev on demand; prod 25/25 to 1000, index 10/10, at 70 % with cooldowns of 60 s
+    # Given dev on demand; prod 25/25 to 1000, index 10/10, at 70 % with cooldowns of 60 s
     capacity = prod.environment.services.catalog.capacity
     assert isinstance(capacity, Provisioned)
     assert (capacity.read, capacity.write, capacity.index_read, capacity.index_write) == (25, 25, 10, 10)
@@ -145,12 +153,14 @@ def test_the_committed_capacities_are_the_required_ones(dev: Deployment, staging
     assert smaller.read < capacity.read
 
 
+@pytest.mark.requirement("buckets")
 def test_buckets_enforce_their_owner_and_keep_versions(bucket: dict[str, Any]) -> None:
     assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     assert "AccessControl" not in bucket
 
 
+@pytest.mark.requirement("buckets")
 @pytest.mark.parametrize("output", ["BucketName", "LogBucketName"])
 def test_buckets_refuse_requests_without_tls(deployment: Deployment, output: str) -> None:
     # Given the bucket's policy
@@ -168,6 +178,7 @@ def test_buckets_refuse_requests_without_tls(deployment: Deployment, output: str
     assert deployment.texts("data", denial["Resource"]) == {arn, f"{arn}/*"}
 
 
+@pytest.mark.requirement("buckets")
 def test_the_bucket_logs_its_accesses_to_the_services_own_log_bucket(deployment: Deployment) -> None:
     logging = _bucket(deployment, "BucketName")["LoggingConfiguration"]
 
@@ -175,6 +186,7 @@ def test_the_bucket_logs_its_accesses_to_the_services_own_log_bucket(deployment:
     assert logging["LogFilePrefix"] == "s3/"
 
 
+@pytest.mark.requirement("buckets")
 def test_old_versions_move_at_30_days_and_go_at_90_and_broken_uploads_go_at_7(deployment: Deployment) -> None:
     (rule,) = _bucket(deployment, "BucketName")["LifecycleConfiguration"]["Rules"]
 
@@ -185,6 +197,7 @@ def test_old_versions_move_at_30_days_and_go_at_90_and_broken_uploads_go_at_7(de
     assert "ExpirationInDays" not in rule
 
 
+@pytest.mark.requirement("buckets")
 def test_logs_go_at_90_days(deployment: Deployment) -> None:
     (rule,) = _bucket(deployment, "LogBucketName")["LifecycleConfiguration"]["Rules"]
 
@@ -194,6 +207,7 @@ def test_logs_go_at_90_days(deployment: Deployment) -> None:
     assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
 
 
+@pytest.mark.requirement("buckets")
 def test_bucket_names_carry_an_id_of_eight_characters(deployment: Deployment) -> None:
     unique_id = deployment.environment.unique_id("catalog")
 
@@ -202,12 +216,14 @@ def test_bucket_names_carry_an_id_of_eight_characters(deployment: Deployment) ->
     assert _bucket(deployment, "LogBucketName")["BucketName"] == f"cf-serverless-logs-{unique_id}"
 
 
+@pytest.mark.requirement("buckets")
 def test_bucket_names_are_the_same_at_every_synth(dev: Deployment) -> None:
     again = synthesis.deploy("dev, again", ENVIRONMENTS["dev"])
 
     assert _bucket(again, "BucketName")["BucketName"] == _bucket(dev, "BucketName")["BucketName"]
 
 
+@pytest.mark.requirement("buckets")
 def test_bucket_names_differ_between_accounts_regions_and_environments() -> None:
     dev = SPECIMEN.environment("dev")
     variants: list[Environment] = [

@@ -1,4 +1,4 @@
-"""Moving traffic to a new version, and back (P8)."""
+"""Moving traffic to a new version, and back."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ def _of_lambda(deployment: Deployment, handler: str) -> dict[str, dict[str, Any]
     return {metric: alarm for metric, alarm in _alarms(deployment, handler).items() if metric != "Faults"}
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("handler", HOOKS)
 def test_code_deploy_moves_live_with_the_configured_strategy(deployment: Deployment, handler: str) -> None:
     group = _group(deployment, handler)
@@ -64,6 +65,7 @@ def test_code_deploy_moves_live_with_the_configured_strategy(deployment: Deploym
     assert _update(deployment, handler)["ApplicationName"] == group["ApplicationName"]
 
 
+@pytest.mark.requirement("safe deployments")
 def test_dev_moves_at_once_and_the_others_by_a_canary_of_10_percent_for_5_minutes() -> None:
     strategies = {environment.name: environment.deployment.strategy for environment in SPECIMEN.environments}
 
@@ -74,6 +76,7 @@ def test_dev_moves_at_once_and_the_others_by_a_canary_of_10_percent_for_5_minute
     }
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("handler", HOOKS)
 def test_a_deployment_rolls_back_on_alarm_failure_and_stop(deployment: Deployment, handler: str) -> None:
     group = _group(deployment, handler)
@@ -88,6 +91,7 @@ def test_a_deployment_rolls_back_on_alarm_failure_and_stop(deployment: Deploymen
     assert not group["AlarmConfiguration"].get("IgnorePollAlarmFailure", False)
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("handler", HOOKS)
 def test_alarms_watch_what_lambda_emits_of_the_new_version_alone(deployment: Deployment, handler: str) -> None:
     # Given the alarms that roll back
@@ -106,6 +110,7 @@ def test_alarms_watch_what_lambda_emits_of_the_new_version_alone(deployment: Dep
         assert dimensions["ExecutedVersion"] == version
 
 
+@pytest.mark.requirement("safe deployments", "a canary's alarm that breaches on silence")
 @pytest.mark.parametrize("handler", HOOKS)
 def test_a_version_without_traffic_trips_no_alarm(deployment: Deployment, handler: str) -> None:
     # Given that these metrics exist only while the alias has two versions
@@ -125,6 +130,7 @@ def test_one_error_one_throttle_or_slow_answers_are_enough(deployment: Deploymen
         assert alarm["EvaluationPeriods"] == 1
 
 
+@pytest.mark.requirement("safe deployments")
 def test_latency_is_measured_against_the_functions_own_setting(deployment: Deployment) -> None:
     # Given the function that callers wait for
     alarm = _of_lambda(deployment, "api.handler")["Duration"]
@@ -135,6 +141,7 @@ def test_latency_is_measured_against_the_functions_own_setting(deployment: Deplo
     assert alarm["Threshold"] == settings.latency_threshold_ms < settings.timeout_seconds * 1000
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("handler", HOOKS)
 def test_an_alarm_reads_what_the_new_version_counts_of_its_own_faults(deployment: Deployment, handler: str) -> None:
     # Given the metrics of the alarm on faults
@@ -212,12 +219,14 @@ def _resolved(deployment: Deployment, value: dict[str, Any]) -> Any:
 class TestAlarmOnFaults:
     """What sets it off, and what does not, by CloudWatch's rules."""
 
+    @pytest.mark.requirement("safe deployments")
     def test_one_fault_of_a_version_that_has_a_share_of_the_traffic_is_enough(self, watch: _Watch) -> None:
         assert [watch.minute(), watch.minute(), watch.minute(faults=1)] == [State.OK, State.OK, State.ALARM]
 
     def test_a_version_that_is_well_is_quiet_for_the_whole_canary(self, watch: _Watch) -> None:
         assert {watch.minute() for _ in range(30)} == {State.OK}
 
+    @pytest.mark.requirement("safe deployments")
     def test_faults_of_a_version_that_has_all_traffic_are_none_of_its(self, watch: _Watch) -> None:
         # Given a version that has been alone for long, and fails: its fix must not be stopped by an alarm that is on
         assert {watch.minute(faults=5, invocations=None) for _ in range(30)} <= {State.OK, State.INSUFFICIENT_DATA}
@@ -246,6 +255,7 @@ class TestAlarmOnFaults:
         assert watch.minute(faults=1, invocations=None) is State.ALARM
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize(("handler", "hook"), HOOKS.items())
 def test_a_contract_check_runs_before_traffic(deployment: Deployment, handler: str, hook: str) -> None:
     # Given the hook of the deployment
@@ -259,6 +269,7 @@ def test_a_contract_check_runs_before_traffic(deployment: Deployment, handler: s
     assert deployment.text("compute", target) == deployment.aliases(handler)["staging"]
 
 
+@pytest.mark.requirement("a permission that comes after what needs it")
 @pytest.mark.parametrize("handler", HOOKS)
 def test_everything_that_a_deployment_uses_stands_before_live_is_updated(deployment: Deployment, handler: str) -> None:
     # Given what `live` waits for
@@ -278,6 +289,7 @@ def test_everything_that_a_deployment_uses_stands_before_live_is_updated(deploym
     assert hook in waits_for
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize(("handler", "hook"), HOOKS.items())
 def test_code_deploy_may_move_this_alias_and_call_this_hook_alone(
     deployment: Deployment, handler: str, hook: str

@@ -1,4 +1,4 @@
-"""What is committed is read whole, and the page and the picture are those of what is committed (P8, D5)."""
+"""What is committed is read whole, and the page and the picture are those of what is committed."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def _rollouts(environment: str) -> Iterator[Rollout]:
         yield from read(_stacks(synthesis.deployment(environment, service)), environment, service.name)
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_function_under_codedeploy_is_asked_about(environment: str) -> None:
     # Given every alias that CodeDeploy moves
@@ -75,6 +76,7 @@ def test_it_is_known_what_invokes_each_function() -> None:
     }
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_every_alarm_can_be_evaluated(environment: str, service: type) -> None:
@@ -103,6 +105,7 @@ def _resolved(deployment: Deployment, stack: str, value: Any) -> Any:
     return value
 
 
+@pytest.mark.requirement("safe deployments")
 def test_some_canary_sees_and_some_does_not() -> None:
     # Given every rollout with the traffic of the specimen, when every case is played
     survey = Survey()

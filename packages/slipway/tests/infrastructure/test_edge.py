@@ -1,4 +1,4 @@
-"""The edge and the domain (I2, I7, I8)."""
+"""The edge and the domain."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def _logs(deployment: Deployment) -> str:
     return name
 
 
+@pytest.mark.requirement("items: the edge")
 def test_the_edge_speaks_https_and_http_2_only(deployment: Deployment) -> None:
     distribution = _distribution(deployment)
 
@@ -60,6 +61,7 @@ def test_the_edge_speaks_https_and_http_2_only(deployment: Deployment) -> None:
     assert not distribution.get("CacheBehaviors")
 
 
+@pytest.mark.requirement("items: the edge")
 def test_the_edge_caches_reads_and_passes_preflights_on(deployment: Deployment) -> None:
     behavior = _distribution(deployment)["DefaultCacheBehavior"]
 
@@ -67,6 +69,7 @@ def test_the_edge_caches_reads_and_passes_preflights_on(deployment: Deployment) 
     assert set(behavior["CachedMethods"]) == {"GET", "HEAD"}
 
 
+@pytest.mark.requirement("items: the edge")
 def test_the_edge_answers_the_configured_countries_from_price_class_100(deployment: Deployment) -> None:
     distribution = _distribution(deployment)
     restriction = distribution["Restrictions"]["GeoRestriction"]
@@ -76,11 +79,13 @@ def test_the_edge_answers_the_configured_countries_from_price_class_100(deployme
     assert restriction["Locations"] == list(deployment.environment.services.catalog.geo.allow)
 
 
+@pytest.mark.requirement("items: the edge")
 def test_the_committed_countries_are_the_required_ones() -> None:
     for environment in SPECIMEN.environments:
         assert set(environment.services.catalog.geo.allow) == {"US", "CA", "GB", "DE", "JP"}
 
 
+@pytest.mark.requirement("items: the edge", "stale and wrong lists from the cache")
 def test_what_the_edge_keeps_is_short_and_each_list_has_its_own_copy(deployment: Deployment) -> None:
     # Given that a write invalidates nothing
     policy = _cache_policy(deployment)
@@ -101,6 +106,7 @@ def test_answers_to_several_origins_are_kept_apart(deployment: Deployment) -> No
     assert headers == {"HeaderBehavior": "whitelist", "Headers": ["Origin"]}
 
 
+@pytest.mark.requirement("items: the edge", "the viewer's host at API Gateway", "one cache key, two answers")
 def test_nothing_outside_the_cache_key_reaches_the_origin(deployment: Deployment) -> None:
     # Given that two requests with one key get one answer, and that API Gateway follows X-HTTP-Method-Override
     behavior = _distribution(deployment)["DefaultCacheBehavior"]
@@ -125,6 +131,7 @@ def test_the_origin_is_the_apis_stage_over_tls_1_2(deployment: Deployment) -> No
     assert origin["CustomOriginConfig"]["OriginSSLProtocols"] == ["TLSv1.2"]
 
 
+@pytest.mark.requirement("items: who may")
 def test_the_edge_shows_the_origin_its_secret_which_the_template_does_not_hold(deployment: Deployment) -> None:
     (header,) = _origin(deployment)["OriginCustomHeaders"]
     secret = deployment.output("OriginSecretArn")
@@ -135,6 +142,7 @@ def test_the_edge_shows_the_origin_its_secret_which_the_template_does_not_hold(d
     )
 
 
+@pytest.mark.requirement("items: the edge", "CloudFront's logs of version 1")
 def test_access_logs_are_delivered_by_version_2_into_the_log_bucket(deployment: Deployment) -> None:
     # Given the delivery
     stack = _logs(deployment)
@@ -162,6 +170,7 @@ def test_access_logs_are_delivered_by_version_2_into_the_log_bucket(deployment: 
     assert "Logging" not in _distribution(deployment)
 
 
+@pytest.mark.requirement("items: the edge", "deliveries of CloudFront's logs outside us-east-1")
 def test_deliveries_are_made_in_cloudfronts_own_region(deployment: Deployment) -> None:
     # Given that CloudWatch Logs makes deliveries of CloudFront in one region only
     stack = deployment[_logs(deployment)]
@@ -208,6 +217,7 @@ def abroad() -> Deployment:
     return synthesis.deploy("prod, Frankfurt", environment)
 
 
+@pytest.mark.requirement("items: the edge")
 @pytest.mark.parametrize("deployment", variants(lambda environment: environment.waf.enabled), indirect=True)
 def test_the_edge_counts_every_viewer_by_its_address(deployment: Deployment) -> None:
     # Given the web ACL of the distribution
@@ -231,6 +241,7 @@ def test_without_waf_the_edge_has_no_web_acl(deployment: Deployment) -> None:
     assert "WebACLId" not in _distribution(deployment)
 
 
+@pytest.mark.requirement("items: the edge")
 def test_the_edges_web_acl_is_in_cloudfronts_region(abroad: Deployment) -> None:
     # Given a service in another region
     stack, key = _firewall(abroad)
@@ -246,6 +257,7 @@ def test_the_edges_web_acl_is_in_cloudfronts_region(abroad: Deployment) -> None:
     assert group["RetentionInDays"] == abroad.environment.logs.retention_days
 
 
+@pytest.mark.requirement("items: a domain of one's own")
 @with_domain
 def test_an_own_domain_has_a_certificate_and_tls_1_2_at_least(deployment: Deployment) -> None:
     domain = deployment.environment.services.catalog.custom_domain
@@ -260,6 +272,7 @@ def test_an_own_domain_has_a_certificate_and_tls_1_2_at_least(deployment: Deploy
     }
 
 
+@pytest.mark.requirement("items: a domain of one's own")
 @with_domain
 def test_an_own_domain_points_to_the_distribution(deployment: Deployment) -> None:
     domain = deployment.environment.services.catalog.custom_domain
@@ -274,6 +287,7 @@ def test_an_own_domain_points_to_the_distribution(deployment: Deployment) -> Non
         assert target == deployment.output("DistributionDomain")
 
 
+@pytest.mark.requirement("items: a domain of one's own")
 @without_domain
 def test_without_a_domain_there_is_neither_certificate_nor_record(deployment: Deployment) -> None:
     distribution = _distribution(deployment)
@@ -283,5 +297,6 @@ def test_without_a_domain_there_is_neither_certificate_nor_record(deployment: De
     assert not deployment["compute"].of_type("AWS::Route53::RecordSet")
 
 
+@pytest.mark.requirement("items: a domain of one's own")
 def test_no_domain_is_configured_by_default() -> None:
     assert all(environment.services.catalog.custom_domain is None for environment in SPECIMEN.environments)

@@ -1,4 +1,4 @@
-"""What an account and region has once (P11)."""
+"""What an account and region has once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions: shape, permissions, aliases, what reaches them, provisioned concurrency (P6, P7, P9, I5, I10)."""
+"""Functions: shape, permissions, aliases, what reaches them, provisioned concurrency."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ def test_the_functions_are_these(deployment: Deployment) -> None:
     assert set(deployment.functions()) == set(HANDLERS)
 
 
+@pytest.mark.requirement("functions")
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_functions_run_python_on_arm_with_traces_and_json_logs(deployment: Deployment, handler: str) -> None:
     function = deployment.function(handler)
@@ -76,6 +77,7 @@ def test_functions_run_python_on_arm_with_traces_and_json_logs(deployment: Deplo
     assert logging["ApplicationLogLevel"] == deployment.environment.logs.level.value
 
 
+@pytest.mark.requirement("functions")
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_functions_write_to_a_log_group_of_their_own_with_the_environments_retention(
     deployment: Deployment, handler: str
@@ -93,12 +95,14 @@ def test_functions_write_to_a_log_group_of_their_own_with_the_environments_reten
     assert len(users) == len({deployment.place_of_function(name)[0] for name in HANDLERS if name == handler})
 
 
+@pytest.mark.requirement("the API")
 def test_log_retention_is_7_30_and_90_days() -> None:
     retentions = {environment.name: environment.logs.retention_days for environment in SPECIMEN.environments}
 
     assert retentions == {"dev": 7, "staging": 30, "prod": 90}
 
 
+@pytest.mark.requirement("functions")
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_functions_ship_code_and_dependencies_apart(deployment: Deployment, handler: str) -> None:
     # Given code and layer
@@ -131,6 +135,7 @@ def test_every_environment_ships_the_same_bytes(dev: Deployment, staging: Deploy
     assert keys[0] == keys[1] == keys[2]
 
 
+@pytest.mark.requirement("functions")
 def test_every_function_has_a_role_of_its_own(deployment: Deployment) -> None:
     roles = [
         (deployment.place_of_function(handler)[0], function["Role"]["Fn::GetAtt"][0])
@@ -149,6 +154,7 @@ def test_every_function_has_a_role_of_its_own(deployment: Deployment) -> None:
         ]
 
 
+@pytest.mark.requirement("functions")
 def test_the_api_function_may_do_exactly_this(deployment: Deployment) -> None:
     # Given what its role reaches
     reached = _permissions(deployment, "api.handler")
@@ -172,6 +178,7 @@ def test_the_api_function_may_do_exactly_this(deployment: Deployment) -> None:
     assert reached["kms:Decrypt"] == {deployment.output("KeyArn")}
 
 
+@pytest.mark.requirement("functions")
 def test_the_stream_function_may_do_exactly_this(deployment: Deployment) -> None:
     # Given what its role reaches
     reached = _permissions(deployment, "stream.handler")
@@ -195,6 +202,7 @@ def test_the_stream_function_may_do_exactly_this(deployment: Deployment) -> None
     assert reached["kms:GenerateDataKey"] == reached["kms:Decrypt"] == {deployment.output("KeyArn")}
 
 
+@pytest.mark.requirement("functions")
 def test_the_rotation_function_may_do_exactly_this(deployment: Deployment) -> None:
     reached = _permissions(deployment, "rotation.handler")
     steps = {
@@ -210,6 +218,7 @@ def test_the_rotation_function_may_do_exactly_this(deployment: Deployment) -> No
     assert reached["kms:GenerateDataKey"] == reached["kms:Decrypt"] == {deployment.output("KeyArn")}
 
 
+@pytest.mark.requirement("functions")
 @pytest.mark.parametrize(
     ("handler", "checked"), [("hooks.api_handler", "api.handler"), ("hooks.stream_handler", "stream.handler")]
 )
@@ -237,6 +246,7 @@ def test_a_function_writes_to_its_own_log_group_alone(deployment: Deployment, ha
         assert _permissions(deployment, handler)[action] == {f"<{stack}/{group}.Arn>"}
 
 
+@pytest.mark.requirement("items: sizes")
 def test_functions_have_the_configured_size(deployment: Deployment) -> None:
     for name in ("api", "stream"):
         function = deployment.function(f"{name}.handler")
@@ -246,6 +256,7 @@ def test_functions_have_the_configured_size(deployment: Deployment) -> None:
         assert function.get("ReservedConcurrentExecutions") == settings.reserved_concurrency
 
 
+@pytest.mark.requirement("items: sizes")
 def test_the_committed_sizes_are_the_required_ones(dev: Deployment, prod: Deployment) -> None:
     sizes = {
         deployment.environment.name: tuple(
@@ -257,6 +268,7 @@ def test_the_committed_sizes_are_the_required_ones(dev: Deployment, prod: Deploy
     assert sizes == {"dev": (30, 256, 10), "prod": (30, 512, 100)}
 
 
+@pytest.mark.requirement("functions", "reserved concurrency that a new account does not have")
 @pytest.mark.parametrize("deployment", ["dev, new account"], indirect=True)
 def test_a_new_account_is_left_its_concurrency_when_the_configuration_says_so(deployment: Deployment) -> None:
     # Given an account of ten concurrent executions in all, of which none may be reserved
@@ -264,6 +276,7 @@ def test_a_new_account_is_left_its_concurrency_when_the_configuration_says_so(de
     assert all("ReservedConcurrentExecutions" not in function for function in deployment.functions().values())
 
 
+@pytest.mark.requirement("items: sizes")
 def test_reserved_concurrency_leaves_the_accounts_pool_what_lambda_asks(committed: Deployment) -> None:
     # Given the default quota of 1000, of which Lambda keeps 100 unreserved
     reserved = sum(function.get("ReservedConcurrentExecutions", 0) for function in committed.functions().values())
@@ -271,6 +284,7 @@ def test_reserved_concurrency_leaves_the_accounts_pool_what_lambda_asks(committe
     assert reserved <= 900
 
 
+@pytest.mark.requirement("secrets")
 def test_functions_get_the_variables_they_read_and_no_secret(deployment: Deployment) -> None:
     common = {
         "ENVIRONMENT": deployment.environment.name,
@@ -329,6 +343,7 @@ def test_the_new_version_is_behind_staging_before_live_moves(deployment: Deploym
     assert aliases["staging"] in deployment[stack].resources[aliases["live"]]["DependsOn"]
 
 
+@pytest.mark.requirement("versions and aliases")
 def test_the_api_reaches_live_only(deployment: Deployment) -> None:
     # Given the integration of every route but the preflights
     live = deployment.aliases("api.handler")["live"]
@@ -344,6 +359,7 @@ def test_the_api_reaches_live_only(deployment: Deployment) -> None:
         assert deployment.text("compute", method["Integration"]["Uri"]).endswith(f"/functions/{live}/invocations")
 
 
+@pytest.mark.requirement("versions and aliases")
 def test_the_stream_reaches_live_only(deployment: Deployment) -> None:
     mapping = deployment["compute"].only("AWS::Lambda::EventSourceMapping")
     qualified = deployment.text("compute", mapping["FunctionName"])
@@ -353,6 +369,7 @@ def test_the_stream_reaches_live_only(deployment: Deployment) -> None:
     assert qualified.endswith(":live")
 
 
+@pytest.mark.requirement("versions and aliases")
 def test_traffic_is_let_in_through_live_alone(deployment: Deployment) -> None:
     live = {deployment.aliases(handler)["live"] for handler in HANDLERS}
 
@@ -364,6 +381,7 @@ def test_traffic_is_let_in_through_live_alone(deployment: Deployment) -> None:
             assert permission["Action"] == "lambda:InvokeFunction"
 
 
+@pytest.mark.requirement("functions", "retries and dead letters where they act on nothing")
 @pytest.mark.parametrize("handler", ASYNCHRONOUS)
 @pytest.mark.parametrize("alias", ["live", "staging"])
 def test_what_is_called_asynchronously_is_retried_twice_for_two_hours_then_put_aside(
@@ -389,6 +407,7 @@ def test_what_is_called_asynchronously_is_retried_twice_for_two_hours_then_put_a
     assert reference[1:-1].split("/")[1] in config["DependsOn"]
 
 
+@pytest.mark.requirement("items: what follows a creation")
 def test_the_stream_is_read_from_creations_with_partial_failures_and_put_aside_after_two_hours(
     deployment: Deployment,
 ) -> None:
@@ -409,6 +428,7 @@ def test_the_stream_is_read_from_creations_with_partial_failures_and_put_aside_a
     assert queue == _arn(deployment.output("DeadLetterQueueUrl"))
 
 
+@pytest.mark.requirement("items: what follows a creation")
 def test_notifications_go_to_an_encrypted_topic_that_knows_duplicates(deployment: Deployment) -> None:
     topic = deployment.behind(deployment.output("NotificationTopicArn"))["Properties"]
 
@@ -416,6 +436,7 @@ def test_notifications_go_to_an_encrypted_topic_that_knows_duplicates(deployment
     assert "KmsMasterKeyId" in topic
 
 
+@pytest.mark.requirement("provisioned concurrency")
 @pytest.mark.parametrize(
     "deployment",
     variants(lambda environment: environment.services.catalog.api.provisioned_concurrency is not None),
@@ -451,6 +472,7 @@ def test_versions_start_from_snapshots_where_that_is_set(deployment: Deployment)
     assert starts["api"] is None
 
 
+@pytest.mark.requirement("provisioned concurrency")
 def test_prod_keeps_1_to_10_environments_warm_at_70_percent(dev: Deployment, prod: Deployment) -> None:
     settings = prod.environment.services.catalog.api.provisioned_concurrency
 

@@ -52,6 +52,8 @@ from specimen.services.catalog.infrastructure import Catalog, Compute, Data, Sec
 from stacks.foundation import FoundationStack
 from stages import foundation_stage
 
+pytestmark = pytest.mark.requirement("the report on the terminal and as a page")
+
 PACKS = ("AwsSolutions", "Serverless")
 TODAY = datetime.now(UTC).date()
 STACKS = (
@@ -192,6 +194,7 @@ def test_some_services_alone_give_no_new_baseline(
     assert capsys.readouterr().err == "SLIPWAY_SERVICES = 'catalog': leaves services out, which a baseline must not\n"
 
 
+@pytest.mark.requirement("gates before any account")
 def test_the_app_as_it_is_committed_is_green(tmp_path: Path) -> None:
     committed = run(tmp_path / "cdk.out", planted=False)
 

@@ -32,6 +32,7 @@ def names(synthesised: Repository) -> set[str | None]:
     return {recorded.get(one.sha256) for one in deployed(synthesised)}
 
 
+@pytest.mark.requirement("gates before any account")
 def test_what_is_published_is_what_was_built(synthesised: Repository) -> None:
     assert names(synthesised) == {"catalog", "layer"}
 

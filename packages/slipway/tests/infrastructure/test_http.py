@@ -44,6 +44,7 @@ def _key(deployment: Deployment) -> str:
 
 
 class TestApi:
+    @pytest.mark.requirement("processing: routes")
     def test_every_route_but_health_wants_a_token_of_the_pool(self, deployment: Deployment) -> None:
         # Given the routes and the one authorizer
         compute = deployment["compute"]
@@ -56,6 +57,7 @@ class TestApi:
             assert routes[key]["AuthorizerId"] == {"Ref": authorizer}
         assert routes["GET /health"]["AuthorizationType"] == "NONE"
 
+    @pytest.mark.requirement("processing: routes")
     def test_a_token_must_be_of_this_pool_and_of_its_client(self, deployment: Deployment) -> None:
         authorizer = deployment["compute"].only("AWS::ApiGatewayV2::Authorizer")
         assert authorizer["AuthorizerType"] == "JWT"
@@ -66,6 +68,7 @@ class TestApi:
         pool = deployment.output("UserPoolId")
         assert deployment.text("compute", jwt["Issuer"]) == f"https://cognito-idp.{region}.amazonaws.com/{pool}"
 
+    @pytest.mark.requirement("processing: routes")
     def test_routes_reach_live_in_payload_format_2(self, deployment: Deployment) -> None:
         live = deployment.aliases("api.handler")["live"]
         integrations = deployment["compute"].properties_of("AWS::ApiGatewayV2::Integration")
@@ -79,6 +82,7 @@ class TestApi:
             assert permission["Principal"] == "apigateway.amazonaws.com"
             assert permission["SourceArn"]
 
+    @pytest.mark.requirement("the API", "`*` with credentials, which browsers refuse")
     def test_browsers_of_the_configured_origins_may_call_it(self, deployment: Deployment) -> None:
         cors = deployment["compute"].only("AWS::ApiGatewayV2::Api")["CorsConfiguration"]
         assert cors["AllowOrigins"] == list(deployment.environment.cors.origins)
@@ -87,6 +91,7 @@ class TestApi:
         assert "Location" in cors["ExposeHeaders"]
         assert "AllowCredentials" not in cors
 
+    @pytest.mark.requirement("the API")
     def test_requests_are_throttled_counted_and_logged(self, deployment: Deployment) -> None:
         # Given the stage
         stage = deployment["compute"].only("AWS::ApiGatewayV2::Stage")
@@ -115,6 +120,7 @@ class TestApi:
         }
         assert not [value for value in entry.values() if "querystring" in value or "header" in value]
 
+    @pytest.mark.requirement("the API")
     def test_the_access_log_is_encrypted_and_kept_as_configured(self, deployment: Deployment) -> None:
         stage = deployment["compute"].only("AWS::ApiGatewayV2::Stage")
         destination = deployment.text("compute", stage["AccessLogSettings"]["DestinationArn"])
@@ -126,6 +132,7 @@ class TestApi:
 
 
 class TestUsers:
+    @pytest.mark.requirement("processing: users")
     def test_they_sign_in_with_name_or_verified_e_mail_and_recover_by_e_mail(self, deployment: Deployment) -> None:
         pool = deployment["security"].only("AWS::Cognito::UserPool")
         assert pool["AliasAttributes"] == ["email"]
@@ -136,6 +143,7 @@ class TestUsers:
         assert pool["UsernameConfiguration"] == {"CaseSensitive": False}
         assert pool["Schema"] == [{"Mutable": True, "Name": "email", "Required": True}]
 
+    @pytest.mark.requirement("processing: users")
     @pytest.mark.parametrize(("variant", "length"), [("dev", 8), ("prod", 12)])
     def test_passwords_are_strong(self, variant: str, length: int) -> None:
         deployment = synthesis.deployment(variant, Studio)
@@ -148,10 +156,12 @@ class TestUsers:
             "TemporaryPasswordValidityDays": 3,
         }
 
+    @pytest.mark.requirement("processing: users")
     def test_only_in_dev_do_people_sign_themselves_up(self, committed: Deployment) -> None:
         config = committed["security"].only("AWS::Cognito::UserPool")["AdminCreateUserConfig"]
         assert config["AllowAdminCreateUserOnly"] is (committed.environment.name != "dev")
 
+    @pytest.mark.requirement("processing: users", "threat protection without the plan Plus")
     def test_threat_protection_is_enforced_in_prod_by_the_plan_that_has_it(self, committed: Deployment) -> None:
         pool = committed["security"].only("AWS::Cognito::UserPool")
         on = committed.environment.services.studio.user_pool.threat_protection
@@ -159,6 +169,9 @@ class TestUsers:
         assert pool["UserPoolTier"] == ("PLUS" if on else "ESSENTIALS")
         assert pool.get("UserPoolAddOns") == ({"AdvancedSecurityMode": "ENFORCED"} if on else None)
 
+    @pytest.mark.requirement(
+        "processing: users", "a client with the implicit grant and `https://example.com`, CDK's default"
+    )
     def test_the_client_has_no_secret_and_no_oauth(self, deployment: Deployment) -> None:
         client = deployment["security"].only("AWS::Cognito::UserPoolClient")
         assert client["GenerateSecret"] is False
@@ -167,17 +180,20 @@ class TestUsers:
         assert client["PreventUserExistenceErrors"] == "ENABLED"
         assert client["EnableTokenRevocation"] is True
 
+    @pytest.mark.requirement("processing: users")
     def test_it_signs_in_by_srp_and_by_password_in_dev_only(self, committed: Deployment) -> None:
         flows = set(committed["security"].only("AWS::Cognito::UserPoolClient")["ExplicitAuthFlows"])
         password = {"ALLOW_USER_PASSWORD_AUTH"} if committed.environment.name == "dev" else set()
         assert flows == {"ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", *password}
 
+    @pytest.mark.requirement("processing: users")
     def test_tokens_live_for_an_hour_and_refresh_tokens_for_thirty_days(self, deployment: Deployment) -> None:
         client = deployment["security"].only("AWS::Cognito::UserPoolClient")
         minutes = {"AccessTokenValidity": 60, "IdTokenValidity": 60, "RefreshTokenValidity": 30 * 24 * 60}
         assert {name: client[name] for name in minutes} == minutes
         assert client["TokenValidityUnits"] == dict.fromkeys(("AccessToken", "IdToken", "RefreshToken"), "minutes")
 
+    @pytest.mark.requirement("nothing stateful goes by accident")
     def test_the_pool_is_protected_like_other_data(self, committed: Deployment) -> None:
         (resource,) = committed["security"].of_type("AWS::Cognito::UserPool").values()
         stateful = committed.environment.stateful
@@ -188,6 +204,7 @@ class TestUsers:
 
 
 class TestTestUser:
+    @pytest.mark.requirement("processing: users")
     def test_it_is_in_dev_only(self, committed: Deployment) -> None:
         security = committed["security"]
         there = committed.environment.name == "dev"
@@ -195,6 +212,9 @@ class TestTestUser:
         assert bool(security.of_type("AWS::SecretsManager::Secret")) is there
         assert ("TestUserSecretArn" in security.outputs) is there
 
+    @pytest.mark.requirement(
+        "processing: users", "a user name of the shape of an e-mail address in a pool with the e-mail alias"
+    )
     def test_its_password_is_generated_under_the_key_and_fits_the_policy(self, dev: Deployment) -> None:
         secret = dev["security"].only("AWS::SecretsManager::Secret")
         assert dev.text("security", secret["KmsKeyId"]) == _key(dev)
@@ -224,6 +244,7 @@ class TestTestUser:
 
 
 class TestData:
+    @pytest.mark.requirement("processing: process", "processing: capacity")
     def test_records_are_found_by_owner_and_listed_by_status_and_time(self, deployment: Deployment) -> None:
         table = deployment["data"].only("AWS::DynamoDB::Table")
         assert table["KeySchema"] == [{"AttributeName": "owned_id", "KeyType": "HASH"}]
@@ -248,6 +269,7 @@ class TestData:
         assert data.only("AWS::DynamoDB::Table")["BillingMode"] == "PAY_PER_REQUEST"
         assert not data.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
 
+    @pytest.mark.requirement("processing: uploads")
     def test_objects_expire_and_versions_are_kept_as_configured(self, committed: Deployment) -> None:
         bucket = committed.behind(committed.output("BucketName"))["Properties"]
         uploads = committed.environment.services.studio.uploads
@@ -257,6 +279,7 @@ class TestData:
         assert (bucket.get("VersioningConfiguration") == {"Status": "Enabled"}) is uploads.versioned
         assert uploads.versioned or committed.environment.name != "prod"
 
+    @pytest.mark.requirement("processing: uploads")
     def test_pages_of_the_configured_origins_may_send_and_fetch_objects(self, deployment: Deployment) -> None:
         bucket = deployment.behind(deployment.output("BucketName"))["Properties"]
         (rule,) = bucket["CorsConfiguration"]["CorsRules"]

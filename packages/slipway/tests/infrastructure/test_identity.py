@@ -1,4 +1,4 @@
-"""A function gets a new version when something that it uses is replaced, and not otherwise (P7)."""
+"""A function gets a new version when something that it uses is replaced, and not otherwise."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def _of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
     return {key: resource for key, resource in resources.items() if resource["Type"] == kind}
 
 
+@pytest.mark.requirement("a replaced table that reaches no new version")
 @pytest.mark.parametrize(
     "replacement", [{"key": "order"}, {"client_secret": True}, {"fifo": True}], ids=["table", "client", "queue"]
 )

@@ -52,6 +52,7 @@ def test_visibility_is_six_time_outs_and_five_receives_are_the_end(intake: Deplo
     assert target == intake.output("WorkDeadLetterQueueUrl").replace(">", ".Arn>")
 
 
+@pytest.mark.requirement("ingest: work in the background")
 def test_the_alias_live_reads_and_leaves_room_for_a_check(intake: Deployment) -> None:
     mapping = intake["compute"].only("AWS::Lambda::EventSourceMapping")
 
@@ -65,6 +66,7 @@ def test_the_alias_live_reads_and_leaves_room_for_a_check(intake: Deployment) ->
     assert mapping.get("ScalingConfig") == ({"MaximumConcurrency": reserved - 2} if reserved else None)
 
 
+@pytest.mark.requirement("ingest: sizes", "processing: sizes")
 @pytest.mark.parametrize("handler", ["api.handler", "worker.handler"])
 def test_functions_are_of_the_configured_size(intake: Deployment, handler: str) -> None:
     wanted = getattr(_settings(intake), handler.partition(".")[0])
@@ -86,6 +88,7 @@ def test_the_usage_plan_is_as_configured(intake: Deployment) -> None:
     assert "Value" not in intake["compute"].only("AWS::ApiGateway::ApiKey")
 
 
+@pytest.mark.requirement("ingest: the stage cache")
 def test_only_what_is_named_is_cached_and_encrypted(intake: Deployment) -> None:
     stage = intake["compute"].only("AWS::ApiGateway::Stage")
     cache = _settings(intake).stage_cache

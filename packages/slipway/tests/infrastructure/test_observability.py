@@ -1,4 +1,4 @@
-"""Alarms, whom they tell, and the dashboard (P12, P13, I11)."""
+"""Alarms, whom they tell, and the dashboard."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def _says(alarm: dict[str, Any]) -> tuple[str, float, int, int]:
     return operator, alarm["Threshold"], alarm["Period"], alarm["EvaluationPeriods"]
 
 
+@pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
 def test_functions_alarm_on_more_than_5_errors_in_2_of_2_minutes(deployment: Deployment, handler: str) -> None:
     alarm = _alarm(deployment, "AWS/Lambda", "Errors", FunctionName=_function(deployment, handler))
@@ -67,6 +68,7 @@ def test_functions_alarm_on_more_than_5_errors_in_2_of_2_minutes(deployment: Dep
     assert alarm["Statistic"] == "Sum"
 
 
+@pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
 def test_functions_alarm_on_any_throttle(deployment: Deployment, handler: str) -> None:
     alarm = _alarm(deployment, "AWS/Lambda", "Throttles", FunctionName=_function(deployment, handler))
@@ -75,6 +77,7 @@ def test_functions_alarm_on_any_throttle(deployment: Deployment, handler: str) -
     assert alarm["Statistic"] == "Sum"
 
 
+@pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
 def test_functions_alarm_when_p90_takes_80_percent_of_the_time_out(deployment: Deployment, handler: str) -> None:
     alarm = _alarm(deployment, "AWS/Lambda", "Duration", FunctionName=_function(deployment, handler))
@@ -83,6 +86,7 @@ def test_functions_alarm_when_p90_takes_80_percent_of_the_time_out(deployment: D
     assert _says(alarm)[:2] == ("≥", 800 * deployment.function(handler)["Timeout"])
 
 
+@pytest.mark.requirement("items: alarms")
 def test_the_api_alarms_on_more_than_10_server_errors_a_minute(deployment: Deployment) -> None:
     alarm = _alarm(deployment, "AWS/ApiGateway", "5XXError", **_api(deployment))
 
@@ -93,6 +97,7 @@ def test_the_api_alarms_on_more_than_10_server_errors_a_minute(deployment: Deplo
 class TestRefusals:
     """The alarm on the share of requests that the API refuses, by CloudWatch's rules."""
 
+    @pytest.mark.requirement("items: alarms")
     def test_a_few_refusals_are_no_share_of_anything(self, refusals: _Refusals) -> None:
         # Given fewer requests than the floor, all of them refused, as by somebody who knocks
         floor = refusals.settings.client_error_floor
@@ -102,6 +107,7 @@ class TestRefusals:
         share = (refusals.settings.client_error_percent - 1) / 100
         assert refusals.after(requests=10_000, refused=math.floor(share * 10_000)) is State.OK
 
+    @pytest.mark.requirement("items: alarms")
     def test_the_configured_share_from_the_floor_on_sets_it_off(self, refusals: _Refusals) -> None:
         settings = refusals.settings
         refused = math.ceil(settings.client_error_floor * settings.client_error_percent / 100)
@@ -152,6 +158,7 @@ SET_OFF_BY_CALLERS = {
 """What callers bring about by what they send, beside throttles of the functions that they reach."""
 
 
+@pytest.mark.requirement("items: alarms", "a release that ten bad requests roll back")
 def test_no_release_hangs_on_what_callers_can_set_off(deployment: Deployment) -> None:
     # Given the relay to the pipeline, which counts what it gets against the release that bakes
     (pattern,) = [
@@ -177,6 +184,7 @@ def test_no_release_hangs_on_what_callers_can_set_off(deployment: Deployment) ->
     assert relayed
 
 
+@pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize("output", ["TableName", "IdempotencyTableName"])
 @pytest.mark.parametrize("metric", ["ReadThrottleEvents", "WriteThrottleEvents"])
 def test_tables_alarm_on_any_throttle(deployment: Deployment, output: str, metric: str) -> None:
@@ -186,6 +194,7 @@ def test_tables_alarm_on_any_throttle(deployment: Deployment, output: str, metri
     assert alarm["Statistic"] == "Sum"
 
 
+@pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize("index", ["by-recency", "by-status"])
 @pytest.mark.parametrize("metric", ["ReadThrottleEvents", "WriteThrottleEvents"])
 def test_indexes_alarm_on_any_throttle(deployment: Deployment, index: str, metric: str) -> None:
@@ -200,6 +209,7 @@ def test_indexes_alarm_on_any_throttle(deployment: Deployment, index: str, metri
     assert _says(alarm)[:2] == ("≥", 1)
 
 
+@pytest.mark.requirement("items: alarms")
 def test_the_streams_reader_alarms_when_it_falls_behind(deployment: Deployment) -> None:
     alarm = _alarm(deployment, "AWS/Lambda", "IteratorAge", FunctionName=_function(deployment, "stream.handler"))
 
@@ -207,6 +217,7 @@ def test_the_streams_reader_alarms_when_it_falls_behind(deployment: Deployment) 
     assert alarm["Threshold"] <= 5 * 60 * 1000
 
 
+@pytest.mark.requirement("items: alarms")
 def test_any_dead_letter_is_an_alarm(deployment: Deployment) -> None:
     # Given every queue that failed work ends in: that of compute, and that of the rotation
     queues = [
@@ -223,6 +234,7 @@ def test_any_dead_letter_is_an_alarm(deployment: Deployment) -> None:
         assert alarm["Statistic"] == "Maximum"
 
 
+@pytest.mark.requirement("items: alarms", "an alarm on `UserErrors`, which counts the account")
 def test_no_alarm_counts_user_errors_of_the_whole_account(deployment: Deployment) -> None:
     # Given that `UserErrors` of DynamoDB has no dimension for the table
     for alarm in _alarms(deployment):
@@ -230,6 +242,7 @@ def test_no_alarm_counts_user_errors_of_the_whole_account(deployment: Deployment
         assert alarm["Of"] or "Metrics" in alarm, alarm["AlarmDescription"]
 
 
+@pytest.mark.requirement("whom alarms tell")
 def test_every_alarm_tells_the_encrypted_topic_when_it_goes_off_and_when_it_is_over(deployment: Deployment) -> None:
     topic = deployment.output("AlarmTopicArn")
 
@@ -260,6 +273,7 @@ def _metrics(widget: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield above[0], above[1], options.get("stat", "Average")
 
 
+@pytest.mark.requirement("the dashboard")
 def test_the_dashboard_begins_with_requests_latency_and_error_rate(deployment: Deployment) -> None:
     # Given the widgets of one value
     values = [widget for widget in _widgets(deployment) if widget["view"] == "singleValue"]
@@ -270,6 +284,7 @@ def test_the_dashboard_begins_with_requests_latency_and_error_rate(deployment: D
     assert any("expression" in json.dumps(widget) for widget in values)
 
 
+@pytest.mark.requirement("the dashboard")
 def test_the_dashboard_shows_what_p13_lists(deployment: Deployment) -> None:
     shown = {entry for widget in _widgets(deployment) for entry in _metrics(widget)}
 
@@ -294,6 +309,7 @@ def test_the_dashboard_shows_what_p13_lists(deployment: Deployment) -> None:
     assert shown >= api | functions | tables | queues
 
 
+@pytest.mark.requirement("the dashboard")
 def test_the_dashboard_shows_every_function_that_takes_traffic_and_every_table(deployment: Deployment) -> None:
     body = deployment.text(
         "observability", deployment["observability"].only("AWS::CloudWatch::Dashboard")["DashboardBody"]

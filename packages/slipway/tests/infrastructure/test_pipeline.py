@@ -1,4 +1,4 @@
-"""The spine of the pipeline: sources, self-mutation, assets, artifacts (D0, D1)."""
+"""The spine of the pipeline: sources, self-mutation, assets, artifacts."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+@pytest.mark.requirement("the way of a push")
 def test_the_pipeline_is_v2_and_queues_executions(pipeline: Pipeline) -> None:
     assert pipeline.properties["PipelineType"] == "V2"
     assert pipeline.properties["ExecutionMode"] == "QUEUED"
@@ -111,6 +112,7 @@ def test_the_pipeline_runs_again_after_it_changed_itself(pipeline: Pipeline) -> 
     assert pipeline.properties["RestartExecutionOnUpdate"] is True
 
 
+@pytest.mark.requirement("the way of a push")
 def test_stages_come_in_the_order_of_the_configuration_after_self_mutation_and_assets(pipeline: Pipeline) -> None:
     waves = [
         f"{environment.name}-{wave}"
@@ -122,6 +124,7 @@ def test_stages_come_in_the_order_of_the_configuration_after_self_mutation_and_a
     assert list(pipeline.stages) == ["Source", "Build", "UpdatePipeline", "Assets", *waves]
 
 
+@pytest.mark.requirement("the way of a push")
 def test_the_source_is_the_committed_connection(committed: Pipeline) -> None:
     (action,) = committed.stages["Source"]
     settings = committed.settings.pipeline.source
@@ -136,6 +139,7 @@ def test_the_source_is_the_committed_connection(committed: Pipeline) -> None:
     assert committed.properties["Triggers"]
 
 
+@pytest.mark.requirement("the way of a push")
 def test_the_source_may_use_its_connection_by_both_names_of_the_service(committed: Pipeline) -> None:
     # Given that CDK grants the action of the service's old name alone
     (action,) = committed.stages["Source"]
@@ -152,6 +156,7 @@ def test_the_source_may_use_its_connection_by_both_names_of_the_service(committe
     assert {"codeconnections:UseConnection", "codestar-connections:UseConnection"} <= allowed
 
 
+@pytest.mark.requirement("the way of a push")
 def test_the_source_may_be_a_codecommit_repository() -> None:
     pipeline = _pipeline("codecommit")
     (action,) = pipeline.stages["Source"]
@@ -165,6 +170,7 @@ def test_the_source_may_be_a_codecommit_repository() -> None:
     assert ["aws.codecommit"] in [pattern.get("source") for pattern in patterns]
 
 
+@pytest.mark.requirement("the way of a push")
 def test_the_source_may_be_a_zip_in_a_bucket() -> None:
     pipeline = _pipeline("s3")
     (action,) = pipeline.stages["Source"]
@@ -189,6 +195,7 @@ def test_synth_is_one_stable_line_of_the_repository(pipeline: Pipeline) -> None:
     assert spec["env"]["git-credential-helper"] == "yes"
 
 
+@pytest.mark.requirement("the way of a push")
 def test_self_mutation_uses_the_pinned_cli(pipeline: Pipeline) -> None:
     spec = pipeline.project("UpdatePipeline")["Source"]["BuildSpec"]
 
@@ -210,6 +217,7 @@ def test_build_projects_have_no_privileges_and_log_into_an_encrypted_group(pipel
         assert properties["RetentionInDays"] == pipeline.settings.pipeline.logs.retention_days
 
 
+@pytest.mark.requirement("the way of a push", "the approval")
 def test_approval_comes_before_anything_of_the_environment(pipeline: Pipeline) -> None:
     asked = {
         name
@@ -224,11 +232,13 @@ def test_approval_comes_before_anything_of_the_environment(pipeline: Pipeline) -
         assert order.index(f"{name}-approval") + 1 == order.index(f"{name}-foundation")
 
 
+@pytest.mark.requirement("the approval")
 def test_prod_asks_in_the_committed_configuration(committed: Pipeline) -> None:
     assert committed.settings.pipeline.approval_before == ("prod",)
     assert [environment.name for environment in committed.settings.environments] == ["dev", "staging", "prod"]
 
 
+@pytest.mark.requirement("the way of a push")
 def test_each_environment_is_deployed_by_the_roles_of_its_own_account_and_region(pipeline: Pipeline) -> None:
     for environment in pipeline.settings.environments:
         place = f"{environment.account}-{environment.region}"
@@ -248,6 +258,7 @@ def test_each_environment_is_deployed_by_the_roles_of_its_own_account_and_region
                     )
 
 
+@pytest.mark.requirement("the way of a push")
 @pytest.mark.parametrize("service", ["tiny", "small"])
 def test_services_are_deployed_side_by_side_each_stack_after_the_other(pipeline: Pipeline, service: str) -> None:
     for environment in pipeline.settings.environments:
@@ -274,6 +285,7 @@ def test_accounts_are_apart(committed: Pipeline) -> None:
     assert len(set(accounts)) == len(accounts) == 4
 
 
+@pytest.mark.requirement("artifacts")
 def test_the_artifact_bucket_is_private_versioned_and_outlives_rollbacks(pipeline: Pipeline) -> None:
     _, bucket = pipeline.artifacts()
     properties = bucket["Properties"]
@@ -289,6 +301,7 @@ def test_the_artifact_bucket_is_private_versioned_and_outlives_rollbacks(pipelin
     assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] <= 30
 
 
+@pytest.mark.requirement("artifacts")
 def test_the_artifact_bucket_refuses_requests_without_tls(pipeline: Pipeline) -> None:
     name, _ = pipeline.artifacts()
     policy = pipeline.template.only("AWS::S3::BucketPolicy", lambda entry: entry["Bucket"] == {"Ref": name})
@@ -298,6 +311,7 @@ def test_the_artifact_bucket_refuses_requests_without_tls(pipeline: Pipeline) ->
     assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
+@pytest.mark.requirement("artifacts")
 def test_artifacts_are_under_a_customer_key_that_rotates(pipeline: Pipeline) -> None:
     _, bucket = pipeline.artifacts()
     default = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"][0][
@@ -325,6 +339,7 @@ def test_every_environments_account_may_read_the_artifacts(pipeline: Pipeline) -
             assert role in openers
 
 
+@pytest.mark.requirement("artifacts")
 def test_artifacts_in_another_region_are_under_a_customer_key_too() -> None:
     # Given that a deploy role of another account cannot open what is under the AWS-managed key of this one
     pipeline = _pipeline("prod in Frankfurt")
@@ -339,6 +354,7 @@ def test_artifacts_in_another_region_are_under_a_customer_key_too() -> None:
     assert key["EnableKeyRotation"] is True
 
 
+@pytest.mark.requirement("the way of a push")
 def test_what_ships_is_published_once_by_pinned_tools() -> None:
     # Given the pipeline with a real service
     pipeline = Pipeline(SPECIMEN, services=(Catalog,))
@@ -400,6 +416,7 @@ def test_the_schema_of_asset_manifests_that_cdk_assets_knows_says_what_the_libra
     assert int(revision[1]) == ASSET_SCHEMA
 
 
+@pytest.mark.requirement("tags")
 def test_the_pipeline_is_tagged(committed: Pipeline) -> None:
     tags = {tag["Key"]: tag["Value"] for tag in committed.properties["Tags"]}
 

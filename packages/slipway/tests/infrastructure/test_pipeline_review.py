@@ -11,6 +11,8 @@ from infrastructure.test_pipeline import Pipeline, _pipeline
 from slipway.review.run import REPORT_BUCKET
 from slipway.tasks.reports import BUCKET
 
+pytestmark = pytest.mark.requirement("gates before any account")
+
 WITH_HISTORY = ("committed", "codecommit")
 CLONING = {"committed": "UseConnection", "codecommit": "codecommit:GitPull"}
 
@@ -99,6 +101,7 @@ def test_the_synth_build_may_list_the_executions_of_this_pipeline_and_of_no_othe
     assert pipeline.text(statement["Resource"]).endswith(":codepipeline:us-east-1:101112131415:slipway")
 
 
+@pytest.mark.requirement("the approval")
 def test_the_synth_build_knows_the_artifact_bucket_and_may_keep_its_reports_there() -> None:
     pipeline = _pipeline("committed")
     name, _ = pipeline.artifacts()

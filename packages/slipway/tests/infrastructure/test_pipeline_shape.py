@@ -1,4 +1,4 @@
-"""The shape of the pipeline: order, roles, waiting, failing, and how far it is from AWS's limits (D1, D3 to D6)."""
+"""The shape of the pipeline: order, roles, waiting, failing, and how far it is from AWS's limits."""
 
 from __future__ import annotations
 
@@ -167,6 +167,7 @@ def test_stages_come_in_order(committed: Shape) -> None:
     ]
 
 
+@pytest.mark.requirement("the way of a push")
 def test_every_stack_is_deployed_once_in_order_and_in_its_own_account(pipeline: Shape) -> None:
     deployed: list[str] = []
     for action in pipeline.actions:
@@ -183,6 +184,7 @@ def test_every_stack_is_deployed_once_in_order_and_in_its_own_account(pipeline: 
     assert set(deployed) == {name for name in pipeline.all if name != "slipway-pipeline"}
 
 
+@pytest.mark.requirement("tests after each environment", "protection")
 def test_protection_and_tests_come_last_one_after_the_other(pipeline: Shape) -> None:
     for environment in pipeline.settings.environments:
         stage = next(
@@ -323,6 +325,7 @@ def test_every_build_has_a_role_and_only_the_two_that_need_it_reach_other_accoun
                 raise AssertionError(name)
 
 
+@pytest.mark.requirement("tests after each environment")
 def test_the_roles_that_steps_assume_trust_exactly_those_steps(pipeline: Shape) -> None:
     names = {properties.get("RoleName") for properties in pipeline.template.properties_of("AWS::IAM::Role")}
     for environment in pipeline.settings.environments:
@@ -340,6 +343,7 @@ def test_the_roles_that_steps_assume_trust_exactly_those_steps(pipeline: Shape) 
                 assert pipeline.settings.pipeline.account in json.dumps(trust["Principal"])
 
 
+@pytest.mark.requirement("protection")
 def test_the_role_that_protects_may_do_only_that(pipeline: Shape) -> None:
     for environment in pipeline.settings.environments:
         foundation = pipeline.all[f"{environment.name}-foundation"]
@@ -383,6 +387,7 @@ def test_the_source_uses_its_connection_for_its_repository_alone(committed: Shap
 # Steps
 
 
+@pytest.mark.requirement("gates before any account")
 def test_our_steps_run_one_verb_of_the_repository(pipeline: Shape) -> None:
     verbs = {
         action["Name"]: spec["phases"]["build"]["commands"]
@@ -399,6 +404,7 @@ def test_our_steps_run_one_verb_of_the_repository(pipeline: Shape) -> None:
         assert command.startswith("make "), name
 
 
+@pytest.mark.requirement("tests after each environment")
 def test_no_step_can_pass_when_its_command_fails(pipeline: Shape) -> None:
     for action, spec in pipeline.builds():
         assert spec["env"]["shell"] == "bash"
@@ -423,6 +429,7 @@ def test_images_and_tools_are_pinned_and_nothing_has_privileges(pipeline: Shape)
         assert not [command for command in commands if "@latest" in command]
 
 
+@pytest.mark.requirement("gates before any account", "tests after each environment")
 def test_reports_are_kept_of_what_tests(pipeline: Shape) -> None:
     reports = {action["Name"]: spec.get("reports", {}) for action, spec in pipeline.builds()}
 
@@ -438,6 +445,7 @@ def test_reports_are_kept_of_what_tests(pipeline: Shape) -> None:
 # Conditions
 
 
+@pytest.mark.requirement("bake and rollback")
 def test_staging_and_prod_bake_on_alarms_of_the_pipelines_own_account(committed: Shape) -> None:
     for environment in committed.settings.environments:
         stage = committed.stages[f"{environment.name}-services"]
@@ -485,6 +493,7 @@ def test_the_number_of_alarms_is_put_each_minute(committed: Shape) -> None:
     assert function["Handler"] == "slipway.delivery.runtime.handlers.figures_handler"
 
 
+@pytest.mark.requirement("bake and rollback")
 def test_a_failed_stage_is_retried_in_dev_and_rolled_back_in_the_others(committed: Shape) -> None:
     found = {name: stage.get("OnFailure", {}).get("Result") for name, stage in committed.stages.items()}
 
@@ -495,6 +504,7 @@ def test_a_failed_stage_is_retried_in_dev_and_rolled_back_in_the_others(committe
     }
 
 
+@pytest.mark.requirement("bake and rollback")
 def test_a_window_is_asked_after_the_approval(committed: Shape) -> None:
     asked = [name for name, stage in committed.stages.items() if "BeforeEntry" in stage]
 
@@ -502,6 +512,7 @@ def test_a_window_is_asked_after_the_approval(committed: Shape) -> None:
     assert list(committed.stages).index("prod-approval") < list(committed.stages).index("prod-foundation")
 
 
+@pytest.mark.requirement("the approval")
 def test_nothing_is_frozen_as_committed_and_a_freeze_stops_before_anyone_is_asked(committed: Shape) -> None:
     assert "DisableInboundStageTransitions" not in committed.properties
 
@@ -513,6 +524,7 @@ def test_nothing_is_frozen_as_committed_and_a_freeze_stops_before_anyone_is_aske
 # Approval
 
 
+@pytest.mark.requirement("the approval")
 def test_an_approval_says_what_changed_and_where_the_evidence_is(pipeline: Shape) -> None:
     asked = [action for action in pipeline.actions if action["ActionTypeId"]["Category"] == "Approval"]
 
@@ -546,6 +558,7 @@ def test_an_approval_says_what_changed_and_where_the_evidence_is(pipeline: Shape
 # Triggers
 
 
+@pytest.mark.requirement("the way of a push")
 def test_a_push_to_the_branch_starts_it_unless_it_changes_ignored_paths_alone(committed: Shape) -> None:
     (trigger,) = committed.properties["Triggers"]
     (source,) = committed.stages["Source"]["Actions"]
@@ -566,6 +579,7 @@ def test_the_other_sources_have_no_git_trigger(variant: str) -> None:
 # Events
 
 
+@pytest.mark.requirement("notifications and figures")
 def test_exactly_the_environments_accounts_may_put_events_on_the_bus(pipeline: Shape) -> None:
     policy = pipeline.template.only("AWS::Events::EventBusPolicy")["Statement"]
     principals = _listed(policy["Principal"]["AWS"])
@@ -598,6 +612,7 @@ def test_an_environment_may_put_events_on_that_bus_alone(pipeline: Shape) -> Non
             assert target["RoleArn"]
 
 
+@pytest.mark.requirement("notifications and figures")
 def test_events_reach_both_functions_and_what_fails_is_kept(pipeline: Shape) -> None:
     rules = [rule for rule in pipeline.template.properties_of("AWS::Events::Rule") if "aws.codecommit" not in str(rule)]
     reached: Counter[str] = Counter()
@@ -646,6 +661,7 @@ def test_the_webhook_is_read_from_its_secret_by_the_function_that_calls_it() -> 
     assert len(readers) == 1
 
 
+@pytest.mark.requirement("notifications and figures")
 def test_the_dashboard_shows_the_four_figures_of_each_environment(committed: Shape) -> None:
     (dashboard,) = committed.template.properties_of("AWS::CloudWatch::Dashboard")
     body = json.dumps(dashboard["DashboardBody"])

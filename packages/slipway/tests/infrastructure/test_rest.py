@@ -1,4 +1,4 @@
-"""The REST API: routes, authorization, validation, logs, throttling, CORS, errors, WAF (P11, I1, I2, I9)."""
+"""The REST API: routes, authorization, validation, logs, throttling, CORS, errors, WAF."""
 
 from __future__ import annotations
 
@@ -112,12 +112,14 @@ def _words(schema: Any) -> Iterator[tuple[str, Any]]:
             yield from _words(list(value.values()) if key in {"properties", "patternProperties"} else value)
 
 
+@pytest.mark.requirement("items: routes")
 def test_the_api_is_regional(rest: Deployment) -> None:
     api = rest["compute"].only("AWS::ApiGateway::RestApi")
 
     assert api["EndpointConfiguration"]["Types"] == ["REGIONAL"]
 
 
+@pytest.mark.requirement("items: routes")
 def test_the_apis_routes_are_those_of_its_document(deployment: Deployment) -> None:
     # Given the operations of the committed document
     documented = {
@@ -140,6 +142,7 @@ def test_the_apis_routes_are_those_of_its_document(deployment: Deployment) -> No
     }
 
 
+@pytest.mark.requirement("items: the edge")
 @pytest.mark.parametrize("path", ["/items", "/items/{id}", "/health"])
 def test_reads_are_answered_for_head_as_for_get(deployment: Deployment, path: str) -> None:
     # Given that CloudFront hands a viewer's HEAD to the origin, and that monitors ask for a health check's alone
@@ -148,12 +151,14 @@ def test_reads_are_answered_for_head_as_for_get(deployment: Deployment, path: st
     assert methods[path, "HEAD"]["AuthorizationType"] == methods[path, "GET"]["AuthorizationType"] == "NONE"
 
 
+@pytest.mark.requirement("items: who may")
 def test_writes_are_signed_and_reads_are_not(deployment: Deployment) -> None:
     for (path, verb), method in _methods(deployment).items():
         signed = verb in {"POST", "PUT", "DELETE"}
         assert method["AuthorizationType"] == ("AWS_IAM" if signed else "NONE"), f"{verb} {path}"
 
 
+@pytest.mark.requirement("the API")
 def test_bodies_and_parameters_are_validated_at_the_gateway(deployment: Deployment) -> None:
     # Given the validator of the API
     ((key, validator),) = deployment["compute"].of_type("AWS::ApiGateway::RequestValidator").items()
@@ -167,6 +172,7 @@ def test_bodies_and_parameters_are_validated_at_the_gateway(deployment: Deployme
         assert ("application/json" in method.get("RequestModels", {})) is (verb in {"POST", "PUT"}), f"{verb} {path}"
 
 
+@pytest.mark.requirement("the API")
 def test_request_models_are_draft_4_without_references(deployment: Deployment) -> None:
     models = deployment["compute"].properties_of("AWS::ApiGateway::Model")
 
@@ -199,6 +205,7 @@ def test_request_models_require_what_the_document_requires(dev: Deployment, verb
     assert converted.get("required", []) == schema.get("required", [])
 
 
+@pytest.mark.requirement("the API", "a changed request model that no deployment serves")
 def test_a_changed_body_schema_makes_a_new_deployment(dev: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given that a stage serves the deployment it was given, whatever becomes of the models
     before = list(dev["compute"].of_type("AWS::ApiGateway::Deployment"))
@@ -220,12 +227,13 @@ def test_the_stage_waits_for_a_deployment_with_every_method(rest: Deployment) ->
     assert set(rest["compute"].of_type("AWS::ApiGateway::Method")) <= set(made["DependsOn"])
 
 
+@pytest.mark.requirement("the API")
 def test_the_access_log_is_json_with_what_an_auditor_asks(rest: Deployment) -> None:
     # Given the access log of the stage
     setting = _stage(rest)["AccessLogSetting"]
     entry = json.loads(setting["Format"])
 
-    # Then it has the fields of P11
+    # Then it has the fields that an auditor asks
     assert set(entry.values()) >= {
         "$context.identity.caller",
         "$context.httpMethod",
@@ -253,6 +261,7 @@ def test_the_access_log_is_json_with_what_an_auditor_asks(rest: Deployment) -> N
     assert rest.text("compute", group["KmsKeyId"]) == rest.output("KeyArn")
 
 
+@pytest.mark.requirement("the API")
 def test_the_execution_log_is_there_before_the_stage_encrypted_and_not_kept_for_ever(rest: Deployment) -> None:
     # Given the name that API Gateway dictates
     compute = rest["compute"]
@@ -272,6 +281,7 @@ def test_the_execution_log_is_there_before_the_stage_encrypted_and_not_kept_for_
     assert key in stage["DependsOn"]
 
 
+@pytest.mark.requirement("the API", "bodies and tokens in logs")
 def test_executions_are_logged_measured_and_traced_but_bodies_are_not(deployment: Deployment) -> None:
     settings = _settings(deployment)
 
@@ -281,6 +291,7 @@ def test_executions_are_logged_measured_and_traced_but_bodies_are_not(deployment
     assert _stage(deployment)["TracingEnabled"] is True
 
 
+@pytest.mark.requirement("items: capacity, throttles, compression")
 def test_the_stage_throttles_as_configured_and_has_no_cache(deployment: Deployment) -> None:
     throttle = deployment.environment.services.catalog.throttle
     settings = _settings(deployment)
@@ -290,6 +301,7 @@ def test_the_stage_throttles_as_configured_and_has_no_cache(deployment: Deployme
     assert not settings.get("CachingEnabled", False)
 
 
+@pytest.mark.requirement("items: capacity, throttles, compression")
 def test_answers_are_compressed_from_1_kib_and_binary_types_are_passed_on(deployment: Deployment) -> None:
     api = deployment["compute"].only("AWS::ApiGateway::RestApi")
 
@@ -297,6 +309,7 @@ def test_answers_are_compressed_from_1_kib_and_binary_types_are_passed_on(deploy
     assert set(api["BinaryMediaTypes"]) == {"multipart/form-data", "application/octet-stream"}
 
 
+@pytest.mark.requirement("the API", "`*` with credentials, which browsers refuse")
 def test_preflights_answer_with_the_configured_origins(deployment: Deployment) -> None:
     # Given the preflight of every path
     origins = deployment.environment.cors.origins
@@ -316,6 +329,7 @@ def test_preflights_answer_with_the_configured_origins(deployment: Deployment) -
         assert "method.response.header.Access-Control-Allow-Credentials" not in headers
 
 
+@pytest.mark.requirement("the API")
 def test_no_origin_but_devs_is_a_star(committed: Deployment) -> None:
     starred = "*" in committed.environment.cors.origins
 
@@ -324,6 +338,7 @@ def test_no_origin_but_devs_is_a_star(committed: Deployment) -> None:
     assert ("*" in committed.function("api.handler")["Environment"]["Variables"]["CORS_ORIGINS"]) is starred
 
 
+@pytest.mark.requirement("the API", "errors")
 def test_the_gateways_own_errors_have_the_services_format(rest: Deployment) -> None:
     # Given every answer that API Gateway makes itself
     responses = _responses(rest)
@@ -352,6 +367,7 @@ def test_the_gateways_own_errors_have_the_services_format(rest: Deployment) -> N
             assert problem["title"] == PHRASES.get(problem["status"], HTTPStatus(problem["status"]).phrase), name
 
 
+@pytest.mark.requirement("the API", "answers without CORS headers")
 def test_the_gateways_own_errors_can_be_read_by_browsers_and_are_not_cached(rest: Deployment) -> None:
     for name, response in _responses(rest).items():
         headers = response["ResponseParameters"]
@@ -361,6 +377,7 @@ def test_the_gateways_own_errors_can_be_read_by_browsers_and_are_not_cached(rest
         assert headers["gatewayresponse.header.Cache-Control"] == "'no-store'", name
 
 
+@pytest.mark.requirement("the API")
 @pytest.mark.parametrize("rest", _rest(lambda environment: environment.waf.enabled), indirect=True)
 def test_waf_stands_before_the_stage_with_managed_rules_and_a_rate(rest: Deployment) -> None:
     # Given the web ACL
@@ -388,6 +405,7 @@ def test_waf_stands_before_the_stage_with_managed_rules_and_a_rate(rest: Deploym
     assert rest.text("compute", association["ResourceArn"]).endswith(f"/stages/<compute/{stage}>")
 
 
+@pytest.mark.requirement("the API")
 @pytest.mark.parametrize("rest", _rest(lambda environment: environment.waf.enabled), indirect=True)
 def test_what_waf_blocks_or_counts_is_logged_without_credentials(rest: Deployment) -> None:
     # Given where the web ACL writes
@@ -423,6 +441,7 @@ def test_without_waf_there_is_no_web_acl(rest: Deployment) -> None:
     assert not rest["compute"].of_type("AWS::WAFv2::WebACLAssociation")
 
 
+@pytest.mark.requirement("the API", "a rate rule that an absent or forged header switches off")
 def test_only_requests_with_the_edges_secret_are_not_counted(prod: Deployment) -> None:
     # Given that what comes through the edge comes from its addresses, and was counted there
     rate = _rate(prod)
@@ -439,6 +458,7 @@ def test_only_requests_with_the_edges_secret_are_not_counted(prod: Deployment) -
     )
 
 
+@pytest.mark.requirement("the API")
 def test_without_an_edge_every_request_is_counted() -> None:
     rate = _rate(synthesis.deployment("prod", Intake))
 
@@ -446,6 +466,7 @@ def test_without_an_edge_every_request_is_counted() -> None:
     assert "ScopeDownStatement" not in rate
 
 
+@pytest.mark.requirement("the API")
 @pytest.mark.parametrize("rules", ["count", "block"])
 def test_bodies_are_judged_by_their_words_if_configured(rules: str) -> None:
     # Given what the configuration says of bodies
@@ -480,6 +501,9 @@ def _rate(deployment: Deployment) -> dict[str, Any]:
     return statement
 
 
+@pytest.mark.requirement(
+    "the API", "ingest: the stage cache", "a cached method that loses the stage's throttle and log"
+)
 @pytest.mark.parametrize("variant", ["dev", "staging", "prod", "dev, several origins"])
 def test_a_method_of_its_own_settings_repeats_those_of_the_stage(variant: str) -> None:
     # Given a stage on which a method is cached, which takes the place of all of the stage's settings

@@ -31,6 +31,8 @@ from specimen.services.intake.infrastructure import Intake
 from specimen.services.studio.infrastructure import Studio
 from stages.service_stage import ServiceStage
 
+pytestmark = pytest.mark.requirement("gates before any account")
+
 ROOT = Path(__file__).resolve().parents[4]
 PROD = SPECIMEN.environment("prod")
 

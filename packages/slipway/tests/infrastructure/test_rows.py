@@ -41,9 +41,9 @@ def _functions(deployment: Deployment) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-# P6
-
-
+@pytest.mark.requirement(
+    "functions", "reservations of all services together, in an account of a thousand and in one of ten"
+)
 def test_all_services_together_leave_a_hundred_executions_unreserved(environment: str) -> None:
     # Given the default quota of 1000 an account, of which Lambda keeps 100 unreserved
     reserved = sum(
@@ -56,6 +56,9 @@ def test_all_services_together_leave_a_hundred_executions_unreserved(environment
     assert 0 < reserved <= 900
 
 
+@pytest.mark.requirement(
+    "functions", "reservations of all services together, in an account of a thousand and in one of ten"
+)
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_every_service_deploys_to_an_account_of_ten_executions(service: type[Service]) -> None:
     # Given a new account, in which nothing can be reserved, and the configuration that says so
@@ -75,9 +78,7 @@ def test_every_service_deploys_to_an_account_of_ten_executions(service: type[Ser
         assert "ScalingConfig" not in mapping
 
 
-# P11
-
-
+@pytest.mark.requirement("X-Ray asked of an HTTP API, which has none")
 @pytest.mark.parametrize("service", HTTP, ids=lambda service: service.name)
 def test_what_stands_behind_an_http_api_traces_itself(service: type[Service], environment: str) -> None:
     # Given that HTTP APIs have no X-Ray, and refuse to be asked for it
@@ -89,6 +90,7 @@ def test_what_stands_behind_an_http_api_traces_itself(service: type[Service], en
     assert {properties["TracingConfig"]["Mode"] for _, _, properties in _functions(deployment)} == {"Active"}
 
 
+@pytest.mark.requirement("a REST method that waits longer than 29 s")
 @pytest.mark.parametrize("service", REST, ids=lambda service: service.name)
 def test_no_rest_method_waits_longer_than_the_gateway_does(service: type[Service], environment: str) -> None:
     # Given that a REST API answers after 29 s at the latest, whatever its function may take
@@ -99,6 +101,7 @@ def test_no_rest_method_waits_longer_than_the_gateway_does(service: type[Service
         assert method["Integration"].get("TimeoutInMillis", 29_000) <= 29_000
 
 
+@pytest.mark.requirement("the API")
 def test_no_http_answer_opens_itself_to_every_origin_but_devs(environment: str) -> None:
     deployment = synthesis.deployment(environment, Studio)
     origins = deployment["compute"].only("AWS::ApiGatewayV2::Api")["CorsConfiguration"]["AllowOrigins"]
@@ -112,6 +115,7 @@ def test_no_http_answer_opens_itself_to_every_origin_but_devs(environment: str) 
 # What only AWS would tell
 
 
+@pytest.mark.requirement("threat protection without the plan Plus")
 def test_a_user_pool_uses_what_its_plan_has(environment: str) -> None:
     # Given that threat protection needs the plan Plus
     pool = synthesis.deployment(environment, Studio)["security"].only("AWS::Cognito::UserPool")

@@ -1,4 +1,4 @@
-"""The key, the secrets, and that everything stored is under the key (P1, P2, P10)."""
+"""The key, the secrets, and that everything stored is under the key."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ _KEY_OF: Mapping[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
+@pytest.mark.requirement("a key of its own")
 def test_the_service_has_a_key_of_its_own_that_rotates_and_is_retained(deployment: Deployment) -> None:
     # Given the one key of the service
     (key,) = deployment["security"].of_type("AWS::KMS::Key").values()
@@ -34,6 +35,7 @@ def test_the_service_has_a_key_of_its_own_that_rotates_and_is_retained(deploymen
     assert sum(len(template.of_type("AWS::KMS::Key")) for template in deployment) == 1
 
 
+@pytest.mark.requirement("data at rest encrypted with it")
 @pytest.mark.parametrize("resource_type", _KEY_OF)
 def test_what_is_stored_is_encrypted_with_the_services_key(deployment: Deployment, resource_type: str) -> None:
     # Given every resource of a kind that stores the service's data, in each of its stacks
@@ -52,6 +54,7 @@ def test_what_is_stored_is_encrypted_with_the_services_key(deployment: Deploymen
         assert deployment.text(stack, _KEY_OF[resource_type](properties)) == deployment.output("KeyArn")
 
 
+@pytest.mark.requirement("data at rest encrypted with it")
 def test_only_log_buckets_are_encrypted_by_s3_itself(deployment: Deployment) -> None:
     algorithms = {
         bucket["BucketName"].startswith("cf-serverless-logs-"): bucket["BucketEncryption"][
@@ -63,6 +66,7 @@ def test_only_log_buckets_are_encrypted_by_s3_itself(deployment: Deployment) -> 
     assert algorithms == {True: "AES256", False: "aws:kms"}
 
 
+@pytest.mark.requirement("secrets")
 def test_secrets_are_generated_in_place_and_hold_64_letters_and_digits(deployment: Deployment) -> None:
     secrets = deployment["security"].properties_of("AWS::SecretsManager::Secret")
 
@@ -76,6 +80,7 @@ def test_secrets_are_generated_in_place_and_hold_64_letters_and_digits(deploymen
     assert {secret["GenerateSecretString"]["GenerateStringKey"] for secret in secrets} == {"key", "header"}
 
 
+@pytest.mark.requirement("secrets", "an edge secret that rotates at the origin only")
 def test_the_cursor_secret_is_rotated_by_a_function_every_30_days(deployment: Deployment) -> None:
     # Given the one rotation schedule
     schedule = deployment["security"].only("AWS::SecretsManager::RotationSchedule")
@@ -87,6 +92,7 @@ def test_the_cursor_secret_is_rotated_by_a_function_every_30_days(deployment: De
     assert deployment.environment.secret_rotation_days == 30
 
 
+@pytest.mark.requirement("secrets")
 def test_only_secrets_manager_of_this_account_may_call_the_rotation(deployment: Deployment) -> None:
     permission = deployment["security"].only("AWS::Lambda::Permission")
 
@@ -96,6 +102,7 @@ def test_only_secrets_manager_of_this_account_may_call_the_rotation(deployment: 
     assert deployment.text("security", permission["FunctionName"]) == deployment.output("RotationFunctionArn")
 
 
+@pytest.mark.requirement("a permission that comes after what needs it")
 def test_the_first_rotation_waits_for_the_permission(deployment: Deployment) -> None:
     # Given that Secrets Manager rotates at once when the schedule is made
     (schedule,) = deployment["security"].of_type("AWS::SecretsManager::RotationSchedule").values()
@@ -105,6 +112,7 @@ def test_the_first_rotation_waits_for_the_permission(deployment: Deployment) -> 
     assert set(permissions) <= set(schedule["DependsOn"])
 
 
+@pytest.mark.requirement("secrets")
 def test_no_secret_value_stands_in_a_template_or_a_variable(deployment: Deployment) -> None:
     # Given every dynamic reference of every template
     for template in deployment:

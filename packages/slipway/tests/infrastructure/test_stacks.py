@@ -1,4 +1,4 @@
-"""What holds for every stack: outputs, tags, names, references, permissions, protection (P14, P15, P16, D0)."""
+"""What holds for every stack: outputs, tags, names, references, permissions, protection."""
 
 from __future__ import annotations
 
@@ -63,14 +63,13 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-# P14
-
-
+@pytest.mark.requirement("outputs")
 @pytest.mark.parametrize("stack", OUTPUTS)
 def test_outputs_have_stable_ids(deployment: Deployment, stack: str) -> None:
     assert set(deployment[stack].outputs) == OUTPUTS[stack]
 
 
+@pytest.mark.requirement("outputs")
 def test_outputs_show_what_they_name(deployment: Deployment) -> None:
     # Given the kind of resource behind each output that is a reference
     kinds = {
@@ -107,12 +106,6 @@ def test_outputs_show_what_they_name(deployment: Deployment) -> None:
     assert deployment.output("HealthEndpoint") == f"{endpoint}health"
 
 
-# P15
-
-
-# P16
-
-
 def test_in_dev_what_is_stateful_goes_with_its_stack(dev: Deployment) -> None:
     # Given that elsewhere a rule of the gate asks for the contrary, and for keys here too
     for template in dev:
@@ -126,6 +119,7 @@ def _takes_logs(resource: Resource) -> bool:
     return resource["Type"] == "AWS::S3::Bucket" and "LoggingConfiguration" not in resource["Properties"]
 
 
+@pytest.mark.requirement("nothing stateful goes by accident")
 def test_staging_and_prod_retain_and_protect(staging: Deployment, prod: Deployment) -> None:
     for deployment in (staging, prod):
         assert deployment.environment.stateful.removal_policy == "retain"
@@ -157,9 +151,6 @@ def test_no_id_carries_the_name_of_the_environment_account_or_region(dev: Deploy
 # References
 
 
-# D0
-
-
 @pytest.mark.parametrize("deployment", ["dev, Frankfurt"], indirect=True)
 def test_another_region_leaves_no_trace_of_the_first(deployment: Deployment) -> None:
     for template in deployment:
@@ -172,6 +163,7 @@ def test_another_region_leaves_no_trace_of_the_first(deployment: Deployment) -> 
 # Permissions
 
 
+@pytest.mark.requirement("functions")
 def test_a_resource_with_a_wildcard_in_it_leaves_an_id_open_and_nothing_else(deployment: Deployment) -> None:
     # Given what may have an id at its end that is not known before: the function's objects, and for the pipeline's
     # steps a stack of the environment and an item of the API

@@ -49,6 +49,7 @@ def _found_in(environment: Environment, *services: type[Service]) -> list[tuple[
     return _findings(app, Settings(pipeline=SPECIMEN.pipeline, environments=(environment,)))
 
 
+@pytest.mark.requirement("the report on the terminal and as a page")
 @pytest.mark.parametrize("variant", [name for name in _NOT_COMMITTED if "GovCloud" not in name])
 def test_every_environment_passes_the_gate(variant: str) -> None:
     assert _found_in(ENVIRONMENTS[variant], Catalog) == []

@@ -162,6 +162,7 @@ def test_bootstrap_gives_the_execution_role_exactly_the_execution_policies(boots
     assert attached == {policy.name: policy.document for policy in wanted}
 
 
+@pytest.mark.requirement("the way of a push")
 def test_everything_of_dev_deploys_after_the_printed_bootstrap(bootstrapped: Bootstrapped, assembly: Path) -> None:
     # Given the stacks of the templates, some of each service
     synthesized = {each.stack for each in resources(assembly, bootstrapped.account)}

@@ -62,6 +62,7 @@ def stacks(account: boto3.Session) -> list[str]:
     return names
 
 
+@pytest.mark.requirement("nothing stateful goes by accident", "protection")
 def test_protection_is_really_set(account: boto3.Session, stacks: list[str]) -> None:
     # Given stacks that nothing protects
     cloudformation = account.client("cloudformation")
@@ -79,6 +80,7 @@ def test_protection_is_really_set(account: boto3.Session, stacks: list[str]) -> 
             cloudformation.delete_stack(StackName=stack)
 
 
+@pytest.mark.requirement("protection")
 def test_the_way_through_is_closed_again_by_the_next_run(account: boto3.Session, stacks: list[str]) -> None:
     cloudformation = account.client("cloudformation")
     open_stack(cloudformation, stacks[1])
@@ -89,6 +91,7 @@ def test_the_way_through_is_closed_again_by_the_next_run(account: boto3.Session,
     assert read_back(cloudformation, stacks[1]).policy == STACK_POLICY
 
 
+@pytest.mark.requirement("tests after each environment")
 def test_a_service_is_found_by_the_outputs_of_its_stacks(account: boto3.Session, stacks: list[str]) -> None:
     found = outputs(account.client("cloudformation"), "prod", "items")
 
@@ -109,6 +112,7 @@ def test_a_value_is_remembered_until_it_is_forgotten(memory: TableMemory) -> Non
     assert memory.get("broken#prod") is None
 
 
+@pytest.mark.requirement("bake and rollback")
 def test_alarms_are_counted_by_their_latest_state(memory: TableMemory) -> None:
     def at(minutes: int) -> datetime:
         return NOON + timedelta(minutes=minutes)

@@ -50,6 +50,7 @@ def run(local: LocalEnvironment, *arguments: str) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.requirement("a disposable environment that cannot be deleted")
 def test_an_environment_with_data_is_deleted_wholly(disposable: LocalEnvironment) -> None:
     # Given an environment with versions, a delete marker and an unfinished upload in its bucket, and logs beside it
     session, outputs = disposable.emulator.session(), disposable.outputs()[SERVICE]

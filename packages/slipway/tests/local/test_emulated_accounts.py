@@ -362,6 +362,7 @@ def test_a_failed_event_needs_a_role_that_may_send(account: Account) -> None:
 # Concurrency
 
 
+@pytest.mark.requirement("functions")
 def test_reserved_concurrency_is_shared_by_all_versions(account: Account) -> None:
     function = account.function(account.role(LOGS), NAP)
     functions = account.client("lambda")

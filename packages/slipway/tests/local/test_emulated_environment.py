@@ -22,6 +22,7 @@ from slipway.testing.emulated import Request
 from slipway.testing.functions import rest_event
 
 
+@pytest.mark.requirement("outputs")
 def test_every_service_has_the_outputs_that_callers_need(local: LocalEnvironment, outputs: Outputs) -> None:
     assert {"catalog", "intake", "studio", "sweep"} <= outputs.keys()
     for service in ("catalog", "intake", "studio"):
@@ -31,6 +32,7 @@ def test_every_service_has_the_outputs_that_callers_need(local: LocalEnvironment
         )
 
 
+@pytest.mark.requirement("items: who may")
 def test_the_caller_may_invoke_the_signed_routes_and_nothing_else(
     local: LocalEnvironment, project: Path, caller: Credentials, signed: Request
 ) -> None:
@@ -41,6 +43,7 @@ def test_the_caller_may_invoke_the_signed_routes_and_nothing_else(
         local.emulator.session(caller).client("dynamodb").list_tables()
 
 
+@pytest.mark.requirement("items: who may")
 def test_an_unsigned_write_is_refused_at_the_gateway(unsigned: Request) -> None:
     response = unsigned("POST", "/items", service="catalog", json={"name": "kettle"})
     assert response.status_code == 403

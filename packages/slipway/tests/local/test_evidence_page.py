@@ -74,6 +74,7 @@ def phone() -> Iterator[Browser]:
         yield opened
 
 
+@pytest.mark.requirement("the report on the terminal and as a page")
 def test_a_phone_shows_the_verdict_first_and_all_of_its_width(phone: Browser, page: Path) -> None:
     phone.open(page)
 

@@ -86,6 +86,7 @@ def put_back(home: Path, change: Commit, delivered: Run) -> Run:
     return _run(options, change, fault)
 
 
+@pytest.mark.requirement("the way of a push", "the rehearsal")
 def test_a_commit_reaches_prod(delivered: Run) -> None:
     last = delivered.record.executions[-1]
     assert delivered.record.delivered, delivered.record.verdict
@@ -94,6 +95,7 @@ def test_a_commit_reaches_prod(delivered: Run) -> None:
     assert "delivered" in delivered.said.splitlines()[-1]
 
 
+@pytest.mark.requirement("the way of a push", "the rehearsal")
 def test_a_commit_that_changes_the_pipeline_begins_again_with_the_new_one(delivered: Run) -> None:
     first, second = delivered.record.executions
     assert first.status is Status.CANCELED
@@ -101,12 +103,14 @@ def test_a_commit_that_changes_the_pipeline_begins_again_with_the_new_one(delive
     assert second.pipeline_version == first.pipeline_version + 1
 
 
+@pytest.mark.requirement("the approval", "the rehearsal")
 def test_prod_waits_for_an_approval_that_another_process_may_give(delivered: Run) -> None:
     assert delivered.answered == ["prod-approval/Approve-prod"]
     approval = _action(delivered.record.executions[-1], "prod-approval", "Approve-prod")
     assert approval.summary == "approved: looks good"
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
 def test_traffic_shifts_to_the_new_version_while_both_answer(delivered: Run, environment: str) -> None:
     # Given the deployments of an environment's functions
@@ -124,6 +128,7 @@ def test_traffic_shifts_to_the_new_version_while_both_answer(delivered: Run, env
     assert all(each.met_new > 0 for each in shifted)
 
 
+@pytest.mark.requirement("tests after each environment", "protection")
 def test_each_environment_is_protected_and_verified(delivered: Run) -> None:
     last = delivered.record.executions[-1]
     for environment in ("dev", "staging", "prod"):
@@ -138,6 +143,7 @@ def test_every_event_reaches_those_who_listen(delivered: Run) -> None:
     assert delivered.record.event_faults == []
 
 
+@pytest.mark.requirement("the rehearsal")
 def test_every_substitution_that_was_used_is_said(delivered: Run) -> None:
     for row in delivered.record.substitutions:
         assert row["subject"] in delivered.page
@@ -145,6 +151,7 @@ def test_every_substitution_that_was_used_is_said(delivered: Run) -> None:
     assert {"AWS::CodePipeline::Pipeline", "AWS::CodeBuild::Project", "AWS::CodeDeploy::*"} <= subjects
 
 
+@pytest.mark.requirement("the rehearsal")
 def test_the_page_needs_nothing_but_itself(delivered: Run) -> None:
     assert delivered.record.commit[:12] in delivered.page
     assert delivered.result["verdict"] == delivered.record.verdict
@@ -152,6 +159,7 @@ def test_the_page_needs_nothing_but_itself(delivered: Run) -> None:
     assert "@import" not in delivered.page
 
 
+@pytest.mark.requirement("safe deployments", "bake and rollback", "the rehearsal")
 def test_a_fault_in_prod_is_put_back_by_the_alarm(put_back: Run) -> None:
     assert not put_back.record.delivered
     assert faults.judge(faults.find("error-rate=5%"), put_back.record) is None
@@ -167,12 +175,14 @@ def test_the_stage_goes_back_to_what_was_delivered_before_it(put_back: Run) -> N
     assert (last.name, last.kind, last.status) == ("prod-items", "rollback", Status.SUCCEEDED)
 
 
+@pytest.mark.requirement("bake and rollback", "the rehearsal")
 def test_prod_serves_what_it_did_before_the_fault(delivered: Run, put_back: Run) -> None:
     assert put_back.record.served["prod"] == delivered.record.served["prod"] == put_back.record.before["prod"]
     # The stages before it hold the commit.
     assert put_back.record.served["staging"] != delivered.record.served["staging"]
 
 
+@pytest.mark.requirement("safe deployments")
 def test_only_a_part_of_the_traffic_met_the_fault(put_back: Run) -> None:
     (failed,) = [each for each in _deployments(put_back.record.executions[-1], "prod") if each.status is Status.FAILED][
         :1
@@ -181,6 +191,7 @@ def test_only_a_part_of_the_traffic_met_the_fault(put_back: Run) -> None:
     assert max(minute.weight for minute in failed.minutes) < 1
 
 
+@pytest.mark.requirement("the rehearsal")
 def test_nothing_runs_afterwards(put_back: Run, home: Path) -> None:
     assert not put_back.record.delivered
     commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,6 +67,7 @@ def test_so_many_requests_a_minute_miss_a_failure_by_the_closed_form(requests: i
     assert close(found.caught, 1 - (1 - share) ** (requests * minutes))
 
 
+@pytest.mark.requirement("safe deployments")
 @given(
     rate=st.floats(0.05, 20),
     weight=st.integers(1, 50),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ def deliveries(draw: st.DrawFn) -> tuple[Desk, list[Change], int, int]:
     return desk, events, number, failed
 
 
+@pytest.mark.requirement("notifications and figures")
 @given(delivery=deliveries(), data=st.data())
 @settings(deadline=None)
 def test_no_order_and_no_repetition_counts_twice_or_below_zero(

@@ -209,6 +209,7 @@ def _set(properties: Template, path: tuple[str, ...], change: Callable[[Json], J
         place[key] = changed
 
 
+@pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_no_replacement_is_missed_when_a_property_changes(real: list[Side], shard: int) -> None:
     candidates = _candidates(real, lambda resource: bool(resource.get("Properties")))
@@ -278,6 +279,7 @@ def test_no_replacement_is_missed_when_a_property_changes(real: list[Side], shar
 # ---------------
 
 
+@pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_no_removal_is_missed_when_a_resource_is_dropped(real: list[Side], shard: int) -> None:
     candidates = _candidates(real)
@@ -434,6 +436,7 @@ def _of_role(stack: Stack, role: str, policies: Mapping[str, Json]) -> list[Json
     ]
 
 
+@pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_no_widening_is_missed_when_a_statement_changes(real: list[Side], shard: int) -> None:
     candidates = _candidates(real, lambda resource: bool(_statements(resource.get("Properties", {}))))
@@ -654,6 +657,7 @@ def test_no_change_is_missed_in_a_nested_stack(real: list[Side], shard: int) -> 
 # ---------------
 
 
+@pytest.mark.requirement("gates before any account")
 def test_the_difference_of_an_assembly_with_itself_is_empty(real: list[Side]) -> None:
     for side in real:
         # Given the same, read and resolved anew

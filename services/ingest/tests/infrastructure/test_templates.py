@@ -110,16 +110,19 @@ def alarms(ingest: Deployment) -> list[dict[str, Any]]:
 
 
 class TestApi:
+    @pytest.mark.requirement("ingest: routes")
     def test_routes_are_those_of_the_document(self, ingest: Deployment) -> None:
         documented = {f"{verb.upper()} {path}" for path, verbs in DOCUMENT["paths"].items() for verb in verbs}
         # And what can be read is answered for HEAD, too
         heads = {route.replace("GET", "HEAD") for route in documented if route.startswith("GET")}
         assert set(methods(ingest)) == documented | heads
 
+    @pytest.mark.requirement("ingest: routes")
     def test_all_but_health_ask_for_a_key(self, ingest: Deployment) -> None:
         keyed = {route for route, method in methods(ingest).items() if method.get("ApiKeyRequired")}
         assert keyed == set(methods(ingest)) - {"GET /health", "HEAD /health"}
 
+    @pytest.mark.requirement("ingest: routes")
     def test_health_is_answered_by_the_gateway(self, ingest: Deployment) -> None:
         for verb in ("GET", "HEAD"):
             integration = methods(ingest)[f"{verb} /health"]["Integration"]
@@ -128,6 +131,7 @@ class TestApi:
             body = json.loads(answer["ResponseTemplates"]["application/json"])
             assert body == {"status": "ok", "environment": ingest.environment.name}
 
+    @pytest.mark.requirement("ingest: routes")
     def test_the_gateway_checks_what_it_can(self, ingest: Deployment) -> None:
         found = methods(ingest)
         assert "application/json" in found["POST /data"]["RequestModels"]
@@ -137,6 +141,7 @@ class TestApi:
         # An over-long payload is a 413 of the handler, not a 400 of the gateway.
         assert "maxLength" not in model["properties"]["payload"]
 
+    @pytest.mark.requirement("ingest: the usage plan")
     def test_the_usage_plan_is_as_configured(self, ingest: Deployment) -> None:
         plan = ingest["compute"].only("AWS::ApiGateway::UsagePlan")
         wanted = settings(ingest).usage_plan
@@ -148,6 +153,9 @@ class TestApi:
 
 
 class TestStageCache:
+    @pytest.mark.requirement(
+        "ingest: the stage cache", "ingest: a stage cache that caches nothing, or gives one record for another"
+    )
     def test_only_reading_a_record_is_cached_and_encrypted(self, ingest: Deployment) -> None:
         cache = settings(ingest).stage_cache
         cached = [entry for entry in stage(ingest)["MethodSettings"] if entry.get("CachingEnabled")]
@@ -162,6 +170,9 @@ class TestStageCache:
         assert entry["CacheDataEncrypted"] is True
         assert entry["CacheTtlInSeconds"] == cache.ttl_seconds
 
+    @pytest.mark.requirement(
+        "ingest: the stage cache", "ingest: a stage cache that caches nothing, or gives one record for another"
+    )
     def test_cached_answers_are_told_apart_by_id_key_and_origin(self, ingest: Deployment) -> None:
         # Given that a key check does not make a cached answer its caller's own, and that an answer names its origin
         method = methods(ingest)["GET /data"]
@@ -175,6 +186,7 @@ class TestStageCache:
 
 
 class TestQueues:
+    @pytest.mark.requirement("ingest: work in the background")
     @pytest.mark.parametrize(("name", "reader"), [("Job", "processor"), ("Work", "worker")])
     def test_visibility_is_six_time_outs_and_five_receives_are_the_end(
         self, ingest: Deployment, name: str, reader: str
@@ -194,6 +206,7 @@ class TestQueues:
 
 
 class TestFunctions:
+    @pytest.mark.requirement("functions")
     @pytest.mark.parametrize("handler", FUNCTIONS)
     def test_each_may_do_exactly_what_it_does(self, ingest: Deployment, handler: str) -> None:
         reached = ingest.permissions(handler)
@@ -216,6 +229,7 @@ class TestFunctions:
 
 
 class TestData:
+    @pytest.mark.requirement("ingest: records")
     def test_records_and_jobs_expire(self, ingest: Deployment) -> None:
         for output in ("TableName", "JobsTableName"):
             table = ingest.behind(ingest.output(output))["Properties"]
@@ -224,6 +238,7 @@ class TestData:
             settings(ingest).record_hours
         )
 
+    @pytest.mark.requirement("ingest: records")
     def test_payloads_and_plans_go_after_their_records(self, ingest: Deployment) -> None:
         rules = ingest.behind(ingest.output("BucketName"))["Properties"]["LifecycleConfiguration"]["Rules"]
         expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
@@ -238,6 +253,7 @@ class TestData:
 
 
 class TestObservability:
+    @pytest.mark.requirement("ingest: alarms")
     def test_the_api_alarms(self, ingest: Deployment) -> None:
         (failed,) = (alarm for alarm in alarms(ingest) if alarm.get("Namespace") == "AWS/ApiGateway")
         assert failed["MetricName"] == "5XXError"
@@ -246,6 +262,7 @@ class TestObservability:
         assert refused["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
         assert refused["Threshold"] == ingest.environment.alarms.client_error_percent
 
+    @pytest.mark.requirement("ingest: alarms")
     def test_user_errors_alarm_and_say_that_they_count_the_account(self, ingest: Deployment) -> None:
         (alarm,) = (alarm for alarm in alarms(ingest) if alarm.get("MetricName") == "UserErrors")
         assert "Dimensions" not in alarm

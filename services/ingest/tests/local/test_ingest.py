@@ -45,6 +45,7 @@ def no_dead_letters(behind: Behind) -> None:
 
 
 class TestKeys:
+    @pytest.mark.requirement("ingest: the usage plan")
     def test_who_calls_faster_than_the_plan_is_put_off(self, behind: Behind, caller: Caller) -> None:
         plan = behind.new_plan(throttle={"rateLimit": 1, "burstLimit": 2})
         hasty = Caller(caller.http, caller.endpoint, behind.new_key(plan))
@@ -52,17 +53,20 @@ class TestKeys:
         assert {answer.status_code for answer in answers} == {404, 429}
         assert answers[-1].json()["title"] == "Too Many Requests"
 
+    @pytest.mark.requirement("ingest: the usage plan")
     def test_who_has_used_up_the_day_is_put_off(self, behind: Behind, caller: Caller) -> None:
         plan = behind.new_plan(quota={"limit": 3, "period": "DAY"})
         greedy = Caller(caller.http, caller.endpoint, behind.new_key(plan))
         assert [greedy.read(NOBODY).status_code for _ in range(4)] == [404, 404, 404, 429]
 
+    @pytest.mark.requirement("ingest: routes")
     def test_health_needs_no_key(self, caller: Caller) -> None:
         answer = Caller(caller.http, caller.endpoint, None).call("GET", "/health")
         assert (answer.status_code, answer.json()) == (200, {"status": "ok", "environment": "dev"})
 
 
 class TestRecords:
+    @pytest.mark.requirement("data at rest encrypted with it", "ingest: records")
     @pytest.mark.parametrize(
         ("payload", "in_bucket"),
         [
@@ -97,6 +101,7 @@ class TestRecords:
             place = {"Bucket": behind.outputs["BucketName"], "Key": f"payloads/{record['id']}"}
             assert behind.client("s3").head_object(**place)["ContentLength"] == len(payload.encode())
 
+    @pytest.mark.requirement("ingest: records")
     @pytest.mark.parametrize(
         "payload",
         [
@@ -112,6 +117,7 @@ class TestRecords:
         assert answer.json()["errors"][0]["field"] in {"payload", "body"}
         assert len(behind.items("TableName")) == before
 
+    @pytest.mark.requirement("ingest: records")
     def test_it_expires_after_a_day(self, behind: Behind, caller: Caller) -> None:
         table = behind.outputs["TableName"]
         record = caller.send("x")
@@ -127,11 +133,13 @@ class TestRecords:
 
 
 class TestOwnership:
+    @pytest.mark.requirement("ingest: routes")
     def test_a_record_is_seen_by_its_own_key_alone(self, caller: Caller, stranger: Caller) -> None:
         record = caller.send("mine")
         assert stranger.read(record["id"]).status_code == 404
         assert caller.read(record["id"]).status_code == 200
 
+    @pytest.mark.requirement("ingest: routes")
     def test_a_job_is_seen_by_its_own_key_alone_and_takes_its_own_records_alone(
         self, caller: Caller, stranger: Caller
     ) -> None:
@@ -159,6 +167,7 @@ class TestOwnership:
 
 
 class TestJobs:
+    @pytest.mark.requirement("ingest: work in the background")
     def test_pending_records_are_completed(self, stranger: Caller) -> None:
         # Given more records than one batch holds, one of them in the bucket
         records = [stranger.send(f"record {number}") for number in range(29)] + [stranger.send("x" * 5000)]
@@ -185,6 +194,7 @@ class TestJobs:
         stranger.send("second")
         assert stranger.ended(stranger.start()["id"])["total"] == 1
 
+    @pytest.mark.requirement("ingest: work in the background")
     def test_two_jobs_at_once_complete_each_record_once(self, behind: Behind, stranger: Caller) -> None:
         records = {stranger.send(f"record {number}")["id"] for number in range(40)}
         jobs = [stranger.start() for _ in range(3)]
@@ -241,6 +251,7 @@ class TestQueues:
         assert [reason(letter) for letter in letters] == [why]
         until(lambda: behind.waiting("JobQueueUrl") == 0)
 
+    @pytest.mark.requirement("ingest: work in the background")
     def test_a_batch_in_which_every_message_is_poison_is_dead_letters_and_the_next_is_worked_off(
         self, behind: Behind, stranger: Caller
     ) -> None:
@@ -320,6 +331,7 @@ class TestQueues:
         assert behind.waiting("WorkDeadLetterQueueUrl") == 0
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("name", ["Api", "Processor", "Worker"])
 def test_the_contract_check_passes_on_what_is_deployed(behind: Behind, name: str) -> None:
     answer = behind.client("lambda").invoke(FunctionName=behind.outputs[f"{name}HookFunctionArn"], Payload=b"{}")

@@ -19,6 +19,8 @@ from slipway.emulator.environment import Outputs
 from slipway.testing.emulated import Invoke, until
 from slipway.testing.functions import NO_FAILURES, sqs_event
 
+pytestmark = pytest.mark.requirement("functions")
+
 API, PROCESSOR, WORKER = "ingest/ApiFunction", "ingest/Processor", "ingest/Worker"
 LARGE = "x" * 5000
 """Goes to the bucket: the table takes 4,096 bytes."""

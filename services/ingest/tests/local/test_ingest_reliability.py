@@ -56,6 +56,7 @@ def http(local: LocalEnvironment) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.mark.requirement("ingest: work in the background")
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_or_done_twice_while_functions_are_killed(
     local: LocalEnvironment, behind: Behind, http: httpx.Client, say: Callable[[str], None]
@@ -79,6 +80,7 @@ def test_nothing_is_lost_or_done_twice_while_functions_are_killed(
     assert killer.count >= KILLS / 2
 
 
+@pytest.mark.requirement("ingest: work in the background")
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_or_done_twice_while_dynamodb_and_s3_fail(
     local: LocalEnvironment, behind: Behind, http: httpx.Client, say: Callable[[str], None]

@@ -14,6 +14,8 @@ from slipway.emulator.environment import Outputs
 from slipway.testing.contract.roles import AsynchronousContract, HookContract, TracedContract, arrives
 from slipway.testing.emulated import refusals
 
+pytestmark = pytest.mark.requirement("functions")
+
 HOOKS = ("ingest/ApiDeployment/Hook", "ingest/ProcessorDeployment/Hook", "ingest/WorkerDeployment/Hook")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ def killed_sometimes(service: Service, left: list[Kill], run: object) -> None:
         return
 
 
+@pytest.mark.requirement("ingest: work in the background")
 @settings(max_examples=200, deadline=None)
 @given(
     records=st.integers(0, 80),

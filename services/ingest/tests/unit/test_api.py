@@ -24,6 +24,7 @@ def read(service: Service, record_id: str, **event: Any) -> Answer:
 
 
 class TestRecords:
+    @pytest.mark.requirement("ingest: records")
     @pytest.mark.parametrize(("size", "in_bucket"), [(1, False), (4096, False), (4097, True)])
     def test_what_is_sent_comes_back_and_large_payloads_are_in_the_bucket(
         self, service: Service, size: int, in_bucket: bool
@@ -36,6 +37,7 @@ class TestRecords:
         assert (record["id"] in service.payloads.stored) is in_bucket
         assert (service.storage.stored[record["id"]].inline is None) is in_bucket
 
+    @pytest.mark.requirement("ingest: records")
     def test_a_large_payload_goes_before_its_record(self, service: Service) -> None:
         # Given a function that is killed at its second write
         service.fate.before = 1
@@ -46,6 +48,7 @@ class TestRecords:
         assert len(service.payloads.stored) == 1
         assert not service.storage.stored
 
+    @pytest.mark.requirement("ingest: records")
     @pytest.mark.parametrize(
         ("payload", "fits"),
         [
@@ -65,6 +68,7 @@ class TestRecords:
             assert answer.fields == ["payload"]
             assert not service.storage.stored
 
+    @pytest.mark.requirement("errors")
     @pytest.mark.parametrize(
         ("body", "field"),
         [
@@ -102,6 +106,7 @@ class TestRecords:
         record = send(service, "x").json
         assert read(service, record["id"], key="another" * 5).status == 404
 
+    @pytest.mark.requirement("ingest: records")
     def test_an_expired_record_is_not_found_before_dynamodb_deletes_it(self, service: Service) -> None:
         record = send(service, "x").json
         service.clock.pass_by(hours=23, minutes=59, seconds=59)
@@ -134,6 +139,7 @@ class TestRecords:
 
 
 class TestJobs:
+    @pytest.mark.requirement("ingest: routes")
     def test_a_job_is_accepted_with_its_place(self, service: Service) -> None:
         answer = service.call(proxy_event("POST", "/process"))
         assert answer.status == 202
@@ -141,6 +147,7 @@ class TestJobs:
         assert answer.json["status"] == "queued"
         assert len(service.job_queue.sent) == 1
 
+    @pytest.mark.requirement("ingest: routes")
     def test_its_owner_sees_how_far_it_is(self, service: Service) -> None:
         send(service, "x")
         job = service.run()
@@ -154,6 +161,7 @@ class TestJobs:
         assert service.call(proxy_event("GET", f"/process/{job_id}")).status == 404
 
 
+@pytest.mark.requirement("ingest: routes")
 @pytest.mark.parametrize(("method", "path"), [("POST", "/data"), ("GET", "/data"), ("POST", "/process")])
 @pytest.mark.parametrize("key", [None, ""])
 def test_without_a_key_nothing_is_done(service: Service, method: str, path: str, key: str | None) -> None:
@@ -171,6 +179,7 @@ def test_while_a_dependency_is_away_the_answer_says_so_and_nothing_of_the_inside
     assert "secret" not in answer.text
 
 
+@pytest.mark.requirement("errors")
 def test_a_fault_of_ours_says_nothing_of_the_inside(service: Service) -> None:
     service.fate.failure = RuntimeError("secret text")
     answer = send(service, "x")

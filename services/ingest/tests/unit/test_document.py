@@ -14,6 +14,7 @@ from services.ingest.tests.unit.fakes import Service, proxy_event
 LAMBDA_BYTES = 6 * 1024 * 1024
 
 
+@pytest.mark.requirement("ingest: routes")
 def test_the_committed_document_is_that_of_the_routes(service: Service) -> None:
     committed = Path(openapi.__file__).parents[1] / "openapi.json"
     assert committed.read_text(encoding="utf-8") == openapi.DOCUMENT.text()
@@ -30,6 +31,7 @@ def test_all_but_health_ask_for_a_key(service: Service) -> None:
     assert all(security == [{"api_key": []}] for security in operations.values())
 
 
+@pytest.mark.requirement("ingest: records")
 @pytest.mark.parametrize("piece", ["x", '"', "\\", "\n", "\x00", "\x1f", "\x7f", "é", "€", "😀", "\u2028", 'a"\n😀'])
 def test_the_largest_payload_fits_into_an_invocation_both_ways(service: Service, piece: str) -> None:
     # Given as much as is taken of whatever text

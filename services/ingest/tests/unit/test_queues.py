@@ -60,6 +60,7 @@ class TestPlanning:
 
 
 class TestWork:
+    @pytest.mark.requirement("ingest: work in the background")
     def test_a_batch_that_comes_again_is_counted_once(self, service: Service) -> None:
         job_id, messages = planned(service, 10)
         service.work(messages * 3)
@@ -116,6 +117,7 @@ class TestFailures:
         assert service.inbox.postponed == [seconds]
         assert not service.dead_letters.sent
 
+    @pytest.mark.requirement("ingest: work in the background")
     def test_after_the_last_try_it_is_a_dead_letter(self, service: Service) -> None:
         job_id, messages = planned(service, 3)
         service.worker._records = Away()  # type: ignore[assignment]
@@ -135,6 +137,7 @@ class TestFailures:
         service.work(service.dead_letters.take())
         assert service.job_storage.stored[job_id].document(service.jobs.second())["status"] == "completed"
 
+    @pytest.mark.requirement("ingest: work in the background")
     def test_killed_at_the_last_try_the_job_fails_once_that_is_certain(self, service: Service) -> None:
         # Given a function that is killed at the last try, a minute before its time-out
         job_id, messages = planned(service, 3)
@@ -203,6 +206,7 @@ class TestFailures:
         assert ended.status(service.jobs.second()) is JobStatus.FAILED
         assert ended.given_up[PLAN].reason == f"the last of {MAX_RECEIVES} tries failed: TimeoutError"
 
+    @pytest.mark.requirement("ingest: work in the background")
     def test_one_bad_message_does_not_hold_up_its_batch(self, service: Service) -> None:
         job_id, messages = planned(service, 30)
         assert service.work([messages[0], "poison", messages[1]]) == []
@@ -220,6 +224,7 @@ class TestFailures:
 class TestFaults:
     """What a version counts against itself, for the alarms of its deployment: no message is an error to Lambda."""
 
+    @pytest.mark.requirement("safe deployments")
     @pytest.mark.parametrize("receives", [1, 2, MAX_RECEIVES])
     def test_a_message_that_fails_is_one_whether_it_comes_again_or_is_dead(
         self, service: Service, counted: Counted, receives: int

@@ -73,6 +73,7 @@ def test_writes_are_signed_and_their_bodies_are_validated(items: Deployment) -> 
     assert {route for route, method in methods.items() if "RequestModels" in method} == signed - {"DELETE /items/{id}"}
 
 
+@pytest.mark.requirement("items: an index with one partition for all")
 def test_items_are_found_over_spread_partitions(items: Deployment) -> None:
     table = items.behind(items.output("TableName"))["Properties"]
     keys = {

@@ -30,6 +30,7 @@ def item(signed: Request) -> dict[str, Any]:
 # Creating
 
 
+@pytest.mark.requirement("data at rest encrypted with it", "items: routes")
 def test_an_item_is_created(signed: Request, outputs: Outputs) -> None:
     # Given what a writer decides
     given = {
@@ -75,6 +76,7 @@ def test_a_key_gives_every_repetition_the_first_answer(signed: Request) -> None:
     assert_problem(other, 422, "Idempotency-Key")
 
 
+@pytest.mark.requirement("items: no duplicate, no lost update")
 def test_a_creation_that_is_being_worked_on_is_not_begun_again(
     signed: Request, session: Callable[..., boto3.Session], outputs: Outputs
 ) -> None:
@@ -110,6 +112,7 @@ def test_a_creation_that_is_being_worked_on_is_not_begun_again(
 # Reading
 
 
+@pytest.mark.requirement("data at rest encrypted with it")
 def test_an_item_is_read_through_the_edge(edge: Request, item: dict[str, Any]) -> None:
     response = edge("GET", f"/items/{item['id']}")
     assert response.status_code == 200
@@ -118,6 +121,7 @@ def test_an_item_is_read_through_the_edge(edge: Request, item: dict[str, Any]) -
     assert response.headers["cache-control"] == "public, max-age=10"
 
 
+@pytest.mark.requirement("items: the edge")
 @pytest.mark.parametrize("path", ["/items/{id}", "/items?status=draft&limit=3"])
 def test_what_a_client_has_is_not_sent_again(edge: Request, item: dict[str, Any], path: str) -> None:
     # Given an answer with its tag
@@ -134,6 +138,7 @@ def test_what_a_client_has_is_not_sent_again(edge: Request, item: dict[str, Any]
     assert edge("GET", path, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
+@pytest.mark.requirement("items: the edge")
 @pytest.mark.parametrize("path", ["/items", "/items/{id}"])
 def test_head_is_get_without_its_content(edge: Request, item: dict[str, Any], path: str) -> None:
     response = edge("HEAD", path.format(**item))
@@ -159,6 +164,7 @@ def test_an_item_that_is_not_there_is_not_found(edge: Request, signed: Request) 
 # Writing over, and deleting
 
 
+@pytest.mark.requirement("items: routes")
 def test_an_item_is_replaced_as_a_whole(signed: Request, edge: Request, item: dict[str, Any]) -> None:
     # When its version is written over
     path = f"/items/{item['id']}"
@@ -182,6 +188,7 @@ def test_an_item_is_replaced_as_a_whole(signed: Request, edge: Request, item: di
     assert not _is_listed(edge, item["id"], "draft")
 
 
+@pytest.mark.requirement("items: routes")
 def test_an_item_is_deleted(signed: Request, edge: Request, item: dict[str, Any]) -> None:
     path = f"/items/{item['id']}"
     response = signed("DELETE", path, headers={"If-Match": '"1"'})
@@ -191,6 +198,7 @@ def test_an_item_is_deleted(signed: Request, edge: Request, item: dict[str, Any]
     assert not _is_listed(edge, item["id"], "draft")
 
 
+@pytest.mark.requirement("items: no duplicate, no lost update")
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_a_write_says_which_version_it_is_for(
     signed: Request, edge: Request, item: dict[str, Any], method: str
@@ -212,6 +220,7 @@ def test_a_write_says_which_version_it_is_for(
 # The health check
 
 
+@pytest.mark.requirement("versions and aliases", "items: health")
 def test_health_tells_what_answers(unsigned: Request, session: Callable[..., boto3.Session], outputs: Outputs) -> None:
     response = unsigned("GET", "/health")
     assert response.status_code == 200
@@ -226,6 +235,7 @@ def test_health_tells_what_answers(unsigned: Request, session: Callable[..., bot
 # CORS, and errors that the gateway makes
 
 
+@pytest.mark.requirement("the API")
 def test_every_answer_can_be_read_by_a_browser(
     signed: Request, unsigned: Request, edge: Request, item: dict[str, Any]
 ) -> None:
@@ -251,6 +261,7 @@ def test_every_answer_can_be_read_by_a_browser(
 # Who may
 
 
+@pytest.mark.requirement("items: who may")
 def test_the_distributions_header_alone_opens_reads(
     unsigned: Request, edge: Request, session: Callable[..., boto3.Session], outputs: Outputs, item: dict[str, Any]
 ) -> None:
@@ -265,6 +276,7 @@ def test_the_distributions_header_alone_opens_reads(
     assert edge("GET", path, headers={"X-Origin-Verify": "mine"}).status_code == 200
 
 
+@pytest.mark.requirement("items: the edge")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -293,6 +305,7 @@ def test_no_header_of_a_viewer_changes_what_others_read(
     assert (hostile.status_code, hostile.content) == (200, plain.content)
 
 
+@pytest.mark.requirement("items: the edge")
 def test_the_api_behind_the_edge_follows_an_override(
     unsigned: Request, session: Callable[..., boto3.Session], outputs: Outputs, item: dict[str, Any]
 ) -> None:
@@ -307,10 +320,12 @@ def test_the_api_behind_the_edge_follows_an_override(
     assert overridden.content == b""
 
 
+@pytest.mark.requirement("items: the edge")
 def test_the_edge_takes_no_writes(edge: Request) -> None:
     assert edge("POST", "/items", json={"name": "kettle"}).status_code == 403
 
 
+@pytest.mark.requirement("functions")
 def test_who_may_write_items_reaches_nothing_behind_the_api(
     session: Callable[..., boto3.Session], caller: Credentials, outputs: Outputs, item: dict[str, Any]
 ) -> None:

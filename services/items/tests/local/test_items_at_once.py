@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import boto3
 import httpx
+import pytest
 
 from services.items.tests.local.items import create
 from slipway.emulator.environment import Outputs
@@ -26,6 +27,7 @@ PATIENCE = 120
 TRY_AGAIN = {429, 500, 502, 503, 504}
 
 
+@pytest.mark.requirement("items: no duplicate, no lost update")
 def test_writers_of_one_item_lose_nothing(signed: Request, edge: Request) -> None:
     # Given an item that counts, and writers that read it, add one and write it over, until that works
     item = create(signed, data={"count": 0})
@@ -59,6 +61,7 @@ def test_writers_of_one_item_lose_nothing(signed: Request, edge: Request) -> Non
     assert answers.keys() <= {200, 412} | TRY_AGAIN
 
 
+@pytest.mark.requirement("the table", "items: no duplicate, no lost update")
 def test_a_key_makes_one_item_however_many_requests_carry_it(
     signed: Request, session: Callable[..., boto3.Session], outputs: Outputs
 ) -> None:

@@ -29,6 +29,7 @@ def with_data(text: str) -> bytes:
     return b'{"name": "kettle", "data": {"a": %s}}' % text.encode()
 
 
+@pytest.mark.requirement("errors")
 def test_all_fields_at_fault_are_named_at_once(signed: Request) -> None:
     response = signed("POST", "/items", json={"name": "", "status": "A", "data": 1, "colour": "red"})
     assert_problem(response, 400, "/name", "/data", "/status", "/colour")
@@ -132,6 +133,7 @@ def test_a_cursor_that_was_tampered_with_is_refused(signed: Request, edge: Reque
     assert_problem(edge("GET", f"/items?limit=1&cursor={cursor}"), 400, "cursor")
 
 
+@pytest.mark.requirement("items: the item")
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
@@ -160,6 +162,7 @@ def test_a_number_comes_back_as_it_went_in(signed: Request, edge: Request, given
     assert loads(read.content)["data"]["a"] == [loads(given)]
 
 
+@pytest.mark.requirement("items: the item")
 @pytest.mark.parametrize(
     "text",
     ["", " ", "é", "e\u0301", "水", "🫖", "\u0000", "\u2028", "\ufeff", '"\\/', "<script>", "\U0010ffff", "\r\n"],

@@ -101,6 +101,7 @@ def page(local: LocalEnvironment, outputs: Outputs, tmp_path_factory: pytest.Tem
         yield window
 
 
+@pytest.mark.requirement("items: the edge")
 def test_a_page_reads_on_with_the_tag_it_has(page: Browser, outputs: Outputs, signed: Request) -> None:
     address = f"https://{outputs['items']['DistributionDomain']}/items/{create(signed)['id']}"
     first = fetch(page, address)

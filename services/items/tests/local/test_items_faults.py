@@ -84,6 +84,7 @@ def another_version(broken: Broken, function: str, source: str) -> Iterator[None
         functions.update_alias(FunctionName=name, Name="staging", FunctionVersion=before)
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("source", [FAILS_AT_IMPORT, ANSWERS_WITH_NONSENSE], ids=["fails at import", "says nonsense"])
 @pytest.mark.parametrize(
     ("function", "hook"),
@@ -118,6 +119,7 @@ def unavailable(response: httpx.Response) -> bool:
     return "detail" not in problem and "Error" not in response.text
 
 
+@pytest.mark.requirement("secrets")
 def test_without_its_secrets_the_service_does_what_needs_none(broken: Broken, item: dict[str, Any]) -> None:
     # Given secrets that cannot be read any more, and a function that has not read them
     role = broken.session.client("lambda").get_function_configuration(FunctionName=broken.outputs["ApiFunctionArn"])[
@@ -137,6 +139,7 @@ def test_without_its_secrets_the_service_does_what_needs_none(broken: Broken, it
     assert broken.call("GET", path).json()["name"] == "teapot"
 
 
+@pytest.mark.requirement("retries")
 def test_with_the_table_out_of_reach_nothing_of_the_inside_is_told(broken: Broken, item: dict[str, Any]) -> None:
     path = f"/items/{item['id']}"
     assert broken.call("GET", path).status_code == 200
@@ -152,6 +155,7 @@ def test_with_the_table_out_of_reach_nothing_of_the_inside_is_told(broken: Broke
     assert broken.call("GET", path).json() == item
 
 
+@pytest.mark.requirement("items: health")
 def test_with_the_table_gone_nothing_of_the_inside_is_told(broken: Broken, item: dict[str, Any]) -> None:
     # Given that somebody deletes the table: the last that is done in this environment
     broken.session.client("dynamodb").delete_table(TableName=broken.outputs["TableName"])

@@ -41,6 +41,7 @@ def pages(edge: Request, **query: str | int) -> Iterator[list[dict[str, Any]]]:
         query = {**query, "cursor": page["next_cursor"]}
 
 
+@pytest.mark.requirement("items: routes")
 def test_items_are_listed_newest_first_without_loss_while_others_are_created(signed: Request, edge: Request) -> None:
     # Given 23 items of a status
     mine = status()
@@ -84,6 +85,7 @@ def test_the_whole_list_holds_every_status_newest_first(signed: Request, edge: R
     assert all(newer["created_at"] >= older["created_at"] for newer, older in pairwise(read))
 
 
+@pytest.mark.requirement("items: routes")
 def test_a_page_has_twenty_items_unless_asked_otherwise(signed: Request, edge: Request) -> None:
     mine = status()
     for _ in range(21):
@@ -129,6 +131,7 @@ def signature_is_of(cursor: str, secret: str) -> bool:
     return sign(secret, payload) == signature
 
 
+@pytest.mark.requirement("secrets")
 def test_a_cursor_outlives_a_rotation(  # noqa: PLR0917  # pytest passes fixtures by name
     local: LocalEnvironment,
     signed: Request,
@@ -178,6 +181,7 @@ def test_a_cursor_outlives_a_rotation(  # noqa: PLR0917  # pytest passes fixture
     assert following(newer) == created[1:2]
 
 
+@pytest.mark.requirement("secrets")
 def test_a_rotation_that_was_not_begun_changes_nothing(
     session: Callable[..., boto3.Session], secrets: SecretsManagerClient, outputs: Outputs
 ) -> None:
@@ -197,6 +201,7 @@ def test_a_rotation_that_was_not_begun_changes_nothing(
     assert key(secrets, arn, "AWSCURRENT") == before
 
 
+@pytest.mark.requirement("functions")
 def test_the_rotation_function_may_rotate_its_own_secret_alone(
     session: Callable[..., boto3.Session], secrets: SecretsManagerClient, outputs: Outputs
 ) -> None:

@@ -20,6 +20,8 @@ from slipway.emulator.environment import Outputs
 from slipway.testing.emulated import Invoke, Request, refusals, until
 from slipway.testing.functions import NO_FAILURES
 
+pytestmark = pytest.mark.requirement("functions")
+
 API, STREAM, ROTATION = "items/ApiFunction", "items/StreamFunction", "items/Rotation"
 
 

@@ -17,6 +17,8 @@ from slipway.emulator.environment import LocalEnvironment, Outputs
 from slipway.testing.contract.roles import AsynchronousContract, HookContract, TracedContract, arrives, messages
 from slipway.testing.emulated import Request, refusals
 
+pytestmark = pytest.mark.requirement("functions")
+
 HOOKS = ("items/ApiDeployment/Hook", "items/StreamDeployment/Hook")
 
 

@@ -57,6 +57,7 @@ def logged(session: boto3.Session, since: float) -> dict[str, str]:
     }
 
 
+@pytest.mark.requirement("secrets")
 def test_no_secret_is_in_a_function_an_output_or_a_template(
     local: LocalEnvironment, session: Callable[..., boto3.Session], outputs: Outputs, secret_values: list[str]
 ) -> None:
@@ -76,6 +77,7 @@ def test_no_secret_is_in_a_function_an_output_or_a_template(
     assert [(where, value) for where, text in said.items() for value in secret_values if value in text] == []
 
 
+@pytest.mark.requirement("secrets")
 def test_no_log_holds_what_a_client_sent(  # noqa: PLR0917  # pytest passes fixtures by name
     signed: Request,
     edge: Request,
@@ -127,6 +129,7 @@ def test_no_log_holds_what_a_client_sent(  # noqa: PLR0917  # pytest passes fixt
     assert {json.loads(line)["service"] for line in lines} == {"items"}
 
 
+@pytest.mark.requirement("secrets")
 def test_a_secret_that_changed_is_seen_by_a_running_function(
     local: LocalEnvironment, unsigned: Request, session: Callable[..., boto3.Session], outputs: Outputs, signed: Request
 ) -> None:
@@ -146,6 +149,7 @@ def test_a_secret_that_changed_is_seen_by_a_running_function(
         recycle(local, outputs["items"]["ApiFunctionArn"])
 
 
+@pytest.mark.requirement("data at rest encrypted with it")
 def test_what_is_at_rest_is_under_the_services_key(session: Callable[..., boto3.Session], outputs: Outputs) -> None:
     # What the emulator does not keep of a template, the templates' own tests show: keys of the tables, the bucket and
     # the topic, TTL, point-in-time recovery.
@@ -168,6 +172,7 @@ def test_what_is_at_rest_is_under_the_services_key(session: Callable[..., boto3.
     assert root.client("kms").get_key_rotation_status(KeyId=key)["KeyRotationEnabled"]
 
 
+@pytest.mark.requirement("buckets")
 def test_the_bucket_is_closed_and_keeps_versions(
     session: Callable[..., boto3.Session], outputs: Outputs, http: Any, local: LocalEnvironment
 ) -> None:
@@ -180,11 +185,13 @@ def test_the_bucket_is_closed_and_keeps_versions(
     assert s3.get_bucket_versioning(Bucket=outputs["items"]["BucketName"])["Status"] == "Enabled"
 
 
+@pytest.mark.requirement("the table")
 def test_the_table_streams_new_and_old_images(session: Callable[..., boto3.Session], outputs: Outputs) -> None:
     table = session().client("dynamodb").describe_table(TableName=outputs["items"]["TableName"])["Table"]
     assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
+@pytest.mark.requirement("functions")
 def test_a_function_may_do_only_what_it_does(session: Callable[..., boto3.Session], outputs: Outputs) -> None:
     # Given the roles of the functions, and what each could be misused for
     root, values = session(), outputs["items"]

@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -67,6 +68,7 @@ DATA = st.dictionaries(UNICODE, EXACT, max_size=4)
 ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.requirement("errors")
 @ANY_SPEED
 @given(
     method=METHODS,
@@ -92,6 +94,7 @@ def test_no_request_makes_the_service_fail(
         assert answer.fields
 
 
+@pytest.mark.requirement("items: the item")
 @ANY_SPEED
 @given(data=DATA)
 def test_data_comes_back_as_it_went_in(data: dict[str, Any]) -> None:

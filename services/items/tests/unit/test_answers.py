@@ -10,6 +10,7 @@ from slipway.testing.functions import Counted, client_error
 
 
 class TestHealth:
+    @pytest.mark.requirement("items: health")
     def test_it_tells_what_is_running(self, api: Harness) -> None:
         answer = api.call(proxy_event("GET", "/health"))
         assert answer.status == 200
@@ -21,6 +22,7 @@ class TestHealth:
         }
         assert answer.headers["Cache-Control"] == "no-store"
 
+    @pytest.mark.requirement("items: health")
     @pytest.mark.parametrize("failure", [client_error("ResourceNotFoundException", "GetItem"), OSError("secret")])
     def test_it_says_no_more_than_that_the_table_is_away(self, api: Harness, failure: Exception) -> None:
         api.storage.failure = failure
@@ -37,6 +39,7 @@ class TestHealth:
 
 
 class TestProblem:
+    @pytest.mark.requirement("errors")
     def test_it_has_the_members_of_rfc_9457_and_the_request_s_id(self, api: Harness) -> None:
         answer = api.get("/items/none")
         assert answer.headers["Content-Type"] == "application/problem+json"
@@ -50,6 +53,7 @@ class TestProblem:
             "errors": [{"field": "id", "message": "names no item"}],
         }
 
+    @pytest.mark.requirement("errors")
     def test_an_unexpected_error_shows_nothing_of_itself(self, api: Harness, logs: io.StringIO) -> None:
         # Given code that fails with something confidential in its text
         api.storage.failure = ValueError("the password is hunter2")
@@ -77,11 +81,13 @@ class TestCors:
         assert "Access-Control-Allow-Credentials" not in answer.headers
         assert "ETag" in answer.headers["Access-Control-Expose-Headers"]
 
+    @pytest.mark.requirement("the API", "answers without CORS headers")
     def test_errors_carry_it_too(self, api: Harness) -> None:
         api.storage.failure = ValueError()
         for answer in (api.post("{"), api.post("{}", Content_Type="text/plain"), api.get("/items/1"), api.get("/x")):
             assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
+    @pytest.mark.requirement("the API")
     def test_of_a_list_only_the_request_s_origin_is_named(self) -> None:
         api = Harness(cors="https://a.example, https://b.example").bind()
         answer = api.post({"name": "Lamp"}, Origin="https://b.example")
@@ -101,6 +107,7 @@ class TestCors:
 
 
 class TestLogs:
+    @pytest.mark.requirement("secrets")
     def test_they_hold_ids_and_no_content(self, api: Harness, logs: io.StringIO) -> None:
         created = api.post({"name": "confidential-name"}, Idempotency_Key="confidential-key", Authorization="token")
         api.post({"name": "confidential-name", "status": "CONFIDENTIAL"})
@@ -127,6 +134,7 @@ class TestLogs:
 class TestFaults:
     """What a version counts against itself, for the alarms of its deployment."""
 
+    @pytest.mark.requirement("safe deployments")
     @pytest.mark.parametrize(
         ("failure", "status"),
         [(ValueError("no"), 500), (client_error("ThrottlingException", "GetItem"), 503)],

@@ -12,6 +12,7 @@ def deep(levels: int) -> str:
     return '{"name": "x", "data": ' + '{"a": ' * (levels - 1) + "{}" + "}" * (levels - 1) + "}"
 
 
+@pytest.mark.requirement("errors")
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -89,6 +90,7 @@ def test_what_is_just_allowed_is_kept(api: Harness, body: str) -> None:
     assert api.get(answer.location).text == answer.text
 
 
+@pytest.mark.requirement("errors")
 def test_every_fault_of_a_body_is_named(api: Harness) -> None:
     answer = api.post({"description": 1, "status": 2, "other": 3})
     assert sorted(answer.fields) == ["/description", "/name", "/other", "/status"]
@@ -121,6 +123,7 @@ def test_there_is_an_end_to_the_faults_that_are_named(api: Harness) -> None:
     assert answer.json["errors"][-1]["message"].startswith("has 9001 faults")
 
 
+@pytest.mark.requirement("items: routes")
 @pytest.mark.parametrize(
     ("query", "field"),
     [

@@ -13,6 +13,7 @@ from slipway.testing.functions import Context, client_error
 ITEM = {"name": "Lamp", "description": "Warm", "data": {"watts": 7}, "status": "draft"}
 
 
+@pytest.mark.requirement("items: routes")
 def test_an_item_is_created_with_its_place_and_version(api: Harness) -> None:
     # When an item is posted
     answer = api.post(ITEM)
@@ -29,6 +30,7 @@ def test_an_item_is_created_with_its_place_and_version(api: Harness) -> None:
     assert api.get(answer.location).text == answer.text
 
 
+@pytest.mark.requirement("items: the item")
 def test_what_is_left_out_takes_its_default(api: Harness) -> None:
     created = api.post({"name": "Lamp"}).json
     assert (created["description"], created["data"], created["status"]) == ("", {}, "active")
@@ -39,6 +41,7 @@ def test_without_a_key_the_same_item_twice_is_two_items(api: Harness) -> None:
     assert len(api.storage.items) == 2
 
 
+@pytest.mark.requirement("items: the item")
 def test_decimals_and_unicode_come_back_as_they_went_in(api: Harness) -> None:
     # Given numbers that binary floats cannot hold, and text beyond the basic plane
     body = (
@@ -67,6 +70,7 @@ def test_a_body_in_base64_is_the_same_body(api: Harness) -> None:
 
 
 class TestIdempotencyKey:
+    @pytest.mark.requirement("items: no duplicate, no lost update")
     def test_the_same_request_again_gets_the_same_answer(self, api: Harness) -> None:
         # Given an item made under a key
         first = api.post(ITEM, Idempotency_Key="order-1")
@@ -82,6 +86,7 @@ class TestIdempotencyKey:
         api.put(first.location, {"name": "Other"}, If_Match='"1"')
         assert api.post(ITEM, Idempotency_Key="order-1").text == first.text
 
+    @pytest.mark.requirement("items: no duplicate, no lost update")
     def test_another_request_under_the_key_is_refused(self, api: Harness) -> None:
         api.post(ITEM, Idempotency_Key="order-1")
         answer = api.post(ITEM | {"name": "Other"}, Idempotency_Key="order-1")
@@ -104,6 +109,7 @@ class TestIdempotencyKey:
             assert api.call(event).status == 201
         assert len(api.storage.items) == 1
 
+    @pytest.mark.requirement("items: no duplicate, no lost update")
     def test_while_the_first_is_worked_on_others_are_told_to_wait(self, api: Harness) -> None:
         # Given a second request that comes in the middle of the first
         during = []
@@ -121,6 +127,7 @@ class TestIdempotencyKey:
         assert during[0].headers["Retry-After"] == "1"
         assert len(api.storage.items) == 1
 
+    @pytest.mark.requirement("items: no duplicate, no lost update")
     def test_a_crash_between_item_and_record_makes_no_second_item(self, api: Harness) -> None:
         # Given a request that died after its item was written: no record says so
         first = api.post(ITEM, Idempotency_Key="order-1")
@@ -154,6 +161,7 @@ class TestIdempotencyKey:
         api.storage.failure = None
         assert api.post(ITEM, Idempotency_Key="order-1").status == 201
 
+    @pytest.mark.requirement("the table")
     def test_records_are_kept_for_a_day(self, api: Harness) -> None:
         api.post(ITEM, Idempotency_Key="order-1")
         assert RECORD_SECONDS == 86_400

@@ -62,6 +62,7 @@ def report(status: str) -> list[dict[str, str]]:
     return [{"deploymentId": "d-1", "lifecycleEventHookExecutionId": "e-1", "status": status}]
 
 
+@pytest.mark.requirement("safe deployments")
 def test_the_real_function_passes_and_nothing_is_written(
     api: Harness, check: Callable[..., Any], codedeploy: CodeDeploy
 ) -> None:
@@ -76,6 +77,7 @@ def test_the_real_stream_function_passes(check: Callable[..., Any], codedeploy: 
     assert codedeploy.reports == report("Succeeded")
 
 
+@pytest.mark.requirement("safe deployments")
 def test_a_version_without_its_table_fails(api: Harness, check: Callable[..., Any], codedeploy: CodeDeploy) -> None:
     api.storage.failure = client_error("AccessDeniedException", "GetItem")
     verdict = check(hooks.api_handler, lambda event: api.call(event).raw)
@@ -83,6 +85,7 @@ def test_a_version_without_its_table_fails(api: Harness, check: Callable[..., An
     assert codedeploy.reports == report("Failed")
 
 
+@pytest.mark.requirement("versions and aliases")
 def test_an_alias_that_does_not_point_to_a_version_fails(api: Harness, check: Callable[..., Any]) -> None:
     api.context = Context(function_version="$LATEST")
     verdict = check(hooks.api_handler, lambda event: api.call(event).raw)
@@ -147,6 +150,7 @@ class TestThrottles:
         )
         return checks.run(EVENT, context), pauses  # type: ignore[arg-type]
 
+    @pytest.mark.requirement("a contract check that fails because the function is busy")
     def test_a_throttled_check_is_repeated(self) -> None:
         verdict, pauses = self.check(6, Context(remaining=900_000))
         assert verdict["status"] == "Succeeded"

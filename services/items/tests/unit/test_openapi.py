@@ -17,6 +17,7 @@ OPERATIONS = [
 ]
 
 
+@pytest.mark.requirement("items: routes")
 def test_the_committed_document_is_the_one_of_the_routes() -> None:
     assert COMMITTED.read_text(encoding="utf-8") == openapi.DOCUMENT.text(), "run `make openapi`"
 

@@ -19,6 +19,7 @@ class TestOneItem:
         assert answer.headers["Cache-Control"] == "public, max-age=10"
         assert answer.headers["Content-Type"] == "application/json"
 
+    @pytest.mark.requirement("items: the edge")
     @pytest.mark.parametrize("tags", ['"1"', 'W/"1"', '"0", "1"', '"0",W/"1"', "*"])
     def test_who_has_it_gets_no_body(self, api: Harness, tags: str) -> None:
         created = api.post({"name": "Lamp"})
@@ -32,6 +33,7 @@ class TestOneItem:
         created = api.post({"name": "Lamp"})
         assert api.get(created.location, If_None_Match=tags).status == 200
 
+    @pytest.mark.requirement("items: the edge")
     def test_a_head_is_answered_like_a_get(self, api: Harness) -> None:
         # Given an item
         location = api.post({"name": "Lamp"}).location
@@ -41,6 +43,7 @@ class TestOneItem:
         # Then all is the same: what is not there cannot be counted for Content-Length
         assert (head.status, head.text, head.headers) == (read.status, read.text, read.headers)
 
+    @pytest.mark.requirement("items: routes")
     def test_one_that_is_not_there_is_not_found(self, api: Harness) -> None:
         answer = api.get("/items/none")
         assert (answer.status, answer.fields) == (404, ["id"])
@@ -48,6 +51,7 @@ class TestOneItem:
 
 
 class TestPages:
+    @pytest.mark.requirement("items: routes")
     def test_items_come_newest_first(self, api: Harness) -> None:
         for number in range(3):
             api.post({"name": str(number)})
@@ -55,6 +59,7 @@ class TestPages:
         assert [item["name"] for item in answer.json["items"]] == ["2", "1", "0"]
         assert answer.json["next_cursor"] is None
 
+    @pytest.mark.requirement("items: routes")
     def test_cursors_lead_through_all_of_them_once(self, api: Harness) -> None:
         for number in range(7):
             api.post({"name": str(number)})
@@ -66,11 +71,13 @@ class TestPages:
             api.post({"name": str(number)})
         assert len(list(api.pages(limit="2"))) == 2
 
+    @pytest.mark.requirement("items: routes")
     def test_twenty_unless_asked_otherwise(self, api: Harness) -> None:
         for number in range(21):
             api.post({"name": str(number)})
         assert len(api.get("/items").json["items"]) == 20
 
+    @pytest.mark.requirement("items: routes")
     def test_a_status_filters_on_every_page(self, api: Harness) -> None:
         for number in range(6):
             api.post({"name": str(number), "status": "even" if number % 2 == 0 else "odd"})
@@ -126,6 +133,7 @@ class TestCursor:
         answer = api.get("/items", {"cursor": cursor, "status": "draft"})
         assert (answer.status, answer.fields) == (400, ["cursor"])
 
+    @pytest.mark.requirement("secrets")
     def test_it_still_counts_after_a_rotation(self, api: Harness, cursor: str) -> None:
         # Given a rotation that this container has not seen
         old = api.cursor_secret.stages["AWSCURRENT"]
@@ -160,6 +168,7 @@ class TestCursor:
             api.get("/items", {"cursor": "AAAA.AAAA"})
         assert len(api.cursor_secret.calls) < 5
 
+    @pytest.mark.requirement("secrets")
     def test_its_secret_is_asked_for_by_nothing_else(self, api: Harness) -> None:
         # Given Secrets Manager gives no cursor secret
         api.cursor_secret.away = True
@@ -181,6 +190,7 @@ class TestCursor:
 
 
 class TestEdge:
+    @pytest.mark.requirement("items: who may")
     @pytest.mark.parametrize("path", ["/items", "/items/1"])
     @pytest.mark.parametrize("headers", [{}, {"X-Origin-Verify": "wrong"}, {"X-Origin-Verify": "ö"}])
     def test_a_read_past_the_distribution_is_refused(self, api: Harness, path: str, headers: dict[str, str]) -> None:
@@ -191,12 +201,14 @@ class TestEdge:
     def test_the_header_counts_in_any_case(self, api: Harness) -> None:
         assert api.call(proxy_event("GET", "/items", headers={"x-origin-verify": ORIGIN})).status == 200
 
+    @pytest.mark.requirement("items: who may")
     def test_writes_and_health_need_no_header(self, api: Harness) -> None:
         api.origin_secret.away = True
         created = api.post({"name": "Lamp"})
         assert api.call(proxy_event("GET", "/health")).status == 200
         assert api.delete(created.location, If_Match='"1"').status == 204
 
+    @pytest.mark.requirement("secrets")
     def test_a_new_header_is_known_within_a_minute(self, api: Harness) -> None:
         # Given the header changed since we read it
         assert api.get("/items").status == 200

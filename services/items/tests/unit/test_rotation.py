@@ -61,6 +61,7 @@ def run(secret: Secret, *steps: str, version: str = "new") -> None:
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 
 
+@pytest.mark.requirement("secrets")
 def test_four_steps_give_a_new_key_and_keep_the_old_as_previous(secret: Secret) -> None:
     run(secret, *STEPS)
     assert json.loads(secret.values["new"]) == {"key": "n" * 64}

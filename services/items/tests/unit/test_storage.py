@@ -46,6 +46,7 @@ def test_an_item_comes_back_as_it_was_kept(storage: DynamoDBItemStorage) -> None
     assert storage.get("item-2") is None
 
 
+@pytest.mark.requirement("items: the item")
 def test_it_stands_in_both_indexes(storage: DynamoDBItemStorage, dynamodb: FakeDynamoDB) -> None:
     storage.create(item(), made_by="a")
     kept = dynamodb.table["item-1"]
@@ -125,6 +126,7 @@ def test_a_deleted_item_is_gone(storage: DynamoDBItemStorage) -> None:
     assert storage.get("item-1") is None
 
 
+@pytest.mark.requirement("items: the item")
 def test_ids_spread_over_all_shards() -> None:
     counted = Counter(shard_of(f"item-{number}") for number in range(4000))
     assert set(counted) == set(SHARDS)

@@ -22,6 +22,7 @@ def test_a_replacement_is_complete_and_counts_the_version_up(api: Harness, path:
     assert api.get(path).text == answer.text
 
 
+@pytest.mark.requirement("items: no duplicate, no lost update")
 def test_of_two_writers_the_second_has_to_read_again(api: Harness, path: str) -> None:
     # Given two who read version 1, and one who wrote over it
     assert api.put(path, {"name": "Ann's"}, If_Match='"1"').status == 200
@@ -34,6 +35,7 @@ def test_of_two_writers_the_second_has_to_read_again(api: Harness, path: str) ->
     assert api.get(path).status == 200
 
 
+@pytest.mark.requirement("items: routes")
 def test_a_deleted_item_is_gone(api: Harness, path: str) -> None:
     answer = api.delete(path, If_Match='"1"')
     assert (answer.status, answer.text) == (204, "")
@@ -45,6 +47,7 @@ def test_the_tag_that_a_read_gave_is_taken(api: Harness, path: str, tag: str) ->
     assert api.put(path, {"name": "Chair"}, If_Match=tag).status == 200
 
 
+@pytest.mark.requirement("items: no duplicate, no lost update")
 def test_without_a_version_nothing_is_written(api: Harness, path: str) -> None:
     for answer in (api.put(path, {"name": "Chair"}), api.delete(path)):
         assert (answer.status, answer.fields) == (428, ["If-Match"])

@@ -84,6 +84,7 @@ def test_the_test_user_is_there_as_configured(processing: Deployment) -> None:
     assert ("TestUserSecretArn" in processing["security"].outputs) is wanted
 
 
+@pytest.mark.requirement("functions")
 def test_the_api_may_do_what_its_routes_need_and_no_more(processing: Deployment) -> None:
     table, key = processing.output("TableArn"), processing.output("KeyArn")
     name = processing.behind(processing.output("BucketName"))["Properties"]["BucketName"]
@@ -104,6 +105,7 @@ def test_the_api_may_do_what_its_routes_need_and_no_more(processing: Deployment)
     assert processing.text("compute", variables["WORKER_ARN"]) == live
 
 
+@pytest.mark.requirement("functions")
 def test_the_worker_may_do_what_a_job_needs_and_no_more(processing: Deployment) -> None:
     table, key = processing.output("TableArn"), processing.output("KeyArn")
     name = processing.behind(processing.output("BucketName"))["Properties"]["BucketName"]

@@ -109,6 +109,7 @@ def bob(processing: Deployed) -> dict[str, str]:
     return processing.tokens(name)
 
 
+@pytest.mark.requirement("processing: users")
 def test_the_test_user_signs_in_with_the_generated_password(processing: Deployed) -> None:
     # Given the user that the deployment made
     token = access_token(processing.client, processing.outputs)
@@ -116,12 +117,14 @@ def test_the_test_user_signs_in_with_the_generated_password(processing: Deployed
     assert processing.call("GET", "results", token).status_code == 200
 
 
+@pytest.mark.requirement("processing: routes")
 def test_health_needs_no_token(processing: Deployed) -> None:
     answer = processing.http.get(processing.outputs["HealthEndpoint"])
     assert answer.status_code == 200
     assert answer.json()["status"] == "ok"
 
 
+@pytest.mark.requirement("processing: validate")
 def test_valid_data_is_recorded_as_validated(processing: Deployed, alice: dict[str, str]) -> None:
     answer = processing.call("POST", "validate", alice["AccessToken"], json={"data": {"a": [1, "ß", None]}})
     assert answer.status_code == 200
@@ -130,6 +133,7 @@ def test_valid_data_is_recorded_as_validated(processing: Deployed, alice: dict[s
     assert answer.json() in listed
 
 
+@pytest.mark.requirement("data at rest encrypted with it", "processing: process")
 def test_a_job_turns_strings_to_upper_case_and_leaves_the_rest(processing: Deployed, alice: dict[str, str]) -> None:
     # Given data with strings at several depths, exact numbers, and keys in lower case
     body = '{"data": {"straße": "straße", "deep": [{"e": "e\\u0301"}, ["x", 0.1, 12345678901234567890.5]], "n": null}}'
@@ -171,6 +175,7 @@ def test_a_key_is_one_job_for_its_caller(processing: Deployed, alice: dict[str, 
 
 
 class TestOwnership:
+    @pytest.mark.requirement("processing: process")
     def test_nobody_reads_anothers_job(self, processing: Deployed, alice: dict[str, str], bob: dict[str, str]) -> None:
         # Given a job of one user
         accepted = processing.call("POST", "process", alice["AccessToken"], json={"data": {"secret": "s"}})
@@ -186,6 +191,7 @@ class TestOwnership:
             k: v for k, v in nothing.json().items() if k not in differing
         }
 
+    @pytest.mark.requirement("processing: process")
     @pytest.mark.parametrize("status", ["validated", "pending", "processed"])
     def test_nobody_lists_anothers_records(
         self, processing: Deployed, alice: dict[str, str], bob: dict[str, str], status: str
@@ -217,6 +223,7 @@ class TestOwnership:
         assert own
         assert not {record["id"] for record in own} & {record["id"] for record in foreign}
 
+    @pytest.mark.requirement("processing: uploads")
     def test_uploads_are_under_ones_own_prefix(self, processing: Deployed, alice: dict[str, str]) -> None:
         subject = processing.client("cognito-idp").get_user(AccessToken=alice["AccessToken"])
         sub = next(entry["Value"] for entry in subject["UserAttributes"] if entry["Name"] == "sub")
@@ -243,11 +250,13 @@ class TestUploads:
         file = {"file": ("name", content, "text/plain")}
         return processing.http.post(form["url"], data=form["fields"] | (change or {}), files=file).status_code
 
+    @pytest.mark.requirement("processing: uploads")
     def test_the_form_takes_the_file(self, processing: Deployed, form: dict[str, Any]) -> None:
         assert self.post(processing, form) == 204
         stored = processing.client("s3").get_object(Bucket=processing.outputs["BucketName"], Key=form["key"])
         assert stored["Body"].read() == b"hello"
 
+    @pytest.mark.requirement("processing: uploads")
     def test_no_other_place_type_or_size(self, processing: Deployed, form: dict[str, Any]) -> None:
         before = processing.written()
         assert self.post(processing, form, change={"key": "uploads/else/where"}) == 403
@@ -256,6 +265,7 @@ class TestUploads:
         assert self.post(processing, form, b"") == 400
         assert processing.written() == before
 
+    @pytest.mark.requirement("processing: uploads")
     def test_the_largest_size_is_taken(self, processing: Deployed, form: dict[str, Any]) -> None:
         assert self.post(processing, form, b"x" * form["max_bytes"]) == 204
 
@@ -265,6 +275,7 @@ class TestUploads:
         assert answer.json()["errors"][0]["field"] == "/content_type"
 
 
+@pytest.mark.requirement("processing: validate")
 @pytest.mark.parametrize("path", ["validate", "process"])
 @pytest.mark.parametrize(
     "data",
@@ -308,6 +319,7 @@ class TestWorker:
         )
         return answer.get("FunctionError"), json.loads(answer["Payload"].read())
 
+    @pytest.mark.requirement("processing: process")
     def test_a_job_that_comes_again_has_no_further_effect(self, processing: Deployed, alice: dict[str, str]) -> None:
         # Given a job that is done
         token = alice["AccessToken"]
@@ -339,6 +351,7 @@ class TestWorker:
         assert processing.written() == before
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("output", ["ApiHookFunctionArn", "WorkerHookFunctionArn"])
 def test_the_contract_checks_pass_and_write_nothing(processing: Deployed, output: str) -> None:
     before = processing.written()

@@ -19,6 +19,8 @@ from services.processing.sign_in import access_token
 from slipway.emulator.environment import LocalEnvironment, Outputs
 from slipway.testing.emulated import Invoke
 
+pytestmark = pytest.mark.requirement("functions")
+
 API, WORKER, TEST_USER = "processing/ApiFunction", "processing/WorkerFunction", "processing/TestUser/Function"
 
 

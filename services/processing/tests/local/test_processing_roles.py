@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from slipway.testing.contract.roles import AsynchronousContract, HookContract, TracedContract
+
+pytestmark = pytest.mark.requirement("functions")
 
 HOOKS = ("processing/ApiDeployment/Hook", "processing/WorkerDeployment/Hook")
 

@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -59,6 +60,7 @@ DATA = st.dictionaries(UNICODE, VALID, max_size=4)
 ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.requirement("errors")
 @ANY_SPEED
 @given(
     method=METHODS,
@@ -87,6 +89,7 @@ def test_no_request_makes_the_service_fail(
         assert answer.fields
 
 
+@pytest.mark.requirement("processing: process")
 @ANY_SPEED
 @given(data=DATA)
 def test_a_job_changes_strings_and_nothing_else(data: dict[str, Any]) -> None:
@@ -105,6 +108,7 @@ def test_a_job_changes_strings_and_nothing_else(data: dict[str, Any]) -> None:
     assert upper(result) == upper(upper(data))
 
 
+@pytest.mark.requirement("processing: validate")
 @ANY_SPEED
 @given(data=JSON)
 def test_a_fault_is_named_where_it_is(data: Any) -> None:
@@ -120,6 +124,7 @@ def test_a_fault_is_named_where_it_is(data: Any) -> None:
         json.loads(dumps(parsed).encode())
 
 
+@pytest.mark.requirement("processing: process")
 @ANY_SPEED
 @given(data=DATA, other=DATA, key=st.text("abc", min_size=1, max_size=3))
 def test_no_two_callers_share_a_job(data: dict[str, Any], other: dict[str, Any], key: str) -> None:

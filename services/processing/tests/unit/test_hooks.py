@@ -24,6 +24,7 @@ def test_the_api_passes_and_nothing_is_written(api: Harness, check: Check) -> No
     assert not api.jobs.sent
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("check", hooks.WORKER_CHECKS, ids=lambda check: check.name)
 def test_the_worker_passes_and_nothing_is_written(api: Harness, check: Check) -> None:
     worker_function.bind(api.worker)

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from services.processing.runtime import openapi
 from services.processing.tests.unit import fakes  # noqa: F401 - sets the environment
 
 
+@pytest.mark.requirement("processing: routes")
 def test_the_committed_document_is_up_to_date() -> None:
     committed = Path(openapi.__file__).parents[1] / "openapi.json"
     assert committed.read_text(encoding="utf-8") == openapi.DOCUMENT.text()

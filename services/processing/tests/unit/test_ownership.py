@@ -26,6 +26,7 @@ class TestSignedIn:
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert not api.records.records
 
+    @pytest.mark.requirement("processing: routes")
     @pytest.mark.parametrize("token_use", ["id", "refresh", ""])
     def test_only_an_access_token_counts(self, api: Harness, method: str, path: str, body: Any, token_use: str) -> None:
         assert api.call(proxy_event(method, path, body=body, token_use=token_use)).status == 401
@@ -36,6 +37,7 @@ class TestSignedIn:
         assert answer.status == 401
 
 
+@pytest.mark.requirement("processing: process")
 def test_anothers_job_is_as_if_there_were_none(api: Harness) -> None:
     path = api.post("/process", {"data": {"a": "b"}}).location
     api.work()
@@ -116,6 +118,7 @@ class TestResults:
 
 
 class TestUploads:
+    @pytest.mark.requirement("processing: uploads")
     def test_a_form_is_for_one_object_under_ones_own_prefix(self, api: Harness) -> None:
         form = api.post("/uploads", {"content_type": "text/plain"}).json
         assert form["key"] == f"uploads/{ALICE}/{form['id']}"
@@ -131,6 +134,7 @@ class TestUploads:
 
 
 class TestHealth:
+    @pytest.mark.requirement("processing: routes")
     def test_it_needs_no_token(self, api: Harness) -> None:
         answer = api.get("/health", owner=None)
         assert answer.status == 200

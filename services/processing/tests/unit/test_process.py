@@ -18,6 +18,7 @@ from slipway.testing.functions import Context, Counted, client_error
 DATA = {"word": "straße"}
 
 
+@pytest.mark.requirement("processing: routes")
 def test_a_job_is_accepted_done_and_read(api: Harness) -> None:
     # When data is accepted
     accepted = api.post("/process", {"data": DATA})
@@ -37,6 +38,7 @@ def test_a_job_is_accepted_done_and_read(api: Harness) -> None:
     assert done.json["created_at"] == pending.json["created_at"] < done.json["updated_at"]
 
 
+@pytest.mark.requirement("processing: process")
 def test_strings_at_any_depth_are_upper_case_and_the_rest_stays(api: Harness) -> None:
     body = '{"data": {"key": ["a", {"ß": "e\\u0301"}], "n": [0.10, 1e40, 12345678901234567890.5], "b": [true, null]}}'
     accepted = api.post("/process", body)
@@ -91,6 +93,7 @@ class TestNothingIsLost:
         assert api.work() == [Outcome.DONE]
         assert api.get(accepted.location).json["result"] == {"word": "STRASSE"}
 
+    @pytest.mark.requirement("processing: process")
     def test_a_worker_that_dies_after_the_result_does_it_again(self, api: Harness) -> None:
         # Given a worker that wrote the result and could not say so
         accepted = api.post("/process", {"data": DATA})

@@ -31,6 +31,7 @@ class FakeAws:
         return self.answer
 
 
+@pytest.mark.requirement("processing: users")
 def test_it_gives_an_access_token() -> None:
     assert access_token(FakeAws(), OUTPUTS) == "token"
 

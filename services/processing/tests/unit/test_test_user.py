@@ -191,6 +191,7 @@ def test_a_failure_is_answered_too_and_tells_no_secret(
     assert "nobody" not in json.dumps(answer) + output
 
 
+@pytest.mark.requirement("processing: users")
 def test_neither_answer_nor_log_holds_the_password(ask: Ask, logs: io.StringIO) -> None:
     answer = ask("Create")
     output = logs.getvalue()

@@ -16,6 +16,7 @@ def _clients_of_their_own() -> Iterator[None]:
     aws._client.cache_clear()
 
 
+@pytest.mark.requirement("processing: an upload form for the wrong region's host")
 @pytest.mark.usefixtures("_clients_of_their_own")
 @pytest.mark.parametrize(
     ("region", "host"),

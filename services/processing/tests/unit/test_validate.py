@@ -12,6 +12,7 @@ from slipway_runtime.exact_json import MAX_DEPTH
 from slipway_runtime.problems import MAX_ERRORS
 
 
+@pytest.mark.requirement("processing: validate")
 def test_valid_data_is_recorded_as_validated(api: Harness) -> None:
     # When valid data comes
     answer = api.post("/validate", {"data": {"a": [1, "x", None, True, {"b": 1.5}]}})
@@ -33,6 +34,7 @@ def test_it_expires_after_the_configured_days(api: Harness) -> None:
 
 @pytest.mark.parametrize("path", ["/validate", "/process"])
 class TestFaults:
+    @pytest.mark.requirement("errors", "processing: validate")
     def test_every_fault_is_named_with_its_path(self, api: Harness, path: str) -> None:
         # Given data with faults at several depths, and a member that nobody asked for
         body = (
@@ -122,6 +124,7 @@ class TestFaults:
         assert answer.headers["Retry-After"] == "1"
         assert "nobody" not in answer.text
 
+    @pytest.mark.requirement("errors")
     def test_a_fault_of_ours_is_500_without_a_word(self, api: Harness, path: str) -> None:
         api.records.failure = RuntimeError("text that nobody outside may read")
         answer = api.post(path, {"data": {}})
@@ -136,6 +139,7 @@ def test_data_that_grows_when_written_out_is_too_large_for_a_job(api: Harness) -
     assert not api.records.records
 
 
+@pytest.mark.requirement("processing: figures of outcomes")
 @pytest.mark.parametrize(
     ("path", "body", "names"),
     [
@@ -160,6 +164,7 @@ def test_each_outcome_is_counted(
     assert found == names
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("path", ["/validate", "/process"])
 @pytest.mark.parametrize(
     ("failure", "status"),

@@ -14,7 +14,7 @@ from slipway.drawing.read import PictureError, read_pipeline
 from slipway.evidence import checklist, requirements
 from slipway.evidence.checklist import FILES, FOLDER, Answer, Checklist, load_checklist
 from slipway.evidence.reports import REVIEW_FILE, SUPPLY_FILE, Report, Review, Supply, load_report
-from slipway.evidence.requirements import PAGE, Requirements, read_requirements
+from slipway.evidence.requirements import ONLY_AWS, Requirements, read_requirements
 from slipway.evidence.sources import Sources
 from slipway.evidence.verdict import Part, State, claims, headline, overall, plain, review_part, supply_part
 from slipway.nag.assembly import REPORT_FILE
@@ -118,7 +118,7 @@ def collect(
     review = load_report(report / REVIEW_FILE, Review, verb="make review", since=fresh)
     supply = load_report(report / SUPPLY_FILE, Supply, verb="make gates", since=fresh)
     stages, picture = _picture(assembly, synthesised=since is not None)
-    page = read_requirements(root / PAGE)
+    required = read_requirements(root)
     answered = tuple(load_checklist(checklists / name) for name in FILES)
     return Evidence(
         parts=(
@@ -126,7 +126,7 @@ def collect(
             review_part(review),
             supply_part(supply),
             picture,
-            _requirements_part(page, sources),
+            _requirements_part(required),
             *(_checklist_part(number, one, sources) for number, one in enumerate(answered, start=1)),
         ),
         synthesised=datetime.fromtimestamp(since, UTC) if since is not None else None,
@@ -134,7 +134,7 @@ def collect(
         review=review,
         supply=supply,
         pipeline=stages,
-        requirements=page,
+        requirements=required,
         checklists=answered,
         sources=sources,
     )
@@ -168,11 +168,11 @@ def _picture(assembly: Path, *, synthesised: bool) -> tuple[tuple[Stage, ...], P
     return stages, Part(anchor, title, State.GREEN, f"{len(stages)} stages, {actions} actions")
 
 
-def _requirements_part(page: Requirements, sources: Sources) -> Part:
-    counted = f"{len(page.rows)} rows and {len(page.faults)} faults that only AWS would tell, {len(page.tests)} tests"
-    if page.not_yet:
-        counted += f"; not shown yet: {', '.join(identifier for identifier, _ in page.not_yet)}"
-    return claims("requirements", "Requirements", counted, requirements.problems(page, sources))
+def _requirements_part(required: Requirements) -> Part:
+    faults = len(required.sections.get(ONLY_AWS, []))
+    rows, tests = len(required.rows) - faults, len(required.tests)
+    counted = f"{rows} rows and {faults} faults that only AWS would tell, {tests} tests"
+    return claims("requirements", "Requirements", counted, requirements.problems(required))
 
 
 def _checklist_part(number: int, one: Checklist, sources: Sources) -> Part:

@@ -1,192 +1,236 @@
-"""`docs/requirements.md`: every row that counts, with the tests that show it."""
+"""What is required, row by row in TOML, and the tests that show it: those with the marker `requirement`.
+
+The app's rows are in `docs/requirements.toml`, a service's in its own folder: they go with it. `make docs` writes the
+page of both (`docs/requirements.md`).
+"""
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import pairwise
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from slipway.evidence.errors import EvidenceError
-from slipway.evidence.sources import TEST, Sources
 
 PAGE = Path("docs", "requirements.md")
-NOT_YET = "Not yet"
-"""The section of the rows that are not shown."""
+ROWS = Path("docs", "requirements.toml")
+ONLY_AWS = "What only AWS would tell"
+"""The section of faults that no synthesis and no emulator shows."""
 
-_NAMED = re.compile(rf"`({TEST.pattern})`")
-_LIKE_A_TEST = re.compile(r"`((?:[\w-]+/)*(?:tests|testing)/[^`]*test_[^`]*)`")
-_ROW = re.compile(r"### (?P<id>[A-Z]\d+) — (?P<title>.+)")
-_MISSING = re.compile(r"- (?P<id>[A-Z]\d+)\b")
-_OF_A_SERVICE = re.compile(r"services/\w+(?=/)")
+_OF_SERVICES = "services/*/requirements.toml"
+_TESTS = ("tests", "services/*/tests", "packages/*/tests", "packages/slipway/src/slipway/testing/contract")
+_MARKER = "pytest.mark.requirement"
+# Folder of a test → what it shows.
+_KINDS = {
+    "infrastructure": "template",
+    "rules": "rule",
+    "properties": "property",
+    "contract": "template",
+    "local": "request, on the emulator",
+    "smoke": "request, where it is deployed",
+}
+_HEAD = """# Requirements and the tests that show them
+
+What is required, in short, with the tests that show it: those marked `@pytest.mark.requirement("…")`. *Template* tests
+read what `make synth` would deploy; *request* tests call the service that runs on the emulator. Figures are the
+defaults of the environment named; each is a key in `config/`.
+
+`make docs` writes this page from [`requirements.toml`](requirements.toml), the services' own, and the markers.
+"""
 
 
-@dataclass(frozen=True)
-class Proof:
-    """One bullet of a row: a test that shows it, or what no test here can."""
+class _Written(BaseModel):
+    """A row as its file has it."""
 
-    kind: str
-    """What comes before the colon, such as `template`."""
-    text: str
-    """The whole bullet, as Markdown."""
-    tests: tuple[str, ...]
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    section: str
+    name: str
+    text: str = ""
+    only_aws: str = ""
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    requirement: list[_Written]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row."""
+    """One requirement.
 
-    id: str
-    title: str
+    Attributes:
+        name: what markers call it; a service's begins with the service's name and a colon.
+        section: heading that it is under.
+        text: what is required, in short, as Markdown.
+        only_aws: what no test here can show, as Markdown.
+        tests: ids of the tests that show it, in order.
+    """
+
+    name: str
     section: str
     text: str
-    """What is required, in short, as Markdown."""
-    proofs: tuple[Proof, ...]
+    only_aws: str
+    tests: tuple[str, ...]
 
     @property
-    def tests(self) -> tuple[str, ...]:
-        """Every test that it names."""
-        return tuple(test for proof in self.proofs for test in proof.tests)
+    def title(self) -> str:
+        """Its name within its section."""
+        return self.name.rpartition(": ")[2]
 
+    @property
+    def anchor(self) -> str:
+        """Its name as the id of an element."""
+        return re.sub(r"\W+", "-", self.name)
 
-@dataclass(frozen=True)
-class Fault:
-    """One fault that only AWS would tell, with the tests that keep it away."""
-
-    text: str
-    tests: tuple[str, ...]
+    @property
+    def proofs(self) -> dict[str, list[str]]:
+        """Its tests by what they show."""
+        found: dict[str, list[str]] = {}
+        for test in self.tests:
+            found.setdefault(kind_of(test), []).append(test)
+        return dict(sorted(found.items()))
 
 
 @dataclass(frozen=True)
 class Requirements:
-    """The page."""
+    """All rows.
+
+    Attributes:
+        rows: in the order of the page.
+        unknown: for each marker that names no row, the test and the name.
+    """
 
     rows: tuple[Row, ...]
-    not_yet: tuple[tuple[str, str], ...]
-    """Id and words of each row that is not shown."""
-    faults: tuple[Fault, ...]
-    tests: tuple[str, ...]
-    """Every test that is named anywhere on the page, once, in the order of their names."""
-    strangers: tuple[str, ...]
-    """What looks like a test and is not the id of one, as with a typing mistake in its form."""
+    unknown: tuple[tuple[str, str], ...]
 
     @property
     def sections(self) -> dict[str, list[Row]]:
-        """The rows by section, in the order of the page."""
+        """The rows by section."""
         found: dict[str, list[Row]] = {}
         for row in self.rows:
             found.setdefault(row.section, []).append(row)
         return found
 
+    @property
+    def tests(self) -> frozenset[str]:
+        """Every test that shows one."""
+        return frozenset(test for row in self.rows for test in row.tests)
 
-def named_tests(text: str) -> tuple[str, ...]:
-    """The ids of tests in a text, each in backticks."""
-    return tuple(match[1] for match in _NAMED.finditer(text))
+
+def kind_of(test: str) -> str:
+    """Return what a test shows, by the folder that it is in."""
+    return next((kind for folder, kind in _KINDS.items() if f"/{folder}/" in test), "unit")
 
 
-def read_requirements(path: Path) -> Requirements:
-    """Read the page, without what was shown by services that are removed.
+def read_requirements(root: Path) -> Requirements:
+    """Read the rows, and find the tests that show them.
 
     Args:
-        path: of the page, in the project's `docs`.
+        root: the repository.
 
     Raises:
-        EvidenceError: it cannot be read, or holds no row.
+        EvidenceError: a file cannot be read or holds something else.
     """
+    written = [(row.name, row) for row in _read(root / ROWS)]
+    for file in sorted(root.glob(_OF_SERVICES)):
+        written += [(f"{file.parent.name}: {row.name}", row) for row in _read(file)]
+    names = [name for name, _ in written]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise EvidenceError(f"two requirements are called {', '.join(twice)}")
+    shown: dict[str, list[str]] = {name: [] for name in names}
+    unknown = []
+    for test, name in find_marked(root):
+        if name in shown:
+            shown[name].append(test)
+        elif not _went_with_its_service(root, name):
+            unknown.append((test, name))
+    order = [*dict.fromkeys(row.section for _, row in written if row.section != ONLY_AWS), ONLY_AWS]
+    rows = [Row(name, row.section, row.text, row.only_aws, tuple(shown[name])) for name, row in written]
+    return Requirements(tuple(sorted(rows, key=lambda row: order.index(row.section))), tuple(unknown))
+
+
+def _went_with_its_service(root: Path, name: str) -> bool:
+    """True if a row is of a service that the app no longer has: tests of all services may still be marked for it."""
+    service, colon, _ = name.partition(": ")
+    return bool(colon) and not (root / "services" / service).is_dir()
+
+
+def find_marked(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield each test, or class or file of tests, that has the marker, with the name of each row that it shows."""
+    for pattern in _TESTS:
+        for folder in sorted(root.glob(pattern)):
+            for file in sorted(folder.rglob("*.py")):
+                text = file.read_text(encoding="utf-8")
+                if "requirement(" in text:
+                    path = file.relative_to(root).as_posix()
+                    yield from _marked(path, _parsed(path, text).body)
+
+
+def problems(requirements: Requirements) -> tuple[str, ...]:
+    """Return what is required and shown by nothing, and what shows something that is not required, a line each."""
+    unproven = (f"no test shows: {row.name}" for row in requirements.rows if not row.tests)
+    strange = (f"{test} is marked for {name!r}, which is no requirement" for test, name in requirements.unknown)
+    return (*unproven, *strange)
+
+
+def write_page(requirements: Requirements) -> str:
+    """Return the page."""
+    parts = [_HEAD]
+    for section, rows in requirements.sections.items():
+        parts.append(f"## {section}\n")
+        if section == ONLY_AWS:
+            parts.append("Faults that templates of this kind have at deploy or in use, and what keeps them away.\n")
+        parts += [_section_row(row) for row in rows]
+    return "\n".join(parts)
+
+
+def _section_row(row: Row) -> str:
+    lines = [f"### {row.title}", *([row.text] if row.text else [])]
+    for kind, tests in row.proofs.items():
+        lines += [f"- {kind}: {', '.join(f'`{test}`' for test in tests)}"]
+    if not row.tests:
+        lines.append("- no test")
+    if row.only_aws:
+        lines.append(f"- only AWS: {row.only_aws}")
+    return "\n".join(lines) + "\n"
+
+
+def _read(path: Path) -> list[_Written]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).requirement
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise EvidenceError(f"{path} cannot be read ({error})") from None
-    rows: list[Row] = []
-    not_yet: list[tuple[str, str]] = []
-    faults: list[Fault] = []
-    for section, lines in _sections(text):
-        if section == NOT_YET:
-            not_yet += [(match["id"], bullet) for bullet in _bullets(lines) if (match := _MISSING.match(f"- {bullet}"))]
-            continue
-        rows += _rows(section, lines)
-        faults += [Fault(line.split("|")[1].strip(), named_tests(line)) for line in lines[2:] if line.startswith("| ")]
-    if not rows:
-        raise EvidenceError(f"{path} holds no row")
-    gone = {
-        test
-        for test in named_tests(text)
-        if (match := _OF_A_SERVICE.match(test)) and not (path.resolve().parents[1] / match[0]).is_dir()
-    }
-    strangers = tuple(name for name in _LIKE_A_TEST.findall(text) if not TEST.fullmatch(name))
-    return Requirements(
-        rows=tuple(_left(rows, gone)),
-        not_yet=tuple(not_yet),
-        faults=tuple(
-            replace(fault, tests=tuple(test for test in fault.tests if test not in gone))
-            for fault in faults
-            if not fault.tests or set(fault.tests) - gone
-        ),
-        tests=tuple(sorted(set(named_tests(text)) - gone)),
-        strangers=strangers,
-    )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise EvidenceError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def _left(rows: list[Row], gone: set[str]) -> Iterator[Row]:
-    """Yield the rows without the tests that are gone; one that they alone showed is gone with them."""
-    for row in rows:
-        if row.tests and not set(row.tests) - gone:
-            continue
-        proofs = (
-            replace(proof, tests=tuple(test for test in proof.tests if test not in gone))
-            for proof in row.proofs
-            if not proof.tests or set(proof.tests) - gone
-        )
-        yield replace(row, proofs=tuple(proofs))
+def _parsed(path: str, text: str) -> ast.Module:
+    try:
+        return ast.parse(text, path)
+    except SyntaxError as error:
+        raise EvidenceError(f"{path} is no Python that can be read ({error})") from None
 
 
-def problems(requirements: Requirements, sources: Sources) -> tuple[str, ...]:
-    """What the page claims and nothing shows, a line each.
-
-    Args:
-        requirements: the page.
-        sources: where the tests are.
-    """
-    unproven = (f"{row.id} names no test" for row in requirements.rows if not row.tests)
-    unguarded = (f"no test is named for: {fault.text}" for fault in requirements.faults if not fault.tests)
-    strange = (f"{name} is not the id of a test" for name in requirements.strangers)
-    missing = filter(None, map(sources.missing_test, requirements.tests))
-    return tuple(dict.fromkeys([*unproven, *unguarded, *strange, *missing]))
+def _marked(node: str, body: Iterable[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = f"{node}::{statement.name}"
+            yield from ((inner, name) for each in statement.decorator_list for name in _names(each))
+            if isinstance(statement, ast.ClassDef):
+                yield from _marked(inner, statement.body)
+        elif isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "pytestmark":
+            found = statement.value.elts if isinstance(statement.value, ast.List) else [statement.value]
+            yield from ((node, name) for each in found for name in _names(each))
 
 
-def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
-    for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
-        title, *lines = part.splitlines()
-        yield title.strip(), [line for line in lines if line.strip()]
-
-
-def _rows(section: str, lines: list[str]) -> Iterator[Row]:
-    starts = [place for place, line in enumerate(lines) if _ROW.fullmatch(line)]
-    for start, end in pairwise([*starts, len(lines)]):
-        if match := _ROW.fullmatch(lines[start]):
-            body = lines[start + 1 : end]
-            words = " ".join(body[: _first_bullet(body)])
-            yield Row(match["id"], match["title"], section, words, tuple(map(_proof, _bullets(body))))
-
-
-def _first_bullet(lines: list[str]) -> int:
-    return next((place for place, line in enumerate(lines) if line.startswith("- ")), len(lines))
-
-
-def _bullets(lines: list[str]) -> Iterator[str]:
-    """Each bullet without its dash, continuation lines joined to it."""
-    bullet: list[str] = []
-    for line in lines[_first_bullet(lines) :]:
-        if line.startswith("- "):
-            if bullet:
-                yield " ".join(bullet)
-            bullet = [line.removeprefix("- ").strip()]
-        else:
-            bullet.append(line.strip())
-    if bullet:
-        yield " ".join(bullet)
-
-
-def _proof(bullet: str) -> Proof:
-    return Proof(bullet.partition(":")[0], bullet, named_tests(bullet))
+def _names(marker: ast.expr) -> Iterator[str]:
+    if isinstance(marker, ast.Call) and ast.unparse(marker.func) == _MARKER:
+        yield from (str(argument.value) for argument in marker.args if isinstance(argument, ast.Constant))

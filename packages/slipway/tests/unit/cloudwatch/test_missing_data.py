@@ -43,6 +43,7 @@ def cases() -> Iterator[Any]:
                 yield pytest.param(case, id=name)
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("previous", State)
 @pytest.mark.parametrize("case", list(cases()))
 def test_the_documented_tables_hold(case: Case, previous: State) -> None:

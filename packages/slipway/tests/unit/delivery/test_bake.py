@@ -34,6 +34,7 @@ def test_a_quiet_alarm_is_watched_to_the_end() -> None:
     assert _watch(3, "OK", "INSUFFICIENT_DATA", "OK") == [60, 60, 60]
 
 
+@pytest.mark.requirement("bake and rollback")
 def test_an_alarm_in_minute_three_ends_it() -> None:
     with pytest.raises(BakeError, match="prod was ALARM after 3 of 5 minutes: 1 of 1"):
         _watch(5, "OK", "OK", "ALARM")

@@ -35,6 +35,7 @@ def test_an_entry_out_of_the_window_fails() -> None:
     assert len(condition["Rules"]) == 1
 
 
+@pytest.mark.requirement("bake and rollback")
 def test_the_rule_of_a_bake_asks_once_more_and_rolls_back() -> None:
     rendered = Conditions(on_success=[bake("Alarms")]).render()
 

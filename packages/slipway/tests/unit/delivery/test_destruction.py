@@ -36,6 +36,7 @@ def _environment(*, disposable: bool, name: str = "blue", region: str = "eu-west
     return committed.model_copy(update={"name": name, "account": ACCOUNT, "region": region, "stateful": stateful})
 
 
+@pytest.mark.requirement("a disposable environment that cannot be deleted")
 def test_only_a_disposable_environment_is_destroyed() -> None:
     with pytest.raises(DestructionError, match="blue is not disposable"):
         Destruction(_environment(disposable=False), Session(ACCOUNT), say=print)  # type: ignore[arg-type]

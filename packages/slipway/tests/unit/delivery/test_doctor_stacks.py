@@ -106,6 +106,7 @@ def test_a_bucket_that_a_failed_try_left_is_named() -> None:
     assert "first-deployment.md" in found.mend
 
 
+@pytest.mark.requirement("bucket names that anybody can take beforehand")
 @pytest.mark.parametrize("code", ["403", "301"])
 def test_a_name_that_another_account_has_asks_for_a_salt(code: str) -> None:
     service = min(SERVICES)
@@ -126,6 +127,7 @@ def _backups(opted: dict[str, bool], backup: Backup | None) -> Iterator[Finding]
     return check_backups(ACCOUNT, _settings(backup), session, "blue")
 
 
+@pytest.mark.requirement("a failed backup that nobody hears of")
 def test_backups_need_the_opt_in_of_their_region() -> None:
     (opted_in,) = _backups({"DynamoDB": True, "S3": True}, Backup())
     (opted_out,) = _backups({"DynamoDB": True, "S3": False, "EBS": True}, Backup())

@@ -12,6 +12,8 @@ from slipway.tasks.publish import EvidenceError, console_address, publish
 from slipway.tasks.reports import ADDRESS_FILE, BUCKET, FOLDER, PAGES
 from unit.typed import typed
 
+pytestmark = pytest.mark.requirement("gates before any account")
+
 ENV = {
     BUCKET: "a-bucket",
     "CODEBUILD_RESOLVED_SOURCE_VERSION": "abc123",
@@ -53,6 +55,7 @@ def test_a_browser_shows_the_pages_and_does_not_save_them(reports: Path) -> None
     assert kinds["review.json"] == {"ContentType": "application/json"}
 
 
+@pytest.mark.requirement("the approval")
 def test_the_address_is_that_of_the_review_in_the_console(reports: Path) -> None:
     address, _ = _published(reports)
 

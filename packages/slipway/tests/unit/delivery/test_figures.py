@@ -58,6 +58,7 @@ def test_a_recorded_failure_of_code_deploy_and_its_stage_are_one_failed_change()
     assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
 
 
+@pytest.mark.requirement("notifications and figures")
 def test_a_success_is_one_deployment_with_the_lead_time_from_its_commit() -> None:
     desk = Desk(commits={"one": at(-20)})
 
@@ -103,6 +104,7 @@ def test_stages_that_deploy_nowhere_count_nothing() -> None:
     assert Desk().take(stage("one", "FAILED", 1, "Build")) == []
 
 
+@pytest.mark.requirement("notifications and figures")
 def test_time_to_restore_runs_from_the_first_failure_to_the_next_success() -> None:
     desk = Desk()
     desk.take(stage("one", "SUCCEEDED", 0), stage("two", "FAILED", 10), stage("three", "FAILED", 40))
@@ -182,6 +184,7 @@ def test_environments_are_counted_apart() -> None:
     assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
 
 
+@pytest.mark.requirement("bake and rollback")
 def test_the_alarms_that_are_on_are_counted_by_environment() -> None:
     desk = Desk()
 

@@ -48,6 +48,7 @@ def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     module._described.cache_clear()
 
 
+@pytest.mark.requirement("notifications and figures")
 def test_figures_are_metrics_of_the_environment(
     handlers: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,6 +89,7 @@ class Clients:
         return getattr(self, service)
 
 
+@pytest.mark.requirement("notifications and figures")
 @pytest.mark.parametrize("chat", [True, False])
 def test_people_are_told_by_mail_and_in_the_chat_if_there_is_one(
     handlers: ModuleType, monkeypatch: pytest.MonkeyPatch, chat: bool

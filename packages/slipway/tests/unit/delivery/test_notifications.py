@@ -23,6 +23,7 @@ def told(name: str) -> Message | None:
     return message(change, region="us-east-1", environment_of=DELIVERY.environment)
 
 
+@pytest.mark.requirement("the approval", "notifications and figures")
 @pytest.mark.parametrize(
     ("name", "subject"),
     {

@@ -54,6 +54,7 @@ def setting(cloudformation: Any, *, reads_policy: dict[str, Any] | None, reads_o
     return stubber
 
 
+@pytest.mark.requirement("protection")
 def test_the_stateful_stacks_of_every_service_are_protected() -> None:
     assert protected_stacks("prod", ["items", "ingest"]) == [
         "prod-items-security",
@@ -63,6 +64,7 @@ def test_the_stateful_stacks_of_every_service_are_protected() -> None:
     ]
 
 
+@pytest.mark.requirement("nothing stateful goes by accident")
 def test_the_policy_denies_deletion_and_replacement_of_what_holds_data() -> None:
     allow, deny = STACK_POLICY["Statement"]
 
@@ -87,6 +89,7 @@ def test_what_is_set_is_read_back() -> None:
     assert read.policy == STACK_POLICY
 
 
+@pytest.mark.requirement("protection")
 @pytest.mark.parametrize(("policy", "on"), [(STACK_POLICY, False), (None, True), (OPEN_POLICY, True)])
 def test_a_stack_that_reads_back_otherwise_is_an_error(policy: dict[str, Any] | None, on: bool) -> None:
     cloudformation = client()

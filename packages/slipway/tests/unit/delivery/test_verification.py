@@ -55,6 +55,7 @@ def fake(stacks: dict[str, dict[str, str]]) -> Any:
     return CloudFormation(stacks)
 
 
+@pytest.mark.requirement("tests after each environment")
 def test_a_service_is_found_by_its_stacks_outputs() -> None:
     assert outputs(fake(STACKS), DEV, "items") == {
         "foundation": {"ApiGatewayLoggingRoleArn": "arn"},
@@ -93,6 +94,7 @@ def test_the_tests_get_the_roles_credentials_and_none_of_the_builds() -> None:
     }
 
 
+@pytest.mark.requirement("tests after each environment")
 @pytest.mark.parametrize("name", ["dev", "live"])
 @pytest.mark.parametrize("kind", EnvironmentKind)
 def test_production_is_verified_by_reading_only(name: str, kind: EnvironmentKind) -> None:
@@ -124,6 +126,7 @@ def run(
 
 
 # 0 passed, 1 failed, 4 no such file, 5 no test was found.
+@pytest.mark.requirement("tests after each environment")
 @pytest.mark.parametrize("code", [0, 1, 2, 4, 5])
 def test_it_ends_as_the_tests_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int) -> None:
     assert run(monkeypatch, tmp_path, "--env", "dev", "--service", "items", ends=[code]) == code

@@ -17,23 +17,26 @@ TODAY = date(2027, 1, 1)
 ASSEMBLED = 1_700_000_000.0
 """When the assembly was written, seconds since the epoch."""
 
-REQUIREMENTS = """# Requirements
+REQUIREMENTS = """
+[[requirement]]
+section = "Every service"
+name = "a key of its own"
+text = "It rotates; see [the other page](other.md)."
+only_aws = "that it is <em>used</em>."
 
-## Every service
+[[requirement]]
+section = "What only AWS would tell"
+name = "a key that `logs` may not use"
+"""
 
-### P1 — a key of its own
-It rotates; see [the other page](other.md).
-- template: `tests/unit/test_key.py::test_it_rotates`
-- only AWS: that it is <em>used</em>.
+TESTS = """import pytest
 
-## Not yet
-- P2: there is no table.
+@pytest.mark.requirement("a key of its own")
+def test_it_rotates(): ...
 
-## What only AWS would tell
-
-| fault | test |
-|---|---|
-| a key that `logs` may not use | `tests/unit/test_key.py::TestUse::test_logs_may` |
+class TestUse:
+    @pytest.mark.requirement("a key that `logs` may not use")
+    def test_logs_may(self): ...
 """
 
 CHECKLIST = """
@@ -132,12 +135,9 @@ class Repository:
         self.report = root / "build" / "report"
         self.checklists = root / "checklists"
         self.assembly = Assembly(root / "cdk.out")
-        self.write("docs/requirements.md", REQUIREMENTS)
+        self.write("docs/requirements.toml", REQUIREMENTS)
         self.write("blocks/key.py", "class Key:\n    def rotate(self) -> None: ...\n")
-        self.write(
-            "tests/unit/test_key.py",
-            "def test_it_rotates(): ...\n\nclass TestUse:\n    def test_logs_may(self): ...\n",
-        )
+        self.write("tests/unit/test_key.py", TESTS)
         self.write("config/baseline.json", "{}")
         for name in FILES:
             self.write(f"checklists/{name}", CHECKLIST)

@@ -8,29 +8,12 @@ from pathlib import Path
 import pytest
 
 from slipway import project
-from slipway.evidence.checklist import FILES, FOLDER, Answer, Checklist, load_checklist, problems
+from slipway.evidence.checklist import FILES, FOLDER, load_checklist, problems
 from slipway.evidence.errors import EvidenceError
 from slipway.evidence.sources import Sources
 from unit.evidence.repository import CHECKLIST, Repository
 
 ROOT = project.ROOT
-
-
-@pytest.fixture(params=FILES)
-def committed(request: pytest.FixtureRequest) -> Checklist:
-    return load_checklist(FOLDER / request.param)
-
-
-def test_every_claim_that_is_committed_is_shown(committed: Checklist) -> None:
-    assert problems(committed, Sources(ROOT)) == ()
-
-
-def test_every_no_that_is_committed_has_its_reason(committed: Checklist) -> None:
-    answered = [entry for entry in committed.entries if entry.answer is not Answer.YES]
-
-    assert answered
-    for entry in answered:
-        assert entry.says.endswith("."), entry.name
 
 
 def test_every_stage_of_the_reference_architecture_and_every_question_of_the_lens_is_there() -> None:
@@ -129,7 +112,7 @@ def test_a_test_that_does_not_exist_shows_nothing(repository: Repository, claime
             "rotate",
             "blocks/key.py has no rotate",
         ),
-        ("docs/requirements.md", "Key.rotate", "docs/requirements.md has no Key.rotate"),
+        ("docs/requirements.toml", "Key.rotate", "docs/requirements.toml has no Key.rotate"),
     ],
 )
 def test_code_that_does_not_exist_does_nothing(repository: Repository, path: str, symbol: str, said: str) -> None:
@@ -144,4 +127,19 @@ def test_code_that_does_not_exist_does_nothing(repository: Repository, path: str
 
 
 def test_in_other_files_than_python_a_symbol_is_a_text(repository: Repository) -> None:
-    assert Sources(repository.root).line_of("docs/requirements.md", "## Not yet") == 10
+    assert Sources(repository.root).line_of("docs/requirements.toml", "only_aws = ") == 6
+
+
+def test_a_claim_of_a_service_that_is_gone_counts_no_more(repository: Repository) -> None:
+    # Given a yes that one more service shows, which the app has no longer
+    claim = '{ path = "services/gone/runtime/api.py", symbol = "handler" }'
+    text = CHECKLIST.replace("code = [{", f"code = [{claim}, {{").replace(
+        'tests = ["tests', 'tests = ["services/gone/tests/unit/test_api.py::test_it", "tests'
+    )
+    checklist = load_checklist(repository.write("list.toml", text))
+
+    # Then the others suffice, and without them it has to be answered again
+    assert problems(checklist, Sources(repository.root)) == ()
+    alone = text.replace(', { path = "blocks/key.py", symbol = "Key.rotate" }', "")
+    (problem,) = problems(load_checklist(repository.write("list.toml", alone)), Sources(repository.root))
+    assert problem == "Unit Tests: all that it names went with its service; answer it again"

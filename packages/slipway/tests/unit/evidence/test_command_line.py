@@ -73,7 +73,7 @@ def test_red_is_never_allowed(repository: Repository, run: Run) -> None:
 @pytest.mark.parametrize(
     ("path", "text", "said"),
     [
-        ("docs/requirements.md", "nothing", "requirements.md holds no row"),
+        ("docs/requirements.toml", "nothing", "requirements.toml cannot be read"),
         ("checklists/serverless-lens.toml", "title = ", "serverless-lens.toml is no TOML"),
         (
             "blocks/key.py",

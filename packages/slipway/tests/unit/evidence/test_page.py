@@ -100,8 +100,7 @@ def test_it_says_what_the_parts_say(repository: Repository) -> None:
         "items.zip yes 1,000",
         "1 dev-services",
         "on failure: rollback",
-        "P1 a key of its own",
-        "not yet P2: there is no table.",
+        "a key of its own",
         "Unit Tests required yes They run at every push.",
         "code: blocks/key.py:2 Key.rotate",
         "shown by: unit/test_key.py::test_it_rotates",
@@ -126,7 +125,8 @@ def test_text_is_shown_and_not_taken_for_markup(repository: Repository) -> None:
     # Given a hostile text in everything that others write
     repository.write_json("build/report/review.json", review(paragraph=HOSTILE, base=HOSTILE, notes=[HOSTILE]))
     repository.write_json("build/report/supply.json", supply(step(name=HOSTILE, summary=HOSTILE, notes=[HOSTILE])))
-    repository.edit("docs/requirements.md", "It rotates", f"{HOSTILE} It [rotates](javascript:alert(1))")
+    hostile = f"{HOSTILE} It [rotates](javascript:alert(1))".replace('"', '\\"')
+    repository.edit("docs/requirements.toml", "It rotates", hostile)
     repository.accept(reason=f"Nobody {HOSTILE} writes into it here.")
     repository.assembly.violate("AwsSolutions-S2", f"{DATA}/{HOSTILE}")
     repository.edit("cdk.out/Pipeline.template.json", "dev-services", HOSTILE)

@@ -1,4 +1,4 @@
-"""`docs/requirements.md` is read as it is meant, and what it claims without a test is named."""
+"""Rows of TOML, and the tests that are marked for them."""
 
 from __future__ import annotations
 
@@ -7,103 +7,98 @@ from pathlib import Path
 import pytest
 
 from slipway.evidence.errors import EvidenceError
-from slipway.evidence.requirements import problems, read_requirements
-from slipway.evidence.sources import Sources
+from slipway.evidence.requirements import problems, read_requirements, write_page
 from unit.evidence.repository import Repository
 
+OF_SERVICE = """
+[[requirement]]
+section = "`shop`"
+name = "routes"
+text = "Two of them."
+"""
 
-def test_rows_proofs_and_faults_are_read(repository: Repository) -> None:
-    page = read_requirements(repository.root / "docs" / "requirements.md")
 
-    (row,) = page.rows
-    assert (row.id, row.title, row.section) == ("P1", "a key of its own", "Every service")
-    assert row.text == "It rotates; see [the other page](other.md)."
-    assert [(proof.kind, proof.tests) for proof in row.proofs] == [
-        ("template", ("tests/unit/test_key.py::test_it_rotates",)),
-        ("only AWS", ()),
+def test_rows_have_the_tests_that_are_marked_for_them(repository: Repository) -> None:
+    required = read_requirements(repository.root)
+
+    assert [(row.name, row.section, row.tests) for row in required.rows] == [
+        ("a key of its own", "Every service", ("tests/unit/test_key.py::test_it_rotates",)),
+        (
+            "a key that `logs` may not use",
+            "What only AWS would tell",
+            ("tests/unit/test_key.py::TestUse::test_logs_may",),
+        ),
     ]
-    assert page.not_yet == (("P2", "P2: there is no table."),)
-    (fault,) = page.faults
-    assert (fault.text, fault.tests) == (
-        "a key that `logs` may not use",
-        ("tests/unit/test_key.py::TestUse::test_logs_may",),
-    )
-    assert problems(page, Sources(repository.root)) == ()
+    assert required.rows[0].text == "It rotates; see [the other page](other.md)."
+    assert problems(required) == ()
 
 
-def test_sections_keep_the_order_of_the_page(repository: Repository) -> None:
-    row = "## {}\n\n### {} — a row\nIt is.\n- template: `tests/unit/test_key.py::test_it_rotates`\n\n"
-    repository.edit(
-        "docs/requirements.md", "## Not yet", row.format("`items`", "I1") + row.format("A", "A1") + "## Not yet"
+def test_a_services_rows_stand_before_the_faults_and_go_with_it(repository: Repository) -> None:
+    file = repository.write("services/shop/requirements.toml", OF_SERVICE)
+    repository.write(
+        "services/shop/tests/local/test_shop.py",
+        'import pytest\n\npytestmark = pytest.mark.requirement("shop: routes")\n',
     )
 
-    sections = read_requirements(repository.root / "docs" / "requirements.md").sections
-
-    assert [(name, [row.id for row in rows]) for name, rows in sections.items()] == [
-        ("Every service", ["P1"]),
-        ("`items`", ["I1"]),
-        ("A", ["A1"]),
-    ]
-
-
-def test_a_bullet_over_several_lines_is_one_proof(repository: Repository) -> None:
-    repository.edit(
-        "docs/requirements.md",
-        "- only AWS: that",
-        "- request: `tests/unit/test_key.py`\n  and more of\n  it\n- only AWS: that",
+    assert list(read_requirements(repository.root).sections) == ["Every service", "`shop`", "What only AWS would tell"]
+    assert (
+        "### routes\nTwo of them.\n- request, on the emulator: `services/shop/tests/local/test_shop.py`"
+        in write_page(read_requirements(repository.root))
     )
 
-    (row,) = read_requirements(repository.root / "docs" / "requirements.md").rows
+    file.unlink()
+    assert problems(read_requirements(repository.root)) == (
+        "services/shop/tests/local/test_shop.py is marked for 'shop: routes', which is no requirement",
+    )
 
-    assert row.proofs[1].text == "request: `tests/unit/test_key.py` and more of it"
-    assert row.proofs[1].tests == ("tests/unit/test_key.py",)
+
+def test_a_shared_test_may_be_marked_for_a_service_that_is_gone(repository: Repository) -> None:
+    mark = '@pytest.mark.requirement("gone: routes")'
+    repository.write("tests/test_shared.py", f"import pytest\n\n{mark}\ndef test_it(): ...\n")
+
+    assert problems(read_requirements(repository.root)) == ()
+
+
+def test_the_page_says_what_nothing_shows(repository: Repository) -> None:
+    repository.edit("tests/unit/test_key.py", '@pytest.mark.requirement("a key of its own")\n', "")
+
+    required = read_requirements(repository.root)
+
+    assert problems(required) == ("no test shows: a key of its own",)
+    assert "see [the other page](other.md).\n- no test\n- only AWS: that it is" in write_page(required)
+
+
+def test_marks_on_classes_and_in_lists_count(repository: Repository) -> None:
+    repository.write(
+        "tests/unit/test_more.py",
+        "import pytest\n\n"
+        'pytestmark = [pytest.mark.writes, pytest.mark.requirement("a key of its own")]\n\n'
+        '@pytest.mark.requirement("a key of its own", "a key that `logs` may not use")\nclass TestMore: ...\n',
+    )
+
+    rows = read_requirements(repository.root).rows
+
+    assert rows[0].tests[1:] == ("tests/unit/test_more.py", "tests/unit/test_more.py::TestMore")
+    assert rows[1].tests[1:] == ("tests/unit/test_more.py::TestMore",)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("path", "text", "said"),
     [
-        ("test_key.py::test_it_rotates", "test_key.py::test_gone", "tests/unit/test_key.py has no test test_gone"),
-        ("test_key.py::test_it_rotates", "test_lock.py", "tests/unit/test_lock.py does not exist"),
-        ("`tests/unit/test_key.py::test_it_rotates`", "nothing", "P1 names no test"),
-        ("::TestUse::test_logs_may`", ":TestUse`", "tests/unit/test_key.py:TestUse is not the id of a test"),
-        (
-            "`tests/unit/test_key.py::TestUse::test_logs_may`",
-            "none",
-            "no test is named for: a key that `logs` may not use",
-        ),
+        ("docs/requirements.toml", "requirement = 1", r"requirements\.toml: requirement: Input should be"),
+        ("docs/requirements.toml", "[", r"requirements\.toml cannot be read"),
+        ("docs/requirements.toml", '[[requirement]]\nsection = "A"', "requirement.0.name: Field required"),
+        ("services/a/requirements.toml", OF_SERVICE + OF_SERVICE, "two requirements are called a: routes"),
+        ("tests/test_broken.py", "requirement(", r"test_broken\.py is no Python that can be read"),
     ],
 )
-def test_what_nothing_shows_is_named(repository: Repository, old: str, new: str, said: str) -> None:
-    repository.edit("docs/requirements.md", old, new)
+def test_what_cannot_be_read_is_one_line(repository: Repository, path: str, text: str, said: str) -> None:
+    repository.write(path, text)
 
-    found = problems(read_requirements(repository.root / "docs" / "requirements.md"), Sources(repository.root))
-
-    assert said in found
-
-
-def test_a_page_without_rows_or_that_is_missing_is_one_line(tmp_path: Path) -> None:
-    page = tmp_path / "requirements.md"
-    with pytest.raises(EvidenceError, match=r"requirements\.md cannot be read"):
-        read_requirements(page)
-
-    page.write_text("# Nothing\n\n## Here\n", encoding="utf-8")
-    with pytest.raises(EvidenceError, match=r"requirements\.md holds no row"):
-        read_requirements(page)
+    with pytest.raises(EvidenceError, match=said):
+        read_requirements(repository.root)
 
 
-def test_what_a_removed_service_showed_is_left_out(tmp_path: Path) -> None:
-    # Given a row that two services show, and one that a removed service alone shows
-    page = tmp_path / "docs" / "requirements.md"
-    page.parent.mkdir()
-    (tmp_path / "services" / "kept").mkdir(parents=True)
-    kept, removed = "services/kept/tests/unit/test_a.py", "services/removed/tests/unit/test_b.py"
-    page.write_text(
-        f"## Rows\n\n### A1 — Both\nWords.\n- unit: `{kept}`\n- unit: `{removed}`\n\n"
-        f"### A2 — Gone\nWords.\n- unit: `{removed}`\n",
-        encoding="utf-8",
-    )
-
-    found = read_requirements(page)
-
-    assert [(row.id, row.tests) for row in found.rows] == [("A1", (kept,))]
-    assert found.tests == (kept,)
+def test_a_repository_without_rows_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match=r"requirements\.toml cannot be read"):
+        read_requirements(tmp_path)

@@ -156,17 +156,17 @@ PLANTED: dict[str, tuple[Plant, str, State, str]] = {
     "a damaged supply chain": (damaged("build/report/supply.json"), "supply", State.RED, "supply.json is damaged"),
     "no pipeline": (pipelines(0), "pipeline", State.RED, "holds 0 pipelines, not one"),
     "two pipelines": (pipelines(2), "pipeline", State.RED, "holds 2 pipelines, not one"),
-    "a requirement whose test is not there": (
-        edited("tests/unit/test_key.py", "test_it_rotates", "test_it_stands"),
+    "a test of nothing that is required": (
+        edited("docs/requirements.toml", '"a key of its own"', '"another"'),
         "requirements",
         State.RED,
-        "tests/unit/test_key.py has no test test_it_rotates",
+        "tests/unit/test_key.py::test_it_rotates is marked for 'a key of its own', which is no requirement",
     ),
     "a requirement without a test": (
-        edited("docs/requirements.md", "- template: `tests/unit/test_key.py::test_it_rotates`\n", ""),
+        edited("tests/unit/test_key.py", '@pytest.mark.requirement("a key of its own")\n', ""),
         "requirements",
         State.RED,
-        "P1 names no test",
+        "no test shows: a key of its own",
     ),
     "a claim whose code is not there": (
         without("blocks/key.py"),
@@ -183,6 +183,7 @@ PLANTED: dict[str, tuple[Plant, str, State, str]] = {
 }
 
 
+@pytest.mark.requirement("the report on the terminal and as a page")
 @pytest.mark.parametrize("planted", PLANTED)
 def test_what_is_not_green_is_named(repository: Repository, planted: str) -> None:
     # Given one fault

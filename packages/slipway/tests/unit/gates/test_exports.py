@@ -18,6 +18,8 @@ from slipway.nag.names import everywhere
 from slipway.nag.verdict import Verdict, judge
 from unit.gates.assembly import AT, DATA, PACKS, REASON, Assembly, signed
 
+pytestmark = pytest.mark.requirement("the report on the terminal and as a page")
+
 TODAY = date(2027, 1, 1)
 SARIF = json.loads(Path(__file__).with_name("sarif-2.1.0-required.json").read_text(encoding="utf-8"))
 

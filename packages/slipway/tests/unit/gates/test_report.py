@@ -15,6 +15,8 @@ from slipway.nag.terminal import SHOWN, print_report
 from slipway.nag.verdict import Verdict, judge
 from unit.gates.assembly import AT, DATA, PACKS, REASON, Assembly, signed
 
+pytestmark = pytest.mark.requirement("the report on the terminal and as a page")
+
 
 @pytest.fixture
 def verdict(tmp_path: Path) -> Verdict:

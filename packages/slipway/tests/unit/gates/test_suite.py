@@ -190,6 +190,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
     return plant
 
 
+@pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize(
     ("outcomes", "environ", "code"),
     [

@@ -10,6 +10,7 @@ from slipway.review.questions import OF_ANY_TYPE, RAISED_BY
 from unit.review.planted import CASES, Case
 
 
+@pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_what_is_planted_is_found(case: Case) -> None:
     # Given what is deployed, when the planted change comes
@@ -27,6 +28,7 @@ def test_what_is_planted_is_found(case: Case) -> None:
             assert finding.stage == "prod-items"
 
 
+@pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_what_is_mended_is_not_found(case: Case) -> None:
     # Given the change as it should have been, or the one back again where that tightens

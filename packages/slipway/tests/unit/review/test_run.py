@@ -31,6 +31,8 @@ from unit.review.repository import TABLE, TOPIC, Repository
 from unit.settings.configuration import pristine, put
 from unit.settings.configuration import write as write_configuration
 
+pytestmark = pytest.mark.requirement("gates before any account")
+
 PROJECT = project.ROOT
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 PIPELINE = {"CODEBUILD_INITIATOR": "codepipeline/slipway", REPORT_BUCKET: "a-bucket"}

@@ -11,6 +11,8 @@ from slipway.review.errors import ReviewError
 from slipway.review.findings import Finding, Severity
 from slipway.review.waivers import WAIVERS_FILE, Judgement, judge, read_waivers
 
+pytestmark = pytest.mark.requirement("gates before any account")
+
 ROOT = project.ROOT
 TODAY = date(2027, 1, 15)
 RED = Finding(

@@ -46,6 +46,7 @@ def _table(**properties: Any) -> Body:
     }
 
 
+@pytest.mark.requirement("the table", "nothing stateful goes by accident")
 @pytest.mark.parametrize("policy", ["DeletionPolicy", "UpdateReplacePolicy"])
 @pytest.mark.parametrize("value", ["Delete", None])
 def test_what_is_stateful_is_retained(policy: str, value: str | None) -> None:
@@ -64,6 +65,7 @@ def test_where_data_may_go_only_keys_are_retained() -> None:
     assert found("StatefulRetained", stack(DEV, key)) == [(DEV, "Key", None)]
 
 
+@pytest.mark.requirement("the table")
 @pytest.mark.parametrize(
     ("type_name", "broken", "mended"),
     [
@@ -83,6 +85,7 @@ def test_what_can_be_protected_from_deletion_is(type_name: str, broken: Any, men
     assert found("StatefulProtected", stack(DEV, body(broken))) == []
 
 
+@pytest.mark.requirement("nothing stateful goes by accident")
 def test_what_is_stateful_stands_apart_from_what_moves() -> None:
     assert found("StatefulApart", stack(COMPUTE, _table())) == [(COMPUTE, "Table", None)]
     assert found("StatefulApart", stack(DATA, _table())) == []
@@ -90,6 +93,7 @@ def test_what_is_stateful_stands_apart_from_what_moves() -> None:
     assert found("StatefulApart", stack(PIPELINE, _table())) == []
 
 
+@pytest.mark.requirement("nothing stateful goes by accident")
 def test_a_stateful_stack_cannot_be_deleted() -> None:
     open_to_deletion = stack(DATA, _table(), termination_protection=False)
 
@@ -185,6 +189,7 @@ def test_versions_follow_what_their_function_uses() -> None:
     assert found("VersionFollowsWhatItUses", stack(COMPUTE, alone)) == []
 
 
+@pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("sender", SENDERS)
 def test_an_alias_that_takes_traffic_has_a_canary_whoever_sends_it(sender: str) -> None:
     broken = changed(GUARDED, "Live.UpdatePolicy", None)
@@ -236,6 +241,7 @@ def test_an_alias_in_another_stack_is_followed() -> None:
     assert found("TrafficAliasGuarded", stack(COMPUTE, compute), stack(other, rule)) == [(COMPUTE, "Live", None)]
 
 
+@pytest.mark.requirement("versions and aliases")
 @pytest.mark.parametrize(
     "target",
     [
@@ -282,6 +288,7 @@ ALARM: Body = {
 }
 
 
+@pytest.mark.requirement("whom alarms tell")
 @pytest.mark.parametrize(
     ("key", "value"),
     [("AlarmActions", None), ("AlarmActions", []), ("ActionsEnabled", False)],
@@ -309,6 +316,7 @@ def _on_4xx(logical_id: str) -> Body:
 FOUNDATION = "Pipeline/prod-foundation/Foundation"
 
 
+@pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize(
     "conditions",
     [
@@ -359,6 +367,7 @@ def test_what_reads_an_alarm_acts_for_it(reader: Any) -> None:
     assert found("AlarmActs", stack(COMPUTE, {**silent, "Reader": reader})) == []
 
 
+@pytest.mark.requirement("whom alarms tell")
 @pytest.mark.parametrize(
     "description",
     [
@@ -389,6 +398,7 @@ LOGS: Body = {
 }
 
 
+@pytest.mark.requirement("functions")
 @pytest.mark.parametrize(
     ("key", "where"),
     [
@@ -413,6 +423,7 @@ def _policy(type_name: str = "AWS::IAM::ManagedPolicy", **statement: Any) -> Bod
     return {"Policy": {"Type": type_name, "Properties": {key: value}}}
 
 
+@pytest.mark.requirement("functions")
 @pytest.mark.parametrize("type_name", ["AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role"])
 @pytest.mark.parametrize(
     ("statement", "findings"),
@@ -489,6 +500,7 @@ def test_a_key_policy_may_hold_what_aws_documents_for_keys_and_no_more(statement
     assert bool(found("ExactPermissions", stack(DATA, key))) is red
 
 
+@pytest.mark.requirement("functions")
 def test_the_actions_without_resource_level_have_none_in_the_service_authorization_reference() -> None:
     reference = json.loads(files("cfnlint").joinpath("data/AdditionalSpecs/Policies.json").read_text(encoding="utf-8"))
 
@@ -544,6 +556,7 @@ def test_every_name_that_is_allowed_has_a_reason() -> None:
 # Outputs
 
 
+@pytest.mark.requirement("outputs")
 @pytest.mark.parametrize("description", [None, "", "  "])
 def test_an_output_says_what_it_is(description: str | None) -> None:
     mended: Body = {"Resources": {}, "Outputs": {"Url": {"Value": "x", "Description": "Where it is"}}}

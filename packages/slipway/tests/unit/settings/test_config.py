@@ -102,6 +102,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
         traffic.of("stream")
 
 
+@pytest.mark.requirement("the API")
 @pytest.mark.parametrize(
     ("change", "line"),
     [
@@ -534,6 +535,7 @@ def test_ids_are_eight_characters_and_depend_on_place_name_and_service() -> None
     assert dev.unique_id("catalog") == specimen.SETTINGS.environment("dev").unique_id("catalog")
 
 
+@pytest.mark.requirement("bucket names that anybody can take beforehand")
 def test_a_salt_changes_names_and_its_absence_does_not() -> None:
     dev = specimen.SETTINGS.environment("dev").model_copy(
         update={"account": "101112131415", "region": "eu-west-1", "name": "blue", "name_salt": ""}

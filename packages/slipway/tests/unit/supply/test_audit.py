@@ -70,6 +70,7 @@ def javascript(checkout: Checkout, asked: Audit, *, today: date = TODAY) -> Outc
 # By the real tools
 
 
+@pytest.mark.requirement("gates before any account")
 def test_a_vulnerable_pin_of_python_is_red_and_the_mended_one_green(tmp_path: Path, asked: Audit) -> None:
     found = python(Checkout(tmp_path / "red", layer=VULNERABLE), asked)
 
@@ -84,6 +85,7 @@ def test_a_vulnerable_pin_of_python_is_red_and_the_mended_one_green(tmp_path: Pa
     assert "pkg:pypi/requests@2.20.0" in mended.scanned
 
 
+@pytest.mark.requirement("gates before any account")
 def test_a_vulnerable_package_of_npm_is_red_and_the_mended_one_green(tmp_path: Path, asked: Audit) -> None:
     # Given one that is bundled into another, so that no lock file knows it
     bundled = "** lodash@4.17.20 - https://example.com | MIT\n"
@@ -110,6 +112,7 @@ def test_whoever_knows_packages_but_no_advisories_makes_it_not_done(tmp_path: Pa
     assert "knows of no fault in minimist 1.2.0" in of_npm.summary
 
 
+@pytest.mark.requirement("gates before any account")
 def test_nobody_to_ask_makes_it_not_done(tmp_path: Path) -> None:
     # Given a port that nobody listens to
     nobody = Audit(osv="http://127.0.0.1:9/v1/query", npm_registry="http://127.0.0.1:9")

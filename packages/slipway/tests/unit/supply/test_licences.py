@@ -30,6 +30,7 @@ def messages(outcome: Outcome) -> list[str]:
     return [f"{one.place}: {one.message}" for one in outcome.findings]
 
 
+@pytest.mark.requirement("gates before any account")
 def test_a_forbidden_licence_in_the_layer_is_red_and_its_mend_green(tmp_path: Path) -> None:
     red = judged(Checkout(tmp_path / "red", layer=layer("License-Expression: GPL-3.0-only")))
     green = judged(Checkout(tmp_path / "green", layer=layer("License-Expression: MIT")))

@@ -102,6 +102,7 @@ def more_code(checkout: Checkout) -> None:
     checkout.publish("layer", "items")
 
 
+@pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize(
     ("plant", "message"),
     [

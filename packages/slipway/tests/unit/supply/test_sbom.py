@@ -22,6 +22,7 @@ def written(repository: Repository, name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.requirement("gates before any account")
 def test_both_bills_are_written_and_valid(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path, notices={"left": "** @a/in@2.0 - https://example.com | MIT\n"})
     repository = checkout.write()

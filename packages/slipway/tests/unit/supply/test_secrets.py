@@ -38,6 +38,7 @@ def looked(repository: Repository, *none: str) -> Outcome:
     return secrets.check(repository, Secrets(none=known))
 
 
+@pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
@@ -65,6 +66,7 @@ def test_a_planted_secret_is_red_and_its_mend_green(tmp_path: Path, text: str, r
     assert looked(repository).state is State.PASSED
 
 
+@pytest.mark.requirement("gates before any account")
 def test_a_secret_that_was_taken_out_is_still_found_in_the_history(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     repository = checkout.write()

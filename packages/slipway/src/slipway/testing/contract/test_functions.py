@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from slipway.settings import Environment
 from slipway.settings.shifts import Shift
 from slipway.testing.contract.reading import Function, functions, listed, statements
@@ -12,6 +14,7 @@ from slipway.testing.templates import KEPT, Deployment
 _CALLED_BY_APIS = {"apigateway.amazonaws.com"}
 
 
+@pytest.mark.requirement("functions")
 def test_functions_run_python_on_arm_with_traces_json_logs_and_a_layer(
     deployment: Deployment, environment: Environment
 ) -> None:
@@ -28,6 +31,7 @@ def test_functions_run_python_on_arm_with_traces_json_logs_and_a_layer(
         assert content["CompatibleArchitectures"] == ["arm64"]
 
 
+@pytest.mark.requirement("functions")
 def test_every_environment_ships_the_same_bytes(deployments: list[Deployment]) -> None:
     # Given that an environment may have functions that another has not
     shipped = [
@@ -45,6 +49,7 @@ def test_every_environment_ships_the_same_bytes(deployments: list[Deployment]) -
     assert all(each == shipped[0] for each in shipped)
 
 
+@pytest.mark.requirement("functions")
 def test_every_function_has_a_log_group_and_a_role_of_its_own(deployment: Deployment, environment: Environment) -> None:
     found = functions(deployment)
     groups = [(function.template.name, function.properties["LoggingConfig"]["LogGroup"]["Ref"]) for function in found]
@@ -62,6 +67,7 @@ def test_every_function_has_a_log_group_and_a_role_of_its_own(deployment: Deploy
         assert not {"ManagedPolicyArns", "Policies"} & set(properties)
 
 
+@pytest.mark.requirement("functions")
 def test_a_function_writes_to_its_own_log_group_alone(deployment: Deployment) -> None:
     for function in functions(deployment):
         group = function.properties["LoggingConfig"]["LogGroup"]["Ref"]
@@ -75,6 +81,7 @@ def test_a_function_writes_to_its_own_log_group_alone(deployment: Deployment) ->
         assert sorted(written) == [("logs:CreateLogStream", own), ("logs:PutLogEvents", own)], function.reference
 
 
+@pytest.mark.requirement("data at rest encrypted with it")
 def test_functions_use_the_services_key_and_no_other(deployment: Deployment) -> None:
     for function in functions(deployment):
         keys = {
@@ -87,6 +94,7 @@ def test_functions_use_the_services_key_and_no_other(deployment: Deployment) -> 
         assert set().union(*keys.values()) == {deployment.output("KeyArn")}
 
 
+@pytest.mark.requirement("secrets", "bodies and tokens in logs")
 def test_variables_hold_no_secret(deployment: Deployment, service: str) -> None:
     for function in functions(deployment):
         variables = {
@@ -104,6 +112,7 @@ def test_variables_hold_no_secret(deployment: Deployment, service: str) -> None:
                 assert name.endswith("_ARN"), name
 
 
+@pytest.mark.requirement("versions and aliases")
 def test_versions_are_kept_and_both_aliases_start_at_the_newest(deployment: Deployment) -> None:
     for function in functions(deployment):
         assert set(function.aliases) == {"live", "staging"}, function.reference
@@ -115,6 +124,7 @@ def test_versions_are_kept_and_both_aliases_start_at_the_newest(deployment: Depl
         assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) in KEPT
 
 
+@pytest.mark.requirement("versions and aliases")
 def test_whatever_calls_a_function_calls_live_alone(deployment: Deployment) -> None:
     live = {f"<{function.template.name}/{function.aliases['live'][0]}>" for function in functions(deployment)}
 
@@ -147,6 +157,7 @@ def test_an_api_may_call_a_function_for_itself_alone(deployment: Deployment) -> 
             assert f":{deployment.output('ApiId')}/" in deployment.text("compute", permission["SourceArn"])
 
 
+@pytest.mark.requirement("provisioned concurrency", "two aliases with provisioned concurrency on one version")
 def test_only_live_holds_provisioned_concurrency(deployment: Deployment) -> None:
     for template in deployment:
         targets = [
@@ -176,6 +187,7 @@ def test_a_hook_may_call_the_version_it_checks_and_report_alone(deployment: Depl
         assert "*" not in group
 
 
+@pytest.mark.requirement("retries and failure destinations on what is not called asynchronously")
 def test_what_is_called_asynchronously_is_retried_then_put_aside(deployment: Deployment) -> None:
     for template in deployment:
         for config in template.properties_of("AWS::Lambda::EventInvokeConfig"):
@@ -206,6 +218,7 @@ def test_what_reads_batches_answers_for_each_message(deployment: Deployment) -> 
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
+@pytest.mark.requirement("safe deployments")
 def test_whatever_takes_traffic_is_deployed_with_a_check_and_a_way_back(
     deployment: Deployment, environment: Environment
 ) -> None:
@@ -294,6 +307,7 @@ def _assert_watches_the_new_version(deployment: Deployment, function: Function, 
         assert dimensions["ExecutedVersion"] == version
 
 
+@pytest.mark.requirement("safe deployments")
 def test_code_deploy_may_move_one_alias_and_call_one_hook(deployment: Deployment) -> None:
     compute = deployment["compute"]
     for group in compute.properties_of("AWS::CodeDeploy::DeploymentGroup"):

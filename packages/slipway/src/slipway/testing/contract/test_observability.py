@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from slipway.settings import Environment
 from slipway.testing.contract.reading import functions
 from slipway.testing.templates import Deployment
@@ -36,6 +38,7 @@ def _watched(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
             yield metric["Namespace"], metric["MetricName"], ",".join(of)
 
 
+@pytest.mark.requirement("whom alarms tell", "ingest: alarms")
 def test_alarms_watch_every_function_table_index_and_queue(deployment: Deployment) -> None:
     watched = set(_watched(deployment))
 
@@ -74,6 +77,7 @@ def test_every_alarm_tells_the_topic_when_it_begins_and_ends(deployment: Deploym
         assert alarm["AlarmDescription"]
 
 
+@pytest.mark.requirement("an alarm on `UserErrors` that does not say that it counts the account")
 def test_no_alarm_counts_the_account_without_saying_so(deployment: Deployment) -> None:
     # Given that `UserErrors` of DynamoDB has no dimension for the table
     for alarm in _alarms(deployment):
@@ -84,6 +88,7 @@ def test_no_alarm_counts_the_account_without_saying_so(deployment: Deployment) -
             assert alarm["Dimensions"], alarm["AlarmDescription"]
 
 
+@pytest.mark.requirement("whom alarms tell", "a topic whose policy lets no alarm publish")
 def test_alarms_of_this_account_may_publish_to_the_topic(deployment: Deployment, environment: Environment) -> None:
     # Given that a topic's policy takes the place of the one that lets the account's own services publish
     topic = deployment.output("AlarmTopicArn")
@@ -105,6 +110,7 @@ def test_alarms_of_this_account_may_publish_to_the_topic(deployment: Deployment,
     assert source.partition(":")[2].partition(":")[2] == f"cloudwatch:{region}:{account}:alarm:*"
 
 
+@pytest.mark.requirement("whom alarms tell")
 def test_the_topic_tells_the_configured_addresses(deployment: Deployment, environment: Environment) -> None:
     subscriptions = deployment["observability"].properties_of("AWS::SNS::Subscription")
 
@@ -114,6 +120,7 @@ def test_the_topic_tells_the_configured_addresses(deployment: Deployment, enviro
         assert deployment.text("observability", entry["TopicArn"]) == deployment.output("AlarmTopicArn")
 
 
+@pytest.mark.requirement("the dashboard")
 def test_the_dashboard_shows_everything_that_works(deployment: Deployment) -> None:
     shown = json.dumps([widget.get("metrics") for widget in _widgets(deployment)])
 
@@ -142,6 +149,7 @@ def test_the_dashboard_begins_with_an_apis_requests_latency_and_errors(deploymen
     assert {widget["y"] for widget in values} <= {0}
 
 
+@pytest.mark.requirement("outputs")
 def test_the_dashboards_address_is_an_output(deployment: Deployment) -> None:
     url = deployment.output("DashboardUrl")
     ((key, dashboard),) = deployment["observability"].of_type("AWS::CloudWatch::Dashboard").items()

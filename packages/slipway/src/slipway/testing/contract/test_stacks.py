@@ -8,6 +8,7 @@ from graphlib import TopologicalSorter
 from itertools import combinations
 
 import botocore.session
+import pytest
 
 from slipway.settings import Environment
 from slipway.settings.model import RemovalPolicy
@@ -46,12 +47,14 @@ def test_outputs_name_what_the_service_has(deployment: Deployment) -> None:
     assert wanted <= found
 
 
+@pytest.mark.requirement("outputs")
 def test_outputs_export_nothing(deployment: Deployment) -> None:
     for template in deployment:
         for entry in template.raw.get("Outputs", {}).values():
             assert "Export" not in entry
 
 
+@pytest.mark.requirement("outputs")
 def test_outputs_that_name_a_function_name_its_alias_live(deployment: Deployment) -> None:
     # Given that Secrets Manager calls a function itself, and that a function of the security stack is no API
     for name in deployment["compute"].outputs:
@@ -60,6 +63,7 @@ def test_outputs_that_name_a_function_name_its_alias_live(deployment: Deployment
             assert (alias["Type"], alias["Properties"]["Name"]) == ("AWS::Lambda::Alias", "live"), name
 
 
+@pytest.mark.requirement("outputs")
 def test_endpoints_are_those_of_the_api(deployment: Deployment) -> None:
     if "ApiId" in deployment["compute"].outputs:
         host = f"{deployment.output('ApiId')}.execute-api.{deployment.environment.region}."
@@ -69,6 +73,7 @@ def test_endpoints_are_those_of_the_api(deployment: Deployment) -> None:
         assert deployment.output("HealthEndpoint") == f"{endpoint}health"
 
 
+@pytest.mark.requirement("tags")
 def test_everything_that_can_carry_tags_carries_all(deployment: Deployment, service: str) -> None:
     environment = deployment.environment
     for template in deployment:
@@ -100,6 +105,7 @@ def test_stateful_stacks_are_protected_as_configured(deployment: Deployment, env
         assert deployment[name].termination_protection is environment.stateful.termination_protection
 
 
+@pytest.mark.requirement("nothing stateful goes by accident")
 def test_no_update_may_take_what_outlives_its_stack(deployment: Deployment) -> None:
     # Given what the templates keep, in the stacks that the policy is set on
     kept = {
@@ -113,6 +119,7 @@ def test_no_update_may_take_what_outlives_its_stack(deployment: Deployment) -> N
     assert kept - {"AWS::Lambda::Version", "AWS::Logs::LogGroup"} <= set(PROTECTED_TYPES)
 
 
+@pytest.mark.requirement("a first deployment that failed and cannot be repeated, since names are taken")
 def test_a_failed_creation_leaves_nothing_in_its_way(deployment: Deployment) -> None:
     # Given what has a name of its own (a bucket), or can be made only once (a version of unchanged code)
     named = {"AWS::S3::Bucket", "AWS::Lambda::Version"}
@@ -123,6 +130,7 @@ def test_a_failed_creation_leaves_nothing_in_its_way(deployment: Deployment) -> 
                 assert resource["DeletionPolicy"] == "RetainExceptOnCreate", f"{template.name}: {key}"
 
 
+@pytest.mark.requirement("a first deployment whose rollback cannot delete what is protected")
 def test_a_failed_creation_deletes_nothing_undeletable(deployment: Deployment) -> None:
     # Given what CloudFormation cannot delete: protected tables, and buckets with logs in them
     for template in deployment:
@@ -185,6 +193,7 @@ def test_stacks_go_to_the_environments_account_and_region(deployment: Deployment
         assert template.stack_name.startswith(f"{deployment.environment.name}-")
 
 
+@pytest.mark.requirement("artifacts")
 def test_arns_are_those_of_the_regions_own_partition(deployment: Deployment, environment: Environment) -> None:
     partition = botocore.session.get_session().get_partition_for_region(environment.region)
     for template in deployment:
@@ -272,6 +281,11 @@ def test_topics_take_tls_only(deployment: Deployment) -> None:
         assert denied == {json.dumps({"Ref": key}) for key in topics}
 
 
+@pytest.mark.requirement(
+    "data at rest encrypted with it",
+    "a writer under the key without data keys, an alarm whose message is lost",
+    "a reader under the key that may not open it",
+)
 def test_readers_can_decrypt_and_writers_can_make_data_keys(deployment: Deployment) -> None:
     reads = {"s3:GetObject", "sqs:ReceiveMessage", "secretsmanager:GetSecretValue", "dynamodb:GetRecords"}
     writes = {"s3:PutObject", "sqs:SendMessage", "sns:Publish"}
@@ -283,6 +297,7 @@ def test_readers_can_decrypt_and_writers_can_make_data_keys(deployment: Deployme
             assert {"kms:GenerateDataKey", "kms:Decrypt"} <= actions, function.reference
 
 
+@pytest.mark.requirement("the API", "several logging roles of API Gateway")
 def test_api_gateways_logging_role_is_made_in_the_foundation_alone(deployment: Deployment) -> None:
     # Given that each API that makes one overwrites the last
     owners = [template.name for template in deployment if template.of_type("AWS::ApiGateway::Account")]

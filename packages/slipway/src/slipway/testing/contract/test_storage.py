@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import pytest
+
 from slipway.settings import Environment
 from slipway.testing.app import Subject
 from slipway.testing.contract.reading import takes_logs
@@ -52,6 +54,7 @@ def test_the_service_has_a_key_of_its_own_that_rotates(deployment: Deployment, e
     assert sum(len(template.of_type("AWS::KMS::Key")) for template in deployment) == 1
 
 
+@pytest.mark.requirement("a key of its own")
 def test_the_key_has_an_alias_with_service_and_environment(deployment: Deployment, service: str) -> None:
     alias = deployment["security"].only("AWS::KMS::Alias")
 
@@ -59,6 +62,7 @@ def test_the_key_has_an_alias_with_service_and_environment(deployment: Deploymen
     assert deployment.text("security", alias["TargetKeyId"]) == deployment.output("KeyArn")
 
 
+@pytest.mark.requirement("data at rest encrypted with it")
 def test_whatever_is_stored_is_encrypted_with_the_services_key(deployment: Deployment) -> None:
     for template in deployment:
         # The foundation is no service and has no key: it holds nothing of one.
@@ -75,11 +79,15 @@ def test_whatever_is_stored_is_encrypted_with_the_services_key(deployment: Deplo
                 )
 
 
+@pytest.mark.requirement("data at rest encrypted with it")
 def test_tables_say_that_the_key_is_a_customers(deployment: Deployment) -> None:
     for table in deployment["data"].properties_of("AWS::DynamoDB::Table"):
         assert (table["SSESpecification"]["SSEEnabled"], table["SSESpecification"]["SSEType"]) == (True, "KMS")
 
 
+@pytest.mark.requirement(
+    "data at rest encrypted with it", "a log group under a customer key that CloudWatch Logs may not use"
+)
 def test_cloudwatch_logs_may_use_the_key_for_this_accounts_groups(
     deployment: Deployment, environment: Environment
 ) -> None:
@@ -98,6 +106,9 @@ def test_cloudwatch_logs_may_use_the_key_for_this_accounts_groups(
     assert re.fullmatch(pattern, deployment.text("security", arn))
 
 
+@pytest.mark.requirement(
+    "data at rest encrypted with it", "a writer under the key without data keys, an alarm whose message is lost"
+)
 def test_alarms_and_topics_may_use_the_key_for_this_account_alone(
     deployment: Deployment, environment: Environment
 ) -> None:
@@ -107,6 +118,7 @@ def test_alarms_and_topics_may_use_the_key_for_this_account_alone(
         assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": environment.account}
 
 
+@pytest.mark.requirement("a key of its own")
 def test_the_key_lets_in_the_account_and_services_under_a_condition(
     deployment: Deployment, environment: Environment
 ) -> None:
@@ -119,6 +131,7 @@ def test_the_key_lets_in_the_account_and_services_under_a_condition(
             assert statement["Condition"]
 
 
+@pytest.mark.requirement("secrets")
 def test_secrets_are_generated_and_stand_in_no_template(deployment: Deployment) -> None:
     for template in deployment:
         for secret in template.properties_of("AWS::SecretsManager::Secret"):
@@ -129,6 +142,7 @@ def test_secrets_are_generated_and_stand_in_no_template(deployment: Deployment) 
                 assert not {"Value", "ClientSecret"} & set(properties)
 
 
+@pytest.mark.requirement("the table")
 def test_tables_recover_to_any_second(deployment: Deployment) -> None:
     for key, table in deployment["data"].of_type("AWS::DynamoDB::Table").items():
         assert table["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True, key
@@ -143,6 +157,7 @@ def test_tables_are_protected_as_configured(deployment: Deployment, environment:
         assert table.get("DeletionProtectionEnabled", False) is environment.stateful.deletion_protection
 
 
+@pytest.mark.requirement("capacity by configuration", "ingest: capacity", "processing: capacity")
 def test_what_is_provisioned_scales_and_each_index_too(deployment: Deployment) -> None:
     # Given every table and index with provisioned capacity
     data = deployment["data"]
@@ -166,6 +181,7 @@ def test_what_is_provisioned_scales_and_each_index_too(deployment: Deployment) -
     assert {policy["ScalingTargetId"]["Ref"] for policy in policies} == set(targets)
 
 
+@pytest.mark.requirement("buckets")
 def test_buckets_are_closed_to_the_public_and_to_plain_http(deployment: Deployment) -> None:
     for key, bucket in _buckets(deployment):
         properties = bucket["Properties"]
@@ -181,6 +197,7 @@ def test_buckets_are_closed_to_the_public_and_to_plain_http(deployment: Deployme
         assert deployment.texts("data", denial["Resource"]) == {f"<data/{key}.Arn>", f"<data/{key}.Arn>/*"}
 
 
+@pytest.mark.requirement("buckets")
 def test_buckets_log_their_accesses_to_the_services_own_log_bucket(
     deployment: Deployment, environment: Environment
 ) -> None:
@@ -202,6 +219,7 @@ def test_buckets_log_their_accesses_to_the_services_own_log_bucket(
         assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": environment.account}
 
 
+@pytest.mark.requirement("buckets")
 def test_old_versions_and_broken_uploads_go(deployment: Deployment) -> None:
     for key, bucket in _buckets(deployment):
         rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
@@ -213,6 +231,7 @@ def test_old_versions_and_broken_uploads_go(deployment: Deployment) -> None:
             assert any("ExpirationInDays" in rule for rule in everywhere), key
 
 
+@pytest.mark.requirement("buckets")
 def test_bucket_names_carry_the_services_own_id(deployment: Deployment, service: str, subject: Subject) -> None:
     environment = deployment.environment
     others = {environment.unique_id(other) for _, other in subject.cases if other != service}
@@ -224,6 +243,7 @@ def test_bucket_names_carry_the_services_own_id(deployment: Deployment, service:
         assert bucket["Properties"]["BucketName"].startswith(f"{environment.bucket_prefix}-")
 
 
+@pytest.mark.requirement("ingest: work in the background")
 def test_queues_keep_what_failed_and_take_tls_only(deployment: Deployment) -> None:
     for template in deployment:
         queues = template.of_type("AWS::SQS::Queue")

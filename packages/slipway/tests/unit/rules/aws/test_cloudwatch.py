@@ -55,12 +55,14 @@ READERS: dict[str, dict[str, Any]] = {
 class TestRollback:
     """Nothing rolls back on what anybody can set off."""
 
+    @pytest.mark.requirement("safe deployments")
     @pytest.mark.parametrize("reader", READERS)
     def test_whoever_reads_it_is_seen(self, reader: str) -> None:
         assert broken("NoRollbackByCallers", {"Alarm": REFUSALS, "Reader": READERS[reader]}) == ["Alarm"]
         failures = _alarm("AWS/ApiGateway", "5XXError")
         assert broken("NoRollbackByCallers", {"Alarm": failures, "Reader": READERS[reader]}) == []
 
+    @pytest.mark.requirement("a release that ten bad requests roll back")
     @pytest.mark.parametrize(
         ("namespace", "metric"),
         [
@@ -136,6 +138,7 @@ class TestLatency:
             **({"Mapping": mapping} if reads else {}),
         }
 
+    @pytest.mark.requirement("safe deployments")
     def test_readers_of_batches_have_none(self) -> None:
         assert broken("NoLatencyOfBatches", self.function(3000, reads=True)) == ["Alarm"]
         assert broken("NoLatencyOfBatches", self.function(3000)) == []

@@ -82,6 +82,7 @@ def _key(*statements: dict[str, Any]) -> dict[str, Any]:
 DENY = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Condition": {"Bool": {}}}
 
 
+@pytest.mark.requirement("a topic whose policy lets no alarm publish")
 @pytest.mark.parametrize("sender", SENDERS)
 def test_a_policy_allows_what_publishes(sender: str) -> None:
     service, resource = SENDERS[sender]

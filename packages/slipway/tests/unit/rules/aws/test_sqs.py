@@ -38,6 +38,7 @@ def _reader(
     }
 
 
+@pytest.mark.requirement("a contract check that fails because the function is busy")
 @pytest.mark.parametrize(
     ("reserved", "batches", "wrong"),
     [

@@ -52,6 +52,7 @@ def test_every_request_is_counted(acl: dict[str, Any]) -> None:
     assert broken("EveryRequestCounted", acl) == []
 
 
+@pytest.mark.requirement("the API", "a rate rule that an absent or forged header switches off")
 @pytest.mark.parametrize(
     "acl",
     [
