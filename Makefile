@@ -156,7 +156,7 @@ check: build ## Format, lint, types, and cfn-lint on every template
 	@$(NOBODY) cdk synth --quiet --strict
 	@$(SLIPWAY) lint cdk.out
 
-format: install ## Format the code and mend what ruff can
+format: install ## Format the code and fix what ruff can
 	@ruff check --fix-only --quiet $(PACKAGES)
 	@ruff format $(PACKAGES)
 

@@ -265,7 +265,7 @@ def substitutions() -> None:
 
 
 def faults() -> None:
-    """Print what can go wrong in a rehearsal, and what has to become of it, as Markdown."""
+    """Print what can go wrong in a rehearsal, and how each fault must end, as Markdown."""
     typer.echo(report.faults_markdown())
 
 

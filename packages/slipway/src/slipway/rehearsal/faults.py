@@ -320,7 +320,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="already-failing",
-        what="prod is in alarm from an old bug that answers with 500, and this commit mends it",
+        what="prod is in alarm from an old bug that answers with 500, and this commit fixes it",
         # All that reach a route: two of three. Prod's alarm on 5xx goes off above ten in a minute.
         base_edits={_ROUTES: _answering_500(1)},
         edits=_MARK,
@@ -328,7 +328,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="approval-rejected",
-        what="whoever is asked says no",
+        what="the approver says no",
         edits=_MARK,
         stops_at="prod-approval",
         because="rejected",

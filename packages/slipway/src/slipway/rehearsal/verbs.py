@@ -62,7 +62,7 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
         str | None,
         typer.Option(
             "--base",
-            help="What the accounts hold when there are none yet: a revision, or `empty`. Default: the newest earlier "
+            help="What new accounts hold first: a revision, or `empty`. Default: the newest earlier "
             "commit with other functions.",
         ),
     ] = None,

@@ -117,14 +117,14 @@ LEAST_CLIENT_ERROR_FLOOR = 60
 
 
 class AlarmSettings(_Model):
-    """Who is told."""
+    """Who is notified."""
 
     emails: Emails = Field(strict=False)
     runbooks: Annotated[str, StringConstraints(pattern=r"^https://[^\s]+[^/\s]$", max_length=400)]
     """Where `docs/runbooks/` is read: each alarm's description links to its page there. Default
     (`slipway.settings.load`), with a CodeConnections source: on GitHub, of the pipeline's repository and branch."""
     client_error_percent: Annotated[int, Field(ge=1, le=100)] = 50
-    """Share of an API's requests in five minutes that are answered with 4xx at which its alarm goes off, percent."""
+    """Share of an API's requests in five minutes answered with 4xx at which its alarm becomes active, percent."""
     client_error_floor: Annotated[int, Field(ge=LEAST_CLIENT_ERROR_FLOOR)] = 200
     """Requests in five minutes below which no share counts."""
 
@@ -188,7 +188,7 @@ class Backup(_Model):
     hour_utc: Annotated[int, Field(ge=0, le=23)] = 5
     """When they begin."""
     keep_days: Annotated[int, Field(ge=1, le=3_650)] = 35
-    """How long a recovery point is kept, whatever becomes of the table or bucket."""
+    """How long a recovery point is kept, even if the table or bucket is deleted."""
 
 
 class BodyRules(StrEnum):
@@ -682,7 +682,7 @@ class Approval(_Model):
 
 
 class Notifications(_Model):
-    """Who is told of failures, successes, approvals and rollbacks."""
+    """Who is notified of failures, successes, approvals and rollbacks."""
 
     emails: Emails = Field(strict=False, min_length=1)
     webhook_secret_arn: (

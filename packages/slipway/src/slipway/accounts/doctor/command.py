@@ -83,7 +83,7 @@ def doctor(
     ] = CONFIG_FOLDER,
     assembly: Annotated[Path, typer.Option("--assembly", help="What was synthesised last.")] = ROOT / "cdk.out",
 ) -> None:
-    """Print what stands between this checkout and a delivery, each finding with its mend.
+    """Print what stands between this checkout and a delivery, each finding with its fix.
 
     Without credentials the accounts are reported as not checked.
 

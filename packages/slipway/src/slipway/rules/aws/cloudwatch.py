@@ -196,7 +196,7 @@ RULES = (
         name="NoRollbackByCallers",
         does="CloudWatch counts what callers are refused, and what is throttled because of them, known or not: a "
         "few bad requests by anybody set such an alarm off, and roll back a release that is well.",
-        says="A deployment, a stage or a service rolls back on an alarm that callers can set off, or that cannot be "
+        says="A deployment, a stage or a service rolls back on an alarm that callers can trigger, or that cannot be "
         "seen.",
         fix="Roll back on errors, faults and latency of what was deployed; have 4xx and throttles tell people.",
         source=_API_METRICS,
@@ -229,7 +229,7 @@ RULES = (
     ),
     AwsRule(
         name="LatencyFitsTimeout",
-        does="No invocation takes longer than the function's time-out, so an alarm at or above it never goes off; one "
+        does="No invocation takes longer than the function's time-out, so an alarm at or above it stays quiet; one "
         "far below it takes ordinary work for a fault.",
         says="A function rolls back by a duration that it cannot reach, or that is less than a hundredth of its "
         "time-out.",
