@@ -16,7 +16,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from services.ingest.runtime.model import PAYLOAD_BYTES, owner_of
 from slipway import settings as config
 from slipway.testing.shipped import LambdaFolder
 from slipway_runtime.bodies import DATA_LIMITS
@@ -188,7 +187,7 @@ def _of_items() -> Iterator[_Request]:
 
 def _of_ingest() -> Iterator[_Request]:
     headers = {"Content-Type": "application/json", "x-api-key": _KEY}
-    body = json.dumps({"payload": "я" * (PAYLOAD_BYTES // 2)}, ensure_ascii=False)
+    body = json.dumps({"payload": _payload("ingest").decode()}, ensure_ascii=False)
     ones = '{"payload":[' + ",".join(["1"] * 3_000_000) + "]}"
     yield _Request("POST /data", 201, _rest("POST", "/data", body=body, **headers))
     yield _Request("POST /data, refused for its values", 413, _rest("POST", "/data", body=ones, **headers))
@@ -259,6 +258,9 @@ def _aws(service: str) -> Iterator[str]:
 
 def _payload(service: str) -> bytes:
     if service == "ingest":
+        # An app may have no such service.
+        from services.ingest.runtime.model import PAYLOAD_BYTES
+
         return ("я" * (PAYLOAD_BYTES // 2)).encode()
     # Letters of which each becomes three, as large as data may be before.
     return ('{"a":"' + "\u0399\u0308\u0301" * (DATA_LIMITS.size // 2 - 20) + '"}').encode()
@@ -277,6 +279,8 @@ def _record(service: str, payload: bytes) -> dict[str, Any]:
     instant = "2026-11-29T12:00:00.000000Z"
     texts = {"id": _ID, "created_at": instant, "updated_at": instant, "digest": "d" * 64}
     if service == "ingest":
+        from services.ingest.runtime.model import owner_of
+
         texts |= {"owner": owner_of(_KEY), "status": "pending", "sha256": hashlib.sha256(payload).hexdigest()}
     else:
         texts |= {"owner": _OWNER, "status": "processed", "recency": f"{instant}#{_ID}"}
