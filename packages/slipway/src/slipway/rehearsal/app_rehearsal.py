@@ -334,7 +334,7 @@ def in_order(found: Sequence[StackArtifact]) -> list[StackArtifact]:
         ready = [
             name
             for name, stack in left.items()
-            if not any(each in left and each != name for each in stack.artifact.get("dependencies", ()))
+            if not any(each in left and each != name for each in stack.entry.artifact.get("dependencies", ()))
         ]
         if not ready:
             raise RehearsalError(f"{', '.join(left)} depend on each other")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway.assembly.reader import StackEntry
 from slipway.emulator.topology import StackArtifact, Topology
 from slipway.errors import RehearsalError
 from slipway.rehearsal.app import App, Call, Seed
@@ -14,7 +15,8 @@ from unit.rehearsal.test_topology import PIPELINE, stack, write
 
 
 def _stack(name: str, *after: str) -> StackArtifact:
-    return StackArtifact(name, Path(), "", "111111111111", "eu-west-1", {"dependencies": list(after)})
+    entry = StackEntry(name, Path(), {"dependencies": list(after)})
+    return StackArtifact("", "111111111111", "eu-west-1", entry)
 
 
 def test_stacks_come_after_those_they_depend_on() -> None:
