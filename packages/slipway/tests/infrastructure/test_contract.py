@@ -1,4 +1,4 @@
-"""The contract of services holds for the specimen in every variant, and sees what breaks it."""
+"""The contract of services holds for the specimen in every variant."""
 
 from __future__ import annotations
 
@@ -37,14 +37,3 @@ def test_the_specimen_keeps_the_contract() -> None:
     done = run_contract("infrastructure.subject:specimen")
 
     assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.timeout(600)
-def test_the_contract_sees_what_breaks_it() -> None:
-    # Given a service of which everything that the contract asks about is broken
-    done = run_contract("infrastructure.broken:subject")
-
-    # Then every test that asks for something is red
-    passed = {line.split("::")[1].partition("[")[0] for line in done.stdout.splitlines() if line.startswith("PASSED")}
-    assert done.returncode == 1, done.stdout
-    assert passed == set(), done.stdout

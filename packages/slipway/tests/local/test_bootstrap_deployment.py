@@ -34,6 +34,7 @@ from slipway.emulator.server import Credentials, isolate
 from slipway.process import follow
 from slipway.settings import Settings
 from slipway.testing.emulated import FOLDER
+from specimen.delivery import SERVICES
 
 HERE = FOLDER / "bootstrap"
 SETTINGS = specimen.SETTINGS
@@ -166,7 +167,7 @@ def test_bootstrap_gives_the_execution_role_exactly_the_execution_policies(boots
 def test_everything_of_dev_deploys_after_the_printed_bootstrap(bootstrapped: Bootstrapped, assembly: Path) -> None:
     # Given the stacks of the templates, some of each service
     synthesized = {each.stack for each in resources(assembly, bootstrapped.account)}
-    for service in specimen.SERVICES:
+    for service in SERVICES:
         assert any(stack.startswith(f"dev-{service.name}-") for stack in synthesized)
     # When those of the account are read
     stacks = _stacks(bootstrapped)

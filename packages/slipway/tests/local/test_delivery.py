@@ -93,7 +93,7 @@ def test_the_way_through_is_closed_again_by_the_next_run(account: boto3.Session,
 
 @pytest.mark.requirement("tests after each environment")
 def test_a_service_is_found_by_the_outputs_of_its_stacks(account: boto3.Session, stacks: list[str]) -> None:
-    found = outputs(account.client("cloudformation"), "prod", "items")
+    found = outputs(account.client("cloudformation"), specimen.PROD, "items")
 
     assert set(found) == {"foundation", "items"}
     assert set(found["items"]) == {"BucketName"}

@@ -189,8 +189,13 @@ def test_buckets_are_closed_to_the_public_and_to_plain_http(deployment: Deployme
         assert len(properties["PublicAccessBlockConfiguration"]) == 4
         assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
         assert "AccessControl" not in properties
-        policy = deployment["data"].only("AWS::S3::BucketPolicy", lambda entry, of=key: entry["Bucket"] == {"Ref": of})
-        (denial,) = [entry for entry in policy["PolicyDocument"]["Statement"] if entry["Effect"] == "Deny"]
+        (denial,) = [
+            entry
+            for policy in deployment["data"].properties_of("AWS::S3::BucketPolicy")
+            if policy["Bucket"] == {"Ref": key}
+            for entry in policy["PolicyDocument"]["Statement"]
+            if entry["Effect"] == "Deny"
+        ]
         assert denial["Principal"] in ("*", {"AWS": "*"})
         assert denial["Action"] == "s3:*"
         assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
