@@ -28,4 +28,4 @@ def test_the_worst_fits_into_256_mb(service: str, tmp_path: Path) -> None:
 
 def test_a_function_that_needs_more_than_it_has_is_seen(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
-        worst.measure(FOLDER, SERVICES[0], variables=ENVIRONMENT, work=tmp_path, memory_mb=60)
+        worst.measure(FOLDER, SERVICES[0], variables=ENVIRONMENT, work=tmp_path, memory_mb=30)
