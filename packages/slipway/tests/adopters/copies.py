@@ -71,6 +71,9 @@ class Copy:
         if (ROOT / "build" / "assets").is_dir():
             shutil.copytree(ROOT / "build" / "assets", folder / "build" / "assets")
         copy.age()
+        # The repository ignores folders of these names; here they are links.
+        with (folder / ".git" / "info" / "exclude").open("a", encoding="utf-8") as excluded:
+            excluded.writelines(f"/{name}\n" for name in SHARED)
         copy.commit("As it stands")
         if not history:
             shutil.rmtree(folder / ".git")
