@@ -52,7 +52,7 @@ docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-
 
 def _rest(where: Callable[[Environment], bool] = lambda _: True) -> list[object]:
     """Each service with a REST API in the variants that change it, for `parametrize(…, indirect=True)`."""
-    cases = [(Catalog, variant) for variant in ENVIRONMENTS]
+    cases: list[tuple[type[Catalog | Intake], str]] = [(Catalog, variant) for variant in ENVIRONMENTS]
     cases += [(Intake, variant) for variant in ("dev", "staging", "prod", "dev, several origins")]
     return [
         pytest.param((service, variant), id=f"{service.name} in {variant}")
