@@ -1,14 +1,17 @@
-"""The contract of services holds for the specimen in every variant."""
+"""The contract of services holds for the specimen in every variant, and each of its tests sees what it is for."""
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from infrastructure import broken
 from slipway.project import ROOT
 from slipway.testing import contract
 
@@ -23,6 +26,8 @@ def run_contract(subject: str, *arguments: str) -> subprocess.CompletedProcess[s
         env={
             **os.environ,
             "SLIPWAY_SUBJECT": subject,
+            # As wide as the longest name with the reason after it.
+            "COLUMNS": "500",
             "PYTHONPATH": os.pathsep.join([str(TESTS), str(ROOT), *sys.path]),
         },
         stdout=subprocess.PIPE,
@@ -37,3 +42,30 @@ def test_the_specimen_keeps_the_contract() -> None:
     done = run_contract("infrastructure.subject:specimen")
 
     assert done.returncode == 0, done.stdout
+
+
+def tests_of_templates() -> set[str]:
+    """Return the tests of the contract that look at templates."""
+    return {
+        node.name
+        for path in Path(contract.__path__[0]).glob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        and node.name.startswith("test_")
+        and {"deployment", "deployments"} & {argument.arg for argument in node.args.args}
+    }
+
+
+@pytest.mark.timeout(300)
+def test_each_test_of_the_contract_sees_what_breaks_it() -> None:
+    # Given a breakage for each test that looks at templates
+    assert set(broken.BREAKS) == tests_of_templates()
+
+    # When each runs on a service broken that way
+    done = run_contract("infrastructure.broken:subject", "-p", "infrastructure.broken", "--tb=no", "-rf")
+
+    # Then it is red, and by what it asserts
+    red = re.findall(
+        r"^FAILED \S+::(test_\w+)\[.*?\] - (?:assert|AssertionError|graphlib.CycleError)\b", done.stdout, re.MULTILINE
+    )
+    assert sorted(red) == sorted(broken.BREAKS), done.stdout
