@@ -16,7 +16,12 @@ _QUOTAS = "https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html
 PIPELINE = "AWS::CodePipeline::Pipeline"
 
 STAGES, ACTIONS, ACTIONS_OF_A_STAGE = 50, 500, 50
-"""The most that a pipeline may have, and a stage; none of the three can be raised."""
+"""The most stages and actions that a pipeline may have, and actions that a stage may have (`_QUOTAS`).
+
+None of the three can be raised. AWS has reportedly doubled both figures of actions
+(https://github.com/awslabs/aws-deployment-framework/issues/792); these are the lower ones, at which CDK Pipelines cuts
+stages.
+"""
 
 
 def _alarms(stage: Mapping[str, Any]) -> list[Any]:
