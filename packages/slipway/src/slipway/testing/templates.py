@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from slipway.assembly.reader import read_stacks
 from slipway.settings import Environment
 
 Resource = dict[str, Any]
@@ -178,19 +179,13 @@ def read_templates(assembly: Path) -> Mapping[str, Template]:
 
 def templates_of(assembly: Path) -> Iterator[Template]:
     """Yield every template of an assembly and of those nested in it."""
-    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
-    for artifact in manifest["artifacts"].values():
-        properties = artifact.get("properties", {})
-        if artifact["type"] == "cdk:cloud-assembly":
-            yield from templates_of(assembly / properties["directoryName"])
-        elif artifact["type"] == "aws:cloudformation:stack":
-            stack_name = properties["stackName"]
-            account, region = artifact["environment"].removeprefix("aws://").split("/")
-            yield Template(
-                name=stack_name.rpartition("-")[2],
-                raw=json.loads((assembly / properties["templateFile"]).read_text(encoding="utf-8")),
-                stack_name=stack_name,
-                termination_protection=properties.get("terminationProtection", False),
-                account=account,
-                region=region,
-            )
+    for entry in read_stacks(assembly):
+        account, region = entry.place
+        yield Template(
+            name=entry.name.rpartition("-")[2],
+            raw=entry.template,
+            stack_name=entry.name,
+            termination_protection=entry.properties.get("terminationProtection", False),
+            account=account,
+            region=region,
+        )
