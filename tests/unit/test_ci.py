@@ -5,32 +5,13 @@ The page of evidence is made of whatever there is.
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-RUN = Path(__file__).resolve().parents[2] / ".ci" / "run"
+from tests.unit.ci import RUN, ran
 
 REVIEW, IN_FLIGHT = "review HEAD=cdk.out", "in-flight"
-
-
-def ran(
-    folder: Path, verbs: str | None, *, failing: str = "none", script: Path | str = RUN, **variables: str
-) -> tuple[int, list[str]]:
-    """Exit code and the verbs that it ran, with their words, by a `make` that writes them down."""
-    program = folder / "make"
-    program.write_text(f'#!/bin/sh\necho "$*" >> "{folder}/verbs"\n[ "$1" != {failing} ]\n', encoding="utf-8")
-    program.chmod(0o755)
-    environ = {
-        "PATH": f"{folder}:{os.defpath}",
-        "CODEBUILD_BUILD_ID": "a:1",
-        **({} if verbs is None else {"CI_VERBS": verbs}),
-        **variables,
-    }
-    done = subprocess.run([script], env=environ, capture_output=True, text=True, check=False)
-    return done.returncode, (folder / "verbs").read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.requirement("gates before any account")

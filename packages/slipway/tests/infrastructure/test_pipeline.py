@@ -7,21 +7,17 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import aws_cdk
 import pytest
 
-from infrastructure import synthesis
 from infrastructure.matrix import PIPELINES, SPECIMEN
+from infrastructure.pipelines import Pipeline, pipeline_of
 from slipway.app import CDK_JSON
 from slipway.delivery.toolchain import ASSET_SCHEMA
 from slipway.project import ROOT
-from slipway.service import Service
-from slipway.settings import Settings
 from slipway.settings.model import ROLLBACK_DAYS
 from slipway.testing.templates import KEPT
 from specimen.services.catalog.infrastructure import Catalog
@@ -31,71 +27,14 @@ PINNED = json.loads(CDK_JSON.with_name("package.json").read_text(encoding="utf-8
 STACKS = ("security", "data", "compute", "observability")
 
 
-class Pipeline:
-    """The pipeline of a variant, and the stacks beside it."""
-
-    def __init__(
-        self, settings: Settings, services: Sequence[type[Service]] = (synthesis.Tiny, synthesis.Small)
-    ) -> None:
-        self.settings = settings
-        self.template, self.all, self.assembly = synthesis.pipeline(settings, services)
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        return self.template.only("AWS::CodePipeline::Pipeline")
-
-    @property
-    def stages(self) -> dict[str, list[dict[str, Any]]]:
-        """Actions by their stage, in order."""
-        return {stage["Name"]: stage["Actions"] for stage in self.properties["Stages"]}
-
-    def text(self, value: Any) -> str:
-        match value:
-            case str():
-                return value
-            case {"Fn::Join": [str(delimiter), list(parts)]}:
-                return delimiter.join(self.text(part) for part in parts)
-        return json.dumps(value)
-
-    def artifacts(self) -> tuple[str, dict[str, Any]]:
-        """Logical id and resource of the artifact bucket."""
-        store = self.properties.get("ArtifactStore") or next(
-            entry["ArtifactStore"]
-            for entry in self.properties["ArtifactStores"]
-            if entry["Region"] == self.settings.pipeline.region
-        )
-        name = store["Location"]["Ref"]
-        return name, self.template.resources[name]
-
-    def project(self, name: str) -> dict[str, Any]:
-        """Properties of the project of the first action of a stage."""
-        reference = self.stages[name][0]["Configuration"]["ProjectName"]["Ref"]
-        properties: dict[str, Any] = self.template.resources[reference]["Properties"]
-        return properties
-
-    def statements(self, role: str) -> list[dict[str, Any]]:
-        """What a role may do."""
-        return [
-            statement
-            for policy in self.template.properties_of("AWS::IAM::Policy")
-            if {"Ref": role} in policy["Roles"]
-            for statement in policy["PolicyDocument"]["Statement"]
-        ]
-
-
-@cache
-def _pipeline(variant: str) -> Pipeline:
-    return Pipeline(PIPELINES[variant])
-
-
 @pytest.fixture(params=PIPELINES)
 def pipeline(request: pytest.FixtureRequest) -> Pipeline:
-    return _pipeline(request.param)
+    return pipeline_of(request.param)
 
 
 @pytest.fixture
 def committed() -> Pipeline:
-    return _pipeline("committed")
+    return pipeline_of("committed")
 
 
 def _listed(value: Any) -> list[Any]:
@@ -158,7 +97,7 @@ def test_the_source_may_use_its_connection_by_both_names_of_the_service(committe
 
 @pytest.mark.requirement("the way of a push")
 def test_the_source_may_be_a_codecommit_repository() -> None:
-    pipeline = _pipeline("codecommit")
+    pipeline = pipeline_of("codecommit")
     (action,) = pipeline.stages["Source"]
 
     assert action["ActionTypeId"]["Provider"] == "CodeCommit"
@@ -172,7 +111,7 @@ def test_the_source_may_be_a_codecommit_repository() -> None:
 
 @pytest.mark.requirement("the way of a push")
 def test_the_source_may_be_a_zip_in_a_bucket() -> None:
-    pipeline = _pipeline("s3")
+    pipeline = pipeline_of("s3")
     (action,) = pipeline.stages["Source"]
 
     assert action["ActionTypeId"]["Provider"] == "S3"
@@ -342,7 +281,7 @@ def test_every_environments_account_may_read_the_artifacts(pipeline: Pipeline) -
 @pytest.mark.requirement("artifacts")
 def test_artifacts_in_another_region_are_under_a_customer_key_too() -> None:
     # Given that a deploy role of another account cannot open what is under the AWS-managed key of this one
-    pipeline = _pipeline("prod in Frankfurt")
+    pipeline = pipeline_of("prod in Frankfurt")
     support = [template for template in pipeline.all.values() if "support" in template.stack_name]
 
     (stack,) = support

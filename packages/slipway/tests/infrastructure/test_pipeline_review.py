@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infrastructure.test_pipeline import Pipeline, _pipeline
+from infrastructure.pipelines import Pipeline, pipeline_of
 from slipway.review.run import REPORT_BUCKET
 from slipway.tasks.reports import BUCKET
 
@@ -41,21 +41,21 @@ def _synth(pipeline: Pipeline) -> str:
 
 @pytest.mark.parametrize("variant", WITH_HISTORY)
 def test_builds_clone_the_repository_with_its_history(variant: str) -> None:
-    (source,) = _pipeline(variant).stages["Source"]
+    (source,) = pipeline_of(variant).stages["Source"]
 
     assert source["Configuration"]["OutputArtifactFormat"] == "CODEBUILD_CLONE_REF"
 
 
 def test_an_s3_source_hands_over_files() -> None:
     # Given that it has no history; `gates.review` says what becomes of the review
-    (source,) = _pipeline("s3").stages["Source"]
+    (source,) = pipeline_of("s3").stages["Source"]
 
     assert "OutputArtifactFormat" not in source["Configuration"]
 
 
 @pytest.mark.parametrize("variant", WITH_HISTORY)
 def test_every_build_that_takes_the_source_may_clone_it_and_nothing_else(variant: str) -> None:
-    pipeline = _pipeline(variant)
+    pipeline = pipeline_of(variant)
     builds = _builds(pipeline)
     assert builds
     for action, role in builds.items():
@@ -77,7 +77,7 @@ def test_every_build_that_takes_the_source_may_clone_it_and_nothing_else(variant
 
 def test_nothing_but_those_builds_and_the_source_uses_the_connection() -> None:
     # Given every policy of the pipeline's stack
-    pipeline = _pipeline("committed")
+    pipeline = pipeline_of("committed")
     (source,) = pipeline.stages["Source"]
     allowed = {*_builds(pipeline).values(), source["RoleArn"]["Fn::GetAtt"][0]}
     for policy in pipeline.template.properties_of("AWS::IAM::Policy"):
@@ -87,7 +87,7 @@ def test_nothing_but_those_builds_and_the_source_uses_the_connection() -> None:
 
 @pytest.mark.parametrize("variant", ["committed", "codecommit", "s3"])
 def test_the_synth_build_may_list_the_executions_of_this_pipeline_and_of_no_other(variant: str) -> None:
-    pipeline = _pipeline(variant)
+    pipeline = pipeline_of(variant)
     asking = [
         (role, statement)
         for role in {*_builds(pipeline).values()}
@@ -103,7 +103,7 @@ def test_the_synth_build_may_list_the_executions_of_this_pipeline_and_of_no_othe
 
 @pytest.mark.requirement("the approval")
 def test_the_synth_build_knows_the_artifact_bucket_and_may_keep_its_reports_there() -> None:
-    pipeline = _pipeline("committed")
+    pipeline = pipeline_of("committed")
     name, _ = pipeline.artifacts()
 
     assert pipeline.project("Build")["Environment"]["EnvironmentVariables"] == [
@@ -122,7 +122,7 @@ def test_the_synth_build_knows_the_artifact_bucket_and_may_keep_its_reports_ther
 
 
 def test_no_other_build_is_told_of_the_bucket() -> None:
-    pipeline = _pipeline("committed")
+    pipeline = pipeline_of("committed")
     told = [
         project["Description"]
         for project in pipeline.template.properties_of("AWS::CodeBuild::Project")

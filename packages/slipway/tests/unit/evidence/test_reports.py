@@ -14,9 +14,9 @@ from slipway.gates.outcome import Outcome as SupplyOutcome
 from slipway.review.exports import write_json
 from slipway.review.outcome import ReviewOutcome
 from slipway.supply.shipped import Zip
-from unit.gates.test_suite import ACCEPTED, GREEN, OPEN, RED, ended
-from unit.review.test_report import ALLOWED, FIRST, GONE, REFUSED, outcome
-from unit.review.test_waivers import waiver
+from unit.gates.outcomes import ACCEPTED, GREEN, OPEN, RED, ended
+from unit.review.outcomes import ALLOWED, FIRST, GONE, REFUSED, outcome
+from unit.review.waivers import waiver
 
 
 @pytest.mark.parametrize(

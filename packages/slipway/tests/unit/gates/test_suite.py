@@ -18,32 +18,20 @@ from slipway import project
 from slipway.gates import command as entry
 from slipway.gates import report
 from slipway.gates.exports import as_json, as_junit
-from slipway.gates.outcome import Accepted, Finding, Outcome, State
-from slipway.gates.run import Ended, run_all
+from slipway.gates.outcome import Finding, Outcome, State
+from slipway.gates.run import run_all
 from slipway.gates.steps import STEPS, Context, Step, chosen, command
 from slipway.supply.errors import SupplyError
 from slipway.supply.policy import load_policy
 from slipway.supply.repository import Repository
 from slipway.supply.shipped import Zip
+from unit.gates.outcomes import ACCEPTED, GREEN, OPEN, RED, ended, step
 from unit.typed import typed
-
-GREEN = Outcome.of([], "looked")
-RED = Outcome.of([Finding("file.py:1", "B307", "evaluates <what> it is given")], "looked")
-OPEN = Outcome.not_done("nobody answers")
-ACCEPTED = Outcome.of([], "looked", accepted=[Accepted("a", "B1", "because", owner="o", expires=date(2027, 1, 1))])
-
-
-def step(name: str, run: Callable[[Context], Outcome], *, after: tuple[str, ...] = ()) -> Step:
-    return Step(name, name, run, after=after)
 
 
 def ran(tmp_path: Path, *steps: Step) -> dict[str, Outcome]:
     ended = run_all(steps, Repository(root=tmp_path), load_policy(), today=date(2026, 11, 1))
     return {one.step.name: one.outcome for one in ended}
-
-
-def ended(**outcomes: Outcome) -> list[Ended]:
-    return [Ended(step(name, lambda _: GREEN), outcome, 1.25) for name, outcome in outcomes.items()]
 
 
 def test_a_step_comes_after_those_that_it_needs_and_has_their_ends(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from slipway.emulator.topology import StackArtifact, Topology
 from slipway.errors import RehearsalError
 from slipway.rehearsal.app import App, Call, Seed
 from slipway.rehearsal.app_rehearsal import in_order, topology_of
-from unit.rehearsal.test_topology import PIPELINE, stack, write
+from unit.rehearsal.assemblies import PIPELINE, stack, write
 
 
 def _stack(name: str, *after: str) -> StackArtifact:

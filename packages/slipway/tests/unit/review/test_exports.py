@@ -17,7 +17,7 @@ from slipway.review.grouping import group
 from slipway.review.outcome import ReviewOutcome, ReviewState, as_json, summary
 from slipway.review.waivers import judge, read_waivers
 from unit.review.assemblies import STAGE, assembly, resource, stack
-from unit.review.test_waivers import waiver
+from unit.review.waivers import waiver
 
 SARIF = json.loads(Path(__file__).parents[1].joinpath("gates", "sarif-2.1.0-required.json").read_text(encoding="utf-8"))
 TODAY = date(2027, 1, 15)

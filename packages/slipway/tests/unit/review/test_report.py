@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -17,33 +16,13 @@ from slipway.review.exports import write_json
 from slipway.review.findings import KINDS
 from slipway.review.outcome import ReviewOutcome, ReviewState, as_json, paragraph, summary
 from slipway.review.report import page, print_review, write_page
-from slipway.review.waivers import judge, read_waivers
 from unit.review.assemblies import of, resource, template, write
-from unit.review.planted import READ, TABLE, allow, role
-from unit.review.test_waivers import waiver
+from unit.review.outcomes import ALLOWED, FIRST, GONE, REFUSED, outcome
+from unit.review.planted import TABLE
+from unit.review.waivers import waiver
 from unit.typed import typed
 
-TODAY = date(2027, 1, 15)
 PROJECT = project.ROOT
-GONE = "stateful-removed:Pipeline/prod-items/Data/Table"
-
-
-def outcome(waivers: str = "", *, changed: bool = True) -> ReviewOutcome:
-    """A table that goes and a role that may do more."""
-    before = of({**TABLE, **role(READ)})
-    comparison = compare(before, of(role(allow("s3:*"))) if changed else before)
-    return ReviewOutcome(
-        state=ReviewState.REVIEWED,
-        base="HEAD~1 (abc)",
-        head="the working tree",
-        comparison=comparison,
-        judgement=judge(comparison.findings, read_waivers(waivers), today=TODAY),
-    )
-
-
-FIRST = ReviewOutcome(state=ReviewState.FIRST, head="HEAD", comparison=compare(None, of(TABLE)))
-REFUSED = ReviewOutcome(state=ReviewState.NOT_REVIEWED, problems=("x is no revision of this repository",))
-ALLOWED = ReviewOutcome(state=ReviewState.NOT_REVIEWED, notes=("the source is S3",), allowed=True)
 
 
 def printed(review: ReviewOutcome) -> str:

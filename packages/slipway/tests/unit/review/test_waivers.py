@@ -10,6 +10,7 @@ from slipway import project
 from slipway.review.errors import ReviewError
 from slipway.review.findings import Finding, Severity
 from slipway.review.waivers import WAIVERS_FILE, Judgement, judge, read_waivers
+from unit.review.waivers import waiver
 
 pytestmark = pytest.mark.requirement("gates before any account")
 
@@ -31,16 +32,6 @@ ORANGE = Finding(
     resource="Pipeline/dev-items/Data/Alarm",
     what="it goes",
 )
-
-
-def waiver(
-    *findings: str,
-    reason: str = "The table was empty, and nobody uses the service yet.",
-    owner: str = "platform-team",
-    expires: str = "2027-01-31",
-) -> str:
-    names = ", ".join(f'"{finding}"' for finding in findings)
-    return f'[[waiver]]\nfindings = [{names}]\nreason = "{reason}"\nowner = "{owner}"\nexpires = {expires}\n'
 
 
 def judged(text: str, *findings: Finding, base: str = "", today: date = TODAY) -> Judgement:

@@ -9,16 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slipway.emulator.partition.requests import Request, Role
+from unit.rehearsal.partition.sent import request
 
 SIGNED = "AWS4-HMAC-SHA256 Credential=ASIA1/20261120/us-east-1/sts/aws4_request, SignedHeaders=host, Signature=0"
-
-
-def request(
-    *, method: str = "POST", path: bytes = b"/", query: bytes = b"", body: bytes = b"", **headers: str
-) -> Request:
-    """A request; `_` in a header's name stands for `-`."""
-    sent = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
-    return Request(method, path, query, sent, body)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from slipway.emulator.partition import ApiError, Caller
 from slipway.emulator.partition.requests import Request
 from slipway.emulator.partition.router import REUSE_SECONDS, Target
 from unit.rehearsal.aws import DEV, PROD, REGION, TOOLS, accounts_in
-from unit.rehearsal.partition.test_requests import request
+from unit.rehearsal.partition.sent import request
 
 DEPLOY = f"arn:aws:iam::{DEV}:role/deploy"
 PIPELINE = f"arn:aws:iam::{TOOLS}:role/pipeline"
