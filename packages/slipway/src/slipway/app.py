@@ -23,6 +23,7 @@ from slipway.nag.exports import write_all
 from slipway.nag.packs import CONTEXT, prepare, register
 from slipway.nag.terminal import print_report
 from slipway.nag.verdict import judge
+from slipway.narrowing import NARROWED, narrowed_to
 from slipway.project import ROOT
 from slipway.rules.aws.pack import OnlyAwsRules
 from slipway.rules.pack import SlipwayRules
@@ -30,9 +31,6 @@ from slipway.service import Service
 from slipway.settings import ConfigurationError, Problem, Settings
 from slipway.settings.groups import GROUP, selected
 from slipway.waivers import WaiverFileError
-
-ONLY = "SLIPWAY_SERVICES"
-"""Environment variable with names of services, separated by spaces: only these are built. Default: all."""
 
 JUDGED = "CDK_VALIDATION"
 """Environment variable by which the CDK CLI turns validation off: `false` writes the assembly without judging it."""
@@ -95,30 +93,30 @@ class Delivery:
         )
         if services is None:
             group = settings.pipeline.groups.get(settings.pipeline.group or "")
-            services = self.chosen(os.environ.get(ONLY, "") or " ".join(group.services if group else ()))
+            services = self.chosen(narrowed_to() or (group.services if group else ()))
         if problems := list(too_long(settings, [service.name for service in services])):
             raise ConfigurationError(problems)
         self.pipeline(app, "Pipeline", settings=settings, services=services, assets=assets)
         return app
 
-    def chosen(self, names: str) -> Sequence[type[Service]]:
+    def chosen(self, names: Sequence[str]) -> Sequence[type[Service]]:
         """Return the services with these names.
 
         Args:
-            names: separated by spaces; empty for all services.
+            names: none for all services.
 
         Raises:
             ConfigurationError: there is no service of a name.
         """
         known = {service.name: service for service in self.services}
         unknown = [
-            Problem("app.py", ONLY, repr(name), f"is no service; there are {', '.join(known)}")
-            for name in names.split()
+            Problem("app.py", NARROWED, repr(name), f"is no service; there are {', '.join(known)}")
+            for name in names
             if name not in known
         ]
         if unknown:
             raise ConfigurationError(unknown)
-        return [known[name] for name in names.split()] or self.services
+        return [known[name] for name in names] or self.services
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Synthesise and judge.
@@ -131,11 +129,10 @@ class Delivery:
             0 if the gate is green; 1 if it is red; 2 if the configuration or the assets cannot be used.
         """
         new_baseline = "--baseline" in (sys.argv[1:] if arguments is None else arguments)
-        some = os.environ.get(ONLY) or selected() or ""
+        names = narrowed_to()
+        some = " ".join(names) or selected() or ""
         if new_baseline and some:
-            return _refuse(
-                f"{ONLY if ONLY in os.environ else GROUP} = {some!r}: leaves services out, which a baseline must not"
-            )
+            return _refuse(f"{NARROWED if names else GROUP} = {some!r}: leaves services out, which a baseline must not")
         judged = os.environ.get(JUDGED) != "false"
         if judged:
             prepare()

@@ -186,7 +186,7 @@ def test_a_red_gate_gives_no_new_baseline(planted: Run) -> None:
 def test_some_services_alone_give_no_new_baseline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(entry.ONLY, "catalog")
+    monkeypatch.setenv("SLIPWAY_SERVICES", "catalog")
     monkeypatch.setattr(entry, "BASELINE", tmp_path / "baseline.json")
 
     assert entry.Delivery(pipeline=PipelineStack, services=(Catalog,)).main(["--baseline"]) == 2

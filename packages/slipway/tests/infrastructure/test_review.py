@@ -20,8 +20,8 @@ from slipway.blocks.assets import MANIFEST_FILE, AssetManifest, AssetStore, file
 from slipway.review.assembly import Assembly, read_assembly
 from slipway.review.comparison import Comparison, Fate, compare
 from slipway.review.findings import Severity
-from slipway.review.synthesis import DRIVER
-from slipway.review.synthesis import environment as surroundings
+from slipway.revisions.synthesis import DRIVER
+from slipway.revisions.synthesis import environment as surroundings
 from slipway.service import Service
 from slipway.settings import Environment, Settings
 from slipway.settings.model import ROLLBACK_DAYS

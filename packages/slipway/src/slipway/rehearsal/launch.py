@@ -7,13 +7,12 @@ environments side by side.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
 import threading
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,22 +27,15 @@ from slipway.emulator.server import EMULATED_SECRET, Credentials
 from slipway.emulator.translation import translate
 from slipway.errors import RehearsalError
 from slipway.process import Progress, follow, run
-from slipway.project import own_packages
 from slipway.rehearsal.player.artifacts import pack, unpack
-from slipway.rehearsal.player.builds import LOCKS
 from slipway.rehearsal.player.changesets import ChangeSets
 from slipway.rehearsal.player.definition import PipelineDefinition
 from slipway.rehearsal.player.memory import Memory, Remembered
 from slipway.rehearsal.player.source import Commit
+from slipway.revisions.synthesis import LOCKS, provide_packages, synthesise_tree
 
 HANDOVER = Path("build") / "handover"
 """Folder in which a build leaves what it hands to the builds after it (`slipway.tasks.reports`)."""
-
-# Without the gates: what is launched was judged when it was delivered.
-_UNJUDGED = {"CDK_OUTDIR": "cdk.out", "CDK_VALIDATION": "false"}
-
-# What the CDK CLI says to every app: without it, each resource would differ from the delivered one in its metadata.
-_CONTEXT = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
 
 LAYER = "requirements/layer.txt"
 """What the layer of every function is made from."""
@@ -68,28 +60,17 @@ def synthesise(commit: Commit, folder: Path, checkout: Path, variables: dict[str
     zipped = folder.with_suffix(".zip")
     commit.archive(zipped)
     unpack(zipped, folder)
-    environment = {**os.environ, **variables, **own_packages(folder), **_UNJUDGED}
-    environment["CDK_CONTEXT_JSON"] = json.dumps(_CONTEXT)
-    if same_tools(folder, checkout):
-        for name in (".venv", "node_modules"):
-            (folder / name).symlink_to((checkout / name).resolve())
-    commands = (["make", "build"], [".venv/bin/python", "-O", "app.py"])
-    for command in commands:
-        code, lines = follow(
-            command, environment=environment, log=folder.parent / "launch.log", progress=progress, folder=folder
-        )
+    log = folder.parent / "launch.log"
+
+    def execute(command: Sequence[str], tree: Path, environment: Mapping[str, str], failed: str) -> None:
+        code, lines = follow(command, folder=tree, environment=environment, log=log, progress=progress)
         if code != 0:
-            raise RehearsalError(f"{commit.sha[:12]} does not synthesise: {failure(lines)}")
+            raise RehearsalError(f"{failed}: {failure(lines)}")
+
+    name = commit.sha[:12]
+    provide_packages(folder, checkout, execute, name)
+    synthesise_tree(folder, folder / "cdk.out", execute, name, variables)
     return folder / "cdk.out"
-
-
-def same_tools(source: Path, checkout: Path) -> bool:
-    """Whether the tools that are installed in one checkout are those that another one locks."""
-    return all(
-        (source / name).is_file() and (source / name).read_bytes() == (checkout / name).read_bytes()
-        for name in LOCKS
-        if (checkout / name).is_file()
-    )
 
 
 class Launch:

@@ -29,6 +29,7 @@ from slipway.emulator.partition.requests import Caller
 from slipway.emulator.substitutions import Substitution
 from slipway.emulator.topology import Topology
 from slipway.errors import RehearsalError
+from slipway.narrowing import NARROWED
 from slipway.rehearsal import faults
 from slipway.rehearsal.launch import Launch, earlier, locks_as, prepared, synthesise, unlike
 from slipway.rehearsal.player.approvals import Approvals, Ask
@@ -54,8 +55,6 @@ from slipway.settings.quotas import ComputeType
 FOLDER = paths.ROOT / "build" / "rehearsal"
 EMPTY = "empty"
 """What the accounts hold before the first delivery, in place of an earlier commit."""
-ONLY = "SLIPWAY_SERVICES"
-"""Variable that narrows the app to some services (`app.py`)."""
 VERBS = "CI_VERBS"
 """Variable with the verbs that `.ci/run` runs besides the synthesis."""
 CHECKS = "review"
@@ -472,7 +471,7 @@ class Rehearse:
         return Commit.of(commit.repository, found, branch=commit.branch) if found else commit
 
     def _narrowed(self) -> dict[str, str]:
-        return {ONLY: " ".join(self._options.services)} if self._options.services else {}
+        return {NARROWED: " ".join(self._options.services)} if self._options.services else {}
 
     def _phase(self, name: str) -> Any:
         return _Timed(self._show, self.record, name)

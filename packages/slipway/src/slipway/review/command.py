@@ -14,9 +14,9 @@ from slipway.errors import SlipwayError
 from slipway.nag.terminal import terminal
 from slipway.review.exports import write_json, write_markdown, write_sarif
 from slipway.review.outcome import ReviewOutcome, ReviewState
-from slipway.review.projects import Recipe
 from slipway.review.report import print_review, write_page
 from slipway.review.run import Given, review
+from slipway.revisions.recipes import Recipe
 
 _SHOWN_AT: Final = "cdk.json"
 

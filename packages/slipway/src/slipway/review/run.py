@@ -18,9 +18,9 @@ from slipway.review.comparison import compare
 from slipway.review.deployed import deployed_revision, pipeline_of_build
 from slipway.review.errors import ReviewError
 from slipway.review.outcome import ReviewOutcome, ReviewState
-from slipway.review.projects import Recipe
-from slipway.review.synthesis import Project, synthesised, synthesised_here
 from slipway.review.waivers import WAIVERS_FILE, Waiver, judge, read_waivers
+from slipway.revisions.recipes import Recipe
+from slipway.revisions.synthesis import Project, synthesise_here, synthesise_revision
 
 REPORT_BUCKET: Final = "REPORT_BUCKET"
 """Variable by which the pipeline's build is told where reports are kept. A definition without it is older than the
@@ -211,7 +211,7 @@ class _Sides:
             here = _described(repository)
             return _Side(
                 here,
-                lambda: synthesised_here(self.app, self.processes, self.say),
+                lambda: synthesise_here(self.app, self.processes, read_assembly, self.say),
                 waivers=own,
                 has_file=repository.has_file,
             )
@@ -226,7 +226,7 @@ class _Sides:
         revision = repository.revision(name)
         return _Side(
             str(revision),
-            lambda: synthesised(self.app, revision, self.processes, self.say),
+            lambda: synthesise_revision(self.app, revision, self.processes, read_assembly, self.say),
             revision,
             repository.read(revision, self.waivers),
             lambda path: repository.has_file(path, revision),

@@ -9,13 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from slipway.gates.outcome import Finding, Outcome, State
+from slipway.narrowing import narrowed_to
 from slipway.supply.errors import SupplyError
 from slipway.supply.repository import Repository
 from slipway.supply.sbom import LAYER_FILE, read_back
 from slipway.supply.shipped import Deployed, Zip, built, deployed, layer_components
-
-NARROWED = "SLIPWAY_SERVICES"
-"""Variable that leaves services out of the assembly (`app.py`): then not every zip ships."""
 
 SHIPPED_FILE = "shipped.json"
 
@@ -72,7 +70,8 @@ def _assets(repository: Repository, published: Iterable[Deployed], zips: Mapping
             yield Finding(one.manifest, _RULE, f"{one.name} ships {known.name}.zip, which is for this machine alone")
         else:
             seen.add(known.name)
-    if not repository.environ.get(NARROWED):
+    # An assembly without some services ships not every zip.
+    if not narrowed_to(repository.environ):
         for made in zips.values():
             if made.ships and made.name not in seen:
                 place = f"build/assets/{made.name}.zip"

@@ -9,7 +9,7 @@ from slipway.nag.names import OWN_PACK, PACKS
 from slipway.nag.verdict import LONGEST
 from slipway.review.findings import KINDS, Severity
 from slipway.review.outcome import ReviewOutcome, ReviewState, as_json
-from slipway.review.synthesis import KEPT
+from slipway.revisions.synthesis import KEPT
 from slipway.rules.pack import RULES
 
 DOCUMENTS = project.ROOT / "docs"

@@ -25,7 +25,8 @@ from slipway.review.comparison import Fate
 from slipway.review.errors import ReviewError
 from slipway.review.outcome import ReviewOutcome, ReviewState
 from slipway.review.run import REPORT_BUCKET, Given, review
-from slipway.review.synthesis import KEPT
+from slipway.revisions.errors import SynthesisError
+from slipway.revisions.synthesis import KEPT
 from unit.review.assemblies import resource, template, write
 from unit.review.repository import TABLE, TOPIC, Repository
 from unit.settings.configuration import pristine, put
@@ -222,7 +223,7 @@ def test_what_a_killed_run_left_is_cleared_away(repository: Repository) -> None:
 
 
 def test_only_the_last_few_assemblies_are_kept(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slipway.review.synthesis.KEPT", 1)
+    monkeypatch.setattr("slipway.revisions.synthesis.KEPT", 1)
     assert KEPT > 1
     reviewed(repository, "HEAD~1")
     reviewed(repository, "HEAD")
@@ -252,7 +253,7 @@ def test_a_revision_with_other_locks_installs_its_own(repository: Repository) ->
     # Then it is that revision's own `make install` that is asked
     assert reviewed(repository, base).state == ReviewState.REVIEWED
     # And one that cannot install is told of in a line
-    with pytest.raises(ReviewError, match=r"the packages of .* cannot be installed: "):
+    with pytest.raises(SynthesisError, match=r"the packages of .* cannot be installed: "):
         reviewed(repository, "HEAD", _other(repository))
 
 
@@ -282,7 +283,7 @@ def test_a_revision_that_does_not_synthesise_says_why(repository: Repository) ->
     bad = repository.commit()
     repository.deploys(TABLE)
 
-    with pytest.raises(ReviewError, match=rf"{bad[:12]} does not synthesise: ValueError: no such account"):
+    with pytest.raises(SynthesisError, match=rf"{bad[:12]} does not synthesise: ValueError: no such account"):
         reviewed(repository, bad)
     assert not repository.worktrees()
     # And nothing of it is taken for an assembly later
@@ -292,7 +293,7 @@ def test_a_revision_that_does_not_synthesise_says_why(repository: Repository) ->
 def test_a_working_tree_that_does_not_synthesise_says_why(repository: Repository) -> None:
     repository.deploys(TABLE, fails="no such account")
 
-    with pytest.raises(ReviewError, match="the working tree does not synthesise: ValueError: no such account"):
+    with pytest.raises(SynthesisError, match="the working tree does not synthesise: ValueError: no such account"):
         reviewed(repository, "HEAD")
     assert not list(repository.root.glob("build/review/head-*"))
 
@@ -302,7 +303,7 @@ def test_a_revision_that_does_not_build_says_why(repository: Repository) -> None
     bad = repository.commit()
     repository.deploys(TABLE)
 
-    with pytest.raises(ReviewError, match=rf"{bad[:12]} does not build: .*content.json"):
+    with pytest.raises(SynthesisError, match=rf"{bad[:12]} does not build: .*content.json"):
         reviewed(repository, bad)
 
 

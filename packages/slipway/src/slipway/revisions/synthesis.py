@@ -7,20 +7,20 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 
 from slipway.assembly.reader import is_assembly
 from slipway.git import Repository, Revision
+from slipway.narrowing import narrowed_to
 from slipway.process import Processes
 from slipway.project import own_packages
-from slipway.review.assembly import Assembly, read_assembly
-from slipway.review.errors import ReviewError
-from slipway.review.projects import Recipe, install, short_hash, synthesize
+from slipway.revisions.errors import SynthesisError
+from slipway.revisions.recipes import Recipe, install, short_hash, synthesize
 
 CACHE = Path("build", "review")
 """Where the assemblies of revisions are kept, by commit, in a project made from our template; from its root."""
@@ -28,11 +28,8 @@ CACHE = Path("build", "review")
 KEPT = 5
 """How many of them are kept."""
 
-ONLY = "SLIPWAY_SERVICES"
-"""Variable that narrows an app to some services (`app.py`): its assembly is another one."""
-
-LOCKS = ("requirements/bootstrap.txt", "requirements/dev.txt", "package.json", "package-lock.json")
-"""What decides which packages a revision wants."""
+LOCKS = (".npmrc", "requirements/bootstrap.txt", "requirements/dev.txt", "package.json", "package-lock.json")
+"""What decides which packages a revision wants: of equal ones, one installation serves."""
 
 _HERE = "head-"
 _TREE = "the working tree"
@@ -54,6 +51,11 @@ _CONTEXT = {
 }
 # Settings of the make that runs this; another make would take them for its own.
 _OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "BASE", "HEAD")
+
+_Read = TypeVar("_Read")
+
+Runner = Callable[[Sequence[str], Path, Mapping[str, str], str], None]
+"""Runs a command in a folder with all of its variables; where it fails, the error begins with the last argument."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,22 +91,27 @@ class Project:
         return root / "slipway" / "review" / f"{self.here.name}-{short_hash(str(self.here.resolve()))}"
 
 
-def synthesised(
-    project: Project, revision: Revision, processes: Processes, say: Callable[[str], None] = lambda _: None
-) -> Assembly:
-    """The assembly of a revision, from the cache where it is there.
+def synthesise_revision(
+    project: Project,
+    revision: Revision,
+    processes: Processes,
+    read: Callable[[Path], _Read],
+    say: Callable[[str], None] = lambda _: None,
+) -> _Read:
+    """Synthesise a revision, or take it from the cache, and read its assembly.
 
     Args:
         project: the app.
         revision: which revision.
         processes: what runs the synthesis.
+        read: reads the assembly, which may be gone afterwards.
         say: is told what takes a while.
 
     Raises:
-        ReviewError: it does not synthesise.
+        SynthesisError: it does not synthesise.
     """
     cache = project.cache
-    name = "-".join(filter(None, [revision.commit, *os.environ.get(ONLY, "").split(), project.recipe.key]))
+    name = "-".join(filter(None, [revision.commit, *narrowed_to(), project.recipe.key]))
     folder = cache / name
     kept = folder / "cdk.out"
     cache.mkdir(parents=True, exist_ok=True)
@@ -114,37 +121,48 @@ def synthesised(
             shutil.rmtree(made, ignore_errors=True)
             with project.repository.checkout(revision, folder / "tree") as tree:
                 if project.is_ours:
-                    with _own(tree, project.repository.root, processes, str(revision)):
-                        _synthesise(tree, made, processes, str(revision), env=environment(tree))
+                    run = _runner(processes)
+                    links = provide_packages(tree, project.repository.root, run, str(revision))
+                    try:
+                        synthesise_tree(tree, made, run, str(revision))
+                    finally:
+                        for link in links:
+                            link.unlink(missing_ok=True)
                 else:
                     _synthesise_any(project, tree, made, processes, name=str(revision), say=say)
                 # Only what is finished is found by the next run.
                 made.rename(kept)
         os.utime(folder)
         _forget(cache, name)
-        return read_assembly(kept)
+        return read(kept)
 
 
-def synthesised_here(project: Project, processes: Processes, say: Callable[[str], None] = lambda _: None) -> Assembly:
-    """The assembly of the working tree as it is, with the packages that are installed there.
+def synthesise_here(
+    project: Project,
+    processes: Processes,
+    read: Callable[[Path], _Read],
+    say: Callable[[str], None] = lambda _: None,
+) -> _Read:
+    """Synthesise the working tree as it is, with the packages that are installed there, and read its assembly.
 
     Args:
         project: the app.
         processes: what runs the synthesis.
+        read: reads the assembly, which may be gone afterwards.
         say: is told what takes a while.
 
     Raises:
-        ReviewError: it does not synthesise.
+        SynthesisError: it does not synthesise.
     """
     cache = project.cache
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=_HERE, dir=cache) as folder:
         made = Path(folder, "cdk.out")
         if project.is_ours:
-            _synthesise(project.here, made, processes, _TREE, env=environment(project.here))
+            synthesise_tree(project.here, made, _runner(processes), _TREE)
         else:
             _synthesise_any(project, project.repository.root, made, processes, name=_TREE, say=say)
-        return read_assembly(made)
+        return read(made)
 
 
 def _synthesise_any(
@@ -167,8 +185,8 @@ def _synthesise_any(
         if tree != project.repository.root and project.recipe.command is None:
             links = install(folder, project.here, processes, named)
         synthesize(folder, made, project.recipe, processes, say=named)
-    except ReviewError as error:
-        raise ReviewError(f"{name}: {error}") from None
+    except SynthesisError as error:
+        raise SynthesisError(f"{name}: {error}") from None
     finally:
         for link in links:
             link.unlink(missing_ok=True)
@@ -185,37 +203,65 @@ def _forget(cache: Path, newest: str) -> None:
             (cache / f"{path.parent.name}.lock").unlink(missing_ok=True)
 
 
-@contextmanager
-def _own(tree: Path, root: Path, processes: Processes, name: str) -> Iterator[None]:
-    """Give a tree its packages: those of the repository's own tree where it wants the same, else others of its own."""
-    same = all(_content(tree / lock) == _content(root / lock) for lock in LOCKS)
-    links = [tree / installed for installed in _INSTALLED if (root / installed).exists()] if same else []
-    try:
-        for link in links:
-            link.symlink_to(root / link.name, target_is_directory=True)
-        if same and (root / _ASSETS).is_dir():
-            # Its own build says which of these are what it would build, by their inputs and their digests.
-            shutil.copytree(root / _ASSETS, tree / _ASSETS, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
-        if not same:
-            _checked(processes, ["make", "install"], tree, f"the packages of {name} cannot be installed")
-        yield
-    finally:
-        for link in links:
-            link.unlink(missing_ok=True)
+def have_same_packages(one: Path, other: Path) -> bool:
+    """True if two trees lock the same packages, so that those of one serve the other."""
+    return all(_content(one / lock) == _content(other / lock) for lock in LOCKS)
+
+
+def provide_packages(tree: Path, root: Path, run: Runner, name: str) -> list[Path]:
+    """Give a tree its packages: those of the repository's own tree where it wants the same, else others of its own.
+
+    Args:
+        tree: of the revision.
+        root: the repository's own tree, where packages are installed.
+        run: runs the installation.
+        name: of the revision, for messages.
+
+    Returns:
+        The links that were made to packages of the repository's own tree.
+
+    Raises:
+        SynthesisError: the packages cannot be installed.
+    """
+    if not have_same_packages(tree, root):
+        run(["make", "install"], tree, environment(tree), f"the packages of {name} cannot be installed")
+        return []
+    links = [tree / installed for installed in _INSTALLED if (root / installed).exists()]
+    for link in links:
+        link.symlink_to((root / link.name).resolve(), target_is_directory=True)
+    if (root / _ASSETS).is_dir():
+        # Its own build says which of these are what it would build, by their inputs and their digests.
+        shutil.copytree(root / _ASSETS, tree / _ASSETS, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+    return links
 
 
 def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _synthesise(tree: Path, outdir: Path, processes: Processes, name: str, *, env: Mapping[str, str]) -> None:
+def synthesise_tree(
+    tree: Path, outdir: Path, run: Runner, name: str, variables: Mapping[str, str] | None = None
+) -> None:
+    """Build and synthesise a tree of an app made from our template, without judging it.
+
+    Args:
+        tree: the tree, with its packages.
+        outdir: where the assembly is written.
+        run: runs the build and the synthesis.
+        name: of the revision, for messages.
+        variables: added to the environment. Default: none.
+
+    Raises:
+        SynthesisError: it does not build or synthesise.
+    """
+    env = {**environment(tree), **(variables or {})}
     # Installed is what lies there; make would compare dates, which a fresh checkout has none of.
     installed = ["--old-file=install", "--old-file=.venv/.installed"]
-    _checked(processes, ["make", "--no-print-directory", *installed, "build"], tree, f"{name} does not build", env=env)
-    command = [str(_python(tree)), "-O", str(DRIVER), str(outdir)]
-    _checked(processes, command, tree, f"{name} does not synthesise", env=env)
+    run(["make", "--no-print-directory", *installed, "build"], tree, env, f"{name} does not build")
+    failed = f"{name} does not synthesise"
+    run([str(_python(tree)), "-O", str(DRIVER), str(outdir)], tree, env, failed)
     if not is_assembly(outdir):
-        raise ReviewError(f"{name} does not synthesise: its app.py wrote no assembly")
+        raise SynthesisError(f"{failed}: its app.py wrote no assembly")
 
 
 def _python(tree: Path) -> Path:
@@ -239,9 +285,10 @@ def environment(tree: Path) -> dict[str, str]:
     return env
 
 
-def _checked(
-    processes: Processes, command: Sequence[str], tree: Path, failed: str, *, env: Mapping[str, str] | None = None
-) -> None:
-    done = processes.run(command, folder=tree, environment=env if env is not None else environment(tree), tree=True)
-    if done.returncode != 0:
-        raise ReviewError(f"{failed}: {done.reason}")
+def _runner(processes: Processes) -> Runner:
+    def run(command: Sequence[str], tree: Path, env: Mapping[str, str], failed: str) -> None:
+        done = processes.run(command, folder=tree, environment=env, tree=True)
+        if done.returncode != 0:
+            raise SynthesisError(f"{failed}: {done.reason}")
+
+    return run

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from slipway.assembly.reader import MANIFEST_FILE
 from slipway.process import Processes
-from slipway.review.errors import ReviewError
+from slipway.revisions.errors import SynthesisError
 
 _CONFIGURATION: Final = "cdk.json"
 _LOOKED_UP: Final = "cdk.context.json"
@@ -115,7 +115,7 @@ def install(project: Path, beside: Path, processes: Processes, say: Callable[[st
         The links that were made to packages of the working tree.
 
     Raises:
-        ReviewError: the packages cannot be installed.
+        SynthesisError: the packages cannot be installed.
     """
     links = []
     for language in (_NODE, _PYTHON):
@@ -148,7 +148,7 @@ def synthesize(
         say: is told what a reader of the review has to know of it.
 
     Raises:
-        ReviewError: it does not synthesise.
+        SynthesisError: it does not synthesise.
     """
     configuration = _configuration(project, required=recipe.command is None)
     commands = [recipe.command] if recipe.command is not None else list(_commands(project, configuration))
@@ -160,11 +160,11 @@ def synthesize(
                 continue
             # The CLI ends with an error when a construct says one (as rule packs do), and writes the assembly.
             if command is not commands[-1] or _written(project, outdir, configuration, started) is None:
-                raise ReviewError(f"it does not synthesise (`{command}`): {done.reason}{_hint(done.stderr)}")
+                raise SynthesisError(f"it does not synthesise (`{command}`): {done.reason}{_hint(done.stderr)}")
             say(f"`{command}` ended with exit code {done.returncode}, and wrote its assembly")
     written = _written(project, outdir, configuration, started)
     if written is None:
-        raise ReviewError(f"it does not synthesise: `{commands[-1]}` wrote no assembly to {outdir.name} or cdk.out")
+        raise SynthesisError(f"it does not synthesise: `{commands[-1]}` wrote no assembly to {outdir.name} or cdk.out")
     if written != outdir:
         shutil.copytree(written, outdir)
 
@@ -173,12 +173,12 @@ def _configuration(project: Path, *, required: bool) -> Mapping[str, Any]:
     path = project / _CONFIGURATION
     if not path.is_file():
         if required:
-            raise ReviewError(f"{path} is missing: name the project's folder, or its command with --synth")
+            raise SynthesisError(f"{path} is missing: name the project's folder, or its command with --synth")
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ReviewError(f"{path} is not JSON ({error})") from None
+        raise SynthesisError(f"{path} is not JSON ({error})") from None
     return content if isinstance(content, dict) else {}
 
 
@@ -187,7 +187,7 @@ def _commands(project: Path, configuration: Mapping[str, Any]) -> Iterator[str]:
         yield str(build)
     app = configuration.get("app")
     if not isinstance(app, str) or not app.strip():
-        raise ReviewError(f"{project / _CONFIGURATION} names no app: name the project's command with --synth")
+        raise SynthesisError(f"{project / _CONFIGURATION} names no app: name the project's command with --synth")
     first = app.split()[0]
     # The CLI starts a script by its extension (`guessExecutable`).
     yield f"{shlex.quote(_node())} {app}" if first.endswith(".js") and (project / first).is_file() else app
@@ -242,7 +242,7 @@ def _object(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ReviewError(f"{path} is not JSON ({error})") from None
+        raise SynthesisError(f"{path} is not JSON ({error})") from None
     return content if isinstance(content, dict) else {}
 
 
@@ -269,9 +269,9 @@ def _content(path: Path) -> bytes | None:
 
 def _checked(processes: Processes, command: Sequence[str], project: Path, failed: str) -> None:
     if shutil.which(command[0], path=f"{project}:{os.environ.get('PATH', '')}") is None and "/" not in command[0]:
-        raise ReviewError(f"{failed}: {command[0]} is not installed")
+        raise SynthesisError(f"{failed}: {command[0]} is not installed")
     env = {**os.environ, "POETRY_VIRTUALENVS_IN_PROJECT": "true"}
     env.pop("VIRTUAL_ENV", None)
     done = processes.run(command, folder=project, environment=env, tree=True)
     if done.returncode != 0:
-        raise ReviewError(f"{failed}: {done.reason}")
+        raise SynthesisError(f"{failed}: {done.reason}")

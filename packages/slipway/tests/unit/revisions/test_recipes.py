@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from slipway.review.errors import ReviewError
 from slipway.review.outcome import ReviewOutcome
-from slipway.review.projects import Recipe
 from slipway.review.run import review
+from slipway.revisions.errors import SynthesisError
+from slipway.revisions.recipes import Recipe
 from unit.review.assemblies import resource
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -155,17 +155,17 @@ def test_an_assembly_of_an_earlier_run_is_not_taken(app: App) -> None:
         os.utime(file, (0, 0))
     app.deploys(TABLE, fails="no such stack")
 
-    with pytest.raises(ReviewError, match=r"the working tree: it does not synthesise \(.*\): Error: no such stack"):
+    with pytest.raises(SynthesisError, match=r"the working tree: it does not synthesise \(.*\): Error: no such stack"):
         _review(app, "HEAD")
 
 
 def test_a_project_without_a_way_to_synthesise_says_so(app: App) -> None:
     app.write("cdk.json", {})
-    with pytest.raises(ReviewError, match="names no app: name the project's command with --synth"):
+    with pytest.raises(SynthesisError, match="names no app: name the project's command with --synth"):
         _review(app, "HEAD")
 
     (app.folder / "cdk.json").unlink()
-    with pytest.raises(ReviewError, match=r"cdk.json is missing: name the project's folder, or its command"):
+    with pytest.raises(SynthesisError, match=r"cdk.json is missing: name the project's folder, or its command"):
         _review(app, "HEAD")
 
 
@@ -205,7 +205,9 @@ def test_packages_that_cannot_be_installed_are_told_of(app: App, npm: Path) -> N
     app.commit()
     (npm.parent / "tools" / "npm").write_text("#!/bin/sh\necho nothing is there >&2; exit 1\n")
 
-    with pytest.raises(ReviewError, match=r"its packages cannot be installed \(package-lock.json\): nothing is there"):
+    with pytest.raises(
+        SynthesisError, match=r"its packages cannot be installed \(package-lock.json\): nothing is there"
+    ):
         _review(app, "HEAD~1", "HEAD")
 
 

@@ -1,0 +1,1 @@
+"""Synthesise another revision of an app, with its own code and its own packages."""
