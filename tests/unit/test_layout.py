@@ -16,6 +16,10 @@ from slipway.project import ROOT
 
 TOOL = ROOT / "packages" / "slipway" / "src" / "slipway"
 RUNTIME = ROOT / "packages" / "slipway-runtime" / "src" / "slipway_runtime"
+TOOLS_TESTS = ROOT / "packages" / "slipway" / "tests"
+IMPORTED_FROM = (TOOL.parent, RUNTIME.parent, TOOLS_TESTS, ROOT)
+"""Folders on the path, the innermost first."""
+
 OURS = {"app", "pipeline", "services", "slipway", "slipway_runtime", "stacks", "stages", "tests"}
 
 # What the Lambda runtime and the layer hold besides the standard library.
@@ -50,9 +54,16 @@ def _imports(path: Path, *, at_run_time_only: bool = False) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import hides where it leads"
-            assert node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            package = ".".join([*_package(path, node.level), *([node.module] if node.module else [])])
+            yield from (f"{package}.{alias.name}" for alias in node.names)
+
+
+def _package(path: Path, level: int) -> tuple[str, ...]:
+    """Return the parts of the package that the dots of a relative import name; none for an absolute import."""
+    if not level:
+        return ()
+    root = next(root for root in IMPORTED_FROM if path.is_relative_to(root))
+    return path.parents[level - 1].relative_to(root).parts
 
 
 def _top(name: str) -> str:
@@ -130,3 +141,62 @@ def test_no_folder_hides_a_package() -> None:
     folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
     assert not folders & {"constructs", "aws_cdk", "cdk_nag", "jsii", "pydantic", "boto3"}
     assert not folders & set(sys.stdlib_module_names)
+
+
+def _tests(*, tools: bool = False) -> list[Path]:
+    """Return the modules of the tool's tests alone, or of all tests."""
+    folders = [TOOLS_TESTS] if tools else [TOOLS_TESTS, ROOT / "tests", *sorted((ROOT / "services").glob("*/tests"))]
+    return [path for folder in folders for path in _files(folder)]
+
+
+def _divided(node: ast.AST) -> list[ast.expr]:
+    """Return the parts of a path that is put together with `/`."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        return [*_divided(node.left), node.right]
+    return [node] if isinstance(node, ast.expr) else []
+
+
+def _meets_the_app(path: Path) -> Iterator[str]:
+    """Yield what a module imports of the app's services, or reads of its configuration."""
+    yield from (name for name in _imports(path) if _top(name) in {"app", "services", "tests"})
+    shared = [folder / "conftest.py" for folder in path.parents if folder.is_relative_to(TOOLS_TESTS)]
+    texts = [file.read_text(encoding="utf-8") for file in shared if file.is_file()]
+    loads_the_specimen = any("specimen.install()" in text for text in texts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match _divided(node):
+            case [ast.Name(id="ROOT") | ast.Attribute(attr="ROOT"), ast.Constant(value=str(name)), *_]:
+                if name.partition("/")[0] in {"app.py", "config", "services", "tests"}:
+                    yield f"ROOT / {name!r}"
+            case [ast.Name(id="ROOT") | ast.Attribute(attr="ROOT"), ast.Name(id=name), *_] if name.endswith("_FILE"):
+                yield f"ROOT / {name}"
+            case [ast.Call(func=ast.Attribute(value=ast.Name(id="config"), attr="load"), args=[])]:
+                if not loads_the_specimen:
+                    yield "config.load()"
+
+
+def test_no_test_module_imports_another() -> None:
+    # Given that code which ships may be called so, too
+    tests = {path.stem for path in _tests() if path.stem.startswith("test_") and "runtime" not in path.parts}
+    for path in _tests():
+        for name in _imports(path):
+            assert ".runtime." in name or not tests & set(name.split(".")), f"{path}: {name}"
+
+
+PLAYS_THE_APP = {
+    # What it takes to the end is the pipeline that there is.
+    "local/test_rehearsal.py",
+    # In the copy that `specimen.checkout` makes, `services` are the specimen's own.
+    "specimen/app.py",
+}
+"""Tests of the tool that meet the app around them."""
+
+
+def test_the_tools_tests_know_no_service_and_no_figure_of_the_app() -> None:
+    met = {
+        path.relative_to(TOOLS_TESTS).as_posix(): found
+        for path in _tests(tools=True)
+        if (found := [*_meets_the_app(path)])
+    }
+
+    assert {file: found for file, found in met.items() if file not in PLAYS_THE_APP} == {}
+    assert set(met) >= PLAYS_THE_APP

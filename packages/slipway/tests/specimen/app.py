@@ -10,8 +10,11 @@ from services.sweep.infrastructure import Sweep
 
 from pipeline.delivery import PipelineStack
 from slipway.app import Delivery
+from slipway.service import Service
 
-delivery = Delivery(pipeline=PipelineStack, services=(Catalog, Intake, Studio, Sweep))
+SERVICES: tuple[type[Service], ...] = (Catalog, Intake, Studio, Sweep)
+
+delivery = Delivery(pipeline=PipelineStack, services=SERVICES)
 
 if __name__ == "__main__":
     sys.exit(delivery.main())

@@ -1,15 +1,13 @@
-"""Faults: each fits the sources as they are, and is judged by what became of it."""
+"""Faults: each is found by its name, and is judged by what became of it."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from slipway import paths
 from slipway.errors import RehearsalError
 from slipway.git import GitError
 from slipway.rehearsal.faults import FAULTS, Fault, commit_with, find, judge
@@ -18,22 +16,6 @@ from slipway.rehearsal.player.records import Rehearsal, Stage, Status
 from slipway.rehearsal.player.source import Commit
 from unit.rehearsal.recorded import rehearsal
 from unit.rehearsal.repositories import commit, git, write
-
-EDITS = [
-    pytest.param(file, edit, id=f"{fault.name} {file}")
-    for fault in FAULTS
-    for edits in (fault.edits, fault.base_edits)
-    for file, edit in edits.items()
-]
-
-
-@pytest.mark.parametrize(("file", "edit"), EDITS)
-def test_each_edit_fits_the_sources_as_they_are(file: str, edit: Callable[[str], str]) -> None:
-    before = (paths.ROOT / file).read_text(encoding="utf-8")
-    after = edit(before)
-    assert after != before
-    # A fault is what the code does: it has to be code
-    ast.parse(after)
 
 
 def test_each_fault_is_found_by_its_name() -> None:

@@ -6,7 +6,6 @@ from datetime import date
 
 import pytest
 
-from slipway import project
 from slipway.review.errors import ReviewError
 from slipway.review.findings import Finding, Severity
 from slipway.review.waivers import WAIVERS_FILE, Judgement, judge, read_waivers
@@ -14,7 +13,6 @@ from unit.review.waivers import waiver
 
 pytestmark = pytest.mark.requirement("gates before any account")
 
-ROOT = project.ROOT
 TODAY = date(2027, 1, 15)
 RED = Finding(
     kind="stateful-removed",
@@ -136,16 +134,3 @@ def test_a_waiver_that_lacks_something_is_refused(text: str, message: str) -> No
     with pytest.raises(ReviewError, match=f"{WAIVERS_FILE}.*({message})") as caught:
         read_waivers(text)
     assert "\n" not in str(caught.value)
-
-
-def test_the_committed_file_is_read() -> None:
-    assert isinstance(read_waivers((ROOT / WAIVERS_FILE).read_text(encoding="utf-8")), tuple)
-
-
-def test_the_example_in_the_committed_file_is_one() -> None:
-    # Given the example, without its comment marks
-    text = (ROOT / WAIVERS_FILE).read_text(encoding="utf-8")
-    example = "\n".join(line.removeprefix("# ") for line in text[text.index("# [[waiver]]") :].splitlines())
-
-    (given,) = read_waivers(example)
-    assert given.findings == (RED.id,)

@@ -10,24 +10,24 @@ from typing import Any
 
 import pytest
 
-from slipway import settings as config
+import specimen
 from slipway.project import ROOT
 from slipway.scaffold import app
 from unit.typed import typed
 
-PARTS = ("app.py", "cdk.json", "config", "services")
+PARTS = {"app.py": specimen.PROJECT, "config": specimen.PROJECT, "services": specimen.PROJECT, "cdk.json": ROOT}
 
 
 @pytest.fixture(autouse=True)
 def _template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Puts the example in, as `make wheels` does, and begins in an empty folder."""
+    """Puts the specimen in, as `make wheels` does with the example, and begins in an empty folder."""
     template = tmp_path / "app.zip"
     with zipfile.ZipFile(template, "w") as archive:
-        for part in PARTS:
-            path = ROOT / part
+        for part, root in PARTS.items():
+            path = root / part
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file() and "__pycache__" not in file.parts:
-                    archive.write(file, file.relative_to(ROOT).as_posix())
+                    archive.write(file, file.relative_to(root).as_posix())
     monkeypatch.setattr(app, "TEMPLATE", template)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
@@ -38,9 +38,9 @@ def _toml(file: str) -> dict[str, Any]:
 
 
 def test_app_has_its_own_name_accounts_and_services() -> None:
-    # Given the services of the example, of which one stays
-    kept, *others = sorted(path.parent.name for path in (ROOT / "services").glob("*/infrastructure.py"))
-    environment = config.load().environments[0].name
+    # Given the services of the specimen, of which one stays
+    kept, *others = sorted(specimen.MODELS)
+    environment = specimen.DEV.name
 
     done = typed("init", "shop", "--service", kept, "--account", f"{environment}=310987654321")
 

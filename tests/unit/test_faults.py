@@ -1,0 +1,31 @@
+"""Faults of the rehearsal fit the app's services as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from slipway.project import ROOT
+from slipway.rehearsal.faults import FAULTS
+from slipway.testing.app import settings
+
+EDITS = [
+    pytest.param(file, edit, id=f"{fault.name} {file}")
+    for fault in FAULTS
+    for edits in (fault.edits, fault.base_edits)
+    for file, edit in edits.items()
+]
+
+
+@pytest.mark.parametrize(("file", "edit"), EDITS)
+def test_each_edit_fits_the_sources_and_leaves_python(file: str, edit: Callable[[str], str]) -> None:
+    before = (ROOT / file).read_text(encoding="utf-8")
+    after = edit(before)
+
+    assert after != before
+    compile(after, file, "exec")
+    # And what ships speaks of no environment: the gate would stop it before the fault is met
+    if "/runtime/" in file:
+        assert not set(re.findall(r"\w+", after)) & {environment.name for environment in settings().environments}
