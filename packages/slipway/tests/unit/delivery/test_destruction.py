@@ -52,7 +52,7 @@ def test_stacks_are_deleted_before_what_they_use() -> None:
     order = {name: number for number, wave in enumerate(waves) for name, _ in wave}
 
     kinds = ("compute-edge-logs", "observability", "compute", "data", "security", "compute-edge-firewall")
-    numbers = [order[f"blue-items-{kind}"] for kind in kinds]
+    numbers = [order[f"blue-catalog-{kind}"] for kind in kinds]
     assert numbers == sorted(set(numbers))
     assert order["blue-foundation"] > max(numbers)
 
@@ -98,7 +98,7 @@ class Aws:
     # CloudFormation
 
     def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803
-        if StackName != "blue-items-data" or self.status is None:
+        if StackName != "blue-catalog-data" or self.status is None:
             raise _refused("ValidationError", f"Stack with id {StackName} does not exist")
         return {"Stacks": [{"StackName": StackName, "StackStatus": self.status}]}
 
@@ -186,5 +186,5 @@ def test_a_bucket_that_never_stays_empty_is_told(kept: bool, said: str) -> None:
 
 
 def test_a_stack_with_an_operation_under_way_is_left_alone() -> None:
-    with pytest.raises(DestructionError, match="blue-items-data is UPDATE_IN_PROGRESS: wait"):
+    with pytest.raises(DestructionError, match="blue-catalog-data is UPDATE_IN_PROGRESS: wait"):
         _destroy(Aws(status="UPDATE_IN_PROGRESS"))

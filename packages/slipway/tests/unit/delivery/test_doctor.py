@@ -433,4 +433,4 @@ def test_command_says_that_a_profile_is_unknown() -> None:
 def test_help_says_what_the_command_is_for() -> None:
     result = typed("doctor", "--help")
     assert result.exit_code == 0
-    assert "each finding with its mend" in " ".join(result.stdout.split())
+    assert "each finding with its fix" in " ".join(result.stdout.split())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import specimen
 from slipway import paths
 from slipway.cli import main
 
@@ -16,6 +17,7 @@ from slipway.cli import main
 @pytest.fixture(autouse=True)
 def _nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(paths, "LOCAL", tmp_path)
+    monkeypatch.setattr(paths, "ROOT", specimen.PROJECT)
     # The command takes AWS's variables out of its process and takes over two signals.
     before, handlers = (
         dict(os.environ),
@@ -35,9 +37,13 @@ def _nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         (["up", "--service", "nope"], 2, "there is no service 'nope' in dev"),
         (["up", "--port", "80"], 2, "--port"),
         (["down", "--env", "nope"], 2, "there is no environment 'nope'"),
-        (["logs", "--service", "items"], 1, "dev is not up: run `make up ENV=dev`"),
-        (["call", "GET", "/items", "--service", "nope"], 2, "there is no service 'nope' in dev"),
-        (["call", "GET", "/items", "--service", "items", "--env", "prod"], 1, "prod is not up: run `make up ENV=prod`"),
+        (["logs", "--service", "catalog"], 1, "dev is not up: run `make up ENV=dev`"),
+        (["call", "GET", "/catalog", "--service", "nope"], 2, "there is no service 'nope' in dev"),
+        (
+            ["call", "GET", "/catalog", "--service", "catalog", "--env", "prod"],
+            1,
+            "prod is not up: run `make up ENV=prod`",
+        ),
         (["call", "GET"], 2, "Missing argument"),
         (["detectability", "--env", "nope"], 2, "there is no environment 'nope'; it is one of dev, staging, prod"),
         (["detectability", "--service", "nope"], 2, "there is no service 'nope' in dev"),

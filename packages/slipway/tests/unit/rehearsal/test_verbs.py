@@ -36,7 +36,7 @@ from unit.rehearsal.player.pipelines import approval, pipeline, stage
 from unit.rehearsal.recorded import rehearsal
 from unit.rehearsal.repositories import commit, git, write
 
-FILES = {f"services/{name}/infrastructure.py": "" for name in ("items", "ingest", "processing")}
+FILES = {f"services/{name}/infrastructure.py": "" for name in ("catalog", "intake", "studio")}
 
 
 class Played:
@@ -75,6 +75,7 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkout: tuple[Path
     monkeypatch.setattr(verbs, "REMOTE", found.folder / "remote.git")
     monkeypatch.setattr(verbs, "Options", partial(Options, folder=found.folder, home=found.folder))
     monkeypatch.setattr(verbs, "play", found.play)
+    monkeypatch.setattr(faults, "SERVICE", "catalog")
     before = dict(os.environ)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
@@ -95,17 +96,17 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkout: tuple[Path
     [
         (
             ["rehearse", "--service", "nope"],
-            "there is no service 'nope' in dev; it is one of ingest, items, processing",
+            "there is no service 'nope' in dev; it is one of catalog, intake, studio",
         ),
         (["rehearse", "--fault", "nope"], "there is no fault 'nope'; it is one of import-crash, "),
-        (["rehearse", "--fault", "killed", "--service", "ingest"], "faults act on items: add SERVICE=items"),
+        (["rehearse", "--fault", "killed", "--service", "intake"], "faults act on catalog: add SERVICE=catalog"),
         (["rehearse", "--approve", "perhaps"], "APPROVE 'perhaps': it is one of yes, no, timeout, ask"),
         (["rehearse", "--commit", "nope"], "nope is no commit of "),
         (["rehearse", "--base", "nope"], "nope is no commit of "),
         (["rehearse", "--rate", "0"], "--rate"),
         (["rehearse", "--at", "tomorrow"], "--at"),
         (["drill", "--fault", "nope"], "there is no fault 'nope'; it is one of import-crash, "),
-        (["drill", "--service", "ingest"], "faults act on items: add SERVICE=items"),
+        (["drill", "--service", "intake"], "faults act on catalog: add SERVICE=catalog"),
         (["drill", "--service", "nope"], "there is no service 'nope' in dev"),
         (["approve", "--service", "nope"], "there is no service 'nope' in dev"),
         (["reject", "--service", "nope"], "there is no service 'nope' in dev"),
@@ -158,7 +159,7 @@ def test_the_answer_may_be_given_beforehand(played: Played, word: str, answer: A
 
 
 def test_a_fault_brings_its_own_answer_and_rate(played: Played) -> None:
-    main(["rehearse", "--fault", "error-rate=5%", "--service", "items", "--approve", "no"])
+    main(["rehearse", "--fault", "error-rate=5%", "--service", "catalog", "--approve", "no"])
     fault = faults.find("error-rate=5%")
     assert (played.call["fault"], played.call["answers"]) == (fault, fault.answer)
     # And it is in prod alone: the others get what passes the time
@@ -167,7 +168,7 @@ def test_a_fault_brings_its_own_answer_and_rate(played: Played) -> None:
         "staging": faults.FEW,
         "prod": fault.requests_a_minute,
     }
-    assert played.call["options"].services == ("items",)
+    assert played.call["options"].services == ("catalog",)
 
 
 def test_another_commit_and_another_base_may_be_named(played: Played) -> None:
@@ -196,7 +197,7 @@ def test_a_clean_tree_says_nothing_of_it(played: Played, capsys: pytest.CaptureF
 def test_a_snapshot_delivers_the_tree_and_touches_nothing(played: Played) -> None:
     # Given a tree with a change, a new file, a removed one, and something staged
     write(played.root, {"a": "dirty", "new": "new", "staged": "staged"})
-    (played.root / "services" / "ingest" / "infrastructure.py").unlink()
+    (played.root / "services" / "intake" / "infrastructure.py").unlink()
     git(played.root, "add", "staged")
     before = git(played.root, "status", "--porcelain"), git(played.root, "rev-parse", "HEAD")
     # When it is rehearsed as it is
@@ -206,7 +207,7 @@ def test_a_snapshot_delivers_the_tree_and_touches_nothing(played: Played) -> Non
     assert git(played.root, "show", f"{delivered.sha}:a") == "dirty"
     files = git(played.root, "ls-tree", "-r", "--name-only", delivered.sha).splitlines()
     assert {"new", "staged"} <= set(files)
-    assert "services/ingest/infrastructure.py" not in files
+    assert "services/intake/infrastructure.py" not in files
     assert git(played.root, "rev-parse", f"{delivered.sha}^") == played.head
     # And neither the index nor the branch knows of it
     assert (git(played.root, "status", "--porcelain"), git(played.root, "rev-parse", "HEAD")) == before
@@ -489,14 +490,14 @@ def _rejected(*, by: str = "rejected: not today") -> Rehearsal:
     record = rehearsal(failed=True)
     last = record.executions[-1]
     last.stages[1].name, last.stages[1].reason, last.reason = "prod-approval", by, by
-    record.before = record.served = {"prod": {"items": "200"}}
+    record.before = record.served = {"prod": {"catalog": "200"}}
     record.verdict = f"stopped by [/x] [red] {by}"
     return record
 
 
 def test_a_drill_plays_each_fault_and_judges_it(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     played.record = _rejected()
-    assert main(["drill", "--fault", "approval-rejected", "--service", "items"]) == 0
+    assert main(["drill", "--fault", "approval-rejected", "--service", "catalog"]) == 0
     fault = faults.find("approval-rejected")
     assert (played.call["fault"], played.call["answers"]) == (fault, Answer.REJECTED)
     assert played.call["commit"].sha == played.head
@@ -535,13 +536,13 @@ def test_each_fault_of_a_drill_has_a_page_of_its_own(played: Played, monkeypatch
 
 
 def test_what_is_forgotten_is_gone(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
-    scope = Options(services=("items",), home=played.folder).scope
+    scope = Options(services=("catalog",), home=played.folder).scope
     other = Options(home=played.folder).scope
     for each in (scope, other):
         write(each, {"accounts/codepipeline.json": "{}", "launch/a": ""})
     with no_ports():
-        assert main(["forget", "--service", "items"]) == 0
-    assert capsys.readouterr().out == "the accounts of items are gone\n"
+        assert main(["forget", "--service", "catalog"]) == 0
+    assert capsys.readouterr().out == "the accounts of catalog are gone\n"
     assert not (scope / "accounts" / "codepipeline.json").exists()
     assert not (scope / "launch").exists()
     assert (other / "accounts" / "codepipeline.json").exists()
