@@ -66,7 +66,7 @@ class TestKeys:
 
 
 class TestRecords:
-    @pytest.mark.requirement("data at rest encrypted with it", "ingest: records")
+    @pytest.mark.requirement("ingest: records")
     @pytest.mark.parametrize(
         ("payload", "in_bucket"),
         [

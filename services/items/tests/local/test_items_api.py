@@ -30,7 +30,7 @@ def item(signed: Request) -> dict[str, Any]:
 # Creating
 
 
-@pytest.mark.requirement("data at rest encrypted with it", "items: routes")
+@pytest.mark.requirement("items: routes")
 def test_an_item_is_created(signed: Request, outputs: Outputs) -> None:
     # Given what a writer decides
     given = {
@@ -112,7 +112,7 @@ def test_a_creation_that_is_being_worked_on_is_not_begun_again(
 # Reading
 
 
-@pytest.mark.requirement("data at rest encrypted with it")
+@pytest.mark.requirement("items: the edge")
 def test_an_item_is_read_through_the_edge(edge: Request, item: dict[str, Any]) -> None:
     response = edge("GET", f"/items/{item['id']}")
     assert response.status_code == 200
@@ -325,7 +325,7 @@ def test_the_edge_takes_no_writes(edge: Request) -> None:
     assert edge("POST", "/items", json={"name": "kettle"}).status_code == 403
 
 
-@pytest.mark.requirement("functions")
+@pytest.mark.requirement("items: who may")
 def test_who_may_write_items_reaches_nothing_behind_the_api(
     session: Callable[..., boto3.Session], caller: Credentials, outputs: Outputs, item: dict[str, Any]
 ) -> None:

@@ -61,7 +61,7 @@ def test_writers_of_one_item_lose_nothing(signed: Request, edge: Request) -> Non
     assert answers.keys() <= {200, 412} | TRY_AGAIN
 
 
-@pytest.mark.requirement("the table", "items: no duplicate, no lost update")
+@pytest.mark.requirement("items: no duplicate, no lost update")
 def test_a_key_makes_one_item_however_many_requests_carry_it(
     signed: Request, session: Callable[..., boto3.Session], outputs: Outputs
 ) -> None:

@@ -133,7 +133,7 @@ def test_valid_data_is_recorded_as_validated(processing: Deployed, alice: dict[s
     assert answer.json() in listed
 
 
-@pytest.mark.requirement("data at rest encrypted with it", "processing: process")
+@pytest.mark.requirement("processing: process")
 def test_a_job_turns_strings_to_upper_case_and_leaves_the_rest(processing: Deployed, alice: dict[str, str]) -> None:
     # Given data with strings at several depths, exact numbers, and keys in lower case
     body = '{"data": {"straße": "straße", "deep": [{"e": "e\\u0301"}, ["x", 0.1, 12345678901234567890.5]], "n": null}}'

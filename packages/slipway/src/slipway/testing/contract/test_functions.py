@@ -172,6 +172,7 @@ def test_only_live_holds_provisioned_concurrency(deployment: Deployment) -> None
             )
 
 
+@pytest.mark.requirement("functions")
 def test_a_hook_may_call_the_version_it_checks_and_report_alone(deployment: Deployment) -> None:
     for hook in (function for function in functions(deployment) if function.is_hook):
         reached: dict[str, set[str]] = {}
@@ -213,6 +214,7 @@ def test_what_is_called_asynchronously_is_retried_then_put_aside(deployment: Dep
             assert len(configured) == 1 + len(function.aliases) == 3, function.reference
 
 
+@pytest.mark.requirement("ingest: work in the background")
 def test_what_reads_batches_answers_for_each_message(deployment: Deployment) -> None:
     for mapping in deployment["compute"].properties_of("AWS::Lambda::EventSourceMapping"):
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]

@@ -38,7 +38,7 @@ def _watched(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
             yield metric["Namespace"], metric["MetricName"], ",".join(of)
 
 
-@pytest.mark.requirement("whom alarms tell", "ingest: alarms")
+@pytest.mark.requirement("ingest: alarms", "items: alarms")
 def test_alarms_watch_every_function_table_index_and_queue(deployment: Deployment) -> None:
     watched = set(_watched(deployment))
 
@@ -66,6 +66,7 @@ def test_silence_is_no_alarm(deployment: Deployment) -> None:
         assert alarm["TreatMissingData"] == "notBreaching", alarm["AlarmDescription"]
 
 
+@pytest.mark.requirement("whom alarms tell")
 def test_every_alarm_tells_the_topic_when_it_begins_and_ends(deployment: Deployment) -> None:
     topic = deployment.output("AlarmTopicArn")
 
@@ -140,6 +141,7 @@ def test_the_dashboard_shows_everything_that_works(deployment: Deployment) -> No
         assert f'"stat": "{statistic}"' in shown
 
 
+@pytest.mark.requirement("the dashboard")
 def test_the_dashboard_begins_with_an_apis_requests_latency_and_errors(deployment: Deployment) -> None:
     values = [widget for widget in _widgets(deployment) if widget["view"] == "singleValue"]
 

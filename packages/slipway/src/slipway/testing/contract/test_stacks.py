@@ -31,6 +31,7 @@ STACKS = ["foundation", "security", "data", "compute", "logs", "observability"]
 STATEFUL = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SecretsManager::Secret"}
 
 
+@pytest.mark.requirement("outputs")
 def test_outputs_name_what_the_service_has(deployment: Deployment) -> None:
     # Given what people and tools look for, by the resource that they find there
     found = {name for template in deployment for name in template.outputs}
@@ -90,6 +91,7 @@ def test_everything_that_can_carry_tags_carries_all(deployment: Deployment, serv
             assert tags(resource) in (None, expected), f"{template.name}: {key} ({resource['Type']})"
 
 
+@pytest.mark.requirement("nothing stateful goes by accident")
 def test_what_is_stateful_stays_unless_disposable(deployment: Deployment, environment: Environment) -> None:
     gone = environment.stateful.removal_policy is RemovalPolicy.DESTROY
     for template in deployment:
@@ -100,6 +102,7 @@ def test_what_is_stateful_stays_unless_disposable(deployment: Deployment, enviro
                 assert policies == ("Delete", "Delete") if deleted else policies in KEPT, key
 
 
+@pytest.mark.requirement("nothing stateful goes by accident")
 def test_stateful_stacks_are_protected_as_configured(deployment: Deployment, environment: Environment) -> None:
     for name in ("security", "data"):
         assert deployment[name].termination_protection is environment.stateful.termination_protection
@@ -202,6 +205,7 @@ def test_arns_are_those_of_the_regions_own_partition(deployment: Deployment, env
                 assert found == partition, f"{template.name}: {text}"
 
 
+@pytest.mark.requirement("functions")
 def test_no_policy_is_inline_or_denies(deployment: Deployment) -> None:
     for template in deployment:
         assert not template.of_type("AWS::IAM::Policy")
@@ -211,6 +215,7 @@ def test_no_policy_is_inline_or_denies(deployment: Deployment) -> None:
             assert statement["Effect"] == "Allow"
 
 
+@pytest.mark.requirement("functions")
 def test_a_wildcard_leaves_an_id_open_and_nothing_else(deployment: Deployment, environment: Environment) -> None:
     # Given what may have an id at its end that is not known before
     place = f"{environment.region}:{environment.account}"

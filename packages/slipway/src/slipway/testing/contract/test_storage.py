@@ -45,6 +45,7 @@ def _statement_of(deployment: Deployment, service: str) -> dict[str, Any]:
     return found[0]
 
 
+@pytest.mark.requirement("a key of its own")
 def test_the_service_has_a_key_of_its_own_that_rotates(deployment: Deployment, environment: Environment) -> None:
     (key,) = deployment["security"].of_type("AWS::KMS::Key").values()
 
@@ -152,6 +153,7 @@ def test_tables_recover_to_any_second(deployment: Deployment) -> None:
             assert table["Properties"]["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}, key
 
 
+@pytest.mark.requirement("the table")
 def test_tables_are_protected_as_configured(deployment: Deployment, environment: Environment) -> None:
     for table in deployment["data"].properties_of("AWS::DynamoDB::Table"):
         assert table.get("DeletionProtectionEnabled", False) is environment.stateful.deletion_protection
