@@ -52,7 +52,7 @@ def test_visibility_is_six_time_outs_and_five_receives_are_the_end(intake: Deplo
     assert target == intake.output("WorkDeadLetterQueueUrl").replace(">", ".Arn>")
 
 
-@pytest.mark.requirement("ingest: work in the background")
+@pytest.mark.requirement("ingest: work in the background", "ingest: sizes")
 def test_the_alias_live_reads_and_leaves_room_for_a_check(intake: Deployment) -> None:
     mapping = intake["compute"].only("AWS::Lambda::EventSourceMapping")
 
