@@ -21,4 +21,4 @@ def test_every_answer_of_a_checklist_is_shown(name: str) -> None:
 @pytest.mark.parametrize("name", checklist.FILES)
 def test_every_no_of_a_checklist_has_its_reason(name: str) -> None:
     for entry in checklist.load_checklist(checklist.FOLDER / name).entries:
-        assert entry.answer is checklist.Answer.YES or entry.says.endswith("."), entry.name
+        assert entry.answer is checklist.ChecklistAnswer.YES or entry.says.endswith("."), entry.name

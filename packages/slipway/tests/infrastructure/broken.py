@@ -15,7 +15,7 @@ import pytest
 from infrastructure import synthesis
 from infrastructure.matrix import SPECIMEN
 from slipway.testing.app import Subject
-from slipway.testing.templates import Deployment, Resource, Template
+from slipway.testing.templates import DeployedTemplates, Resource, Template
 
 Break = Callable[[dict[str, Template]], None]
 """Changes templates in place, by the name of their stack."""
@@ -314,7 +314,7 @@ def subject() -> Subject:
     return Subject(SPECIMEN, cases, _deploy)
 
 
-def _deploy(name: str, _service: str) -> Deployment:
+def _deploy(name: str, _service: str) -> DeployedTemplates:
     whole = synthesis.deployment("prod")
     if name == WHOLE:
         return whole
@@ -322,7 +322,7 @@ def _deploy(name: str, _service: str) -> Deployment:
         stack: replace(template, raw=copy.deepcopy(template.raw)) for stack, template in whole.templates.items()
     }
     BREAKS[name](templates)
-    return Deployment(name, whole.environment, templates)
+    return DeployedTemplates(name, whole.environment, templates)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,7 +11,7 @@ from infrastructure import synthesis
 from infrastructure.matrix import ENVIRONMENTS
 from slipway.blocks.assets import AssetStore
 from slipway.build import build
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 
 specimen.install()
 
@@ -31,30 +31,30 @@ def built(checkout: Path) -> AssetStore:
 
 
 @pytest.fixture(params=ENVIRONMENTS)
-def deployment(request: pytest.FixtureRequest) -> Deployment:
+def deployment(request: pytest.FixtureRequest) -> DeployedTemplates:
     """Each variant of the matrix in turn."""
     return synthesis.deployment(request.param)
 
 
 @pytest.fixture(params=["dev", "staging", "prod"])
-def committed(request: pytest.FixtureRequest) -> Deployment:
+def committed(request: pytest.FixtureRequest) -> DeployedTemplates:
     """Each environment of the specimen, in turn."""
     return synthesis.deployment(request.param)
 
 
 @pytest.fixture
-def dev() -> Deployment:
+def dev() -> DeployedTemplates:
     """The specimen's dev."""
     return synthesis.deployment("dev")
 
 
 @pytest.fixture
-def staging() -> Deployment:
+def staging() -> DeployedTemplates:
     """The specimen's staging."""
     return synthesis.deployment("staging")
 
 
 @pytest.fixture
-def prod() -> Deployment:
+def prod() -> DeployedTemplates:
     """The specimen's prod."""
     return synthesis.deployment("prod")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from slipway.review.assembly import Assembly, Stack
+from slipway.review.assembly import Assembly, ReviewedStack
 
 Json = Any
 Way = tuple[str | int, ...]
@@ -105,7 +105,7 @@ def _without(properties: Mapping[str, Json], way: Way) -> Json:
     return changed
 
 
-def around(stack: Stack, logical_id: str) -> Stack:
+def around(stack: ReviewedStack, logical_id: str) -> ReviewedStack:
     """Return a stack of one resource alone, with those that it refers to and those that refer to it."""
     resources = stack.resources
     named = _named(resources[logical_id])
@@ -129,7 +129,7 @@ def _named(value: Json) -> set[str]:
     return set()
 
 
-def edited(stack: Stack, logical_id: str, resource: Json | None) -> Assembly:
+def edited(stack: ReviewedStack, logical_id: str, resource: Json | None) -> Assembly:
     """Return an assembly of one stack, one resource of which is changed, or gone."""
     resources = {**stack.resources}
     if resource is None:

@@ -20,7 +20,7 @@ from slipway.nag.packs import CONTEXT
 from slipway.service import Service
 from slipway.settings import Environment, Settings
 from slipway.testing.synthesis import Kept, app_sources, new_folder, stand_in_assets
-from slipway.testing.templates import Deployment, Template, read_templates, templates_of
+from slipway.testing.templates import DeployedTemplates, Template, read_templates, templates_of
 from specimen.services.catalog.infrastructure import Catalog
 from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
@@ -47,21 +47,21 @@ def new_app() -> App:
 
 
 @cache
-def deployment(variant: str, service: type[Service] = Catalog) -> Deployment:
+def deployment(variant: str, service: type[Service] = Catalog) -> DeployedTemplates:
     """A service in a variant of the matrix, synthesised once for these sources, by whichever process is first."""
     made_by = file_digest(Path(inspect.getfile(service)))
     found = KEPT.templates(
         f"{service.__name__} of {made_by} in {variant}", lambda: deploy(variant, ENVIRONMENTS[variant], service)
     )
-    return Deployment(variant, ENVIRONMENTS[variant], {template.name: template for template in found})
+    return DeployedTemplates(variant, ENVIRONMENTS[variant], {template.name: template for template in found})
 
 
-def deploy(variant: str, environment: Environment, service: type[Service] = Catalog) -> Deployment:
+def deploy(variant: str, environment: Environment, service: type[Service] = Catalog) -> DeployedTemplates:
     """Foundation and a service of an environment, synthesised."""
     app = new_app()
     FoundationStage(app, environment=environment, services=[service.name])
     ServiceStage(app, service=service(environment=environment, assets=assets()))
-    return Deployment(variant, environment, read_templates(Path(app.synth().directory)))
+    return DeployedTemplates(variant, environment, read_templates(Path(app.synth().directory)))
 
 
 class Tiny(Service[None, None, None]):

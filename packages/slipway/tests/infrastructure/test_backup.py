@@ -9,7 +9,7 @@ import pytest
 from infrastructure import synthesis
 from infrastructure.matrix import SPECIMEN, changed
 from slipway.service import Service
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 from specimen.delivery import SERVICES
 from specimen.services.catalog.infrastructure import Catalog
 from specimen.services.intake.infrastructure import Intake
@@ -18,7 +18,7 @@ from specimen.services.studio.infrastructure import Studio
 WITH_A_BACKUP = pytest.mark.parametrize("service", [Catalog, Studio], ids=lambda service: service.name)
 
 
-def _prod(service: type[Service]) -> Deployment:
+def _prod(service: type[Service]) -> DeployedTemplates:
     return synthesis.deployment("prod", service)
 
 

@@ -14,8 +14,8 @@ import pytest
 from infrastructure import synthesis
 from infrastructure.matrix import PIPELINES
 from slipway.accounts.bootstrap import coverage, plan, policies
-from slipway.accounts.bootstrap.assembly import UNREADABLE_ROLE, Resource, places, resources
-from slipway.accounts.bootstrap.plan import Account, Place
+from slipway.accounts.bootstrap.assembly import UNREADABLE_ROLE, NamedResource, places, resources
+from slipway.accounts.bootstrap.plan import Account, BootstrapPlace
 from slipway.app import RUNBOOKS
 from slipway.blocks.assets import file_digest
 from slipway.gates.packs import packs_of
@@ -86,7 +86,7 @@ def _accounts(variant: str) -> Sequence[Account]:
 
 
 def _refused(
-    found: Sequence[Resource], account: Account, settings: Settings, *, without: str | None = None
+    found: Sequence[NamedResource], account: Account, settings: Settings, *, without: str | None = None
 ) -> list[coverage.Missing]:
     documents = [
         policy.document for policy in policies.execution_policies(account, settings) if policy.family != without
@@ -198,7 +198,7 @@ def test_permissions_boundary_takes_nothing(variant: str, assembly: Path) -> Non
 
 
 def test_every_place_is_bootstrapped(variant: str, assembly: Path) -> None:
-    prepared = {Place(account.account, region) for account in _accounts(variant) for region in account.regions}
+    prepared = {BootstrapPlace(account.account, region) for account in _accounts(variant) for region in account.regions}
     assert places(assembly) <= prepared
 
 

@@ -10,13 +10,13 @@ import pytest
 from infrastructure import synthesis
 from slipway.drawing.dashboards import Dashboard, Widget, read, readable
 from slipway.service import Service
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 from specimen.delivery import SERVICES
 
 THROUGH_SERVICES = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 
 
-def _stacks(deployment: Deployment) -> Mapping[str, Any]:
+def _stacks(deployment: DeployedTemplates) -> Mapping[str, Any]:
     return {template.stack_name: template.raw for template in deployment}
 
 

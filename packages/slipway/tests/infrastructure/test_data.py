@@ -10,17 +10,17 @@ from infrastructure import synthesis
 from infrastructure.matrix import ENVIRONMENTS, SPECIMEN, changed, variants
 from slipway.settings import Environment
 from slipway.settings.model import Provisioned
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 
 
-def _table(deployment: Deployment, output: str = "TableName") -> dict[str, Any]:
+def _table(deployment: DeployedTemplates, output: str = "TableName") -> dict[str, Any]:
     resource = deployment.behind(deployment.output(output))
     assert resource["Type"] == "AWS::DynamoDB::Table"
     properties: dict[str, Any] = resource["Properties"]
     return properties
 
 
-def _bucket(deployment: Deployment, output: str) -> dict[str, Any]:
+def _bucket(deployment: DeployedTemplates, output: str) -> dict[str, Any]:
     resource = deployment.behind(deployment.output(output))
     assert resource["Type"] == "AWS::S3::Bucket"
     properties: dict[str, Any] = resource["Properties"]
@@ -32,32 +32,32 @@ def _provisioned(environment: Environment) -> bool:
 
 
 @pytest.fixture(params=["BucketName", "LogBucketName"])
-def bucket(request: pytest.FixtureRequest, deployment: Deployment) -> dict[str, Any]:
+def bucket(request: pytest.FixtureRequest, deployment: DeployedTemplates) -> dict[str, Any]:
     return _bucket(deployment, request.param)
 
 
 @pytest.mark.requirement("the table")
 @pytest.mark.parametrize("output", ["TableName", "IdempotencyTableName"])
-def test_tables_have_point_in_time_recovery_in_every_environment(deployment: Deployment, output: str) -> None:
+def test_tables_have_point_in_time_recovery_in_every_environment(deployment: DeployedTemplates, output: str) -> None:
     recovery = _table(deployment, output)["PointInTimeRecoverySpecification"]
 
     assert recovery["PointInTimeRecoveryEnabled"] is True
 
 
 @pytest.mark.requirement("the table")
-def test_the_table_streams_new_and_old_images(deployment: Deployment) -> None:
+def test_the_table_streams_new_and_old_images(deployment: DeployedTemplates) -> None:
     assert _table(deployment)["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
 @pytest.mark.requirement("the table")
-def test_the_expiry_of_idempotency_records_is_enabled(deployment: Deployment) -> None:
+def test_the_expiry_of_idempotency_records_is_enabled(deployment: DeployedTemplates) -> None:
     expiry = _table(deployment, "IdempotencyTableName")["TimeToLiveSpecification"]
 
     assert expiry == {"AttributeName": "expiration", "Enabled": True}
 
 
 @pytest.mark.requirement("items: the item", "a provisioned index that does not scale, one hot partition")
-def test_items_are_found_by_recency_and_by_status_over_spread_partitions(deployment: Deployment) -> None:
+def test_items_are_found_by_recency_and_by_status_over_spread_partitions(deployment: DeployedTemplates) -> None:
     # Given the keys of the table and its indexes
     table = _table(deployment)
     indexes = {
@@ -76,7 +76,7 @@ def test_items_are_found_by_recency_and_by_status_over_spread_partitions(deploym
 
 @pytest.mark.requirement("capacity by configuration")
 @pytest.mark.parametrize("deployment", variants(lambda environment: not _provisioned(environment)), indirect=True)
-def test_a_table_on_demand_has_neither_throughput_nor_scaling(deployment: Deployment) -> None:
+def test_a_table_on_demand_has_neither_throughput_nor_scaling(deployment: DeployedTemplates) -> None:
     table = _table(deployment)
 
     assert table["BillingMode"] == "PAY_PER_REQUEST"
@@ -87,7 +87,7 @@ def test_a_table_on_demand_has_neither_throughput_nor_scaling(deployment: Deploy
 
 @pytest.mark.requirement("capacity by configuration")
 @pytest.mark.parametrize("deployment", variants(_provisioned), indirect=True)
-def test_a_provisioned_table_starts_with_the_configured_units(deployment: Deployment) -> None:
+def test_a_provisioned_table_starts_with_the_configured_units(deployment: DeployedTemplates) -> None:
     capacity = deployment.environment.services.catalog.capacity
     assert isinstance(capacity, Provisioned)
     table = _table(deployment)
@@ -106,7 +106,7 @@ def test_a_provisioned_table_starts_with_the_configured_units(deployment: Deploy
 
 @pytest.mark.requirement("capacity by configuration", "a provisioned index that does not scale, one hot partition")
 @pytest.mark.parametrize("deployment", variants(_provisioned), indirect=True)
-def test_a_provisioned_table_and_each_of_its_indexes_scale_reads_and_writes(deployment: Deployment) -> None:
+def test_a_provisioned_table_and_each_of_its_indexes_scale_reads_and_writes(deployment: DeployedTemplates) -> None:
     capacity = deployment.environment.services.catalog.capacity
     assert isinstance(capacity, Provisioned)
     # Given what scales
@@ -139,7 +139,9 @@ def test_a_provisioned_table_and_each_of_its_indexes_scale_reads_and_writes(depl
 
 
 @pytest.mark.requirement("capacity by configuration", "items: capacity, throttles, compression")
-def test_the_committed_capacities_are_the_required_ones(dev: Deployment, staging: Deployment, prod: Deployment) -> None:
+def test_the_committed_capacities_are_the_required_ones(
+    dev: DeployedTemplates, staging: DeployedTemplates, prod: DeployedTemplates
+) -> None:
     # Given dev on demand; prod 25/25 to 1000, index 10/10, at 70 % with cooldowns of 60 s
     capacity = prod.environment.services.catalog.capacity
     assert isinstance(capacity, Provisioned)
@@ -162,7 +164,7 @@ def test_buckets_enforce_their_owner_and_keep_versions(bucket: dict[str, Any]) -
 
 @pytest.mark.requirement("buckets")
 @pytest.mark.parametrize("output", ["BucketName", "LogBucketName"])
-def test_buckets_refuse_requests_without_tls(deployment: Deployment, output: str) -> None:
+def test_buckets_refuse_requests_without_tls(deployment: DeployedTemplates, output: str) -> None:
     # Given the bucket's policy
     reference = deployment.output(output)
     policy = deployment["data"].only(
@@ -179,7 +181,7 @@ def test_buckets_refuse_requests_without_tls(deployment: Deployment, output: str
 
 
 @pytest.mark.requirement("buckets")
-def test_the_bucket_logs_its_accesses_to_the_services_own_log_bucket(deployment: Deployment) -> None:
+def test_the_bucket_logs_its_accesses_to_the_services_own_log_bucket(deployment: DeployedTemplates) -> None:
     logging = _bucket(deployment, "BucketName")["LoggingConfiguration"]
 
     assert deployment.text("data", logging["DestinationBucketName"]) == deployment.output("LogBucketName")
@@ -187,7 +189,7 @@ def test_the_bucket_logs_its_accesses_to_the_services_own_log_bucket(deployment:
 
 
 @pytest.mark.requirement("buckets")
-def test_old_versions_move_at_30_days_and_go_at_90_and_broken_uploads_go_at_7(deployment: Deployment) -> None:
+def test_old_versions_move_at_30_days_and_go_at_90_and_broken_uploads_go_at_7(deployment: DeployedTemplates) -> None:
     (rule,) = _bucket(deployment, "BucketName")["LifecycleConfiguration"]["Rules"]
 
     assert rule["Status"] == "Enabled"
@@ -198,7 +200,7 @@ def test_old_versions_move_at_30_days_and_go_at_90_and_broken_uploads_go_at_7(de
 
 
 @pytest.mark.requirement("buckets")
-def test_logs_go_at_90_days(deployment: Deployment) -> None:
+def test_logs_go_at_90_days(deployment: DeployedTemplates) -> None:
     (rule,) = _bucket(deployment, "LogBucketName")["LifecycleConfiguration"]["Rules"]
 
     assert rule["Status"] == "Enabled"
@@ -208,7 +210,7 @@ def test_logs_go_at_90_days(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("buckets")
-def test_bucket_names_carry_an_id_of_eight_characters(deployment: Deployment) -> None:
+def test_bucket_names_carry_an_id_of_eight_characters(deployment: DeployedTemplates) -> None:
     unique_id = deployment.environment.unique_id("catalog")
 
     assert len(unique_id) == 8
@@ -217,7 +219,7 @@ def test_bucket_names_carry_an_id_of_eight_characters(deployment: Deployment) ->
 
 
 @pytest.mark.requirement("buckets")
-def test_bucket_names_are_the_same_at_every_synth(dev: Deployment) -> None:
+def test_bucket_names_are_the_same_at_every_synth(dev: DeployedTemplates) -> None:
     again = synthesis.deploy("dev, again", ENVIRONMENTS["dev"])
 
     assert _bucket(again, "BucketName")["BucketName"] == _bucket(dev, "BucketName")["BucketName"]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from infrastructure.matrix import SPECIMEN
-from slipway.cloudwatch import Alarm, MetricStore, State, evaluate
-from slipway.testing.templates import Deployment
+from slipway.cloudwatch import Alarm, AlarmState, MetricStore, evaluate
+from slipway.testing.templates import DeployedTemplates
 
 # The hook that checks each function.
 HOOKS = {"api.handler": "hooks.api_handler", "stream.handler": "hooks.stream_handler"}
@@ -19,37 +19,37 @@ HOOKS = {"api.handler": "hooks.api_handler", "stream.handler": "hooks.stream_han
 ROLLS_BACK = {"api.handler": {"Errors", "Duration"}, "stream.handler": {"Errors", "Throttles"}}
 
 
-def _live(deployment: Deployment, handler: str) -> dict[str, Any]:
+def _live(deployment: DeployedTemplates, handler: str) -> dict[str, Any]:
     return deployment.behind(deployment.aliases(handler)["live"])
 
 
-def _update(deployment: Deployment, handler: str) -> dict[str, Any]:
+def _update(deployment: DeployedTemplates, handler: str) -> dict[str, Any]:
     update: dict[str, Any] = _live(deployment, handler)["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
     return update
 
 
-def _group(deployment: Deployment, handler: str) -> dict[str, Any]:
+def _group(deployment: DeployedTemplates, handler: str) -> dict[str, Any]:
     group = deployment["compute"].resources[_update(deployment, handler)["DeploymentGroupName"]["Ref"]]
     assert group["Type"] == "AWS::CodeDeploy::DeploymentGroup"
     properties: dict[str, Any] = group["Properties"]
     return properties
 
 
-def _alarms(deployment: Deployment, handler: str) -> dict[str, dict[str, Any]]:
+def _alarms(deployment: DeployedTemplates, handler: str) -> dict[str, dict[str, Any]]:
     """The alarms of the function's deployment group by the metric they watch; the one on faults watches two."""
     names = [alarm["Name"]["Ref"] for alarm in _group(deployment, handler)["AlarmConfiguration"]["Alarms"]]
     alarms = [deployment["compute"].resources[name]["Properties"] for name in names]
     return {alarm.get("MetricName", "Faults"): alarm for alarm in alarms}
 
 
-def _of_lambda(deployment: Deployment, handler: str) -> dict[str, dict[str, Any]]:
+def _of_lambda(deployment: DeployedTemplates, handler: str) -> dict[str, dict[str, Any]]:
     """Those on metrics that Lambda itself emits."""
     return {metric: alarm for metric, alarm in _alarms(deployment, handler).items() if metric != "Faults"}
 
 
 @pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("handler", HOOKS)
-def test_code_deploy_moves_live_with_the_configured_strategy(deployment: Deployment, handler: str) -> None:
+def test_code_deploy_moves_live_with_the_configured_strategy(deployment: DeployedTemplates, handler: str) -> None:
     group = _group(deployment, handler)
 
     shift = deployment.environment.deployment.shift
@@ -78,7 +78,7 @@ def test_dev_moves_at_once_and_the_others_by_a_canary_of_10_percent_for_5_minute
 
 @pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("handler", HOOKS)
-def test_a_deployment_rolls_back_on_alarm_failure_and_stop(deployment: Deployment, handler: str) -> None:
+def test_a_deployment_rolls_back_on_alarm_failure_and_stop(deployment: DeployedTemplates, handler: str) -> None:
     group = _group(deployment, handler)
 
     assert group["AutoRollbackConfiguration"]["Enabled"] is True
@@ -93,7 +93,7 @@ def test_a_deployment_rolls_back_on_alarm_failure_and_stop(deployment: Deploymen
 
 @pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("handler", HOOKS)
-def test_alarms_watch_what_lambda_emits_of_the_new_version_alone(deployment: Deployment, handler: str) -> None:
+def test_alarms_watch_what_lambda_emits_of_the_new_version_alone(deployment: DeployedTemplates, handler: str) -> None:
     # Given the alarms that roll back
     stack, function = deployment.place_of_function(handler)
     alarms = _of_lambda(deployment, handler)
@@ -112,14 +112,14 @@ def test_alarms_watch_what_lambda_emits_of_the_new_version_alone(deployment: Dep
 
 @pytest.mark.requirement("safe deployments", "a canary's alarm that breaches on silence")
 @pytest.mark.parametrize("handler", HOOKS)
-def test_a_version_without_traffic_trips_no_alarm(deployment: Deployment, handler: str) -> None:
+def test_a_version_without_traffic_trips_no_alarm(deployment: DeployedTemplates, handler: str) -> None:
     # Given that these metrics exist only while the alias has two versions
     for alarm in _alarms(deployment, handler).values():
         assert alarm["TreatMissingData"] == "notBreaching"
 
 
 @pytest.mark.parametrize("handler", HOOKS)
-def test_one_error_one_throttle_or_slow_answers_are_enough(deployment: Deployment, handler: str) -> None:
+def test_one_error_one_throttle_or_slow_answers_are_enough(deployment: DeployedTemplates, handler: str) -> None:
     alarms = _of_lambda(deployment, handler)
 
     for metric in ROLLS_BACK[handler] - {"Duration"}:
@@ -131,7 +131,7 @@ def test_one_error_one_throttle_or_slow_answers_are_enough(deployment: Deploymen
 
 
 @pytest.mark.requirement("safe deployments")
-def test_latency_is_measured_against_the_functions_own_setting(deployment: Deployment) -> None:
+def test_latency_is_measured_against_the_functions_own_setting(deployment: DeployedTemplates) -> None:
     # Given the function that callers wait for
     alarm = _of_lambda(deployment, "api.handler")["Duration"]
     settings = deployment.environment.services.catalog.api
@@ -143,7 +143,9 @@ def test_latency_is_measured_against_the_functions_own_setting(deployment: Deplo
 
 @pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("handler", HOOKS)
-def test_an_alarm_reads_what_the_new_version_counts_of_its_own_faults(deployment: Deployment, handler: str) -> None:
+def test_an_alarm_reads_what_the_new_version_counts_of_its_own_faults(
+    deployment: DeployedTemplates, handler: str
+) -> None:
     # Given the metrics of the alarm on faults
     stack, function = deployment.place_of_function(handler)
     version = _live(deployment, handler)["Properties"]["FunctionVersion"]
@@ -184,16 +186,16 @@ class _Watch:
     alarm: Alarm
     store: MetricStore = field(default_factory=MetricStore)
     now: float = 0
-    state: State = State.INSUFFICIENT_DATA
+    state: AlarmState = AlarmState.INSUFFICIENT_DATA
 
-    def minute(self, *, faults: int = 0, invocations: int | None = 10) -> State:
+    def minute(self, *, faults: int = 0, invocations: int | None = 10) -> AlarmState:
         """A minute passes; None: the alias has one version alone."""
         if invocations is not None:
             self._put("Invocations", invocations)
         self._put("Faults", faults)
         return self.later()
 
-    def later(self) -> State:
+    def later(self) -> AlarmState:
         """A minute passes of which CloudWatch knows nothing yet."""
         self.now += 60
         self.state = evaluate(self.alarm, self.store, self.now, self.state).state
@@ -205,14 +207,14 @@ class _Watch:
 
 
 @pytest.fixture
-def watch(deployment: Deployment) -> _Watch:
+def watch(deployment: DeployedTemplates) -> _Watch:
     """The alarm of the API's function."""
     properties = _alarms(deployment, "api.handler")["Faults"]
     resolved = json.loads(json.dumps(properties), object_hook=lambda each: _resolved(deployment, each))
     return _Watch(Alarm.from_template(resolved))
 
 
-def _resolved(deployment: Deployment, value: dict[str, Any]) -> Any:
+def _resolved(deployment: DeployedTemplates, value: dict[str, Any]) -> Any:
     return deployment.text("compute", value) if {"Ref", "Fn::GetAtt", "Fn::Join"} & value.keys() else value
 
 
@@ -221,23 +223,30 @@ class TestAlarmOnFaults:
 
     @pytest.mark.requirement("safe deployments")
     def test_one_fault_of_a_version_that_has_a_share_of_the_traffic_is_enough(self, watch: _Watch) -> None:
-        assert [watch.minute(), watch.minute(), watch.minute(faults=1)] == [State.OK, State.OK, State.ALARM]
+        assert [watch.minute(), watch.minute(), watch.minute(faults=1)] == [
+            AlarmState.OK,
+            AlarmState.OK,
+            AlarmState.ALARM,
+        ]
 
     def test_a_version_that_is_well_is_quiet_for_the_whole_canary(self, watch: _Watch) -> None:
-        assert {watch.minute() for _ in range(30)} == {State.OK}
+        assert {watch.minute() for _ in range(30)} == {AlarmState.OK}
 
     @pytest.mark.requirement("safe deployments")
     def test_faults_of_a_version_that_has_all_traffic_are_none_of_its(self, watch: _Watch) -> None:
         # Given a version that has been alone for long, and fails: its fix must not be stopped by an alarm that is on
-        assert {watch.minute(faults=5, invocations=None) for _ in range(30)} <= {State.OK, State.INSUFFICIENT_DATA}
+        assert {watch.minute(faults=5, invocations=None) for _ in range(30)} <= {
+            AlarmState.OK,
+            AlarmState.INSUFFICIENT_DATA,
+        }
 
     def test_it_is_over_a_while_after_the_version_has_all_traffic(self, watch: _Watch) -> None:
         # Given a version whose faults set it off late in its canary
         watch.minute()
-        assert watch.minute(faults=3) is State.ALARM
+        assert watch.minute(faults=3) is AlarmState.ALARM
         # When it has all traffic, and goes on failing, then the alarm is over by and by
         states = [watch.minute(faults=3, invocations=None) for _ in range(15)]
-        assert states[-1] is State.OK
+        assert states[-1] is AlarmState.OK
 
     def test_what_is_known_late_sets_it_off_too(self, watch: _Watch) -> None:
         # Given a minute of which Lambda's figures and the faults are known when the next two are over
@@ -248,16 +257,16 @@ class TestAlarmOnFaults:
         for metric in watch.alarm.metrics:
             watch.store.put_values(metric, [1.0], start, counts=[4])
         # When it is evaluated again, then it goes off
-        assert watch.later() is State.ALARM
+        assert watch.later() is AlarmState.ALARM
 
     def test_faults_that_are_known_before_the_invocations_of_their_minute_set_it_off(self, watch: _Watch) -> None:
         watch.minute()
-        assert watch.minute(faults=1, invocations=None) is State.ALARM
+        assert watch.minute(faults=1, invocations=None) is AlarmState.ALARM
 
 
 @pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize(("handler", "hook"), HOOKS.items())
-def test_a_contract_check_runs_before_traffic(deployment: Deployment, handler: str, hook: str) -> None:
+def test_a_contract_check_runs_before_traffic(deployment: DeployedTemplates, handler: str, hook: str) -> None:
     # Given the hook of the deployment
     name = deployment.text("compute", _update(deployment, handler)["BeforeAllowTrafficHook"])
 
@@ -271,7 +280,9 @@ def test_a_contract_check_runs_before_traffic(deployment: Deployment, handler: s
 
 @pytest.mark.requirement("a permission that comes after what needs it")
 @pytest.mark.parametrize("handler", HOOKS)
-def test_everything_that_a_deployment_uses_stands_before_live_is_updated(deployment: Deployment, handler: str) -> None:
+def test_everything_that_a_deployment_uses_stands_before_live_is_updated(
+    deployment: DeployedTemplates, handler: str
+) -> None:
     # Given what `live` waits for
     compute = deployment["compute"]
     waits_for = set(_live(deployment, handler)["DependsOn"])
@@ -292,7 +303,7 @@ def test_everything_that_a_deployment_uses_stands_before_live_is_updated(deploym
 @pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize(("handler", "hook"), HOOKS.items())
 def test_code_deploy_may_move_this_alias_and_call_this_hook_alone(
-    deployment: Deployment, handler: str, hook: str
+    deployment: DeployedTemplates, handler: str, hook: str
 ) -> None:
     # Given the role of the deployment group
     compute = deployment["compute"]
@@ -324,7 +335,7 @@ def test_code_deploy_may_move_this_alias_and_call_this_hook_alone(
     assert reached["lambda:InvokeFunction"] == {f"<compute/{checking}.Arn>", deployment.aliases(hook)["live"]}
 
 
-def test_rollback_alarms_stand_with_the_function_they_guard(deployment: Deployment) -> None:
+def test_rollback_alarms_stand_with_the_function_they_guard(deployment: DeployedTemplates) -> None:
     # Given that an alarm in another stack would be a cycle of stacks
     for handler in HOOKS:
         assert len(_alarms(deployment, handler)) == 3

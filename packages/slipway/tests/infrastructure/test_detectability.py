@@ -10,14 +10,14 @@ import pytest
 from infrastructure import synthesis
 from infrastructure.matrix import SPECIMEN
 from slipway.cloudwatch import Alarm, MissingData
-from slipway.detectability import Finding, Rollout, Scope, Survey, Trigger, read
-from slipway.testing.templates import Deployment
+from slipway.detectability import MetricScope, Rollout, Survey, SurveyedFunction, Trigger, read
+from slipway.testing.templates import DeployedTemplates
 from specimen.delivery import SERVICES
 
 ENVIRONMENTS = [environment.name for environment in SPECIMEN.environments]
 
 
-def _stacks(deployment: Deployment) -> Mapping[str, Any]:
+def _stacks(deployment: DeployedTemplates) -> Mapping[str, Any]:
     return {template.stack_name: template.raw for template in deployment}
 
 
@@ -48,7 +48,7 @@ def test_every_function_under_codedeploy_is_asked_about(environment: str) -> Non
         kinds = {alarm.name.rpartition("Deployment")[2] for alarm in rollout.alarms}
         assert kinds == {"Errors", "Faults", *ALSO_WATCHED[rollout.trigger]}
         assert not rollout.blind
-        assert set(rollout.scopes.values()) == {Scope.VERSION}
+        assert set(rollout.scopes.values()) == {MetricScope.VERSION}
         assert all(alarm.treat_missing_data is MissingData.NOT_BREACHING for alarm in rollout.alarms)
         assert getattr(settings.services, rollout.service).traffic.of(rollout.function) > 0
 
@@ -94,7 +94,7 @@ def test_every_alarm_can_be_evaluated(environment: str, service: type) -> None:
         assert Alarm.from_template(_resolved(deployment, stack, watched)).period >= 60
 
 
-def _resolved(deployment: Deployment, stack: str, value: Any) -> Any:
+def _resolved(deployment: DeployedTemplates, stack: str, value: Any) -> Any:
     match value:
         case {"Ref": _} | {"Fn::GetAtt": _} | {"Fn::Join": _} | {"Fn::GetStackOutput": _} | {"Fn::Select": _}:
             return deployment.text(stack, value)
@@ -109,7 +109,7 @@ def _resolved(deployment: Deployment, stack: str, value: Any) -> Any:
 def test_some_canary_sees_and_some_does_not() -> None:
     # Given every rollout with the traffic of the specimen, when every case is played
     survey = Survey()
-    findings: list[Finding] = []
+    findings: list[SurveyedFunction] = []
     for environment in SPECIMEN.environments:
         for rollout in _rollouts(environment.name):
             traffic = getattr(environment.services, rollout.service).traffic

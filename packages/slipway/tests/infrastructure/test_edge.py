@@ -9,7 +9,7 @@ import pytest
 
 from infrastructure import synthesis
 from infrastructure.matrix import SPECIMEN, changed, variants
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 
 # The only region whose API makes deliveries of CloudFront's logs
 # (docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html).
@@ -27,32 +27,32 @@ without_domain = pytest.mark.parametrize(
 )
 
 
-def _distribution(deployment: Deployment) -> dict[str, Any]:
+def _distribution(deployment: DeployedTemplates) -> dict[str, Any]:
     resource = deployment.behind(deployment.output("DistributionId"))
     assert resource["Type"] == "AWS::CloudFront::Distribution"
     config: dict[str, Any] = resource["Properties"]["DistributionConfig"]
     return config
 
 
-def _origin(deployment: Deployment) -> dict[str, Any]:
+def _origin(deployment: DeployedTemplates) -> dict[str, Any]:
     (origin,) = _distribution(deployment)["Origins"]
     return dict(origin)
 
 
-def _cache_policy(deployment: Deployment) -> dict[str, Any]:
+def _cache_policy(deployment: DeployedTemplates) -> dict[str, Any]:
     name = _distribution(deployment)["DefaultCacheBehavior"]["CachePolicyId"]["Ref"]
     config: dict[str, Any] = deployment["compute"].resources[name]["Properties"]["CachePolicyConfig"]
     return config
 
 
-def _logs(deployment: Deployment) -> str:
+def _logs(deployment: DeployedTemplates) -> str:
     """The stack with the delivery of the edge's logs."""
     (name,) = [template.name for template in deployment if template.of_type("AWS::Logs::Delivery")]
     return name
 
 
 @pytest.mark.requirement("items: the edge")
-def test_the_edge_speaks_https_and_http_2_only(deployment: Deployment) -> None:
+def test_the_edge_speaks_https_and_http_2_only(deployment: DeployedTemplates) -> None:
     distribution = _distribution(deployment)
 
     assert distribution["Enabled"] is True
@@ -62,7 +62,7 @@ def test_the_edge_speaks_https_and_http_2_only(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("items: the edge")
-def test_the_edge_caches_reads_and_passes_preflights_on(deployment: Deployment) -> None:
+def test_the_edge_caches_reads_and_passes_preflights_on(deployment: DeployedTemplates) -> None:
     behavior = _distribution(deployment)["DefaultCacheBehavior"]
 
     assert set(behavior["AllowedMethods"]) == {"GET", "HEAD", "OPTIONS"}
@@ -70,7 +70,7 @@ def test_the_edge_caches_reads_and_passes_preflights_on(deployment: Deployment) 
 
 
 @pytest.mark.requirement("items: the edge")
-def test_the_edge_answers_the_configured_countries_from_price_class_100(deployment: Deployment) -> None:
+def test_the_edge_answers_the_configured_countries_from_price_class_100(deployment: DeployedTemplates) -> None:
     distribution = _distribution(deployment)
     restriction = distribution["Restrictions"]["GeoRestriction"]
 
@@ -86,7 +86,7 @@ def test_the_committed_countries_are_the_required_ones() -> None:
 
 
 @pytest.mark.requirement("items: the edge", "stale and wrong lists from the cache")
-def test_what_the_edge_keeps_is_short_and_each_list_has_its_own_copy(deployment: Deployment) -> None:
+def test_what_the_edge_keeps_is_short_and_each_list_has_its_own_copy(deployment: DeployedTemplates) -> None:
     # Given that a write invalidates nothing
     policy = _cache_policy(deployment)
 
@@ -100,14 +100,14 @@ def test_what_the_edge_keeps_is_short_and_each_list_has_its_own_copy(deployment:
         assert {"cursor", "limit", "status"} <= set(queries["QueryStrings"])
 
 
-def test_answers_to_several_origins_are_kept_apart(deployment: Deployment) -> None:
+def test_answers_to_several_origins_are_kept_apart(deployment: DeployedTemplates) -> None:
     headers = _cache_policy(deployment)["ParametersInCacheKeyAndForwardedToOrigin"]["HeadersConfig"]
 
     assert headers == {"HeaderBehavior": "whitelist", "Headers": ["Origin"]}
 
 
 @pytest.mark.requirement("items: the edge", "the viewer's host at API Gateway", "one cache key, two answers")
-def test_nothing_outside_the_cache_key_reaches_the_origin(deployment: Deployment) -> None:
+def test_nothing_outside_the_cache_key_reaches_the_origin(deployment: DeployedTemplates) -> None:
     # Given that two requests with one key get one answer, and that API Gateway follows X-HTTP-Method-Override
     behavior = _distribution(deployment)["DefaultCacheBehavior"]
 
@@ -120,7 +120,7 @@ def test_nothing_outside_the_cache_key_reaches_the_origin(deployment: Deployment
     }
 
 
-def test_the_origin_is_the_apis_stage_over_tls_1_2(deployment: Deployment) -> None:
+def test_the_origin_is_the_apis_stage_over_tls_1_2(deployment: DeployedTemplates) -> None:
     origin = _origin(deployment)
     (stage,) = deployment["compute"].properties_of("AWS::ApiGateway::Stage")
 
@@ -132,7 +132,7 @@ def test_the_origin_is_the_apis_stage_over_tls_1_2(deployment: Deployment) -> No
 
 
 @pytest.mark.requirement("items: who may")
-def test_the_edge_shows_the_origin_its_secret_which_the_template_does_not_hold(deployment: Deployment) -> None:
+def test_the_edge_shows_the_origin_its_secret_which_the_template_does_not_hold(deployment: DeployedTemplates) -> None:
     (header,) = _origin(deployment)["OriginCustomHeaders"]
     secret = deployment.output("OriginSecretArn")
 
@@ -143,7 +143,7 @@ def test_the_edge_shows_the_origin_its_secret_which_the_template_does_not_hold(d
 
 
 @pytest.mark.requirement("items: the edge", "CloudFront's logs of version 1")
-def test_access_logs_are_delivered_by_version_2_into_the_log_bucket(deployment: Deployment) -> None:
+def test_access_logs_are_delivered_by_version_2_into_the_log_bucket(deployment: DeployedTemplates) -> None:
     # Given the delivery
     stack = _logs(deployment)
     template = deployment[stack]
@@ -171,7 +171,7 @@ def test_access_logs_are_delivered_by_version_2_into_the_log_bucket(deployment: 
 
 
 @pytest.mark.requirement("items: the edge", "deliveries of CloudFront's logs outside us-east-1")
-def test_deliveries_are_made_in_cloudfronts_own_region(deployment: Deployment) -> None:
+def test_deliveries_are_made_in_cloudfronts_own_region(deployment: DeployedTemplates) -> None:
     # Given that CloudWatch Logs makes deliveries of CloudFront in one region only
     stack = deployment[_logs(deployment)]
 
@@ -179,7 +179,7 @@ def test_deliveries_are_made_in_cloudfronts_own_region(deployment: Deployment) -
     assert (stack.name == "compute") is (deployment.environment.region == CLOUDFRONT_REGION)
 
 
-def test_the_log_bucket_takes_the_edges_logs_of_this_account_alone(deployment: Deployment) -> None:
+def test_the_log_bucket_takes_the_edges_logs_of_this_account_alone(deployment: DeployedTemplates) -> None:
     # Given the statement for the delivery of logs
     statements = [
         statement
@@ -199,7 +199,7 @@ def test_the_log_bucket_takes_the_edges_logs_of_this_account_alone(deployment: D
     assert source.endswith(f":logs:{CLOUDFRONT_REGION}:{account}:delivery-source:*")
 
 
-def _firewall(deployment: Deployment) -> tuple[str, str]:
+def _firewall(deployment: DeployedTemplates) -> tuple[str, str]:
     """Stack and logical id of the web ACL of the edge."""
     ((stack, key),) = [
         (template.name, key)
@@ -211,7 +211,7 @@ def _firewall(deployment: Deployment) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def abroad() -> Deployment:
+def abroad() -> DeployedTemplates:
     """An environment behind WAF in another region than CloudFront's."""
     environment = changed(SPECIMEN.environment("prod"), {"region": "eu-central-1"})
     return synthesis.deploy("prod, Frankfurt", environment)
@@ -219,7 +219,7 @@ def abroad() -> Deployment:
 
 @pytest.mark.requirement("items: the edge")
 @pytest.mark.parametrize("deployment", variants(lambda environment: environment.waf.enabled), indirect=True)
-def test_the_edge_counts_every_viewer_by_its_address(deployment: Deployment) -> None:
+def test_the_edge_counts_every_viewer_by_its_address(deployment: DeployedTemplates) -> None:
     # Given the web ACL of the distribution
     stack, key = _firewall(deployment)
     rules = deployment[stack].resources[key]["Properties"]["Rules"]
@@ -237,12 +237,12 @@ def test_the_edge_counts_every_viewer_by_its_address(deployment: Deployment) -> 
 
 
 @pytest.mark.parametrize("deployment", variants(lambda environment: not environment.waf.enabled), indirect=True)
-def test_without_waf_the_edge_has_no_web_acl(deployment: Deployment) -> None:
+def test_without_waf_the_edge_has_no_web_acl(deployment: DeployedTemplates) -> None:
     assert "WebACLId" not in _distribution(deployment)
 
 
 @pytest.mark.requirement("items: the edge")
-def test_the_edges_web_acl_is_in_cloudfronts_region(abroad: Deployment) -> None:
+def test_the_edges_web_acl_is_in_cloudfronts_region(abroad: DeployedTemplates) -> None:
     # Given a service in another region
     stack, key = _firewall(abroad)
 
@@ -259,7 +259,7 @@ def test_the_edges_web_acl_is_in_cloudfronts_region(abroad: Deployment) -> None:
 
 @pytest.mark.requirement("items: a domain of one's own")
 @with_domain
-def test_an_own_domain_has_a_certificate_and_tls_1_2_at_least(deployment: Deployment) -> None:
+def test_an_own_domain_has_a_certificate_and_tls_1_2_at_least(deployment: DeployedTemplates) -> None:
     domain = deployment.environment.services.catalog.custom_domain
     assert domain
     distribution = _distribution(deployment)
@@ -274,7 +274,7 @@ def test_an_own_domain_has_a_certificate_and_tls_1_2_at_least(deployment: Deploy
 
 @pytest.mark.requirement("items: a domain of one's own")
 @with_domain
-def test_an_own_domain_points_to_the_distribution(deployment: Deployment) -> None:
+def test_an_own_domain_points_to_the_distribution(deployment: DeployedTemplates) -> None:
     domain = deployment.environment.services.catalog.custom_domain
     assert domain
     records = deployment["compute"].properties_of("AWS::Route53::RecordSet")
@@ -289,7 +289,7 @@ def test_an_own_domain_points_to_the_distribution(deployment: Deployment) -> Non
 
 @pytest.mark.requirement("items: a domain of one's own")
 @without_domain
-def test_without_a_domain_there_is_neither_certificate_nor_record(deployment: Deployment) -> None:
+def test_without_a_domain_there_is_neither_certificate_nor_record(deployment: DeployedTemplates) -> None:
     distribution = _distribution(deployment)
 
     assert "Aliases" not in distribution

@@ -12,10 +12,10 @@ from ministack.services.eventbridge import _matches_pattern
 
 from infrastructure.matrix import SPECIMEN, changed
 from slipway.delivery.relay import PATTERN_CHARACTERS, EventRelay
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 
 
-def test_api_gateway_may_write_its_logs_by_it(deployment: Deployment) -> None:
+def test_api_gateway_may_write_its_logs_by_it(deployment: DeployedTemplates) -> None:
     # Given the account's role
     foundation = deployment["foundation"]
     ((_, account),) = foundation.of_type("AWS::ApiGateway::Account").items()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infrastructure.matrix import SPECIMEN, variants
-from slipway.testing.templates import KEPT, Deployment
+from slipway.testing.templates import KEPT, DeployedTemplates
 
 HANDLERS = ("api.handler", "stream.handler", "rotation.handler", "hooks.api_handler", "hooks.stream_handler")
 ASYNCHRONOUS = ("rotation.handler", "hooks.api_handler", "hooks.stream_handler")
@@ -34,7 +34,7 @@ _IDEMPOTENCY = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
 # For these the service authorization reference lists no resource type.
 
 
-def _permissions(deployment: Deployment, handler: str) -> dict[str, set[str]]:
+def _permissions(deployment: DeployedTemplates, handler: str) -> dict[str, set[str]]:
     """Actions and the resources that each reaches, of the role of a function."""
     stack, _ = deployment.place_of_function(handler)
     role = deployment.function(handler)["Role"]["Fn::GetAtt"][0]
@@ -50,7 +50,7 @@ def _permissions(deployment: Deployment, handler: str) -> dict[str, set[str]]:
     return reached
 
 
-def _version_of(deployment: Deployment, stack: str, alias: dict[str, Any]) -> str:
+def _version_of(deployment: DeployedTemplates, stack: str, alias: dict[str, Any]) -> str:
     version: str = alias["FunctionVersion"]["Fn::GetAtt"][0]
     assert deployment[stack].resources[version]["Type"] == "AWS::Lambda::Version"
     return version
@@ -60,13 +60,13 @@ def _arn(reference: str) -> str:
     return reference.removesuffix(">") + ".Arn>"
 
 
-def test_the_functions_are_these(deployment: Deployment) -> None:
+def test_the_functions_are_these(deployment: DeployedTemplates) -> None:
     assert set(deployment.functions()) == set(HANDLERS)
 
 
 @pytest.mark.requirement("functions")
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_functions_run_python_on_arm_with_traces_and_json_logs(deployment: Deployment, handler: str) -> None:
+def test_functions_run_python_on_arm_with_traces_and_json_logs(deployment: DeployedTemplates, handler: str) -> None:
     function = deployment.function(handler)
 
     assert function["Runtime"] == "python3.14"
@@ -80,7 +80,7 @@ def test_functions_run_python_on_arm_with_traces_and_json_logs(deployment: Deplo
 @pytest.mark.requirement("functions")
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_functions_write_to_a_log_group_of_their_own_with_the_environments_retention(
-    deployment: Deployment, handler: str
+    deployment: DeployedTemplates, handler: str
 ) -> None:
     # Given the explicit log group of the function
     stack, _ = deployment.place_of_function(handler)
@@ -104,7 +104,7 @@ def test_log_retention_is_7_30_and_90_days() -> None:
 
 @pytest.mark.requirement("functions")
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_functions_ship_code_and_dependencies_apart(deployment: Deployment, handler: str) -> None:
+def test_functions_ship_code_and_dependencies_apart(deployment: DeployedTemplates, handler: str) -> None:
     # Given code and layer
     stack, _ = deployment.place_of_function(handler)
     function = deployment.function(handler)
@@ -117,7 +117,9 @@ def test_functions_ship_code_and_dependencies_apart(deployment: Deployment, hand
     assert content["CompatibleArchitectures"] == ["arm64"]
 
 
-def test_every_environment_ships_the_same_bytes(dev: Deployment, staging: Deployment, prod: Deployment) -> None:
+def test_every_environment_ships_the_same_bytes(
+    dev: DeployedTemplates, staging: DeployedTemplates, prod: DeployedTemplates
+) -> None:
     keys = [
         {
             (name, function["Code"]["S3Key"])
@@ -136,7 +138,7 @@ def test_every_environment_ships_the_same_bytes(dev: Deployment, staging: Deploy
 
 
 @pytest.mark.requirement("functions")
-def test_every_function_has_a_role_of_its_own(deployment: Deployment) -> None:
+def test_every_function_has_a_role_of_its_own(deployment: DeployedTemplates) -> None:
     roles = [
         (deployment.place_of_function(handler)[0], function["Role"]["Fn::GetAtt"][0])
         for handler, function in deployment.functions().items()
@@ -155,7 +157,7 @@ def test_every_function_has_a_role_of_its_own(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("functions")
-def test_the_api_function_may_do_exactly_this(deployment: Deployment) -> None:
+def test_the_api_function_may_do_exactly_this(deployment: DeployedTemplates) -> None:
     # Given what its role reaches
     reached = _permissions(deployment, "api.handler")
     table, idempotency = _arn(deployment.output("TableName")), _arn(deployment.output("IdempotencyTableName"))
@@ -179,7 +181,7 @@ def test_the_api_function_may_do_exactly_this(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("functions")
-def test_the_stream_function_may_do_exactly_this(deployment: Deployment) -> None:
+def test_the_stream_function_may_do_exactly_this(deployment: DeployedTemplates) -> None:
     # Given what its role reaches
     reached = _permissions(deployment, "stream.handler")
     table, idempotency = _arn(deployment.output("TableName")), _arn(deployment.output("IdempotencyTableName"))
@@ -203,7 +205,7 @@ def test_the_stream_function_may_do_exactly_this(deployment: Deployment) -> None
 
 
 @pytest.mark.requirement("functions")
-def test_the_rotation_function_may_do_exactly_this(deployment: Deployment) -> None:
+def test_the_rotation_function_may_do_exactly_this(deployment: DeployedTemplates) -> None:
     reached = _permissions(deployment, "rotation.handler")
     steps = {
         "secretsmanager:DescribeSecret",
@@ -223,7 +225,7 @@ def test_the_rotation_function_may_do_exactly_this(deployment: Deployment) -> No
     ("handler", "checked"), [("hooks.api_handler", "api.handler"), ("hooks.stream_handler", "stream.handler")]
 )
 def test_a_hook_may_call_the_new_version_it_checks_and_report_and_nothing_else(
-    deployment: Deployment, handler: str, checked: str
+    deployment: DeployedTemplates, handler: str, checked: str
 ) -> None:
     reached = _permissions(deployment, handler)
 
@@ -238,7 +240,7 @@ def test_a_hook_may_call_the_new_version_it_checks_and_report_and_nothing_else(
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_function_writes_to_its_own_log_group_alone(deployment: Deployment, handler: str) -> None:
+def test_a_function_writes_to_its_own_log_group_alone(deployment: DeployedTemplates, handler: str) -> None:
     stack, _ = deployment.place_of_function(handler)
     group = deployment.function(handler)["LoggingConfig"]["LogGroup"]["Ref"]
 
@@ -247,7 +249,7 @@ def test_a_function_writes_to_its_own_log_group_alone(deployment: Deployment, ha
 
 
 @pytest.mark.requirement("items: sizes")
-def test_functions_have_the_configured_size(deployment: Deployment) -> None:
+def test_functions_have_the_configured_size(deployment: DeployedTemplates) -> None:
     for name in ("api", "stream"):
         function = deployment.function(f"{name}.handler")
         settings = getattr(deployment.environment.services.catalog, name)
@@ -257,7 +259,7 @@ def test_functions_have_the_configured_size(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("items: sizes")
-def test_the_committed_sizes_are_the_required_ones(dev: Deployment, prod: Deployment) -> None:
+def test_the_committed_sizes_are_the_required_ones(dev: DeployedTemplates, prod: DeployedTemplates) -> None:
     sizes = {
         deployment.environment.name: tuple(
             deployment.function("api.handler")[key] for key in ("Timeout", "MemorySize", "ReservedConcurrentExecutions")
@@ -270,14 +272,14 @@ def test_the_committed_sizes_are_the_required_ones(dev: Deployment, prod: Deploy
 
 @pytest.mark.requirement("functions", "reserved concurrency that a new account does not have")
 @pytest.mark.parametrize("deployment", ["dev, new account"], indirect=True)
-def test_a_new_account_is_left_its_concurrency_when_the_configuration_says_so(deployment: Deployment) -> None:
+def test_a_new_account_is_left_its_concurrency_when_the_configuration_says_so(deployment: DeployedTemplates) -> None:
     # Given an account of ten concurrent executions in all, of which none may be reserved
     # Then no function reserves any
     assert all("ReservedConcurrentExecutions" not in function for function in deployment.functions().values())
 
 
 @pytest.mark.requirement("items: sizes")
-def test_reserved_concurrency_leaves_the_accounts_pool_what_lambda_asks(committed: Deployment) -> None:
+def test_reserved_concurrency_leaves_the_accounts_pool_what_lambda_asks(committed: DeployedTemplates) -> None:
     # Given the default quota of 1000, of which Lambda keeps 100 unreserved
     reserved = sum(function.get("ReservedConcurrentExecutions", 0) for function in committed.functions().values())
 
@@ -285,7 +287,7 @@ def test_reserved_concurrency_leaves_the_accounts_pool_what_lambda_asks(committe
 
 
 @pytest.mark.requirement("secrets")
-def test_functions_get_the_variables_they_read_and_no_secret(deployment: Deployment) -> None:
+def test_functions_get_the_variables_they_read_and_no_secret(deployment: DeployedTemplates) -> None:
     common = {
         "ENVIRONMENT": deployment.environment.name,
         "POWERTOOLS_SERVICE_NAME": "catalog",
@@ -318,7 +320,7 @@ def test_functions_get_the_variables_they_read_and_no_secret(deployment: Deploym
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_versions_are_kept_and_both_aliases_start_at_the_newest(deployment: Deployment, handler: str) -> None:
+def test_versions_are_kept_and_both_aliases_start_at_the_newest(deployment: DeployedTemplates, handler: str) -> None:
     # Given the aliases of the function
     stack, function = deployment.place_of_function(handler)
     aliases = {
@@ -336,7 +338,7 @@ def test_versions_are_kept_and_both_aliases_start_at_the_newest(deployment: Depl
 
 
 @pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
-def test_the_new_version_is_behind_staging_before_live_moves(deployment: Deployment, handler: str) -> None:
+def test_the_new_version_is_behind_staging_before_live_moves(deployment: DeployedTemplates, handler: str) -> None:
     stack, _ = deployment.place_of_function(handler)
     aliases = {name: reference[1:-1].split("/")[1] for name, reference in deployment.aliases(handler).items()}
 
@@ -344,7 +346,7 @@ def test_the_new_version_is_behind_staging_before_live_moves(deployment: Deploym
 
 
 @pytest.mark.requirement("versions and aliases")
-def test_the_api_reaches_live_only(deployment: Deployment) -> None:
+def test_the_api_reaches_live_only(deployment: DeployedTemplates) -> None:
     # Given the integration of every route but the preflights
     live = deployment.aliases("api.handler")["live"]
     methods = [
@@ -360,7 +362,7 @@ def test_the_api_reaches_live_only(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("versions and aliases")
-def test_the_stream_reaches_live_only(deployment: Deployment) -> None:
+def test_the_stream_reaches_live_only(deployment: DeployedTemplates) -> None:
     mapping = deployment["compute"].only("AWS::Lambda::EventSourceMapping")
     qualified = deployment.text("compute", mapping["FunctionName"])
 
@@ -370,7 +372,7 @@ def test_the_stream_reaches_live_only(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("versions and aliases")
-def test_traffic_is_let_in_through_live_alone(deployment: Deployment) -> None:
+def test_traffic_is_let_in_through_live_alone(deployment: DeployedTemplates) -> None:
     live = {deployment.aliases(handler)["live"] for handler in HANDLERS}
 
     for template in deployment:
@@ -385,7 +387,7 @@ def test_traffic_is_let_in_through_live_alone(deployment: Deployment) -> None:
 @pytest.mark.parametrize("handler", ASYNCHRONOUS)
 @pytest.mark.parametrize("alias", ["live", "staging"])
 def test_what_is_called_asynchronously_is_retried_twice_for_two_hours_then_put_aside(
-    deployment: Deployment, handler: str, alias: str
+    deployment: DeployedTemplates, handler: str, alias: str
 ) -> None:
     # Given how the alias is invoked asynchronously
     stack, function = deployment.place_of_function(handler)
@@ -409,7 +411,7 @@ def test_what_is_called_asynchronously_is_retried_twice_for_two_hours_then_put_a
 
 @pytest.mark.requirement("items: what follows a creation")
 def test_the_stream_is_read_from_creations_with_partial_failures_and_put_aside_after_two_hours(
-    deployment: Deployment,
+    deployment: DeployedTemplates,
 ) -> None:
     # Given the mapping of the table's stream
     mapping = deployment["compute"].only("AWS::Lambda::EventSourceMapping")
@@ -429,7 +431,7 @@ def test_the_stream_is_read_from_creations_with_partial_failures_and_put_aside_a
 
 
 @pytest.mark.requirement("items: what follows a creation")
-def test_notifications_go_to_an_encrypted_topic_that_knows_duplicates(deployment: Deployment) -> None:
+def test_notifications_go_to_an_encrypted_topic_that_knows_duplicates(deployment: DeployedTemplates) -> None:
     topic = deployment.behind(deployment.output("NotificationTopicArn"))["Properties"]
 
     assert topic["FifoTopic"] is True
@@ -442,7 +444,7 @@ def test_notifications_go_to_an_encrypted_topic_that_knows_duplicates(deployment
     variants(lambda environment: environment.services.catalog.api.provisioned_concurrency is not None),
     indirect=True,
 )
-def test_warm_environments_scale_on_live_by_target_tracking(deployment: Deployment) -> None:
+def test_warm_environments_scale_on_live_by_target_tracking(deployment: DeployedTemplates) -> None:
     # Given what scales in compute
     settings = deployment.environment.services.catalog.api.provisioned_concurrency
     assert settings
@@ -464,7 +466,7 @@ def test_warm_environments_scale_on_live_by_target_tracking(deployment: Deployme
 @pytest.mark.parametrize(
     "deployment", variants(lambda environment: environment.services.catalog.stream.snap_start), indirect=True
 )
-def test_versions_start_from_snapshots_where_that_is_set(deployment: Deployment) -> None:
+def test_versions_start_from_snapshots_where_that_is_set(deployment: DeployedTemplates) -> None:
     functions = deployment["compute"].properties_of("AWS::Lambda::Function")
 
     starts = {function["Handler"].split(".")[-2]: function.get("SnapStart") for function in functions}
@@ -473,7 +475,7 @@ def test_versions_start_from_snapshots_where_that_is_set(deployment: Deployment)
 
 
 @pytest.mark.requirement("provisioned concurrency")
-def test_prod_keeps_1_to_10_environments_warm_at_70_percent(dev: Deployment, prod: Deployment) -> None:
+def test_prod_keeps_1_to_10_environments_warm_at_70_percent(dev: DeployedTemplates, prod: DeployedTemplates) -> None:
     settings = prod.environment.services.catalog.api.provisioned_concurrency
 
     assert settings

@@ -10,7 +10,7 @@ import pytest
 from infrastructure.matrix import SPECIMEN
 from infrastructure.synthesis import new_app
 from slipway.blocks.assets import AssetStore
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 from slipway.supply.shipped import built as recorded_in
 from slipway.supply.shipped import deployed
 from specimen.services.catalog.infrastructure import Catalog
@@ -18,26 +18,26 @@ from stages.service_stage import ServiceStage
 
 
 @pytest.fixture(scope="module")
-def synthesised(checkout: Path, built: AssetStore) -> Repository:
+def synthesised(checkout: Path, built: AssetStore) -> ScannedTree:
     """The assembly of one service, of the assets that were built."""
     app = new_app()
     ServiceStage(app, service=Catalog(environment=SPECIMEN.environments[0], assets=built))
     shutil.copytree(Path(app.synth().directory), checkout / "cdk.out")
-    return Repository(root=checkout)
+    return ScannedTree(root=checkout)
 
 
-def names(synthesised: Repository) -> set[str | None]:
+def names(synthesised: ScannedTree) -> set[str | None]:
     """What is recorded under the digests of everything that is published."""
     recorded = {one.sha256: one.name for one in recorded_in(synthesised) if one.ships}
     return {recorded.get(one.sha256) for one in deployed(synthesised)}
 
 
 @pytest.mark.requirement("gates before any account")
-def test_what_is_published_is_what_was_built(synthesised: Repository) -> None:
+def test_what_is_published_is_what_was_built(synthesised: ScannedTree) -> None:
     assert names(synthesised) == {"catalog", "layer"}
 
 
-def test_another_byte_would_be_seen(synthesised: Repository) -> None:
+def test_another_byte_would_be_seen(synthesised: ScannedTree) -> None:
     # Given a zip of the assembly that was changed after the synthesis
     path = next(one.path for one in deployed(synthesised) if one.path)
     whole = path.read_bytes()

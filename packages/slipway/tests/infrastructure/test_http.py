@@ -10,7 +10,7 @@ import pytest
 from infrastructure import synthesis
 from infrastructure.matrix import ENVIRONMENTS, changed
 from slipway.settings.model import OnDemand
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 from specimen.services.studio.infrastructure import Studio
 
 BEHIND_THE_API = ("POST /process", "GET /process/{id}", "GET /results")
@@ -18,34 +18,34 @@ VARIANTS = ("dev", "staging", "prod", "dev, Frankfurt", "dev, several origins")
 
 
 @pytest.fixture(params=VARIANTS)
-def deployment(request: pytest.FixtureRequest) -> Deployment:
+def deployment(request: pytest.FixtureRequest) -> DeployedTemplates:
     """The service in each variant in turn."""
     return synthesis.deployment(request.param, Studio)
 
 
 @pytest.fixture(params=["dev", "staging", "prod"])
-def committed(request: pytest.FixtureRequest) -> Deployment:
+def committed(request: pytest.FixtureRequest) -> DeployedTemplates:
     """The service in each environment as it is committed, in turn."""
     return synthesis.deployment(request.param, Studio)
 
 
 @pytest.fixture
-def dev() -> Deployment:
+def dev() -> DeployedTemplates:
     return synthesis.deployment("dev", Studio)
 
 
 @pytest.fixture
-def prod() -> Deployment:
+def prod() -> DeployedTemplates:
     return synthesis.deployment("prod", Studio)
 
 
-def _key(deployment: Deployment) -> str:
+def _key(deployment: DeployedTemplates) -> str:
     return deployment.output("KeyArn")
 
 
 class TestApi:
     @pytest.mark.requirement("processing: routes")
-    def test_every_route_but_health_wants_a_token_of_the_pool(self, deployment: Deployment) -> None:
+    def test_every_route_but_health_wants_a_token_of_the_pool(self, deployment: DeployedTemplates) -> None:
         # Given the routes and the one authorizer
         compute = deployment["compute"]
         (authorizer,) = compute.of_type("AWS::ApiGatewayV2::Authorizer")
@@ -58,7 +58,7 @@ class TestApi:
         assert routes["GET /health"]["AuthorizationType"] == "NONE"
 
     @pytest.mark.requirement("processing: routes")
-    def test_a_token_must_be_of_this_pool_and_of_its_client(self, deployment: Deployment) -> None:
+    def test_a_token_must_be_of_this_pool_and_of_its_client(self, deployment: DeployedTemplates) -> None:
         authorizer = deployment["compute"].only("AWS::ApiGatewayV2::Authorizer")
         assert authorizer["AuthorizerType"] == "JWT"
         assert authorizer["IdentitySource"] == ["$request.header.Authorization"]
@@ -69,7 +69,7 @@ class TestApi:
         assert deployment.text("compute", jwt["Issuer"]) == f"https://cognito-idp.{region}.amazonaws.com/{pool}"
 
     @pytest.mark.requirement("processing: routes")
-    def test_routes_reach_live_in_payload_format_2(self, deployment: Deployment) -> None:
+    def test_routes_reach_live_in_payload_format_2(self, deployment: DeployedTemplates) -> None:
         live = deployment.aliases("api.handler")["live"]
         integrations = deployment["compute"].properties_of("AWS::ApiGatewayV2::Integration")
         assert integrations
@@ -83,7 +83,7 @@ class TestApi:
             assert permission["SourceArn"]
 
     @pytest.mark.requirement("the API", "`*` with credentials, which browsers refuse")
-    def test_browsers_of_the_configured_origins_may_call_it(self, deployment: Deployment) -> None:
+    def test_browsers_of_the_configured_origins_may_call_it(self, deployment: DeployedTemplates) -> None:
         cors = deployment["compute"].only("AWS::ApiGatewayV2::Api")["CorsConfiguration"]
         assert cors["AllowOrigins"] == list(deployment.environment.cors.origins)
         assert set(cors["AllowMethods"]) == {"GET", "POST"}
@@ -92,7 +92,7 @@ class TestApi:
         assert "AllowCredentials" not in cors
 
     @pytest.mark.requirement("the API")
-    def test_requests_are_throttled_counted_and_logged(self, deployment: Deployment) -> None:
+    def test_requests_are_throttled_counted_and_logged(self, deployment: DeployedTemplates) -> None:
         # Given the stage
         stage = deployment["compute"].only("AWS::ApiGatewayV2::Stage")
         assert (stage["StageName"], stage["AutoDeploy"]) == ("$default", True)
@@ -121,7 +121,7 @@ class TestApi:
         assert not [value for value in entry.values() if "querystring" in value or "header" in value]
 
     @pytest.mark.requirement("the API")
-    def test_the_access_log_is_encrypted_and_kept_as_configured(self, deployment: Deployment) -> None:
+    def test_the_access_log_is_encrypted_and_kept_as_configured(self, deployment: DeployedTemplates) -> None:
         stage = deployment["compute"].only("AWS::ApiGatewayV2::Stage")
         destination = deployment.text("compute", stage["AccessLogSettings"]["DestinationArn"])
         assert ":log-group:<compute/" in destination
@@ -133,7 +133,9 @@ class TestApi:
 
 class TestUsers:
     @pytest.mark.requirement("processing: users")
-    def test_they_sign_in_with_name_or_verified_e_mail_and_recover_by_e_mail(self, deployment: Deployment) -> None:
+    def test_they_sign_in_with_name_or_verified_e_mail_and_recover_by_e_mail(
+        self, deployment: DeployedTemplates
+    ) -> None:
         pool = deployment["security"].only("AWS::Cognito::UserPool")
         assert pool["AliasAttributes"] == ["email"]
         assert "UsernameAttributes" not in pool
@@ -157,12 +159,12 @@ class TestUsers:
         }
 
     @pytest.mark.requirement("processing: users")
-    def test_only_in_dev_do_people_sign_themselves_up(self, committed: Deployment) -> None:
+    def test_only_in_dev_do_people_sign_themselves_up(self, committed: DeployedTemplates) -> None:
         config = committed["security"].only("AWS::Cognito::UserPool")["AdminCreateUserConfig"]
         assert config["AllowAdminCreateUserOnly"] is (committed.environment.name != "dev")
 
     @pytest.mark.requirement("processing: users", "threat protection without the plan Plus")
-    def test_threat_protection_is_enforced_in_prod_by_the_plan_that_has_it(self, committed: Deployment) -> None:
+    def test_threat_protection_is_enforced_in_prod_by_the_plan_that_has_it(self, committed: DeployedTemplates) -> None:
         pool = committed["security"].only("AWS::Cognito::UserPool")
         on = committed.environment.services.studio.user_pool.threat_protection
         assert on or committed.environment.name != "prod"
@@ -172,7 +174,7 @@ class TestUsers:
     @pytest.mark.requirement(
         "processing: users", "a client with the implicit grant and `https://example.com`, CDK's default"
     )
-    def test_the_client_has_no_secret_and_no_oauth(self, deployment: Deployment) -> None:
+    def test_the_client_has_no_secret_and_no_oauth(self, deployment: DeployedTemplates) -> None:
         client = deployment["security"].only("AWS::Cognito::UserPoolClient")
         assert client["GenerateSecret"] is False
         assert client["AllowedOAuthFlowsUserPoolClient"] is False
@@ -181,20 +183,20 @@ class TestUsers:
         assert client["EnableTokenRevocation"] is True
 
     @pytest.mark.requirement("processing: users")
-    def test_it_signs_in_by_srp_and_by_password_in_dev_only(self, committed: Deployment) -> None:
+    def test_it_signs_in_by_srp_and_by_password_in_dev_only(self, committed: DeployedTemplates) -> None:
         flows = set(committed["security"].only("AWS::Cognito::UserPoolClient")["ExplicitAuthFlows"])
         password = {"ALLOW_USER_PASSWORD_AUTH"} if committed.environment.name == "dev" else set()
         assert flows == {"ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", *password}
 
     @pytest.mark.requirement("processing: users")
-    def test_tokens_live_for_an_hour_and_refresh_tokens_for_thirty_days(self, deployment: Deployment) -> None:
+    def test_tokens_live_for_an_hour_and_refresh_tokens_for_thirty_days(self, deployment: DeployedTemplates) -> None:
         client = deployment["security"].only("AWS::Cognito::UserPoolClient")
         minutes = {"AccessTokenValidity": 60, "IdTokenValidity": 60, "RefreshTokenValidity": 30 * 24 * 60}
         assert {name: client[name] for name in minutes} == minutes
         assert client["TokenValidityUnits"] == dict.fromkeys(("AccessToken", "IdToken", "RefreshToken"), "minutes")
 
     @pytest.mark.requirement("nothing stateful goes by accident")
-    def test_the_pool_is_protected_like_other_data(self, committed: Deployment) -> None:
+    def test_the_pool_is_protected_like_other_data(self, committed: DeployedTemplates) -> None:
         (resource,) = committed["security"].of_type("AWS::Cognito::UserPool").values()
         stateful = committed.environment.stateful
         retained = "Retain" if stateful.deletion_protection else "RetainExceptOnCreate"
@@ -205,7 +207,7 @@ class TestUsers:
 
 class TestTestUser:
     @pytest.mark.requirement("processing: users")
-    def test_it_is_in_dev_only(self, committed: Deployment) -> None:
+    def test_it_is_in_dev_only(self, committed: DeployedTemplates) -> None:
         security = committed["security"]
         there = committed.environment.name == "dev"
         assert bool(security.of_type("Custom::TestUser")) is there
@@ -215,7 +217,7 @@ class TestTestUser:
     @pytest.mark.requirement(
         "processing: users", "a user name of the shape of an e-mail address in a pool with the e-mail alias"
     )
-    def test_its_password_is_generated_under_the_key_and_fits_the_policy(self, dev: Deployment) -> None:
+    def test_its_password_is_generated_under_the_key_and_fits_the_policy(self, dev: DeployedTemplates) -> None:
         secret = dev["security"].only("AWS::SecretsManager::Secret")
         assert dev.text("security", secret["KmsKeyId"]) == _key(dev)
         generated = secret["GenerateSecretString"]
@@ -228,7 +230,7 @@ class TestTestUser:
         assert "@" not in user["username"]
         assert "password" not in user
 
-    def test_the_function_that_makes_it_may_do_just_that(self, dev: Deployment) -> None:
+    def test_the_function_that_makes_it_may_do_just_that(self, dev: DeployedTemplates) -> None:
         allowed = _allowed(dev, "users.handler")
         pool, secret = dev.output("UserPoolArn"), dev.output("TestUserSecretArn")
         assert {action for action, where in allowed if where == pool} == {
@@ -238,14 +240,14 @@ class TestTestUser:
         }
         assert {action for action, where in allowed if where == secret} == {"secretsmanager:GetSecretValue"}
 
-    def test_no_property_of_the_request_is_a_secret(self, dev: Deployment) -> None:
+    def test_no_property_of_the_request_is_a_secret(self, dev: DeployedTemplates) -> None:
         user = dev["security"].only("Custom::TestUser")
         assert set(user) == {"ServiceToken", "ServiceTimeout", "UserPoolId", "SecretArn"}
 
 
 class TestData:
     @pytest.mark.requirement("processing: process", "processing: capacity")
-    def test_records_are_found_by_owner_and_listed_by_status_and_time(self, deployment: Deployment) -> None:
+    def test_records_are_found_by_owner_and_listed_by_status_and_time(self, deployment: DeployedTemplates) -> None:
         table = deployment["data"].only("AWS::DynamoDB::Table")
         assert table["KeySchema"] == [{"AttributeName": "owned_id", "KeyType": "HASH"}]
         (index,) = table["GlobalSecondaryIndexes"]
@@ -255,7 +257,7 @@ class TestData:
             {"AttributeName": "recency", "KeyType": "RANGE"},
         ]
 
-    def test_the_table_is_encrypted_recoverable_streamed_and_forgets(self, deployment: Deployment) -> None:
+    def test_the_table_is_encrypted_recoverable_streamed_and_forgets(self, deployment: DeployedTemplates) -> None:
         table = deployment["data"].only("AWS::DynamoDB::Table")
         assert deployment.text("data", table["SSESpecification"]["KMSMasterKeyId"]) == _key(deployment)
         assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
@@ -270,7 +272,7 @@ class TestData:
         assert not data.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
 
     @pytest.mark.requirement("processing: uploads")
-    def test_objects_expire_and_versions_are_kept_as_configured(self, committed: Deployment) -> None:
+    def test_objects_expire_and_versions_are_kept_as_configured(self, committed: DeployedTemplates) -> None:
         bucket = committed.behind(committed.output("BucketName"))["Properties"]
         uploads = committed.environment.services.studio.uploads
         days = {"dev": 7, "prod": 90}.get(committed.environment.name, uploads.expire_days)
@@ -280,7 +282,7 @@ class TestData:
         assert uploads.versioned or committed.environment.name != "prod"
 
     @pytest.mark.requirement("processing: uploads")
-    def test_pages_of_the_configured_origins_may_send_and_fetch_objects(self, deployment: Deployment) -> None:
+    def test_pages_of_the_configured_origins_may_send_and_fetch_objects(self, deployment: DeployedTemplates) -> None:
         bucket = deployment.behind(deployment.output("BucketName"))["Properties"]
         (rule,) = bucket["CorsConfiguration"]["CorsRules"]
         assert set(rule["AllowedMethods"]) == {"GET", "PUT", "POST"}
@@ -289,7 +291,7 @@ class TestData:
 
 class TestFunctions:
     def test_the_worker_is_tried_three_times_within_two_hours_and_then_its_job_is_a_dead_letter(
-        self, deployment: Deployment
+        self, deployment: DeployedTemplates
     ) -> None:
         # Given the configurations of asynchronous invocation
         compute = deployment["compute"]
@@ -310,7 +312,7 @@ class TestFunctions:
             destination = deployment.text("compute", config["DestinationConfig"]["OnFailure"]["Destination"])
             assert deployment.behind(destination)["Type"] == "AWS::SQS::Queue"
 
-    def test_the_api_hands_jobs_to_live(self, deployment: Deployment) -> None:
+    def test_the_api_hands_jobs_to_live(self, deployment: DeployedTemplates) -> None:
         variables = deployment.function("api.handler")["Environment"]["Variables"]
         live = deployment.aliases("worker.handler")["live"]
         assert deployment.text("compute", variables["WORKER_ARN"]) == live
@@ -318,7 +320,7 @@ class TestFunctions:
 
 
 class TestObservability:
-    def test_the_alarms_are_those_of_the_list(self, deployment: Deployment) -> None:
+    def test_the_alarms_are_those_of_the_list(self, deployment: DeployedTemplates) -> None:
         alarms = deployment["observability"].of_type("AWS::CloudWatch::Alarm")
         watched = sorted(
             (alarm["Properties"]["Namespace"], alarm["Properties"]["MetricName"])
@@ -336,7 +338,7 @@ class TestObservability:
             ]
         )
 
-    def test_those_of_the_api_are_on_its_stage(self, deployment: Deployment) -> None:
+    def test_those_of_the_api_are_on_its_stage(self, deployment: DeployedTemplates) -> None:
         for alarm in deployment["observability"].properties_of("AWS::CloudWatch::Alarm"):
             queries = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
             for metric in queries or ([alarm] if alarm["Namespace"] == "AWS/ApiGateway" else []):
@@ -345,7 +347,7 @@ class TestObservability:
                 assert deployment.text("observability", dimensions["ApiId"]) == deployment.output("ApiId")
 
 
-def _allowed(deployment: Deployment, handler: str) -> set[tuple[str, str]]:
+def _allowed(deployment: DeployedTemplates, handler: str) -> set[tuple[str, str]]:
     """Every action and resource that the function's role allows."""
     stack, _ = deployment.place_of_function(handler)
     template = deployment[stack]

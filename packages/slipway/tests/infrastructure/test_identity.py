@@ -14,7 +14,7 @@ from aws_cdk import aws_sqs as sqs
 
 from slipway.blocks.identity import REPLACED_BY, with_identity
 from slipway.review.schemas import schema
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 
 _STRING = dynamodb.AttributeType.STRING
 
@@ -91,6 +91,6 @@ def test_what_replaces_a_resource_is_what_its_schema_says(kind: str) -> None:
     assert REPLACED_BY[kind] == wanted - set(found.attributes)
 
 
-def test_every_function_names_the_identity_of_what_it_uses(deployment: Deployment) -> None:
+def test_every_function_names_the_identity_of_what_it_uses(deployment: DeployedTemplates) -> None:
     for handler, function in deployment.functions().items():
         assert re.search(r" \(uses [0-9a-f]{8}\)$", function["Description"]), handler

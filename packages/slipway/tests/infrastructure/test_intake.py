@@ -8,7 +8,7 @@ import pytest
 
 from infrastructure import synthesis
 from infrastructure.matrix import SPECIMEN, changed
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 from specimen.services.intake.infrastructure import Intake
 
 DEV, PROD = SPECIMEN.environment("dev"), SPECIMEN.environment("prod")
@@ -31,19 +31,19 @@ VARIANTS = {
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
-def intake(request: pytest.FixtureRequest) -> Deployment:
+def intake(request: pytest.FixtureRequest) -> DeployedTemplates:
     return synthesis.deploy(request.param, VARIANTS[request.param], Intake)
 
 
-def _settings(intake: Deployment) -> Any:
+def _settings(intake: DeployedTemplates) -> Any:
     return intake.environment.services.intake
 
 
-def _queue(intake: Deployment, output: str) -> dict[str, Any]:
+def _queue(intake: DeployedTemplates, output: str) -> dict[str, Any]:
     return dict(intake.behind(intake.output(output))["Properties"])
 
 
-def test_visibility_is_six_time_outs_and_five_receives_are_the_end(intake: Deployment) -> None:
+def test_visibility_is_six_time_outs_and_five_receives_are_the_end(intake: DeployedTemplates) -> None:
     queue = _queue(intake, "WorkQueueUrl")
 
     assert queue["VisibilityTimeout"] == 6 * _settings(intake).worker.timeout_seconds
@@ -53,7 +53,7 @@ def test_visibility_is_six_time_outs_and_five_receives_are_the_end(intake: Deplo
 
 
 @pytest.mark.requirement("ingest: work in the background", "ingest: sizes")
-def test_the_alias_live_reads_and_leaves_room_for_a_check(intake: Deployment) -> None:
+def test_the_alias_live_reads_and_leaves_room_for_a_check(intake: DeployedTemplates) -> None:
     mapping = intake["compute"].only("AWS::Lambda::EventSourceMapping")
 
     assert intake.text("compute", mapping["EventSourceArn"]) == intake.output("WorkQueueUrl").replace(">", ".Arn>")
@@ -68,7 +68,7 @@ def test_the_alias_live_reads_and_leaves_room_for_a_check(intake: Deployment) ->
 
 @pytest.mark.requirement("ingest: sizes", "processing: sizes")
 @pytest.mark.parametrize("handler", ["api.handler", "worker.handler"])
-def test_functions_are_of_the_configured_size(intake: Deployment, handler: str) -> None:
+def test_functions_are_of_the_configured_size(intake: DeployedTemplates, handler: str) -> None:
     wanted = getattr(_settings(intake), handler.partition(".")[0])
     function = intake.function(handler)
 
@@ -76,7 +76,7 @@ def test_functions_are_of_the_configured_size(intake: Deployment, handler: str) 
     assert function.get("ReservedConcurrentExecutions") == wanted.reserved_concurrency
 
 
-def test_the_usage_plan_is_as_configured(intake: Deployment) -> None:
+def test_the_usage_plan_is_as_configured(intake: DeployedTemplates) -> None:
     plan = intake["compute"].only("AWS::ApiGateway::UsagePlan")
     wanted = _settings(intake).usage_plan
 
@@ -89,7 +89,7 @@ def test_the_usage_plan_is_as_configured(intake: Deployment) -> None:
 
 
 @pytest.mark.requirement("ingest: the stage cache")
-def test_only_what_is_named_is_cached_and_encrypted(intake: Deployment) -> None:
+def test_only_what_is_named_is_cached_and_encrypted(intake: DeployedTemplates) -> None:
     stage = intake["compute"].only("AWS::ApiGateway::Stage")
     cache = _settings(intake).stage_cache
     cached = [entry for entry in stage["MethodSettings"] if entry.get("CachingEnabled")]

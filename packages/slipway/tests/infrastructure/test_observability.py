@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from slipway.cloudwatch import Alarm, MetricStore, State, evaluate
+from slipway.cloudwatch import Alarm, AlarmState, MetricStore, evaluate
 from slipway.settings.model import AlarmSettings
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 
 
-def _alarms(deployment: Deployment) -> list[dict[str, Any]]:
+def _alarms(deployment: DeployedTemplates) -> list[dict[str, Any]]:
     """Properties of every alarm, with the values of its dimensions written out."""
     return [
         alarm
@@ -29,7 +29,7 @@ def _alarms(deployment: Deployment) -> list[dict[str, Any]]:
     ]
 
 
-def _alarm(deployment: Deployment, namespace: str, metric: str, **of: str) -> dict[str, Any]:
+def _alarm(deployment: DeployedTemplates, namespace: str, metric: str, **of: str) -> dict[str, Any]:
     found = [
         alarm
         for alarm in _alarms(deployment)
@@ -41,12 +41,12 @@ def _alarm(deployment: Deployment, namespace: str, metric: str, **of: str) -> di
     return found[0]
 
 
-def _function(deployment: Deployment, handler: str) -> str:
+def _function(deployment: DeployedTemplates, handler: str) -> str:
     stack, key = deployment.place_of_function(handler)
     return f"<{stack}/{key}>"
 
 
-def _api(deployment: Deployment) -> dict[str, str]:
+def _api(deployment: DeployedTemplates) -> dict[str, str]:
     ((stage, _),) = deployment["compute"].of_type("AWS::ApiGateway::Stage").items()
     name = deployment["compute"].only("AWS::ApiGateway::RestApi")["Name"]
     return {"ApiName": name, "Stage": f"<compute/{stage}>"}
@@ -61,7 +61,7 @@ def _says(alarm: dict[str, Any]) -> tuple[str, float, int, int]:
 
 @pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
-def test_functions_alarm_on_more_than_5_errors_in_2_of_2_minutes(deployment: Deployment, handler: str) -> None:
+def test_functions_alarm_on_more_than_5_errors_in_2_of_2_minutes(deployment: DeployedTemplates, handler: str) -> None:
     alarm = _alarm(deployment, "AWS/Lambda", "Errors", FunctionName=_function(deployment, handler))
 
     assert _says(alarm) == (">", 5, 60, 2)
@@ -70,7 +70,7 @@ def test_functions_alarm_on_more_than_5_errors_in_2_of_2_minutes(deployment: Dep
 
 @pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
-def test_functions_alarm_on_any_throttle(deployment: Deployment, handler: str) -> None:
+def test_functions_alarm_on_any_throttle(deployment: DeployedTemplates, handler: str) -> None:
     alarm = _alarm(deployment, "AWS/Lambda", "Throttles", FunctionName=_function(deployment, handler))
 
     assert _says(alarm)[:2] == ("≥", 1)
@@ -79,7 +79,7 @@ def test_functions_alarm_on_any_throttle(deployment: Deployment, handler: str) -
 
 @pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
-def test_functions_alarm_when_p90_takes_80_percent_of_the_time_out(deployment: Deployment, handler: str) -> None:
+def test_functions_alarm_when_p90_takes_80_percent_of_the_time_out(deployment: DeployedTemplates, handler: str) -> None:
     alarm = _alarm(deployment, "AWS/Lambda", "Duration", FunctionName=_function(deployment, handler))
 
     assert alarm["ExtendedStatistic"] == "p90"
@@ -87,7 +87,7 @@ def test_functions_alarm_when_p90_takes_80_percent_of_the_time_out(deployment: D
 
 
 @pytest.mark.requirement("items: alarms")
-def test_the_api_alarms_on_more_than_10_server_errors_a_minute(deployment: Deployment) -> None:
+def test_the_api_alarms_on_more_than_10_server_errors_a_minute(deployment: DeployedTemplates) -> None:
     alarm = _alarm(deployment, "AWS/ApiGateway", "5XXError", **_api(deployment))
 
     assert _says(alarm) == (">", 10, 60, 1)
@@ -101,20 +101,20 @@ class TestRefusals:
     def test_a_few_refusals_are_no_share_of_anything(self, refusals: _Refusals) -> None:
         # Given fewer requests than the floor, all of them refused, as by somebody who knocks
         floor = refusals.settings.client_error_floor
-        assert refusals.after(requests=floor - 1, refused=floor - 1) is State.OK
+        assert refusals.after(requests=floor - 1, refused=floor - 1) is AlarmState.OK
 
     def test_an_ordinary_share_of_many_is_borne(self, refusals: _Refusals) -> None:
         share = (refusals.settings.client_error_percent - 1) / 100
-        assert refusals.after(requests=10_000, refused=math.floor(share * 10_000)) is State.OK
+        assert refusals.after(requests=10_000, refused=math.floor(share * 10_000)) is AlarmState.OK
 
     @pytest.mark.requirement("items: alarms")
     def test_the_configured_share_from_the_floor_on_sets_it_off(self, refusals: _Refusals) -> None:
         settings = refusals.settings
         refused = math.ceil(settings.client_error_floor * settings.client_error_percent / 100)
-        assert refusals.after(requests=settings.client_error_floor, refused=refused) is State.ALARM
+        assert refusals.after(requests=settings.client_error_floor, refused=refused) is AlarmState.ALARM
 
     def test_silence_is_well(self, refusals: _Refusals) -> None:
-        assert refusals.after(requests=0, refused=0) is State.OK
+        assert refusals.after(requests=0, refused=0) is AlarmState.OK
 
 
 @dataclass
@@ -124,18 +124,18 @@ class _Refusals:
     alarm: Alarm
     settings: AlarmSettings
 
-    def after(self, *, requests: int, refused: int) -> State:
+    def after(self, *, requests: int, refused: int) -> AlarmState:
         store = MetricStore()
         for metric in self.alarm.metrics:
             number = requests if metric.name == "Count" else refused
             if requests:
                 # API Gateway counts a 0 for each request that it does not refuse.
                 store.put_values(metric, [1.0, 0.0], 60, counts=[number, requests - number])
-        return evaluate(self.alarm, store, 300, State.OK).state
+        return evaluate(self.alarm, store, 300, AlarmState.OK).state
 
 
 @pytest.fixture
-def refusals(deployment: Deployment) -> _Refusals:
+def refusals(deployment: DeployedTemplates) -> _Refusals:
     alarm = deployment["observability"].only("AWS::CloudWatch::Alarm", lambda alarm: "Metrics" in alarm)
     resolved = json.loads(
         json.dumps(alarm),
@@ -159,7 +159,7 @@ SET_OFF_BY_CALLERS = {
 
 
 @pytest.mark.requirement("items: alarms", "a release that ten bad requests roll back")
-def test_no_release_hangs_on_what_callers_can_set_off(deployment: Deployment) -> None:
+def test_no_release_hangs_on_what_callers_can_set_off(deployment: DeployedTemplates) -> None:
     # Given the relay to the pipeline, which counts what it gets against the release that bakes
     (pattern,) = [
         rule["EventPattern"]
@@ -187,7 +187,7 @@ def test_no_release_hangs_on_what_callers_can_set_off(deployment: Deployment) ->
 @pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize("output", ["TableName", "IdempotencyTableName"])
 @pytest.mark.parametrize("metric", ["ReadThrottleEvents", "WriteThrottleEvents"])
-def test_tables_alarm_on_any_throttle(deployment: Deployment, output: str, metric: str) -> None:
+def test_tables_alarm_on_any_throttle(deployment: DeployedTemplates, output: str, metric: str) -> None:
     alarm = _alarm(deployment, "AWS/DynamoDB", metric, TableName=deployment.output(output))
 
     assert _says(alarm)[:2] == ("≥", 1)
@@ -197,7 +197,7 @@ def test_tables_alarm_on_any_throttle(deployment: Deployment, output: str, metri
 @pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize("index", ["by-recency", "by-status"])
 @pytest.mark.parametrize("metric", ["ReadThrottleEvents", "WriteThrottleEvents"])
-def test_indexes_alarm_on_any_throttle(deployment: Deployment, index: str, metric: str) -> None:
+def test_indexes_alarm_on_any_throttle(deployment: DeployedTemplates, index: str, metric: str) -> None:
     alarm = _alarm(
         deployment,
         "AWS/DynamoDB",
@@ -210,7 +210,7 @@ def test_indexes_alarm_on_any_throttle(deployment: Deployment, index: str, metri
 
 
 @pytest.mark.requirement("items: alarms")
-def test_the_streams_reader_alarms_when_it_falls_behind(deployment: Deployment) -> None:
+def test_the_streams_reader_alarms_when_it_falls_behind(deployment: DeployedTemplates) -> None:
     alarm = _alarm(deployment, "AWS/Lambda", "IteratorAge", FunctionName=_function(deployment, "stream.handler"))
 
     assert alarm["Statistic"] == "Maximum"
@@ -218,7 +218,7 @@ def test_the_streams_reader_alarms_when_it_falls_behind(deployment: Deployment) 
 
 
 @pytest.mark.requirement("items: alarms")
-def test_any_dead_letter_is_an_alarm(deployment: Deployment) -> None:
+def test_any_dead_letter_is_an_alarm(deployment: DeployedTemplates) -> None:
     # Given every queue that failed work ends in: that of compute, and that of the rotation
     queues = [
         f"<{stack}/{key}.QueueName>"
@@ -235,7 +235,7 @@ def test_any_dead_letter_is_an_alarm(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("items: alarms", "an alarm on `UserErrors`, which counts the account")
-def test_no_alarm_counts_user_errors_of_the_whole_account(deployment: Deployment) -> None:
+def test_no_alarm_counts_user_errors_of_the_whole_account(deployment: DeployedTemplates) -> None:
     # Given that `UserErrors` of DynamoDB has no dimension for the table
     for alarm in _alarms(deployment):
         assert alarm.get("MetricName") != "UserErrors"
@@ -243,7 +243,9 @@ def test_no_alarm_counts_user_errors_of_the_whole_account(deployment: Deployment
 
 
 @pytest.mark.requirement("whom alarms tell")
-def test_every_alarm_tells_the_encrypted_topic_when_it_goes_off_and_when_it_is_over(deployment: Deployment) -> None:
+def test_every_alarm_tells_the_encrypted_topic_when_it_goes_off_and_when_it_is_over(
+    deployment: DeployedTemplates,
+) -> None:
     topic = deployment.output("AlarmTopicArn")
 
     assert deployment.text("observability", deployment.behind(topic)["Properties"]["KmsMasterKeyId"]) == (
@@ -256,7 +258,7 @@ def test_every_alarm_tells_the_encrypted_topic_when_it_goes_off_and_when_it_is_o
         assert alarm["AlarmDescription"]
 
 
-def _widgets(deployment: Deployment) -> list[dict[str, Any]]:
+def _widgets(deployment: DeployedTemplates) -> list[dict[str, Any]]:
     dashboard = deployment["observability"].only("AWS::CloudWatch::Dashboard")
     body = json.loads(deployment.text("observability", dashboard["DashboardBody"]))
     return [widget["properties"] | {"y": widget["y"]} for widget in body["widgets"]]
@@ -274,7 +276,7 @@ def _metrics(widget: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.requirement("the dashboard")
-def test_the_dashboard_begins_with_requests_latency_and_error_rate(deployment: Deployment) -> None:
+def test_the_dashboard_begins_with_requests_latency_and_error_rate(deployment: DeployedTemplates) -> None:
     # Given the widgets of one value
     values = [widget for widget in _widgets(deployment) if widget["view"] == "singleValue"]
 
@@ -285,7 +287,7 @@ def test_the_dashboard_begins_with_requests_latency_and_error_rate(deployment: D
 
 
 @pytest.mark.requirement("the dashboard")
-def test_the_dashboard_shows_what_p13_lists(deployment: Deployment) -> None:
+def test_the_dashboard_shows_what_p13_lists(deployment: DeployedTemplates) -> None:
     shown = {entry for widget in _widgets(deployment) for entry in _metrics(widget)}
 
     api = {("AWS/ApiGateway", "Latency", statistic) for statistic in ("p50", "p90", "p99")}
@@ -310,7 +312,7 @@ def test_the_dashboard_shows_what_p13_lists(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("the dashboard")
-def test_the_dashboard_shows_every_function_that_takes_traffic_and_every_table(deployment: Deployment) -> None:
+def test_the_dashboard_shows_every_function_that_takes_traffic_and_every_table(deployment: DeployedTemplates) -> None:
     body = deployment.text(
         "observability", deployment["observability"].only("AWS::CloudWatch::Dashboard")["DashboardBody"]
     )

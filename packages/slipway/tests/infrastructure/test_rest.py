@@ -15,7 +15,7 @@ from infrastructure import synthesis
 from infrastructure.matrix import ENVIRONMENTS, changed
 from slipway.blocks.schema import OpenApiDocument
 from slipway.settings import Environment
-from slipway.testing.templates import Deployment, Template
+from slipway.testing.templates import DeployedTemplates, Template
 from specimen.services.catalog import infrastructure
 from specimen.services.catalog.infrastructure import Catalog
 from specimen.services.intake.infrastructure import Intake
@@ -62,7 +62,7 @@ def _rest(where: Callable[[Environment], bool] = lambda _: True) -> list[object]
 
 
 @pytest.fixture(params=_rest())
-def rest(request: pytest.FixtureRequest) -> Deployment:
+def rest(request: pytest.FixtureRequest) -> DeployedTemplates:
     """A service with a REST API."""
     service, variant = request.param
     return synthesis.deployment(variant, service)
@@ -75,7 +75,7 @@ def _path(template: Template, resource_id: Any) -> str:
     return f"{_path(template, resource['ParentId'])}/{resource['PathPart']}"
 
 
-def _methods(deployment: Deployment) -> dict[tuple[str, str], dict[str, Any]]:
+def _methods(deployment: DeployedTemplates) -> dict[tuple[str, str], dict[str, Any]]:
     """Every method by its path and verb."""
     compute = deployment["compute"]
     return {
@@ -84,17 +84,17 @@ def _methods(deployment: Deployment) -> dict[tuple[str, str], dict[str, Any]]:
     }
 
 
-def _stage(deployment: Deployment) -> dict[str, Any]:
+def _stage(deployment: DeployedTemplates) -> dict[str, Any]:
     return deployment["compute"].only("AWS::ApiGateway::Stage")
 
 
-def _settings(deployment: Deployment) -> dict[str, Any]:
+def _settings(deployment: DeployedTemplates) -> dict[str, Any]:
     (settings,) = _stage(deployment)["MethodSettings"]
     assert (settings["HttpMethod"], settings["ResourcePath"]) == ("*", "/*")
     return dict(settings)
 
 
-def _responses(deployment: Deployment) -> dict[str, dict[str, Any]]:
+def _responses(deployment: DeployedTemplates) -> dict[str, dict[str, Any]]:
     return {
         response["ResponseType"]: response
         for response in deployment["compute"].properties_of("AWS::ApiGateway::GatewayResponse")
@@ -113,14 +113,14 @@ def _words(schema: Any) -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.requirement("items: routes")
-def test_the_api_is_regional(rest: Deployment) -> None:
+def test_the_api_is_regional(rest: DeployedTemplates) -> None:
     api = rest["compute"].only("AWS::ApiGateway::RestApi")
 
     assert api["EndpointConfiguration"]["Types"] == ["REGIONAL"]
 
 
 @pytest.mark.requirement("items: routes")
-def test_the_apis_routes_are_those_of_its_document(deployment: Deployment) -> None:
+def test_the_apis_routes_are_those_of_its_document(deployment: DeployedTemplates) -> None:
     # Given the operations of the committed document
     documented = {
         (path, verb.upper())
@@ -144,7 +144,7 @@ def test_the_apis_routes_are_those_of_its_document(deployment: Deployment) -> No
 
 @pytest.mark.requirement("items: the edge")
 @pytest.mark.parametrize("path", ["/items", "/items/{id}", "/health"])
-def test_reads_are_answered_for_head_as_for_get(deployment: Deployment, path: str) -> None:
+def test_reads_are_answered_for_head_as_for_get(deployment: DeployedTemplates, path: str) -> None:
     # Given that CloudFront hands a viewer's HEAD to the origin, and that monitors ask for a health check's alone
     methods = _methods(deployment)
 
@@ -152,14 +152,14 @@ def test_reads_are_answered_for_head_as_for_get(deployment: Deployment, path: st
 
 
 @pytest.mark.requirement("items: who may")
-def test_writes_are_signed_and_reads_are_not(deployment: Deployment) -> None:
+def test_writes_are_signed_and_reads_are_not(deployment: DeployedTemplates) -> None:
     for (path, verb), method in _methods(deployment).items():
         signed = verb in {"POST", "PUT", "DELETE"}
         assert method["AuthorizationType"] == ("AWS_IAM" if signed else "NONE"), f"{verb} {path}"
 
 
 @pytest.mark.requirement("the API")
-def test_bodies_and_parameters_are_validated_at_the_gateway(deployment: Deployment) -> None:
+def test_bodies_and_parameters_are_validated_at_the_gateway(deployment: DeployedTemplates) -> None:
     # Given the validator of the API
     ((key, validator),) = deployment["compute"].of_type("AWS::ApiGateway::RequestValidator").items()
     assert validator["Properties"]["ValidateRequestBody"] is True
@@ -173,7 +173,7 @@ def test_bodies_and_parameters_are_validated_at_the_gateway(deployment: Deployme
 
 
 @pytest.mark.requirement("the API")
-def test_request_models_are_draft_4_without_references(deployment: Deployment) -> None:
+def test_request_models_are_draft_4_without_references(deployment: DeployedTemplates) -> None:
     models = deployment["compute"].properties_of("AWS::ApiGateway::Model")
 
     assert len(models) == 2
@@ -190,7 +190,7 @@ def test_request_models_are_draft_4_without_references(deployment: Deployment) -
 
 
 @pytest.mark.parametrize(("verb", "path"), [("post", "/items"), ("put", "/items/{id}")])
-def test_request_models_require_what_the_document_requires(dev: Deployment, verb: str, path: str) -> None:
+def test_request_models_require_what_the_document_requires(dev: DeployedTemplates, verb: str, path: str) -> None:
     # Given the schema of the document's body
     body = DOCUMENT["paths"][path][verb]["requestBody"]["content"]["application/json"]["schema"]
     schema = OpenApiDocument(Path(infrastructure.__file__).with_name("openapi.json")).schema(
@@ -206,7 +206,7 @@ def test_request_models_require_what_the_document_requires(dev: Deployment, verb
 
 
 @pytest.mark.requirement("the API", "a changed request model that no deployment serves")
-def test_a_changed_body_schema_makes_a_new_deployment(dev: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_body_schema_makes_a_new_deployment(dev: DeployedTemplates, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given that a stage serves the deployment it was given, whatever becomes of the models
     before = list(dev["compute"].of_type("AWS::ApiGateway::Deployment"))
 
@@ -221,14 +221,14 @@ def test_a_changed_body_schema_makes_a_new_deployment(dev: Deployment, monkeypat
     assert before != after
 
 
-def test_the_stage_waits_for_a_deployment_with_every_method(rest: Deployment) -> None:
+def test_the_stage_waits_for_a_deployment_with_every_method(rest: DeployedTemplates) -> None:
     ((_, made),) = rest["compute"].of_type("AWS::ApiGateway::Deployment").items()
 
     assert set(rest["compute"].of_type("AWS::ApiGateway::Method")) <= set(made["DependsOn"])
 
 
 @pytest.mark.requirement("the API")
-def test_the_access_log_is_json_with_what_an_auditor_asks(rest: Deployment) -> None:
+def test_the_access_log_is_json_with_what_an_auditor_asks(rest: DeployedTemplates) -> None:
     # Given the access log of the stage
     setting = _stage(rest)["AccessLogSetting"]
     entry = json.loads(setting["Format"])
@@ -262,7 +262,7 @@ def test_the_access_log_is_json_with_what_an_auditor_asks(rest: Deployment) -> N
 
 
 @pytest.mark.requirement("the API")
-def test_the_execution_log_is_there_before_the_stage_encrypted_and_not_kept_for_ever(rest: Deployment) -> None:
+def test_the_execution_log_is_there_before_the_stage_encrypted_and_not_kept_for_ever(rest: DeployedTemplates) -> None:
     # Given the name that API Gateway dictates
     compute = rest["compute"]
     ((key, group),) = [
@@ -282,7 +282,7 @@ def test_the_execution_log_is_there_before_the_stage_encrypted_and_not_kept_for_
 
 
 @pytest.mark.requirement("the API", "bodies and tokens in logs")
-def test_executions_are_logged_measured_and_traced_but_bodies_are_not(deployment: Deployment) -> None:
+def test_executions_are_logged_measured_and_traced_but_bodies_are_not(deployment: DeployedTemplates) -> None:
     settings = _settings(deployment)
 
     assert settings["LoggingLevel"] == "INFO"
@@ -292,7 +292,7 @@ def test_executions_are_logged_measured_and_traced_but_bodies_are_not(deployment
 
 
 @pytest.mark.requirement("items: capacity, throttles, compression")
-def test_the_stage_throttles_as_configured_and_has_no_cache(deployment: Deployment) -> None:
+def test_the_stage_throttles_as_configured_and_has_no_cache(deployment: DeployedTemplates) -> None:
     throttle = deployment.environment.services.catalog.throttle
     settings = _settings(deployment)
 
@@ -302,7 +302,7 @@ def test_the_stage_throttles_as_configured_and_has_no_cache(deployment: Deployme
 
 
 @pytest.mark.requirement("items: capacity, throttles, compression")
-def test_answers_are_compressed_from_1_kib_and_binary_types_are_passed_on(deployment: Deployment) -> None:
+def test_answers_are_compressed_from_1_kib_and_binary_types_are_passed_on(deployment: DeployedTemplates) -> None:
     api = deployment["compute"].only("AWS::ApiGateway::RestApi")
 
     assert api["MinimumCompressionSize"] == 1024
@@ -310,7 +310,7 @@ def test_answers_are_compressed_from_1_kib_and_binary_types_are_passed_on(deploy
 
 
 @pytest.mark.requirement("the API", "`*` with credentials, which browsers refuse")
-def test_preflights_answer_with_the_configured_origins(deployment: Deployment) -> None:
+def test_preflights_answer_with_the_configured_origins(deployment: DeployedTemplates) -> None:
     # Given the preflight of every path
     origins = deployment.environment.cors.origins
     preflights = {path: method for (path, verb), method in _methods(deployment).items() if verb == "OPTIONS"}
@@ -330,7 +330,7 @@ def test_preflights_answer_with_the_configured_origins(deployment: Deployment) -
 
 
 @pytest.mark.requirement("the API")
-def test_no_origin_but_devs_is_a_star(committed: Deployment) -> None:
+def test_no_origin_but_devs_is_a_star(committed: DeployedTemplates) -> None:
     starred = "*" in committed.environment.cors.origins
 
     assert starred is (committed.environment.name == "dev")
@@ -339,7 +339,7 @@ def test_no_origin_but_devs_is_a_star(committed: Deployment) -> None:
 
 
 @pytest.mark.requirement("the API", "errors")
-def test_the_gateways_own_errors_have_the_services_format(rest: Deployment) -> None:
+def test_the_gateways_own_errors_have_the_services_format(rest: DeployedTemplates) -> None:
     # Given every answer that API Gateway makes itself
     responses = _responses(rest)
     assert set(responses) == RESPONSE_TYPES
@@ -368,7 +368,7 @@ def test_the_gateways_own_errors_have_the_services_format(rest: Deployment) -> N
 
 
 @pytest.mark.requirement("the API", "answers without CORS headers")
-def test_the_gateways_own_errors_can_be_read_by_browsers_and_are_not_cached(rest: Deployment) -> None:
+def test_the_gateways_own_errors_can_be_read_by_browsers_and_are_not_cached(rest: DeployedTemplates) -> None:
     for name, response in _responses(rest).items():
         headers = response["ResponseParameters"]
         origin = headers["gatewayresponse.header.Access-Control-Allow-Origin"]
@@ -379,7 +379,7 @@ def test_the_gateways_own_errors_can_be_read_by_browsers_and_are_not_cached(rest
 
 @pytest.mark.requirement("the API")
 @pytest.mark.parametrize("rest", _rest(lambda environment: environment.waf.enabled), indirect=True)
-def test_waf_stands_before_the_stage_with_managed_rules_and_a_rate(rest: Deployment) -> None:
+def test_waf_stands_before_the_stage_with_managed_rules_and_a_rate(rest: DeployedTemplates) -> None:
     # Given the web ACL
     compute = rest["compute"]
     key, acl = _web_acl(rest)
@@ -407,7 +407,7 @@ def test_waf_stands_before_the_stage_with_managed_rules_and_a_rate(rest: Deploym
 
 @pytest.mark.requirement("the API")
 @pytest.mark.parametrize("rest", _rest(lambda environment: environment.waf.enabled), indirect=True)
-def test_what_waf_blocks_or_counts_is_logged_without_credentials(rest: Deployment) -> None:
+def test_what_waf_blocks_or_counts_is_logged_without_credentials(rest: DeployedTemplates) -> None:
     # Given where the web ACL writes
     compute = rest["compute"]
     acl, _ = _web_acl(rest)
@@ -436,13 +436,13 @@ def test_what_waf_blocks_or_counts_is_logged_without_credentials(rest: Deploymen
 
 
 @pytest.mark.parametrize("rest", _rest(lambda environment: not environment.waf.enabled), indirect=True)
-def test_without_waf_there_is_no_web_acl(rest: Deployment) -> None:
+def test_without_waf_there_is_no_web_acl(rest: DeployedTemplates) -> None:
     assert not rest["compute"].of_type("AWS::WAFv2::WebACL")
     assert not rest["compute"].of_type("AWS::WAFv2::WebACLAssociation")
 
 
 @pytest.mark.requirement("the API", "a rate rule that an absent or forged header switches off")
-def test_only_requests_with_the_edges_secret_are_not_counted(prod: Deployment) -> None:
+def test_only_requests_with_the_edges_secret_are_not_counted(prod: DeployedTemplates) -> None:
     # Given that what comes through the edge comes from its addresses, and was counted there
     rate = _rate(prod)
 
@@ -485,7 +485,7 @@ def test_bodies_are_judged_by_their_words_if_configured(rules: str) -> None:
     assert all(action == {"Count": {}} for action in overrides.values())
 
 
-def _web_acl(deployment: Deployment) -> tuple[str, dict[str, Any]]:
+def _web_acl(deployment: DeployedTemplates) -> tuple[str, dict[str, Any]]:
     """Logical id and properties of the web ACL that stands before the API."""
     ((key, acl),) = [
         (key, acl["Properties"])
@@ -495,7 +495,7 @@ def _web_acl(deployment: Deployment) -> tuple[str, dict[str, Any]]:
     return key, acl
 
 
-def _rate(deployment: Deployment) -> dict[str, Any]:
+def _rate(deployment: DeployedTemplates) -> dict[str, Any]:
     (rule,) = [rule for rule in _web_acl(deployment)[1]["Rules"] if "RateBasedStatement" in rule["Statement"]]
     statement: dict[str, Any] = rule["Statement"]["RateBasedStatement"]
     return statement

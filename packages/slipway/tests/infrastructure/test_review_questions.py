@@ -12,11 +12,11 @@ from typing import Any
 from infrastructure import synthesis
 from infrastructure.edits import Way, around, edited, edits, general, places
 from infrastructure.matrix import SPECIMEN
-from slipway.review.assembly import Assembly, Stack, read_assembly
+from slipway.review.assembly import Assembly, ReviewedStack, read_assembly
 from slipway.review.checks.answers import is_harmless
 from slipway.review.checks.registry import is_judged
 from slipway.review.comparison import compare_sides
-from slipway.review.findings import Finding
+from slipway.review.findings import ChangeFinding
 from slipway.review.iam.policies import SAYS_WHO
 from slipway.review.questions import OF_ANY_TYPE, RAISED_BY, Question, answers_of
 from slipway.review.resources import Side
@@ -44,8 +44,8 @@ class _Used:
         settings: where each of its settings is set, by the setting.
     """
 
-    resources: list[tuple[Stack, str]] = field(default_factory=list)
-    settings: defaultdict[tuple[str, ...], list[tuple[Stack, str, Way]]] = field(
+    resources: list[tuple[ReviewedStack, str]] = field(default_factory=list)
+    settings: defaultdict[tuple[str, ...], list[tuple[ReviewedStack, str, Way]]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
@@ -84,7 +84,7 @@ def _used() -> Mapping[str, _Used]:
     return {kind: used for kind, used in found.items() if kind not in _OF_CDK}
 
 
-def _value(stack: Stack, logical_id: str, way: Way) -> Json:
+def _value(stack: ReviewedStack, logical_id: str, way: Way) -> Json:
     value = stack.resources[logical_id]["Properties"]
     for part in way:
         value = value[part]
@@ -92,12 +92,14 @@ def _value(stack: Stack, logical_id: str, way: Way) -> Json:
 
 
 @cache
-def _side(stack: Stack, logical_id: str) -> tuple[Stack, Side]:
+def _side(stack: ReviewedStack, logical_id: str) -> tuple[ReviewedStack, Side]:
     near = around(stack, logical_id)
     return near, Side(Assembly(stacks=(near,)))
 
 
-def _findings(stack: Stack, logical_id: str, resource: Json | None, *, back: bool = False) -> set[Finding]:
+def _findings(
+    stack: ReviewedStack, logical_id: str, resource: Json | None, *, back: bool = False
+) -> set[ChangeFinding]:
     """What the review says of one changed resource, or of the change back."""
     near, side = _side(stack, logical_id)
     if back:
@@ -107,7 +109,7 @@ def _findings(stack: Stack, logical_id: str, resource: Json | None, *, back: boo
     return set(comparison.findings)
 
 
-def _kinds_of_setting(stack: Stack, logical_id: str, way: Way) -> Iterator[str]:
+def _kinds_of_setting(stack: ReviewedStack, logical_id: str, way: Way) -> Iterator[str]:
     """Yield the kinds that changes of a setting give, first of those away from what it is, then of those back."""
     resource = stack.resources[logical_id]
     for back in (False, True):

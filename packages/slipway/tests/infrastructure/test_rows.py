@@ -10,7 +10,7 @@ from infrastructure import synthesis
 from infrastructure.matrix import SPECIMEN, changed
 from slipway.service import Service
 from slipway.settings import FunctionSettings
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 from specimen.delivery import SERVICES
 from specimen.services.catalog.infrastructure import Catalog
 from specimen.services.intake.infrastructure import Intake
@@ -27,12 +27,12 @@ def environment(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def _all(environment: str) -> list[Deployment]:
+def _all(environment: str) -> list[DeployedTemplates]:
     """Every service in an environment."""
     return [synthesis.deployment(environment, service) for service in SERVICES]
 
 
-def _functions(deployment: Deployment) -> list[tuple[str, str, dict[str, Any]]]:
+def _functions(deployment: DeployedTemplates) -> list[tuple[str, str, dict[str, Any]]]:
     """Stack, logical id and properties of every function."""
     return [
         (template.name, key, resource["Properties"])

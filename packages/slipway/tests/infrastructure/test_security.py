@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from slipway.testing.templates import KEPT, Deployment
+from slipway.testing.templates import KEPT, DeployedTemplates
 
 # What stores data, and where its template names the key.
 _KEY_OF: Mapping[str, Callable[[dict[str, Any]], Any]] = {
@@ -24,7 +24,7 @@ _KEY_OF: Mapping[str, Callable[[dict[str, Any]], Any]] = {
 
 
 @pytest.mark.requirement("a key of its own")
-def test_the_service_has_a_key_of_its_own_that_rotates_and_is_retained(deployment: Deployment) -> None:
+def test_the_service_has_a_key_of_its_own_that_rotates_and_is_retained(deployment: DeployedTemplates) -> None:
     # Given the one key of the service
     (key,) = deployment["security"].of_type("AWS::KMS::Key").values()
 
@@ -37,7 +37,7 @@ def test_the_service_has_a_key_of_its_own_that_rotates_and_is_retained(deploymen
 
 @pytest.mark.requirement("data at rest encrypted with it")
 @pytest.mark.parametrize("resource_type", _KEY_OF)
-def test_what_is_stored_is_encrypted_with_the_services_key(deployment: Deployment, resource_type: str) -> None:
+def test_what_is_stored_is_encrypted_with_the_services_key(deployment: DeployedTemplates, resource_type: str) -> None:
     # Given every resource of a kind that stores the service's data, in each of its stacks
     stored = [
         (template.name, properties)
@@ -55,7 +55,7 @@ def test_what_is_stored_is_encrypted_with_the_services_key(deployment: Deploymen
 
 
 @pytest.mark.requirement("data at rest encrypted with it")
-def test_only_log_buckets_are_encrypted_by_s3_itself(deployment: Deployment) -> None:
+def test_only_log_buckets_are_encrypted_by_s3_itself(deployment: DeployedTemplates) -> None:
     algorithms = {
         bucket["BucketName"].startswith("cf-serverless-logs-"): bucket["BucketEncryption"][
             "ServerSideEncryptionConfiguration"
@@ -67,7 +67,7 @@ def test_only_log_buckets_are_encrypted_by_s3_itself(deployment: Deployment) -> 
 
 
 @pytest.mark.requirement("secrets")
-def test_secrets_are_generated_in_place_and_hold_64_letters_and_digits(deployment: Deployment) -> None:
+def test_secrets_are_generated_in_place_and_hold_64_letters_and_digits(deployment: DeployedTemplates) -> None:
     secrets = deployment["security"].properties_of("AWS::SecretsManager::Secret")
 
     assert len(secrets) == 2
@@ -81,7 +81,7 @@ def test_secrets_are_generated_in_place_and_hold_64_letters_and_digits(deploymen
 
 
 @pytest.mark.requirement("secrets", "an edge secret that rotates at the origin only")
-def test_the_cursor_secret_is_rotated_by_a_function_every_30_days(deployment: Deployment) -> None:
+def test_the_cursor_secret_is_rotated_by_a_function_every_30_days(deployment: DeployedTemplates) -> None:
     # Given the one rotation schedule
     schedule = deployment["security"].only("AWS::SecretsManager::RotationSchedule")
 
@@ -93,7 +93,7 @@ def test_the_cursor_secret_is_rotated_by_a_function_every_30_days(deployment: De
 
 
 @pytest.mark.requirement("secrets")
-def test_only_secrets_manager_of_this_account_may_call_the_rotation(deployment: Deployment) -> None:
+def test_only_secrets_manager_of_this_account_may_call_the_rotation(deployment: DeployedTemplates) -> None:
     permission = deployment["security"].only("AWS::Lambda::Permission")
 
     assert permission["Principal"] == "secretsmanager.amazonaws.com"
@@ -103,7 +103,7 @@ def test_only_secrets_manager_of_this_account_may_call_the_rotation(deployment: 
 
 
 @pytest.mark.requirement("a permission that comes after what needs it")
-def test_the_first_rotation_waits_for_the_permission(deployment: Deployment) -> None:
+def test_the_first_rotation_waits_for_the_permission(deployment: DeployedTemplates) -> None:
     # Given that Secrets Manager rotates at once when the schedule is made
     (schedule,) = deployment["security"].of_type("AWS::SecretsManager::RotationSchedule").values()
     permissions = deployment["security"].of_type("AWS::Lambda::Permission")
@@ -113,7 +113,7 @@ def test_the_first_rotation_waits_for_the_permission(deployment: Deployment) -> 
 
 
 @pytest.mark.requirement("secrets")
-def test_no_secret_value_stands_in_a_template_or_a_variable(deployment: Deployment) -> None:
+def test_no_secret_value_stands_in_a_template_or_a_variable(deployment: DeployedTemplates) -> None:
     # Given every dynamic reference of every template
     for template in deployment:
         assert 'SecretString":' not in template.text().replace("GenerateSecretString", "")

@@ -10,7 +10,7 @@ import pytest
 
 from infrastructure import synthesis
 from infrastructure.matrix import changed
-from slipway.testing.templates import Deployment, Resource, Template
+from slipway.testing.templates import DeployedTemplates, Resource, Template
 
 OUTPUTS = {
     "foundation": {"ApiGatewayLoggingRoleArn"},
@@ -65,12 +65,12 @@ def _listed(value: Any) -> list[Any]:
 
 @pytest.mark.requirement("outputs")
 @pytest.mark.parametrize("stack", OUTPUTS)
-def test_outputs_have_stable_ids(deployment: Deployment, stack: str) -> None:
+def test_outputs_have_stable_ids(deployment: DeployedTemplates, stack: str) -> None:
     assert set(deployment[stack].outputs) == OUTPUTS[stack]
 
 
 @pytest.mark.requirement("outputs")
-def test_outputs_show_what_they_name(deployment: Deployment) -> None:
+def test_outputs_show_what_they_name(deployment: DeployedTemplates) -> None:
     # Given the kind of resource behind each output that is a reference
     kinds = {
         "KeyId": "AWS::KMS::Key",
@@ -106,7 +106,7 @@ def test_outputs_show_what_they_name(deployment: Deployment) -> None:
     assert deployment.output("HealthEndpoint") == f"{endpoint}health"
 
 
-def test_in_dev_what_is_stateful_goes_with_its_stack(dev: Deployment) -> None:
+def test_in_dev_what_is_stateful_goes_with_its_stack(dev: DeployedTemplates) -> None:
     # Given that elsewhere a rule of the gate asks for the contrary, and for keys here too
     for template in dev:
         for key, resource in template.resources.items():
@@ -120,7 +120,7 @@ def _takes_logs(resource: Resource) -> bool:
 
 
 @pytest.mark.requirement("nothing stateful goes by accident")
-def test_staging_and_prod_retain_and_protect(staging: Deployment, prod: Deployment) -> None:
+def test_staging_and_prod_retain_and_protect(staging: DeployedTemplates, prod: DeployedTemplates) -> None:
     for deployment in (staging, prod):
         assert deployment.environment.stateful.removal_policy == "retain"
         assert deployment.environment.stateful.termination_protection is True
@@ -129,13 +129,13 @@ def test_staging_and_prod_retain_and_protect(staging: Deployment, prod: Deployme
 # Names
 
 
-def _ids(deployment: Deployment, stack: str) -> set[str]:
+def _ids(deployment: DeployedTemplates, stack: str) -> set[str]:
     """The ids of a stack, without those that change with what they hold (a version, a deployment)."""
     moving = ("AWS::Lambda::Version", "AWS::ApiGateway::Deployment")
     return {key for key, resource in deployment[stack].resources.items() if resource["Type"] not in moving}
 
 
-def test_no_id_carries_the_name_of_the_environment_account_or_region(dev: Deployment) -> None:
+def test_no_id_carries_the_name_of_the_environment_account_or_region(dev: DeployedTemplates) -> None:
     # Given dev under another name, elsewhere
     elsewhere = changed(dev.environment, {"name": "zebra", "account": "444444444444", "region": "us-east-2"})
     renamed = synthesis.deploy("zebra", elsewhere)
@@ -152,7 +152,7 @@ def test_no_id_carries_the_name_of_the_environment_account_or_region(dev: Deploy
 
 
 @pytest.mark.parametrize("deployment", ["dev, Frankfurt"], indirect=True)
-def test_another_region_leaves_no_trace_of_the_first(deployment: Deployment) -> None:
+def test_another_region_leaves_no_trace_of_the_first(deployment: DeployedTemplates) -> None:
     for template in deployment:
         if template.name in {"security", "observability", "foundation"}:
             # The pipeline's bus stays where the pipeline is.
@@ -164,7 +164,7 @@ def test_another_region_leaves_no_trace_of_the_first(deployment: Deployment) -> 
 
 
 @pytest.mark.requirement("functions")
-def test_a_resource_with_a_wildcard_in_it_leaves_an_id_open_and_nothing_else(deployment: Deployment) -> None:
+def test_a_resource_with_a_wildcard_in_it_leaves_an_id_open_and_nothing_else(deployment: DeployedTemplates) -> None:
     # Given what may have an id at its end that is not known before: the function's objects, and for the pipeline's
     # steps a stack of the environment and an item of the API
     place = f"{deployment.environment.region}:{deployment.environment.account}"

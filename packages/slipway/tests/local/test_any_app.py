@@ -12,8 +12,8 @@ from rich.console import Console
 
 from slipway.rehearsal.app import FILE, App
 from slipway.rehearsal.app_rehearsal import AppOptions, AppRehearsed, rehearse_app
-from slipway.rehearsal.player.approvals import Answer
-from slipway.rehearsal.player.records import Status
+from slipway.rehearsal.player.approvals import ApprovalAnswer
+from slipway.rehearsal.player.records import PlayStatus
 from slipway.rehearsal.show import Show
 
 APP = """
@@ -84,7 +84,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> AppRehearsed:
     app = App(app.folder, launched, requests=app.requests)
     with (folder.parent / "shown.txt").open("w", encoding="utf-8") as shown:
         show = Show(Console(file=shown, width=160))
-        return rehearse_app(app, options, show=show, ask=lambda _: Answer.APPROVED)
+        return rehearse_app(app, options, show=show, ask=lambda _: ApprovalAnswer.APPROVED)
 
 
 def test_a_commit_goes_through_every_account(rehearsed: AppRehearsed) -> None:
@@ -102,6 +102,6 @@ def test_a_failing_version_is_rolled_back_by_its_canary(rehearsed: AppRehearsed)
     assert last.stopped is not None
     assert last.stopped.name == "Dev"
     (deployment,) = [each for action in last.stopped.actions for each in action.deployments]
-    assert deployment.status is Status.FAILED
+    assert deployment.status is PlayStatus.FAILED
     assert deployment.failed_new == deployment.met_new > 0
     assert "Errors went off in minute" in deployment.reason

@@ -23,10 +23,10 @@ from botocore.exceptions import ClientError
 import specimen
 from slipway import paths
 from slipway.accounts.bootstrap import commands, coverage, plan, policies
-from slipway.accounts.bootstrap.assembly import Resource, resources
+from slipway.accounts.bootstrap.assembly import NamedResource, resources
 from slipway.accounts.bootstrap.plan import Account
 from slipway.accounts.doctor.account import check_account, check_accounts
-from slipway.accounts.doctor.findings import Status
+from slipway.accounts.doctor.findings import CheckStatus
 from slipway.delivery import names
 from slipway.emulator.environment import LocalEnvironment, Outputs, choose
 from slipway.emulator.routes import SigV4, target
@@ -129,7 +129,7 @@ def _stacks(found: Bootstrapped) -> dict[str, str]:
     return {stack["StackName"]: stack["StackStatus"] for stack in stacks}
 
 
-def _deployed_resources(found: Bootstrapped) -> list[Resource]:
+def _deployed_resources(found: Bootstrapped) -> list[NamedResource]:
     """What the emulator made, by its real names, with the properties of the synthesized templates."""
     synthesized = resources(found.local.assembly, found.account)
     formation = found.client("cloudformation")
@@ -143,7 +143,7 @@ def _deployed_resources(found: Bootstrapped) -> list[Resource]:
     return [replace(each, physical_id=real.get((each.stack, each.logical_id))) for each in synthesized]
 
 
-def _refused(found: list[Resource], account: Account, documents: list[dict[str, Any]]) -> list[coverage.Missing]:
+def _refused(found: list[NamedResource], account: Account, documents: list[dict[str, Any]]) -> list[coverage.Missing]:
     return coverage.missing(
         found,
         account,
@@ -320,11 +320,11 @@ def test_doctor_finds_the_account_as_it_should_be(bootstrapped: Bootstrapped, as
         *("identity", "bootstrap in us-east-1", "trust of deploy-role in us-east-1"),
         *("trust of file-publishing-role in us-east-1", "execution role in us-east-1", "policies"),
     ):
-        assert found["dev", check].status is Status.OK, found["dev", check]
+        assert found["dev", check].status is CheckStatus.OK, found["dev", check]
     assert ("dev", "boundary of the execution role in us-east-1") not in found
     # And the accounts without credentials are said not to have been checked
     for label in ("tools", "staging", "prod"):
-        assert found[label, "everything"].status is Status.UNCHECKED
+        assert found[label, "everything"].status is CheckStatus.UNCHECKED
 
 
 def test_doctor_sees_what_somebody_changed_by_hand(bootstrapped: Bootstrapped, assembly: Path) -> None:
@@ -347,9 +347,9 @@ def test_doctor_sees_what_somebody_changed_by_hand(bootstrapped: Bootstrapped, a
         )
         iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(right.document), SetAsDefault=True)
     # Then it says both, and how to mend them
-    assert found["execution role in us-east-1"].status is Status.WARNING
+    assert found["execution role in us-east-1"].status is CheckStatus.WARNING
     assert "AdministratorAccess" in found["execution role in us-east-1"].found
-    assert found["policies"].status is Status.WARNING
+    assert found["policies"].status is CheckStatus.WARNING
     assert "slipway-bootstrap-messaging" in found["policies"].found
     assert found["policies"].mend
 
@@ -367,5 +367,5 @@ def test_doctor_says_that_an_account_is_not_bootstrapped(bootstrapped: Bootstrap
         "execution role in us-east-1",
         "policies",
     ):
-        assert found[check].status is Status.WRONG
+        assert found[check].status is CheckStatus.WRONG
         assert "make bootstrap" in found[check].mend

@@ -21,8 +21,8 @@ from slipway import settings as config
 from slipway.errors import RehearsalError
 from slipway.paths import ROOT
 from slipway.rehearsal import faults, verbs
-from slipway.rehearsal.player.approvals import Answer
-from slipway.rehearsal.player.records import Action, Deployment, Execution, Rehearsal, Status
+from slipway.rehearsal.player.approvals import ApprovalAnswer
+from slipway.rehearsal.player.records import Execution, PlayedAction, PlayedDeployment, PlayStatus, Rehearsal
 from slipway.rehearsal.player.source import Commit
 from slipway.rehearsal.rehearse import REQUESTS_A_MINUTE, Options
 
@@ -90,16 +90,16 @@ def put_back(home: Path, change: Commit, delivered: Run) -> Run:
 def test_a_commit_reaches_prod(delivered: Run) -> None:
     last = delivered.record.executions[-1]
     assert delivered.record.delivered, delivered.record.verdict
-    assert last.status is Status.SUCCEEDED
-    assert [stage.name for stage in last.stages if stage.status is not Status.SUCCEEDED] == []
+    assert last.status is PlayStatus.SUCCEEDED
+    assert [stage.name for stage in last.stages if stage.status is not PlayStatus.SUCCEEDED] == []
     assert "delivered" in delivered.said.splitlines()[-1]
 
 
 @pytest.mark.requirement("the way of a push", "the rehearsal")
 def test_a_commit_that_changes_the_pipeline_begins_again_with_the_new_one(delivered: Run) -> None:
     first, second = delivered.record.executions
-    assert first.status is Status.CANCELED
-    assert [stage.name for stage in first.stages if stage.status is Status.SUCCEEDED][:2] == ["Source", "Build"]
+    assert first.status is PlayStatus.CANCELED
+    assert [stage.name for stage in first.stages if stage.status is PlayStatus.SUCCEEDED][:2] == ["Source", "Build"]
     assert second.pipeline_version == first.pipeline_version + 1
 
 
@@ -118,7 +118,7 @@ def test_traffic_shifts_to_the_new_version_while_both_answer(delivered: Run, env
     assert deployments
     for each in deployments:
         # Then the contract was checked before traffic, and no alarm rang
-        assert each.status is Status.SUCCEEDED, each.reason
+        assert each.status is PlayStatus.SUCCEEDED, each.reason
         assert each.hooks["BeforeAllowTraffic"] == "Succeeded"
         assert "ALARM" not in {state for minute in each.minutes for state in minute.alarms.values()}
     # And where it shifts by canary, the old version answered beside the new one
@@ -136,7 +136,7 @@ def test_each_environment_is_protected_and_verified(delivered: Run) -> None:
         assert tests is not None
         assert tests.tests
         assert not tests.failures
-        assert _action(last, f"{environment}-items", "Protect").status is Status.SUCCEEDED
+        assert _action(last, f"{environment}-items", "Protect").status is PlayStatus.SUCCEEDED
 
 
 def test_every_event_reaches_those_who_listen(delivered: Run) -> None:
@@ -163,7 +163,7 @@ def test_the_page_needs_nothing_but_itself(delivered: Run) -> None:
 def test_a_fault_in_prod_is_put_back_by_the_alarm(put_back: Run) -> None:
     assert not put_back.record.delivered
     assert faults.judge(faults.find("error-rate=5%"), put_back.record) is None
-    stopped = [stage for stage in put_back.record.executions[-1].stages if stage.status is Status.FAILED]
+    stopped = [stage for stage in put_back.record.executions[-1].stages if stage.status is PlayStatus.FAILED]
     assert [(stage.name, stage.kind) for stage in stopped] == [("prod-items", "deliver")]
     said = put_back.said.splitlines()[-1]
     assert "rolled back" in said
@@ -172,7 +172,7 @@ def test_a_fault_in_prod_is_put_back_by_the_alarm(put_back: Run) -> None:
 
 def test_the_stage_goes_back_to_what_was_delivered_before_it(put_back: Run) -> None:
     last = put_back.record.executions[-1].stages[-1]
-    assert (last.name, last.kind, last.status) == ("prod-items", "rollback", Status.SUCCEEDED)
+    assert (last.name, last.kind, last.status) == ("prod-items", "rollback", PlayStatus.SUCCEEDED)
 
 
 @pytest.mark.requirement("bake and rollback", "the rehearsal")
@@ -184,9 +184,9 @@ def test_prod_serves_what_it_did_before_the_fault(delivered: Run, put_back: Run)
 
 @pytest.mark.requirement("safe deployments")
 def test_only_a_part_of_the_traffic_met_the_fault(put_back: Run) -> None:
-    (failed,) = [each for each in _deployments(put_back.record.executions[-1], "prod") if each.status is Status.FAILED][
-        :1
-    ]
+    (failed,) = [
+        each for each in _deployments(put_back.record.executions[-1], "prod") if each.status is PlayStatus.FAILED
+    ][:1]
     assert failed.failed_new
     assert max(minute.weight for minute in failed.minutes) < 1
 
@@ -205,7 +205,7 @@ def _run(options: Options, commit: Commit, fault: faults.Fault | None = None) ->
     def approve() -> None:
         while not over.wait(1):
             try:
-                answered.append(verbs.answer(settings, options, Answer.APPROVED, "looks good"))
+                answered.append(verbs.answer(settings, options, ApprovalAnswer.APPROVED, "looks good"))
             except RehearsalError:
                 continue
 
@@ -232,13 +232,13 @@ def _later_time_out(text: str) -> str:
     return text.replace("timeout_hours = 24", "timeout_hours = 23")
 
 
-def _action(execution: Execution, stage: str, name: str) -> Action:
+def _action(execution: Execution, stage: str, name: str) -> PlayedAction:
     return next(
         action for each in execution.stages if each.name == stage for action in each.actions if action.name == name
     )
 
 
-def _deployments(execution: Execution, environment: str) -> list[Deployment]:
+def _deployments(execution: Execution, environment: str) -> list[PlayedDeployment]:
     return [
         deployment
         for stage in execution.stages

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from slipway.cloudwatch import (
     Alarm,
-    Comparison,
+    AlarmState,
     CompositeAlarm,
     Metric,
     MetricQuery,
     MetricStore,
     MissingData,
-    State,
     Statistic,
+    ThresholdComparison,
     decide,
     evaluate,
 )
@@ -26,7 +26,7 @@ from slipway.cloudwatch.statistics import percentile
 METRIC = Metric.of("Tests", "m")
 
 # From good to bad: what a worse data point may do to a state, and what it may not.
-RANK = {State.OK: 0, State.INSUFFICIENT_DATA: 1, State.ALARM: 2}
+RANK = {AlarmState.OK: 0, AlarmState.INSUFFICIENT_DATA: 1, AlarmState.ALARM: 2}
 
 Points = list[float | None]
 
@@ -44,7 +44,7 @@ def alarms(draw: st.DrawFn, *, statistic: str | None = None) -> Alarm:
         ),
         evaluation_periods=periods,
         datapoints_to_alarm=draw(st.integers(1, periods)),
-        comparison=draw(st.sampled_from([Comparison.GREATER, Comparison.GREATER_OR_EQUAL])),
+        comparison=draw(st.sampled_from([ThresholdComparison.GREATER, ThresholdComparison.GREATER_OR_EQUAL])),
         threshold=draw(st.integers(0, 10)),
         treat_missing_data=draw(st.sampled_from(MissingData)),
         evaluation_range=periods + draw(st.integers(0, 4)),
@@ -53,7 +53,7 @@ def alarms(draw: st.DrawFn, *, statistic: str | None = None) -> Alarm:
 
 values = st.integers(0, 10).map(float)
 points_or_none: st.SearchStrategy[Points] = st.lists(st.none() | values, min_size=1, max_size=12)
-states = st.sampled_from(State)
+states = st.sampled_from(AlarmState)
 
 
 def stored(points: Points, period: int, *, begin: float = 0) -> MetricStore:
@@ -65,7 +65,7 @@ def stored(points: Points, period: int, *, begin: float = 0) -> MetricStore:
     return store
 
 
-def state_of(alarm: Alarm, points: Points, previous: State, *, begin: float = 0) -> State:
+def state_of(alarm: Alarm, points: Points, previous: AlarmState, *, begin: float = 0) -> AlarmState:
     """The state at the end of the points."""
     store = stored(points, alarm.period, begin=begin)
     return evaluate(alarm, store, begin + len(points) * alarm.period, previous).state
@@ -73,7 +73,7 @@ def state_of(alarm: Alarm, points: Points, previous: State, *, begin: float = 0)
 
 @given(alarm=alarms(), points=points_or_none, previous=states, data=st.data())
 def test_a_worse_data_point_never_makes_the_state_better(
-    alarm: Alarm, points: Points, previous: State, data: st.DataObject
+    alarm: Alarm, points: Points, previous: AlarmState, data: st.DataObject
 ) -> None:
     # Given data points, and one of them made worse, in an alarm on what is too high
     there = [place for place, point in enumerate(points) if point is not None]
@@ -88,21 +88,21 @@ def test_a_worse_data_point_never_makes_the_state_better(
 
 
 @given(alarm=alarms(), points=points_or_none, previous=states, days=st.integers(-20_000, 20_000))
-def test_only_the_distance_in_time_counts(alarm: Alarm, points: Points, previous: State, days: int) -> None:
+def test_only_the_distance_in_time_counts(alarm: Alarm, points: Points, previous: AlarmState, days: int) -> None:
     # Given data points at some time, and the same at another, when both are evaluated, then nothing differs
     assert state_of(alarm, points, previous) is state_of(alarm, points, previous, begin=days * 86_400)
 
 
 @given(alarm=alarms(statistic="Sum"), points=st.lists(values, min_size=12, max_size=20), previous=states)
-def test_m_of_n_is_counting_where_nothing_is_missing(alarm: Alarm, points: list[float], previous: State) -> None:
+def test_m_of_n_is_counting_where_nothing_is_missing(alarm: Alarm, points: list[float], previous: AlarmState) -> None:
     # Given data points without a gap
     # When the last N are counted by hand
     breach = [point >= alarm.threshold for point in points]
-    if alarm.comparison is Comparison.GREATER:
+    if alarm.comparison is ThresholdComparison.GREATER:
         breach = [point > alarm.threshold for point in points]
     expected = sum(breach[-alarm.evaluation_periods :]) >= alarm.datapoints_to_alarm
     # Then that is the state, whatever it was, and whatever counts for missing data
-    assert state_of(alarm, [*points], previous) is (State.ALARM if expected else State.OK)
+    assert state_of(alarm, [*points], previous) is (AlarmState.ALARM if expected else AlarmState.OK)
 
 
 @given(
@@ -125,20 +125,20 @@ def test_treatments_are_ordered(points: list[bool | None], settings: tuple[int, 
     assert RANK[good] <= RANK[bad]
     # And the treatments between never go off where bad ones do not, nor stay off where good ones go off
     for treatment in (MissingData.MISSING, MissingData.IGNORE):
-        if bad is State.OK or good is State.ALARM:
+        if bad is AlarmState.OK or good is AlarmState.ALARM:
             assert found[treatment] is good
     # And ignoring is as missing, but for keeping the state where that would not be OK
     if found[MissingData.IGNORE] is not None:
         assert found[MissingData.IGNORE] is found[MissingData.MISSING]
     else:
-        assert found[MissingData.MISSING] is not State.OK
+        assert found[MissingData.MISSING] is not AlarmState.OK
     # And with enough data points, the treatment is of no account
     if sum(point is not None for point in points) >= periods:
         assert len(set(found.values())) == 1
 
 
 @given(alarm=alarms(), points=points_or_none, previous=states)
-def test_what_is_older_than_the_range_is_of_no_account(alarm: Alarm, points: Points, previous: State) -> None:
+def test_what_is_older_than_the_range_is_of_no_account(alarm: Alarm, points: Points, previous: AlarmState) -> None:
     # Given data points, when those before the evaluation range are taken away, then nothing differs
     recent = [*points]
     recent[: -alarm.evaluation_range] = [None] * len(recent[: -alarm.evaluation_range])
@@ -147,7 +147,7 @@ def test_what_is_older_than_the_range_is_of_no_account(alarm: Alarm, points: Poi
 
 
 @given(alarm=alarms(), points=points_or_none, previous=states)
-def test_an_evaluation_says_what_it_saw(alarm: Alarm, points: Points, previous: State) -> None:
+def test_an_evaluation_says_what_it_saw(alarm: Alarm, points: Points, previous: AlarmState) -> None:
     # Given any alarm, when it is evaluated
     found = evaluate(alarm, stored(points, alarm.period), len(points) * alarm.period, previous)
     # Then its data points are of the range, in order, and those that count are the last real ones
@@ -240,7 +240,7 @@ def rules(draw: st.DrawFn, depth: int = 3) -> str:
     kinds = ["condition", "TRUE", "FALSE"] + (["NOT", "AND", "OR"] if depth else [])
     match draw(st.sampled_from(kinds)):
         case "condition":
-            return f"{draw(st.sampled_from(State))}({draw(st.sampled_from(NAMES))})"
+            return f"{draw(st.sampled_from(AlarmState))}({draw(st.sampled_from(NAMES))})"
         case "NOT":
             return f"NOT {draw(rules(depth - 1))}" if draw(st.booleans()) else f"NOT ({draw(rules(depth - 1))})"
         case ("AND" | "OR") as operator:
@@ -251,11 +251,11 @@ def rules(draw: st.DrawFn, depth: int = 3) -> str:
 
 
 @given(rule=rules(), found=st.fixed_dictionaries(dict.fromkeys(NAMES, states)))
-def test_a_composite_rule_is_as_python_reads_it(rule: str, found: dict[str, State]) -> None:
+def test_a_composite_rule_is_as_python_reads_it(rule: str, found: dict[str, AlarmState]) -> None:
     # Given a rule, written for Python, whose NOT, AND and OR bind in the same order
     text = rule
     for name in NAMES:
-        for state in State:
+        for state in AlarmState:
             text = text.replace(f"{state}({name})", str(found[name] is state))
     text = text.replace("TRUE", "True").replace("FALSE", "False")
     for operator in ("NOT", "AND", "OR"):
@@ -263,4 +263,4 @@ def test_a_composite_rule_is_as_python_reads_it(rule: str, found: dict[str, Stat
     # When both are evaluated, then they agree
     expected = eval(text, {"__builtins__": {}})  # noqa: S307  # nosec B307  # drawn above
     composite = CompositeAlarm.from_template({"AlarmRule": rule})
-    assert composite.evaluate(found) is (State.ALARM if expected else State.OK)
+    assert composite.evaluate(found) is (AlarmState.ALARM if expected else AlarmState.OK)

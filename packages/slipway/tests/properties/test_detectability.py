@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.detectability import Fault, simulate
+from slipway.detectability import FailureMode, simulate
 from slipway.detectability.arrivals import poisson, regular
 from slipway.detectability.survey import WATCHED, most
-from slipway.settings.shifts import Kind, Shift
+from slipway.settings.shifts import Shift, ShiftKind
 from unit.detectability.stages import alarm, rollout
 
 RUNS = 400
@@ -27,7 +27,7 @@ def close(found: float, expected: float) -> bool:
 
 
 def canary(percent: int, minutes: int) -> Shift:
-    return Shift(Kind.CANARY, percent, minutes)
+    return Shift(ShiftKind.CANARY, percent, minutes)
 
 
 class Watched(Shift):
@@ -39,7 +39,7 @@ class Watched(Shift):
 
 
 def watched(minutes: int) -> Shift:
-    return Watched(Kind.ALL_AT_ONCE, 100, minutes)
+    return Watched(ShiftKind.ALL_AT_ONCE, 100, minutes)
 
 
 # Starting with the minute, so that a whole number of minutes is seen, and a little later, so that no evaluation falls
@@ -57,7 +57,7 @@ def test_so_many_requests_a_minute_miss_a_failure_by_the_closed_form(requests: i
     # Given exactly n requests of the new version in each minute of the canary, each failing with the chance p
     found = simulate(
         ONE_ERROR,
-        Fault.failing(share),
+        FailureMode.failing(share),
         requests / 60,
         shift=watched(minutes),
         arrivals=regular,
@@ -79,7 +79,9 @@ def test_random_arrivals_miss_a_failure_by_the_closed_form(
     rate: float, weight: int, share: float, minutes: int
 ) -> None:
     # Given random arrivals, of which the alias sends a share to the new version, of which a share fails
-    found = simulate(ONE_ERROR, Fault.failing(share), rate, shift=canary(weight, minutes), arrivals=poisson, **AT_ONCE)
+    found = simulate(
+        ONE_ERROR, FailureMode.failing(share), rate, shift=canary(weight, minutes), arrivals=poisson, **AT_ONCE
+    )
     # When failures are rare events with that mean, then the alarm misses if there is none: 1 - exp(-mean)
     mean = rate * weight / 100 * share * minutes * 60
     assert close(found.caught, 1 - math.exp(-mean))
@@ -91,7 +93,7 @@ def test_late_metrics_cost_their_time(rate: float, share: float) -> None:
     # Given metrics that are there a minute late, and a canary of five minutes that starts with the minute
     found = simulate(
         ONE_ERROR,
-        Fault.failing(share),
+        FailureMode.failing(share),
         rate,
         shift=canary(10, 5),
         runs=RUNS,
@@ -111,7 +113,7 @@ def test_late_metrics_cost_their_time(rate: float, share: float) -> None:
 def test_an_outcome_is_within_its_bounds(rate: float, share: float, name: str) -> None:
     # Given any traffic and any failure, when it is played
     shift = Shift.named(name)
-    found = simulate(ONE_ERROR, Fault.failing(share), rate, shift=shift, runs=60)
+    found = simulate(ONE_ERROR, FailureMode.failing(share), rate, shift=shift, runs=60)
     # Then it is caught in a share of the runs, before full traffic, and whom it hurts are at most those who came
     assert 0 <= found.caught <= 1
     assert len(found.hurt) == 60
@@ -140,7 +142,7 @@ def test_worse_versions_and_more_traffic_are_seen_more_often(shares: tuple[float
     # Given a failure and a worse one
     share, factor = shares
     less, more, busier = (
-        simulate(ONE_ERROR, Fault.failing(failing), traffic, runs=RUNS).caught
+        simulate(ONE_ERROR, FailureMode.failing(failing), traffic, runs=RUNS).caught
         for failing, traffic in ((share, rate), (min(share * factor, 1), rate), (share, rate * factor))
     )
     # Then the worse one is seen more often, and so is the same with more traffic, but for chance

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from infrastructure import synthesis
 from infrastructure.matrix import SPECIMEN
 from properties import naive
-from slipway.review.assembly import Assembly, Stack, StackKey, read_assembly
+from slipway.review.assembly import Assembly, ReviewedStack, StackKey, read_assembly
 from slipway.review.comparison import Comparison, Fate, compare_sides
 from slipway.review.findings import Severity
 from slipway.review.resources import Side
@@ -114,7 +114,7 @@ def _edits(shard: int, edit: Callable[[st.DataObject], bool]) -> None:
     assert made >= EDITS, f"only {made} edits were made"
 
 
-def _edited(side: Side, stack: Stack, logical_id: str, resource: Json | None) -> Assembly:
+def _edited(side: Side, stack: ReviewedStack, logical_id: str, resource: Json | None) -> Assembly:
     """The assembly with one resource changed, or gone."""
     resources = {**stack.resources}
     if resource is None:
@@ -125,7 +125,7 @@ def _edited(side: Side, stack: Stack, logical_id: str, resource: Json | None) ->
     return replace(side.assembly, stacks=tuple(other if one is stack else one for one in side.assembly.stacks))
 
 
-def _fates(comparison: Comparison, stack: Stack) -> dict[str, set[Fate]]:
+def _fates(comparison: Comparison, stack: ReviewedStack) -> dict[str, set[Fate]]:
     """What becomes of each construct of a stack."""
     found: dict[str, set[Fate]] = {}
     for stage in comparison.stages:
@@ -136,19 +136,19 @@ def _fates(comparison: Comparison, stack: Stack) -> dict[str, set[Fate]]:
     return found
 
 
-def _construct(stack: Stack, logical_id: str) -> str:
+def _construct(stack: ReviewedStack, logical_id: str) -> str:
     path = stack.paths.get(logical_id) or stack.resources[logical_id]["Metadata"]["aws:cdk:path"]
     return path.removesuffix("/Resource")
 
 
-Candidates = list[dict[str, list[tuple[Side, Stack, str, Json]]]]
+Candidates = list[dict[str, list[tuple[Side, ReviewedStack, str, Json]]]]
 """Resources that an edit may be made to: for each assembly, by type."""
 
 
 def _candidates(sides: list[Side], where: Callable[[Json], bool] = lambda _: True) -> Candidates:
     found: Candidates = []
     for side in sides:
-        by_type: dict[str, list[tuple[Side, Stack, str, Json]]] = {}
+        by_type: dict[str, list[tuple[Side, ReviewedStack, str, Json]]] = {}
         for stack in side.assembly.stacks:
             for logical_id, resource in stack.resources.items():
                 if resource["Type"] != "AWS::CDK::Metadata" and where(resource):
@@ -157,7 +157,7 @@ def _candidates(sides: list[Side], where: Callable[[Json], bool] = lambda _: Tru
     return found
 
 
-def _draw_resource(data: st.DataObject, candidates: Candidates) -> tuple[Side, Stack, str, Json]:
+def _draw_resource(data: st.DataObject, candidates: Candidates) -> tuple[Side, ReviewedStack, str, Json]:
     by_type = data.draw(st.sampled_from(candidates), "assembly")
     # A type first, so that the rare ones come as often as the frequent.
     kind = data.draw(st.sampled_from(sorted(by_type)), "type")
@@ -425,7 +425,7 @@ def _change(data: st.DataObject, statements: list[Json]) -> None:  # noqa: PLR09
             statement["Effect"] = "Deny" if statement["Effect"] == "Allow" else "Allow"
 
 
-def _of_role(stack: Stack, role: str, policies: Mapping[str, Json]) -> list[Json]:
+def _of_role(stack: ReviewedStack, role: str, policies: Mapping[str, Json]) -> list[Json]:
     """Everything that the policies of a stack let a role do."""
     return [
         statement
@@ -495,7 +495,7 @@ def _draw_value(data: st.DataObject, value: Json, label: str) -> Json:
 
 
 def _under_condition(
-    side: Side, stack: Stack, logical_id: str, resource: Json, expression: Json, *, conditioned: bool
+    side: Side, stack: ReviewedStack, logical_id: str, resource: Json, expression: Json, *, conditioned: bool
 ) -> Assembly:
     """The assembly with one resource changed, and the planted parameter and condition beside it."""
     body = {**resource, "Condition": _CONDITION} if conditioned else resource
@@ -578,7 +578,7 @@ def test_no_world_is_missed_when_a_condition_decides(real: list[Side], shard: in
 _NESTED = "PlantedNested"
 
 
-def _nested(side: Side, stack: Stack, logical_id: str, resource: Json, passed: Mapping[str, Json]) -> Assembly:
+def _nested(side: Side, stack: ReviewedStack, logical_id: str, resource: Json, passed: Mapping[str, Json]) -> Assembly:
     """The assembly with a stack nested in another one of its name, one of its resources changed."""
     outer = replace(
         stack,

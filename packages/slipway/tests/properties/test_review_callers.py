@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from properties import naive
-from slipway.review.assembly import Assembly, Stack, StackKey
+from slipway.review.assembly import Assembly, ReviewedStack, StackKey
 from slipway.review.comparison import compare
 from slipway.review.findings import Severity
 
@@ -30,7 +30,9 @@ EXAMPLES = 300
 def _assembly(resources: Mapping[str, Json]) -> Assembly:
     topic = {"Topic": {"Type": "AWS::SNS::Topic"}}
     key = StackKey(OWN, REGION, "blue-data")
-    return Assembly(stacks=(Stack(key=key, stage="blue", path="Blue", template={"Resources": {**topic, **resources}}),))
+    return Assembly(
+        stacks=(ReviewedStack(key=key, stage="blue", path="Blue", template={"Resources": {**topic, **resources}}),)
+    )
 
 
 def _bucket(*statements: Statement) -> dict[str, Json]:

@@ -11,7 +11,7 @@ import pytest
 
 from slipway.testing.app import changed_deployment, deployment
 from slipway.testing.app import settings as committed
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "openapi.json").read_text(encoding="utf-8"))
 ENVIRONMENTS = [environment.name for environment in committed().environments]
@@ -68,23 +68,23 @@ ACTIONS = {
 
 
 @pytest.fixture(params=VARIANTS)
-def ingest(request: pytest.FixtureRequest) -> Deployment:
+def ingest(request: pytest.FixtureRequest) -> DeployedTemplates:
     """Each variant in turn."""
     environment, changes = VARIANTS[request.param]
     return changed_deployment(environment, "ingest", changes) if changes else deployment(environment, "ingest")
 
 
-def settings(ingest: Deployment) -> Any:
+def settings(ingest: DeployedTemplates) -> Any:
     return ingest.environment.services.ingest
 
 
-def queues(ingest: Deployment) -> dict[str, dict[str, Any]]:
+def queues(ingest: DeployedTemplates) -> dict[str, dict[str, Any]]:
     """The queues that outputs name, by the output."""
     names = ("JobQueueUrl", "JobDeadLetterQueueUrl", "WorkQueueUrl", "WorkDeadLetterQueueUrl", "DeadLetterQueueUrl")
     return {name: ingest.behind(ingest.output(name))["Properties"] for name in names}
 
 
-def methods(ingest: Deployment) -> dict[str, dict[str, Any]]:
+def methods(ingest: DeployedTemplates) -> dict[str, dict[str, Any]]:
     """The API's methods by verb and path, without the preflights."""
     resources = ingest["compute"].of_type("AWS::ApiGateway::Resource")
 
@@ -101,29 +101,29 @@ def methods(ingest: Deployment) -> dict[str, dict[str, Any]]:
     }
 
 
-def stage(ingest: Deployment) -> dict[str, Any]:
+def stage(ingest: DeployedTemplates) -> dict[str, Any]:
     return ingest["compute"].only("AWS::ApiGateway::Stage")
 
 
-def alarms(ingest: Deployment) -> list[dict[str, Any]]:
+def alarms(ingest: DeployedTemplates) -> list[dict[str, Any]]:
     return ingest["observability"].properties_of("AWS::CloudWatch::Alarm")
 
 
 class TestApi:
     @pytest.mark.requirement("ingest: routes")
-    def test_routes_are_those_of_the_document(self, ingest: Deployment) -> None:
+    def test_routes_are_those_of_the_document(self, ingest: DeployedTemplates) -> None:
         documented = {f"{verb.upper()} {path}" for path, verbs in DOCUMENT["paths"].items() for verb in verbs}
         # And what can be read is answered for HEAD, too
         heads = {route.replace("GET", "HEAD") for route in documented if route.startswith("GET")}
         assert set(methods(ingest)) == documented | heads
 
     @pytest.mark.requirement("ingest: routes")
-    def test_all_but_health_ask_for_a_key(self, ingest: Deployment) -> None:
+    def test_all_but_health_ask_for_a_key(self, ingest: DeployedTemplates) -> None:
         keyed = {route for route, method in methods(ingest).items() if method.get("ApiKeyRequired")}
         assert keyed == set(methods(ingest)) - {"GET /health", "HEAD /health"}
 
     @pytest.mark.requirement("ingest: routes")
-    def test_health_is_answered_by_the_gateway(self, ingest: Deployment) -> None:
+    def test_health_is_answered_by_the_gateway(self, ingest: DeployedTemplates) -> None:
         for verb in ("GET", "HEAD"):
             integration = methods(ingest)[f"{verb} /health"]["Integration"]
             assert integration["Type"] == "MOCK"
@@ -132,7 +132,7 @@ class TestApi:
             assert body == {"status": "ok", "environment": ingest.environment.name}
 
     @pytest.mark.requirement("ingest: routes")
-    def test_the_gateway_checks_what_it_can(self, ingest: Deployment) -> None:
+    def test_the_gateway_checks_what_it_can(self, ingest: DeployedTemplates) -> None:
         found = methods(ingest)
         assert "application/json" in found["POST /data"]["RequestModels"]
         assert found["GET /data"]["RequestParameters"]["method.request.querystring.id"] is True
@@ -142,7 +142,7 @@ class TestApi:
         assert "maxLength" not in model["properties"]["payload"]
 
     @pytest.mark.requirement("ingest: the usage plan")
-    def test_the_usage_plan_is_as_configured(self, ingest: Deployment) -> None:
+    def test_the_usage_plan_is_as_configured(self, ingest: DeployedTemplates) -> None:
         plan = ingest["compute"].only("AWS::ApiGateway::UsagePlan")
         wanted = settings(ingest).usage_plan
         assert plan["Throttle"] == {"RateLimit": wanted.rate, "BurstLimit": wanted.burst}
@@ -156,7 +156,7 @@ class TestStageCache:
     @pytest.mark.requirement(
         "ingest: the stage cache", "ingest: a stage cache that caches nothing, or gives one record for another"
     )
-    def test_only_reading_a_record_is_cached_and_encrypted(self, ingest: Deployment) -> None:
+    def test_only_reading_a_record_is_cached_and_encrypted(self, ingest: DeployedTemplates) -> None:
         cache = settings(ingest).stage_cache
         cached = [entry for entry in stage(ingest)["MethodSettings"] if entry.get("CachingEnabled")]
         if cache is None:
@@ -173,7 +173,7 @@ class TestStageCache:
     @pytest.mark.requirement(
         "ingest: the stage cache", "ingest: a stage cache that caches nothing, or gives one record for another"
     )
-    def test_cached_answers_are_told_apart_by_id_key_and_origin(self, ingest: Deployment) -> None:
+    def test_cached_answers_are_told_apart_by_id_key_and_origin(self, ingest: DeployedTemplates) -> None:
         # Given that a key check does not make a cached answer its caller's own, and that an answer names its origin
         method = methods(ingest)["GET /data"]
         keys = set(method["Integration"]["CacheKeyParameters"])
@@ -189,7 +189,7 @@ class TestQueues:
     @pytest.mark.requirement("ingest: work in the background")
     @pytest.mark.parametrize(("name", "reader"), [("Job", "processor"), ("Work", "worker")])
     def test_visibility_is_six_time_outs_and_five_receives_are_the_end(
-        self, ingest: Deployment, name: str, reader: str
+        self, ingest: DeployedTemplates, name: str, reader: str
     ) -> None:
         queue = queues(ingest)[f"{name}QueueUrl"]
         assert queue["VisibilityTimeout"] >= 6 * getattr(settings(ingest), reader).timeout_seconds
@@ -199,7 +199,7 @@ class TestQueues:
         target = ingest.text("compute", queue["RedrivePolicy"]["deadLetterTargetArn"])
         assert target == ingest.output(f"{name}DeadLetterQueueUrl").replace(">", ".Arn>")
 
-    def test_a_job_ends_when_no_message_of_it_can_be_received_again(self, ingest: Deployment) -> None:
+    def test_a_job_ends_when_no_message_of_it_can_be_received_again(self, ingest: DeployedTemplates) -> None:
         visible = [queues(ingest)[name]["VisibilityTimeout"] for name in ("JobQueueUrl", "WorkQueueUrl")]
         variables = ingest.function("api.handler")["Environment"]["Variables"]
         assert int(variables["DEADLINE_SECONDS"]) == 5 * sum(visible)
@@ -208,14 +208,14 @@ class TestQueues:
 class TestFunctions:
     @pytest.mark.requirement("functions")
     @pytest.mark.parametrize("handler", FUNCTIONS)
-    def test_each_may_do_exactly_what_it_does(self, ingest: Deployment, handler: str) -> None:
+    def test_each_may_do_exactly_what_it_does(self, ingest: DeployedTemplates, handler: str) -> None:
         reached = ingest.permissions(handler)
         assert set(reached) == ACTIONS[handler]
         for action, resources in reached.items():
             if not action.startswith("xray:"):
                 assert "*" not in resources
 
-    def test_payloads_and_plans_are_apart(self, ingest: Deployment) -> None:
+    def test_payloads_and_plans_are_apart(self, ingest: DeployedTemplates) -> None:
         bucket = ingest.behind(ingest.output("BucketName"))["Properties"]["BucketName"]
         reached = {
             handler: {arn.partition(":::")[2] for arn in ingest.permissions(handler)["s3:GetObject"]}
@@ -230,7 +230,7 @@ class TestFunctions:
 
 class TestData:
     @pytest.mark.requirement("ingest: records")
-    def test_records_and_jobs_expire(self, ingest: Deployment) -> None:
+    def test_records_and_jobs_expire(self, ingest: DeployedTemplates) -> None:
         for output in ("TableName", "JobsTableName"):
             table = ingest.behind(ingest.output(output))["Properties"]
             assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
@@ -239,14 +239,14 @@ class TestData:
         )
 
     @pytest.mark.requirement("ingest: records")
-    def test_payloads_and_plans_go_after_their_records(self, ingest: Deployment) -> None:
+    def test_payloads_and_plans_go_after_their_records(self, ingest: DeployedTemplates) -> None:
         rules = ingest.behind(ingest.output("BucketName"))["Properties"]["LifecycleConfiguration"]["Rules"]
         expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
         assert set(expiring) == {"payloads/", "jobs/"}
         for days in expiring.values():
             assert settings(ingest).record_hours + 24 <= 24 * days <= settings(ingest).record_hours + 48
 
-    def test_the_index_holds_pending_records_by_key_alone(self, ingest: Deployment) -> None:
+    def test_the_index_holds_pending_records_by_key_alone(self, ingest: DeployedTemplates) -> None:
         (index,) = ingest.behind(ingest.output("TableName"))["Properties"]["GlobalSecondaryIndexes"]
         assert index["IndexName"] == "by-pending"
         assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
@@ -254,7 +254,7 @@ class TestData:
 
 class TestObservability:
     @pytest.mark.requirement("ingest: alarms")
-    def test_the_api_alarms(self, ingest: Deployment) -> None:
+    def test_the_api_alarms(self, ingest: DeployedTemplates) -> None:
         (failed,) = (alarm for alarm in alarms(ingest) if alarm.get("Namespace") == "AWS/ApiGateway")
         assert failed["MetricName"] == "5XXError"
         assert (failed["ComparisonOperator"], failed["Threshold"]) == ("GreaterThanThreshold", 4)
@@ -263,7 +263,7 @@ class TestObservability:
         assert refused["Threshold"] == ingest.environment.alarms.client_error_percent
 
     @pytest.mark.requirement("ingest: alarms")
-    def test_user_errors_alarm_and_say_that_they_count_the_account(self, ingest: Deployment) -> None:
+    def test_user_errors_alarm_and_say_that_they_count_the_account(self, ingest: DeployedTemplates) -> None:
         (alarm,) = (alarm for alarm in alarms(ingest) if alarm.get("MetricName") == "UserErrors")
         assert "Dimensions" not in alarm
         assert alarm["Threshold"] == 5

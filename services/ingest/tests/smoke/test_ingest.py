@@ -9,7 +9,7 @@ import boto3
 import httpx
 import pytest
 
-from slipway.testing.smoke import Service
+from slipway.testing.smoke import DeployedService
 
 PATIENCE_SECONDS = 60
 
@@ -27,7 +27,7 @@ class Ingest(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def ingest(deployed: Service) -> Ingest:
+def ingest(deployed: DeployedService) -> Ingest:
     """The service `ingest` where it is deployed."""
     gateway = boto3.client("apigateway", region_name=deployed.region)
     value = gateway.get_api_key(apiKey=deployed.outputs["ApiKeyId"], includeValue=True)["value"]

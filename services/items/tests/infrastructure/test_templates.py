@@ -11,7 +11,7 @@ import pytest
 
 from slipway.testing.app import changed_deployment, deployment
 from slipway.testing.app import settings as committed
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "openapi.json").read_text(encoding="utf-8"))
 ENVIRONMENTS = [environment.name for environment in committed().environments]
@@ -25,13 +25,13 @@ _WRITES = {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
 
 
 @pytest.fixture(params=VARIANTS)
-def items(request: pytest.FixtureRequest) -> Deployment:
+def items(request: pytest.FixtureRequest) -> DeployedTemplates:
     """Each variant in turn."""
     environment, changes = VARIANTS[request.param]
     return changed_deployment(environment, "items", changes) if changes else deployment(environment, "items")
 
 
-def _methods(items: Deployment) -> dict[str, dict[str, Any]]:
+def _methods(items: DeployedTemplates) -> dict[str, dict[str, Any]]:
     """The API's methods by verb and path, without the preflights."""
     resources = items["compute"].of_type("AWS::ApiGateway::Resource")
 
@@ -48,7 +48,7 @@ def _methods(items: Deployment) -> dict[str, dict[str, Any]]:
     }
 
 
-def _work(items: Deployment, handler: str) -> dict[str, set[str]]:
+def _work(items: DeployedTemplates, handler: str) -> dict[str, set[str]]:
     """What a function's role allows, without what every function has: log, traces, key of variables."""
     return {
         action: resources
@@ -57,7 +57,7 @@ def _work(items: Deployment, handler: str) -> dict[str, set[str]]:
     }
 
 
-def test_routes_are_those_of_the_document(items: Deployment) -> None:
+def test_routes_are_those_of_the_document(items: DeployedTemplates) -> None:
     documented = {f"{verb.upper()} {path}" for path, verbs in DOCUMENT["paths"].items() for verb in verbs}
     # What can be read is answered for HEAD, too
     assert set(_methods(items)) == documented | {
@@ -65,7 +65,7 @@ def test_routes_are_those_of_the_document(items: Deployment) -> None:
     }
 
 
-def test_writes_are_signed_and_their_bodies_are_validated(items: Deployment) -> None:
+def test_writes_are_signed_and_their_bodies_are_validated(items: DeployedTemplates) -> None:
     methods = _methods(items)
 
     signed = {route for route, method in methods.items() if method["AuthorizationType"] == "AWS_IAM"}
@@ -74,7 +74,7 @@ def test_writes_are_signed_and_their_bodies_are_validated(items: Deployment) -> 
 
 
 @pytest.mark.requirement("items: an index with one partition for all")
-def test_items_are_found_over_spread_partitions(items: Deployment) -> None:
+def test_items_are_found_over_spread_partitions(items: DeployedTemplates) -> None:
     table = items.behind(items.output("TableName"))["Properties"]
     keys = {
         index["IndexName"]: {key["KeyType"]: key["AttributeName"] for key in index["KeySchema"]}
@@ -88,14 +88,14 @@ def test_items_are_found_over_spread_partitions(items: Deployment) -> None:
     }
 
 
-def test_answers_to_keyed_requests_are_remembered_for_a_time(items: Deployment) -> None:
+def test_answers_to_keyed_requests_are_remembered_for_a_time(items: DeployedTemplates) -> None:
     table = items.behind(items.output("IdempotencyTableName"))["Properties"]
 
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
     assert table["BillingMode"] == "PAY_PER_REQUEST"
 
 
-def test_the_api_may_do_what_its_routes_need_and_no_more(items: Deployment) -> None:
+def test_the_api_may_do_what_its_routes_need_and_no_more(items: DeployedTemplates) -> None:
     table = items.output("TableArn")
     idempotency = items.output("IdempotencyTableName").replace(">", ".Arn>")
 
@@ -107,7 +107,7 @@ def test_the_api_may_do_what_its_routes_need_and_no_more(items: Deployment) -> N
     }
 
 
-def test_the_reader_of_the_stream_follows_creations_alone(items: Deployment) -> None:
+def test_the_reader_of_the_stream_follows_creations_alone(items: DeployedTemplates) -> None:
     (mapping,) = items["compute"].properties_of("AWS::Lambda::EventSourceMapping")
     (pattern,) = mapping["FilterCriteria"]["Filters"]
     idempotency = items.output("IdempotencyTableName").replace(">", ".Arn>")
@@ -121,7 +121,7 @@ def test_the_reader_of_the_stream_follows_creations_alone(items: Deployment) -> 
     assert not {"s3:GetObject", "s3:DeleteObject"} & set(work)
 
 
-def test_what_is_allowed_to_be_cached_is_told_apart_by_its_query(items: Deployment) -> None:
+def test_what_is_allowed_to_be_cached_is_told_apart_by_its_query(items: DeployedTemplates) -> None:
     policies = items["compute"].properties_of("AWS::CloudFront::CachePolicy")
     queries = [
         policy["CachePolicyConfig"]["ParametersInCacheKeyAndForwardedToOrigin"]["QueryStringsConfig"].get(

@@ -9,17 +9,17 @@ from uuid import uuid4
 
 import pytest
 
-from slipway.testing.smoke import Service
+from slipway.testing.smoke import DeployedService
 
 
 @pytest.fixture(scope="module")
-def items(deployed: Service) -> Service:
+def items(deployed: DeployedService) -> DeployedService:
     """The service `items` where it is deployed."""
     return deployed
 
 
 @pytest.fixture
-def item(items: Service) -> Iterator[dict[str, Any]]:
+def item(items: DeployedService) -> Iterator[dict[str, Any]]:
     """An item of a status of its own, gone afterwards whatever became of it."""
     # A status that nobody asked for before: no cache of the edge knows its list.
     response = items.signed("POST", "items", json={"name": "smoke test", "status": f"smoke-{uuid4().hex[:16]}"})
@@ -35,25 +35,25 @@ def item(items: Service) -> Iterator[dict[str, Any]]:
                 break
 
 
-def test_the_service_is_healthy(items: Service) -> None:
+def test_the_service_is_healthy(items: DeployedService) -> None:
     response = items.http.get(items.outputs["HealthEndpoint"])
     assert response.status_code == 200, response.text
     assert response.json()["status"] == "ok"
 
 
-def test_a_write_without_a_signature_is_refused(items: Service) -> None:
+def test_a_write_without_a_signature_is_refused(items: DeployedService) -> None:
     response = items.unsigned("POST", "items", json={"name": "smoke test"})
     assert response.status_code == 403, response.text
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_a_read_past_the_edge_is_refused(items: Service) -> None:
+def test_a_read_past_the_edge_is_refused(items: DeployedService) -> None:
     response = items.unsigned("GET", "items")
     assert response.status_code == 403, response.text
     assert [error["field"] for error in response.json()["errors"]] == ["X-Origin-Verify"]
 
 
-def test_a_listed_item_is_read_as_it_was_listed(items: Service) -> None:
+def test_a_listed_item_is_read_as_it_was_listed(items: DeployedService) -> None:
     # Given the newest items, some of which others may be about to write
     page = items.edge("GET", "items?limit=5")
     assert page.status_code == 200, page.text
@@ -68,7 +68,7 @@ def test_a_listed_item_is_read_as_it_was_listed(items: Service) -> None:
 
 
 @pytest.mark.writes
-def test_an_item_is_created_read_replaced_listed_and_deleted(items: Service, item: dict[str, Any]) -> None:
+def test_an_item_is_created_read_replaced_listed_and_deleted(items: DeployedService, item: dict[str, Any]) -> None:
     path, status = f"items/{item['id']}", item["status"]
 
     # When it is read through the edge
@@ -97,7 +97,7 @@ def test_an_item_is_created_read_replaced_listed_and_deleted(items: Service, ite
     assert items.signed("DELETE", path, headers={"If-Match": replaced.headers["ETag"]}).status_code == 404
 
 
-def _listed(items: Service, status: str, expected: dict[str, Any]) -> Any:
+def _listed(items: DeployedService, status: str, expected: dict[str, Any]) -> Any:
     """The list of a status, given an index time to follow: DynamoDB's indexes are eventually consistent."""
     for attempt in range(10):
         # Another limit each time, or the edge would answer with the list that it has.

@@ -11,7 +11,7 @@ import pytest
 
 from slipway.testing.app import changed_deployment, deployment
 from slipway.testing.app import settings as committed
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "openapi.json").read_text(encoding="utf-8"))
 ENVIRONMENTS = [environment.name for environment in committed().environments]
@@ -26,13 +26,13 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 
 @pytest.fixture(params=VARIANTS)
-def processing(request: pytest.FixtureRequest) -> Deployment:
+def processing(request: pytest.FixtureRequest) -> DeployedTemplates:
     """Each variant in turn."""
     environment, changes = VARIANTS[request.param]
     return changed_deployment(environment, "processing", changes) if changes else deployment(environment, "processing")
 
 
-def test_routes_are_those_of_the_document_and_want_a_token(processing: Deployment) -> None:
+def test_routes_are_those_of_the_document_and_want_a_token(processing: DeployedTemplates) -> None:
     documented = {f"{verb.upper()} {path}" for path, verbs in DOCUMENT["paths"].items() for verb in verbs}
     # What can be read is answered for HEAD, too
     heads = {route.replace("GET", "HEAD") for route in documented if route.startswith("GET")}
@@ -46,7 +46,7 @@ def test_routes_are_those_of_the_document_and_want_a_token(processing: Deploymen
     assert set(routes.values()) == {"JWT", "NONE"}
 
 
-def test_records_are_found_by_owner_and_listed_by_status_and_time(processing: Deployment) -> None:
+def test_records_are_found_by_owner_and_listed_by_status_and_time(processing: DeployedTemplates) -> None:
     table = processing["data"].only("AWS::DynamoDB::Table")
     assert table["KeySchema"] == [{"AttributeName": "owned_id", "KeyType": "HASH"}]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
@@ -59,7 +59,7 @@ def test_records_are_found_by_owner_and_listed_by_status_and_time(processing: De
     ]
 
 
-def test_records_and_objects_live_as_configured(processing: Deployment) -> None:
+def test_records_and_objects_live_as_configured(processing: DeployedTemplates) -> None:
     uploads = processing.environment.services.processing.uploads
     bucket = processing.behind(processing.output("BucketName"))["Properties"]
     rules = bucket["LifecycleConfiguration"]["Rules"]
@@ -71,21 +71,21 @@ def test_records_and_objects_live_as_configured(processing: Deployment) -> None:
     assert variables["UPLOAD_MAX_BYTES"] == str(uploads.maximum_bytes)
 
 
-def test_pages_of_the_configured_origins_may_send_and_fetch_objects(processing: Deployment) -> None:
+def test_pages_of_the_configured_origins_may_send_and_fetch_objects(processing: DeployedTemplates) -> None:
     bucket = processing.behind(processing.output("BucketName"))["Properties"]
     (rule,) = bucket["CorsConfiguration"]["CorsRules"]
     assert set(rule["AllowedMethods"]) == {"GET", "PUT", "POST"}
     assert rule["AllowedOrigins"] == list(processing.environment.cors.origins)
 
 
-def test_the_test_user_is_there_as_configured(processing: Deployment) -> None:
+def test_the_test_user_is_there_as_configured(processing: DeployedTemplates) -> None:
     wanted = processing.environment.services.processing.user_pool.test_user
     assert bool(processing["security"].of_type("Custom::TestUser")) is wanted
     assert ("TestUserSecretArn" in processing["security"].outputs) is wanted
 
 
 @pytest.mark.requirement("functions")
-def test_the_api_may_do_what_its_routes_need_and_no_more(processing: Deployment) -> None:
+def test_the_api_may_do_what_its_routes_need_and_no_more(processing: DeployedTemplates) -> None:
     table, key = processing.output("TableArn"), processing.output("KeyArn")
     name = processing.behind(processing.output("BucketName"))["Properties"]["BucketName"]
     bucket = f"arn:aws:s3:::{name}"
@@ -106,7 +106,7 @@ def test_the_api_may_do_what_its_routes_need_and_no_more(processing: Deployment)
 
 
 @pytest.mark.requirement("functions")
-def test_the_worker_may_do_what_a_job_needs_and_no_more(processing: Deployment) -> None:
+def test_the_worker_may_do_what_a_job_needs_and_no_more(processing: DeployedTemplates) -> None:
     table, key = processing.output("TableArn"), processing.output("KeyArn")
     name = processing.behind(processing.output("BucketName"))["Properties"]["BucketName"]
     queue = processing.output("DeadLetterQueueUrl").replace(">", ".Arn>")
@@ -120,7 +120,7 @@ def test_the_worker_may_do_what_a_job_needs_and_no_more(processing: Deployment) 
     }
 
 
-def _work(processing: Deployment, handler: str) -> set[tuple[str, str]]:
+def _work(processing: DeployedTemplates, handler: str) -> set[tuple[str, str]]:
     """Actions and resources of a function's role, without what every function has: log, traces, key of variables."""
     return {
         (action, where)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from services.processing.sign_in import access_token
-from slipway.testing.smoke import Service
+from slipway.testing.smoke import DeployedService
 
 PATIENCE_SECONDS = 30
 
@@ -27,7 +27,7 @@ class Processing(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def processing(deployed: Service) -> Processing:
+def processing(deployed: DeployedService) -> Processing:
     """The service `processing` where it is deployed."""
     return Processing(deployed.outputs, deployed.http)
 

@@ -16,7 +16,7 @@ from slipway.blocks.function import ServiceFunction
 from slipway.blocks.messaging import DeadLetterQueue
 from slipway.settings import Environment, FunctionSettings
 from slipway.settings.model import ApiFunctionSettings
-from slipway.settings.shifts import PREFIX, Kind, Shift
+from slipway.settings.shifts import PREFIX, Shift, ShiftKind
 
 HOOK = FunctionSettings(memory_mb=256, timeout_seconds=900)
 """Size of a pre-traffic hook: it makes a handful of calls, waits for each as long as the function may take, and repeats
@@ -245,7 +245,7 @@ def _deployment_config(scope: Construct, shift: Shift) -> codedeploy.ILambdaDepl
         return found
     route = (
         codedeploy.TrafficRouting.time_based_canary
-        if shift.kind is Kind.CANARY
+        if shift.kind is ShiftKind.CANARY
         else codedeploy.TrafficRouting.time_based_linear
     )
     return codedeploy.LambdaDeploymentConfig(

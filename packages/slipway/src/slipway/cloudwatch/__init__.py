@@ -12,7 +12,7 @@ There is no clock and no network in it; whoever calls it says what time it is:
 Times are seconds, whole minutes are multiples of 60. The evaluation at 180 judges what was put at 120 up to 179.
 """
 
-from slipway.cloudwatch.alarm import Alarm, Comparison, MissingData, State
+from slipway.cloudwatch.alarm import Alarm, AlarmState, MissingData, ThresholdComparison
 from slipway.cloudwatch.composite import CompositeAlarm
 from slipway.cloudwatch.errors import AlarmError
 from slipway.cloudwatch.evaluation import Datapoint, Evaluation, decide, evaluate
@@ -23,7 +23,7 @@ from slipway.cloudwatch.store import Metric, MetricStore
 __all__ = [
     "Alarm",
     "AlarmError",
-    "Comparison",
+    "AlarmState",
     "CompositeAlarm",
     "Datapoint",
     "Evaluation",
@@ -32,8 +32,8 @@ __all__ = [
     "MetricQuery",
     "MetricStore",
     "MissingData",
-    "State",
     "Statistic",
+    "ThresholdComparison",
     "decide",
     "evaluate",
 ]

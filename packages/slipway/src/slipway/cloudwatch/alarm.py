@@ -38,7 +38,7 @@ DAY = 86_400
 _HOUR = 3_600
 
 
-class State(StrEnum):
+class AlarmState(StrEnum):
     """The states of an alarm."""
 
     OK = "OK"
@@ -55,7 +55,7 @@ class MissingData(StrEnum):
     NOT_BREACHING = "notBreaching"
 
 
-class Comparison(StrEnum):
+class ThresholdComparison(StrEnum):
     """How a data point is compared with the threshold: it breaches where this holds."""
 
     GREATER_OR_EQUAL = "GreaterThanOrEqualToThreshold"
@@ -64,11 +64,11 @@ class Comparison(StrEnum):
     LESS = "LessThanThreshold"
 
 
-_COMPARE: Mapping[Comparison, Callable[[float, float], bool]] = {
-    Comparison.GREATER_OR_EQUAL: operator.ge,
-    Comparison.GREATER: operator.gt,
-    Comparison.LESS_OR_EQUAL: operator.le,
-    Comparison.LESS: operator.lt,
+_COMPARE: Mapping[ThresholdComparison, Callable[[float, float], bool]] = {
+    ThresholdComparison.GREATER_OR_EQUAL: operator.ge,
+    ThresholdComparison.GREATER: operator.gt,
+    ThresholdComparison.LESS_OR_EQUAL: operator.le,
+    ThresholdComparison.LESS: operator.lt,
 }
 
 _ANOMALY = {"LessThanLowerOrGreaterThanUpperThreshold", "LessThanLowerThreshold", "GreaterThanUpperThreshold"}
@@ -94,7 +94,7 @@ class Alarm:
     query: MetricQuery | MathQuery
     evaluation_periods: int
     datapoints_to_alarm: int
-    comparison: Comparison
+    comparison: ThresholdComparison
     threshold: float
     treat_missing_data: MissingData = MissingData.MISSING
     ignore_low_samples: bool = False
@@ -229,7 +229,7 @@ class _Properties(PropertyModel):
             query=query,
             evaluation_periods=self.EvaluationPeriods,
             datapoints_to_alarm=wanted,
-            comparison=_member(name, "ComparisonOperator", self.ComparisonOperator, Comparison),
+            comparison=_member(name, "ComparisonOperator", self.ComparisonOperator, ThresholdComparison),
             threshold=self.Threshold,
             treat_missing_data=self._treat_missing_data(name, query),
             ignore_low_samples=self._ignores_low_samples(name, query),
@@ -239,7 +239,7 @@ class _Properties(PropertyModel):
         if self.ComparisonOperator in _ANOMALY or self.ThresholdMetricId is not None:
             raise AlarmError(
                 f"{name}: {self.ComparisonOperator} is for anomaly detection, which is not evaluated here; "
-                f"ComparisonOperator is one of {', '.join(Comparison)}"
+                f"ComparisonOperator is one of {', '.join(ThresholdComparison)}"
             )
         if self.EvaluationCriteria is not None or self.EvaluationInterval is not None:
             raise AlarmError(f"{name}: EvaluationCriteria and EvaluationInterval are not evaluated here")

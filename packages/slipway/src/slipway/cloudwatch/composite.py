@@ -16,7 +16,7 @@ from typing import Any
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedInput
 
-from slipway.cloudwatch.alarm import State
+from slipway.cloudwatch.alarm import AlarmState
 from slipway.cloudwatch.errors import AlarmError
 
 _GRAMMAR = r"""
@@ -40,7 +40,7 @@ BARE: /[^\s()"]+/
 
 _ARN = ":alarm:"
 
-States = Mapping[str, State]
+States = Mapping[str, AlarmState]
 _Rule = Callable[[States], bool]
 
 
@@ -86,7 +86,7 @@ class CompositeAlarm:
             ) from None
         return cls(called, rule, frozenset(compiler.alarms), holds)
 
-    def evaluate(self, states: States) -> State:
+    def evaluate(self, states: States) -> AlarmState:
         """Its state: ALARM where the rule holds, else OK.
 
         Args:
@@ -97,7 +97,7 @@ class CompositeAlarm:
         """
         if strangers := self.alarms - states.keys():
             raise AlarmError(f"{self.name}: the rule asks for {', '.join(sorted(strangers))}, which is not there")
-        return State.ALARM if self._holds(states) else State.OK
+        return AlarmState.ALARM if self._holds(states) else AlarmState.OK
 
 
 @cache
@@ -121,7 +121,7 @@ class _Compiler(Transformer[Token, _Rule]):
         return name
 
     def condition(self, token: Token, name: str) -> _Rule:
-        wanted = State(str(token))
+        wanted = AlarmState(str(token))
         return lambda states: states[name] is wanted
 
     def always(self) -> _Rule:

@@ -22,20 +22,20 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from slipway.cloudwatch.alarm import Alarm, Comparison, MissingData, State
+from slipway.cloudwatch.alarm import Alarm, AlarmState, MissingData, ThresholdComparison
 from slipway.cloudwatch.errors import AlarmError
 from slipway.cloudwatch.math_values import MathError
 from slipway.cloudwatch.queries import MathQuery, MetricQuery
-from slipway.cloudwatch.statistics import Kind, Statistic
+from slipway.cloudwatch.statistics import Statistic, StatisticKind
 from slipway.cloudwatch.store import MetricStore
 
-_SAMPLE_COUNT = Statistic(Kind.SAMPLE_COUNT.value, Kind.SAMPLE_COUNT)
+_SAMPLE_COUNT = Statistic(StatisticKind.SAMPLE_COUNT.value, StatisticKind.SAMPLE_COUNT)
 
 _WORDS = {
-    Comparison.GREATER_OR_EQUAL: "greater than or equal to",
-    Comparison.GREATER: "greater than",
-    Comparison.LESS_OR_EQUAL: "less than or equal to",
-    Comparison.LESS: "less than",
+    ThresholdComparison.GREATER_OR_EQUAL: "greater than or equal to",
+    ThresholdComparison.GREATER: "greater than",
+    ThresholdComparison.LESS_OR_EQUAL: "less than or equal to",
+    ThresholdComparison.LESS: "less than",
 }
 
 
@@ -68,8 +68,8 @@ class Evaluation(NamedTuple):
 
     alarm: Alarm
     at: float
-    state: State
-    previous: State
+    state: AlarmState
+    previous: AlarmState
     datapoints: tuple[Datapoint, ...]
     kept: str = ""
 
@@ -90,7 +90,7 @@ class Evaluation(NamedTuple):
         alarm, judged = self.alarm, self.judged
         if self.kept:
             return f"{self.state} as before: {self.kept}"
-        if self.state is State.INSUFFICIENT_DATA:
+        if self.state is AlarmState.INSUFFICIENT_DATA:
             return f"{alarm.evaluation_periods - len(judged)} of {alarm.evaluation_periods} data points are unknown"
         breaching = sum(point.breaching or False for point in judged)
         values = ", ".join(f"{point.value:g}" for point in judged)
@@ -99,12 +99,14 @@ class Evaluation(NamedTuple):
         filled = alarm.evaluation_periods - len(judged)
         if filled and alarm.treat_missing_data in {MissingData.BREACHING, MissingData.NOT_BREACHING}:
             text += f", {filled} missing treated as {alarm.treat_missing_data}"
-        elif self.state is State.ALARM and breaching < alarm.datapoints_to_alarm:
+        elif self.state is AlarmState.ALARM and breaching < alarm.datapoints_to_alarm:
             return f"{text}, the oldest {alarm.datapoints_to_alarm} periods ago or more, and none since that does not"
         return f"{text}; {alarm.datapoints_to_alarm} of {alarm.evaluation_periods} set it off"
 
 
-def evaluate(alarm: Alarm, store: MetricStore, at: float, previous: State = State.INSUFFICIENT_DATA) -> Evaluation:
+def evaluate(
+    alarm: Alarm, store: MetricStore, at: float, previous: AlarmState = AlarmState.INSUFFICIENT_DATA
+) -> Evaluation:
     """Evaluate an alarm.
 
     It is meant to be called as often as CloudWatch does, `alarm.every` seconds apart, with the state that came out the
@@ -141,7 +143,7 @@ def decide(
     evaluation_periods: int,
     datapoints_to_alarm: int,
     treat_missing_data: MissingData,
-) -> State | None:
+) -> AlarmState | None:
     """The state that data points make.
 
     Args:
@@ -157,20 +159,20 @@ def decide(
     real = [point for point in points if point is not None][-evaluation_periods:]
     breaching = sum(real)
     if len(real) == evaluation_periods or breaching >= datapoints_to_alarm:
-        return State.ALARM if breaching >= datapoints_to_alarm else State.OK
+        return AlarmState.ALARM if breaching >= datapoints_to_alarm else AlarmState.OK
     match treat_missing_data:
         case MissingData.BREACHING:
             filled = evaluation_periods - len(real)
-            return State.ALARM if breaching + filled >= datapoints_to_alarm else State.OK
+            return AlarmState.ALARM if breaching + filled >= datapoints_to_alarm else AlarmState.OK
         case MissingData.NOT_BREACHING:
-            return State.OK
+            return AlarmState.OK
     if breaching < len(real):
-        return State.OK
+        return AlarmState.OK
     if treat_missing_data is MissingData.IGNORE:
         return None
     # A premature alarm: nothing but breaching data points, the oldest as old as M periods.
     oldest = next((place for place, point in enumerate(points) if point is not None), len(points))
-    return State.ALARM if len(points) - oldest >= datapoints_to_alarm else State.INSUFFICIENT_DATA
+    return AlarmState.ALARM if len(points) - oldest >= datapoints_to_alarm else AlarmState.INSUFFICIENT_DATA
 
 
 def _points(alarm: Alarm, store: MetricStore, end: float) -> tuple[Datapoint, ...]:

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from slipway.cloudwatch.math_values import (
     Argument,
-    Context,
+    EvaluationContext,
     MathError,
     Node,
     Series,
@@ -42,7 +42,7 @@ def _each(name: str, change: Callable[[float], float | None]) -> Function:
         (argument,) = _arguments(given, name, 1, 1)
         node = node_of(argument)
 
-        def compute(context: Context) -> Value:
+        def compute(context: EvaluationContext) -> Value:
             value = node(context)
             if not isinstance(value, (tuple, list)):
                 raise MathError(f"{name} takes a time series, not a scalar")
@@ -66,7 +66,7 @@ def _fold(
         (argument,) = _arguments(given, name, 1, 1)
         node = node_of(argument)
 
-        def compute(context: Context) -> Value:
+        def compute(context: EvaluationContext) -> Value:
             value = node(context)
             if isinstance(value, list):
                 return tuple(across(points) for points in zip(*value, strict=True))
@@ -107,7 +107,7 @@ def _fill(given: Sequence[Argument]) -> Node:
         return lambda context: _over_series(node(context), fill, "FILL")
     source = node_of(filler)
 
-    def compute(context: Context) -> Value:
+    def compute(context: EvaluationContext) -> Value:
         value = source(context)
         if isinstance(value, list):
             raise MathError("FILL fills with one series, not with an array")
@@ -152,7 +152,7 @@ def _if(given: Sequence[Argument]) -> Node:
     condition, *branches = (node_of(argument) for argument in _arguments(given, "IF", 2, 3))
     otherwise = branches[1] if len(branches) > 1 else None
 
-    def compute(context: Context) -> Value:
+    def compute(context: EvaluationContext) -> Value:
         test, then = condition(context), branches[0](context)
         other = otherwise(context) if otherwise else None
         if isinstance(test, list) or isinstance(then, list) or isinstance(other, list):
@@ -201,7 +201,7 @@ def _metric_count(given: Sequence[Argument]) -> Node:
     (argument,) = _arguments(given, "METRIC_COUNT", 1, 1)
     node = node_of(argument)
 
-    def compute(context: Context) -> Value:
+    def compute(context: EvaluationContext) -> Value:
         value = node(context)
         if not isinstance(value, list):
             raise MathError("METRIC_COUNT takes an array of time series")
@@ -215,7 +215,7 @@ def _one_of(name: str, place: int) -> Function:
         (argument,) = _arguments(given, name, 1, 1)
         node = node_of(argument)
 
-        def compute(context: Context) -> Value:
+        def compute(context: EvaluationContext) -> Value:
             value = node(context)
             if not isinstance(value, list) or not value:
                 raise MathError(f"{name} takes an array of time series")
@@ -230,7 +230,7 @@ def _time_series(given: Sequence[Argument]) -> Node:
     (argument,) = _arguments(given, "TIME_SERIES", 1, 1)
     node = node_of(argument)
 
-    def compute(context: Context) -> Value:
+    def compute(context: EvaluationContext) -> Value:
         value = node(context)
         if isinstance(value, (tuple, list)):
             raise MathError("TIME_SERIES takes a scalar")
@@ -246,7 +246,7 @@ def _change(name: str, *, a_second: bool) -> Function:
         (argument,) = _arguments(given, name, 1, 1)
         node = node_of(argument)
 
-        def compute(context: Context) -> Value:
+        def compute(context: EvaluationContext) -> Value:
             return _over_series(node(context), lambda series: change(series, context.starts), name)
 
         def change(series: Series, starts: Sequence[float]) -> Series:

@@ -25,7 +25,7 @@ class MathError(ValueError):
 
 
 @dataclass(frozen=True)
-class Context:
+class EvaluationContext:
     """What an expression is computed on.
 
     Args:
@@ -41,7 +41,7 @@ class Context:
     period: int
 
 
-Node = Callable[[Context], Value]
+Node = Callable[[EvaluationContext], Value]
 """A part of an expression: computes itself."""
 
 Combine = Callable[[float, float], float | None]
@@ -78,7 +78,7 @@ def node_of(argument: Argument) -> Node:
     return argument
 
 
-def series_of(value: Value, context: Context) -> list[Series]:
+def series_of(value: Value, context: EvaluationContext) -> list[Series]:
     """A value as an array: a scalar is a series of it."""
     if isinstance(value, list):
         return value

@@ -19,7 +19,7 @@ from slipway.cloudwatch.math_functions import FUNCTIONS
 from slipway.cloudwatch.math_values import (
     Argument,
     Combine,
-    Context,
+    EvaluationContext,
     MathError,
     Node,
     Text,
@@ -104,7 +104,7 @@ class Expression:
             raise MathError(f"{text!r} is a word, not an expression")
         return cls(text, frozenset(compiler.ids), node)
 
-    def evaluate(self, context: Context) -> Value:
+    def evaluate(self, context: EvaluationContext) -> Value:
         """Compute the expression.
 
         Raises:

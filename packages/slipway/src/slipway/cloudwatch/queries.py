@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from slipway.cloudwatch.errors import AlarmError
-from slipway.cloudwatch.math_values import Context, MathError, Series, Value
+from slipway.cloudwatch.math_values import EvaluationContext, MathError, Series, Value
 from slipway.cloudwatch.metric_math import Expression
 from slipway.cloudwatch.statistics import Statistic
 from slipway.cloudwatch.store import Metric, MetricStore, between
@@ -77,7 +77,7 @@ class MathQuery:
         """
         metrics = {name: tuple(query.points(store, starts)) for name, query in self.metrics.items()}
         results: dict[str, Value] = {}
-        context = Context(metrics, results, starts, self.period)
+        context = EvaluationContext(metrics, results, starts, self.period)
         for name, expression in self.expressions.items():
             results[name] = expression.evaluate(context)
         value = results[self.result]

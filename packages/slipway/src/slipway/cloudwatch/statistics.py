@@ -31,7 +31,7 @@ _RANGE = re.compile(
 _SLACK = 1e-9
 
 
-class Kind(Enum):
+class StatisticKind(Enum):
     """The families of statistics. The values are CloudWatch's names, without their numbers."""
 
     SAMPLE_COUNT = "SampleCount"
@@ -47,7 +47,16 @@ class Kind(Enum):
     PERCENTILE_RANK = "PR"
 
 
-_WHOLE = {kind.value: kind for kind in (Kind.SAMPLE_COUNT, Kind.SUM, Kind.AVERAGE, Kind.MINIMUM, Kind.MAXIMUM)}
+_WHOLE = {
+    kind.value: kind
+    for kind in (
+        StatisticKind.SAMPLE_COUNT,
+        StatisticKind.SUM,
+        StatisticKind.AVERAGE,
+        StatisticKind.MINIMUM,
+        StatisticKind.MAXIMUM,
+    )
+}
 
 SIMPLE = tuple(_WHOLE)
 """What an alarm's `Statistic` may be; all else is an `ExtendedStatistic`."""
@@ -66,7 +75,7 @@ class Statistic:
     """
 
     name: str
-    kind: Kind
+    kind: StatisticKind
     low: float = -math.inf
     high: float = math.inf
     in_percent: bool = False
@@ -81,9 +90,9 @@ class Statistic:
         if kind := _WHOLE.get(name):
             return cls(name, kind)
         if name.upper() == "IQM":
-            return cls(name, Kind.TRIMMED_MEAN, 25, 75, in_percent=True)
+            return cls(name, StatisticKind.TRIMMED_MEAN, 25, 75, in_percent=True)
         if found := _SIMPLE.fullmatch(name):
-            kind = Kind.PERCENTILE if found["kind"].lower() == "p" else Kind(found["kind"].upper())
+            kind = StatisticKind.PERCENTILE if found["kind"].lower() == "p" else StatisticKind(found["kind"].upper())
             statistic = cls(name, kind, 0, float(found["percent"]), in_percent=True)
         elif found := _RANGE.fullmatch(name):
             statistic = cls._of_range(name, found)
@@ -100,13 +109,13 @@ class Statistic:
 
     @classmethod
     def _of_range(cls, name: str, found: re.Match[str]) -> Statistic:
-        kind = Kind(found["kind"].upper())
+        kind = StatisticKind(found["kind"].upper())
         given = [found[f"{bound}p"] is not None for bound in ("low", "high") if found[bound] is not None]
         stray = [found[f"{bound}p"] for bound in ("low", "high") if found[bound] is None and found[f"{bound}p"]]
         if not given or stray or len(set(given)) > 1:
             raise ValueError(f"{name!r}: one bound or two, both of them percentages or neither")
         in_percent = given[0]
-        if in_percent and kind is Kind.PERCENTILE_RANK:
+        if in_percent and kind is StatisticKind.PERCENTILE_RANK:
             raise ValueError(f"{name!r}: the bounds of a percentile rank are values, not percentages")
         lowest, highest = (0.0, 100.0) if in_percent else (-math.inf, math.inf)
         low = lowest if found["low"] is None else float(found["low"])
@@ -116,7 +125,7 @@ class Statistic:
     @property
     def percentile(self) -> float | None:
         """The percentile, 0 to 100; None where the statistic is none."""
-        return self.high if self.kind is Kind.PERCENTILE else None
+        return self.high if self.kind is StatisticKind.PERCENTILE else None
 
     @property
     def fewest_samples(self) -> float:
@@ -136,29 +145,29 @@ class Statistic:
         if not samples:
             return None
         match self.kind:
-            case Kind.SAMPLE_COUNT:
+            case StatisticKind.SAMPLE_COUNT:
                 return sum(count for _, count in samples)
-            case Kind.SUM:
+            case StatisticKind.SUM:
                 return sum(value * count for value, count in samples)
-            case Kind.AVERAGE:
+            case StatisticKind.AVERAGE:
                 return sum(value * count for value, count in samples) / sum(count for _, count in samples)
-            case Kind.MINIMUM:
+            case StatisticKind.MINIMUM:
                 return min(value for value, _ in samples)
-            case Kind.MAXIMUM:
+            case StatisticKind.MAXIMUM:
                 return max(value for value, _ in samples)
-            case Kind.PERCENTILE:
+            case StatisticKind.PERCENTILE:
                 return percentile(samples, self.high)
-            case Kind.PERCENTILE_RANK:
+            case StatisticKind.PERCENTILE_RANK:
                 total = sum(count for _, count in samples)
                 return 100 * sum(weight for _, weight in self._within(samples)) / total
-            case Kind.TRIMMED_COUNT:
+            case StatisticKind.TRIMMED_COUNT:
                 return sum(weight for _, weight in self._within(samples))
-            case Kind.TRIMMED_SUM:
+            case StatisticKind.TRIMMED_SUM:
                 return sum(value * weight for value, weight in self._within(samples))
-            case Kind.TRIMMED_MEAN:
+            case StatisticKind.TRIMMED_MEAN:
                 weights = sum(weight for _, weight in self._within(samples))
                 return sum(value * weight for value, weight in self._within(samples)) / weights if weights else None
-            case Kind.WINSORIZED_MEAN:
+            case StatisticKind.WINSORIZED_MEAN:
                 return self._winsorized(samples)
 
     def _within(self, samples: Samples) -> Iterator[tuple[float, float]]:

@@ -1,6 +1,6 @@
 """What an environment and the pipeline cost a month, estimated from the synthesised templates."""
 
-from slipway.cost.assembly import Stack, read_assembly
+from slipway.cost.assembly import PricedStack, read_assembly
 from slipway.cost.catalogue import unknown_types
 from slipway.cost.errors import CostError
 from slipway.cost.estimate import Estimate, estimate
@@ -12,7 +12,7 @@ __all__ = [
     "CostError",
     "Estimate",
     "PriceFile",
-    "Stack",
+    "PricedStack",
     "estimate",
     "load_prices",
     "markdown",

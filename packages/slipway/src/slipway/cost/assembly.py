@@ -21,7 +21,7 @@ Value = Any
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Stack:
+class PricedStack:
     """One stack: who it belongs to, and its template.
 
     Args:
@@ -39,10 +39,10 @@ class Stack:
     template: Mapping[str, Any]
 
     @property
-    def resources(self) -> Iterator[Resource]:
+    def resources(self) -> Iterator[PricedResource]:
         """Every resource of the template, in its order."""
         for logical_id in self.template.get("Resources", {}):
-            yield Resource(self, logical_id)
+            yield PricedResource(self, logical_id)
 
     def is_gone(self, value: Value) -> bool:
         """Whether a property's value means that it is not set."""
@@ -86,10 +86,10 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Resource:
+class PricedResource:
     """One resource of a stack."""
 
-    stack: Stack
+    stack: PricedStack
     logical_id: str
 
     @property
@@ -141,7 +141,7 @@ class Resource:
         return CostError(f"{self.stack.name}: {self.logical_id} ({self.type}): {message}")
 
 
-def read_assembly(folder: Path) -> list[Stack]:
+def read_assembly(folder: Path) -> list[PricedStack]:
     """Every stack that the manifest of an assembly and of those nested in it name.
 
     Args:
@@ -159,14 +159,14 @@ def read_assembly(folder: Path) -> list[Stack]:
     return stacks
 
 
-def _read(folder: Path) -> Iterator[Stack]:
+def _read(folder: Path) -> Iterator[PricedStack]:
     for path, manifest in read_manifests(folder):
         # The id of a stage is `<environment>-<service>`, under the pipeline's stack.
         environment, _, service = path.rpartition("/")[2].partition("-")
         for entry in manifest.stacks():
             # What its nested stacks cost is the stack's.
             template = stack_template(entry)
-            yield Stack(
+            yield PricedStack(
                 name=entry.name,
                 # Tags say it exactly, also where the environment's own name has a dash.
                 environment=_tag(template, "Environment") or environment if path else PIPELINE,

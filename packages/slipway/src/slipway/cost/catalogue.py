@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 
-from slipway.cost.assembly import Resource, Stack
-from slipway.cost.scope import HOURS, MILLION, SECONDS, Charge, Scope
+from slipway.cost.assembly import PricedResource, PricedStack
+from slipway.cost.scope import HOURS, MILLION, SECONDS, Charge, CostScope
 
-Pricer = Callable[[Resource, Scope], Iterator[Charge]]
+Pricer = Callable[[PricedResource, CostScope], Iterator[Charge]]
 
 _DAYS = Decimal("30.4")
 _GB = Decimal(1_000_000_000)
@@ -36,19 +36,19 @@ _PAID_GROUPS = frozenset(
 )
 
 
-def _key(key: Resource, scope: Scope) -> Iterator[Charge]:
+def _key(key: PricedResource, scope: CostScope) -> Iterator[Charge]:
     yield Charge.monthly("KMS", "keys", scope.prices.kms.key.of(1))
     if key.get("EnableKeyRotation") is True:
         rotations = scope.prices.kms.rotation.of(scope.assume.key_rotations)
         yield Charge.monthly("KMS", "rotated key versions", rotations)
 
 
-def _kms_reuse(scope: Scope) -> Charge:
+def _kms_reuse(scope: CostScope) -> Charge:
     calls = SECONDS / scope.assume.kms_reuse_seconds
     return Charge.monthly("KMS", "requests", scope.prices.kms.requests.of(calls))
 
 
-def _secret(secret: Resource, scope: Scope) -> Iterator[Charge]:
+def _secret(secret: PricedResource, scope: CostScope) -> Iterator[Charge]:
     prices = scope.prices
     yield Charge.monthly("Secrets Manager", "secrets", prices.secrets_manager.secret.of(1))
     reads = scope.traffic.api * scope.assume.secret_reads_per_request * MILLION
@@ -57,7 +57,7 @@ def _secret(secret: Resource, scope: Scope) -> Iterator[Charge]:
         yield Charge.per_million("KMS", "requests", prices.kms.requests.of(reads))
 
 
-def _alarm(alarm: Resource, scope: Scope) -> Iterator[Charge]:
+def _alarm(alarm: PricedResource, scope: CostScope) -> Iterator[Charge]:
     metrics = alarm.list("Metrics")
     expressions = [str(metric["Expression"]) for metric in metrics if "Expression" in metric]
     for expression in expressions:
@@ -76,11 +76,11 @@ def _alarm(alarm: Resource, scope: Scope) -> Iterator[Charge]:
             yield Charge.monthly("CloudWatch", "alarms, high resolution" if fine else "alarms", price.of(count))
 
 
-def _composite_alarm(_: Resource, scope: Scope) -> Iterator[Charge]:
+def _composite_alarm(_: PricedResource, scope: CostScope) -> Iterator[Charge]:
     yield Charge.monthly("CloudWatch", "alarms, composite", scope.prices.cloudwatch.alarm_composite.of(1))
 
 
-def _scaling_policy(policy: Resource, scope: Scope) -> Iterator[Charge]:
+def _scaling_policy(policy: PricedResource, scope: CostScope) -> Iterator[Charge]:
     if policy.get("PolicyType") != "TargetTrackingScaling":
         raise policy.error("only target tracking is priced; it makes its alarms itself")
     metric = policy.get(
@@ -91,7 +91,7 @@ def _scaling_policy(policy: Resource, scope: Scope) -> Iterator[Charge]:
     yield Charge.monthly("CloudWatch", "alarms of auto scaling", scope.prices.cloudwatch.alarm.of(count))
 
 
-def _scalable_target(target: Resource, scope: Scope) -> Iterator[Charge]:
+def _scalable_target(target: PricedResource, scope: CostScope) -> Iterator[Charge]:
     """Provisioned concurrency at its minimum; a table's capacity is priced at the table."""
     if target.get("ScalableDimension") != "lambda:function:ProvisionedConcurrency":
         return
@@ -100,7 +100,7 @@ def _scalable_target(target: Resource, scope: Scope) -> Iterator[Charge]:
         yield _provisioned(function, minimum, scope)
 
 
-def _alias(alias: Resource, scope: Scope) -> Iterator[Charge]:
+def _alias(alias: PricedResource, scope: CostScope) -> Iterator[Charge]:
     if alias.get("ProvisionedConcurrencyConfig") is None:
         return
     scaled = [
@@ -115,21 +115,21 @@ def _alias(alias: Resource, scope: Scope) -> Iterator[Charge]:
             yield _provisioned(function, count, scope)
 
 
-def _memory_gb(function: Resource) -> Decimal:
+def _memory_gb(function: PricedResource) -> Decimal:
     return function.number("MemorySize", default=128) / 1024
 
 
-def _is_arm(function: Resource) -> bool:
+def _is_arm(function: PricedResource) -> bool:
     return function.list("Architectures") == ["arm64"]
 
 
-def _provisioned(function: Resource, count: Decimal, scope: Scope) -> Charge:
+def _provisioned(function: PricedResource, count: Decimal, scope: CostScope) -> Charge:
     rates = scope.prices.lambda_.arm64 if _is_arm(function) else scope.prices.lambda_.x86_64
     seconds = _memory_gb(function) * SECONDS * count
     return Charge.monthly("Lambda", "provisioned concurrency", rates.provisioned_concurrency.of(seconds))
 
 
-def _function(function: Resource, scope: Scope) -> Iterator[Charge]:
+def _function(function: PricedResource, scope: CostScope) -> Iterator[Charge]:
     assume = scope.assume
     traced = function.get("TracingConfig", "Mode") == "Active"
     served = [
@@ -155,7 +155,7 @@ def _function(function: Resource, scope: Scope) -> Iterator[Charge]:
 
 
 def _invocations(
-    function: Resource, count: Decimal, milliseconds: Decimal, traced: bool, scope: Scope
+    function: PricedResource, count: Decimal, milliseconds: Decimal, traced: bool, scope: CostScope
 ) -> Iterator[tuple[str, str, Decimal]]:
     prices, assume = scope.prices, scope.assume
     seconds = count * milliseconds / 1000
@@ -177,14 +177,14 @@ def _invocations(
         yield "KMS", "requests", prices.kms.requests.of(count * assume.cold_start_share)
 
 
-def _logs(size: Decimal, retention_days: Decimal, scope: Scope) -> Decimal:
+def _logs(size: Decimal, retention_days: Decimal, scope: CostScope) -> Decimal:
     """Ingesting so many bytes a month, and what is kept of them once the oldest expire."""
     gb = size / _GB
     kept = gb * scope.assume.log_storage_ratio * retention_days / _DAYS
     return scope.prices.cloudwatch.logs_ingested.of(gb) + scope.prices.cloudwatch.logs_stored.of(kept)
 
 
-def _table(table: Resource, scope: Scope) -> Iterator[Charge]:
+def _table(table: PricedResource, scope: CostScope) -> Iterator[Charge]:
     prices, assume, traffic = scope.prices.dynamodb, scope.assume, scope.traffic
     if table.get("TableClass") not in (None, "STANDARD"):
         raise table.error(f"table class {table.get('TableClass')} is not priced")
@@ -226,20 +226,20 @@ def _table(table: Resource, scope: Scope) -> Iterator[Charge]:
         yield _kms_reuse(scope)
 
 
-def _index(target: Resource) -> str | None:
+def _index(target: PricedResource) -> str | None:
     """Index of a scalable target's resource id, `table/<name>/index/<index>`, where the name may be a reference."""
     text = str(target.get("ResourceId"))
     _, marker, rest = text.partition("/index/")
     return rest.split("'")[0].split('"')[0] if marker else None
 
 
-def _rest_api(_: Resource, scope: Scope) -> Iterator[Charge]:
+def _rest_api(_: PricedResource, scope: CostScope) -> Iterator[Charge]:
     requests = scope.traffic.api / scope.apis * MILLION
     yield Charge.per_million("API Gateway", "REST requests", scope.prices.api_gateway.rest_requests.of(requests))
     yield from _answers(scope)
 
 
-def _http_api(api: Resource, scope: Scope) -> Iterator[Charge]:
+def _http_api(api: PricedResource, scope: CostScope) -> Iterator[Charge]:
     if api.get("ProtocolType") not in (None, "HTTP"):
         raise api.error(f"protocol {api.get('ProtocolType')} is not priced")
     requests = scope.traffic.api / scope.apis * MILLION
@@ -247,14 +247,14 @@ def _http_api(api: Resource, scope: Scope) -> Iterator[Charge]:
     yield from _answers(scope)
 
 
-def _answers(scope: Scope) -> Iterator[Charge]:
+def _answers(scope: CostScope) -> Iterator[Charge]:
     """What an API sends to the internet itself; what it sends to CloudFront costs nothing."""
     size = scope.traffic.direct / scope.apis * scope.assume.response_bytes * MILLION
     if size:
         yield Charge.per_million("API Gateway", "data out", scope.prices.data_transfer.out.of(size / _GB))
 
 
-def _rest_stage(stage: Resource, scope: Scope) -> Iterator[Charge]:
+def _rest_stage(stage: PricedResource, scope: CostScope) -> Iterator[Charge]:
     prices, assume = scope.prices, scope.assume
     requests = scope.traffic.api / scope.apis * MILLION
     settings = stage.list("MethodSettings")
@@ -277,7 +277,7 @@ def _rest_stage(stage: Resource, scope: Scope) -> Iterator[Charge]:
         yield Charge.monthly("CloudWatch", "metrics by API method", usd)
 
 
-def _http_stage(stage: Resource, scope: Scope) -> Iterator[Charge]:
+def _http_stage(stage: PricedResource, scope: CostScope) -> Iterator[Charge]:
     requests = scope.traffic.api / scope.apis * MILLION
     yield from _stage_logs(stage, ("AccessLogSettings", "DestinationArn"), requests, scope)
     if stage.get("DefaultRouteSettings", "DetailedMetricsEnabled") is True:
@@ -287,7 +287,7 @@ def _http_stage(stage: Resource, scope: Scope) -> Iterator[Charge]:
         yield Charge.monthly("CloudWatch", "metrics by API method", usd)
 
 
-def _stage_logs(stage: Resource, path: tuple[str, ...], requests: Decimal, scope: Scope) -> Iterator[Charge]:
+def _stage_logs(stage: PricedResource, path: tuple[str, ...], requests: Decimal, scope: CostScope) -> Iterator[Charge]:
     destination = stage.get(*path)
     if destination is not None:
         size = requests * scope.assume.access_log_bytes
@@ -295,18 +295,18 @@ def _stage_logs(stage: Resource, path: tuple[str, ...], requests: Decimal, scope
         yield Charge.per_million("CloudWatch", "logs", usd)
 
 
-def _methods(stage: Resource) -> Iterator[Resource]:
+def _methods(stage: PricedResource) -> Iterator[PricedResource]:
     return (one for one in stage.stack.resources if one.type == "AWS::ApiGateway::Method")
 
 
-def _distribution(_: Resource, scope: Scope) -> Iterator[Charge]:
+def _distribution(_: PricedResource, scope: CostScope) -> Iterator[Charge]:
     requests = scope.traffic.edge * MILLION
     size = requests * scope.assume.response_bytes
     yield Charge.per_million("CloudFront", "requests", scope.prices.cloudfront.requests.of(requests))
     yield Charge.per_million("CloudFront", "data out", scope.prices.cloudfront.data_out.of(size / _GB))
 
 
-def _web_acl(acl: Resource, scope: Scope) -> Iterator[Charge]:
+def _web_acl(acl: PricedResource, scope: CostScope) -> Iterator[Charge]:
     prices = scope.prices.waf
     rules = acl.list("Rules")
     for rule in rules:
@@ -318,12 +318,12 @@ def _web_acl(acl: Resource, scope: Scope) -> Iterator[Charge]:
     yield Charge.per_million("WAF", "requests", prices.requests.of(_seen_by(acl, scope) * MILLION))
 
 
-def _seen_by(acl: Resource, scope: Scope) -> Decimal:
+def _seen_by(acl: PricedResource, scope: CostScope) -> Decimal:
     """The requests that come by a web ACL: the viewers' at the edge, those of the API before it."""
     return scope.traffic.edge if acl.get("Scope") == "CLOUDFRONT" else scope.traffic.api
 
 
-def _web_acl_log(logging: Resource, scope: Scope) -> Iterator[Charge]:
+def _web_acl_log(logging: PricedResource, scope: CostScope) -> Iterator[Charge]:
     acls = scope.targets(logging, logging.get("ResourceArn"))
     requests = sum((_seen_by(acl, scope) for acl in acls), Decimal(0)) * MILLION
     if logging.get("LoggingFilter", "DefaultBehavior") == "DROP":
@@ -335,7 +335,7 @@ def _web_acl_log(logging: Resource, scope: Scope) -> Iterator[Charge]:
         yield Charge.per_million("CloudWatch", "logs", usd)
 
 
-def _backup_selection(selection: Resource, scope: Scope) -> Iterator[Charge]:
+def _backup_selection(selection: PricedResource, scope: CostScope) -> Iterator[Charge]:
     days = Decimal(0)
     for plan in scope.targets(selection, selection.get("BackupPlanId")):
         for rule in plan.list("BackupPlan", "BackupPlanRule"):
@@ -353,11 +353,11 @@ def _backup_selection(selection: Resource, scope: Scope) -> Iterator[Charge]:
         yield Charge.monthly("Backup", "storage", usd)
 
 
-def _dashboard(_: Resource, scope: Scope) -> Iterator[Charge]:
+def _dashboard(_: PricedResource, scope: CostScope) -> Iterator[Charge]:
     yield Charge.monthly("CloudWatch", "dashboards", scope.prices.cloudwatch.dashboard.of(1))
 
 
-def _topic(topic: Resource, scope: Scope) -> Iterator[Charge]:
+def _topic(topic: PricedResource, scope: CostScope) -> Iterator[Charge]:
     prices, assume = scope.prices.sns, scope.assume
     fifo = topic.get("FifoTopic") is True
     emails = sum(
@@ -377,7 +377,7 @@ def _topic(topic: Resource, scope: Scope) -> Iterator[Charge]:
             yield _kms_reuse(scope)
 
 
-def _queue(queue: Resource, scope: Scope) -> Iterator[Charge]:
+def _queue(queue: PricedResource, scope: CostScope) -> Iterator[Charge]:
     if scope.is_dead_letters(queue):
         # Nothing comes here as long as nothing fails.
         return
@@ -390,7 +390,7 @@ def _queue(queue: Resource, scope: Scope) -> Iterator[Charge]:
         yield _kms_reuse(scope)
 
 
-def _bucket(bucket: Resource, scope: Scope) -> Iterator[Charge]:
+def _bucket(bucket: PricedResource, scope: CostScope) -> Iterator[Charge]:
     prices, assume = scope.prices, scope.assume
     yield Charge.monthly("S3", "storage", prices.s3.storage.of(assume.stored_gb_per_bucket))
     if scope.is_log_bucket(bucket):
@@ -414,7 +414,7 @@ def _bucket(bucket: Resource, scope: Scope) -> Iterator[Charge]:
                 yield Charge.per_million("KMS", "requests", prices.kms.requests.of(puts * share))
 
 
-def _pipeline(pipeline: Resource, scope: Scope) -> Iterator[Charge]:
+def _pipeline(pipeline: PricedResource, scope: CostScope) -> Iterator[Charge]:
     prices, assume = scope.prices.codepipeline, scope.assume
     if pipeline.get("PipelineType") in (None, "V1"):
         yield Charge.monthly("CodePipeline", "V1 pipelines", prices.v1_pipeline.of(1))
@@ -430,7 +430,7 @@ def _pipeline(pipeline: Resource, scope: Scope) -> Iterator[Charge]:
         yield Charge.per_run("CodePipeline", f"{provider} action minutes", prices.v2_action.of(minutes))
 
 
-def _project(project: Resource, scope: Scope) -> Iterator[Charge]:
+def _project(project: PricedResource, scope: CostScope) -> Iterator[Charge]:
     assume = scope.assume
     kind, compute = str(project.get("Environment", "Type")), str(project.get("Environment", "ComputeType"))
     price = scope.prices.codebuild.minute.get(kind, {}).get(compute)
@@ -449,7 +449,7 @@ def _project(project: Resource, scope: Scope) -> Iterator[Charge]:
     yield Charge.per_run("CloudWatch", "logs", _logs(size, retention, scope))
 
 
-def _delivery_destination(destination: Resource, scope: Scope) -> Iterator[Charge]:
+def _delivery_destination(destination: PricedResource, scope: CostScope) -> Iterator[Charge]:
     """CloudFront's delivery to a bucket costs nothing; the log group of another destination would."""
     found = [one.type for one in scope.targets(destination, destination.get("DestinationResourceArn"))]
     if found != ["AWS::S3::Bucket"] or destination.get("OutputFormat") == "parquet":
@@ -457,7 +457,7 @@ def _delivery_destination(destination: Resource, scope: Scope) -> Iterator[Charg
     yield from ()
 
 
-def _user_pool(pool: Resource, scope: Scope) -> Iterator[Charge]:
+def _user_pool(pool: PricedResource, scope: CostScope) -> Iterator[Charge]:
     plan = str(pool.get("UserPoolTier") or "ESSENTIALS")
     price = scope.prices.cognito.user.get(plan)
     if price is None:
@@ -560,7 +560,7 @@ FREE: Mapping[str, str] = {
 """Types that cost nothing by themselves, and why."""
 
 
-def unknown_types(stacks: Iterable[Stack]) -> list[str]:
+def unknown_types(stacks: Iterable[PricedStack]) -> list[str]:
     """Resource types of the stacks that are neither priced nor known to cost nothing, in order."""
     present = {resource.type for stack in stacks for resource in stack.resources}
     return sorted(present - PRICED.keys() - FREE.keys())

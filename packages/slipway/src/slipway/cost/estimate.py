@@ -9,17 +9,17 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from slipway.cost.assembly import PIPELINE, Stack
+from slipway.cost.assembly import PIPELINE, PricedStack
 from slipway.cost.catalogue import PRICED, unknown_types
 from slipway.cost.errors import CostError
 from slipway.cost.prices import PriceFile
-from slipway.cost.scope import MILLION, Charge, Per, Scope
+from slipway.cost.scope import MILLION, Charge, CostScope, Per
 
 _Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class Line:
+class CostLine:
     """What one resource costs in one respect.
 
     Args:
@@ -39,7 +39,7 @@ class Line:
 class Estimate:
     """All lines, and the questions that a report asks of them."""
 
-    lines: Sequence[Line]
+    lines: Sequence[CostLine]
     parts: Sequence[tuple[str, str]]
     """Environment and service of every part of the assembly, in its order, also of those that cost nothing."""
     file: PriceFile
@@ -56,7 +56,7 @@ class Estimate:
         names = dict.fromkeys(environment for environment, _ in self.parts)
         return sorted(names, key=lambda name: name == PIPELINE)
 
-    def times(self, line: Line) -> Decimal:
+    def times(self, line: CostLine) -> Decimal:
         """How often a month a line's amount is due under the assumptions."""
         match line.charge.per:
             case Per.MONTH:
@@ -74,14 +74,14 @@ class Estimate:
         """US dollars a month under the assumptions. Default: of everything."""
         return sum((line.charge.usd * self.times(line) for line in self._some(environment, service)), Decimal(0))
 
-    def monthly_by(self, key: Callable[[Line], _Key]) -> dict[_Key, Decimal]:
+    def monthly_by(self, key: Callable[[CostLine], _Key]) -> dict[_Key, Decimal]:
         """US dollars a month under the assumptions by any key, the greatest first."""
         sums: defaultdict[_Key, Decimal] = defaultdict(Decimal)
         for line in self.lines:
             sums[key(line)] += line.charge.usd * self.times(line)
         return dict(sorted(sums.items(), key=lambda item: (-item[1], str(item[0]))))
 
-    def _some(self, environment: str | None, service: str | None) -> list[Line]:
+    def _some(self, environment: str | None, service: str | None) -> list[CostLine]:
         return [
             line for line in self.lines if environment in (None, line.environment) and service in (None, line.service)
         ]
@@ -119,7 +119,7 @@ class Estimate:
         }
 
 
-def estimate(stacks: Sequence[Stack], file: PriceFile) -> Estimate:
+def estimate(stacks: Sequence[PricedStack], file: PriceFile) -> Estimate:
     """Price every resource of every stack.
 
     Args:
@@ -134,19 +134,19 @@ def estimate(stacks: Sequence[Stack], file: PriceFile) -> Estimate:
             f"{', '.join(unknown)}: no price is known; add the type to PRICED, or with a reason to FREE, "
             "in slipway.cost.catalogue"
         )
-    groups: defaultdict[tuple[str, str], list[Stack]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str], list[PricedStack]] = defaultdict(list)
     for stack in stacks:
         groups[stack.environment, stack.service].append(stack)
     order = list(dict.fromkeys(environment for environment, _ in groups))
     parts = sorted(groups, key=lambda part: (part[0] == PIPELINE, order.index(part[0])))
-    lines: list[Line] = []
+    lines: list[CostLine] = []
     for environment, service in parts:
-        scope = Scope(groups[environment, service], stacks, file)
+        scope = CostScope(groups[environment, service], stacks, file)
         for stack in groups[environment, service]:
             for resource in stack.resources:
                 pricer = PRICED.get(resource.type)
                 lines += [
-                    Line(environment, service, f"{stack.name}/{resource.logical_id}", charge)
+                    CostLine(environment, service, f"{stack.name}/{resource.logical_id}", charge)
                     for charge in (pricer(resource, scope) if pricer else ())
                     if charge.usd
                 ]

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from slipway.cost.assembly import Resource, Stack, Value, references, stack_outputs
+from slipway.cost.assembly import PricedResource, PricedStack, Value, references, stack_outputs
 from slipway.cost.prices import PriceFile
 
 HOURS = Decimal(730)
@@ -53,7 +53,7 @@ class Charge:
 
 
 @dataclass(frozen=True)
-class Traffic:
+class RequestPath:
     """Where one request of a viewer goes, on average.
 
     Args:
@@ -71,11 +71,11 @@ class Traffic:
     writes: Decimal
 
 
-_NONE = Traffic(*(Decimal(0),) * 5)
+_NONE = RequestPath(*(Decimal(0),) * 5)
 _APIS = ("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api")
 
 
-class Scope:
+class CostScope:
     """The stacks of one service in one environment, with what its traffic does.
 
     Args:
@@ -84,29 +84,29 @@ class Scope:
         file: prices and assumptions.
     """
 
-    def __init__(self, stacks: Sequence[Stack], everything: Sequence[Stack], file: PriceFile) -> None:
+    def __init__(self, stacks: Sequence[PricedStack], everything: Sequence[PricedStack], file: PriceFile) -> None:
         self.prices = file.prices
         self.assume = file.assumptions
         self._resources = [resource for stack in stacks for resource in stack.resources]
         self._by_name = {stack.name: stack for stack in everything}
 
-    def of_type(self, *types: str) -> list[Resource]:
+    def of_type(self, *types: str) -> list[PricedResource]:
         """The service's resources of some types."""
         return [resource for resource in self._resources if resource.type in types]
 
-    def targets(self, resource: Resource, value: Value) -> list[Resource]:
+    def targets(self, resource: PricedResource, value: Value) -> list[PricedResource]:
         """The resources that a value refers to, in its own stack and by weak references in others."""
-        found = [Resource(resource.stack, name) for name in references(value) if _has(resource.stack, name)]
+        found = [PricedResource(resource.stack, name) for name in references(value) if _has(resource.stack, name)]
         for stack_name, output in stack_outputs(value):
             other = self._by_name.get(stack_name)
             if other is not None:
                 exported = other.template.get("Outputs", {}).get(output, {}).get("Value")
-                found += [Resource(other, name) for name in references(exported) if _has(other, name)]
+                found += [PricedResource(other, name) for name in references(exported) if _has(other, name)]
         return list(dict.fromkeys(found))
 
-    def functions(self, resource: Resource, value: Value) -> list[Resource]:
+    def functions(self, resource: PricedResource, value: Value) -> list[PricedResource]:
         """The functions that a value refers to, through their aliases and versions."""
-        found: dict[Resource, None] = {}
+        found: dict[PricedResource, None] = {}
         for target in self.targets(resource, value):
             if target.type == "AWS::Lambda::Function":
                 found[target] = None
@@ -120,7 +120,7 @@ class Scope:
         return len(self.of_type(*_APIS))
 
     @cached_property
-    def traffic(self) -> Traffic:
+    def traffic(self) -> RequestPath:
         """Where one request goes. All zero for a service that has no API."""
         if not self.apis:
             return _NONE
@@ -128,12 +128,12 @@ class Scope:
         writes = 1 - reads
         distributions = self.of_type("AWS::CloudFront::Distribution")
         if not distributions:
-            return Traffic(edge=Decimal(0), api=Decimal(1), direct=Decimal(1), reads=reads, writes=writes)
+            return RequestPath(edge=Decimal(0), api=Decimal(1), direct=Decimal(1), reads=reads, writes=writes)
         takes_writes = any(
             "POST" in one.list("DistributionConfig", "DefaultCacheBehavior", "AllowedMethods") for one in distributions
         )
         missed = reads * (1 - self.assume.cache_hit_ratio)
-        return Traffic(
+        return RequestPath(
             edge=reads + (writes if takes_writes else 0),
             api=missed + writes,
             direct=Decimal(0) if takes_writes else writes,
@@ -146,21 +146,21 @@ class Scope:
         """Records of a table's stream, or messages of a queue, that a function gets a request; zero without one."""
         return max((self._records(mapping) for mapping in self._mappings), default=Decimal(0))
 
-    def _records(self, mapping: Resource) -> Decimal:
+    def _records(self, mapping: PricedResource) -> Decimal:
         filtered = mapping.get("FilterCriteria") is not None
         return self.traffic.writes * (self.assume.create_share if filtered else 1)
 
     @cached_property
-    def _mappings(self) -> list[Resource]:
+    def _mappings(self) -> list[PricedResource]:
         return self.of_type("AWS::Lambda::EventSourceMapping")
 
-    def event_share(self, function: Resource) -> Decimal:
+    def event_share(self, function: PricedResource) -> Decimal:
         """Invocations of a function by streams and queues, a request."""
         behind = (one for one in self._mappings if function in self.functions(one, one.get("FunctionName")))
         return sum((self._records(one) for one in behind), Decimal(0))
 
     @cached_property
-    def _routes(self) -> list[Resource]:
+    def _routes(self) -> list[PricedResource]:
         """The function behind each route of the service's APIs."""
         found = []
         for method in self.of_type("AWS::ApiGateway::Method"):
@@ -169,7 +169,7 @@ class Scope:
             found += self.functions(integration, integration.get("IntegrationUri"))
         return found
 
-    def api_share(self, function: Resource) -> Decimal:
+    def api_share(self, function: PricedResource) -> Decimal:
         """Share of the API's requests that a function answers: that of its routes."""
         return Decimal(self._routes.count(function)) / len(self._routes) if self._routes else Decimal(0)
 
@@ -178,21 +178,21 @@ class Scope:
         """Whether a trace begins at the API already."""
         return any(stage.get("TracingEnabled") is True for stage in self.of_type("AWS::ApiGateway::Stage"))
 
-    def retention_days(self, resource: Resource, value: Value) -> Decimal:
+    def retention_days(self, resource: PricedResource, value: Value) -> Decimal:
         """Days that a log group keeps what a resource writes to it."""
         for target in self.targets(resource, value):
             if target.type == "AWS::Logs::LogGroup":
                 return target.number("RetentionInDays", default=self.assume.retention_days_when_unset)
         return self.assume.retention_days_when_unset
 
-    def execution_log_retention(self, stage: Resource) -> Decimal:
+    def execution_log_retention(self, stage: PricedResource) -> Decimal:
         """Days that a stage's execution log is kept: its group is known by a name that AWS dictates."""
         for group in self.of_type("AWS::Logs::LogGroup"):
             if "API-Gateway-Execution-Logs_" in str(group.get("LogGroupName")) and group.stack == stage.stack:
                 return group.number("RetentionInDays", default=self.assume.retention_days_when_unset)
         return self.assume.retention_days_when_unset
 
-    def tells_alarms(self, topic: Resource) -> bool:
+    def tells_alarms(self, topic: PricedResource) -> bool:
         """Whether an alarm tells the topic."""
         return any(
             topic in self.targets(alarm, [alarm.get("AlarmActions"), alarm.get("OKActions")])
@@ -200,7 +200,7 @@ class Scope:
         )
 
     @cached_property
-    def _dead_letters(self) -> set[Resource]:
+    def _dead_letters(self) -> set[PricedResource]:
         places = (
             ("RedrivePolicy",),
             ("DestinationConfig", "OnFailure"),
@@ -219,25 +219,25 @@ class Scope:
             for target in self.targets(rule, one.get("DeadLetterConfig"))
         }
 
-    def is_dead_letters(self, queue: Resource) -> bool:
+    def is_dead_letters(self, queue: PricedResource) -> bool:
         """Whether only what failed comes to the queue."""
         return queue in self._dead_letters
 
-    def is_polled(self, queue: Resource) -> bool:
+    def is_polled(self, queue: PricedResource) -> bool:
         """Whether Lambda polls the queue."""
         return any(queue in self.targets(one, one.get("EventSourceArn")) for one in self._mappings)
 
-    def is_log_bucket(self, bucket: Resource) -> bool:
+    def is_log_bucket(self, bucket: PricedResource) -> bool:
         """Whether another bucket writes its access logs to this one."""
         return any(
             bucket in self.targets(other, other.get("LoggingConfiguration", "DestinationBucketName"))
             for other in self.of_type("AWS::S3::Bucket")
         )
 
-    def actions(self, pipeline: Resource) -> list[Mapping[str, Any]]:
+    def actions(self, pipeline: PricedResource) -> list[Mapping[str, Any]]:
         """Every action of a pipeline."""
         return [action for stage in pipeline.list("Stages") for action in stage.get("Actions", [])]
 
 
-def _has(stack: Stack, logical_id: str) -> bool:
+def _has(stack: PricedStack, logical_id: str) -> bool:
     return logical_id in stack.template.get("Resources", {})

@@ -34,7 +34,7 @@ class RetryMode(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class ConditionRule:
     """One rule of a condition.
 
     Attributes:
@@ -69,8 +69,8 @@ class Conditions:
             executions of the pipeline's present structure. Default: it stays failed.
     """
 
-    before_entry: Sequence[Rule] = field(default=())
-    on_success: Sequence[Rule] = field(default=())
+    before_entry: Sequence[ConditionRule] = field(default=())
+    on_success: Sequence[ConditionRule] = field(default=())
     on_failure: Result | None = None
 
     def render(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class Conditions:
         return rendered
 
 
-def window(settings: DeploymentWindow) -> Rule:
+def window(settings: DeploymentWindow) -> ConditionRule:
     """A rule that lets a stage be entered at the configured days and hours only.
 
     Args:
@@ -97,7 +97,7 @@ def window(settings: DeploymentWindow) -> Rule:
     # Seconds are written and not read; year is left out. `?` since the days of the week are given.
     hours = f"{settings.from_hour}-{settings.to_hour - 1}"
     cron = f"* * {hours} ? * {days}"
-    return Rule(
+    return ConditionRule(
         name="DeploymentWindow",
         provider="DeploymentWindow",
         configuration={"Cron": cron, "TimeZone": settings.time_zone},
@@ -108,7 +108,7 @@ BAKE_RULE_MINUTES = 1
 """Wait time of the rule below, minutes. The build `slipway.tasks.bake` watches for `bake_minutes` before it."""
 
 
-def bake(alarm_name: str) -> Rule:
+def bake(alarm_name: str) -> ConditionRule:
     """A rule that a stage's alarm is not on at its end.
 
     Whether it watches for its wait time, or succeeds at once when the alarm is OK at first, CodePipeline's pages do not
@@ -117,7 +117,7 @@ def bake(alarm_name: str) -> Rule:
     Args:
         alarm_name: an alarm of the pipeline's own account and region: the rule sees no other.
     """
-    return Rule(
+    return ConditionRule(
         name="Bake",
         provider="CloudWatchAlarm",
         configuration={"AlarmName": alarm_name, "AlarmStates": "ALARM", "WaitTime": str(BAKE_RULE_MINUTES)},
@@ -198,5 +198,5 @@ def _resource(pipeline: codepipeline.Pipeline) -> codepipeline.CfnPipeline:
     return resource
 
 
-def _condition(result: Result, rules: Sequence[Rule]) -> dict[str, Any]:
+def _condition(result: Result, rules: Sequence[ConditionRule]) -> dict[str, Any]:
     return {"Result": result.value, "Rules": [rule.render() for rule in rules]}

@@ -4,25 +4,25 @@ Deployment groups, their alarms and how traffic moves are read from the synthesi
 configuration; CloudWatch's rules are those of `slipway.cloudwatch`.
 """
 
-from slipway.detectability.faults import Fault
-from slipway.detectability.rollouts import Rollout, Scope, Trigger, read
-from slipway.detectability.simulation import Outcome, simulate
-from slipway.detectability.survey import FAULTS, Case, Finding, Survey, Verdict
+from slipway.detectability.faults import FailureMode
+from slipway.detectability.rollouts import MetricScope, Rollout, Trigger, read
+from slipway.detectability.simulation import SimulationOutcome, simulate
+from slipway.detectability.survey import FAULTS, Case, DetectionVerdict, Survey, SurveyedFunction
 from slipway.settings.shifts import PREDEFINED, Shift
 
 __all__ = [
     "FAULTS",
     "PREDEFINED",
     "Case",
-    "Fault",
-    "Finding",
-    "Outcome",
+    "DetectionVerdict",
+    "FailureMode",
+    "MetricScope",
     "Rollout",
-    "Scope",
     "Shift",
+    "SimulationOutcome",
     "Survey",
+    "SurveyedFunction",
     "Trigger",
-    "Verdict",
     "read",
     "simulate",
 ]

@@ -9,26 +9,26 @@ from functools import cache
 from itertools import accumulate
 from random import Random
 
-from slipway.detectability.faults import Fault
+from slipway.detectability.faults import FailureMode
 
 Counts = tuple[int, int, int, int]
 """Invocations that end as errors, that are answered wrongly, that are slow, and that are well."""
 
-Arrivals = Callable[[float, Fault, Random], Counts]
+Arrivals = Callable[[float, FailureMode, Random], Counts]
 """Draws the invocations of a time in which so many are expected."""
 
 # Beyond so many standard deviations, and a few at the least, nothing is drawn: the chance is below 1e-15.
 _TAIL, _FEW = 9.0, 40
 
 
-def poisson(expected: float, fault: Fault, random: Random) -> Counts:
+def poisson(expected: float, fault: FailureMode, random: Random) -> Counts:
     """Callers who know nothing of each other: each kind is Poisson, and independent of the others."""
     errors, answered, slow = fault.errors * expected, fault.answered * expected, fault.slow * expected
     well = max(1 - fault.harmful, 0) * expected
     return _draw(errors, random), _draw(answered, random), _draw(slow, random), _draw(well, random)
 
 
-def regular(expected: float, fault: Fault, random: Random) -> Counts:
+def regular(expected: float, fault: FailureMode, random: Random) -> Counts:
     """Exactly as many as are expected, to the nearest; each is of a kind by chance."""
     left = round(expected)
     counts = []

@@ -15,7 +15,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)")
 
 
 @dataclass(frozen=True)
-class Fault:
+class FailureMode:
     """A new version that fails in one way.
 
     Args:
@@ -39,12 +39,12 @@ class Fault:
         return self.errors + self.answered + self.slow
 
     @classmethod
-    def failing(cls, share: float) -> Fault:
+    def failing(cls, share: float) -> FailureMode:
         """A version of which this share of invocations ends as errors."""
         return cls(f"error-rate={share:.4%}".replace("0000%", "%").rstrip("0%").rstrip(".") + "%", errors=share)
 
     @classmethod
-    def parse(cls, text: str) -> Fault:
+    def parse(cls, text: str) -> FailureMode:
         """Read a fault: `5%`, `error-rate=5%`, `answered=5%`, `latency=3s`, `latency=3s@5%`.
 
         Raises:

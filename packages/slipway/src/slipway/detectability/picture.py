@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from slipway.detectability.report import all_at_once
-from slipway.detectability.simulation import Outcome
-from slipway.detectability.survey import CURVE, ENOUGH, WATCHED, Finding
+from slipway.detectability.simulation import SimulationOutcome
+from slipway.detectability.survey import CURVE, ENOUGH, WATCHED, SurveyedFunction
 
 # Those of the dashboards: told apart by those who do not see red and green, too.
 _COLORS = ("#1f77b4", "#ff7f0e", "#9467bd", "#2ca02c", "#8c564b")
@@ -24,7 +24,7 @@ PANEL_WIDTH, PANEL_HEIGHT = 380, 190
 
 
 @dataclass(frozen=True)
-class Line:
+class PlottedLine:
     """A function's line: its legend, and its points in pixels of the panel."""
 
     label: str
@@ -33,7 +33,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Mark:
+class AxisTick:
     """A tick of an axis: where it is, in pixels, and what it says."""
 
     place: float
@@ -45,8 +45,8 @@ class Panel:
     """One chart."""
 
     title: str
-    lines: Sequence[Line]
-    marks: Sequence[Mark]
+    lines: Sequence[PlottedLine]
+    marks: Sequence[AxisTick]
     goal: float | None
 
 
@@ -58,7 +58,7 @@ class Band:
     rows: Sequence[Sequence[Panel]]
 
 
-def draw(findings: Sequence[Finding]) -> str:
+def draw(findings: Sequence[SurveyedFunction]) -> str:
     """The picture; the same findings give the same text."""
     bands = [
         _band(environment, [finding for finding in findings if finding.rollout.environment == environment])
@@ -74,14 +74,14 @@ def draw(findings: Sequence[Finding]) -> str:
     return environment.get_template("detectability.svg.j2").render(
         bands=bands,
         columns=max((len(row) for band in bands for row in band.rows), default=1),
-        rates=[Mark(_across(share), f"{share * 100:g} %") for share in CURVE if f"{share:e}".startswith("1")],
-        watched=Mark(_across(WATCHED.errors), f"{WATCHED.errors * 100:g} %"),
+        rates=[AxisTick(_across(share), f"{share * 100:g} %") for share in CURVE if f"{share:e}".startswith("1")],
+        watched=AxisTick(_across(WATCHED.errors), f"{WATCHED.errors * 100:g} %"),
         panel_width=PANEL_WIDTH,
         panel_height=PANEL_HEIGHT,
     )
 
 
-def _band(environment: str, findings: Sequence[Finding]) -> Band:
+def _band(environment: str, findings: Sequence[SurveyedFunction]) -> Band:
     moving = [finding for finding in findings if not all_at_once(finding)]
     if not moving:
         return Band(f"{environment}: all traffic moves at once, and no alarm stops a new version", ())
@@ -96,7 +96,7 @@ def _band(environment: str, findings: Sequence[Finding]) -> Band:
             Panel(
                 f"{service}: caught before full traffic",
                 [_line(finding, place, lambda outcome: outcome.caught) for place, finding in enumerate(own)],
-                [Mark(_up(share), f"{share * 100:g} %") for share in (0, 0.25, 0.5, 0.75, 1)],
+                [AxisTick(_up(share), f"{share * 100:g} %") for share in (0, 0.25, 0.5, 0.75, 1)],
                 _up(ENOUGH),
             )
         )
@@ -108,7 +108,7 @@ def _band(environment: str, findings: Sequence[Finding]) -> Band:
                     for place, finding in enumerate(own)
                 ],
                 [
-                    Mark(_up(_scaled(number, ceiling)), f"{number:,}")
+                    AxisTick(_up(_scaled(number, ceiling)), f"{number:,}")
                     for number in (0, *(10**power for power in range(round(math.log10(ceiling)) + 1)))
                 ],
                 None,
@@ -117,14 +117,14 @@ def _band(environment: str, findings: Sequence[Finding]) -> Band:
     return Band(f"{environment}: {configurations}", (chances, harms))
 
 
-def _harm(outcome: Outcome) -> int:
+def _harm(outcome: SimulationOutcome) -> int:
     return outcome.hurt_percentile(95)
 
 
-def _line(finding: Finding, place: int, height: Callable[[Outcome], float]) -> Line:
+def _line(finding: SurveyedFunction, place: int, height: Callable[[SimulationOutcome], float]) -> PlottedLine:
     points = [(_across(share), _up(height(outcome))) for share, outcome in finding.curve.items()]
     label = f"{finding.rollout.function}, {finding.rate:g} a second"
-    return Line(label, _COLORS[place % len(_COLORS)], points)
+    return PlottedLine(label, _COLORS[place % len(_COLORS)], points)
 
 
 def _across(share: float) -> float:

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from slipway.detectability.faults import HEALTHY_MS
 from slipway.detectability.rollouts import Trigger
-from slipway.detectability.simulation import Outcome
-from slipway.detectability.survey import ENOUGH, WATCHED, Case, Finding, Survey
+from slipway.detectability.simulation import SimulationOutcome
+from slipway.detectability.survey import ENOUGH, WATCHED, Case, Survey, SurveyedFunction
 from slipway.settings.shifts import MINUTE
 
 _IN_CELLS = "caught before full traffic, and invocations hurt until then: median (95 of 100)"
@@ -30,12 +30,12 @@ _INVOKED_BY = {
 _WATCHED = f"a failure of {WATCHED.errors * 100:g} %"
 
 
-def all_at_once(finding: Finding) -> bool:
+def all_at_once(finding: SurveyedFunction) -> bool:
     """Whether a new version has all traffic from the start."""
     return finding.rollout.shift.full_after == 0
 
 
-def verdicts(findings: Sequence[Finding]) -> Iterator[str]:
+def verdicts(findings: Sequence[SurveyedFunction]) -> Iterator[str]:
     """What is said of each function; once for those of an environment of which the same is said."""
     said: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
@@ -48,7 +48,7 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def verdict(finding: Finding) -> str:
+def verdict(finding: SurveyedFunction) -> str:
     """What the function's canary makes of the watched failure, and what would see it, in one to three sentences."""
     rollout, found = finding.rollout, finding.verdict
     seen = f"at {_a_second(finding.rate)} {rollout.shift.name} sees {_WATCHED} in"
@@ -68,7 +68,7 @@ def verdict(finding: Finding) -> str:
     return f"{begin} {_what_would(finding)}"
 
 
-def _what_would(finding: Finding) -> str:
+def _what_would(finding: SurveyedFunction) -> str:
     found = finding.verdict
     if found.quickest is not None and found.quickest_outcome is not None:
         text = (
@@ -99,12 +99,12 @@ def _a_second(rate: float) -> str:
     return f"{_number(rate)} invocation{'' if rate == 1 else 's'} a second"
 
 
-def _hurt(outcome: Outcome) -> str:
+def _hurt(outcome: SimulationOutcome) -> str:
     middle, most = outcome.hurt_percentile(50), outcome.hurt_percentile(95)
     return f"{middle:,} invocation{'' if middle == 1 else 's'} (more than {most:,} in one of twenty deployments)"
 
 
-def unseen(findings: Sequence[Finding]) -> str | None:
+def unseen(findings: Sequence[SurveyedFunction]) -> str | None:
     """What none of the alarms counts; None where there is nothing of the kind among the failures."""
     cases = [case for finding in findings for case in finding.cases if case.fault.answered]
     if not cases or any(case.outcome.caught for case in cases):
@@ -115,7 +115,7 @@ def unseen(findings: Sequence[Finding]) -> str | None:
     )
 
 
-def blind(findings: Sequence[Finding]) -> Iterator[str]:
+def blind(findings: Sequence[SurveyedFunction]) -> Iterator[str]:
     """Alarms of deployment groups that no invocation sets off here, and that so prove nothing."""
     for finding in findings:
         for alarm, strange in finding.rollout.blind:
@@ -124,7 +124,7 @@ def blind(findings: Sequence[Finding]) -> Iterator[str]:
             yield f"{who}: {alarm.name} watches {metrics}, which is not simulated."
 
 
-def table(environment: str, findings: Sequence[Finding]) -> Table:
+def table(environment: str, findings: Sequence[SurveyedFunction]) -> Table:
     """Chance and harm of an environment: a row a function, a column a failure.
 
     Args:
@@ -148,23 +148,23 @@ def table(environment: str, findings: Sequence[Finding]) -> Table:
     return result
 
 
-def _cell(finding: Finding, case: Case) -> str:
+def _cell(finding: SurveyedFunction, case: Case) -> str:
     if all_at_once(finding):
         return _number(_per_minute(finding, case))
     style = "green" if case.outcome.caught >= ENOUGH else "yellow"
     return f"[{style}]{_percent(case.outcome.caught)}[/{style}]\n{_harm(case.outcome)}"
 
 
-def _harm(outcome: Outcome) -> str:
+def _harm(outcome: SimulationOutcome) -> str:
     return f"{outcome.hurt_percentile(50):,} ({outcome.hurt_percentile(95):,})"
 
 
-def _per_minute(finding: Finding, case: Case) -> float:
+def _per_minute(finding: SurveyedFunction, case: Case) -> float:
     """Invocations hurt a minute by a version that has all traffic."""
     return round(finding.rate * 60 * case.fault.harmful, 6)
 
 
-def markdown(findings: Sequence[Finding], survey: Survey) -> str:
+def markdown(findings: Sequence[SurveyedFunction], survey: Survey) -> str:
     """What the documentation shows: the table of every environment, and what is said of each function.
 
     Args:
@@ -200,7 +200,7 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _markdown_cell(finding: Finding, case: Case) -> str:
+def _markdown_cell(finding: SurveyedFunction, case: Case) -> str:
     if all_at_once(finding):
         return _number(_per_minute(finding, case))
     outcome = case.outcome
@@ -208,7 +208,7 @@ def _markdown_cell(finding: Finding, case: Case) -> str:
     return f"{chance}; {_harm(outcome)}"
 
 
-def as_json(findings: Sequence[Finding], survey: Survey) -> dict[str, Any]:
+def as_json(findings: Sequence[SurveyedFunction], survey: Survey) -> dict[str, Any]:
     """All of it, for other programs."""
     return {
         "assumptions": {
@@ -224,7 +224,7 @@ def as_json(findings: Sequence[Finding], survey: Survey) -> dict[str, Any]:
     }
 
 
-def _function(finding: Finding) -> dict[str, Any]:
+def _function(finding: SurveyedFunction) -> dict[str, Any]:
     rollout, found = finding.rollout, finding.verdict
     return {
         "environment": rollout.environment,
@@ -247,7 +247,7 @@ def _function(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _case(finding: Finding, case: Case) -> dict[str, Any]:
+def _case(finding: SurveyedFunction, case: Case) -> dict[str, Any]:
     outcome = case.outcome
     return {
         "failure": case.fault.name,

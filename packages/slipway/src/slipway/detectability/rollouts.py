@@ -30,7 +30,7 @@ class Trigger(StrEnum):
     ASYNCHRONOUS = "asynchronous"
 
 
-class Scope(StrEnum):
+class MetricScope(StrEnum):
     """Whose invocations a metric counts, by its dimensions."""
 
     VERSION = "the new version"
@@ -65,7 +65,7 @@ class Rollout:
     trigger: Trigger
     shift: Shift
     alarms: tuple[Alarm, ...]
-    scopes: Mapping[Metric, Scope]
+    scopes: Mapping[Metric, MetricScope]
 
     @property
     def name(self) -> str:
@@ -245,7 +245,7 @@ class _Reader:
             return readable(self._stacks, self._stack, value)
         return {key: self._resolved(inner) for key, inner in value.items() if key not in _ELSEWHERE}
 
-    def _scopes(self, alarms: tuple[Alarm, ...], function: str, alias: str) -> dict[Metric, Scope]:
+    def _scopes(self, alarms: tuple[Alarm, ...], function: str, alias: str) -> dict[Metric, MetricScope]:
         """Metrics of the alarms that invocations through the alias bring about.
 
         Lambda publishes each under the function's name, under the alias beside it, and under the version beside both
@@ -259,9 +259,9 @@ class _Reader:
         live = {**whole, "Resource": f"{name}:{properties['Name']}"}
         version = {**live, "ExecutedVersion": self._resolved(properties["FunctionVersion"])}
         known = {
-            frozenset(whole.items()): Scope.ALIAS,
-            frozenset(live.items()): Scope.ALIAS,
-            frozenset(version.items()): Scope.VERSION,
+            frozenset(whole.items()): MetricScope.ALIAS,
+            frozenset(live.items()): MetricScope.ALIAS,
+            frozenset(version.items()): MetricScope.VERSION,
         }
         variables = self._resources[function]["Properties"].get("Environment", {}).get("Variables", {})
         faults = Metric.of(
@@ -280,7 +280,7 @@ class _Reader:
             if metric.namespace == "AWS/Lambda" and metric.name in EMITTED and metric.dimensions in known
         }
         if any(faults in alarm.metrics for alarm in alarms):
-            found[faults] = Scope.VERSION
+            found[faults] = MetricScope.VERSION
         return found
 
     def _trigger(self, alias: str, function: str) -> Trigger:

@@ -8,10 +8,10 @@ from pathlib import Path
 from slipway import paths
 from slipway.assembly.reader import is_assembly
 from slipway.detectability import report
-from slipway.detectability.faults import Fault
+from slipway.detectability.faults import FailureMode
 from slipway.detectability.picture import draw
 from slipway.detectability.rollouts import Rollout, groups_of_others, read, stages, templates
-from slipway.detectability.survey import FAULTS, Finding, Survey
+from slipway.detectability.survey import FAULTS, Survey, SurveyedFunction
 from slipway.emulator.environment import choose, services_of
 from slipway.emulator.stages import stage_folder
 from slipway.errors import RehearsalError
@@ -29,9 +29,9 @@ def examine(
     environments: Sequence[str] = (),
     services: Sequence[str] = (),
     rate: float | None = None,
-    faults: Sequence[Fault] = FAULTS,
+    faults: Sequence[FailureMode] = FAULTS,
     assembly: Path = paths.ASSEMBLY,
-) -> list[Finding]:
+) -> list[SurveyedFunction]:
     """Ask about every function with a deployment group.
 
     Args:
@@ -57,8 +57,8 @@ def examine(
 
 
 def examine_assembly(
-    assembly: Path, survey: Survey, *, rate: float, faults: Sequence[Fault] = FAULTS
-) -> tuple[list[Finding], list[str]]:
+    assembly: Path, survey: Survey, *, rate: float, faults: Sequence[FailureMode] = FAULTS
+) -> tuple[list[SurveyedFunction], list[str]]:
     """Ask about every function with a deployment group of any app, by its assembly alone.
 
     Args:
@@ -75,7 +75,7 @@ def examine_assembly(
     """
     if not is_assembly(assembly):
         raise RehearsalError(f"{assembly} is not a cloud assembly; `cdk synth` writes one", exit_code=2)
-    findings: list[Finding] = []
+    findings: list[SurveyedFunction] = []
     left_out: list[str] = []
     for stage, folder in stages(assembly):
         stacks = templates(folder)
@@ -100,7 +100,7 @@ def _rate(environment: Environment, rollout: Rollout) -> float:
         ) from None
 
 
-def write(findings: Sequence[Finding], survey: Survey, folder: Path = FOLDER) -> Sequence[Path]:
+def write(findings: Sequence[SurveyedFunction], survey: Survey, folder: Path = FOLDER) -> Sequence[Path]:
     """Write the results and the picture.
 
     Args:
@@ -118,7 +118,7 @@ def write(findings: Sequence[Finding], survey: Survey, folder: Path = FOLDER) ->
 
 
 def write_documentation(
-    findings: Sequence[Finding], survey: Survey, *, page: Path = PAGE, picture: Path = PICTURE
+    findings: Sequence[SurveyedFunction], survey: Survey, *, page: Path = PAGE, picture: Path = PICTURE
 ) -> Sequence[Path]:
     """Put the results into the documentation: between the markers of the page, and as its picture.
 

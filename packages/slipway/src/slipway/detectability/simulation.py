@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from random import Random
 
-from slipway.cloudwatch import Metric, MetricStore, State, evaluate
+from slipway.cloudwatch import AlarmState, Metric, MetricStore, evaluate
 from slipway.detectability.arrivals import Arrivals, Counts, poisson
-from slipway.detectability.faults import HEALTHY_MS, Fault
-from slipway.detectability.rollouts import FAULTS, Rollout, Scope
+from slipway.detectability.faults import HEALTHY_MS, FailureMode
+from slipway.detectability.rollouts import FAULTS, MetricScope, Rollout
 from slipway.settings.shifts import MINUTE, Shift
 
 METRIC_DELAY = 60.0
@@ -38,11 +38,11 @@ SEED = 20_240_501
 OFFSETS = (5.0, 15.0, 25.0, 35.0, 45.0, 55.0)
 """Seconds of a minute at which a deployment starts."""
 
-_WELL = Fault("none")
+_WELL = FailureMode("none")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SimulationOutcome:
     """What became of a new version, over all runs.
 
     Args:
@@ -82,7 +82,7 @@ class Outcome:
 
 def simulate(
     rollout: Rollout,
-    fault: Fault,
+    fault: FailureMode,
     rate: float,
     *,
     shift: Shift | None = None,
@@ -91,7 +91,7 @@ def simulate(
     metric_delay: float = METRIC_DELAY,
     arrivals: Arrivals = poisson,
     offsets: Sequence[float] = OFFSETS,
-) -> Outcome:
+) -> SimulationOutcome:
     """Play a deployment of a version with a fault.
 
     Args:
@@ -116,7 +116,7 @@ def simulate(
         hurt.append(harm)
         if caught is not None:
             minutes.append(caught / MINUTE)
-    return Outcome(runs, tuple(minutes), tuple(hurt))
+    return SimulationOutcome(runs, tuple(minutes), tuple(hurt))
 
 
 class _Plan:
@@ -125,17 +125,19 @@ class _Plan:
     def __init__(self, rollout: Rollout, shift: Shift, rate: float, offset: float) -> None:
         self._alarms = rollout.alarms
         self._scopes = tuple(rollout.scopes.items())
-        self._both = any(scope is Scope.ALIAS for _, scope in self._scopes)
+        self._both = any(scope is MetricScope.ALIAS for _, scope in self._scopes)
         self._start, self._full = offset, offset + shift.full_after
         self._minutes = [
             (minute, rate * shift.moved(begin - offset, end - offset), rate * (end - begin))
             for minute, begin, end in _clock_minutes(offset, self._full)
         ]
 
-    def play(self, fault: Fault, random: Random, metric_delay: float, arrivals: Arrivals) -> tuple[float | None, int]:
+    def play(
+        self, fault: FailureMode, random: Random, metric_delay: float, arrivals: Arrivals
+    ) -> tuple[float | None, int]:
         """When the version was rolled back, seconds from the start, and whom it hurt until then."""
         store = MetricStore()
-        states = [State.INSUFFICIENT_DATA] * len(self._alarms)
+        states = [AlarmState.INSUFFICIENT_DATA] * len(self._alarms)
         waiting: list[tuple[float, Counts, Counts]] = []
         harm = 0
         for minute, expected, altogether in self._minutes:
@@ -152,15 +154,15 @@ class _Plan:
                 return now - self._start, harm
         return None, harm
 
-    def _alarm_is_on(self, store: MetricStore, now: float, states: list[State]) -> bool:
+    def _alarm_is_on(self, store: MetricStore, now: float, states: list[AlarmState]) -> bool:
         for place, alarm in enumerate(self._alarms):
             states[place] = evaluate(alarm, store, now, states[place]).state
-        return State.ALARM in states
+        return AlarmState.ALARM in states
 
     def _publish(self, store: MetricStore, at: float, new: Counts, old: Counts, latency_ms: float) -> None:
         for metric, scope in self._scopes:
             errors, answered, slow, well = new
-            if scope is Scope.ALIAS:
+            if scope is MetricScope.ALIAS:
                 well += sum(old)
             all_of_them = errors + answered + slow + well
             if metric.name == FAULTS:

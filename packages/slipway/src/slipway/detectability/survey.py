@@ -6,22 +6,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from slipway.detectability.faults import Fault
+from slipway.detectability.faults import FailureMode
 from slipway.detectability.rollouts import Rollout
-from slipway.detectability.simulation import METRIC_DELAY, RUNS, SEED, Outcome, simulate
+from slipway.detectability.simulation import METRIC_DELAY, RUNS, SEED, SimulationOutcome, simulate
 from slipway.settings.shifts import PREDEFINED, Shift
 
 ENOUGH = 0.95
 """The chance from which on a canary counts as seeing a failure."""
 
-WATCHED = Fault.failing(0.05)
+WATCHED = FailureMode.failing(0.05)
 """The failure that every canary is asked about, in words."""
 
 FAULTS = (
-    *(Fault.failing(share) for share in (0.001, 0.01, 0.05, 0.20, 1.0)),
-    Fault.parse("latency=3s"),
-    Fault.parse("latency=3s@5%"),
-    Fault.parse("answered=5%"),
+    *(FailureMode.failing(share) for share in (0.001, 0.01, 0.05, 0.20, 1.0)),
+    FailureMode.parse("latency=3s"),
+    FailureMode.parse("latency=3s@5%"),
+    FailureMode.parse("answered=5%"),
 )
 """What the table shows unless it is asked for other failures."""
 
@@ -41,12 +41,12 @@ _RATES = tuple(digit * 10.0**power for power in range(-3, 4) for digit in (1, 1.
 class Case:
     """A failure of a function, and its outcome."""
 
-    fault: Fault
-    outcome: Outcome
+    fault: FailureMode
+    outcome: SimulationOutcome
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DetectionVerdict:
     """Whether a canary sees the watched failure, and what would.
 
     Args:
@@ -58,9 +58,9 @@ class Verdict:
             at no rate.
     """
 
-    outcome: Outcome
+    outcome: SimulationOutcome
     quickest: Shift | None = None
-    quickest_outcome: Outcome | None = None
+    quickest_outcome: SimulationOutcome | None = None
     rate: float | None = None
 
     @property
@@ -70,7 +70,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Finding:
+class SurveyedFunction:
     """A function of an environment.
 
     Args:
@@ -84,8 +84,8 @@ class Finding:
     rollout: Rollout
     rate: float
     cases: Sequence[Case]
-    curve: Mapping[float, Outcome]
-    verdict: Verdict
+    curve: Mapping[float, SimulationOutcome]
+    verdict: DetectionVerdict
 
 
 @dataclass
@@ -101,9 +101,9 @@ class Survey:
     runs: int = RUNS
     seed: int = SEED
     metric_delay: float = METRIC_DELAY
-    _known: dict[object, Outcome] = field(default_factory=dict, repr=False)
+    _known: dict[object, SimulationOutcome] = field(default_factory=dict, repr=False)
 
-    def examine(self, rollout: Rollout, rate: float, faults: Sequence[Fault] = FAULTS) -> Finding:
+    def examine(self, rollout: Rollout, rate: float, faults: Sequence[FailureMode] = FAULTS) -> SurveyedFunction:
         """Ask about a function.
 
         Args:
@@ -112,17 +112,19 @@ class Survey:
             faults: failures of its new version.
         """
         cases = [Case(fault, self._outcome(rollout, fault, rate)) for fault in faults]
-        asked = {case.fault.errors: case.outcome for case in cases if case.fault == Fault.failing(case.fault.errors)}
+        asked = {
+            case.fault.errors: case.outcome for case in cases if case.fault == FailureMode.failing(case.fault.errors)
+        }
         curve = {
             share: asked.get(share)
-            or self._outcome(rollout, Fault.failing(share), rate, runs=min(self.runs, CURVE_RUNS))
+            or self._outcome(rollout, FailureMode.failing(share), rate, runs=min(self.runs, CURVE_RUNS))
             for share in CURVE
         }
-        return Finding(rollout, rate, cases, curve, self._verdict(rollout, rate))
+        return SurveyedFunction(rollout, rate, cases, curve, self._verdict(rollout, rate))
 
     def _outcome(
-        self, rollout: Rollout, fault: Fault, rate: float, *, shift: Shift | None = None, runs: int | None = None
-    ) -> Outcome:
+        self, rollout: Rollout, fault: FailureMode, rate: float, *, shift: Shift | None = None, runs: int | None = None
+    ) -> SimulationOutcome:
         key = (rollout.signature, shift or rollout.shift, fault, rate, runs or self.runs)
         if key not in self._known:
             self._known[key] = simulate(
@@ -136,14 +138,14 @@ class Survey:
             )
         return self._known[key]
 
-    def _verdict(self, rollout: Rollout, rate: float) -> Verdict:
+    def _verdict(self, rollout: Rollout, rate: float) -> DetectionVerdict:
         outcome = self._outcome(rollout, WATCHED, rate)
         if outcome.caught >= ENOUGH:
-            return Verdict(outcome)
+            return DetectionVerdict(outcome)
         quickest, found = self._quickest(rollout, rate)
-        return Verdict(outcome, quickest, found, self._rate(rollout, rate))
+        return DetectionVerdict(outcome, quickest, found, self._rate(rollout, rate))
 
-    def _quickest(self, rollout: Rollout, rate: float) -> tuple[Shift | None, Outcome | None]:
+    def _quickest(self, rollout: Rollout, rate: float) -> tuple[Shift | None, SimulationOutcome | None]:
         for shift in sorted(PREDEFINED, key=lambda known: known.full_after):
             if most(shift, rate) < ENOUGH:
                 continue

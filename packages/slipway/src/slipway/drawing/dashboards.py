@@ -37,7 +37,7 @@ COLUMN, ROW, HEADER = 60, 46, 56
 
 
 @dataclass(frozen=True)
-class Line:
+class WidgetLine:
     """A metric or an expression of a widget.
 
     Args:
@@ -78,7 +78,7 @@ class Widget:
     height: int
     title: str
     single: bool
-    lines: Sequence[Line]
+    lines: Sequence[WidgetLine]
     thresholds: Sequence[Threshold]
     axis: str
 
@@ -89,7 +89,7 @@ class Widget:
         namespaces = " and ".join(dict.fromkeys(line.namespace for line in metrics))
         return " · ".join([namespaces, *_words(self._shared)])
 
-    def own(self, line: Line) -> str:
+    def own(self, line: WidgetLine) -> str:
         """The dimensions of a line that the others have not."""
         return " · ".join(_words({key: value for key, value in line.dimensions.items() if key not in self._shared}))
 
@@ -257,7 +257,7 @@ def _widget(dashboard: str, widget: Mapping[str, Any]) -> Widget:
     )
 
 
-def _lines(metrics: Sequence[Sequence[Any]]) -> Iterator[Line]:
+def _lines(metrics: Sequence[Sequence[Any]]) -> Iterator[WidgetLine]:
     above: list[str] = []
     for place, metric in enumerate(metrics):
         options = metric[-1] if isinstance(metric[-1], dict) else {}
@@ -274,14 +274,14 @@ def _lines(metrics: Sequence[Sequence[Any]]) -> Iterator[Line]:
         color = options.get("color", _COLORS[place % len(_COLORS)])
         if "expression" in options:
             expression = options["expression"]
-            yield Line(expression if label is None else label, color, f"{prefix}{expression} · {period}")
+            yield WidgetLine(expression if label is None else label, color, f"{prefix}{expression} · {period}")
             continue
         namespace, name, *rest = above
         label = name if label is None else label
         statistic = options.get("stat", STATISTIC)
         words = [statistic, period] if label == name else [name, statistic, period]
         dimensions = dict(zip(rest[::2], rest[1::2], strict=True))
-        yield Line(label, color, f"{prefix}{' · '.join(words)}", namespace, name, statistic, dimensions)
+        yield WidgetLine(label, color, f"{prefix}{' · '.join(words)}", namespace, name, statistic, dimensions)
 
 
 def _duration(seconds: int) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from slipway.emulator.server import Emulator
-from slipway.emulator.stages import Stack
+from slipway.emulator.stages import EmulatedStack
 from slipway.errors import RehearsalError
 from slipway.paths import ROOT
 from slipway.process import Progress, follow
@@ -95,7 +95,7 @@ class Deployer:
 
     def stale(
         self,
-        stacks: Iterable[Stack],
+        stacks: Iterable[EmulatedStack],
         before: Mapping[str, Mapping[str, str]],
         marks: Mapping[str, str],
     ) -> dict[str, str]:

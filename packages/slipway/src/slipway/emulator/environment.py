@@ -65,7 +65,7 @@ def services_of(environment: Environment, chosen: Iterable[str] = ()) -> tuple[s
 
 
 @dataclass(frozen=True)
-class Deployed:
+class DeploymentResult:
     """What a deployment did."""
 
     stages: tuple[Rehearsed, ...]
@@ -164,7 +164,7 @@ class LocalEnvironment:
             file.unlink(missing_ok=True)
         return stopped
 
-    def deploy(self, services: Iterable[str], phase: Phase) -> Deployed:
+    def deploy(self, services: Iterable[str], phase: Phase) -> DeploymentResult:
         """Bootstrap the account, then deploy the foundation and the services, each in the order of its stacks.
 
         Args:
@@ -192,7 +192,7 @@ class LocalEnvironment:
                 stages.append(stage)
         outputs = self.collect(deployer.outputs())
         paths.write_json(self.outputs_file, outputs)
-        return Deployed(tuple(stages), outputs)
+        return DeploymentResult(tuple(stages), outputs)
 
     def outputs(self) -> Outputs:
         """What the last deployment left.

@@ -26,7 +26,7 @@ _SHOWN |= {"function_memory_size", "function_request_id", "xray_trace_id", "exce
 
 
 @dataclass(frozen=True, order=True)
-class Line:
+class LogLine:
     """One event of a log group."""
 
     time: datetime
@@ -70,7 +70,7 @@ def since(text: str) -> datetime:
     return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
-def lines(emulator: Emulator, environment: str, service: str, start: datetime) -> list[Line]:
+def lines(emulator: Emulator, environment: str, service: str, start: datetime) -> list[LogLine]:
     """What the functions of a service wrote since a moment, oldest first.
 
     Args:
@@ -83,7 +83,7 @@ def lines(emulator: Emulator, environment: str, service: str, start: datetime) -
     functions = session.client("lambda").get_paginator("list_functions")
     logs = session.client("logs")
     prefix = f"{environment}-{service}-"
-    found: list[Line] = []
+    found: list[LogLine] = []
     for function in (function for page in functions.paginate() for function in page["Functions"]):
         name = function["FunctionName"]
         if not name.startswith(prefix):
@@ -99,7 +99,7 @@ def lines(emulator: Emulator, environment: str, service: str, start: datetime) -
         for event in events:
             stream = event["logStreamName"]
             moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-            found.append(Line(moment, short, stream, numbers[stream], event["message"]))
+            found.append(LogLine(moment, short, stream, numbers[stream], event["message"]))
             numbers[stream] += 1
     return sorted(found)
 
@@ -137,7 +137,7 @@ def _identified(
 
 def follow(
     emulator: Emulator, environment: str, service: str, start: datetime, *, ended: Event | None = None
-) -> Iterator[Line]:
+) -> Iterator[LogLine]:
     """The same, and what comes, until interrupted.
 
     Args:
@@ -148,7 +148,7 @@ def follow(
         ended: stops it when it is set. Default: only an interrupt does.
     """
     ended = ended or Event()
-    seen: set[Line] = set()
+    seen: set[LogLine] = set()
     while emulator.pid is not None and not ended.is_set():
         for line in lines(emulator, environment, service, start):
             if line not in seen:

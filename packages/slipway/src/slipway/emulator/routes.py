@@ -166,7 +166,7 @@ class SigV4(httpx.Auth):
 
 
 @dataclass(frozen=True)
-class Target:
+class RouteTarget:
     """Where a request of a route goes."""
 
     url: str
@@ -174,7 +174,7 @@ class Target:
     """The `Host` by which the edge knows its distribution."""
 
 
-def target(outputs: dict[str, str], path: str, *, edge: bool) -> Target:
+def target(outputs: dict[str, str], path: str, *, edge: bool) -> RouteTarget:
     """The address of a path.
 
     Args:
@@ -187,10 +187,10 @@ def target(outputs: dict[str, str], path: str, *, edge: bool) -> Target:
     """
     relative = path.removeprefix("/")
     if edge and "EdgeEndpoint" in outputs and urlsplit(path).path not in KEPT_PATHS:
-        return Target(outputs["EdgeEndpoint"] + relative, outputs["DistributionDomain"])
+        return RouteTarget(outputs["EdgeEndpoint"] + relative, outputs["DistributionDomain"])
     if "ApiEndpoint" not in outputs:
         raise RehearsalError("the service has no output ApiEndpoint; is it deployed? run `make up`")
-    return Target(outputs["ApiEndpoint"] + relative)
+    return RouteTarget(outputs["ApiEndpoint"] + relative)
 
 
 def curl(

@@ -22,7 +22,7 @@ from slipway.assembly.flat import stack_template
 from slipway.assembly.nested import nested_stacks
 from slipway.assembly.reader import MANIFEST_FILE, is_assembly, read_manifest, read_object
 from slipway.emulator.layers import LAYERS, file_digest, pointer
-from slipway.emulator.substitutions import NESTED, SUBSTITUTIONS, Place, Resource, Substitution, Template
+from slipway.emulator.substitutions import NESTED, SUBSTITUTIONS, Resource, Substitution, Template, TemplatePlace
 from slipway.errors import RehearsalError
 
 LAYER = "layer.zip"
@@ -30,7 +30,7 @@ LOCAL_LAYER = "layer-local.zip"
 
 
 @dataclass(frozen=True)
-class Stack:
+class EmulatedStack:
     """One stack of an assembly."""
 
     name: str
@@ -60,7 +60,7 @@ class Rehearsed:
     """A stage that is ready to be deployed on the emulator."""
 
     folder: Path
-    stacks: tuple[Stack, ...]
+    stacks: tuple[EmulatedStack, ...]
     used: Mapping[Substitution, int]
     """Rows that were used, with the number of resources that each met."""
 
@@ -147,7 +147,7 @@ def rehearse(
         files = read_object(listed) if listed.is_file() else {}
         local = _local_layers(source, files, assets, layers)
         names = {key: f"{file_digest(layer)}.zip" for key, layer in local.items()}
-        place = Place(plain_port=plain_port, local_layers=names, player=player)
+        place = TemplatePlace(plain_port=plain_port, local_layers=names, player=player)
         template, met = substitute(templates[name], place, stack=its_name, rows=rows)
         if marks and its_name in marks:
             template.setdefault("Metadata", {})["References"] = marks[its_name]
@@ -161,7 +161,7 @@ def rehearse(
         _hand_on(files, properties["templateFile"], renamed, local, source=source, in_place=in_place)
         if files:
             (target / listed.name).write_text(json.dumps(files, indent=1), encoding="utf-8")
-        stacks.append(Stack(its_name, template))
+        stacks.append(EmulatedStack(its_name, template))
     # The run that synthesized has printed annotations, and has looked up what was missing.
     document = manifest.document if in_place else manifest.deployable()
     (target / MANIFEST_FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -195,7 +195,7 @@ def _hand_on(
 
 
 def substitute(
-    template: Template, place: Place, *, stack: str, rows: Sequence[Substitution] = SUBSTITUTIONS
+    template: Template, place: TemplatePlace, *, stack: str, rows: Sequence[Substitution] = SUBSTITUTIONS
 ) -> tuple[Template, Counter[Substitution]]:
     """Apply the table to one template.
 

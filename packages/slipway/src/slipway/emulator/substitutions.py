@@ -21,7 +21,7 @@ Resource = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Place:
+class TemplatePlace:
     """What a change to a template has to know of where the template is going."""
 
     plain_port: int
@@ -43,9 +43,9 @@ class Substitution:
     unproven: str
     applies: Callable[[Resource], bool]
     """Whether a resource is meant."""
-    change: Callable[[Resource, Place], None] | None = None
+    change: Callable[[Resource, TemplatePlace], None] | None = None
     """Changes the resource in place. None: it stays as it is, and the emulator ignores that part of it."""
-    played: Callable[[str, Template, Place], None] | None = None
+    played: Callable[[str, Template, TemplatePlace], None] | None = None
     """In place of `change` and `drops` where the player stands in: changes the template, given the logical id."""
     drops: bool = False
     """The resource leaves the template."""
@@ -99,7 +99,7 @@ def _clone_url(protocol: str) -> Callable[[str], Any]:
 _ALARM = {"Ref": _name, "Arn": _arn("cloudwatch", "alarm:")}
 
 
-def _move_alias_at_once(alias: Resource, _: Place) -> None:
+def _move_alias_at_once(alias: Resource, _: TemplatePlace) -> None:
     policy = alias["UpdatePolicy"]
     del policy["CodeDeployLambdaAliasUpdate"]
     if not policy:
@@ -116,7 +116,7 @@ PIPELINE = "Custom::CodePipeline"
 """Type of the custom resource by which the player's CodePipeline has its definition."""
 
 
-def _deploy_before_alias_moves(logical_id: str, template: Template, place: Place) -> None:
+def _deploy_before_alias_moves(logical_id: str, template: Template, place: TemplatePlace) -> None:
     """Let CloudFormation wait for a deployment before it moves the alias, as an update policy has it do."""
     alias = template["Resources"][logical_id]
     update = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
@@ -150,7 +150,7 @@ def _deploy_before_alias_moves(logical_id: str, template: Template, place: Place
     alias["DependsOn"] = [*([before] if isinstance(before, str) else before), f"{logical_id}Deployment"]
 
 
-def _hand_over_pipeline(logical_id: str, template: Template, place: Place) -> None:
+def _hand_over_pipeline(logical_id: str, template: Template, place: TemplatePlace) -> None:
     pipeline = template["Resources"][logical_id]
     # CloudFormation names one that has no name of its own.
     definition = {"Name": _name(logical_id), **pipeline["Properties"]}
@@ -188,7 +188,7 @@ _VIA = "aws:ViaAWSService"
 account assume them (https://github.com/aws/aws-cdk/issues/25301)."""
 
 
-def _trust_whoever_asks(role: Resource, _: Place) -> None:
+def _trust_whoever_asks(role: Resource, _: TemplatePlace) -> None:
     for statement in _statements(role):
         conditions = statement.get("Condition", {})
         for operator in list(conditions):
@@ -199,7 +199,7 @@ def _trust_whoever_asks(role: Resource, _: Place) -> None:
             statement.pop("Condition", None)
 
 
-def _trust_services_without_source(role: Resource, _: Place) -> None:
+def _trust_services_without_source(role: Resource, _: TemplatePlace) -> None:
     for statement in _statements(role):
         if "Service" not in statement.get("Principal", {}):
             continue
@@ -213,7 +213,7 @@ def _trust_services_without_source(role: Resource, _: Place) -> None:
             statement.pop("Condition", None)
 
 
-def _trust_sessions_of_role(role: Resource, _: Place) -> None:
+def _trust_sessions_of_role(role: Resource, _: TemplatePlace) -> None:
     for statement in _statements(role):
         # The two operators mean the same.
         for operator in ("ArnEquals", "ArnLike"):
@@ -233,7 +233,7 @@ def _looks_at_some_alarms(resource: Resource) -> bool:
     )
 
 
-def _look_at_every_alarm(policy: Resource, _: Place) -> None:
+def _look_at_every_alarm(policy: Resource, _: TemplatePlace) -> None:
     for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
         if statement.get("Action") == _LOOKS_AT_ALARMS:
             statement["Resource"] = "*"
@@ -247,7 +247,7 @@ def _asks_for_role_tags(resource: Resource) -> bool:
     return resource["Type"] in policies and _ROLE_TAGS in str(resource["Properties"].get("PolicyDocument"))
 
 
-def _ask_for_no_role_tags(policy: Resource, _: Place) -> None:
+def _ask_for_no_role_tags(policy: Resource, _: TemplatePlace) -> None:
     for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
         conditions = statement.get("Condition", {})
         for operator in list(conditions):
@@ -279,7 +279,7 @@ def _is_rest_api(origin: dict[str, Any]) -> bool:
     return ".execute-api." in str(origin.get("DomainName"))
 
 
-def _origin_on_this_machine(distribution: Resource, place: Place) -> None:
+def _origin_on_this_machine(distribution: Resource, place: TemplatePlace) -> None:
     for origin in filter(_is_rest_api, distribution["Properties"]["DistributionConfig"]["Origins"]):
         api_id = {"Fn::Select": [0, {"Fn::Split": [".", origin["DomainName"]]}]}
         path = ["/restapis/", api_id, origin.get("OriginPath", ""), "/_user_request_"]
@@ -303,7 +303,7 @@ _CHARACTER_SETS = {
 }
 
 
-def _spell_out_excluded_characters(secret: Resource, _: Place) -> None:
+def _spell_out_excluded_characters(secret: Resource, _: TemplatePlace) -> None:
     generate = secret["Properties"]["GenerateSecretString"]
     sets = [characters for flag, characters in _CHARACTER_SETS.items() if generate.get(flag) in (True, "true")]
     generate["ExcludeCharacters"] = "".join(sorted({*generate.get("ExcludeCharacters", ""), *"".join(sets)}))
@@ -322,12 +322,12 @@ def _is_stream_mapping(resource: Resource) -> bool:
     )
 
 
-def _local_layer(layer: Resource, place: Place) -> None:
+def _local_layer(layer: Resource, place: TemplatePlace) -> None:
     content = layer["Properties"]["Content"]
     content["S3Key"] = place.local_layers.get(content["S3Key"], content["S3Key"])
 
 
-def _spell_keys_as_the_api_does(api: Resource, _: Place) -> None:
+def _spell_keys_as_the_api_does(api: Resource, _: TemplatePlace) -> None:
     cors = api["Properties"]["CorsConfiguration"]
     api["Properties"]["CorsConfiguration"] = {f"{key[0].lower()}{key[1:]}": value for key, value in cors.items()}
 
@@ -343,7 +343,7 @@ def _reads_path(resource: Resource) -> bool:
     )
 
 
-def _known_path(response: Resource, _: Place) -> None:
+def _known_path(response: Resource, _: TemplatePlace) -> None:
     templates = response["Properties"]["ResponseTemplates"]
     for media_type, text in templates.items():
         templates[media_type] = text.replace("$context.path", "$context.resourcePath")

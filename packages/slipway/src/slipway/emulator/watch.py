@@ -40,7 +40,7 @@ _DEBOUNCE_MS: Final = 100
 
 
 @dataclass(frozen=True)
-class Function:
+class WatchedFunction:
     """A function of the watched service, as it was before.
 
     Args:
@@ -85,7 +85,7 @@ class Watch:
         """Folder of the handlers."""
         return self.root / "services" / self.service / "runtime"
 
-    def functions(self) -> list[Function]:
+    def functions(self) -> list[WatchedFunction]:
         """Return the functions whose handlers lie in the service.
 
         Raises:
@@ -94,7 +94,7 @@ class Watch:
         prefix = f"services.{self.service}.runtime."
         pages = self._client.get_paginator("list_functions").paginate()
         found = [
-            Function(
+            WatchedFunction(
                 name=one["FunctionName"],
                 handler=one["Handler"],
                 variables=one.get("Environment", {}).get("Variables", {}),
@@ -136,7 +136,7 @@ class Watch:
                 self.say(f"saved {', '.join(sorted({Path(path).name for _, path in changes}))}")
                 self.update(functions)
 
-    def update(self, functions: list[Function]) -> bool:
+    def update(self, functions: list[WatchedFunction]) -> bool:
         """Make the code as it is saved live, if it can be imported.
 
         Args:
@@ -158,7 +158,7 @@ class Watch:
         self.say(f"live after {time.perf_counter() - started:.1f} s")
         return True
 
-    def check(self, functions: list[Function]) -> list[str]:
+    def check(self, functions: list[WatchedFunction]) -> list[str]:
         """Import every handler in a fresh process.
 
         Args:
@@ -192,7 +192,7 @@ class Watch:
             archive.write(_DEBUGGED, _DEBUGGED.name)
         return content.getvalue()
 
-    def _publish(self, function: Function, content: bytes | None = None) -> None:
+    def _publish(self, function: WatchedFunction, content: bytes | None = None) -> None:
         """Publish a version, point the aliases to it, and remove the one of the save before."""
         client = self._client
         if content is not None:
@@ -222,7 +222,7 @@ class Watch:
             ended.set()
             thread.join(timeout=5)
 
-    def _choose(self, functions: list[Function], debug: str | None) -> Function | None:
+    def _choose(self, functions: list[WatchedFunction], debug: str | None) -> WatchedFunction | None:
         if debug is None:
             return None
         for function in functions:
@@ -232,7 +232,7 @@ class Watch:
         raise RehearsalError(f"{self.service} has no function {debug!r}; it is one of {known}", exit_code=2)
 
     @contextmanager
-    def _debugging(self, function: Function | None, port: int) -> Iterator[None]:
+    def _debugging(self, function: WatchedFunction | None, port: int) -> Iterator[None]:
         """Have a function wait for a debugger's breakpoints, while the block runs."""
         if function is None:
             yield
@@ -253,7 +253,7 @@ class Watch:
             self._configure(function, function.handler, function.variables, function.timeout)
             self._publish(function)
 
-    def _configure(self, function: Function, handler: str, variables: Mapping[str, str], timeout: int) -> None:
+    def _configure(self, function: WatchedFunction, handler: str, variables: Mapping[str, str], timeout: int) -> None:
         self._client.update_function_configuration(
             FunctionName=function.name, Handler=handler, Environment={"Variables": dict(variables)}, Timeout=timeout
         )

@@ -23,7 +23,7 @@ _FEWEST_WORDS = 5
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
-class Answer(StrEnum):
+class ChecklistAnswer(StrEnum):
     """What is said to an entry."""
 
     YES = "yes"
@@ -36,7 +36,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
-class Code(_Model):
+class CodeReference(_Model):
     """Where something is done."""
 
     path: _Text
@@ -51,10 +51,10 @@ class Entry(_Model):
     """As AWS calls it."""
     weight: _Text
     """Such as required or recommended, as AWS calls it."""
-    answer: Answer = Field(strict=False)
+    answer: ChecklistAnswer = Field(strict=False)
     says: _Text
     """How it is done here, or why not: a sentence."""
-    code: tuple[Code, ...] = Field(strict=False, default=())
+    code: tuple[CodeReference, ...] = Field(strict=False, default=())
     tests: tuple[_Text, ...] = Field(strict=False, default=())
     """Ids of the tests that show it."""
 
@@ -67,14 +67,14 @@ class Entry(_Model):
 
     @model_validator(mode="after")
     def _is_shown(self) -> Self:
-        if self.answer is Answer.YES and not (self.code and self.tests):
+        if self.answer is ChecklistAnswer.YES and not (self.code and self.tests):
             raise ValueError(f"{self.name}: a yes names the code that does it and the tests that show it")
-        if self.answer is not Answer.YES and (self.code or self.tests):
+        if self.answer is not ChecklistAnswer.YES and (self.code or self.tests):
             raise ValueError(f"{self.name}: only a yes names code and tests")
         return self
 
 
-class Group(_Model):
+class ChecklistGroup(_Model):
     """A stage of the pipeline, or a question."""
 
     name: _Text
@@ -96,14 +96,14 @@ class Checklist(_Model):
     """Where AWS publishes it."""
     note: _Text
     """Which edition, and what is left out of it."""
-    groups: tuple[Group, ...] = Field(alias="group", strict=False, min_length=1)
+    groups: tuple[ChecklistGroup, ...] = Field(alias="group", strict=False, min_length=1)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """Every entry, in order."""
         return tuple(entry for group in self.groups for entry in group.entries)
 
-    def count(self, answer: Answer) -> int:
+    def count(self, answer: ChecklistAnswer) -> int:
         """How many entries have an answer."""
         return sum(entry.answer is answer for entry in self.entries)
 

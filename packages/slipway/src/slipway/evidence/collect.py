@@ -12,11 +12,11 @@ from slipway.assembly.reader import MANIFEST_FILE
 from slipway.drawing.model import Stage
 from slipway.drawing.read import PictureError, read_pipeline
 from slipway.evidence import checklist, requirements
-from slipway.evidence.checklist import FILES, FOLDER, Answer, Checklist, load_checklist
-from slipway.evidence.reports import REVIEW_FILE, SUPPLY_FILE, Report, Review, Supply, load_report
+from slipway.evidence.checklist import FILES, FOLDER, Checklist, ChecklistAnswer, load_checklist
+from slipway.evidence.reports import REVIEW_FILE, SUPPLY_FILE, GateReport, Review, Supply, load_report
 from slipway.evidence.requirements import ONLY_AWS, Requirements, read_requirements
 from slipway.evidence.sources import Sources
-from slipway.evidence.verdict import Part, State, claims, headline, overall, plain, review_part, supply_part
+from slipway.evidence.verdict import Part, PartState, claims, headline, overall, plain, review_part, supply_part
 from slipway.nag.assembly import REPORT_FILE
 from slipway.nag.names import PacksOf
 from slipway.nag.terminal import summary
@@ -26,7 +26,7 @@ PIPELINE_TEMPLATE = "Pipeline.template.json"
 
 
 @dataclass(frozen=True)
-class Accepted:
+class Excuse:
     """What one reason excuses in a stage under one rule."""
 
     rule: str
@@ -45,7 +45,7 @@ class StageFindings:
 
     name: str
     findings: tuple[RuleFinding, ...]
-    accepted: tuple[Accepted, ...]
+    accepted: tuple[Excuse, ...]
 
     @property
     def acknowledged(self) -> int:
@@ -61,15 +61,15 @@ class Evidence:
     synthesised: datetime | None
     """When the assembly was written; None: there is none."""
     nag: Verdict | None
-    review: Report[Review]
-    supply: Report[Supply]
+    review: GateReport[Review]
+    supply: GateReport[Supply]
     pipeline: tuple[Stage, ...]
     requirements: Requirements
     checklists: tuple[Checklist, ...]
     sources: Sources
 
     @property
-    def state(self) -> State:
+    def state(self) -> PartState:
         """The verdict."""
         return overall(self.parts)
 
@@ -149,23 +149,23 @@ def _written(assembly: Path) -> float | None:
 def _nag_part(nag: Verdict | None) -> Part:
     anchor, title = "nag", "Nag gate"
     if nag is None:
-        return Part(anchor, title, State.INCOMPLETE, "not run", ("there is no assembly: `make synth` was not run",))
+        return Part(anchor, title, PartState.INCOMPLETE, "not run", ("there is no assembly: `make synth` was not run",))
     faults = tuple(f"{fault.place}: {fault.message}" for fault in nag.faults)
     found = (f"findings that nobody acknowledged: {len(nag.findings)}",) if nag.findings else ()
-    return Part(anchor, title, State.RED if nag.red else State.GREEN, plain(summary(nag)), (*found, *faults))
+    return Part(anchor, title, PartState.RED if nag.red else PartState.GREEN, plain(summary(nag)), (*found, *faults))
 
 
 def _picture(assembly: Path, *, synthesised: bool) -> tuple[tuple[Stage, ...], Part]:
     anchor, title = "pipeline", "Pipeline"
     if not synthesised:
         missing = ("there is no assembly: `make synth` was not run",)
-        return (), Part(anchor, title, State.INCOMPLETE, "not run", missing)
+        return (), Part(anchor, title, PartState.INCOMPLETE, "not run", missing)
     try:
         stages = read_pipeline(assembly / PIPELINE_TEMPLATE)
     except PictureError as error:
-        return (), Part(anchor, title, State.RED, "cannot be drawn", (str(error),))
+        return (), Part(anchor, title, PartState.RED, "cannot be drawn", (str(error),))
     actions = sum(len(row) for stage in stages for row in stage.rows)
-    return stages, Part(anchor, title, State.GREEN, f"{len(stages)} stages, {actions} actions")
+    return stages, Part(anchor, title, PartState.GREEN, f"{len(stages)} stages, {actions} actions")
 
 
 def _requirements_part(required: Requirements) -> Part:
@@ -176,7 +176,7 @@ def _requirements_part(required: Requirements) -> Part:
 
 
 def _checklist_part(number: int, one: Checklist, sources: Sources) -> Part:
-    counted = ", ".join(f"{one.count(answer)} {answer}" for answer in Answer)
+    counted = ", ".join(f"{one.count(answer)} {answer}" for answer in ChecklistAnswer)
     return claims(f"checklist-{number}", one.title, counted, checklist.problems(one, sources))
 
 
@@ -205,10 +205,10 @@ def _stage(stack: str) -> str:
     return stage_of(stack).rpartition("/")[2] or "above the stacks"
 
 
-def _reasons(acknowledgements: Iterable[Acknowledgement]) -> Iterable[Accepted]:
+def _reasons(acknowledgements: Iterable[Acknowledgement]) -> Iterable[Excuse]:
     groups: defaultdict[tuple[str, str, str, date, str], list[tuple[str, str]]] = defaultdict(list)
     for one in acknowledgements:
         signed = (one.rule.partition("[")[0], one.reason, one.owner, one.expires, one.at)
         groups[signed].append((one.path, one.rule))
     for signed, found in sorted(groups.items()):
-        yield Accepted(*signed, findings=tuple(sorted(found)))
+        yield Excuse(*signed, findings=tuple(sorted(found)))

@@ -15,7 +15,7 @@ from slipway.evidence.checklist import FOLDER
 from slipway.evidence.collect import collect
 from slipway.evidence.errors import EvidenceError
 from slipway.evidence.page import write_page
-from slipway.evidence.verdict import State
+from slipway.evidence.verdict import PartState
 from slipway.gates.packs import packs_of, unit_of
 from slipway.git import GitError
 from slipway.nag.terminal import terminal
@@ -23,7 +23,7 @@ from slipway.process import ProcessError
 from slipway.project import ROOT
 
 REPORT = ROOT / "build" / "report"
-_COLOURS = {State.GREEN: "green", State.INCOMPLETE: "yellow", State.RED: "red"}
+_COLOURS = {PartState.GREEN: "green", PartState.INCOMPLETE: "yellow", PartState.RED: "red"}
 
 
 def write_evidence(
@@ -75,7 +75,7 @@ def write_evidence(
             console.print(f"  {problem}", markup=False, soft_wrap=True)
     console.print(evidence.headline, style=_COLOURS[evidence.state], markup=False, soft_wrap=True)
     console.print(f"page: {page}", markup=False, soft_wrap=True)
-    passes = {State.GREEN, *([State.INCOMPLETE] if allow_incomplete else [])}
+    passes = {PartState.GREEN, *([PartState.INCOMPLETE] if allow_incomplete else [])}
     raise typer.Exit(int(evidence.state not in passes))
 
 

@@ -21,7 +21,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Waiver(_Model):
+class ReportedWaiver(_Model):
     """Why a finding of the review may happen."""
 
     reason: str
@@ -41,10 +41,10 @@ class ReviewFinding(_Model):
     details: tuple[str, ...] = ()
     why: str
     do: str
-    waiver: Waiver | None = None
+    waiver: ReportedWaiver | None = None
 
 
-class Change(_Model):
+class ReportedChange(_Model):
     """What becomes of one resource."""
 
     fate: str
@@ -54,21 +54,21 @@ class Change(_Model):
     causes: tuple[str, ...] = ()
 
 
-class StackChanges(_Model):
+class ReportedStackChanges(_Model):
     """What happens in one stack."""
 
     name: str
     account: str
     region: str
     fate: str | None
-    changes: tuple[Change, ...]
+    changes: tuple[ReportedChange, ...]
 
 
-class StageChanges(_Model):
+class ReportedStageChanges(_Model):
     """What happens in one stage."""
 
     name: str
-    stacks: tuple[StackChanges, ...]
+    stacks: tuple[ReportedStackChanges, ...]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -91,7 +91,7 @@ class Review(_Model):
     notes: tuple[str, ...]
     findings: tuple[ReviewFinding, ...]
     spent_waivers: tuple[str, ...]
-    stages: tuple[StageChanges, ...]
+    stages: tuple[ReportedStageChanges, ...]
 
 
 class SupplyFinding(_Model):
@@ -102,7 +102,7 @@ class SupplyFinding(_Model):
     message: str
 
 
-class Accepted(_Model):
+class ReportedAcceptance(_Model):
     """One thing that was found and may ship."""
 
     place: str
@@ -112,19 +112,19 @@ class Accepted(_Model):
     expires: date | None
 
 
-class Step(_Model):
+class ReportedStep(_Model):
     """What one scanner says."""
 
     name: str
     state: Literal["passed", "failed", "not done"]
     summary: str
     findings: tuple[SupplyFinding, ...]
-    accepted: tuple[Accepted, ...]
+    accepted: tuple[ReportedAcceptance, ...]
     notes: tuple[str, ...]
     scanned: tuple[str, ...]
 
 
-class Zip(_Model):
+class ReportedZip(_Model):
     """One archive that was built."""
 
     name: str
@@ -138,8 +138,8 @@ class Supply(_Model):
 
     verdict: Literal["green", "red"]
     not_done: tuple[str, ...]
-    zips: tuple[Zip, ...]
-    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    zips: tuple[ReportedZip, ...]
+    steps: Annotated[tuple[ReportedStep, ...], Field(min_length=1)]
 
 
 class Read(StrEnum):
@@ -155,7 +155,7 @@ _Content = TypeVar("_Content", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Report(Generic[_Content]):
+class GateReport(Generic[_Content]):
     """A report that another gate left, or why there is none."""
 
     read: Read
@@ -165,7 +165,7 @@ class Report(Generic[_Content]):
     """What is wrong with it, in one line that names the file."""
 
 
-def load_report(path: Path, model: type[_Content], *, verb: str, since: float) -> Report[_Content]:
+def load_report(path: Path, model: type[_Content], *, verb: str, since: float) -> GateReport[_Content]:
     """Read a report.
 
     Args:
@@ -178,11 +178,11 @@ def load_report(path: Path, model: type[_Content], *, verb: str, since: float) -
         content = model.model_validate_json(path.read_bytes())
         written = path.stat().st_mtime
     except FileNotFoundError:
-        return Report(Read.NOT_RUN, message=f"{path.name} is not there: `{verb}` was not run")
+        return GateReport(Read.NOT_RUN, message=f"{path.name} is not there: `{verb}` was not run")
     except OSError as error:
-        return Report(Read.DAMAGED, message=f"{path.name} cannot be read ({error.strerror})")
+        return GateReport(Read.DAMAGED, message=f"{path.name} cannot be read ({error.strerror})")
     except ValidationError as error:
-        return Report(Read.DAMAGED, message=f"{path.name} is damaged ({first(error)})")
+        return GateReport(Read.DAMAGED, message=f"{path.name} is damaged ({first(error)})")
     if written < since:
-        return Report(Read.OUTDATED, content, f"{path.name} is older than the assembly: run `{verb}` again")
-    return Report(Read.WHOLE, content)
+        return GateReport(Read.OUTDATED, content, f"{path.name} is older than the assembly: run `{verb}` again")
+    return GateReport(Read.WHOLE, content)

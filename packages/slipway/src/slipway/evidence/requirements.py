@@ -62,7 +62,7 @@ class _File(BaseModel):
 
 
 @dataclass(frozen=True)
-class Row:
+class RequirementRow:
     """One requirement.
 
     Attributes:
@@ -107,13 +107,13 @@ class Requirements:
         unknown: for each marker that names no row, the test and the name.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[RequirementRow, ...]
     unknown: tuple[tuple[str, str], ...]
 
     @property
-    def sections(self) -> dict[str, list[Row]]:
+    def sections(self) -> dict[str, list[RequirementRow]]:
         """The rows by section."""
-        found: dict[str, list[Row]] = {}
+        found: dict[str, list[RequirementRow]] = {}
         for row in self.rows:
             found.setdefault(row.section, []).append(row)
         return found
@@ -152,7 +152,7 @@ def read_requirements(root: Path) -> Requirements:
         elif not _went_with_its_service(root, name):
             unknown.append((test, name))
     order = [*dict.fromkeys(row.section for _, row in written if row.section != ONLY_AWS), ONLY_AWS]
-    rows = [Row(name, row.section, row.text, row.only_aws, tuple(shown[name])) for name, row in written]
+    rows = [RequirementRow(name, row.section, row.text, row.only_aws, tuple(shown[name])) for name, row in written]
     return Requirements(tuple(sorted(rows, key=lambda row: order.index(row.section))), tuple(unknown))
 
 
@@ -191,7 +191,7 @@ def write_page(requirements: Requirements) -> str:
     return "\n".join(parts)
 
 
-def _section_row(row: Row) -> str:
+def _section_row(row: RequirementRow) -> str:
     lines = [f"### {row.title}", *([row.text] if row.text else [])]
     for kind, tests in row.proofs.items():
         lines += [f"- {kind}: {', '.join(f'`{test}`' for test in tests)}"]

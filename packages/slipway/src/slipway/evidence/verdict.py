@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from slipway.evidence.reports import Read, Report, Review, Supply
+from slipway.evidence.reports import GateReport, Read, Review, Supply
 
 
-class State(StrEnum):
+class PartState(StrEnum):
     """How a part stands, or the whole."""
 
     GREEN = "green"
@@ -24,33 +24,33 @@ class Part:
 
     anchor: str
     title: str
-    state: State
+    state: PartState
     summary: str
     """One line."""
     problems: tuple[str, ...] = ()
     """Why it is not green, a line each."""
 
 
-def overall(parts: Iterable[Part]) -> State:
+def overall(parts: Iterable[Part]) -> PartState:
     """Red if a part is, else incomplete if a part is, else green."""
     states = {part.state for part in parts}
-    return next((state for state in (State.RED, State.INCOMPLETE) if state in states), State.GREEN)
+    return next((state for state in (PartState.RED, PartState.INCOMPLETE) if state in states), PartState.GREEN)
 
 
 def headline(parts: Iterable[Part]) -> str:
     """The verdict in one line, with the parts that decide it."""
     parts = tuple(parts)
     state = overall(parts)
-    if state is State.GREEN:
+    if state is PartState.GREEN:
         return f"evidence green: all {len(parts)} parts are there and green"
-    named = ", ".join(f"{part.title} {part.state}" for part in parts if part.state is not State.GREEN)
-    word = "RED" if state is State.RED else state.value
+    named = ", ".join(f"{part.title} {part.state}" for part in parts if part.state is not PartState.GREEN)
+    word = "RED" if state is PartState.RED else state.value
     return f"evidence {word}: {named}"
 
 
 def claims(anchor: str, title: str, summary: str, problems: tuple[str, ...]) -> Part:
     """A part that claims something: red when a claim does not hold."""
-    return Part(anchor, title, State.RED if problems else State.GREEN, summary, problems)
+    return Part(anchor, title, PartState.RED if problems else PartState.GREEN, summary, problems)
 
 
 def plain(summary: str) -> str:
@@ -58,7 +58,7 @@ def plain(summary: str) -> str:
     return summary.partition(": ")[2] or summary
 
 
-def review_part(report: Report[Review]) -> Part:
+def review_part(report: GateReport[Review]) -> Part:
     """The change review.
 
     A review that was not made, as where the configuration lets it be, leaves the page incomplete.
@@ -67,19 +67,19 @@ def review_part(report: Report[Review]) -> Part:
     review = report.content
     if report.read is not Read.WHOLE or review is None:
         return _unusable(anchor, title, report.read, report.message)
-    state = {"green": State.GREEN, "red": State.RED, "not made": State.INCOMPLETE}[review.verdict]
+    state = {"green": PartState.GREEN, "red": PartState.RED, "not made": PartState.INCOMPLETE}[review.verdict]
     stopping = tuple(
         f"critical and not waived: {finding.what} ({finding.resource})"
         for finding in review.findings
         if finding.severity == "critical" and finding.waiver is None
     )
     if stopping:
-        state = State.RED
-    problems = () if state is State.GREEN else (*stopping, *review.faults, *review.notes)
+        state = PartState.RED
+    problems = () if state is PartState.GREEN else (*stopping, *review.faults, *review.notes)
     return Part(anchor, title, state, plain(review.summary), problems)
 
 
-def supply_part(report: Report[Supply]) -> Part:
+def supply_part(report: GateReport[Supply]) -> Part:
     """The supply chain. A scanner that could not look leaves the page incomplete."""
     anchor, title = "supply", "Supply chain"
     supply = report.content
@@ -91,9 +91,9 @@ def supply_part(report: Report[Supply]) -> Part:
         for step in supply.steps
         if step.state == "not done"
     )
-    state = State.INCOMPLETE if not_done else State.GREEN
+    state = PartState.INCOMPLETE if not_done else PartState.GREEN
     if supply.verdict == "red" or failed:
-        state = State.RED
+        state = PartState.RED
     passed = sum(step.state == "passed" for step in supply.steps)
     accepted = sum(len(step.accepted) for step in supply.steps)
     summary = f"{passed} of {len(supply.steps)} scanners passed, {accepted} accepted findings"
@@ -101,5 +101,5 @@ def supply_part(report: Report[Supply]) -> Part:
 
 
 def _unusable(anchor: str, title: str, read: Read, message: str) -> Part:
-    state = State.RED if read is Read.DAMAGED else State.INCOMPLETE
+    state = PartState.RED if read is Read.DAMAGED else PartState.INCOMPLETE
     return Part(anchor, title, state, read.value, (message,))

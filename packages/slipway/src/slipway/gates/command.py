@@ -16,7 +16,7 @@ from slipway.gates.run import Ended, run_all
 from slipway.gates.steps import STEPS, chosen
 from slipway.supply.errors import SupplyError
 from slipway.supply.policy import load_policy
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 from slipway.supply.shipped import built
 
 
@@ -32,7 +32,7 @@ def run_gates(
     Exit code: 0 when nothing stops the change, 1 when something does, 2 for wrong input.
     """
     console = terminal()
-    repository = Repository()
+    repository = ScannedTree()
     strict = in_pipeline(os.environ)
     try:
         steps, policy = chosen(names or ()), load_policy()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from slipway.gates.outcome import State
+from slipway.gates.outcome import StepState
 from slipway.gates.run import Ended
 from slipway.supply.shipped import Zip
 
@@ -30,7 +30,7 @@ def as_json(ended: Iterable[Ended], zips: Iterable[Zip], *, strict: bool) -> dic
     rows = tuple(ended)
     return {
         "verdict": "red" if any(row.outcome.stops(strict=strict) for row in rows) else "green",
-        "not_done": [row.step.name for row in rows if row.outcome.state is State.NOT_DONE],
+        "not_done": [row.step.name for row in rows if row.outcome.state is StepState.NOT_DONE],
         "not_done_stops": strict,
         "zips": [
             {"name": f"{one.name}.zip", "sha256": one.sha256, "bytes": one.bytes, "ships": one.ships} for one in zips
@@ -59,9 +59,9 @@ def as_junit(ended: Iterable[Ended], *, strict: bool) -> str:
         for one in outcome.accepted:
             by = f" (owner: {one.owner}; expires: {one.expires})" if one.owner else ""
             ET.SubElement(_case(suite, name, f"{one.rule} {one.place}"), "skipped", message=_plain(one.reason + by))
-        if outcome.state is not State.FAILED:
+        if outcome.state is not StepState.FAILED:
             case = _case(suite, name, name)
-            if outcome.state is State.NOT_DONE:
+            if outcome.state is StepState.NOT_DONE:
                 ET.SubElement(case, "error" if strict else "skipped", message=_plain(outcome.summary))
         ET.SubElement(suite, "system-out").text = _plain("\n".join((outcome.summary, *outcome.notes)))
         for attribute, tag in (("tests", "testcase"), ("failures", "*/failure"), ("errors", "*/error")):

@@ -14,7 +14,7 @@ _BUILD = "CODEBUILD_BUILD_ID"
 _REHEARSAL = "SLIPWAY_REHEARSAL"
 
 
-class State(StrEnum):
+class StepState(StrEnum):
     """How a step ended."""
 
     PASSED = "passed"
@@ -48,7 +48,7 @@ class Accepted:
 class Outcome:
     """The end of a step."""
 
-    state: State
+    state: StepState
     summary: str
     """One line: what was looked at, or why it was not."""
     findings: tuple[Finding, ...] = ()
@@ -71,7 +71,7 @@ class Outcome:
         """The end of a step that looked: failed when it found something, else passed."""
         found = tuple(sorted(set(findings)))
         return cls(
-            state=State.FAILED if found else State.PASSED,
+            state=StepState.FAILED if found else StepState.PASSED,
             summary=summary,
             findings=found,
             accepted=tuple(sorted(set(accepted), key=lambda one: (one.place, one.rule, one.reason))),
@@ -82,7 +82,7 @@ class Outcome:
     @classmethod
     def not_done(cls, why: str, *, scanned: Iterable[str] = ()) -> Self:
         """The end of a step that could not look, with what it would have looked at."""
-        return cls(state=State.NOT_DONE, summary=f"not done: {why}", scanned=tuple(sorted(set(scanned))))
+        return cls(state=StepState.NOT_DONE, summary=f"not done: {why}", scanned=tuple(sorted(set(scanned))))
 
     def stops(self, *, strict: bool) -> bool:
         """Whether the change must not go on.
@@ -90,7 +90,7 @@ class Outcome:
         Args:
             strict: a step that could not look stops it too.
         """
-        return self.state is State.FAILED or (strict and self.state is State.NOT_DONE)
+        return self.state is StepState.FAILED or (strict and self.state is StepState.NOT_DONE)
 
     def plain(self) -> dict[str, Any]:
         """All of it as JSON has it."""

@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from slipway.gates.outcome import Outcome, State
+from slipway.gates.outcome import Outcome, StepState
 from slipway.gates.run import Ended
 
 # Columns where the output is no terminal, such as a build's log: rich would take 80.
 _LOG_WIDTH = 140
 _STANDARD_STREAMS = (0, 1, 2)
-_COLOURS = {State.PASSED: "green", State.FAILED: "red", State.NOT_DONE: "yellow"}
+_COLOURS = {StepState.PASSED: "green", StepState.FAILED: "red", StepState.NOT_DONE: "yellow"}
 
 
 def terminal() -> Console:
@@ -81,7 +81,7 @@ def verdict(rows: Iterable[Ended], *, strict: bool) -> str:
     """
     ended = tuple(rows)
     stopping = [row.step.name for row in ended if row.outcome.stops(strict=strict)]
-    open_ = [row.step.name for row in ended if row.outcome.state is State.NOT_DONE]
+    open_ = [row.step.name for row in ended if row.outcome.state is StepState.NOT_DONE]
     words = f"gates RED: {', '.join(stopping)}" if stopping else "gates green"
     if not open_:
         return words

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from slipway.gates.outcome import Finding, Outcome
-from slipway.gates.steps import Context, Step
+from slipway.gates.steps import Step, StepContext
 from slipway.supply.errors import SupplyError
-from slipway.supply.policy import Policy
-from slipway.supply.repository import Repository
+from slipway.supply.policy import SupplyPolicy
+from slipway.supply.repository import ScannedTree
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Ended:
 
 def run_all(
     steps: tuple[Step, ...],
-    repository: Repository,
-    policy: Policy,
+    repository: ScannedTree,
+    policy: SupplyPolicy,
     *,
     today: date,
     say: Callable[[Ended], None] = lambda _: None,
@@ -66,9 +66,11 @@ def run_all(
     return tuple(ended[step.name] for step in steps)
 
 
-def _run(step: Step, repository: Repository, policy: Policy, today: date, earlier: Mapping[str, Outcome]) -> Ended:
+def _run(
+    step: Step, repository: ScannedTree, policy: SupplyPolicy, today: date, earlier: Mapping[str, Outcome]
+) -> Ended:
     started = time.perf_counter()
-    context = Context(repository=repository, policy=policy, today=today, earlier=earlier)
+    context = StepContext(repository=repository, policy=policy, today=today, earlier=earlier)
     try:
         outcome = step.run(context)
     except SupplyError as error:

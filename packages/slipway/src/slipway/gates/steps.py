@@ -9,17 +9,17 @@ from datetime import date
 from slipway.gates.outcome import Finding, Outcome
 from slipway.supply import audit, licences, match, sast, sbom, secrets
 from slipway.supply.errors import SupplyError
-from slipway.supply.policy import Policy
-from slipway.supply.repository import Repository
+from slipway.supply.policy import SupplyPolicy
+from slipway.supply.repository import ScannedTree
 from slipway.supply.tool import run
 
 
 @dataclass(frozen=True)
-class Context:
+class StepContext:
     """What a step may use."""
 
-    repository: Repository
-    policy: Policy
+    repository: ScannedTree
+    policy: SupplyPolicy
     today: date
     """The day by which acceptances are judged expired."""
     earlier: Mapping[str, Outcome]
@@ -33,14 +33,14 @@ class Step:
     name: str
     verb: str
     """What asks for it alone, here and, for most, in the Makefile; steps may share one."""
-    run: Callable[[Context], Outcome]
+    run: Callable[[StepContext], Outcome]
     after: tuple[str, ...] = ()
     """Names of steps whose results it needs."""
     supply: bool = True
     """Whether it belongs to the supply chain, and so to `supply.json`; another keeps a report of its own."""
 
 
-def command(name: str, *words: str) -> Callable[[Context], Outcome]:
+def command(name: str, *words: str) -> Callable[[StepContext], Outcome]:
     """A step that is a program: it passes with exit code 0, and the last line that it writes says what it saw.
 
     All that it writes goes to `build/report/<name>.log`.
@@ -50,7 +50,7 @@ def command(name: str, *words: str) -> Callable[[Context], Outcome]:
         words: the program and its arguments.
     """
 
-    def step(context: Context) -> Outcome:
+    def step(context: StepContext) -> Outcome:
         ran = run(words, folder=context.repository.root, environ=context.repository.environ)
         log = context.repository.report / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from slipway.nag.assembly import UnreadableError, read_report
 from slipway.nag.assembly import read_stacks as read_files
-from slipway.nag.given import Acceptances, Accepted, acceptances
+from slipway.nag.given import Acceptances, AcceptedFinding, acceptances
 from slipway.nag.names import AWS_PACK
 from slipway.nag.own import OwnPack, SynthesizedStack
-from slipway.nag.verdict import Fault, RuleFinding, RuleSeverity
-from slipway.review.assembly import Assembly, Stack, read_assembly
+from slipway.nag.verdict import ReportFault, RuleFinding, RuleSeverity
+from slipway.review.assembly import Assembly, ReviewedStack, read_assembly
 from slipway.review.errors import ReviewError
 
 _UNKNOWN: Final = "SlipwayUnknownValue"
@@ -68,9 +68,9 @@ class Ruling:
     packs: tuple[str, ...]
     stacks: tuple[str, ...]
     findings: tuple[RuleFinding, ...]
-    accepted: tuple[Accepted, ...]
-    faults: tuple[Fault, ...]
-    notes: tuple[Fault, ...] = ()
+    accepted: tuple[AcceptedFinding, ...]
+    faults: tuple[ReportFault, ...]
+    notes: tuple[ReportFault, ...] = ()
 
     def exit_code(self, *, warnings: bool = True) -> int:
         """Return 2 where it cannot be trusted, 1 where something was found, 0 otherwise.
@@ -98,9 +98,9 @@ def judge_assembly(folder: Path, packs: Sequence[str] = (), own: Sequence[OwnPac
         given = acceptances(assembly, files, _report(folder))
     except (ReviewError, UnreadableError) as error:
         file = error.file.name if isinstance(error, UnreadableError) else folder.name
-        return Ruling(packs=names, stacks=(), findings=(), accepted=(), faults=(Fault(file, str(error)),))
-    faults: list[Fault] = []
-    notes: list[Fault] = []
+        return Ruling(packs=names, stacks=(), findings=(), accepted=(), faults=(ReportFault(file, str(error)),))
+    faults: list[ReportFault] = []
+    notes: list[ReportFault] = []
     found = list(_by_cdk_nag(assembly, packs, faults, notes)) if packs else []
     synthesized = [SynthesizedStack(path=file.name, template=file.template) for file in files]
     for pack in own:
@@ -125,29 +125,29 @@ def _report(folder: Path) -> Any:
 
 
 def _sorted_out(
-    found: Iterable[tuple[RuleFinding, Stack, str]], given: Acceptances
-) -> tuple[list[RuleFinding], list[Accepted]]:
+    found: Iterable[tuple[RuleFinding, ReviewedStack, str]], given: Acceptances
+) -> tuple[list[RuleFinding], list[AcceptedFinding]]:
     findings: list[RuleFinding] = []
-    accepted: list[Accepted] = []
+    accepted: list[AcceptedFinding] = []
     for finding, stack, logical_id in dict.fromkeys(found):
         reason = given.of(stack, logical_id, finding.path, finding.rule)
         if reason is None:
             findings.append(finding)
         else:
-            accepted.append(Accepted(finding=finding, reason=reason))
+            accepted.append(AcceptedFinding(finding=finding, reason=reason))
     return findings, accepted
 
 
 def _by_own(
-    pack: OwnPack, stacks: Sequence[SynthesizedStack], assembly: Assembly, faults: list[Fault]
-) -> Iterator[tuple[RuleFinding, Stack, str]]:
+    pack: OwnPack, stacks: Sequence[SynthesizedStack], assembly: Assembly, faults: list[ReportFault]
+) -> Iterator[tuple[RuleFinding, ReviewedStack, str]]:
     if blind := list(pack.blind()):
-        faults.append(Fault(pack.name, f"{', '.join(blind)}: finds nothing in a stack that breaks the rule"))
+        faults.append(ReportFault(pack.name, f"{', '.join(blind)}: finds nothing in a stack that breaks the rule"))
     by_path = {stack.path: stack for stack in assembly.stacks}
     for breach in pack.judge(stacks):
         stack = by_path.get(breach.stack)
         if stack is None:
-            faults.append(Fault(breach.stack, f"{breach.rule} names a stack that the assembly does not hold"))
+            faults.append(ReportFault(breach.stack, f"{breach.rule} names a stack that the assembly does not hold"))
             continue
         logical_id = breach.logical_id or ""
         path = _path(stack, logical_id) if logical_id else stack.path
@@ -164,8 +164,8 @@ def _by_own(
 
 
 def _by_cdk_nag(
-    assembly: Assembly, packs: Sequence[str], faults: list[Fault], notes: list[Fault]
-) -> Iterator[tuple[RuleFinding, Stack, str]]:
+    assembly: Assembly, packs: Sequence[str], faults: list[ReportFault], notes: list[ReportFault]
+) -> Iterator[tuple[RuleFinding, ReviewedStack, str]]:
     from slipway.nag.included import Included, violations  # noqa: PLC0415 - loads CDK, for two seconds
 
     with TemporaryDirectory() as folder:
@@ -177,7 +177,7 @@ def _by_cdk_nag(
         for violation in violations(included, packs, faults):
             path = _path(violation.stack, violation.logical_id) if violation.logical_id else violation.stack.path
             if violation.rule.startswith(_NOT_JUDGED):
-                notes.append(Fault(path, f"{violation.rule}: {violation.description}"))
+                notes.append(ReportFault(path, f"{violation.rule}: {violation.description}"))
                 continue
             finding = RuleFinding(
                 stack=violation.stack.path,
@@ -191,7 +191,7 @@ def _by_cdk_nag(
             yield finding, violation.stack, violation.logical_id
 
 
-def _path(stack: Stack, logical_id: str) -> str:
+def _path(stack: ReviewedStack, logical_id: str) -> str:
     return stack.paths.get(logical_id, f"{stack.path}/{logical_id}").removesuffix("/Resource")
 
 

@@ -65,7 +65,7 @@ class PluginReport(_Model):
     metadata: dict[str, str] = Field(default_factory=dict)
 
 
-class Report(_Model):
+class ValidationReport(_Model):
     """`validation-report.json`."""
 
     version: str
@@ -94,7 +94,7 @@ class StackFiles:
     metadata: Mapping[str, tuple[MetadataEntry, ...]]
 
 
-def read_report(assembly: Path, *, since: float | None) -> Report:
+def read_report(assembly: Path, *, since: float | None) -> ValidationReport:
     """CDK's report on an assembly.
 
     Args:
@@ -106,7 +106,7 @@ def read_report(assembly: Path, *, since: float | None) -> Report:
     """
     path = assembly / REPORT_FILE
     try:
-        report = Report.model_validate_json(path.read_bytes())
+        report = ValidationReport.model_validate_json(path.read_bytes())
         written = path.stat().st_mtime
     except OSError as error:
         raise UnreadableError(path, "is missing: no rule was asked") from error

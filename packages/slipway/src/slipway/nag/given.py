@@ -17,16 +17,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from slipway.nag.assembly import Report, StackFiles
+from slipway.nag.assembly import StackFiles, ValidationReport
 from slipway.nag.names import ACKNOWLEDGED_RULES, ANNOTATIONS
 from slipway.nag.verdict import RuleFinding
-from slipway.review.assembly import Assembly, Stack, StackKey
+from slipway.review.assembly import Assembly, ReviewedStack, StackKey
 
 _NO_REASON = "no reason is given"
 
 
 @dataclass(frozen=True, order=True)
-class Accepted:
+class AcceptedFinding:
     """A finding that the app accepts, with its reason."""
 
     finding: RuleFinding
@@ -60,7 +60,7 @@ class Acceptances:
     acknowledged: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     suppressed: Mapping[tuple[StackKey, str], Sequence[_Suppressed]] = field(default_factory=dict)
 
-    def of(self, stack: Stack, logical_id: str, path: str, rule: str) -> str | None:
+    def of(self, stack: ReviewedStack, logical_id: str, path: str, rule: str) -> str | None:
         """Return the reason for which a finding is accepted; None where it is not.
 
         Args:
@@ -82,7 +82,7 @@ class Acceptances:
         return None
 
 
-def acceptances(assembly: Assembly, files: Sequence[StackFiles], report: Report | None) -> Acceptances:
+def acceptances(assembly: Assembly, files: Sequence[StackFiles], report: ValidationReport | None) -> Acceptances:
     """Read what an app accepts.
 
     Args:
@@ -114,7 +114,7 @@ def _in_metadata(files: Sequence[StackFiles]) -> Iterator[tuple[str, str, str]]:
                         yield path, str(identifier), str(reason)
 
 
-def _in_report(report: Report | None) -> Iterator[tuple[str, str, str]]:
+def _in_report(report: ValidationReport | None) -> Iterator[tuple[str, str, str]]:
     for plugin in report.plugin_reports if report is not None else ():
         for suppressed in plugin.suppressed_violations:
             yield suppressed.acknowledged_at, suppressed.acknowledged_id, suppressed.reason

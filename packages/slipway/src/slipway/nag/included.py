@@ -11,8 +11,8 @@ from aws_cdk import Stack as CdkStack
 from aws_cdk.cloudformation_include import CfnInclude
 
 from slipway.nag.packs import CONTEXT, find_blind, make_pack
-from slipway.nag.verdict import Fault
-from slipway.review.assembly import Stack
+from slipway.nag.verdict import ReportFault
+from slipway.review.assembly import ReviewedStack
 
 _TEMPLATE = "T"
 
@@ -21,12 +21,12 @@ _TEMPLATE = "T"
 class Included:
     """A stack, and a file with what is to be included of its template."""
 
-    stack: Stack
+    stack: ReviewedStack
     file: Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class PackFinding:
     """A rule that a pack finds broken.
 
     Args:
@@ -42,11 +42,11 @@ class Found:
     rule: str
     severity: str
     description: str
-    stack: Stack
+    stack: ReviewedStack
     logical_id: str
 
 
-def violations(included: Sequence[Included], packs: Sequence[str], faults: list[Fault]) -> Iterator[Found]:
+def violations(included: Sequence[Included], packs: Sequence[str], faults: list[ReportFault]) -> Iterator[PackFinding]:
     """Yield what packs of cdk-nag find in stacks.
 
     Args:
@@ -55,23 +55,23 @@ def violations(included: Sequence[Included], packs: Sequence[str], faults: list[
         faults: gets a fault for each template and each pack that cannot be asked.
     """
     app = App(post_cli_context=CONTEXT, builtin_cloud_formation_validation=False, analytics_reporting=False)
-    scopes: dict[str, tuple[CdkStack, Stack]] = {}
+    scopes: dict[str, tuple[CdkStack, ReviewedStack]] = {}
     for number, each in enumerate(included):
         try:
             scopes[f"S{number}"] = _include(app, f"S{number}", each), each.stack
         # jsii raises what the library threw as an error of its own kind, or as a plain one.
         except Exception as error:  # noqa: BLE001
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            faults.append(Fault(each.stack.path, f"its template cannot be read for cdk-nag: {reason}"))
+            faults.append(ReportFault(each.stack.path, f"its template cannot be read for cdk-nag: {reason}"))
     for name in packs:
         pack = make_pack(app, name)
         if find_blind(pack):
-            faults.append(Fault(name, "finds nothing in a stack that breaks its rules"))
+            faults.append(ReportFault(name, "finds nothing in a stack that breaks its rules"))
             continue
         for scope, stack in scopes.values():
             for violation in pack.validate_scope(scope).violations:
                 for place in violation.violating_resources:
-                    yield Found(
+                    yield PackFinding(
                         pack=name,
                         rule=violation.rule_name,
                         severity=violation.severity or "error",

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from slipway.nag.anywhere import Ruling
-from slipway.nag.given import Accepted
-from slipway.nag.verdict import Fault, RuleFinding, RuleSeverity
+from slipway.nag.given import AcceptedFinding
+from slipway.nag.verdict import ReportFault, RuleFinding, RuleSeverity
 
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _COLOURS: Final = {RuleSeverity.WARNING: "yellow"}
@@ -129,7 +129,7 @@ def _result(finding: RuleFinding, at: str) -> dict[str, Any]:
     }
 
 
-def _suppressed(one: Accepted, at: str) -> dict[str, Any]:
+def _suppressed(one: AcceptedFinding, at: str) -> dict[str, Any]:
     suppression = {"kind": "inSource", "status": "accepted", "justification": one.reason}
     return {**_result(one.finding, at), "level": "note", "suppressions": [suppression]}
 
@@ -146,7 +146,7 @@ def _finding(finding: RuleFinding) -> dict[str, Any]:
     }
 
 
-def _fault(fault: Fault) -> dict[str, str]:
+def _fault(fault: ReportFault) -> dict[str, str]:
     return {"place": fault.place, "message": fault.message}
 
 

@@ -15,9 +15,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from slipway.nag.assembly import (
-    Report,
     StackFiles,
     UnreadableError,
+    ValidationReport,
     ViolatingConstruct,
     Violation,
     read_report,
@@ -86,7 +86,7 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, order=True)
-class Fault:
+class ReportFault:
     """Why the report itself cannot be trusted, or an acknowledgement in it."""
 
     place: str
@@ -111,7 +111,7 @@ class Verdict:
     """Path of each stack's template within the assembly."""
     findings: tuple[RuleFinding, ...]
     acknowledgements: tuple[Acknowledgement, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[ReportFault, ...]
     cautions: tuple[Caution, ...]
     counts: Counts = field(default_factory=dict)
     """Places that accept findings, by service, file and rule; granular rules under their plain id."""
@@ -201,45 +201,47 @@ def judge(
 
 
 def _unreadable(error: UnreadableError) -> Verdict:
-    fault = Fault(error.file.name, str(error))
+    fault = ReportFault(error.file.name, str(error))
     return Verdict(judged={}, templates={}, findings=(), acknowledgements=(), faults=(fault,), cautions=())
 
 
-def _pack_faults(report: Report, stacks: list[StackFiles], judged: Mapping[str, tuple[str, ...]]) -> Iterator[Fault]:
+def _pack_faults(
+    report: ValidationReport, stacks: list[StackFiles], judged: Mapping[str, tuple[str, ...]]
+) -> Iterator[ReportFault]:
     """Packs that broke off, that left no sentinel, or that saw other templates than those that lie here."""
     if not stacks:
-        yield Fault("manifest.json", "names no stack: there is nothing to judge")
+        yield ReportFault("manifest.json", "names no stack: there is nothing to judge")
     for plugin in report.plugin_reports:
         if "error" in plugin.metadata:
-            yield Fault(plugin.plugin_name, f"did not finish: {plugin.metadata['error']}")
+            yield ReportFault(plugin.plugin_name, f"did not finish: {plugin.metadata['error']}")
     for pack, times in Counter(plugin.plugin_name for plugin in report.plugin_reports).items():
         if times > 1:
-            yield Fault(
+            yield ReportFault(
                 pack,
                 f"judged {times} times: call register once, on an app made with "
                 "App(post_cli_context=CONTEXT, builtin_cloud_formation_validation=False)",
             )
     yield from (
-        Fault(stack.name, f"{stack.template_key} is missing") for stack in stacks if not stack.template.is_file()
+        ReportFault(stack.name, f"{stack.template_key} is missing") for stack in stacks if not stack.template.is_file()
     )
     seen = _sentinels(report)
     known = {stack.template_key for stack in stacks}
     for pack in dict.fromkeys(pack for packs in judged.values() for pack in packs):
         if pack not in seen:
-            yield Fault(pack, "left no trace of having run")
+            yield ReportFault(pack, "left no trace of having run")
             continue
-        yield from (Fault(pack, f"judged {key}, which is in no manifest") for key in seen[pack].keys() - known)
+        yield from (ReportFault(pack, f"judged {key}, which is in no manifest") for key in seen[pack].keys() - known)
         for stack in stacks:
             digest = seen[pack].get(stack.template_key)
             if pack not in judged[stack.name] or not stack.template.is_file():
                 continue
             if digest is None:
-                yield Fault(pack, f"did not judge {stack.name}")
+                yield ReportFault(pack, f"did not judge {stack.name}")
             elif template_digest(stack.template) != digest:
-                yield Fault(pack, f"judged another template of {stack.name} than {stack.template_key}")
+                yield ReportFault(pack, f"judged another template of {stack.name} than {stack.template_key}")
 
 
-def _sentinels(report: Report) -> dict[str, Mapping[str, str]]:
+def _sentinels(report: ValidationReport) -> dict[str, Mapping[str, str]]:
     return {
         plugin.plugin_name: violation.rule_metadata or {}
         for plugin in report.plugin_reports
@@ -257,7 +259,7 @@ def _given_in(stacks: list[StackFiles]) -> Iterator[_Given]:
                         yield _Given(path.lstrip("/"), str(identifier), str(reason))
 
 
-def _given_above(report: Report) -> Iterator[_Given]:
+def _given_above(report: ValidationReport) -> Iterator[_Given]:
     for plugin in report.plugin_reports:
         for violation in plugin.violations:
             if violation.rule_name == ABOVE_RULE:
@@ -266,28 +268,30 @@ def _given_above(report: Report) -> Iterator[_Given]:
                     yield _Given(place.construct_path, data.get("id", ""), data.get("reason", ""))
 
 
-def _suppressing(report: Report) -> Iterator[_Given]:
+def _suppressing(report: ValidationReport) -> Iterator[_Given]:
     for plugin in report.plugin_reports:
         for suppressed in plugin.suppressed_violations:
             yield _Given(suppressed.acknowledged_at, suppressed.acknowledged_id, suppressed.reason)
 
 
-def _bare(given: Iterable[_Given]) -> Iterator[Fault]:
+def _bare(given: Iterable[_Given]) -> Iterator[ReportFault]:
     for one in given:
         rule = bare_rule(one.identifier)
         if rule:
             message = f"{rule} is acknowledged by its bare id: what it silences leaves no trace. Use acknowledge()."
-            yield Fault(one.path or "app", message)
+            yield ReportFault(one.path or "app", message)
 
 
-def _unsigned(given: Iterable[_Given]) -> Iterator[Fault]:
+def _unsigned(given: Iterable[_Given]) -> Iterator[ReportFault]:
     for one in given:
         if not bare_rule(one.identifier) and read(one.reason) is None:
             message = f"{one.identifier} is acknowledged without owner, expiry and place: use acknowledge()"
-            yield Fault(one.path or "app", message)
+            yield ReportFault(one.path or "app", message)
 
 
-def _stale(given: Iterable[_Given], report: Report, judged: Mapping[str, tuple[str, ...]]) -> Iterator[Fault]:
+def _stale(
+    given: Iterable[_Given], report: ValidationReport, judged: Mapping[str, tuple[str, ...]]
+) -> Iterator[ReportFault]:
     """Acknowledgements by which nothing was suppressed, although their pack judged what they stand on."""
     used = {
         (suppressed.acknowledged_at, suppressed.acknowledged_id)
@@ -303,7 +307,7 @@ def _stale(given: Iterable[_Given], report: Report, judged: Mapping[str, tuple[s
             signed = read(one.reason)
             places[signed.at if signed else one.path, one.identifier].append(one.path or "app")
     for (at, identifier), paths in places.items():
-        yield Fault(
+        yield ReportFault(
             at, f"the acknowledgement of {identifier} excuses nothing any more, take it out: {', '.join(sorted(paths))}"
         )
 
@@ -314,23 +318,23 @@ def _is_judged(given: _Given, judged: Mapping[str, tuple[str, ...]]) -> bool:
     return any(given.pack in judged[name] for name in stacks)
 
 
-def _worthless(acknowledgements: Iterable[Acknowledgement]) -> Iterator[Fault]:
+def _worthless(acknowledgements: Iterable[Acknowledgement]) -> Iterator[ReportFault]:
     """Reasons that `acknowledge` would have refused, or could not compare: not every rule's text is known there."""
     for one in acknowledgements:
         rule = one.rule.partition("[")[0]
         if not is_sentence(one.reason, rule=rule):
-            yield Fault(one.at, f"the reason for {rule} is no sentence: {one.reason!r}")
+            yield ReportFault(one.at, f"the reason for {rule} is no sentence: {one.reason!r}")
         elif repeats(one.reason, one.description):
-            yield Fault(one.at, f"the reason for {rule} repeats the rule: {one.reason!r}")
+            yield ReportFault(one.at, f"the reason for {rule} repeats the rule: {one.reason!r}")
 
 
-def _expired(acknowledgements: Iterable[Acknowledgement], today: date) -> Iterator[Fault]:
+def _expired(acknowledgements: Iterable[Acknowledgement], today: date) -> Iterator[ReportFault]:
     for (at, owner, expires), rules in _by_signature(acknowledgements).items():
         if expires < today:
-            yield Fault(at, f"the acknowledgement of {rules} expired on {expires} (owner: {owner})")
+            yield ReportFault(at, f"the acknowledgement of {rules} expired on {expires} (owner: {owner})")
         elif expires - today > LONGEST:
             message = f"expires on {expires}, more than {LONGEST.days} days after today, {today}: name an earlier day"
-            yield Fault(at, f"the acknowledgement of {rules} {message}, or mend the clock")
+            yield ReportFault(at, f"the acknowledgement of {rules} {message}, or mend the clock")
 
 
 def _cautions(acknowledgements: Iterable[Acknowledgement], today: date) -> Iterator[Caution]:
@@ -347,15 +351,15 @@ def _by_signature(acknowledgements: Iterable[Acknowledgement]) -> dict[tuple[str
     return {signature: ", ".join(sorted(found)) for signature, found in rules.items()}
 
 
-def _drift(counts: Counts, baseline: Path, *, complete: bool) -> tuple[tuple[Fault, ...], tuple[Caution, ...]]:
+def _drift(counts: Counts, baseline: Path, *, complete: bool) -> tuple[tuple[ReportFault, ...], tuple[Caution, ...]]:
     """Compare what is accepted with the baseline: more of it is a fault, less is a note."""
     try:
         accepted = _flat(read_baseline(baseline))
     except UnreadableError as error:
-        return (Fault(baseline.name, str(error)),), ()
+        return (ReportFault(baseline.name, str(error)),), ()
     now = _flat(counts)
     grown = tuple(
-        Fault(
+        ReportFault(
             baseline.name,
             f"{unit}: {file} accepts {rule} in {_places(number)}, before in {accepted.get((unit, file, rule), 0)}; "
             "fix the finding, or write the new baseline into this commit (make baseline)",
@@ -410,7 +414,7 @@ def stage_of(stack: str) -> str:
     return stack.rpartition("/")[0] or stack
 
 
-def _findings(report: Report, stacks: Container[str]) -> Iterator[RuleFinding]:
+def _findings(report: ValidationReport, stacks: Container[str]) -> Iterator[RuleFinding]:
     for plugin in report.plugin_reports:
         for violation in plugin.violations:
             if violation.severity == "info":
@@ -443,7 +447,7 @@ def _advice(violation: Violation) -> str:
     return f"mend it, or acknowledge {rule}" + (f" with finding={finding.removesuffix(']')!r}" if finding else "")
 
 
-def _acknowledgements(report: Report, stacks: Container[str]) -> Iterator[Acknowledgement]:
+def _acknowledgements(report: ValidationReport, stacks: Container[str]) -> Iterator[Acknowledgement]:
     """What is accepted with a signature; without one it is a fault."""
     for plugin in report.plugin_reports:
         for suppressed in plugin.suppressed_violations:

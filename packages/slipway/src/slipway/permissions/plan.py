@@ -36,7 +36,7 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class Function:
+class PlannedFunction:
     """A function with a role of its own."""
 
     name: str
@@ -47,7 +47,7 @@ class Function:
     grants: tuple[Grant, ...]
 
 
-def functions(stage: Path) -> tuple[Function, ...]:
+def functions(stage: Path) -> tuple[PlannedFunction, ...]:
     """The functions of a stage, by name.
 
     Args:
@@ -55,7 +55,7 @@ def functions(stage: Path) -> tuple[Function, ...]:
     """
     service = stage.name.rsplit("-", 1)[-1]
     found = [
-        Function(
+        PlannedFunction(
             name="/".join((service, *_path(metadata, template, logical_id)[3:-2])),
             stack=entry.name,
             logical_id=logical_id,
@@ -142,7 +142,7 @@ class Roles:
         function: the function whose role it is about.
     """
 
-    def __init__(self, session: boto3.Session, function: Function) -> None:
+    def __init__(self, session: boto3.Session, function: PlannedFunction) -> None:
         self._iam = session.client("iam")
         self._function = function
         physical = {

@@ -21,7 +21,7 @@ from rich.table import Table
 from slipway.emulator.server import Emulator
 from slipway.errors import RehearsalError
 from slipway.paths import ROOT, write_json
-from slipway.permissions.worker import Assignment, Message, Plan, Row, work
+from slipway.permissions.worker import Assignment, Message, PermissionPlan, PermissionRow, work
 
 RESULT = ROOT / "build" / "permissions" / "result.json"
 STOP_SECONDS = 30
@@ -33,7 +33,7 @@ _STYLES: dict[str, str] = {"needed": "green", "unproven": "dim", "NOT NEEDED": "
 
 def examine(
     environment: str, services: Sequence[str], functions: Sequence[str], console: Console, *, workers: int | None = None
-) -> list[Row]:
+) -> list[PermissionRow]:
     """Take every permission away once.
 
     Args:
@@ -80,9 +80,9 @@ def examine(
 
 def _collect(
     processes: Sequence[BaseProcess], messages: multiprocessing.Queue[Message], console: Console
-) -> tuple[list[Row], Plan | None]:
-    rows: list[Row] = []
-    plan: Plan | None = None
+) -> tuple[list[PermissionRow], PermissionPlan | None]:
+    rows: list[PermissionRow] = []
+    plan: PermissionPlan | None = None
     with console.status("permissions") as status:
         while any(process.is_alive() for process in processes) or not messages.empty():
             try:
@@ -90,9 +90,9 @@ def _collect(
             except queue.Empty:
                 continue
             match message:
-                case Plan():
+                case PermissionPlan():
                     plan = message
-                case Row():
+                case PermissionRow():
                     rows.append(message)
                     if not console.is_terminal or message.outcome in BAD:
                         console.print(_line(message), soft_wrap=True)
@@ -102,7 +102,7 @@ def _collect(
     return rows, plan
 
 
-def _line(row: Row) -> str:
+def _line(row: PermissionRow) -> str:
     style = _STYLES[row.outcome]
     return f"[{style}]{row.outcome:<10}[/{style}] {row.function}  {row.action}  {escape(row.why)}"
 
@@ -134,13 +134,13 @@ def _ended(processes: Sequence[BaseProcess], assignments: Iterable[Assignment]) 
             signal.signal(number, handler)
 
 
-def table(rows: Iterable[Row]) -> Table:
+def table(rows: Iterable[PermissionRow]) -> Table:
     """What came of every permission; those that have their reason in common share a line."""
     result = Table(title="permissions", title_justify="left", box=None, pad_edge=False)
     for name in ("function", "action", "resource", "needed", "test that failed, or reason"):
         result.add_column(name, overflow="fold")
     before = ""
-    lines: dict[tuple[str, str, str, str], list[Row]] = {}
+    lines: dict[tuple[str, str, str, str], list[PermissionRow]] = {}
     for row in rows:
         own = "" if row.outcome == "unproven" else f"{row.action} {row.resource}"
         lines.setdefault((row.function, row.outcome, row.why, own), []).append(row)
@@ -154,7 +154,7 @@ def table(rows: Iterable[Row]) -> Table:
     return result
 
 
-def summary(rows: Sequence[Row]) -> str:
+def summary(rows: Sequence[PermissionRow]) -> str:
     """The figures in a line."""
     counts = Counter(row.outcome for row in rows)
     names = len({row.function for row in rows})

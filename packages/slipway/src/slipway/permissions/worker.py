@@ -19,7 +19,7 @@ from _pytest.runner import runtestprotocol
 from slipway import paths
 from slipway.emulator.environment import LocalEnvironment
 from slipway.emulator.stages import stage_folder
-from slipway.permissions.plan import Function, Grant, Roles, functions
+from slipway.permissions.plan import Grant, PlannedFunction, Roles, functions
 
 MARKER = "exercises"
 TESTS = ("services/*/tests/local", "tests/local")
@@ -29,7 +29,7 @@ Outcome = Literal["needed", "unproven", "NOT NEEDED", "FAULT"]
 
 
 @dataclass(frozen=True)
-class Row:
+class PermissionRow:
     """What came of one permission, or of a function as a whole."""
 
     function: str
@@ -42,14 +42,14 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PermissionPlan:
     """What a worker found when it had deployed."""
 
     functions: int
     grants: int
 
 
-Message = Row | Plan | str
+Message = PermissionRow | PermissionPlan | str
 """What a worker tells: a row, what there is to do, or a line on what it is at."""
 
 
@@ -114,16 +114,20 @@ class Worker:
                 for name in marker.args:
                     tests.setdefault(name, []).append(item)
         if not tests:
-            self._messages.put(Row("", "", "", "FAULT", f"no test in {', '.join(TESTS)} has the marker {MARKER}"))
+            self._messages.put(
+                PermissionRow("", "", "", "FAULT", f"no test in {', '.join(TESTS)} has the marker {MARKER}")
+            )
             return True
         self._messages.put(f"worker {self._assignment.number} deploys")
         # Which test it is does not matter: the fixtures that it needs are what brings the environment up.
         self._run([next(iter(tests.values()))[0]])
         if self._local is None:
-            self._messages.put(Row("", "", "", "FAULT", f"the environment did not come up: {self._assignment.folder}"))
+            self._messages.put(
+                PermissionRow("", "", "", "FAULT", f"the environment did not come up: {self._assignment.folder}")
+            )
             return True
         planned = plan_of(self._assignment, self._local)
-        self._messages.put(Plan(len(planned), sum(len(function.grants) for function in planned)))
+        self._messages.put(PermissionPlan(len(planned), sum(len(function.grants) for function in planned)))
         while (number := self._take()) < len(planned):
             function = planned[number]
             self._examine(function, tests.get(function.name, []))
@@ -135,16 +139,16 @@ class Worker:
             self._taken.value += 1
         return number
 
-    def _examine(self, function: Function, tests: Sequence[pytest.Item]) -> None:
+    def _examine(self, function: PlannedFunction, tests: Sequence[pytest.Item]) -> None:
         """Everything about one function."""
         assert self._local is not None  # noqa: S101  # nosec B101  # the loop ended otherwise
         if not tests:
             why = f'no test in {", ".join(TESTS)} is marked {MARKER}("{function.name}")'
-            self._messages.put(Row(function.name, "", "", "FAULT", why))
+            self._messages.put(PermissionRow(function.name, "", "", "FAULT", why))
             return
         roles = Roles(self._local.emulator.session(), function)
         if failed := self._attempt(function, roles, tests, []):
-            self._messages.put(Row(function.name, "", "", "FAULT", f"{failed} fails with every permission"))
+            self._messages.put(PermissionRow(function.name, "", "", "FAULT", f"{failed} fails with every permission"))
             return
         unproven = [grant for grant in function.grants if grant.unproven]
         # All at once, since each of them is said to make no difference.
@@ -152,10 +156,10 @@ class Worker:
             shown = [grant for grant in unproven if self._attempt(function, roles, tests, [grant])]
             for grant in shown:
                 why = f"is said to be unproven here, but a test fails without it: {grant.unproven}"
-                self._messages.put(Row(function.name, grant.action, roles.resource(grant), "FAULT", why))
+                self._messages.put(PermissionRow(function.name, grant.action, roles.resource(grant), "FAULT", why))
         else:
             for grant in unproven:
-                row = Row(function.name, grant.action, roles.resource(grant), "unproven", str(grant.unproven))
+                row = PermissionRow(function.name, grant.action, roles.resource(grant), "unproven", str(grant.unproven))
                 self._messages.put(row)
         for grant in function.grants:
             if grant.unproven:
@@ -165,14 +169,14 @@ class Worker:
             outcome: Outcome = "needed" if failed else "NOT NEEDED"
             why = failed or "no test fails without it: take it out, or say why it must stay (unproven_here)"
             seconds = round(time.monotonic() - begin, 2)
-            self._messages.put(Row(function.name, grant.action, roles.resource(grant), outcome, why, seconds))
+            self._messages.put(PermissionRow(function.name, grant.action, roles.resource(grant), outcome, why, seconds))
         # Had a test failed for another reason than the one that was given to it, it would fail now.
         if failed := self._attempt(function, roles, tests, []):
             why = f"{failed} fails with every permission again: no row of this function counts"
-            self._messages.put(Row(function.name, "", "", "FAULT", why))
+            self._messages.put(PermissionRow(function.name, "", "", "FAULT", why))
 
     def _attempt(
-        self, function: Function, roles: Roles, tests: Sequence[pytest.Item], gone: Sequence[Grant]
+        self, function: PlannedFunction, roles: Roles, tests: Sequence[pytest.Item], gone: Sequence[Grant]
     ) -> str | None:
         """Run a function's tests without some of its permissions.
 
@@ -200,7 +204,7 @@ class Worker:
         return None
 
 
-def plan_of(assignment: Assignment, local: LocalEnvironment) -> Sequence[Function]:
+def plan_of(assignment: Assignment, local: LocalEnvironment) -> Sequence[PlannedFunction]:
     """The functions to examine, those with most to do first: so no worker is left alone with a long one.
 
     Args:

@@ -53,7 +53,7 @@ class Seed(_Model):
     calls: tuple[Call, ...] = Field(default=(), strict=False)
 
 
-class Row(_Model):
+class SubstitutionRow(_Model):
     """A resource type that the emulator does not know, and what stands in for it.
 
     Attributes:
@@ -95,7 +95,7 @@ class Requests(_Model):
 
 class _File(_Model):
     seed: Seed = Seed()
-    rows: tuple[Row, ...] = Field(default=(), strict=False)
+    rows: tuple[SubstitutionRow, ...] = Field(default=(), strict=False)
     requests: tuple[Requests, ...] = Field(default=(), strict=False)
     variables: dict[str, str] = {}
 

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.deploy import CDK, Deployer, failure
-from slipway.emulator.partition import ApiError, Caller
+from slipway.emulator.partition import ApiError, Requester
 from slipway.emulator.server import EMULATED_SECRET, Credentials
 from slipway.emulator.substitutions import Substitution
 from slipway.emulator.topology import StackArtifact, Topology, stacks
@@ -33,15 +33,15 @@ from slipway.rehearsal.app import App, Call
 from slipway.rehearsal.hosting import Unhosted, find_unhosted, refuse_unhosted
 from slipway.rehearsal.player.approvals import Approvals, Ask
 from slipway.rehearsal.player.bake import Bake
-from slipway.rehearsal.player.builds import Place
+from slipway.rehearsal.player.builds import BuildPlace
 from slipway.rehearsal.player.custom_resources import CustomResources
-from slipway.rehearsal.player.deployments import CodeDeploy, Requests
+from slipway.rehearsal.player.deployments import CodeDeploy, VersionRequests
 from slipway.rehearsal.player.events import Events
 from slipway.rehearsal.player.execution import Player, allowed
 from slipway.rehearsal.player.memory import Memory
 from slipway.rehearsal.player.pipeline_api import PipelineApi
 from slipway.rehearsal.player.quota import BuildQuotas
-from slipway.rehearsal.player.records import Rehearsal, Status
+from slipway.rehearsal.player.records import PlayStatus, Rehearsal
 from slipway.rehearsal.player.source import Commit
 from slipway.rehearsal.rehearse import REQUESTS_A_MINUTE, verdict
 from slipway.rehearsal.sdk import OPTIONS, find_packages, install_packages
@@ -151,7 +151,7 @@ class _Stage:
         shutil.rmtree(options.home / "pipelines", ignore_errors=True)
         topology = topology_of(app)
         modules = install_packages(find_packages(app.assembly), options.home / "sdk")
-        requests = Requests(
+        requests = VersionRequests(
             app.requests_of,
             dict.fromkeys(topology.regions, options.requests_a_minute),
             by_function=True,
@@ -230,7 +230,7 @@ class _Stage:
             memory,
             approvals=self._approvals,
             events=self._events,
-            place=Place(
+            place=BuildPlace(
                 folder=folder,
                 host=self._options.home / "host",
                 checkout=self._app.folder,
@@ -250,7 +250,7 @@ class _Stage:
             record.executions = player.executions
         self._used.update(player.actions.used)
         last = record.executions[-1]
-        record.delivered = last.status is Status.SUCCEEDED
+        record.delivered = last.status is PlayStatus.SUCCEEDED
         record.event_faults = list(dict.fromkeys(self._events.faults))
         record.seconds = round(time.monotonic() - begin, 1)
         record.substitutions = [
@@ -261,7 +261,7 @@ class _Stage:
         page.write(record, folder)
         return PipelineRun(name, record, folder)
 
-    def _codepipeline(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    def _codepipeline(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
         name = str(request.get("name") or request.get("pipelineName") or "")
         memory = self._memories.all.get(name)
         if memory is None or not memory.has_pipeline:
@@ -269,7 +269,7 @@ class _Stage:
         ask = allowed(self._accounts, self._events, name)
         return PipelineApi(memory, self._approvals, ask)(operation, request, caller)
 
-    def _code_deploy(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    def _code_deploy(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
         return self._codedeploy.api(operation, request, caller)
 
     def _bootstrap(self) -> None:

@@ -297,13 +297,13 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
 ) -> None:
     """Say what the configured canaries see of a failing version, and whom it hurts until then."""
     # Parsers that no other command needs.
-    from slipway.detectability import FAULTS, Fault, Survey  # noqa: PLC0415
+    from slipway.detectability import FAULTS, FailureMode, Survey  # noqa: PLC0415
     from slipway.detectability import report as words  # noqa: PLC0415
     from slipway.detectability import run as verb  # noqa: PLC0415
 
     if docs and (env or service or rate or failure or runs):
         raise RehearsalError("--docs is about all of the configuration: leave the other options out", exit_code=2)
-    faults = [Fault.parse(text) for text in failure] if failure else FAULTS
+    faults = [FailureMode.parse(text) for text in failure] if failure else FAULTS
     survey = Survey(runs=runs) if runs else Survey()
     if assembly is not None:
         if rate is None or env or service:

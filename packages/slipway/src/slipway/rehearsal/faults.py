@@ -18,9 +18,9 @@ from typing import Any
 from slipway import git
 from slipway.errors import RehearsalError
 from slipway.project import ROOT
-from slipway.rehearsal.player.approvals import Answer
+from slipway.rehearsal.player.approvals import ApprovalAnswer
 from slipway.rehearsal.player.bake import AlarmRule
-from slipway.rehearsal.player.records import NO_API, Execution, Rehearsal, Stage, Status
+from slipway.rehearsal.player.records import NO_API, Execution, PlayedStage, PlayStatus, Rehearsal
 from slipway.rehearsal.player.source import Commit
 
 
@@ -129,7 +129,7 @@ class Fault:
     stops_at: str | None = None
     because: str = ""
     rolled_back: bool = False
-    answer: Answer = Answer.APPROVED
+    answer: ApprovalAnswer = ApprovalAnswer.APPROVED
     requests_a_minute: int | None = None
     base_edits: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     kills: str | None = None
@@ -332,7 +332,7 @@ FAULTS: tuple[Fault, ...] = (
         edits=_MARK,
         stops_at="prod-approval",
         because="rejected",
-        answer=Answer.REJECTED,
+        answer=ApprovalAnswer.REJECTED,
     ),
     Fault(
         name="alarm-in-bake",
@@ -470,15 +470,15 @@ def judge(fault: Fault, record: Rehearsal) -> str | None:
     if fault.rollback_refused:
         # The new version stays where it is: that is what the runbook is for.
         return _refused(fault.rollback_refused, rollback)
-    if fault.goes_back and (rollback is None or rollback.status is not Status.SUCCEEDED):
+    if fault.goes_back and (rollback is None or rollback.status is not PlayStatus.SUCCEEDED):
         return f"the stage did not go back: {rollback.reason if rollback else 'nobody tried'}"
     return _prod(record, deployed_again=fault.goes_back)
 
 
 def _canceled(stage: str, record: Rehearsal) -> str | None:
     """Return what is wrong about an execution that a changed pipeline has to cancel in a stage."""
-    canceled = [each for each in record.executions if each.status is Status.CANCELED]
-    stages = [each for execution in canceled for each in execution.stages if each.status is Status.CANCELED]
+    canceled = [each for each in record.executions if each.status is PlayStatus.CANCELED]
+    stages = [each for execution in canceled for each in execution.stages if each.status is PlayStatus.CANCELED]
     if not any(each.name.startswith(f"{stage}-") for each in stages):
         return f"nothing was canceled in {stage}"
     if any(each.kind == "rollback" for execution in canceled for each in execution.stages):
@@ -486,10 +486,10 @@ def _canceled(stage: str, record: Rehearsal) -> str | None:
     return None
 
 
-def _refused(words: str, rollback: Stage | None) -> str | None:
+def _refused(words: str, rollback: PlayedStage | None) -> str | None:
     if rollback is None:
         return "nobody tried to roll back"
-    if rollback.status is Status.SUCCEEDED:
+    if rollback.status is PlayStatus.SUCCEEDED:
         return "the rollback was not refused"
     return None if words in rollback.reason else f"the rollback failed by another reason: {rollback.reason}"
 
@@ -521,7 +521,7 @@ _NUMBER = re.compile(r" \d+(?= \()")
 def _rolled_back(execution: Execution) -> bool:
     """Whether CodeDeploy stopped a deployment, and CloudFormation has put its stack back."""
     return any(
-        deployment.status is Status.FAILED and "ROLLBACK_COMPLETE" in action.error
+        deployment.status is PlayStatus.FAILED and "ROLLBACK_COMPLETE" in action.error
         for stage in execution.stages
         for action in stage.actions
         for deployment in action.deployments

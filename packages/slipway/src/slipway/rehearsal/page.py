@@ -15,7 +15,15 @@ from slipway import paths
 from slipway.drawing.draw import MARKS, STYLE, draw
 from slipway.drawing.model import Action as DrawnAction
 from slipway.drawing.model import Stage as DrawnStage
-from slipway.rehearsal.player.records import Action, Deployment, Execution, Rehearsal, Stage, Status, short_name
+from slipway.rehearsal.player.records import (
+    Execution,
+    PlayedAction,
+    PlayedDeployment,
+    PlayedStage,
+    PlayStatus,
+    Rehearsal,
+    short_name,
+)
 from slipway.rehearsal.show import virtual
 
 WIDTH = 1000
@@ -30,7 +38,7 @@ LABEL = 330
 class Bar:
     """One action in the Gantt chart."""
 
-    action: Action
+    action: PlayedAction
     stage: str
     first: bool
     """Whether it is the stage's first: the stage's name stands there."""
@@ -85,7 +93,7 @@ def write(record: Rehearsal, folder: Path) -> Path:
         ],
         canary=canary,
         picture_style=STYLE,
-        Status=Status,
+        Status=PlayStatus,
         label=LABEL,
         row=ROW,
         width=WIDTH,
@@ -96,7 +104,7 @@ def write(record: Rehearsal, folder: Path) -> Path:
     return page
 
 
-def pictured(stage: Stage) -> DrawnStage:
+def pictured(stage: PlayedStage) -> DrawnStage:
     """A stage as the picture of the pipeline shows it: actions again in rows of their own, and what was asked of it.
 
     Args:
@@ -144,7 +152,7 @@ def gantt(execution: Execution, *, in_virtual: bool) -> Gantt:
     return Gantt(bars, ticks, bands, y)
 
 
-def _spans(execution: Execution, *, in_virtual: bool) -> Iterator[tuple[Stage, Action, float, float]]:
+def _spans(execution: Execution, *, in_virtual: bool) -> Iterator[tuple[PlayedStage, PlayedAction, float, float]]:
     """Stage, action, start and length in seconds. Stages and groups of actions come one after the other."""
     now = 0.0
     for stage in execution.stages:
@@ -157,9 +165,9 @@ def _spans(execution: Execution, *, in_virtual: bool) -> Iterator[tuple[Stage, A
             now += sum(condition.virtual_seconds for condition in stage.conditions)
 
 
-def _groups(stage: Stage) -> Iterable[list[Action]]:
+def _groups(stage: PlayedStage) -> Iterable[list[PlayedAction]]:
     """The actions of a stage, those together that ran side by side."""
-    groups: dict[tuple[int, int], list[Action]] = {}
+    groups: dict[tuple[int, int], list[PlayedAction]] = {}
     for action in stage.actions:
         groups.setdefault((action.attempt, action.run_order), []).append(action)
     return groups.values()
@@ -179,7 +187,7 @@ def _range(step: float, end: float) -> Iterator[float]:
         at += step
 
 
-def canary(deployment: Deployment) -> Markup:
+def canary(deployment: PlayedDeployment) -> Markup:
     """The minutes of a deployment as a picture: requests by version, weight, errors, and when an alarm went off."""
     minutes = deployment.minutes
     if not minutes:
@@ -214,14 +222,14 @@ def canary(deployment: Deployment) -> Markup:
     return Markup("".join(parts))  # noqa: S704  # nosec B704  # every text in it is escaped above
 
 
-def _said(deployment: Deployment) -> str:
+def _said(deployment: PlayedDeployment) -> str:
     return (
         f"{deployment.function}: version {deployment.new_version} met {deployment.met_new} requests, "
         f"{deployment.failed_new} of them failed"
     )
 
 
-def _changed(action: Action) -> dict[str, int]:
+def _changed(action: PlayedAction) -> dict[str, int]:
     """What a change set does, by kind."""
     found: dict[str, int] = {}
     for change in action.changes:

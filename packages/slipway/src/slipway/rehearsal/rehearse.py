@@ -25,7 +25,7 @@ from rich.markup import escape
 from slipway import paths
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.bootstrap import bootstrap
-from slipway.emulator.partition.requests import Caller
+from slipway.emulator.partition.requests import Requester
 from slipway.emulator.substitutions import Substitution
 from slipway.emulator.topology import Topology
 from slipway.errors import RehearsalError
@@ -34,17 +34,17 @@ from slipway.rehearsal import faults
 from slipway.rehearsal.launch import Launch, earlier, locks_as, prepared, synthesise, unlike
 from slipway.rehearsal.player.approvals import Approvals, Ask
 from slipway.rehearsal.player.bake import AlarmRule, Bake
-from slipway.rehearsal.player.builds import Place
+from slipway.rehearsal.player.builds import BuildPlace
 from slipway.rehearsal.player.changesets import settled
 from slipway.rehearsal.player.clock import office_hours
 from slipway.rehearsal.player.custom_resources import CustomResources
-from slipway.rehearsal.player.deployments import CodeDeploy, Requests
+from slipway.rehearsal.player.deployments import CodeDeploy, VersionRequests
 from slipway.rehearsal.player.events import Events
 from slipway.rehearsal.player.execution import Player, allowed
 from slipway.rehearsal.player.memory import Memory
 from slipway.rehearsal.player.pipeline_api import PipelineApi
 from slipway.rehearsal.player.quota import BuildQuotas
-from slipway.rehearsal.player.records import NO_API, Execution, Rehearsal, Stage, Status, short_name
+from slipway.rehearsal.player.records import NO_API, Execution, PlayedStage, PlayStatus, Rehearsal, short_name
 from slipway.rehearsal.player.rules import Window
 from slipway.rehearsal.player.source import Commit
 from slipway.rehearsal.player.traffic import events as events_of
@@ -102,7 +102,7 @@ class Options:
     alarm_rule: AlarmRule = AlarmRule.AT_ONCE
     window: Window = Window.FAILS
     rare: Callable[[str, int], list[dict[str, Any]]] = lambda *_: []
-    meanwhile: Callable[[Memory, Stage], None] = lambda *_: None
+    meanwhile: Callable[[Memory, PlayedStage], None] = lambda *_: None
     builds: Mapping[ComputeType, int] | None = None
     throttles: bool = False
     folder: Path = FOLDER
@@ -144,7 +144,7 @@ class Stand:
             codedeploy=lambda: self.codedeploy,
             events=lambda: self.events,
             deploying=lambda account, stack: self.player.actions.deploying(account, stack) if self.player else None,
-            requests=Requests(
+            requests=VersionRequests(
                 self.requests,
                 {environment.account: self.requests_in(environment.name) for environment in self.settings.environments},
             ),
@@ -235,11 +235,11 @@ class Stand:
         """Most that the accounts' processes held together, megabytes."""
         return self._measured
 
-    def _codepipeline(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    def _codepipeline(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
         ask = allowed(self.accounts, self.events, self.memory.definition.name)
         return PipelineApi(self.memory, self.approvals, ask)(operation, request, caller)
 
-    def _codedeploy(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    def _codedeploy(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
         return self.codedeploy.api(operation, request, caller)
 
     def requests_in(self, environment: str) -> int:
@@ -346,10 +346,10 @@ class Rehearse:
         """
         stand = self._stand
         self.record.before = self._served()
-        delivered = [each.commit for each in stand.memory.executions if each.status == Status.SUCCEEDED]
+        delivered = [each.commit for each in stand.memory.executions if each.status == PlayStatus.SUCCEEDED]
         if delivered:
             self._commit.knows(delivered[-1], elsewhere=paths.ROOT)
-        place = Place(
+        place = BuildPlace(
             folder=self._options.folder,
             host=self._options.home / "host",
             checkout=paths.ROOT,
@@ -394,7 +394,7 @@ class Rehearse:
             self._show.say(f"  [yellow]not heard[/yellow] {escape(fault)}")
         for refusal in self.record.refusals:
             self._show.say(f"  [red]refused[/red] {escape(refusal)}")
-        self.record.delivered = last is not None and last.status is Status.SUCCEEDED
+        self.record.delivered = last is not None and last.status is PlayStatus.SUCCEEDED
         self.record.memory_mb = round(stand.memory_mb, 1)
         self.record.seconds = round(time.monotonic() - self._begin, 1)
         self.record.substitutions = [
@@ -528,7 +528,7 @@ def _hurt(last: Execution) -> list[str]:
     return found
 
 
-def _why(last: Execution, stopped: Stage | None) -> str:
+def _why(last: Execution, stopped: PlayedStage | None) -> str:
     """What stopped a stage, without the way by which CloudFormation heard of it."""
     failed = [each for action in (stopped.actions if stopped else ()) for each in action.deployments if each.reason]
     return failed[0].reason if failed else last.reason
@@ -541,7 +541,7 @@ def _put_back(last: Execution) -> list[str]:
         for stage in last.stages
         for action in stage.actions
         for each in action.deployments
-        if each.status is Status.FAILED
+        if each.status is PlayStatus.FAILED
     )
     return list(dict.fromkeys(f"{short_name(each.function)} to version {each.old_version}" for each in failed))
 

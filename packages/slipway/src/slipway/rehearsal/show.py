@@ -16,14 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from slipway.rehearsal.player.definition import PipelineDefinition
-from slipway.rehearsal.player.records import Action, Execution, Stage, Status, short_name
+from slipway.rehearsal.player.records import Execution, PlayedAction, PlayedStage, PlayStatus, short_name
 
 _MARKS = {
-    Status.SUCCEEDED: ("✓", "green"),
-    Status.FAILED: ("✗", "red"),
-    Status.SKIPPED: ("·", "dim"),
-    Status.CANCELED: ("↻", "cyan"),
-    Status.IN_PROGRESS: ("…", "yellow"),
+    PlayStatus.SUCCEEDED: ("✓", "green"),
+    PlayStatus.FAILED: ("✗", "red"),
+    PlayStatus.SKIPPED: ("·", "dim"),
+    PlayStatus.CANCELED: ("↻", "cyan"),
+    PlayStatus.IN_PROGRESS: ("…", "yellow"),
 }
 
 
@@ -43,8 +43,8 @@ class Show:
         self.console = console
         self._lock = threading.RLock()
         self._live: Live | None = None
-        self._running: dict[int, tuple[Action, str, float]] = {}
-        self._stage: Stage | None = None
+        self._running: dict[int, tuple[PlayedAction, str, float]] = {}
+        self._stage: PlayedStage | None = None
         self._begin = time.monotonic()
 
     @contextmanager
@@ -52,7 +52,7 @@ class Show:
         """Something before or after the executions."""
         begin = time.monotonic()
         self._open()
-        self._running[0] = (Action(name, "", "", 0), "", begin)
+        self._running[0] = (PlayedAction(name, "", "", 0), "", begin)
         self._refresh()
         try:
             yield
@@ -78,11 +78,11 @@ class Show:
             f"{escape(execution.message)}  [dim]{moment:%a %d %b %H:%M} UTC, virtual[/dim]"
         )
 
-    def stage(self, stage: Stage) -> None:
+    def stage(self, stage: PlayedStage) -> None:
         """A stage begins or ends."""
         with self._lock:
             self._stage = stage
-        if stage.status is Status.IN_PROGRESS:
+        if stage.status is PlayStatus.IN_PROGRESS:
             if not stage.actions and not stage.conditions:
                 kind = "" if stage.kind == "deliver" else f"  [yellow]{stage.kind}[/yellow]"
                 self._print(f"[bold]{escape(stage.name)}[/bold]{kind}")
@@ -94,14 +94,14 @@ class Show:
         if stage.reason and not any(action.error and action.error in stage.reason for action in stage.actions):
             self._print(f"  {escape(stage.reason)}")
 
-    def action(self, action: Action) -> None:
+    def action(self, action: PlayedAction) -> None:
         """An action begins or ends."""
         with self._lock:
-            if action.status is Status.IN_PROGRESS:
+            if action.status is PlayStatus.IN_PROGRESS:
                 self._running[id(action)] = (action, "", time.monotonic())
             else:
                 self._running.pop(id(action), None)
-        if action.status is Status.IN_PROGRESS:
+        if action.status is PlayStatus.IN_PROGRESS:
             self._refresh()
             return
         self._open()
@@ -127,7 +127,7 @@ class Show:
         if action.error:
             self._print(f"    [red]{escape(action.error)}[/red]")
 
-    def progress(self, action: Action, text: str) -> None:
+    def progress(self, action: PlayedAction, text: str) -> None:
         """An action is at something."""
         with self._lock:
             if id(action) in self._running:
@@ -161,7 +161,7 @@ class Show:
         with self._lock:
             self.console.print(text, soft_wrap=True, highlight=False)
 
-    def _line(self, status: Status, what: str, detail: str) -> str:
+    def _line(self, status: PlayStatus, what: str, detail: str) -> str:
         mark, colour = _MARKS[status]
         return f"  [{colour}]{mark}[/{colour}] {escape(what):<44}  [dim]{escape(detail)}[/dim]"
 

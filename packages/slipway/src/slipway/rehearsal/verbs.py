@@ -33,10 +33,10 @@ from slipway.rehearsal import faults, page
 from slipway.rehearsal.app import App
 from slipway.rehearsal.app_rehearsal import AppOptions, rehearse_app
 from slipway.rehearsal.faults import Fault
-from slipway.rehearsal.player.approvals import Answer, Ask, Pending
+from slipway.rehearsal.player.approvals import ApprovalAnswer, Ask, Pending
 from slipway.rehearsal.player.bake import AlarmRule
 from slipway.rehearsal.player.memory import Memory
-from slipway.rehearsal.player.records import Rehearsal, Stage
+from slipway.rehearsal.player.records import PlayedStage, Rehearsal
 from slipway.rehearsal.player.rules import Window
 from slipway.rehearsal.player.source import Commit, check_readable
 from slipway.rehearsal.rehearse import CHECKS, EMPTY, FOLDER, REQUESTS_A_MINUTE, Options, Rehearse, Stand, verdict
@@ -52,7 +52,12 @@ NAME = "rehearsal"
 """Name of the remote."""
 
 
-_WORDS = {"y": Answer.APPROVED, "yes": Answer.APPROVED, "n": Answer.REJECTED, "no": Answer.REJECTED}
+_WORDS = {
+    "y": ApprovalAnswer.APPROVED,
+    "yes": ApprovalAnswer.APPROVED,
+    "n": ApprovalAnswer.REJECTED,
+    "no": ApprovalAnswer.REJECTED,
+}
 
 
 def rehearse(  # noqa: PLR0917  # typer reads a command's options from its parameters
@@ -124,7 +129,7 @@ def play(
     commit: Commit,
     console: Console,
     *,
-    answers: Answer | None,
+    answers: ApprovalAnswer | None,
     fault: Fault | None = None,
     fresh: bool = False,
     wait: float = 0,
@@ -241,7 +246,7 @@ def approve(
     says: Annotated[str, typer.Option("--says", help="Why, for the record.")] = "",
 ) -> None:
     """Approve what a rehearsal waits for."""
-    _answer(service, Answer.APPROVED, says)
+    _answer(service, ApprovalAnswer.APPROVED, says)
 
 
 def reject(
@@ -249,17 +254,17 @@ def reject(
     says: Annotated[str, typer.Option("--says", help="Why, for the record.")] = "",
 ) -> None:
     """Reject what a rehearsal waits for."""
-    _answer(service, Answer.REJECTED, says)
+    _answer(service, ApprovalAnswer.REJECTED, says)
 
 
-def _answer(service: Sequence[str] | None, status: Answer, says: str) -> None:
+def _answer(service: Sequence[str] | None, status: ApprovalAnswer, says: str) -> None:
     settings = config.load()
     services = services_of(settings.environments[0], service) if service else ()
     answered = answer(settings, Options(services=services), status, says)
     _console().print(f"{answered}: {status.lower()}")
 
 
-def answer(settings: Settings, options: Options, status: Answer, says: str = "") -> str:
+def answer(settings: Settings, options: Options, status: ApprovalAnswer, says: str = "") -> str:
     """Answer an approval that another process waits for, by CodePipeline's own API, as the console does it.
 
     Args:
@@ -441,7 +446,7 @@ def _faulty(options: Options, fault: Fault | None) -> Options:
         return options
     waiting = fault.changes_pipeline
 
-    def meanwhile(memory: Memory, stage: Stage) -> None:
+    def meanwhile(memory: Memory, stage: PlayedStage) -> None:
         nonlocal waiting
         deploys = any(action.provider == "CloudFormation" for action in stage.actions)
         if waiting and deploys and stage.name.startswith(f"{waiting}-") and "foundation" not in stage.name:
@@ -535,20 +540,25 @@ def _console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
-def _answers(word: str, fault: Fault | None) -> Answer | None:
+def _answers(word: str, fault: Fault | None) -> ApprovalAnswer | None:
     if fault is not None:
         return fault.answer
-    known = {"yes": Answer.APPROVED, "no": Answer.REJECTED, "timeout": Answer.TIMED_OUT, "ask": None}
+    known = {
+        "yes": ApprovalAnswer.APPROVED,
+        "no": ApprovalAnswer.REJECTED,
+        "timeout": ApprovalAnswer.TIMED_OUT,
+        "ask": None,
+    }
     if word not in known:
         raise RehearsalError(f"APPROVE {word!r}: it is one of {', '.join(known)}", exit_code=2)
     return known[word]
 
 
-def _asker(show: Show, answers: Answer | None, terminal: TextIO | None) -> Ask:
+def _asker(show: Show, answers: ApprovalAnswer | None, terminal: TextIO | None) -> Ask:
     """Asks the person at the terminal, where there is one; an answer may also come by `make approve`."""
     asked: set[str] = set()
 
-    def ask(pending: Pending) -> Answer | None:
+    def ask(pending: Pending) -> ApprovalAnswer | None:
         nonlocal terminal
         if answers is not None:
             return answers

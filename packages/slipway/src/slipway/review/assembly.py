@@ -104,7 +104,7 @@ class StackKey:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Stack:
+class ReviewedStack:
     """One stack of an assembly.
 
     Args:
@@ -150,24 +150,24 @@ class Assembly:
         lookups: what CDK has not looked up yet, so that the templates hold made-up values in its place.
     """
 
-    stacks: tuple[Stack, ...] = ()
+    stacks: tuple[ReviewedStack, ...] = ()
     build_specifications: Mapping[str, str] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     lookups: tuple[str, ...] = ()
 
     @cached_property
-    def by_key(self) -> Mapping[StackKey, Stack]:
+    def by_key(self) -> Mapping[StackKey, ReviewedStack]:
         """The stacks by what CloudFormation knows them by."""
         return {stack.key: stack for stack in self.stacks}
 
-    def lineage(self, stack: Stack) -> Iterator[Stack]:
+    def lineage(self, stack: ReviewedStack) -> Iterator[ReviewedStack]:
         """Yield a stack and, if it is nested, those that it is nested in, outwards."""
-        found: Stack | None = stack
+        found: ReviewedStack | None = stack
         while found is not None:
             yield found
             found = self.by_key.get(found.parent) if found.parent is not None else None
 
-    def outermost(self, stack: Stack) -> Stack:
+    def outermost(self, stack: ReviewedStack) -> ReviewedStack:
         """Return the stack that a stack is deployed with: itself, unless it is nested."""
         *_, found = self.lineage(stack)
         return found
@@ -216,7 +216,7 @@ class _Notes:
     lookups: list[str] = field(default_factory=list)
 
 
-def _told_apart(stacks: Sequence[Stack], folder: Path) -> Iterator[Stack]:
+def _told_apart(stacks: Sequence[ReviewedStack], folder: Path) -> Iterator[ReviewedStack]:
     """The stacks, of which no two have the same key.
 
     Two stacks of one name in a known account and region would overwrite each other. Where neither account nor region is
@@ -246,7 +246,7 @@ def _qualified(name: str, qualifier: str) -> str:
     return f"{name}@{qualifier.replace('/', ':').replace(' ', '_')}" if qualifier else name
 
 
-def _read(root: Path, notes: _Notes) -> Iterator[Stack]:
+def _read(root: Path, notes: _Notes) -> Iterator[ReviewedStack]:
     for stage, manifest in read_manifests(root):
         _check_schema(manifest.document, manifest.path)
         notes.unread.extend(_unknown_features(manifest.document, manifest.path.relative_to(root)))
@@ -296,7 +296,7 @@ def _lookups(manifest: Mapping[str, Json]) -> Iterator[str]:
             yield str(entry.get("key"))
 
 
-def _stacks(entry: StackEntry, stage: str) -> Iterator[Stack]:
+def _stacks(entry: StackEntry, stage: str) -> Iterator[ReviewedStack]:
     """A stack of a manifest, and those nested in it.
 
     Args:
@@ -308,7 +308,7 @@ def _stacks(entry: StackEntry, stage: str) -> Iterator[Stack]:
         raise damaged(entry.folder / MANIFEST_FILE, f"{entry.id} names no account and region")
     template = _template(entry.template_file)
     named = dict(_named(entry))
-    stack = Stack(
+    stack = ReviewedStack(
         key=_key(place["account"], place["region"], entry.name, stage),
         stage=stage.rpartition("/")[2] or PIPELINE,
         path=entry.path,
@@ -330,7 +330,7 @@ def _key(account: str, region: str, name: str, qualifier: str) -> StackKey:
     )
 
 
-def _nested(parent: Stack, entry: StackEntry, named: Mapping[str, str]) -> Iterator[Stack]:
+def _nested(parent: ReviewedStack, entry: StackEntry, named: Mapping[str, str]) -> Iterator[ReviewedStack]:
     """The nested stacks whose templates the assembly holds; the review says which it does not."""
     for logical_id in nested_stacks(parent.template):
         path = template_file(parent.resources[logical_id], entry.folder, entry.assets.files)
@@ -340,7 +340,7 @@ def _nested(parent: Stack, entry: StackEntry, named: Mapping[str, str]) -> Itera
             raise damaged(path, f"it is nested in itself, or more than {_DEEPEST} deep")
         template = _template(path)
         construct = parent.paths.get(logical_id, f"{parent.path}/{logical_id}").partition(".NestedStack/")[0]
-        stack = Stack(
+        stack = ReviewedStack(
             key=parent.key.nested(logical_id),
             stage=parent.stage,
             path=construct,

@@ -11,8 +11,8 @@ from typing import Any, Final
 import yaml
 
 from slipway.review.assembly import Json
-from slipway.review.findings import Finding, found
-from slipway.review.resources import Resource, Side
+from slipway.review.findings import ChangeFinding, found
+from slipway.review.resources import ReviewedResource, Side
 
 _ASSETS: Final = "FileAsset: "
 """Before the specification of a project that publishes files, as values are resolved."""
@@ -55,7 +55,7 @@ def installs_tool(command: str) -> bool:
     return _INSTALL.fullmatch(command) is not None
 
 
-def is_publisher(project: Resource | None) -> bool:
+def is_publisher(project: ReviewedResource | None) -> bool:
     """Return whether a project publishes assets: all at once, or one each, which is what CDK Pipelines does by default.
 
     Such a project changes with every asset, and says nothing by it.
@@ -68,7 +68,7 @@ def is_publisher(project: Resource | None) -> bool:
     return any(map(publishes, build_commands(project.get("Source.BuildSpec"))))
 
 
-def missing_files(after: Side, is_file: Callable[[str], bool]) -> Iterator[Finding]:
+def missing_files(after: Side, is_file: Callable[[str], bool]) -> Iterator[ChangeFinding]:
     """Yield a finding for each command of a pipeline's build that names a file which the commit doesn't have.
 
     Only builds that work on the pipeline's source are asked: what others unpack is not to be known here.

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from slipway.assembly.nested import NESTED_STACK
-from slipway.review.assembly import PIPELINE, Assembly, Stack
+from slipway.review.assembly import PIPELINE, Assembly, ReviewedStack
 from slipway.review.builds import missing_files
-from slipway.review.checks import Context, checked
+from slipway.review.checks import CheckContext, checked
 from slipway.review.checks.staying import staying
 from slipway.review.effects import Effect, PlannedUpdate, effects
-from slipway.review.findings import Finding
+from slipway.review.findings import ChangeFinding
 from slipway.review.iam.access import access, renaming
 from slipway.review.lifecycle import lifecycle
 from slipway.review.matching import Matching, match
@@ -136,7 +136,7 @@ class Comparison:
     """
 
     stages: tuple[StageChanges, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[ChangeFinding, ...] = ()
     code: Code = Code()
 
     def count(self, *fates: Fate) -> int:
@@ -206,7 +206,7 @@ class _Review:
 
     matching: Matching
     outcomes: Mapping[ResourceKey, PlannedUpdate]
-    findings: frozenset[Finding]
+    findings: frozenset[ChangeFinding]
 
 
 def _reviewed(before: Side, after: Assembly, world: World, *, judged: bool, protected: frozenset[str]) -> _Review:
@@ -217,9 +217,9 @@ def _reviewed(before: Side, after: Assembly, world: World, *, judged: bool, prot
     return _Review(matching=matching, outcomes=outcomes, findings=findings)
 
 
-def _over_all(given: Worlds, findings: Sequence[frozenset[Finding]]) -> Iterator[Finding]:
+def _over_all(given: Worlds, findings: Sequence[frozenset[ChangeFinding]]) -> Iterator[ChangeFinding]:
     """Every finding once, the gravest of each id, with the world in which it comes where it does not in all of them."""
-    by_id: defaultdict[str, list[tuple[World, Finding]]] = defaultdict(list)
+    by_id: defaultdict[str, list[tuple[World, ChangeFinding]]] = defaultdict(list)
     for world, found in zip(given.worlds, findings, strict=True):
         for finding in found:
             by_id[finding.id].append((world, finding))
@@ -232,13 +232,13 @@ def _over_all(given: Worlds, findings: Sequence[frozenset[Finding]]) -> Iterator
 
 def _findings(
     matching: Matching, outcomes: Mapping[ResourceKey, PlannedUpdate], protected: frozenset[str]
-) -> Iterator[Finding]:
+) -> Iterator[ChangeFinding]:
     yield from lifecycle(matching, outcomes)
     yield from staying(matching, outcomes)
     yield from access(matching)
     yield from unread(matching)
-    context = Context(matching, renaming(matching) or (lambda text: text), protected)
-    merged: defaultdict[tuple[str, str, str], list[Finding]] = defaultdict(list)
+    context = CheckContext(matching, renaming(matching) or (lambda text: text), protected)
+    merged: defaultdict[tuple[str, str, str], list[ChangeFinding]] = defaultdict(list)
     for pair in matching.pairs:
         for finding in checked(pair, context):
             if finding.kind in _MERGED:
@@ -293,7 +293,7 @@ def _gravest(changes: Iterable[tuple[ResourceKey, Change]]) -> Iterator[tuple[Re
         yield place, replace(first, properties=tuple(properties))
 
 
-def _order(stacks: Iterable[Stack]) -> list[str]:
+def _order(stacks: Iterable[ReviewedStack]) -> list[str]:
     """The stages in the order of the manifest, which is that of the delivery; the pipeline's own first."""
     names = list(dict.fromkeys(stack.stage for stack in stacks))
     return sorted(names, key=lambda name: name != PIPELINE)

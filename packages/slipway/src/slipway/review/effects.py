@@ -15,7 +15,7 @@ from typing import Final
 
 from slipway.review.assembly import Json
 from slipway.review.matching import Matching
-from slipway.review.resources import Pair, Resource, ResourceKey, differences
+from slipway.review.resources import Pair, ResourceKey, ReviewedResource, differences
 from slipway.review.schemas import Schema, is_set, schema, values_at
 from slipway.review.values import VERSION_OF, Reference, references
 
@@ -119,7 +119,7 @@ def _direct(pair: Pair) -> PlannedUpdate:
     return PlannedUpdate(Effect.UPDATED)
 
 
-def _changed(before: Resource, after: Resource, paths: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def _changed(before: ReviewedResource, after: ReviewedResource, paths: Sequence[tuple[str, ...]]) -> Iterator[str]:
     rules = schema(after.type, after.stack.key.region)
     tells = is_set(after.type, rules)
     for path in paths:
@@ -145,7 +145,7 @@ def _plain(value: Json) -> Json:
     return value
 
 
-def _special(before: Resource, after: Resource) -> Iterator[str]:
+def _special(before: ReviewedResource, after: ReviewedResource) -> Iterator[str]:
     if after.type == "AWS::DynamoDB::Table":
         # "Replacement if you edit an existing AttributeDefinition"; a further one comes with a further index.
         ones, others = (

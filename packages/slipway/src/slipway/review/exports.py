@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from slipway.review.comparison import Fate
-from slipway.review.findings import KINDS, Finding, Severity
-from slipway.review.grouping import Group, group
+from slipway.review.findings import KINDS, ChangeFinding, Severity
+from slipway.review.grouping import FindingGroup, group
 from slipway.review.outcome import ReviewOutcome, ReviewState, as_json, paragraph, summary
 
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -111,7 +111,7 @@ def _rule(name: str) -> dict[str, Any]:
     }
 
 
-def _result(finding: Finding, at: str, waiver: Any) -> dict[str, Any]:
+def _result(finding: ChangeFinding, at: str, waiver: Any) -> dict[str, Any]:
     lines = [f"{finding.what}.", *finding.details, f"Why: {finding.why}.", f"Do: {finding.advice}."]
     result: dict[str, Any] = {
         "ruleId": finding.kind,
@@ -179,7 +179,7 @@ def _sign(outcome: ReviewOutcome) -> str:
     return ":x:" if outcome.red else ":white_check_mark:"
 
 
-def _told(told: Group, waived: set[str]) -> Iterator[str]:
+def _told(told: FindingGroup, waived: set[str]) -> Iterator[str]:
     first = told.first
     marks = " (waived)" if all(finding.id in waived for finding in told.findings) else ""
     whats = list(dict.fromkeys(finding.what for finding in told.findings if finding.resource == first.resource))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from slipway.review.resources import Resource
+from slipway.review.resources import ReviewedResource
 
 
 class Severity(StrEnum):
@@ -26,7 +26,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True)
-class Kind:
+class FindingKind:
     """A kind of finding.
 
     Args:
@@ -42,351 +42,355 @@ class Kind:
 
 _CRITICAL, _HIGH, _MEDIUM, _LOW, _INFO = Severity
 
-KINDS: Final[Mapping[str, Kind]] = {
+KINDS: Final[Mapping[str, FindingKind]] = {
     # Replacement and removal
-    "stateful-replaced": Kind(
+    "stateful-replaced": FindingKind(
         _CRITICAL,
         "CloudFormation makes a new, empty one and lets go of the old one with what is in it",
         "keep the property as it was; or add a second resource, move the data, then remove the first",
     ),
-    "stateful-may-be-replaced": Kind(
+    "stateful-may-be-replaced": FindingKind(
         _CRITICAL,
         "CloudFormation may make a new, empty one and let go of the old one with what is in it",
         "keep the property as it was, or look at a change set in an account before this goes on",
     ),
-    "stateful-removed": Kind(
+    "stateful-removed": FindingKind(
         _CRITICAL,
         "what it holds is gone with it, or is left where nothing manages it",
         "keep it in the template; to let it go, empty or back it up first and waive this finding",
     ),
-    "address-replaced": Kind(
+    "address-replaced": FindingKind(
         _HIGH,
         "who uses it knows the old one, which is gone",
         "keep the property as it was, or tell every caller before this goes on",
     ),
-    "replaced": Kind(
+    "replaced": FindingKind(
         _LOW, "a new one is made before the old one is deleted", "check that both may be there at once for a moment"
     ),
-    "may-be-replaced": Kind(
+    "may-be-replaced": FindingKind(
         _LOW,
         "under some circumstances a new one is made and the old one deleted",
         "look at the change set in a development account",
     ),
-    "name-taken": Kind(
+    "name-taken": FindingKind(
         _HIGH,
         "the new one is made before the old one is deleted, and both have the same name: the deployment fails",
         "give it another name in the same change",
     ),
-    "type-changed": Kind(
+    "type-changed": FindingKind(
         _HIGH,
         "CloudFormation refuses another type under a logical id: the deployment fails",
         "give the new resource an id of its own",
     ),
-    "orphaned": Kind(
+    "orphaned": FindingKind(
         _LOW,
         "it is retained when it leaves the template: it goes on existing, costs money, and nothing manages it",
         "delete it by hand once it is not needed, or import it again",
     ),
-    "stack-removed": Kind(
+    "stack-removed": FindingKind(
         _HIGH,
         "CDK Pipelines deletes no stack: it stays deployed as it is, and nothing updates it any more",
         "delete the stack by hand once it is not needed; until then it costs and answers",
     ),
-    "renamed": Kind(
+    "renamed": FindingKind(
         _LOW,
         "to CloudFormation another logical id is another resource: it makes a new one and deletes the old one",
         "keep the old logical id (`overrideLogicalId` of its CfnElement), or move the resource with `cdk refactor`",
     ),
-    "not-rolled-back": Kind(
+    "not-rolled-back": FindingKind(
         _MEDIUM,
         "a rollback of the stage would delete it, which the stack policy denies: the rollback fails at this stack, and "
         "what comes after it stays as the failed change left it",
         "deliver it in a change of its own, before the code that uses it; where a rollback was refused, allow the "
         "deletion in the stack policy, or leave the resource out of it (ResourcesToSkip)",
     ),
-    "pipeline-restarted": Kind(
+    "pipeline-restarted": FindingKind(
         _MEDIUM,
         "every execution under way is canceled when its actions in progress are done: an environment may be left half "
         "deployed, without bake or rollback, and what was approved is asked anew",
         "deliver it while nothing is being deployed",
     ),
-    "version-not-renewed": Kind(
+    "version-not-renewed": FindingKind(
         _HIGH,
         "a version keeps the variables that it was published with: its alias goes on with the resource that is gone",
         "change the function in the same change; slipway.blocks.identity does so for functions made by ServiceFunction",
     ),
-    "reader-not-updated": Kind(
+    "reader-not-updated": FindingKind(
         _HIGH,
         "CloudFormation does not update a stack because an output of another one changes: it goes on with the old one",
         "change the stack that reads it in the same change, or deploy it again afterwards",
     ),
-    "update-refused": Kind(
+    "update-refused": FindingKind(
         _HIGH,
         "AWS refuses the update: the deployment fails, and the stage is rolled back",
         "make the change in steps that AWS takes, or add a new resource beside the old one",
     ),
-    "index-removed": Kind(
+    "index-removed": FindingKind(
         _CRITICAL,
         "every query on it fails at once, before any canary; a rollback has to fill it again from all items",
         "deliver code that does not ask it any more, then remove the index and waive this finding",
     ),
-    "value-regenerated": Kind(
+    "value-regenerated": FindingKind(
         _HIGH,
         "AWS makes a new value, and whatever still holds or was signed by the old one stops working",
         "keep the property as it was; rotate the secret where a new value is wanted",
     ),
-    "unknown-type": Kind(
+    "unknown-type": FindingKind(
         _MEDIUM,
         "the registry's schemas do not know the type, so nobody can say whether the change replaces it",
         "look at a change set in an account, or upgrade cfn-lint",
     ),
     # What the review cannot read
-    "nested-unread": Kind(
+    "nested-unread": FindingKind(
         _HIGH,
         "the assembly does not hold the nested stack's template, so nobody can say what changes in it",
         "synthesise the nested stack with the app (NestedStack), or look at its own change set",
     ),
-    "rewritten": Kind(
+    "rewritten": FindingKind(
         _HIGH,
         "CloudFormation rewrites the template at the deployment, so nobody can say what comes of the change",
         "look at the processed template of a change set, or write what the macro makes",
     ),
-    "unresolved": Kind(
+    "unresolved": FindingKind(
         _MEDIUM,
         "only the deployment knows the value, so nobody can say what the change does",
         "give the value in the template, or look at it where it is deployed",
     ),
-    "conditioned": Kind(
+    "conditioned": FindingKind(
         _LOW,
         "it stays by the parameters' defaults; where the stack has another value, CloudFormation deletes it",
         "look at the parameters of the deployed stacks, or keep the resource without a condition",
     ),
-    "undecided": Kind(
+    "undecided": FindingKind(
         _MEDIUM,
         "only the deployment decides the conditions, and not every combination of them was compared",
         "give the parameters values, or narrow them with AllowedValues",
     ),
     # Permissions
-    "access-widened": Kind(
+    "access-widened": FindingKind(
         _MEDIUM, "it may do what it could not do before", "grant the exact actions on the exact resources that it needs"
     ),
-    "access-added": Kind(_LOW, "a new identity comes with permissions", "check that it needs each of them"),
-    "access-narrowed": Kind(_INFO, "what still relies on it fails from now on", "check that nothing does"),
-    "trust-widened": Kind(
+    "access-added": FindingKind(_LOW, "a new identity comes with permissions", "check that it needs each of them"),
+    "access-narrowed": FindingKind(_INFO, "what still relies on it fails from now on", "check that nothing does"),
+    "trust-widened": FindingKind(
         _HIGH, "somebody else may become this role, with all that it may do", "name exactly who assumes it, and when"
     ),
-    "resource-policy-widened": Kind(
+    "resource-policy-widened": FindingKind(
         _MEDIUM,
         "somebody may do with it what they could not do before",
         "name exactly who, what, and under which condition",
     ),
-    "key-policy-widened": Kind(
+    "key-policy-widened": FindingKind(
         _HIGH,
         "whoever may use the key may read all that is encrypted with it",
         "name exactly who uses it, and the service by which (kms:ViaService, encryption context)",
     ),
-    "boundary-loosened": Kind(
+    "boundary-loosened": FindingKind(
         _CRITICAL,
         "the boundary is what keeps a role from more than the deployment may give",
         "keep the permissions boundary on every role",
     ),
-    "other-role": Kind(
+    "other-role": FindingKind(
         _MEDIUM, "it runs with the permissions of another role, which are more", "compare what the two roles may do"
     ),
     # Exposure
-    "public-access": Kind(
+    "public-access": FindingKind(
         _CRITICAL,
         "anybody on the internet may reach it",
         "block public access; let a distribution or a signed URL serve it",
     ),
-    "open-route": Kind(
+    "open-route": FindingKind(
         _CRITICAL,
         "anybody may call it without saying who they are",
         "keep its authorization, or put another in its place",
     ),
-    "key-not-required": Kind(
+    "key-not-required": FindingKind(
         _HIGH, "without a key there is neither quota nor caller", "require the key again, or authorize in another way"
     ),
-    "authorizer-loosened": Kind(
+    "authorizer-loosened": FindingKind(
         _HIGH, "it lets in whom it refused before", "accept only the issuers, audiences and scopes that call it"
     ),
-    "cors-widened": Kind(
+    "cors-widened": FindingKind(
         _MEDIUM, "scripts of other origins may call it in a visitor's name", "name the origins that need it"
     ),
-    "network-opened": Kind(
+    "network-opened": FindingKind(
         _HIGH, "more of the network reaches it", "allow the exact peers: a security group, not a range of addresses"
     ),
-    "geo-widened": Kind(_HIGH, "countries that were refused are answered", "list the countries that are meant"),
-    "waf-loosened": Kind(_HIGH, "requests that the firewall stopped get through", "keep the rules and the association"),
-    "tls-lowered": Kind(
+    "geo-widened": FindingKind(_HIGH, "countries that were refused are answered", "list the countries that are meant"),
+    "waf-loosened": FindingKind(
+        _HIGH, "requests that the firewall stopped get through", "keep the rules and the association"
+    ),
+    "tls-lowered": FindingKind(
         _HIGH, "older protocols can be broken by who is in between", "keep TLS 1.2 or newer, and HTTPS only"
     ),
-    "sign-in-loosened": Kind(
+    "sign-in-loosened": FindingKind(
         _HIGH, "accounts are easier to make or to break into", "keep the policy; loosen it in development alone"
     ),
-    "logging-dropped": Kind(
+    "logging-dropped": FindingKind(
         _MEDIUM, "who did what can no longer be told afterwards", "keep the log, or name what takes its place"
     ),
-    "throttle-raised": Kind(
+    "throttle-raised": FindingKind(
         _LOW, "one caller may use up more of what all share", "check it against concurrency and capacity behind it"
     ),
     # Where data goes, and whether it is answered
-    "destination-changed": Kind(
+    "destination-changed": FindingKind(
         _HIGH,
         "what was sent to the one is sent to the other, with the data and the secrets in it",
         "check who owns the new destination and whether it may have what it gets",
     ),
-    "cache-key-narrowed": Kind(
+    "cache-key-narrowed": FindingKind(
         _HIGH,
         "the answer to one request is given to others that differ in what the key no longer holds",
         "keep everything in the key by which answers differ",
     ),
-    "key-disabled": Kind(
+    "key-disabled": FindingKind(
         _CRITICAL,
         "everything that is encrypted under the key is unreadable while it is disabled",
         "keep the key enabled; to retire it, encrypt again under another key first",
     ),
-    "service-stopped": Kind(
+    "service-stopped": FindingKind(
         _CRITICAL, "every caller is refused from then on", "keep it enabled; stop a service by a decision of its own"
     ),
-    "route-removed": Kind(
+    "route-removed": FindingKind(
         _HIGH,
         "who still calls it gets an error",
         "deprecate it first, and remove it once the access log shows no caller",
     ),
-    "consumer-stopped": Kind(
+    "consumer-stopped": FindingKind(
         _HIGH,
         "what arrives is worked on by nobody, and is lost once it is older than its source keeps it",
         "keep the mapping as it was, or name what takes its place in the same change",
     ),
-    "runtime-changed": Kind(
+    "runtime-changed": FindingKind(
         _MEDIUM,
         "code that relies on the old setting fails in the new version, or from its next start on",
         "check that the code of this commit needs the new setting and nothing of the old one",
     ),
-    "interface-changed": Kind(
+    "interface-changed": FindingKind(
         _MEDIUM,
         "callers or the code behind get something else than they were written for",
         "check it against the published contract and its clients",
     ),
-    "limit-lowered": Kind(
+    "limit-lowered": FindingKind(
         _LOW,
         "what stayed within the old limit may be refused, cut off or slower",
         "check it against the largest load of the last weeks",
     ),
-    "unjudged": Kind(
+    "unjudged": FindingKind(
         _LOW,
         "no rule of the review knows what this setting does, so nobody has looked at it",
         "read what the user guide says of it; add a rule, or a reason why it harms nobody",
     ),
     # What watches
-    "alarm-removed": Kind(
+    "alarm-removed": FindingKind(
         _HIGH, "nobody is told any more of what it watched", "keep it, or name the alarm that takes its place"
     ),
-    "alarm-loosened": Kind(_MEDIUM, "it speaks later, or not at all", "say why the old threshold was wrong"),
-    "alarm-silenced": Kind(_HIGH, "it changes its colour and tells nobody", "keep its actions and leave them enabled"),
-    "subscriber-removed": Kind(_MEDIUM, "who was told is told no more", "check that somebody else is"),
+    "alarm-loosened": FindingKind(_MEDIUM, "it speaks later, or not at all", "say why the old threshold was wrong"),
+    "alarm-silenced": FindingKind(
+        _HIGH, "it changes its colour and tells nobody", "keep its actions and leave them enabled"
+    ),
+    "subscriber-removed": FindingKind(_MEDIUM, "who was told is told no more", "check that somebody else is"),
     # What a new version goes through
-    "canary-loosened": Kind(
+    "canary-loosened": FindingKind(
         _HIGH,
         "a bad version meets more requests before anybody knows",
         "keep the canary; change its pace in development alone",
     ),
-    "rollback-loosened": Kind(
+    "rollback-loosened": FindingKind(
         _HIGH, "a bad version stays although it is known to be bad", "keep the rollback and every alarm of the group"
     ),
-    "hook-removed": Kind(_HIGH, "a version takes traffic without having answered a test", "keep the hook"),
+    "hook-removed": FindingKind(_HIGH, "a version takes traffic without having answered a test", "keep the hook"),
     # What keeps data
-    "retention-shortened": Kind(
+    "retention-shortened": FindingKind(
         _HIGH, "what is older goes at the next sweep, and does not come back", "export what is needed, then shorten"
     ),
-    "expiry-dropped": Kind(
+    "expiry-dropped": FindingKind(
         _LOW,
         "what was to go is kept: it costs, and may not be kept that long",
         "keep the expiry, or check what was promised about the data",
     ),
-    "backup-dropped": Kind(
+    "backup-dropped": FindingKind(
         _HIGH,
         "what is lost or overwritten cannot be brought back",
         "keep recovery on; it is what a mistake is undone with",
     ),
-    "encryption-dropped": Kind(
+    "encryption-dropped": FindingKind(
         _HIGH, "who reaches the disk or the account reads it", "keep the customer key, and its rotation"
     ),
-    "key-changed": Kind(
+    "key-changed": FindingKind(
         _MEDIUM,
         "what is encrypted under the old key can be read only as long as that key is there",
         "keep the old key until nothing is under it any more",
     ),
-    "protection-dropped": Kind(
+    "protection-dropped": FindingKind(
         _HIGH, "one command or one bad change deletes it with its data", "keep the protection, and the policy Retain"
     ),
-    "concurrency-dropped": Kind(
+    "concurrency-dropped": FindingKind(
         _MEDIUM,
         "it shares what all functions have, and may starve or be starved",
         "keep the reservation, or say what it was for",
     ),
-    "failures-dropped": Kind(
+    "failures-dropped": FindingKind(
         _MEDIUM, "what fails is lost, and nobody sees that anything was", "keep the dead letters or the destination"
     ),
     # Between stacks
-    "output-removed": Kind(
+    "output-removed": FindingKind(
         _HIGH,
         "another stack reads it: its deployment, or the rollback of one, fails",
         "remove it a release after the last reader is gone",
     ),
-    "broken-reference": Kind(
+    "broken-reference": FindingKind(
         _HIGH, "CloudFormation refuses a template that refers to what is not there", "refer to a resource that is there"
     ),
-    "assembly-unread": Kind(
+    "assembly-unread": FindingKind(
         _MEDIUM,
         "a newer CDK wrote it, and what the review doesn't know it has not compared",
         "read what CDK's release notes say of it; a newer version of the review may know it",
     ),
-    "not-looked-up": Kind(
+    "not-looked-up": FindingKind(
         _MEDIUM,
         "what is deployed is not what was compared",
         "run `cdk synth` once with credentials, and commit cdk.context.json",
     ),
     # The pipeline
-    "approval-removed": Kind(
+    "approval-removed": FindingKind(
         _CRITICAL,
         "changes reach the environment without anybody having looked",
         "keep the approval before what it guards",
     ),
-    "approval-changed": Kind(
+    "approval-changed": FindingKind(
         _LOW, "how long an answer may take decides what waits behind it", "check that the queue moves on"
     ),
-    "stage-removed": Kind(
+    "stage-removed": FindingKind(
         _HIGH,
         "what happened there happens no more, and nothing says so",
         "check what takes its place: tests, protection, a bake",
     ),
-    "condition-loosened": Kind(
+    "condition-loosened": FindingKind(
         _HIGH,
         "a deployment goes on where it was stopped or rolled back",
         "keep the condition, or say what takes its place",
     ),
-    "source-changed": Kind(
+    "source-changed": FindingKind(
         _HIGH, "what is deployed comes from elsewhere", "check who may push there, and by which review"
     ),
-    "transition-enabled": Kind(
+    "transition-enabled": FindingKind(
         _MEDIUM, "an environment that was frozen takes changes again", "check that the reason is gone"
     ),
-    "self-mutation-removed": Kind(
+    "self-mutation-removed": FindingKind(
         _CRITICAL,
         "no later commit changes the pipeline any more, the one that would put this back included",
         "keep the pipeline's own update; to get out, deploy the pipeline's stack by hand (`cdk deploy`)",
     ),
-    "build-broken": Kind(
+    "build-broken": FindingKind(
         _CRITICAL,
         "the build fails at this command for every later commit, the one that would repair it included",
         "name a file of this commit; to get out, deploy the pipeline's stack by hand (`cdk deploy`)",
     ),
-    "build-changed": Kind(
+    "build-changed": FindingKind(
         _HIGH, "the build has the permissions to deploy; it does something else than it did", "read the new commands"
     ),
-    "pipeline-loosened": Kind(
+    "pipeline-loosened": FindingKind(
         _MEDIUM,
         "executions may overtake each other, or a changed pipeline goes on as the old one",
         "keep it queued and restarting",
@@ -396,7 +400,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class ChangeFinding:
     """One thing that a change does and that somebody has to know.
 
     Args:
@@ -445,14 +449,14 @@ class Finding:
 
 def found(
     kind: str,
-    resource: Resource,
+    resource: ReviewedResource,
     what: str,
     *,
     severity: Severity | None = None,
     detail: str = "",
     details: tuple[str, ...] = (),
     do: str = "",
-) -> Finding:
+) -> ChangeFinding:
     """A finding on a resource.
 
     Args:
@@ -464,7 +468,7 @@ def found(
         details: more of it, line by line.
         do: other advice than the kind's.
     """
-    return Finding(
+    return ChangeFinding(
         kind=kind,
         severity=severity or KINDS[kind].severity,
         stage=resource.stack.stage,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from slipway.review.findings import Finding, Severity
+from slipway.review.findings import ChangeFinding, Severity
 
 _ACCOUNT = re.compile(r"\b\d{12}\b")
 _REGION = re.compile(r"\b(?:af|ap|ca|cn|eu|il|me|mx|sa|us)(?:-gov)?-[a-z]+-\d\b")
@@ -19,17 +19,17 @@ _ELSEWHERE = "…"
 
 
 @dataclass(frozen=True)
-class Group:
+class FindingGroup:
     """Findings that say the same of different places.
 
     Args:
         findings: one or more, in their order.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[ChangeFinding, ...]
 
     @property
-    def first(self) -> Finding:
+    def first(self) -> ChangeFinding:
         """The one that is told in full."""
         return self.findings[0]
 
@@ -53,7 +53,7 @@ class Group:
         return self.first.what + (f" (and {number - 1} more like it)" if number > 1 else "")
 
 
-def group(findings: Iterable[Finding]) -> tuple[Group, ...]:
+def group(findings: Iterable[ChangeFinding]) -> tuple[FindingGroup, ...]:
     """Put together the findings of one kind that differ only in where they are.
 
     The names of stages, stacks, constructs, accounts and regions in what they say count as where they are.
@@ -61,13 +61,13 @@ def group(findings: Iterable[Finding]) -> tuple[Group, ...]:
     Args:
         findings: in the order in which they are to be told.
     """
-    groups: defaultdict[tuple[str, ...], list[Finding]] = defaultdict(list)
+    groups: defaultdict[tuple[str, ...], list[ChangeFinding]] = defaultdict(list)
     for finding in findings:
         groups[_key(finding)].append(finding)
-    return tuple(Group(tuple(each)) for each in groups.values())
+    return tuple(FindingGroup(tuple(each)) for each in groups.values())
 
 
-def _key(finding: Finding) -> tuple[str, ...]:
+def _key(finding: ChangeFinding) -> tuple[str, ...]:
     names = {finding.stage, finding.stack, *finding.resource.split("/"), *re.split(r"[/-]", finding.stage)}
     # What tells a finding from others on the same resource, one of four switches or a stage of a pipeline.
     names |= {finding.resource, finding.resource.rpartition("/")[0], finding.detail}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from slipway.review.assembly import Json, Stack, StackKey
+from slipway.review.assembly import Json, ReviewedStack, StackKey
 from slipway.review.builds import is_publisher
 from slipway.review.effects import Effect, PlannedUpdate, fixed_names
-from slipway.review.findings import KINDS, Finding, Severity, found
+from slipway.review.findings import KINDS, ChangeFinding, Severity, found
 from slipway.review.matching import Matching
-from slipway.review.resources import Pair, Resource, ResourceKey, Side
+from slipway.review.resources import Pair, ResourceKey, ReviewedResource, Side
 from slipway.review.stateful import ADDRESSED, STATEFUL
 from slipway.review.values import OUTPUTS, VERSIONED, Reference, readable
 
@@ -29,7 +29,7 @@ def _fate(policy: str, held: str) -> str:
     return f"stays as an orphan with {held}" if policy in _KEPT else f"is deleted with {held}"
 
 
-def lifecycle(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) -> Iterator[Finding]:
+def lifecycle(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) -> Iterator[ChangeFinding]:
     """Findings about the life of resources and stacks.
 
     Args:
@@ -64,7 +64,7 @@ def lifecycle(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) 
     yield from _broken(matching)
 
 
-def _replaced(pair: Pair, outcome: PlannedUpdate) -> Iterator[Finding]:
+def _replaced(pair: Pair, outcome: PlannedUpdate) -> Iterator[ChangeFinding]:
     resource = pair.any
     replaced = outcome.effect == Effect.REPLACED
     verb = "is replaced" if replaced else "may be replaced"
@@ -83,13 +83,13 @@ def _replaced(pair: Pair, outcome: PlannedUpdate) -> Iterator[Finding]:
         yield found("replaced" if replaced else "may-be-replaced", resource, what)
 
 
-def _name_taken(pair: Pair, names: tuple[str, ...]) -> Iterator[Finding]:
+def _name_taken(pair: Pair, names: tuple[str, ...]) -> Iterator[ChangeFinding]:
     if names:
         written = ", ".join(names)
         yield found("name-taken", pair.any, f"{pair.type} is replaced and its {written} stays the same")
 
 
-def _policies(pair: Pair) -> Iterator[Finding]:
+def _policies(pair: Pair) -> Iterator[ChangeFinding]:
     before, after = pair.before, pair.after
     if before is None or after is None or before is after or pair.type not in STATEFUL:
         return
@@ -101,7 +101,7 @@ def _policies(pair: Pair) -> Iterator[Finding]:
             )
 
 
-def _is_kept(resource: Resource, matching: Matching) -> bool:
+def _is_kept(resource: ReviewedResource, matching: Matching) -> bool:
     """Whether a resource outlives its template: by its own policy, or with a nested stack that does."""
     if resource.deletion_policy in _KEPT:
         return True
@@ -112,7 +112,7 @@ def _is_kept(resource: Resource, matching: Matching) -> bool:
     return False
 
 
-def _removed(pair: Pair, *, kept: bool) -> Iterator[Finding]:
+def _removed(pair: Pair, *, kept: bool) -> Iterator[ChangeFinding]:
     resource = pair.any
     if resource.type in STATEFUL:
         policy = resource.deletion_policy if not kept or resource.deletion_policy in _KEPT else _RETAIN
@@ -129,7 +129,7 @@ def _removed(pair: Pair, *, kept: bool) -> Iterator[Finding]:
         yield found("address-replaced", resource, what, details=(ADDRESSED[resource.type],))
 
 
-def _renamed(pair: Pair) -> Iterator[Finding]:
+def _renamed(pair: Pair) -> Iterator[ChangeFinding]:
     before, after = pair.before, pair.after
     if before is None or after is None:
         return
@@ -150,7 +150,7 @@ def _renamed(pair: Pair) -> Iterator[Finding]:
         yield found("address-replaced", before, what, details=details, do=do)
 
 
-def _how_to_keep(before: Resource, after: Resource) -> str:
+def _how_to_keep(before: ReviewedResource, after: ReviewedResource) -> str:
     stack = after.stack.path
     refactor = f"`cdk refactor --unstable=refactor --dry-run '{stack}'` shows the move; without --dry-run it does it"
     if before.stack.key == after.stack.key:
@@ -161,7 +161,7 @@ def _how_to_keep(before: Resource, after: Resource) -> str:
     return refactor
 
 
-def _retyped(pair: Pair) -> Iterator[Finding]:
+def _retyped(pair: Pair) -> Iterator[ChangeFinding]:
     before, after = pair.before, pair.after
     if before is None or after is None:
         return
@@ -169,14 +169,14 @@ def _retyped(pair: Pair) -> Iterator[Finding]:
     yield from _removed(Pair(before=before), kept=before.deletion_policy in _KEPT)
 
 
-def _removed_stack(stack: Stack, matching: Matching) -> Finding:
+def _removed_stack(stack: ReviewedStack, matching: Matching) -> ChangeFinding:
     lineage = matching.before.assembly.lineage
     held = [
         f"{resource.path} ({STATEFUL[resource.type]})"
         for resource in matching.before.resources.values()
         if resource.type in STATEFUL and any(outer is stack for outer in lineage(resource.stack))
     ]
-    return Finding(
+    return ChangeFinding(
         kind="stack-removed",
         severity=KINDS["stack-removed"].severity,
         stage=stack.stage,
@@ -187,11 +187,11 @@ def _removed_stack(stack: Stack, matching: Matching) -> Finding:
     )
 
 
-def _termination_protection(matching: Matching) -> Iterator[Finding]:
+def _termination_protection(matching: Matching) -> Iterator[ChangeFinding]:
     for key, before in matching.before.assembly.by_key.items():
         after = matching.after.assembly.by_key.get(key)
         if after is not None and before.termination_protection and not after.termination_protection:
-            yield Finding(
+            yield ChangeFinding(
                 kind="protection-dropped",
                 severity=KINDS["protection-dropped"].severity,
                 stage=after.stage,
@@ -202,7 +202,7 @@ def _termination_protection(matching: Matching) -> Iterator[Finding]:
             )
 
 
-def _outputs(matching: Matching) -> Iterator[Finding]:
+def _outputs(matching: Matching) -> Iterator[ChangeFinding]:
     """Outputs that go while another stack reads them, before or after."""
     before, after = matching.before.assembly, matching.after.assembly
     readers: dict[bool, dict[tuple[StackKey, str], set[str]]] = {}
@@ -230,7 +230,7 @@ def _outputs(matching: Matching) -> Iterator[Finding]:
                 severity = Severity.INFO
             else:
                 continue
-            yield Finding(
+            yield ChangeFinding(
                 kind="output-removed",
                 severity=severity,
                 stage=now.stage,
@@ -241,7 +241,7 @@ def _outputs(matching: Matching) -> Iterator[Finding]:
             )
 
 
-def _put_out(side: Side, stack: Stack) -> dict[str, Json]:
+def _put_out(side: Side, stack: ReviewedStack) -> dict[str, Json]:
     """The outputs of a stack whose conditions are not known to fail."""
     resolver = side.values.of(stack)
     return {
@@ -251,7 +251,7 @@ def _put_out(side: Side, stack: Stack) -> dict[str, Json]:
     }
 
 
-def _exports(matching: Matching) -> Iterator[Finding]:
+def _exports(matching: Matching) -> Iterator[ChangeFinding]:
     """Exports that are renamed, or get another value, while a stack imports them: CloudFormation refuses both.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
@@ -272,7 +272,7 @@ def _exports(matching: Matching) -> Iterator[Finding]:
             kind, what = "update-refused", f"the export {name} gets another value while {_listed(readers)} imports it"
         else:
             continue
-        yield Finding(
+        yield ChangeFinding(
             kind=kind,
             severity=Severity.HIGH,
             stage=after.stage,
@@ -288,7 +288,7 @@ _Export = tuple[tuple[str, str], str]
 """Account and region of an export, and its name: it is known there by that."""
 
 
-def _exported(side: Side) -> Iterator[tuple[_Export, tuple[Stack, str, Json]]]:
+def _exported(side: Side) -> Iterator[tuple[_Export, tuple[ReviewedStack, str, Json]]]:
     for stack in side.assembly.stacks:
         resolver = side.values.of(stack)
         for output, content in stack.template.get("Outputs", {}).items():
@@ -313,7 +313,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
-def _readers(stacks: Iterable[Stack]) -> dict[tuple[StackKey, str], set[str]]:
+def _readers(stacks: Iterable[ReviewedStack]) -> dict[tuple[StackKey, str], set[str]]:
     """The stacks that read an output of another one, by that output."""
     exports = {
         (stack.key.account, stack.key.region, output["Export"].get("Name")): (stack.key, name)
@@ -351,7 +351,7 @@ def _external(value: Json) -> Iterator[Json]:
                 yield from _external(inner)
 
 
-def _broken(matching: Matching) -> Iterator[Finding]:
+def _broken(matching: Matching) -> Iterator[ChangeFinding]:
     """References to resources that are not in the template, by what changed or by what went."""
     after = matching.after
     gone = {pair.before.place for pair in (*matching.removed, *matching.renamed) if pair.before}

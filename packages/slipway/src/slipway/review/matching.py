@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 
-from slipway.review.assembly import Json, Stack, StackKey
+from slipway.review.assembly import Json, ReviewedStack, StackKey
 from slipway.review.patterns import REFERENCE
-from slipway.review.resources import Pair, Resource, ResourceKey, Side
+from slipway.review.resources import Pair, ResourceKey, ReviewedResource, Side
 from slipway.review.values import VERSIONED, references
 
 ALIKE = 0.75
@@ -43,8 +43,8 @@ class Matching:
     removed: tuple[Pair, ...]
     retyped: tuple[Pair, ...]
     versions: tuple[Pair, ...]
-    added_stacks: tuple[Stack, ...]
-    removed_stacks: tuple[Stack, ...]
+    added_stacks: tuple[ReviewedStack, ...]
+    removed_stacks: tuple[ReviewedStack, ...]
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
@@ -71,7 +71,7 @@ def match(before: Side, after: Side) -> Matching:
     dead = {stack.key for stack in before.assembly.stacks if before.assembly.outermost(stack).key in left}
     kept: list[Pair] = []
     retyped: list[Pair] = []
-    gone: list[Resource] = []
+    gone: list[ReviewedResource] = []
     for place, resource in before.resources.items():
         twin = after.resources.get(place)
         if twin is None:
@@ -101,16 +101,16 @@ def match(before: Side, after: Side) -> Matching:
 
 
 def _without(
-    gone: list[Resource], come: list[Resource], pairs: Iterable[Pair]
-) -> tuple[list[Resource], list[Resource]]:
+    gone: list[ReviewedResource], come: list[ReviewedResource], pairs: Iterable[Pair]
+) -> tuple[list[ReviewedResource], list[ReviewedResource]]:
     matched = {id(resource) for pair in pairs for resource in (pair.before, pair.after)}
     return [one for one in gone if id(one) not in matched], [one for one in come if id(one) not in matched]
 
 
-def _versions(gone: Iterable[Resource], come: Iterable[Resource]) -> Iterator[Pair]:
+def _versions(gone: Iterable[ReviewedResource], come: Iterable[ReviewedResource]) -> Iterator[Pair]:
     """Pairs of an old and a new version of the same thing."""
 
-    def owner(resource: Resource) -> str | None:
+    def owner(resource: ReviewedResource) -> str | None:
         of = VERSIONED.get(resource.type)
         return f"{resource.type} {json.dumps(resource.get(of), sort_keys=True)}" if of else None
 
@@ -121,9 +121,9 @@ def _versions(gone: Iterable[Resource], come: Iterable[Resource]) -> Iterator[Pa
             yield Pair(before=old.pop(key), after=resource, renamed=True)
 
 
-def _renamed(gone: list[Resource], come: list[Resource], before: Side, after: Side) -> Iterator[Pair]:
+def _renamed(gone: list[ReviewedResource], come: list[ReviewedResource], before: Side, after: Side) -> Iterator[Pair]:
     """Pairs that are near enough, the nearest first; within a stack before within an environment."""
-    coming: defaultdict[str, list[Resource]] = defaultdict(list)
+    coming: defaultdict[str, list[ReviewedResource]] = defaultdict(list)
     for resource in come:
         coming[resource.type].append(resource)
     candidates = []
@@ -152,7 +152,7 @@ def _near(one: StackKey, other: StackKey) -> bool:
     return (one.account, one.region) == (other.account, other.region)
 
 
-def _form(resource: Resource, side: Side) -> frozenset[str]:
+def _form(resource: ReviewedResource, side: Side) -> frozenset[str]:
     """A resource's settings, with what they refer to named by its type: that may have been renamed with it."""
     return frozenset(_settings(resource.properties, side, ""))
 

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from slipway.review.comparison import Comparison, Fate, StageChanges
-from slipway.review.findings import Finding, Severity
-from slipway.review.grouping import Group, group
+from slipway.review.findings import ChangeFinding, Severity
+from slipway.review.grouping import FindingGroup, group
 from slipway.review.waivers import Judgement
 
 FORMAT = 1
@@ -141,7 +141,7 @@ def as_json(outcome: ReviewOutcome) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding, waived: dict[str, Any]) -> dict[str, Any]:
+def _finding(finding: ChangeFinding, waived: dict[str, Any]) -> dict[str, Any]:
     waiver = waived.get(finding.id)
     return {
         "id": finding.id,
@@ -183,11 +183,11 @@ def _stage(stage: StageChanges) -> dict[str, Any]:
     }
 
 
-def _grave(findings: tuple[Finding, ...]) -> list[Group]:
+def _grave(findings: tuple[ChangeFinding, ...]) -> list[FindingGroup]:
     return [each for each in group(findings) if each.severity in {Severity.CRITICAL, Severity.HIGH}]
 
 
-def _severities(findings: tuple[Finding, ...]) -> str:
+def _severities(findings: tuple[ChangeFinding, ...]) -> str:
     groups = group(findings)
     counts = Counter(each.severity for each in groups)
     told = ", ".join(f"{counts[severity]} {severity}" for severity in Severity if counts[severity]) or "no finding"

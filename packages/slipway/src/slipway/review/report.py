@@ -13,7 +13,7 @@ from rich.table import Table
 
 from slipway.review.comparison import Fate, StageChanges
 from slipway.review.findings import Severity
-from slipway.review.grouping import Group, group
+from slipway.review.grouping import FindingGroup, group
 from slipway.review.outcome import ReviewOutcome, ReviewState, paragraph, summary
 
 _COLOURS = {
@@ -108,7 +108,7 @@ def _stages_table(stages: Iterable[StageChanges]) -> Table:
     return table
 
 
-def _findings_table(groups: Sequence[Group], waived: set[str]) -> Table:
+def _findings_table(groups: Sequence[FindingGroup], waived: set[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="findings", title_justify="left", title_style="bold")
     table.add_column("severity", no_wrap=True)
     table.add_column("finding", overflow="fold", ratio=2)

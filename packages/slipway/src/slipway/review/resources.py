@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
-from slipway.review.assembly import Assembly, Json, Stack, StackKey
+from slipway.review.assembly import Assembly, Json, ReviewedStack, StackKey
 from slipway.review.defaults import default
 from slipway.review.schemas import is_set, schema
 from slipway.review.values import VERSIONED, Reference, Resolver, Values, World, references, texts
@@ -46,7 +46,7 @@ class ResourceKey:
     logical_id: str
 
 
-class Resource:
+class ReviewedResource:
     """A resource of a stack, its values resolved when they are asked for.
 
     Args:
@@ -55,7 +55,7 @@ class Resource:
         resolver: resolves the stack's values.
     """
 
-    def __init__(self, stack: Stack, logical_id: str, resolver: Resolver) -> None:
+    def __init__(self, stack: ReviewedStack, logical_id: str, resolver: Resolver) -> None:
         self.stack = stack
         self.logical_id = logical_id
         self.raw = stack.resources[logical_id]
@@ -181,12 +181,12 @@ class Pair:
         renamed: whether the two are told the same by what they are, not by their logical id.
     """
 
-    before: Resource | None = None
-    after: Resource | None = None
+    before: ReviewedResource | None = None
+    after: ReviewedResource | None = None
     renamed: bool = False
 
     @property
-    def any(self) -> Resource:
+    def any(self) -> ReviewedResource:
         """It as it would be, or as it was where it goes."""
         found = self.after or self.before
         assert found is not None  # noqa: S101  # nosec B101  # one of them is always there
@@ -393,7 +393,7 @@ class Side:
     def __init__(self, assembly: Assembly, shared: Side | None = None, world: World | None = None) -> None:
         self.assembly = assembly
         self.values = Values(assembly, world)
-        self.resources: dict[ResourceKey, Resource] = {}
+        self.resources: dict[ResourceKey, ReviewedResource] = {}
         same_surroundings = shared is not None and _same_surroundings(assembly, shared.assembly)
         for stack in assembly.stacks:
             if not self.values.exists(stack):
@@ -407,16 +407,16 @@ class Side:
                 if known is not None and known.raw == raw:
                     self.resources[place] = known
                 else:
-                    self.resources[place] = Resource(stack, logical_id, resolver)
+                    self.resources[place] = ReviewedResource(stack, logical_id, resolver)
 
-    def of(self, reference: Reference) -> Resource | None:
+    def of(self, reference: Reference) -> ReviewedResource | None:
         """The resource that a reference names."""
         return self.resources.get(ResourceKey(reference.stack, reference.logical_id))
 
     @cached_property
-    def by_type(self) -> Mapping[str, list[Resource]]:
+    def by_type(self) -> Mapping[str, list[ReviewedResource]]:
         """The resources by their type."""
-        found: dict[str, list[Resource]] = {}
+        found: dict[str, list[ReviewedResource]] = {}
         for resource in self.resources.values():
             found.setdefault(resource.type, []).append(resource)
         return found
@@ -445,7 +445,7 @@ def _same_surroundings(one: Assembly, other: Assembly) -> bool:
     return True
 
 
-def _given(assembly: Assembly, stack: Stack) -> Json:
+def _given(assembly: Assembly, stack: ReviewedStack) -> Json:
     """What a nested stack is given by its parent."""
     if stack.parent is None:
         return None
@@ -453,7 +453,7 @@ def _given(assembly: Assembly, stack: Stack) -> Json:
     return [resource.get("Condition"), (resource.get("Properties") or {}).get("Parameters")]
 
 
-def _versions(stack: Stack) -> dict[str, Json]:
+def _versions(stack: ReviewedStack) -> dict[str, Json]:
     return {
         logical_id: resource.get("Properties", {}).get(VERSIONED[resource["Type"]])
         for logical_id, resource in stack.resources.items()

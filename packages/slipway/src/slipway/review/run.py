@@ -18,7 +18,7 @@ from slipway.review.comparison import compare
 from slipway.review.deployed import deployed_revision, pipeline_of_build
 from slipway.review.errors import ReviewError
 from slipway.review.outcome import ReviewOutcome, ReviewState
-from slipway.review.waivers import WAIVERS_FILE, Waiver, judge, read_waivers
+from slipway.review.waivers import WAIVERS_FILE, ReviewWaiver, judge, read_waivers
 from slipway.revisions.recipes import Recipe
 from slipway.revisions.synthesis import Project, synthesise_here, synthesise_revision
 
@@ -259,7 +259,7 @@ def _read(path: Path) -> str:
         raise ReviewError(f"{path} cannot be read ({error})") from None
 
 
-def _known(text: str | None) -> tuple[Waiver, ...]:
+def _known(text: str | None) -> tuple[ReviewWaiver, ...]:
     """The base's waivers. What it could not read then, it could not use either."""
     try:
         return read_waivers(text) if text else ()

@@ -7,10 +7,10 @@ from typing import Final
 
 from slipway.assembly.loops import loops
 from slipway.assembly.nested import NESTED_STACK, makes_unread
-from slipway.review.assembly import PIPELINE, Assembly, Json, Stack
-from slipway.review.findings import KINDS, Finding, Severity, found
+from slipway.review.assembly import PIPELINE, Assembly, Json, ReviewedStack
+from slipway.review.findings import KINDS, ChangeFinding, Severity, found
 from slipway.review.matching import Matching
-from slipway.review.resources import Difference, Pair, Resource, Side
+from slipway.review.resources import Difference, Pair, ReviewedResource, Side
 from slipway.review.stateful import STATEFUL
 from slipway.review.values import readable, unknowns
 from slipway.review.worlds import Worlds
@@ -22,7 +22,7 @@ _MACRO = "Fn::Transform"
 _SHOWN = 5
 
 
-def unread(matching: Matching) -> Iterator[Finding]:
+def unread(matching: Matching) -> Iterator[ChangeFinding]:
     """Findings about what could not be read of what changes.
 
     Args:
@@ -39,11 +39,11 @@ def unread(matching: Matching) -> Iterator[Finding]:
     yield from _manifests(matching.before.assembly, matching.after.assembly)
 
 
-def _manifests(before: Assembly, after: Assembly) -> Iterator[Finding]:
+def _manifests(before: Assembly, after: Assembly) -> Iterator[ChangeFinding]:
     """What the manifests hold that no known schema has, and values that CDK has not looked up yet."""
 
-    def of_assembly(kind: str, severity: Severity, what: str, detail: str) -> Finding:
-        return Finding(
+    def of_assembly(kind: str, severity: Severity, what: str, detail: str) -> ChangeFinding:
+        return ChangeFinding(
             kind=kind, severity=severity, stage=PIPELINE, stack="", resource="manifest.json", what=what, detail=detail
         )
 
@@ -57,7 +57,7 @@ def _manifests(before: Assembly, after: Assembly) -> Iterator[Finding]:
         yield of_assembly("not-looked-up", severity, what, key)
 
 
-def undecided(given: Worlds, matching: Matching) -> Iterator[Finding]:
+def undecided(given: Worlds, matching: Matching) -> Iterator[ChangeFinding]:
     """The finding that not every world was compared.
 
     Args:
@@ -73,14 +73,14 @@ def undecided(given: Worlds, matching: Matching) -> Iterator[Finding]:
         yield _of_stack("undecided", stack, what, details=asked)
 
 
-def _changed(stack: Stack, before: Assembly) -> bool:
+def _changed(stack: ReviewedStack, before: Assembly) -> bool:
     twin = before.by_key.get(stack.key)
     return bool(stack.template.get("Conditions") or stack.template.get("Mappings")) and (
         twin is None or twin.template != stack.template
     )
 
 
-def _nested(pair: Pair, matching: Matching) -> Iterator[Finding]:
+def _nested(pair: Pair, matching: Matching) -> Iterator[ChangeFinding]:
     sides = ((pair.before, matching.before), (pair.after, matching.after))
     missing = [resource for resource, side in sides if resource is not None and _is_unread(resource, side)]
     if not missing or (pair.before is not None and pair.after is not None and not pair.differences):
@@ -97,13 +97,13 @@ def _nested(pair: Pair, matching: Matching) -> Iterator[Finding]:
         )
 
 
-def _is_unread(resource: Resource, side: Side) -> bool:
+def _is_unread(resource: ReviewedResource, side: Side) -> bool:
     if resource.type == NESTED_STACK:
         return resource.stack.key.nested(resource.logical_id) not in side.assembly.by_key
     return makes_unread(resource.type)
 
 
-def _conditioned(pair: Pair) -> Iterator[Finding]:
+def _conditioned(pair: Pair) -> Iterator[ChangeFinding]:
     """A resource that stays, under another condition than before: in a stack with other parameters it may not."""
     before, after = pair.before, pair.after
     if before is None or after is None:
@@ -120,7 +120,7 @@ def _conditioned(pair: Pair) -> Iterator[Finding]:
         yield found("conditioned", after, what, severity=severity)
 
 
-def _unresolved(pair: Pair) -> Iterator[Finding]:
+def _unresolved(pair: Pair) -> Iterator[ChangeFinding]:
     """Properties that come to be what only the deployment knows, or were."""
     if pair.after is None or (pair.before is not None and pair.before.type != pair.after.type):
         return
@@ -143,7 +143,7 @@ def _unresolved(pair: Pair) -> Iterator[Finding]:
     yield found("unresolved", pair.after, what, severity=severity)
 
 
-def _rewritten(before: Stack | None, after: Stack) -> Iterator[Finding]:
+def _rewritten(before: ReviewedStack | None, after: ReviewedStack) -> Iterator[ChangeFinding]:
     """Macros, and loops over what only the deployment knows, in a template that changes."""
     if before is not None and (before is after or before.template == after.template):
         return
@@ -170,8 +170,10 @@ def _transforms(template: Mapping[str, Json]) -> list[str]:
     return [str(name.get("Name", _MACRO)) if isinstance(name, Mapping) else str(name) for name in names]
 
 
-def _of_stack(kind: str, stack: Stack, what: str, *, detail: str = "", details: tuple[str, ...] = ()) -> Finding:
-    return Finding(
+def _of_stack(
+    kind: str, stack: ReviewedStack, what: str, *, detail: str = "", details: tuple[str, ...] = ()
+) -> ChangeFinding:
+    return ChangeFinding(
         kind=kind,
         severity=KINDS[kind].severity,
         stage=stack.stage,

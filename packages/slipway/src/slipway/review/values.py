@@ -22,7 +22,7 @@ from itertools import pairwise
 from typing import Final
 
 from slipway.assembly.loops import LOOP, unrolled_members
-from slipway.review.assembly import Assembly, Json, Stack, StackKey
+from slipway.review.assembly import Assembly, Json, ReviewedStack, StackKey
 from slipway.review.patterns import CLOSE, OPEN, REFERENCE
 
 VERSIONED: Final[Mapping[str, str]] = {
@@ -199,7 +199,7 @@ class Values:
         self._outputs: dict[tuple[StackKey, str], Json] = {}
         self._exports: dict[tuple[str, str, str], tuple[StackKey, str]] | None = None
 
-    def of(self, stack: Stack) -> Resolver:
+    def of(self, stack: ReviewedStack) -> Resolver:
         """What resolves the values of a stack."""
         if stack.key not in self._resolvers:
             self._resolvers[stack.key] = Resolver(self, stack)
@@ -216,7 +216,7 @@ class Values:
                 self._outputs[key, name] = self.of(producer).resolve(output["Value"])
         return self._outputs[key, name]
 
-    def exists(self, stack: Stack) -> bool:
+    def exists(self, stack: ReviewedStack) -> bool:
         """Whether a stack is deployed: a nested one, and all that it is nested in, has no condition known to fail."""
         return all(
             self.of(parent).exists(parent.resources[nested.parent_id])
@@ -272,7 +272,7 @@ class Resolver:
         stack: whose values.
     """
 
-    def __init__(self, values: Values, stack: Stack) -> None:
+    def __init__(self, values: Values, stack: ReviewedStack) -> None:
         self._values = values
         self._assembly = values.assembly
         self._stack = stack

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from slipway import waivers
 from slipway.review.errors import ReviewError
-from slipway.review.findings import Finding
+from slipway.review.findings import ChangeFinding
 
 WAIVERS_FILE = "config/waivers.toml"
 """Where the waivers are, from the root of the repository."""
@@ -24,7 +24,7 @@ def _named(identifier: str) -> str:
     return identifier
 
 
-class Waiver(waivers.Waiver):
+class ReviewWaiver(waivers.Waiver):
     """One waiver, for one finding or for the same one in several stages."""
 
     findings: tuple[Annotated[str, AfterValidator(_named)], ...] = Field(strict=False, min_length=1)
@@ -32,10 +32,10 @@ class Waiver(waivers.Waiver):
 
 
 class _File(waivers.Strict):
-    waiver: tuple[Waiver, ...] = Field(strict=False, default=())
+    waiver: tuple[ReviewWaiver, ...] = Field(strict=False, default=())
 
 
-def read_waivers(text: str, place: str = WAIVERS_FILE) -> tuple[Waiver, ...]:
+def read_waivers(text: str, place: str = WAIVERS_FILE) -> tuple[ReviewWaiver, ...]:
     """The waivers of a file.
 
     Args:
@@ -62,8 +62,8 @@ class Judgement:
         spent: ids that waivers name which the base holds already: they were for a change that is delivered.
     """
 
-    stopping: tuple[Finding, ...]
-    waived: tuple[tuple[Finding, Waiver], ...]
+    stopping: tuple[ChangeFinding, ...]
+    waived: tuple[tuple[ChangeFinding, ReviewWaiver], ...]
     problems: tuple[str, ...]
     spent: tuple[str, ...]
 
@@ -74,10 +74,10 @@ class Judgement:
 
 
 def judge(
-    findings: Sequence[Finding],
-    given: Sequence[Waiver],
+    findings: Sequence[ChangeFinding],
+    given: Sequence[ReviewWaiver],
     *,
-    known: Sequence[Waiver] = (),
+    known: Sequence[ReviewWaiver] = (),
     today: date,
     file: str = WAIVERS_FILE,
 ) -> Judgement:
@@ -95,7 +95,7 @@ def judge(
         file: name of the file, for messages.
     """
     by_id = {finding.id: finding for finding in findings}
-    waived: dict[str, tuple[Finding, Waiver]] = {}
+    waived: dict[str, tuple[ChangeFinding, ReviewWaiver]] = {}
     problems: list[str] = []
     spent: list[str] = []
     named: set[str] = set()

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from slipway.review.assembly import Assembly, Stack
+from slipway.review.assembly import Assembly, ReviewedStack
 from slipway.review.patterns import OPEN
 from slipway.review.values import FAILS, HOLDS, Choice, Values, World, readable
 
@@ -65,7 +65,7 @@ def worlds_of(before: Assembly, after: Assembly) -> Worlds:
     )
 
 
-def _changed(assembly: Assembly, other: Assembly) -> Iterator[Stack]:
+def _changed(assembly: Assembly, other: Assembly) -> Iterator[ReviewedStack]:
     """The stacks that differ, or are nested in one that does, and ask anything."""
     for stack in assembly.stacks:
         if not (stack.template.get("Conditions") or stack.template.get("Mappings")):
@@ -74,7 +74,7 @@ def _changed(assembly: Assembly, other: Assembly) -> Iterator[Stack]:
             yield stack
 
 
-def _differs(stack: Stack, twin: Stack | None) -> bool:
+def _differs(stack: ReviewedStack, twin: ReviewedStack | None) -> bool:
     return twin is None or (stack is not twin and stack.template != twin.template)
 
 

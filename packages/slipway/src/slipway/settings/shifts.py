@@ -34,7 +34,7 @@ _GRAMMAR = (
 )
 
 
-class Kind(StrEnum):
+class ShiftKind(StrEnum):
     """How the shares of the traffic follow each other. The values are CodeDeploy's own, as names have them."""
 
     ALL_AT_ONCE = "AllAtOnce"
@@ -55,12 +55,12 @@ class Shift:
         ValueError: CodeDeploy would refuse the figures.
     """
 
-    kind: Kind = Kind.ALL_AT_ONCE
+    kind: ShiftKind = ShiftKind.ALL_AT_ONCE
     percent: int = 100
     minutes: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind is Kind.ALL_AT_ONCE:
+        if self.kind is ShiftKind.ALL_AT_ONCE:
             return
         if not (0 < self.percent < 100 and self.minutes > 0):
             raise ValueError(f"{self.name} moves no share of the traffic for a time; 1 to 99 percent, 1 minute or more")
@@ -78,11 +78,11 @@ class Shift:
             ValueError: it is no such name, or CodeDeploy would refuse the figures.
         """
         match = _NAME.fullmatch(name.removeprefix(PREFIX))
-        if match is None or (match["every"] is not None) is not (match["kind"] == Kind.LINEAR):
+        if match is None or (match["every"] is not None) is not (match["kind"] == ShiftKind.LINEAR):
             raise ValueError(f"{name!r} {_GRAMMAR}")
         if match["kind"] is None:
             return cls()
-        return cls(Kind(match["kind"]), int(match["percent"]), int(match["minutes"]))
+        return cls(ShiftKind(match["kind"]), int(match["percent"]), int(match["minutes"]))
 
     @classmethod
     def of_template(cls, properties: Mapping[str, Any]) -> Shift:
@@ -91,22 +91,22 @@ class Shift:
         Raises:
             ValueError: it routes traffic in a way that CodeDeploy does not know for Lambda.
         """
-        routing = properties.get("TrafficRoutingConfig") or {"Type": Kind.ALL_AT_ONCE}
+        routing = properties.get("TrafficRoutingConfig") or {"Type": ShiftKind.ALL_AT_ONCE}
         match routing:
             case {"Type": "AllAtOnce"}:
                 return cls()
             case {"Type": "TimeBasedCanary", "TimeBasedCanary": {"CanaryPercentage": percent, "CanaryInterval": every}}:
-                return cls(Kind.CANARY, int(percent), int(every))
+                return cls(ShiftKind.CANARY, int(percent), int(every))
             case {"Type": "TimeBasedLinear", "TimeBasedLinear": {"LinearPercentage": percent, "LinearInterval": every}}:
-                return cls(Kind.LINEAR, int(percent), int(every))
+                return cls(ShiftKind.LINEAR, int(percent), int(every))
         raise ValueError(f"TrafficRoutingConfig = {routing} is not known to CodeDeploy for Lambda")
 
     @property
     def name(self) -> str:
         """CodeDeploy's name, without its prefix; an own configuration is called in the same way."""
-        if self.kind is Kind.ALL_AT_ONCE:
+        if self.kind is ShiftKind.ALL_AT_ONCE:
             return str(self.kind)
-        every = f"Every{self.minutes}" if self.kind is Kind.LINEAR else str(self.minutes)
+        every = f"Every{self.minutes}" if self.kind is ShiftKind.LINEAR else str(self.minutes)
         return f"{self.kind}{self.percent}Percent{every}Minute{'' if self.minutes == 1 else 's'}"
 
     @property
@@ -117,9 +117,9 @@ class Shift:
     @cached_property
     def steps(self) -> tuple[tuple[int, float], ...]:
         """Seconds from the start, and the new version's share of the traffic from then on; the last share is 1."""
-        if self.kind is Kind.ALL_AT_ONCE:
+        if self.kind is ShiftKind.ALL_AT_ONCE:
             return ((0, 1),)
-        if self.kind is Kind.CANARY:
+        if self.kind is ShiftKind.CANARY:
             return ((0, self.percent / 100), (self.minutes * MINUTE, 1))
         shares = [*range(self.percent, 100, self.percent), 100]
         return tuple((number * self.minutes * MINUTE, share / 100) for number, share in enumerate(shares))
@@ -148,7 +148,7 @@ class Shift:
 
 PREDEFINED: Sequence[Shift] = (
     Shift(),
-    *(Shift(Kind.CANARY, 10, minutes) for minutes in (5, 10, 15, 30)),
-    *(Shift(Kind.LINEAR, 10, minutes) for minutes in (1, 2, 3, 10)),
+    *(Shift(ShiftKind.CANARY, 10, minutes) for minutes in (5, 10, 15, 30)),
+    *(Shift(ShiftKind.LINEAR, 10, minutes) for minutes in (1, 2, 3, 10)),
 )
 """Those that CodeDeploy has for Lambda."""

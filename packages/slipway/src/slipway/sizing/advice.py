@@ -11,7 +11,7 @@ from statistics import quantiles
 from typing import Final
 
 from slipway.cost.prices import Price
-from slipway.sizing.reports import Report
+from slipway.sizing.reports import InvocationReport
 
 HEADROOM: Final = 1.25
 """Share of the most that was used which a function gets, so that a larger request doesn't end it."""
@@ -29,7 +29,7 @@ FEW: Final = 100
 """Below this number of reports no size is suggested: a week's peak is not among them."""
 
 
-class Verdict(StrEnum):
+class MemoryVerdict(StrEnum):
     """What the reports say of a function's memory."""
 
     FITS = "fits"
@@ -55,7 +55,7 @@ class Advice:
         highest: the same if duration grows as the CPU shrinks, since it computes.
     """
 
-    verdict: Verdict
+    verdict: MemoryVerdict
     size: int
     used: int
     suggested: int
@@ -67,7 +67,7 @@ class Advice:
     highest: Decimal
 
 
-def advise(reports: Sequence[Report], *, size: int, invocations: Decimal, duration: Price) -> Advice:
+def advise(reports: Sequence[InvocationReport], *, size: int, invocations: Decimal, duration: Price) -> Advice:
     """Compare a function's memory with what it uses.
 
     CPU comes in proportion to memory, up to one vCPU for a function with one thread. So a smaller function may take
@@ -85,7 +85,7 @@ def advise(reports: Sequence[Report], *, size: int, invocations: Decimal, durati
     billed = sum((Decimal(str(report.billed)) for report in own), Decimal()) / (len(own) or 1)
     needed = min(LARGEST, max(SMALLEST, math.ceil(used * HEADROOM / STEP) * STEP))
     verdict = _verdict(len(own), size, needed)
-    suggested = needed if verdict in {Verdict.MORE, Verdict.LESS} else size
+    suggested = needed if verdict in {MemoryVerdict.MORE, MemoryVerdict.LESS} else size
     slower = Decimal(min(size, ONE_CPU)) / Decimal(min(suggested, ONE_CPU))
 
     def monthly(memory: int, factor: Decimal) -> Decimal:
@@ -106,12 +106,12 @@ def advise(reports: Sequence[Report], *, size: int, invocations: Decimal, durati
     )
 
 
-def _verdict(reports: int, size: int, needed: int) -> Verdict:
+def _verdict(reports: int, size: int, needed: int) -> MemoryVerdict:
     if reports < FEW:
-        return Verdict.FEW
+        return MemoryVerdict.FEW
     if needed > size:
-        return Verdict.MORE
-    return Verdict.LESS if needed < size else Verdict.FITS
+        return MemoryVerdict.MORE
+    return MemoryVerdict.LESS if needed < size else MemoryVerdict.FITS
 
 
 def _percentile(ordered: Sequence[float], percent: int) -> float:

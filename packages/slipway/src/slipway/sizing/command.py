@@ -18,13 +18,18 @@ from slipway import settings as config
 from slipway.cost.prices import load_prices
 from slipway.errors import UsageError
 from slipway.settings import Environment, Settings
-from slipway.sizing.advice import FEW, Verdict
+from slipway.sizing.advice import FEW, MemoryVerdict
 from slipway.sizing.survey import Sized, survey_functions
 
 if TYPE_CHECKING:
     import boto3
 
-_COLOURS = {Verdict.FITS: "green", Verdict.MORE: "red", Verdict.LESS: "yellow", Verdict.FEW: "dim"}
+_COLOURS = {
+    MemoryVerdict.FITS: "green",
+    MemoryVerdict.MORE: "red",
+    MemoryVerdict.LESS: "yellow",
+    MemoryVerdict.FEW: "dim",
+}
 _PERIOD = re.compile(r"([1-9]\d{0,2})([hd])")
 
 

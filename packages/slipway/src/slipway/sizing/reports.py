@@ -28,7 +28,7 @@ _TEXT = re.compile(
 
 
 @dataclass(frozen=True)
-class Report:
+class InvocationReport:
     """What one invocation took.
 
     Attributes:
@@ -44,7 +44,7 @@ class Report:
     used: int
 
 
-def parse_report(message: str) -> Report | None:
+def parse_report(message: str) -> InvocationReport | None:
     """Return the report that a log event holds, or None if it holds something else.
 
     Args:
@@ -52,7 +52,9 @@ def parse_report(message: str) -> Report | None:
             (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html).
     """
     if found := _TEXT.match(message):
-        return Report(float(found["duration"]), float(found["billed"]), int(found["size"]), int(found["used"]))
+        return InvocationReport(
+            float(found["duration"]), float(found["billed"]), int(found["size"]), int(found["used"])
+        )
     if not message.startswith("{"):
         return None
     try:
@@ -63,7 +65,7 @@ def parse_report(message: str) -> Report | None:
         return None
     metrics: dict[str, Any] = event.get("record", {}).get("metrics", {})
     try:
-        return Report(
+        return InvocationReport(
             duration=float(metrics["durationMs"]),
             billed=float(metrics["billedDurationMs"]),
             size=int(metrics["memorySizeMB"]),
@@ -82,7 +84,7 @@ class Sample:
         complete: False if there were more.
     """
 
-    reports: tuple[Report, ...]
+    reports: tuple[InvocationReport, ...]
     complete: bool
 
 
@@ -102,7 +104,7 @@ def read_reports(
         log_format: `Text` or `JSON`, as the function has it.
         limit: reports to read at most.
     """
-    found: list[Report] = []
+    found: list[InvocationReport] = []
     complete = True
     of_slice = max(1, limit // SLICES)
     width = (end - start) / SLICES

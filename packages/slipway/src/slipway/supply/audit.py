@@ -21,9 +21,9 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from slipway.gates.outcome import Accepted, Finding, Outcome
-from slipway.supply.components import Component, Kind, layer, npm, npm_lock_with_bundled, tools
+from slipway.supply.components import Component, PackageKind, layer, npm, npm_lock_with_bundled, tools
 from slipway.supply.policy import AcceptedAdvisory, Audit
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 from slipway.supply.tool import ASKING_SECONDS, Ran, run
 
 _PIP_TIMEOUT_SECONDS = 15
@@ -31,8 +31,8 @@ _NPM_TIMEOUT_MS = 15_000
 _SHOWN = 120
 
 # Planted among the packages. pip-audit's own manual shows the first one's faults; the second has GHSA-vh95-rmgr-6w4m.
-PLANTED_PYTHON = Component(kind=Kind.PYTHON, name="flask", version="0.5")
-PLANTED_NPM = Component(kind=Kind.NPM, name="minimist", version="1.2.0")
+PLANTED_PYTHON = Component(kind=PackageKind.PYTHON, name="flask", version="0.5")
+PLANTED_NPM = Component(kind=PackageKind.NPM, name="minimist", version="1.2.0")
 # Below a package that is installed nowhere, so that one of ours of that name keeps its place.
 _PLANTED_PLACE = f"node_modules/planted/node_modules/{PLANTED_NPM.name}"
 _ANY_HASH = f"sha256:{'0' * 64}"
@@ -105,7 +105,7 @@ class _Refusal(_Read):
     message: str = ""
 
 
-def python(repository: Repository, audit: Audit, *, today: date) -> Outcome:
+def python(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome:
     """Ask about the packages of the layer and about Python's tools.
 
     Args:
@@ -116,7 +116,7 @@ def python(repository: Repository, audit: Audit, *, today: date) -> Outcome:
     Raises:
         SupplyError: a lock file cannot be used.
     """
-    asked = {one.purl: one for one in (*layer(repository), *tools(repository)) if one.kind is Kind.PYTHON}
+    asked = {one.purl: one for one in (*layer(repository), *tools(repository)) if one.kind is PackageKind.PYTHON}
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
         ran = _pip_audit(repository, audit, asked.values(), Path(folder))
     try:
@@ -138,10 +138,10 @@ def python(repository: Repository, audit: Audit, *, today: date) -> Outcome:
         for component in asked.values()
         for vulnerability in answered[component.name, component.version].vulns
     ]
-    return _judged(asked, advisories, audit, kind=Kind.PYTHON, today=today)
+    return _judged(asked, advisories, audit, kind=PackageKind.PYTHON, today=today)
 
 
-def _pip_audit(repository: Repository, audit: Audit, asked: Iterable[Component], folder: Path) -> Ran:
+def _pip_audit(repository: ScannedTree, audit: Audit, asked: Iterable[Component], folder: Path) -> Ran:
     # pip-audit would read the markers of the layer's lock for this machine; these pins have none.
     pins = folder / "pins.txt"
     lines = (
@@ -169,7 +169,7 @@ def _python_advisory(component: Component, found: _Vulnerability) -> Advisory:
     )
 
 
-def javascript(repository: Repository, audit: Audit, *, today: date) -> Outcome:
+def javascript(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome:
     """Ask about npm's packages, and about those that are bundled into them.
 
     Args:
@@ -207,17 +207,17 @@ def javascript(repository: Repository, audit: Audit, *, today: date) -> Outcome:
         for via in vulnerable.via
         if isinstance(via, _Via) and vulnerable.nodes != (_PLANTED_PLACE,)
     ]
-    return _judged(asked, advisories, audit, kind=Kind.NPM, today=today)
+    return _judged(asked, advisories, audit, kind=PackageKind.NPM, today=today)
 
 
-def _npm_lock(repository: Repository) -> dict[str, Any]:
+def _npm_lock(repository: ScannedTree) -> dict[str, Any]:
     """Return what npm is asked about: the lock with what is bundled, and the planted package."""
     lock = npm_lock_with_bundled(repository)
     lock["packages"][_PLANTED_PLACE] = {"version": PLANTED_NPM.version, "dev": True}
     return lock
 
 
-def _npm_audit(repository: Repository, audit: Audit, lock: Mapping[str, Any], folder: Path) -> Ran:
+def _npm_audit(repository: ScannedTree, audit: Audit, lock: Mapping[str, Any], folder: Path) -> Ran:
     shutil.copy(repository.root / "package.json", folder)
     (folder / "package-lock.json").write_text(json.dumps(lock), encoding="utf-8")
     command: list[str | Path] = ["npm", "audit", "--json", "--package-lock-only", "--include=dev"]
@@ -241,7 +241,7 @@ def _refusal(ran: Ran) -> str:
 
 
 def _judged(
-    asked: Mapping[str, Component], advisories: Iterable[Advisory], audit: Audit, *, kind: Kind, today: date
+    asked: Mapping[str, Component], advisories: Iterable[Advisory], audit: Audit, *, kind: PackageKind, today: date
 ) -> Outcome:
     waivers = _Waivers(audit.accepted)
     findings: list[Finding] = []

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from slipway.supply.errors import SupplyError
-from slipway.supply.repository import Repository, lambda_environment, own_environment
+from slipway.supply.repository import ScannedTree, lambda_environment, own_environment
 
 NOTICES = "THIRD_PARTY_LICENSES"
 """In it the CDK's tools list the packages that are bundled into their one file."""
@@ -32,7 +32,7 @@ _BUNDLED = re.compile(r"^\*\* (?P<name>(?:@[^@\s/]+/)?[^@\s]+)@(?P<version>\S+) 
 _BUNDLED_LINE = re.compile(r"^\*\* \S", re.MULTILINE)
 
 
-class Kind(StrEnum):
+class PackageKind(StrEnum):
     """Where a package comes from; the values are types of package URLs."""
 
     PYTHON = "pypi"
@@ -43,7 +43,7 @@ class Kind(StrEnum):
 class Component:
     """One version of one package."""
 
-    kind: Kind
+    kind: PackageKind
     name: str
     version: str
     hashes: tuple[str, ...] = ()
@@ -63,12 +63,12 @@ class Component:
         return _purl(self.kind, self.name, self.version)
 
 
-def _purl(kind: Kind, name: str, version: str) -> str:
+def _purl(kind: PackageKind, name: str, version: str) -> str:
     namespace, _, own = name.rpartition("/")
     return PackageURL(type=kind.value, namespace=namespace or None, name=own, version=version).to_string()
 
 
-def layer(repository: Repository) -> tuple[Component, ...]:
+def layer(repository: ScannedTree) -> tuple[Component, ...]:
     """What the lock file puts into the layer.
 
     Raises:
@@ -77,7 +77,7 @@ def layer(repository: Repository) -> tuple[Component, ...]:
     return python_lock(repository.layer_lock, lambda_environment())
 
 
-def tools(repository: Repository) -> tuple[Component, ...]:
+def tools(repository: ScannedTree) -> tuple[Component, ...]:
     """What is installed to check, build and deploy: Python's packages and npm's, with what is bundled into these.
 
     Raises:
@@ -135,7 +135,7 @@ def _pin(entry: str, path: Path, environment: Mapping[str, str]) -> Component | 
     reasons = [match["words"] for line in entry.splitlines() if (match := _VIA.match(line)) and match["words"]]
     asking = {words for words in reasons if " " in words and not words.startswith("-c ")}
     return Component(
-        kind=Kind.PYTHON,
+        kind=PackageKind.PYTHON,
         name=canonicalize_name(requirement.name),
         version=pins[0].version,
         hashes=hashes,
@@ -215,7 +215,7 @@ class NpmLock(BaseModel):
             place = place.rpartition(f"/{_INSTALLED}")[0] if f"/{_INSTALLED}" in place else ""
 
 
-def read_npm_lock(repository: Repository) -> NpmLock:
+def read_npm_lock(repository: ScannedTree) -> NpmLock:
     """Read the lock file of npm.
 
     Raises:
@@ -230,7 +230,7 @@ def read_npm_lock(repository: Repository) -> NpmLock:
         raise SupplyError(f"{path.name} is damaged: run `make lock`") from None
 
 
-def npm(repository: Repository) -> tuple[Component, ...]:
+def npm(repository: ScannedTree) -> tuple[Component, ...]:
     """Return the packages of npm's lock file, each version once, with what is bundled into them.
 
     Raises:
@@ -245,7 +245,7 @@ def npm(repository: Repository) -> tuple[Component, ...]:
             if found is None:
                 continue
             if place in lock.installed:
-                needed_by[found].add(_purl(Kind.NPM, *lock.component_at(place)))
+                needed_by[found].add(_purl(PackageKind.NPM, *lock.component_at(place)))
             else:
                 direct.add(found)
     components: dict[str, Component] = {}
@@ -253,7 +253,7 @@ def npm(repository: Repository) -> tuple[Component, ...]:
     for place, package in lock.installed.items():
         name, version = lock.component_at(place)
         one = Component(
-            kind=Kind.NPM,
+            kind=PackageKind.NPM,
             name=name,
             version=version,
             hashes=_integrity(package.integrity),
@@ -272,7 +272,7 @@ def _joined(one: Component, other: Component) -> Component:
     return replace(one, needed_by=needed_by, direct=one.direct or other.direct)
 
 
-def _bundled(repository: Repository, place: str, around: Component, *, optional: bool) -> Iterator[Component]:
+def _bundled(repository: ScannedTree, place: str, around: Component, *, optional: bool) -> Iterator[Component]:
     folder = repository.root / place
     if not folder.is_dir():
         # Npm leaves out an optional package of another platform, so nothing of it is used here.
@@ -288,7 +288,7 @@ def _bundled(repository: Repository, place: str, around: Component, *, optional:
         raise SupplyError(f"{place}/{NOTICES} cannot be read: what is bundled there is not known")
     for match in listed:
         yield Component(
-            kind=Kind.NPM,
+            kind=PackageKind.NPM,
             name=match["name"],
             version=match["version"],
             licence=match["licence"].strip(),
@@ -302,7 +302,7 @@ def _integrity(text: str) -> tuple[str, ...]:
     return tuple(sorted(f"{algorithm}:{base64.b64decode(digest).hex()}" for algorithm, _, digest in parts))
 
 
-def npm_lock_with_bundled(repository: Repository) -> dict[str, Any]:
+def npm_lock_with_bundled(repository: ScannedTree) -> dict[str, Any]:
     """Return npm's lock file as if what is bundled were installed, so that `npm audit` asks about that too.
 
     Raises:
@@ -311,7 +311,7 @@ def npm_lock_with_bundled(repository: Repository) -> dict[str, Any]:
     path = repository.root / "package-lock.json"
     bundled = [one for one in npm(repository) if one.bundled_in]
     known = read_npm_lock(repository)
-    places = {_purl(Kind.NPM, *known.component_at(place)): place for place in known.installed}
+    places = {_purl(PackageKind.NPM, *known.component_at(place)): place for place in known.installed}
     lock: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for component in bundled:
         place = f"{places[component.bundled_in]}/{_INSTALLED}{component.name}"

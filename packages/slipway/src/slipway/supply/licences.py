@@ -16,10 +16,10 @@ import license_expression  # type: ignore[import-untyped]
 from packaging.utils import canonicalize_name
 
 from slipway.gates.outcome import Accepted, Finding, Outcome
-from slipway.supply.components import Component, Kind, layer, tools
+from slipway.supply.components import Component, PackageKind, layer, tools
 from slipway.supply.errors import SupplyError
 from slipway.supply.policy import Licences
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 from slipway.supply.shipped import layer_metadata
 
 LIST_FILE = "licences.json"
@@ -51,7 +51,7 @@ class Reader:
         licences: what the policy knows of licences.
     """
 
-    def __init__(self, repository: Repository, licences: Licences) -> None:
+    def __init__(self, repository: ScannedTree, licences: Licences) -> None:
         self._repository = repository
         self._spelled = {words.lower(): expression for words, expression in licences.spelled.items()}
         self._stated = {str(canonicalize_name(each.package)): each for each in licences.stated}
@@ -78,7 +78,9 @@ class Reader:
             for one in importlib.metadata.distributions(path=[str(path) for path in _site_packages(self._repository)])
         }
         return tuple(
-            self._python(component, metadata.get(component.name)) if component.kind is Kind.PYTHON else _npm(component)
+            self._python(component, metadata.get(component.name))
+            if component.kind is PackageKind.PYTHON
+            else _npm(component)
             for component in tools(self._repository)
         )
 
@@ -149,7 +151,7 @@ def _npm(component: Component) -> Licensed:
     return Licensed(component, _normal(component.licence or UNKNOWN), component.bundled_in or "package-lock.json")
 
 
-def _site_packages(repository: Repository) -> list[Path]:
+def _site_packages(repository: ScannedTree) -> list[Path]:
     """Where the packages of an environment's interpreter are."""
     return sorted(repository.python.parent.parent.glob("lib/python3.*/site-packages"))
 
@@ -191,7 +193,7 @@ def _met(node: boolean.Expression, identifiers: frozenset[str]) -> bool:
     return str(node) in identifiers
 
 
-def check(repository: Repository, licences: Licences) -> Outcome:
+def check(repository: ScannedTree, licences: Licences) -> Outcome:
     """Judge every component, and write the list to `licences.json`.
 
     Args:

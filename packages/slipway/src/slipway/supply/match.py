@@ -8,12 +8,12 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from slipway.gates.outcome import Finding, Outcome, State
+from slipway.gates.outcome import Finding, Outcome, StepState
 from slipway.narrowing import narrowed_to
 from slipway.supply.errors import SupplyError
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 from slipway.supply.sbom import LAYER_FILE, read_back
-from slipway.supply.shipped import Deployed, Zip, built, deployed, layer_components
+from slipway.supply.shipped import PublishedFile, Zip, built, deployed, layer_components
 
 SHIPPED_FILE = "shipped.json"
 
@@ -21,7 +21,7 @@ _LAYER = "layer"
 _RULE = "shipped"
 
 
-def check(repository: Repository, earlier: Mapping[str, Outcome]) -> Outcome:
+def check(repository: ScannedTree, earlier: Mapping[str, Outcome]) -> Outcome:
     """Hold what the asset manifests publish against what was built, and that against what was scanned.
 
     What was built, with its digests, and what publishes it go into `shipped.json`.
@@ -47,19 +47,19 @@ def check(repository: Repository, earlier: Mapping[str, Outcome]) -> Outcome:
     _write(repository.report / SHIPPED_FILE, zips, published)
     count = len({one.sha256 for one in published})
     notes = []
-    if earlier["audit-python"].state is State.NOT_DONE:
+    if earlier["audit-python"].state is StepState.NOT_DONE:
         notes.append("the packages are those that would have been audited: the audit is not done")
     return Outcome.of(
         findings, f"{count} zips of the assembly, {len(held)} packages in the layer", notes=notes, scanned=held
     )
 
 
-def _name(published: Deployed, zips: Mapping[str, Zip]) -> str:
+def _name(published: PublishedFile, zips: Mapping[str, Zip]) -> str:
     known = zips.get(published.sha256)
     return known.name if known else ""
 
 
-def _assets(repository: Repository, published: Iterable[Deployed], zips: Mapping[str, Zip]) -> Iterator[Finding]:
+def _assets(repository: ScannedTree, published: Iterable[PublishedFile], zips: Mapping[str, Zip]) -> Iterator[Finding]:
     """Whatever the assembly publishes that nobody built here, and whatever was built and is not published."""
     seen = set()
     for one in published:
@@ -78,7 +78,7 @@ def _assets(repository: Repository, published: Iterable[Deployed], zips: Mapping
                 yield Finding(place, _RULE, "is in no asset manifest: run `make synth`, what ships is another one")
 
 
-def _packages(repository: Repository, held: set[str], earlier: Mapping[str, Outcome]) -> Iterator[Finding]:
+def _packages(repository: ScannedTree, held: set[str], earlier: Mapping[str, Outcome]) -> Iterator[Finding]:
     """The layer's packages, as its own metadata name them, against each list that was made from the lock file."""
     if not held:
         yield Finding("cdk.out", _RULE, "ships no layer that was built here")
@@ -99,7 +99,7 @@ def _packages(repository: Repository, held: set[str], earlier: Mapping[str, Outc
         yield Finding(LAYER_FILE, _RULE, "is the bill of another layer.zip")
 
 
-def _code(repository: Repository, name: str, path: Path, scanned: frozenset[str]) -> Iterator[Finding]:
+def _code(repository: ScannedTree, name: str, path: Path, scanned: frozenset[str]) -> Iterator[Finding]:
     """The Python of a zip against the files that the SAST read."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -119,7 +119,7 @@ def _sources(entry: str) -> Iterator[str]:
     yield from (f"{folder}{entry}" for folder in ("", "packages/slipway-runtime/src/", "packages/slipway/src/"))
 
 
-def _write(path: Path, zips: Mapping[str, Zip], published: Iterable[Deployed]) -> None:
+def _write(path: Path, zips: Mapping[str, Zip], published: Iterable[PublishedFile]) -> None:
     by: dict[str, list[str]] = {}
     for one in published:
         by.setdefault(one.sha256, []).append(one.manifest)

@@ -81,7 +81,7 @@ class Secrets(Strict):
     none: tuple[NotSecret, ...] = Field(default=(), strict=False)
 
 
-class Policy(Strict):
+class SupplyPolicy(Strict):
     """All of it."""
 
     licences: Licences
@@ -92,7 +92,7 @@ class Policy(Strict):
     """Who signs for the blocks; `slipway.blocks.acknowledgements` reads it."""
 
 
-def load_policy(path: Path = POLICY_FILE) -> Policy:
+def load_policy(path: Path = POLICY_FILE) -> SupplyPolicy:
     """Read the policy.
 
     Args:
@@ -102,7 +102,7 @@ def load_policy(path: Path = POLICY_FILE) -> Policy:
         SupplyError: it is missing, no TOML, or not what the model allows.
     """
     try:
-        return read_toml(Policy, path.read_text(encoding="utf-8"), path.name)
+        return read_toml(SupplyPolicy, path.read_text(encoding="utf-8"), path.name)
     except OSError as error:
         raise SupplyError(f"{path.name} cannot be read ({error.strerror})") from None
     except WaiverFileError as error:

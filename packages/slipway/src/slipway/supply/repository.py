@@ -46,7 +46,7 @@ def own_environment() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Repository:
+class ScannedTree:
     """A checkout, installed and built.
 
     Args:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from slipway.gates.outcome import Accepted, Finding, Outcome
 from slipway.supply.errors import SupplyError
 from slipway.supply.policy import LeftOut, Sast
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 from slipway.supply.tool import run
 
 _COMMENT = re.compile(r"#\s*nosec\b(?P<rules>[^#]*)(?:#\s*(?P<reason>.*))?$")
@@ -62,7 +62,7 @@ class _Bandit(_Read):
 
 
 @dataclass
-class Mark:
+class AcceptanceComment:
     """A comment that accepts findings on its line."""
 
     file: str
@@ -72,7 +72,7 @@ class Mark:
     used: set[str] = field(default_factory=set)
 
 
-def check(repository: Repository, sast: Sast) -> Outcome:
+def check(repository: ScannedTree, sast: Sast) -> Outcome:
     """Scan every Python file that is committed, or would be.
 
     Args:
@@ -123,7 +123,7 @@ def check(repository: Repository, sast: Sast) -> Outcome:
     )
 
 
-def _bandit(repository: Repository, files: Iterable[Path]) -> _Bandit:
+def _bandit(repository: ScannedTree, files: Iterable[Path]) -> _Bandit:
     """Bandit's answer, with the planted file taken out of it again."""
     with tempfile.TemporaryDirectory(prefix="sast-") as folder:
         planted = Path(folder, "planted.py")
@@ -165,7 +165,7 @@ def _is_under(name: str, folder: str) -> bool:
     return not folder or name.startswith(f"{folder}/")
 
 
-def _accepts(mark: Mark, result: _Result) -> bool:
+def _accepts(mark: AcceptanceComment, result: _Result) -> bool:
     return mark.file == result.filename and mark.line in result.line_range and result.test_id in mark.rules
 
 
@@ -177,7 +177,7 @@ def _unlooked(files: Iterable[Path], answer: _Bandit) -> Iterator[Finding]:
             yield Finding(path.as_posix(), "unread", "was not looked at")
 
 
-def read_marks(path: Path, name: str) -> list[Mark]:
+def read_marks(path: Path, name: str) -> list[AcceptanceComment]:
     """The comments of a file that accept findings.
 
     Args:
@@ -197,11 +197,13 @@ def read_marks(path: Path, name: str) -> list[Mark]:
         match = _COMMENT.search(token.string) if token.type == tokenize.COMMENT else None
         if match:
             rules = tuple(_RULE.findall(match["rules"]))
-            found.append(Mark(file=name, line=token.start[0], rules=rules, reason=(match["reason"] or "").strip()))
+            found.append(
+                AcceptanceComment(file=name, line=token.start[0], rules=rules, reason=(match["reason"] or "").strip())
+            )
     return found
 
 
-def _faults(mark: Mark) -> Iterator[Finding]:
+def _faults(mark: AcceptanceComment) -> Iterator[Finding]:
     place = f"{mark.file}:{mark.line}"
     if not mark.rules:
         yield Finding(place, "nosec", "names no rule: write `# nosec B123  # why it is safe here`")

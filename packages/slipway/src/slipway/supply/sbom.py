@@ -31,7 +31,7 @@ from slipway.supply.components import Component
 from slipway.supply.errors import SupplyError
 from slipway.supply.licences import UNKNOWN, Licensed, Reader
 from slipway.supply.policy import Licences
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 from slipway.supply.shipped import digest
 
 LAYER_FILE = "sbom-layer.cdx.json"
@@ -46,7 +46,7 @@ _NAMESPACE = uuid.UUID("8f0d3f2c-6a0a-5e7e-9d0c-5b1c0e6f7a11")
 _ALGORITHMS = {"sha1": HashAlgorithm.SHA_1, "sha256": HashAlgorithm.SHA_256, "sha512": HashAlgorithm.SHA_512}
 
 
-def check(repository: Repository, licences: Licences) -> Outcome:
+def check(repository: ScannedTree, licences: Licences) -> Outcome:
     """Write both bills to `build/report`, once each is valid by CycloneDX's own schema.
 
     Args:

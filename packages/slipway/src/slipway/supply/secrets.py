@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from slipway.gates.outcome import Accepted, Finding, Outcome
 from slipway.supply.errors import SupplyError
 from slipway.supply.policy import Secrets
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 from slipway.supply.tool import run
 
 RULES = Path(__file__).with_name("rules")
@@ -116,7 +116,7 @@ class Suspect:
     sha256: str
 
 
-def check(repository: Repository, secrets: Secrets) -> Outcome:
+def check(repository: ScannedTree, secrets: Secrets) -> Outcome:
     """Scan the files, and the history where there is one.
 
     Args:
@@ -164,7 +164,7 @@ def check(repository: Repository, secrets: Secrets) -> Outcome:
     )
 
 
-def _files(repository: Repository, files: Iterable[Path]) -> tuple[list[Suspect], int]:
+def _files(repository: ScannedTree, files: Iterable[Path]) -> tuple[list[Suspect], int]:
     """What is suspect in the files, copied beside a planted secret that has to be found."""
     with tempfile.TemporaryDirectory(prefix="secrets-") as folder:
         top = Path(folder, "files")
@@ -190,7 +190,7 @@ def planted() -> str:
     return f'token = "gh{"p"}_{"".join(drawn.choices(letters, k=36))}"\n'
 
 
-def _history(repository: Repository) -> tuple[int, list[Suspect], list[str]]:
+def _history(repository: ScannedTree) -> tuple[int, list[Suspect], list[str]]:
     """How many versions of files led to this commit, what is suspect in them, and what limits that."""
     blobs = sum(1 for _ in _blobs(repository))
     answer = _kingfisher(repository, repository.root, "--git-history", "full", "--branch", "HEAD")
@@ -208,7 +208,7 @@ def _history(repository: Repository) -> tuple[int, list[Suspect], list[str]]:
     return blobs, sorted(set(suspects)), [cut] if shallow.strip() == "true" else []
 
 
-def _blobs(repository: Repository) -> Iterator[str]:
+def _blobs(repository: ScannedTree) -> Iterator[str]:
     """Every version of every file that led to the commit."""
     objects = repository.git("rev-list", "--objects", "HEAD")
     names = "\n".join(line.partition(" ")[0] for line in (objects or "").splitlines())
@@ -219,7 +219,7 @@ def _blobs(repository: Repository) -> Iterator[str]:
             yield name
 
 
-def _kingfisher(repository: Repository, target: Path, *arguments: str) -> _Kingfisher:
+def _kingfisher(repository: ScannedTree, target: Path, *arguments: str) -> _Kingfisher:
     command: list[str | Path] = [repository.python.with_name("kingfisher"), "scan", "--quiet"]
     command += ["--no-validate", "--no-update-check", "--no-ignore"]
     command += ["--rules-path", RULES, "--rule-cache-dir", repository.cache / "kingfisher"]

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from slipway.assembly.reader import TEMPLATE_SUFFIX, AssemblyError, assets_files, read_assets
-from slipway.supply.components import Component, Kind
+from slipway.supply.components import Component, PackageKind
 from slipway.supply.errors import SupplyError
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 
 LOCAL = frozenset({"layer-local"})
 """Zips that are made for this machine alone."""
@@ -64,7 +64,7 @@ class _File(_Read):
 
 
 @dataclass(frozen=True, order=True)
-class Deployed:
+class PublishedFile:
     """A file that an asset manifest publishes, templates apart."""
 
     manifest: str
@@ -88,7 +88,7 @@ def digest(path: Path) -> str:
         raise SupplyError(f"{path.name} is missing: run `make build`") from None
 
 
-def built(repository: Repository) -> tuple[Zip, ...]:
+def built(repository: ScannedTree) -> tuple[Zip, ...]:
     """The zips that `make build` made.
 
     Raises:
@@ -136,13 +136,13 @@ def layer_components(path: Path) -> tuple[Component, ...]:
     """
     return tuple(
         sorted(
-            Component(kind=Kind.PYTHON, name=name, version=metadata["Version"])
+            Component(kind=PackageKind.PYTHON, name=name, version=metadata["Version"])
             for name, metadata in layer_metadata(path).items()
         )
     )
 
 
-def deployed(repository: Repository) -> tuple[Deployed, ...]:
+def deployed(repository: ScannedTree) -> tuple[PublishedFile, ...]:
     """Everything that the asset manifests publish, templates apart.
 
     Raises:
@@ -154,7 +154,7 @@ def deployed(repository: Repository) -> tuple[Deployed, ...]:
     return tuple(sorted({one for path in manifests for one in _published(repository, path)}, key=str))
 
 
-def _published(repository: Repository, manifest: Path) -> Iterator[Deployed]:
+def _published(repository: ScannedTree, manifest: Path) -> Iterator[PublishedFile]:
     shown = repository.relative(manifest)
     try:
         listed = read_assets(manifest)
@@ -162,12 +162,12 @@ def _published(repository: Repository, manifest: Path) -> Iterator[Deployed]:
     except (AssemblyError, ValidationError):
         raise SupplyError(f"{shown} is damaged: run `make synth`") from None
     for name in listed.images:
-        yield Deployed(shown, f"image {name}", None, "")
+        yield PublishedFile(shown, f"image {name}", None, "")
     for key, file in files.items():
         name = file.display_name or key
         if file.source.path is None:
-            yield Deployed(shown, name, None, "")
+            yield PublishedFile(shown, name, None, "")
             continue
         path = (manifest.parent / file.source.path).resolve()
         if not path.name.endswith(TEMPLATE_SUFFIX):
-            yield Deployed(shown, name, path, digest(path) if path.is_file() else "")
+            yield PublishedFile(shown, name, path, digest(path) if path.is_file() else "")

@@ -55,7 +55,7 @@ class DestructionError(SlipwayError):
 
 
 @dataclass(frozen=True)
-class Kept:
+class RetainedResource:
     """A resource that outlives its stack, by its deletion policy."""
 
     type: str
@@ -72,7 +72,7 @@ class PlannedStack:
     status: str
     buckets: tuple[str, ...]
     """Buckets to empty first."""
-    kept: tuple[Kept, ...]
+    kept: tuple[RetainedResource, ...]
     """What has to be deleted after it."""
 
 
@@ -186,7 +186,7 @@ class Destruction:
             return None
         client = self._client(region)
         resources = {
-            resource["LogicalResourceId"]: Kept(resource["ResourceType"], resource["PhysicalResourceId"])
+            resource["LogicalResourceId"]: RetainedResource(resource["ResourceType"], resource["PhysicalResourceId"])
             for page in client.get_paginator("list_stack_resources").paginate(StackName=name)
             for resource in page["StackResourceSummaries"]
             if resource.get("PhysicalResourceId") and resource["ResourceStatus"] != "DELETE_COMPLETE"
@@ -247,7 +247,7 @@ class Destruction:
         }
         return "; ".join(f"{logical_id}: {reason}" for logical_id, reason in failed.items()) or "no reason given"
 
-    def _delete_kept(self, stack: PlannedStack) -> Iterator[tuple[Kept, str]]:
+    def _delete_kept(self, stack: PlannedStack) -> Iterator[tuple[RetainedResource, str]]:
         """Delete what a deleted stack has kept; yields what could not be deleted, and why."""
         for kept in stack.kept:
             try:
@@ -262,7 +262,7 @@ class Destruction:
             else:
                 self._say(f"{stack.name}: {done}")
 
-    def _delete(self, kept: Kept, region: str) -> str | None:
+    def _delete(self, kept: RetainedResource, region: str) -> str | None:
         """Delete one resource; says what was done, or None for a type that it doesn't know."""
         session, name = self._session, kept.name
         match kept.type:

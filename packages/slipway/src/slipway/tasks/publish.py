@@ -33,7 +33,7 @@ _BUILD = "CODEBUILD_BUILD_URL"
 _CONSOLES = (("us-gov-", "console.amazonaws-us-gov.com"), ("cn-", "console.amazonaws.cn"))
 
 
-class EvidenceError(SlipwayError):
+class PublicationError(SlipwayError):
     """The reports cannot be kept; the message is one line."""
 
 
@@ -66,7 +66,7 @@ def publish(root: Path = Path(), *, env: Mapping[str, str] = os.environ, client:
             text = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
             client.upload_file(str(path), bucket, key, ExtraArgs={"ContentType": text})
     except (Boto3Error, BotoCoreError, ClientError) as error:
-        raise EvidenceError(f"the reports cannot be kept in {bucket}: {error}") from None
+        raise PublicationError(f"the reports cannot be kept in {bucket}: {error}") from None
     page = next((keys[folder / name] for name in PAGES if folder / name in keys), None)
     address = console_address(bucket, page, region) if page else env.get(_BUILD, "")
     address_file.parent.mkdir(parents=True, exist_ok=True)

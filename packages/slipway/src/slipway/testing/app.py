@@ -17,7 +17,7 @@ from slipway.project import ROOT
 from slipway.settings import Environment, Settings
 from slipway.settings.services import SERVICES_FOLDER, discover
 from slipway.testing.synthesis import Kept, app_sources, new_folder, stand_in_assets
-from slipway.testing.templates import Deployment, Template, templates_of
+from slipway.testing.templates import DeployedTemplates, Template, templates_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Subject:
 
     settings: Settings
     cases: Sequence[tuple[str, str]]
-    deploy: Callable[[str, str], Deployment]
+    deploy: Callable[[str, str], DeployedTemplates]
     ships: bool = False
 
 
@@ -63,7 +63,7 @@ def subject() -> Subject:
 
 
 @cache
-def deployment(environment: str, service: str) -> Deployment:
+def deployment(environment: str, service: str) -> DeployedTemplates:
     """Return a service in an environment as it is committed."""
     return _of(settings().environment(environment), service, _whole())
 
@@ -74,7 +74,7 @@ def pipeline() -> Template:
     return next(template for template in _whole() if template.stack_name == name)
 
 
-def changed_deployment(environment: str, service: str, changes: Mapping[str, Any]) -> Deployment:
+def changed_deployment(environment: str, service: str, changes: Mapping[str, Any]) -> DeployedTemplates:
     """Return a service in an environment whose settings differ from the committed ones.
 
     Args:
@@ -135,7 +135,7 @@ def _synthesize(environments: Sequence[Environment], services: Sequence[str]) ->
     return list(templates_of(Path(app.synth().directory)))
 
 
-def _of(environment: Environment, service: str, templates: Sequence[Template]) -> Deployment:
+def _of(environment: Environment, service: str, templates: Sequence[Template]) -> DeployedTemplates:
     prefixes = (f"{environment.name}-{service}-", f"{environment.name}-foundation")
     found = {template.name: template for template in templates if template.stack_name.startswith(prefixes)}
-    return Deployment(f"{service} in {environment.name}", environment, found)
+    return DeployedTemplates(f"{service} in {environment.name}", environment, found)

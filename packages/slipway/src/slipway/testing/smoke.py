@@ -25,7 +25,7 @@ from slipway.settings.model import LEAST_CLIENT_ERROR_FLOOR
 OUTPUTS = "SLIPWAY_OUTPUTS"
 
 
-class Service(NamedTuple):
+class DeployedService(NamedTuple):
     """A deployed service, and the ways to its API, if it has one."""
 
     outputs: dict[str, str]
@@ -63,7 +63,7 @@ def http() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def deployed(request: pytest.FixtureRequest, http: httpx.Client) -> Service:
+def deployed(request: pytest.FixtureRequest, http: httpx.Client) -> DeployedService:
     """The service whose smoke test this is, where it is deployed."""
     parts = request.path.parts
     name = parts[parts.index("services") + 1]
@@ -82,4 +82,4 @@ def deployed(request: pytest.FixtureRequest, http: httpx.Client) -> Service:
     # The service's own region, wherever this runs.
     region = outputs[name]["KeyArn"].split(":")[3]
     credentials = Credentials(key.access_key, key.secret_key, key.token)
-    return Service(outputs[name], http, SigV4(credentials, region), region)
+    return DeployedService(outputs[name], http, SigV4(credentials, region), region)

@@ -71,7 +71,7 @@ class Template:
         return json.dumps(self.raw, ensure_ascii=False)
 
 
-class Deployment:
+class DeployedTemplates:
     """The stacks of one service and the foundation of one environment, with references followed across stacks."""
 
     def __init__(self, variant: str, environment: Environment, templates: Mapping[str, Template]) -> None:

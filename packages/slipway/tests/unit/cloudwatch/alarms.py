@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slipway.cloudwatch import Alarm, Evaluation, MetricStore, State, evaluate
+from slipway.cloudwatch import Alarm, AlarmState, Evaluation, MetricStore, evaluate
 
 NAMESPACE, NAME, DIMENSIONS = "AWS/Lambda", "Errors", {"FunctionName": "api"}
 
@@ -65,7 +65,7 @@ def put_series(
             store.put(namespace, name, dimensions, 1.0 if point == "X" else float(point), place * period)
 
 
-def judge(which: Alarm, points: str, previous: State = State.INSUFFICIENT_DATA) -> Evaluation:
+def judge(which: Alarm, points: str, previous: AlarmState = AlarmState.INSUFFICIENT_DATA) -> Evaluation:
     """An alarm at the end of a series."""
     period = which.period
     return evaluate(which, series(points, period=period), len(points.split()) * period, previous)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from slipway.cloudwatch import Alarm, AlarmError, Comparison, MathQuery, Metric, MetricQuery, MissingData
+from slipway.cloudwatch import Alarm, AlarmError, MathQuery, Metric, MetricQuery, MissingData, ThresholdComparison
 from unit.cloudwatch.alarms import PERCENTILE, PROPERTIES, alarm
 
 STAT = {"Metric": {"Namespace": "A", "MetricName": "m"}, "Period": 60, "Stat": "Sum"}
@@ -35,7 +35,7 @@ def test_an_alarm_is_read_whole() -> None:
     assert which.query.metric == Metric.of("AWS/Lambda", "Errors", {"FunctionName": "api"})
     assert which.query.statistic.name == "p99"
     assert (which.period, which.evaluation_periods, which.datapoints_to_alarm) == (60, 3, 2)
-    assert (which.comparison, which.threshold) == (Comparison.GREATER_OR_EQUAL, 1)
+    assert (which.comparison, which.threshold) == (ThresholdComparison.GREATER_OR_EQUAL, 1)
     assert which.treat_missing_data is MissingData.NOT_BREACHING
     # As in the documented example
     assert which.evaluation_range == 5

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from slipway.cloudwatch import AlarmError, CompositeAlarm, State
+from slipway.cloudwatch import AlarmError, AlarmState, CompositeAlarm
 
-STATES = {"on": State.ALARM, "off": State.OK, "dark": State.INSUFFICIENT_DATA, "with space (1)": State.ALARM}
+STATES = {
+    "on": AlarmState.ALARM,
+    "off": AlarmState.OK,
+    "dark": AlarmState.INSUFFICIENT_DATA,
+    "with space (1)": AlarmState.ALARM,
+}
 
 
 def composite(rule: object) -> CompositeAlarm:
@@ -40,7 +45,7 @@ def composite(rule: object) -> CompositeAlarm:
     ],
 )
 def test_a_rule_holds_or_not(rule: str, holds: bool) -> None:
-    assert composite(rule).evaluate(STATES) is (State.ALARM if holds else State.OK)
+    assert composite(rule).evaluate(STATES) is (AlarmState.ALARM if holds else AlarmState.OK)
 
 
 def test_it_says_which_alarms_it_asks_for() -> None:

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from slipway.cloudwatch import AlarmError, MetricStore, State, evaluate
+from slipway.cloudwatch import AlarmError, AlarmState, MetricStore, evaluate
 from unit.cloudwatch.alarms import DIMENSIONS, NAME, NAMESPACE, PERCENTILE, alarm, judge, series
 
 
@@ -22,7 +22,13 @@ def test_an_error_sets_the_alarm_off_when_its_minute_is_over() -> None:
     # When the alarm is evaluated each minute
     states = {at: evaluate(which, store, at).state for at in (60, 120, 179, 180, 240)}
     # Then it goes off at the end of the minute from 120 to 180, not before
-    assert states == {60: State.OK, 120: State.OK, 179: State.OK, 180: State.ALARM, 240: State.ALARM}
+    assert states == {
+        60: AlarmState.OK,
+        120: AlarmState.OK,
+        179: AlarmState.OK,
+        180: AlarmState.ALARM,
+        240: AlarmState.ALARM,
+    }
 
 
 def test_the_last_data_point_counts_until_it_leaves_the_evaluation_range() -> None:
@@ -32,18 +38,18 @@ def test_the_last_data_point_counts_until_it_leaves_the_evaluation_range() -> No
     assert which.evaluation_range == 3
     # When the alarm is evaluated each minute, then it is over when the data point is out of the range
     states = [evaluate(which, store, minute * 60).state for minute in (1, 2, 3, 4)]
-    assert states == [State.ALARM, State.ALARM, State.ALARM, State.OK]
+    assert states == [AlarmState.ALARM, AlarmState.ALARM, AlarmState.ALARM, AlarmState.OK]
 
 
 def test_a_data_point_that_comes_late_counts_as_long_as_it_is_in_the_range() -> None:
     # Given a metric whose data point comes two minutes late
     store = MetricStore()
     which = alarm(TreatMissingData="notBreaching")
-    assert evaluate(which, store, 60).state is State.OK
+    assert evaluate(which, store, 60).state is AlarmState.OK
     # When it is put for its own minute
     put(store, 1, 0)
     # Then the next evaluation sees it
-    assert evaluate(which, store, 180).state is State.ALARM
+    assert evaluate(which, store, 180).state is AlarmState.ALARM
 
 
 def test_the_window_slides_by_a_minute() -> None:
@@ -53,7 +59,7 @@ def test_the_window_slides_by_a_minute() -> None:
     which = dataclasses.replace(alarm(Period=300, TreatMissingData="notBreaching"), evaluation_range=1)
     # When the alarm is evaluated each minute, then it is on while minute 2 is among the last five
     states = {minute: evaluate(which, store, minute * 60).state for minute in range(1, 9)}
-    assert [minute for minute, state in states.items() if state is State.ALARM] == [2, 3, 4, 5, 6]
+    assert [minute for minute, state in states.items() if state is AlarmState.ALARM] == [2, 3, 4, 5, 6]
 
 
 def test_high_resolution_is_evaluated_every_ten_seconds() -> None:
@@ -63,7 +69,7 @@ def test_high_resolution_is_evaluated_every_ten_seconds() -> None:
     which = dataclasses.replace(alarm(Period=10, TreatMissingData="notBreaching"), evaluation_range=1)
     # When it is evaluated, then it is on from 30 s to 40 s
     states = {at: evaluate(which, store, at).state for at in (20, 29.9, 30, 39, 40)}
-    assert [at for at, state in states.items() if state is State.ALARM] == [30, 39]
+    assert [at for at, state in states.items() if state is AlarmState.ALARM] == [30, 39]
     assert which.every == 10
 
 
@@ -73,8 +79,8 @@ def test_a_sample_of_standard_resolution_lies_at_the_beginning_of_its_minute() -
     put(store, 1, 25.4)
     which = dataclasses.replace(alarm(Period=10, TreatMissingData="notBreaching"), evaluation_range=1)
     # When periods of 10 s are looked at, then it is in the first
-    assert evaluate(which, store, 10).state is State.ALARM
-    assert evaluate(which, store, 30).state is State.OK
+    assert evaluate(which, store, 10).state is AlarmState.ALARM
+    assert evaluate(which, store, 30).state is AlarmState.OK
 
 
 def test_more_than_a_day_is_evaluated_by_the_hour() -> None:
@@ -87,23 +93,23 @@ def test_more_than_a_day_is_evaluated_by_the_hour() -> None:
     # A day itself is not longer than a day
     assert alarm(Period=86_400).every == 60
     # When it is evaluated, then at 10:03 it looks at data up to 10:00 only, and at 11:03 it goes off
-    assert evaluate(which, store, 10 * hour + 180).state is State.OK
-    assert evaluate(which, store, 11 * hour + 180).state is State.ALARM
+    assert evaluate(which, store, 10 * hour + 180).state is AlarmState.OK
+    assert evaluate(which, store, 11 * hour + 180).state is AlarmState.ALARM
 
 
 @pytest.mark.parametrize(
     ("points", "state"),
     [
-        ("0 0 0", State.OK),
-        ("X 0 0", State.OK),
-        ("X 0 X", State.ALARM),
-        ("0 X X", State.ALARM),
-        ("X X 0", State.ALARM),
-        ("X X 0 0", State.OK),
-        ("X X X 0 0 0", State.OK),
+        ("0 0 0", AlarmState.OK),
+        ("X 0 0", AlarmState.OK),
+        ("X 0 X", AlarmState.ALARM),
+        ("0 X X", AlarmState.ALARM),
+        ("X X 0", AlarmState.ALARM),
+        ("X X 0 0", AlarmState.OK),
+        ("X X X 0 0 0", AlarmState.OK),
     ],
 )
-def test_m_out_of_n(points: str, state: State) -> None:
+def test_m_out_of_n(points: str, state: AlarmState) -> None:
     # Given two out of three, when nothing is missing, then the last three data points count and no other
     assert judge(alarm(EvaluationPeriods=3, DatapointsToAlarm=2), points).state is state
 
@@ -120,7 +126,7 @@ def test_m_out_of_n(points: str, state: State) -> None:
 def test_each_operator(operator: str, breaching: set[int]) -> None:
     which = alarm(ComparisonOperator=operator, Threshold="5")
 
-    assert {value for value in (4, 5, 6) if judge(which, str(value)).state is State.ALARM} == breaching
+    assert {value for value in (4, 5, 6) if judge(which, str(value)).state is AlarmState.ALARM} == breaching
 
 
 def test_units_are_told_apart_when_the_alarm_names_one() -> None:
@@ -129,9 +135,9 @@ def test_units_are_told_apart_when_the_alarm_names_one() -> None:
     store.put(NAMESPACE, NAME, DIMENSIONS, 1, 0, unit="Seconds")
     store.put(NAMESPACE, NAME, DIMENSIONS, 100, 0, unit="Milliseconds")
     # When alarms look at one unit, at another, and at all
-    assert evaluate(alarm(Unit="Seconds", Threshold=2), store, 60).state is State.OK
-    assert evaluate(alarm(Unit="Bytes"), store, 60).state is State.INSUFFICIENT_DATA
-    assert evaluate(alarm(Threshold=101), store, 60).state is State.ALARM
+    assert evaluate(alarm(Unit="Seconds", Threshold=2), store, 60).state is AlarmState.OK
+    assert evaluate(alarm(Unit="Bytes"), store, 60).state is AlarmState.INSUFFICIENT_DATA
+    assert evaluate(alarm(Threshold=101), store, 60).state is AlarmState.ALARM
 
 
 def test_other_dimensions_are_another_metric() -> None:
@@ -139,7 +145,7 @@ def test_other_dimensions_are_another_metric() -> None:
     store = MetricStore()
     store.put(NAMESPACE, NAME, {**DIMENSIONS, "ExecutedVersion": "7"}, 1, 0)
     # When the function's alarm is evaluated, then it sees none of the version's
-    assert evaluate(alarm(), store, 60).state is State.INSUFFICIENT_DATA
+    assert evaluate(alarm(), store, 60).state is AlarmState.INSUFFICIENT_DATA
 
 
 # Percentiles of few samples.
@@ -148,13 +154,13 @@ def test_other_dimensions_are_another_metric() -> None:
 @pytest.mark.parametrize(
     ("samples", "choice", "state"),
     [
-        (999, "ignore", State.OK),
-        (1000, "ignore", State.ALARM),
-        (999, "evaluate", State.ALARM),
-        (1, "evaluate", State.ALARM),
+        (999, "ignore", AlarmState.OK),
+        (1000, "ignore", AlarmState.ALARM),
+        (999, "evaluate", AlarmState.ALARM),
+        (1, "evaluate", AlarmState.ALARM),
     ],
 )
-def test_p99_of_fewer_than_a_thousand_samples(samples: int, choice: str, state: State) -> None:
+def test_p99_of_fewer_than_a_thousand_samples(samples: int, choice: str, state: AlarmState) -> None:
     # Given an alarm that is OK, on p99, and samples that are all too slow
     which = type(alarm()).from_template(
         {**PERCENTILE, "ExtendedStatistic": "p99", "EvaluateLowSampleCountPercentile": choice}
@@ -162,9 +168,9 @@ def test_p99_of_fewer_than_a_thousand_samples(samples: int, choice: str, state: 
     store = MetricStore()
     put(store, 5, 0, count=samples)
     # When it is evaluated, then it stays OK while the samples are not significant and it shall ignore such
-    found = evaluate(which, store, 60, State.OK)
+    found = evaluate(which, store, 60, AlarmState.OK)
     assert found.state is state
-    assert ("too few samples" in found.reason) == (state is State.OK)
+    assert ("too few samples" in found.reason) == (state is AlarmState.OK)
 
 
 def test_every_judged_data_point_needs_its_samples() -> None:
@@ -181,9 +187,9 @@ def test_every_judged_data_point_needs_its_samples() -> None:
     put(store, 5, 0, count=19)
     put(store, 5, 60, count=20)
     # When it is evaluated, then it waits; and no longer when that minute is over
-    assert evaluate(which, store, 120, State.OK).state is State.OK
+    assert evaluate(which, store, 120, AlarmState.OK).state is AlarmState.OK
     put(store, 5, 120, count=20)
-    assert evaluate(which, store, 180, State.OK).state is State.ALARM
+    assert evaluate(which, store, 180, AlarmState.OK).state is AlarmState.ALARM
 
 
 # What is said.
@@ -216,8 +222,8 @@ def test_the_reason_says_what_was_seen(changes: dict[str, object], points: str, 
 
 
 def test_a_change_is_told() -> None:
-    assert judge(alarm(), "X", State.OK).changed
-    assert not judge(alarm(), "X", State.ALARM).changed
+    assert judge(alarm(), "X", AlarmState.OK).changed
+    assert not judge(alarm(), "X", AlarmState.ALARM).changed
 
 
 def test_a_range_that_is_too_short_is_refused() -> None:

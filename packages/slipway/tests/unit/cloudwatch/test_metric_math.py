@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from slipway.cloudwatch import AlarmError, MetricStore, State, evaluate
+from slipway.cloudwatch import AlarmError, AlarmState, MetricStore, evaluate
 from slipway.cloudwatch.math_functions import FUNCTIONS
-from slipway.cloudwatch.math_values import Context, MathError, Series, Value
+from slipway.cloudwatch.math_values import EvaluationContext, MathError, Series, Value
 from slipway.cloudwatch.metric_math import Expression
 from unit.cloudwatch.alarms import math_alarm, put_series
 
@@ -22,7 +22,7 @@ def compute(expression: str, results: Mapping[str, Value] | None = None, **metri
     series = {name: points(text) for name, text in metrics.items()}
     length = max((len(one) for one in series.values()), default=4)
     starts = [60.0 * place for place in range(length)]
-    return Expression.parse(expression).evaluate(Context(series, results or {}, starts, 60))
+    return Expression.parse(expression).evaluate(EvaluationContext(series, results or {}, starts, 60))
 
 
 @pytest.mark.parametrize(
@@ -187,9 +187,9 @@ def test_an_alarm_watches_the_expression_that_returns_data() -> None:
     put_series(store, "4 6", name="m1", namespace="Tests")
     put_series(store, "100 100", name="m2", namespace="Tests")
     # When it is evaluated, then 4 % does not set it off and 6 % does
-    assert evaluate(which, store, 60).state is State.OK
+    assert evaluate(which, store, 60).state is AlarmState.OK
     found = evaluate(which, store, 120)
-    assert found.state is State.ALARM
+    assert found.state is AlarmState.ALARM
     assert [point.value for point in found.judged] == [6]
 
 
@@ -199,4 +199,4 @@ def test_a_division_by_zero_is_a_missing_data_point() -> None:
     put_series(store, "4", name="m1", namespace="Tests")
     put_series(store, "0", name="m2", namespace="Tests")
 
-    assert evaluate(which, store, 60, State.ALARM).state is State.OK
+    assert evaluate(which, store, 60, AlarmState.ALARM).state is AlarmState.OK

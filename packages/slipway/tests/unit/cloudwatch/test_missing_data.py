@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from slipway.cloudwatch import MissingData, State, decide
+from slipway.cloudwatch import AlarmState, MissingData, decide
 from unit.cloudwatch.alarms import alarm, judge
 
 TABLES: list[dict[str, Any]] = tomllib.loads((Path(__file__).parent / "missing_data.toml").read_text(encoding="utf-8"))[
@@ -44,9 +44,9 @@ def cases() -> Iterator[Any]:
 
 
 @pytest.mark.requirement("safe deployments")
-@pytest.mark.parametrize("previous", State)
+@pytest.mark.parametrize("previous", AlarmState)
 @pytest.mark.parametrize("case", list(cases()))
-def test_the_documented_tables_hold(case: Case, previous: State) -> None:
+def test_the_documented_tables_hold(case: Case, previous: AlarmState) -> None:
     # Given an alarm with the table's settings, and its data points
     which = alarm(
         EvaluationPeriods=case.evaluation_periods,
@@ -71,7 +71,7 @@ def test_the_tables_are_all_there() -> None:
 def test_a_breaching_data_point_is_not_held_against_what_comes_after(before: str, after: str) -> None:
     # Given the page's examples: a first breaching data point is too young to set off three of three
     which = alarm(EvaluationPeriods=3)
-    assert judge(which, before).state is not State.ALARM
+    assert judge(which, before).state is not AlarmState.ALARM
     # When the next one does not breach, then the alarm is OK
     assert judge(which, f"{before} 0").state == after
 
@@ -80,16 +80,16 @@ def test_a_breaching_data_point_is_not_held_against_what_comes_after(before: str
     ("points", "state"),
     [
         # As old as the data points to alarm: two
-        ("- - - X -", State.ALARM),
-        ("- - X - -", State.ALARM),
+        ("- - - X -", AlarmState.ALARM),
+        ("- - X - -", AlarmState.ALARM),
         # Too young
-        ("- - - - X", State.INSUFFICIENT_DATA),
+        ("- - - - X", AlarmState.INSUFFICIENT_DATA),
         # A data point that does not breach is there, older or younger
-        ("0 - - X -", State.OK),
-        ("- X - 0 -", State.OK),
+        ("0 - - X -", AlarmState.OK),
+        ("- X - 0 -", AlarmState.OK),
     ],
 )
-def test_a_premature_alarm_needs_age_and_nothing_good(points: str, state: State) -> None:
+def test_a_premature_alarm_needs_age_and_nothing_good(points: str, state: AlarmState) -> None:
     assert judge(alarm(EvaluationPeriods=3, DatapointsToAlarm=2), points).state is state
 
 
@@ -99,7 +99,7 @@ def test_enough_breaching_data_points_set_it_off_whatever_is_missing() -> None:
     for treatment in MissingData:
         # When it is evaluated, then what would fill the gap is of no account
         points = [False, None, True, True, None, None, None]
-        assert decide(points, **which, treat_missing_data=treatment) is State.ALARM
+        assert decide(points, **which, treat_missing_data=treatment) is AlarmState.ALARM
 
 
 def test_metrics_of_dynamodb_ignore_what_is_missing_unless_told() -> None:
@@ -108,9 +108,9 @@ def test_metrics_of_dynamodb_ignore_what_is_missing_unless_told() -> None:
     told = alarm(Namespace="AWS/DynamoDB", TreatMissingData="notBreaching")
     # When there are no data
     # Then the first stays as it is
-    assert judge(ignoring, "- - -", State.ALARM).state is State.ALARM
-    assert judge(told, "- - -", State.ALARM).state is State.OK
+    assert judge(ignoring, "- - -", AlarmState.ALARM).state is AlarmState.ALARM
+    assert judge(told, "- - -", AlarmState.ALARM).state is AlarmState.OK
 
 
 def test_missing_is_the_default() -> None:
-    assert judge(alarm(), "- - -", State.OK).state is State.INSUFFICIENT_DATA
+    assert judge(alarm(), "- - -", AlarmState.OK).state is AlarmState.INSUFFICIENT_DATA

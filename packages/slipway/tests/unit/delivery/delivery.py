@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from slipway.delivery.runtime.events import AlarmChange, Change, DeploymentChange, StageChange
-from slipway.delivery.runtime.figures import Delivery, Figure, figures
+from slipway.delivery.runtime.figures import Figure, ObservedPipeline, figures
 
 EVENTS = Path(__file__).with_name("events")
 
-DELIVERY = Delivery(
+DELIVERY = ObservedPipeline(
     stages={
         "staging-foundation": "staging",
         "staging-services": "staging",

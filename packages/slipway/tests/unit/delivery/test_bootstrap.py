@@ -20,7 +20,7 @@ from ministack.core.iam_evaluator import (
 import specimen
 from slipway import settings as config
 from slipway.accounts.bootstrap import commands, coverage, plan, policies
-from slipway.accounts.bootstrap.assembly import UNREADABLE_ROLE, Resource
+from slipway.accounts.bootstrap.assembly import UNREADABLE_ROLE, NamedResource
 from slipway.accounts.bootstrap.plan import Account
 from slipway.delivery import names
 from slipway.settings import Settings
@@ -315,7 +315,7 @@ def test_rules_are_of_the_stacks_and_on_their_buses(
     # Given a rule of a template
     account = ACCOUNTS[label]
     stack = "slipway-pipeline" if label == "tools" else f"{label}-x"
-    rule = Resource(stack, "Rule", "AWS::Events::Rule", properties)
+    rule = NamedResource(stack, "Rule", "AWS::Events::Rule", properties)
     # When the calls for it are evaluated
     missing = coverage.missing(
         [rule],
@@ -329,7 +329,7 @@ def test_rules_are_of_the_stacks_and_on_their_buses(
     assert {each.resource.rpartition(":")[2] for each in missing} == ({refused} if refused else set())
 
 
-def _missing(resource: Resource, account: Account, *, without: str | None = None) -> set[tuple[str, str]]:
+def _missing(resource: NamedResource, account: Account, *, without: str | None = None) -> set[tuple[str, str]]:
     """Actions that are refused for a resource, with what they are called on; `without` leaves out a statement."""
     documents = [policy.document for policy in policies.execution_policies(account, SETTINGS)]
     refused = coverage.missing(
@@ -349,9 +349,9 @@ def _missing(resource: Resource, account: Account, *, without: str | None = None
 LINKED = "aws-service-role/dynamodb.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_X"
 
 
-def _scalable_target(account: Account) -> Resource:
+def _scalable_target(account: Account) -> NamedResource:
     role = f"arn:aws:iam::{account.account}:role/{LINKED}"
-    return Resource("dev-x", "Target", "AWS::ApplicationAutoScaling::ScalableTarget", {}, passed=(role,))
+    return NamedResource("dev-x", "Target", "AWS::ApplicationAutoScaling::ScalableTarget", {}, passed=(role,))
 
 
 def test_scaling_is_validated_without_a_name() -> None:
@@ -375,7 +375,7 @@ def test_other_roles_are_not_passed(role: str) -> None:
     # Given a function with a role of somebody else
     account = ACCOUNTS["dev"]
     arn = role if role == UNREADABLE_ROLE else f"arn:aws:iam::{account.account}:role/{role}"
-    function = Resource("dev-x", "Function", "AWS::Lambda::Function", {}, passed=(arn,))
+    function = NamedResource("dev-x", "Function", "AWS::Lambda::Function", {}, passed=(arn,))
     # When the calls for it are evaluated, then the role is refused
     assert _missing(function, account) == {("iam:PassRole", arn)}
 
@@ -383,7 +383,7 @@ def test_other_roles_are_not_passed(role: str) -> None:
 def test_roles_are_not_passed_to_unknown_services() -> None:
     account = ACCOUNTS["dev"]
     own = f"arn:aws:iam::{account.account}:role/dev-x-Role"
-    topic = Resource("dev-x", "Topic", "AWS::SNS::Topic", {}, passed=(own,))
+    topic = NamedResource("dev-x", "Topic", "AWS::SNS::Topic", {}, passed=(own,))
     assert _missing(topic, account) == {("iam:PassRole", own)}
 
 

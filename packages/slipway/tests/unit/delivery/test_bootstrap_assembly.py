@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from slipway.accounts.bootstrap.assembly import UNREADABLE_ROLE, places, resources
-from slipway.accounts.bootstrap.plan import Account, Place
+from slipway.accounts.bootstrap.plan import Account, BootstrapPlace
 
 OWN, OTHER = "444455556666", "777788889999"
 ACCOUNT = Account(OWN, "aws", ("eu-west-1", "us-east-1"), ("blue",), tools=False)
@@ -53,7 +53,11 @@ def test_resources_are_in_the_region_of_their_stack(write: Write) -> None:
         ("a", "eu-west-1"),
         ("b", "us-east-1"),
     ]
-    assert places(assembly) == {Place(OWN, "eu-west-1"), Place(OWN, "us-east-1"), Place(OTHER, "eu-west-1")}
+    assert places(assembly) == {
+        BootstrapPlace(OWN, "eu-west-1"),
+        BootstrapPlace(OWN, "us-east-1"),
+        BootstrapPlace(OTHER, "eu-west-1"),
+    }
 
 
 ARN = {"Fn::GetAtt": ["Role", "Arn"]}

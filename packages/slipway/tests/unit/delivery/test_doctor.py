@@ -20,7 +20,7 @@ from slipway.accounts.bootstrap import plan
 from slipway.accounts.bootstrap.policies import execution_policies, policies
 from slipway.accounts.doctor import account as account_checks
 from slipway.accounts.doctor import command, machine
-from slipway.accounts.doctor.findings import Finding, Status
+from slipway.accounts.doctor.findings import CheckResult, CheckStatus
 from slipway.project import ROOT
 from unit.typed import typed
 
@@ -63,14 +63,14 @@ class Nobody:
         return None
 
 
-def _look(label: str, check: str, assembly: Path = NOWHERE, **answers: Any) -> list[Finding]:
+def _look(label: str, check: str, assembly: Path = NOWHERE, **answers: Any) -> list[CheckResult]:
     session: Any = Stubbed(**answers)
     look = account_checks._Look(ACCOUNTS[label], SETTINGS, session, assembly)
     method: Callable[..., Any] = getattr(look, check)
     return list(method("dev") if check in {"concurrency", "quotas"} else method())
 
 
-def _by_check(findings: Any) -> dict[str, Finding]:
+def _by_check(findings: Any) -> dict[str, CheckResult]:
     return {finding.check: finding for finding in findings}
 
 
@@ -81,7 +81,7 @@ def test_without_credentials_every_account_is_said_not_to_be_checked() -> None:
     nobody: Any = Nobody()
     found = list(account_checks.check_accounts(SETTINGS, [nobody], NOWHERE))
     assert [each.area for each in found] == list(ACCOUNTS)
-    assert {each.status for each in found} == {Status.UNCHECKED}
+    assert {each.status for each in found} == {CheckStatus.UNCHECKED}
     assert all("no credentials" in each.found for each in found)
 
 
@@ -89,15 +89,15 @@ def test_credentials_of_a_stranger_are_wrong() -> None:
     caller = {"Account": "444444444444", "Arn": "arn:aws:iam::444444444444:user/x", "UserId": "x"}
     stranger: Any = Stubbed(sts=[("get_caller_identity", caller)])
     first, *_ = account_checks.check_accounts(SETTINGS, [stranger], NOWHERE)
-    assert first.status is Status.WRONG
+    assert first.status is CheckStatus.WRONG
     assert "444444444444 is not in the configuration" in first.found
 
 
 def test_expired_credentials_are_wrong_and_nothing_is_silently_good() -> None:
     expired: Any = Stubbed(sts=[("get_caller_identity", "ExpiredToken")])
     first, *others = account_checks.check_accounts(SETTINGS, [expired], NOWHERE)
-    assert first.status is Status.WRONG
-    assert {each.status for each in others} == {Status.UNCHECKED}
+    assert first.status is CheckStatus.WRONG
+    assert {each.status for each in others} == {CheckStatus.UNCHECKED}
 
 
 def test_what_the_credentials_may_not_ask_is_not_checked() -> None:
@@ -110,33 +110,35 @@ def test_what_the_credentials_may_not_ask_is_not_checked() -> None:
     # When the doctor looks
     found = list(account_checks.check_account(ACCOUNTS["dev"], SETTINGS, refused, NOWHERE))
     # Then no check comes out good
-    assert {each.status for each in found} == {Status.UNCHECKED}
+    assert {each.status for each in found} == {CheckStatus.UNCHECKED}
     assert any("AccessDenied" in each.found for each in found)
 
 
 @pytest.mark.parametrize(
     ("answer", "status"),
     [
-        ({"Connection": {"ConnectionStatus": "AVAILABLE"}}, Status.OK),
-        ({"Connection": {"ConnectionStatus": "PENDING"}}, Status.WRONG),
-        ({"Connection": {"ConnectionStatus": "ERROR"}}, Status.WRONG),
-        ("ResourceNotFoundException", Status.WRONG),
+        ({"Connection": {"ConnectionStatus": "AVAILABLE"}}, CheckStatus.OK),
+        ({"Connection": {"ConnectionStatus": "PENDING"}}, CheckStatus.WRONG),
+        ({"Connection": {"ConnectionStatus": "ERROR"}}, CheckStatus.WRONG),
+        ("ResourceNotFoundException", CheckStatus.WRONG),
     ],
 )
-def test_connection_must_be_available(answer: Any, status: Status) -> None:
+def test_connection_must_be_available(answer: Any, status: CheckStatus) -> None:
     (found,) = _look("tools", "connection", codeconnections=[("get_connection", answer)])
     assert found.status is status
-    assert bool(found.mend) is (status is Status.WRONG)
+    assert bool(found.mend) is (status is CheckStatus.WRONG)
 
 
-@pytest.mark.parametrize(("limit", "status"), [(10, Status.WRONG), (100, Status.WRONG), (1000, Status.OK)])
-def test_reserved_concurrency_must_leave_a_hundred(limit: int, status: Status) -> None:
+@pytest.mark.parametrize(
+    ("limit", "status"), [(10, CheckStatus.WRONG), (100, CheckStatus.WRONG), (1000, CheckStatus.OK)]
+)
+def test_reserved_concurrency_must_leave_a_hundred(limit: int, status: CheckStatus) -> None:
     # Given an account of that many executions at once, and functions that reserve some of them
     answer = {"AccountLimit": {"ConcurrentExecutions": limit}}
     (found,) = _look("dev", "concurrency", lambda_=[("get_account_settings", answer)])
     # Then a hundred must be left
     assert found.status is status
-    if status is Status.WRONG:
+    if status is CheckStatus.WRONG:
         assert "leave reserved_concurrency out" in found.mend
 
 
@@ -169,17 +171,19 @@ def test_quotas_are_compared_with_what_the_tables_scale_to(scaling: Path) -> Non
     session: Any = Stubbed(service_quotas=answers)
     look = account_checks._Look(ACCOUNTS["dev"], SETTINGS, session, scaling)
     found = list(look.quotas("dev"))
-    assert [each.status for each in found] == [Status.OK, Status.WRONG, Status.OK, Status.OK]
+    assert [each.status for each in found] == [CheckStatus.OK, CheckStatus.WRONG, CheckStatus.OK, CheckStatus.OK]
     assert "500, and dev scales to 1,000" in found[1].found
 
 
 def test_quotas_are_not_checked_before_the_synthesis() -> None:
     (found,) = _look("dev", "quotas")
-    assert (found.status, found.mend) == (Status.UNCHECKED, "make synth")
+    assert (found.status, found.mend) == (CheckStatus.UNCHECKED, "make synth")
 
 
-@pytest.mark.parametrize(("version", "status"), [("5", Status.WRONG), ("8", Status.OK), ("33", Status.OK)])
-def test_bootstrap_must_be_as_new_as_the_assembly_asks(version: str, status: Status, scaling: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "status"), [("5", CheckStatus.WRONG), ("8", CheckStatus.OK), ("33", CheckStatus.OK)]
+)
+def test_bootstrap_must_be_as_new_as_the_assembly_asks(version: str, status: CheckStatus, scaling: Path) -> None:
     session: Any = Stubbed(ssm=[("get_parameter", {"Parameter": {"Value": version}})])
     look = account_checks._Look(ACCOUNTS["dev"], SETTINGS, session, scaling)
     (found,) = look.bootstrap("us-east-1")
@@ -218,10 +222,10 @@ def test_deploy_role_must_trust_the_tools_account() -> None:
     # When they are looked at
     found = _by_check(look.roles("us-east-1"))
     # Then the trust is wrong, the policies are right, and the boundary is missing
-    assert found["trust of deploy-role in us-east-1"].status is Status.WRONG
+    assert found["trust of deploy-role in us-east-1"].status is CheckStatus.WRONG
     assert "--trust" in found["trust of deploy-role in us-east-1"].mend
-    assert found["execution role in us-east-1"].status is Status.OK
-    assert found["boundary of the execution role in us-east-1"].status is Status.WARNING
+    assert found["execution role in us-east-1"].status is CheckStatus.OK
+    assert found["boundary of the execution role in us-east-1"].status is CheckStatus.WARNING
 
 
 @pytest.mark.parametrize(
@@ -241,7 +245,7 @@ def test_trust_is_read_from_a_role(principal: dict[str, Any], trusted: bool) -> 
 def test_policies_that_are_missing_are_wrong() -> None:
     count = len(policies(ACCOUNTS["dev"], SETTINGS))
     (found,) = _look("dev", "policies", iam=[("get_policy", "NoSuchEntity")] * count)
-    assert found.status is Status.WRONG
+    assert found.status is CheckStatus.WRONG
     assert "slipway-bootstrap-iam" in found.found
 
 
@@ -275,32 +279,32 @@ def _edit(path: Path, old: str, new: str) -> None:
 
 def test_versions_of_this_checkout_fit_together() -> None:
     found = list(machine.check_versions())
-    assert {each.status for each in found} == {Status.OK}, found
+    assert {each.status for each in found} == {CheckStatus.OK}, found
 
 
 def test_cli_is_asked_which_assemblies_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     found = _by_check(machine.check_versions())["assembly schema"]
-    assert found.status is Status.OK
+    assert found.status is CheckStatus.OK
     assert "the library writes 55, the CLI reads up to 55" in found.found
 
 
 def test_library_that_writes_a_newer_schema_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_read_schema", lambda *_: 43)
     found = _by_check(machine.check_versions())["assembly schema"]
-    assert found.status is Status.WRONG
+    assert found.status is CheckStatus.WRONG
     assert "pin a newer aws-cdk" in found.mend
 
 
 def test_schema_that_nobody_tells_is_not_good(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_read_schema", lambda *_: None)
-    assert _by_check(machine.check_versions())["assembly schema"].status is Status.UNCHECKED
+    assert _by_check(machine.check_versions())["assembly schema"].status is CheckStatus.UNCHECKED
 
 
 def test_range_instead_of_a_pin_is_wrong(root: Path) -> None:
     _edit(root / "package.json", '"aws-cdk": "', '"aws-cdk": "^')
     found = _by_check(machine.check_versions(root))["aws-cdk"]
-    assert found.status is Status.WRONG
+    assert found.status is CheckStatus.WRONG
     assert "no exact version" in found.found
 
 
@@ -308,49 +312,49 @@ def test_pin_that_the_lock_does_not_have_is_wrong(root: Path) -> None:
     pinned = json.loads((root / "package.json").read_text())["devDependencies"]["aws-cdk"]
     _edit(root / "package.json", pinned, "2.1.0")
     found = _by_check(machine.check_versions(root))["aws-cdk"]
-    assert (found.status, found.mend) == (Status.WRONG, "make lock")
+    assert (found.status, found.mend) == (CheckStatus.WRONG, "make lock")
 
 
 def test_cli_that_is_not_installed_is_wrong(root: Path) -> None:
     shutil.rmtree(root / "node_modules")
     found = _by_check(machine.check_versions(root))["aws-cdk"]
-    assert (found.status, found.mend) == (Status.WRONG, "make install")
+    assert (found.status, found.mend) == (CheckStatus.WRONG, "make install")
     assert "is not installed" in found.found
 
 
 def test_library_of_another_version_is_wrong(root: Path) -> None:
     _edit(root / "pyproject.toml", "aws-cdk-lib==", "aws-cdk-lib==1")
     found = _by_check(machine.check_versions(root))["aws-cdk-lib"]
-    assert (found.status, found.mend) == (Status.WRONG, "make install")
+    assert (found.status, found.mend) == (CheckStatus.WRONG, "make install")
 
 
 def test_two_versions_of_uv_are_wrong(root: Path) -> None:
     (root / "requirements" / "bootstrap.in").write_text("uv==0.1.0\n")
-    assert _by_check(machine.check_versions(root))["uv of the first step"].status is Status.WRONG
+    assert _by_check(machine.check_versions(root))["uv of the first step"].status is CheckStatus.WRONG
 
 
 def test_locks_hold_what_the_project_asks_for() -> None:
     found = _by_check(machine.check_locks())
-    assert found["dev.txt"].status is Status.OK
-    assert found["layer.txt"].status is Status.OK
+    assert found["dev.txt"].status is CheckStatus.OK
+    assert found["layer.txt"].status is CheckStatus.OK
 
 
 def test_lock_without_a_new_package_is_wrong(root: Path) -> None:
     _edit(root / "pyproject.toml", "app = [", 'app = [\n    "left-pad>=1",')
     found = _by_check(machine.check_locks(root))["dev.txt"]
-    assert (found.status, found.mend) == (Status.WRONG, "make lock")
+    assert (found.status, found.mend) == (CheckStatus.WRONG, "make lock")
     assert "left-pad>=1 is missing" in found.found
 
 
 def test_other_packages_than_the_lock_names_are_wrong(root: Path) -> None:
     _edit(root / "requirements" / "dev.txt", "\nrich==", "\nrich==99.")
     found = _by_check(machine.check_locks(root))["installed"]
-    assert (found.status, found.mend) == (Status.WRONG, "make install")
+    assert (found.status, found.mend) == (CheckStatus.WRONG, "make install")
 
 
 def test_git_without_a_repository_is_not_checked(tmp_path: Path) -> None:
     (found,) = machine.check_git(SETTINGS, tmp_path)
-    assert found.status is Status.UNCHECKED
+    assert found.status is CheckStatus.UNCHECKED
 
 
 def test_git_says_what_a_push_would_not_deliver(tmp_path: Path) -> None:
@@ -362,13 +366,13 @@ def test_git_says_what_a_push_would_not_deliver(tmp_path: Path) -> None:
     git("init", "--initial-branch", "feature")
     assert [each.check for each in machine.check_git(SETTINGS, tmp_path)] == ["commits"]
     git("commit", "--allow-empty", "--message", "x")
-    assert _by_check(machine.check_git(SETTINGS, tmp_path))["changes"].status is Status.OK
+    assert _by_check(machine.check_git(SETTINGS, tmp_path))["changes"].status is CheckStatus.OK
     (tmp_path / "x").touch()
     # When it is looked at
     found = _by_check(machine.check_git(SETTINGS, tmp_path))
     # Then both are warned of
-    assert found["changes"].status is Status.WARNING
-    assert found["branch"].status is Status.WARNING
+    assert found["changes"].status is CheckStatus.WARNING
+    assert found["branch"].status is CheckStatus.WARNING
     assert "the pipeline follows main" in found["branch"].found
 
 
@@ -378,7 +382,7 @@ def test_git_says_what_a_push_would_not_deliver(tmp_path: Path) -> None:
 @pytest.fixture
 def _built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Zips that need not be built."""
-    monkeypatch.setattr(command, "check_assets", lambda: Finding("assets", "zips", Status.OK, "built"))
+    monkeypatch.setattr(command, "check_assets", lambda: CheckResult("assets", "zips", CheckStatus.OK, "built"))
 
 
 @pytest.mark.usefixtures("_built")

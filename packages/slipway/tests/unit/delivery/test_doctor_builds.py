@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 import specimen
 from slipway.accounts.bootstrap import plan
 from slipway.accounts.doctor.builds import check_builds, check_rollbacks
-from slipway.accounts.doctor.findings import Finding, Status
+from slipway.accounts.doctor.findings import CheckResult, CheckStatus
 from slipway.settings.quotas import CONCURRENT_BUILDS, MEDIUM, SMALL, ComputeType
 
 SETTINGS = specimen.SETTINGS
@@ -70,7 +70,7 @@ class Answering:
         return client
 
 
-def _builds(assembly: Path, medium: float, small: float) -> list[Finding]:
+def _builds(assembly: Path, medium: float, small: float) -> list[CheckResult]:
     session: Any = Answering(
         *(
             (
@@ -87,25 +87,27 @@ def _builds(assembly: Path, medium: float, small: float) -> list[Finding]:
 @pytest.mark.parametrize(
     ("medium", "small", "statuses"),
     [
-        (1.0, 2.0, [Status.OK, Status.OK]),
-        (1.0, 1.0, [Status.OK, Status.WARNING]),
-        (0.0, 0.0, [Status.WRONG, Status.WRONG]),
+        (1.0, 2.0, [CheckStatus.OK, CheckStatus.OK]),
+        (1.0, 1.0, [CheckStatus.OK, CheckStatus.WARNING]),
+        (0.0, 0.0, [CheckStatus.WRONG, CheckStatus.WRONG]),
     ],
 )
 def test_quotas_are_compared_with_the_builds(
-    assembly: Path, medium: float, small: float, statuses: list[Status]
+    assembly: Path, medium: float, small: float, statuses: list[CheckStatus]
 ) -> None:
     found = _builds(assembly, medium, small)
     assert [each.status for each in found] == statuses
     for each in found:
-        assert (each.status is Status.OK) or CONCURRENT_BUILDS[SMALL].code in each.mend or "L-2DC20C30" in each.mend
+        assert (
+            (each.status is CheckStatus.OK) or CONCURRENT_BUILDS[SMALL].code in each.mend or "L-2DC20C30" in each.mend
+        )
 
 
 def test_builds_are_not_checked_before_the_synthesis(tmp_path: Path) -> None:
     session: Any = Answering()
     (builds,) = check_builds(TOOLS, SETTINGS, session, tmp_path)
     (rollbacks,) = check_rollbacks(TOOLS, SETTINGS, session, tmp_path)
-    assert builds.status is rollbacks.status is Status.UNCHECKED
+    assert builds.status is rollbacks.status is CheckStatus.UNCHECKED
 
 
 def _last(stage: str, *ages: int) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -115,11 +117,12 @@ def _last(stage: str, *ages: int) -> tuple[str, dict[str, Any], dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("left", "status"), [(100, Status.OK), (29, Status.WARNING), (0, Status.WRONG), (-10, Status.WRONG)]
+    ("left", "status"),
+    [(100, CheckStatus.OK), (29, CheckStatus.WARNING), (0, CheckStatus.WRONG), (-10, CheckStatus.WRONG)],
 )
-def test_expiring_artifacts_are_said(assembly: Path, left: int, status: Status) -> None:
+def test_expiring_artifacts_are_said(assembly: Path, left: int, status: CheckStatus) -> None:
     age = SETTINGS.pipeline.artifact_days - left
     session: Any = Answering(_last("blue", age), _last("green"))
     blue, green = check_rollbacks(TOOLS, SETTINGS, session, assembly, now=NOW)
     assert (blue.check, blue.status) == ("rollback of blue", status)
-    assert (green.check, green.status) == ("rollback of green", Status.OK)
+    assert (green.check, green.status) == ("rollback of green", CheckStatus.OK)

@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 
 import specimen
 from slipway.accounts.bootstrap.plan import Account
-from slipway.accounts.doctor.findings import Finding, Status
+from slipway.accounts.doctor.findings import CheckResult, CheckStatus
 from slipway.accounts.doctor.stacks import BROKEN, check_backups, check_stacks
 from slipway.delivery.names import bucket_name, log_bucket_name
 from slipway.settings import Environment, Settings
@@ -60,7 +60,7 @@ def _buckets(*answers: object) -> list[tuple[str, object]]:
     return [("head_bucket", answer) for answer in (*answers, *["404"] * (asked - len(answers)))]
 
 
-def _found(*stacks: dict[str, Any], buckets: list[Any] | None = None) -> list[Finding]:
+def _found(*stacks: dict[str, Any], buckets: list[Any] | None = None) -> list[CheckResult]:
     session: Any = Stubbed(cloudformation=[("describe_stacks", {"Stacks": list(stacks)})], s3=buckets or _buckets())
     return list(check_stacks(ACCOUNT, _settings(), session, REGION))
 
@@ -69,7 +69,7 @@ def _found(*stacks: dict[str, Any], buckets: list[Any] | None = None) -> list[Fi
 def test_stuck_stacks_are_named_with_the_way_out(status: str) -> None:
     (found,) = _found(_stack("blue-items-compute", status))
 
-    assert (found.check, found.status) == ("blue-items-compute", Status.WRONG)
+    assert (found.check, found.status) == ("blue-items-compute", CheckStatus.WRONG)
     assert status in found.found
     assert "--stack-name blue-items-compute --region eu-west-1" in found.mend
 
@@ -78,19 +78,19 @@ def test_stuck_stacks_are_named_with_the_way_out(status: str) -> None:
 def test_stacks_of_the_pipeline_count_too(name: str) -> None:
     (found,) = _found(_stack(name, "ROLLBACK_COMPLETE"))
 
-    assert found.status is Status.WRONG
+    assert found.status is CheckStatus.WRONG
 
 
 def test_stuck_stacks_of_others_are_a_warning() -> None:
     (found,) = _found(_stack("their-network", "UPDATE_ROLLBACK_FAILED"))
 
-    assert found.status is Status.WARNING
+    assert found.status is CheckStatus.WARNING
 
 
 def test_sound_stacks_are_counted() -> None:
     (found,) = _found(_stack("blue-foundation", "CREATE_COMPLETE"), _stack("other", "UPDATE_ROLLBACK_COMPLETE"))
 
-    assert (found.status, found.found) == (Status.OK, "2, none of them stuck")
+    assert (found.status, found.found) == (CheckStatus.OK, "2, none of them stuck")
 
 
 def _environment() -> Environment:
@@ -102,7 +102,7 @@ def test_a_bucket_that_a_failed_try_left_is_named() -> None:
     service = min(SERVICES)
     found = _found(buckets=_buckets("404", {}))[1]
 
-    assert (found.check, found.status) == (f"bucket {log_bucket_name(_environment(), service)}", Status.WRONG)
+    assert (found.check, found.status) == (f"bucket {log_bucket_name(_environment(), service)}", CheckStatus.WRONG)
     assert "first-deployment.md" in found.mend
 
 
@@ -112,17 +112,17 @@ def test_a_name_that_another_account_has_asks_for_a_salt(code: str) -> None:
     service = min(SERVICES)
     found = _found(buckets=_buckets(code))[1]
 
-    assert (found.check, found.status) == (f"bucket {bucket_name(_environment(), service)}", Status.WRONG)
+    assert (found.check, found.status) == (f"bucket {bucket_name(_environment(), service)}", CheckStatus.WRONG)
     assert "name_salt in config/blue.toml" in found.mend
 
 
 def test_buckets_of_a_standing_stack_are_its_own() -> None:
     stacks = [_stack(f"blue-{service}-data", "UPDATE_COMPLETE") for service in SERVICES]
 
-    assert [found.status for found in _found(*stacks)] == [Status.OK]
+    assert [found.status for found in _found(*stacks)] == [CheckStatus.OK]
 
 
-def _backups(opted: dict[str, bool], backup: Backup | None) -> Iterator[Finding]:
+def _backups(opted: dict[str, bool], backup: Backup | None) -> Iterator[CheckResult]:
     session: Any = Stubbed(backup=[("describe_region_settings", {"ResourceTypeOptInPreference": opted})])
     return check_backups(ACCOUNT, _settings(backup), session, "blue")
 
@@ -133,8 +133,8 @@ def test_backups_need_the_opt_in_of_their_region() -> None:
     (opted_out,) = _backups({"DynamoDB": True, "S3": False, "EBS": True}, Backup())
     (unknown,) = _backups({}, Backup())
 
-    assert opted_in.status is Status.OK
-    assert opted_out.status is Status.WRONG
+    assert opted_in.status is CheckStatus.OK
+    assert opted_out.status is CheckStatus.WRONG
     assert "S3=true --region eu-west-1" in opted_out.mend
     assert "DynamoDB=true,S3=true" in unknown.mend
 

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 from boto3.exceptions import S3UploadFailedError
 
-from slipway.tasks.publish import EvidenceError, console_address, publish
+from slipway.tasks.publish import PublicationError, console_address, publish
 from slipway.tasks.reports import ADDRESS_FILE, BUCKET, FOLDER, PAGES
 from unit.typed import typed
 
@@ -94,7 +94,7 @@ def test_outside_of_the_pipeline_nothing_is_kept(reports: Path) -> None:
 
 
 def test_a_bucket_that_refuses_is_told_of_in_a_line(reports: Path) -> None:
-    with pytest.raises(EvidenceError, match="the reports cannot be kept in a-bucket: no"):
+    with pytest.raises(PublicationError, match="the reports cannot be kept in a-bucket: no"):
         _published(reports, client=Mock(**{"upload_file.side_effect": S3UploadFailedError("no")}))
     assert not (reports / ADDRESS_FILE).exists()
 
@@ -121,7 +121,7 @@ def test_the_verb_says_where_the_reports_stay(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_the_verb_fails_where_the_bucket_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slipway.tasks.publish.publish", Mock(side_effect=EvidenceError("no")))
+    monkeypatch.setattr("slipway.tasks.publish.publish", Mock(side_effect=PublicationError("no")))
 
     done = typed("publish")
     assert done.exit_code == 1

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import pytest
 
-from slipway.detectability import FAULTS, Fault
+from slipway.detectability import FAULTS, FailureMode
 from slipway.errors import RehearsalError
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("5%", Fault("error-rate=5%", errors=0.05)),
-        ("0.1 %", Fault("error-rate=0.1%", errors=0.001)),
-        ("error-rate=20%", Fault("error-rate=20%", errors=0.2)),
-        ("error-rate=100%", Fault("error-rate=100%", errors=1)),
-        ("answered=5%", Fault("answered=5%", answered=0.05)),
-        ("latency=3s", Fault("latency=3s", slow=1, latency_ms=3000)),
-        ("latency=250ms@12.5%", Fault("latency=250ms@12.5%", slow=0.125, latency_ms=250)),
+        ("5%", FailureMode("error-rate=5%", errors=0.05)),
+        ("0.1 %", FailureMode("error-rate=0.1%", errors=0.001)),
+        ("error-rate=20%", FailureMode("error-rate=20%", errors=0.2)),
+        ("error-rate=100%", FailureMode("error-rate=100%", errors=1)),
+        ("answered=5%", FailureMode("answered=5%", answered=0.05)),
+        ("latency=3s", FailureMode("latency=3s", slow=1, latency_ms=3000)),
+        ("latency=250ms@12.5%", FailureMode("latency=250ms@12.5%", slow=0.125, latency_ms=250)),
     ],
 )
-def test_each_kind(text: str, fault: Fault) -> None:
-    assert Fault.parse(text) == fault
+def test_each_kind(text: str, fault: FailureMode) -> None:
+    assert FailureMode.parse(text) == fault
 
 
 def test_the_same_failure_has_one_name() -> None:
-    assert Fault.parse("5%") == Fault.parse("error-rate=5.0%") == Fault.failing(0.05)
+    assert FailureMode.parse("5%") == FailureMode.parse("error-rate=5.0%") == FailureMode.failing(0.05)
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
 
 
 def test_what_a_caller_notices() -> None:
-    assert Fault("all", errors=0.1, answered=0.2, slow=0.3).harmful == pytest.approx(0.6)
+    assert FailureMode("all", errors=0.1, answered=0.2, slow=0.3).harmful == pytest.approx(0.6)
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_what_a_caller_notices() -> None:
 )
 def test_what_is_none_is_told_with_what_there_is(text: str) -> None:
     with pytest.raises(RehearsalError, match=r"is no failure: it is such as 5%, error-rate=5%") as refusal:
-        Fault.parse(text)
+        FailureMode.parse(text)
     assert refusal.value.exit_code == 2
 
 
 @pytest.mark.parametrize("text", ["0%", "101%", "answered=0%", "latency=3s@200%"])
 def test_a_share_is_above_nothing_and_at_most_all(text: str) -> None:
     with pytest.raises(RehearsalError, match="a share is above 0 and at most 100 %"):
-        Fault.parse(text)
+        FailureMode.parse(text)

@@ -14,17 +14,17 @@ from rich.console import Console
 
 import specimen
 from slipway import paths
-from slipway.detectability import Fault, Finding, Survey, report, run
+from slipway.detectability import FailureMode, Survey, SurveyedFunction, report, run
 from slipway.detectability.picture import draw
 from slipway.detectability.survey import CURVE, WATCHED
 from slipway.errors import RehearsalError
 from unit.detectability.stages import ALARMS, alarm, assembly, resources, rollout
 
-FEW = [Fault.failing(0.05), Fault.parse("answered=5%")]
+FEW = [FailureMode.failing(0.05), FailureMode.parse("answered=5%")]
 SURVEY = Survey(runs=120)
 
 
-def examine(rate: float, *arguments: Any, faults: list[Fault] = FEW, **changes: Any) -> Finding:
+def examine(rate: float, *arguments: Any, faults: list[FailureMode] = FEW, **changes: Any) -> SurveyedFunction:
     return SURVEY.examine(rollout(*arguments, **changes), rate, faults)
 
 
@@ -97,7 +97,7 @@ def test_functions_of_which_the_same_is_said_are_told_together() -> None:
 def test_what_no_alarm_counts_is_told_once() -> None:
     assert "no alarm of these deployment groups counts them" in (report.unseen([examine(1)]) or "")
     # But not where it was not asked for
-    assert report.unseen([examine(1, faults=[Fault.failing(0.05)])]) is None
+    assert report.unseen([examine(1, faults=[FailureMode.failing(0.05)])]) is None
 
 
 def test_alarms_that_prove_nothing_are_told() -> None:
@@ -197,7 +197,7 @@ def tiny(tmp_path: Path) -> Path:
 def test_the_traffic_is_that_of_the_configuration_unless_given(tmp_path: Path) -> None:
     folder, settings = tiny(tmp_path), specimen.SETTINGS
 
-    def found_with(rate: float | None) -> Finding:
+    def found_with(rate: float | None) -> SurveyedFunction:
         (found,) = run.examine(
             settings,
             Survey(runs=6),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from slipway.detectability import Fault, Scope, Survey, Trigger
+from slipway.detectability import FailureMode, MetricScope, Survey, Trigger
 from slipway.detectability.rollouts import groups_of_others, read, templates
 from slipway.detectability.run import examine_assembly
 from slipway.errors import RehearsalError
@@ -39,7 +39,7 @@ def test_a_group_is_read_with_its_alias_function_alarms_and_traffic() -> None:
     assert found.shift.name == "Canary10Percent5Minutes"
     assert [one.name for one in found.alarms] == ["Errors", "Latency"]
     # Both watch the new version alone
-    assert list(found.scopes.values()) == [Scope.VERSION, Scope.VERSION]
+    assert list(found.scopes.values()) == [MetricScope.VERSION, MetricScope.VERSION]
     assert not found.blind
 
 
@@ -76,8 +76,10 @@ def test_what_invokes_a_function(more: dict[str, Any], trigger: Trigger) -> None
     assert rollout(**more).trigger is trigger
 
 
-@pytest.mark.parametrize(("dimensions", "scope"), [(3, Scope.VERSION), (2, Scope.ALIAS), (1, Scope.ALIAS)])
-def test_dimensions_say_whose_invocations_count(dimensions: int, scope: Scope) -> None:
+@pytest.mark.parametrize(
+    ("dimensions", "scope"), [(3, MetricScope.VERSION), (2, MetricScope.ALIAS), (1, MetricScope.ALIAS)]
+)
+def test_dimensions_say_whose_invocations_count(dimensions: int, scope: MetricScope) -> None:
     found = rollout(alarms={"Errors": alarm("Errors", 1, dimensions=dimensions)})
 
     assert list(found.scopes.values()) == [scope]
@@ -103,10 +105,10 @@ def test_the_faults_that_a_version_counts_are_the_new_version_s() -> None:
     found = rollout(alarms={**ALARMS, "Faults": faults_alarm()})
 
     assert {metric.name: scope for metric, scope in found.scopes.items()} == {
-        "Errors": Scope.VERSION,
-        "Duration": Scope.VERSION,
-        "Invocations": Scope.VERSION,
-        "Faults": Scope.VERSION,
+        "Errors": MetricScope.VERSION,
+        "Duration": MetricScope.VERSION,
+        "Invocations": MetricScope.VERSION,
+        "Faults": MetricScope.VERSION,
     }
     assert not found.blind
 
@@ -264,7 +266,7 @@ def test_any_assembly_is_asked_by_its_stages(tmp_path: Path) -> None:
         (folder / f"{name}.template.json").write_text(json.dumps({"Resources": content}), encoding="utf-8")
         (folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}), encoding="utf-8")
 
-    findings, left_out = examine_assembly(root, Survey(runs=20), rate=5, faults=[Fault.failing(0.5)])
+    findings, left_out = examine_assembly(root, Survey(runs=20), rate=5, faults=[FailureMode.failing(0.5)])
 
     assert [(finding.rollout.environment, finding.rollout.function) for finding in findings] == [("Prod", "api")]
     assert left_out == ["Pipeline: OtherGroup"]

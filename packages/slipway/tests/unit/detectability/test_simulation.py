@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from slipway.detectability import Fault, Outcome, simulate
+from slipway.detectability import FailureMode, SimulationOutcome, simulate
 from slipway.detectability.arrivals import poisson, regular
 from unit.detectability.stages import ALARMS, alarm, faults_alarm, rollout
 
-CRASH = Fault.failing(1)
+CRASH = FailureMode.failing(1)
 
 
-def play(fault: Fault, rate: float = 10, *, of: Any = None, **options: Any) -> Outcome:
+def play(fault: FailureMode, rate: float = 10, *, of: Any = None, **options: Any) -> SimulationOutcome:
     return simulate(of or rollout(), fault, rate, runs=options.pop("runs", 120), **options)
 
 
@@ -35,8 +35,8 @@ def test_metrics_that_are_there_at_once_catch_it_a_minute_sooner() -> None:
     assert play(CRASH, metric_delay=600).caught == 0
 
 
-@pytest.mark.parametrize("fault", [Fault.parse("answered=100%"), Fault("none")])
-def test_what_no_alarm_counts_is_never_caught(fault: Fault) -> None:
+@pytest.mark.parametrize("fault", [FailureMode.parse("answered=100%"), FailureMode("none")])
+def test_what_no_alarm_counts_is_never_caught(fault: FailureMode) -> None:
     found = play(fault)
 
     assert found.caught == 0
@@ -47,7 +47,7 @@ def test_what_no_alarm_counts_is_never_caught(fault: Fault) -> None:
 
 def test_what_a_version_answers_is_caught_by_the_alarm_on_its_faults_as_errors_are_by_theirs() -> None:
     # Given a version whose every invocation is answered with 5xx, and the alarm on what it counts
-    found = play(Fault.parse("answered=100%"), of=rollout(alarms={**ALARMS, "Faults": faults_alarm()}))
+    found = play(FailureMode.parse("answered=100%"), of=rollout(alarms={**ALARMS, "Faults": faults_alarm()}))
     # Then it is caught as soon as one that crashes
     assert found.caught == 1
     assert (min(found.minutes) > 1, max(found.minutes) < 2) == (True, True)
@@ -57,14 +57,14 @@ def test_what_a_version_answers_is_caught_by_the_alarm_on_its_faults_as_errors_a
 def test_the_alarm_on_faults_counts_nothing_else(fault: str) -> None:
     counts = rollout(alarms={"Faults": faults_alarm()})
 
-    assert play(Fault(fault) if fault == "none" else Fault.parse(fault), of=counts).caught == 0
+    assert play(FailureMode(fault) if fault == "none" else FailureMode.parse(fault), of=counts).caught == 0
 
 
 def test_a_version_that_is_well_is_not_rolled_back() -> None:
     # Given also alarms that go off when data are missing, or on the function as a whole
     alarms = {**ALARMS, "Whole": alarm("Errors", 1, dimensions=1), "Throttles": alarm("Throttles", 1)}
 
-    assert play(Fault("none"), of=rollout(alarms=alarms)).caught == 0
+    assert play(FailureMode("none"), of=rollout(alarms=alarms)).caught == 0
 
 
 def test_all_at_once_catches_nothing_and_hurts_nobody_before_full_traffic() -> None:
@@ -83,12 +83,12 @@ def test_without_alarms_nothing_is_caught() -> None:
 )
 def test_p99_sees_what_one_in_a_hundred_meets(fault: str, caught: float) -> None:
     # Given a thousand invocations a minute of the new version, and p99 of three seconds as the threshold
-    assert play(Fault.parse(fault), 167).caught == caught
+    assert play(FailureMode.parse(fault), 167).caught == caught
 
 
 def test_an_alarm_on_both_versions_sees_the_new_one_diluted() -> None:
     # Given a canary of a tenth of the traffic, of which a fifth is slow: 2 % of all
-    slow = Fault.parse("latency=3s@20%")
+    slow = FailureMode.parse("latency=3s@20%")
     own, whole = (alarm("Duration", 3000, dimensions=number, ExtendedStatistic="p95") for number in (3, 1))
     # When p95 is of the new version, then it sees it; when it is of the function, then it does not
     assert play(slow, 100, of=rollout(alarms={"A": own})).caught == 1
@@ -111,27 +111,27 @@ def test_invocations_themselves_may_be_watched() -> None:
     silent = alarm("Invocations", 1, ComparisonOperator="LessThanThreshold", TreatMissingData="breaching")
     silence = rollout(alarms={"A": silent})
     # When nobody calls it, then it is on; with traffic it is not, if only the metrics are there in time
-    assert play(Fault("none"), 0.001, of=silence).caught == 1
-    assert play(Fault("none"), 100, of=silence, metric_delay=0).caught == 0
-    assert play(Fault("none"), 100, of=silence, metric_delay=60).caught == 1
+    assert play(FailureMode("none"), 0.001, of=silence).caught == 1
+    assert play(FailureMode("none"), 100, of=silence, metric_delay=0).caught == 0
+    assert play(FailureMode("none"), 100, of=silence, metric_delay=60).caught == 1
 
 
 def test_the_same_seed_gives_the_same_and_another_gives_another() -> None:
-    one = Fault.failing(0.01)
+    one = FailureMode.failing(0.01)
 
     assert play(one, seed=1) == play(one, seed=1)
     assert play(one, seed=1) != play(one, seed=2)
 
 
 def test_an_outcome_says_how_sure_it_is() -> None:
-    half = Outcome(100, (1.0,) * 50, (0,) * 90 + (7,) * 10)
+    half = SimulationOutcome(100, (1.0,) * 50, (0,) * 90 + (7,) * 10)
 
     assert half.caught == 0.5
     assert half.interval[0] == pytest.approx(0.404, abs=0.001)
     assert half.interval[1] == pytest.approx(0.596, abs=0.001)
     assert (half.hurt_percentile(50), half.hurt_percentile(90), half.hurt_percentile(95)) == (0, 0, 7)
-    assert Outcome(100, (), (0,) * 100).interval[0] == 0
-    assert Outcome(100, (1.0,) * 100, (0,) * 100).interval[1] == pytest.approx(1)
+    assert SimulationOutcome(100, (), (0,) * 100).interval[0] == 0
+    assert SimulationOutcome(100, (1.0,) * 100, (0,) * 100).interval[1] == pytest.approx(1)
 
 
 # Arrivals.
@@ -141,7 +141,7 @@ def test_an_outcome_says_how_sure_it_is() -> None:
 def test_poisson_numbers_have_their_mean_and_their_spread(mean: float) -> None:
     # Given many draws, when they are added up, then mean and variance are what was asked for
     random = Random(7)
-    drawn = [poisson(mean, Fault("none"), random)[3] for _ in range(4000)]
+    drawn = [poisson(mean, FailureMode("none"), random)[3] for _ in range(4000)]
     average = sum(drawn) / len(drawn)
     variance = sum((number - average) ** 2 for number in drawn) / len(drawn)
 
@@ -152,7 +152,7 @@ def test_poisson_numbers_have_their_mean_and_their_spread(mean: float) -> None:
 @pytest.mark.parametrize("arrivals", [poisson, regular])
 def test_kinds_come_in_their_shares(arrivals: Any) -> None:
     # Given a fault of every kind
-    fault = Fault("all", errors=0.1, answered=0.2, slow=0.3)
+    fault = FailureMode("all", errors=0.1, answered=0.2, slow=0.3)
     random = Random(7)
     drawn = [arrivals(10, fault, random) for _ in range(3000)]
     # When they are counted, then each has its share
@@ -161,8 +161,8 @@ def test_kinds_come_in_their_shares(arrivals: Any) -> None:
 
 
 def test_regular_arrivals_are_as_many_as_expected() -> None:
-    assert sum(regular(12, Fault.failing(0.5), Random(1))) == 12
-    assert regular(12, Fault.failing(1), Random(1)) == (12, 0, 0, 0)
-    assert poisson(0, Fault.failing(1), Random(1)) == (0, 0, 0, 0)
+    assert sum(regular(12, FailureMode.failing(0.5), Random(1))) == 12
+    assert regular(12, FailureMode.failing(1), Random(1)) == (12, 0, 0, 0)
+    assert poisson(0, FailureMode.failing(1), Random(1)) == (0, 0, 0, 0)
     # What is next to nothing is nothing, and no logarithm of zero
-    assert poisson(1, Fault.failing(1 - 1e-12), Random(1))[3] == 0
+    assert poisson(1, FailureMode.failing(1 - 1e-12), Random(1))[3] == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from slipway.evidence.reports import Read, Review, Supply, load_report
-from slipway.evidence.verdict import State, review_part, supply_part
+from slipway.evidence.verdict import PartState, review_part, supply_part
 from slipway.gates.exports import as_json
 from slipway.gates.outcome import Outcome as SupplyOutcome
 from slipway.review.exports import write_json
@@ -22,15 +22,17 @@ from unit.review.waivers import waiver
 @pytest.mark.parametrize(
     ("written", "state", "said"),
     [
-        (outcome(), State.RED, "critical and not waived: "),
-        (outcome(waiver(GONE)), State.GREEN, ""),
-        (outcome(changed=False), State.GREEN, ""),
-        (FIRST, State.GREEN, ""),
-        (REFUSED, State.RED, "x is no revision of this repository"),
-        (ALLOWED, State.INCOMPLETE, "the source is S3"),
+        (outcome(), PartState.RED, "critical and not waived: "),
+        (outcome(waiver(GONE)), PartState.GREEN, ""),
+        (outcome(changed=False), PartState.GREEN, ""),
+        (FIRST, PartState.GREEN, ""),
+        (REFUSED, PartState.RED, "x is no revision of this repository"),
+        (ALLOWED, PartState.INCOMPLETE, "the source is S3"),
     ],
 )
-def test_a_review_is_read_as_it_was_written(tmp_path: Path, written: ReviewOutcome, state: State, said: str) -> None:
+def test_a_review_is_read_as_it_was_written(
+    tmp_path: Path, written: ReviewOutcome, state: PartState, said: str
+) -> None:
     path = tmp_path / "review.json"
     write_json(written, path)
 
@@ -48,14 +50,14 @@ def test_a_review_is_read_as_it_was_written(tmp_path: Path, written: ReviewOutco
 @pytest.mark.parametrize(
     ("steps", "strict", "state", "said"),
     [
-        ({"sast": GREEN, "sbom": ACCEPTED}, False, State.GREEN, ""),
-        ({"sast": RED, "audit": GREEN}, False, State.RED, "sast failed"),
-        ({"sast": GREEN, "audit": OPEN}, False, State.INCOMPLETE, "audit was not run: nobody answers"),
-        ({"sast": GREEN, "audit": OPEN}, True, State.RED, "audit was not run: nobody answers"),
+        ({"sast": GREEN, "sbom": ACCEPTED}, False, PartState.GREEN, ""),
+        ({"sast": RED, "audit": GREEN}, False, PartState.RED, "sast failed"),
+        ({"sast": GREEN, "audit": OPEN}, False, PartState.INCOMPLETE, "audit was not run: nobody answers"),
+        ({"sast": GREEN, "audit": OPEN}, True, PartState.RED, "audit was not run: nobody answers"),
     ],
 )
 def test_a_supply_chain_is_read_as_it_was_written(
-    tmp_path: Path, steps: dict[str, SupplyOutcome], strict: bool, state: State, said: str
+    tmp_path: Path, steps: dict[str, SupplyOutcome], strict: bool, state: PartState, said: str
 ) -> None:
     path = tmp_path / "supply.json"
     zips = [Zip("layer", "ab", 12, ships=True)]

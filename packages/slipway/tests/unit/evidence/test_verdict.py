@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from slipway.evidence.collect import Evidence
-from slipway.evidence.verdict import Part, State
+from slipway.evidence.verdict import Part, PartState
 from unit.evidence.repository import ASSEMBLED, PIPELINE, Repository, review, step, supply
 from unit.gates.assembly import DATA
 
@@ -22,15 +22,15 @@ def part(evidence: Evidence, anchor: str) -> Part:
     return next(part for part in evidence.parts if part.anchor == anchor)
 
 
-def states(evidence: Evidence) -> dict[str, State]:
-    return {part.anchor: part.state for part in evidence.parts if part.state is not State.GREEN}
+def states(evidence: Evidence) -> dict[str, PartState]:
+    return {part.anchor: part.state for part in evidence.parts if part.state is not PartState.GREEN}
 
 
 def test_where_everything_is_there_and_green_so_is_the_page(repository: Repository) -> None:
     evidence = repository.collect()
 
     assert not states(evidence)
-    assert evidence.state is State.GREEN
+    assert evidence.state is PartState.GREEN
     assert evidence.headline == "evidence green: all 7 parts are there and green"
 
 
@@ -96,88 +96,98 @@ CRITICAL: dict[str, Any] = {
     "waiver": None,
 }
 
-PLANTED: dict[str, tuple[Plant, str, State, str]] = {
-    "a finding of the nag gate": (finding, "nag", State.RED, "findings that nobody acknowledged: 1"),
-    "no report of the packs": (no_validation_report, "nag", State.RED, "is missing"),
+PLANTED: dict[str, tuple[Plant, str, PartState, str]] = {
+    "a finding of the nag gate": (finding, "nag", PartState.RED, "findings that nobody acknowledged: 1"),
+    "no report of the packs": (no_validation_report, "nag", PartState.RED, "is missing"),
     "a red review": (
         a_review(verdict="red", faults=["waiver: it is stale"]),
         "review",
-        State.RED,
+        PartState.RED,
         "waiver: it is stale",
     ),
     "a critical finding in a review that calls itself green": (
         a_review(findings=[CRITICAL]),
         "review",
-        State.RED,
+        PartState.RED,
         "critical and not waived: the table is replaced (Data/Table)",
     ),
     "a review that was not made": (
         a_review(verdict="not made", state="not reviewed", faults=[], notes=["there is no history"]),
         "review",
-        State.INCOMPLETE,
+        PartState.INCOMPLETE,
         "there is no history",
     ),
-    "no review": (without("build/report/review.json"), "review", State.INCOMPLETE, "`make review` was not run"),
+    "no review": (without("build/report/review.json"), "review", PartState.INCOMPLETE, "`make review` was not run"),
     "a review of another assembly": (
         outdated("build/report/review.json"),
         "review",
-        State.INCOMPLETE,
+        PartState.INCOMPLETE,
         "review.json is older than the assembly",
     ),
-    "a damaged review": (damaged("build/report/review.json"), "review", State.RED, "review.json is damaged"),
-    "a review of another format": (a_review(format=2), "review", State.RED, "review.json is damaged (format:"),
-    "a scanner that found something": (a_supply(FAILED, verdict="red"), "supply", State.RED, "secrets failed"),
-    "a failed scanner in a report that calls itself green": (a_supply(FAILED), "supply", State.RED, "secrets failed"),
+    "a damaged review": (damaged("build/report/review.json"), "review", PartState.RED, "review.json is damaged"),
+    "a review of another format": (a_review(format=2), "review", PartState.RED, "review.json is damaged (format:"),
+    "a scanner that found something": (a_supply(FAILED, verdict="red"), "supply", PartState.RED, "secrets failed"),
+    "a failed scanner in a report that calls itself green": (
+        a_supply(FAILED),
+        "supply",
+        PartState.RED,
+        "secrets failed",
+    ),
     "a scanner that could not look": (
         a_supply(step(name="sast"), NOT_DONE, not_done=["secrets"]),
         "supply",
-        State.INCOMPLETE,
+        PartState.INCOMPLETE,
         "secrets was not run: nobody answers",
     ),
     "the same in the pipeline": (
         a_supply(NOT_DONE, verdict="red", not_done=["secrets"]),
         "supply",
-        State.RED,
+        PartState.RED,
         "secrets was not run",
     ),
     "a supply chain without a scanner": (
         lambda repository: repository.write_json("build/report/supply.json", supply() | {"steps": []}),
         "supply",
-        State.RED,
+        PartState.RED,
         "supply.json is damaged (steps:",
     ),
-    "no supply chain": (without("build/report/supply.json"), "supply", State.INCOMPLETE, "`make gates` was not run"),
+    "no supply chain": (
+        without("build/report/supply.json"),
+        "supply",
+        PartState.INCOMPLETE,
+        "`make gates` was not run",
+    ),
     "a supply chain of another assembly": (
         outdated("build/report/supply.json"),
         "supply",
-        State.INCOMPLETE,
+        PartState.INCOMPLETE,
         "supply.json is older than the assembly",
     ),
-    "a damaged supply chain": (damaged("build/report/supply.json"), "supply", State.RED, "supply.json is damaged"),
-    "no pipeline": (pipelines(0), "pipeline", State.RED, "holds 0 pipelines, not one"),
-    "two pipelines": (pipelines(2), "pipeline", State.RED, "holds 2 pipelines, not one"),
+    "a damaged supply chain": (damaged("build/report/supply.json"), "supply", PartState.RED, "supply.json is damaged"),
+    "no pipeline": (pipelines(0), "pipeline", PartState.RED, "holds 0 pipelines, not one"),
+    "two pipelines": (pipelines(2), "pipeline", PartState.RED, "holds 2 pipelines, not one"),
     "a test of nothing that is required": (
         edited("docs/requirements.toml", '"a key of its own"', '"another"'),
         "requirements",
-        State.RED,
+        PartState.RED,
         "tests/unit/test_key.py::test_it_rotates is marked for 'a key of its own', which is no requirement",
     ),
     "a requirement without a test": (
         edited("tests/unit/test_key.py", '@pytest.mark.requirement("a key of its own")\n', ""),
         "requirements",
-        State.RED,
+        PartState.RED,
         "no test shows: a key of its own",
     ),
     "a claim whose code is not there": (
         without("blocks/key.py"),
         "checklist-1",
-        State.RED,
+        PartState.RED,
         "Unit Tests: blocks/key.py does not exist",
     ),
     "a claim whose symbol is not there": (
         edited("blocks/key.py", "rotate", "turn"),
         "checklist-2",
-        State.RED,
+        PartState.RED,
         "Unit Tests: blocks/key.py has no Key.rotate",
     ),
 }
@@ -196,7 +206,7 @@ def test_what_is_not_green_is_named(repository: Repository, planted: str) -> Non
     # Then the whole is as bad as that part, which says why in a line of its own
     found = part(evidence, anchor)
     assert found.state is state
-    assert evidence.state is max(states(evidence).values(), key=list(State).index)
+    assert evidence.state is max(states(evidence).values(), key=list(PartState).index)
     assert any(said in line for line in found.problems)
     assert all("\n" not in line for line in found.problems)
     assert found.title in evidence.headline
@@ -213,7 +223,7 @@ def test_mended_it_is_green_again(repository: Repository, planted: str) -> None:
     for path in (repository.root / "cdk.out").rglob("*.json"):
         os.utime(path, (ASSEMBLED, ASSEMBLED))
 
-    assert repository.collect().state is State.GREEN
+    assert repository.collect().state is PartState.GREEN
 
 
 def test_without_an_assembly_nothing_is_said_to_be_green_of_it(repository: Repository) -> None:
@@ -222,7 +232,7 @@ def test_without_an_assembly_nothing_is_said_to_be_green_of_it(repository: Repos
 
     evidence = repository.collect()
 
-    assert states(evidence) == dict.fromkeys(("nag", "review", "supply", "pipeline"), State.INCOMPLETE)
+    assert states(evidence) == dict.fromkeys(("nag", "review", "supply", "pipeline"), PartState.INCOMPLETE)
     assert "`make synth` was not run" in part(evidence, "nag").problems[0]
 
 
@@ -230,7 +240,7 @@ def test_a_waived_finding_stops_nothing(repository: Repository) -> None:
     waiver = {"reason": "It is empty and nobody uses it.", "owner": "platform", "expires": "2027-02-01"}
     a_review(findings=[CRITICAL | {"waiver": waiver}])(repository)
 
-    assert repository.collect().state is State.GREEN
+    assert repository.collect().state is PartState.GREEN
 
 
 def test_red_counts_more_than_incomplete(repository: Repository) -> None:
@@ -239,7 +249,7 @@ def test_red_counts_more_than_incomplete(repository: Repository) -> None:
 
     evidence = repository.collect()
 
-    assert evidence.state is State.RED
+    assert evidence.state is PartState.RED
     assert evidence.headline == "evidence RED: Change review red, Supply chain incomplete"
 
 
@@ -269,4 +279,4 @@ def test_a_report_may_say_more_than_the_page_shows(repository: Repository) -> No
     content = json.loads((repository.report / "review.json").read_text(encoding="utf-8"))
     repository.write_json("build/report/review.json", content | {"code": {"functions": 3}})
 
-    assert repository.collect().state is State.GREEN
+    assert repository.collect().state is PartState.GREEN

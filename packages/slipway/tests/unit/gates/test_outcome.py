@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from slipway.gates.outcome import Accepted, Finding, Outcome, State, in_pipeline
+from slipway.gates.outcome import Accepted, Finding, Outcome, StepState, in_pipeline
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_an_outcome_is_plain_data() -> None:
     )
 
     assert outcome.plain() == {
-        "state": State.FAILED.value,
+        "state": StepState.FAILED.value,
         "summary": "two",
         "findings": [{"place": "a", "rule": "r", "message": "m"}, {"place": "b", "rule": "r", "message": "m"}],
         "accepted": [{"place": "c", "rule": "r", "reason": "because", "owner": "o", "expires": "2027-01-01"}],

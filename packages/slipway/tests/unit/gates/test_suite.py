@@ -18,26 +18,26 @@ from slipway import project
 from slipway.gates import command as entry
 from slipway.gates import report
 from slipway.gates.exports import as_json, as_junit
-from slipway.gates.outcome import Finding, Outcome, State
+from slipway.gates.outcome import Finding, Outcome, StepState
 from slipway.gates.run import run_all
-from slipway.gates.steps import STEPS, Context, Step, chosen, command
+from slipway.gates.steps import STEPS, Step, StepContext, chosen, command
 from slipway.supply.errors import SupplyError
 from slipway.supply.policy import load_policy
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 from slipway.supply.shipped import Zip
 from unit.gates.outcomes import ACCEPTED, GREEN, OPEN, RED, ended, step
 from unit.typed import typed
 
 
 def ran(tmp_path: Path, *steps: Step) -> dict[str, Outcome]:
-    ended = run_all(steps, Repository(root=tmp_path), load_policy(), today=date(2026, 11, 1))
+    ended = run_all(steps, ScannedTree(root=tmp_path), load_policy(), today=date(2026, 11, 1))
     return {one.step.name: one.outcome for one in ended}
 
 
 def test_a_step_comes_after_those_that_it_needs_and_has_their_ends(tmp_path: Path) -> None:
     seen: dict[str, Outcome] = {}
 
-    def last(context: Context) -> Outcome:
+    def last(context: StepContext) -> Outcome:
         seen.update(context.earlier)
         return GREEN
 
@@ -51,7 +51,7 @@ def test_steps_that_do_not_need_each_other_run_side_by_side(tmp_path: Path) -> N
     # Given two that wait for each other to have begun
     both = threading.Barrier(2, timeout=30)
 
-    def meets(_: Context) -> Outcome:
+    def meets(_: StepContext) -> Outcome:
         both.wait()
         return GREEN
 
@@ -59,7 +59,7 @@ def test_steps_that_do_not_need_each_other_run_side_by_side(tmp_path: Path) -> N
 
 
 def test_a_step_that_could_not_look_here_is_red(tmp_path: Path) -> None:
-    def broken(_: Context) -> Outcome:
+    def broken(_: StepContext) -> Outcome:
         raise SupplyError("bandit broke off (out of memory)")
 
     assert ran(tmp_path, step("sast", broken))["sast"].findings == (
@@ -67,9 +67,9 @@ def test_a_step_that_could_not_look_here_is_red(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("code", "state"), [(0, State.PASSED), (1, State.FAILED), (2, State.FAILED)])
+@pytest.mark.parametrize(("code", "state"), [(0, StepState.PASSED), (1, StepState.FAILED), (2, StepState.FAILED)])
 def test_a_program_is_judged_by_its_exit_code_and_its_last_line_is_told(
-    tmp_path: Path, code: int, state: State
+    tmp_path: Path, code: int, state: StepState
 ) -> None:
     words = (sys.executable, "-c", f"print('first'); print('nag gate says'); raise SystemExit({code})")
 
@@ -168,7 +168,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
     """Steps of given ends, in a folder of their own, on a machine that is no build."""
     for name in ("CODEBUILD_BUILD_ID", "SLIPWAY_REHEARSAL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(entry, "Repository", lambda: Repository(root=tmp_path))
+    monkeypatch.setattr(entry, "Repository", lambda: ScannedTree(root=tmp_path))
 
     def plant(**outcomes: Outcome) -> None:
         steps = tuple(step(name, lambda _, outcome=outcome: outcome) for name, outcome in outcomes.items())  # type: ignore[misc]

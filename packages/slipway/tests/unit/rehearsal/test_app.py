@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slipway.emulator.stages import substitute
-from slipway.emulator.substitutions import SUBSTITUTIONS, Place
+from slipway.emulator.substitutions import SUBSTITUTIONS, TemplatePlace
 from slipway.errors import RehearsalError
 from slipway.rehearsal.app import FILE, App
 
@@ -61,7 +61,7 @@ def test_a_row_of_the_users_stands_in_for_a_type(tmp_path: Path) -> None:
         }
     }
 
-    changed, used = substitute(template, Place(plain_port=1), stack="app", rows=App.read(tmp_path).rows)
+    changed, used = substitute(template, TemplatePlace(plain_port=1), stack="app", rows=App.read(tmp_path).rows)
 
     assert changed["Resources"] == {
         "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Fn::Sub": "${AWS::StackName}-Canary"}}}

@@ -11,8 +11,8 @@ import pytest
 from slipway.errors import RehearsalError
 from slipway.git import GitError
 from slipway.rehearsal.faults import FAULTS, Fault, commit_with, find, judge
-from slipway.rehearsal.player.approvals import Answer
-from slipway.rehearsal.player.records import Rehearsal, Stage, Status
+from slipway.rehearsal.player.approvals import ApprovalAnswer
+from slipway.rehearsal.player.records import PlayedStage, PlayStatus, Rehearsal
 from slipway.rehearsal.player.source import Commit
 from unit.rehearsal.recorded import rehearsal
 from unit.rehearsal.repositories import commit, git, write
@@ -35,7 +35,7 @@ def test_a_fault_that_is_none_names_those_that_are() -> None:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_says_what_is_wrong_and_what_must_become_of_it(fault: Fault) -> None:
     assert fault.what
-    assert fault.edits or fault.kills or fault.answer is not Answer.APPROVED
+    assert fault.edits or fault.kills or fault.answer is not ApprovalAnswer.APPROVED
     assert not fault.changes_pipeline or fault.stops_at is None
     if fault.stops_at is not None:
         assert fault.because
@@ -140,13 +140,13 @@ def test_a_fault_that_was_stopped_as_it_has_to_be_is_no_complaint() -> None:
     assert judge(GETS_THROUGH, rehearsal()) is None
 
 
-def _rolled_back(status: Status | None, reason: str = "") -> Rehearsal:
+def _rolled_back(status: PlayStatus | None, reason: str = "") -> Rehearsal:
     """One that was stopped in prod, whose rollback ended like this; None: nobody tried."""
     record = _stopped()
     last = record.executions[-1]
     last.stages = [stage for stage in last.stages if stage.kind != "rollback"]
     if status is not None:
-        last.stages.append(Stage("prod-items", "rollback", status, reason=reason))
+        last.stages.append(PlayedStage("prod-items", "rollback", status, reason=reason))
     return record
 
 
@@ -160,24 +160,24 @@ def test_a_canceled_execution_is_judged() -> None:
     record = rehearsal()
     assert judge(CANCELED, record) == "nothing was canceled in prod"
     first = record.executions[0]
-    first.stages.append(Stage("prod-items", status=Status.CANCELED))
+    first.stages.append(PlayedStage("prod-items", status=PlayStatus.CANCELED))
     assert judge(CANCELED, record) is None
     # Then nothing of it may have been rolled back
-    first.stages.append(Stage("prod-items", "rollback", Status.SUCCEEDED))
+    first.stages.append(PlayedStage("prod-items", "rollback", PlayStatus.SUCCEEDED))
     assert judge(CANCELED, record) == "what was canceled was rolled back"
 
 
 def test_a_refused_rollback_is_judged() -> None:
     assert judge(REFUSED, _rolled_back(None)) == "nobody tried to roll back"
-    assert judge(REFUSED, _rolled_back(Status.FAILED, "Key: Action denied by stack policy")) is None
-    assert judge(REFUSED, _rolled_back(Status.SUCCEEDED)) == "the rollback was not refused"
-    assert "another reason: no" in str(judge(REFUSED, _rolled_back(Status.FAILED, "no")))
+    assert judge(REFUSED, _rolled_back(PlayStatus.FAILED, "Key: Action denied by stack policy")) is None
+    assert judge(REFUSED, _rolled_back(PlayStatus.SUCCEEDED)) == "the rollback was not refused"
+    assert "another reason: no" in str(judge(REFUSED, _rolled_back(PlayStatus.FAILED, "no")))
 
 
 def test_a_stage_that_has_to_go_back_is_judged() -> None:
     assert judge(GOES_BACK, _rolled_back(None)) == "the stage did not go back: nobody tried"
-    assert judge(GOES_BACK, _rolled_back(Status.SUCCEEDED, "back")) is None
-    assert judge(GOES_BACK, _rolled_back(Status.FAILED, "no")) == "the stage did not go back: no"
+    assert judge(GOES_BACK, _rolled_back(PlayStatus.SUCCEEDED, "back")) is None
+    assert judge(GOES_BACK, _rolled_back(PlayStatus.FAILED, "no")) == "the stage did not go back: no"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_stage_that_has_to_go_back_is_judged() -> None:
 )
 def test_a_stage_that_went_back_serves_the_same_code(served: str, *, complains: bool) -> None:
     # Given a stage that was rolled back, which publishes the code from before as a new version
-    record = _rolled_back(Status.SUCCEEDED, "back")
+    record = _rolled_back(PlayStatus.SUCCEEDED, "back")
     record.before = {"prod": {"items": "200; live: ApiFunction 6 (abc123)"}}
     record.served = {"prod": {"items": f"200; live: {served}"}}
 
@@ -199,7 +199,7 @@ def _undeployed(record: Rehearsal) -> None:
 
 def _through(record: Rehearsal) -> None:
     for stage in record.executions[-1].stages:
-        stage.status = Status.SUCCEEDED
+        stage.status = PlayStatus.SUCCEEDED
 
 
 def _by_another(record: Rehearsal) -> None:
@@ -220,7 +220,7 @@ def _stuck(record: Rehearsal) -> None:
             "it got through",
         ),
         (
-            lambda record: record.executions[-1].stages.append(Stage("dev", status=Status.FAILED)),
+            lambda record: record.executions[-1].stages.append(PlayedStage("dev", status=PlayStatus.FAILED)),
             "it was stopped at dev, not at prod",
         ),
         (

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from slipway.emulator.logs import Line, read_events, since
+from slipway.emulator.logs import LogLine, read_events, since
 from slipway.errors import RehearsalError
 
 
@@ -36,8 +36,8 @@ def test_every_event_is_read_once_without_ids() -> None:
     assert [event["timestamp"] for event in found] == times
 
 
-def _line(message: str) -> Line:
-    return Line(datetime(2026, 1, 1, tzinfo=UTC), "Api", "stream", 0, message)
+def _line(message: str) -> LogLine:
+    return LogLine(datetime(2026, 1, 1, tzinfo=UTC), "Api", "stream", 0, message)
 
 
 def test_a_record_reads_as_level_message_and_the_rest() -> None:

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from slipway.drawing.draw import draw
 from slipway.rehearsal import page
-from slipway.rehearsal.player.records import Action, Condition, Execution, Minute, Rehearsal, Stage, Status
+from slipway.rehearsal.player.records import (
+    Execution,
+    PlayedAction,
+    PlayedCondition,
+    PlayedMinute,
+    PlayedStage,
+    PlayStatus,
+    Rehearsal,
+)
 from unit.rehearsal.recorded import START, action, canary, rehearsal
 
 _VOID = {"meta", "br", "line", "rect", "circle"}
@@ -135,14 +143,14 @@ def test_the_canary_shows_each_minute(tmp_path: Path) -> None:
 
 def test_a_single_failure_can_be_seen() -> None:
     deployment = canary()
-    deployment.minutes = [Minute(1, 0.1, 900, 100, 1, 0, 1.0)]
+    deployment.minutes = [PlayedMinute(1, 0.1, 900, 100, 1, 0, 1.0)]
     (bad,) = Read(str(page.canary(deployment))).of("rect", "bad")
     assert float(bad["height"]) >= 3
 
 
 def test_without_minutes_or_requests_there_is_no_picture_and_no_fault() -> None:
     deployment = canary()
-    deployment.minutes = [Minute(1, 0.1, 0, 0, 0, 0, 0.0)]
+    deployment.minutes = [PlayedMinute(1, 0.1, 0, 0, 0, 0, 0.0)]
     assert "<svg" in page.canary(deployment)
     deployment.minutes = []
     assert page.canary(deployment) == ""
@@ -195,17 +203,19 @@ _ACTIONS = st.builds(
     st.integers(0, 5_000).map(lambda tenths: tenths / 10),
     st.integers(0, 1_000_000).map(lambda tenths: tenths / 10),
 )
-_STAGES = st.lists(st.builds(lambda actions: Stage("s", actions=actions), st.lists(_ACTIONS, max_size=6)), max_size=4)
+_STAGES = st.lists(
+    st.builds(lambda actions: PlayedStage("s", actions=actions), st.lists(_ACTIONS, max_size=6)), max_size=4
+)
 
 
-def _by_group(stage: Stage) -> list[Action]:
+def _by_group(stage: PlayedStage) -> list[PlayedAction]:
     orders = [each.run_order for each in stage.actions]
     return sorted(stage.actions, key=lambda each: orders.index(each.run_order))
 
 
 @settings(deadline=None, max_examples=60)
 @given(stages=_STAGES, in_virtual=st.booleans())
-def test_every_action_has_a_bar_within_the_chart(stages: list[Stage], *, in_virtual: bool) -> None:
+def test_every_action_has_a_bar_within_the_chart(stages: list[PlayedStage], *, in_virtual: bool) -> None:
     execution = Execution("e", "c", "m", 1, START, stages=stages)
     chart = page.gantt(execution, in_virtual=in_virtual)
     assert [bar.action for bar in chart.bars] == [each for stage in stages for each in _by_group(stage)]
@@ -222,8 +232,8 @@ def test_every_action_has_a_bar_within_the_chart(stages: list[Stage], *, in_virt
 
 def test_actions_of_a_group_stand_side_by_side_and_groups_after_each_other() -> None:
     stages = [
-        Stage("one", actions=[action("a", seconds=4), action("b", seconds=2), action("c", order=2, seconds=4)]),
-        Stage("two", "retry", actions=[action("d", seconds=2)]),
+        PlayedStage("one", actions=[action("a", seconds=4), action("b", seconds=2), action("c", order=2, seconds=4)]),
+        PlayedStage("two", "retry", actions=[action("d", seconds=2)]),
     ]
     chart = page.gantt(Execution("e", "c", "m", 1, START, stages=stages), in_virtual=False)
     scale = (page.WIDTH - page.LABEL) / 10
@@ -235,7 +245,7 @@ def test_actions_of_a_group_stand_side_by_side_and_groups_after_each_other() -> 
 
 def test_in_virtual_time_a_bake_pushes_what_comes_after_it() -> None:
     record = rehearsal().executions[1]
-    record.stages.append(Stage("after", actions=[action("z", virtual=4.0)]))
+    record.stages.append(PlayedStage("after", actions=[action("z", virtual=4.0)]))
     bars = page.gantt(record, in_virtual=True).bars
     scale = (page.WIDTH - page.LABEL) / (2 + 2 + 600 + 4 + 300 + 4)
     assert (bars[-1].x - page.LABEL) / scale == pytest.approx(2 + 2 + 600 + 4 + 300)
@@ -244,19 +254,21 @@ def test_in_virtual_time_a_bake_pushes_what_comes_after_it() -> None:
 # The picture of the pipeline, which the evidence shows too
 
 
-def played() -> Stage:
+def played() -> PlayedStage:
     """A stage whose second action failed once."""
     first = [
-        Action("prod-items.data.Deploy", "CloudFormation", "prod", run_order=1, status=Status.SUCCEEDED),
-        Action("prod-ingest.data.Deploy", "CloudFormation", "prod", run_order=1, status=Status.FAILED),
+        PlayedAction("prod-items.data.Deploy", "CloudFormation", "prod", run_order=1, status=PlayStatus.SUCCEEDED),
+        PlayedAction("prod-ingest.data.Deploy", "CloudFormation", "prod", run_order=1, status=PlayStatus.FAILED),
     ]
-    again = Action("prod-ingest.data.Deploy", "CloudFormation", "prod", run_order=1, attempt=2, status=Status.SUCCEEDED)
-    return Stage(
+    again = PlayedAction(
+        "prod-ingest.data.Deploy", "CloudFormation", "prod", run_order=1, attempt=2, status=PlayStatus.SUCCEEDED
+    )
+    return PlayedStage(
         "prod-services",
-        status=Status.SUCCEEDED,
+        status=PlayStatus.SUCCEEDED,
         conditions=[
-            Condition("BeforeEntry", "DeploymentWindow", Status.SUCCEEDED, "open"),
-            Condition("OnSuccess", "Bake", Status.SUCCEEDED, "no alarm"),
+            PlayedCondition("BeforeEntry", "DeploymentWindow", PlayStatus.SUCCEEDED, "open"),
+            PlayedCondition("OnSuccess", "Bake", PlayStatus.SUCCEEDED, "no alarm"),
         ],
         actions=[*first, again],
     )
@@ -277,11 +289,13 @@ def test_a_stage_is_drawn_as_it_was_played() -> None:
 
 
 def test_a_stage_that_was_rolled_back_says_so() -> None:
-    assert page.pictured(Stage("prod-services", kind="rollback")).name == "prod-services (rollback)"
+    assert page.pictured(PlayedStage("prod-services", kind="rollback")).name == "prod-services (rollback)"
 
 
 def test_the_page_holds_the_picture(tmp_path: Path) -> None:
-    execution = Execution("1", "0123456789ab", "Say it", 1, "2026-01-01T00:00:00", stages=[Stage("Source"), played()])
+    execution = Execution(
+        "1", "0123456789ab", "Say it", 1, "2026-01-01T00:00:00", stages=[PlayedStage("Source"), played()]
+    )
     record = Rehearsal("0123456789ab", "Say it", ["items"], verdict="delivered", executions=[execution])
 
     html = page.write(record, tmp_path).read_text(encoding="utf-8")

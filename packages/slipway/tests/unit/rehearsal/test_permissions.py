@@ -20,7 +20,7 @@ from slipway.emulator.environment import LocalEnvironment
 from slipway.errors import RehearsalError
 from slipway.permissions import run
 from slipway.permissions.plan import UNPROVEN_HERE, Grant, functions, listed, without
-from slipway.permissions.worker import Assignment, Row, plan_of
+from slipway.permissions.worker import Assignment, PermissionRow, plan_of
 
 TABLE, INDEX = {"Fn::GetAtt": ["Table", "Arn"]}, {"Fn::Join": ["", ["table", "/index"]]}
 
@@ -138,10 +138,10 @@ def test_a_policy_is_without_exactly_what_was_taken_away(document: dict[str, Any
     assert json.dumps(document) == before
 
 
-NEEDED = Row("items/Api", "a:A", "arn:aws:s3:::bucket/items/*", "needed", "test_it")
-UNPROVEN = Row("items/Api", "b:B", "*", "unproven", "nobody asks")
-NOT_NEEDED = Row("items/Api", "c:C", "arn:aws:sqs:r:1:queue", "NOT NEEDED", "no test fails")
-FAULT = Row("items/Other", "", "", "FAULT", "no test is marked")
+NEEDED = PermissionRow("items/Api", "a:A", "arn:aws:s3:::bucket/items/*", "needed", "test_it")
+UNPROVEN = PermissionRow("items/Api", "b:B", "*", "unproven", "nobody asks")
+NOT_NEEDED = PermissionRow("items/Api", "c:C", "arn:aws:sqs:r:1:queue", "NOT NEEDED", "no test fails")
+FAULT = PermissionRow("items/Other", "", "", "FAULT", "no test is marked")
 
 
 def test_the_table_tells_each_permission_once() -> None:
@@ -177,7 +177,9 @@ def unspoilt() -> Iterator[None]:
 
 @pytest.mark.parametrize(("rows", "code"), [([NEEDED, UNPROVEN], 0), ([NEEDED, NOT_NEEDED], 1), ([NEEDED, FAULT], 1)])
 @pytest.mark.usefixtures("unspoilt")
-def test_what_is_not_needed_fails_the_verb(monkeypatch: pytest.MonkeyPatch, rows: Sequence[Row], code: int) -> None:
+def test_what_is_not_needed_fails_the_verb(
+    monkeypatch: pytest.MonkeyPatch, rows: Sequence[PermissionRow], code: int
+) -> None:
     monkeypatch.setattr(run, "examine", lambda *_, **__: list(rows))
     assert main(["permissions"]) == code
 

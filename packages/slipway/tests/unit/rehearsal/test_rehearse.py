@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slipway.rehearsal.player.records import Rehearsal, Stage, Status
+from slipway.rehearsal.player.records import PlayedStage, PlayStatus, Rehearsal
 from slipway.rehearsal.rehearse import verdict
 from unit.rehearsal.recorded import rehearsal
 
@@ -82,5 +82,5 @@ def test_what_prod_serves_is_held_against_what_it_served(served: dict[str, str],
 def test_what_was_interrupted_names_no_stage() -> None:
     record = _stopped()
     last = record.executions[-1]
-    last.reason, last.stages = "interrupted", [Stage("Source", status=Status.SUCCEEDED)]
+    last.reason, last.stages = "interrupted", [PlayedStage("Source", status=PlayStatus.SUCCEEDED)]
     assert verdict(record).startswith(f"{'c' * 12} stopped: interrupted; prod serves")

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from slipway.rehearsal.player.definition import PipelineDefinition
-from slipway.rehearsal.player.records import Action, Condition, Execution, Stage, Status
+from slipway.rehearsal.player.records import Execution, PlayedAction, PlayedCondition, PlayedStage, PlayStatus
 from slipway.rehearsal.show import Show, virtual
 from unit.rehearsal.player.pipelines import build, pipeline, stage
 from unit.rehearsal.recorded import START, action, canary
@@ -39,18 +39,20 @@ def test_an_execution_begins_with_what_it_delivers(told: Told) -> None:
 
 
 def test_a_stage_says_that_it_begins_what_its_conditions_said_and_why_it_failed(told: Told) -> None:
-    shown = Stage("prod", "rollback")
+    shown = PlayedStage("prod", "rollback")
     told.show.stage(shown)
-    shown.conditions.append(Condition("BeforeEntry", "DeploymentWindow", Status.SUCCEEDED, "Fri 15:00"))
+    shown.conditions.append(PlayedCondition("BeforeEntry", "DeploymentWindow", PlayStatus.SUCCEEDED, "Fri 15:00"))
     told.show.stage(shown)
-    shown.status, shown.reason = Status.FAILED, "nothing to go back to"
+    shown.status, shown.reason = PlayStatus.FAILED, "nothing to go back to"
     told.show.stage(shown)
     assert told.lines == ["prod rollback", "✓ BeforeEntry DeploymentWindow Fri 15:00", "nothing to go back to"]
 
 
 def test_what_an_action_said_is_not_said_again(told: Told) -> None:
-    failed = action("Synth", status=Status.FAILED, error="it failed with exit code 1")
-    shown = Stage("Build", status=Status.FAILED, actions=[failed], reason="Build/Synth: it failed with exit code 1")
+    failed = action("Synth", status=PlayStatus.FAILED, error="it failed with exit code 1")
+    shown = PlayedStage(
+        "Build", status=PlayStatus.FAILED, actions=[failed], reason="Build/Synth: it failed with exit code 1"
+    )
     told.show.action(failed)
     told.show.stage(shown)
     assert told.lines == ["✗ Synth prod 2.0 s", "it failed with exit code 1"]
@@ -61,16 +63,16 @@ def test_what_an_action_said_is_not_said_again(told: Told) -> None:
     [
         (action("Synth", summary="9 tests"), "✓ Synth prod 2.0 s 9 tests"),
         (action("Wait", virtual=600.0), "✓ Wait prod 2.0 s 0:10:00 virtual"),
-        (action("Old", status=Status.SKIPPED), "· Old prod 2.0 s"),
+        (action("Old", status=PlayStatus.SKIPPED), "· Old prod 2.0 s"),
     ],
 )
-def test_an_action_that_ended_is_a_line(told: Told, made: Action, line: str) -> None:
+def test_an_action_that_ended_is_a_line(told: Told, made: PlayedAction, line: str) -> None:
     told.show.action(made)
     assert told.lines == [line]
 
 
 def test_an_action_that_begins_is_none(told: Told) -> None:
-    begun = Action("Synth", "CodeBuild", "tools", 1)
+    begun = PlayedAction("Synth", "CodeBuild", "tools", 1)
     told.show.action(begun)
     told.show.progress(begun, "compiling")
     assert told.lines == []
@@ -89,9 +91,14 @@ def test_a_canary_is_a_line_beneath_its_action(told: Told, *, failed: bool, mark
 def test_brackets_in_what_is_shown_are_text(told: Told, text: str) -> None:
     definition = PipelineDefinition.read(pipeline(stage("Build", build())), 3)
     told.show.execution(Execution("e", "c" * 40, text, 3, START), definition)
-    told.show.action(action(text, summary=text, status=Status.FAILED, error=text))
+    told.show.action(action(text, summary=text, status=PlayStatus.FAILED, error=text))
     told.show.stage(
-        Stage("a", status=Status.FAILED, conditions=[Condition("OnSuccess", text, Status.FAILED, text)], reason=text)
+        PlayedStage(
+            "a",
+            status=PlayStatus.FAILED,
+            conditions=[PlayedCondition("OnSuccess", text, PlayStatus.FAILED, text)],
+            reason=text,
+        )
     )
     with told.show.phase(text):
         pass
@@ -109,7 +116,7 @@ def test_a_phase_is_a_line_with_its_time_even_where_it_fails(told: Told) -> None
 
 def test_on_a_terminal_what_runs_is_drawn_until_it_ends() -> None:
     told = Told(terminal=True)
-    running = Action("Synth", "CodeBuild", "tools", 1)
+    running = PlayedAction("Synth", "CodeBuild", "tools", 1)
     definition = PipelineDefinition.read(pipeline(stage("Build", build())), 3)
     told.show.execution(Execution("e", "c" * 40, "m", 3, START), definition)
     told.show.action(running)
@@ -118,7 +125,7 @@ def test_on_a_terminal_what_runs_is_drawn_until_it_ends() -> None:
         told.show.console.print(told.show._render())  # what the live part draws
     assert "compiling [/x]" in seen.get()
     told.show.close()
-    running.status = Status.SUCCEEDED
+    running.status = PlayStatus.SUCCEEDED
     told.show.action(running)
     with told.show.console.capture() as seen:
         told.show.console.print(told.show._render())

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from slipway.emulator.stages import substitute
-from slipway.emulator.substitutions import SUBSTITUTIONS, Place
+from slipway.emulator.substitutions import SUBSTITUTIONS, TemplatePlace
 from slipway.errors import RehearsalError
 
-PLACE = Place(plain_port=4567)
+PLACE = TemplatePlace(plain_port=4567)
 
 APPLICATION = {"Type": "AWS::CodeDeploy::Application", "Properties": {"ComputePlatform": "Lambda"}}
 GROUP = {"Type": "AWS::CodeDeploy::DeploymentGroup", "Properties": {"ApplicationName": {"Ref": "App"}}}
@@ -57,7 +57,7 @@ def test_a_deployment_that_is_played_brings_its_alarms_on_metric_math() -> None:
     }
     template = _template({"App": APPLICATION, "Errors": errors, "Faults": faults, "Group": group, "Alias": alias})
     # When the player stands in
-    result, _ = substitute(template, Place(plain_port=4567, player="arn:player"), stack="prod-items-compute")
+    result, _ = substitute(template, TemplatePlace(plain_port=4567, player="arn:player"), stack="prod-items-compute")
     # Then the deployment names both, and says what the second is; its name is the one that the group gives
     assert set(result["Resources"]) == {"Errors", "Alias", "AliasDeployment"}
     asked = result["Resources"]["AliasDeployment"]["Properties"]

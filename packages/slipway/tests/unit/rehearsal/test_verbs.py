@@ -21,10 +21,10 @@ from rich.console import Console
 import specimen
 from slipway import paths
 from slipway.cli import main
-from slipway.emulator.partition import Caller
+from slipway.emulator.partition import Requester
 from slipway.emulator.server import Emulator
 from slipway.rehearsal import faults, verbs
-from slipway.rehearsal.player.approvals import Answer, Approvals, Pending
+from slipway.rehearsal.player.approvals import ApprovalAnswer, Approvals, Pending
 from slipway.rehearsal.player.memory import Memory
 from slipway.rehearsal.player.pipeline_api import PipelineApi
 from slipway.rehearsal.player.records import Rehearsal
@@ -151,9 +151,14 @@ def test_a_commit_that_was_not_delivered_is_exit_code_one(played: Played, capsys
 
 @pytest.mark.parametrize(
     ("word", "answer"),
-    [("yes", Answer.APPROVED), ("no", Answer.REJECTED), ("timeout", Answer.TIMED_OUT), ("ask", None)],
+    [
+        ("yes", ApprovalAnswer.APPROVED),
+        ("no", ApprovalAnswer.REJECTED),
+        ("timeout", ApprovalAnswer.TIMED_OUT),
+        ("ask", None),
+    ],
 )
-def test_the_answer_may_be_given_beforehand(played: Played, word: str, answer: Answer | None) -> None:
+def test_the_answer_may_be_given_beforehand(played: Played, word: str, answer: ApprovalAnswer | None) -> None:
     main(["rehearse", "--approve", word])
     assert played.call["answers"] is answer
 
@@ -333,7 +338,7 @@ def test_what_was_pushed_is_played_after_the_one_before_it(played: Played, monke
     monkeypatch.setenv("APPROVE", "yes")
     assert _receive(played, monkeypatch, f"{played.first} {played.head} refs/heads/main") == 0
     assert (played.call["commit"].sha, played.call["commit"].repository) == (played.head, verbs.REMOTE)
-    assert (played.call["answers"], played.call["wait"]) == (Answer.APPROVED, -1)
+    assert (played.call["answers"], played.call["wait"]) == (ApprovalAnswer.APPROVED, -1)
 
 
 def test_of_two_branches_the_pipelines_own_is_played(
@@ -386,7 +391,7 @@ class Terminal:
         monkeypatch.setattr(Emulator, "running", lambda *_, **__: object())
         monkeypatch.setattr(boto3, "Session", lambda **_: self)
         self.client = lambda service, **_: Client(
-            service, lambda operation, _, parameters: api(operation, parameters, Caller(TOOLS, TOOLS))
+            service, lambda operation, _, parameters: api(operation, parameters, Requester(TOOLS, TOOLS))
         )
 
 
@@ -398,16 +403,16 @@ def terminal(played: Played, monkeypatch: pytest.MonkeyPatch) -> Terminal:
 @pytest.mark.parametrize(
     ("arguments", "answer", "says"),
     [
-        (["approve"], Answer.APPROVED, "approved at the terminal"),
-        (["approve", "--says", "go"], Answer.APPROVED, "go"),
-        (["reject", "--says", "not today"], Answer.REJECTED, "not today"),
+        (["approve"], ApprovalAnswer.APPROVED, "approved at the terminal"),
+        (["approve", "--says", "go"], ApprovalAnswer.APPROVED, "go"),
+        (["reject", "--says", "not today"], ApprovalAnswer.REJECTED, "not today"),
     ],
 )
 def test_what_waits_is_answered_from_another_terminal(
-    terminal: Terminal, capsys: pytest.CaptureFixture[str], arguments: list[str], answer: Answer, says: str
+    terminal: Terminal, capsys: pytest.CaptureFixture[str], arguments: list[str], answer: ApprovalAnswer, says: str
 ) -> None:
     # Given an approval that waits
-    found: list[Answer | None] = []
+    found: list[ApprovalAnswer | None] = []
     pending = Pending("prod-approval", "Approve", "Go?", "")
     thread = threading.Thread(target=lambda: found.append(terminal.approvals.wait(pending)), daemon=True)
     thread.start()
@@ -452,8 +457,13 @@ def test_whoever_is_asked_is_asked_once() -> None:
     assert "y or n" not in file.getvalue()
 
 
-@pytest.mark.parametrize(("word", "answer"), [("y", Answer.APPROVED), ("n", Answer.REJECTED), (" Y ", Answer.APPROVED)])
-def test_whoever_sits_at_the_terminal_answers_there(typed: tuple[TextIO, TextIO], word: str, answer: Answer) -> None:
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [("y", ApprovalAnswer.APPROVED), ("n", ApprovalAnswer.REJECTED), (" Y ", ApprovalAnswer.APPROVED)],
+)
+def test_whoever_sits_at_the_terminal_answers_there(
+    typed: tuple[TextIO, TextIO], word: str, answer: ApprovalAnswer
+) -> None:
     show, file = _shown()
     terminal, hands = typed
     ask = verbs._asker(show, None, terminal)
@@ -479,7 +489,7 @@ def test_a_terminal_that_is_gone_is_asked_no_more(typed: tuple[TextIO, TextIO]) 
 
 def test_an_answer_that_was_given_beforehand_asks_nobody() -> None:
     show, file = _shown()
-    assert verbs._asker(show, Answer.REJECTED, None)(PENDING) is Answer.REJECTED
+    assert verbs._asker(show, ApprovalAnswer.REJECTED, None)(PENDING) is ApprovalAnswer.REJECTED
     assert not file.getvalue()
 
 
@@ -499,7 +509,7 @@ def test_a_drill_plays_each_fault_and_judges_it(played: Played, capsys: pytest.C
     played.record = _rejected()
     assert main(["drill", "--fault", "approval-rejected", "--service", "catalog"]) == 0
     fault = faults.find("approval-rejected")
-    assert (played.call["fault"], played.call["answers"]) == (fault, Answer.REJECTED)
+    assert (played.call["fault"], played.call["answers"]) == (fault, ApprovalAnswer.REJECTED)
     assert played.call["commit"].sha == played.head
     said = " ".join(capsys.readouterr().out.split())
     assert "✓ approval-rejected" in said

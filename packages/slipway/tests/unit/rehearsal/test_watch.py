@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from slipway.emulator import logs
-from slipway.emulator.watch import Function, Watch
+from slipway.emulator.watch import Watch, WatchedFunction
 from slipway.errors import RehearsalError
 
 API = "import os\nTABLE = os.environ['TABLE']\ndef handler(event, context):\n    return TABLE\n"
@@ -198,7 +198,7 @@ def test_a_debugger_can_be_attached_and_is_gone_afterwards(desk: Desk, monkeypat
     seen: list[dict[str, Any]] = []
     update = desk.watch.update
 
-    def note(functions: list[Function]) -> bool:
+    def note(functions: list[WatchedFunction]) -> bool:
         seen.append(dict(desk.client.functions["dev-api"]))
         return update(functions)
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from slipway.review.assembly import Assembly, Stack, StackKey
+from slipway.review.assembly import Assembly, ReviewedStack, StackKey
 from slipway.review.comparison import Comparison, compare
-from slipway.review.findings import Finding
+from slipway.review.findings import ChangeFinding
 
 ACCOUNT, TOOLS, STRANGER = "333333333333", "999999999999", "123456789012"
 REGION = "us-east-1"
@@ -37,10 +37,10 @@ def stack(
     protected: bool = False,
     assets: frozenset[str] = frozenset(),
     **sections: Any,
-) -> Stack:
+) -> ReviewedStack:
     """A stack of some resources, each of which is a construct of the stack."""
     path = f"Pipeline/{stage}/{name.rpartition('-')[2].title()}"
-    return Stack(
+    return ReviewedStack(
         key=StackKey(account, REGION, name),
         stage=stage,
         path=path,
@@ -51,10 +51,10 @@ def stack(
     )
 
 
-def nested(parent: Stack, logical_id: str, resources: Mapping[str, Any], **sections: Any) -> Stack:
+def nested(parent: ReviewedStack, logical_id: str, resources: Mapping[str, Any], **sections: Any) -> ReviewedStack:
     """A nested stack of some resources."""
     path = f"{parent.path}/{logical_id}"
-    return Stack(
+    return ReviewedStack(
         key=parent.key.nested(logical_id),
         stage=parent.stage,
         path=path,
@@ -66,7 +66,7 @@ def nested(parent: Stack, logical_id: str, resources: Mapping[str, Any], **secti
     )
 
 
-def assembly(*stacks: Stack) -> Assembly:
+def assembly(*stacks: ReviewedStack) -> Assembly:
     """An assembly of some stacks."""
     return Assembly(stacks=stacks)
 
@@ -82,7 +82,7 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
     return compare(of(before), of(after))
 
 
-def found(before: Mapping[str, Any], after: Mapping[str, Any], kind: str | None = None) -> list[Finding]:
+def found(before: Mapping[str, Any], after: Mapping[str, Any], kind: str | None = None) -> list[ChangeFinding]:
     """The findings of that change, of one kind or of all."""
     return [finding for finding in changed(before, after).findings if kind in {None, finding.kind}]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from slipway.review.assembly import Assembly, Stack
+from slipway.review.assembly import Assembly, ReviewedStack
 from slipway.review.comparison import compare
-from slipway.review.findings import KINDS, Finding, Severity
+from slipway.review.findings import KINDS, ChangeFinding, Severity
 from unit.review.assemblies import ACCOUNT, TOOLS, assembly, stack
 
 CASES = sorted(Path(__file__).with_name("cases").glob("*.json"))
@@ -28,7 +28,7 @@ def _assembly(stacks: Mapping[str, Any]) -> Assembly:
     return assembly(*(_stack(name, content) for name, content in stacks.items()), *_elsewhere(stacks))
 
 
-def _stack(name: str, content: Mapping[str, Any]) -> Stack:
+def _stack(name: str, content: Mapping[str, Any]) -> ReviewedStack:
     is_template = "Resources" in content and "Type" not in content["Resources"]
     sections = dict(content) if is_template else {"Resources": content}
     resources = sections.pop("Resources")
@@ -37,7 +37,7 @@ def _stack(name: str, content: Mapping[str, Any]) -> Stack:
     return stack(resources, name=name, account=ACCOUNT, **sections)
 
 
-def _elsewhere(stacks: Mapping[str, Any]) -> list[Stack]:
+def _elsewhere(stacks: Mapping[str, Any]) -> list[ReviewedStack]:
     """A stack that nothing changes, so that both accounts are among those delivered to."""
     topic = {"Topic": {"Type": "AWS::SNS::Topic"}}
     return [
@@ -50,7 +50,7 @@ def _elsewhere(stacks: Mapping[str, Any]) -> list[Stack]:
     ]
 
 
-def _is_expected(finding: Finding, row: Mapping[str, Any]) -> bool:
+def _is_expected(finding: ChangeFinding, row: Mapping[str, Any]) -> bool:
     least, most = Severity(row.get("least", Severity.INFO)), Severity(row.get("most", Severity.CRITICAL))
     return finding.kind in row.get("kinds", KINDS) and most.rank <= finding.severity.rank <= least.rank
 

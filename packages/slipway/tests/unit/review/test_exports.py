@@ -9,10 +9,10 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from slipway.review.assembly import Stack
+from slipway.review.assembly import ReviewedStack
 from slipway.review.comparison import Comparison, compare
 from slipway.review.exports import FAULT, as_markdown, as_sarif
-from slipway.review.findings import Finding, Severity
+from slipway.review.findings import ChangeFinding, Severity
 from slipway.review.grouping import group
 from slipway.review.outcome import ReviewOutcome, ReviewState, as_json, summary
 from slipway.review.waivers import judge, read_waivers
@@ -23,7 +23,7 @@ SARIF = json.loads(Path(__file__).parents[1].joinpath("gates", "sarif-2.1.0-requ
 TODAY = date(2027, 1, 15)
 
 
-def _stacks(**properties: object) -> list[Stack]:
+def _stacks(**properties: object) -> list[ReviewedStack]:
     """A function with an alarm in two stages."""
     resources = {
         "Errors": resource("AWS::CloudWatch::Alarm", {"Threshold": 1, "AlarmActions": ["arn"], **properties}),
@@ -94,7 +94,7 @@ def test_markdown_folds_what_matters_less() -> None:
 
 def test_markdown_of_many_findings_fits_a_comment() -> None:
     findings = tuple(
-        Finding(
+        ChangeFinding(
             kind="replaced",
             severity=Severity.HIGH,
             stage=STAGE,

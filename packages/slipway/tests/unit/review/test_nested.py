@@ -13,7 +13,7 @@ import pytest
 from slipway.review.assembly import Assembly, StackKey, read_assembly
 from slipway.review.comparison import Fate, compare
 from slipway.review.errors import ReviewError
-from slipway.review.findings import Finding, Severity
+from slipway.review.findings import ChangeFinding, Severity
 from unit.review.assemblies import ACCOUNT, REGION, TOOLS, assembly, nested, resource, stack, write
 from unit.review.planted import TABLE, allow, role
 
@@ -27,7 +27,7 @@ def _of(resources: Mapping[str, Any], outer: Mapping[str, Any] | None = None, **
     return assembly(parent, nested(parent, "Nested", resources, **sections), tools)
 
 
-def _found(before: Assembly, after: Assembly, kind: str) -> list[Finding]:
+def _found(before: Assembly, after: Assembly, kind: str) -> list[ChangeFinding]:
     return [finding for finding in compare(before, after).findings if finding.kind == kind]
 
 

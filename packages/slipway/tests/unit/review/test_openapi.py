@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from slipway.review.findings import Finding, Severity
+from slipway.review.findings import ChangeFinding, Severity
 from unit.review.assemblies import ACCOUNT, STRANGER, found, resource
 
 REST, HTTP = "AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api"
@@ -47,7 +47,7 @@ def _changed(*way: str, value: Any = None, document: dict[str, Any] = DOCUMENT) 
     return edited
 
 
-def _found(after: Any, before: Any = DOCUMENT, kind: str = REST) -> list[Finding]:
+def _found(after: Any, before: Any = DOCUMENT, kind: str = REST) -> list[ChangeFinding]:
     return found({"Api": resource(kind, {"Body": before})}, {"Api": resource(kind, {"Body": after})})
 
 

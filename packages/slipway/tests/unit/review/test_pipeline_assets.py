@@ -7,7 +7,7 @@ from typing import Any
 
 from slipway.review.assembly import Assembly
 from slipway.review.comparison import compare
-from slipway.review.findings import Finding
+from slipway.review.findings import ChangeFinding
 from unit.review.assemblies import TOOLS, assembly, resource, stack
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -49,7 +49,7 @@ def _delivery(digest: str, projects: dict[str, Any], names: list[str] | None = N
     )
 
 
-def _found(before: Assembly, after: Assembly) -> list[Finding]:
+def _found(before: Assembly, after: Assembly) -> list[ChangeFinding]:
     return [finding for finding in compare(before, after).findings if finding.kind != "pipeline-restarted"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from slipway.review.findings import Finding, Severity
+from slipway.review.findings import ChangeFinding, Severity
 from slipway.review.iam.reference import escalates, escalating_actions
 from unit.review.assemblies import ACCOUNT, STRANGER, found, resource
 from unit.review.planted import allow, role
@@ -37,7 +37,7 @@ ACTING: dict[str, tuple[str, Callable[[str], dict[str, Any]]]] = {
 }
 
 
-def _roles(before: Any, after: Any) -> list[Finding]:
+def _roles(before: Any, after: Any) -> list[ChangeFinding]:
     return found({"Acts": before}, {"Acts": after}, "other-role")
 
 

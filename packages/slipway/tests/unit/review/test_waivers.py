@@ -7,14 +7,14 @@ from datetime import date
 import pytest
 
 from slipway.review.errors import ReviewError
-from slipway.review.findings import Finding, Severity
+from slipway.review.findings import ChangeFinding, Severity
 from slipway.review.waivers import WAIVERS_FILE, Judgement, judge, read_waivers
 from unit.review.waivers import waiver
 
 pytestmark = pytest.mark.requirement("gates before any account")
 
 TODAY = date(2027, 1, 15)
-RED = Finding(
+RED = ChangeFinding(
     kind="stateful-removed",
     severity=Severity.CRITICAL,
     stage="dev-items",
@@ -22,7 +22,7 @@ RED = Finding(
     resource="Pipeline/dev-items/Data/Table",
     what="it goes",
 )
-ORANGE = Finding(
+ORANGE = ChangeFinding(
     kind="alarm-removed",
     severity=Severity.HIGH,
     stage="dev-items",
@@ -32,7 +32,7 @@ ORANGE = Finding(
 )
 
 
-def judged(text: str, *findings: Finding, base: str = "", today: date = TODAY) -> Judgement:
+def judged(text: str, *findings: ChangeFinding, base: str = "", today: date = TODAY) -> Judgement:
     return judge(findings, read_waivers(text), known=read_waivers(base), today=today)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from slipway.review.assembly import Assembly
 from slipway.review.comparison import compare
-from slipway.review.findings import Finding, Severity
+from slipway.review.findings import ChangeFinding, Severity
 from slipway.review.worlds import MOST, worlds_of
 from unit.review.assemblies import assembly, nested, of, resource, stack
 from unit.review.planted import BUCKET, TABLE, policy_of_bucket
@@ -29,7 +29,7 @@ def _of(resources: Mapping[str, Any], **sections: Any) -> Assembly:
     return of(resources, **{"Parameters": STAGE, "Conditions": IS_PROD, **sections})
 
 
-def _found(before: Assembly, after: Assembly, kind: str) -> list[Finding]:
+def _found(before: Assembly, after: Assembly, kind: str) -> list[ChangeFinding]:
     return [finding for finding in compare(before, after).findings if finding.kind == kind]
 
 

@@ -9,9 +9,9 @@ from aws_cdk import aws_codedeploy as codedeploy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.settings.shifts import LONGEST_MINUTES, PREDEFINED, PREFIX, Kind, Shift
+from slipway.settings.shifts import LONGEST_MINUTES, PREDEFINED, PREFIX, Shift, ShiftKind
 
-SHIFTS = st.builds(Shift, st.sampled_from([Kind.CANARY, Kind.LINEAR]), st.integers(1, 99), st.integers(1, 29))
+SHIFTS = st.builds(Shift, st.sampled_from([ShiftKind.CANARY, ShiftKind.LINEAR]), st.integers(1, 99), st.integers(1, 29))
 
 
 def test_predefined_are_those_that_cdk_knows() -> None:
@@ -85,8 +85,8 @@ def test_impossible_names_are_refused(name: str, says: str) -> None:
 
 
 @pytest.mark.parametrize(("percent", "minutes"), [(0, 5), (100, 5), (5, 0), (5, LONGEST_MINUTES + 1)])
-@pytest.mark.parametrize("kind", [Kind.CANARY, Kind.LINEAR])
-def test_impossible_figures_are_refused(kind: Kind, percent: int, minutes: int) -> None:
+@pytest.mark.parametrize("kind", [ShiftKind.CANARY, ShiftKind.LINEAR])
+def test_impossible_figures_are_refused(kind: ShiftKind, percent: int, minutes: int) -> None:
     with pytest.raises(ValueError, match=kind):
         Shift(kind, percent, minutes)
 
@@ -98,11 +98,11 @@ def test_impossible_figures_are_refused(kind: Kind, percent: int, minutes: int) 
         ({"Type": "AllAtOnce"}, Shift()),
         (
             {"Type": "TimeBasedCanary", "TimeBasedCanary": {"CanaryPercentage": "5", "CanaryInterval": 2}},
-            Shift(Kind.CANARY, 5, 2),
+            Shift(ShiftKind.CANARY, 5, 2),
         ),
         (
             {"Type": "TimeBasedLinear", "TimeBasedLinear": {"LinearPercentage": 40, "LinearInterval": 1}},
-            Shift(Kind.LINEAR, 40, 1),
+            Shift(ShiftKind.LINEAR, 40, 1),
         ),
     ],
 )

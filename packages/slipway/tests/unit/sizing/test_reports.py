@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from slipway.sizing.reports import SLICES, Report, parse_report, read_reports
+from slipway.sizing.reports import SLICES, InvocationReport, parse_report, read_reports
 
 TEXT = (
     "REPORT RequestId: 3604209a-e9a3-11e6-939a-754dd98c7be3\tDuration: 12.34 ms\tBilled Duration: 13 ms\t"
@@ -23,7 +23,7 @@ def _json(**changes: Any) -> str:
 
 @pytest.mark.parametrize("message", [TEXT, _json()])
 def test_both_formats_give_the_same_report(message: str) -> None:
-    assert parse_report(message) == Report(duration=12.34, billed=13, size=256, used=88)
+    assert parse_report(message) == InvocationReport(duration=12.34, billed=13, size=256, used=88)
 
 
 @pytest.mark.parametrize(

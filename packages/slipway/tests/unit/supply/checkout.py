@@ -15,7 +15,7 @@ from pathlib import Path
 
 from slipway.project import ROOT
 from slipway.supply.policy import Licences, StatedLicence
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 
 MIT = Licences(shipped=("MIT", "Apache-2.0"), tools=("MPL-2.0", "BSD-2-Clause"), spelled={"MIT License": "MIT"})
 HANDLER = "services/items/runtime/handlers.py"
@@ -52,7 +52,7 @@ class Checkout:
     environ: Mapping[str, str] = field(default_factory=dict)
     python: Path = Path(sys.executable)
 
-    def write(self) -> Repository:
+    def write(self) -> ScannedTree:
         """Write all of it, and commit it."""
         self._locks()
         self._npm()
@@ -62,9 +62,9 @@ class Checkout:
         self.commit()
         return self.repository()
 
-    def repository(self) -> Repository:
+    def repository(self) -> ScannedTree:
         """As the steps see it."""
-        return Repository(root=self.root, python=self.python, environ=self.environ or dict(os.environ))
+        return ScannedTree(root=self.root, python=self.python, environ=self.environ or dict(os.environ))
 
     def put(self, name: str, text: str) -> Path:
         """Write a file."""
@@ -85,8 +85,8 @@ class Checkout:
         cache = self.root / "build" / "cache"
         if not cache.exists():
             # Kingfisher compiles its rules for seconds where it has not done so before.
-            Repository(root=ROOT).cache.mkdir(parents=True, exist_ok=True)
-            cache.symlink_to(Repository(root=ROOT).cache)
+            ScannedTree(root=ROOT).cache.mkdir(parents=True, exist_ok=True)
+            cache.symlink_to(ScannedTree(root=ROOT).cache)
         layer = {f"python/{name}-1.dist-info/METADATA": text for name, text in self.layer.items()}
         contents = {"layer": layer, "layer-local": {"python/only/here.py": ""}, "items": {HANDLER: self.code}}
         digests = {name: make_zip(assets / f"{name}.zip", content) for name, content in contents.items()}

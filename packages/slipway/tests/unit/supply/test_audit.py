@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from slipway.gates.outcome import Outcome, State
+from slipway.gates.outcome import Outcome, StepState
 from slipway.supply import audit
-from slipway.supply.components import Kind, layer, tools
+from slipway.supply.components import PackageKind, layer, tools
 from slipway.supply.policy import AcceptedAdvisory, Audit
 from unit.supply.checkout import Checkout, metadata
 
@@ -74,14 +74,14 @@ def javascript(checkout: Checkout, asked: Audit, *, today: date = TODAY) -> Outc
 def test_a_vulnerable_pin_of_python_is_red_and_the_mended_one_green(tmp_path: Path, asked: Audit) -> None:
     found = python(Checkout(tmp_path / "red", layer=VULNERABLE), asked)
 
-    assert found.state is State.FAILED
+    assert found.state is StepState.FAILED
     (finding,) = found.findings
     assert (finding.place, finding.rule) == ("pkg:pypi/requests@2.19.1", "PYSEC-2018-28")
     assert finding.message.endswith("(take 2.20.0)")
 
     mended = python(Checkout(tmp_path / "green", layer=MENDED), asked)
 
-    assert (mended.state, mended.findings) == (State.PASSED, ())
+    assert (mended.state, mended.findings) == (StepState.PASSED, ())
     assert "pkg:pypi/requests@2.20.0" in mended.scanned
 
 
@@ -99,7 +99,7 @@ def test_a_vulnerable_package_of_npm_is_red_and_the_mended_one_green(tmp_path: P
 
     mended = javascript(Checkout(tmp_path / "green", notices={"left": bundled.replace(".20", ".21")}), asked)
 
-    assert (mended.state, mended.findings) == (State.PASSED, ())
+    assert (mended.state, mended.findings) == (StepState.PASSED, ())
 
 
 def test_whoever_knows_packages_but_no_advisories_makes_it_not_done(tmp_path: Path, knowing_nothing: Audit) -> None:
@@ -107,7 +107,7 @@ def test_whoever_knows_packages_but_no_advisories_makes_it_not_done(tmp_path: Pa
     of_python = python(Checkout(tmp_path / "python"), knowing_nothing)
     of_npm = javascript(Checkout(tmp_path / "npm"), knowing_nothing)
 
-    assert (of_python.state, of_npm.state) == (State.NOT_DONE, State.NOT_DONE)
+    assert (of_python.state, of_npm.state) == (StepState.NOT_DONE, StepState.NOT_DONE)
     assert "knows of no fault in flask 0.5" in of_python.summary
     assert "knows of no fault in minimist 1.2.0" in of_npm.summary
 
@@ -120,7 +120,7 @@ def test_nobody_to_ask_makes_it_not_done(tmp_path: Path) -> None:
     of_python = python(Checkout(tmp_path / "python"), nobody)
     of_npm = javascript(Checkout(tmp_path / "npm"), nobody)
 
-    assert (of_python.state, of_npm.state) == (State.NOT_DONE, State.NOT_DONE)
+    assert (of_python.state, of_npm.state) == (StepState.NOT_DONE, StepState.NOT_DONE)
     assert of_python.summary.startswith("not done: pip-audit could not ask")
     assert of_npm.summary.startswith("not done: npm audit could not ask")
 
@@ -132,7 +132,7 @@ def answered(checkout: Checkout, *more: dict[str, Any], planted: bool = True) ->
     """A checkout whose pip-audit answers for its packages, with what is given of some."""
     repository = checkout.write()
     pins = {(one.name, one.version) for one in layer(repository)}
-    pins |= {(one.name, one.version) for one in tools(repository) if one.kind is Kind.PYTHON}
+    pins |= {(one.name, one.version) for one in tools(repository) if one.kind is PackageKind.PYTHON}
     given = {(one["name"], one.get("version")) for one in more} | {(one["name"], None) for one in more}
     dependencies: list[dict[str, Any]] = [
         {"name": name, "version": number, "vulns": []}
@@ -159,13 +159,13 @@ def accepted(**more: Any) -> Audit:
 
 
 def test_an_answer_without_faults_is_green(tmp_path: Path) -> None:
-    assert python(answered(Checkout(tmp_path)), Audit()).state is State.PASSED
+    assert python(answered(Checkout(tmp_path)), Audit()).state is StepState.PASSED
 
 
 def test_a_fault_is_accepted_by_any_of_its_names_until_a_day(tmp_path: Path) -> None:
     checkout = answered(Checkout(tmp_path), ALPHA)
 
-    assert python(checkout, Audit()).state is State.FAILED
+    assert python(checkout, Audit()).state is StepState.FAILED
     (one,) = python(checkout, accepted(), today=date(2027, 1, 1)).accepted
     assert (one.rule, one.owner, one.expires) == ("PYSEC-1", "platform", date(2027, 1, 1))
     expired = python(checkout, accepted(), today=date(2027, 1, 2))
@@ -189,12 +189,12 @@ def test_an_acceptance_of_what_is_not_there_any_more_is_red(tmp_path: Path) -> N
 def test_a_package_that_got_no_answer_makes_it_not_done(tmp_path: Path, more: dict[str, Any]) -> None:
     found = python(answered(Checkout(tmp_path), more), Audit())
 
-    assert found.state is State.NOT_DONE
+    assert found.state is StepState.NOT_DONE
     assert found.summary.startswith("not done: 1 of 3 packages got no answer")
 
 
 def test_an_answer_without_the_planted_one_makes_it_not_done(tmp_path: Path) -> None:
-    assert python(answered(Checkout(tmp_path), planted=False), Audit()).state is State.NOT_DONE
+    assert python(answered(Checkout(tmp_path), planted=False), Audit()).state is StepState.NOT_DONE
 
 
 @pytest.mark.parametrize("out", ["", "ERROR: no such host", "{}", '{"dependencies": 1}'])
@@ -204,7 +204,7 @@ def test_no_answer_at_all_makes_it_not_done(tmp_path: Path, out: str) -> None:
 
     found = python(checkout, Audit())
 
-    assert found.state is State.NOT_DONE
+    assert found.state is StepState.NOT_DONE
     # What would have been asked about is told all the same
     assert "pkg:pypi/alpha@1.0" in found.scanned
 
@@ -236,7 +236,7 @@ def test_npm_counts_one_version_at_two_places_twice(tmp_path: Path, asked: Audit
     found = audit.javascript(repository, asked, today=TODAY)
 
     # Then npm's own count is the number of places, and the planted fault is found
-    assert (found.state, found.summary) == (State.PASSED, "3 packages asked about")
+    assert (found.state, found.summary) == (StepState.PASSED, "3 packages asked about")
 
 
 def test_npm_has_to_ask_about_every_package(tmp_path: Path) -> None:

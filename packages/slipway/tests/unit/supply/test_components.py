@@ -11,12 +11,12 @@ import pytest
 
 from slipway import build
 from slipway.supply import repository
-from slipway.supply.components import Kind, layer, npm, npm_lock_with_bundled, python_lock, tools
+from slipway.supply.components import PackageKind, layer, npm, npm_lock_with_bundled, python_lock, tools
 from slipway.supply.errors import SupplyError
-from slipway.supply.repository import Repository, lambda_environment
+from slipway.supply.repository import ScannedTree, lambda_environment
 from unit.supply.checkout import Checkout, pin
 
-REAL = Repository()
+REAL = ScannedTree()
 
 
 def read(tmp_path: Path, text: str) -> list[str]:
@@ -62,7 +62,7 @@ def test_packages_of_npm_have_what_is_bundled_into_them(tmp_path: Path) -> None:
     inside, left = npm(checkout.write())
 
     assert (inside.purl, inside.licence, inside.bundled_in) == ("pkg:npm/%40a/in@2.0", "MIT AND ISC", left.purl)
-    assert (left.kind, left.purl, left.direct) == (Kind.NPM, "pkg:npm/left@1.0.0", True)
+    assert (left.kind, left.purl, left.direct) == (PackageKind.NPM, "pkg:npm/left@1.0.0", True)
     assert left.hashes[0].startswith("sha512:")
 
 
@@ -83,7 +83,7 @@ LOCK: dict[str, Any] = {
 
 
 @pytest.fixture
-def nested(tmp_path: Path) -> Repository:
+def nested(tmp_path: Path) -> ScannedTree:
     checkout = Checkout(tmp_path)
     repository = checkout.write()
     checkout.put("package-lock.json", json.dumps({"lockfileVersion": 3, "packages": LOCK}))
@@ -93,31 +93,31 @@ def nested(tmp_path: Path) -> Repository:
     return repository
 
 
-def test_aliased_package_goes_by_its_own_name(nested: Repository) -> None:
+def test_aliased_package_goes_by_its_own_name(nested: ScannedTree) -> None:
     found = {one.purl: one for one in npm(nested)}
 
     assert found["pkg:npm/real@1.0.0"].direct
     assert "pkg:npm/renamed@1.0.0" not in found
 
 
-def test_version_at_two_places_is_one_component(nested: Repository) -> None:
+def test_version_at_two_places_is_one_component(nested: ScannedTree) -> None:
     (twice,) = [one for one in npm(nested) if one.name == "twice"]
 
     assert twice.needed_by == ("pkg:npm/one@1.0.0", "pkg:npm/real@2.0.0")
 
 
-def test_dependency_is_the_version_that_node_finds(nested: Repository) -> None:
+def test_dependency_is_the_version_that_node_finds(nested: ScannedTree) -> None:
     found = {one.purl: one.needed_by for one in npm(nested)}
 
     assert found["pkg:npm/inner@1.0.0"] == ("pkg:npm/one@1.0.0", "pkg:npm/twice@1.0.0")
     assert found["pkg:npm/inner@2.0.0"] == ("pkg:npm/twice@1.0.0",)
 
 
-def test_optional_package_of_another_platform_is_listed(nested: Repository) -> None:
+def test_optional_package_of_another_platform_is_listed(nested: ScannedTree) -> None:
     assert "pkg:npm/far@1.0.0" in {one.purl for one in npm(nested)}
 
 
-def test_workspace_is_no_component_but_what_it_needs_is_direct(nested: Repository) -> None:
+def test_workspace_is_no_component_but_what_it_needs_is_direct(nested: ScannedTree) -> None:
     found = {one.name: one for one in npm(nested) if one.version == "2.0.0" or one.name == "space"}
 
     assert "space" not in found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.gates.outcome import Outcome, State
+from slipway.gates.outcome import Outcome, StepState
 from slipway.supply import licences
 from slipway.supply.errors import SupplyError
 from slipway.supply.policy import Licences
@@ -36,14 +36,14 @@ def test_a_forbidden_licence_in_the_layer_is_red_and_its_mend_green(tmp_path: Pa
     green = judged(Checkout(tmp_path / "green", layer=layer("License-Expression: MIT")))
 
     assert messages(red) == ["pkg:pypi/alpha@1.0: GPL-3.0-only is not allowed in what ships (License-Expression)"]
-    assert (green.state, green.findings) == (State.PASSED, ())
+    assert (green.state, green.findings) == (StepState.PASSED, ())
 
 
 def test_a_licence_that_is_allowed_for_tools_does_not_ship(tmp_path: Path) -> None:
     tool = judged(Checkout(tmp_path / "tool", npm={"left": ("1.0.0", "MPL-2.0")}))
     ships = judged(Checkout(tmp_path / "ships", layer=layer("License-Expression: MPL-2.0")))
 
-    assert tool.state is State.PASSED
+    assert tool.state is StepState.PASSED
     assert messages(ships) == ["pkg:pypi/alpha@1.0: MPL-2.0 is not allowed in what ships (License-Expression)"]
 
 
@@ -121,7 +121,7 @@ def test_what_says_nothing_clearly_is_red_until_the_policy_states_it(tmp_path: P
 
     assert "unknown is not allowed" in messages(judged(silent))[0]
     outcome = judged(silent, MIT.model_copy(update={"stated": (stated("Alpha", "MIT"),)}))
-    assert outcome.state is State.PASSED
+    assert outcome.state is StepState.PASSED
     assert [one.reason for one in outcome.accepted] == ["the text of it stands in its LICENSE"]
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from slipway.gates.outcome import Outcome, State
+from slipway.gates.outcome import Outcome, StepState
 from slipway.supply import licences, match, sbom
 from slipway.supply.errors import SupplyError
 from slipway.supply.match import SHIPPED_FILE
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 from slipway.supply.shipped import built, digest
 from unit.supply.checkout import HANDLER, MIT, Checkout, make_zip, metadata
 
@@ -26,7 +26,7 @@ def write(checkout: Checkout, name: str, text: str) -> None:
     checkout.put(name, text)
 
 
-def scanned(repository: Repository, *, audited: bool = True) -> dict[str, Outcome]:
+def scanned(repository: ScannedTree, *, audited: bool = True) -> dict[str, Outcome]:
     """How the steps before it ended: the audit's packages are those of the lock, the SAST's file the one that ships."""
     of_python = ("pkg:pypi/alpha@1.0",)
     return {
@@ -50,7 +50,7 @@ def judged(checkout: Checkout, plant: Callable[[Checkout], None] = lambda _: Non
 def test_what_was_scanned_and_ships_is_green_and_recorded(checkout: Checkout) -> None:
     outcome = judged(checkout)
 
-    assert (outcome.state, outcome.findings) == (State.PASSED, ())
+    assert (outcome.state, outcome.findings) == (StepState.PASSED, ())
     repository = checkout.repository()
     recorded = json.loads((repository.report / SHIPPED_FILE).read_text(encoding="utf-8"))["zips"]
     assert [(one["name"], one["ships"], one["published_by"]) for one in recorded] == [
@@ -119,7 +119,7 @@ def more_code(checkout: Checkout) -> None:
 def test_anything_else_is_red(checkout: Checkout, plant: Callable[[Checkout], None], message: str) -> None:
     outcome = judged(checkout, plant)
 
-    assert outcome.state is State.FAILED
+    assert outcome.state is StepState.FAILED
     assert any(message in finding.message for finding in outcome.findings), outcome.findings
 
 
@@ -136,7 +136,7 @@ def test_a_package_that_is_locked_and_listed_but_not_in_the_layer_is_red(checkou
 def test_an_assembly_of_some_services_may_leave_zips_out(checkout: Checkout) -> None:
     checkout.environ = {"SLIPWAY_SERVICES": "none"}
 
-    assert judged(checkout, left_out).state is State.PASSED
+    assert judged(checkout, left_out).state is StepState.PASSED
 
 
 def test_an_audit_that_was_not_done_is_said(checkout: Checkout) -> None:

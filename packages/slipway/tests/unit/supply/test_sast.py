@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.gates.outcome import Outcome, State
+from slipway.gates.outcome import Outcome, StepState
 from slipway.supply import sast
 from slipway.supply.errors import SupplyError
 from slipway.supply.policy import LeftOut, Sast
@@ -29,8 +29,8 @@ def test_a_planted_finding_is_red_and_its_mend_green(tmp_path: Path) -> None:
     red = scanned(tmp_path / "red", EVAL)
     green = scanned(tmp_path / "green", "def handler(event):\n    return event['q']\n")
 
-    assert (red.state, found(red)) == (State.FAILED, [(f"{HANDLER}:2", "B307")])
-    assert (green.state, green.scanned) == (State.PASSED, (HANDLER,))
+    assert (red.state, found(red)) == (StepState.FAILED, [(f"{HANDLER}:2", "B307")])
+    assert (green.state, green.scanned) == (StepState.PASSED, (HANDLER,))
 
 
 def test_a_mark_accepts_one_rule_on_its_line_for_a_reason(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_mark_where_nothing_is_found_any_more_is_red(tmp_path: Path) -> None:
 
 
 def test_a_text_that_speaks_of_the_mark_is_none(tmp_path: Path) -> None:
-    assert scanned(tmp_path, 'x = "# nosec"\n').state is State.PASSED
+    assert scanned(tmp_path, 'x = "# nosec"\n').state is StepState.PASSED
 
 
 def test_a_rule_is_left_out_under_a_folder_alone(tmp_path: Path) -> None:
@@ -77,9 +77,9 @@ def test_a_rule_is_left_out_under_a_folder_alone(tmp_path: Path) -> None:
     outside = scanned(tmp_path / "outside", EVAL, rules("tests"))
     by_name = scanned(tmp_path / "named", EVAL, rules("**/runtime"))
 
-    assert inside.state is State.PASSED
+    assert inside.state is StepState.PASSED
     assert inside.notes == ("B307 is left out under services (1 places): what it evaluates is drawn by us",)
-    assert by_name.state is State.PASSED
+    assert by_name.state is StepState.PASSED
     # And what leaves out nothing is stale
     assert found(outside) == [("policy.toml", "stale"), (f"{HANDLER}:2", "B307")]
 

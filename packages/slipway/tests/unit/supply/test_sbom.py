@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from slipway.gates.outcome import State
+from slipway.gates.outcome import StepState
 from slipway.supply import sbom
 from slipway.supply.errors import SupplyError
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 from slipway.supply.shipped import digest
 from unit.supply.checkout import MIT, Checkout
 
 
-def written(repository: Repository, name: str) -> dict[str, Any]:
+def written(repository: ScannedTree, name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((repository.report / name).read_text(encoding="utf-8"))
     return found
 
@@ -29,7 +29,7 @@ def test_both_bills_are_written_and_valid(tmp_path: Path) -> None:
 
     outcome = sbom.check(repository, MIT)
 
-    assert (outcome.state, outcome.scanned) == (State.PASSED, ("pkg:pypi/alpha@1.0",))
+    assert (outcome.state, outcome.scanned) == (StepState.PASSED, ("pkg:pypi/alpha@1.0",))
     # Then the layer's names it by its digest, and what it holds with licence and the digest that is locked
     layer = written(repository, sbom.LAYER_FILE)
     (alpha,) = layer["components"]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from slipway.gates.outcome import Outcome, State
+from slipway.gates.outcome import Outcome, StepState
 from slipway.supply import secrets
 from slipway.supply.errors import SupplyError
 from slipway.supply.policy import NotSecret, Secrets
-from slipway.supply.repository import Repository
+from slipway.supply.repository import ScannedTree
 from unit.supply.checkout import Checkout
 
 
@@ -32,7 +32,7 @@ def rules(outcome: Outcome) -> set[tuple[str, str]]:
     return {(finding.place, finding.rule) for finding in outcome.findings}
 
 
-def looked(repository: Repository, *none: str) -> Outcome:
+def looked(repository: ScannedTree, *none: str) -> Outcome:
     reason = "an example in a manual, that opens nothing"
     known = tuple(NotSecret(value=hashlib.sha256(each.encode()).hexdigest(), reason=reason) for each in none)
     return secrets.check(repository, Secrets(none=known))
@@ -55,7 +55,7 @@ def test_a_planted_secret_is_red_and_its_mend_green(tmp_path: Path, text: str, r
 
     outcome = looked(repository)
 
-    assert outcome.state is State.FAILED
+    assert outcome.state is StepState.FAILED
     assert ("notes.txt:1", rule) in rules(outcome)
     # And nothing that we write repeats it
     for value in (TOKEN, PASSWORD, KEY):
@@ -63,7 +63,7 @@ def test_a_planted_secret_is_red_and_its_mend_green(tmp_path: Path, text: str, r
 
     (tmp_path / "notes.txt").write_text("url = the one of the vault\n", encoding="utf-8")
 
-    assert looked(repository).state is State.PASSED
+    assert looked(repository).state is StepState.PASSED
 
 
 @pytest.mark.requirement("gates before any account")
@@ -87,7 +87,7 @@ def test_a_value_that_is_no_secret_is_accepted_by_its_digest_with_a_reason(tmp_p
 
     outcome = looked(checkout.write(), TOKEN)
 
-    assert outcome.state is State.PASSED
+    assert outcome.state is StepState.PASSED
     assert {one.reason for one in outcome.accepted} == {"an example in a manual, that opens nothing"}
 
 

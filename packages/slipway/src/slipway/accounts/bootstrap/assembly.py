@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slipway.accounts.bootstrap.plan import Account, Place
+from slipway.accounts.bootstrap.plan import Account, BootstrapPlace
 from slipway.assembly.flat import stack_template
 from slipway.assembly.nested import nested_stacks
 from slipway.assembly.reader import read_stacks
@@ -33,7 +33,7 @@ https://docs.aws.amazon.com/codepipeline/latest/userguide/action-reference-Cloud
 
 
 @dataclass(frozen=True)
-class Resource:
+class NamedResource:
     """A resource of a template, with the name that it has or will have.
 
     Attributes:
@@ -83,11 +83,11 @@ class Resource:
 @dataclass(frozen=True)
 class _Stack:
     name: str
-    place: Place
+    place: BootstrapPlace
     body: Mapping[str, Any]
 
 
-def places(assembly: Path) -> set[Place]:
+def places(assembly: Path) -> set[BootstrapPlace]:
     """Return the accounts and regions that an assembly deploys to.
 
     Args:
@@ -96,7 +96,7 @@ def places(assembly: Path) -> set[Place]:
     return {stack.place for stack in _stacks(assembly)}
 
 
-def resources(assembly: Path, account: Account) -> list[Resource]:
+def resources(assembly: Path, account: Account) -> list[NamedResource]:
     """Return every resource that the stacks of an assembly put into an account.
 
     Args:
@@ -105,7 +105,7 @@ def resources(assembly: Path, account: Account) -> list[Resource]:
     """
     stacks = {stack.name: stack for stack in _stacks(assembly)}
     return [
-        Resource(
+        NamedResource(
             stack.name,
             logical_id,
             resource["Type"],
@@ -150,7 +150,7 @@ def _stacks(assembly: Path) -> Iterator[_Stack]:
         body = stack_template(stack)
         # CloudFormation makes the nested stack, and what is in it.
         nested = {name: stack.template["Resources"][name] for name in nested_stacks(stack.template)}
-        yield _Stack(stack.name, Place(*stack.place), {**body, "Resources": {**body["Resources"], **nested}})
+        yield _Stack(stack.name, BootstrapPlace(*stack.place), {**body, "Resources": {**body["Resources"], **nested}})
 
 
 def _passed(
@@ -195,7 +195,7 @@ def _role_arn(value: Any, stack: _Stack, stacks: Mapping[str, _Stack], account: 
             role = stack.body["Resources"].get(logical_id, {})
             if role.get("Type") != "AWS::IAM::Role":
                 return None
-            name = Resource(stack.name, logical_id, role["Type"], role.get("Properties", {})).name
+            name = NamedResource(stack.name, logical_id, role["Type"], role.get("Properties", {})).name
             return f"arn:{account.partition}:iam::{stack.place.account}:role/{name}"
         case {"Fn::GetStackOutput": {"StackName": str(owner), "OutputName": str(output)}} if owner in stacks:
             other = stacks[owner]

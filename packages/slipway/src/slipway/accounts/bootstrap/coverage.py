@@ -22,7 +22,7 @@ from ministack.core.iam_evaluator import (
     parse_policy_document,
 )
 
-from slipway.accounts.bootstrap.assembly import RANDOM, Resource, resolve
+from slipway.accounts.bootstrap.assembly import RANDOM, NamedResource, resolve
 from slipway.accounts.bootstrap.plan import Account
 from slipway.accounts.bootstrap.policies import Document
 from slipway.delivery.names import delivery_bus, pipeline_stack
@@ -110,7 +110,7 @@ class Missing:
 
 
 def missing(
-    found: Iterable[Resource],
+    found: Iterable[NamedResource],
     account: Account,
     documents: Sequence[Document],
     *,
@@ -187,7 +187,7 @@ def has_resource_level(action: str) -> bool:
     return known is None or bool(known.get("Resources"))
 
 
-def statements(found: Iterable[Resource]) -> list[Document]:
+def statements(found: Iterable[NamedResource]) -> list[Document]:
     """What the roles of the stacks are given: the statements of their policies, inline and managed."""
     given: list[Document] = []
     for resource in found:
@@ -253,7 +253,7 @@ def _reference() -> Mapping[str, Any]:
     return found
 
 
-def _calls(resource: Resource, account: Account, qualifier: str) -> Iterator[tuple[str, str]]:
+def _calls(resource: NamedResource, account: Account, qualifier: str) -> Iterator[tuple[str, str]]:
     """Each action that is called for a resource, with what it is called on."""
     for action in needed(resource.type_name):
         yield from ((action, arn) for arn in _arns(resource, action, account, qualifier))
@@ -263,7 +263,7 @@ def _calls(resource: Resource, account: Account, qualifier: str) -> Iterator[tup
         yield _PASSING, role
 
 
-def _region(resource: Resource, account: Account) -> str:
+def _region(resource: NamedResource, account: Account) -> str:
     return resource.region or account.regions[0]
 
 
@@ -279,7 +279,7 @@ def _request(account: Account, region: str, action: str, arn: str, context: Mapp
     )
 
 
-def _context(resource: Resource, account: Account, boundary: str) -> dict[str, Any]:
+def _context(resource: NamedResource, account: Account, boundary: str) -> dict[str, Any]:
     """The condition keys that a call for this resource carries."""
     region = _region(resource, account)
     # A role that a service makes for itself is named by its path.
@@ -296,11 +296,11 @@ def _context(resource: Resource, account: Account, boundary: str) -> dict[str, A
     }
 
 
-def _of_type(by_prefix: Mapping[str, str], resource: Resource) -> str | None:
+def _of_type(by_prefix: Mapping[str, str], resource: NamedResource) -> str | None:
     return next((value for prefix, value in by_prefix.items() if resource.type_name.startswith(prefix)), None)
 
 
-def _arns(resource: Resource, action: str, account: Account, qualifier: str) -> list[str]:
+def _arns(resource: NamedResource, action: str, account: Account, qualifier: str) -> list[str]:
     """What the action is called on: the resource itself, or what it goes with."""
     if not has_resource_level(action):
         return ["*"]
@@ -377,7 +377,7 @@ def _api_arns(kind: str, own: str) -> list[str]:
     return [f"{own}/{paths.get(kind, 'restapis/a1b2')}"]
 
 
-def _deployment_config(group: Resource) -> str:
+def _deployment_config(group: NamedResource) -> str:
     """Return the name of a group's deployment configuration: an own one is named by its stack."""
     named = group.properties.get("DeploymentConfigName")
     return f"{group.stack}-Shift-{RANDOM}" if isinstance(named, dict) else "CodeDeployDefault.LambdaAllAtOnce"
@@ -391,7 +391,7 @@ def _lambda_arn(kind: str, action: str, own: str, name: str, stack: str) -> str:
     return f"{own}:function:{name if kind == 'Function' else stack}"
 
 
-def _event_path(resource: Resource, app: str) -> str:
+def _event_path(resource: NamedResource, app: str) -> str:
     kind = resource.type_name.rpartition("::")[2]
     if kind == "EventBus":
         return f"event-bus/{resource.name}"
@@ -411,7 +411,7 @@ def _iam_arn(action: str, everywhere: str, kind: str, name: str, stack: str) -> 
     return f"{everywhere}:role/{name if kind == 'Role' and action != 'iam:PassRole' else stack}"
 
 
-def _connections(resource: Resource, service: str) -> list[str]:
+def _connections(resource: NamedResource, service: str) -> list[str]:
     """ARNs of the connections that a pipeline names."""
     text = json.dumps(resource.properties)
     found = re.findall(r"arn:[\w-]+:(?:codeconnections|codestar-connections):([^\"]+:connection/[^\"]+)", text)
@@ -419,7 +419,7 @@ def _connections(resource: Resource, service: str) -> list[str]:
     return [f"arn:{partition}:{service}:{tail}" for tail in found]
 
 
-def _bucket_of(policy: Resource, account: Account) -> str:
+def _bucket_of(policy: NamedResource, account: Account) -> str:
     if policy.physical_id is not None:
         return policy.name
     bucket = policy.properties["Bucket"]

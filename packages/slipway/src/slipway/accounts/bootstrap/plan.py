@@ -23,7 +23,7 @@ https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logg
 
 
 @dataclass(frozen=True)
-class Place:
+class BootstrapPlace:
     """One bootstrap stack: an account and region."""
 
     account: str
@@ -76,12 +76,12 @@ def accounts(settings: Settings) -> tuple[Account, ...]:
     """
     pipeline = settings.pipeline
     deployed = [
-        Place(environment.account, region)
+        BootstrapPlace(environment.account, region)
         for environment in settings.environments
         for region in regions_of(environment.region)
     ]
-    places = [Place(pipeline.account, pipeline.region)]
-    places += [Place(pipeline.account, place.region) for place in deployed]
+    places = [BootstrapPlace(pipeline.account, pipeline.region)]
+    places += [BootstrapPlace(pipeline.account, place.region) for place in deployed]
     places += deployed
     found = []
     for account in _unique(place.account for place in places):

@@ -51,7 +51,7 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Policy:
+class BoundedPolicy:
     """One managed policy of one account."""
 
     family: str
@@ -72,7 +72,7 @@ class Policy:
         return len(re.sub(r"\s", "", json.dumps(self.document)))
 
 
-def execution_policies(account: Account, settings: Settings) -> tuple[Policy, ...]:
+def execution_policies(account: Account, settings: Settings) -> tuple[BoundedPolicy, ...]:
     """What CloudFormation's execution role may do: one policy a family."""
     return tuple(
         _render(family, f"{policy_prefix(settings.pipeline.app)}{family}", account, settings)
@@ -81,17 +81,17 @@ def execution_policies(account: Account, settings: Settings) -> tuple[Policy, ..
     )
 
 
-def boundary(account: Account, settings: Settings) -> Policy:
+def boundary(account: Account, settings: Settings) -> BoundedPolicy:
     """The most that a role of the stacks may do."""
     return _render("permissions-boundary", settings.pipeline.permissions_boundary, account, settings)
 
 
-def execution_boundary(account: Account, settings: Settings) -> Policy:
+def execution_boundary(account: Account, settings: Settings) -> BoundedPolicy:
     """The most that CloudFormation's execution role may do."""
     return _render("execution-boundary", execution_boundary_name(settings.pipeline.app), account, settings)
 
 
-def policies(account: Account, settings: Settings) -> tuple[Policy, ...]:
+def policies(account: Account, settings: Settings) -> tuple[BoundedPolicy, ...]:
     """All managed policies of an account, the boundaries first."""
     return (
         boundary(account, settings),
@@ -127,7 +127,7 @@ def _template(family: str) -> Mapping[str, Any]:
     return content
 
 
-def _render(family: str, name: str, account: Account, settings: Settings) -> Policy:
+def _render(family: str, name: str, account: Account, settings: Settings) -> BoundedPolicy:
     source = _template(family)
     values = _values(account, settings)
     statements = [
@@ -136,7 +136,7 @@ def _render(family: str, name: str, account: Account, settings: Settings) -> Pol
         if statement.get("For") is None or statement["For"] in account.kinds
         if (written := _statement(statement, values)) is not None
     ]
-    return Policy(
+    return BoundedPolicy(
         family=family,
         name=name,
         description=str(source["description"]),

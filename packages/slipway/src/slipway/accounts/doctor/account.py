@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from slipway.accounts.bootstrap.plan import Account, accounts
 from slipway.accounts.bootstrap.policies import execution_policies, policies
 from slipway.accounts.doctor.builds import check_builds, check_rollbacks
-from slipway.accounts.doctor.findings import Finding, Status
+from slipway.accounts.doctor.findings import CheckResult, CheckStatus
 from slipway.accounts.doctor.stacks import check_backups, check_stacks
 from slipway.assembly.flat import stack_template
 from slipway.assembly.reader import is_assembly, read_manifest, read_manifests
@@ -61,7 +61,7 @@ def open_session(profile: str | None = None) -> boto3.Session:
     return boto3.Session(profile_name=profile, botocore_session=core)
 
 
-def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assembly: Path) -> Iterator[Finding]:
+def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assembly: Path) -> Iterator[CheckResult]:
     """Check every configured account for which there are credentials.
 
     Args:
@@ -79,27 +79,29 @@ def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assemb
             caller = session.client("sts", region_name=settings.pipeline.region).get_caller_identity()
         except (BotoCoreError, ClientError) as error:
             name = session.profile_name if session.profile_name != "default" else "credentials"
-            yield Finding("accounts", name, Status.WRONG, _reason(error), "sign in again, or name another --profile")
+            yield CheckResult(
+                "accounts", name, CheckStatus.WRONG, _reason(error), "sign in again, or name another --profile"
+            )
             continue
         if caller["Account"] not in known:
-            yield Finding(
+            yield CheckResult(
                 "accounts",
                 caller["Arn"],
-                Status.WRONG,
+                CheckStatus.WRONG,
                 f"account {caller['Account']} is not in the configuration",
                 "use credentials of a configured account, or put this one into config/*.toml",
             )
             continue
         present[caller["Account"]] = session
         account = known[caller["Account"]]
-        yield Finding(account.label, "identity", Status.OK, f"{caller['Arn']}, the configured account")
+        yield CheckResult(account.label, "identity", CheckStatus.OK, f"{caller['Arn']}, the configured account")
     for account in known.values():
         found = present.get(account.account)
         if found is None:
-            yield Finding(
+            yield CheckResult(
                 account.label,
                 "everything",
-                Status.UNCHECKED,
+                CheckStatus.UNCHECKED,
                 f"no credentials of {account.account}",
                 "name one with --profile",
             )
@@ -107,7 +109,9 @@ def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assemb
         yield from check_account(account, settings, found, assembly)
 
 
-def check_account(account: Account, settings: Settings, session: boto3.Session, assembly: Path) -> Iterator[Finding]:
+def check_account(
+    account: Account, settings: Settings, session: boto3.Session, assembly: Path
+) -> Iterator[CheckResult]:
     """Everything that is checked of one account.
 
     Args:
@@ -117,7 +121,7 @@ def check_account(account: Account, settings: Settings, session: boto3.Session, 
         assembly: what was synthesised last; it may be missing.
     """
     look = _Look(account, settings, session, assembly)
-    checks: list[tuple[str, Callable[[], Iterable[Finding]]]] = []
+    checks: list[tuple[str, Callable[[], Iterable[CheckResult]]]] = []
     if account.tools:
         checks.append(("connection", look.connection))
         checks.append(("concurrent builds", partial(check_builds, account, settings, session, assembly)))
@@ -135,7 +139,7 @@ def check_account(account: Account, settings: Settings, session: boto3.Session, 
         try:
             yield from run()
         except (BotoCoreError, ClientError) as error:
-            yield Finding(account.label, check, Status.UNCHECKED, _reason(error), "look at it in the console")
+            yield CheckResult(account.label, check, CheckStatus.UNCHECKED, _reason(error), "look at it in the console")
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ class _Look:
     session: boto3.Session
     assembly: Path
 
-    def connection(self) -> Iterator[Finding]:
+    def connection(self) -> Iterator[CheckResult]:
         source = self.settings.pipeline.source
         if not isinstance(source, CodeConnectionsSource):
             return
@@ -158,43 +162,43 @@ class _Look:
                 raise
             yield self._finding(
                 "connection",
-                Status.WRONG,
+                CheckStatus.WRONG,
                 "there is none of that ARN",
                 "make it, and put its ARN into config/pipeline.toml",
             )
             return
         if status == "AVAILABLE":
-            yield self._finding("connection", Status.OK, "available")
+            yield self._finding("connection", CheckStatus.OK, "available")
         else:
             yield self._finding(
                 "connection",
-                Status.WRONG,
+                CheckStatus.WRONG,
                 f"is {status}",
                 "finish it in the console: Developer Tools, Connections, Update pending connection",
             )
 
-    def bootstrap(self, region: str) -> Iterator[Finding]:
+    def bootstrap(self, region: str) -> Iterator[CheckResult]:
         name = f"/cdk-bootstrap/{self.settings.pipeline.qualifier}/version"
         client = self.session.client("ssm", region_name=region)
         try:
             found = int(client.get_parameter(Name=name)["Parameter"]["Value"])
         except client.exceptions.ParameterNotFound:
             yield self._finding(
-                f"bootstrap in {region}", Status.WRONG, "not bootstrapped", "run the commands of make bootstrap"
+                f"bootstrap in {region}", CheckStatus.WRONG, "not bootstrapped", "run the commands of make bootstrap"
             )
             return
         wanted = _wanted_version(self.assembly)
         if found >= wanted:
-            yield self._finding(f"bootstrap in {region}", Status.OK, f"version {found}, at least {wanted}")
+            yield self._finding(f"bootstrap in {region}", CheckStatus.OK, f"version {found}, at least {wanted}")
         else:
             yield self._finding(
                 f"bootstrap in {region}",
-                Status.WRONG,
+                CheckStatus.WRONG,
                 f"version {found}, wanted {wanted}",
                 "run cdk bootstrap again: make bootstrap prints it",
             )
 
-    def roles(self, region: str) -> Iterator[Finding]:
+    def roles(self, region: str) -> Iterator[CheckResult]:
         qualifier, number = self.settings.pipeline.qualifier, self.account.account
         iam = self.session.client("iam", region_name=region)
         for kind in ("deploy-role", "file-publishing-role"):
@@ -203,23 +207,25 @@ class _Look:
                 continue
             role = self._role(iam, f"cdk-{qualifier}-{kind}-{number}-{region}")
             if role is None:
-                yield self._finding(check, Status.WRONG, "there is no such role", "run the commands of make bootstrap")
+                yield self._finding(
+                    check, CheckStatus.WRONG, "there is no such role", "run the commands of make bootstrap"
+                )
             elif _trusts(role["AssumeRolePolicyDocument"], self.settings.pipeline.account):
-                yield self._finding(check, Status.OK, f"trusts {self.settings.pipeline.account}")
+                yield self._finding(check, CheckStatus.OK, f"trusts {self.settings.pipeline.account}")
             else:
                 yield self._finding(
                     check,
-                    Status.WRONG,
+                    CheckStatus.WRONG,
                     f"does not trust the tools account {self.settings.pipeline.account}",
                     "run cdk bootstrap with --trust: make bootstrap prints it",
                 )
         yield from self._execution_role(iam, region, f"cdk-{qualifier}-cfn-exec-role-{number}-{region}")
 
-    def _execution_role(self, iam: Any, region: str, name: str) -> Iterator[Finding]:
+    def _execution_role(self, iam: Any, region: str, name: str) -> Iterator[CheckResult]:
         check = f"execution role in {region}"
         role = self._role(iam, name)
         if role is None:
-            yield self._finding(check, Status.WRONG, "there is no such role", "run the commands of make bootstrap")
+            yield self._finding(check, CheckStatus.WRONG, "there is no such role", "run the commands of make bootstrap")
             return
         attached = {
             policy["PolicyName"] for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
@@ -228,30 +234,30 @@ class _Look:
         if "AdministratorAccess" in attached:
             yield self._finding(
                 check,
-                Status.WARNING,
+                CheckStatus.WARNING,
                 "has AdministratorAccess",
                 "run the commands of make bootstrap, which name narrower policies",
             )
         elif missing := sorted(wanted - attached):
             yield self._finding(
-                check, Status.WRONG, f"lacks {', '.join(missing)}", "run the commands of make bootstrap"
+                check, CheckStatus.WRONG, f"lacks {', '.join(missing)}", "run the commands of make bootstrap"
             )
         elif more := sorted(attached - wanted):
             yield self._finding(
-                check, Status.WARNING, f"has {', '.join(more)} besides", "detach what the bootstrap does not name"
+                check, CheckStatus.WARNING, f"has {', '.join(more)} besides", "detach what the bootstrap does not name"
             )
         else:
-            yield self._finding(check, Status.OK, f"has the {len(wanted)} execution policies and no other")
+            yield self._finding(check, CheckStatus.OK, f"has the {len(wanted)} execution policies and no other")
         boundary = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")
         if not boundary.endswith(f"/{execution_boundary(self.settings.pipeline.app)}"):
             yield self._finding(
                 f"boundary of the {check}",
-                Status.WARNING,
+                CheckStatus.WARNING,
                 boundary or "none",
                 "run cdk bootstrap with --custom-permissions-boundary: make bootstrap prints it",
             )
 
-    def policies(self) -> Iterator[Finding]:
+    def policies(self) -> Iterator[CheckResult]:
         """Whether the policies in the account are those of this checkout."""
         iam = self.session.client("iam", region_name=self.account.regions[0])
         missing, stale = [], []
@@ -267,43 +273,43 @@ class _Look:
                 stale.append(policy.name)
         if missing:
             yield self._finding(
-                "policies", Status.WRONG, f"missing: {', '.join(missing)}", "run the commands of make bootstrap"
+                "policies", CheckStatus.WRONG, f"missing: {', '.join(missing)}", "run the commands of make bootstrap"
             )
         if stale:
             yield self._finding(
                 "policies",
-                Status.WARNING,
+                CheckStatus.WARNING,
                 f"differ from this checkout's: {', '.join(stale)}",
                 "run the aws cloudformation deploy of make bootstrap",
             )
         if not missing and not stale:
-            yield self._finding("policies", Status.OK, "those of this checkout")
+            yield self._finding("policies", CheckStatus.OK, "those of this checkout")
 
-    def concurrency(self, name: str) -> Iterator[Finding]:
+    def concurrency(self, name: str) -> Iterator[CheckResult]:
         environment = self.settings.environment(name)
         limit = self.session.client("lambda", region_name=environment.region).get_account_settings()
         total = limit["AccountLimit"]["ConcurrentExecutions"]
         reserved = sum(_reservations(environment.services))
         check = f"concurrency of {name}"
         if not reserved:
-            yield self._finding(check, Status.OK, f"{total} in all, nothing reserved")
+            yield self._finding(check, CheckStatus.OK, f"{total} in all, nothing reserved")
         elif total - reserved >= UNRESERVED:
-            yield self._finding(check, Status.OK, f"{total} in all, {reserved} reserved, {total - reserved} left")
+            yield self._finding(check, CheckStatus.OK, f"{total} in all, {reserved} reserved, {total - reserved} left")
         else:
             yield self._finding(
                 check,
-                Status.WRONG,
+                CheckStatus.WRONG,
                 f"{total} in all and {reserved} reserved: Lambda keeps {UNRESERVED} unreserved",
                 f"ask for {reserved + UNRESERVED} (Service Quotas, L-B99A9384), or leave reserved_concurrency out of "
                 f"config/{name}.toml",
             )
 
-    def quotas(self, name: str) -> Iterator[Finding]:
+    def quotas(self, name: str) -> Iterator[CheckResult]:
         environment = self.settings.environment(name)
         needs = _capacity(self.assembly, name)
         if needs is None:
             yield self._finding(
-                f"quotas of {name}", Status.UNCHECKED, f"{self.assembly.name} holds no stage of it", "make synth"
+                f"quotas of {name}", CheckStatus.UNCHECKED, f"{self.assembly.name} holds no stage of it", "make synth"
             )
             return
         client = self.session.client("service-quotas", region_name=environment.region)
@@ -313,11 +319,11 @@ class _Look:
             service, code, title = QUOTAS[need]
             value = client.get_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]["Value"]
             if value >= amount:
-                yield self._finding(title, Status.OK, f"{value:,.0f}, {name} scales to {amount:,}")
+                yield self._finding(title, CheckStatus.OK, f"{value:,.0f}, {name} scales to {amount:,}")
             else:
                 yield self._finding(
                     title,
-                    Status.WRONG,
+                    CheckStatus.WRONG,
                     f"{value:,.0f}, and {name} scales to {amount:,}",
                     f"ask for more (Service Quotas, {code}), or lower capacity.maximum in config/{name}.toml",
                 )
@@ -329,8 +335,8 @@ class _Look:
             return None
         return role
 
-    def _finding(self, check: str, status: Status, found: str, mend: str = "") -> Finding:
-        return Finding(self.account.label, check, status, found, mend)
+    def _finding(self, check: str, status: CheckStatus, found: str, mend: str = "") -> CheckResult:
+        return CheckResult(self.account.label, check, status, found, mend)
 
 
 def _reservations(model: BaseModel) -> Iterator[int]:

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 
 from slipway.accounts.bootstrap.plan import Account
-from slipway.accounts.doctor.findings import Finding, Status
+from slipway.accounts.doctor.findings import CheckResult, CheckStatus
 from slipway.assembly.reader import is_assembly, read_manifest
 from slipway.settings import Settings
 from slipway.settings.quotas import CONCURRENT_BUILDS, builds_at_once
@@ -19,7 +19,7 @@ _SOON = timedelta(days=30)
 """How long before its artifacts expire an environment is warned of."""
 
 
-def check_builds(account: Account, settings: Settings, session: boto3.Session, assembly: Path) -> Iterator[Finding]:
+def check_builds(account: Account, settings: Settings, session: boto3.Session, assembly: Path) -> Iterator[CheckResult]:
     """Compare the quotas of concurrent builds with what the pipeline starts at once.
 
     Args:
@@ -31,7 +31,7 @@ def check_builds(account: Account, settings: Settings, session: boto3.Session, a
     template = _pipeline(assembly)
     if template is None:
         why = f"{assembly.name} holds no pipeline"
-        yield Finding(account.label, "concurrent builds", Status.UNCHECKED, why, "make synth")
+        yield CheckResult(account.label, "concurrent builds", CheckStatus.UNCHECKED, why, "make synth")
         return
     client = session.client("service-quotas", region_name=settings.pipeline.region)
     for compute_type, builds in builds_at_once(template).items():
@@ -41,19 +41,19 @@ def check_builds(account: Account, settings: Settings, session: boto3.Session, a
                 f"builds of {compute_type.size}",
                 "its quota is not in slipway.settings.quotas",
             )
-            yield Finding(account.label, name, Status.UNCHECKED, why, "add its code")
+            yield CheckResult(account.label, name, CheckStatus.UNCHECKED, why, "add its code")
             continue
         value = int(client.get_service_quota(ServiceCode="codebuild", QuotaCode=quota.code)["Quota"]["Value"])
         needs = f"{value}; an execution starts {builds.of_one_execution}, executions that follow each other "
         needs += f"{builds.of_all} at once"
         ask = f"ask for {builds.of_all} (Service Quotas, codebuild, {quota.code})"
         if value < builds.of_one_execution:
-            yield Finding(account.label, quota.name, Status.WRONG, needs, ask)
+            yield CheckResult(account.label, quota.name, CheckStatus.WRONG, needs, ask)
         elif value < builds.of_all:
             refused = f"{ask}: a build that is refused fails its stage, which is then rolled back"
-            yield Finding(account.label, quota.name, Status.WARNING, needs, refused)
+            yield CheckResult(account.label, quota.name, CheckStatus.WARNING, needs, refused)
         else:
-            yield Finding(account.label, quota.name, Status.OK, needs)
+            yield CheckResult(account.label, quota.name, CheckStatus.OK, needs)
 
 
 def check_rollbacks(
@@ -63,7 +63,7 @@ def check_rollbacks(
     assembly: Path,
     *,
     now: datetime | None = None,
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Say which stages have nothing to go back to soon, since the artifacts of their last good execution expire.
 
     Args:
@@ -76,7 +76,7 @@ def check_rollbacks(
     template = _pipeline(assembly)
     if template is None:
         why = f"{assembly.name} holds no pipeline"
-        yield Finding(account.label, "rollbacks", Status.UNCHECKED, why, "make synth")
+        yield CheckResult(account.label, "rollbacks", CheckStatus.UNCHECKED, why, "make synth")
         return
     client = session.client("codepipeline", region_name=settings.pipeline.region)
     kept = timedelta(days=settings.pipeline.artifact_days)
@@ -86,18 +86,18 @@ def check_rollbacks(
         )["pipelineExecutionSummaries"]
         check = f"rollback of {stage}"
         if not last:
-            yield Finding(account.label, check, Status.OK, "no execution succeeded there yet")
+            yield CheckResult(account.label, check, CheckStatus.OK, "no execution succeeded there yet")
             continue
         left = last[0]["startTime"] + kept - (now or datetime.now(UTC))
         found = f"the artifacts of its last good execution expire in {left.days} days"
         deliver = "deliver to it again (a release of the same commit is enough), or raise artifact_days"
         if left <= timedelta():
             gone = "the artifacts of its last good execution have expired: there is nothing to go back to"
-            yield Finding(account.label, check, Status.WRONG, gone, deliver)
+            yield CheckResult(account.label, check, CheckStatus.WRONG, gone, deliver)
         elif left < _SOON:
-            yield Finding(account.label, check, Status.WARNING, found, deliver)
+            yield CheckResult(account.label, check, CheckStatus.WARNING, found, deliver)
         else:
-            yield Finding(account.label, check, Status.OK, found)
+            yield CheckResult(account.label, check, CheckStatus.OK, found)
 
 
 def _pipeline(assembly: Path) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from slipway.accounts.doctor.account import check_accounts, open_session
-from slipway.accounts.doctor.findings import Finding, Status
+from slipway.accounts.doctor.findings import CheckResult, CheckStatus
 from slipway.accounts.doctor.machine import (
     check_assets,
     check_configuration,
@@ -28,10 +28,15 @@ from slipway.accounts.doctor.machine import (
 from slipway.project import ROOT
 from slipway.settings.load import CONFIG_FOLDER
 
-_COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.WRONG: "red", Status.UNCHECKED: "cyan"}
+_COLOURS = {
+    CheckStatus.OK: "green",
+    CheckStatus.WARNING: "yellow",
+    CheckStatus.WRONG: "red",
+    CheckStatus.UNCHECKED: "cyan",
+}
 
 
-def examine(configuration: Path, assembly: Path, profiles: list[str]) -> list[Finding]:
+def examine(configuration: Path, assembly: Path, profiles: list[str]) -> list[CheckResult]:
     """Run every check.
 
     Args:
@@ -45,18 +50,23 @@ def examine(configuration: Path, assembly: Path, profiles: list[str]) -> list[Fi
     found.append(check_assets())
     found += check_git(settings)
     if settings is None:
-        return [*found, Finding("accounts", "everything", Status.UNCHECKED, "the configuration cannot be used", "")]
+        return [
+            *found,
+            CheckResult("accounts", "everything", CheckStatus.UNCHECKED, "the configuration cannot be used", ""),
+        ]
     sessions: list[boto3.Session] = []
     wanted: list[str | None] = [*profiles] or [None]
     for profile in wanted:
         try:
             sessions.append(open_session(profile))
         except ProfileNotFound as error:
-            found.append(Finding("accounts", str(profile), Status.WRONG, str(error), "aws configure list-profiles"))
+            found.append(
+                CheckResult("accounts", str(profile), CheckStatus.WRONG, str(error), "aws configure list-profiles")
+            )
     return [*found, *check_accounts(settings, sessions, assembly)]
 
 
-def table(findings: list[Finding]) -> Table:
+def table(findings: list[CheckResult]) -> Table:
     """The findings as a table."""
     lines = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
     for name in ("area", "check", "", "found", "mend"):
@@ -97,5 +107,5 @@ def doctor(
         console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
         console.print(table(findings))
         counts = Counter(finding.status for finding in findings)
-        console.print(f"\n{', '.join(f'{counts[status]} {status}' for status in Status)}")
-    raise typer.Exit(1 if any(finding.status is Status.WRONG for finding in findings) else 0)
+        console.print(f"\n{', '.join(f'{counts[status]} {status}' for status in CheckStatus)}")
+    raise typer.Exit(1 if any(finding.status is CheckStatus.WRONG for finding in findings) else 0)

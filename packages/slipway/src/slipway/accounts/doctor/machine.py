@@ -18,7 +18,7 @@ from packaging.specifiers import SpecifierSet
 
 from slipway import git, process
 from slipway import settings as config
-from slipway.accounts.doctor.findings import Finding, Status
+from slipway.accounts.doctor.findings import CheckResult, CheckStatus
 from slipway.delivery.toolchain import ASSET_SCHEMA
 from slipway.project import ROOT
 from slipway.settings import Settings
@@ -31,7 +31,7 @@ LOCKS = {"layer": "layer", "app": "dev", "rehearsal": "dev", "dev": "dev"}
 """Dependency group of `pyproject.toml` → the lock in `requirements/` that holds it."""
 
 
-def check_configuration(folder: Path) -> tuple[list[Finding], Settings | None]:
+def check_configuration(folder: Path) -> tuple[list[CheckResult], Settings | None]:
     """Whether `config/` can be used.
 
     Args:
@@ -45,61 +45,63 @@ def check_configuration(folder: Path) -> tuple[list[Finding], Settings | None]:
         settings = config.load(folder)
     except config.ConfigurationError as error:
         return [
-            Finding(
+            CheckResult(
                 area,
                 f"{problem.file} {problem.key}".strip(),
-                Status.WRONG,
+                CheckStatus.WRONG,
                 str(problem).removeprefix(f"config/{problem.file}: "),
                 f"edit config/{problem.file}",
             )
             for problem in error.problems
         ], None
-    found = [Finding(area, "files", Status.OK, f"{', '.join(settings.pipeline.environments)} and the pipeline")]
+    found = [
+        CheckResult(area, "files", CheckStatus.OK, f"{', '.join(settings.pipeline.environments)} and the pipeline")
+    ]
     found += _examples(settings)
     found += _connection_place(settings)
     return found, settings
 
 
-def _examples(settings: Settings) -> Iterator[Finding]:
+def _examples(settings: Settings) -> Iterator[CheckResult]:
     """What a fresh clone holds is an example: a delivery goes nowhere with it."""
     accounts = {settings.pipeline.account, *(environment.account for environment in settings.environments)}
     examples = sorted(account for account in accounts if len(set(account)) == 1)
     if examples:
-        yield Finding(
+        yield CheckResult(
             "configuration",
             "accounts",
-            Status.WARNING,
+            CheckStatus.WARNING,
             f"{', '.join(examples)} are the examples of a fresh clone",
             "put your own account ids into config/*.toml",
         )
     source = settings.pipeline.source
     if isinstance(source, CodeConnectionsSource) and "0000-0000" in source.connection_arn:
-        yield Finding(
+        yield CheckResult(
             "configuration",
             "connection",
-            Status.WARNING,
+            CheckStatus.WARNING,
             "the connection is the example of a fresh clone",
             "make one (Developer Tools, Connections) and put its ARN into config/pipeline.toml",
         )
 
 
-def _connection_place(settings: Settings) -> Iterator[Finding]:
+def _connection_place(settings: Settings) -> Iterator[CheckResult]:
     source = settings.pipeline.source
     if not isinstance(source, CodeConnectionsSource):
         return
     _, _, _, region, account, _ = source.connection_arn.split(":", 5)
     if (account, region) != (settings.pipeline.account, settings.pipeline.region):
-        yield Finding(
+        yield CheckResult(
             "configuration",
             "connection's place",
-            Status.WRONG,
+            CheckStatus.WRONG,
             f"the connection is of {account} in {region}, the pipeline of {settings.pipeline.account} in "
             f"{settings.pipeline.region}",
             "make the connection in the pipeline's account and region",
         )
 
 
-def check_versions(root: Path = ROOT) -> Iterator[Finding]:
+def check_versions(root: Path = ROOT) -> Iterator[CheckResult]:
     """Whether what is installed is what is pinned, and whether it fits together.
 
     Args:
@@ -126,11 +128,11 @@ def check_versions(root: Path = ROOT) -> Iterator[Finding]:
     yield from _schema(root)
 
 
-def _compare(check: str, found: str | None, wanted: str, *, fits: bool, mend: str) -> Finding:
+def _compare(check: str, found: str | None, wanted: str, *, fits: bool, mend: str) -> CheckResult:
     if fits:
-        return Finding("versions", check, Status.OK, f"{found} ({wanted})")
+        return CheckResult("versions", check, CheckStatus.OK, f"{found} ({wanted})")
     seen = "is not installed" if found is None else f"is {found}"
-    return Finding("versions", check, Status.WRONG, f"{seen}, wanted {wanted}", mend)
+    return CheckResult("versions", check, CheckStatus.WRONG, f"{seen}, wanted {wanted}", mend)
 
 
 def _installed(package: str) -> str | None:
@@ -140,23 +142,23 @@ def _installed(package: str) -> str | None:
         return None
 
 
-def _bootstrap_uv(root: Path, pinned: Requirement) -> Finding:
+def _bootstrap_uv(root: Path, pinned: Requirement) -> CheckResult:
     first = (root / "requirements" / "bootstrap.in").read_text(encoding="utf-8")
     found = next((Requirement(line) for line in first.splitlines() if line.startswith("uv==")), None)
     same = found is not None and found.specifier == pinned.specifier
     text = str(found.specifier) if found is not None else "no uv"
     if same:
-        return Finding("versions", "uv of the first step", Status.OK, text)
-    return Finding(
+        return CheckResult("versions", "uv of the first step", CheckStatus.OK, text)
+    return CheckResult(
         "versions",
         "uv of the first step",
-        Status.WRONG,
+        CheckStatus.WRONG,
         f"requirements/bootstrap.in has {text}, pyproject.toml {pinned.specifier}",
         "write the same version into both, then make lock",
     )
 
 
-def _node(root: Path) -> Finding:
+def _node(root: Path) -> CheckResult:
     node = Path(sys.executable).with_name("node")
     try:
         done = process.run([node, "--version"], check=True, seconds=20)
@@ -169,31 +171,35 @@ def _node(root: Path) -> Finding:
     return _compare("Node", found, f"{NODE_MAJOR}.x, the CLI {engines or 'any'}", fits=fits, mend="make install")
 
 
-def _cli(root: Path) -> Iterator[Finding]:
+def _cli(root: Path) -> Iterator[CheckResult]:
     pinned = _json(root / "package.json").get("devDependencies", {})
     locked = _json(root / "package-lock.json").get("packages", {})
     for name in ("aws-cdk", "cdk-assets", "pyodide"):
         wanted = pinned.get(name, "")
         installed = _package(root, name).get("version")
         if not re.fullmatch(r"\d+\.\d+\.\d+", wanted):
-            yield Finding(
+            yield CheckResult(
                 "versions",
                 name,
-                Status.WRONG,
+                CheckStatus.WRONG,
                 f"package.json has {wanted or 'no version'!r}, which is no exact version",
                 "pin one: the registry's latest may read older assemblies only",
             )
             continue
         in_lock = locked.get(f"node_modules/{name}", {}).get("version")
         if in_lock != wanted:
-            yield Finding(
-                "versions", name, Status.WRONG, f"package-lock.json has {in_lock}, package.json {wanted}", "make lock"
+            yield CheckResult(
+                "versions",
+                name,
+                CheckStatus.WRONG,
+                f"package-lock.json has {in_lock}, package.json {wanted}",
+                "make lock",
             )
             continue
         yield _compare(name, installed, wanted, fits=installed == wanted, mend="make install")
 
 
-def _schema(root: Path) -> Iterator[Finding]:
+def _schema(root: Path) -> Iterator[CheckResult]:
     """The assemblies that the library writes against those that the two tools read, by asking all of them."""
     writes = _written_schema()
     yield _read_by(root, "the CLI", "aws-cdk", writes, ["cdk", "list", "--app", ".", "--notices", "false"])
@@ -202,19 +208,19 @@ def _schema(root: Path) -> Iterator[Finding]:
     yield _read_by(root, "cdk-assets", "cdk-assets", known, ["cdk-assets", "--path", "manifest.json", "ls"])
 
 
-def _read_by(root: Path, who: str, package: str, writes: int | None, command: list[str]) -> Finding:
+def _read_by(root: Path, who: str, package: str, writes: int | None, command: list[str]) -> CheckResult:
     check = "assembly schema" if package == "aws-cdk" else "asset schema"
     reads = _read_schema(root, command)
     if writes is None or reads is None:
         missing = "the library" if writes is None else who
-        return Finding("versions", check, Status.UNCHECKED, f"{missing} did not say", "make install")
+        return CheckResult("versions", check, CheckStatus.UNCHECKED, f"{missing} did not say", "make install")
     writer = "the library" if package == "aws-cdk" else "the pipeline"
     if writes <= reads:
-        return Finding("versions", check, Status.OK, f"{writer} writes {writes}, {who} reads up to {reads}")
-    return Finding(
+        return CheckResult("versions", check, CheckStatus.OK, f"{writer} writes {writes}, {who} reads up to {reads}")
+    return CheckResult(
         "versions",
         check,
-        Status.WRONG,
+        CheckStatus.WRONG,
         f"{writer} writes {writes}, {who} reads up to {reads}",
         f"pin a newer {package} in package.json, then make lock and make install",
     )
@@ -245,7 +251,7 @@ def _read_schema(root: Path, command: list[str]) -> int | None:
     return int(found[1]) if found else None
 
 
-def check_locks(root: Path = ROOT) -> Iterator[Finding]:
+def check_locks(root: Path = ROOT) -> Iterator[CheckResult]:
     """Whether the locks hold what `pyproject.toml` asks for, and whether that is what is installed.
 
     Args:
@@ -265,9 +271,11 @@ def check_locks(root: Path = ROOT) -> Iterator[Finding]:
     for lock in sorted(set(LOCKS.values())):
         path = root / "requirements" / f"{lock}.txt"
         if lock in faults:
-            yield Finding("locks", path.name, Status.WRONG, "; ".join(faults[lock]), "make lock")
+            yield CheckResult("locks", path.name, CheckStatus.WRONG, "; ".join(faults[lock]), "make lock")
         else:
-            yield Finding("locks", path.name, Status.OK, f"{len(_locked(path))} packages, all that pyproject.toml asks")
+            yield CheckResult(
+                "locks", path.name, CheckStatus.OK, f"{len(_locked(path))} packages, all that pyproject.toml asks"
+            )
     other = sorted(
         f"{name} {_installed(name) or 'missing'} instead of {pin}"
         for name, pin in _locked(root / "requirements" / "dev.txt", markers=False).items()
@@ -275,9 +283,9 @@ def check_locks(root: Path = ROOT) -> Iterator[Finding]:
     )
     if other:
         more = f" and {len(other) - 3} more" if len(other) > 3 else ""
-        yield Finding("locks", "installed", Status.WRONG, "; ".join(other[:3]) + more, "make install")
+        yield CheckResult("locks", "installed", CheckStatus.WRONG, "; ".join(other[:3]) + more, "make install")
     else:
-        yield Finding("locks", "installed", Status.OK, "what requirements/dev.txt names")
+        yield CheckResult("locks", "installed", CheckStatus.OK, "what requirements/dev.txt names")
 
 
 def _locked(path: Path, *, markers: bool = True) -> dict[str, str]:
@@ -299,7 +307,7 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def check_assets(root: Path = ROOT) -> Finding:
+def check_assets(root: Path = ROOT) -> CheckResult:
     """Whether the zips are those that the sources would give: the build says so itself.
 
     Args:
@@ -309,14 +317,14 @@ def check_assets(root: Path = ROOT) -> Finding:
     try:
         done = process.run(command, folder=root, seconds=120, tree=True)
     except process.ProcessError as error:
-        return Finding("assets", "build/assets", Status.UNCHECKED, str(error), "make build")
+        return CheckResult("assets", "build/assets", CheckStatus.UNCHECKED, str(error), "make build")
     if done.returncode == 0:
-        return Finding("assets", "build/assets", Status.OK, "every zip is of the sources as they are")
+        return CheckResult("assets", "build/assets", CheckStatus.OK, "every zip is of the sources as they are")
     said = (done.stdout + done.stderr).strip().splitlines()
-    return Finding("assets", "build/assets", Status.WARNING, said[-1] if said else "not built", "make build")
+    return CheckResult("assets", "build/assets", CheckStatus.WARNING, said[-1] if said else "not built", "make build")
 
 
-def check_git(settings: Settings | None, root: Path = ROOT) -> Iterator[Finding]:
+def check_git(settings: Settings | None, root: Path = ROOT) -> Iterator[CheckResult]:
     """Whether what lies here is what a push would deliver.
 
     Args:
@@ -325,36 +333,40 @@ def check_git(settings: Settings | None, root: Path = ROOT) -> Iterator[Finding]
     """
     inside = _git(root, "rev-parse", "--is-inside-work-tree")
     if inside is None and (root / ".git").exists():
-        yield Finding("git", "repository", Status.WRONG, "git cannot read this checkout", "`git status` says why")
+        yield CheckResult(
+            "git", "repository", CheckStatus.WRONG, "git cannot read this checkout", "`git status` says why"
+        )
         return
     if inside is None:
-        yield Finding("git", "repository", Status.UNCHECKED, "this folder is no git repository", "clone it with git")
+        yield CheckResult(
+            "git", "repository", CheckStatus.UNCHECKED, "this folder is no git repository", "clone it with git"
+        )
         return
     if _git(root, "rev-parse", "--verify", "HEAD") is None:
-        yield Finding("git", "commits", Status.WARNING, "nothing is committed", "commit before you push")
+        yield CheckResult("git", "commits", CheckStatus.WARNING, "nothing is committed", "commit before you push")
         return
     changed = (_git(root, "status", "--porcelain") or "").splitlines()
     if changed:
-        yield Finding(
+        yield CheckResult(
             "git",
             "changes",
-            Status.WARNING,
+            CheckStatus.WARNING,
             f"{len(changed)} files differ from the last commit",
             "commit or drop them: the pipeline builds commits",
         )
     else:
-        yield Finding("git", "changes", Status.OK, "everything is committed")
+        yield CheckResult("git", "changes", CheckStatus.OK, "everything is committed")
     if settings is None or isinstance(settings.pipeline.source, S3Source):
         return
     wanted = settings.pipeline.source.branch
     branch = _git(root, "rev-parse", "--abbrev-ref", "HEAD")
     if branch == wanted:
-        yield Finding("git", "branch", Status.OK, f"{branch}, which the pipeline follows")
+        yield CheckResult("git", "branch", CheckStatus.OK, f"{branch}, which the pipeline follows")
     else:
-        yield Finding(
+        yield CheckResult(
             "git",
             "branch",
-            Status.WARNING,
+            CheckStatus.WARNING,
             f"{branch}; the pipeline follows {wanted}",
             f"git switch {wanted}, or change source.branch",
         )

@@ -9,7 +9,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from slipway.accounts.bootstrap.plan import Account
-from slipway.accounts.doctor.findings import Finding, Status
+from slipway.accounts.doctor.findings import CheckResult, CheckStatus
 from slipway.delivery.names import bucket_name, log_bucket_name, pipeline_stacks, policies_stack
 from slipway.settings import Environment, Settings
 
@@ -38,7 +38,7 @@ BACKED_UP = ("DynamoDB", "S3")
 """Names of the resource types that a service backs up, as AWS Backup's regional settings have them."""
 
 
-def check_stacks(account: Account, settings: Settings, session: boto3.Session, region: str) -> Iterator[Finding]:
+def check_stacks(account: Account, settings: Settings, session: boto3.Session, region: str) -> Iterator[CheckResult]:
     """Report the stacks of a region that are stuck, and the names of buckets that stand in the way of new ones.
 
     Args:
@@ -55,15 +55,15 @@ def check_stacks(account: Account, settings: Settings, session: boto3.Session, r
     for stack in stuck:
         name, status = stack["StackName"], stack["StackStatus"]
         meaning, way_out = BROKEN[status]
-        yield Finding(
+        yield CheckResult(
             account.label,
             name,
-            Status.WRONG if _is_ours(name, account, settings) else Status.WARNING,
+            CheckStatus.WRONG if _is_ours(name, account, settings) else CheckStatus.WARNING,
             f"is {status}: {meaning}",
             way_out.format(name=name, region=region),
         )
     if not stuck:
-        yield Finding(account.label, f"stacks in {region}", Status.OK, f"{len(stacks)}, none of them stuck")
+        yield CheckResult(account.label, f"stacks in {region}", CheckStatus.OK, f"{len(stacks)}, none of them stuck")
     standing = {stack["StackName"] for stack in stacks} - {stack["StackName"] for stack in stuck}
     for name in account.environments:
         environment = settings.environment(name)
@@ -84,7 +84,7 @@ def _is_ours(name: str, account: Account, settings: Settings) -> bool:
 
 def _check_buckets(
     account: Account, environment: Environment, session: boto3.Session, standing: set[str]
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Report the names of buckets of data stacks that are still to be created, if somebody has them already."""
     client = session.client("s3", region_name=environment.region)
     for service in sorted(environment.services.names):
@@ -103,10 +103,10 @@ def _check_buckets(
             else:
                 found = f"stands already, and {stack} does not: it cannot be created"
                 mend = f"empty and delete it, or import it: {_RUNBOOK}"
-            yield Finding(account.label, f"bucket {bucket}", Status.WRONG, found, mend)
+            yield CheckResult(account.label, f"bucket {bucket}", CheckStatus.WRONG, found, mend)
 
 
-def check_backups(account: Account, settings: Settings, session: boto3.Session, name: str) -> Iterator[Finding]:
+def check_backups(account: Account, settings: Settings, session: boto3.Session, name: str) -> Iterator[CheckResult]:
     """Report whether AWS Backup may back up what an environment asks it to.
 
     A service that the region's settings leave out is passed over without a failed job
@@ -127,13 +127,13 @@ def check_backups(account: Account, settings: Settings, session: boto3.Session, 
     check = f"backups of {name}"
     if missing:
         on = ",".join(f"{kind}=true" for kind in missing)
-        yield Finding(
+        yield CheckResult(
             account.label,
             check,
-            Status.WRONG,
+            CheckStatus.WRONG,
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not opted in for {environment.region}: "
             "AWS Backup passes over them",
             f"aws backup update-region-settings --resource-type-opt-in-preference {on} --region {environment.region}",
         )
     else:
-        yield Finding(account.label, check, Status.OK, f"{' and '.join(BACKED_UP)} are opted in")
+        yield CheckResult(account.label, check, CheckStatus.OK, f"{' and '.join(BACKED_UP)} are opted in")

@@ -56,7 +56,7 @@ class Executions(Protocol):
         """When its commit was made; None where the source does not say."""
 
 
-class Memory(Protocol):
+class FiguresMemory(Protocol):
     """What must be remembered between events."""
 
     def first_time(self, key: str) -> bool:
@@ -80,7 +80,7 @@ class Memory(Protocol):
 
 
 @dataclass(frozen=True)
-class Delivery:
+class ObservedPipeline:
     """What the figures need to know of the pipeline.
 
     Attributes:
@@ -108,7 +108,7 @@ class Delivery:
         return max(found, key=len, default=None)
 
 
-def figures(change: Change, delivery: Delivery, memory: Memory, executions: Executions) -> list[Figure]:
+def figures(change: Change, delivery: ObservedPipeline, memory: FiguresMemory, executions: Executions) -> list[Figure]:
     """What an event adds to the figures.
 
     Args:
@@ -143,7 +143,7 @@ def figures(change: Change, delivery: Delivery, memory: Memory, executions: Exec
 
 
 def _stage(
-    change: StageChange, environment: str, delivery: Delivery, memory: Memory, executions: Executions
+    change: StageChange, environment: str, delivery: ObservedPipeline, memory: FiguresMemory, executions: Executions
 ) -> list[Figure]:
     if change.state == "STARTED":
         _entered(environment, change, memory)
@@ -164,7 +164,9 @@ def _stage(
     return found
 
 
-def _rollback(change: StageChange, environment: str, target: str, delivery: Delivery, memory: Memory) -> list[Figure]:
+def _rollback(
+    change: StageChange, environment: str, target: str, delivery: ObservedPipeline, memory: FiguresMemory
+) -> list[Figure]:
     if change.state == "STARTED":
         _broken(environment, change.at, memory)
         entered = [execution for at, execution in _history(environment, memory) if at <= change.at]
@@ -182,17 +184,17 @@ def _alarms(environment: str, number: int) -> Figure:
     return Figure(environment, "AlarmsInAlarm", "Count", number)
 
 
-def _deployed(environment: str, execution: str, memory: Memory) -> list[Figure]:
+def _deployed(environment: str, execution: str, memory: FiguresMemory) -> list[Figure]:
     first = memory.first_time(f"deployment#{environment}#{execution}")
     return [Figure(environment, "Deployments", "Count", 1)] if first else []
 
 
-def _failed(environment: str, execution: str, memory: Memory) -> list[Figure]:
+def _failed(environment: str, execution: str, memory: FiguresMemory) -> list[Figure]:
     first = memory.first_time(f"failure#{environment}#{execution}")
     return [Figure(environment, "ChangeFailures", "Count", 1)] if first else []
 
 
-def _entered(environment: str, change: StageChange, memory: Memory) -> None:
+def _entered(environment: str, change: StageChange, memory: FiguresMemory) -> None:
     """Remember which executions came into the environment, the latest last."""
     history = {execution: at for at, execution in _history(environment, memory)}
     history[change.execution] = min(change.at, history.get(change.execution, change.at))
@@ -200,12 +202,12 @@ def _entered(environment: str, change: StageChange, memory: Memory) -> None:
     memory.put(_entered_key(environment), json.dumps([[at.isoformat(), execution] for at, execution in latest]))
 
 
-def _history(environment: str, memory: Memory) -> list[tuple[datetime, str]]:
+def _history(environment: str, memory: FiguresMemory) -> list[tuple[datetime, str]]:
     known = json.loads(memory.get(_entered_key(environment)) or "[]")
     return [(datetime.fromisoformat(at), execution) for at, execution in known]
 
 
-def _broken(environment: str, at: datetime, memory: Memory) -> None:
+def _broken(environment: str, at: datetime, memory: FiguresMemory) -> None:
     """Remember since when the environment is broken: the earliest failure after the latest success."""
     since, success = memory.get(_broken_key(environment)), memory.get(_success_key(environment))
     if success is not None and at <= datetime.fromisoformat(success):
@@ -214,7 +216,7 @@ def _broken(environment: str, at: datetime, memory: Memory) -> None:
         memory.put(_broken_key(environment), at.isoformat())
 
 
-def _restored(environment: str, at: datetime, memory: Memory) -> list[Figure]:
+def _restored(environment: str, at: datetime, memory: FiguresMemory) -> list[Figure]:
     since, success = memory.get(_broken_key(environment)), memory.get(_success_key(environment))
     if success is None or at > datetime.fromisoformat(success):
         memory.put(_success_key(environment), at.isoformat())

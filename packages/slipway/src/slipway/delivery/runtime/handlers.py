@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from slipway.delivery.runtime import webhook
 from slipway.delivery.runtime.events import read
-from slipway.delivery.runtime.figures import Delivery, figures
+from slipway.delivery.runtime.figures import ObservedPipeline, figures
 from slipway.delivery.runtime.memory import PipelineExecutions, TableMemory
 from slipway.delivery.runtime.messages import message
 from slipway_runtime import aws
@@ -27,9 +27,9 @@ def _described() -> dict[str, Any]:
 
 
 @cache
-def _delivery() -> Delivery:
+def _delivery() -> ObservedPipeline:
     described = _described()
-    return Delivery(
+    return ObservedPipeline(
         stages=described["stages"],
         last_stages=frozenset(described["last_stages"]),
         accounts=described["accounts"],

@@ -5,8 +5,8 @@ of another account is assumed across two of them; names such as `<id>.execute-ap
 too. And APIs that the emulator lacks (CodePipeline, CodeDeploy) are answered here, by the player.
 """
 
-from slipway.emulator.partition.requests import ApiError, Caller
+from slipway.emulator.partition.requests import ApiError, Requester
 from slipway.emulator.partition.router import Partition
 from slipway.emulator.partition.server import Server
 
-__all__ = ["ApiError", "Caller", "Partition", "Server"]
+__all__ = ["ApiError", "Partition", "Requester", "Server"]

@@ -30,7 +30,7 @@ class ApiError(Exception):
 
 
 @dataclass(frozen=True)
-class Caller:
+class Requester:
     """Who asks."""
 
     account: str
@@ -40,7 +40,7 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """One HTTP request, whole."""
 
     method: str

@@ -17,10 +17,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SigningCredentials
 from botocore.exceptions import ClientError
 
-from slipway.emulator.partition.requests import ApiError, Caller, Request, Role
+from slipway.emulator.partition.requests import ApiError, HttpRequest, Requester, Role
 from slipway.emulator.server import EMULATED_SECRET, Credentials, Emulator
 
-Api = Callable[[str, dict[str, Any], Caller], dict[str, Any]]
+Api = Callable[[str, dict[str, Any], Requester], dict[str, Any]]
 """An API that the emulator lacks: operation, request and caller give the answer."""
 
 Hook = Callable[[str, dict[str, Any]], None]
@@ -53,11 +53,11 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Target:
+class ForwardTarget:
     """Where a request goes on to."""
 
     emulator: Emulator
-    request: Request
+    request: HttpRequest
 
 
 class Partition:
@@ -87,7 +87,7 @@ class Partition:
         except KeyError:
             raise ApiError("AccessDenied", f"there is no account {account} in this rehearsal", status=403) from None
 
-    def answer(self, request: Request) -> tuple[int, list[tuple[bytes, bytes]], bytes] | Target:
+    def answer(self, request: HttpRequest) -> tuple[int, list[tuple[bytes, bytes]], bytes] | ForwardTarget:
         """Answer a request, or say where it goes on to.
 
         Raises:
@@ -102,7 +102,7 @@ class Partition:
         key, service = signature
         if request.path.startswith(FROM):
             account = request.path.removeprefix(FROM).partition(b"/")[0].decode()
-            caller = Caller(account, key)
+            caller = Requester(account, key)
         else:
             caller = self._caller(key)
         if service in self._apis:
@@ -112,7 +112,7 @@ class Partition:
             return self._assume(request, caller)
         if _EXECUTE_API.fullmatch(request.host):
             return self._signed_for_host(request, key)
-        return Target(self.emulator(caller.account), request)
+        return ForwardTarget(self.emulator(caller.account), request)
 
     def assume(self, role_arn: str, name: str, *, by: Credentials | None = None) -> Credentials:
         """Assume a role as a client would.
@@ -133,7 +133,7 @@ class Partition:
             known = self._given.get(key)
         if known is not None and time.monotonic() - known[0] < REUSE_SECONDS:
             return known[1]
-        caller = self._caller(by.access_key_id) if by is not None else Caller(role.account, role.account)
+        caller = self._caller(by.access_key_id) if by is not None else Requester(role.account, role.account)
         credentials = by if caller.account == role.account else self._cross(caller, role, role_arn)
         given = self._assumed(self.emulator(role.account), role, role_arn, name, credentials)
         with self._lock:
@@ -144,14 +144,14 @@ class Partition:
         """Return the role's session that credentials were given out for; None where they are no session's."""
         return self._sessions.get(credentials.access_key_id)
 
-    def _caller(self, key: str) -> Caller:
+    def _caller(self, key: str) -> Requester:
         if (session := self._sessions.get(key)) is not None:
-            return Caller(session.account, key, session.role)
+            return Requester(session.account, key, session.role)
         if _ACCOUNT.fullmatch(key):
-            return Caller(key, key)
-        return Caller(self._owner(key, self._has_key), key)
+            return Requester(key, key)
+        return Requester(self._owner(key, self._has_key), key)
 
-    def _assume(self, request: Request, caller: Caller) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    def _assume(self, request: HttpRequest, caller: Requester) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         arn = request.parameters.get("RoleArn", "")
         role = Role.of(arn)
         if role is None:
@@ -183,7 +183,7 @@ class Partition:
         if values is not None:
             self._sessions[values.access_key_id] = Session(role.account, role.name, name, values)
 
-    def _cross(self, caller: Caller, role: Role, arn: str) -> Credentials:
+    def _cross(self, caller: Requester, role: Role, arn: str) -> Credentials:
         """Credentials of the caller's double in the process of the other account.
 
         An emulator knows the sessions of its own process alone, but serves every account: so the caller gets a double
@@ -241,7 +241,7 @@ class Partition:
                 status=403,
             )
 
-    def _signed_for_host(self, request: Request, key: str) -> Target:
+    def _signed_for_host(self, request: HttpRequest, key: str) -> ForwardTarget:
         """A request to an API by its own host name, signed again for the address by which the emulator has it.
 
         Raises:
@@ -252,9 +252,9 @@ class Partition:
             raise ApiError("InvalidClientTokenId", "The security token included in the request is invalid.", status=403)
         target = self._by_path(request)
         signed = _signed_again(target.request, session.credentials, target.emulator.region, service="execute-api")
-        return Target(target.emulator, signed)
+        return ForwardTarget(target.emulator, signed)
 
-    def _by_path(self, request: Request) -> Target:
+    def _by_path(self, request: HttpRequest) -> ForwardTarget:
         """A request to an API's own host name, at the path by which the emulator has the API.
 
         It knows the host names of another domain, and keeps some paths of every host to itself.
@@ -264,19 +264,19 @@ class Partition:
         path = request.path.decode("latin-1")
         if self._is_rest(emulator, api):
             stage, _, rest = path.removeprefix("/").partition("/")
-            return Target(emulator, _at(request, f"/restapis/{api}/{stage}/_user_request_/{rest}", "localhost"))
-        return Target(emulator, _at(request, f"/_aws/execute-api/{api}/$default{path}", "localhost"))
+            return ForwardTarget(emulator, _at(request, f"/restapis/{api}/{stage}/_user_request_/{rest}", "localhost"))
+        return ForwardTarget(emulator, _at(request, f"/_aws/execute-api/{api}/$default{path}", "localhost"))
 
-    def _unsigned(self, request: Request) -> Target:
+    def _unsigned(self, request: HttpRequest) -> ForwardTarget:
         host = request.host
         if _EXECUTE_API.fullmatch(host):
             return self._by_path(request)
         if _CLOUDFRONT.fullmatch(host):
-            return Target(self._of_host(host), request)
+            return ForwardTarget(self._of_host(host), request)
         target = request.header("x-amz-target")
         if target.startswith("AWSCognitoIdentityProviderService."):
             client = str(request.json.get("ClientId", ""))
-            return Target(self.emulator(self._owner(client, self._has_user_pool_client)), request)
+            return ForwardTarget(self.emulator(self._owner(client, self._has_user_pool_client)), request)
         raise ApiError("MissingAuthenticationToken", f"{request.method} {host} carries no signature", status=403)
 
     def _of_host(self, host: str) -> Emulator:
@@ -356,12 +356,12 @@ def _simulate(emulator: Emulator, role_arn: str, action: str, resource: str, con
     return all(result["EvalDecision"] == "allowed" for result in simulated["EvaluationResults"])
 
 
-def _send(emulator: Emulator, request: Request) -> httpx.Response:
+def _send(emulator: Emulator, request: HttpRequest) -> httpx.Response:
     with emulator.http() as client:
         return client.send(forwarded(client, request))
 
 
-def forwarded(client: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
+def forwarded(client: httpx.Client | httpx.AsyncClient, request: HttpRequest) -> httpx.Request:
     """A request as it goes on to an emulator: to the letter, since it may be signed.
 
     Args:
@@ -380,7 +380,7 @@ def _headers(response: httpx.Response) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in response.headers.raw if name.lower() in kept]
 
 
-def _signed_again(request: Request, credentials: Credentials, region: str, *, service: str = "sts") -> Request:
+def _signed_again(request: HttpRequest, credentials: Credentials, region: str, *, service: str = "sts") -> HttpRequest:
     """The request with another signature."""
     left_out = {b"authorization", b"x-amz-date", b"x-amz-security-token", b"x-amz-content-sha256"}
     kept = tuple((name, value) for name, value in request.headers if name.lower() not in left_out)
@@ -402,12 +402,12 @@ def _signed_again(request: Request, credentials: Credentials, region: str, *, se
         for name, value in signed.headers.items()
         if name.lower().encode() in left_out
     )
-    return Request(request.method, request.path, request.query, kept + added, request.body)
+    return HttpRequest(request.method, request.path, request.query, kept + added, request.body)
 
 
-def _at(request: Request, address: str, host: str) -> Request:
+def _at(request: HttpRequest, address: str, host: str) -> HttpRequest:
     headers = tuple((name, value) for name, value in request.headers if name.lower() != b"host")
-    return Request(
+    return HttpRequest(
         request.method, address.encode("latin-1"), request.query, (*headers, (b"host", host.encode())), request.body
     )
 

@@ -21,8 +21,8 @@ import httpx
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from slipway.emulator.partition.requests import ApiError, Request
-from slipway.emulator.partition.router import Partition, Target, forwarded
+from slipway.emulator.partition.requests import ApiError, HttpRequest
+from slipway.emulator.partition.router import ForwardTarget, Partition, forwarded
 from slipway.emulator.server import HOST, LOOPBACK, Emulator, certificates, free_port
 from slipway.errors import RehearsalError
 
@@ -146,7 +146,7 @@ class Server:
         request = await _whole(scope, receive)
         try:
             answer = await asyncio.to_thread(self._partition.answer, request)
-            if isinstance(answer, Target):
+            if isinstance(answer, ForwardTarget):
                 await self._forward(answer, send)
                 return
         except ApiError as error:
@@ -159,7 +159,7 @@ class Server:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _forward(self, target: Target, send: Send) -> None:
+    async def _forward(self, target: ForwardTarget, send: Send) -> None:
         client = self._client(target.emulator)
         response = await client.send(forwarded(client, target.request), stream=True)
         try:
@@ -246,17 +246,17 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
-async def _whole(scope: Scope, receive: Receive) -> Request:
+async def _whole(scope: Scope, receive: Receive) -> HttpRequest:
     body = b""
     while True:
         message = await receive()
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    return Request(scope["method"], scope["raw_path"], scope["query_string"], tuple(scope["headers"]), body)
+    return HttpRequest(scope["method"], scope["raw_path"], scope["query_string"], tuple(scope["headers"]), body)
 
 
-def _refusal(request: Request, error: ApiError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def _refusal(request: HttpRequest, error: ApiError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """A refusal in the protocol of the request."""
     if request.header("x-amz-target") or "json" in request.header("content-type"):
         content = json.dumps({"__type": error.code, "message": error.message}).encode()

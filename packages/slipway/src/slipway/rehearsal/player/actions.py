@@ -21,16 +21,16 @@ from slipway.emulator.server import Credentials, Emulator
 from slipway.emulator.substitutions import Substitution
 from slipway.emulator.translation import AS_FOR_AWS, translate
 from slipway.errors import RehearsalError
-from slipway.rehearsal.player.approvals import Answer, Approvals, Pending
+from slipway.rehearsal.player.approvals import ApprovalAnswer, Approvals, Pending
 from slipway.rehearsal.player.artifacts import ArtifactStore, pack, read_member, unpack
-from slipway.rehearsal.player.builds import CLONE, Build, Builder, Place
+from slipway.rehearsal.player.builds import CLONE, Build, Builder, BuildPlace
 from slipway.rehearsal.player.changesets import ChangeSetFailedError, ChangeSets
-from slipway.rehearsal.player.clock import Clock
+from slipway.rehearsal.player.clock import VirtualClock
 from slipway.rehearsal.player.definition import ActionDefinition, PipelineDefinition
 from slipway.rehearsal.player.execution_policies import ExecutionRole
 from slipway.rehearsal.player.memory import Remembered
 from slipway.rehearsal.player.quota import BuildQuotas
-from slipway.rehearsal.player.records import Action, Change, Execution
+from slipway.rehearsal.player.records import Execution, PlayedAction, PlayedChange
 from slipway.rehearsal.player.source import Commit
 
 _SOURCES = frozenset({"CodeStarSourceConnection", "CodeCommit", "GitHub", "S3"})
@@ -54,7 +54,7 @@ class Run:
     """Namespace → name → value."""
     files: dict[str, Path] = field(default_factory=dict)
     """Artifact → its zip, where it is here."""
-    change_sets: dict[tuple[str, str], list[Change]] = field(default_factory=dict)
+    change_sets: dict[tuple[str, str], list[PlayedChange]] = field(default_factory=dict)
     """Account and stack → what its change set changes."""
     refused: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Account and stack → what its execution role may not do that its change set needs."""
@@ -96,8 +96,8 @@ class Task:
     run: Run
     stage: str
     definition: ActionDefinition
-    record: Action
-    clock: Clock
+    record: PlayedAction
+    clock: VirtualClock
     commit: Commit | None
 
 
@@ -119,10 +119,10 @@ class Actions:
         self,
         accounts: Accounts,
         approvals: Approvals,
-        place: Place,
+        place: BuildPlace,
         *,
         quotas: BuildQuotas,
-        progress: Callable[[Action, str], None],
+        progress: Callable[[PlayedAction, str], None],
         asked: Callable[[Task], None],
         waits: Callable[[Task, float], None] = lambda task, seconds: task.clock.wait(seconds),
         stopping: threading.Event,
@@ -131,14 +131,14 @@ class Actions:
         self._progress, self._asked, self._stopping = progress, asked, stopping
         self._quotas, self._waits = quotas, waits
         self._tools = accounts.emulators[accounts.tools]
-        self._stacks: dict[tuple[str, str], tuple[Action, Clock]] = {}
+        self._stacks: dict[tuple[str, str], tuple[PlayedAction, VirtualClock]] = {}
         self._lock = threading.Lock()
         self.used: Counter[Substitution] = Counter()
         """Rows of the table of substitutions that were used."""
         self.source: Path | None = None
         """The commit's files, once a source action has run."""
 
-    def deploying(self, account: str, stack: str) -> tuple[Action, Clock] | None:
+    def deploying(self, account: str, stack: str) -> tuple[PlayedAction, VirtualClock] | None:
         """The action that deploys a stack at the moment, and its clock."""
         with self._lock:
             return self._stacks.get((account, stack))
@@ -317,11 +317,11 @@ class Actions:
         answer = self._approvals.wait(pending, while_=lambda: task.run.is_current(task.run.definition))
         said = f": {pending.summary}" if pending.summary else ""
         match answer:
-            case Answer.APPROVED:
+            case ApprovalAnswer.APPROVED:
                 action.summary = f"approved{said}"
-            case Answer.REJECTED:
+            case ApprovalAnswer.REJECTED:
                 raise RehearsalError(f"rejected{said}")
-            case Answer.TIMED_OUT:
+            case ApprovalAnswer.TIMED_OUT:
                 minutes = definition.timeout_minutes or 7 * 24 * 60
                 task.clock.wait(60.0 * minutes)
                 raise RehearsalError(f"nobody answered in {minutes / 60:g} hours")

@@ -11,7 +11,7 @@ from uuid import uuid4
 POLL_SECONDS = 0.2
 
 
-class Answer(StrEnum):
+class ApprovalAnswer(StrEnum):
     """What becomes of an approval."""
 
     APPROVED = "Approved"
@@ -28,12 +28,12 @@ class Pending:
     comment: str
     link: str
     token: str = field(default_factory=lambda: str(uuid4()))
-    answer: Answer | None = None
+    answer: ApprovalAnswer | None = None
     summary: str = ""
     """What whoever answered said."""
 
 
-Ask = Callable[[Pending], Answer | None]
+Ask = Callable[[Pending], ApprovalAnswer | None]
 """Asks the person at the terminal, without waiting long; None while there is no answer."""
 
 
@@ -50,7 +50,7 @@ class Approvals:
         self._lock = threading.Lock()
         self._pending: dict[str, Pending] = {}
 
-    def wait(self, pending: Pending, *, while_: Callable[[], bool] = lambda: True) -> Answer | None:
+    def wait(self, pending: Pending, *, while_: Callable[[], bool] = lambda: True) -> ApprovalAnswer | None:
         """Wait for an answer.
 
         Args:
@@ -78,7 +78,7 @@ class Approvals:
         with self._lock:
             return list(self._pending.values())
 
-    def answer(self, token: str, answer: Answer, summary: str) -> bool:
+    def answer(self, token: str, answer: ApprovalAnswer, summary: str) -> bool:
         """Give an answer; whether an approval of that token waits for one. The first answer counts."""
         with self._lock:
             pending = self._pending.get(token)

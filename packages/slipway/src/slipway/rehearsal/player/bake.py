@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from slipway.cloudwatch import Alarm, AlarmError, Metric, State, evaluate
+from slipway.cloudwatch import Alarm, AlarmError, AlarmState, Metric, evaluate
 from slipway.emulator.accounts import Accounts
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.deployments import CodeDeploy, Moved, alarm_of
 from slipway.rehearsal.player.events import Events
-from slipway.rehearsal.player.traffic import Outcome, Traffic
+from slipway.rehearsal.player.traffic import PlayedTraffic, RequestOutcome
 
 REQUESTS_A_MINUTE = 3
 """Requests to each function in a minute of the bake."""
@@ -75,13 +75,13 @@ class Bake:
         self._accounts, self._codedeploy, self._events = accounts, codedeploy, events
         self._requests, self._stopping = requests, stopping
         self._reading, self._rare = reading, rare
-        self._states: dict[tuple[str, str], State] = {}
-        self._own_states: dict[str, State] = {}
+        self._states: dict[tuple[str, str], AlarmState] = {}
+        self._own_states: dict[str, AlarmState] = {}
         self._minutes: Counter[str] = Counter()
         self._ends: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
-    def watch(self, account: str, moment: datetime, *, minutes: int, a_minute: int) -> dict[str, State]:
+    def watch(self, account: str, moment: datetime, *, minutes: int, a_minute: int) -> dict[str, AlarmState]:
         """Let some minutes of requests pass, and tell what the alarms of an environment make of them.
 
         Args:
@@ -95,7 +95,7 @@ class Bake:
         """
         alarms = self._alarms(account)
         traffic = {
-            moved: Traffic(
+            moved: PlayedTraffic(
                 self._accounts.emulators[account], moved.function, self._requests(moved.handler), self._stopping
             )
             for (place, _), moved in self._codedeploy.moved.items()
@@ -113,17 +113,19 @@ class Bake:
                 self._judge(account, alarm, start + 60.0)
         return {name: state for (place, name), state in self._states.items() if place == account}
 
-    def _rare_traffic(self, account: str, moved: Moved) -> Traffic | None:
+    def _rare_traffic(self, account: str, moved: Moved) -> PlayedTraffic | None:
         rare = self._rare(account, self._minutes[account])
         requests = [{**own, **more} for more in rare for own in self._requests(moved.handler)[:1]]
         emulator = self._accounts.emulators[account]
-        return Traffic(emulator, moved.function, requests, self._stopping) if requests else None
+        return PlayedTraffic(emulator, moved.function, requests, self._stopping) if requests else None
 
     @staticmethod
-    def _sent(traffic: Mapping[Moved, Traffic], number: int) -> list[tuple[Moved, list[tuple[str, Outcome]]]]:
+    def _sent(
+        traffic: Mapping[Moved, PlayedTraffic], number: int
+    ) -> list[tuple[Moved, list[tuple[str, RequestOutcome]]]]:
         """Send a minute's requests to each function, to all of them side by side."""
 
-        def send(moved: Moved) -> list[tuple[str, Outcome]]:
+        def send(moved: Moved) -> list[tuple[str, RequestOutcome]]:
             return traffic[moved].send(number, old=moved.new_version, new=moved.new_version, weight=0.0)
 
         with ThreadPoolExecutor(max(1, len(traffic))) as pool:
@@ -141,14 +143,14 @@ class Bake:
             Whether the alarm stayed out of the states, and what was seen.
         """
         alarm = self._own(configuration["AlarmName"])
-        unwanted = {State(name) for name in configuration.get("AlarmStates", "ALARM").split(",")}
+        unwanted = {AlarmState(name) for name in configuration.get("AlarmStates", "ALARM").split(",")}
         length = int(float(configuration.get("WaitTime", "0")))
         if self._reading is AlarmRule.WATCHES:
             return self._watches(alarm, unwanted, account, moment, length)
         self._events.drain()
         self._judge_own(moment.timestamp())
         for minute in range(length + 1):
-            state = self._own_states.get(alarm.name, State.OK)
+            state = self._own_states.get(alarm.name, AlarmState.OK)
             if state not in unwanted:
                 return True, f"{alarm.name} was {state} after {minute} of {length} minutes"
             if minute < length:
@@ -156,14 +158,14 @@ class Bake:
         return False, f"{alarm.name} was {state} for {length} minutes"
 
     def _watches(
-        self, alarm: Alarm, unwanted: set[State], account: str, moment: datetime, length: int
+        self, alarm: Alarm, unwanted: set[AlarmState], account: str, moment: datetime, length: int
     ) -> tuple[bool, str]:
         for minute in range(length):
             self.let_pass(account, moment + timedelta(minutes=minute), 1)
-            state = self._own_states.get(alarm.name, State.INSUFFICIENT_DATA)
+            state = self._own_states.get(alarm.name, AlarmState.INSUFFICIENT_DATA)
             if state in unwanted:
                 states = {name: each for (place, name), each in self._states.items() if place == account}
-                ringing = ", ".join(sorted(name for name, each in states.items() if each is State.ALARM))
+                ringing = ", ".join(sorted(name for name, each in states.items() if each is AlarmState.ALARM))
                 return (
                     False,
                     f"{alarm.name} was {state} after {minute + 1} of {length} minutes: {ringing or 'no alarm'}",
@@ -199,7 +201,7 @@ class Bake:
                 if described.get("Namespace", _AWS).startswith(_AWS):
                     continue
                 alarm = alarm_of(described)
-                before = self._own_states.get(alarm.name, State.INSUFFICIENT_DATA)
+                before = self._own_states.get(alarm.name, AlarmState.INSUFFICIENT_DATA)
                 after = evaluate(alarm, self._events.metrics, at, before).state
                 if after is not before:
                     self._own_states[alarm.name] = after
@@ -207,7 +209,7 @@ class Bake:
 
     def _judge(self, account: str, alarm: Alarm, at: float) -> None:
         key = (account, alarm.name)
-        before = self._states.get(key, State.OK)
+        before = self._states.get(key, AlarmState.OK)
         after = self._codedeploy.measures[account].state(alarm, at, before)
         self._states[key] = after
         if after is before:

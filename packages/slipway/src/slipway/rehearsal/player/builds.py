@@ -32,7 +32,7 @@ from slipway.errors import RehearsalError
 from slipway.process import follow, run
 from slipway.rehearsal.player import virtual_sleep
 from slipway.rehearsal.player.artifacts import ArtifactStore, pack, unpack
-from slipway.rehearsal.player.buildspec import BuildSpec, Report
+from slipway.rehearsal.player.buildspec import BuildSpec, ReportGroup
 from slipway.rehearsal.player.credentials import handed_out
 from slipway.rehearsal.player.quota import BuildQuotas
 from slipway.rehearsal.player.records import Tests
@@ -50,7 +50,7 @@ _PASSED = ("PIP_", "UV_", "NPM_", "npm_")
 
 
 @dataclass(frozen=True)
-class Place:
+class BuildPlace:
     """Where builds run, and what they share.
 
     Attributes:
@@ -129,7 +129,7 @@ class Builder:
         self,
         accounts: Accounts,
         store: ArtifactStore,
-        place: Place,
+        place: BuildPlace,
         *,
         quotas: BuildQuotas,
         stopping: threading.Event,
@@ -505,7 +505,7 @@ def _exported(file: Path) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _tests(reports: Sequence[Report], source: Path) -> Tests | None:
+def _tests(reports: Sequence[ReportGroup], source: Path) -> Tests | None:
     """What the JUnit reports say, together; None where there are none."""
     found: Tests | None = None
     for report in reports:

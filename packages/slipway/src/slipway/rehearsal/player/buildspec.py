@@ -97,7 +97,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Report:
+class ReportGroup:
     """Test or coverage reports that are kept."""
 
     name: str
@@ -116,7 +116,7 @@ class BuildSpec:
     exported: Sequence[str]
     runtimes: Mapping[str, str]
     phases: Mapping[str, Phase]
-    reports: Sequence[Report]
+    reports: Sequence[ReportGroup]
     artifacts: Files | None
     git_credentials: bool = False
     """Whether git has CodeBuild's credentials in the build; without them no command reads `origin`."""
@@ -295,9 +295,9 @@ def _secondary(where: str, content: Any) -> Files:
     return _files(where, properties)
 
 
-def _report(where: str, name: str, content: Mapping[str, Any]) -> Report:
+def _report(where: str, name: str, content: Mapping[str, Any]) -> ReportGroup:
     _known(where, content, _REPORT)
-    return Report(name, _files(where, content), str(content.get("file-format", "JUNITXML")))
+    return ReportGroup(name, _files(where, content), str(content.get("file-format", "JUNITXML")))
 
 
 def _known(where: str, content: Mapping[str, Any], keys: frozenset[str]) -> None:

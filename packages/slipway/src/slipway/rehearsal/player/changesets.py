@@ -13,9 +13,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from slipway.emulator.server import Credentials, Emulator
-from slipway.emulator.stages import Stack
+from slipway.emulator.stages import EmulatedStack
 from slipway.errors import RehearsalError
-from slipway.rehearsal.player.records import Change
+from slipway.rehearsal.player.records import PlayedChange
 from slipway.rehearsal.player.stack_policies import denials
 
 POLL_SECONDS = 0.1
@@ -65,7 +65,7 @@ class ChangeSets:
         self._region = emulator.region
         self._bucket, self._stopping = bucket, stopping
 
-    def replace(self, configuration: Mapping[str, str], template: str) -> list[Change]:
+    def replace(self, configuration: Mapping[str, str], template: str) -> list[PlayedChange]:
         """`CHANGE_SET_REPLACE`: what the template would change.
 
         Args:
@@ -112,7 +112,9 @@ class ChangeSets:
             raise ChangeSetFailedError(f"{stack}: {described.get('StatusReason', 'the change set failed')}")
         return _changes(described)
 
-    def execute(self, configuration: Mapping[str, str], changes: list[Change], progress: Callable[[str], None]) -> str:
+    def execute(
+        self, configuration: Mapping[str, str], changes: list[PlayedChange], progress: Callable[[str], None]
+    ) -> str:
         """`CHANGE_SET_EXECUTE`: make it so, and wait.
 
         Args:
@@ -155,7 +157,7 @@ class ChangeSets:
             raise ChangeSetFailedError(f"{stack}: {_first_reason(events) or status}; the stack is {status}")
         return f"{len(changes)} resources" if changes else "outputs"
 
-    def _refuse_denied(self, stack: str, described: Any, changes: list[Change]) -> None:
+    def _refuse_denied(self, stack: str, described: Any, changes: list[PlayedChange]) -> None:
         """Refuse what the stack's policy denies, as CloudFormation does: it fails the update, and puts all back.
 
         Raises:
@@ -216,7 +218,7 @@ class ChangeSets:
         CloudFormation reads the outputs of other stacks when it updates a stack. A stack whose own template is as it
         was is not updated, whatever has become of theirs.
         """
-        references = sorted(Stack("", template).references)
+        references = sorted(EmulatedStack("", template).references)
         if references:
             values = {stack: self.outputs(stack) for stack in {stack for stack, _ in references}}
             text = json.dumps([[stack, output, values[stack].get(output)] for stack, output in references])
@@ -317,8 +319,8 @@ def settled(emulator: Emulator) -> Iterator[str]:
                 yield stack["StackName"]
 
 
-def _change(change: Any) -> Change:
-    return Change(
+def _change(change: Any) -> PlayedChange:
+    return PlayedChange(
         logical_id=change["LogicalResourceId"],
         type=change["ResourceType"],
         action=change["Action"],
@@ -326,7 +328,7 @@ def _change(change: Any) -> Change:
     )
 
 
-def _changes(described: Any) -> list[Change]:
+def _changes(described: Any) -> list[PlayedChange]:
     return [_change(each["ResourceChange"]) for each in described.get("Changes", []) if "ResourceChange" in each]
 
 

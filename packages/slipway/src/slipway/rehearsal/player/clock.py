@@ -13,7 +13,7 @@ REST = timedelta(minutes=5)
 """Between two executions: an old bug may be played in the minutes before the later one."""
 
 
-class Clock:
+class VirtualClock:
     """The time of one action, or of one deployment in it.
 
     Real work passes in real time; a wait is added and not waited for.

@@ -11,20 +11,20 @@ from botocore.exceptions import ClientError
 
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.substitutions import DEPLOYMENT, PIPELINE
-from slipway.rehearsal.player.clock import Clock
+from slipway.rehearsal.player.clock import VirtualClock
 from slipway.rehearsal.player.deployments import (
     AlarmRingsError,
     CodeDeploy,
     DeploymentFailedError,
-    Request,
-    Requests,
+    ShiftRequest,
+    VersionRequests,
     record_of,
 )
 from slipway.rehearsal.player.events import Events
 from slipway.rehearsal.player.memory import Memory
-from slipway.rehearsal.player.records import Action, Status
+from slipway.rehearsal.player.records import PlayedAction, PlayStatus
 
-Deploying = Callable[[str, str], "tuple[Action, Clock] | None"]
+Deploying = Callable[[str, str], "tuple[PlayedAction, VirtualClock] | None"]
 """Account and stack → the action that deploys it, and its clock."""
 
 
@@ -50,7 +50,7 @@ class CustomResources:
         codedeploy: Callable[[], CodeDeploy],
         events: Callable[[], Events],
         deploying: Deploying,
-        requests: Requests,
+        requests: VersionRequests,
     ) -> None:
         self._pipelines = pipelines or (lambda _: memory)
         self._accounts, self._memory, self._codedeploy, self._events = accounts, memory, codedeploy, events
@@ -62,18 +62,18 @@ class CustomResources:
 
     def give_up(self, event: Mapping[str, Any], reason: str) -> None:
         """Tell CloudFormation that nobody will do what it waits for."""
-        _answer(event, Status.FAILED, reason=reason)
+        _answer(event, PlayStatus.FAILED, reason=reason)
 
     def _handle(self, account: str, event: dict[str, Any]) -> None:
         token = str(event["RequestId"])
         self._memory.remember_pending(token, event)
         try:
             identifier = self._do(account, event)
-            _answer(event, Status.SUCCEEDED, identifier=identifier)
+            _answer(event, PlayStatus.SUCCEEDED, identifier=identifier)
         except DeploymentFailedError as error:
-            _answer(event, Status.FAILED, reason=str(error))
+            _answer(event, PlayStatus.FAILED, reason=str(error))
         except Exception as error:  # noqa: BLE001  # whatever it is, CloudFormation must not wait for an hour
-            _answer(event, Status.FAILED, reason=f"the player failed: {type(error).__name__}: {error}")
+            _answer(event, PlayStatus.FAILED, reason=f"the player failed: {type(error).__name__}: {error}")
         finally:
             self._memory.remember_pending(token, None)
 
@@ -95,7 +95,7 @@ class CustomResources:
                 raise DeploymentFailedError(f"the player does not know {stranger}")
 
     def _move(self, account: str, event: dict[str, Any]) -> None:
-        request = Request.of(account, event)
+        request = ShiftRequest.of(account, event)
         session = self._accounts().emulator(account, request.region).session()
         stack = session.client("cloudformation").describe_stacks(StackName=request.stack)["Stacks"][0]
         if "ROLLBACK" in stack["StackStatus"]:
@@ -114,7 +114,7 @@ class CustomResources:
             return
         action, clock = deploying
         action.deployments.append(record)
-        own = Clock(clock.now)
+        own = VirtualClock(clock.now)
         self._tell(request, record.id, "START", own)
         try:
             self._codedeploy().deploy(request, self._requests, own, record)
@@ -127,7 +127,7 @@ class CustomResources:
             raise
         self._tell(request, record.id, "SUCCESS", own)
 
-    def _tell(self, request: Request, deployment: str, state: str, clock: Clock) -> None:
+    def _tell(self, request: ShiftRequest, deployment: str, state: str, clock: VirtualClock) -> None:
         detail = {
             "application": request.group["ApplicationName"],
             "deploymentGroup": request.group_name,
@@ -141,9 +141,9 @@ class CustomResources:
         )
 
 
-def _answer(event: Mapping[str, Any], status: Status, *, identifier: str = "", reason: str = "") -> None:
+def _answer(event: Mapping[str, Any], status: PlayStatus, *, identifier: str = "", reason: str = "") -> None:
     content = {
-        "Status": "SUCCESS" if status is Status.SUCCEEDED else "FAILED",
+        "Status": "SUCCESS" if status is PlayStatus.SUCCEEDED else "FAILED",
         "PhysicalResourceId": identifier or event.get("PhysicalResourceId") or event["LogicalResourceId"],
         "StackId": event["StackId"],
         "RequestId": event["RequestId"],

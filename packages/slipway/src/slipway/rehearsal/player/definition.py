@@ -58,7 +58,7 @@ class ActionDefinition:
 
 
 @dataclass(frozen=True)
-class Rule:
+class DefinedRule:
     """One rule of a condition."""
 
     name: str
@@ -71,7 +71,7 @@ class ConditionDefinition:
     """What is asked of a stage, and what comes of it when it does not hold."""
 
     result: str
-    rules: Sequence[Rule]
+    rules: Sequence[DefinedRule]
 
 
 @dataclass(frozen=True)
@@ -259,12 +259,12 @@ def _conditions(stage: str, kind: str, properties: Mapping[str, Any]) -> tuple[C
     return tuple(found)
 
 
-def _rule(stage: str, properties: Mapping[str, Any]) -> Rule:
+def _rule(stage: str, properties: Mapping[str, Any]) -> DefinedRule:
     name, provider = properties["Name"], properties["RuleTypeId"]["Provider"]
     _known(f"rule {name} of stage {stage}", properties, _RULE_KEYS)
     if provider not in _RULES:
         raise RehearsalError(f"the player does not know the rule {provider} ({name} of stage {stage})")
-    return Rule(name, provider, properties.get("Configuration", {}))
+    return DefinedRule(name, provider, properties.get("Configuration", {}))
 
 
 def _run_order(action: ActionDefinition) -> int:

@@ -18,15 +18,15 @@ from uuid import uuid4
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway.cloudwatch import Alarm, Metric, MetricStore, State, evaluate
+from slipway.cloudwatch import Alarm, AlarmState, Metric, MetricStore, evaluate
 from slipway.emulator.accounts import Accounts
-from slipway.emulator.partition import ApiError, Caller
+from slipway.emulator.partition import ApiError, Requester
 from slipway.emulator.server import Credentials
 from slipway.emulator.substitutions import DEPLOYMENT
 from slipway.errors import RehearsalError
-from slipway.rehearsal.player.clock import Clock
-from slipway.rehearsal.player.records import Deployment, Minute, Status
-from slipway.rehearsal.player.traffic import Outcome, Traffic
+from slipway.rehearsal.player.clock import VirtualClock
+from slipway.rehearsal.player.records import PlayedDeployment, PlayedMinute, PlayStatus
+from slipway.rehearsal.player.traffic import PlayedTraffic, RequestOutcome
 from slipway.settings.shifts import Shift
 
 HOOK_SECONDS = 3_600
@@ -52,7 +52,7 @@ class _Hook:
 
 
 @dataclass(frozen=True)
-class Request:
+class ShiftRequest:
     """What CloudFormation asks for: the properties of the custom resource."""
 
     account: str
@@ -69,7 +69,7 @@ class Request:
     after_hook: str | None = None
 
     @classmethod
-    def of(cls, account: str, event: Mapping[str, Any]) -> Request:
+    def of(cls, account: str, event: Mapping[str, Any]) -> ShiftRequest:
         """The request of an event."""
         properties = event["ResourceProperties"]
         return cls(
@@ -101,7 +101,7 @@ class AlarmRingsError(DeploymentFailedError):
 
 
 @dataclass(frozen=True)
-class Requests:
+class VersionRequests:
     """What a deployment sends to the versions.
 
     Attributes:
@@ -145,7 +145,7 @@ class CodeDeploy:
         self.moved: dict[tuple[str, str], Moved] = {}
         """Account and function → what was moved last, for whoever watches it afterwards."""
 
-    def api(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    def api(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
         """CodeDeploy's API, as far as hooks need it.
 
         Raises:
@@ -166,7 +166,9 @@ class CodeDeploy:
         hook.status = str(request.get("status", ""))
         return {"lifecycleEventHookExecutionId": execution}
 
-    def deploy(self, request: Request, requests: Requests, clock: Clock, record: Deployment) -> None:
+    def deploy(
+        self, request: ShiftRequest, requests: VersionRequests, clock: VirtualClock, record: PlayedDeployment
+    ) -> None:
         """Move an alias to a new version.
 
         Args:
@@ -206,7 +208,7 @@ class CodeDeploy:
             raise failure from error
         finally:
             record.virtual_seconds = clock.seconds
-        record.status = Status.SUCCEEDED
+        record.status = PlayStatus.SUCCEEDED
 
     def know(self, account: str) -> None:
         """Learn of the aliases that are there already, from the hooks of their deployment groups.
@@ -262,7 +264,7 @@ class Measures:
         self._store = MetricStore()
         self._lock = threading.Lock()
 
-    def put(self, function: str, alias: str, met: Sequence[tuple[str, Outcome]], start: float) -> None:
+    def put(self, function: str, alias: str, met: Sequence[tuple[str, RequestOutcome]], start: float) -> None:
         """Add the requests of a minute, spread over it.
 
         Args:
@@ -279,7 +281,7 @@ class Measures:
                     ones = [1.0] * len(each.values)
                     self._store.put_values(each.metric, each.values, at, counts=ones, unit=each.unit)
 
-    def put_answers(self, metric: Metric, met: Sequence[tuple[str, Outcome]], start: float) -> None:
+    def put_answers(self, metric: Metric, met: Sequence[tuple[str, RequestOutcome]], start: float) -> None:
         """Add to an API's count of answers with 5xx those of a minute's requests to its function.
 
         Args:
@@ -293,12 +295,12 @@ class Measures:
                     at = start + 60.0 * place / len(met)
                     self._store.put_values(metric, [float(outcome.server_error)], at, counts=[1.0])
 
-    def state(self, alarm: Alarm, at: float, previous: State) -> State:
+    def state(self, alarm: Alarm, at: float, previous: AlarmState) -> AlarmState:
         """The state of an alarm at a moment."""
         with self._lock:
             return evaluate(alarm, self._store, at, previous).state
 
-    def _one(self, function: str, alias: str, version: str, outcome: Outcome, at: float) -> None:
+    def _one(self, function: str, alias: str, version: str, outcome: RequestOutcome, at: float) -> None:
         resource = f"{function}:{alias}"
         # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
         places = (
@@ -322,11 +324,11 @@ class _Run:
     def __init__(
         self,
         accounts: Accounts,
-        request: Request,
+        request: ShiftRequest,
         *,
-        requests: Requests,
-        clock: Clock,
-        record: Deployment,
+        requests: VersionRequests,
+        clock: VirtualClock,
+        record: PlayedDeployment,
         measures: Measures,
         stopping: threading.Event,
         before_hook: Callable[[str, str], None],
@@ -341,14 +343,14 @@ class _Run:
         config = Config(read_timeout=130, retries={"total_max_attempts": 1})
         self._lambda = self._emulator.session(role).client("lambda", config=config)
         self._alarms = self._watched(role)
-        self._states = dict.fromkeys((alarm.name for alarm in self._alarms), State.INSUFFICIENT_DATA)
+        self._states = dict.fromkeys((alarm.name for alarm in self._alarms), AlarmState.INSUFFICIENT_DATA)
         self.handler = ""
         """Of the hook; it says which checks the function answers."""
 
     def begin(self) -> None:
         """Look at the alarms: CodeDeploy begins nothing while one of them rings."""
         now = self._clock.now.timestamp()
-        states = {alarm.name: self._measures.state(alarm, now, State.INSUFFICIENT_DATA) for alarm in self._alarms}
+        states = {alarm.name: self._measures.state(alarm, now, AlarmState.INSUFFICIENT_DATA) for alarm in self._alarms}
         if ringing := self._ringing(states):
             raise AlarmRingsError(f"{self._record.id}: {', '.join(ringing)} is in alarm already")
 
@@ -370,7 +372,7 @@ class _Run:
             raise RehearsalError(f"the player does not know the deployment configuration: {error}") from error
         if weights:
             requests = self._requests.events(self._requests.key(self._request.function, self.handler))
-            traffic = Traffic(self._emulator, self._request.function, requests, self._stopping)
+            traffic = PlayedTraffic(self._emulator, self._request.function, requests, self._stopping)
             for number, weight in enumerate(weights):
                 self._route(weight)
                 self._minute(number, weight, traffic)
@@ -394,7 +396,7 @@ class _Run:
             # What stopped it is what is told.
             self._record.reason += f"; and it could not be rolled back: {error}"
 
-    def _minute(self, number: int, weight: float, traffic: Traffic) -> None:
+    def _minute(self, number: int, weight: float, traffic: PlayedTraffic) -> None:
         old, new = self._record.old_version, self._record.new_version
         start = self._clock.now.timestamp()
         met = traffic.send(self._requests.a_minute[self._emulator.account], old=old, new=new, weight=weight)
@@ -408,7 +410,7 @@ class _Run:
         self._record.met_new += len(theirs)
         self._record.failed_new += sum(outcome.bad for outcome in theirs)
         self._record.minutes.append(
-            Minute(
+            PlayedMinute(
                 minute=number + 1,
                 weight=weight,
                 requests_old=len(others),
@@ -425,8 +427,8 @@ class _Run:
                 f"traffic; {self._record.failed_new} of {self._record.met_new} requests to version {new} failed"
             )
 
-    def _ringing(self, states: Mapping[str, State]) -> list[str]:
-        return [self._short(name) for name, state in states.items() if state is State.ALARM]
+    def _ringing(self, states: Mapping[str, AlarmState]) -> list[str]:
+        return [self._short(name) for name, state in states.items() if state is AlarmState.ALARM]
 
     def _watched(self, role: Credentials) -> list[Alarm]:
         """The alarms of the group, as the group's role sees them."""
@@ -499,8 +501,8 @@ class _Run:
         return re.sub(r"^\w+?Deployment(?=[A-Z])|[0-9A-F]{8}(-\w+)?$", "", own)
 
 
-def _stopped(record: Deployment, deployment: _Run | None, failure: DeploymentFailedError) -> None:
-    record.status, record.reason = Status.FAILED, str(failure)
+def _stopped(record: PlayedDeployment, deployment: _Run | None, failure: DeploymentFailedError) -> None:
+    record.status, record.reason = PlayStatus.FAILED, str(failure)
     if deployment is not None:
         deployment.back(failure)
 
@@ -535,9 +537,9 @@ def _failures(said: str) -> str:
         return said[:300]
 
 
-def record_of(request: Request, old_version: str) -> Deployment:
+def record_of(request: ShiftRequest, old_version: str) -> PlayedDeployment:
     """The record of a deployment that begins."""
-    return Deployment(
+    return PlayedDeployment(
         id=f"d-{uuid4().hex[:9].upper()}",
         function=request.function,
         alias=request.alias,

@@ -18,24 +18,24 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.emulator import disk
 from slipway.emulator.accounts import Accounts
-from slipway.emulator.partition import ApiError, Caller
+from slipway.emulator.partition import ApiError, Requester
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.actions import Actions, ApprovalCanceledError, Run, Task
 from slipway.rehearsal.player.approvals import Approvals
 from slipway.rehearsal.player.artifacts import ArtifactStore
-from slipway.rehearsal.player.builds import BuildFailedError, Place
-from slipway.rehearsal.player.clock import Clock
+from slipway.rehearsal.player.builds import BuildFailedError, BuildPlace
+from slipway.rehearsal.player.clock import VirtualClock
 from slipway.rehearsal.player.definition import (
     ActionDefinition,
     ConditionDefinition,
+    DefinedRule,
     PipelineDefinition,
-    Rule,
     StageDefinition,
 )
 from slipway.rehearsal.player.events import Events
 from slipway.rehearsal.player.memory import Memory, Remembered
 from slipway.rehearsal.player.quota import BuildQuotas
-from slipway.rehearsal.player.records import Action, Condition, Execution, Stage, Status
+from slipway.rehearsal.player.records import Execution, PlayedAction, PlayedCondition, PlayedStage, PlayStatus
 from slipway.rehearsal.player.rules import Window, is_in_window, opens_at
 from slipway.rehearsal.player.source import Commit
 
@@ -52,13 +52,13 @@ class View(Protocol):
     def execution(self, execution: Execution, definition: PipelineDefinition) -> None:
         """An execution begins."""
 
-    def stage(self, stage: Stage) -> None:
+    def stage(self, stage: PlayedStage) -> None:
         """A stage begins or ends, or a condition of it was asked."""
 
-    def action(self, action: Action) -> None:
+    def action(self, action: PlayedAction) -> None:
         """An action begins or ends."""
 
-    def progress(self, action: Action, text: str) -> None:
+    def progress(self, action: PlayedAction, text: str) -> None:
         """An action is at something."""
 
 
@@ -70,7 +70,7 @@ class CanceledError(Exception):
     """The pipeline is another one than the execution plays; the message says so."""
 
 
-_EVENT_STATES = {Status.CANCELED: "CANCELED", Status.FAILED: "FAILED", Status.SUCCEEDED: "SUCCEEDED"}
+_EVENT_STATES = {PlayStatus.CANCELED: "CANCELED", PlayStatus.FAILED: "FAILED", PlayStatus.SUCCEEDED: "SUCCEEDED"}
 """Status of an execution or a stage → state in its event.
 
 https://docs.aws.amazon.com/codepipeline/latest/userguide/detect-state-changes-cloudwatch-events.html
@@ -102,12 +102,12 @@ class Player:
         *,
         approvals: Approvals,
         events: Events,
-        place: Place,
+        place: BuildPlace,
         bake: Bakes,
         view: View,
         stopping: threading.Event,
         quotas: BuildQuotas | None = None,
-        meanwhile: Callable[[Stage], None] = lambda _: None,
+        meanwhile: Callable[[PlayedStage], None] = lambda _: None,
         passes: Passes = lambda *_: None,
         window: Window = Window.FAILS,
     ) -> None:
@@ -143,7 +143,7 @@ class Player:
         before = len(self.executions)
         while True:
             execution = self._execute(commit, start)
-            if execution.status is not Status.CANCELED or not self._memory.definition.restart_on_update:
+            if execution.status is not PlayStatus.CANCELED or not self._memory.definition.restart_on_update:
                 return self.executions[before:]
             start += timedelta(seconds=execution.virtual_seconds)
 
@@ -161,13 +161,13 @@ class Player:
         try:
             self._stages(run, commit)
         except CanceledError as error:
-            record.status, record.reason = Status.CANCELED, str(error)
+            record.status, record.reason = PlayStatus.CANCELED, str(error)
             self._events.refresh()
         except (StageFailedError, RehearsalError) as error:
-            record.status, record.reason = Status.FAILED, str(error)
+            record.status, record.reason = PlayStatus.FAILED, str(error)
         finally:
-            if record.status is Status.IN_PROGRESS:
-                record.status, record.reason = Status.FAILED, "interrupted"
+            if record.status is PlayStatus.IN_PROGRESS:
+                record.status, record.reason = PlayStatus.FAILED, "interrupted"
             record.seconds = time.monotonic() - self._began
             record.virtual_seconds = (run.clock - start).total_seconds()
             remembered.status, remembered.variables = record.status.value, run.variables
@@ -175,7 +175,7 @@ class Player:
             self._memory.keep()
         played = {stage.name for stage in record.stages}
         record.stages += [
-            Stage(each.name, status=Status.SKIPPED) for each in definition.stages if each.name not in played
+            PlayedStage(each.name, status=PlayStatus.SKIPPED) for each in definition.stages if each.name not in played
         ]
         self._tell(run, "Pipeline", {"state": _EVENT_STATES[record.status]})
         return record
@@ -210,10 +210,10 @@ class Player:
         for stage in run.definition.stages:
             if stage.name in run.definition.frozen:
                 reason = f"the transition into {stage.name} is disabled: {run.definition.frozen[stage.name]}"
-                run.record.stages.append(Stage(stage.name, status=Status.FAILED, reason=reason))
+                run.record.stages.append(PlayedStage(stage.name, status=PlayStatus.FAILED, reason=reason))
                 raise StageFailedError(reason)
             self._stage(run, stage, commit)
-        run.record.status = Status.SUCCEEDED
+        run.record.status = PlayStatus.SUCCEEDED
 
     def _stage(self, run: Run, stage: StageDefinition, commit: Commit) -> None:
         record = self._opened(run, stage, "deliver")
@@ -222,25 +222,25 @@ class Player:
             self._groups(run, record, list(stage.groups()), commit)
             self._conditions(run, record, "OnSuccess", stage.on_success)
         except CanceledError as error:
-            self._closed(run, record, Status.CANCELED, str(error))
+            self._closed(run, record, PlayStatus.CANCELED, str(error))
             raise
         except StageFailedError as error:
-            self._closed(run, record, Status.FAILED, str(error))
+            self._closed(run, record, PlayStatus.FAILED, str(error))
             if self._stopping.is_set():
                 raise
             self._after_failure(run, stage, record, commit, error)
         else:
-            self._closed(run, record, Status.SUCCEEDED)
+            self._closed(run, record, PlayStatus.SUCCEEDED)
         # The environments of functions that nobody calls any more: AWS ends them too.
         for account in {action.account or self._accounts.tools for action in stage.actions}:
             self._accounts.emulators[account].recycle()
 
     def _after_failure(
-        self, run: Run, stage: StageDefinition, failed: Stage, commit: Commit, error: StageFailedError
+        self, run: Run, stage: StageDefinition, failed: PlayedStage, commit: Commit, error: StageFailedError
     ) -> None:
         """Do what the stage's failure condition says, or the result of the condition that did not hold."""
         result = stage.on_failure
-        unmet = [condition.kind for condition in failed.conditions if condition.status is Status.FAILED]
+        unmet = [condition.kind for condition in failed.conditions if condition.status is PlayStatus.FAILED]
         if unmet:
             asked = {"BeforeEntry": stage.before_entry, "OnSuccess": stage.on_success}[unmet[-1]]
             result = asked[0].result
@@ -253,23 +253,23 @@ class Player:
             case _:
                 raise error
 
-    def _retry(self, run: Run, stage: StageDefinition, failed: Stage, commit: Commit) -> None:
+    def _retry(self, run: Run, stage: StageDefinition, failed: PlayedStage, commit: Commit) -> None:
         """The actions once more; or the failed ones and those after them."""
         groups = list(stage.groups())
         if stage.retry_mode == "FAILED_ACTIONS":
-            done = {action.name for action in failed.actions if action.status is Status.SUCCEEDED}
+            done = {action.name for action in failed.actions if action.status is PlayStatus.SUCCEEDED}
             groups = [[action for action in group if action.name not in done] for group in groups]
         record = self._opened(run, stage, "retry")
         try:
             self._groups(run, record, [group for group in groups if group], commit, attempt=2)
             self._conditions(run, record, "OnSuccess", stage.on_success)
         except CanceledError as error:
-            self._closed(run, record, Status.CANCELED, str(error))
+            self._closed(run, record, PlayStatus.CANCELED, str(error))
             raise
         except StageFailedError as error:
-            self._closed(run, record, Status.FAILED, str(error))
+            self._closed(run, record, PlayStatus.FAILED, str(error))
             raise
-        self._closed(run, record, Status.SUCCEEDED)
+        self._closed(run, record, PlayStatus.SUCCEEDED)
 
     def _roll_back(self, run: Run, stage: StageDefinition) -> None:
         """The stage again, with what last succeeded in it."""
@@ -278,18 +278,18 @@ class Player:
         record = self._opened(run, stage, "rollback")
         if target is None:
             reason = f"no execution of the pipeline's present structure (version {version}) succeeded there"
-            self._closed(run, record, Status.FAILED, f"nothing to go back to: {reason}")
+            self._closed(run, record, PlayStatus.FAILED, f"nothing to go back to: {reason}")
             return
         if expired := self._expired(run, target):
-            self._closed(run, record, Status.FAILED, expired)
+            self._closed(run, record, PlayStatus.FAILED, expired)
             return
         remembered = Remembered(
             str(uuid4()), target.commit, target.message, version, run.clock.isoformat(), target=target.id
         )
         remembered.artifacts, remembered.variables = dict(target.artifacts), dict(target.variables)
         # The rollback is in the stage now, and no longer the execution that failed there.
-        run.remembered.stages[stage.name] = Status.FAILED.value
-        remembered.stages[stage.name] = Status.IN_PROGRESS.value
+        run.remembered.stages[stage.name] = PlayStatus.FAILED.value
+        remembered.stages[stage.name] = PlayStatus.IN_PROGRESS.value
         self._memory.executions.append(remembered)
         self._memory.keep()
         back = Run(
@@ -305,15 +305,15 @@ class Player:
         try:
             self._groups(back, record, list(stage.groups()), None)
         except CanceledError as error:
-            remembered.status = Status.CANCELED.value
-            self._closed(back, record, Status.CANCELED, str(error))
+            remembered.status = PlayStatus.CANCELED.value
+            self._closed(back, record, PlayStatus.CANCELED, str(error))
             raise
         except StageFailedError as failure:
             remembered.status = "Failed"
-            self._closed(back, record, Status.FAILED, str(failure))
+            self._closed(back, record, PlayStatus.FAILED, str(failure))
         else:
             remembered.status = "Succeeded"
-            self._closed(back, record, Status.SUCCEEDED, f"back to {target.commit[:12]}: {target.message}")
+            self._closed(back, record, PlayStatus.SUCCEEDED, f"back to {target.commit[:12]}: {target.message}")
         remembered.ended = back.clock.isoformat()
         run.clock = back.clock
         self._memory.keep()
@@ -328,23 +328,23 @@ class Player:
             "bucket keeps them: The specified key does not exist."
         )
 
-    def _opened(self, run: Run, stage: StageDefinition, kind: str) -> Stage:
-        record = Stage(stage.name, kind)
+    def _opened(self, run: Run, stage: StageDefinition, kind: str) -> PlayedStage:
+        record = PlayedStage(stage.name, kind)
         run.record.stages.append(record)
-        run.remembered.stages[stage.name] = Status.IN_PROGRESS.value
+        run.remembered.stages[stage.name] = PlayStatus.IN_PROGRESS.value
         self._memory.keep()
         self._view.stage(record)
         self._tell(run, "Stage", {"stage": stage.name, "state": "STARTED"})
         return record
 
-    def _closed(self, run: Run, record: Stage, status: Status, reason: str = "") -> None:
+    def _closed(self, run: Run, record: PlayedStage, status: PlayStatus, reason: str = "") -> None:
         record.status, record.reason = status, reason
         run.remembered.stages[record.name] = status.value
         self._memory.keep()
         self._view.stage(record)
         self._tell(run, "Stage", {"stage": record.name, "state": _EVENT_STATES[status]})
 
-    def _conditions(self, run: Run, record: Stage, kind: str, conditions: Sequence[ConditionDefinition]) -> None:
+    def _conditions(self, run: Run, record: PlayedStage, kind: str, conditions: Sequence[ConditionDefinition]) -> None:
         for rule in (rule for condition in conditions for rule in condition.rules):
             began = run.clock
             try:
@@ -353,15 +353,15 @@ class Player:
                 held, detail = False, str(error)
             except Exception as error:  # noqa: BLE001  # as with an action
                 held, detail = False, f"the player failed: {type(error).__name__}: {error}"
-            status = Status.SUCCEEDED if held else Status.FAILED
+            status = PlayStatus.SUCCEEDED if held else PlayStatus.FAILED
             seconds = (run.clock - began).total_seconds()
-            record.conditions.append(Condition(kind, rule.name, status, detail, seconds))
+            record.conditions.append(PlayedCondition(kind, rule.name, status, detail, seconds))
             self._view.stage(record)
             self._go_on(run)
             if not held:
                 raise StageFailedError(f"{record.name}: {rule.name} does not hold: {detail}")
 
-    def _rule(self, run: Run, record: Stage, rule: Rule) -> tuple[bool, str]:
+    def _rule(self, run: Run, record: PlayedStage, rule: DefinedRule) -> tuple[bool, str]:
         match rule.provider:
             case "DeploymentWindow":
                 zone = rule.configuration.get("TimeZone", "UTC")
@@ -396,7 +396,7 @@ class Player:
         if not self._accounts.partition.allowed(account, role_arn, "cloudwatch:DescribeAlarms", arn):
             raise RehearsalError(f"{role_arn} may not see the alarm {alarm}")
 
-    def _environment(self, record: Stage) -> str:
+    def _environment(self, record: PlayedStage) -> str:
         """The account that a stage deploys to."""
         labels = {action.account for action in record.actions} - {self._accounts.label(self._accounts.tools)}
         accounts = [account for account in self._accounts.ids if self._accounts.label(account) in labels]
@@ -407,7 +407,7 @@ class Player:
     def _groups(
         self,
         run: Run,
-        record: Stage,
+        record: PlayedStage,
         groups: Sequence[Sequence[ActionDefinition]],
         commit: Commit | None,
         *,
@@ -424,13 +424,15 @@ class Player:
             run.clock += timedelta(seconds=max(action.virtual_seconds for action in actions))
             self._meanwhile(record)
             self._go_on(run)
-            failed = [action for action in actions if action.status is Status.FAILED]
+            failed = [action for action in actions if action.status is PlayStatus.FAILED]
             if failed:
                 run.remembered.failed.append(record.name)
                 raise StageFailedError(f"{record.name}/{failed[0].name}: {failed[0].error}")
 
-    def _task(self, run: Run, record: Stage, definition: ActionDefinition, commit: Commit | None, attempt: int) -> Task:
-        action = Action(
+    def _task(
+        self, run: Run, record: PlayedStage, definition: ActionDefinition, commit: Commit | None, attempt: int
+    ) -> Task:
+        action = PlayedAction(
             name=definition.name,
             provider=definition.provider,
             account=self._accounts.label(definition.account or self._accounts.tools),
@@ -440,16 +442,16 @@ class Player:
             virtual_start=run.clock.isoformat(),
         )
         record.actions.append(action)
-        return Task(run, record.name, definition, action, Clock(run.clock), commit)
+        return Task(run, record.name, definition, action, VirtualClock(run.clock), commit)
 
     def _act(self, task: Task) -> None:
         action, begin = task.record, time.monotonic()
         self._view.action(action)
         try:
             self.actions.do(task)
-            action.status = Status.SUCCEEDED
+            action.status = PlayStatus.SUCCEEDED
         except ApprovalCanceledError as error:
-            action.status, action.error = Status.CANCELED, str(error)
+            action.status, action.error = PlayStatus.CANCELED, str(error)
             self._tell_of_approval(task, "CANCELED")
         except BuildFailedError as error:
             action.error, action.tests = str(error), error.tests
@@ -461,8 +463,8 @@ class Player:
             action.error = disk.said(error)
         except Exception as error:  # noqa: BLE001  # a fault of the player ends the action, and not the record of the rest
             action.error = f"the player failed: {type(error).__name__}: {error}"
-        if action.status not in {Status.SUCCEEDED, Status.CANCELED}:
-            action.status = Status.FAILED
+        if action.status not in {PlayStatus.SUCCEEDED, PlayStatus.CANCELED}:
+            action.status = PlayStatus.FAILED
             if self._stopping.is_set():
                 action.error = "interrupted"
         action.seconds = time.monotonic() - begin
@@ -483,7 +485,7 @@ class Player:
         self._events.pipeline(kind, {**about, **detail}, run.clock)
 
 
-def allowed(accounts: Accounts, events: Events, pipeline: str) -> Callable[[Caller, str], bool]:
+def allowed(accounts: Accounts, events: Events, pipeline: str) -> Callable[[Requester, str], bool]:
     """Who may do what with the pipeline, as IAM of the tools account says.
 
     Args:
@@ -492,7 +494,7 @@ def allowed(accounts: Accounts, events: Events, pipeline: str) -> Callable[[Call
         pipeline: the pipeline's name.
     """
 
-    def ask(caller: Caller, action: str) -> bool:
+    def ask(caller: Requester, action: str) -> bool:
         if caller.account != accounts.tools:
             return False
         if caller.access_key_id == caller.account:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from slipway.emulator.partition import ApiError, Caller
-from slipway.rehearsal.player.approvals import Answer, Approvals
+from slipway.emulator.partition import ApiError, Requester
+from slipway.rehearsal.player.approvals import ApprovalAnswer, Approvals
 from slipway.rehearsal.player.memory import Memory, Remembered
 
-Allowed = Callable[[Caller, str], bool]
+Allowed = Callable[[Requester, str], bool]
 """Whether a caller may do an action on the pipeline."""
 
 
@@ -26,7 +26,7 @@ class PipelineApi:
     def __init__(self, memory: Memory, approvals: Approvals, allowed: Allowed) -> None:
         self._memory, self._approvals, self._allowed = memory, approvals, allowed
 
-    def __call__(self, operation: str, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    def __call__(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
         """Answer.
 
         Raises:
@@ -141,7 +141,9 @@ class PipelineApi:
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         result = request.get("result", {})
-        answer = next((each for each in (Answer.APPROVED, Answer.REJECTED) if each == result.get("status")), None)
+        answer = next(
+            (each for each in (ApprovalAnswer.APPROVED, ApprovalAnswer.REJECTED) if each == result.get("status")), None
+        )
         if answer is None:
             raise ApiError("ValidationException", "result.status is Approved or Rejected")
         if not self._approvals.answer(str(request.get("token")), answer, str(result.get("summary", ""))):

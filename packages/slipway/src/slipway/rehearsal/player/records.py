@@ -15,7 +15,7 @@ NO_API = "no API"
 """What `served` says of a service without an API, before the versions of its functions."""
 
 
-class Status(StrEnum):
+class PlayStatus(StrEnum):
     """How something ended, in CodePipeline's words."""
 
     IN_PROGRESS = "InProgress"
@@ -28,7 +28,7 @@ class Status(StrEnum):
 
 
 @dataclass
-class Change:
+class PlayedChange:
     """One resource in a change set, and what became of it."""
 
     logical_id: str
@@ -43,7 +43,7 @@ class Change:
 
 
 @dataclass
-class Minute:
+class PlayedMinute:
     """One virtual minute of a deployment."""
 
     minute: int
@@ -60,7 +60,7 @@ class Minute:
 
 
 @dataclass
-class Deployment:
+class PlayedDeployment:
     """One run of CodeDeploy: an alias moves to a new version, or back."""
 
     id: str
@@ -70,11 +70,11 @@ class Deployment:
     new_version: str
     configuration: str
     """Name of the deployment configuration, such as CodeDeployDefault.LambdaCanary10Percent5Minutes."""
-    status: Status = Status.IN_PROGRESS
+    status: PlayStatus = PlayStatus.IN_PROGRESS
     reason: str = ""
     hooks: dict[str, str] = field(default_factory=dict)
     """Lifecycle event → how its hook ended."""
-    minutes: list[Minute] = field(default_factory=list)
+    minutes: list[PlayedMinute] = field(default_factory=list)
     virtual_seconds: float = 0
     met_new: int = 0
     """Requests that met the new version."""
@@ -94,7 +94,7 @@ class Tests:
 
 
 @dataclass
-class Action:
+class PlayedAction:
     """One action of a stage, as it was played."""
 
     name: str
@@ -103,7 +103,7 @@ class Action:
     """Name of the account that it works in: tools, or an environment."""
     run_order: int
     attempt: int = 1
-    status: Status = Status.IN_PROGRESS
+    status: PlayStatus = PlayStatus.IN_PROGRESS
     started: float = 0
     """Real seconds since the execution began."""
     seconds: float = 0
@@ -113,33 +113,33 @@ class Action:
     error: str = ""
     log: str = ""
     """Path of its log, beside the page."""
-    changes: list[Change] = field(default_factory=list)
-    deployments: list[Deployment] = field(default_factory=list)
+    changes: list[PlayedChange] = field(default_factory=list)
+    deployments: list[PlayedDeployment] = field(default_factory=list)
     tests: Tests | None = None
 
 
 @dataclass
-class Condition:
+class PlayedCondition:
     """A condition of a stage, as it was asked."""
 
     kind: str
     """BeforeEntry, OnSuccess or OnFailure."""
     rule: str
-    status: Status
+    status: PlayStatus
     detail: str
     virtual_seconds: float = 0
 
 
 @dataclass
-class Stage:
+class PlayedStage:
     """One stage, as it was played."""
 
     name: str
     kind: str = "deliver"
     """deliver, retry (failed actions again) or rollback (the artifacts of an earlier execution)."""
-    status: Status = Status.IN_PROGRESS
-    conditions: list[Condition] = field(default_factory=list)
-    actions: list[Action] = field(default_factory=list)
+    status: PlayStatus = PlayStatus.IN_PROGRESS
+    conditions: list[PlayedCondition] = field(default_factory=list)
+    actions: list[PlayedAction] = field(default_factory=list)
     reason: str = ""
 
 
@@ -152,17 +152,17 @@ class Execution:
     message: str
     pipeline_version: int
     virtual_start: str
-    status: Status = Status.IN_PROGRESS
+    status: PlayStatus = PlayStatus.IN_PROGRESS
     reason: str = ""
     """In one line, why it did not reach its end."""
     seconds: float = 0
     virtual_seconds: float = 0
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[PlayedStage] = field(default_factory=list)
 
     @property
-    def stopped(self) -> Stage | None:
+    def stopped(self) -> PlayedStage | None:
         """The stage that stopped it: the last that failed, since one may have failed and held when it was retried."""
-        return next((stage for stage in reversed(self.stages) if stage.status is Status.FAILED), None)
+        return next((stage for stage in reversed(self.stages) if stage.status is PlayStatus.FAILED), None)
 
 
 @dataclass

@@ -10,13 +10,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from slipway.errors import RehearsalError
-from slipway.rehearsal.player.records import Change
+from slipway.rehearsal.player.records import PlayedChange
 
 _STATEMENT = frozenset({"Action", "NotAction", "Condition", "Effect", "Principal", "Resource", "NotResource", "Sid"})
 _OPERATORS = frozenset({"StringEquals", "StringLike"})
 
 
-def denials(policy: Mapping[str, Any], changes: Sequence[Change]) -> Iterator[tuple[Change, str]]:
+def denials(policy: Mapping[str, Any], changes: Sequence[PlayedChange]) -> Iterator[tuple[PlayedChange, str]]:
     """Yield the changes that a stack policy denies, each with CloudFormation's reason.
 
     Args:
@@ -46,7 +46,7 @@ def denials(policy: Mapping[str, Any], changes: Sequence[Change]) -> Iterator[tu
         yield change, f"Action denied by stack policy: {said} for resource [LogicalResourceId/{change.logical_id}]"
 
 
-def _action(change: Change) -> str | None:
+def _action(change: PlayedChange) -> str | None:
     """Return the action of a stack policy that a change is; None for what policies do not speak of."""
     match change.action:
         case "Remove":
@@ -66,7 +66,7 @@ def _check(statement: Mapping[str, Any]) -> None:
         raise RehearsalError(f"the player does not know {', '.join(strangers)} of a stack policy")
 
 
-def _is_meant(statement: Mapping[str, Any], action: str, change: Change) -> bool:
+def _is_meant(statement: Mapping[str, Any], action: str, change: PlayedChange) -> bool:
     resource = f"LogicalResourceId/{change.logical_id}"
     return (
         _matches(statement, "Action", action)

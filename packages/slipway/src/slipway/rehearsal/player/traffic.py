@@ -32,7 +32,7 @@ FAULTS = "Faults"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RequestOutcome:
     """What became of a request, as Lambda's metrics count it, and as the function itself does."""
 
     failed: bool
@@ -73,7 +73,7 @@ def events(handler: str, source: Path, variables: Mapping[str, str]) -> list[dic
     return found
 
 
-class Traffic:
+class PlayedTraffic:
     """Requests to two versions of a function, by weight.
 
     Args:
@@ -97,7 +97,7 @@ class Traffic:
         self._owed = 0.0
         self._stopping = stopping
 
-    def send(self, number: int, *, old: str, new: str, weight: float) -> list[tuple[str, Outcome]]:
+    def send(self, number: int, *, old: str, new: str, weight: float) -> list[tuple[str, RequestOutcome]]:
         """Send some requests.
 
         Args:
@@ -121,7 +121,7 @@ class Traffic:
         # One after the other: each request at the same time needs an execution environment, a process here.
         return [(version, self._one(version, payload)) for version, payload in work]
 
-    def _one(self, version: str, payload: bytes) -> Outcome:
+    def _one(self, version: str, payload: bytes) -> RequestOutcome:
         if self._stopping.is_set():
             raise RehearsalError("interrupted")
         cold = version not in self._met
@@ -144,7 +144,7 @@ class Traffic:
             self._met.discard(version)
         else:
             self._met.add(version)
-        return Outcome(failed, throttled, (time.perf_counter() - begin) * 1000, cold, found, server_error)
+        return RequestOutcome(failed, throttled, (time.perf_counter() - begin) * 1000, cold, found, server_error)
 
 
 def _is_server_error(payload: bytes, said: bytes, *, failed: bool) -> bool | None:

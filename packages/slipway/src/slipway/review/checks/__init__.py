@@ -13,10 +13,10 @@ from slipway.review.checks import (
     updates,
     watching,
 )
-from slipway.review.checks.registry import Context, checked
+from slipway.review.checks.registry import CheckContext, checked
 
 __all__ = [
-    "Context",
+    "CheckContext",
     "answers",
     "caching",
     "checked",

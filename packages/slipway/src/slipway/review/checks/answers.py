@@ -9,14 +9,14 @@ from typing import Final
 
 from slipway.review.assembly import Json
 from slipway.review.builds import is_publisher
-from slipway.review.checks.registry import ANY, Context, is_judged, number, on, shown, truth
+from slipway.review.checks.registry import ANY, CheckContext, is_judged, number, on, shown, truth
 from slipway.review.destinations import Destinations
 from slipway.review.effects import CUSTOM
-from slipway.review.findings import Finding, Severity, found
+from slipway.review.findings import ChangeFinding, Severity, found
 from slipway.review.iam.policies import SAYS_WHO
 from slipway.review.iam.roles import holds_role
 from slipway.review.questions import EVERYWHERE, Setting, When, answers_of
-from slipway.review.resources import Difference, Pair, Resource, leaves, value_at
+from slipway.review.resources import Difference, Pair, ReviewedResource, leaves, value_at
 from slipway.review.schemas import matches, schema
 from slipway.review.stateful import ADDRESSED, STATEFUL
 from slipway.review.values import readable
@@ -28,7 +28,7 @@ _ROLE = re.compile(r"arn:[\w-]+:(?:iam|sts)::")
 
 
 @on(ANY, judges=lambda _: False)
-def answer(pair: Pair, context: Context) -> Iterator[Finding]:
+def answer(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """Ask a resource what its change does to data, service and watch."""
     if pair.after is None:
         yield from _removed(pair, context)
@@ -38,7 +38,7 @@ def answer(pair: Pair, context: Context) -> Iterator[Finding]:
         yield from _changed(pair, pair.after, context)
 
 
-def _removed(pair: Pair, context: Context) -> Iterator[Finding]:
+def _removed(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     resource = pair.any
     known = answers_of(resource.type)
     if is_publisher(resource):
@@ -57,7 +57,7 @@ def _removed(pair: Pair, context: Context) -> Iterator[Finding]:
         yield found(removal.kind, resource, what, severity=removal.severity, detail="removed")
 
 
-def _only_provides(function: Resource, context: Context) -> bool:
+def _only_provides(function: ReviewedResource, context: CheckContext) -> bool:
     """True if a function served custom resources alone, which go with it: CDK's own providers do."""
     before, after = context.matching.before, context.matching.after
     served = [
@@ -73,11 +73,11 @@ def _only_provides(function: Resource, context: Context) -> bool:
     )
 
 
-def _added(resource: Resource) -> tuple[Difference, ...]:
+def _added(resource: ReviewedResource) -> tuple[Difference, ...]:
     return tuple(leaves(Difference((), None, resource.properties)))
 
 
-def _changed(pair: Pair, after: Resource, context: Context) -> Iterator[Finding]:
+def _changed(pair: Pair, after: ReviewedResource, context: CheckContext) -> Iterator[ChangeFinding]:
     answers = answers_of(pair.type)
     told: dict[tuple[Setting, tuple[str, ...]], Difference] = {}
     unknown: list[Difference] = []
@@ -146,7 +146,7 @@ def _is_replacing(pair: Pair, path: tuple[str, ...]) -> bool:
     return any(matches(fixed, path) for fixed in (*rules.create_only, *rules.maybe_create_only))
 
 
-def _does_harm(when: When, change: Difference, context: Context) -> bool:
+def _does_harm(when: When, change: Difference, context: CheckContext) -> bool:
     old, new = change.before, change.after
     nothing: tuple[Json, ...] = (None, "", [])
     if isinstance(new, str) and old == context.rename(new):
@@ -176,7 +176,9 @@ def _is_less(one: Json, other: Json) -> bool:
     return low < high if low is not None and high is not None else one != other
 
 
-def _told(pair: Pair, after: Resource, setting: Setting, change: Difference, context: Context) -> Finding:
+def _told(
+    pair: Pair, after: ReviewedResource, setting: Setting, change: Difference, context: CheckContext
+) -> ChangeFinding:
     old, new = change.before, change.after
     if new is None:
         what = f"{change.name} goes; it was {shown(old)}"
@@ -193,7 +195,9 @@ def _told(pair: Pair, after: Resource, setting: Setting, change: Difference, con
     return found(setting.kind, after, f"{readable(what)}: {setting.says}", severity=severity, detail=change.name)
 
 
-def _foreign(resource: Resource, changes: tuple[Difference, ...], context: Context) -> Iterator[Finding]:
+def _foreign(
+    resource: ReviewedResource, changes: tuple[Difference, ...], context: CheckContext
+) -> Iterator[ChangeFinding]:
     """Whatever names a resource of a strange account: the stranger gets what is sent, or decides what is run."""
     policies = [place.split(".")[1:2] for place in resource.documents]
     answers = answers_of(resource.type)

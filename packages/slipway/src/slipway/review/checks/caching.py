@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from slipway.review.checks.registry import Context, both, on, shown, words
-from slipway.review.findings import Finding, Severity, found
-from slipway.review.resources import Pair, Resource
+from slipway.review.checks.registry import CheckContext, both, on, shown, words
+from slipway.review.findings import ChangeFinding, Severity, found
+from slipway.review.resources import Pair, ReviewedResource
 
 _KEY: Final = "CachePolicyConfig.ParametersInCacheKeyAndForwardedToOrigin"
 _PARTS: Final = (("Cookie", "Cookies"), ("Header", "Headers"), ("QueryString", "QueryStrings"))
@@ -17,7 +17,7 @@ _PARTS: Final = (("Cookie", "Cookies"), ("Header", "Headers"), ("QueryString", "
     "AWS::CloudFront::CachePolicy",
     judges=" ".join(f"{_KEY.replace('.', '/')}/{plural}Config" for _, plural in _PARTS),
 )
-def cache_policy(pair: Pair, _: Context) -> Iterator[Finding]:
+def cache_policy(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Headers, cookies and parameters that leave the key of a cache, or come into it."""
     if not (sides := both(pair)):
         return
@@ -44,7 +44,7 @@ class _Held:
         self._others = others
 
     @classmethod
-    def read(cls, policy: Resource, config: str, singular: str, plural: str) -> _Held:
+    def read(cls, policy: ReviewedResource, config: str, singular: str, plural: str) -> _Held:
         names = words(policy.get(f"{config}.{plural}"))
         match policy.get(f"{config}.{singular}Behavior", "none"):
             case "none":

@@ -8,10 +8,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from slipway.review.assembly import Json
-from slipway.review.checks.registry import ANY, Context, both, fields, listed, number, objects, on, shown, truth, words
-from slipway.review.findings import Finding, Severity, found
+from slipway.review.checks.registry import (
+    ANY,
+    CheckContext,
+    both,
+    fields,
+    listed,
+    number,
+    objects,
+    on,
+    shown,
+    truth,
+    words,
+)
+from slipway.review.findings import ChangeFinding, Severity, found
 from slipway.review.patterns import covered
-from slipway.review.resources import Pair, Resource, value_at
+from slipway.review.resources import Pair, ReviewedResource, value_at
 from slipway.review.values import readable
 
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
@@ -19,7 +31,7 @@ _PUBLIC_ACLS = frozenset({"PublicRead", "PublicReadWrite", "AuthenticatedRead"})
 
 
 @on("AWS::S3::Bucket", judges="AccessControl OwnershipControls PublicAccessBlockConfiguration WebsiteConfiguration")
-def bucket(pair: Pair, _: Context) -> Iterator[Finding]:
+def bucket(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Blocks of public access, ACLs, websites."""
     before, after = pair.before, pair.after
     if after is None:
@@ -40,7 +52,7 @@ def bucket(pair: Pair, _: Context) -> Iterator[Finding]:
         yield found("public-access", after, what, severity=Severity.HIGH, detail="WebsiteConfiguration")
 
 
-def _blocks(bucket: Resource | None, name: str, *, former: Resource | None = None) -> bool:
+def _blocks(bucket: ReviewedResource | None, name: str, *, former: ReviewedResource | None = None) -> bool:
     """True if a bucket blocks one way to be public.
 
     S3 turns all four on for a bucket that is made without the setting; a setting that is there and doesn't name one
@@ -54,12 +66,12 @@ def _blocks(bucket: Resource | None, name: str, *, former: Resource | None = Non
     return truth(blocks.get(name))
 
 
-def _owner(resource: Resource) -> Json:
+def _owner(resource: ReviewedResource) -> Json:
     return next((rule.get("ObjectOwnership") for rule in resource.entries("OwnershipControls.Rules")), None)
 
 
 @on("AWS::Lambda::Url", judges="AuthType")
-def function_url(pair: Pair, _: Context) -> Iterator[Finding]:
+def function_url(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """A function that anybody may call."""
     after = pair.after
     if after is None or after.get("AuthType") != "NONE":
@@ -73,7 +85,7 @@ def function_url(pair: Pair, _: Context) -> Iterator[Finding]:
     "AWS::ApiGatewayV2::Route",
     judges="ApiKeyRequired AuthorizationScopes AuthorizationType AuthorizerId",
 )
-def route(pair: Pair, _: Context) -> Iterator[Finding]:
+def route(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Authorization and API key of a route."""
     before, after = pair.before, pair.after
     if after is None or _is_preflight(after):
@@ -105,16 +117,16 @@ def route(pair: Pair, _: Context) -> Iterator[Finding]:
         yield found("key-not-required", after, f"{name} no longer requires an API key", severity=severity)
 
 
-def _is_open(resource: Resource) -> bool:
+def _is_open(resource: ReviewedResource) -> bool:
     return bool(resource.get("AuthorizationType", "NONE") == "NONE")
 
 
-def _is_preflight(resource: Resource) -> bool:
+def _is_preflight(resource: ReviewedResource) -> bool:
     # Browsers send the preflight of CORS without credentials.
     return resource.get("HttpMethod") == "OPTIONS" or str(resource.get("RouteKey", "")).startswith("OPTIONS ")
 
 
-def _route_name(resource: Resource) -> str:
+def _route_name(resource: ReviewedResource) -> str:
     if resource.type == "AWS::ApiGatewayV2::Route":
         return f"the route {resource.get('RouteKey')}"
     return f"the method {resource.get('HttpMethod')} at {resource.path.rpartition('/')[0].rpartition('/')[2] or '/'}"
@@ -125,7 +137,7 @@ def _route_name(resource: Resource) -> str:
     "AWS::ApiGatewayV2::Authorizer",
     judges="AuthorizerType AuthorizerUri IdentityValidationExpression JwtConfiguration ProviderARNs Type",
 )
-def authorizer(pair: Pair, _: Context) -> Iterator[Finding]:
+def authorizer(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Whom an authorizer lets in."""
     if not (sides := both(pair)):
         return
@@ -146,7 +158,7 @@ def authorizer(pair: Pair, _: Context) -> Iterator[Finding]:
 @on(
     "AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api", judges="DisableExecuteApiEndpoint EndpointConfiguration/Types"
 )
-def endpoint(pair: Pair, _: Context) -> Iterator[Finding]:
+def endpoint(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Ways to an API that were closed."""
     if not (sides := both(pair)):
         return
@@ -171,7 +183,7 @@ def _names_cors(path: tuple[str, ...]) -> bool:
 
 
 @on(ANY, judges=_names_cors)
-def cors(pair: Pair, _: Context) -> Iterator[Finding]:
+def cors(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Origins and methods that browsers may use, wherever they are written."""
     if not (sides := both(pair)):
         return
@@ -217,7 +229,7 @@ _SWITCHES: Final[Mapping[str, str]] = {
 
 
 @on(ANY, judges=lambda path: path[-1] in {*_SWITCHES, "Scheme"})
-def public_switches(pair: Pair, _: Context) -> Iterator[Finding]:
+def public_switches(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Single settings that put something onto the internet."""
     after = pair.after
     if after is None or (pair.before is not None and not pair.differences):
@@ -251,7 +263,7 @@ def _under(value: Json, name: str) -> Iterator[Json]:
     judges="SecurityGroupIngress SecurityGroupEgress IpProtocol FromPort ToPort CidrIp CidrIpv6 SourceSecurityGroupId "
     "SourcePrefixListId SourceSecurityGroupName DestinationSecurityGroupId DestinationPrefixListId",
 )
-def security_group(pair: Pair, _: Context) -> Iterator[Finding]:
+def security_group(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Peers and ports that a security group lets through."""
     after = pair.after
     if after is None:
@@ -288,7 +300,7 @@ def _protocol(rule: Mapping[str, Any]) -> str:
     )
 
 
-def _rules(resource: Resource, name: str, own: str) -> list[Mapping[str, Any]]:
+def _rules(resource: ReviewedResource, name: str, own: str) -> list[Mapping[str, Any]]:
     rules = [resource.properties] if resource.type == own else resource.entries(name)
     return [rule for rule in rules if rule.get("CidrIp") != _NOBODY]
 
@@ -340,7 +352,7 @@ def _lets_through(wide: Mapping[str, Any], narrow: Mapping[str, Any]) -> bool:
     "DistributionConfig/CacheBehaviors/*/ViewerProtocolPolicy "
     "DistributionConfig/Origins/*/CustomOriginConfig/OriginProtocolPolicy",
 )
-def edge(pair: Pair, _: Context) -> Iterator[Finding]:
+def edge(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Countries, firewall and viewers of a distribution."""
     if not (sides := both(pair)):
         return
@@ -376,13 +388,13 @@ def edge(pair: Pair, _: Context) -> Iterator[Finding]:
             yield found("tls-lowered", after, f"the origin is called by {is_now}", detail=f"origin-{new.get('Id')}")
 
 
-def _behaviours(resource: Resource) -> dict[str, Mapping[str, Any]]:
+def _behaviours(resource: ReviewedResource) -> dict[str, Mapping[str, Any]]:
     default = resource.get("DistributionConfig.DefaultCacheBehavior")
     further = {str(one.get("PathPattern")): one for one in resource.entries("DistributionConfig.CacheBehaviors")}
     return {"the default behaviour": default if isinstance(default, Mapping) else {}, **further}
 
 
-def _by_id(before: Resource, after: Resource) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+def _by_id(before: ReviewedResource, after: ReviewedResource) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     known = {str(entry.get("Id")): entry for entry in before.entries("DistributionConfig.Origins")}
     for entry in after.entries("DistributionConfig.Origins"):
         if (old := known.get(str(entry.get("Id")))) is not None:
@@ -397,7 +409,7 @@ _OLDEST = (0, 0)
 
 
 @on(ANY, judges=lambda path: any(map(_TLS.fullmatch, path)))
-def tls(pair: Pair, _: Context) -> Iterator[Finding]:
+def tls(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """The oldest version of TLS that is accepted."""
     if pair.after is None:
         return
@@ -434,7 +446,7 @@ def _oldest(value: Json) -> tuple[int, int] | None:
     "AWS::WAFv2::LoggingConfiguration",
     judges="DefaultAction Rules/*/Action Rules/*/OverrideAction Rules/*/Statement Rules/*/Name ResourceArn",
 )
-def firewall(pair: Pair, context: Context) -> Iterator[Finding]:
+def firewall(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """What a firewall stops, and what it stands before."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
@@ -509,7 +521,7 @@ def _bare(value: Json) -> Json:
     judges="AdminCreateUserConfig/AllowAdminCreateUserOnly AutoVerifiedAttributes MfaConfiguration "
     "Policies/PasswordPolicy UserPoolAddOns/AdvancedSecurityMode Schema",
 )
-def user_pool(pair: Pair, _: Context) -> Iterator[Finding]:
+def user_pool(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """How hard it is to make an account and to break into one."""
     if not (sides := both(pair)):
         return
@@ -541,7 +553,7 @@ def user_pool(pair: Pair, _: Context) -> Iterator[Finding]:
 
 
 @on("AWS::Cognito::IdentityPool", judges="AllowUnauthenticatedIdentities")
-def identity_pool(pair: Pair, _: Context) -> Iterator[Finding]:
+def identity_pool(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Guests, who get credentials of AWS without signing in."""
     after = pair.after
     if after is None or not truth(after.get("AllowUnauthenticatedIdentities")):
@@ -561,7 +573,7 @@ _TOKENS = ("AccessTokenValidity", "IdTokenValidity", "RefreshTokenValidity")
     judges="AllowedOAuthFlows AccessTokenValidity CallbackURLs EnableTokenRevocation ExplicitAuthFlows IdTokenValidity "
     "PreventUserExistenceErrors RefreshTokenValidity TokenValidityUnits",
 )
-def user_pool_client(pair: Pair, _: Context) -> Iterator[Finding]:
+def user_pool_client(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Ways to sign in, and for how long."""
     if not (sides := both(pair)):
         return
@@ -593,7 +605,7 @@ _THROTTLES = re.compile(r"(Throttling)?(RateLimit|BurstLimit)|Quota\.Limit|Limit
     "AWS::ApiGatewayV2::Stage",
     judges=lambda path: bool(_THROTTLES.fullmatch(path[-1])) or path[0] in {"Quota", "Throttle"},
 )
-def throttle(pair: Pair, _: Context) -> Iterator[Finding]:
+def throttle(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """How much one caller may ask for."""
     if pair.after is None:
         return
@@ -631,7 +643,7 @@ _LOGGING_TYPES = ("AWS::CloudTrail::Trail", "AWS::EC2::FlowLog", "AWS::Logs::Del
         or path[0] == "IsLogging"
     ),
 )
-def logging(pair: Pair, _: Context) -> Iterator[Finding]:
+def logging(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Logs of a resource that end."""
     if not (sides := both(pair)):
         return
@@ -651,7 +663,7 @@ def logging(pair: Pair, _: Context) -> Iterator[Finding]:
 
 
 @on(*_LOGGING_TYPES, judges="")
-def log_resources(pair: Pair, _: Context) -> Iterator[Finding]:
+def log_resources(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Resources that do nothing but log."""
     if pair.before is not None and pair.after is None:
         yield found("logging-dropped", pair.before, f"{pair.type} is removed")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from slipway.review.checks.registry import ANY, Context, both, fields, number, objects, on, shown, truth
-from slipway.review.findings import Finding, Severity, found
-from slipway.review.resources import Pair, Resource, differences
+from slipway.review.checks.registry import ANY, CheckContext, both, fields, number, objects, on, shown, truth
+from slipway.review.findings import ChangeFinding, Severity, found
+from slipway.review.resources import Pair, ReviewedResource, differences
 
 FOREVER = float("inf")
 
@@ -49,7 +49,7 @@ PERIODS: Final[Mapping[str, tuple[Period, ...]]] = {
 
 
 @on(*PERIODS, judges=lambda path: any(path == tuple(one.path.split(".")) for kind in PERIODS.values() for one in kind))
-def periods(pair: Pair, _: Context) -> Iterator[Finding]:
+def periods(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Periods that get shorter."""
     if not (sides := both(pair)):
         return
@@ -64,7 +64,7 @@ def periods(pair: Pair, _: Context) -> Iterator[Finding]:
             yield found(period.kind, sides[1], what, severity=severity, detail=period.path)
 
 
-def _length(resource: Resource, period: Period) -> float | None:
+def _length(resource: ReviewedResource, period: Period) -> float | None:
     value = resource.setting(period.path)
     if value is None:
         return FOREVER
@@ -87,7 +87,7 @@ _RECOVERY: Final[Mapping[str, str]] = {
         or path[0] in {"ReplicationConfiguration", "ObjectLockConfiguration"}
     ),
 )
-def backups(pair: Pair, _: Context) -> Iterator[Finding]:
+def backups(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Recovery that is switched off."""
     if not (sides := both(pair)):
         return
@@ -110,7 +110,7 @@ _STRICT: Final = ("COMPLIANCE", "GOVERNANCE")
 
 
 @on("AWS::S3::Bucket", judges="ObjectLockConfiguration ObjectLockEnabled")
-def object_lock(pair: Pair, _: Context) -> Iterator[Finding]:
+def object_lock(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """For how long objects cannot be deleted, and by whom."""
     if not (sides := both(pair)):
         return
@@ -125,13 +125,13 @@ def object_lock(pair: Pair, _: Context) -> Iterator[Finding]:
         yield found("protection-dropped", sides[1], what, detail="ObjectLockMode")
 
 
-def _locked_days(bucket: Resource, rule: str) -> float:
+def _locked_days(bucket: ReviewedResource, rule: str) -> float:
     years = number(bucket.get(f"{rule}.Years"))
     return years * 365 if years is not None else number(bucket.get(f"{rule}.Days")) or 0
 
 
 @on("AWS::Backup::BackupVault", judges="LockConfiguration")
-def vault_lock(pair: Pair, _: Context) -> Iterator[Finding]:
+def vault_lock(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """For how long backups cannot be deleted."""
     if not (sides := both(pair)):
         return
@@ -157,7 +157,7 @@ def vault_lock(pair: Pair, _: Context) -> Iterator[Finding]:
     "BackupPlan/BackupPlanRule/*/ScheduleExpression BackupSelection/Conditions BackupSelection/ListOfTags "
     "BackupSelection/NotResources BackupSelection/Resources",
 )
-def backup_plans(pair: Pair, context: Context) -> Iterator[Finding]:
+def backup_plans(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """Backup plans that go, keep less or leave something out."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
@@ -188,7 +188,7 @@ def backup_plans(pair: Pair, context: Context) -> Iterator[Finding]:
             yield found("retention-shortened", after, what, severity=Severity.LOW, detail=f"{name}-schedule")
 
 
-def _left_out(before: Resource, after: Resource, context: Context) -> Iterator[Finding]:
+def _left_out(before: ReviewedResource, after: ReviewedResource, context: CheckContext) -> Iterator[ChangeFinding]:
     """What a selection backs up no more; None of it where another one took it over."""
     selection = "BackupSelection"
     left = {
@@ -213,7 +213,7 @@ def _left_out(before: Resource, after: Resource, context: Context) -> Iterator[F
 
 
 @on("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable", judges="TimeToLiveSpecification")
-def expiry(pair: Pair, _: Context) -> Iterator[Finding]:
+def expiry(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Items that begin to expire."""
     if not (sides := both(pair)):
         return
@@ -240,7 +240,7 @@ _SCOPE = ("Prefix", "TagFilters", "ObjectSizeGreaterThan", "ObjectSizeLessThan",
         for name in (*_SCOPE, "ExpirationInDays", "ExpirationDate", "NoncurrentVersionExpiration")
     ),
 )
-def lifecycle_rules(pair: Pair, _: Context) -> Iterator[Finding]:
+def lifecycle_rules(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Objects and versions that go earlier."""
     if not (sides := both(pair)):
         return
@@ -344,7 +344,7 @@ def _is_switch(path: tuple[str, ...]) -> bool:
 
 
 @on(ANY, judges=lambda path: _holds_key(path) or _is_switch(path) or path[-1] == "SSEAlgorithm")
-def encryption(pair: Pair, context: Context) -> Iterator[Finding]:
+def encryption(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """Keys and switches of encryption, by the names that AWS gives them."""
     if not (sides := both(pair)):
         return
@@ -376,7 +376,7 @@ _PROTECTIONS: Final = frozenset(
 
 
 @on(ANY, judges=lambda path: path[-1] in _PROTECTIONS)
-def protection(pair: Pair, _: Context) -> Iterator[Finding]:
+def protection(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Protection from deletion that goes off."""
     if not (sides := both(pair)):
         return
@@ -386,7 +386,7 @@ def protection(pair: Pair, _: Context) -> Iterator[Finding]:
 
 
 @on("AWS::SecretsManager::RotationSchedule", judges="RotationRules")
-def rotation(pair: Pair, _: Context) -> Iterator[Finding]:
+def rotation(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Secrets that rotate no more, or less often."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
@@ -422,7 +422,7 @@ def _rotates_after(rules: Mapping[str, Any]) -> float | None:
 
 
 @on("AWS::Lambda::Function", judges="ReservedConcurrentExecutions")
-def concurrency(pair: Pair, _: Context) -> Iterator[Finding]:
+def concurrency(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Executions that a function has for itself."""
     if not (sides := both(pair)):
         return
@@ -443,7 +443,7 @@ def concurrency(pair: Pair, _: Context) -> Iterator[Finding]:
     "AWS::ApplicationAutoScaling::ScalingPolicy",
     judges="MaxCapacity MinCapacity",
 )
-def scaling(pair: Pair, _: Context) -> Iterator[Finding]:
+def scaling(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Capacity that no longer follows the load."""
     before = pair.before
     if before is not None and pair.after is None:
@@ -474,7 +474,7 @@ _FAILURES: Final[Mapping[str, tuple[str, ...]]] = {
     judges="DeadLetterConfig DestinationConfig/OnFailure FunctionResponseTypes RedrivePolicy "
     "Targets/*/DeadLetterConfig",
 )
-def failures(pair: Pair, _: Context) -> Iterator[Finding]:
+def failures(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """What failed and is no longer kept."""
     if not (sides := both(pair)):
         return

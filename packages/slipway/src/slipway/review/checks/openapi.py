@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from slipway.review.assembly import Json
-from slipway.review.checks.registry import Context, both, fields, on, shown
+from slipway.review.checks.registry import CheckContext, both, fields, on, shown
 from slipway.review.destinations import Destinations
-from slipway.review.findings import Finding, Severity, found
-from slipway.review.resources import Pair, Resource, differences
+from slipway.review.findings import ChangeFinding, Severity, found
+from slipway.review.resources import Pair, ReviewedResource, differences
 
 _METHODS: Final = frozenset(
     {"get", "put", "post", "delete", "options", "head", "patch", "trace", "x-amazon-apigateway-any-method"}
@@ -20,7 +20,7 @@ _SECURITY: Final = "security"
 
 
 @on("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api", judges="Body")
-def body(pair: Pair, context: Context) -> Iterator[Finding]:
+def body(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """Operations that go, lead elsewhere, or ask nobody who they are."""
     after = pair.after
     if after is None or (pair.before is not None and pair.before.get("Body") == after.get("Body")):
@@ -95,11 +95,11 @@ def _is_preflight(name: str) -> bool:
 
 
 def _security(
-    after: Resource,
+    after: ReviewedResource,
     name: str,
     old: tuple[Mapping[str, Any], Mapping[str, Any]],
     new: tuple[Mapping[str, Any], Mapping[str, Any]],
-) -> Iterator[Finding]:
+) -> Iterator[ChangeFinding]:
     if _is_open(*new):
         if not _is_open(*old) and not _is_preflight(name):
             yield found("open-route", after, f"{name} no longer asks who calls", detail=name)
@@ -109,8 +109,8 @@ def _security(
 
 
 def _integration(
-    after: Resource, name: str, old: Mapping[str, Any], new: Mapping[str, Any], context: Context
-) -> Iterator[Finding]:
+    after: ReviewedResource, name: str, old: Mapping[str, Any], new: Mapping[str, Any], context: CheckContext
+) -> Iterator[ChangeFinding]:
     ones, others = fields(old.get(_INTEGRATION)), fields(new.get(_INTEGRATION))
     if ones.get("uri") != others.get("uri"):
         what = f"{name} leads to {shown(others.get('uri'))} instead of {shown(ones.get('uri'))}"
@@ -120,7 +120,7 @@ def _integration(
         yield found("interface-changed", after, f"{name} leads on in another way", detail=f"{name}-integration")
 
 
-def _definitions(after: Resource, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Finding]:
+def _definitions(after: ReviewedResource, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ChangeFinding]:
     """What is written beside the operations: who signs in, by which validator, with which policy."""
     one, other = (
         {key: value for key, value in side.items() if key not in {"paths", "info", "openapi"}} for side in (old, new)

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from slipway.review.assembly import PIPELINE, Json
 from slipway.review.builds import build_commands, installs_tool, is_publisher, publishes
-from slipway.review.checks.registry import Context, both, fields, number, objects, on, shown, truth
-from slipway.review.findings import Finding, Severity, found
-from slipway.review.resources import Pair, Resource, Side, differences
+from slipway.review.checks.registry import CheckContext, both, fields, number, objects, on, shown, truth
+from slipway.review.findings import ChangeFinding, Severity, found
+from slipway.review.resources import Pair, ReviewedResource, Side, differences
 from slipway.review.values import readable, references
 
 _Stage = Mapping[str, Any]
@@ -29,7 +29,7 @@ _Publishes = Callable[[_Action], bool]
     "AWS::CodePipeline::Pipeline",
     judges="DisableInboundStageTransitions ExecutionMode RestartExecutionOnUpdate Stages Triggers",
 )
-def pipeline(pair: Pair, context: Context) -> Iterator[Finding]:
+def pipeline(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """Everything that the pipeline does on the way to an environment."""
     if not (sides := both(pair)):
         if pair.before is not None:
@@ -97,7 +97,7 @@ def _publish_no_more(
     return were and not are and any(resource.digests for resource in deployed)
 
 
-def _stages(resource: Resource) -> dict[str, _Stage]:
+def _stages(resource: ReviewedResource) -> dict[str, _Stage]:
     return {str(stage.get("Name")): stage for stage in resource.entries("Stages")}
 
 
@@ -124,7 +124,9 @@ def _guarded(stages: Mapping[str, _Stage]) -> dict[str, int]:
     return guarded
 
 
-def _approvals(after: Resource, ones: Mapping[str, _Stage], others: Mapping[str, _Stage]) -> Iterator[Finding]:
+def _approvals(
+    after: ReviewedResource, ones: Mapping[str, _Stage], others: Mapping[str, _Stage]
+) -> Iterator[ChangeFinding]:
     old, new = _guarded(ones), _guarded(others)
     for name, approvals in old.items():
         left = new.get(name)
@@ -134,7 +136,9 @@ def _approvals(after: Resource, ones: Mapping[str, _Stage], others: Mapping[str,
             yield found("approval-removed", after, what, severity=severity, detail=name)
 
 
-def _order(after: Resource, ones: Mapping[str, _Stage], others: Mapping[str, _Stage]) -> Iterator[Finding]:
+def _order(
+    after: ReviewedResource, ones: Mapping[str, _Stage], others: Mapping[str, _Stage]
+) -> Iterator[ChangeFinding]:
     for name in ones.keys() - others.keys():
         actions = ", ".join(str(action.get("Name")) for action in objects(ones[name].get("Actions"))[:5])
         yield found("stage-removed", after, f"the stage {name} goes with {actions}", detail=name)
@@ -147,7 +151,7 @@ def _order(after: Resource, ones: Mapping[str, _Stage], others: Mapping[str, _St
         )
 
 
-def _within(after: Resource, name: str, old: _Stage, new: _Stage) -> Iterator[Finding]:
+def _within(after: ReviewedResource, name: str, old: _Stage, new: _Stage) -> Iterator[ChangeFinding]:
     """Actions of a stage that no longer wait for those that they waited for."""
     ones, others = (
         {str(action.get("Name")): int(number(action.get("RunOrder")) or 1) for action in objects(side.get("Actions"))}
@@ -164,7 +168,7 @@ def _within(after: Resource, name: str, old: _Stage, new: _Stage) -> Iterator[Fi
         yield found("pipeline-loosened", after, what, detail=f"{name}-order")
 
 
-def _self_mutation(before: Resource, after: Resource) -> Iterator[Finding]:
+def _self_mutation(before: ReviewedResource, after: ReviewedResource) -> Iterator[ChangeFinding]:
     """The action by which the pipeline changes itself, and without which nothing changes it any more."""
     old, new = (dict(_updates(side)) for side in (before, after))
     if old and not new:
@@ -184,7 +188,7 @@ def _self_mutation(before: Resource, after: Resource) -> Iterator[Finding]:
             yield found("pipeline-loosened", after, what, detail=f"frozen-{name}")
 
 
-def _updates(pipeline: Resource) -> Iterator[tuple[str, _Action]]:
+def _updates(pipeline: ReviewedResource) -> Iterator[tuple[str, _Action]]:
     """Actions that deploy the pipeline's own stack, as CDK Pipelines names and orders them.
 
     https://docs.aws.amazon.com/cdk/v2/guide/cdk-pipeline.html: the stage `UpdatePipeline` comes before all that is
@@ -197,7 +201,7 @@ def _updates(pipeline: Resource) -> Iterator[tuple[str, _Action]]:
                 yield f"{name}/{label}", action
 
 
-def _actions(after: Resource, name: str, old: _Stage, new: _Stage) -> Iterator[Finding]:
+def _actions(after: ReviewedResource, name: str, old: _Stage, new: _Stage) -> Iterator[ChangeFinding]:
     kept = {str(action.get("Name")): action for action in objects(new.get("Actions"))}
     for action in objects(old.get("Actions")):
         label = str(action.get("Name"))
@@ -227,7 +231,7 @@ _EITHER_WAY: Final = frozenset({"RoleArn"})
 """What is looked at with the roles."""
 
 
-def _deployment(after: Resource, place: str, old: _Action, new: _Action) -> Iterator[Finding]:
+def _deployment(after: ReviewedResource, place: str, old: _Action, new: _Action) -> Iterator[ChangeFinding]:
     for difference in differences(old.get("Configuration"), new.get("Configuration")):
         if difference.path[-1:] and difference.path[-1] not in _EITHER_WAY:
             was, is_now = shown(difference.before), shown(difference.after)
@@ -235,7 +239,7 @@ def _deployment(after: Resource, place: str, old: _Action, new: _Action) -> Iter
             yield found("build-changed", after, what, severity=Severity.MEDIUM, detail=f"{place}-{difference.name}")
 
 
-def _kind_and_place(after: Resource, place: str, old: _Action, new: _Action) -> Iterator[Finding]:
+def _kind_and_place(after: ReviewedResource, place: str, old: _Action, new: _Action) -> Iterator[ChangeFinding]:
     if old.get("ActionTypeId") != new.get("ActionTypeId"):
         what = f"the action {place} is {shown(new.get('ActionTypeId'))} instead of {shown(old.get('ActionTypeId'))}"
         yield found("build-changed", after, what, detail=f"{place}-type")
@@ -249,7 +253,9 @@ def _kind_and_place(after: Resource, place: str, old: _Action, new: _Action) -> 
             yield found("source-changed", after, what, severity=Severity.MEDIUM, detail=f"{place}-{name}")
 
 
-def _approval(after: Resource, place: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Finding]:
+def _approval(
+    after: ReviewedResource, place: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[ChangeFinding]:
     was, is_now = old.get("TimeoutInMinutes"), new.get("TimeoutInMinutes")
     if was != is_now:
         what = f"the answer to {place} may take {shown(is_now)} minutes instead of {shown(was)}"
@@ -262,7 +268,7 @@ def _approval(after: Resource, place: str, old: Mapping[str, Any], new: Mapping[
             yield found("approval-changed", after, what, severity=severity, detail=f"{place}-{name}")
 
 
-def _conditions(after: Resource, name: str, old: _Stage, new: _Stage) -> Iterator[Finding]:
+def _conditions(after: ReviewedResource, name: str, old: _Stage, new: _Stage) -> Iterator[ChangeFinding]:
     for kind in _CONDITIONS:
         was, is_now = fields(old.get(kind)), fields(new.get(kind))
         if was == is_now:
@@ -293,7 +299,7 @@ def _settings(rule: tuple[Json, Json]) -> str:
     return readable(json.dumps(rule[1], sort_keys=True, ensure_ascii=False)) + (f" → {rule[0]}" if rule[0] else "")
 
 
-def _transitions(before: Resource, after: Resource) -> Iterator[Finding]:
+def _transitions(before: ReviewedResource, after: ReviewedResource) -> Iterator[ChangeFinding]:
     ones, others = (
         {str(one.get("StageName")): one for one in side.entries("DisableInboundStageTransitions")}
         for side in (before, after)
@@ -303,7 +309,7 @@ def _transitions(before: Resource, after: Resource) -> Iterator[Finding]:
         yield found("transition-enabled", after, f"{name} takes changes again; it was closed: {reason}", detail=name)
 
 
-def _source(before: Resource, after: Resource) -> Iterator[Finding]:
+def _source(before: ReviewedResource, after: ReviewedResource) -> Iterator[ChangeFinding]:
     ones, others = (
         {
             name: action.get("Configuration")
@@ -330,7 +336,7 @@ def _source(before: Resource, after: Resource) -> Iterator[Finding]:
     "AWS::CodeBuild::Project",
     judges="Environment/EnvironmentVariables Environment/Image Environment/PrivilegedMode Source/BuildSpec",
 )
-def build(pair: Pair, _: Context) -> Iterator[Finding]:
+def build(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """What a build runs, and with what."""
     if not (sides := both(pair)):
         return
@@ -345,7 +351,7 @@ def build(pair: Pair, _: Context) -> Iterator[Finding]:
             yield found("build-changed", after, what, severity=Severity.MEDIUM, detail=path)
 
 
-def _specification(before: Resource, after: Resource) -> Iterator[Finding]:
+def _specification(before: ReviewedResource, after: ReviewedResource) -> Iterator[ChangeFinding]:
     """What a build runs otherwise; of what publishes assets, only what it does besides."""
     old, new = before.get("Source.BuildSpec"), after.get("Source.BuildSpec")
     if old == new:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from slipway.review.assembly import Json
-from slipway.review.findings import Finding
+from slipway.review.findings import ChangeFinding
 from slipway.review.matching import Matching
-from slipway.review.resources import Pair, Resource
+from slipway.review.resources import Pair, ReviewedResource
 from slipway.review.schemas import matches
 from slipway.review.values import readable
 
@@ -22,7 +22,7 @@ ANY = "*"
 
 
 @dataclass(frozen=True)
-class Context:
+class CheckContext:
     """What a check may want to know besides the resource itself.
 
     Args:
@@ -36,7 +36,7 @@ class Context:
     protected: frozenset[str] = frozenset()
 
 
-Check = Callable[[Pair, Context], Iterator[Finding]]
+Check = Callable[[Pair, CheckContext], Iterator[ChangeFinding]]
 _Check = TypeVar("_Check", bound=Check)
 
 Judges = Callable[[tuple[str, ...]], bool]
@@ -75,7 +75,7 @@ def is_judged(resource_type: str, path: tuple[str, ...]) -> bool:
     return any(judges(path) for judges in (*_JUDGES[resource_type], *_JUDGES[ANY]))
 
 
-def checked(pair: Pair, context: Context) -> Iterator[Finding]:
+def checked(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """What the checks say of a resource."""
     if pair.before is pair.after:
         return
@@ -83,7 +83,7 @@ def checked(pair: Pair, context: Context) -> Iterator[Finding]:
         yield from check(pair, context)
 
 
-def both(pair: Pair) -> tuple[Resource, Resource] | None:
+def both(pair: Pair) -> tuple[ReviewedResource, ReviewedResource] | None:
     """The resource before and after, where it is there both times."""
     return (pair.before, pair.after) if pair.before is not None and pair.after is not None else None
 

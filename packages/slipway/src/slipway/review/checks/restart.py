@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from slipway.review.checks.registry import Context, both, on
-from slipway.review.findings import Finding, found
+from slipway.review.checks.registry import CheckContext, both, on
+from slipway.review.findings import ChangeFinding, found
 from slipway.review.resources import Pair
 
 RESTARTED: Final = "pipeline-restarted"
@@ -17,7 +17,7 @@ _APART: Final = frozenset({"Tags"})
 
 
 @on("AWS::CodePipeline::Pipeline")
-def restart(pair: Pair, _: Context) -> Iterator[Finding]:
+def restart(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Yield a finding where the pipeline's definition changes.
 
     https://docs.aws.amazon.com/codepipeline/latest/userguide/execution-modes.html: in QUEUED mode an update of the

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slipway.review.checks.registry import ANY, Context, on
-from slipway.review.findings import Finding, found
+from slipway.review.checks.registry import ANY, CheckContext, on
+from slipway.review.findings import ChangeFinding, found
 from slipway.review.resources import Pair
 
 
 @on(ANY)
-def rollback(pair: Pair, context: Context) -> Iterator[Finding]:
+def rollback(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """Yield a finding where a protected resource is added to a stack that is there.
 
     The rollback of a stage executes the template before: the resource leaves it, which is an `Update:Delete` that the

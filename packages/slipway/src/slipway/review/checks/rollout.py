@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from slipway.review.assembly import Json
-from slipway.review.checks.registry import Context, both, fields, on, shown, truth, words
-from slipway.review.findings import Finding, Severity, found
-from slipway.review.resources import Pair, Resource, Side
+from slipway.review.checks.registry import CheckContext, both, fields, on, shown, truth, words
+from slipway.review.findings import ChangeFinding, Severity, found
+from slipway.review.resources import Pair, ReviewedResource, Side
 from slipway.review.values import readable, references
 from slipway.settings.shifts import Shift
 
@@ -25,7 +25,7 @@ def _shift(name: Json, side: Side) -> Shift | None:
     "AWS::CodeDeploy::DeploymentGroup",
     judges="AlarmConfiguration AutoRollbackConfiguration DeploymentConfigName",
 )
-def deployment_group(pair: Pair, context: Context) -> Iterator[Finding]:
+def deployment_group(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """Pace, alarms and rollback."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
@@ -60,7 +60,7 @@ def deployment_group(pair: Pair, context: Context) -> Iterator[Finding]:
         yield found("rollback-loosened", after, f"no rollback at {', '.join(dropped)}", detail="Events")
 
 
-def _alarms(group: Resource) -> list[str]:
+def _alarms(group: ReviewedResource) -> list[str]:
     return [str(one.get("Name")) for one in group.entries("AlarmConfiguration.Alarms")]
 
 
@@ -68,7 +68,7 @@ _UPDATE = "CodeDeployLambdaAliasUpdate"
 
 
 @on("AWS::Lambda::Alias", judges="ProvisionedConcurrencyConfig")
-def alias(pair: Pair, context: Context) -> Iterator[Finding]:
+def alias(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """The hooks of an alias, and whether CodeDeploy moves it at all."""
     if not (sides := both(pair)):
         return
@@ -89,7 +89,7 @@ def alias(pair: Pair, context: Context) -> Iterator[Finding]:
 
 
 @on("AWS::CodeDeploy::DeploymentConfig", judges=lambda _: True)
-def deployment_config(pair: Pair, _: Context) -> Iterator[Finding]:
+def deployment_config(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Find an own configuration that moves more traffic at first, or all of it sooner."""
     if not (sides := both(pair)) or not pair.differences:
         return

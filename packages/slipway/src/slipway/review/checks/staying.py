@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 
 from slipway.review.assembly import StackKey
 from slipway.review.effects import Effect, PlannedUpdate
-from slipway.review.findings import Finding, found
+from slipway.review.findings import ChangeFinding, found
 from slipway.review.matching import Matching
-from slipway.review.resources import Resource, ResourceKey
+from slipway.review.resources import ResourceKey, ReviewedResource
 
 _VERSION = "AWS::Lambda::Version"
 
 
-def staying(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) -> Iterator[Finding]:
+def staying(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) -> Iterator[ChangeFinding]:
     """Yield a finding for each version and stack that keeps what a replaced resource was.
 
     A version keeps the environment variables that it was published with
@@ -44,22 +44,24 @@ def staying(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) ->
                 yield found("version-not-renewed", function, what)
 
 
-def _used(resource: Resource, replaced: set[ResourceKey]) -> list[str]:
+def _used(resource: ReviewedResource, replaced: set[ResourceKey]) -> list[str]:
     """The replaced resources that a resource takes an attribute of."""
     places = {ResourceKey(each.stack, each.logical_id) for each in resource.references}
     return sorted(place.logical_id for place in places & replaced)
 
 
-def _referred(matching: Matching, resource: Resource) -> Iterator[Resource]:
+def _referred(matching: Matching, resource: ReviewedResource) -> Iterator[ReviewedResource]:
     for reference in sorted(resource.references, key=str):
         target = matching.after.of(reference)
         if target is not None:
             yield target
 
 
-def _unchanged_readers(matching: Matching, replaced: set[ResourceKey]) -> Mapping[StackKey, tuple[Resource, list[str]]]:
+def _unchanged_readers(
+    matching: Matching, replaced: set[ResourceKey]
+) -> Mapping[StackKey, tuple[ReviewedResource, list[str]]]:
     """Stack → its first reader and the replaced resources of other stacks that it reads, where its template stays."""
-    readers: defaultdict[StackKey, list[tuple[Resource, list[str]]]] = defaultdict(list)
+    readers: defaultdict[StackKey, list[tuple[ReviewedResource, list[str]]]] = defaultdict(list)
     before, after = matching.before.assembly.by_key, matching.after.assembly
     # A nested stack is updated with its parent where what the parent passes changes.
     outermost = {stack.key: after.outermost(stack).key for stack in after.stacks}

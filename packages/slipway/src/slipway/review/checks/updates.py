@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from slipway.review.checks.registry import Context, both, on, shown
-from slipway.review.findings import Finding, found
-from slipway.review.resources import Pair, Resource, differences
+from slipway.review.checks.registry import CheckContext, both, on, shown
+from slipway.review.findings import ChangeFinding, found
+from slipway.review.resources import Pair, ReviewedResource, differences
 
 _INDEXES = "GlobalSecondaryIndexes"
 _FREE = frozenset(
@@ -18,7 +18,7 @@ _FREE = frozenset(
 
 
 @on("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable", judges=f"{_INDEXES} AttributeDefinitions/*/AttributeType")
-def indexes(pair: Pair, _: Context) -> Iterator[Finding]:
+def indexes(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Indexes of a table: one may come or go in an update, and none may become another.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
@@ -46,7 +46,7 @@ def indexes(pair: Pair, _: Context) -> Iterator[Finding]:
             yield found("update-refused", after, what, do=do, detail=name)
 
 
-def _indexes(table: Resource) -> dict[str, Mapping[str, Any]]:
+def _indexes(table: ReviewedResource) -> dict[str, Mapping[str, Any]]:
     return {str(index.get("IndexName")): index for index in table.entries(_INDEXES)}
 
 
@@ -60,7 +60,7 @@ def _parts(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 @on("AWS::Cognito::UserPool", judges="Schema")
-def attributes(pair: Pair, _: Context) -> Iterator[Finding]:
+def attributes(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Attributes of users: they can be added, and neither changed nor removed.
 
     https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
-from slipway.review.checks.registry import Context, both, number, on, shown, truth, words
-from slipway.review.findings import Finding, Severity, found
-from slipway.review.resources import Pair, Resource, ResourceKey, Side
+from slipway.review.checks.registry import CheckContext, both, number, on, shown, truth, words
+from slipway.review.findings import ChangeFinding, Severity, found
+from slipway.review.resources import Pair, ResourceKey, ReviewedResource, Side
 from slipway.review.values import Reference, readable, texts
 
 _WATCHED: Final = (
@@ -46,7 +46,7 @@ _ALARMS: Final = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
         )
     ),
 )
-def alarm(pair: Pair, context: Context) -> Iterator[Finding]:
+def alarm(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """An alarm that goes, speaks later, or tells nobody."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
@@ -96,14 +96,14 @@ def guards(side: Side) -> frozenset[ResourceKey]:
     return frozenset(found_ones)
 
 
-def _is_named(alarm: Resource, places: Iterable[str]) -> bool:
+def _is_named(alarm: ReviewedResource, places: Iterable[str]) -> bool:
     own = {str(Reference(alarm.stack.key, alarm.logical_id, attribute)) for attribute in ("Ref", "Arn")}
     if isinstance(name := alarm.get("AlarmName"), str):
         own.add(name)
     return any(name in text for text in places for name in own)
 
 
-def _looser(before: Resource, after: Resource, context: Context) -> Iterator[tuple[str, str]]:
+def _looser(before: ReviewedResource, after: ReviewedResource, context: CheckContext) -> Iterator[tuple[str, str]]:
     for name in _WATCHED:
         old, new = before.get(name), after.get(name)
         if old != new and str(old) != context.rename(str(new)):
@@ -139,7 +139,7 @@ def _looser(before: Resource, after: Resource, context: Context) -> Iterator[tup
         yield "TreatMissingData", f"missing data goes from {old_missing} to {new_missing}"
 
 
-def _datapoints(before: Resource, after: Resource) -> Iterator[tuple[str, str]]:
+def _datapoints(before: ReviewedResource, after: ReviewedResource) -> Iterator[tuple[str, str]]:
     """M of N: more points that must breach, or fewer among which they may lie, make it slower to speak."""
     of = [number(side.get("EvaluationPeriods")) for side in (before, after)]
     wanted = [number(side.get("DatapointsToAlarm", side.get("EvaluationPeriods"))) for side in (before, after)]
@@ -155,7 +155,7 @@ _COUNTING: Final = frozenset({"SampleCount", "Sum"})
 
 
 @on("AWS::SNS::Subscription", judges="Endpoint FilterPolicy")
-def subscription(pair: Pair, _: Context) -> Iterator[Finding]:
+def subscription(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Somebody who is told no more."""
     before, after = pair.before, pair.after
     if before is not None and (after is None or before.get("Endpoint") != after.get("Endpoint")):
@@ -169,7 +169,7 @@ def subscription(pair: Pair, _: Context) -> Iterator[Finding]:
 
 
 @on("AWS::Events::Rule", "AWS::Scheduler::Schedule", judges="EventPattern State Targets/*/Arn Targets/*/Id")
-def rule(pair: Pair, context: Context) -> Iterator[Finding]:
+def rule(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """Events that reach nobody any more."""
     before, after = pair.before, pair.after
     if before is not None and after is None:

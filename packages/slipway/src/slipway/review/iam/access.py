@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from slipway.review.assembly import PIPELINE
-from slipway.review.findings import Finding, Severity, found
+from slipway.review.findings import ChangeFinding, Severity, found
 from slipway.review.iam.actions import has_resources
 from slipway.review.iam.callers import Caller, callers, names_callers
 from slipway.review.iam.conditions import Condition
-from slipway.review.iam.policies import About, Policy, Subject, policies, policies_of
+from slipway.review.iam.policies import About, Policy, PolicySubject, policies, policies_of
 from slipway.review.iam.reference import escalating_actions
 from slipway.review.iam.roles import other_roles
 from slipway.review.iam.statements import EVERYBODY, Permission, Statement, uncovered
 from slipway.review.iam.wording import apart, line, shown
 from slipway.review.matching import Matching
 from slipway.review.patterns import covered, overlaps
-from slipway.review.resources import Resource, ResourceKey
+from slipway.review.resources import ResourceKey, ReviewedResource
 from slipway.review.values import VERSION_OF, readable, references, unknowns
 
 _STRANGE = frozenset({Caller.EVERYBODY, Caller.STRANGER, Caller.ANY_TENANT})
@@ -37,7 +37,7 @@ class _Change:
     lost: tuple[Permission, ...]
 
 
-def access(matching: Matching) -> Iterator[Finding]:
+def access(matching: Matching) -> Iterator[ChangeFinding]:
     """Findings about who may do what.
 
     Args:
@@ -79,7 +79,7 @@ def _same(one: Policy, other: Policy) -> bool:
 class _Subject:
     """One subject whose policy differs."""
 
-    def __init__(self, matching: Matching, subject: Subject, one: Policy | None, other: Policy | None) -> None:
+    def __init__(self, matching: Matching, subject: PolicySubject, one: Policy | None, other: Policy | None) -> None:
         self._matching = matching
         self._subject = subject
         self._accounts = matching.before.assembly.accounts | matching.after.assembly.accounts
@@ -90,7 +90,7 @@ class _Subject:
         self._resource = self._own(policy.resource)
         self._is_new = one is None and self._comes()
 
-    def _own(self, fallback: Resource) -> Resource:
+    def _own(self, fallback: ReviewedResource) -> ReviewedResource:
         """The identity, where it is one of ours: that is whose permissions they are."""
         for reference in references(self._subject.name):
             for side in (self._matching.after, self._matching.before):
@@ -113,7 +113,7 @@ class _Subject:
     def _former(self) -> frozenset[ResourceKey]:
         return frozenset(self._matching.former.values())
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[ChangeFinding]:
         if self._after is None and self._goes():
             return
         yield from self._boundary()
@@ -182,13 +182,13 @@ class _Subject:
                 return "key-policy-widened"
         return "resource-policy-widened"
 
-    def _gained(self, permissions: tuple[Permission, ...], severity: Severity) -> Finding:
+    def _gained(self, permissions: tuple[Permission, ...], severity: Severity) -> ChangeFinding:
         what = f"now allowed: {shown(permissions)}"
         return self._found(self._kind(), what, severity, permissions, detail=_digest(permissions))
 
     def _found(
         self, kind: str, what: str, severity: Severity, permissions: Sequence[Permission], *, detail: str
-    ) -> Finding:
+    ) -> ChangeFinding:
         prefix = "" if self._subject.about == About.IDENTITY else f"{self._subject.about}-"
         lines = tuple(map(line, permissions))
         return found(kind, self._resource, what, severity=severity, details=lines, detail=f"{prefix}{detail}")
@@ -231,7 +231,7 @@ class _Subject:
             return Severity.HIGH
         return Severity.MEDIUM
 
-    def _attached(self) -> Iterator[Finding]:
+    def _attached(self) -> Iterator[ChangeFinding]:
         before = self._before.attached if self._before else set()
         after = self._after.attached if self._after else set()
         for arn in sorted(after - before):
@@ -247,7 +247,7 @@ class _Subject:
             what = f"no longer allowed: what {readable(arn)} allows"
             yield found("access-narrowed", self._resource, what, detail=readable(arn))
 
-    def _boundary(self) -> Iterator[Finding]:
+    def _boundary(self) -> Iterator[ChangeFinding]:
         if self._before is None or self._after is None or self._before.boundary is None:
             return
         old, new = self._before.boundary, self._after.boundary

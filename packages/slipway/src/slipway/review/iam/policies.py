@@ -11,7 +11,7 @@ from typing import Final
 from slipway.review.assembly import Json
 from slipway.review.iam.conditions import Condition
 from slipway.review.iam.statements import Patterns, Statement, read_principals, read_statements
-from slipway.review.resources import Resource, Side
+from slipway.review.resources import ReviewedResource, Side
 from slipway.review.values import Reference, references
 
 
@@ -29,7 +29,7 @@ class About(StrEnum):
 
 
 @dataclass(frozen=True, order=True)
-class Subject:
+class PolicySubject:
     """Whom or what a policy is about.
 
     Args:
@@ -52,7 +52,7 @@ class Policy:
         boundary: the permissions boundary of an identity.
     """
 
-    resource: Resource
+    resource: ReviewedResource
     statements: list[Statement] = field(default_factory=list)
     attached: set[str] = field(default_factory=set)
     boundary: str | None = None
@@ -107,12 +107,12 @@ def normal(value: Json, rename: Callable[[str], str]) -> Json:
 
 
 @lru_cache(maxsize=2)
-def policies_of(side: Side) -> dict[Subject, Policy]:
+def policies_of(side: Side) -> dict[PolicySubject, Policy]:
     """As `policies`, kept for a base that is compared with several others."""
     return policies(side)
 
 
-def policies(side: Side, rename: Callable[[str], str] | None = None) -> dict[Subject, Policy]:
+def policies(side: Side, rename: Callable[[str], str] | None = None) -> dict[PolicySubject, Policy]:
     """Every policy of an assembly, gathered by subject.
 
     Args:
@@ -126,10 +126,10 @@ class _Gathering:
     def __init__(self, side: Side, rename: Callable[[str], str] | None) -> None:
         self._side = side
         self._rename = rename
-        self._found: dict[Subject, Policy] = {}
+        self._found: dict[PolicySubject, Policy] = {}
         self._names: dict[str, str] = {}
 
-    def gather(self) -> dict[Subject, Policy]:
+    def gather(self) -> dict[PolicySubject, Policy]:
         resources = self._side.resources.values()
         identities = [resource for resource in resources if resource.type in _IDENTITIES]
         for resource in identities:
@@ -145,7 +145,7 @@ class _Gathering:
             self._managed(resource)
         return self._found
 
-    def _properties(self, resource: Resource) -> Mapping[str, Json]:
+    def _properties(self, resource: ReviewedResource) -> Mapping[str, Json]:
         if self._rename is None:
             return resource.properties
         found = normal(resource.properties, self._rename)
@@ -154,10 +154,10 @@ class _Gathering:
     def _name(self, text: str) -> str:
         return self._rename(text) if self._rename else text
 
-    def _policy(self, about: About, name: str, resource: Resource) -> Policy:
-        return self._found.setdefault(Subject(about, name), Policy(resource))
+    def _policy(self, about: About, name: str, resource: ReviewedResource) -> Policy:
+        return self._found.setdefault(PolicySubject(about, name), Policy(resource))
 
-    def _identity(self, resource: Resource) -> None:
+    def _identity(self, resource: ReviewedResource) -> None:
         own = self._name(str(Reference(resource.stack.key, resource.logical_id, "Ref")))
         properties = self._properties(resource)
         policy = self._policy(About.IDENTITY, own, resource)
@@ -174,7 +174,7 @@ class _Gathering:
             if isinstance(properties.get(name), str):
                 self._names[properties[name]] = own
 
-    def _attached_policy(self, resource: Resource) -> None:
+    def _attached_policy(self, resource: ReviewedResource) -> None:
         properties = self._properties(resource)
         statements = read_statements(properties.get("PolicyDocument"), identity=True)
         owners = [owner for name in _ATTACHING for owner in _listed(properties.get(name))]
@@ -186,15 +186,15 @@ class _Gathering:
             own = self._name(str(Reference(resource.stack.key, resource.logical_id, "Ref")))
             self._policy(About.IDENTITY, own, resource).statements.extend(statements)
 
-    def _members(self, resource: Resource) -> None:
+    def _members(self, resource: ReviewedResource) -> None:
         properties = self._properties(resource)
         for user in map(str, _listed(properties.get("Users"))):
             policy = self._policy(About.IDENTITY, self._names.get(user, user), resource)
             policy.attached.add(f"group {properties.get('GroupName')}")
 
-    def _managed(self, resource: Resource) -> None:
+    def _managed(self, resource: ReviewedResource) -> None:
         """Policies that an identity names itself."""
-        own = Subject(About.IDENTITY, self._name(str(Reference(resource.stack.key, resource.logical_id, "Ref"))))
+        own = PolicySubject(About.IDENTITY, self._name(str(Reference(resource.stack.key, resource.logical_id, "Ref"))))
         for arn in map(str, _listed(self._properties(resource).get("ManagedPolicyArns"))):
             document = None
             for reference in references(arn):
@@ -206,7 +206,7 @@ class _Gathering:
             else:
                 self._found[own].statements += read_statements(document, identity=True)
 
-    def _former(self, text: str) -> Resource | None:
+    def _former(self, text: str) -> ReviewedResource | None:
         """The renamed resource that a reference, written as it was, now is."""
         if self._rename is None:
             return None
@@ -215,7 +215,7 @@ class _Gathering:
                 return resource
         return None
 
-    def _resource_policies(self, resource: Resource) -> None:
+    def _resource_policies(self, resource: ReviewedResource) -> None:
         match resource.type:
             case "AWS::Lambda::Permission":
                 self._permission(resource)
@@ -239,7 +239,7 @@ class _Gathering:
             for name in names or [f"{own}{path}"]:
                 self._policy(about, name, resource).statements.extend(statements)
 
-    def _permission(self, resource: Resource) -> None:
+    def _permission(self, resource: ReviewedResource) -> None:
         properties = self._properties(resource)
         conditions = {
             ("arnlike", "aws:sourcearn"): properties.get("SourceArn"),
@@ -253,13 +253,13 @@ class _Gathering:
         policy = self._policy(About.RESOURCE, function, resource)
         policy.statements.append(_granted(properties, function, conditions))
 
-    def _layer_permission(self, resource: Resource) -> None:
+    def _layer_permission(self, resource: ReviewedResource) -> None:
         properties = self._properties(resource)
         layer = str(properties.get("LayerVersionArn"))
         conditions = {("stringequals", "aws:principalorgid"): properties.get("OrganizationId")}
         self._policy(About.RESOURCE, layer, resource).statements.append(_granted(properties, layer, conditions))
 
-    def _bus_permission(self, resource: Resource) -> None:
+    def _bus_permission(self, resource: ReviewedResource) -> None:
         properties = self._properties(resource)
         bus = str(properties.get("EventBusName", "default"))
         condition = properties.get("Condition")

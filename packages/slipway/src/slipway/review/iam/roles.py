@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from slipway.review.assembly import PIPELINE
-from slipway.review.findings import Finding, Severity, found
-from slipway.review.iam.policies import About, Policy, Subject
+from slipway.review.findings import ChangeFinding, Severity, found
+from slipway.review.iam.policies import About, Policy, PolicySubject
 from slipway.review.iam.statements import uncovered
 from slipway.review.iam.wording import apart, line, shown
 from slipway.review.matching import Matching
-from slipway.review.resources import Difference, Pair, Resource, value_at
+from slipway.review.resources import Difference, Pair, ReviewedResource, value_at
 from slipway.review.values import Reference, readable, references
 
 _ROLE_NAME = re.compile(r"(?:role(?:_?arn|_?id|name)?|credentials(?:arn)?)$", re.IGNORECASE)
@@ -30,10 +30,10 @@ def holds_role(path: Sequence[str], value: object) -> bool:
 
 def other_roles(
     matching: Matching,
-    before: Mapping[Subject, Policy],
-    after: Mapping[Subject, Policy],
+    before: Mapping[PolicySubject, Policy],
+    after: Mapping[PolicySubject, Policy],
     rename: Callable[[str], str],
-) -> Iterator[Finding]:
+) -> Iterator[ChangeFinding]:
     """Yield whatever acts with another role than before that may do more, or of which nobody can tell.
 
     Args:
@@ -54,8 +54,8 @@ class _Roles:
     def __init__(
         self,
         matching: Matching,
-        before: Mapping[Subject, Policy],
-        after: Mapping[Subject, Policy],
+        before: Mapping[PolicySubject, Policy],
+        after: Mapping[PolicySubject, Policy],
         rename: Callable[[str], str],
     ) -> None:
         self._matching = matching
@@ -64,7 +64,7 @@ class _Roles:
         self._rename = rename
         self._accounts = matching.before.assembly.accounts | matching.after.assembly.accounts
 
-    def findings(self, pair: Pair) -> Iterator[Finding]:
+    def findings(self, pair: Pair) -> Iterator[ChangeFinding]:
         after = pair.after
         if after is None or pair.before is None:
             return
@@ -90,17 +90,17 @@ class _Roles:
             for side, value in ((self._matching.before, leaf.before), (self._matching.after, leaf.after))
         )
 
-    def _usual(self, resource: Resource) -> Severity:
+    def _usual(self, resource: ReviewedResource) -> Severity:
         return Severity.HIGH if resource.stack.stage == PIPELINE else Severity.MEDIUM
 
-    def _compared(self, leaf: Difference, resource: Resource) -> Iterator[Finding]:
+    def _compared(self, leaf: Difference, resource: ReviewedResource) -> Iterator[ChangeFinding]:
         old, new = _role(self._matching.before.of, leaf.before), _role(self._matching.after.of, leaf.after)
         was, is_now = (
             role.path if role is not None else readable(str(value or "none"))
             for role, value in ((old, leaf.before), (new, leaf.after))
         )
-        one = self._before.get(Subject(About.IDENTITY, _ref(old))) if old is not None else None
-        other = self._after.get(Subject(About.IDENTITY, self._rename(_ref(new)))) if new is not None else None
+        one = self._before.get(PolicySubject(About.IDENTITY, _ref(old))) if old is not None else None
+        other = self._after.get(PolicySubject(About.IDENTITY, self._rename(_ref(new)))) if new is not None else None
         if other is None:
             account = _ROLE_ARN.match(str(leaf.after))
             strange = account is not None and account["account"].isdigit() and account["account"] not in self._accounts
@@ -120,7 +120,7 @@ class _Roles:
             yield found("other-role", resource, what, severity=self._usual(resource), detail=leaf.name, details=lines)
 
 
-def _role(of: Callable[[Reference], Resource | None], value: object) -> Resource | None:
+def _role(of: Callable[[Reference], ReviewedResource | None], value: object) -> ReviewedResource | None:
     """The role that a value is the name or the ARN of."""
     for reference in references(value) if isinstance(value, str) else ():
         target = of(reference)
@@ -129,5 +129,5 @@ def _role(of: Callable[[Reference], Resource | None], value: object) -> Resource
     return None
 
 
-def _ref(resource: Resource) -> str:
+def _ref(resource: ReviewedResource) -> str:
     return str(Reference(resource.stack.key, resource.logical_id, "Ref"))

@@ -10,7 +10,7 @@ import pytest
 
 from slipway.settings import Environment
 from slipway.testing.app import Subject
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 
 SUBJECT = "SLIPWAY_SUBJECT"
 
@@ -40,7 +40,7 @@ def subject() -> Subject:
 
 
 @pytest.fixture
-def deployment(case: tuple[str, str]) -> Deployment:
+def deployment(case: tuple[str, str]) -> DeployedTemplates:
     """A service in an environment."""
     return _subject().deploy(*case)
 
@@ -52,12 +52,12 @@ def service(case: tuple[str, str]) -> str:
 
 
 @pytest.fixture
-def environment(deployment: Deployment) -> Environment:
+def environment(deployment: DeployedTemplates) -> Environment:
     """That environment."""
     return deployment.environment
 
 
 @pytest.fixture
-def deployments(service: str) -> list[Deployment]:
+def deployments(service: str) -> list[DeployedTemplates]:
     """A service in each of its environments."""
     return [_subject().deploy(environment, each) for environment, each in _subject().cases if each == service]

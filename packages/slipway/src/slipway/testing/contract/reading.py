@@ -9,7 +9,7 @@ from typing import Any
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from slipway.testing.templates import Deployment, Resource, Template
+from slipway.testing.templates import DeployedTemplates, Resource, Template
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Function:
                 yield statement
 
 
-def functions(deployment: Deployment) -> list[Function]:
+def functions(deployment: DeployedTemplates) -> list[Function]:
     """Return every function of the service, also those that share a handler."""
     return [
         Function(template, key, resource["Properties"])
@@ -103,7 +103,7 @@ def references(node: Any) -> Iterator[str]:
                 yield from references(value)
 
 
-def ids(deployment: Deployment, stack: str) -> set[str]:
+def ids(deployment: DeployedTemplates, stack: str) -> set[str]:
     """Return the ids of a stack, without those that CDK makes of what they hold or of a path, with the stage in it."""
     moving = ("AWS::Lambda::Version", "AWS::ApiGateway::Deployment", "AWS::Lambda::Permission")
     return {key for key, resource in deployment[stack].resources.items() if resource["Type"] not in moving}

@@ -9,14 +9,14 @@ import pytest
 from slipway.settings import Environment
 from slipway.settings.shifts import Shift
 from slipway.testing.contract.reading import Function, functions, listed, statements
-from slipway.testing.templates import KEPT, Deployment
+from slipway.testing.templates import KEPT, DeployedTemplates
 
 _CALLED_BY_APIS = {"apigateway.amazonaws.com"}
 
 
 @pytest.mark.requirement("functions")
 def test_functions_run_python_on_arm_with_traces_json_logs_and_a_layer(
-    deployment: Deployment, environment: Environment
+    deployment: DeployedTemplates, environment: Environment
 ) -> None:
     for function in functions(deployment):
         properties = function.properties
@@ -32,7 +32,7 @@ def test_functions_run_python_on_arm_with_traces_json_logs_and_a_layer(
 
 
 @pytest.mark.requirement("functions")
-def test_every_environment_ships_the_same_bytes(deployments: list[Deployment]) -> None:
+def test_every_environment_ships_the_same_bytes(deployments: list[DeployedTemplates]) -> None:
     # Given that an environment may have functions that another has not
     shipped = [
         {function.properties["Code"]["S3Key"] for function in functions(deployment)}
@@ -50,7 +50,9 @@ def test_every_environment_ships_the_same_bytes(deployments: list[Deployment]) -
 
 
 @pytest.mark.requirement("functions")
-def test_every_function_has_a_log_group_and_a_role_of_its_own(deployment: Deployment, environment: Environment) -> None:
+def test_every_function_has_a_log_group_and_a_role_of_its_own(
+    deployment: DeployedTemplates, environment: Environment
+) -> None:
     found = functions(deployment)
     groups = [(function.template.name, function.properties["LoggingConfig"]["LogGroup"]["Ref"]) for function in found]
     roles = [(function.template.name, function.properties["Role"]["Fn::GetAtt"][0]) for function in found]
@@ -68,7 +70,7 @@ def test_every_function_has_a_log_group_and_a_role_of_its_own(deployment: Deploy
 
 
 @pytest.mark.requirement("functions")
-def test_a_function_writes_to_its_own_log_group_alone(deployment: Deployment) -> None:
+def test_a_function_writes_to_its_own_log_group_alone(deployment: DeployedTemplates) -> None:
     for function in functions(deployment):
         group = function.properties["LoggingConfig"]["LogGroup"]["Ref"]
         written = [
@@ -82,7 +84,7 @@ def test_a_function_writes_to_its_own_log_group_alone(deployment: Deployment) ->
 
 
 @pytest.mark.requirement("data at rest encrypted with it")
-def test_functions_use_the_services_key_and_no_other(deployment: Deployment) -> None:
+def test_functions_use_the_services_key_and_no_other(deployment: DeployedTemplates) -> None:
     for function in functions(deployment):
         keys = {
             action: deployment.texts(function.template.name, statement["Resource"])
@@ -95,7 +97,7 @@ def test_functions_use_the_services_key_and_no_other(deployment: Deployment) -> 
 
 
 @pytest.mark.requirement("secrets", "bodies and tokens in logs")
-def test_variables_hold_no_secret(deployment: Deployment, service: str) -> None:
+def test_variables_hold_no_secret(deployment: DeployedTemplates, service: str) -> None:
     for function in functions(deployment):
         variables = {
             name: deployment.text(function.template.name, value)
@@ -113,7 +115,7 @@ def test_variables_hold_no_secret(deployment: Deployment, service: str) -> None:
 
 
 @pytest.mark.requirement("versions and aliases")
-def test_versions_are_kept_and_both_aliases_start_at_the_newest(deployment: Deployment) -> None:
+def test_versions_are_kept_and_both_aliases_start_at_the_newest(deployment: DeployedTemplates) -> None:
     for function in functions(deployment):
         assert set(function.aliases) == {"live", "staging"}, function.reference
         (version,) = {
@@ -125,7 +127,7 @@ def test_versions_are_kept_and_both_aliases_start_at_the_newest(deployment: Depl
 
 
 @pytest.mark.requirement("versions and aliases")
-def test_whatever_calls_a_function_calls_live_alone(deployment: Deployment) -> None:
+def test_whatever_calls_a_function_calls_live_alone(deployment: DeployedTemplates) -> None:
     live = {f"<{function.template.name}/{function.aliases['live'][0]}>" for function in functions(deployment)}
 
     for template in deployment:
@@ -147,18 +149,18 @@ def test_whatever_calls_a_function_calls_live_alone(deployment: Deployment) -> N
                 assert deployment.text(template.name, resource["Properties"]["ServiceToken"]) in live
 
 
-def _type(deployment: Deployment, arn: str) -> str:
+def _type(deployment: DeployedTemplates, arn: str) -> str:
     return str(deployment.behind(arn)["Type"]) if arn.startswith("<") else ""
 
 
-def test_an_api_may_call_a_function_for_itself_alone(deployment: Deployment) -> None:
+def test_an_api_may_call_a_function_for_itself_alone(deployment: DeployedTemplates) -> None:
     for permission in deployment["compute"].properties_of("AWS::Lambda::Permission"):
         if permission["Principal"] in _CALLED_BY_APIS:
             assert f":{deployment.output('ApiId')}/" in deployment.text("compute", permission["SourceArn"])
 
 
 @pytest.mark.requirement("provisioned concurrency", "two aliases with provisioned concurrency on one version")
-def test_only_live_holds_provisioned_concurrency(deployment: Deployment) -> None:
+def test_only_live_holds_provisioned_concurrency(deployment: DeployedTemplates) -> None:
     for template in deployment:
         targets = [
             deployment.text(template.name, target["ResourceId"])
@@ -173,7 +175,7 @@ def test_only_live_holds_provisioned_concurrency(deployment: Deployment) -> None
 
 
 @pytest.mark.requirement("functions")
-def test_a_hook_may_call_the_version_it_checks_and_report_alone(deployment: Deployment) -> None:
+def test_a_hook_may_call_the_version_it_checks_and_report_alone(deployment: DeployedTemplates) -> None:
     for hook in (function for function in functions(deployment) if function.is_hook):
         reached: dict[str, set[str]] = {}
         for statement in hook.statements():
@@ -189,7 +191,7 @@ def test_a_hook_may_call_the_version_it_checks_and_report_alone(deployment: Depl
 
 
 @pytest.mark.requirement("retries and failure destinations on what is not called asynchronously")
-def test_what_is_called_asynchronously_is_retried_then_put_aside(deployment: Deployment) -> None:
+def test_what_is_called_asynchronously_is_retried_then_put_aside(deployment: DeployedTemplates) -> None:
     for template in deployment:
         for config in template.properties_of("AWS::Lambda::EventInvokeConfig"):
             assert config["MaximumRetryAttempts"] == 2
@@ -215,14 +217,14 @@ def test_what_is_called_asynchronously_is_retried_then_put_aside(deployment: Dep
 
 
 @pytest.mark.requirement("ingest: work in the background")
-def test_what_reads_batches_answers_for_each_message(deployment: Deployment) -> None:
+def test_what_reads_batches_answers_for_each_message(deployment: DeployedTemplates) -> None:
     for mapping in deployment["compute"].properties_of("AWS::Lambda::EventSourceMapping"):
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
 @pytest.mark.requirement("safe deployments")
 def test_whatever_takes_traffic_is_deployed_with_a_check_and_a_way_back(
-    deployment: Deployment, environment: Environment
+    deployment: DeployedTemplates, environment: Environment
 ) -> None:
     compute = deployment["compute"]
     used = set()
@@ -262,7 +264,7 @@ def test_whatever_takes_traffic_is_deployed_with_a_check_and_a_way_back(
     assert used == set(compute.of_type("AWS::CodeDeploy::DeploymentGroup"))
 
 
-def _assert_moves_as_configured(deployment: Deployment, shift: Shift, group: dict[str, object]) -> None:
+def _assert_moves_as_configured(deployment: DeployedTemplates, shift: Shift, group: dict[str, object]) -> None:
     named = group["DeploymentConfigName"]
     if shift.predefined:
         assert named == f"CodeDeployDefault.Lambda{shift.name}"
@@ -273,7 +275,9 @@ def _assert_moves_as_configured(deployment: Deployment, shift: Shift, group: dic
         assert Shift.of_template(own["Properties"]) == shift
 
 
-def _assert_watches_the_new_version(deployment: Deployment, function: Function, group: dict[str, object]) -> None:
+def _assert_watches_the_new_version(
+    deployment: DeployedTemplates, function: Function, group: dict[str, object]
+) -> None:
     compute = deployment["compute"]
     watched = group["AlarmConfiguration"]
     assert isinstance(watched, dict)
@@ -310,7 +314,7 @@ def _assert_watches_the_new_version(deployment: Deployment, function: Function, 
 
 
 @pytest.mark.requirement("safe deployments")
-def test_code_deploy_may_move_one_alias_and_call_one_hook(deployment: Deployment) -> None:
+def test_code_deploy_may_move_one_alias_and_call_one_hook(deployment: DeployedTemplates) -> None:
     compute = deployment["compute"]
     for group in compute.properties_of("AWS::CodeDeploy::DeploymentGroup"):
         role = group["ServiceRoleArn"]["Fn::GetAtt"][0]

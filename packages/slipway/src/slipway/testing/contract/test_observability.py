@@ -10,26 +10,26 @@ import pytest
 
 from slipway.settings import Environment
 from slipway.testing.contract.reading import functions
-from slipway.testing.templates import Deployment
+from slipway.testing.templates import DeployedTemplates
 
 _APIS = ("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api")
 
 
-def _alarms(deployment: Deployment) -> list[dict[str, Any]]:
+def _alarms(deployment: DeployedTemplates) -> list[dict[str, Any]]:
     return deployment["observability"].properties_of("AWS::CloudWatch::Alarm")
 
 
-def _has_api(deployment: Deployment) -> bool:
+def _has_api(deployment: DeployedTemplates) -> bool:
     return any(deployment["compute"].of_type(kind) for kind in _APIS)
 
 
-def _widgets(deployment: Deployment) -> list[dict[str, Any]]:
+def _widgets(deployment: DeployedTemplates) -> list[dict[str, Any]]:
     dashboard = deployment["observability"].only("AWS::CloudWatch::Dashboard")
     body = json.loads(deployment.text("observability", dashboard["DashboardBody"]))
     return [widget["properties"] | {"y": widget["y"]} for widget in body["widgets"]]
 
 
-def _watched(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
+def _watched(deployment: DeployedTemplates) -> Iterator[tuple[str, str, str]]:
     """Namespace, metric, and what each alarm is on."""
     for alarm in _alarms(deployment):
         queries = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
@@ -39,7 +39,7 @@ def _watched(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.requirement("ingest: alarms", "items: alarms")
-def test_alarms_watch_every_function_table_index_and_queue(deployment: Deployment) -> None:
+def test_alarms_watch_every_function_table_index_and_queue(deployment: DeployedTemplates) -> None:
     watched = set(_watched(deployment))
 
     for function in functions(deployment):
@@ -61,13 +61,13 @@ def test_alarms_watch_every_function_table_index_and_queue(deployment: Deploymen
     assert of_api == ({"4XX", "5XX", "COUNT"} if _has_api(deployment) else set())
 
 
-def test_silence_is_no_alarm(deployment: Deployment) -> None:
+def test_silence_is_no_alarm(deployment: DeployedTemplates) -> None:
     for alarm in _alarms(deployment):
         assert alarm["TreatMissingData"] == "notBreaching", alarm["AlarmDescription"]
 
 
 @pytest.mark.requirement("whom alarms tell")
-def test_every_alarm_tells_the_topic_when_it_begins_and_ends(deployment: Deployment) -> None:
+def test_every_alarm_tells_the_topic_when_it_begins_and_ends(deployment: DeployedTemplates) -> None:
     topic = deployment.output("AlarmTopicArn")
 
     assert _alarms(deployment)
@@ -79,7 +79,7 @@ def test_every_alarm_tells_the_topic_when_it_begins_and_ends(deployment: Deploym
 
 
 @pytest.mark.requirement("an alarm on `UserErrors` that does not say that it counts the account")
-def test_no_alarm_counts_the_account_without_saying_so(deployment: Deployment) -> None:
+def test_no_alarm_counts_the_account_without_saying_so(deployment: DeployedTemplates) -> None:
     # Given that `UserErrors` of DynamoDB has no dimension for the table
     for alarm in _alarms(deployment):
         if alarm.get("MetricName") == "UserErrors":
@@ -90,7 +90,9 @@ def test_no_alarm_counts_the_account_without_saying_so(deployment: Deployment) -
 
 
 @pytest.mark.requirement("whom alarms tell", "a topic whose policy lets no alarm publish")
-def test_alarms_of_this_account_may_publish_to_the_topic(deployment: Deployment, environment: Environment) -> None:
+def test_alarms_of_this_account_may_publish_to_the_topic(
+    deployment: DeployedTemplates, environment: Environment
+) -> None:
     # Given that a topic's policy takes the place of the one that lets the account's own services publish
     topic = deployment.output("AlarmTopicArn")
     (statement,) = [
@@ -112,7 +114,7 @@ def test_alarms_of_this_account_may_publish_to_the_topic(deployment: Deployment,
 
 
 @pytest.mark.requirement("whom alarms tell")
-def test_the_topic_tells_the_configured_addresses(deployment: Deployment, environment: Environment) -> None:
+def test_the_topic_tells_the_configured_addresses(deployment: DeployedTemplates, environment: Environment) -> None:
     subscriptions = deployment["observability"].properties_of("AWS::SNS::Subscription")
 
     assert {entry["Endpoint"] for entry in subscriptions} == set(environment.alarms.emails)
@@ -122,7 +124,7 @@ def test_the_topic_tells_the_configured_addresses(deployment: Deployment, enviro
 
 
 @pytest.mark.requirement("the dashboard")
-def test_the_dashboard_shows_everything_that_works(deployment: Deployment) -> None:
+def test_the_dashboard_shows_everything_that_works(deployment: DeployedTemplates) -> None:
     shown = json.dumps([widget.get("metrics") for widget in _widgets(deployment)])
 
     for function in functions(deployment):
@@ -142,7 +144,7 @@ def test_the_dashboard_shows_everything_that_works(deployment: Deployment) -> No
 
 
 @pytest.mark.requirement("the dashboard")
-def test_the_dashboard_begins_with_an_apis_requests_latency_and_errors(deployment: Deployment) -> None:
+def test_the_dashboard_begins_with_an_apis_requests_latency_and_errors(deployment: DeployedTemplates) -> None:
     values = [widget for widget in _widgets(deployment) if widget["view"] == "singleValue"]
 
     if _has_api(deployment):
@@ -152,7 +154,7 @@ def test_the_dashboard_begins_with_an_apis_requests_latency_and_errors(deploymen
 
 
 @pytest.mark.requirement("outputs")
-def test_the_dashboards_address_is_an_output(deployment: Deployment) -> None:
+def test_the_dashboards_address_is_an_output(deployment: DeployedTemplates) -> None:
     url = deployment.output("DashboardUrl")
     ((key, dashboard),) = deployment["observability"].of_type("AWS::CloudWatch::Dashboard").items()
     name = dashboard["Properties"].get("DashboardName", f"<observability/{key}>")

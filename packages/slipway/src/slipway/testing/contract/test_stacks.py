@@ -23,7 +23,7 @@ from slipway.testing.contract.reading import (
     tags,
     takes_logs,
 )
-from slipway.testing.templates import KEPT, Deployment
+from slipway.testing.templates import KEPT, DeployedTemplates
 
 STACKS = ["foundation", "security", "data", "compute", "logs", "observability"]
 """In the order in which they are deployed; `logs` is there for an edge outside of us-east-1."""
@@ -32,7 +32,7 @@ STATEFUL = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Se
 
 
 @pytest.mark.requirement("outputs")
-def test_outputs_name_what_the_service_has(deployment: Deployment) -> None:
+def test_outputs_name_what_the_service_has(deployment: DeployedTemplates) -> None:
     # Given what people and tools look for, by the resource that they find there
     found = {name for template in deployment for name in template.outputs}
     wanted = {"KeyId", "KeyArn", "AlarmTopicArn", "DashboardUrl"}
@@ -49,14 +49,14 @@ def test_outputs_name_what_the_service_has(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("outputs")
-def test_outputs_export_nothing(deployment: Deployment) -> None:
+def test_outputs_export_nothing(deployment: DeployedTemplates) -> None:
     for template in deployment:
         for entry in template.raw.get("Outputs", {}).values():
             assert "Export" not in entry
 
 
 @pytest.mark.requirement("outputs")
-def test_outputs_that_name_a_function_name_its_alias_live(deployment: Deployment) -> None:
+def test_outputs_that_name_a_function_name_its_alias_live(deployment: DeployedTemplates) -> None:
     # Given that Secrets Manager calls a function itself, and that a function of the security stack is no API
     for name in deployment["compute"].outputs:
         if name.endswith("FunctionArn"):
@@ -65,7 +65,7 @@ def test_outputs_that_name_a_function_name_its_alias_live(deployment: Deployment
 
 
 @pytest.mark.requirement("outputs")
-def test_endpoints_are_those_of_the_api(deployment: Deployment) -> None:
+def test_endpoints_are_those_of_the_api(deployment: DeployedTemplates) -> None:
     if "ApiId" in deployment["compute"].outputs:
         host = f"{deployment.output('ApiId')}.execute-api.{deployment.environment.region}."
         endpoint = deployment.output("ApiEndpoint")
@@ -75,7 +75,7 @@ def test_endpoints_are_those_of_the_api(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("tags")
-def test_everything_that_can_carry_tags_carries_all(deployment: Deployment, service: str) -> None:
+def test_everything_that_can_carry_tags_carries_all(deployment: DeployedTemplates, service: str) -> None:
     environment = deployment.environment
     for template in deployment:
         expected = {
@@ -92,7 +92,7 @@ def test_everything_that_can_carry_tags_carries_all(deployment: Deployment, serv
 
 
 @pytest.mark.requirement("nothing stateful goes by accident")
-def test_what_is_stateful_stays_unless_disposable(deployment: Deployment, environment: Environment) -> None:
+def test_what_is_stateful_stays_unless_disposable(deployment: DeployedTemplates, environment: Environment) -> None:
     gone = environment.stateful.removal_policy is RemovalPolicy.DESTROY
     for template in deployment:
         for key, resource in template.resources.items():
@@ -103,13 +103,13 @@ def test_what_is_stateful_stays_unless_disposable(deployment: Deployment, enviro
 
 
 @pytest.mark.requirement("nothing stateful goes by accident")
-def test_stateful_stacks_are_protected_as_configured(deployment: Deployment, environment: Environment) -> None:
+def test_stateful_stacks_are_protected_as_configured(deployment: DeployedTemplates, environment: Environment) -> None:
     for name in ("security", "data"):
         assert deployment[name].termination_protection is environment.stateful.termination_protection
 
 
 @pytest.mark.requirement("nothing stateful goes by accident")
-def test_no_update_may_take_what_outlives_its_stack(deployment: Deployment) -> None:
+def test_no_update_may_take_what_outlives_its_stack(deployment: DeployedTemplates) -> None:
     # Given what the templates keep, in the stacks that the policy is set on
     kept = {
         resource["Type"]
@@ -123,7 +123,7 @@ def test_no_update_may_take_what_outlives_its_stack(deployment: Deployment) -> N
 
 
 @pytest.mark.requirement("a first deployment that failed and cannot be repeated, since names are taken")
-def test_a_failed_creation_leaves_nothing_in_its_way(deployment: Deployment) -> None:
+def test_a_failed_creation_leaves_nothing_in_its_way(deployment: DeployedTemplates) -> None:
     # Given what has a name of its own (a bucket), or can be made only once (a version of unchanged code)
     named = {"AWS::S3::Bucket", "AWS::Lambda::Version"}
     for template in deployment:
@@ -134,7 +134,7 @@ def test_a_failed_creation_leaves_nothing_in_its_way(deployment: Deployment) -> 
 
 
 @pytest.mark.requirement("a first deployment whose rollback cannot delete what is protected")
-def test_a_failed_creation_deletes_nothing_undeletable(deployment: Deployment) -> None:
+def test_a_failed_creation_deletes_nothing_undeletable(deployment: DeployedTemplates) -> None:
     # Given what CloudFormation cannot delete: protected tables, and buckets with logs in them
     for template in deployment:
         for key, resource in template.resources.items():
@@ -142,7 +142,7 @@ def test_a_failed_creation_deletes_nothing_undeletable(deployment: Deployment) -
                 assert resource["DeletionPolicy"] == "Retain", f"{template.name}: {key}"
 
 
-def test_environments_differ_in_no_id_of_what_they_share(deployments: list[Deployment]) -> None:
+def test_environments_differ_in_no_id_of_what_they_share(deployments: list[DeployedTemplates]) -> None:
     # Given that an environment may have more of a type than another (scaling, alarms), and none of another's
     for one, other in combinations(deployments, 2):
         for stack in STACKS[:-1]:
@@ -156,7 +156,7 @@ def test_environments_differ_in_no_id_of_what_they_share(deployments: list[Deplo
                     assert found[0] <= found[1] or found[1] <= found[0], (stack, resource_type)
 
 
-def test_resources_wait_for_each_other_in_no_circle(deployment: Deployment) -> None:
+def test_resources_wait_for_each_other_in_no_circle(deployment: DeployedTemplates) -> None:
     for template in deployment:
         graph = {
             key: {*references({name: part for name, part in resource.items() if name != "DependsOn"})}
@@ -169,7 +169,7 @@ def test_resources_wait_for_each_other_in_no_circle(deployment: Deployment) -> N
         TopologicalSorter(graph).prepare()
 
 
-def test_stacks_know_each_other_weakly_and_in_order(deployment: Deployment) -> None:
+def test_stacks_know_each_other_weakly_and_in_order(deployment: DeployedTemplates) -> None:
     # Given that an export would keep its stack from being changed
     names = {template.stack_name: template.name for template in deployment}
     for template in deployment:
@@ -179,7 +179,7 @@ def test_stacks_know_each_other_weakly_and_in_order(deployment: Deployment) -> N
             assert STACKS.index(names[stack_name]) < STACKS.index(template.name)
 
 
-def test_weak_references_meet_an_output_that_is_there(deployment: Deployment) -> None:
+def test_weak_references_meet_an_output_that_is_there(deployment: DeployedTemplates) -> None:
     names = {template.stack_name: template for template in deployment}
     pattern = r'"Fn::GetStackOutput": \{"StackName": "([^"]+)", "Region": "([^"]+)", "OutputName": "([^"]+)"'
     for template in deployment:
@@ -188,7 +188,7 @@ def test_weak_references_meet_an_output_that_is_there(deployment: Deployment) ->
             assert region == names[stack_name].region
 
 
-def test_stacks_go_to_the_environments_account_and_region(deployment: Deployment) -> None:
+def test_stacks_go_to_the_environments_account_and_region(deployment: DeployedTemplates) -> None:
     for template in deployment:
         assert template.account == deployment.environment.account
         if template.name != "logs":
@@ -197,7 +197,7 @@ def test_stacks_go_to_the_environments_account_and_region(deployment: Deployment
 
 
 @pytest.mark.requirement("artifacts")
-def test_arns_are_those_of_the_regions_own_partition(deployment: Deployment, environment: Environment) -> None:
+def test_arns_are_those_of_the_regions_own_partition(deployment: DeployedTemplates, environment: Environment) -> None:
     partition = botocore.session.get_session().get_partition_for_region(environment.region)
     for template in deployment:
         for text in strings(template.raw["Resources"]):
@@ -206,7 +206,7 @@ def test_arns_are_those_of_the_regions_own_partition(deployment: Deployment, env
 
 
 @pytest.mark.requirement("functions")
-def test_no_policy_is_inline_or_denies(deployment: Deployment) -> None:
+def test_no_policy_is_inline_or_denies(deployment: DeployedTemplates) -> None:
     for template in deployment:
         assert not template.of_type("AWS::IAM::Policy")
         for key, role in template.of_type("AWS::IAM::Role").items():
@@ -216,7 +216,7 @@ def test_no_policy_is_inline_or_denies(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("functions")
-def test_a_wildcard_leaves_an_id_open_and_nothing_else(deployment: Deployment, environment: Environment) -> None:
+def test_a_wildcard_leaves_an_id_open_and_nothing_else(deployment: DeployedTemplates, environment: Environment) -> None:
     # Given what may have an id at its end that is not known before
     place = f"{environment.region}:{environment.account}"
     allowed = {
@@ -255,7 +255,7 @@ _BACKUP: dict[str, set[str]] = {
 """What AWS Backup may reach that has an id at its end."""
 
 
-def test_nobody_outside_is_let_in(deployment: Deployment) -> None:
+def test_nobody_outside_is_let_in(deployment: DeployedTemplates) -> None:
     # Given every policy on a resource
     for template in deployment:
         for resource_type in (
@@ -273,7 +273,7 @@ def test_nobody_outside_is_let_in(deployment: Deployment) -> None:
                         assert statement["Condition"], template.name
 
 
-def test_topics_take_tls_only(deployment: Deployment) -> None:
+def test_topics_take_tls_only(deployment: DeployedTemplates) -> None:
     for template in deployment:
         topics = template.of_type("AWS::SNS::Topic")
         denied = {
@@ -291,7 +291,7 @@ def test_topics_take_tls_only(deployment: Deployment) -> None:
     "a writer under the key without data keys, an alarm whose message is lost",
     "a reader under the key that may not open it",
 )
-def test_readers_can_decrypt_and_writers_can_make_data_keys(deployment: Deployment) -> None:
+def test_readers_can_decrypt_and_writers_can_make_data_keys(deployment: DeployedTemplates) -> None:
     reads = {"s3:GetObject", "sqs:ReceiveMessage", "secretsmanager:GetSecretValue", "dynamodb:GetRecords"}
     writes = {"s3:PutObject", "sqs:SendMessage", "sns:Publish"}
     for function in functions(deployment):
@@ -303,7 +303,7 @@ def test_readers_can_decrypt_and_writers_can_make_data_keys(deployment: Deployme
 
 
 @pytest.mark.requirement("the API", "several logging roles of API Gateway")
-def test_api_gateways_logging_role_is_made_in_the_foundation_alone(deployment: Deployment) -> None:
+def test_api_gateways_logging_role_is_made_in_the_foundation_alone(deployment: DeployedTemplates) -> None:
     # Given that each API that makes one overwrites the last
     owners = [template.name for template in deployment if template.of_type("AWS::ApiGateway::Account")]
 

@@ -12,7 +12,7 @@ import pytest
 from slipway.settings import Environment
 from slipway.testing.app import Subject
 from slipway.testing.contract.reading import takes_logs
-from slipway.testing.templates import KEPT, Deployment, Resource
+from slipway.testing.templates import KEPT, DeployedTemplates, Resource
 
 _KEY_OF: Mapping[str, Callable[[dict[str, Any]], Any]] = {
     "AWS::DynamoDB::Table": lambda table: table["SSESpecification"]["KMSMasterKeyId"],
@@ -31,22 +31,22 @@ def _encryption(bucket: dict[str, Any]) -> dict[str, Any]:
     return dict(rule["ServerSideEncryptionByDefault"])
 
 
-def _buckets(deployment: Deployment) -> Iterator[tuple[str, Resource]]:
+def _buckets(deployment: DeployedTemplates) -> Iterator[tuple[str, Resource]]:
     yield from deployment["data"].of_type("AWS::S3::Bucket").items()
 
 
-def _key_statements(deployment: Deployment) -> list[dict[str, Any]]:
+def _key_statements(deployment: DeployedTemplates) -> list[dict[str, Any]]:
     return list(deployment["security"].only("AWS::KMS::Key")["KeyPolicy"]["Statement"])
 
 
-def _statement_of(deployment: Deployment, service: str) -> dict[str, Any]:
+def _statement_of(deployment: DeployedTemplates, service: str) -> dict[str, Any]:
     found = [entry for entry in _key_statements(deployment) if entry["Principal"] == {"Service": service}]
     assert len(found) == 1, f"{len(found)} statements for {service}"
     return found[0]
 
 
 @pytest.mark.requirement("a key of its own")
-def test_the_service_has_a_key_of_its_own_that_rotates(deployment: Deployment, environment: Environment) -> None:
+def test_the_service_has_a_key_of_its_own_that_rotates(deployment: DeployedTemplates, environment: Environment) -> None:
     (key,) = deployment["security"].of_type("AWS::KMS::Key").values()
 
     assert key["Properties"]["EnableKeyRotation"] is True
@@ -56,7 +56,7 @@ def test_the_service_has_a_key_of_its_own_that_rotates(deployment: Deployment, e
 
 
 @pytest.mark.requirement("a key of its own")
-def test_the_key_has_an_alias_with_service_and_environment(deployment: Deployment, service: str) -> None:
+def test_the_key_has_an_alias_with_service_and_environment(deployment: DeployedTemplates, service: str) -> None:
     alias = deployment["security"].only("AWS::KMS::Alias")
 
     assert alias["AliasName"] == f"alias/{service}-{deployment.environment.name}"
@@ -64,7 +64,7 @@ def test_the_key_has_an_alias_with_service_and_environment(deployment: Deploymen
 
 
 @pytest.mark.requirement("data at rest encrypted with it")
-def test_whatever_is_stored_is_encrypted_with_the_services_key(deployment: Deployment) -> None:
+def test_whatever_is_stored_is_encrypted_with_the_services_key(deployment: DeployedTemplates) -> None:
     for template in deployment:
         # The foundation is no service and has no key: it holds nothing of one.
         if template.name == "foundation":
@@ -81,7 +81,7 @@ def test_whatever_is_stored_is_encrypted_with_the_services_key(deployment: Deplo
 
 
 @pytest.mark.requirement("data at rest encrypted with it")
-def test_tables_say_that_the_key_is_a_customers(deployment: Deployment) -> None:
+def test_tables_say_that_the_key_is_a_customers(deployment: DeployedTemplates) -> None:
     for table in deployment["data"].properties_of("AWS::DynamoDB::Table"):
         assert (table["SSESpecification"]["SSEEnabled"], table["SSESpecification"]["SSEType"]) == (True, "KMS")
 
@@ -90,7 +90,7 @@ def test_tables_say_that_the_key_is_a_customers(deployment: Deployment) -> None:
     "data at rest encrypted with it", "a log group under a customer key that CloudWatch Logs may not use"
 )
 def test_cloudwatch_logs_may_use_the_key_for_this_accounts_groups(
-    deployment: Deployment, environment: Environment
+    deployment: DeployedTemplates, environment: Environment
 ) -> None:
     statement = _statement_of(deployment, f"logs.{environment.region}.amazonaws.com")
 
@@ -111,7 +111,7 @@ def test_cloudwatch_logs_may_use_the_key_for_this_accounts_groups(
     "data at rest encrypted with it", "a writer under the key without data keys, an alarm whose message is lost"
 )
 def test_alarms_and_topics_may_use_the_key_for_this_account_alone(
-    deployment: Deployment, environment: Environment
+    deployment: DeployedTemplates, environment: Environment
 ) -> None:
     for service in ("cloudwatch.amazonaws.com", "sns.amazonaws.com"):
         statement = _statement_of(deployment, service)
@@ -121,7 +121,7 @@ def test_alarms_and_topics_may_use_the_key_for_this_account_alone(
 
 @pytest.mark.requirement("a key of its own")
 def test_the_key_lets_in_the_account_and_services_under_a_condition(
-    deployment: Deployment, environment: Environment
+    deployment: DeployedTemplates, environment: Environment
 ) -> None:
     for statement in _key_statements(deployment):
         assert statement["Effect"] == "Allow"
@@ -133,7 +133,7 @@ def test_the_key_lets_in_the_account_and_services_under_a_condition(
 
 
 @pytest.mark.requirement("secrets")
-def test_secrets_are_generated_and_stand_in_no_template(deployment: Deployment) -> None:
+def test_secrets_are_generated_and_stand_in_no_template(deployment: DeployedTemplates) -> None:
     for template in deployment:
         for secret in template.properties_of("AWS::SecretsManager::Secret"):
             assert "SecretString" not in secret
@@ -144,7 +144,7 @@ def test_secrets_are_generated_and_stand_in_no_template(deployment: Deployment) 
 
 
 @pytest.mark.requirement("the table")
-def test_tables_recover_to_any_second(deployment: Deployment) -> None:
+def test_tables_recover_to_any_second(deployment: DeployedTemplates) -> None:
     for key, table in deployment["data"].of_type("AWS::DynamoDB::Table").items():
         assert table["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True, key
         if "TimeToLiveSpecification" in table["Properties"]:
@@ -154,13 +154,13 @@ def test_tables_recover_to_any_second(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("the table")
-def test_tables_are_protected_as_configured(deployment: Deployment, environment: Environment) -> None:
+def test_tables_are_protected_as_configured(deployment: DeployedTemplates, environment: Environment) -> None:
     for table in deployment["data"].properties_of("AWS::DynamoDB::Table"):
         assert table.get("DeletionProtectionEnabled", False) is environment.stateful.deletion_protection
 
 
 @pytest.mark.requirement("capacity by configuration", "ingest: capacity", "processing: capacity")
-def test_what_is_provisioned_scales_and_each_index_too(deployment: Deployment) -> None:
+def test_what_is_provisioned_scales_and_each_index_too(deployment: DeployedTemplates) -> None:
     # Given every table and index with provisioned capacity
     data = deployment["data"]
     provisioned = set()
@@ -184,7 +184,7 @@ def test_what_is_provisioned_scales_and_each_index_too(deployment: Deployment) -
 
 
 @pytest.mark.requirement("buckets")
-def test_buckets_are_closed_to_the_public_and_to_plain_http(deployment: Deployment) -> None:
+def test_buckets_are_closed_to_the_public_and_to_plain_http(deployment: DeployedTemplates) -> None:
     for key, bucket in _buckets(deployment):
         properties = bucket["Properties"]
         assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
@@ -206,7 +206,7 @@ def test_buckets_are_closed_to_the_public_and_to_plain_http(deployment: Deployme
 
 @pytest.mark.requirement("buckets")
 def test_buckets_log_their_accesses_to_the_services_own_log_bucket(
-    deployment: Deployment, environment: Environment
+    deployment: DeployedTemplates, environment: Environment
 ) -> None:
     for _, bucket in _buckets(deployment):
         if takes_logs(bucket):
@@ -227,7 +227,7 @@ def test_buckets_log_their_accesses_to_the_services_own_log_bucket(
 
 
 @pytest.mark.requirement("buckets")
-def test_old_versions_and_broken_uploads_go(deployment: Deployment) -> None:
+def test_old_versions_and_broken_uploads_go(deployment: DeployedTemplates) -> None:
     for key, bucket in _buckets(deployment):
         rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
         everywhere = [rule for rule in rules if rule["Status"] == "Enabled" and "Prefix" not in rule]
@@ -239,7 +239,7 @@ def test_old_versions_and_broken_uploads_go(deployment: Deployment) -> None:
 
 
 @pytest.mark.requirement("buckets")
-def test_bucket_names_carry_the_services_own_id(deployment: Deployment, service: str, subject: Subject) -> None:
+def test_bucket_names_carry_the_services_own_id(deployment: DeployedTemplates, service: str, subject: Subject) -> None:
     environment = deployment.environment
     others = {environment.unique_id(other) for _, other in subject.cases if other != service}
 
@@ -251,7 +251,7 @@ def test_bucket_names_carry_the_services_own_id(deployment: Deployment, service:
 
 
 @pytest.mark.requirement("ingest: work in the background")
-def test_queues_keep_what_failed_and_take_tls_only(deployment: Deployment) -> None:
+def test_queues_keep_what_failed_and_take_tls_only(deployment: DeployedTemplates) -> None:
     for template in deployment:
         queues = template.of_type("AWS::SQS::Queue")
         denied = {

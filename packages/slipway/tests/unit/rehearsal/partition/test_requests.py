@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.emulator.partition.requests import Request, Role
+from slipway.emulator.partition.requests import HttpRequest, Role
 from unit.rehearsal.partition.sent import request
 
 SIGNED = "AWS4-HMAC-SHA256 Credential=ASIA1/20261120/us-east-1/sts/aws4_request, SignedHeaders=host, Signature=0"
@@ -26,7 +26,7 @@ SIGNED = "AWS4-HMAC-SHA256 Credential=ASIA1/20261120/us-east-1/sts/aws4_request,
         (request(), None),
     ],
 )
-def test_the_signature_names_the_key_and_the_service(sent: Request, signature: tuple[str, str] | None) -> None:
+def test_the_signature_names_the_key_and_the_service(sent: HttpRequest, signature: tuple[str, str] | None) -> None:
     assert sent.signature == signature
 
 
@@ -42,7 +42,7 @@ FORM = "application/x-www-form-urlencoded; charset=utf-8"
         (request(), ""),
     ],
 )
-def test_the_operation_is_named_in_each_protocol(sent: Request, operation: str) -> None:
+def test_the_operation_is_named_in_each_protocol(sent: HttpRequest, operation: str) -> None:
     assert sent.operation == operation
 
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from slipway.emulator.partition import ApiError, Caller
-from slipway.emulator.partition.requests import Request
-from slipway.emulator.partition.router import REUSE_SECONDS, Target
+from slipway.emulator.partition import ApiError, Requester
+from slipway.emulator.partition.requests import HttpRequest
+from slipway.emulator.partition.router import REUSE_SECONDS, ForwardTarget
 from unit.rehearsal.aws import DEV, PROD, REGION, TOOLS, accounts_in
 from unit.rehearsal.partition.sent import request
 
@@ -26,7 +26,7 @@ class Way:
     """The accounts, and what was asked of the API that is answered here."""
 
     def __init__(self, folder: Path) -> None:
-        self.asked: list[tuple[str, dict[str, Any], Caller]] = []
+        self.asked: list[tuple[str, dict[str, Any], Requester]] = []
         self.taken: list[tuple[str, dict[str, Any]]] = []
         self.accounts, self.aws = accounts_in(
             folder,
@@ -37,21 +37,21 @@ class Way:
         self.aws[TOOLS].role("pipeline", f"sts:AssumeRole {DEPLOY}", "codepipeline:*")
         self.aws[DEV].role("deploy", "*", trusts={f"arn:aws:iam::{TOOLS}:root"})
 
-    def _answer(self, operation: str, content: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    def _answer(self, operation: str, content: dict[str, Any], caller: Requester) -> dict[str, Any]:
         self.asked.append((operation, content, caller))
         return {"it": "is"}
 
     def sent(
         self, key: str, service: str = "dynamodb", **more: Any
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes] | Target:
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes] | ForwardTarget:
         """Send a request that a key has signed."""
         credential = f"{key}/20261120/{REGION}/{service}/aws4_request"
         signed = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0"
         return self.partition.answer(request(authorization=signed, **more))
 
-    def reached(self, sent: object) -> tuple[str, Request]:
+    def reached(self, sent: object) -> tuple[str, HttpRequest]:
         """The account that a request goes on to, and the request."""
-        assert isinstance(sent, Target)
+        assert isinstance(sent, ForwardTarget)
         return sent.emulator.account, sent.request
 
 
@@ -96,14 +96,14 @@ def test_an_api_that_no_account_has_is_answered_here_and_knows_who_asks(way: Way
     content = json.dumps({"name": "slipway"}).encode()
     answer = way.sent(key, "codepipeline", body=content, x_amz_target="CodePipeline_20150709.GetPipelineState")
     assert answer == (200, [(b"content-type", b"application/x-amz-json-1.1")], b'{"it": "is"}')
-    assert way.asked == [("GetPipelineState", {"name": "slipway"}, Caller(TOOLS, key, "pipeline"))]
+    assert way.asked == [("GetPipelineState", {"name": "slipway"}, Requester(TOOLS, key, "pipeline"))]
 
 
 def test_a_function_of_an_account_asks_in_its_name(way: Way) -> None:
     way.sent(
         "ASIAUNKNOWN", "codepipeline", path=f"/_from/{PROD}/".encode(), x_amz_target="CodePipeline.GetPipelineState"
     )
-    assert way.asked == [("GetPipelineState", {}, Caller(PROD, "ASIAUNKNOWN"))]
+    assert way.asked == [("GetPipelineState", {}, Requester(PROD, "ASIAUNKNOWN"))]
 
 
 def test_what_a_function_hands_over_is_taken(way: Way) -> None:

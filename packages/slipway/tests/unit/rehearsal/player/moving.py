@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
-from slipway.emulator.partition import Caller
-from slipway.rehearsal.player.clock import Clock
-from slipway.rehearsal.player.deployments import CodeDeploy, DeploymentFailedError, Request, Requests, record_of
-from slipway.rehearsal.player.records import Deployment, Status
+from slipway.emulator.partition import Requester
+from slipway.rehearsal.player.clock import VirtualClock
+from slipway.rehearsal.player.deployments import (
+    CodeDeploy,
+    DeploymentFailedError,
+    ShiftRequest,
+    VersionRequests,
+    record_of,
+)
+from slipway.rehearsal.player.records import PlayedDeployment, PlayStatus
 from unit.rehearsal.aws import DEV, REGION, TOOLS, Function, accounts_in
 from unit.rehearsal.player.stage import FRIDAY
 
@@ -63,8 +69,8 @@ class Account:
             "BeforeAllowTrafficHook": "hook",
         }
         self.a_minute = 10
-        self.clock = Clock(FRIDAY)
-        self.record: Deployment | None = None
+        self.clock = VirtualClock(FRIDAY)
+        self.record: PlayedDeployment | None = None
 
     def _report(self, event: dict[str, Any]) -> dict[str, Any]:
         self.events.append(event)
@@ -74,7 +80,7 @@ class Account:
     def report(self, execution: str, *, account: str = DEV) -> None:
         """As the hook does."""
         request = {"lifecycleEventHookExecutionId": execution, "status": self.says}
-        self.codedeploy.api("PutLifecycleEventHookExecutionStatus", request, Caller(account, "key", "hook"))
+        self.codedeploy.api("PutLifecycleEventHookExecutionStatus", request, Requester(account, "key", "hook"))
 
     @property
     def group(self) -> dict[str, Any]:
@@ -100,22 +106,22 @@ class Account:
         }
         self.group["AlarmConfiguration"]["Alarms"].append({"Name": name})
 
-    def deploy(self, configuration: str = CANARY) -> Deployment:
+    def deploy(self, configuration: str = CANARY) -> PlayedDeployment:
         """Deploy."""
         self.group["DeploymentConfigName"] = configuration
         stack = f"arn:aws:cloudformation:{REGION}:{DEV}:stack/dev-items-compute/1"
-        request = Request.of(DEV, {"StackId": stack, "ResourceProperties": self.properties})
+        request = ShiftRequest.of(DEV, {"StackId": stack, "ResourceProperties": self.properties})
         self.record = record_of(request, "1")
-        asks = Requests(lambda handler: [{"checks": handler}], {DEV: self.a_minute})
+        asks = VersionRequests(lambda handler: [{"checks": handler}], {DEV: self.a_minute})
         self.codedeploy.deploy(request, asks, self.clock, self.record)
         return self.record
 
-    def fails(self, configuration: str = CANARY, *, match: str) -> Deployment:
+    def fails(self, configuration: str = CANARY, *, match: str) -> PlayedDeployment:
         """Deploy, and see it fail for a reason."""
         with pytest.raises(DeploymentFailedError, match=match):
             self.deploy(configuration)
         assert self.record is not None
-        assert self.record.status is Status.FAILED
+        assert self.record.status is PlayStatus.FAILED
         return self.record
 
     @property

@@ -13,12 +13,12 @@ from typing import Any
 from slipway.emulator.substitutions import Substitution
 from slipway.rehearsal.player.actions import Task
 from slipway.rehearsal.player.approvals import Approvals
-from slipway.rehearsal.player.builds import Place
+from slipway.rehearsal.player.builds import BuildPlace
 from slipway.rehearsal.player.definition import PipelineDefinition
 from slipway.rehearsal.player.events import Events
 from slipway.rehearsal.player.execution import Player
 from slipway.rehearsal.player.memory import Memory
-from slipway.rehearsal.player.records import Action, Execution, Stage
+from slipway.rehearsal.player.records import Execution, PlayedAction, PlayedStage
 from slipway.rehearsal.player.rules import Window
 from slipway.rehearsal.player.source import Commit
 from unit.rehearsal.aws import Account, accounts_in
@@ -60,13 +60,13 @@ class Watcher:
     def execution(self, execution: Execution, definition: PipelineDefinition) -> None:
         self.told.append(f"execution of {definition.name} {definition.version}")
 
-    def stage(self, stage: Stage) -> None:
+    def stage(self, stage: PlayedStage) -> None:
         self.told.append(f"stage {stage.name} {stage.status}")
 
-    def action(self, action: Action) -> None:
+    def action(self, action: PlayedAction) -> None:
         self.told.append(f"action {action.name} {action.status}")
 
-    def progress(self, action: Action, text: str) -> None:
+    def progress(self, action: PlayedAction, text: str) -> None:
         self.told.append(f"{action.name}: {text}")
 
 
@@ -131,7 +131,7 @@ class Play:
             self.memory,
             approvals=Approvals(lambda _: None, self.stopping),
             events=self.told,
-            place=Place(folder / "run", folder / "host", folder),
+            place=BuildPlace(folder / "run", folder / "host", folder),
             bake=bake,
             view=self.watcher,
             stopping=self.stopping,

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from slipway.rehearsal.player.approvals import Answer, Approvals, Pending
-from slipway.rehearsal.player.builds import Place
+from slipway.rehearsal.player.approvals import ApprovalAnswer, Approvals, Pending
+from slipway.rehearsal.player.builds import BuildPlace
 from slipway.rehearsal.player.execution import Player
 from slipway.rehearsal.player.memory import Memory
-from slipway.rehearsal.player.records import Action, Execution, Stage, Status
+from slipway.rehearsal.player.records import Execution, PlayedAction, PlayedStage, PlayStatus
 from slipway.rehearsal.player.source import Commit
 from unit.rehearsal.aws import DEV, TOOLS, accounts_in
 from unit.rehearsal.player.pipelines import (
@@ -74,7 +74,7 @@ class Delivery:
         self.told, self.watcher = Told(), Watcher()
         self.source = source()
         self.asked: list[Pending] = []
-        self.answer: Answer = Answer.APPROVED
+        self.answer: ApprovalAnswer = ApprovalAnswer.APPROVED
         self.says = ""
         self.stores: dict[str, str] = {}
         self.as_for_aws: dict[str, Any] = {}
@@ -88,7 +88,7 @@ class Delivery:
         """Who may deploy to dev."""
         self.dev.role(deploy_role().rpartition("/")[2], "cloudformation:*", "iam:PassRole", trusts=set(whom))
 
-    def _ask(self, pending: Pending) -> Answer:
+    def _ask(self, pending: Pending) -> ApprovalAnswer:
         self.asked.append(pending)
         pending.summary = self.says
         return self.answer
@@ -116,7 +116,7 @@ class Delivery:
             approvals=Approvals(self._ask, stopping),
             events=self.told,
             # Each run has a folder of its own, as the verbs see to.
-            place=Place(self.folder / "runs" / message, self.folder / "host", self.folder),
+            place=BuildPlace(self.folder / "runs" / message, self.folder / "host", self.folder),
             bake=lambda *_: (True, "quiet"),
             view=self.watcher,
             stopping=stopping,
@@ -137,7 +137,7 @@ def delivery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Delivery:
     return Delivery(tmp_path)
 
 
-def _played(execution: Execution) -> dict[str, Action]:
+def _played(execution: Execution) -> dict[str, PlayedAction]:
     return {action.name: action for each in execution.stages for action in each.actions}
 
 
@@ -149,7 +149,7 @@ def test_a_commit_goes_all_the_way(delivery: Delivery) -> None:
     # When a commit is delivered
     execution = delivery.deliver({"Key": KEY, "Table": TABLE})
     # Then its template is what dev has
-    assert (execution.status, execution.reason) == (Status.SUCCEEDED, "")
+    assert (execution.status, execution.reason) == (PlayStatus.SUCCEEDED, "")
     assert delivery.resources == {"Key": KEY, "Table": TABLE}
     # And each action says what it did, and where
     actions = _played(execution)
@@ -180,7 +180,7 @@ def test_an_action_of_another_region_reads_from_its_bucket(delivery: Delivery) -
     # When a commit is delivered
     execution = delivery.deliver({"Key": KEY}, stage("Build", SYNTH), stage("dev", *there))
     # Then the assembly was copied to that region's bucket, and deployed from there
-    assert (execution.status, execution.reason) == (Status.SUCCEEDED, "")
+    assert (execution.status, execution.reason) == (PlayStatus.SUCCEEDED, "")
     copied = {key for bucket, key in delivery.tools.s3.objects if bucket == "artifacts-there"}
     assert [key.split("/")[1] for key in copied] == ["Assembly"]
 
@@ -236,7 +236,7 @@ def test_builds_may_clone_what_the_source_stands_for(delivery: Delivery) -> None
     clones["Configuration"] = {"OutputArtifactFormat": "CODEBUILD_CLONE_REF"}
     delivery.source = clones
     execution = delivery.deliver({}, stage("Build", SYNTH), message="cloned")
-    assert execution.status is Status.SUCCEEDED
+    assert execution.status is PlayStatus.SUCCEEDED
     log = delivery.folder / "runs" / "cloned" / _played(execution)["Synth"].log
     assert log.read_text().splitlines()[-1] == "cloned"
 
@@ -271,24 +271,24 @@ def test_somebody_is_asked_with_what_the_build_made(delivery: Delivery) -> None:
 @pytest.mark.parametrize(
     ("answer", "minutes", "error"),
     [
-        (Answer.REJECTED, None, "rejected: not today"),
-        (Answer.TIMED_OUT, "90", "nobody answered in 1.5 hours"),
-        (Answer.TIMED_OUT, None, "nobody answered in 168 hours"),
+        (ApprovalAnswer.REJECTED, None, "rejected: not today"),
+        (ApprovalAnswer.TIMED_OUT, "90", "nobody answered in 1.5 hours"),
+        (ApprovalAnswer.TIMED_OUT, None, "nobody answered in 168 hours"),
     ],
 )
 def test_without_a_yes_nothing_after_it_is_played(
-    delivery: Delivery, answer: Answer, minutes: str | None, error: str
+    delivery: Delivery, answer: ApprovalAnswer, minutes: str | None, error: str
 ) -> None:
     delivery.answer, delivery.says = answer, "not today"
     more = {"TimeoutInMinutes": minutes} if minutes else {}
     execution = delivery.deliver({"Key": KEY}, stage("Ask", approval(**more)), stage("Build", SYNTH), DEV_STAGE)
     asked = _played(execution)["Approve"]
-    assert (asked.status, asked.error) == (Status.FAILED, error)
+    assert (asked.status, asked.error) == (PlayStatus.FAILED, error)
     assert execution.reason == f"Ask/Approve: {error}"
     assert _stages(execution)[1:] == ["Ask deliver Failed", "Build deliver Skipped", "dev deliver Skipped"]
     assert STACK not in delivery.dev.formation.stacks
     # And the time that nobody answered in has passed, on AWS
-    waited = 60.0 * float(minutes or 7 * 24 * 60) if answer is Answer.TIMED_OUT else 0.0
+    waited = 60.0 * float(minutes or 7 * 24 * 60) if answer is ApprovalAnswer.TIMED_OUT else 0.0
     assert waited <= asked.virtual_seconds < waited + 60
 
 
@@ -311,7 +311,7 @@ def test_a_role_that_lacks_something_stops_the_action_that_needs_it(
     spoils(delivery)
     execution = delivery.deliver({"Key": KEY})
     action = _played(execution)[failed]
-    assert action.status is Status.FAILED
+    assert action.status is PlayStatus.FAILED
     assert error in action.error
     assert STACK not in delivery.dev.formation.stacks
 
@@ -358,21 +358,21 @@ def test_a_stage_goes_back_to_what_last_succeeded_there(delivery: Delivery) -> N
     assert execution.stages[3].reason == f"back to {first.commit[:12]}: sound"
     assert delivery.resources == {"Key": KEY}
     # And the execution failed all the same, for the first reason
-    assert execution.status is Status.FAILED
+    assert execution.status is PlayStatus.FAILED
     assert "Table (AWS::DynamoDB::Table): No" in execution.reason
 
 
 def test_a_stage_that_is_tried_again_makes_its_change_sets_again(delivery: Delivery) -> None:
-    failing: Stage | None = None
+    failing: PlayedStage | None = None
     again = {**DEV_STAGE, "OnFailure": {"Result": "RETRY", "RetryConfiguration": {"RetryMode": "ALL_ACTIONS"}}}
     delivery.dev.formation.fails["Key"] = "Throttled"
     # Given that the cause is gone after the first attempt
     told = delivery.watcher.stage
 
-    def stage_told(shown: Stage) -> None:
+    def stage_told(shown: PlayedStage) -> None:
         nonlocal failing
         told(shown)
-        if shown.status is Status.FAILED:
+        if shown.status is PlayStatus.FAILED:
             failing = shown
             delivery.dev.formation.fails.clear()
             del delivery.dev.formation.stacks[STACK]
@@ -382,4 +382,4 @@ def test_a_stage_that_is_tried_again_makes_its_change_sets_again(delivery: Deliv
     assert failing is not None
     assert _stages(execution)[2:] == ["dev deliver Failed", "dev retry Succeeded"]
     assert [action.attempt for action in execution.stages[3].actions] == [2, 2]
-    assert (execution.status, delivery.resources) == (Status.SUCCEEDED, {"Key": KEY})
+    assert (execution.status, delivery.resources) == (PlayStatus.SUCCEEDED, {"Key": KEY})

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from slipway.cloudwatch import State
+from slipway.cloudwatch import AlarmState
 from slipway.delivery.runtime.events import read
-from slipway.delivery.runtime.figures import Delivery, figures
+from slipway.delivery.runtime.figures import ObservedPipeline, figures
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.bake import RARE_A_MINUTE, REQUESTS_A_MINUTE, AlarmRule, Bake
 from slipway.rehearsal.player.events import Events
@@ -97,7 +97,7 @@ class Baking(Account):
     def counts_as_the_pipeline_does(self) -> None:
         """Have the figures of the pipeline count, at each change and each minute."""
         desk, count = Desk(), self.tools.functions.all["figures"]
-        delivery = Delivery(stages={}, last_stages=frozenset(), accounts={"dev": DEV})
+        delivery = ObservedPipeline(stages={}, last_stages=frozenset(), accounts={"dev": DEV})
 
         def handler(event: dict[str, Any]) -> None:
             change = read(event)
@@ -274,7 +274,7 @@ def test_alarms_that_end_in_one_minute_end_the_bake_alarm(baking: Baking) -> Non
 def test_an_old_bug_puts_the_environment_in_alarm(baking: Baking) -> None:
     baking.function.versions["2"] = fail
     states = baking.bake.watch(DEV, FRIDAY, minutes=2, a_minute=3)
-    assert states == {"dev-items-Errors": State.ALARM}
+    assert states == {"dev-items-Errors": AlarmState.ALARM}
     assert len(baking.aws.functions.invocations()) == 6
 
 
@@ -286,4 +286,4 @@ def test_an_alarm_is_told_when_it_changes_and_not_while_it_stays(baking: Baking)
     # And when it is over
     baking.function.versions["2"] = lambda _: "fine"
     later = FRIDAY + timedelta(minutes=3)
-    assert baking.bake.watch(DEV, later, minutes=1, a_minute=1) == {"dev-items-Errors": State.OK}
+    assert baking.bake.watch(DEV, later, minutes=1, a_minute=1) == {"dev-items-Errors": AlarmState.OK}

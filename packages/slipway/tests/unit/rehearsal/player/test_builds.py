@@ -20,7 +20,7 @@ from slipway.emulator.server import Emulator
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player import records
 from slipway.rehearsal.player.artifacts import ArtifactStore, pack, unpack
-from slipway.rehearsal.player.builds import CLONE, Build, Builder, BuildFailedError, Built, Place
+from slipway.rehearsal.player.builds import CLONE, Build, Builder, BuildFailedError, BuildPlace, Built
 from slipway.rehearsal.player.quota import BuildQuotas
 from slipway.settings.quotas import ComputeType
 from unit.rehearsal.aws import REGION, TOOLS, accounts_in
@@ -45,7 +45,7 @@ class Desk:
         self.aws = behind[TOOLS]
         self.role = self.aws.role("project", "s3:GetObject", "s3:PutObject", "logs:*", "ssm:*", "secretsmanager:*")
         self.aws.role("action", "codebuild:StartBuild")
-        self.place = Place(folder / "run", folder / "host", folder / "checkout")
+        self.place = BuildPlace(folder / "run", folder / "host", folder / "checkout")
         self.stopping = threading.Event()
         self.quotas = BuildQuotas()
         self.waited: list[float] = []

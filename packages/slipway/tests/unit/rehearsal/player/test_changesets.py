@@ -14,7 +14,7 @@ from slipway.emulator.server import Emulator
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player import changesets
 from slipway.rehearsal.player.changesets import ChangeSetFailedError, ChangeSets, settled
-from slipway.rehearsal.player.records import Change
+from slipway.rehearsal.player.records import PlayedChange
 from unit.rehearsal.aws import DEV, Stack, accounts_in
 
 STACK = "dev-items-data"
@@ -46,12 +46,12 @@ class Formed:
         emulator = cast("Emulator", self.aws)
         return ChangeSets(emulator, self.aws.as_role(role), bucket="assets", stopping=self.stopping)
 
-    def prepare(self, template: dict[str, Any] | str, *, stack: str = STACK, **more: str) -> list[Change]:
+    def prepare(self, template: dict[str, Any] | str, *, stack: str = STACK, **more: str) -> list[PlayedChange]:
         """Make the change set."""
         text = template if isinstance(template, str) else json.dumps(template)
         return self.sets().replace({**self._configuration(stack), "RoleArn": self.exec, **more}, text)
 
-    def execute(self, changes: list[Change], *, stack: str = STACK) -> str:
+    def execute(self, changes: list[PlayedChange], *, stack: str = STACK) -> str:
         """Execute it."""
         return self.sets().execute(self._configuration(stack), changes, self.said.append)
 
@@ -147,7 +147,10 @@ def test_a_stack_that_is_not_there_is_created(formed: Formed) -> None:
     # Given a template of two resources
     changes = formed.prepare(_resources(Key=KEY, Table=TABLE))
     # Then both would be added, and nothing is yet
-    assert changes == [Change("Key", "AWS::KMS::Key", "Add"), Change("Table", "AWS::DynamoDB::Table", "Add")]
+    assert changes == [
+        PlayedChange("Key", "AWS::KMS::Key", "Add"),
+        PlayedChange("Table", "AWS::DynamoDB::Table", "Add"),
+    ]
     assert formed.stack.status == "REVIEW_IN_PROGRESS"
     # When the change set is executed
     assert formed.execute(changes) == "2 resources"
@@ -161,9 +164,9 @@ def test_a_stack_that_is_there_is_updated(formed: Formed) -> None:
     changed = {**TABLE, "Properties": {"TableName": "t"}, "Replacement": "True"}
     changes = formed.prepare(_resources(Key=KEY, Table=changed, New=KEY))
     assert changes == [
-        Change("New", "AWS::KMS::Key", "Add"),
-        Change("Old", "AWS::KMS::Key", "Remove"),
-        Change("Table", "AWS::DynamoDB::Table", "Modify", replacement="True"),
+        PlayedChange("New", "AWS::KMS::Key", "Add"),
+        PlayedChange("Old", "AWS::KMS::Key", "Remove"),
+        PlayedChange("Table", "AWS::DynamoDB::Table", "Modify", replacement="True"),
     ]
     assert formed.execute(changes) == "3 resources"
     assert formed.stack.status == "UPDATE_COMPLETE"

@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from slipway.emulator.substitutions import DEPLOYMENT, PIPELINE
-from slipway.rehearsal.player.clock import Clock
+from slipway.rehearsal.player.clock import VirtualClock
 from slipway.rehearsal.player.custom_resources import CustomResources
-from slipway.rehearsal.player.deployments import Requests
+from slipway.rehearsal.player.deployments import VersionRequests
 from slipway.rehearsal.player.memory import Memory
-from slipway.rehearsal.player.records import Action, Status
+from slipway.rehearsal.player.records import PlayedAction, PlayStatus
 from unit.rehearsal.aws import DEV, REGION, TOOLS, Stack
 from unit.rehearsal.player.moving import HANDLER, Account
 from unit.rehearsal.player.pipelines import action, build, pipeline, stage
@@ -29,7 +29,10 @@ class Waiting(Account):
         self._answers = answers
         self.memory = Memory(folder / "codepipeline.json")
         self.told = Told()
-        self.deploying: tuple[Action, Clock] | None = (Action("compute.Deploy", "CloudFormation", "dev", 2), self.clock)
+        self.deploying: tuple[PlayedAction, VirtualClock] | None = (
+            PlayedAction("compute.Deploy", "CloudFormation", "dev", 2),
+            self.clock,
+        )
         self.stack = Stack("UPDATE_IN_PROGRESS")
         self.aws.formation.stacks["dev-items-compute"] = self.stack
         self.custom = CustomResources(
@@ -38,7 +41,7 @@ class Waiting(Account):
             codedeploy=lambda: self.codedeploy,
             events=lambda: self.told,
             deploying=lambda account, stack: self.deploying if (account, stack) == (DEV, "dev-items-compute") else None,
-            requests=Requests(lambda handler: [{"checks": handler}], {DEV: 10}),
+            requests=VersionRequests(lambda handler: [{"checks": handler}], {DEV: 10}),
         )
 
     def event(self, kind: str, resource: str, properties: dict[str, Any], **more: str) -> dict[str, Any]:
@@ -131,7 +134,7 @@ def test_a_deployment_is_part_of_the_action_that_deploys_the_stack(waiting: Wait
     assert waiting.deploying is not None
     (record,) = waiting.deploying[0].deployments
     assert (record.function, record.old_version, record.new_version) == ("items", "1", "2")
-    assert record.status is Status.SUCCEEDED
+    assert record.status is PlayStatus.SUCCEEDED
     # And EventBridge hears of it, in the time of the action
     assert waiting.states == ["START", "SUCCESS"]
     begun, ended = waiting.told.all
@@ -198,7 +201,7 @@ def test_what_cloudformation_waits_for_is_kept_until_it_is_answered(waiting: Wai
     waiting.hook.versions["$LATEST"] = does
     waiting.move()
     assert [list(each) for each in kept] == [["r-1"]]
-    deadline = Clock(FRIDAY)
+    deadline = VirtualClock(FRIDAY)
     while waiting.memory.pending and deadline.seconds < 10:
         pass
     assert Memory(tmp_path / "codepipeline.json").pending == {}

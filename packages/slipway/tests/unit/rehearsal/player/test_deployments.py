@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from slipway.emulator.partition import ApiError, Caller
+from slipway.emulator.partition import ApiError, Requester
 from slipway.emulator.substitutions import DEPLOYMENT
 from slipway.rehearsal.player.deployments import Moved
-from slipway.rehearsal.player.records import Status
+from slipway.rehearsal.player.records import PlayStatus
 from unit.rehearsal.aws import DEV, PROD, REGION, Function, Stack
 from unit.rehearsal.player.moving import (
     ALIAS,
@@ -38,7 +38,11 @@ def account(tmp_path: Path) -> Account:
 
 def test_all_at_once_moves_all_after_the_hook(account: Account) -> None:
     record = account.deploy(AT_ONCE)
-    assert (record.status, record.minutes, record.hooks) == (Status.SUCCEEDED, [], {"BeforeAllowTraffic": "Succeeded"})
+    assert (record.status, record.minutes, record.hooks) == (
+        PlayStatus.SUCCEEDED,
+        [],
+        {"BeforeAllowTraffic": "Succeeded"},
+    )
     assert account.steps == ["hook", "100%"]
     assert account.serves == ("2", {})
 
@@ -55,7 +59,7 @@ def test_a_canary_moves_a_tenth_for_its_minutes_and_then_all(account: Account) -
     assert [(minute.minute, minute.requests_old, minute.requests_new) for minute in record.minutes] == [
         (number, 9, 1) for number in range(1, 6)
     ]
-    assert (record.met_new, record.failed_new, record.status) == (5, 0, Status.SUCCEEDED)
+    assert (record.met_new, record.failed_new, record.status) == (5, 0, PlayStatus.SUCCEEDED)
     # And it took five minutes that nobody waited for
     assert 300 <= record.virtual_seconds < 360
     # And what they were asked is what the hook's checks ask
@@ -112,7 +116,7 @@ def test_an_old_version_that_fails_does_not_stop_its_fix(account: Account) -> No
     account.alarm("Errors")
     account.function.versions["1"] = fail
     record = account.deploy()
-    assert record.status is Status.SUCCEEDED
+    assert record.status is PlayStatus.SUCCEEDED
     assert record.minutes[0].errors_old == 9
     assert {state for minute in record.minutes for state in minute.alarms.values()} == {"OK"}
 
@@ -233,7 +237,7 @@ def test_nobody_reports_on_what_is_over_or_never_was(account: Account) -> None:
 
 def test_codedeploys_api_names_an_operation_that_it_does_not_know(account: Account) -> None:
     with pytest.raises(ApiError, match="does not know StopDeployment"):
-        account.codedeploy.api("StopDeployment", {}, Caller(DEV, "key", "hook"))
+        account.codedeploy.api("StopDeployment", {}, Requester(DEV, "key", "hook"))
 
 
 # What goes wrong

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from slipway.emulator.partition import ApiError, Caller
+from slipway.emulator.partition import ApiError, Requester
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player import records
 from slipway.rehearsal.player.actions import Actions, Task
 from slipway.rehearsal.player.approvals import Approvals, Pending
-from slipway.rehearsal.player.builds import BuildFailedError, Place
+from slipway.rehearsal.player.builds import BuildFailedError, BuildPlace
 from slipway.rehearsal.player.execution import allowed
 from slipway.rehearsal.player.memory import Remembered
 from slipway.rehearsal.player.quota import BuildQuotas
-from slipway.rehearsal.player.records import Execution, Status
+from slipway.rehearsal.player.records import Execution, PlayStatus
 from slipway.rehearsal.player.rules import Window
 from unit.rehearsal.aws import DEV, PROD, REGION, STAGING, TOOLS
 from unit.rehearsal.player.pipelines import (
@@ -80,7 +80,7 @@ def test_stages_come_one_after_the_other_and_actions_by_their_order(tmp_path: Pa
     execution = play.once()
     # Then everything was done once, in its order
     assert play.actions.log == ["repository", "Synth", "a.Prepare", "b.Deploy", "Verify", "c.Prepare"]
-    assert execution.status is Status.SUCCEEDED
+    assert execution.status is PlayStatus.SUCCEEDED
     assert execution.reason == ""
     assert _ends(execution) == [(name, "deliver", "Succeeded") for name in ("Source", "Build", "dev", "prod")]
     # And who watches saw it begin and end
@@ -101,7 +101,7 @@ def test_actions_of_an_order_run_side_by_side(tmp_path: Path) -> None:
     does: dict[str, Does] = {name: lambda _: meet.wait() for name in ("One", "Two")}
     play = Play(tmp_path, pipeline(stage("Build", build("One"), build("Two"))), does)
     # When they are played, then neither waited in vain
-    assert play.once().status is Status.SUCCEEDED
+    assert play.once().status is PlayStatus.SUCCEEDED
 
 
 def test_actions_of_another_order_wait(tmp_path: Path) -> None:
@@ -132,10 +132,10 @@ def test_a_failing_action_stops_its_stage_and_those_beside_it_finish(tmp_path: P
     assert play.actions.log[1:] in (["Lint", "Unit"], ["Unit", "Lint"])
     ended = execution.stages[1]
     assert [(each.name, each.status, each.summary) for each in ended.actions] == [
-        ("Lint", Status.FAILED, ""),
-        ("Unit", Status.SUCCEEDED, "done"),
+        ("Lint", PlayStatus.FAILED, ""),
+        ("Unit", PlayStatus.SUCCEEDED, "done"),
     ]
-    assert execution.status is Status.FAILED
+    assert execution.status is PlayStatus.FAILED
     assert execution.reason == ended.reason == "Build/Lint: Lint is not amused"
     assert _ends(execution)[2] == ("dev", "deliver", "Skipped")
     assert play.told.states("Stage")[-1] == "Build FAILED"
@@ -194,7 +194,7 @@ def test_virtual_time_is_that_of_the_longest_action_of_each_group(tmp_path: Path
     assert execution.seconds < 30
 
 
-def _actions(execution: Execution) -> list[records.Action]:
+def _actions(execution: Execution) -> list[records.PlayedAction]:
     return [action for each in execution.stages for action in each.actions]
 
 
@@ -220,7 +220,7 @@ def test_a_stage_whose_transition_is_disabled_is_not_entered(tmp_path: Path) -> 
     play = Play(tmp_path, pipeline(stage("dev", prepare("a")), DisableInboundStageTransitions=frozen))
     execution = play.once()
     assert play.actions.log == ["repository"]
-    assert execution.status is Status.FAILED
+    assert execution.status is PlayStatus.FAILED
     assert execution.reason == "the transition into dev is disabled: end of the year"
     assert _ends(execution)[-1] == ("dev", "deliver", "Failed")
 
@@ -253,7 +253,7 @@ def test_a_stage_that_failed_is_tried_once_more_as_a_whole(tmp_path: Path) -> No
     execution = play.once()
     # Then everything was done twice, and the execution went on
     assert play.actions.log[1:] == ["a.Prepare", "a.Deploy", "Verify"] * 2
-    assert execution.status is Status.SUCCEEDED
+    assert execution.status is PlayStatus.SUCCEEDED
     assert _ends(execution)[1:] == [("dev", "deliver", "Failed"), ("dev", "retry", "Succeeded")]
     assert [each.attempt for each in execution.stages[2].actions] == [2, 2, 2]
     assert play.memory.executions[0].stages["dev"] == "Succeeded"
@@ -263,7 +263,7 @@ def test_the_failed_actions_alone_are_tried_again_where_that_is_asked(tmp_path: 
     actions = (prepare("a", 1), build("Verify", 2), build("Check", 2), build("After", 3))
     failing = stage("dev", *actions, OnFailure=retry("FAILED_ACTIONS"))
     play = Play(tmp_path, pipeline(failing), {"Verify": _fails_once()})
-    assert play.once().status is Status.SUCCEEDED
+    assert play.once().status is PlayStatus.SUCCEEDED
     assert sorted(play.actions.log[2:4]) == ["Check", "Verify"]
     assert play.actions.log[4:] == ["Verify", "After"]
 
@@ -272,7 +272,7 @@ def test_a_stage_that_fails_again_is_not_tried_a_third_time(tmp_path: Path) -> N
     play = Play(tmp_path, pipeline(stage("dev", prepare("a"), OnFailure=retry())), {"a.Prepare": _fails("still no")})
     execution = play.once()
     assert play.actions.log[1:] == ["a.Prepare"] * 2
-    assert (execution.status, execution.reason) == (Status.FAILED, "dev/a.Prepare: still no")
+    assert (execution.status, execution.reason) == (PlayStatus.FAILED, "dev/a.Prepare: still no")
     assert _ends(execution)[1:] == [("dev", "deliver", "Failed"), ("dev", "retry", "Failed")]
 
 
@@ -285,7 +285,7 @@ def test_what_is_asked_at_a_stages_success_is_asked_after_the_retry_too(tmp_path
 
     properties = stage("dev", deploy("a"), OnFailure=retry(), OnSuccess=conditions("FAIL", BAKE))
     play = _baking(tmp_path, pipeline(properties), {"a.Deploy": _fails_once()}, bake)
-    assert play.once().status is Status.SUCCEEDED
+    assert play.once().status is PlayStatus.SUCCEEDED
     assert asked == [DEV]
 
 
@@ -329,7 +329,7 @@ def test_a_stage_that_failed_goes_back_to_what_last_succeeded_in_it(tmp_path: Pa
     assert back.run.remembered.artifacts == earlier.artifacts
     assert back.run.variables == earlier.variables
     # And the execution failed all the same, and says why
-    assert execution.status is Status.FAILED
+    assert execution.status is PlayStatus.FAILED
     assert execution.reason == "dev/a.Deploy: no such thing"
     assert _ends(execution) == [
         ("Source", "deliver", "Succeeded"),
@@ -420,7 +420,7 @@ def test_without_an_execution_to_go_back_to_nothing_is_done(tmp_path: Path, chan
     # Then nothing is done twice, and that is said
     assert play.actions.log[1:] == ["a.Prepare", "a.Deploy"]
     assert execution.stages[2].kind == "rollback"
-    assert execution.stages[2].status is Status.FAILED
+    assert execution.stages[2].status is PlayStatus.FAILED
     assert "nothing to go back to" in execution.stages[2].reason
     assert "version 1" in execution.stages[2].reason
     assert execution.reason == "dev/a.Deploy: no"
@@ -433,7 +433,7 @@ def test_a_rollback_that_fails_is_told_and_changes_nothing_of_the_reason(tmp_pat
     execution = play.once()
     assert execution.reason == "dev/a.Deploy: at first"
     assert execution.stages[2].reason == "dev/a.Deploy: on the way back"
-    assert execution.stages[2].status is Status.FAILED
+    assert execution.stages[2].status is PlayStatus.FAILED
     assert play.memory.executions[-1].status == "Failed"
 
 
@@ -462,9 +462,9 @@ def test_a_stage_is_entered_within_its_window(tmp_path: Path) -> None:
     play = Play(tmp_path, pipeline(stage("dev", prepare("a"), BeforeEntry=conditions("FAIL", OFFICE))))
     execution = play.once(FRIDAY)
     (asked,) = execution.stages[1].conditions
-    assert (asked.kind, asked.rule, asked.status) == ("BeforeEntry", "Office", Status.SUCCEEDED)
+    assert (asked.kind, asked.rule, asked.status) == ("BeforeEntry", "Office", PlayStatus.SUCCEEDED)
     assert asked.detail == "Fri 15:00 UTC; * * 8-16 ? * MON-FRI America/New_York"
-    assert execution.status is Status.SUCCEEDED
+    assert execution.status is PlayStatus.SUCCEEDED
 
 
 def test_a_stage_is_not_entered_outside_its_window_whatever_its_failure_would_bring(tmp_path: Path) -> None:
@@ -482,7 +482,7 @@ def test_a_stage_is_not_entered_outside_its_window_whatever_its_failure_would_br
 def test_the_window_is_asked_at_the_virtual_moment_at_which_the_stage_is_reached(tmp_path: Path) -> None:
     properties = stage("dev", prepare("a"), BeforeEntry=conditions("FAIL", OFFICE))
     play = Play(tmp_path, pipeline(stage("Build", build()), properties), {"Synth": _takes(8 * 3600)})
-    assert play.once(FRIDAY).status is Status.FAILED
+    assert play.once(FRIDAY).status is PlayStatus.FAILED
 
 
 @pytest.mark.parametrize(
@@ -496,7 +496,7 @@ def test_the_window_is_asked_at_the_virtual_moment_at_which_the_stage_is_reached
 def test_a_window_that_cannot_be_read_does_not_hold(tmp_path: Path, configuration: dict[str, str], said: str) -> None:
     condition = conditions("FAIL", rule("Office", "DeploymentWindow", **configuration))
     execution = Play(tmp_path, pipeline(stage("dev", prepare("a"), BeforeEntry=condition))).once()
-    assert execution.status is Status.FAILED
+    assert execution.status is PlayStatus.FAILED
     assert said in execution.reason
 
 
@@ -518,7 +518,7 @@ def test_a_bake_watches_the_environment_that_the_stage_deployed_to(tmp_path: Pat
     assert (alarm, account) == ("bake-dev", STAGING)
     assert moment - FRIDAY == pytest.approx(timedelta(seconds=60), abs=timedelta(seconds=5))
     (condition,) = execution.stages[1].conditions
-    assert (condition.kind, condition.status, condition.detail) == ("OnSuccess", Status.SUCCEEDED, "nothing rang")
+    assert (condition.kind, condition.status, condition.detail) == ("OnSuccess", PlayStatus.SUCCEEDED, "nothing rang")
     assert condition.virtual_seconds == 600
     assert execution.virtual_seconds == pytest.approx(660, abs=5)
 
@@ -572,7 +572,7 @@ def test_a_closed_window_may_hold_the_stage(tmp_path: Path) -> None:
     execution = play.once(evening)
     # Then the stage is entered when it opens
     (condition,) = execution.stages[1].conditions
-    assert condition.status is Status.SUCCEEDED
+    assert condition.status is PlayStatus.SUCCEEDED
     assert "waited until Mon 13:00 UTC" in condition.detail
     assert timedelta(seconds=execution.virtual_seconds) > timedelta(days=2)
 
@@ -593,8 +593,8 @@ def test_rules_are_asked_in_order_until_one_does_not_hold(tmp_path: Path) -> Non
     rules = conditions("FAIL", OFFICE, closed, rule("Never asked", "DeploymentWindow", Cron="* * 8 ? * *"))
     execution = Play(tmp_path, pipeline(stage("dev", prepare("a"), BeforeEntry=rules))).once()
     assert [(each.rule, each.status) for each in execution.stages[1].conditions] == [
-        ("Office", Status.SUCCEEDED),
-        ("Night", Status.FAILED),
+        ("Office", PlayStatus.SUCCEEDED),
+        ("Night", PlayStatus.FAILED),
     ]
 
 
@@ -617,9 +617,9 @@ def test_a_pipeline_that_changes_itself_begins_again_as_it_is_then(tmp_path: Pat
     # When it is played
     first, second = play.play()
     # Then the first execution goes no further than that, and the second one plays the new definition
-    assert (first.status, first.pipeline_version) == (Status.CANCELED, 1)
+    assert (first.status, first.pipeline_version) == (PlayStatus.CANCELED, 1)
     assert _ends(first)[-1] == ("dev", "deliver", "Skipped")
-    assert (second.status, second.pipeline_version) == (Status.SUCCEEDED, 2)
+    assert (second.status, second.pipeline_version) == (PlayStatus.SUCCEEDED, 2)
     assert play.actions.log[:4] == ["repository", "SelfMutate", "repository", "SelfMutate"]
     assert sorted(play.actions.log[4:]) == ["Another", "Verify"]
     assert first.commit == second.commit == COMMIT.sha
@@ -635,7 +635,7 @@ def test_a_pipeline_that_changes_itself_begins_again_as_it_is_then(tmp_path: Pat
 def test_a_pipeline_that_stays_as_it_is_goes_on(tmp_path: Path) -> None:
     play = Play(tmp_path, _mutable())
     play.actions.does = {"SelfMutate": lambda _: play.memory.define(_mutable())}
-    assert play.once().status is Status.SUCCEEDED
+    assert play.once().status is PlayStatus.SUCCEEDED
     assert play.actions.log == ["repository", "SelfMutate", "Verify"]
 
 
@@ -644,7 +644,7 @@ def test_a_pipeline_that_does_not_begin_again_says_so(tmp_path: Path) -> None:
     changed = _mutable("Another", RestartExecutionOnUpdate="false")
     play.actions.does = {"SelfMutate": lambda _: play.memory.define(changed)}
     execution = play.once()
-    assert execution.status is Status.CANCELED
+    assert execution.status is PlayStatus.CANCELED
     assert execution.reason.endswith("cancels what is in flight; it does not begin again when it is updated")
 
 
@@ -653,7 +653,7 @@ def test_a_pipeline_that_removes_itself_ends(tmp_path: Path) -> None:
     play.actions.does = {"SelfMutate": lambda _: play.memory.undefine()}
     with pytest.raises(RehearsalError, match="has no pipeline"):
         play.once()
-    assert play.player.executions[0].status is Status.CANCELED
+    assert play.player.executions[0].status is PlayStatus.CANCELED
 
 
 def _changed(properties: Properties) -> Properties:
@@ -678,12 +678,12 @@ def test_a_changed_pipeline_cancels_what_is_in_flight(tmp_path: Path) -> None:
     first, second = play.play()
     # Then the action in progress was completed, nothing was rolled back, and no other stage was entered
     assert _ends(first)[1:] == [("dev", "deliver", "Cancelled"), ("prod", "deliver", "Skipped")]
-    assert [action.status for action in first.stages[1].actions] == [Status.SUCCEEDED]
+    assert [action.status for action in first.stages[1].actions] == [PlayStatus.SUCCEEDED]
     assert first.reason == "the pipeline was changed, which cancels what is in flight; it begins again"
     # And people are told of it, before the newest commit begins again
     assert "dev CANCELED" in play.told.states("Stage")
     assert play.told.states("Pipeline")[:3] == ["STARTED", "CANCELED", "STARTED"]
-    assert second.status is Status.SUCCEEDED
+    assert second.status is PlayStatus.SUCCEEDED
 
 
 def test_a_changed_pipeline_cancels_an_approval_that_waits(tmp_path: Path) -> None:
@@ -697,7 +697,7 @@ def test_a_changed_pipeline_cancels_an_approval_that_waits(tmp_path: Path) -> No
     actions = Actions(
         play.accounts,
         Approvals(ask, play.stopping),
-        Place(tmp_path / "run", tmp_path / "host", tmp_path),
+        BuildPlace(tmp_path / "run", tmp_path / "host", tmp_path),
         quotas=BuildQuotas(),
         progress=play.watcher.progress,
         asked=lambda _: None,
@@ -758,7 +758,7 @@ def test_an_interrupt_leaves_a_record_of_what_was_played(tmp_path: Path) -> None
         play.play()
     # Then what had been played is known all the same
     (execution,) = play.player.executions
-    assert (execution.status, execution.reason) == (Status.FAILED, "interrupted")
+    assert (execution.status, execution.reason) == (PlayStatus.FAILED, "interrupted")
     assert _ends(execution) == [("Source", "deliver", "Succeeded"), ("dev", "deliver", "InProgress")]
     assert play.memory.executions[0].status == "Failed"
 
@@ -787,19 +787,19 @@ def test_after_a_kill_the_next_one_goes_on_with_what_is_known(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("caller", "calling", "may"),
     [
-        (Caller(TOOLS, TOOLS), None, True),
-        (Caller(PROD, PROD), None, False),
-        (Caller(TOOLS, "ASIA1", "verify"), None, True),
-        (Caller(TOOLS, "ASIA1", "other"), None, False),
-        (Caller(PROD, "ASIA1", "verify"), None, False),
+        (Requester(TOOLS, TOOLS), None, True),
+        (Requester(PROD, PROD), None, False),
+        (Requester(TOOLS, "ASIA1", "verify"), None, True),
+        (Requester(TOOLS, "ASIA1", "other"), None, False),
+        (Requester(PROD, "ASIA1", "verify"), None, False),
         # A function's session is known to its own process alone: whose function is being called is known.
-        (Caller(TOOLS, "ASIA1"), f"arn:aws:iam::{TOOLS}:role/verify", True),
-        (Caller(TOOLS, "ASIA1"), f"arn:aws:iam::{TOOLS}:role/other", False),
-        (Caller(TOOLS, "ASIA1"), None, False),
+        (Requester(TOOLS, "ASIA1"), f"arn:aws:iam::{TOOLS}:role/verify", True),
+        (Requester(TOOLS, "ASIA1"), f"arn:aws:iam::{TOOLS}:role/other", False),
+        (Requester(TOOLS, "ASIA1"), None, False),
     ],
 )
 def test_the_tools_accounts_iam_says_who_may_ask_the_pipeline(
-    tmp_path: Path, caller: Caller, calling: str | None, *, may: bool
+    tmp_path: Path, caller: Requester, calling: str | None, *, may: bool
 ) -> None:
     play = Play(tmp_path, pipeline())
     pipeline_arn = f"arn:aws:codepipeline:{REGION}:{TOOLS}:slipway"

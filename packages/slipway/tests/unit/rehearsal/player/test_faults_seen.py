@@ -13,16 +13,16 @@ from typing import Any, cast
 
 import pytest
 
-from slipway.cloudwatch import Alarm, Metric, State
+from slipway.cloudwatch import Alarm, AlarmState, Metric
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.server import Emulator
 from slipway.errors import RehearsalError
 from slipway.rehearsal.faults import find, judge
 from slipway.rehearsal.player.bake import Bake
-from slipway.rehearsal.player.deployments import CodeDeploy, Measures, Moved, Request, alarm_of
+from slipway.rehearsal.player.deployments import CodeDeploy, Measures, Moved, ShiftRequest, alarm_of
 from slipway.rehearsal.player.events import Events
-from slipway.rehearsal.player.records import Execution, Rehearsal, Stage, Status
-from slipway.rehearsal.player.traffic import Traffic
+from slipway.rehearsal.player.records import Execution, PlayedStage, PlayStatus, Rehearsal
+from slipway.rehearsal.player.traffic import PlayedTraffic
 
 FUNCTION = "prod-items-compute-ApiFunction0A1B2C3D"
 REQUEST = {"requestContext": {"requestId": "contract-check"}}
@@ -83,16 +83,16 @@ class Account:
 
 
 @pytest.fixture
-def traffic() -> Callable[..., Traffic]:
+def traffic() -> Callable[..., PlayedTraffic]:
     """Makes the traffic to a function."""
 
-    def make(functions: Lambda, request: dict[str, Any] = REQUEST) -> Traffic:
-        return Traffic(cast("Emulator", Account(functions=functions)), FUNCTION, [request], threading.Event())
+    def make(functions: Lambda, request: dict[str, Any] = REQUEST) -> PlayedTraffic:
+        return PlayedTraffic(cast("Emulator", Account(functions=functions)), FUNCTION, [request], threading.Event())
 
     return make
 
 
-def test_what_a_version_counts_is_read_from_its_log(traffic: Callable[..., Traffic]) -> None:
+def test_what_a_version_counts_is_read_from_its_log(traffic: Callable[..., PlayedTraffic]) -> None:
     # Given an old version that is well and a new one that answers 500, when each meets half of the requests
     met = traffic(Lambda(v1=200, v2=500)).send(8, old="1", new="2", weight=0.5)
     # Then the new one's are bad, though Lambda counts no error, and the old one's are not
@@ -102,19 +102,19 @@ def test_what_a_version_counts_is_read_from_its_log(traffic: Callable[..., Traff
     }
 
 
-def test_what_raises_is_bad_too_and_a_server_error_of_its_api(traffic: Callable[..., Traffic]) -> None:
+def test_what_raises_is_bad_too_and_a_server_error_of_its_api(traffic: Callable[..., PlayedTraffic]) -> None:
     ((_, outcome),) = traffic(Lambda(v2=0)).send(1, old="1", new="2", weight=1)
 
     assert (outcome.failed, outcome.bad, outcome.server_error) == (True, True, True)
 
 
-def test_what_no_api_sends_is_answered_to_nobody(traffic: Callable[..., Traffic]) -> None:
+def test_what_no_api_sends_is_answered_to_nobody(traffic: Callable[..., PlayedTraffic]) -> None:
     ((_, outcome),) = traffic(Lambda(v2=503), {"Records": []}).send(1, old="1", new="2", weight=1)
 
     assert (outcome.bad, outcome.server_error) == (True, None)
 
 
-def test_the_alarm_on_faults_sees_them_in_virtual_time(traffic: Callable[..., Traffic]) -> None:
+def test_the_alarm_on_faults_sees_them_in_virtual_time(traffic: Callable[..., PlayedTraffic]) -> None:
     # Given the alarm of a deployment as the player has it from the template, CloudFormation's numbers being strings
     queries: list[dict[str, Any]] = [
         {"Id": "e", "Expression": "IF(FILL(invocations, REPEAT), faults)"},
@@ -143,10 +143,10 @@ def test_the_alarm_on_faults_sees_them_in_virtual_time(traffic: Callable[..., Tr
     measures = Measures()
     # When a minute of requests meets a good version, then one that answers 500
     measures.put(FUNCTION, "live", traffic(Lambda(v1=200, v2=200)).send(30, old="1", new="2", weight=0.1), START)
-    assert measures.state(alarm, START + 60, State.OK) is State.OK
+    assert measures.state(alarm, START + 60, AlarmState.OK) is AlarmState.OK
     measures.put(FUNCTION, "live", traffic(Lambda(v1=200, v2=500)).send(30, old="1", new="2", weight=0.1), START + 60)
     # Then it is on
-    assert measures.state(alarm, START + 120, State.OK) is State.ALARM
+    assert measures.state(alarm, START + 120, AlarmState.OK) is AlarmState.ALARM
 
 
 def _stat(identifier: str, namespace: str, name: str, **dimensions: str) -> dict[str, Any]:
@@ -172,10 +172,10 @@ def test_a_request_brings_the_alarms_that_the_emulator_does_not_hold() -> None:
         },
     }
 
-    assert Request.of("1", event).alarms == [{"AlarmName": "Faults"}]
+    assert ShiftRequest.of("1", event).alarms == [{"AlarmName": "Faults"}]
     # And an assembly of before brings none
     del event["ResourceProperties"]["Alarms"]  # type: ignore[attr-defined]
-    assert Request.of("1", event).alarms == ()
+    assert ShiftRequest.of("1", event).alarms == ()
 
 
 class Quiet:
@@ -187,10 +187,15 @@ class Quiet:
 
 @pytest.mark.parametrize(
     ("status", "service", "state"),
-    [(500, "items", State.ALARM), (0, "items", State.ALARM), (403, "items", State.OK), (500, "ingest", State.OK)],
+    [
+        (500, "items", AlarmState.ALARM),
+        (0, "items", AlarmState.ALARM),
+        (403, "items", AlarmState.OK),
+        (500, "ingest", AlarmState.OK),
+    ],
     ids=["it answers 500", "it raises", "it refuses", "the alarm of another service"],
 )
-def test_a_bake_sees_answers_of_5xx_by_the_alarm_on_the_api(status: int, service: str, state: State) -> None:
+def test_a_bake_sees_answers_of_5xx_by_the_alarm_on_the_api(status: int, service: str, state: AlarmState) -> None:
     # Given an environment with an alarm on an API's 5xx, and beside it alarms on what no request here makes
     name = f"prod-{service}-observability-AlarmsApi5xx0A1B2C3D-1"
     of_api = _described(name, "AWS/ApiGateway", "5XXError", ApiName="prod-items", Stage="live")
@@ -234,7 +239,7 @@ def test_an_alarm_that_cloudwatch_describes_is_read() -> None:
 def test_an_old_bug_that_set_nothing_off_proves_nothing() -> None:
     # Given a run that delivered the fix of an old bug
     fault = find("already-failing")
-    done = Execution("1", "sha", "message", 1, "", status=Status.SUCCEEDED)
+    done = Execution("1", "sha", "message", 1, "", status=PlayStatus.SUCCEEDED)
     record = Rehearsal("sha", "message", ["items"], delivered=True, executions=[done])
     # When nothing had been in alarm, then that is told; otherwise it is as it has to be
     assert judge(fault, record) == "nothing was in alarm before it"
@@ -252,10 +257,10 @@ def test_an_edit_that_does_not_fit_is_told() -> None:
 def test_what_stopped_an_execution_is_what_failed_last() -> None:
     # Given an execution whose first stage held when it was retried, and whose second failed and was rolled back
     stages = [
-        Stage("dev-items", status=Status.FAILED),
-        Stage("dev-items", kind="retry", status=Status.SUCCEEDED),
-        Stage("prod-items", status=Status.FAILED),
-        Stage("prod-items", kind="rollback", status=Status.SUCCEEDED),
+        PlayedStage("dev-items", status=PlayStatus.FAILED),
+        PlayedStage("dev-items", kind="retry", status=PlayStatus.SUCCEEDED),
+        PlayedStage("prod-items", status=PlayStatus.FAILED),
+        PlayedStage("prod-items", kind="rollback", status=PlayStatus.SUCCEEDED),
     ]
     execution = Execution("1", "sha", "message", 1, "", stages=stages)
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from botocore.validate import ParamValidator
 
-from slipway.emulator.partition import ApiError, Caller
-from slipway.rehearsal.player.approvals import Answer, Approvals, Pending
+from slipway.emulator.partition import ApiError, Requester
+from slipway.rehearsal.player.approvals import ApprovalAnswer, Approvals, Pending
 from slipway.rehearsal.player.memory import Memory, Remembered
 from slipway.rehearsal.player.pipeline_api import PipelineApi
 from unit.rehearsal.aws import TOOLS, model
 from unit.rehearsal.player.pipelines import approval, build, pipeline, stage
 
-ME = Caller(TOOLS, TOOLS)
+ME = Requester(TOOLS, TOOLS)
 
 
 class Api:
@@ -36,10 +36,10 @@ class Api:
         self.stopping = threading.Event()
         self.approvals = Approvals(lambda _: None, self.stopping)
         self.may = {"codepipeline:*"}
-        self.asked: list[tuple[Caller, str]] = []
+        self.asked: list[tuple[Requester, str]] = []
         self.api = PipelineApi(self.memory, self.approvals, self._allowed)
 
-    def _allowed(self, caller: Caller, action: str) -> bool:
+    def _allowed(self, caller: Requester, action: str) -> bool:
         self.asked.append((caller, action))
         return bool({"codepipeline:*", action} & self.may)
 
@@ -52,9 +52,9 @@ class Api:
         assert not report.has_errors(), report.generate_report()
         return answer
 
-    def waits(self, pending: Pending) -> tuple[threading.Thread, list[Answer | None]]:
+    def waits(self, pending: Pending) -> tuple[threading.Thread, list[ApprovalAnswer | None]]:
         """Let an approval wait."""
-        found: list[Answer | None] = []
+        found: list[ApprovalAnswer | None] = []
         thread = threading.Thread(target=lambda: found.append(self.approvals.wait(pending)), daemon=True)
         thread.start()
         while not self.approvals.waiting():
@@ -179,7 +179,7 @@ def test_an_approval_that_waits_is_found_and_answered(api: Api, pending: Pending
     api.ask("PutApprovalResult", **_about(latest["token"], result))
     # Then whoever waits has the answer, and it waits no more
     thread.join(10)
-    assert (found, pending.summary) == ([Answer.REJECTED], "not today")
+    assert (found, pending.summary) == ([ApprovalAnswer.REJECTED], "not today")
     assert api.approvals.waiting() == []
     assert "latestExecution" not in api.ask("GetPipelineState", name="slipway")["stageStates"][2]["actionStates"][0]
 
@@ -225,13 +225,13 @@ def test_the_first_answer_counts(api: Api, pending: Pending, monkeypatch: pytest
         api.ask("PutApprovalResult", **_about(pending.token, {"status": "Approved", "summary": "yes"}))
     # Then it is what the first one said
     thread.join(10)
-    assert (found, pending.summary) == ([Answer.REJECTED], "no")
+    assert (found, pending.summary) == ([ApprovalAnswer.REJECTED], "no")
 
 
 def test_whoever_is_at_the_terminal_answers_too() -> None:
-    said = iter([None, None, Answer.APPROVED])
+    said = iter([None, None, ApprovalAnswer.APPROVED])
     approvals = Approvals(lambda _: next(said), threading.Event())
-    assert approvals.wait(Pending("s", "a", "", "")) is Answer.APPROVED
+    assert approvals.wait(Pending("s", "a", "", "")) is ApprovalAnswer.APPROVED
     assert approvals.waiting() == []
 
 

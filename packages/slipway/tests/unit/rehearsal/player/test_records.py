@@ -8,25 +8,29 @@ import pytest
 
 from slipway.rehearsal.player import records
 from slipway.rehearsal.player.records import (
-    Action,
-    Change,
-    Condition,
-    Deployment,
     Execution,
-    Minute,
+    PlayedAction,
+    PlayedChange,
+    PlayedCondition,
+    PlayedDeployment,
+    PlayedMinute,
+    PlayedStage,
+    PlayStatus,
     Rehearsal,
-    Stage,
-    Status,
 )
 
 
 def test_all_of_it_is_json_and_comes_out_as_it_went_in() -> None:
     # Given a run with everything that a record may hold
-    deployment = Deployment("d-1", "f", "live", "1", "2", "CodeDeployDefault.LambdaAllAtOnce")
-    deployment.minutes.append(Minute(1, 0.1, 9, 1, 0, 1, 12.5, {"Errors": "ALARM"}))
-    action = Action("a", "CloudFormation", "dev", 1, changes=[Change("L", "T", "Add")], deployments=[deployment])
+    deployment = PlayedDeployment("d-1", "f", "live", "1", "2", "CodeDeployDefault.LambdaAllAtOnce")
+    deployment.minutes.append(PlayedMinute(1, 0.1, 9, 1, 0, 1, 12.5, {"Errors": "ALARM"}))
+    action = PlayedAction(
+        "a", "CloudFormation", "dev", 1, changes=[PlayedChange("L", "T", "Add")], deployments=[deployment]
+    )
     action.tests = records.Tests(2, 1, 0, ["t::a"])
-    stage = Stage("dev", conditions=[Condition("OnSuccess", "Bake", Status.FAILED, "it rang")], actions=[action])
+    stage = PlayedStage(
+        "dev", conditions=[PlayedCondition("OnSuccess", "Bake", PlayStatus.FAILED, "it rang")], actions=[action]
+    )
     execution = Execution("e", "c" * 40, "m", 3, "2026-11-20T15:00:00+00:00", stages=[stage])
     record = Rehearsal("c" * 40, "m ä", ["items"], executions=[execution])
     # When it is written and read

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import specimen
 from slipway.delivery.conditions import window
 from slipway.errors import RehearsalError
-from slipway.rehearsal.player.clock import Clock, office_hours
+from slipway.rehearsal.player.clock import VirtualClock, office_hours
 from slipway.rehearsal.player.rules import is_in_window
 from slipway.settings.model import DeploymentWindow
 
@@ -191,7 +191,7 @@ def test_the_time_of_accounts_never_goes_back() -> None:
 
 
 def test_a_wait_takes_no_time_here() -> None:
-    clock = Clock(FRIDAY)
+    clock = VirtualClock(FRIDAY)
     clock.wait(3600)
     clock.wait(0.5)
     assert 3600.5 <= clock.seconds < 3660

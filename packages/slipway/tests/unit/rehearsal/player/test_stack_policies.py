@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from slipway.errors import RehearsalError
-from slipway.rehearsal.player.records import Change
+from slipway.rehearsal.player.records import PlayedChange
 from slipway.rehearsal.player.stack_policies import denials
 
 TABLE = "AWS::DynamoDB::Table"
-REMOVED = Change("Table", TABLE, "Remove")
-REPLACED = Change("Table", TABLE, "Modify", replacement="True")
-MODIFIED = Change("Table", TABLE, "Modify", replacement="False")
-ADDED = Change("Table", TABLE, "Add")
+REMOVED = PlayedChange("Table", TABLE, "Remove")
+REPLACED = PlayedChange("Table", TABLE, "Modify", replacement="True")
+MODIFIED = PlayedChange("Table", TABLE, "Modify", replacement="False")
+ADDED = PlayedChange("Table", TABLE, "Add")
 
 ALLOW = {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}
 
@@ -24,7 +24,7 @@ def _deny(**more: Any) -> dict[str, Any]:
     return {"Statement": [ALLOW, {**statement, **more}]}
 
 
-def _denied(policy: dict[str, Any], *changes: Change) -> list[str]:
+def _denied(policy: dict[str, Any], *changes: PlayedChange) -> list[str]:
     return [reason for _, reason in denials(policy, changes)]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from slipway.emulator.server import Emulator
 from slipway.errors import RehearsalError
-from slipway.rehearsal.player.traffic import Traffic, events
+from slipway.rehearsal.player.traffic import PlayedTraffic, events
 from unit.rehearsal.aws import DEV, Account, Function, RefusedError
 from unit.rehearsal.player.moving import fail
 from unit.rehearsal.repositories import write
@@ -66,9 +66,9 @@ def _account(**versions: Any) -> Account:
     return account
 
 
-def _traffic(account: Account, *asks: dict[str, Any], stopping: threading.Event | None = None) -> Traffic:
+def _traffic(account: Account, *asks: dict[str, Any], stopping: threading.Event | None = None) -> PlayedTraffic:
     asked = asks or ({"n": 1},)
-    return Traffic(cast("Emulator", account), "items", asked, stopping or threading.Event())
+    return PlayedTraffic(cast("Emulator", account), "items", asked, stopping or threading.Event())
 
 
 @settings(deadline=None, max_examples=40)
