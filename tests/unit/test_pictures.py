@@ -53,7 +53,7 @@ def test_only_the_last_rows_are_seen() -> None:
 
 
 def test_picture_holds_each_screen_and_escapes_its_text() -> None:
-    picture = ET.fromstring(  # noqa: S314  # our own text
+    picture = ET.fromstring(  # noqa: S314  # nosec B314  # our own text
         animate(recorded((0.0, "kettle <on>\r\n"), (40.0, "\x1b[1mtea\x1b[0m\r\n")), title="Tea & co")
     )
 

@@ -37,7 +37,7 @@ class Faults:
 
     refused: float
     cut_off: float
-    chance: random.Random = field(default_factory=lambda: random.Random(11))
+    chance: random.Random = field(default_factory=lambda: random.Random(11))  # nosec B311  # which requests fail
     out_until: float = 0.0
 
     def outage(self, seconds: float) -> None:

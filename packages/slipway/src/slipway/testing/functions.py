@@ -28,7 +28,7 @@ POWERTOOLS = {
 LAMBDA = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "unit",
-    "AWS_SECRET_ACCESS_KEY": "unit",
+    "AWS_SECRET_ACCESS_KEY": "unit",  # nosec B105  # unit tests call nobody
     "AWS_LAMBDA_FUNCTION_NAME": "function",
     "AWS_LAMBDA_FUNCTION_VERSION": "7",
 }

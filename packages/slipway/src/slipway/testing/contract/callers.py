@@ -26,7 +26,7 @@ Auths = Mapping[str, httpx.Auth | None]
 ANOTHER_ACCOUNT = Credentials("222222222222", "test")
 """For the emulator a key of twelve digits is the root of that account."""
 
-_PASSWORD = "Correct-horse-7-battery"  # noqa: S105 - of users that a test makes and deletes  # nosec B105
+_PASSWORD = "Correct-horse-7-battery"  # noqa: S105  # nosec B105  # of users that a test deletes
 # What describing a client gives and updating it does not take.
 _READ_ONLY = frozenset({"CreationDate", "LastModifiedDate", "ClientSecret"})
 

@@ -20,7 +20,7 @@ from slipway.testing.contract.reading import functions
 from slipway.testing.shipped import LambdaFolder, unpack
 from slipway.testing.synthesis import scratch
 
-SECRET = "a-temporary-secret-of-the-execution-role"  # noqa: S105 - a marker to look for
+SECRET = "a-temporary-secret-of-the-execution-role"  # noqa: S105  # nosec B105  # a marker to look for
 LIBRARY = """
 BEFORE, AFTER = [], []
 register_before_snapshot, register_after_restore = BEFORE.append, AFTER.append
