@@ -194,7 +194,7 @@ adopters: build ## Change copies of this repository as teams do first, and deliv
 		PYTHONPATH=$(PYTHONPATH):$(dir $(ADOPTERS)) $(PYTHON) -m adopters.page; exit $$status
 
 installed: install ## Deliver and review a first app, from the tool's wheels in an empty folder (minutes; nightly)
-	@pytest tests/installed --quiet
+	@pytest packages/slipway/tests/installed --quiet
 
 bench: build ## Measure imports, requests, the layer and synth; writes build/bench/results.json
 	@$(PYTHON) -m tests.bench
@@ -239,7 +239,7 @@ site: install ## Build the documentation site from docs/, offline and strictly: 
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 pictures: install ## Take the pictures of the documentation again: a rehearsal as it runs, and pages of its report
-	@$(PYTHON) -m tests.pictures
+	@PYTHONPATH=$(PYTHONPATH):packages/slipway/tests $(PYTHON) -m pictures
 
 openapi: install ## Write the OpenAPI documents from the routes
 	@$(SLIPWAY) openapi

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.style import Style
 from rich.terminal_theme import SVG_EXPORT_THEME
 
-from tests.pictures.recording import Recording
-from tests.pictures.screen import Frame, play
+from pictures.recording import Recording
+from pictures.screen import Frame, play
 
 CELL, LINE, SIZE, PAD = 8.2, 18, 13.5, 16
 """Pixels: a character, a line, the type, the margin."""

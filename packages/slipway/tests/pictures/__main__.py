@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pictures.animation import animate
+from pictures.recording import Recording, load, record, save
 from slipway.paths import ROOT
 from slipway.testing.browser import browser, why_not
-from tests.pictures.animation import animate
-from tests.pictures.recording import Recording, load, record, save
 
 IMAGES = ROOT / "docs" / "images"
 CAST = ROOT / "build" / "pictures" / "rehearsal.cast"

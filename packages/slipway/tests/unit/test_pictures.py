@@ -8,9 +8,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.pictures.animation import animate
-from tests.pictures.recording import Recording, load, record, save
-from tests.pictures.screen import RecordingError, Screen, play
+from pictures.animation import animate
+from pictures.recording import Recording, load, record, save
+from pictures.screen import RecordingError, Screen, play
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.pictures.recording import Recording
+from pictures.recording import Recording
 
 # Text, a control character, or a sequence that begins with CSI (ECMA-48, 5.4).
 _TOKEN = re.compile(
