@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -134,76 +135,14 @@ class SafeDeployment(Construct):
         return policy
 
     def _alarms(self, function: ServiceFunction, environment: Environment) -> Sequence[cloudwatch.Alarm]:
-        version = function.function.current_version
-        runbooks = environment.alarms.runbooks
-        name = function.function.function_name
-
-        def alarm(
-            construct_id: str, metric: cloudwatch.IMetric, threshold: float, description: str, *, minutes: int = 1
-        ) -> cloudwatch.Alarm:
-            made = cloudwatch.Alarm(
-                self,
-                construct_id,
-                alarm_description=f"{description}. {runbook_link(runbooks, 'new-version')}",
-                metric=metric,
-                threshold=threshold,
-                evaluation_periods=minutes,
-                datapoints_to_alarm=1,
-                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-                # These metrics exist only while the alias has two versions.
-                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            )
-            accept(
-                made,
-                "NIST.800.53.R5-CloudWatchAlarmAction",
-                "HIPAA.Security-CloudWatchAlarmAction",
-                reason="CodeDeploy reads this alarm while it moves traffic, and rolls back; people are told of the "
-                "failed deployment, and of faults in what serves by the alarms of observability.",
-            )
-            return made
-
-        def of_lambda(metric: str, statistic: str) -> cloudwatch.Metric:
-            return cloudwatch.Metric(
-                namespace="AWS/Lambda",
-                metric_name=metric,
-                dimensions_map={"FunctionName": name, "Resource": f"{name}:live", "ExecutedVersion": version.version},
-                statistic=statistic,
-                period=_PERIOD,
-            )
-
-        # What the version itself calls a failure (slipway_runtime.telemetry). It is counted as long as the version
-        # lives. In the alarm it counts while Lambda tells the alias's two versions apart, so that a version that fails
-        # long after its deployment is not in alarm when its fix is deployed: CodeDeploy stops a deployment that begins
-        # with an alarm on, and an alarm keeps its state when it is given another version to watch.
-        #
-        # Both metrics come late, Lambda's by a minute and what is counted by way of the log. `REPEAT` holds the gate
-        # open over the minutes of which Lambda has said nothing yet, and any of the last minutes sets the alarm off: of
-        # the last one alone it would be stuck at the filler. Where the gate is open, `IF` takes a minute without faults
-        # for 0 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html).
-        faults = cloudwatch.MathExpression(
-            expression="IF(FILL(invocations, REPEAT), faults)",
-            using_metrics={
-                "invocations": of_lambda("Invocations", "Sum"),
-                "faults": cloudwatch.Metric(
-                    namespace=environment.tags.project,
-                    metric_name="Faults",
-                    dimensions_map={
-                        "service": function.service,
-                        "function_name": name,
-                        "function_version": version.version,
-                    },
-                    statistic="Sum",
-                    period=_PERIOD,
-                ),
-            },
-            period=_PERIOD,
-            label="Faults of the new version while traffic is shared",
-        )
+        alarm = partial(self._alarm, environment.alarms.runbooks)
         alarms = [
-            alarm("Errors", of_lambda("Errors", "Sum"), 1, "The new version failed: CodeDeploy rolls it back"),
+            alarm(
+                "Errors", _of_lambda(function, "Errors", "Sum"), 1, "The new version failed: CodeDeploy rolls it back"
+            ),
             alarm(
                 "Faults",
-                faults,
+                _faults(function, environment),
                 1,
                 "The new version answered with 5xx or failed a message: CodeDeploy rolls it back",
                 minutes=FAULT_MINUTES,
@@ -213,7 +152,7 @@ class SafeDeployment(Construct):
             alarms.append(
                 alarm(
                     "Latency",
-                    of_lambda("Duration", "p99"),
+                    _of_lambda(function, "Duration", "p99"),
                     function.settings.latency_threshold_ms,
                     "The new version is slow: CodeDeploy rolls it back",
                 )
@@ -222,12 +161,88 @@ class SafeDeployment(Construct):
             alarms.append(
                 alarm(
                     "Throttles",
-                    of_lambda("Throttles", "Sum"),
+                    _of_lambda(function, "Throttles", "Sum"),
                     1,
                     "The new version is throttled: CodeDeploy rolls it back",
                 )
             )
         return alarms
+
+    def _alarm(
+        self,
+        runbooks: str,
+        construct_id: str,
+        metric: cloudwatch.IMetric,
+        threshold: float,
+        description: str,
+        *,
+        minutes: int = 1,
+    ) -> cloudwatch.Alarm:
+        made = cloudwatch.Alarm(
+            self,
+            construct_id,
+            alarm_description=f"{description}. {runbook_link(runbooks, 'new-version')}",
+            metric=metric,
+            threshold=threshold,
+            evaluation_periods=minutes,
+            datapoints_to_alarm=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            # These metrics exist only while the alias has two versions.
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        accept(
+            made,
+            "NIST.800.53.R5-CloudWatchAlarmAction",
+            "HIPAA.Security-CloudWatchAlarmAction",
+            reason="CodeDeploy reads this alarm while it moves traffic, and rolls back; people are told of the "
+            "failed deployment, and of faults in what serves by the alarms of observability.",
+        )
+        return made
+
+
+def _of_lambda(function: ServiceFunction, metric: str, statistic: str) -> cloudwatch.Metric:
+    """Return one of Lambda's metrics of the new version while the alias shares its traffic."""
+    name = function.function.function_name
+    version = function.function.current_version.version
+    return cloudwatch.Metric(
+        namespace="AWS/Lambda",
+        metric_name=metric,
+        dimensions_map={"FunctionName": name, "Resource": f"{name}:live", "ExecutedVersion": version},
+        statistic=statistic,
+        period=_PERIOD,
+    )
+
+
+def _faults(function: ServiceFunction, environment: Environment) -> cloudwatch.MathExpression:
+    """Return what the new version itself calls failures, while the alias shares its traffic."""
+    # What the version itself calls a failure (slipway_runtime.telemetry). It is counted as long as the version
+    # lives. In the alarm it counts while Lambda tells the alias's two versions apart, so that a version that fails
+    # long after its deployment is not in alarm when its fix is deployed: CodeDeploy stops a deployment that begins
+    # with an alarm on, and an alarm keeps its state when it is given another version to watch.
+    #
+    # Both metrics come late, Lambda's by a minute and what is counted by way of the log. `REPEAT` holds the gate
+    # open over the minutes of which Lambda has said nothing yet, and any of the last minutes sets the alarm off: of
+    # the last one alone it would be stuck at the filler. Where the gate is open, `IF` takes a minute without faults
+    # for 0 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html).
+    return cloudwatch.MathExpression(
+        expression="IF(FILL(invocations, REPEAT), faults)",
+        using_metrics={
+            "invocations": _of_lambda(function, "Invocations", "Sum"),
+            "faults": cloudwatch.Metric(
+                namespace=environment.tags.project,
+                metric_name="Faults",
+                dimensions_map={
+                    "service": function.service,
+                    "function_name": function.function.function_name,
+                    "function_version": function.function.current_version.version,
+                },
+                statistic="Sum",
+                period=_PERIOD,
+            ),
+        },
+        period=_PERIOD,
+        label="Faults of the new version while traffic is shared",
+    )
 
 
 def _deployment_config(scope: Construct, shift: Shift) -> codedeploy.ILambdaDeploymentConfig:

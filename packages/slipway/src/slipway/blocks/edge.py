@@ -91,23 +91,7 @@ class EdgeDistribution(Construct):
                 cached_methods=cloudfront.CachedMethods.CACHE_GET_HEAD,
                 viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
                 compress=True,
-                cache_policy=cloudfront.CachePolicy(
-                    self,
-                    "CachePolicy",
-                    min_ttl=Duration.seconds(0),
-                    default_ttl=CACHE_DEFAULT,
-                    max_ttl=CACHE_MAXIMUM,
-                    query_string_behavior=cloudfront.CacheQueryStringBehavior.allow_list(*cached_queries),
-                    # An answer names the origin that it is for, so it is cached by it. No other header of the viewer
-                    # reaches the API: there is no origin request policy, so what is sent is what is in the key, and two
-                    # requests with one key cannot have two answers. API Gateway would follow X-HTTP-Method-Override:
-                    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
-                    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/controlling-origin-requests.html
-                    header_behavior=cloudfront.CacheHeaderBehavior.allow_list("Origin"),
-                    cookie_behavior=cloudfront.CacheCookieBehavior.none(),
-                    enable_accept_encoding_brotli=True,
-                    enable_accept_encoding_gzip=True,
-                ),
+                cache_policy=self._cache_policy(cached_queries),
                 response_headers_policy=cloudfront.ResponseHeadersPolicy.SECURITY_HEADERS,
             ),
             geo_restriction=cloudfront.GeoRestriction.allowlist(*geo.allow),
@@ -123,6 +107,25 @@ class EdgeDistribution(Construct):
         self._log_to(logs_bucket)
         if custom_domain:
             self._name(custom_domain)
+
+    def _cache_policy(self, cached_queries: Sequence[str]) -> cloudfront.CachePolicy:
+        return cloudfront.CachePolicy(
+            self,
+            "CachePolicy",
+            min_ttl=Duration.seconds(0),
+            default_ttl=CACHE_DEFAULT,
+            max_ttl=CACHE_MAXIMUM,
+            query_string_behavior=cloudfront.CacheQueryStringBehavior.allow_list(*cached_queries),
+            # An answer names the origin that it is for, so it is cached by it. No other header of the viewer
+            # reaches the API: there is no origin request policy, so what is sent is what is in the key, and two
+            # requests with one key cannot have two answers. API Gateway would follow X-HTTP-Method-Override:
+            # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+            # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/controlling-origin-requests.html
+            header_behavior=cloudfront.CacheHeaderBehavior.allow_list("Origin"),
+            cookie_behavior=cloudfront.CacheCookieBehavior.none(),
+            enable_accept_encoding_brotli=True,
+            enable_accept_encoding_gzip=True,
+        )
 
     def _web_acl(self, service: str, environment: Environment, key: ServiceKey) -> EdgeWebAcl | None:
         if not environment.waf.enabled:

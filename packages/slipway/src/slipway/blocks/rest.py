@@ -10,6 +10,7 @@ from typing import Any, cast
 from aws_cdk import Duration, Size, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
@@ -103,6 +104,12 @@ _GATEWAY_DEFAULTS = (
     ("DEFAULT_5XX", None, None, "API Gateway got no answer from the service. Try again."),
 )
 
+_KEYED = (
+    "The gateway refuses callers without an API key of the usage plan, and the handler gives each key its "
+    "own data alone."
+)
+"""Why a route with an API key needs no users."""
+
 
 class RestEntry(Construct):
     """A regional REST API whose methods reach aliases, with logs, traces, throttling, validation and CORS.
@@ -140,7 +147,6 @@ class RestEntry(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._environment = environment
-        access_log = ServiceLogGroup(self, "AccessLog", environment=environment, key=key)
         self.api = apigateway.RestApi(
             self,
             "Api",
@@ -151,20 +157,8 @@ class RestEntry(Construct):
             min_compression_size=COMPRESS_FROM,
             # The logging role is one an account and region: the foundation stack makes it.
             cloud_watch_role=False,
-            deploy_options=apigateway.StageOptions(
-                stage_name=STAGE,
-                access_log_destination=apigateway.LogGroupLogDestination(access_log),
-                access_log_format=apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG)),
-                logging_level=apigateway.MethodLoggingLevel.INFO,
-                # A data trace writes bodies and tokens into the log.
-                data_trace_enabled=False,
-                metrics_enabled=True,
-                tracing_enabled=True,
-                throttling_rate_limit=throttle.rate,
-                throttling_burst_limit=throttle.burst,
-                cache_cluster_enabled=True if cache else None,
-                cache_cluster_size=cache.size_gb if cache else None,
-                method_options={f"{path}/GET": _cached(cache, throttle) for path in cached} if cache else None,
+            deploy_options=self._stage_options(
+                ServiceLogGroup(self, "AccessLog", environment=environment, key=key), throttle, cache, cached
             ),
             default_cors_preflight_options=apigateway.CorsOptions(
                 allow_origins=list(environment.cors.origins),
@@ -193,6 +187,26 @@ class RestEntry(Construct):
                 reason="WAF is off in dev by configuration: no user's traffic comes here, throttling holds, and the "
                 "configuration refuses it off in every other environment.",
             )
+
+    @staticmethod
+    def _stage_options(
+        access_log: logs.ILogGroup, throttle: Throttle, cache: StageCache | None, cached: Sequence[str]
+    ) -> apigateway.StageOptions:
+        return apigateway.StageOptions(
+            stage_name=STAGE,
+            access_log_destination=apigateway.LogGroupLogDestination(access_log),
+            access_log_format=apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG)),
+            logging_level=apigateway.MethodLoggingLevel.INFO,
+            # A data trace writes bodies and tokens into the log.
+            data_trace_enabled=False,
+            metrics_enabled=True,
+            tracing_enabled=True,
+            throttling_rate_limit=throttle.rate,
+            throttling_burst_limit=throttle.burst,
+            cache_cluster_enabled=True if cache else None,
+            cache_cluster_size=cache.size_gb if cache else None,
+            method_options={f"{path}/GET": _cached(cache, throttle) for path in cached} if cache else None,
+        )
 
     def _acknowledge_stage(self, cache: StageCache | None) -> None:
         accept(
@@ -281,24 +295,20 @@ class RestEntry(Construct):
                 **{f"{location}.querystring.{name}": False for name in parameters},
             },
         )
+        arn = self._let_invoke(method, path, function)
+        if signed:
+            self.signed_routes.append(arn)
+        self._acknowledge_no_users(added, open_because or (_KEYED if keyed else None))
+
+    def _let_invoke(self, method: str, path: str, function: ServiceFunction) -> str:
+        """Let the API invoke a route's function; return the route's ARN."""
         arn = self.api.arn_for_execute_api(method, re.sub(r"\{[^}]+\}", "*", path), STAGE)
         function.live.add_permission(
             f"Invoke{_route_id(method, path)}",
             principal=iam.ServicePrincipal("apigateway.amazonaws.com"),
             source_arn=arn,
         )
-        if signed:
-            self.signed_routes.append(arn)
-        self._acknowledge_no_users(
-            added,
-            open_because
-            or (
-                "The gateway refuses callers without an API key of the usage plan, and the handler gives each key its "
-                "own data alone."
-                if keyed
-                else None
-            ),
-        )
+        return arn
 
     def mock(self, path: str, *, answer: Mapping[str, str], open_because: str) -> None:
         """Answer `GET` and `HEAD` at the gateway itself: says that the API stands, whatever becomes of its functions.

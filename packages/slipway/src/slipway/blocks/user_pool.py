@@ -58,14 +58,7 @@ class ServiceUserPool(cognito.UserPool):
                 email=cognito.StandardAttribute(required=True, mutable=True)
             ),
             account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
-            password_policy=cognito.PasswordPolicy(
-                min_length=settings.password_minimum_length,
-                require_digits=True,
-                require_lowercase=True,
-                require_symbols=True,
-                require_uppercase=True,
-                temp_password_validity=TEMPORARY_PASSWORD_DAYS,
-            ),
+            password_policy=_password_policy(settings),
             # An authenticator app for whoever wants one. No text messages: they cost, and are the weaker factor.
             mfa=cognito.Mfa.OPTIONAL,
             mfa_second_factor=cognito.MfaSecondFactor(otp=True, sms=False),
@@ -77,7 +70,11 @@ class ServiceUserPool(cognito.UserPool):
             deletion_protection=environment.stateful.deletion_protection,
             removal_policy=removal_policy(environment, deletable=not environment.stateful.deletion_protection),
         )
-        self.client = self.add_client(
+        self.client = self._client(settings)
+        self._acknowledge(settings)
+
+    def _client(self, settings: UserPool) -> cognito.UserPoolClient:
+        return self.add_client(
             "Client",
             generate_secret=False,
             auth_flows=cognito.AuthFlow(user_srp=True, user_password=settings.password_flow),
@@ -92,6 +89,8 @@ class ServiceUserPool(cognito.UserPool):
             read_attributes=cognito.ClientAttributes().with_standard_attributes(email=True, email_verified=True),
             write_attributes=cognito.ClientAttributes().with_standard_attributes(email=True),
         )
+
+    def _acknowledge(self, settings: UserPool) -> None:
         accept(
             self,
             "AwsSolutions-COG2",
@@ -105,6 +104,17 @@ class ServiceUserPool(cognito.UserPool):
                 reason="Threat protection is off by configuration outside prod: the pool holds the team's own test "
                 "users, and the Plus plan that it needs is paid by the user.",
             )
+
+
+def _password_policy(settings: UserPool) -> cognito.PasswordPolicy:
+    return cognito.PasswordPolicy(
+        min_length=settings.password_minimum_length,
+        require_digits=True,
+        require_lowercase=True,
+        require_symbols=True,
+        require_uppercase=True,
+        temp_password_validity=TEMPORARY_PASSWORD_DAYS,
+    )
 
 
 class TestUser(Construct):
@@ -143,26 +153,7 @@ class TestUser(Construct):
         handler: str,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.secret = secretsmanager.Secret(
-            self,
-            "Secret",
-            description="User name and password of the test user",
-            encryption_key=key,
-            generate_secret_string=secretsmanager.SecretStringGenerator(
-                secret_string_template=json.dumps({"username": self.NAME, "email": self.EMAIL}),
-                generate_string_key="password",
-                password_length=PASSWORD_LENGTH,
-                # The password policy wants every kind of character.
-                require_each_included_type=True,
-            ),
-            removal_policy=removal_policy(environment),
-        )
-        accept(
-            self.secret,
-            *NO_ROTATION,
-            reason="The user is for tests in dev and sees nothing but what the tests made; a new secret, and with it a "
-            "new password, is one deployment away.",
-        )
+        self.secret = self._generated_secret(environment, key)
         self.function = ServiceFunction(
             self,
             "Function",
@@ -191,3 +182,26 @@ class TestUser(Construct):
             properties={"UserPoolId": pool.user_pool_id, "SecretArn": self.secret.secret_arn},
         )
         user.node.add_dependency(self.function, pool)
+
+    def _generated_secret(self, environment: Environment, key: ServiceKey) -> secretsmanager.Secret:
+        secret = secretsmanager.Secret(
+            self,
+            "Secret",
+            description="User name and password of the test user",
+            encryption_key=key,
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                secret_string_template=json.dumps({"username": self.NAME, "email": self.EMAIL}),
+                generate_string_key="password",
+                password_length=PASSWORD_LENGTH,
+                # The password policy wants every kind of character.
+                require_each_included_type=True,
+            ),
+            removal_policy=removal_policy(environment),
+        )
+        accept(
+            secret,
+            *NO_ROTATION,
+            reason="The user is for tests in dev and sees nothing but what the tests made; a new secret, and with it a "
+            "new password, is one deployment away.",
+        )
+        return secret

@@ -57,7 +57,13 @@ def acknowledge_pipeline(
     builders = {builder.node.path: builder for step in steps if (builder := step.project.role)}
     for builder in builders.values():
         _artifacts(builder, artifacts, (*_READ, *_ENCRYPT))
-    for name in approvals:
+    _approvals(spine, approvals)
+    _publishes(publish, stack)
+    _mutates(_at(mutation, "Role"), stack)
+
+
+def _approvals(spine: codepipeline.Pipeline, names: Sequence[str]) -> None:
+    for name in names:
         accept(
             _at(spine, f"{name}-approval", f"Approve-{name}", "CodePipelineActionRole"),
             *_INEXACT,
@@ -65,6 +71,9 @@ def acknowledge_pipeline(
             reason="CDK grants a publisher of an encrypted topic the data key actions as a group; the key is the "
             "pipeline's own, and nobody but CodePipeline assumes the role.",
         )
+
+
+def _publishes(publish: IConstruct, stack: Stack) -> None:
     accept(
         publish,
         "AwsSolutions-IAM5",
@@ -85,15 +94,18 @@ def acknowledge_pipeline(
         reason="CDK lets the publishing role start, stop and look at builds before the projects are there that it "
         "could name; the account is the tools account, whose builds are this pipeline's.",
     )
+
+
+def _mutates(role: IConstruct, stack: Stack) -> None:
     accept(
-        _at(mutation, "Role"),
+        role,
         *_INEXACT,
         finding="Resource::*",
         reason="Self-mutation reads stacks, its own and the bootstrap's, and looks whether the bootstrap's bucket is "
         "there; both actions only read.",
     )
     accept(
-        _at(mutation, "Role"),
+        role,
         "AwsSolutions-IAM5",
         finding=f"Resource::arn:*:iam::{stack.account}:role/*",
         reason="Self-mutation assumes the bootstrap roles of the tools account, under a condition on the tag "

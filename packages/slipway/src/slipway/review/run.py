@@ -101,16 +101,15 @@ def review(
     now = now or datetime.now(UTC)
     notes: list[str] = []
     known = given()
-    if base is None:
-        pipeline = pipeline_of_build(env)
-        if pipeline is None:
-            base = _usual_base(repository)
-        else:
-            if (refused := _unreviewable(repository, known, env)) is not None:
-                return refused
-            base = _delivered(repository, pipeline)
-            if base is None:
-                notes.append(f"there is no revision to compare with: no execution of {pipeline} has succeeded yet")
+    pipeline = pipeline_of_build(env)
+    if base is None and pipeline is None:
+        base = _usual_base(repository)
+    elif base is None and pipeline is not None:
+        if (refused := _unreviewable(repository, known, env)) is not None:
+            return refused
+        base = _delivered(repository, pipeline)
+        if base is None:
+            notes.append(f"there is no revision to compare with: no execution of {pipeline} has succeeded yet")
     processes = Processes()
     sides = _Sides(app, known.waivers, processes, say)
     new = sides.head(head, folders=base is not None and _is_assembly(base))
@@ -122,8 +121,9 @@ def review(
     old = sides.base(base)
     if old.revision is not None:
         _check_clock(now, old.revision)
+    file = str(waivers or known.waivers)
     text = _read(waivers) if waivers is not None else new.waivers
-    change = read_waivers(text, str(waivers or known.waivers)) if text else ()
+    change = read_waivers(text, file) if text else ()
     say(f"synthesising {old.label} and {new.label}")
     before, after = _side_by_side(processes, old.assembly, new.assembly)
     # Two folders may be of any app; what this one says of itself is not about them.
@@ -134,13 +134,7 @@ def review(
         base=old.label,
         head=new.label,
         comparison=comparison,
-        judgement=judge(
-            comparison.findings,
-            change,
-            known=_known(old.waivers),
-            today=now.date(),
-            file=str(waivers or known.waivers),
-        ),
+        judgement=judge(comparison.findings, change, known=_known(old.waivers), today=now.date(), file=file),
         notes=tuple(notes),
     )
 
