@@ -168,7 +168,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
     """Steps of given ends, in a folder of their own, on a machine that is no build."""
     for name in ("CODEBUILD_BUILD_ID", "SLIPWAY_REHEARSAL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(entry, "Repository", lambda: ScannedTree(root=tmp_path))
+    monkeypatch.setattr(entry, "ScannedTree", lambda: ScannedTree(root=tmp_path))
 
     def plant(**outcomes: Outcome) -> None:
         steps = tuple(step(name, lambda _, outcome=outcome: outcome) for name, outcome in outcomes.items())  # type: ignore[misc]
