@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import attr
 import jsii
+import jsii._kernel as _kernel_module
 from jsii._kernel import types
 from jsii._kernel.providers import process as provider
 from jsii._stack_trace import capture_stack_trace
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from aws_cdk import Stack
 
 _jsii: Any = provider
+_kernel: Any = _kernel_module
 """jsii types none of its functions."""
 
 _PROGRAM: Final = "lib/program.js"
@@ -149,13 +151,16 @@ def call_for_data(owner: Any, method: str, argument: Any, *, scope: Stack) -> An
     Returns:
         Dictionaries and lists, with names as in JavaScript, and without what is not set.
     """
+    result = _invoke(owner, method, argument.__jsii_ref__)
+    return _invoke(scope, "resolve", result)
+
+
+def _invoke(owner: Any, method: str, argument: Any) -> Any:
+    """Call a method and return its result as the kernel sends it, a reference if it is an object."""
+    request = types.InvokeRequest(objref=owner.__jsii_ref__, method=method, args=[argument])
     messages: Any = jsii.kernel.provider
-    result = messages.invoke(_invocation(owner, method, argument.__jsii_ref__)).result
-    return messages.invoke(_invocation(scope, "resolve", result)).result
-
-
-def _invocation(owner: Any, method: str, argument: Any) -> types.InvokeRequest:
-    return types.InvokeRequest(objref=owner.__jsii_ref__, method=method, args=[argument])
+    # A class in Python may override what the method calls: the kernel then asks Python before it answers.
+    return _kernel._callback_till_result(jsii.kernel, messages.invoke(request), types.InvokeResponse)
 
 
 def _find_node() -> str:

@@ -44,7 +44,7 @@ def test_the_specimen_keeps_the_contract() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def tests_of_templates() -> set[str]:
+def template_tests() -> set[str]:
     """Return the tests of the contract that look at templates."""
     return {
         node.name
@@ -59,7 +59,7 @@ def tests_of_templates() -> set[str]:
 @pytest.mark.timeout(300)
 def test_each_test_of_the_contract_sees_what_breaks_it() -> None:
     # Given a breakage for each test that looks at templates
-    assert set(broken.BREAKS) == tests_of_templates()
+    assert set(broken.BREAKS) == template_tests()
 
     # When each runs on a service broken that way
     done = run_contract("infrastructure.broken:subject", "-p", "infrastructure.broken", "--tb=no", "-rf")
