@@ -167,7 +167,9 @@ UNIT := $(wildcard packages/*/tests/unit services/*/tests/unit) tests/unit
 TEMPLATES := $(wildcard $(foreach kind,properties infrastructure,packages/*/tests/$(kind) services/*/tests/$(kind)))
 # What the tool asks of every service that there is.
 CONTRACT := --pyargs slipway.testing.contract
-LOCAL := $(wildcard packages/*/tests/local services/*/tests/local) tests/local
+LOCAL := $(wildcard services/*/tests/local) tests/local
+# On the specimen, whose configuration a process cannot read beside the app's.
+TOOL_LOCAL := $(wildcard packages/*/tests/local)
 # It plays the whole pipeline, on every processor.
 REHEARSAL := packages/slipway/tests/local/test_rehearsal.py
 
@@ -181,9 +183,10 @@ test: build ## Everything: unit, properties, infrastructure, and local on the em
 	@pytest $(UNIT) --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
 		--cov --cov-report xml:$(REPORTS)/coverage/coverage.xml --cov-report=
 	@pytest $(TEMPLATES) $(CONTRACT) --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
-	@pytest $(LOCAL) --ignore $(REHEARSAL) --numprocesses 3 --dist loadfile --no-loadscope-reorder \
-		--quiet --junitxml $(REPORTS)/local.xml
-	@pytest $(REHEARSAL) --quiet --junitxml $(REPORTS)/rehearsal.xml
+	@pytest $(LOCAL) --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet --junitxml $(REPORTS)/local.xml
+	@[ -z "$(TOOL_LOCAL)" ] || pytest $(TOOL_LOCAL) --ignore $(REHEARSAL) --numprocesses 3 --dist loadfile \
+		--no-loadscope-reorder --quiet --junitxml $(REPORTS)/tool-local.xml
+	@[ -z "$(TOOL_LOCAL)" ] || pytest $(REHEARSAL) --quiet --junitxml $(REPORTS)/rehearsal.xml
 	@[ -z "$(ADOPTERS)" ] || pytest $(ADOPTERS) -m "not nightly" --numprocesses 2 --quiet --junitxml $(REPORTS)/adopters.xml
 
 # Each row is a copy of this repository; an app that `slipway init` wrote has not got them.
