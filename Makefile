@@ -183,10 +183,7 @@ test: build ## Everything: unit, properties, infrastructure, and local on the em
 	@pytest $(UNIT) --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
 		--cov --cov-report xml:$(REPORTS)/coverage/coverage.xml --cov-report=
 	@pytest $(TEMPLATES) $(CONTRACT) --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
-	@# Environments of an earlier run, which may be another app's: the specimen has an environment of the same name.
-	@rm -rf build/test
 	@pytest $(LOCAL) --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet --junitxml $(REPORTS)/local.xml
-	@rm -rf build/test
 	@[ -z "$(TOOL_LOCAL)" ] || pytest $(TOOL_LOCAL) --ignore $(REHEARSAL) --numprocesses 3 --dist loadfile \
 		--no-loadscope-reorder --quiet --junitxml $(REPORTS)/tool-local.xml
 	@[ -z "$(TOOL_LOCAL)" ] || pytest $(REHEARSAL) --quiet --junitxml $(REPORTS)/rehearsal.xml

@@ -69,14 +69,21 @@ _STAGE = "assembly-Pipeline-{environment}-{name}"
 
 
 def staged(assembly: Path, environment: str) -> tuple[str, ...]:
-    """What an assembly has for an environment: `foundation`, and the services that the app names.
+    """Return the stages of an assembly for an environment: `foundation`, and the services that the app names.
+
+    CDK leaves the folders of earlier syntheses where they are, of a service that was removed for example: so the
+    manifest is asked.
 
     Args:
         assembly: the whole assembly, `cdk.out`.
         environment: name of the environment.
+
+    Raises:
+        AssemblyError: it has no manifest, or a damaged one.
     """
     prefix = _STAGE.format(environment=environment, name="")
-    return tuple(sorted(folder.name.removeprefix(prefix) for folder in assembly.glob(f"{prefix}*")))
+    folders = [folder.name for _, folder in read_manifest(assembly).assemblies()]
+    return tuple(sorted(name.removeprefix(prefix) for name in folders if name.startswith(prefix)))
 
 
 def stage_folder(assembly: Path, environment: str, name: str) -> Path:

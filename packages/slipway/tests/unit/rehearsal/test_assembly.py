@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -182,7 +183,18 @@ def test_a_stage_that_was_not_synthesized_is_said(tmp_path: Path) -> None:
         stage_folder(tmp_path, "dev", "nothing")
 
 
-def test_what_was_synthesized_for_an_environment_is_found(stage: Path) -> None:
-    (stage.parent / "assembly-Pipeline-dev-foundation").mkdir()
-    (stage.parent / "assembly-Pipeline-prod-items").mkdir()
+def test_stages_of_an_environment_are_those_of_the_manifest(stage: Path) -> None:
+    # Given an assembly of two stages for dev and one for prod
+    names = ("dev-foundation", "dev-items", "prod-items")
+    stages = {
+        f"assembly-Pipeline-{name}": {
+            "type": "cdk:cloud-assembly",
+            "properties": {"directoryName": f"assembly-Pipeline-{name}", "displayName": f"Pipeline/{name}"},
+        }
+        for name in names
+    }
+    (stage.parent / "manifest.json").write_text(json.dumps({"version": "50.0.0", "artifacts": stages}))
+    # And the folder that an earlier synthesis left, of a service that was removed since
+    shutil.copytree(stage, stage.parent / "assembly-Pipeline-dev-removed")
+
     assert staged(stage.parent, "dev") == ("foundation", "items")
