@@ -11,6 +11,7 @@ import pytest
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_ssm as ssm
 from botocore.exceptions import ClientError
+from constructs import Construct
 
 from slipway.emulator.deploy import Deployer
 from slipway.emulator.environment import LocalEnvironment, Outputs
@@ -126,15 +127,16 @@ def _silent(_: str) -> AbstractContextManager[Progress]:
 
 
 def _synthesize(folder: Path, local: LocalEnvironment, *, topic: str) -> None:
-    """A foundation with nothing to tell, and a service of two stacks."""
+    """Write an assembly with a foundation and one service, each with a stack that reads the name of another's topic."""
+    app = cdk.App(outdir=str(folder), context={"@aws-cdk/core:defaultCrossStackReferences": "weak"})
+    pipeline = Construct(app, "Pipeline")
     environment = cdk.Environment(account=local.environment.account, region=local.environment.region)
     for name in ("foundation", "catalog"):
-        out = folder / f"assembly-Pipeline-{local.name}-{name}"
-        app = cdk.App(outdir=str(out), context={"@aws-cdk/core:defaultCrossStackReferences": "weak"})
+        stage = cdk.Stage(pipeline, f"{local.name}-{name}", env=environment)
         prefix = f"{local.name}-{name}"
-        producer = cdk.Stack(app, "Producer", stack_name=f"{prefix}-producer", env=environment)
+        producer = cdk.Stack(stage, "Producer", stack_name=f"{prefix}-producer")
         made = sns.Topic(producer, "Topic", topic_name=f"{name}-{topic}" if name == "foundation" else topic)
-        reader = cdk.Stack(app, "Reader", stack_name=f"{prefix}-reader", env=environment)
+        reader = cdk.Stack(stage, "Reader", stack_name=f"{prefix}-reader")
         parameter = "reads" if name == "catalog" else "foundation-reads"
         ssm.StringParameter(reader, "Reads", parameter_name=parameter, string_value=made.topic_name)
-        app.synth()
+    app.synth()
