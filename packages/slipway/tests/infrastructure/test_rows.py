@@ -93,7 +93,7 @@ def test_what_stands_behind_an_http_api_traces_itself(service: type[Service], en
 @pytest.mark.requirement("a REST method that waits longer than 29 s")
 @pytest.mark.parametrize("service", REST, ids=lambda service: service.name)
 def test_no_rest_method_waits_longer_than_the_gateway_does(service: type[Service], environment: str) -> None:
-    # Given that a REST API answers after 29 s at the latest, whatever its function may take
+    # Given that a REST API times out after 29 s, whatever its function may take
     methods = synthesis.deployment(environment, service)["compute"].properties_of("AWS::ApiGateway::Method")
 
     assert methods

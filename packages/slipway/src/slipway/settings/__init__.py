@@ -1,4 +1,4 @@
-"""Settings: one TOML file an environment and one for the pipeline, read once into frozen models."""
+"""Read one TOML file per environment and one for the pipeline into frozen models."""
 
 from slipway.settings.load import ConfigurationError, Problem, load
 from slipway.settings.model import (

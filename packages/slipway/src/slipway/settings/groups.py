@@ -1,7 +1,7 @@
-"""Groups of services with a pipeline each, of one configuration.
+"""Groups of services, each with its own pipeline, in one configuration.
 
-A group is an app of its own in AWS: its pipeline, and all that is named after that, have the app's name and the
-group's. Whatever reads the configuration with `SLIPWAY_GROUP` set sees the group alone, so every verb works on it.
+A group is its own app in AWS: its pipeline, and everything named after it, carries the app's name and the group's. Code
+that reads the configuration with `SLIPWAY_GROUP` set sees only that group, so every verb works on it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 GROUP = "SLIPWAY_GROUP"
-"""Environment variable with the name of a group of `[groups]` in `pipeline.toml`. Default: the app as a whole."""
+"""Environment variable that names a group of `[groups]` in `pipeline.toml`. Default: the whole app."""
 
 PATTERNS = 8
-"""The most file paths that a trigger excludes
-(https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_GitFilePathFilterCriteria.html)."""
+"""Maximum number of file paths that a trigger can exclude
+(https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_GitFilePathFilterCriteria.html).
+"""
 
 PATTERN_CHARACTERS = 255
-"""The longest of them."""
+"""Maximum length of each file path."""
 
 _Raw = dict[str, Any]
 
@@ -30,12 +31,12 @@ def selected() -> str | None:
 
 
 def narrow_pipeline(raw: _Raw, group: str, *, app: str) -> _Raw:
-    """Return what the pipeline's file says of one group.
+    """Return the pipeline's file narrowed to one group.
 
     Args:
-        raw: the file.
-        group: name of the group.
-        app: the app's name.
+        raw: The file.
+        group: Name of the group.
+        app: The app's name.
     """
     services = services_of(raw, group)
     narrowed = {**raw, "name": f"{app}-{group}", "group": group, "bucket_prefix": raw.get("bucket_prefix", app)}
@@ -49,12 +50,12 @@ def narrow_pipeline(raw: _Raw, group: str, *, app: str) -> _Raw:
 
 
 def narrow_environment(raw: _Raw, pipeline: _Raw, group: str) -> _Raw:
-    """Return what an environment's file says of one group.
+    """Return an environment's file narrowed to one group.
 
     Args:
-        raw: the file.
-        pipeline: the pipeline's file.
-        group: name of the group.
+        raw: The file.
+        pipeline: The pipeline's file.
+        group: Name of the group.
     """
     services = services_of(pipeline, group)
     tables = raw.get("services")
@@ -64,7 +65,7 @@ def narrow_environment(raw: _Raw, pipeline: _Raw, group: str) -> _Raw:
 
 
 def names_of(raw: _Raw) -> list[str]:
-    """Return the groups of the pipeline's file, in order; none while they are not tables."""
+    """Return the groups of the pipeline's file, in order; an empty list if `groups` is not a table."""
     groups = raw.get("groups", {})
     tables = isinstance(groups, Mapping) and all(isinstance(table, Mapping) for table in groups.values())
     return list(groups) if tables else []
@@ -77,20 +78,20 @@ def services_of(raw: _Raw, group: str) -> list[str]:
 
 
 def find_faults(raw: _Raw, services: Sequence[str], environments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the groups of the pipeline's file: the key, and what is allowed.
+    """Yield the errors in the groups of the pipeline's file: the key, and what is allowed.
 
     Args:
-        raw: the file.
-        services: names of all services.
-        environments: names of all environments.
+        raw: The file.
+        services: Names of all services.
+        environments: Names of all environments.
     """
     groups = names_of(raw)
     named = Counter(name for group in groups for name in services_of(raw, group))
     for group in groups:
         if group in environments:
-            yield f"groups.{group}", "is the name of an environment; roles would be named alike"
+            yield f"groups.{group}", "is also the name of an environment, so role names would collide; rename the group"
         yield from (
-            (f"groups.{group}.services", f"names {name!r}; there are {', '.join(sorted(services))}")
+            (f"groups.{group}.services", f"names {name!r}; choose from {', '.join(sorted(services))}")
             for name in services_of(raw, group)
             if name not in services
         )
@@ -99,19 +100,19 @@ def find_faults(raw: _Raw, services: Sequence[str], environments: Sequence[str])
         yield from (("groups", f"{name!r} is in no group") for name in services if name not in named)
     qualifiers = Counter(str(raw["groups"][group].get("qualifier")) for group in groups)
     yield from (
-        ("groups", f"qualifier {name!r} is that of several groups; each has CDK bootstrap stacks of its own")
+        ("groups", f"qualifier {name!r} is used by several groups; give each group its own")
         for name, times in qualifiers.items()
         if times > 1
     )
 
 
 def ignored_patterns(services: Sequence[str]) -> list[str]:
-    """Return glob patterns of the folders of services, as few as their length allows.
+    """Return glob patterns for the folders of the given services, combined up to the allowed length.
 
     Braces are CodePipeline's own (https://docs.aws.amazon.com/codepipeline/latest/userguide/syntax-glob.html).
 
     Args:
-        services: names of the services of other groups.
+        services: Names of the services of other groups.
     """
     patterns: list[list[str]] = []
     for name in services:

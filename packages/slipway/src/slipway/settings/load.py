@@ -1,4 +1,4 @@
-"""Read `config/*.toml` and say everything that is wrong with them at once."""
+"""Read `config/*.toml` and report all of their errors at once."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from slipway.settings.model import APP, EnvironmentKind, PipelineSettings, Setti
 from slipway.settings.services import Models, compose, discover
 
 CONFIG_FOLDER = ROOT / "config"
-"""Where the files are read from unless a caller names another folder."""
+"""Folder of the configuration files. Default of `load`."""
 
 PIPELINE_FILE = "pipeline.toml"
 
 TOOLS = "tools"
-"""Name of the pipeline's own place: the value of the tag Environment there."""
+"""Name of the pipeline's own place, and the value of its Environment tag."""
 
-# Stand in while the pipeline's own file has faults, so that the environments' faults are found in the same run.
+# Placeholders while the pipeline's own file has errors, so that the same run still finds the environments' errors.
 NO_ACCOUNT = "000000000000"
 NO_REGION = "us-east-1"
 
 RULE_TIMEOUT_MINUTES = 60
-"""How long CodePipeline gives a rule of a condition: the hour of its actions without a quota of their own
-(https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html); CloudFormation can set no other."""
+"""Time-out of a rule of a CodePipeline condition: one hour, as for actions without their own quota
+(https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html). CloudFormation cannot change it.
+"""
 
 _IS_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -49,7 +50,7 @@ _Raw = dict[str, Any]
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing that is wrong in one file: where, what was found, what is allowed."""
+    """One error in one file: where, what was found, what is allowed."""
 
     file: str
     key: str
@@ -76,15 +77,15 @@ def load(folder: Path | None = None, *, services: Models | None = None, group: s
     """Read the pipeline's file and one file for each environment it names.
 
     Args:
-        folder: where `pipeline.toml` and `<environment>.toml` lie. Default: `CONFIG_FOLDER`, which is `config/`.
-        services: the settings' model of each service. Default: those in `services/<name>/settings.py`.
-        group: the group of services that is wanted alone. Default: the one that `SLIPWAY_GROUP` names, or all.
+        folder: Where `pipeline.toml` and `<environment>.toml` lie. Default: `CONFIG_FOLDER`, which is `config/`.
+        services: The settings' model of each service. Default: those in `services/<name>/settings.py`.
+        group: The group of services that is wanted alone. Default: the one that `SLIPWAY_GROUP` names, or all.
 
     Returns:
         The validated settings, environments in the pipeline's order.
 
     Raises:
-        ConfigurationError: with every problem of every file.
+        ConfigurationError: With every problem of every file.
     """
     folder = CONFIG_FOLDER if folder is None else folder
     models = discover() if services is None else services
@@ -94,7 +95,7 @@ def load(folder: Path | None = None, *, services: Models | None = None, group: s
     raw_environments = {
         name: raw
         for name in names
-        # A name that is none is a problem of pipeline.toml, and no path.
+        # An invalid name is an error of pipeline.toml, and must not become a path.
         if _IS_NAME.fullmatch(name) and (raw := _read(folder / f"{name}.toml", problems)) is not None
     }
     raw_environments = {
@@ -116,7 +117,7 @@ def load(folder: Path | None = None, *, services: Models | None = None, group: s
         raw_pipeline = {"approval_before": _first_of_production(names, raw_environments), **raw_pipeline}
     pipeline = _validate(PipelineSettings, _named(raw_pipeline, name=TOOLS, **given), PIPELINE_FILE, problems)
     if pipeline is None:
-        # What is wrong with the names is said of the pipeline's file alone.
+        # Report an invalid name only for the pipeline's file.
         given = _names({})
 
     environments = [
@@ -152,19 +153,19 @@ def _read(path: Path, problems: list[Problem]) -> _Raw | None:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        wanted = "every configuration has one" if path.name == PIPELINE_FILE else f"{PIPELINE_FILE} names it"
+        wanted = "every configuration needs it" if path.name == PIPELINE_FILE else f"{PIPELINE_FILE} names it"
         problems.append(Problem(path.name, "", "", f"is missing, and {wanted}"))
     except (OSError, UnicodeDecodeError) as error:
         problems.append(Problem(path.name, "", "", f"cannot be read as UTF-8 text ({error})"))
-    except (ValueError, RecursionError) as error:  # tomllib raises its own for grammar alone
-        problems.append(Problem(path.name, "", "", f"is not TOML ({_short(str(error))})"))
+    except (ValueError, RecursionError) as error:  # tomllib raises TOMLDecodeError for syntax errors only.
+        problems.append(Problem(path.name, "", "", f"is not valid TOML ({_short(str(error))})"))
     return None
 
 
 def _names(raw_pipeline: _Raw) -> dict[str, Any]:
-    """Return what the pipeline's file says of names, under the keys of the model."""
+    """Return the names in the pipeline's file, under the keys of the model."""
     app = raw_pipeline.get("name", APP)
-    # A name that is wrong is said once, not for each name that is made of it.
+    # Report an invalid name once, not once per name derived from it.
     known = app if isinstance(app, str) and _IS_NAME.fullmatch(app) else APP
     return {
         "app": app,
@@ -175,12 +176,12 @@ def _names(raw_pipeline: _Raw) -> dict[str, Any]:
 
 
 def _named(raw: _Raw | None, **given: Any) -> _Raw | None:
-    """What a file says, with what is known from elsewhere. A file that says it too is told so by the rules."""
+    """Return a file's values combined with values from elsewhere, which `_everywhere` keeps out of the file."""
     return None if raw is None else {**raw, **given}
 
 
 def _with_runbooks(raw: _Raw, source: Any) -> _Raw:
-    """Return an environment's file with the address of the runbooks, where GitHub shows the pipeline's repository."""
+    """Return an environment's file with the address of its runbooks, if GitHub hosts the pipeline's repository."""
     alarms = raw.get("alarms")
     match source:
         case {"kind": "codeconnections", "repository": str(repository), "branch": str(branch)} if isinstance(
@@ -207,13 +208,13 @@ def _validate(model: type[_Model], raw: _Raw | None, file: str, problems: list[P
         problems.extend(
             _problem(file, detail)
             for detail in details
-            # A list whose only entry is wrong is also called too short, which is not what is wrong with it.
+            # pydantic also reports a list whose only entry is invalid as too short; drop that second error.
             if not (detail["type"] == "too_short" and any(_is_below(place, detail["loc"]) for place in places))
         )
         return None
 
 
-# pydantic puts the tag of a discriminated union into the path of an error, below these keys; the file has no such key.
+# pydantic puts the tag of a discriminated union into an error's path below these keys; the file has no such key.
 _UNIONS = {"capacity", "source"}
 
 
@@ -231,7 +232,7 @@ def _value(value: object) -> str:
 
 
 def _short(value: object) -> str:
-    """A value on one line, cut where it is long. A number can have more digits than Python prints."""
+    """Return a value on one line, shortened if long. A number can have more digits than Python prints."""
     try:
         text = value if isinstance(value, str) else _REPR.repr(value)
     except ValueError:
@@ -268,10 +269,10 @@ def _at(raw: _Raw, key: str) -> Any:
 
 
 def _environment_rules(name: str, raw: _Raw, models: Models) -> Iterator[Problem]:
-    """Check what depends on the kind, in the raw file: its other problems hide none of these."""
+    """Check the rules that depend on the kind, on the raw file, so that its other errors don't hide these."""
     file = f"{name}.toml"
     yield from _everywhere(file, raw)
-    # Without a kind, that alone is the problem.
+    # A missing kind is reported by itself.
     if raw.get("kind") not in (EnvironmentKind.TEST, EnvironmentKind.PRODUCTION):
         return
     only = "is allowed in development only"
@@ -293,23 +294,23 @@ def _environment_rules(name: str, raw: _Raw, models: Models) -> Iterator[Problem
 
 def _everywhere(file: str, raw: _Raw) -> Iterator[Problem]:
     if "name" in raw:
-        yield Problem(file, "name", _value(raw["name"]), "is given by the file's own name; leave it out")
+        yield Problem(file, "name", _value(raw["name"]), "comes from the file's name; leave it out")
     for key in ("account", "region"):
         if f"tools_{key}" in raw:
             found = _value(raw[f"tools_{key}"])
-            yield Problem(file, f"tools_{key}", found, f"is `{key}` of pipeline.toml; leave it out")
+            yield Problem(file, f"tools_{key}", found, f"comes from `{key}` in pipeline.toml; leave it out")
     for key in ("app", "bucket_prefix"):
         if key in raw:
-            yield Problem(file, key, _value(raw[key]), "is for pipeline.toml; leave it out")
+            yield Problem(file, key, _value(raw[key]), "belongs in pipeline.toml; leave it out")
     yield from _disposable_rules(file, raw)
     bake = _at(raw, "deployment.bake_minutes")
     if isinstance(bake, int) and bake >= RULE_TIMEOUT_MINUTES:
-        allowed = f"must be below {RULE_TIMEOUT_MINUTES}: CodePipeline ends a condition after that many minutes"
+        allowed = f"must be less than {RULE_TIMEOUT_MINUTES}: CodePipeline ends a condition after that many minutes"
         yield Problem(file, "deployment.bake_minutes", _value(bake), allowed)
 
 
 def _disposable_rules(file: str, raw: _Raw) -> Iterator[Problem]:
-    """An environment that may be destroyed holds nothing that anything protects, and nothing is lost in any other."""
+    """Check that a disposable environment protects nothing, and that every other one keeps its data."""
     disposable = _at(raw, "stateful.disposable") is True
     policy = _at(raw, "stateful.removal_policy")
     if policy == "destroy" and not disposable:
@@ -323,7 +324,10 @@ def _disposable_rules(file: str, raw: _Raw) -> Iterator[Problem]:
         yield Problem(file, "stateful.deletion_protection", "true", "must be false with stateful.disposable = true")
     if "backup" in raw:
         yield Problem(
-            file, "backup", "", "must be left out with stateful.disposable = true: nobody can delete from its vault"
+            file,
+            "backup",
+            "",
+            "must be left out with stateful.disposable = true: recovery points in its vault cannot be deleted",
         )
 
 
@@ -344,26 +348,28 @@ def _pipeline_rules(raw: _Raw, names: list[str], environments: dict[str, _Raw], 
         )
         missing = [name for name in _first_of_production(names, environments) if name not in approvals]
         if missing:
-            allowed = f"must name {', '.join(missing)}: production is entered after an approval"
+            allowed = f"must name {', '.join(missing)}: production needs an approval"
             yield Problem(PIPELINE_FILE, "approval_before", _value(approvals), allowed)
         waiting = [name for name in approvals if name in names]
         if waiting and _at(raw, "approval.emails") in (None, []) and isinstance(raw.get("approval"), dict):
-            allowed = f"names nobody, and {', '.join(waiting)} waits for an approval"
+            allowed = f"is empty, but {', '.join(waiting)} waits for an approval; name at least one address"
             yield Problem(PIPELINE_FILE, "approval.emails", "", allowed)
     yield from _wave_rules(raw, models)
     yield from _connection_rules(raw)
     if _at(raw, "gates.review") == "off" and _at(raw, "source.kind") in {"codeconnections", "codecommit"}:
-        allowed = "is allowed with an S3 source only, which has no history to review; use 'required'"
+        allowed = "is allowed only with an S3 source, which has no history to review; use 'required'"
         yield Problem(PIPELINE_FILE, "gates.review", "'off'", allowed)
     for key, found in (("disposable", True), ("removal_policy", "destroy")):
         if _at(raw, f"stateful.{key}") == found:
-            yield Problem(PIPELINE_FILE, f"stateful.{key}", _value(found), "is for environments; leave it out")
+            yield Problem(
+                PIPELINE_FILE, f"stateful.{key}", _value(found), "belongs in an environment's file; leave it out"
+            )
     if raw.get("share_accounts") is not True:
         yield from _account_rules(raw, environments)
 
 
 def _first_of_production(names: list[str], environments: dict[str, _Raw]) -> list[str]:
-    """Return where production begins: one approval is enough for several environments in a row."""
+    """Return the first environment of each run of production environments: one approval covers the run."""
     kinds = [environments.get(name, {}).get("kind") for name in names]
     return [
         name
@@ -380,7 +386,7 @@ def _wave_rules(raw: _Raw, models: Models) -> Iterator[Problem]:
     known = sorted(models)
     for name, times in named.items():
         if name not in known:
-            yield Problem(PIPELINE_FILE, "waves", _value(name), f"is no service; there are {', '.join(known)}")
+            yield Problem(PIPELINE_FILE, "waves", _value(name), f"is not a service; choose from {', '.join(known)}")
         elif times > 1:
             yield Problem(PIPELINE_FILE, "waves", _value(name), "is named twice")
 
@@ -402,7 +408,7 @@ def _group_rules(raw: _Raw, environments: list[str], models: Models) -> Iterator
 
 def _unknown_group(raw: _Raw, group: str) -> Problem:
     known = ", ".join(groups.names_of(raw)) or "none"
-    return Problem(PIPELINE_FILE, "groups", "", f"{groups.GROUP} names {group!r}; there are {known}")
+    return Problem(PIPELINE_FILE, "groups", "", f"{groups.GROUP} names {group!r}; choose from {known}")
 
 
 def _connection_rules(raw: _Raw) -> Iterator[Problem]:
@@ -412,7 +418,7 @@ def _connection_rules(raw: _Raw) -> Iterator[Problem]:
     found = re.match(r"arn:[a-z-]+:(?:codeconnections|codestar-connections):([a-z0-9-]+):", arn)
     if found and found[1] != raw.get("region"):
         pipeline = _value(raw.get("region"))
-        allowed = f"is in {found[1]}, but the pipeline is in {pipeline}: a pipeline reaches its own region only"
+        allowed = f"is in {found[1]}, but the pipeline is in {pipeline}; a pipeline deploys only to its own region"
         yield Problem(PIPELINE_FILE, "source.connection_arn", _value(arn), allowed)
 
 

@@ -25,10 +25,10 @@ Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", 
 
 
 def _each_once(emails: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse an address that is named twice: SNS has one subscription per address."""
+    """Refuse an address that is listed twice: SNS has one subscription per address."""
     for email, times in Counter(email.casefold() for email in emails).items():
         if times > 1:
-            raise ValueError(f"names {email!r} {times} times; name each address once")
+            raise ValueError(f"lists {email!r} {times} times; list each address once")
     return emails
 
 
@@ -37,7 +37,7 @@ CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)$")]
 TagValue = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
-"""A name that other names are made of. What AWS allows of those together, `slipway.delivery.names` says."""
+"""A name that other names are built from. `slipway.delivery.names` checks AWS's limits on the results."""
 
 LogRetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
@@ -46,11 +46,11 @@ LogRetentionDays = Literal[
 
 
 ROLLBACK_DAYS = 180
-"""The longest that an environment may stand still and still be rolled back, days.
+"""Longest time without a delivery after which an environment can still be rolled back, days.
 
-A rollback uses the artifacts of the execution that last succeeded in the stage
-(https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html), so no artifact expires sooner. The
-figure is ours: half a year without a delivery to production is a freeze that nobody plans.
+A rollback uses the artifacts of the last successful execution of the stage
+(https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html), so artifacts must not expire sooner.
+The figure is our choice: half a year without a delivery to production is longer than any planned freeze.
 """
 
 
@@ -59,7 +59,7 @@ class _Model(BaseModel):
 
 
 class EnvironmentKind(StrEnum):
-    """What an environment is for. Every rule that is stricter in one than in another goes by this, never by a name."""
+    """Purpose of an environment. Every rule that differs between environments depends on this, never on a name."""
 
     DEVELOPMENT = "development"
     """Open to change: nobody outside the team depends on it."""
@@ -70,7 +70,7 @@ class EnvironmentKind(StrEnum):
 
 
 class RemovalPolicy(StrEnum):
-    """What becomes of a stateful resource that leaves its template."""
+    """What happens to a stateful resource when it is removed from its template."""
 
     DESTROY = "destroy"
     RETAIN = "retain"
@@ -86,7 +86,7 @@ class LogLevel(StrEnum):
 
 
 class Tags(_Model):
-    """Values of the tags that every resource carries; Service and Environment are added by the app."""
+    """Values of the tags on every resource; the app adds Service and Environment."""
 
     project: TagValue
     application: TagValue
@@ -101,7 +101,7 @@ class Stateful(_Model):
     deletion_protection: bool
     termination_protection: bool
     disposable: bool = False
-    """Whether it holds nothing that matters: `make destroy` empties and deletes such an environment, and no other."""
+    """True if the environment's data is expendable: `make destroy` empties and deletes only such an environment."""
     key_deletion_window_days: Annotated[int, Field(ge=7, le=30)] = 30
 
 
@@ -113,36 +113,37 @@ class Logs(_Model):
 
 
 LEAST_CLIENT_ERROR_FLOOR = 60
-"""The lowest floor of the share of refused requests. A service's smoke tests are refused less than a third as often."""
+"""Lower limit of `client_error_floor`. A service's smoke tests cause fewer than a third as many refusals."""
 
 
 class AlarmSettings(_Model):
-    """Who is notified."""
+    """Recipients and thresholds of the alarms."""
 
     emails: Emails = Field(strict=False)
     runbooks: Annotated[str, StringConstraints(pattern=r"^https://[^\s]+[^/\s]$", max_length=400)]
-    """Where `docs/runbooks/` is read: each alarm's description links to its page there. Default
-    (`slipway.settings.load`), with a CodeConnections source: on GitHub, of the pipeline's repository and branch."""
+    """Address of the rendered `docs/runbooks/`; each alarm's description links to its page there. Default
+    (`slipway.settings.load`), with a CodeConnections source: the pipeline's repository and branch on GitHub.
+    """
     client_error_percent: Annotated[int, Field(ge=1, le=100)] = 50
-    """Share of an API's requests in five minutes answered with 4xx at which its alarm becomes active, percent."""
+    """Share of an API's requests in five minutes answered with 4xx that triggers its alarm, percent."""
     client_error_floor: Annotated[int, Field(ge=LEAST_CLIENT_ERROR_FLOOR)] = 200
-    """Requests in five minutes below which no share counts."""
+    """Minimum number of requests in five minutes for the share to count."""
 
 
 class OnFailure(StrEnum):
-    """What becomes of the stage of an environment's services when it fails. The values are CodePipeline's own."""
+    """What happens to the stage of an environment's services when it fails. The values are CodePipeline's own."""
 
     RETRY = "RETRY"
     ROLLBACK = "ROLLBACK"
 
 
 class DeploymentWindow(_Model):
-    """Days and hours in which an environment may be entered, in its own time zone."""
+    """Days and hours during which changes may enter an environment, in the window's own time zone."""
 
     days: tuple[Literal["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"], ...] = Field(strict=False, min_length=1)
     from_hour: Annotated[int, Field(ge=0, le=23)]
     to_hour: Annotated[int, Field(ge=1, le=24)]
-    """The first hour that is outside again."""
+    """First hour after the window."""
     time_zone: str
     """As CodePipeline takes it (`slipway.settings.time_zones`): `Europe/Berlin`, `UTC-05:00`, `EST`."""
 
@@ -155,68 +156,71 @@ class DeploymentWindow(_Model):
 
 
 def _is_shift(name: str) -> str:
-    """Refuse what is no deployment configuration of CodeDeploy for Lambda."""
+    """Refuse a name that is not a deployment configuration of CodeDeploy for Lambda."""
     Shift.named(name)
     return name
 
 
 class Deployment(_Model):
-    """How a change enters the environment: CodeDeploy on the alias `live`, the bake after it, windows."""
+    """How a change enters the environment: CodeDeploy on the alias `live`, the bake time, windows."""
 
     strategy: Annotated[str, AfterValidator(_is_shift)]
-    """CodeDeploy's name of how traffic moves, without its prefix. Figures that it has no configuration for are an own
-    one, named in the same way: `Canary5Percent15Minutes`."""
+    """CodeDeploy's name of the traffic shift, without its prefix. A shift that CodeDeploy doesn't predefine is named in
+    the same way, and created: `Canary5Percent15Minutes`.
+    """
     bake_minutes: Annotated[int, Field(ge=0)] = 0
-    """How long the environment's alarms must stay quiet after a deployment; 0 for no bake. `slipway.settings.load`
-    refuses what is longer than CodePipeline waits."""
+    """Minutes that the environment's alarms must stay quiet after a deployment; 0 for no bake. `slipway.settings.load`
+    refuses a bake longer than CodePipeline waits.
+    """
     on_failure: OnFailure = Field(strict=False, default=OnFailure.ROLLBACK)
-    """`RETRY` runs the stage's actions once more; `ROLLBACK` goes back to what last succeeded there."""
+    """`RETRY` repeats the stage's actions once; `ROLLBACK` returns to the stage's last successful execution."""
     frozen: bool = False
-    """Whether changes stop before this environment until it is thawed."""
+    """True if changes stop before this environment until it is thawed."""
     window: DeploymentWindow | None = None
-    """When changes may enter. Default: always."""
+    """Time window for changes. Default: always."""
 
     @property
     def shift(self) -> Shift:
-        """How traffic moves to a new version."""
+        """Return how traffic moves to a new version."""
         return Shift.named(self.strategy)
 
 
 class Backup(_Model):
-    """Daily backups of tables and buckets, into a vault of the service."""
+    """Daily backups of tables and buckets, into the service's own vault."""
 
     hour_utc: Annotated[int, Field(ge=0, le=23)] = 5
-    """When they begin."""
+    """Hour at which backups start, UTC."""
     keep_days: Annotated[int, Field(ge=1, le=3_650)] = 35
-    """How long a recovery point is kept, even if the table or bucket is deleted."""
+    """Days that a recovery point is kept, even if the table or bucket is deleted."""
 
 
 class BodyRules(StrEnum):
-    """What AWS WAF does with a body that looks like an attack by its words alone."""
+    """What AWS WAF does with a body that matches its rules for free text."""
 
     COUNT = "count"
     BLOCK = "block"
 
 
 class Waf(_Model):
-    """AWS WAF before REST APIs and at the edge."""
+    """AWS WAF in front of REST APIs and at the edge."""
 
     enabled: bool
     requests_per_5_minutes: Annotated[int, Field(ge=10, le=2_000_000_000)]
-    """Rate rule: requests by one IP address in five minutes. 10 is WAF's own lower limit."""
+    """Rate limit: requests per IP address in five minutes. 10 is WAF's own minimum."""
     body_rules: BodyRules = Field(strict=False, default=BodyRules.COUNT)
-    """`count`: a body with HTML, a relative path or a URL in it is counted and logged; `block`: it is refused with 403,
-    although the contracts of the services promise text of any kind."""
+    """`count`: a body with HTML, a relative path or a URL is counted and logged; `block`: it is refused with 403,
+    although the services' contracts accept any text.
+    """
 
 
 class Cors(_Model):
-    """Origins that browsers may call from; `*` is refused outside development."""
+    """Origins that browsers may call from; `*` is allowed only in development."""
 
     origins: tuple[Origin, ...] = Field(strict=False, min_length=1)
 
 
 class Throttle(_Model):
-    """Requests a second and burst, as API Gateway counts them."""
+    """Requests per second and burst, as API Gateway counts them."""
 
     rate: Annotated[int, Field(ge=1, le=10_000)]
     burst: Annotated[int, Field(ge=1, le=5_000)]
@@ -229,7 +233,7 @@ class OnDemand(_Model):
 
 
 class Provisioned(_Model):
-    """Provisioned with auto scaling: units at the start, the ceiling, and the target."""
+    """Provisioned capacity with auto scaling: initial units, maximum and target."""
 
     mode: Literal["provisioned"]
     read: Annotated[int, Field(ge=1, le=40_000)]
@@ -243,7 +247,7 @@ class Provisioned(_Model):
     @model_validator(mode="after")
     def _maximum_holds_the_start(self) -> Self:
         if self.maximum < max(self.read, self.write, self.index_read, self.index_write):
-            raise ValueError("maximum must be at least every one of read, write, index_read and index_write")
+            raise ValueError("maximum must be at least as large as each of read, write, index_read and index_write")
         return self
 
 
@@ -270,11 +274,12 @@ class FunctionSettings(_Model):
     memory_mb: Annotated[int, Field(ge=128, le=10_240)]
     timeout_seconds: Annotated[int, Field(ge=1, le=900)]
     reserved_concurrency: Annotated[int, Field(ge=1, le=1_000)] | None = None
-    """Executions at once; without it the function shares the account's pool (a new account has 10 in all)."""
+    """Concurrent executions; without it the function shares the account's pool (10 in a new account)."""
     provisioned_concurrency: ProvisionedConcurrency | None = None
     snap_start: bool = False
-    """Start published versions from a snapshot of the initialized function
-    (https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html; docs/configuration.md says when it pays)."""
+    """Start published versions from a snapshot of the initialised function
+    (https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html; docs/configuration.md says when it pays).
+    """
 
     @model_validator(mode="after")
     def _one_way_to_start_fast(self) -> Self:
@@ -287,22 +292,24 @@ class FunctionSettings(_Model):
 
     @property
     def timeout(self) -> timedelta:
-        """The time-out as a duration."""
+        """Return the time-out as a duration."""
         return timedelta(seconds=self.timeout_seconds)
 
 
 LEAST_QUEUE_CONCURRENCY = 2
-"""The lowest that Lambda takes for the concurrency of an SQS mapping
-(https://docs.aws.amazon.com/lambda/latest/dg/API_ScalingConfig.html)."""
+"""Minimum concurrency that Lambda accepts for an SQS mapping
+(https://docs.aws.amazon.com/lambda/latest/dg/API_ScalingConfig.html).
+"""
 
 QUEUE_ROOM = 2
-"""Executions that a reader of a queue has beside the batches of its mapping: for the contract check of a new version,
-which shares the reserved concurrency, and for a call by hand. A batch that is throttled counts as received
-(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html)."""
+"""Executions of a queue reader reserved beyond the batches of its mapping: for the contract check of a new version,
+which shares the reserved concurrency, and for a manual invocation. A throttled batch counts as received
+(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html).
+"""
 
 
 class QueueReaderSettings(FunctionSettings):
-    """A Lambda function that reads a queue, with fewer batches under way than it may run."""
+    """A Lambda function that reads a queue; fewer batches run at once than the function's concurrency."""
 
     @model_validator(mode="after")
     def _batches_leave_room(self) -> Self:
@@ -317,23 +324,23 @@ class QueueReaderSettings(FunctionSettings):
 
     @property
     def batches(self) -> int | None:
-        """How many batches are under way at most. None: as many as Lambda gives, at most 1,000."""
+        """Return the maximum number of concurrent batches. None: Lambda's own limit of 1,000."""
         return None if self.reserved_concurrency is None else self.reserved_concurrency - QUEUE_ROOM
 
 
 LATENCY_SHARE = 10
-"""By default a canary rolls back when the p99 of the new version takes one part in so many of the time-out."""
+"""Fraction of the time-out that a new version's p99 may take: one part in this many. Default of the canary's alarm."""
 
 
 class ApiFunctionSettings(FunctionSettings):
-    """A Lambda function that a caller waits for."""
+    """A Lambda function that answers a waiting caller."""
 
     latency_alarm_ms: Annotated[int, Field(ge=1, le=900_000)] | None = None
-    """p99 of a new version, milliseconds, at which its canary rolls back. Default: a tenth of the time-out."""
+    """p99 of a new version at which its canary rolls back, milliseconds. Default: a tenth of the time-out."""
 
     @property
     def latency_threshold_ms(self) -> int:
-        """The p99 at which a canary rolls back, milliseconds."""
+        """Return the p99 at which a canary rolls back, milliseconds."""
         return self.latency_alarm_ms or self.timeout_seconds * 1000 // LATENCY_SHARE
 
     @model_validator(mode="after")
@@ -348,24 +355,24 @@ class ApiFunctionSettings(FunctionSettings):
 
 
 PerSecond = Annotated[float, Field(gt=0, le=10_000)]
-"""10,000 is what an account's API Gateway takes by default in a region."""
+"""Requests per second. 10,000 is an account's default API Gateway limit in a region."""
 
 
 class Traffic(_Model):
-    """What is expected on an ordinary day, at the hours at which changes are delivered.
+    """Expected traffic on an ordinary day, during the hours in which changes are delivered.
 
-    `make detectability` says from it what a canary can see, and the rehearsal brings as much. Nothing is deployed of
-    it. A service adds `<function>_invocations_per_second` for each function that no request reaches.
+    `make detectability` derives from it what a canary can detect, and the rehearsal generates that much traffic. It
+    deploys nothing. A service adds `<function>_invocations_per_second` for each function that no request reaches.
     """
 
     def of(self, function: str) -> float:
-        """Return the invocations of a function a second.
+        """Return the invocations per second of a function.
 
         Args:
-            function: its key among the service's settings, such as `api`.
+            function: Its key among the service's settings, such as `api`.
 
         Raises:
-            KeyError: nothing is said of it.
+            KeyError: Nothing is said of it.
         """
         key = "requests_per_second" if function == "api" else f"{function}_invocations_per_second"
         if key not in type(self).model_fields:
@@ -377,17 +384,17 @@ class ApiTraffic(Traffic):
     """Traffic of a service with an API."""
 
     requests_per_second: PerSecond
-    """Requests that reach the function behind the API: what the edge or a stage cache answers is not among them."""
+    """Requests that reach the function behind the API: answers from the edge or a stage cache don't count."""
 
 
 class Geo(_Model):
-    """Countries that the edge answers, ISO 3166-1 alpha-2."""
+    """Countries that the edge serves, ISO 3166-1 alpha-2."""
 
     allow: tuple[CountryCode, ...] = Field(strict=False, min_length=1)
 
 
 class CustomDomain(_Model):
-    """A name of one's own at the edge. Absent by default.
+    """Custom domain name of the edge. Absent by default.
 
     The certificate is an ACM ARN in us-east-1, where CloudFront reads certificates.
     """
@@ -402,15 +409,15 @@ class CustomDomain(_Model):
     @model_validator(mode="after")
     def _name_is_in_the_zone(self) -> Self:
         if self.name != self.hosted_zone_name and not self.name.endswith(f".{self.hosted_zone_name}"):
-            raise ValueError("name must lie in hosted_zone_name")
+            raise ValueError("name must be within hosted_zone_name")
         return self
 
 
 class ServiceSettings(_Model):
-    """Settings of a service. Each service derives its own, in `services/<name>/settings.py`."""
+    """Settings of a service. Each service defines a subclass in `services/<name>/settings.py`."""
 
     development_only: ClassVar[tuple[str, ...]] = ()
-    """Dotted keys of switches that may be on in a development environment alone, such as `user_pool.test_user`."""
+    """Dotted keys of switches that may be on only in a development environment, such as `user_pool.test_user`."""
 
     traffic: Traffic
 
@@ -419,9 +426,9 @@ class ApiServiceSettings(ServiceSettings):
     """Settings of a service with an API, whose function is `api`."""
 
     longest_seconds: ClassVar[int]
-    """The longest time-out of the function that makes sense behind this kind of API."""
+    """Longest useful time-out of the function behind this kind of API, seconds."""
     longest_because: ClassVar[str]
-    """Why, for the error."""
+    """Reason for that limit, for the error message."""
 
     throttle: Throttle
     traffic: ApiTraffic
@@ -431,8 +438,7 @@ class ApiServiceSettings(ServiceSettings):
     def _expected_traffic_is_let_in(self) -> Self:
         if self.traffic.requests_per_second > self.throttle.rate:
             raise ValueError(
-                f"traffic.requests_per_second must be at most throttle.rate, {self.throttle.rate}: "
-                "more is refused by the API"
+                f"traffic.requests_per_second must be at most throttle.rate, {self.throttle.rate}: the API refuses more"
             )
         return self
 
@@ -447,18 +453,18 @@ class RestServiceSettings(ApiServiceSettings):
     """Settings of a service with a REST API."""
 
     longest_seconds = 30
-    longest_because = "a REST API answers after 29 s at the latest"
+    longest_because = "a REST API times out after 29 s"
 
 
 class HttpServiceSettings(ApiServiceSettings):
     """Settings of a service with an HTTP API."""
 
     longest_seconds = 60
-    longest_because = "an HTTP API answers after 30 s at the latest"
+    longest_because = "an HTTP API times out after 30 s"
 
 
 class UsagePlan(_Model):
-    """What one API key may use."""
+    """Rate, burst and quota of one API key."""
 
     rate: Annotated[int, Field(ge=1, le=10_000)]
     burst: Annotated[int, Field(ge=1, le=5_000)]
@@ -469,7 +475,7 @@ class StageCache(_Model):
     """API Gateway's cache of a stage."""
 
     size_gb: Literal["0.5", "1.6", "6.1", "13.5", "28.4", "58.2", "118", "237"]
-    """The sizes that API Gateway offers, gigabytes."""
+    """Cache size, gigabytes: one of those that API Gateway offers."""
     ttl_seconds: Annotated[int, Field(ge=1, le=3_600)]
 
 
@@ -479,18 +485,18 @@ class UserPool(_Model):
     password_minimum_length: Annotated[int, Field(ge=8, le=99)]
     self_sign_up: bool
     password_flow: bool
-    """Whether the client may send the password itself (USER_PASSWORD_AUTH), besides SRP."""
+    """True if the client may send the password itself (USER_PASSWORD_AUTH), besides SRP."""
     threat_protection: bool
-    """Whether threat protection is enforced; it needs the Plus plan."""
+    """True if threat protection is enforced; it needs the Plus plan."""
     test_user: bool
-    """Whether the deployment makes a user with a generated password, for tests."""
+    """True if the deployment creates a user with a generated password, for tests."""
 
 
 ServiceModel = TypeVar("ServiceModel", bound=ServiceSettings)
 
 
 class Services(_Model):
-    """Settings by service. `slipway.settings.services.compose` adds a field for each service."""
+    """Settings by service. `slipway.settings.services.compose` adds one field per service."""
 
     if TYPE_CHECKING:
 
@@ -498,7 +504,7 @@ class Services(_Model):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the services."""
+        """Return the names of the services."""
         return tuple(type(self).model_fields)
 
 
@@ -513,7 +519,7 @@ class NagPackName(StrEnum):
 
 
 class Gates(_Model):
-    """Which rule packs judge the stacks here; AwsSolutions and Serverless are always among them."""
+    """Rule packs for the stacks here; AwsSolutions and Serverless are mandatory."""
 
     packs: tuple[Annotated[NagPackName, Field(strict=False)], ...] = Field(strict=False)
 
@@ -523,34 +529,37 @@ class Gates(_Model):
         if missing:
             raise ValueError(f"packs must include {', '.join(sorted(missing))}")
         if len(set(self.packs)) < len(self.packs):
-            raise ValueError("packs must name each pack once")
+            raise ValueError("packs must list each pack only once")
         return self
 
 
 def _is_app(name: str) -> str:
-    """Refuse a name that would make other names of AWS's ambiguous."""
+    """Refuse a name that would make AWS names derived from it ambiguous."""
     if name.endswith("-") or "pipeline" in name or "bootstrap" in name:
-        raise ValueError(f"{name!r} must not end with a dash, nor hold `pipeline` or `bootstrap`: names are made of it")
+        raise ValueError(
+            f"{name!r} must not end with a dash, or contain `pipeline` or `bootstrap`: other names are built from it"
+        )
     return name
 
 
 APP = "slipway"
-"""The app's name unless `name` in `pipeline.toml` says another."""
+"""Default name of the app; `name` in `pipeline.toml` overrides it."""
 
 
 class Place(_Model):
-    """An account and region, and what holds for all that stands in it.
+    """An account and region, and the settings of everything in it.
 
-    `app` and `bucket_prefix` come from the pipeline's file, where the first is called `name`.
+    `app` and `bucket_prefix` come from the pipeline's file, where `app` is called `name`.
     """
 
     app: Annotated[Slug, AfterValidator(_is_app)] = APP
-    """The app: what the names of its pipeline, of its bus and of the roles of its steps begin with, so that several
-    apps can share a tools account (`slipway.delivery.names`)."""
+    """Name of the app. The names of its pipeline, event bus and step roles begin with it, so that several apps can
+    share a tools account (`slipway.delivery.names`).
+    """
     bucket_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] = APP
-    """What the names of the services' buckets begin with. Default: the app's name."""
+    """Prefix of the services' bucket names. Default: the app's name."""
     group: Slug | None = None
-    """The group of services that this is of. Default: all services."""
+    """The group of services. Default: all services."""
     name: Slug
     account: AccountId
     region: Region
@@ -559,15 +568,16 @@ class Place(_Model):
     logs: Logs
     secret_rotation_days: Annotated[int, Field(ge=1, le=1_000)] = 30
     name_salt: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{0,64}$")] = ""
-    """Goes into the names of buckets. Without it anybody who knows the account id can work the names out and take them
-    before the first deployment; another salt later means other buckets."""
+    """Salt of the bucket names. Without it, anybody who knows the account id can compute the names and claim them
+    before the first deployment; changing the salt changes the bucket names.
+    """
     gates: Gates
 
     def unique_id(self, service: str) -> str:
-        """Return eight characters for names that are unique across accounts.
+        """Return eight characters for names that must be unique across accounts.
 
         Args:
-            service: name of the service that the name is for.
+            service: Name of the service that the name is for.
 
         Returns:
             The head of a SHA-256 of account, region, environment, service and, if set, `name_salt`: the same at every
@@ -578,31 +588,31 @@ class Place(_Model):
 
 
 class Environment(Place):
-    """One environment, with its services. `slipway.settings.load` adds the rules across keys.
+    """One environment, with its services. `slipway.settings.load` checks the rules that span several keys.
 
     `name` comes from the file's own name, `tools_account` and `tools_region` from the pipeline's file.
     """
 
     kind: EnvironmentKind = Field(strict=False)
     leads: bool = True
-    """Whether this group has what an account has once; the first group does."""
+    """True if this group deploys what an account has only once; the first group does."""
     tools_account: AccountId
-    """The account of the pipeline: its roles may verify and protect what is deployed here."""
+    """Account of the pipeline: its roles may verify and protect the deployment here."""
     tools_region: Region
-    """The region of the pipeline: events go to its bus there."""
+    """Region of the pipeline: events are sent to its bus there."""
     alarms: AlarmSettings
     backup: Backup | None = None
-    """Default: none beside point-in-time recovery and old versions."""
+    """Default: no backups beyond point-in-time recovery and object versions."""
     deployment: Deployment
     waf: Waf
     cors: Cors
     services: Services
 
     def settings_of(self, model: type[ServiceModel]) -> ServiceModel:
-        """Return the settings of the service that has this model.
+        """Return the settings of the service whose settings have this model.
 
         Raises:
-            KeyError: no service here has it.
+            KeyError: No service here has it.
         """
         for _, settings in self.services:
             if isinstance(settings, model):
@@ -611,7 +621,7 @@ class Environment(Place):
 
 
 class SourceKind(StrEnum):
-    """Where the pipeline takes its commits from."""
+    """Kind of the repository that the pipeline takes commits from."""
 
     CODE_CONNECTIONS = "codeconnections"
     CODE_COMMIT = "codecommit"
@@ -627,7 +637,7 @@ class CodeConnectionsSource(_Model):
     ignored_paths: tuple[Annotated[str, StringConstraints(min_length=1, max_length=255)], ...] = Field(
         strict=False, default=(), max_length=8
     )
-    """Glob patterns: a push that changes nothing else starts no execution. CodePipeline takes eight."""
+    """Glob patterns: a push that changes only matching files starts no execution. CodePipeline accepts eight."""
     connection_arn: Annotated[
         str,
         StringConstraints(
@@ -656,7 +666,7 @@ Source = Annotated[CodeConnectionsSource | CodeCommitSource | S3Source, Field(di
 
 
 class ReviewPolicy(StrEnum):
-    """Whether a change has to be reviewed before it is delivered."""
+    """Policy for the review of changes before delivery."""
 
     REQUIRED = "required"
     OFF = "off"
@@ -666,38 +676,38 @@ Qualifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,10}$")]
 
 
 class PipelineGates(Gates):
-    """What judges the pipeline's own stack, and every change that it delivers."""
+    """Gates for the pipeline's own stack, and for every change that it delivers."""
 
     review: ReviewPolicy = Field(strict=False, default=ReviewPolicy.REQUIRED)
-    """Whether the pipeline stops where it cannot review; `off` only for an S3 source, which has no history."""
+    """What the pipeline does if it cannot review a change; `off` only for an S3 source, which has no history."""
 
 
 class Approval(_Model):
     """The manual approval."""
 
     emails: Emails = Field(strict=False, default=())
-    """Who is asked."""
+    """Addresses that are asked for the approval."""
     timeout_hours: Annotated[int, Field(ge=1, le=1_440)] = 24
-    """After that without an answer the execution fails, so that the queue moves on."""
+    """Hours without an answer after which the execution fails, so that the queue moves on."""
 
 
 class Notifications(_Model):
-    """Who is notified of failures, successes, approvals and rollbacks."""
+    """Recipients of failures, successes, approvals and rollbacks."""
 
     emails: Emails = Field(strict=False, min_length=1)
     webhook_secret_arn: (
         Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S{1,512}$")]
         | None
     ) = None
-    """A secret of the tools account whose whole text is the chat webhook's URL. Default: no chat."""
+    """ARN of a secret in the tools account whose entire text is the chat webhook's URL. Default: no chat."""
 
 
 class Group(_Model):
-    """Services that a pipeline of their own delivers (docs/scaling.md)."""
+    """Services that are delivered by their own pipeline (docs/scaling.md)."""
 
     services: tuple[Slug, ...] = Field(strict=False, min_length=1)
     qualifier: Qualifier
-    """Qualifier of the CDK bootstrap stacks of the group: their policies name its pipeline and no other."""
+    """Qualifier of the group's CDK bootstrap stacks: their policies name only its pipeline."""
 
 
 class PipelineSettings(Place):
@@ -706,29 +716,30 @@ class PipelineSettings(Place):
     qualifier: Qualifier = "hnb659fds"
     """Qualifier of the CDK bootstrap stacks in every account."""
     permissions_boundary: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+=,.@_-]+$", max_length=128)]
-    """Name of the managed policy that bounds every role of every account; `make bootstrap` writes it. Default
-    (`slipway.settings.load`): `<name>-bootstrap-permissions-boundary`."""
+    """Name of the managed policy that bounds every role of every account; `make bootstrap` creates it. Default
+    (`slipway.settings.load`): `<name>-bootstrap-permissions-boundary`.
+    """
     key_alias: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     """Alias of the pipeline's key. Default (`slipway.settings.load`): `<name>-pipeline`."""
     trust_for_lookup: bool = True
-    """Whether the tools account may read the others, as `cdk diff` from there needs."""
+    """True if the tools account may read the others, as running `cdk diff` there needs."""
     gates: PipelineGates
     source: Source
     environments: tuple[Slug, ...] = Field(strict=False, min_length=1)
-    """The order in which a change moves; each names a file beside this one."""
+    """Environments in the order in which a change moves through them; each names a file beside this one."""
     approval_before: tuple[Slug, ...] = Field(strict=False)
     """Environments that wait for a manual approval. Default (`slipway.settings.load`): the first of each run of
     production environments."""
     waves: tuple[Annotated[tuple[Slug, ...], Field(strict=False)], ...] = Field(strict=False, default=())
-    """Services that are deployed side by side, wave after wave, in every environment. Default: all in one wave."""
+    """Services deployed side by side, wave by wave, in every environment. Default: all in one wave."""
     groups: dict[Slug, Group] = Field(default_factory=dict)
-    """Groups of services with a pipeline each. Default: one pipeline for all."""
+    """Groups of services, each with its own pipeline. Default: one pipeline for all services."""
     approval: Approval
     notifications: Notifications
     share_accounts: bool = False
-    """Two environments in one account are allowed only if said so."""
+    """True if two environments may share an account."""
     artifact_days: Annotated[int, Field(ge=ROLLBACK_DAYS, le=3_650)] = 400
-    """How long artifacts and reports are kept, days: a rollback needs those of the execution that it goes back to."""
+    """Days that artifacts and reports are kept; a rollback needs those of the execution that it returns to."""
 
 
 class Settings(_Model):
@@ -738,10 +749,10 @@ class Settings(_Model):
     environments: tuple[Environment, ...]
 
     def environment(self, name: str) -> Environment:
-        """The environment of that name.
+        """Return the environment of that name.
 
         Raises:
-            KeyError: there is none.
+            KeyError: There is none.
         """
         for environment in self.environments:
             if environment.name == name:

@@ -1,4 +1,4 @@
-"""What the stack policies of the stateful stacks protect."""
+"""Resource types that the stack policies of the stateful stacks protect."""
 
 from __future__ import annotations
 

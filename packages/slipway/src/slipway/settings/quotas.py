@@ -1,8 +1,9 @@
-"""CodeBuild's quotas of builds that run at once, and how many the pipeline can start.
+"""CodeBuild's quotas of concurrent builds, and how many the pipeline can start.
 
-Each compute type has a quota of its own. What CodeBuild does with a build beyond it, its pages and its users describe
-differently: builds-working.html says that it is queued, StartBuild answers `AccountLimitExceededException: Cannot have
-more than 1 builds in queue for the account`, which fails the action of CodePipeline. So nothing here relies on a queue.
+Each compute type has its own quota. AWS's documentation and its users describe differently what happens to a build
+beyond it: builds-working.html says that it is queued, but StartBuild answers `AccountLimitExceededException: Cannot
+have more than 1 builds in queue for the account`, which fails the CodePipeline action. So nothing here relies on a
+queue.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 
 class ComputeType(NamedTuple):
-    """What CodeBuild counts builds by."""
+    """The unit in which CodeBuild counts concurrent builds."""
 
     environment: str
     """`Environment.Type` of the project, such as `LINUX_CONTAINER`."""
@@ -27,9 +28,9 @@ class BuildQuota:
     """The quota of concurrently running builds of one compute type.
 
     Attributes:
-        code: its code in Service Quotas, service `codebuild`.
-        name: what AWS calls it.
-        default: its value in an account that has asked for no other. Some accounts start with 0.
+        code: Its code in Service Quotas, service `codebuild`.
+        name: What AWS calls it.
+        default: Its value in an account that has asked for no other. Some accounts start with 0.
     """
 
     code: str
@@ -44,7 +45,7 @@ CONCURRENT_BUILDS: Mapping[ComputeType, BuildQuota] = {
     SMALL: BuildQuota("L-9D07B6EF", "Concurrently running builds for Linux/Small environment"),
     MEDIUM: BuildQuota("L-2DC20C30", "Concurrently running builds for Linux/Medium environment"),
 }
-"""The quotas of the compute types that the pipeline uses, per account and region.
+"""Quotas of the compute types that the pipeline uses, per account and region.
 
 https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html
 """
@@ -52,11 +53,11 @@ https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html
 
 @dataclass(frozen=True)
 class Builds:
-    """How many builds of a compute type can run at once.
+    """Number of builds of a compute type that can run at once.
 
     Attributes:
-        of_one_execution: started side by side by one execution.
-        of_all: started side by side by executions that follow each other: a stage holds one execution at a time, and
+        of_one_execution: Started side by side by one execution.
+        of_all: Started side by side by executions that follow each other: a stage holds one execution at a time, and
             each of the stages may hold another.
     """
 
@@ -65,13 +66,13 @@ class Builds:
 
 
 def builds_at_once(template: Mapping[str, Any]) -> Mapping[ComputeType, Builds]:
-    """Count the builds that the pipeline of a template can have running at once, by compute type.
+    """Count the concurrent builds that a template's pipeline can start, by compute type.
 
     Args:
-        template: the stack of the pipeline, with the build projects that it names.
+        template: The stack of the pipeline, with the build projects that it names.
 
     Raises:
-        LookupError: an action names a project that is not in the template.
+        LookupError: An action names a project that is not in the template.
     """
     resources = template["Resources"]
     stages = [
@@ -90,14 +91,14 @@ def builds_at_once(template: Mapping[str, Any]) -> Mapping[ComputeType, Builds]:
 
 
 def builds_of_stage(stage: Mapping[str, Any], resources: Mapping[str, Any]) -> Counter[ComputeType]:
-    """Count the most builds of each compute type that one stage runs side by side: those with the same run order.
+    """Count the most builds of each compute type that a stage starts side by side: those with the same run order.
 
     Args:
-        stage: of an `AWS::CodePipeline::Pipeline`.
-        resources: of the template, with the build projects that the stage names.
+        stage: Of an `AWS::CodePipeline::Pipeline`.
+        resources: Of the template, with the build projects that the stage names.
 
     Raises:
-        LookupError: an action names a project that is not in the template.
+        LookupError: An action names a project that is not in the template.
     """
     most: Counter[ComputeType] = Counter()
     for order in {action.get("RunOrder", 1) for action in stage["Actions"]}:

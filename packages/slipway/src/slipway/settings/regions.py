@@ -1,4 +1,4 @@
-"""The regions of AWS, as the installed botocore knows them."""
+"""AWS regions, from the installed botocore's data."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def regions() -> frozenset[str]:
 
 
 def known_region(name: str) -> str:
-    """Return the name of a region as it is.
+    """Return the name of a region unchanged.
 
     Raises:
         ValueError: botocore knows no such region; the message names the nearest.
     """
     if name not in regions():
         nearest = min(sorted(regions()), key=lambda region: _distance(name, region))
-        raise ValueError(f"{name!r} is not a region that botocore knows; did you mean {nearest!r}?")
+        raise ValueError(f"{name!r} is not an AWS region in botocore's data; did you mean {nearest!r}?")
     return name
 
 
 def _distance(name: str, region: str) -> tuple[int, float]:
-    """Return how far a name is from a region: by letters, whatever their order, then by sequence."""
+    """Return the distance of a name from a region: first by letters in any order, then by sequence."""
     here, there = Counter(name), Counter(region)
     return ((here - there).total() + (there - here).total(), -SequenceMatcher(None, name, region).ratio())

@@ -1,6 +1,6 @@
-"""Find the settings' models of the services, and compose them into the model of an environment.
+"""Discover the services' settings models, and compose them into the model of an environment.
 
-A service brings its model in `services/<name>/settings.py`, so that the platform's model names no service.
+A service defines its model in `services/<name>/settings.py`, so that the tool's model names no service.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from slipway.settings.model import Environment, Services, ServiceSettings
 SERVICES_FOLDER = ROOT / "services"
 
 Models = Mapping[str, type[ServiceSettings]]
-"""The settings' model of each service, by the service's name."""
+"""Settings model of each service, by the service's name."""
 
 
 def discover(folder: Path = SERVICES_FOLDER) -> Models:
-    """Import the settings' model of every service that has a folder.
+    """Import the settings model of every service that has a folder.
 
     Args:
-        folder: the package `services`. Default: that of this project.
+        folder: The package `services`. Default: that of this project.
 
     Raises:
-        TypeError: a `settings.py` does not define exactly one model of a service's settings.
+        TypeError: A `settings.py` does not define exactly one model of a service's settings.
     """
     if str(folder.parent) not in sys.path:
         sys.path.append(str(folder.parent))

@@ -1,7 +1,7 @@
-"""How CodeDeploy moves an alias's traffic to a new version: the one reading of its deployment configurations.
+"""CodeDeploy's deployment configurations for Lambda: how an alias's traffic moves to a new version.
 
-The configuration, the construct, the gates, the player and `make detectability` share it. The predefined
-configurations, and what an own one may say, are those of
+The settings, the construct, the gates, the player and `make detectability` share this module. The predefined
+configurations, and what a custom one may contain, are documented at
 https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-configurations.html.
 """
 
@@ -18,11 +18,12 @@ from typing import Any
 MINUTE = 60
 
 LONGEST_MINUTES = 2_880
-"""The longest between the first and the last step: 48 hours
-(https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html)."""
+"""Maximum time from the first to the last step, minutes: 48 hours
+(https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html).
+"""
 
 PREFIX = "CodeDeployDefault.Lambda"
-"""What CodeDeploy's names of its predefined configurations for Lambda begin with."""
+"""Prefix of CodeDeploy's predefined configurations for Lambda."""
 
 _NAME = re.compile(
     r"AllAtOnce"
@@ -35,7 +36,7 @@ _GRAMMAR = (
 
 
 class ShiftKind(StrEnum):
-    """How the shares of the traffic follow each other. The values are CodeDeploy's own, as names have them."""
+    """Shape of the traffic shift. The values are CodeDeploy's own, as they appear in names."""
 
     ALL_AT_ONCE = "AllAtOnce"
     CANARY = "Canary"
@@ -47,9 +48,9 @@ class Shift:
     """A deployment configuration.
 
     Args:
-        kind: all of the traffic at once; a share of it for some minutes, then all; or a share more every some minutes.
-        percent: that share.
-        minutes: those minutes.
+        kind: All of the traffic at once; a share of it for some minutes, then all; or a share more every some minutes.
+        percent: That share.
+        minutes: Those minutes.
 
     Raises:
         ValueError: CodeDeploy would refuse the figures.
@@ -63,11 +64,11 @@ class Shift:
         if self.kind is ShiftKind.ALL_AT_ONCE:
             return
         if not (0 < self.percent < 100 and self.minutes > 0):
-            raise ValueError(f"{self.name} moves no share of the traffic for a time; 1 to 99 percent, 1 minute or more")
+            raise ValueError(f"{self.name} must move 1 to 99 percent of the traffic for 1 minute or more")
         if self.full_after > LONGEST_MINUTES * MINUTE:
             raise ValueError(
                 f"{self.name} takes {self.full_after // MINUTE} minutes until all traffic is moved; "
-                f"CodeDeploy allows {LONGEST_MINUTES}"
+                f"CodeDeploy allows at most {LONGEST_MINUTES}"
             )
 
     @classmethod
@@ -75,7 +76,7 @@ class Shift:
         """Read a name such as `Canary5Percent15Minutes`, with or without CodeDeploy's prefix.
 
         Raises:
-            ValueError: it is no such name, or CodeDeploy would refuse the figures.
+            ValueError: It is no such name, or CodeDeploy would refuse the figures.
         """
         match = _NAME.fullmatch(name.removeprefix(PREFIX))
         if match is None or (match["every"] is not None) is not (match["kind"] == ShiftKind.LINEAR):
@@ -86,10 +87,10 @@ class Shift:
 
     @classmethod
     def of_template(cls, properties: Mapping[str, Any]) -> Shift:
-        """Read the properties of an `AWS::CodeDeploy::DeploymentConfig`.
+        """Read a shift from the properties of an `AWS::CodeDeploy::DeploymentConfig`.
 
         Raises:
-            ValueError: it routes traffic in a way that CodeDeploy does not know for Lambda.
+            ValueError: It routes traffic in a way that CodeDeploy does not know for Lambda.
         """
         routing = properties.get("TrafficRoutingConfig") or {"Type": ShiftKind.ALL_AT_ONCE}
         match routing:
@@ -99,11 +100,11 @@ class Shift:
                 return cls(ShiftKind.CANARY, int(percent), int(every))
             case {"Type": "TimeBasedLinear", "TimeBasedLinear": {"LinearPercentage": percent, "LinearInterval": every}}:
                 return cls(ShiftKind.LINEAR, int(percent), int(every))
-        raise ValueError(f"TrafficRoutingConfig = {routing} is not known to CodeDeploy for Lambda")
+        raise ValueError(f"TrafficRoutingConfig = {routing} is not supported by CodeDeploy for Lambda")
 
     @property
     def name(self) -> str:
-        """CodeDeploy's name, without its prefix; an own configuration is called in the same way."""
+        """Return CodeDeploy's name, without its prefix; a custom configuration is named in the same way."""
         if self.kind is ShiftKind.ALL_AT_ONCE:
             return str(self.kind)
         every = f"Every{self.minutes}" if self.kind is ShiftKind.LINEAR else str(self.minutes)
@@ -111,12 +112,12 @@ class Shift:
 
     @property
     def predefined(self) -> bool:
-        """True if CodeDeploy has it in every account."""
+        """Return True if CodeDeploy predefines it in every account."""
         return self in PREDEFINED
 
     @cached_property
     def steps(self) -> tuple[tuple[int, float], ...]:
-        """Seconds from the start, and the new version's share of the traffic from then on; the last share is 1."""
+        """Return seconds from the start, and the new version's share of traffic from then on; the last share is 1."""
         if self.kind is ShiftKind.ALL_AT_ONCE:
             return ((0, 1),)
         if self.kind is ShiftKind.CANARY:
@@ -126,23 +127,23 @@ class Shift:
 
     @property
     def full_after(self) -> int:
-        """Seconds until all traffic is at the new version: from then on CodeDeploy rolls nothing back."""
+        """Return seconds until all traffic is on the new version; after that CodeDeploy no longer rolls back."""
         return self.steps[-1][0]
 
     @property
     def weights(self) -> list[float]:
-        """The new version's share of the traffic in each minute before it has all."""
+        """Return the new version's share of the traffic in each minute before it has all of it."""
         return [share for (start, share), (until, _) in pairwise(self.steps) for _ in range((until - start) // MINUTE)]
 
     def moved(self, begin: float, end: float) -> float:
-        """How long the new version had all traffic's worth between two times, in seconds: the integral of its share."""
+        """Return the integral of the new version's traffic share between two times, in seconds."""
         total = 0.0
         for (start, share), (until, _) in pairwise([*self.steps, (max(end, self.full_after), 0.0)]):
             total += share * max(min(until, end) - max(start, begin), 0)
         return total
 
     def is_looser_than(self, other: Shift) -> bool:
-        """Return True if a bad version meets more requests at first, or has all of them sooner."""
+        """Return True if a bad version gets more requests at first, or gets all of them sooner."""
         return self.steps[0][1] > other.steps[0][1] or self.full_after < other.full_after
 
 
@@ -151,4 +152,4 @@ PREDEFINED: Sequence[Shift] = (
     *(Shift(ShiftKind.CANARY, 10, minutes) for minutes in (5, 10, 15, 30)),
     *(Shift(ShiftKind.LINEAR, 10, minutes) for minutes in (1, 2, 3, 10)),
 )
-"""Those that CodeDeploy has for Lambda."""
+"""CodeDeploy's predefined configurations for Lambda."""

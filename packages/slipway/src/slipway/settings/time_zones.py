@@ -1,4 +1,4 @@
-"""Time zones as CodePipeline takes them in a deployment window: not every name of the IANA database is one."""
+"""Time zones that CodePipeline accepts in a deployment window: not every name in the IANA database."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from datetime import UTC, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 GRAMMAR = "Region/City or Region/City_City, UTC, UTC+hh:mm or UTC-hh:mm, or an abbreviation of three to five letters"
-"""What `TimeZone` may be, by
-https://docs.aws.amazon.com/codepipeline/latest/userguide/rule-reference-DeploymentWindow.html."""
+"""Valid values of `TimeZone`, from
+https://docs.aws.amazon.com/codepipeline/latest/userguide/rule-reference-DeploymentWindow.html.
+"""
 
 _NAMED = re.compile(r"[A-Za-z]+/[A-Za-z]+(_[A-Za-z]+)?|[A-Z]{3,5}")
 _OFFSET = re.compile(r"UTC(?P<sign>[+-])(?P<hours>0\d|1[0-4]):(?P<minutes>[0-5]\d)")
 
 
 def time_zone(name: str) -> tzinfo:
-    """Return the time zone of a name that CodePipeline takes.
+    """Return the time zone of a name that CodePipeline accepts.
 
     Args:
-        name: such as `Europe/Berlin`, `UTC`, `UTC-05:00` or `EST`.
+        name: Such as `Europe/Berlin`, `UTC`, `UTC-05:00` or `EST`.
 
     Raises:
         ValueError: CodePipeline does not take it, or there is no such zone.
@@ -29,7 +30,7 @@ def time_zone(name: str) -> tzinfo:
         distance = timedelta(hours=int(offset["hours"]), minutes=int(offset["minutes"]))
         return timezone(distance if offset["sign"] == "+" else -distance)
     if not _NAMED.fullmatch(name):
-        raise ValueError(f"time_zone {name!r} is not one that CodePipeline takes: use {GRAMMAR}")
+        raise ValueError(f"time_zone {name!r} is not accepted by CodePipeline; use {GRAMMAR}")
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):

@@ -65,7 +65,10 @@ def test_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
 def test_misspelt_region_is_refused_with_the_nearest(tmp_path: Path, file: str) -> None:
     lines = _wrong(tmp_path, _put(file, "region", "us-esat-1"))
 
-    assert f"config/{file}: region: 'us-esat-1' is not a region that botocore knows; did you mean 'us-east-1'?" in lines
+    assert (
+        f"config/{file}: region: 'us-esat-1' is not an AWS region in botocore's data; did you mean 'us-east-1'?"
+        in lines
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def test_misspelt_region_is_refused_with_the_nearest(tmp_path: Path, file: str) 
 def test_address_named_twice_is_refused(tmp_path: Path, file: str, key: str) -> None:
     twice = ["oncall@example.com", "other@example.com", "Oncall@example.com"]
 
-    assert f"config/{file}: {key}: names 'oncall@example.com' 2 times; name each address once" in _wrong(
+    assert f"config/{file}: {key}: lists 'oncall@example.com' 2 times; list each address once" in _wrong(
         tmp_path, _put(file, key, twice)
     )
 
@@ -193,7 +196,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
         ),
         (
             _put("prod.toml", "services.catalog.capacity.maximum", 24),
-            "config/prod.toml: services.catalog.capacity: maximum must be at least every one of read, write",
+            "config/prod.toml: services.catalog.capacity: maximum must be at least as large as each of read, write",
         ),
         (
             _put("prod.toml", "services.catalog.capacity.target_utilization_percent", 95),
@@ -216,7 +219,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
             _put("dev.toml", "services.studio.traffic.requests_per_second", 51),
             (
                 "config/dev.toml: services.studio: traffic.requests_per_second must be at most throttle.rate, 50: "
-                "more is refused by the API"
+                "the API refuses more"
             ),
         ),
         (_take("dev.toml", "services.catalog.traffic"), "config/dev.toml: services.catalog.traffic: is required"),
@@ -239,7 +242,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
                     "hosted_zone_name": "example.com",
                 },
             ),
-            "config/prod.toml: services.catalog.custom_domain: name must lie in hosted_zone_name",
+            "config/prod.toml: services.catalog.custom_domain: name must be within hosted_zone_name",
         ),
         (
             _put("prod.toml", "stateful.removal_policy", "destroy"),
@@ -255,8 +258,8 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
             "config/dev.toml: stateful.deletion_protection = true: must be false with stateful.disposable = true",
         ),
         (_put("dev.toml", "backup", {"keep_days": 7}), "config/dev.toml: backup: must be left out with stateful."),
-        (_put("pipeline.toml", "stateful.removal_policy", "destroy"), "is for environments; leave it out"),
-        (_put("pipeline.toml", "stateful.disposable", True), "is for environments; leave it out"),
+        (_put("pipeline.toml", "stateful.removal_policy", "destroy"), "belongs in an environment's file; leave it out"),
+        (_put("pipeline.toml", "stateful.disposable", True), "belongs in an environment's file; leave it out"),
         (
             _put("prod.toml", "stateful.deletion_protection", False),
             "stateful.deletion_protection = false: must be true",
@@ -278,7 +281,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
             _put("prod.toml", "alarms.emails", []),
             "config/prod.toml: alarms.emails = []: is allowed in development only",
         ),
-        (_put("prod.toml", "name", "prod"), "config/prod.toml: name = 'prod': is given by the file's own name"),
+        (_put("prod.toml", "name", "prod"), "config/prod.toml: name = 'prod': comes from the file's name"),
         (
             _put("prod.toml", "account", "111122223333"),
             "config/prod.toml: account = '111122223333': is the account of dev",
@@ -289,7 +292,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
         ),
         (
             _put("pipeline.toml", "approval_before", []),
-            "config/pipeline.toml: approval_before = []: must name prod: production is entered after an approval",
+            "config/pipeline.toml: approval_before = []: must name prod: production needs an approval",
         ),
         (_take("dev.toml", "kind"), "config/dev.toml: kind: is required"),
         (
@@ -319,7 +322,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
         ),
         (
             _put("pipeline.toml", "gates.review", "off"),
-            "config/pipeline.toml: gates.review = 'off': is allowed with an S3 source only",
+            "config/pipeline.toml: gates.review = 'off': is allowed only with an S3 source",
         ),
         (
             _put("pipeline.toml", "gates.review", "sometimes"),
@@ -340,7 +343,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
         ),
         (
             _put("dev.toml", "gates.packs", ["AwsSolutions", "Serverless", "Serverless"]),
-            "config/dev.toml: gates: packs must name each pack once",
+            "config/dev.toml: gates: packs must list each pack only once",
         ),
         (_put("dev.toml", "gates.pack", []), "config/dev.toml: gates.pack = []: is not a known key"),
         (_take("prod.toml", "gates"), "config/prod.toml: gates: is required"),
@@ -471,11 +474,11 @@ def test_an_environment_alone_needs_no_other_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"account = [", "is not TOML ("),
-        (b"account = 1\naccount = 2\n", "is not TOML ("),
+        (b"account = [", "is not valid TOML ("),
+        (b"account = 1\naccount = 2\n", "is not valid TOML ("),
         (b"\xff\xfe", "cannot be read as UTF-8 text ("),
-        (b"account = " + b"9" * 5000, "is not TOML ("),
-        (b"account = " + b"[" * 5000, "is not TOML ("),
+        (b"account = " + b"9" * 5000, "is not valid TOML ("),
+        (b"account = " + b"[" * 5000, "is not valid TOML ("),
         (b"", "account: is required"),
     ],
     ids=["broken", "a key twice", "not UTF-8", "a number too long", "too deep", "empty"],
@@ -497,7 +500,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, file: str, content:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (line,) = _problems(tmp_path)
 
-    assert line == "config/pipeline.toml: is missing, and every configuration has one"
+    assert line == "config/pipeline.toml: is missing, and every configuration needs it"
 
 
 def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
@@ -588,7 +591,7 @@ def test_impossible_app_name_is_one_line(tmp_path: Path, name: Any) -> None:
 def test_derived_names_are_no_keys(tmp_path: Path, file: str, key: str) -> None:
     (line,) = _wrong(tmp_path, _put(file, key, "acme"))
 
-    assert line.startswith(f"config/{file}: {key} = 'acme': is ")
+    assert line.startswith(f"config/{file}: {key} = 'acme': ")
 
 
 def test_runbooks_are_those_of_the_repository(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a bake longer than CodePipeline waits": (
         _put("prod.toml", "deployment.bake_minutes", 60),
         (
-            "config/prod.toml: deployment.bake_minutes = 60: must be below 60: "
+            "config/prod.toml: deployment.bake_minutes = 60: must be less than 60: "
             "CodePipeline ends a condition after that many minutes"
         ),
     ),
@@ -49,21 +49,21 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "a prod without approval": (
         _put("pipeline.toml", "approval_before", []),
-        "config/pipeline.toml: approval_before = []: must name prod: production is entered after an approval",
+        "config/pipeline.toml: approval_before = []: must name prod: production needs an approval",
     ),
     "a prod without approvers": (
         _put("pipeline.toml", "approval.emails", []),
-        "config/pipeline.toml: approval.emails: names nobody, and prod waits for an approval",
+        "config/pipeline.toml: approval.emails: is empty, but prod waits for an approval; name at least one address",
     ),
     "approvers left out": (
         _take("pipeline.toml", "approval.emails"),
-        "config/pipeline.toml: approval.emails: names nobody, and prod waits for an approval",
+        "config/pipeline.toml: approval.emails: is empty, but prod waits for an approval; name at least one address",
     ),
     "a connection of another region": (
         _put("pipeline.toml", "source.connection_arn", CONNECTION),
         (
             f"config/pipeline.toml: source.connection_arn = '{CONNECTION}': is in eu-west-1, but the pipeline is in "
-            "'us-east-1': a pipeline reaches its own region only"
+            "'us-east-1'; a pipeline deploys only to its own region"
         ),
     ),
     "two environments in one account": (
@@ -75,7 +75,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "a wave with an unknown service": (
         _put("pipeline.toml", "waves", [["catalog"], ["billing"]]),
-        "config/pipeline.toml: waves = 'billing': is no service; there are catalog, intake, studio, sweep",
+        "config/pipeline.toml: waves = 'billing': is not a service; choose from catalog, intake, studio, sweep",
     ),
     "a service in two waves": (
         _put("pipeline.toml", "waves", [["catalog"], ["catalog", "intake"]]),
@@ -97,7 +97,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "the region of the pipeline in an environment": (
         _put("dev.toml", "tools_region", "us-east-1"),
-        "config/dev.toml: tools_region = 'us-east-1': is `region` of pipeline.toml; leave it out",
+        "config/dev.toml: tools_region = 'us-east-1': comes from `region` in pipeline.toml; leave it out",
     ),
 }
 

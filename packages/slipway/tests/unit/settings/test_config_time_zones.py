@@ -34,7 +34,7 @@ def test_every_documented_form_is_taken(name: str, hours: float) -> None:
     ],
 )
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="is not one that CodePipeline takes: use Region/City"):
+    with pytest.raises(ValueError, match="is not accepted by CodePipeline; use Region/City"):
         time_zone(name)
 
 

@@ -78,7 +78,7 @@ def test_the_variable_names_the_group(tmp_path: Path, monkeypatch: pytest.Monkey
         ({"one": [FIRST]}, f"groups: {OTHERS[0]!r} is in no group"),
         ({"one": [FIRST, *OTHERS], "two": [FIRST]}, f"groups: {FIRST!r} is in several groups"),
         ({"one": [FIRST, *OTHERS, "nix"]}, "groups.one.services: names 'nix'"),
-        ({"dev": [FIRST, *OTHERS]}, "groups.dev: is the name of an environment"),
+        ({"dev": [FIRST, *OTHERS]}, "groups.dev: is also the name of an environment"),
         ({"one": [], "two": [FIRST, *OTHERS]}, "groups.one.services"),
         ({"pipeline-one": [FIRST, *OTHERS]}, "must not"),
     ],
@@ -104,14 +104,14 @@ def test_groups_that_are_no_tables_are_refused(tmp_path: Path, groups: object) -
 
 
 def test_an_unknown_group_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="SLIPWAY_GROUP names 'three'; there are one, two"):
+    with pytest.raises(ConfigurationError, match="SLIPWAY_GROUP names 'three'; choose from one, two"):
         config.load(_folder(tmp_path), group="three")
 
 
 def test_one_qualifier_serves_one_group(tmp_path: Path) -> None:
     tables = {name: {"services": names, "qualifier": "q"} for name, names in {"one": [FIRST], "two": OTHERS}.items()}
 
-    with pytest.raises(ConfigurationError, match="qualifier 'q' is that of several groups"):
+    with pytest.raises(ConfigurationError, match="qualifier 'q' is used by several groups"):
         config.load(_folder(tmp_path, groups=tables))
 
 

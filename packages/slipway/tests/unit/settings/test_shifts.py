@@ -75,8 +75,11 @@ def test_name_and_template_lead_back_to_the_shift(shift: Shift) -> None:
         ("Canary100Percent5Minutes", "must be AllAtOnce"),
         ("Canary0Percent5Minutes", "must be AllAtOnce"),
         ("Canary5Percent0Minutes", "must be AllAtOnce"),
-        ("Canary5Percent2881Minutes", "takes 2881 minutes until all traffic is moved; CodeDeploy allows 2880"),
-        ("Linear10PercentEvery400Minutes", "takes 3600 minutes until all traffic is moved; CodeDeploy allows 2880"),
+        ("Canary5Percent2881Minutes", "takes 2881 minutes until all traffic is moved; CodeDeploy allows at most 2880"),
+        (
+            "Linear10PercentEvery400Minutes",
+            "takes 3600 minutes until all traffic is moved; CodeDeploy allows at most 2880",
+        ),
     ],
 )
 def test_impossible_names_are_refused(name: str, says: str) -> None:
