@@ -1,4 +1,4 @@
-"""What the blocks excuse, in whose name, and until when."""
+"""Acknowledgements of the blocks: who signs for them, and until when."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ TABLE = "acknowledgements"
 
 
 class Signature(Strict):
-    """The table `[acknowledgements]` of `config/policy.toml`: who answers for what the blocks excuse, until when."""
+    """The table `[acknowledgements]` of `config/policy.toml`: owner and expiry of the blocks' acknowledgements."""
 
     owner: Text = "platform"
-    """The team that read the blocks' reasons and answers for them here."""
+    """The team that has read the blocks' reasons and answers for them in this app."""
     expires: date = RELEASED.replace(year=RELEASED.year + 1)
-    """The last day on which they hold; the gate is red after it, so that somebody reads them again. Default: a year
-    after the release of the tool, so that an upgrade renews them."""
+    """Last day on which they hold; after it the gate fails, so that somebody reads them again. Default: a year after
+    the release of the tool, so that an upgrade renews them.
+    """
 
 
 @cache
@@ -33,10 +34,10 @@ def signature(file: Path = POLICY_FILE) -> Signature:
     """Return who signs for the blocks in this app.
 
     Args:
-        file: the app's policy. Default: `config/policy.toml`; the defaults hold if it doesn't exist.
+        file: The app's policy. Default: `config/policy.toml`; the defaults hold if it doesn't exist.
 
     Raises:
-        WaiverFileError: the file is not TOML, or its table is not what the model allows.
+        WaiverFileError: The file is not TOML, or its table is not what the model allows.
     """
     if not file.is_file():
         return Signature()
@@ -44,13 +45,13 @@ def signature(file: Path = POLICY_FILE) -> Signature:
 
 
 def accept(construct: IConstruct, *rules: str, reason: str, finding: str | Sequence[str] | None = None) -> None:
-    """Acknowledge findings of rules until the app's review of the blocks.
+    """Acknowledge findings of rules until the app's next review of the blocks.
 
     Args:
-        construct: the narrowest construct that covers the resource.
-        rules: ids as the report prints them; several where one reason answers the same check of several packs.
-        reason: what makes it safe here.
-        finding: for rules that report findings, those meant.
+        construct: The narrowest construct that covers the resource.
+        rules: Ids as the report prints them; several if one reason covers the same check in several packs.
+        reason: What makes it safe here.
+        finding: The findings meant, for rules that report several.
     """
     signed = signature()
     acknowledge(

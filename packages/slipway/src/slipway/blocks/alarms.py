@@ -1,4 +1,4 @@
-"""Alarms. Each is on one metric, so that a person can say at once what it watches."""
+"""Alarms, each on one metric, so that its meaning is clear at once."""
 
 from __future__ import annotations
 
@@ -21,31 +21,32 @@ from slipway.settings.model import AlarmSettings
 MINUTE = Duration.minutes(1)
 
 SET_OFF_BY_CALLERS = "SetOffByCallers"
-"""Part of the name of every alarm that callers can set off by what they send: 4xx, and throttles.
+"""Part of the name of every alarm that callers can trigger by what they send: 4xx, and throttles.
 
-Such an alarm tells people. It says nothing about a release, so no bake counts it (slipway.delivery.relay): else anybody
-with a few bad requests could roll one back."""
+Such an alarm notifies people. It says nothing about a release, so no bake counts it (slipway.delivery.relay); otherwise
+anybody could roll back a release with a few bad requests.
+"""
 
 REFUSALS_PERIOD = Duration.minutes(5)
-"""Over which the share of refused requests is taken."""
+"""Period of the share of refused requests."""
 
 DURATION_SHARE = 0.8
-"""Share of a function's time-out that its p90 may take."""
+"""Share of a function's time-out that its p90 may take before its alarm becomes active."""
 
 ITERATOR_AGE_MS = 60_000
-"""How far a stream's reader may be behind, milliseconds: a minute, against the stream's 24 hours."""
+"""Maximum lag of a stream's reader, milliseconds: a minute, compared to the stream's 24 hours."""
 
 
 class ServiceAlarms(Construct):
-    """The alarms of a service, each telling the topic when it goes off and when it is over.
+    """The alarms of a service; each notifies the topic when it becomes active and when it is over.
 
-    Those that callers can set off have `SET_OFF_BY_CALLERS` in their names.
+    The names of those that callers can trigger contain `SET_OFF_BY_CALLERS`.
 
     Args:
-        scope: the observability stack.
-        construct_id: id in it.
-        topic: who is told.
-        settings: where the runbooks are, to which each alarm's description links, and the share of refused requests.
+        scope: The observability stack.
+        construct_id: Id in it.
+        topic: The topic that the alarms notify.
+        settings: Address of the runbooks that alarm descriptions link to, and the share of refused requests.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, topic: AlarmTopic, settings: AlarmSettings) -> None:
@@ -57,16 +58,16 @@ class ServiceAlarms(Construct):
 
     @property
     def all(self) -> Sequence[cloudwatch.Alarm]:
-        """Every alarm made so far, in order."""
+        """Return every alarm created so far, in order."""
         return tuple(self._alarms)
 
     def on_function(self, name: str, function: ServiceFunction, *, errors: int) -> None:
-        """Errors, throttles and p90 of the duration.
+        """Watch a function's errors, throttles and p90 duration.
 
         Args:
-            name: the function's name in ids and descriptions.
-            function: the function, all its versions together.
-            errors: errors a minute, in two minutes of two, that are still borne.
+            name: The function's name in ids and descriptions.
+            function: The function, all its versions together.
+            errors: Errors per minute tolerated; the alarm needs two such minutes in a row.
         """
         of = function.function
         self._add(
@@ -95,7 +96,7 @@ class ServiceAlarms(Construct):
         )
 
     def on_stream(self, name: str, function: ServiceFunction) -> None:
-        """The age of what a stream's reader has not read yet."""
+        """Watch the age of the oldest record that a stream's reader has not read."""
         self._add(
             f"{name}IteratorAge",
             "stream-iterator-age",
@@ -106,11 +107,11 @@ class ServiceAlarms(Construct):
         )
 
     def on_api(self, entry: RestEntry | HttpEntry, *, server_errors: int) -> None:
-        """Answers 5xx of an API, and the share of its requests that it answers with 4xx.
+        """Watch an API's 5xx answers, and the share of its requests that it answers with 4xx.
 
         Args:
-            entry: the API.
-            server_errors: 5xx a minute that are still borne.
+            entry: The API.
+            server_errors: 5xx per minute tolerated.
         """
         stage = entry.stage
         self._add(
@@ -126,7 +127,7 @@ class ServiceAlarms(Construct):
             "Api4xx",
             "api-4xx",
             cloudwatch.MathExpression(
-                # A few requests say nothing about a share.
+                # A share of few requests means nothing.
                 expression=f"IF(requests >= {floor}, 100 * refused / requests, 0)",
                 using_metrics={
                     "requests": stage.metric_count(period=REFUSALS_PERIOD, statistic="Sum"),
@@ -141,7 +142,7 @@ class ServiceAlarms(Construct):
         )
 
     def on_table(self, name: str, table: ServiceTable, *, indexes: Sequence[str] = ()) -> None:
-        """Throttled reads and writes of a table and of each index: an index that throttles stops the table's writes."""
+        """Watch throttled reads and writes of a table and each index: a throttled index stops the table's writes."""
         places: list[tuple[str, dict[str, str]]] = [(name, {})] + [
             (f"{name}Index{_title(index)}", {"GlobalSecondaryIndexName": index}) for index in indexes
         ]
@@ -157,12 +158,12 @@ class ServiceAlarms(Construct):
                 )
 
     def on_user_errors(self, *, errors: int) -> None:
-        """Requests that DynamoDB refuses as faulty.
+        """Watch requests that DynamoDB rejects as invalid.
 
-        The metric has no dimension for the table: it counts the account and region, and so does the alarm.
+        The metric has no dimension for the table: it counts per account and region, and so does the alarm.
 
         Args:
-            errors: errors a minute at which it goes off.
+            errors: Errors per minute at which the alarm becomes active.
         """
         self._add(
             "TableUserErrors",
@@ -174,12 +175,12 @@ class ServiceAlarms(Construct):
         )
 
     def on_queue(self, name: str, queue: sqs.IQueue, *, age: Duration) -> None:
-        """How long the oldest message of a queue waits.
+        """Watch the age of the oldest message in a queue.
 
         Args:
-            name: the queue's name in ids and descriptions.
-            queue: the queue.
-            age: age at which it goes off.
+            name: The queue's name in ids and descriptions.
+            queue: The queue.
+            age: Age at which the alarm becomes active.
         """
         self._add(
             f"{name}Age",
@@ -190,7 +191,7 @@ class ServiceAlarms(Construct):
         )
 
     def on_backup(self, backup: ServiceBackup) -> None:
-        """Any backup that failed within the last hour: the next one is a day away."""
+        """Watch for a failed backup within the last hour: the next one is a day away."""
         self._add(
             "BackupFailed",
             "backup-failed",
@@ -200,7 +201,7 @@ class ServiceAlarms(Construct):
         )
 
     def on_dead_letters(self, queue: DeadLetterQueue, name: str = "DeadLetters") -> None:
-        """Anything at all in a dead-letter queue."""
+        """Watch for any message in a dead-letter queue."""
         self._add(
             name,
             "dead-letters",
@@ -224,7 +225,7 @@ class ServiceAlarms(Construct):
         operator = cloudwatch.ComparisonOperator
         threshold = at_least if at_least is not None else more_than
         if threshold is None:
-            raise ValueError(f"{construct_id}: say at_least or more_than")
+            raise ValueError(f"{construct_id}: pass at_least or more_than")
         alarm = cloudwatch.Alarm(
             self._by_callers if by_callers else self,
             construct_id,
@@ -244,11 +245,11 @@ class ServiceAlarms(Construct):
 
 
 def runbook_link(runbooks: str, name: str) -> str:
-    """What an alarm's description ends with: where to read what to do.
+    """Return the end of an alarm's description: the link to its runbook.
 
     Args:
-        runbooks: address of the folder of runbooks.
-        name: the page in `docs/runbooks/`, without its ending.
+        runbooks: Address of the folder of runbooks.
+        name: The page in `docs/runbooks/`, without its ending.
     """
     return f"Runbook: {runbooks}/{name}.md"
 

@@ -1,4 +1,4 @@
-"""The built assets, read and verified: a stack never ships a zip that the manifest does not know."""
+"""Read and verify the built assets: no stack ships a zip that the manifest doesn't list."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from slipway.errors import SlipwayError
 from slipway.project import ROOT
 
 ASSETS_FOLDER = ROOT / "build" / "assets"
-"""Where `make build` puts the zips and their manifest."""
+"""Folder into which `make build` writes the zips and their manifest."""
 
 MANIFEST_FILE = "manifest.json"
 
 
 class AssetError(SlipwayError):
-    """An asset cannot be used; the message is one line that says what to do."""
+    """An unusable asset; the message is one line that says what to do."""
 
     exit_code = 2
 
@@ -30,13 +30,13 @@ class AssetRecord(BaseModel):
     sha256: str
     """Digest of the zip's bytes, hexadecimal."""
     inputs: str
-    """Digest of all that the zip was made from, hexadecimal: equal inputs need no new build."""
+    """Digest of all inputs of the zip, hexadecimal: equal inputs need no new build."""
     unzipped_bytes: int
     """Sum of the files' sizes, which Lambda limits to 250 MB with all layers."""
 
 
 class AssetManifest(BaseModel):
-    """`manifest.json`: every zip of the folder by its name without the ending."""
+    """Contents of `manifest.json`: every zip in the folder by its name without the extension."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -47,7 +47,7 @@ class AssetStore:
     """The folder that `make build` fills.
 
     Args:
-        folder: where the zips and `manifest.json` lie. Default: `build/assets` of this repository.
+        folder: Where the zips and `manifest.json` lie. Default: `build/assets` of this repository.
     """
 
     def __init__(self, folder: Path = ASSETS_FOLDER) -> None:
@@ -56,23 +56,23 @@ class AssetStore:
         self._manifest: AssetManifest | None = None
 
     def path(self, name: str) -> Path:
-        """The zip of that name, once its digest is the one in the manifest.
+        """Return the path of a zip after checking its digest against the manifest.
 
         Args:
             name: `items` for a service's code, `layer` or `layer-local` for the dependencies.
 
         Raises:
-            AssetError: the zip is missing, damaged, or the manifest does not know it.
+            AssetError: The zip is missing, damaged, or the manifest does not know it.
         """
         if name not in self._verified:
             self._verified[name] = self._verify(name)
         return self._verified[name]
 
     def record(self, name: str) -> AssetRecord:
-        """What the manifest says of that zip.
+        """Return the manifest's record of a zip.
 
         Raises:
-            AssetError: as for `path`.
+            AssetError: As for `path`.
         """
         self.path(name)
         return self._read_manifest().assets[name]
@@ -100,7 +100,7 @@ class AssetStore:
 
 
 def file_digest(path: Path) -> str | None:
-    """SHA-256 of a file, hexadecimal; None when it cannot be read."""
+    """Return a file's SHA-256, hexadecimal; None if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,26 +22,27 @@ from slipway.settings import Environment
 from slipway.settings.model import Backup
 
 FAILURES_STAY = Duration.hours(1)
-"""How long a failed backup keeps its alarm on. The metrics of a queue that was idle come up to 15 minutes late
-(https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/monitoring-using-cloudwatch.html); and a
-bake counts the alarm, which says nothing about its release."""
+"""Time that a failed backup keeps its alarm active. The metrics of an idle queue are up to 15 minutes late
+(https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/monitoring-using-cloudwatch.html), and a
+bake counts the alarm although it says nothing about the release.
+"""
 
 
 class ServiceBackup(Construct):
-    """A daily backup of a service's data into a vault of its own under the service's key.
+    """A daily backup of a service's data into the service's own vault under its key.
 
-    Point-in-time recovery goes with its table, and old versions with their bucket; what is in the vault stays. Nobody
-    can delete a recovery point or shorten its life before its time.
+    Point-in-time recovery is deleted with its table, and old versions with their bucket; the vault's contents stay.
+    Nobody can delete a recovery point early or shorten its retention.
 
     Args:
-        scope: the data stack: the rule packs look for the selection beside the table.
-        construct_id: id in it.
-        service: the service's name; vault and plan are named after environment and service, as AWS asks for names.
-        environment: settings; `stateful.removal_policy` applies.
-        settings: hour and age of the backups.
-        key: the service's key.
-        tables: tables to back up.
-        buckets: buckets to back up; they must keep versions.
+        scope: The data stack: the rule packs look for the selection in the table's stack.
+        construct_id: Id in it.
+        service: The service's name; vault and plan are named after environment and service, as AWS asks for names.
+        environment: Settings; `stateful.removal_policy` applies.
+        settings: Hour and age of the backups.
+        key: The service's key.
+        tables: Tables to back up.
+        buckets: Buckets to back up; they must keep versions.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class ServiceBackup(Construct):
             block_recovery_point_deletion=True,
             removal_policy=removal_policy(environment),
         )
-        """Where the recovery points are."""
+        """Vault with the recovery points."""
         plan = backup.BackupPlan(
             self,
             "Plan",
@@ -97,12 +98,12 @@ class ServiceBackup(Construct):
                 *(backup.BackupResource.from_arn(bucket.bucket_arn) for bucket in buckets),
             ],
             role=role.without_policy_updates(),
-            # AWS's managed policy reaches every resource of the account.
+            # AWS's managed policy grants access to every resource of the account.
             disable_default_backup_policy=True,
         )
         selection.node.add_dependency(policy)
         self.failures = DeadLetterQueue(self, "Failures", key=key, keep=FAILURES_STAY)
-        """The events of backups that failed within the last hour."""
+        """Queue with the events of backups that failed within the last hour."""
         self._catch_failures(key)
 
     def _catch_failures(self, key: ServiceKey) -> None:
@@ -119,7 +120,7 @@ class ServiceBackup(Construct):
                 sid="EventBridge",
                 principals=[iam.ServicePrincipal("events.amazonaws.com")],
                 actions=["kms:Decrypt", "kms:GenerateDataKey"],
-                resources=["*"],  # in a key policy `*` is the key itself
+                resources=["*"],  # In a key policy `*` means the key itself.
                 conditions={
                     "StringEquals": {"aws:SourceAccount": stack.account},
                     "ArnLike": {
@@ -138,7 +139,7 @@ class ServiceBackup(Construct):
                 detail={"backupVaultName": [self.vault.backup_vault_name], "state": ["FAILED", "ABORTED", "EXPIRED"]},
             ),
         )
-        # CDK's own target would give EventBridge wildcard actions on the key.
+        # CDK's own target would grant EventBridge wildcard actions on the key.
         cfn_rule = cast("events.CfnRule", rule.node.default_child)
         cfn_rule.targets = [events.CfnRule.TargetProperty(id="Failures", arn=self.failures.queue_arn)]
         self.failures.add_to_resource_policy(
@@ -156,11 +157,11 @@ class ServiceBackup(Construct):
         accept(
             rule,
             "Serverless-EventBusDLQ",
-            reason="The target is itself a queue that holds what failed, in this stack and under its key: what could "
-            "not be sent there could not be sent to a second one either.",
+            reason="The target is itself a queue of failures, in this stack and under its key: an event that cannot "
+            "be sent there could not be sent to a second one either.",
         )
 
-    # After AWS's own policies for this role, on these resources alone:
+    # Based on AWS's own policies for this role, limited to these resources:
     # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSBackupServiceRolePolicyForBackup.html
     # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSBackupServiceRolePolicyForS3Backup.html
     def _permissions(
@@ -218,7 +219,7 @@ class ServiceBackup(Construct):
         return policy
 
     def _of_buckets(self, policy: iam.ManagedPolicy, buckets: Sequence[ServiceBucket]) -> list[str]:
-        """Let the role follow and read buckets; returns the resources that are patterns."""
+        """Let the role follow and read buckets, and return the resources that are patterns."""
         stack = Stack.of(self)
         rules = stack.format_arn(service="events", resource="rule", resource_name="AwsBackupManagedRule*")
         objects = [bucket.arn_for_objects("*") for bucket in buckets]
@@ -286,18 +287,18 @@ def back_up(
     tables: Sequence[ServiceTable],
     buckets: Sequence[ServiceBucket] = (),
 ) -> ServiceBackup | None:
-    """Back up what a service must not lose, where the environment is configured to.
+    """Back up a service's data if the environment has backups configured.
 
     Args:
-        stack: the data stack.
-        service: the service's name.
-        environment: settings; `backup` applies.
-        key: the service's key.
-        tables: tables to back up.
-        buckets: buckets to back up.
+        stack: The data stack.
+        service: The service's name.
+        environment: Settings; `backup` applies.
+        key: The service's key.
+        tables: Tables to back up.
+        buckets: Buckets to back up.
 
     Returns:
-        The backup, or None where there is none.
+        The backup; None without one.
     """
     if environment.backup is None:
         return None

@@ -27,16 +27,16 @@ _REPLICATION = (
 
 
 class LogBucket(s3.Bucket):
-    """The service's own bucket for access logs, kept whatever becomes of its stack: it is never empty for long.
+    """The service's bucket for access logs. Deleting its stack retains it, because it is rarely empty.
 
-    SSE-S3, alone among the buckets: AWS delivers S3 server access logs to nothing else
+    Uses SSE-S3, unlike every other bucket: AWS delivers S3 server access logs only to such buckets
     (https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html).
 
     Args:
-        scope: the data stack.
-        construct_id: id in it.
-        service: the service's name.
-        environment: settings of the environment.
+        scope: The data stack.
+        construct_id: Id in it.
+        service: The service's name.
+        environment: Settings of the environment.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, service: str, environment: Place) -> None:
@@ -57,7 +57,7 @@ class LogBucket(s3.Bucket):
                     abort_incomplete_multipart_upload_after=UPLOADS_GO_AFTER,
                 )
             ],
-            # A log may be in it before the stack is complete.
+            # AWS may deliver a log before the stack is complete.
             removal_policy=removal_policy(environment, deletable=False),
         )
         accept(
@@ -80,15 +80,15 @@ class ServiceBucket(s3.Bucket):
     """An encrypted, versioned, private bucket that logs its accesses.
 
     Args:
-        scope: the data stack.
-        construct_id: id in it.
-        service: the service's name.
-        environment: settings; `stateful.removal_policy` applies.
-        key: the service's key.
-        logs: where the access logs go, under `s3/`.
-        versioned: whether old versions are kept. Default: yes.
-        expire_after: when objects go. Default: never.
-        cors_origins: origins whose pages may GET, PUT and POST objects. Default: none.
+        scope: The data stack.
+        construct_id: Id in it.
+        service: The service's name.
+        environment: Settings; `stateful.removal_policy` applies.
+        key: The service's key.
+        logs: Bucket for the access logs, under `s3/`.
+        versioned: Whether old versions are kept. Default: yes.
+        expire_after: Age at which objects expire. Default: never.
+        cors_origins: Origins whose pages may GET, PUT and POST objects. Default: none.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class ServiceBucket(s3.Bucket):
             bucket_name=bucket_name(environment, service),
             encryption=s3.BucketEncryption.KMS,
             encryption_key=key,
-            # One data key for many objects instead of one KMS call an object.
+            # One data key for many objects instead of one KMS call per object.
             bucket_key_enabled=True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,

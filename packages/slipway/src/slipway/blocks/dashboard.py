@@ -22,7 +22,7 @@ from slipway.blocks.table import ServiceTable
 _PERIOD_MINUTES = 1
 PERIOD = Duration.minutes(_PERIOD_MINUTES)
 PROVISIONED_PERIOD = Duration.minutes(5)
-"""DynamoDB publishes what is provisioned every five minutes."""
+"""DynamoDB publishes provisioned capacity every five minutes."""
 
 FULL = 24
 THIRD = 8
@@ -30,25 +30,25 @@ THIRD = 8
 _COLOR = cloudwatch.Color
 _PLAIN = (_COLOR.BLUE, _COLOR.PURPLE, _COLOR.GREEN, _COLOR.BROWN)
 _PERCENTILES = {"p50": _COLOR.BLUE, "p90": _COLOR.ORANGE, "p99": _COLOR.PURPLE}
-"""Red is left to failures and to the thresholds of alarms."""
+"""Colours of the percentiles. Red is reserved for failures and alarm thresholds."""
 
 _SIGNS = {"GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": "≥"}
 
 
 class ServiceDashboard(Construct):
-    """What a person on call reads first: one row of figures, then the request's way from the API to the tables.
+    """The first page for a person on call: a row of key figures, then the path of a request from the API to the tables.
 
-    A graph draws the threshold of each alarm of its stack that is on one of its lines, and what has an alarm and is on
-    no other graph gets one in the last row: so the alarms are made first.
+    A graph draws the thresholds of its stack's alarms on its metrics, and metrics with an alarm but no graph get one in
+    the last row: so create the alarms first.
 
     Args:
-        scope: the observability stack.
-        construct_id: id in it.
-        functions: its functions by name.
-        tables: its tables by name.
-        dead_letters: its dead-letter queue.
-        queues: its other queues by name, the dead letters of each among them. Default: none.
-        api: its API. Default: none; the first row is then of the first function.
+        scope: The observability stack.
+        construct_id: Id in it.
+        functions: Its functions by name.
+        tables: Its tables by name.
+        dead_letters: Its dead-letter queue.
+        queues: Its other queues by name, the dead letters of each among them. Default: none.
+        api: Its API. Default: none; the first row then shows the first function.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ServiceDashboard(Construct):
             self,
             "Dashboard",
             dashboard_name=stack.stack_name,
-            # Else a longer range makes the minutes of the titles and of the thresholds into hours.
+            # Otherwise a longer range changes the minutes of the titles and thresholds to hours.
             period_override=cloudwatch.PeriodOverride.INHERIT,
         )
         everything = {**(queues or {}), "Dead letters": dead_letters}
@@ -89,7 +89,7 @@ class ServiceDashboard(Construct):
 
     @property
     def url(self) -> str:
-        """Where the dashboard is in the console."""
+        """Return the dashboard's address in the console."""
         stack = Stack.of(self)
         return (
             f"https://{stack.region}.console.aws.amazon.com/cloudwatch/home"
@@ -124,7 +124,7 @@ class ServiceDashboard(Construct):
         ]
 
     def _figures_of(self, function: ServiceFunction) -> list[cloudwatch.IWidget]:
-        """Return the first row of a service without an API: the figures of the function that its work comes to."""
+        """Return the first row of a service without an API: the figures of the function that receives its work."""
         of = function.function
         invocations = of.metric_invocations(period=PERIOD, statistic="Sum", label="Invocations", color=_COLOR.BLUE)
         errors = of.metric_errors(period=PERIOD, statistic="Sum", label="Errors", color=_COLOR.RED)
@@ -216,7 +216,7 @@ class ServiceDashboard(Construct):
         throttles: list[cloudwatch.IMetric] = [
             _of_table(table, f"{kind}ThrottleEvents", label=f"{kind}s", color=color) for kind, color in colors.items()
         ]
-        # An index that throttles stops the table's writes, and counts apart from the table.
+        # A throttled index stops the table's writes, and is counted separately from the table.
         for alarm in self._alarms:
             index = alarm.dimensions.get("GlobalSecondaryIndexName")
             if index is not None and alarm.dimensions.get("TableName") == table.table_name:
@@ -248,9 +248,9 @@ class ServiceDashboard(Construct):
         width: int,
         lines: Sequence[cloudwatch.HorizontalAnnotation] = (),
     ) -> cloudwatch.GraphWidget:
-        """Lines from zero up, with the thresholds of the alarms on them.
+        """Return a graph of lines from zero up, with the thresholds of their alarms.
 
-        `axis` says what is counted. Default: the metric's own unit.
+        `axis` names the unit. Default: the metric's own unit.
         """
         return cloudwatch.GraphWidget(
             title=title,
@@ -262,11 +262,11 @@ class ServiceDashboard(Construct):
         )
 
     def _thresholds(self, metrics: Sequence[cloudwatch.IMetric]) -> Iterator[cloudwatch.HorizontalAnnotation]:
-        """One line a figure, since two at one height could not be read."""
+        """Yield one line per threshold, since two at the same height would overlap."""
         conditions: dict[float, dict[str, list[str]]] = {}
         alarmed = {alarm.key[1] for alarm in self._alarms}
         for metric in metrics:
-            # Most lines have no alarm, and to ask for the whole key takes three more calls into another process.
+            # Most lines have no alarm, and computing the whole key takes three more jsii calls.
             if not isinstance(metric, _METRICS) or _name(metric) not in alarmed:
                 continue
             key = _key(metric)
@@ -277,7 +277,7 @@ class ServiceDashboard(Construct):
         for value, labels in conditions.items():
             parts = []
             for condition, names in labels.items():
-                # Of one line, and of all, no name needs to be said.
+                # A single line, or a threshold that all lines share, needs no name.
                 whose = "" if len(metrics) == 1 else "any " if len(names) == len(metrics) else f"{', '.join(names)} "
                 parts.append(f"{whose}{condition}")
             yield cloudwatch.HorizontalAnnotation(value=value, label=f"alarm: {'; '.join(parts)}", color=_COLOR.RED)
@@ -287,7 +287,7 @@ _METRICS = (cloudwatch.Metric, cloudwatch.MathExpression)
 
 
 def _name(metric: cloudwatch.Metric | cloudwatch.MathExpression) -> str:
-    """Return the part of a key that tells most metrics apart."""
+    """Return the part of a key that distinguishes most metrics."""
     return metric.expression if isinstance(metric, cloudwatch.MathExpression) else metric.metric_name
 
 
@@ -295,10 +295,10 @@ _Key: TypeAlias = tuple[str, str, frozenset[tuple[str, str]], str]
 
 
 def _key(metric: cloudwatch.Metric | cloudwatch.MathExpression) -> _Key:
-    """What a metric counts, whatever its period: alarms and graphs may differ in that.
+    """Return a metric's identity without its period: alarms and graphs may differ in that.
 
-    Each of the four is asked of another process: ask once a metric. Of an expression, the expression and what its
-    metrics count.
+    Each of the four parts is a jsii call: compute it once per metric. For an expression, return the expression and the
+    keys of its metrics.
     """
     if isinstance(metric, cloudwatch.MathExpression):
         of = frozenset(
@@ -319,17 +319,17 @@ class _Alarm:
     name: str
     metric: cloudwatch.Metric | cloudwatch.MathExpression
     label: str
-    """What the metric is called where a graph shows it alone."""
+    """Name of the metric where a graph shows it alone."""
     key: _Key
     dimensions: Mapping[str, str]
     threshold: float
     condition: str
-    """When it goes off, in words."""
+    """The alarm's condition, as text."""
 
     @classmethod
     def of(cls, alarm: cloudwatch.Alarm) -> _Alarm:
         node, metric = alarm.node, cast("cloudwatch.Metric | cloudwatch.MathExpression", alarm.metric)
-        # One call into another process, instead of one for each of them.
+        # One jsii call instead of one per property.
         properties = cast("cloudwatch.CfnAlarm", node.default_child)._cfn_properties
         threshold = cast("float", properties["threshold"])
         of_math = isinstance(metric, cloudwatch.MathExpression)
@@ -341,12 +341,12 @@ class _Alarm:
             condition += f" in {minutes:g} min"
         times = cast("float", properties["evaluationPeriods"])
         if times > 1:
-            condition += f", {times:g} times running"
+            condition += f", {times:g}  times in a row"
         return cls(node.id, metric, label, key, {} if of_math else dict(key[2]), threshold, condition)
 
 
 def _capacity(table: ServiceTable) -> Iterator[cloudwatch.IMetric]:
-    """Consumed units a second, which is how capacity is provisioned, and what is provisioned where anything is."""
+    """Yield consumed units per second, as capacity is provisioned, and the provisioned capacity if any."""
     provisioned = cast("dynamodb.CfnTable", table.node.default_child).provisioned_throughput is not None
     for kind, color, lighter in (("Read", _COLOR.BLUE, "#aec7e8"), ("Write", _COLOR.PURPLE, "#c5b0d5")):
         name = kind.lower()

@@ -1,4 +1,4 @@
-"""Moving traffic to a new version, and back."""
+"""Shift traffic to a new version, and roll it back."""
 
 from __future__ import annotations
 
@@ -20,34 +20,36 @@ from slipway.settings.model import ApiFunctionSettings
 from slipway.settings.shifts import PREFIX, Shift, ShiftKind
 
 HOOK = FunctionSettings(memory_mb=256, timeout_seconds=900)
-"""Size of a pre-traffic hook: it makes a handful of calls, waits for each as long as the function may take, and repeats
-what is throttled. Lambda's longest time-out, well within the hour that CodeDeploy waits for its report."""
+"""Size of a pre-traffic hook: it makes a handful of calls, waits for each up to the function's time-out, and retries
+throttled ones. Lambda's longest time-out, well within the hour that CodeDeploy waits for the hook's report.
+"""
 
 _PERIOD = Duration.minutes(1)
 
 FAULT_MINUTES = 5
-"""How far back the alarm on faults looks: as long as the shortest canary, and longer than logs take to be counted."""
+"""Period of the alarm on faults: as long as the shortest canary, and longer than log metrics are late."""
 
 
 class SafeDeployment(Construct):
     """CodeDeploy on a function's alias `live`: contract check, canary, alarms, automatic rollback.
 
-    The alarms watch the new version alone, so that an old version that is already failing cannot block its own fix.
-    They read what Lambda itself emits, which a version that crashes at import trips; and the faults that the version
-    counts, for a 5xx answer and a message that is named as failed are none of Lambda's errors. A function that can fail
-    in no other way than by raising, such as the worker of `processing`, has no faults to count. The alarms stand in the
-    function's own stack, so that no cycle of stacks arises.
+    The alarms watch only the new version, so that an old version that already fails cannot block its own fix. They use
+    Lambda's own metrics, which also cover a version that crashes at import, and the faults that the version counts
+    itself: a 5xx answer and a message reported as failed are not errors to Lambda. A function that can fail only by
+    raising, such as the worker of `processing`, has no faults to count. The alarms are in the function's own stack,
+    which avoids a dependency cycle between stacks.
 
-    Latency counts for a function that a caller waits for. What reads a queue or a stream, or works on an event, takes
-    as long as there is work in its batch: its backlog has an alarm by age in the observability stack. Throttles count
-    for the readers alone: by sending more than the reserved concurrency takes, anybody could roll back the others.
+    Latency counts only for a function that a caller waits for. A function that reads a queue or a stream, or handles an
+    event, takes as long as its batch needs: the observability stack has an alarm on the age of its backlog. Throttles
+    count only for queue and stream readers: otherwise anybody could roll back a deployment by sending more requests
+    than the reserved concurrency allows.
 
     Args:
-        scope: the compute stack.
-        construct_id: id in it.
-        function: the function whose `live` moves.
-        hook_handler: handler of the contract check that runs before traffic.
-        dead_letters: where a hook invocation goes that failed for good: CodeDeploy invokes it asynchronously.
+        scope: The compute stack.
+        construct_id: Id in it.
+        function: The function whose `live` moves.
+        hook_handler: Handler of the contract check that runs before traffic.
+        dead_letters: Queue for hook invocations that failed for good: CodeDeploy invokes hooks asynchronously.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class SafeDeployment(Construct):
         super().__init__(scope, construct_id)
         environment = function.environment
         if not isinstance(environment, Environment):
-            raise TypeError(f"{self.node.path}: {environment.name} is no environment that changes are delivered to")
+            raise TypeError(f"{self.node.path}: {environment.name} is not an environment that receives deployments")
         self.hook = ServiceFunction(
             self,
             "Hook",
@@ -92,11 +94,11 @@ class SafeDeployment(Construct):
             "Group",
             alias=function.live,
             application=codedeploy.LambdaApplication(self, "Application"),
-            # Immutable, because CDK adds AWS's managed policy, which reaches every function of the account.
+            # Immutable, because CDK adds AWS's managed policy, which covers every function of the account.
             role=role.without_policy_updates(),
             deployment_config=_deployment_config(self, environment.deployment.shift),
             alarms=list(self.alarms),
-            # By the function's name alone, as AWS documents it:
+            # By the function's name, as AWS documents:
             # https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-hooks.html
             pre_hook=self.hook.function,
             auto_rollback=codedeploy.AutoRollbackConfig(
@@ -107,7 +109,7 @@ class SafeDeployment(Construct):
             actions=["codedeploy:PutLifecycleEventHookExecutionStatus"],
             resources=[self.group.deployment_group_arn],
         )
-        # A deployment starts when the alias is updated: everything that it uses has to stand by then.
+        # A deployment starts when the alias is updated, so everything that it uses must exist by then.
         function.live.node.add_dependency(policy, self.hook)
 
     def _permissions(self, role: iam.Role, function: ServiceFunction) -> iam.ManagedPolicy:
@@ -187,7 +189,7 @@ class SafeDeployment(Construct):
             evaluation_periods=minutes,
             datapoints_to_alarm=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            # These metrics exist only while the alias has two versions.
+            # These metrics exist only while the alias routes to two versions.
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         accept(
@@ -201,7 +203,7 @@ class SafeDeployment(Construct):
 
 
 def _of_lambda(function: ServiceFunction, metric: str, statistic: str) -> cloudwatch.Metric:
-    """Return one of Lambda's metrics of the new version while the alias shares its traffic."""
+    """Return one of Lambda's metrics for the new version while the alias splits its traffic."""
     name = function.function.function_name
     version = function.function.current_version.version
     return cloudwatch.Metric(
@@ -214,16 +216,15 @@ def _of_lambda(function: ServiceFunction, metric: str, statistic: str) -> cloudw
 
 
 def _faults(function: ServiceFunction, environment: Environment) -> cloudwatch.MathExpression:
-    """Return what the new version itself calls failures, while the alias shares its traffic."""
-    # What the version itself calls a failure (slipway_runtime.telemetry). It is counted as long as the version
-    # lives. In the alarm it counts while Lambda tells the alias's two versions apart, so that a version that fails
-    # long after its deployment is not in alarm when its fix is deployed: CodeDeploy stops a deployment that begins
-    # with an alarm on, and an alarm keeps its state when it is given another version to watch.
-    #
-    # Both metrics come late, Lambda's by a minute and what is counted by way of the log. `REPEAT` holds the gate
-    # open over the minutes of which Lambda has said nothing yet, and any of the last minutes sets the alarm off: of
-    # the last one alone it would be stuck at the filler. Where the gate is open, `IF` takes a minute without faults
-    # for 0 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html).
+    """Return the failures that the new version itself reports, while the alias splits its traffic."""
+    # The version itself counts its faults (slipway_runtime.telemetry), for as long as it exists. The alarm counts them
+    # only while Lambda reports the alias's two versions separately, so that a version that fails long after its
+    # deployment is not in alarm when its fix is deployed: CodeDeploy stops a deployment that begins with an active
+    # alarm, and an alarm keeps its state when it is pointed at another version. Both metrics are late: Lambda's by a
+    # minute, and the fault count because it comes from the log. `REPEAT` keeps the gate open for the minutes without
+    # Lambda data yet, and any of the last minutes triggers the alarm: on the last minute alone it would never leave the
+    # filler value. While the gate is open, `IF` treats a minute without faults as 0
+    # (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html).
     return cloudwatch.MathExpression(
         expression="IF(FILL(invocations, REPEAT), faults)",
         using_metrics={
@@ -246,9 +247,10 @@ def _faults(function: ServiceFunction, environment: Environment) -> cloudwatch.M
 
 
 def _deployment_config(scope: Construct, shift: Shift) -> codedeploy.ILambdaDeploymentConfig:
-    """Return CodeDeploy's own configuration, or one of the stack, which its deployment groups share.
+    """Return a predefined configuration, or a custom one that the stack's deployment groups share.
 
-    An account has at most fifty of its own (https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html).
+    An account can have at most fifty custom configurations
+    (https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html).
     """
     if shift.predefined:
         return codedeploy.LambdaDeploymentConfig.from_lambda_deployment_config_name(

@@ -25,35 +25,37 @@ from slipway.settings import Environment
 from slipway.settings.model import CustomDomain, Geo
 
 ORIGIN_HEADER = "X-Origin-Verify"
-"""Header by which the origin knows its own distribution."""
+"""Header with which the distribution identifies itself to its origin."""
 
 ACCESS_LOG_PREFIX = "cloudfront"
 
 CLOUDFRONT_REGION = "us-east-1"
-"""The region of CloudFront's own resources: web ACLs for it, and the deliveries of its logs, are made there."""
+"""Region of CloudFront's own resources: its web ACLs, and the deliveries of its logs."""
 
 CACHE_DEFAULT = Duration.seconds(10)
 CACHE_MAXIMUM = Duration.seconds(60)
-"""A write invalidates nothing, so what the edge keeps is short; ETags make the check at the origin cheap."""
+"""Maximum time in the edge cache. Short, because writes invalidate nothing; ETags make revalidation at the origin
+cheap.
+"""
 
 
 class EdgeDistribution(Construct):
-    """A distribution for reads: HTTPS only, cached by the queries that matter, allowed countries, access logs.
+    """A distribution for reads: HTTPS only, limited to allowed countries, with access logs.
 
-    With WAF on, it has a web ACL of its own, which counts each viewer by the address that connects.
+    With WAF enabled it has its own web ACL, which counts each viewer by the connecting address.
 
     Args:
-        scope: the compute stack.
-        construct_id: id in it.
-        service: the service's name.
-        environment: settings; `waf` and `logs` apply.
-        key: the service's key.
-        origin: the API that it stands before.
-        proof: header and secret that are sent with every request to the origin.
-        cached_queries: query parameters that are part of the cache key; others do not reach the origin.
-        geo: countries that are answered.
-        logs_bucket: where the access logs go, under `cloudfront/`.
-        custom_domain: a name of one's own. Default: CloudFront's.
+        scope: The compute stack.
+        construct_id: Id in it.
+        service: The service's name.
+        environment: Settings; `waf` and `logs` apply.
+        key: The service's key.
+        origin: The API behind it.
+        proof: Header and secret that are sent with every request to the origin.
+        cached_queries: Query parameters that are part of the cache key; others do not reach the origin.
+        geo: Countries that are served.
+        logs_bucket: Bucket for the access logs, under `cloudfront/`.
+        custom_domain: Custom domain name. Default: CloudFront's.
     """
 
     def __init__(
@@ -83,10 +85,10 @@ class EdgeDistribution(Construct):
                     origin_path=f"/{STAGE}",
                     protocol_policy=cloudfront.OriginProtocolPolicy.HTTPS_ONLY,
                     origin_ssl_protocols=[cloudfront.OriginSslPolicy.TLS_V1_2],
-                    # Resolved by CloudFormation at deploy: the template holds the reference, not the value.
+                    # CloudFormation resolves this at deployment: the template contains the reference, not the value.
                     custom_headers={proof.header: proof.secret.secret_value_from_json(proof.field).unsafe_unwrap()},
                 ),
-                # OPTIONS is a browser's preflight, which the API answers; it is never cached.
+                # OPTIONS is a browser's preflight: the API answers it, and it is never cached.
                 allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD_OPTIONS,
                 cached_methods=cloudfront.CachedMethods.CACHE_GET_HEAD,
                 viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
@@ -97,7 +99,7 @@ class EdgeDistribution(Construct):
             geo_restriction=cloudfront.GeoRestriction.allowlist(*geo.allow),
             http_version=cloudfront.HttpVersion.HTTP2,
             price_class=cloudfront.PriceClass.PRICE_CLASS_100,
-            # CloudFront's own certificate has a policy of its own, which nothing here can set.
+            # CloudFront's own certificate has a fixed security policy.
             minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021 if custom_domain else None,
             certificate=self._certificate(custom_domain),
             domain_names=[custom_domain.name] if custom_domain else None,
@@ -116,9 +118,9 @@ class EdgeDistribution(Construct):
             default_ttl=CACHE_DEFAULT,
             max_ttl=CACHE_MAXIMUM,
             query_string_behavior=cloudfront.CacheQueryStringBehavior.allow_list(*cached_queries),
-            # An answer names the origin that it is for, so it is cached by it. No other header of the viewer
-            # reaches the API: there is no origin request policy, so what is sent is what is in the key, and two
-            # requests with one key cannot have two answers. API Gateway would follow X-HTTP-Method-Override:
+            # An answer depends on the requesting origin, so the cache key includes it. No other viewer header reaches
+            # the API: without an origin request policy, only what is in the key is sent, so two requests with the same
+            # key cannot have two answers. API Gateway would honour X-HTTP-Method-Override:
             # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
             # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/controlling-origin-requests.html
             header_behavior=cloudfront.CacheHeaderBehavior.allow_list("Origin"),
@@ -148,7 +150,7 @@ class EdgeDistribution(Construct):
         route53.AaaaRecord(self, "Ipv6", zone=zone, record_name=custom_domain.name, target=target)
 
     def _log_to(self, bucket: LogBucket) -> None:
-        # Version 2 of CloudFront's logs: version 1 needs a bucket with ACLs, which ours refuse.
+        # CloudFront's logging version 2: version 1 needs a bucket with ACLs, which ours disable.
         scope = self._in_cloudfronts_region("EdgeLogs", EDGE_LOGS, "Delivers the edge's access logs")
         name = f"{Stack.of(self).stack_name}-edge"
         source = logs.CfnDeliverySource(
@@ -170,12 +172,12 @@ class EdgeDistribution(Construct):
         delivery.add_resource_dependency(source)
 
     def _in_cloudfronts_region(self, construct_id: str, name: str, holds: str) -> Construct:
-        """Return where CloudFront's own resources are made: a stack of its own where the service's region is another.
+        """Return the scope for CloudFront's own resources: a separate stack if the service is in another region.
 
         Args:
-            construct_id: id of that stack in the stage.
-            name: end of its name.
-            holds: what it is for, in its description.
+            construct_id: Id of that stack in the stage.
+            name: End of its name.
+            holds: What it is for, in its description.
         """
         stack = Stack.of(self)
         stage = Stage.of(self)
@@ -195,29 +197,29 @@ class EdgeDistribution(Construct):
             accept(
                 self.distribution,
                 "AwsSolutions-CFR2",
-                reason="WAF is off in dev by configuration: no user's traffic comes here, and the configuration "
-                "refuses it off in every other environment.",
+                reason="WAF is off in dev by configuration: it serves no user's traffic, and the configuration "
+                "requires WAF in every other environment.",
             )
         accept(
             self.distribution,
             "AwsSolutions-CFR3",
-            reason="Access logs are delivered by CloudFront's version 2 logging, which this rule does not look at; "
-            "a template test asserts the delivery.",
+            reason="Access logs are delivered by CloudFront's version 2 logging, which this rule does not check; a "
+            "template test asserts the delivery.",
         )
         if custom_domain is None:
             accept(
                 self.distribution,
                 "AwsSolutions-CFR4",
-                reason="Without a domain of one's own the certificate is CloudFront's, for which no minimum version "
-                "can be set; with custom_domain configured TLS 1.2 is the minimum.",
+                reason="Without a custom domain the certificate is CloudFront's, whose minimum version cannot be set; "
+                "with custom_domain configured TLS 1.2 is the minimum.",
             )
 
 
 def allow_edge_logs(bucket: LogBucket) -> None:
-    """Let CloudFront's version 2 logging write under `cloudfront/` of a log bucket.
+    """Let CloudFront's logging version 2 write under `cloudfront/` of a log bucket.
 
     Args:
-        bucket: the log bucket; the statement stands in its policy, in its own stack.
+        bucket: The log bucket; the statement is added to its policy, in its own stack.
     """
     stack = Stack.of(bucket)
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html

@@ -26,7 +26,7 @@ RUNTIME = lambda_.Runtime.PYTHON_3_14
 ARCHITECTURE = lambda_.Architecture.ARM_64
 
 UNPROVEN_HERE = "slipway:unproven-here"
-"""Metadata of a policy: actions that no rehearsal can show to be needed, and why. `make permissions` reads it."""
+"""Metadata key of a policy: actions that no rehearsal can prove necessary, and why. `make permissions` reads it."""
 
 _DEAD_LETTERS = ("Serverless-LambdaDLQ", "NIST.800.53.R5-LambdaDLQ", "HIPAA.Security-LambdaDLQ")
 
@@ -42,11 +42,11 @@ _APPLICATION_LOG_LEVEL = {
 
 
 def dependency_layer(stack: Stack, assets: AssetStore) -> lambda_.LayerVersion:
-    """The layer of third-party packages, made once a stack.
+    """Return the stack's layer of third-party packages, creating it once.
 
     Args:
-        stack: the stack of the functions that use it.
-        assets: the built assets.
+        stack: The stack of the functions that use it.
+        assets: The built assets.
     """
     existing = stack.node.try_find_child("Dependencies")
     if existing is not None:
@@ -64,23 +64,23 @@ def dependency_layer(stack: Stack, assets: AssetStore) -> lambda_.LayerVersion:
 class ServiceFunction(Construct):
     """A function with its role, log group, versions and the aliases `live` and `staging`.
 
-    `live` takes the traffic; `staging` is always the newest version, for tests before traffic. Versions are kept, so
-    that there is one to roll back to. The role may do what `allow` says, write its own log and traces, and use the
-    key for its environment variables; nothing else.
+    `live` takes the traffic; `staging` always points to the newest version, for tests before traffic. Old versions are
+    kept for rollbacks. The role may do what `allow` grants, write its own log and traces, and use the key for its
+    environment variables; nothing else.
 
     Args:
-        scope: the stack.
-        construct_id: id in it.
-        service: the service's name: its code asset and its name in logs and metrics.
-        environment: settings of the environment.
-        settings: size of this function.
-        assets: the built assets.
-        key: the service's key.
-        handler: dotted path, `services.<service>.runtime.<module>.<function>`.
-        description: one line for whoever reads the function in the console.
-        variables: environment variables besides those every function has. Never a secret.
-        dead_letters: where failed work goes. Needed for what is invoked asynchronously or by a stream.
-        asynchronous: whether events reach it asynchronously: two retries, at most two hours old, then `dead_letters`.
+        scope: The stack.
+        construct_id: Id in it.
+        service: The service's name: its code asset and its name in logs and metrics.
+        environment: Settings of the environment.
+        settings: Size of this function.
+        assets: The built assets.
+        key: The service's key.
+        handler: Dotted path, `services.<service>.runtime.<module>.<function>`.
+        description: One line, shown in the console.
+        variables: Environment variables besides those every function has. Never a secret.
+        dead_letters: Queue for failed work. Needed for what is invoked asynchronously or by a stream.
+        asynchronous: Whether events reach it asynchronously: two retries, at most two hours old, then `dead_letters`.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class ServiceFunction(Construct):
         self.assets = assets
         self.dead_letters = dead_letters
         self.invoked_by_callers = asynchronous or isinstance(settings, ApiFunctionSettings)
-        """Whether what callers send reaches it directly, and not by way of a queue or stream that bounds how much."""
+        """True if callers reach the function directly, rather than through a queue or stream that limits the rate."""
         self.log_group = ServiceLogGroup(self, "Logs", environment=environment, key=key)
 
         self.role, self._policy = self._new_role()
@@ -129,12 +129,12 @@ class ServiceFunction(Construct):
         self._accept_findings(asynchronous=asynchronous)
 
     def allow(self, *, actions: Sequence[str], resources: Sequence[str], unproven_here: str | None = None) -> None:
-        """Let the function do exactly `actions` on exactly `resources`.
+        """Let the function perform exactly `actions` on exactly `resources`.
 
         Args:
             actions: IAM actions, without wildcards.
             resources: ARNs.
-            unproven_here: why no test on the emulator fails without them (`make permissions`). Default: one does.
+            unproven_here: Why no test on the emulator fails without them (`make permissions`). Default: a test does.
         """
         self._policy.add_statements(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
         if unproven_here is not None:
@@ -143,18 +143,18 @@ class ServiceFunction(Construct):
             )
 
     def allow_data_keys(self) -> None:
-        """Let the function have data keys of the service's key: what it writes is encrypted with one."""
+        """Let the function use data keys of the service's key to encrypt what it writes."""
         self.allow(actions=["kms:GenerateDataKey"], resources=[self.key.key_arn])
 
     def allow_objects(self, *, actions: Sequence[str], bucket_name: str, prefix: str, reason: str) -> None:
-        """Let the function do `actions` on the objects of a bucket under a prefix.
+        """Let the function perform `actions` on the objects of a bucket under a prefix.
 
         Args:
             actions: S3 object actions.
-            bucket_name: the bucket's literal name: cdk-nag names the finding by the ARN as it stands in the policy,
+            bucket_name: The bucket's literal name: cdk-nag names the finding by the ARN as it stands in the policy,
                 and a reference into another stack is not known until synth.
-            prefix: key prefix, with its slash.
-            reason: why the objects cannot be named one by one.
+            prefix: Key prefix, with its slash.
+            reason: Why the objects cannot be named one by one.
         """
         arn = Stack.of(self).format_arn(
             service="s3", region="", account="", resource=bucket_name, resource_name=f"{prefix}*"
@@ -168,9 +168,9 @@ class ServiceFunction(Construct):
         )
 
     def allow_to_tell_missing_objects(self, bucket_name: str) -> None:
-        """Let the function tell a missing object from a forbidden one.
+        """Let the function distinguish a missing object from a forbidden one.
 
-        S3 answers `NoSuchKey` to those who may list the bucket and `AccessDenied` to others
+        S3 answers `NoSuchKey` to callers who may list the bucket and `AccessDenied` to others
         (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Permissions").
         """
         self.allow(
@@ -181,12 +181,12 @@ class ServiceFunction(Construct):
     def allow_without_resource_level(
         self, *, actions: Sequence[str], reason: str, unproven_here: str | None = None
     ) -> None:
-        """Let the function do actions that AWS lets no policy narrow to a resource.
+        """Let the function perform actions that AWS policies cannot limit to a resource.
 
         Args:
             actions: IAM actions for which the service authorization reference lists no resource type.
-            reason: what makes that safe here.
-            unproven_here: as for `allow`.
+            reason: What makes that safe here.
+            unproven_here: As for `allow`.
         """
         self.allow(actions=actions, resources=["*"], unproven_here=unproven_here)
         accept(self._policy, "AwsSolutions-IAM5", finding="Resource::*", reason=reason)
@@ -199,11 +199,11 @@ class ServiceFunction(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             description=f"What {name} may do",
         )
-        # A managed policy, since the compliance packs allow no inline ones.
+        # A managed policy, since the compliance packs do not allow inline policies.
         return role, iam.ManagedPolicy(self, "Policy", roles=[role], description=name)
 
     def _allow_what_all_need(self) -> None:
-        # The ARN of a log group ends in `:*`, its streams.
+        # The ARN of a log group ends in `:*`, which stands for its streams.
         self.allow(
             actions=["logs:CreateLogStream", "logs:PutLogEvents"],
             resources=[self.log_group.log_group_arn],
@@ -216,7 +216,7 @@ class ServiceFunction(Construct):
 
     def _new_function(self, handler: str, description: str, variables: Mapping[str, str]) -> lambda_.Function:
         settings, environment = self.settings, self.environment
-        # What a version keeps for as long as it lives.
+        # These are part of a version and cannot change later.
         used = [*variables.values(), self.key.key_arn, self.role.role_arn, self.log_group.log_group_name]
         function = lambda_.Function(
             self,
@@ -230,7 +230,7 @@ class ServiceFunction(Construct):
             memory_size=settings.memory_mb,
             timeout=Duration.seconds(settings.timeout_seconds),
             reserved_concurrent_executions=settings.reserved_concurrency,
-            # Of published versions, which is all that the aliases point to; `$LATEST` has none.
+            # SnapStart applies to published versions, to which the aliases point; `$LATEST` has none.
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if settings.snap_start else None,
             environment={
                 "ENVIRONMENT": environment.name,
@@ -240,7 +240,7 @@ class ServiceFunction(Construct):
                 **variables,
             },
             environment_encryption=self.key,
-            # Immutable, because CDK's own statements for tracing, queues and keys are wider than ours.
+            # Immutable, because CDK's own statements for tracing, queues and keys are broader than ours.
             role=self.role.without_policy_updates(),
             log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.JSON,
@@ -250,9 +250,9 @@ class ServiceFunction(Construct):
             current_version_options=lambda_.VersionOptions(removal_policy=RETAIN),
         )
         if settings.snap_start:
-            # CDK reminds of it wherever it is on: the aliases point to published versions alone.
+            # CDK warns about this whenever SnapStart is on, but the aliases point only to published versions.
             Annotations.of(function).acknowledge_warning("@aws-cdk/aws-lambda:snapStartRequirePublish")
-        # The first invocation must not come before its permissions.
+        # The permissions must exist before the first invocation.
         function.node.add_dependency(self._policy)
         return function
 
@@ -261,8 +261,8 @@ class ServiceFunction(Construct):
             accept(
                 self.function,
                 *_DEAD_LETTERS,
-                reason="Nothing invokes this function asynchronously, and its dead-letter queue would act on nothing "
-                "else; what reads a stream or a queue has its failures sent on by the event source mapping.",
+                reason="Nothing invokes this function asynchronously, and a dead-letter queue serves nothing else; "
+                "failures of a stream or queue reader are handled by its event source mapping.",
             )
         accept(
             self.function,
@@ -285,7 +285,7 @@ class ServiceFunction(Construct):
         return lambda_.Alias(self, construct_id, alias_name=name, version=self.function.current_version)
 
     def _send_failures_to(self, queue: DeadLetterQueue) -> None:
-        # The function itself too: CodeDeploy calls a hook by its name, Secrets Manager a rotation by its ARN.
+        # The function itself too: CodeDeploy invokes a hook by its name, Secrets Manager a rotation by its ARN.
         for target in (self.function, self.live, self.staging):
             target.configure_async_invoke(
                 max_event_age=ASYNC_MAX_AGE,
@@ -293,7 +293,7 @@ class ServiceFunction(Construct):
                 on_failure=destinations.SqsDestination(queue),
             )
         for alias in (self.live, self.staging):
-            # CloudFormation knows the alias by its name only, and would configure it before it is there.
+            # CloudFormation knows the alias only by its name, and would otherwise configure it before it exists.
             config = alias.node.find_child("EventInvokeConfig")
             config.node.add_dependency(cast("lambda_.CfnAlias", alias.node.default_child))
         accept(
@@ -307,6 +307,6 @@ class ServiceFunction(Construct):
         settings = self.settings.provisioned_concurrency
         if settings is None:
             return
-        # On `live` alone: two aliases cannot hold provisioned concurrency on one version.
+        # On `live` only: two aliases cannot have provisioned concurrency on the same version.
         scaling = self.live.add_auto_scaling(min_capacity=settings.minimum, max_capacity=settings.maximum)
         scaling.scale_on_utilization(utilization_target=settings.target_utilization)

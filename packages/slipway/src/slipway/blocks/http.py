@@ -22,7 +22,7 @@ ALLOWED_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key")
 """Request headers that a browser may send from another origin."""
 
 EXPOSED_HEADERS = ("Location", "Retry-After")
-"""Headers of an answer that a page of another origin may read."""
+"""Response headers that a page of another origin may read."""
 
 PREFLIGHT_AGE = Duration.minutes(10)
 
@@ -37,7 +37,7 @@ _ACCESS_LOG = {
     "requestTime": "$context.requestTime",
     "status": "$context.status",
     "responseLength": "$context.responseLength",
-    # Its kind; the message may repeat what the caller sent, and is not escaped (slipway.blocks.rest).
+    # The error's type; its message may repeat what the caller sent, and is not escaped (slipway.blocks.rest).
     "error": "$context.error.responseType",
     "authorizerError": "$context.authorizer.error",
     "integrationError": "$context.integrationErrorMessage",
@@ -47,22 +47,21 @@ _ACCESS_LOG = {
 class HttpEntry(Construct):
     """An HTTP API whose routes reach aliases, for callers with a token of a user pool.
 
-    What a REST API has and this has not, since HTTP APIs do not offer it: X-Ray (the functions behind it trace), an
-    execution log, request validation and gateway responses (a 401 or an unknown route gets API Gateway's own short
-    JSON), and a web ACL. It answers after 30 s at the latest.
+    HTTP APIs lack some features of REST APIs: X-Ray (the functions behind it trace), an execution log, request
+    validation, gateway responses (a 401 or an unknown route gets API Gateway's own short JSON), and a web ACL. They
+    time out after 30 s.
 
-    CORS is the gateway's alone: it answers preflight requests, and puts its headers on every answer in place of those
-    that a function sends.
+    Only the gateway handles CORS: it answers preflight requests, and its headers replace those that a function sends.
 
     Args:
-        scope: the compute stack.
-        construct_id: id in it.
-        service: the service's name.
-        environment: settings; `logs` and `cors` apply.
-        key: the service's key.
-        throttle: rate and burst of the stage.
-        description: one line for whoever reads the API in the console.
-        users: who may call: a token must be of this pool and of its client.
+        scope: The compute stack.
+        construct_id: Id in it.
+        service: The service's name.
+        environment: Settings; `logs` and `cors` apply.
+        key: The service's key.
+        throttle: Rate and burst of the stage.
+        description: One line, shown in the console.
+        users: The callers' pool: a token must be from this pool and its client.
     """
 
     def __init__(
@@ -96,13 +95,13 @@ class HttpEntry(Construct):
             self,
             "Stage",
             http_api=self.api,
-            # `$default`: an environment has an account of its own, so no name of it stands in the path.
+            # `$default`: each environment has its own account, so the path needs no name.
             auto_deploy=True,
             detailed_metrics_enabled=True,
             throttle=apigatewayv2.ThrottleSettings(rate_limit=throttle.rate, burst_limit=throttle.burst),
         )
         access_log = ServiceLogGroup(self, "AccessLog", environment=environment, key=key)
-        # On the L1, since the L2 takes it as an interface that Python cannot pass on as data.
+        # On the L1, because the L2 takes an interface that Python cannot pass as data.
         cast(
             "apigatewayv2.CfnStage", self.stage.node.default_child
         ).access_log_settings = apigatewayv2.CfnStage.AccessLogSettingsProperty(
@@ -126,11 +125,11 @@ class HttpEntry(Construct):
 
         Args:
             method: HTTP method.
-            path: path template such as `/process/{id}`.
-            function: the function that answers, in payload format 2.0.
-            open_because: for a route that needs no token, what makes that safe. Default: it needs one.
+            path: Path template such as `/process/{id}`.
+            function: The function that answers, in payload format 2.0.
+            open_because: For a route that needs no token, what makes that safe. Default: it needs one.
         """
-        # Not the API's add_routes: CDK keeps where a construct was made, and from there that is a temporary folder.
+        # Not the API's add_routes: CDK records where a construct was created, and there that is a temporary folder.
         route = apigatewayv2.HttpRoute(
             self,
             f"{method.title()}{_title(path)}",

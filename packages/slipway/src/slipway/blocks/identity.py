@@ -1,4 +1,4 @@
-"""What a function uses, and whether it is still the same thing."""
+"""Detect that a resource used by a function has been replaced."""
 
 from __future__ import annotations
 
@@ -27,25 +27,27 @@ REPLACED_BY: Mapping[str, frozenset[str]] = {
     "AWS::SecretsManager::Secret": frozenset({"Name"}),
 }
 """Properties whose change replaces a resource, by type
-(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html). Of a
-type that is missing here, every property counts."""
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html). For a
+type that is missing here, every property counts.
+"""
 
 _UNRESOLVED = "${Token["
-"""How a reference stands in a text until synthesis (https://docs.aws.amazon.com/cdk/v2/guide/tokens.html). What has
-none needs no asking."""
+"""Marker of a reference in text before synthesis (https://docs.aws.amazon.com/cdk/v2/guide/tokens.html). Text without
+it needs no resolving.
+"""
 
 
 def with_identity(description: str, values: Iterable[str]) -> str:
-    """Return a description that changes whenever something that a function uses is replaced.
+    """Return a description that changes whenever a resource that a function uses is replaced.
 
-    A reference to a resource reads the same after the resource was replaced under the same id. Then the template of the
-    function doesn't change: CDK makes no new version of it, and of an output of another stack that changed,
-    CloudFormation tells nobody (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
-    intrinsic-function-reference-getstackoutput.html). The alias would go on to serve the old table or bucket.
+    A reference to a resource looks the same after the resource was replaced under the same id. The function's template
+    then doesn't change: CDK creates no new version of it, and CloudFormation does not propagate a changed output of
+    another stack (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
+    intrinsic-function-reference-getstackoutput.html). The alias would continue to use the old table or bucket.
 
     Args:
-        description: what the function does, in one line.
-        values: what it is configured with, such as its environment variables; references in them are followed.
+        description: What the function does, in one line.
+        values: What it is configured with, such as its environment variables; references in them are followed.
 
     Returns:
         The description, with a digest of what replaces the resources at its end. It is known at synthesis.
@@ -67,7 +69,7 @@ class _Described:
 
 
 def _identities(values: Iterable[str]) -> dict[str, Any]:
-    """Path → what replaces it, of every resource that is referred to, and of those that they depend on for theirs."""
+    """Map each resource referred to, directly or through another's identity, to the properties that replace it."""
     found: dict[str, Any] = {}
     waiting = [target for value in values for target in _targets(value)]
     while waiting:
@@ -81,7 +83,7 @@ def _identities(values: Iterable[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Identity:
-    """What decides whether a resource is still the same thing."""
+    """The properties that decide if a resource has been replaced."""
 
     path: str
     decisive: Any
@@ -90,7 +92,7 @@ class _Identity:
     """The resources that those refer to."""
 
 
-# All functions of a service use the same few resources, and each answer is eight calls into another process.
+# All functions of a service use the same few resources, and each result takes eight jsii calls.
 @lru_cache(maxsize=4096)
 def _identity(target: CfnResource) -> _Identity:
     decisive = _decisive(target)
@@ -110,7 +112,7 @@ def _decisive(target: CfnResource) -> dict[str, Any]:
 
 
 def _targets(value: Any) -> Iterator[CfnResource]:
-    """The resources that a value refers to."""
+    """Yield the resources that a value refers to."""
     match value:
         case str():
             if _UNRESOLVED in value:
@@ -123,9 +125,9 @@ def _targets(value: Any) -> Iterator[CfnResource]:
                 yield from _targets(inner)
 
 
-# The number in a token is drawn once a process, so a text with one means the same wherever it turns up again.
+# A token's number is assigned once per process, so equal text has the same meaning wherever it appears.
 @lru_cache(maxsize=4096)
 def _targets_of_text(value: str) -> tuple[CfnResource, ...]:
-    # By Python's classes: CDK's own checks would be a call into another process for each.
+    # Checked by Python's classes: CDK's own checks would each be a jsii call.
     targets = [token.target for token in Tokenization.reverse_string(value).tokens if isinstance(token, Reference)]
     return tuple(cast("CfnResource", target) for target in targets if isinstance(target, CfnElement))

@@ -14,15 +14,15 @@ from slipway.settings.model import Place
 class ServiceKey(kms.Key):
     """A KMS key that encrypts everything a service stores: rotation on, retained, with an alias.
 
-    Roles of the account get at the key through their own policies (the key delegates to IAM). Service principals have
-    no identity policy, so the key policy names each that works on the service's behalf, with its condition.
+    Roles of the account get access to the key through their own policies (the key delegates to IAM). Service principals
+    have no identity policy, so the key policy names each one that acts for the service, with its condition.
 
     Args:
-        scope: the security stack.
-        construct_id: id in it.
-        service: the service's name, part of the description.
-        environment: settings; `stateful.key_deletion_window_days` applies.
-        alias: without `alias/`. Default: `<service>-<environment>`.
+        scope: The security stack.
+        construct_id: Id in it.
+        service: The service's name, part of the description.
+        environment: Settings; `stateful.key_deletion_window_days` applies.
+        alias: Without `alias/`. Default: `<service>-<environment>`.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ServiceKey(kms.Key):
             description=f"Encrypts what the service {service} stores",
             enable_key_rotation=True,
             pending_window=Duration.days(environment.stateful.key_deletion_window_days),
-            # Whatever is encrypted under a deleted key is gone, in dev as well.
+            # Data encrypted under a deleted key is lost, in dev too.
             removal_policy=RETAIN,
         )
         stack = Stack.of(self)
@@ -74,7 +74,7 @@ class ServiceKey(kms.Key):
                 },
             },
         )
-        # SNS encrypts for the queues that are subscribed to a topic.
+        # SNS encrypts for the queues that subscribe to a topic.
         self._let("Sns", "sns.amazonaws.com", ["kms:Decrypt", "kms:GenerateDataKey"], {"StringEquals": account})
 
     def _let(self, sid: str, principal: str, actions: list[str], conditions: dict[str, dict[str, str]]) -> None:
@@ -83,7 +83,7 @@ class ServiceKey(kms.Key):
                 sid=sid,
                 principals=[iam.ServicePrincipal(principal)],
                 actions=actions,
-                resources=["*"],  # in a key policy `*` is the key itself
+                resources=["*"],  # In a key policy `*` means the key itself.
                 conditions=conditions,
             )
         )

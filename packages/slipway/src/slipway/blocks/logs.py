@@ -40,12 +40,12 @@ class ServiceLogGroup(logs.LogGroup):
     """An encrypted log group with the environment's retention.
 
     Args:
-        scope: what writes to it.
-        construct_id: id in it.
-        environment: settings; `logs.retention_days` and `stateful.removal_policy` apply.
-        key: the service's key; its policy lets CloudWatch Logs use it. None: CloudWatch's own, where the service's key
+        scope: What writes to it.
+        construct_id: Id in it.
+        environment: Settings; `logs.retention_days` and `stateful.removal_policy` apply.
+        key: The service's key; its policy lets CloudWatch Logs use it. None: CloudWatch's own key, if the service's key
             is in another region.
-        name: physical name, only where AWS dictates it. It must be another one each time the stack is created, since a
+        name: Physical name, only if AWS dictates it. It must differ each time the stack is created, since a
             stack that is deleted may leave the group behind. Default: CloudFormation names it.
     """
 

@@ -15,22 +15,22 @@ from constructs import Construct
 from slipway.blocks.acknowledgements import accept
 
 DATA_KEY_REUSE = Duration.minutes(5)
-"""How long SQS reuses a data key: SQS's own default, and one KMS call in five minutes instead of one a message."""
+"""Time that SQS reuses a data key: SQS's own default, and one KMS call in five minutes instead of one per message."""
 
 DEAD_LETTERS_STAY = Duration.days(14)
-"""The longest that SQS keeps a message: time for a person to look."""
+"""Maximum retention of SQS: time for a person to look."""
 
 
 class DeadLetterQueue(sqs.Queue):
-    """Where work goes that failed for good: encrypted, TLS only.
+    """An encrypted, TLS-only queue for work that has failed for good.
 
     Args:
-        scope: the stack of the functions that fail into it.
-        construct_id: id in it.
-        key: the service's key.
-        of_a_queue: whether a queue's redrive policy sends here, and not functions or subscriptions alone: then the
+        scope: The stack of the functions that fail into it.
+        construct_id: Id in it.
+        key: The service's key.
+        of_a_queue: Whether a queue's redrive policy sends here, and not functions or subscriptions alone: then the
             rule packs see for themselves what it is. Default: no.
-        keep: for how long. Default: fourteen days, the longest that SQS keeps a message.
+        keep: Retention. Default: fourteen days, the longest that SQS keeps a message.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class DeadLetterQueue(sqs.Queue):
 
 
 class EventTopic(sns.Topic):
-    """An encrypted FIFO topic: messages of one group in order, and none twice within five minutes.
+    """An encrypted FIFO topic: messages of one group stay in order, and duplicates within five minutes are dropped.
 
     Args:
-        scope: the stack of the functions that publish.
-        construct_id: id in it.
-        key: the service's key.
+        scope: The stack of the functions that publish.
+        construct_id: Id in it.
+        key: The service's key.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey) -> None:
@@ -81,13 +81,13 @@ class EventTopic(sns.Topic):
 
 
 class NotificationTopic(sns.Topic):
-    """An encrypted topic with the configured addresses subscribed, for what publishes under a role of its own.
+    """An encrypted topic with the configured addresses subscribed, for publishers with their own roles.
 
     Args:
-        scope: the stack.
-        construct_id: id in it.
-        key: the service's key.
-        emails: who is told.
+        scope: The stack.
+        construct_id: Id in it.
+        key: The service's key.
+        emails: Recipients.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey, emails: Sequence[str]) -> None:
@@ -101,16 +101,16 @@ class AlarmTopic(NotificationTopic):
     """The topic that alarms notify.
 
     Args:
-        scope: the observability stack.
-        construct_id: id in it.
-        key: the service's key; its policy lets CloudWatch use it.
-        emails: who is told.
+        scope: The observability stack.
+        construct_id: Id in it.
+        key: The service's key; its policy lets CloudWatch use it.
+        emails: Recipients.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey, emails: Sequence[str]) -> None:
         super().__init__(scope, construct_id, key=key, emails=emails)
-        # A topic policy takes the place of the default one, under which the account's own services may publish. Without
-        # this statement an alarm's action fails, which shows in the alarm's history alone:
+        # A topic policy replaces the default one, under which the account's own services may publish. Without this
+        # statement an alarm's action fails, which only the alarm's history shows:
         # https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
         stack = Stack.of(self)

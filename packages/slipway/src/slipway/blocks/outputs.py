@@ -1,4 +1,4 @@
-"""Stack outputs with stable ids: tests, tools and people find resources by these and by nothing else."""
+"""Stack outputs with stable ids: the only way for tests, tools and people to find resources."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ def output(stack: Stack, name: str, value: str, description: str) -> None:
     """Add an output whose logical id is exactly `name`.
 
     Args:
-        stack: the stack that shows it.
-        name: the output's id, PascalCase, the same in every environment.
-        value: what it holds.
-        description: one sentence for whoever reads the stack.
+        stack: The stack that shows it.
+        name: The output's id, PascalCase, the same in every environment.
+        value: What it holds.
+        description: One sentence, shown with the stack.
     """
     CfnOutput(stack, f"Output{name}", value=value, description=description).override_logical_id(name)

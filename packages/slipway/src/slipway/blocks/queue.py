@@ -14,27 +14,29 @@ from slipway.blocks.messaging import DATA_KEY_REUSE, DeadLetterQueue
 from slipway.settings.model import QueueReaderSettings
 
 MAX_RECEIVES = 5
-"""How often a message is received before it goes to the dead letters: the least that AWS asks for where the reader's
-concurrency is limited (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html)."""
+"""Times that a message is received before it moves to the dead letters: the minimum that AWS recommends if the reader's
+concurrency is limited (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html).
+"""
 
 VISIBILITY_FACTOR = 6
-"""Visibility time-out in time-outs of the reader: Lambda retries a throttled batch within it
-(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html)."""
+"""Visibility time-out as a multiple of the reader's time-out: Lambda retries a throttled batch within it
+(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html).
+"""
 
 MESSAGES_STAY = Duration.days(14)
-"""The longest that SQS keeps a message."""
+"""Maximum retention of SQS."""
 
 
 class WorkQueue(sqs.Queue):
-    """A queue for one function, with dead letters of its own: encrypted, TLS only.
+    """A queue for one function, with its own dead-letter queue: encrypted, TLS only.
 
-    Its own, because a message in the dead letters must show which queue it belongs to.
+    The dead-letter queue is not shared, because its messages must show which queue they came from.
 
     Args:
-        scope: the compute stack.
-        construct_id: id in it.
-        key: the service's key.
-        reader: settings of the function that reads it: its time-out gives the visibility time-out, its concurrency
+        scope: The compute stack.
+        construct_id: Id in it.
+        key: The service's key.
+        reader: Settings of the function that reads it: its time-out gives the visibility time-out, its concurrency
             the number of batches under way.
     """
 
@@ -54,17 +56,17 @@ class WorkQueue(sqs.Queue):
         self.reader = reader
         self.max_receives = MAX_RECEIVES
         self.longest_seconds = MAX_RECEIVES * VISIBILITY_FACTOR * reader.timeout_seconds
-        """After how many seconds of work a message is done or in the dead letters, even if each reader is killed."""
+        """Seconds of work after which a message is done or in the dead letters, even if each reader is killed."""
         self.dead_letters = dead_letters
-        """Where a message goes that was received `max_receives` times, or that the reader gave up."""
+        """Queue for messages that were received `max_receives` times, or that the reader gave up."""
 
 
 def send_to(queue: WorkQueue, *, function: ServiceFunction) -> None:
     """Let a function send to a queue.
 
     Args:
-        queue: the queue.
-        function: the sender; SQS encrypts with a data key that it asks for in the sender's name.
+        queue: The queue.
+        function: The sender; SQS encrypts with a data key that it asks for in the sender's name.
     """
     function.allow(actions=["sqs:SendMessage"], resources=[queue.queue_arn])
     function.allow_data_keys()
@@ -73,24 +75,24 @@ def send_to(queue: WorkQueue, *, function: ServiceFunction) -> None:
 def read_queue(
     scope: Construct, construct_id: str, *, function: ServiceFunction, queue: WorkQueue, batch_size: int
 ) -> lambda_.EventSourceMapping:
-    """Have the alias `live` of a function read a queue, and answer for each message of a batch by itself.
+    """Have the alias `live` of a function read a queue, and report failures message by message.
 
-    The function may also put a message off, so that a failed one need not wait out its visibility time-out, and send to
-    the queue's dead letters, so that what is hopeless goes there with its reason.
+    The function may also change a message's visibility, so that a failed one need not wait for its time-out, and send
+    to the queue's dead letters, so that a hopeless message arrives there with its reason.
 
     Args:
-        scope: the compute stack.
-        construct_id: id in it.
-        function: the reader. Fewer batches are under way than its reserved concurrency: a throttled batch counts as
+        scope: The compute stack.
+        construct_id: Id in it.
+        function: The reader. Fewer batches are under way than its reserved concurrency: a throttled batch counts as
             received.
-        queue: the queue; it knows the reader's settings.
-        batch_size: messages a batch, at most 10.
+        queue: The queue; it knows the reader's settings.
+        batch_size: Messages per batch, at most 10.
 
     Returns:
         The event source mapping.
 
     Raises:
-        ValueError: the queue was made for another reader.
+        ValueError: The queue was made for another reader.
     """
     if function.settings != queue.reader:
         raise ValueError(f"{queue.node.path} was made for a reader of other settings than {function.node.path}")

@@ -24,7 +24,7 @@ from slipway.settings import Environment, Throttle
 from slipway.settings.model import StageCache
 
 STAGE = "live"
-"""Name of the API's one stage: an environment has an account of its own, so no name of it stands in the path."""
+"""Name of the API's only stage: each environment has its own account, so the path needs no name."""
 
 COMPRESS_FROM = Size.kibibytes(1)
 
@@ -51,9 +51,9 @@ _ACCESS_LOG = {
     "requestTime": "$context.requestTime",
     "status": "$context.status",
     "responseLength": "$context.responseLength",
-    # The kind, a word of AWS's own. `$context.error.message` may repeat what the caller sent and is not escaped; of
-    # `messageString`, which is quoted, AWS does not say what it is where there was no error. The message itself is in
-    # the execution log, under the request's id.
+    # The error's type, one of AWS's own words. `$context.error.message` may repeat what the caller sent and is not
+    # escaped; AWS does not say what `messageString`, which is quoted, contains without an error. The message itself is
+    # in the execution log, under the request's id.
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html
     "error": "$context.error.responseType",
     "integrationError": "$context.integrationErrorMessage",
@@ -62,12 +62,12 @@ _ACCESS_LOG = {
 _PROBLEM_TAIL = {"instance": "$context.path", "request_id": "$context.requestId", "errors": []}
 
 _NAMES_THE_FIELD = {"errors": [{"field": "body", "message": "$context.error.validationErrorString"}]}
-"""What API Gateway's validator says: property names and types of the schema, never the values that were sent."""
+"""Message of API Gateway's validator: property names and types of the schema, never the values that were sent."""
 
 _GATEWAY_PROBLEMS = (
     # (response type, status, title, detail). API Gateway's own texts may repeat what the caller sent; ours do not.
-    # Not REQUEST_TOO_LARGE: API Gateway sends its own answer to a body of more than 10 MB, whatever is configured.
-    # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+    # REQUEST_TOO_LARGE is missing: API Gateway sends its own answer to a body of more than 10 MB, whatever is
+    # configured. https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
     ("ACCESS_DENIED", 403, "Forbidden", "The signature is valid, but its owner may not do this."),
     ("API_CONFIGURATION_ERROR", 500, "Internal Server Error", "API Gateway cannot answer this request."),
     ("AUTHORIZER_CONFIGURATION_ERROR", 500, "Internal Server Error", "API Gateway cannot answer this request."),
@@ -89,17 +89,17 @@ _GATEWAY_PROBLEMS = (
 )
 
 _MORE_HEADERS = {
-    # What request bodies may be compressed with (RFC 9110, 15.5.16); API Gateway unpacks both:
+    # Encodings that request bodies may be compressed with (RFC 9110, 15.5.16); API Gateway decompresses both:
     # docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-enable-compression.html
     "UNSUPPORTED_MEDIA_TYPE": {"Accept-Encoding": "'gzip, deflate, identity'"},
 }
 
 _GATEWAY_DEFAULTS = (
-    # What no type above is for. No status is set: a default's would become that of every type
-    # (docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html). Of the client's
-    # errors it is signatures that cannot be read, and keys that are not known. Of the others it is throttled
-    # invocations, 500, and failed ones, 502 (docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html): the
-    # template cannot tell which, and RFC 9457 lets both members be left out.
+    # Everything that no type above covers. No status is set, because a default's status would apply to every type
+    # (docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html). The client's errors
+    # are unreadable signatures and unknown keys. The others are throttled invocations, 500, and failed ones, 502
+    # (docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html): the template cannot tell which, and RFC
+    # 9457 allows leaving out both members.
     ("DEFAULT_4XX", 403, "Forbidden", "API Gateway refused the request: its credentials are not valid."),
     ("DEFAULT_5XX", None, None, "API Gateway got no answer from the service. Try again."),
 )
@@ -108,26 +108,26 @@ _KEYED = (
     "The gateway refuses callers without an API key of the usage plan, and the handler gives each key its "
     "own data alone."
 )
-"""Why a route with an API key needs no users."""
+"""Reason for routes with an API key to need no users."""
 
 
 class RestEntry(Construct):
     """A regional REST API whose methods reach aliases, with logs, traces, throttling, validation and CORS.
 
-    Errors that API Gateway makes itself have the same shape as the service's own.
+    Errors that API Gateway answers itself have the same format as the service's own.
 
     Args:
-        scope: the compute stack.
-        construct_id: id in it.
-        service: the service's name.
-        environment: settings; `logs`, `cors` and `waf` apply.
-        key: the service's key.
-        throttle: rate and burst of the stage.
-        description: one line for whoever reads the API in the console.
-        binary_types: media types that API Gateway passes on as bytes.
-        cache: size and age of the stage's cache. Default: none.
-        cached: paths whose `GET` the cache answers; everything else goes to its function each time.
-        edge: how a request proves that it came through the edge, whose web ACL has counted it. Default: no edge.
+        scope: The compute stack.
+        construct_id: Id in it.
+        service: The service's name.
+        environment: Settings; `logs`, `cors` and `waf` apply.
+        key: The service's key.
+        throttle: Rate and burst of the stage.
+        description: One line, shown in the console.
+        binary_types: Media types that API Gateway passes on as bytes.
+        cache: Size and age of the stage's cache. Default: none.
+        cached: Paths whose `GET` the cache answers; everything else goes to its function each time.
+        edge: Proof that a request came through the edge, whose web ACL has counted it. Default: no edge.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class RestEntry(Construct):
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             binary_media_types=list(binary_types),
             min_compression_size=COMPRESS_FROM,
-            # The logging role is one an account and region: the foundation stack makes it.
+            # The logging role exists once per account and region: the foundation stack creates it.
             cloud_watch_role=False,
             deploy_options=self._stage_options(
                 ServiceLogGroup(self, "AccessLog", environment=environment, key=key), throttle, cache, cached
@@ -167,11 +167,11 @@ class RestEntry(Construct):
             ),
         )
         self.stage = self.api.deployment_stage
-        """The API's one stage."""
+        """The API's only stage."""
         self._acknowledge_stage(cache)
         self.signed_routes: list[str] = []
-        """ARNs of the routes that a caller must be allowed to invoke."""
-        # CDK adds an output of its own; ours have stable names.
+        """ARNs of the routes that a caller needs permission to invoke."""
+        # CDK adds its own output; ours have stable names.
         self.api.node.try_remove_child("Endpoint")
         self._keep_execution_log(key)
         self._answer_in_problem_details()
@@ -184,8 +184,8 @@ class RestEntry(Construct):
             accept(
                 self.stage,
                 "AwsSolutions-APIG3",
-                reason="WAF is off in dev by configuration: no user's traffic comes here, throttling holds, and the "
-                "configuration refuses it off in every other environment.",
+                reason="WAF is off in dev by configuration: it serves no user's traffic, throttling applies, and the "
+                "configuration requires WAF in every other environment.",
             )
 
     @staticmethod
@@ -214,8 +214,8 @@ class RestEntry(Construct):
             "NIST.800.53.R5-APIGWSSLEnabled",
             "HIPAA.Security-APIGWSSLEnabled",
             "PCI.DSS.321-APIGWSSLEnabled",
-            reason="A client certificate shows to a backend on HTTP that a call comes from API Gateway; these backends "
-            "are functions, which Lambda lets be invoked by this API alone.",
+            reason="A client certificate proves to an HTTP backend that a call comes from API Gateway; these backends "
+            "are functions, which Lambda lets only this API invoke.",
         )
         accept(
             self.stage,
@@ -225,7 +225,7 @@ class RestEntry(Construct):
             reason="The cache is encrypted, and on for the reads that may be cached; other methods change something "
             "or answer for one caller."
             if cache
-            else "Nothing is cached here, so nothing lies here unencrypted: what may be cached is cached at the edge, "
+            else "Nothing is cached here, so nothing is stored unencrypted: cacheable answers are cached at the edge, "
             "for seconds.",
         )
 
@@ -259,23 +259,23 @@ class RestEntry(Construct):
 
         Args:
             method: HTTP method.
-            path: path template such as `/items/{id}`.
-            function: the function that answers.
-            signed: whether the caller must sign with SigV4 and be allowed `execute-api:Invoke`.
+            path: Path template such as `/items/{id}`.
+            function: The function that answers.
+            signed: Whether the caller must sign with SigV4 and be allowed `execute-api:Invoke`.
             body: JSON schema that the gateway checks a JSON body against, as OpenAPI 3.1 writes it.
-            required_headers: headers without which the gateway refuses.
-            required_parameters: query parameters without which the gateway refuses.
-            parameters: other query parameters that the route knows.
-            keyed: whether the caller must send an API key of a usage plan.
-            cache_keys: what tells the cached answers of this route apart, as `querystring.id` or `header.X-Api-Key`.
+            required_headers: Headers without which the gateway refuses.
+            required_parameters: Query parameters without which the gateway refuses.
+            parameters: Other query parameters that the route knows.
+            keyed: Whether the caller must send an API key of a usage plan.
+            cache_keys: Request parts that select a cached answer, such as `querystring.id` or `header.X-Api-Key`.
                 The `Origin` of the caller is always among them: an answer names the one that it is for.
-            open_because: for a route that is neither signed nor keyed, what makes that safe.
+            open_because: For a route that is neither signed nor keyed, what makes that safe.
 
         Raises:
-            ValueError: a route is not exactly one of signed, keyed and open.
+            ValueError: A route is not exactly one of signed, keyed and open.
         """
         if [signed, keyed, bool(open_because)].count(True) != 1:
-            raise ValueError(f"{method} {path}: say one of signed=True, keyed=True and open_because=…")
+            raise ValueError(f"{method} {path}: pass exactly one of signed=True, keyed=True and open_because=…")
         resource = self.api.root.resource_for_path(path)
         location = "method.request"
         if cache_keys:
@@ -288,7 +288,7 @@ class RestEntry(Construct):
             request_validator=self._validator,
             request_models={"application/json": self._model(method, path, body)} if body else None,
             request_parameters={
-                # What tells cached answers apart has to be declared; what a client must send stays required.
+                # Whatever distinguishes cached answers has to be declared; required parameters stay required.
                 **{f"{location}.{key}": False for key in cache_keys},
                 **{f"{location}.header.{name}": True for name in required_headers},
                 **{f"{location}.querystring.{name}": True for name in required_parameters},
@@ -301,7 +301,7 @@ class RestEntry(Construct):
         self._acknowledge_no_users(added, open_because or (_KEYED if keyed else None))
 
     def _let_invoke(self, method: str, path: str, function: ServiceFunction) -> str:
-        """Let the API invoke a route's function; return the route's ARN."""
+        """Let the API invoke a route's function, and return the route's ARN."""
         arn = self.api.arn_for_execute_api(method, re.sub(r"\{[^}]+\}", "*", path), STAGE)
         function.live.add_permission(
             f"Invoke{_route_id(method, path)}",
@@ -311,12 +311,12 @@ class RestEntry(Construct):
         return arn
 
     def mock(self, path: str, *, answer: Mapping[str, str], open_because: str) -> None:
-        """Answer `GET` and `HEAD` at the gateway itself: says that the API stands, whatever becomes of its functions.
+        """Answer `GET` and `HEAD` at the gateway itself, so that the API answers whatever the state of its functions.
 
         Args:
-            path: path such as `/health`.
-            answer: the JSON object to answer with.
-            open_because: what makes it safe that anyone may ask.
+            path: Path such as `/health`.
+            answer: The JSON object to answer with.
+            open_because: What makes it safe that anyone may ask.
         """
         origin = self._environment.cors.origins[0]
         headers = {"Access-Control-Allow-Origin": f"'{origin}'", "Cache-Control": "'no-store'"}
@@ -360,7 +360,7 @@ class RestEntry(Construct):
         )
 
     def _integration(self, function: ServiceFunction, cache_keys: Sequence[str] = ()) -> apigateway.Integration:
-        # Not CDK's LambdaIntegration: its permissions have ids with the environment's name in them.
+        # Not CDK's LambdaIntegration: the ids of its permissions contain the environment's name.
         stack = Stack.of(self)
         return apigateway.Integration(
             type=apigateway.IntegrationType.AWS_PROXY,
@@ -380,16 +380,16 @@ class RestEntry(Construct):
             content_type="application/json",
             schema=apigateway.JsonSchema(schema=apigateway.JsonSchemaVersion.DRAFT4),
         )
-        # The L2's schema type cannot say everything that the document does; the L1 takes JSON as it is.
+        # The L2's schema type cannot express everything in the document; the L1 takes JSON unchanged.
         schema = draft_4(body)
         cast("apigateway.CfnModel", model.node.default_child).schema = schema
         if self.api.latest_deployment is not None:
-            # The L2 counted the empty schema: without this a changed one would never reach the stage.
+            # The L2 hashed the empty schema: without this, a changed schema would never be deployed to the stage.
             self.api.latest_deployment.add_to_logical_id({"path": path, "schema": schema})
         return model
 
     def _keep_execution_log(self, key: ServiceKey) -> None:
-        # API Gateway makes this group itself at the first request, unencrypted and kept for ever, unless it is there.
+        # Unless it exists, API Gateway creates this group itself at the first request, unencrypted and without expiry.
         group = ServiceLogGroup(
             self,
             "ExecutionLog",
@@ -400,7 +400,7 @@ class RestEntry(Construct):
         self.stage.node.add_dependency(group)
 
     def _answer_in_problem_details(self) -> None:
-        # A gateway response cannot choose among several origins; the first one can read the error.
+        # A gateway response cannot choose among several origins, so only the first one can read the error.
         headers = {
             "Access-Control-Allow-Origin": f"'{self._environment.cors.origins[0]}'",
             "Cache-Control": "'no-store'",
@@ -441,7 +441,7 @@ def _route_id(method: str, path: str) -> str:
 
 
 def _cached(cache: StageCache, throttle: Throttle) -> apigateway.MethodDeploymentOptions:
-    """Settings of a cached method. A method's own settings replace the stage's, so those are repeated."""
+    """Return the settings of a cached method. They replace the stage's settings, so they repeat those."""
     return apigateway.MethodDeploymentOptions(
         caching_enabled=True,
         cache_data_encrypted=True,

@@ -1,4 +1,4 @@
-"""JSON schemas: from what OpenAPI 3.1 writes to what API Gateway reads."""
+"""Convert JSON schemas of OpenAPI 3.1 to the draft that API Gateway reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# Words that say nothing about validity, and words that draft 4 does not know.
+# Keywords without effect on validity, and keywords that draft 4 does not have.
 _DROPPED = frozenset({"default", "deprecated", "description", "example", "examples", "readOnly", "title", "writeOnly"})
 _BOUNDS = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
 
@@ -16,20 +16,20 @@ class OpenApiDocument:
     """A service's committed OpenAPI document.
 
     Args:
-        path: the document, JSON.
+        path: The document, JSON.
     """
 
     def __init__(self, path: Path) -> None:
         self._document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
 
     def schema(self, name: str) -> dict[str, Any]:
-        """The component schema of that name with its references resolved.
+        """Return the component schema of that name with its references resolved.
 
         Args:
-            name: name under `components.schemas`.
+            name: Name under `components.schemas`.
 
         Raises:
-            KeyError: there is none.
+            KeyError: No such name.
         """
         resolved = self._resolve(self._document["components"]["schemas"][name])
         if not isinstance(resolved, dict):
@@ -47,10 +47,10 @@ class OpenApiDocument:
 
 
 def draft_4(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Rewrite a schema for API Gateway's request validation, which reads JSON Schema draft 4.
+    """Convert a schema for API Gateway's request validation, which reads JSON Schema draft 4.
 
     Args:
-        schema: a schema of OpenAPI 3.1 (JSON Schema 2020-12) without references.
+        schema: A schema of OpenAPI 3.1 (JSON Schema 2020-12) without references.
 
     Returns:
         The same constraints in draft 4; words without effect on validity are left out.

@@ -14,26 +14,26 @@ from slipway.blocks.removal import removal_policy
 from slipway.settings.model import Place
 
 LENGTH = 64
-"""Characters of a generated value: letters and digits, so more than 380 bits of chance."""
+"""Length of a generated value: letters and digits, so more than 380 bits of entropy."""
 
 NO_ROTATION = (
     "AwsSolutions-SMG4",
     "NIST.800.53.R5-SecretsManagerRotationEnabled",
     "HIPAA.Security-SecretsManagerRotationEnabled",
 )
-"""Rules that ask for a rotation of every secret."""
+"""Rules that require rotation of every secret."""
 
 
 class ServiceSecret(secretsmanager.Secret):
-    """A secret that Secrets Manager generates under the service's key; nobody writes it down.
+    """A secret that Secrets Manager generates under the service's key; no person sees it.
 
     Args:
-        scope: the security stack.
-        construct_id: id in it.
-        description: what it is for.
-        environment: settings; `stateful.removal_policy` and `secret_rotation_days` apply.
-        key: the service's key.
-        field: name of the generated field in the secret's JSON.
+        scope: The security stack.
+        construct_id: Id in it.
+        description: What it is for.
+        environment: Settings; `stateful.removal_policy` and `secret_rotation_days` apply.
+        key: The service's key.
+        field: Name of the generated field in the secret's JSON.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class ServiceSecret(secretsmanager.Secret):
     def rotate_with(self, function: ServiceFunction) -> None:
         """Have `function` rotate the secret every `secret_rotation_days`.
 
-        Secrets Manager calls the function itself, allowed for this account, as AWS documents it: of an alias, and of a
-        condition on the secret's ARN, its pages say nothing
+        Secrets Manager invokes the function itself, with permission for this account, as AWS documents; the
+        documentation mentions neither aliases nor a condition on the secret's ARN
         (https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotating-secrets-required-permissions-function.html).
 
-        The statements are written here and not by CDK's grants, which give wildcard actions on the key.
+        The statements are written here instead of by CDK's grants, which include wildcard actions on the key.
 
         Args:
-            function: one that handles Secrets Manager's four steps.
+            function: One that handles Secrets Manager's four steps.
         """
         function.allow(
             actions=[
@@ -104,13 +104,13 @@ class ServiceSecret(secretsmanager.Secret):
                 automatically_after_days=self._rotation_days
             ),
         )
-        # Secrets Manager rotates at once when the schedule is made.
+        # Secrets Manager rotates immediately when the schedule is created.
         schedule.node.add_dependency(function, permission)
 
     def does_not_rotate(self, *, reason: str) -> None:
-        """Say why no function rotates this secret.
+        """Acknowledge that no function rotates this secret, and why.
 
         Args:
-            reason: what makes that safe here.
+            reason: What makes that safe here.
         """
         accept(self, *NO_ROTATION, reason=reason)

@@ -15,7 +15,7 @@ from slipway.blocks.table import ServiceTable
 BATCH_SIZE = 25
 MAX_AGE = Duration.hours(2)
 MAX_RETRIES = 100
-"""Bounded by age before it is bounded by count: a poisoned record goes to the dead letters after two hours at most."""
+"""Maximum retries. The age limit comes first: a poisoned record moves to the dead letters after two hours at most."""
 
 
 def read_stream(
@@ -23,20 +23,20 @@ def read_stream(
 ) -> lambda_.EventSourceMapping:
     """Have the alias `live` of a function read a table's stream.
 
-    A batch with failures is bisected and retried from its first failure; what fails for two hours goes to the
-    function's dead letters.
+    A batch with failures is bisected and retried from its first failure; records that fail for two hours are sent to
+    the function's dead letters.
 
     Args:
-        scope: the compute stack.
-        function: the reader; it must have dead letters.
-        table: the table, with a stream.
-        events: filter pattern over the stream's records.
+        scope: The compute stack.
+        function: The reader; it must have dead letters.
+        table: The table, with a stream.
+        events: Filter pattern over the stream's records.
 
     Returns:
         The event source mapping.
 
     Raises:
-        ValueError: the function has no dead letters, or the table no stream.
+        ValueError: The function has no dead letters, or the table no stream.
     """
     if function.dead_letters is None or table.table_stream_arn is None:
         raise ValueError(f"{scope.node.path}: a stream's reader needs dead_letters and a table with a stream")

@@ -20,7 +20,7 @@ from slipway.settings.model import Place, Provisioned
 class Index:
     """A global secondary index over string attributes.
 
-    `attributes` are what it holds beside the keys. Default: every attribute.
+    `attributes` are those that it projects besides the keys. Default: every attribute.
     """
 
     name: str
@@ -30,23 +30,23 @@ class Index:
 
 
 class ServiceTable(dynamodb.Table):
-    """An encrypted table with point-in-time recovery, protected as the environment asks.
+    """An encrypted table with point-in-time recovery, protected as the environment's settings require.
 
     `Table`, not `TableV2`: CDK's `TableV2` gives its scaling no cooldowns, and we set them.
 
     Args:
-        scope: the data stack.
-        construct_id: id in it.
-        environment: settings; `stateful` applies.
-        key: the service's key.
-        capacity: on demand, or provisioned with auto scaling on the table and on every index.
-        partition_key: name of the string attribute that is the partition key.
-        indexes: global secondary indexes. A provisioned index scales by itself: one that does not throttles the
+        scope: The data stack.
+        construct_id: Id in it.
+        environment: Settings; `stateful` applies.
+        key: The service's key.
+        capacity: On demand, or provisioned with auto scaling on the table and on every index.
+        partition_key: Name of the string attribute that is the partition key.
+        indexes: Global secondary indexes. A provisioned index scales by itself: one that does not throttles the
             table's writes.
-        ttl_attribute: attribute with the expiry, seconds of the epoch. Default: items do not expire.
-        no_backup_because: for a table that no backup plan names, what makes that right. Default: one names it, where
+        ttl_attribute: Attribute with the expiry, Unix time in seconds. Default: items do not expire.
+        no_backup_because: For a table without a backup plan, the reason. Default: a plan includes it, if
             the environment has backups.
-        stream: whether changes are streamed, new and old images. Default: yes.
+        stream: Whether changes are streamed, new and old images. Default: yes.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Who may call a REST API with a key, and how much."""
+"""API keys of a REST API, with their rate and quota."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from slipway.settings.model import UsagePlan
 class KeyedUsagePlan(Construct):
     """A usage plan on the stage of an API, and a first key in it.
 
-    API Gateway makes the key's value: it is in no template, and whoever may call `apigateway:GET` on the key reads it.
+    API Gateway generates the key's value: it is in no template, and a principal with `apigateway:GET` on the key can
+    read it.
 
     Args:
-        scope: the compute stack.
-        construct_id: id in it.
-        entry: the API; its routes with `keyed=True` ask for a key.
-        settings: rate, burst and quota of each key.
-        description: one line for whoever reads plan and key in the console.
+        scope: The compute stack.
+        construct_id: Id in it.
+        entry: The API; its routes with `keyed=True` ask for a key.
+        settings: Rate, burst and quota of each key.
+        description: One line, shown in the console.
     """
 
     def __init__(
@@ -37,14 +38,14 @@ class KeyedUsagePlan(Construct):
             quota=apigateway.QuotaSettings(limit=settings.quota_per_day, period=apigateway.Period.DAY),
             api_stages=[apigateway.UsagePlanPerApiStage(api=entry.api, stage=entry.api.deployment_stage)],
         )
-        # CDK would name it after the path of the key, the environment in it.
+        # CDK would name it after the path of the key, which contains the environment.
         plan.add_api_key(self.key, override_logical_id="UsagePlanKey")
         self.plan_id = plan.usage_plan_id
         """Id of the plan, for further keys."""
 
     @property
     def key_arn(self) -> str:
-        """ARN by which IAM lets somebody read the key's value (`apigateway:GET`)."""
+        """Return the ARN with which IAM lets a principal read the key's value (`apigateway:GET`)."""
         return Stack.of(self).format_arn(
             service="apigateway", account="", resource="/apikeys", resource_name=self.key.key_id
         )

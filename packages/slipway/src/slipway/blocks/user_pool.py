@@ -27,21 +27,21 @@ PASSWORD_LENGTH = 64
 """Characters of the test user's password; Cognito takes up to 256."""
 
 FUNCTION = FunctionSettings(memory_mb=256, timeout_seconds=30)
-"""Size of the function that makes the test user: three short calls at a deployment."""
+"""Size of the function that creates the test user: three short calls per deployment."""
 
 
 class ServiceUserPool(cognito.UserPool):
-    """A user pool and its one client.
+    """A user pool with a single client.
 
-    People sign in with a user name or with their verified e-mail address. A pool with the e-mail alias refuses user
-    names of the shape of an e-mail address. The client has no secret, since a browser could not keep one; it signs in
-    by SRP, and by sending the password where that is configured; it has no OAuth flows and no hosted page.
+    People sign in with a user name or with their verified e-mail address. A pool with the e-mail alias rejects user
+    names that look like e-mail addresses. The client has no secret, since a browser could not keep one; it signs in
+    with SRP, and by sending the password if that is configured; it has no OAuth flows and no hosted page.
 
     Args:
-        scope: the security stack.
-        construct_id: id in it.
-        environment: settings; `stateful` applies.
-        settings: what differs between environments.
+        scope: The security stack.
+        construct_id: Id in it.
+        environment: Settings; `stateful` applies.
+        settings: What differs between environments.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment, settings: UserPool) -> None:
@@ -52,17 +52,17 @@ class ServiceUserPool(cognito.UserPool):
             sign_in_case_sensitive=False,
             self_sign_up_enabled=settings.self_sign_up,
             auto_verify=cognito.AutoVerifiedAttrs(email=True),
-            # A new address counts when it is verified; until then the old one does.
+            # A new address counts once it is verified; until then the old one does.
             keep_original=cognito.KeepOriginalAttrs(email=True),
             standard_attributes=cognito.StandardAttributes(
                 email=cognito.StandardAttribute(required=True, mutable=True)
             ),
             account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
             password_policy=_password_policy(settings),
-            # An authenticator app for whoever wants one. No text messages: they cost, and are the weaker factor.
+            # An authenticator app for users who want one. No text messages: they cost money, and are the weaker factor.
             mfa=cognito.Mfa.OPTIONAL,
             mfa_second_factor=cognito.MfaSecondFactor(otp=True, sms=False),
-            # Threat protection is a feature of the Plus plan alone.
+            # Threat protection is available only in the Plus plan.
             feature_plan=cognito.FeaturePlan.PLUS if settings.threat_protection else cognito.FeaturePlan.ESSENTIALS,
             standard_threat_protection_mode=cognito.StandardThreatProtectionMode.FULL_FUNCTION
             if settings.threat_protection
@@ -78,7 +78,7 @@ class ServiceUserPool(cognito.UserPool):
             "Client",
             generate_secret=False,
             auth_flows=cognito.AuthFlow(user_srp=True, user_password=settings.password_flow),
-            # CDK's default leaves the implicit and the code grant on, with https://example.com to return to.
+            # CDK's default leaves the implicit and code grants on, with a redirect to https://example.com.
             disable_o_auth=True,
             supported_identity_providers=[cognito.UserPoolClientIdentityProvider.COGNITO],
             prevent_user_existence_errors=True,
@@ -118,23 +118,23 @@ def _password_policy(settings: UserPool) -> cognito.PasswordPolicy:
 
 
 class TestUser(Construct):
-    """A user for tests, whose password the deployment generates into a secret and nobody writes down.
+    """A user for tests, whose password the deployment generates into a secret and no person writes down.
 
-    Secrets Manager generates the password; a function reads it there and sets it, so that it is in no template, no
-    event and no log. Where the pool or the secret is replaced, the user follows.
+    Secrets Manager generates the password; a function reads and sets it, so that it appears in no template, event or
+    log. If the pool or the secret is replaced, the user is updated too.
 
     Args:
-        scope: the security stack.
-        construct_id: id in it.
-        service: the service's name.
-        environment: settings of the environment.
-        assets: the built assets.
-        key: the service's key.
-        pool: where the user is.
-        handler: the function that answers CloudFormation's requests for `Custom::TestUser`.
+        scope: The security stack.
+        construct_id: Id in it.
+        service: The service's name.
+        environment: Settings of the environment.
+        assets: The built assets.
+        key: The service's key.
+        pool: The user's pool.
+        handler: The function that answers CloudFormation's requests for `Custom::TestUser`.
     """
 
-    # pytest would take the class for a test otherwise.
+    # Otherwise pytest would take the class for a test.
     __test__ = False
 
     NAME = "test-user"
@@ -193,7 +193,7 @@ class TestUser(Construct):
                 secret_string_template=json.dumps({"username": self.NAME, "email": self.EMAIL}),
                 generate_string_key="password",
                 password_length=PASSWORD_LENGTH,
-                # The password policy wants every kind of character.
+                # The password policy requires every kind of character.
                 require_each_included_type=True,
             ),
             removal_policy=removal_policy(environment),

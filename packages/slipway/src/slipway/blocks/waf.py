@@ -1,4 +1,4 @@
-"""AWS WAF before a regional API, and at the edge."""
+"""AWS WAF in front of a regional API, and at the edge."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MANAGED_RULES = (
     "AWSManagedRulesKnownBadInputsRuleSet",
     "AWSManagedRulesAmazonIpReputationList",
 )
-"""AWS's managed rule groups, in the order in which they are asked."""
+"""AWS's managed rule groups, in order of evaluation."""
 
-# A JSON API takes bodies of more than 8 KiB, which this rule of the common set refuses: it always counts.
+# A JSON API accepts bodies of more than 8 KiB, which this rule of the common set refuses: it always only counts.
 _SIZE = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
 
 FREE_TEXT = {
@@ -35,21 +35,22 @@ FREE_TEXT = {
     ),
     "AWSManagedRulesKnownBadInputsRuleSet": ("JavaDeserializationRCE_BODY", "Log4JRCE_BODY"),
 }
-"""Rules that refuse a body for its words: HTML, a relative path, a URL with an address, `${jndi:…}`.
-https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html"""
+"""Rules that refuse a body for its text: HTML, a relative path, a URL with an address, `${jndi:…}`.
+https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
+"""
 
 CREDENTIALS = ("authorization", "cookie", "x-amz-security-token", "x-api-key", "x-origin-verify")
-"""Headers that stand in no log."""
+"""Headers that must not appear in any log."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeProof:
-    """How a request shows that it came through the distribution: a header whose value nobody else knows.
+    """A secret header that proves that a request came through the distribution.
 
     Attributes:
-        header: name of the header.
-        secret: secret that holds the value.
-        field: its field.
+        header: Name of the header.
+        secret: Secret that holds the value.
+        field: Its field.
     """
 
     header: str
@@ -58,22 +59,22 @@ class EdgeProof:
 
 
 class RegionalWebAcl(Construct):
-    """Managed rules and a rate limit by the connection's address, before a regional API.
+    """Managed rules and a rate limit per connecting address, in front of a regional API.
 
-    Every request counts, whatever its method and headers, but for those that prove to have come through the edge: there
+    Every request counts, whatever its method and headers, except those that prove to have come through the edge: there
     the connection is CloudFront's, and the edge's own web ACL has counted the viewer's. `X-Forwarded-For` decides
-    nothing: without the header WAF does not apply such a rule, and the first address in it is what the caller wrote
+    nothing: without the header WAF does not apply such a rule, and the first address in it is whatever the caller wrote
     (https://docs.aws.amazon.com/waf/latest/developerguide/waf-rule-statement-forwarded-ip-address.html).
 
-    What it blocks or counts is logged, with credentials taken out; what it lets through stands in the access log.
+    Blocked and counted requests are logged, with credentials redacted; allowed ones are in the access log.
 
     Args:
-        scope: what it protects.
-        construct_id: id in it.
-        service: the service's name, part of the log group's.
-        environment: settings; `waf` and `logs` apply.
-        key: the service's key.
-        edge: how a request proves that the edge's web ACL has counted it. Default: there is no edge.
+        scope: What it protects.
+        construct_id: Id in it.
+        service: The service's name, part of the log group's.
+        environment: Settings; `waf` and `logs` apply.
+        key: The service's key.
+        edge: How a request proves that the edge's web ACL has counted it. Default: there is no edge.
     """
 
     def __init__(
@@ -96,15 +97,15 @@ class RegionalWebAcl(Construct):
 
 
 class EdgeWebAcl(Construct):
-    """Managed rules and a rate limit by the viewer's address, before a distribution.
+    """Managed rules and a rate limit per viewer address, in front of a distribution.
 
     Args:
-        scope: in a stack in us-east-1, the only region of such a web ACL
+        scope: In a stack in us-east-1, the only region of such a web ACL
             (https://docs.aws.amazon.com/waf/latest/developerguide/how-aws-waf-works-resources.html).
-        construct_id: id in it.
-        service: the service's name, part of the log group's.
-        environment: settings; `waf` and `logs` apply.
-        key: key of the log, in the same region. Default: CloudWatch's own.
+        construct_id: Id in it.
+        service: The service's name, part of the log group's.
+        environment: Settings; `waf` and `logs` apply.
+        key: Key of the log, in the same region. Default: CloudWatch's own.
     """
 
     def __init__(
@@ -172,12 +173,12 @@ def _managed(priority: int, name: str, *, free_text: bool) -> wafv2.CfnWebACL.Ru
 
 
 def _not_through(edge: EdgeProof) -> wafv2.CfnWebACL.StatementProperty:
-    """A statement that holds for every request that does not carry the edge's secret."""
+    """Return a statement that matches every request without the edge's secret."""
     carries_it = wafv2.CfnWebACL.StatementProperty(
         byte_match_statement=wafv2.CfnWebACL.ByteMatchStatementProperty(
             field_to_match=wafv2.CfnWebACL.FieldToMatchProperty(single_header={"Name": edge.header.lower()}),
             positional_constraint="EXACTLY",
-            # Resolved by CloudFormation at deploy: the template holds the reference, not the value.
+            # CloudFormation resolves this at deployment: the template contains the reference, not the value.
             search_string=edge.secret.secret_value_from_json(edge.field).unsafe_unwrap(),
             text_transformations=[wafv2.CfnWebACL.TextTransformationProperty(priority=0, type="NONE")],
         )
@@ -186,8 +187,9 @@ def _not_through(edge: EdgeProof) -> wafv2.CfnWebACL.StatementProperty:
 
 
 def _log(scope: Construct, acl: wafv2.CfnWebACL, name: str, environment: Environment, key: ServiceKey | None) -> None:
-    # WAF writes to groups whose names begin so alone (https://docs.aws.amazon.com/waf/latest/developerguide/logging-cw-logs.html).
-    # The id of the stack ends the name: a stack that is deleted leaves its log behind, and the next one makes its own.
+    # WAF writes only to groups whose names begin like this
+    # (https://docs.aws.amazon.com/waf/latest/developerguide/logging-cw-logs.html). The stack's id ends the name: a
+    # deleted stack leaves its log behind, and the next one creates its own.
     stack_id = Fn.select(2, Fn.split("/", Aws.STACK_ID))
     group = ServiceLogGroup(scope, "Log", environment=environment, key=key, name=f"{name}-{stack_id}")
     if key is None:
@@ -204,7 +206,7 @@ def _log(scope: Construct, acl: wafv2.CfnWebACL, name: str, environment: Environ
         scope,
         "Logging",
         resource_arn=acl.attr_arn,
-        # Without the `:*` that CloudWatch Logs puts at the end of the ARN.
+        # Without the `:*` that CloudWatch Logs appends to the ARN.
         log_destination_configs=[
             Stack.of(scope).format_arn(
                 service="logs",
