@@ -8,12 +8,15 @@ from collections.abc import Callable
 import pytest
 
 from slipway.project import ROOT
-from slipway.rehearsal.faults import FAULTS
+from slipway.rehearsal.faults import find_target, list_faults
 from slipway.testing.app import settings
+
+SERVICES = sorted(file.parent.name for file in (ROOT / "services").glob("*/infrastructure.py"))
 
 EDITS = [
     pytest.param(file, edit, id=f"{fault.name} {file}")
-    for fault in FAULTS
+    for service in SERVICES
+    for fault in list_faults(find_target(settings(), [service]))
     for edits in (fault.edits, fault.base_edits)
     for file, edit in edits.items()
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from slipway.rehearsal.report import faults_markdown, substitutions_markdown
+from slipway.rehearsal.report import substitutions_markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,12 +25,6 @@ def test_the_page_about_substitutions_shows_every_one() -> None:
     # Given the table in code, when the page is read, then it shows the same
     page = (ROOT / "docs" / "substitutions.md").read_text(encoding="utf-8")
     assert _between("substitutions", page) == substitutions_markdown()
-
-
-def test_the_page_about_the_rehearsal_shows_every_fault() -> None:
-    # Given the faults in code, when the page is read, then it shows the same
-    page = (ROOT / "docs" / "rehearsal.md").read_text(encoding="utf-8")
-    assert _between("faults", page) == faults_markdown()
 
 
 def test_every_verb_that_a_page_names_exists() -> None:

@@ -25,6 +25,7 @@ from slipway.emulator.stages import staged
 from slipway.errors import RehearsalError
 from slipway.evidence import requirements
 from slipway.evidence.errors import EvidenceError
+from slipway.rehearsal.faults import find_target, list_faults
 from slipway.rehearsal.report import faults_markdown, substitutions_markdown
 from slipway.rules import page as rules
 from slipway.settings import Settings
@@ -83,7 +84,7 @@ def render(settings: Settings, assembly: Path) -> Documents:
         (PAGE, "detectability", detectability.markdown(findings, survey)),
         (DOCS / "cost.md", "cost", cost.markdown(estimate)),
         (DOCS / "substitutions.md", "substitutions", substitutions_markdown()),
-        (DOCS / "rehearsal.md", "faults", faults_markdown()),
+        (DOCS / "rehearsal.md", "faults", faults_markdown(list_faults(find_target(settings)))),
     ):
         found[path] = between(path.read_text(encoding="utf-8"), marker, content, name=path.name)
     found[paths.ROOT / requirements.PAGE] = requirements.write_page(requirements.read_requirements(paths.ROOT))

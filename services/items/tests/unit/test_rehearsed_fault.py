@@ -1,4 +1,4 @@
-"""The fault that the rehearsal plays: a version that answers 500 now and then, in prod alone."""
+"""The fault that the rehearsal plays: a version that answers 500 now and then, in production alone."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import pytest
 
 from services.items.runtime import routes
 from services.items.tests.unit.fakes import Harness, proxy_event
-from slipway.rehearsal.faults import find
+from slipway.rehearsal.faults import find, find_target, list_faults
+from slipway.testing.app import settings
 from slipway.testing.functions import Context, Counted
+
+TARGET = find_target(settings(), ["items"])
+assert TARGET is not None
 
 
 @pytest.fixture
 def faulty(api: Harness, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The routes with the fault, over the storage of the harness."""
     del api  # it binds the routes as they are
-    (edit,) = find("server-errors=5%").edits.values()
+    (edit,) = find("server-errors=5%", list_faults(TARGET)).edits.values()
     module = ModuleType("faulty_routes")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     code = compile(edit(Path(routes.__file__).read_text(encoding="utf-8")), "faulty", "exec")
@@ -26,14 +30,14 @@ def faulty(api: Harness, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("environment", "faults"), [("prod", 2), ("staging", 0)])
+@pytest.mark.parametrize(("environment", "faults"), [(TARGET.production, 2), ("another", 0)])
 def test_one_request_in_twenty_is_answered_with_500_and_counted(
     faulty: ModuleType, monkeypatch: pytest.MonkeyPatch, counted: Counted, environment: str, faults: int
 ) -> None:
     # Given a version with the fault
     monkeypatch.setenv("ENVIRONMENT", environment)
     faulty.api.bind(routes.api.wiring)
-    # When it is sent forty requests, then its code answers two of them with 500, in prod alone, and nothing is raised
+    # When it is sent forty requests, then its code answers two of them with 500, there alone, and nothing is raised
     answers = [faulty.api.respond(proxy_event("GET", "/health"), Context()) for _ in range(40)]
     assert [answer["statusCode"] for answer in answers].count(500) == faults
     # And it counts these as faults of its own

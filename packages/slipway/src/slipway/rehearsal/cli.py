@@ -30,6 +30,7 @@ from slipway.emulator.stages import staged
 from slipway.errors import RehearsalError
 from slipway.process import Progress, follow
 from slipway.rehearsal import report
+from slipway.rehearsal.faults import find_target, list_faults
 
 # Wide where nobody looks at it, so that a file holds whole lines.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
@@ -266,7 +267,7 @@ def substitutions() -> None:
 
 def faults() -> None:
     """Print what can go wrong in a rehearsal, and how each fault must end, as Markdown."""
-    typer.echo(report.faults_markdown())
+    typer.echo(report.faults_markdown(list_faults(find_target(config.load()))))
 
 
 def dashboards() -> None:

@@ -1,8 +1,9 @@
 """Faults on demand: commits that carry one, and what must become of each.
 
-A fault is an edit of a commit's files, so that everything after it is the pipeline's own doing. They act on one
-service with an API: the first that declares in `services/<name>/faults.py` what they need of it. If none does, it is
-the first of all, and the faults that need such a declaration are left out.
+A fault is an edit of a commit's files, so that everything after it is the pipeline's own doing. The faults act on one
+service: the first that declares in `services/<name>/faults.py` what they need of it, else the first with an API, else
+the first with a worker. A fault that needs an API, a declaration, an approval or a canary is left out where there is
+none. Where a fault shows follows from the order and the kinds of the configured environments, not from their names.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 import runpy
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,39 +23,119 @@ from slipway.rehearsal.player.approvals import ApprovalAnswer
 from slipway.rehearsal.player.bake import AlarmRule
 from slipway.rehearsal.player.records import NO_API, Execution, PlayedStage, PlayStatus, Rehearsal
 from slipway.rehearsal.player.source import Commit
+from slipway.settings import Settings
+from slipway.settings.model import EnvironmentKind
+from slipway.settings.shifts import ShiftKind
 
-
-def _service(root: Path) -> str:
-    """Return the name of the service that the faults act on; empty if none has an API."""
-    found = sorted((root / "services").glob("*/runtime/api.py"), key=lambda file: (not _declares(file), str(file)))
-    return found[0].parents[1].name if found else ""
-
-
-def _declares(file: Path) -> bool:
-    return (file.parents[1] / "faults.py").is_file()
-
-
-SERVICE = _service(ROOT)
-"""The service that the faults act on."""
 FEW = 10
 """Requests to each function in a virtual minute where a fault does nothing."""
+_RARE_FROM = 3
+"""Minute of the bake from which a kind of request comes that nobody sent before."""
 
-_API = f"services/{SERVICE}/runtime/api.py"
-_ROUTES = f"services/{SERVICE}/runtime/routes.py"
-_INFRASTRUCTURE = f"services/{SERVICE}/infrastructure.py"
-
-
-def _declared() -> tuple[Mapping[str, str], Mapping[str, Sequence[tuple[str, str]]]]:
-    """Return what the service declares: fault → what its handler does first, and fault → what is replaced."""
-    file = ROOT / "services" / SERVICE / "faults.py"
-    if not file.is_file():
-        return {}, {}
-    # By its path, since the project may be another one than Python imports from.
-    values = runpy.run_path(str(file))
-    return values.get("BEFORE_THE_HANDLER", {}), values.get("REPLACED", {})
+_ENTRIES = ("api", "worker")
+"""Modules in which a service's work begins; those that the faults prefer come first."""
 
 
-_BEFORE_THE_HANDLER, _REPLACED = _declared()
+@dataclass(frozen=True, kw_only=True)
+class FaultTarget:
+    """What the faults act on, and where they have to show.
+
+    Attributes:
+        service: the service that they change.
+        entry: module of the function that they change: `api` or `worker`.
+        folder: the project's root.
+        first: the environment that a change enters first.
+        before_last: the environment before the last one; the last one if there is no other.
+        production: the first production environment; the last environment if there is none.
+        shifts: whether production moves its traffic little by little, under alarms.
+        bakes: whether production's alarms are watched for some minutes afterwards.
+        approval: the environment that is entered after an approval; None if none is.
+    """
+
+    service: str
+    entry: str
+    folder: Path
+    first: str
+    before_last: str
+    production: str
+    shifts: bool
+    bakes: bool
+    approval: str | None
+
+    @property
+    def has_api(self) -> bool:
+        """Whether the service has an API."""
+        return self.entry == "api"
+
+    @property
+    def file(self) -> str:
+        """The module of its function, from the project's root."""
+        return f"services/{self.service}/runtime/{self.entry}.py"
+
+    @property
+    def routes(self) -> str:
+        """The module of its routes."""
+        return f"services/{self.service}/runtime/routes.py"
+
+    @property
+    def has_routes(self) -> bool:
+        """Whether that module is there."""
+        return (self.folder / self.routes).is_file()
+
+    @property
+    def infrastructure(self) -> str:
+        """The module of its infrastructure."""
+        return f"services/{self.service}/infrastructure.py"
+
+    @property
+    def in_production(self) -> str:
+        """A condition, in Python, that holds in production alone."""
+        return _is('os.environ["ENVIRONMENT"]', self.production)
+
+    def declared(self, name: str) -> Mapping[str, Any]:
+        """Return a constant of what the service declares; empty if it does not."""
+        file = self.folder / "services" / self.service / "faults.py"
+        if not file.is_file():
+            return {}
+        # By its path, since the project may be another one than Python imports from.
+        found: Mapping[str, Any] = runpy.run_path(str(file)).get(name, {})
+        return found
+
+
+def find_target(settings: Settings, services: Sequence[str] = (), *, folder: Path = ROOT) -> FaultTarget | None:
+    """Return what the faults act on.
+
+    Args:
+        settings: all of `config/`.
+        services: those that are rehearsed. Default: all.
+        folder: the project's root. Default: this project's.
+
+    Returns:
+        None if no service has an API or a worker.
+    """
+    found = [
+        (not (file.parents[1] / "faults.py").is_file(), place, file.parents[1].name, entry)
+        for place, entry in enumerate(_ENTRIES)
+        for file in (folder / "services").glob(f"*/runtime/{entry}.py")
+        if not services or file.parents[1].name in services
+    ]
+    if not found:
+        return None
+    *_, service, entry = min(found)
+    environments = settings.environments
+    production = (*settings.of_kind(EnvironmentKind.PRODUCTION), environments[-1])[0]
+    return FaultTarget(
+        service=service,
+        entry=entry,
+        folder=folder,
+        first=environments[0].name,
+        before_last=environments[-2:][0].name,
+        production=production.name,
+        shifts=production.deployment.shift.kind is not ShiftKind.ALL_AT_ONCE,
+        bakes=production.deployment.bake_minutes > _RARE_FROM,
+        approval=next(iter(settings.pipeline.approval_before), None),
+    )
+
 
 # Appended to the module: whatever its handler is called with meets the fault first.
 _AROUND = '''
@@ -104,17 +185,19 @@ class Fault:
     Attributes:
         name: as FAULT names it.
         what: what is wrong, in one sentence.
+        watched: the environment that has to answer as before, whatever was stopped.
         edits: file → what becomes of its text.
         stops_at: stage that stops the commit; None where it has to get through.
         because: words that the reason holds.
         rolled_back: whether CodeDeploy or CloudFormation has something to put back.
         answer: what becomes of the approval.
-        requests_a_minute: requests in the environment that stops it, where the fault needs more or less of them than
-            usual. It does nothing in the others then, and they get `FEW`.
+        requests_a_minute: requests in the watched environment, where the fault needs more or less of them than usual.
+            It does nothing in the others then, and they get `FEW`.
         base_edits: of the commit that the accounts hold before; the fault is an old one then.
         kills: stage at whose deployment the player is killed, and started again.
         changes_pipeline: stage during which somebody else changes the pipeline; what is in flight is canceled there.
-        rare_from: minute of prod's bake from which a kind of request comes that nobody sent before. Default: none does.
+        rare_from: minute of the watched environment's bake from which a kind of request comes that nobody sent before.
+            Default: none does.
         alarm_rule: what the rule `CloudWatchAlarm` does with its wait time.
         no_builds: whether the account's quota of concurrent builds is used up by others.
         throttles: whether the function has no concurrency left when a hook first calls it.
@@ -125,6 +208,7 @@ class Fault:
 
     name: str
     what: str
+    watched: str
     edits: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     stops_at: str | None = None
     because: str = ""
@@ -144,7 +228,7 @@ class Fault:
     def rare(self, environment: str, minute: int) -> list[dict[str, Any]]:
         """Return what is in further requests to the functions of an environment in a minute of its bake."""
         begun = self.rare_from is not None and minute >= self.rare_from
-        return [_RARE] if begun and environment == "prod" else []
+        return [_RARE] if begun and environment == self.watched else []
 
     def requests_in(self, environments: Sequence[str], usual: int) -> dict[str, int]:
         """Requests to each function in a virtual minute.
@@ -158,8 +242,7 @@ class Fault:
         """
         if self.requests_a_minute is None:
             return dict.fromkeys(environments, usual)
-        watched = self.stops_at or environments[-1]
-        return dict.fromkeys(environments, FEW) | {watched: self.requests_a_minute}
+        return dict.fromkeys(environments, FEW) | {self.watched: self.requests_a_minute}
 
 
 def _appended(text: str) -> Callable[[str], str]:
@@ -175,16 +258,13 @@ def _is(variable: str, environment: str) -> str:
     return f'{variable}.encode().hex() == "{environment.encode().hex()}"'
 
 
-_IN_PROD = _is('os.environ["ENVIRONMENT"]', "prod")
-
-
 def _failing(every: int, where: str) -> Callable[[str], str]:
     body = _SOME_FAIL.format(every=every, where=where)
     return _around(body, before="\n\n_calls = 0\n")
 
 
-def _answering_500(every: int) -> Callable[[str], str]:
-    return _appended(_SOME_ANSWER_500.format(every=every, where=_IN_PROD))
+def _answering_500(every: int, where: str) -> Callable[[str], str]:
+    return _appended(_SOME_ANSWER_500.format(every=every, where=where))
 
 
 def _replaced(old: str, new: str) -> Callable[[str], str]:
@@ -213,203 +293,251 @@ def _unwell(where: str) -> Callable[[str], str]:
     )
 
 
-def _first(fault: str) -> Mapping[str, Callable[[str], str]]:
+def _first(target: FaultTarget, fault: str) -> Mapping[str, Callable[[str], str]]:
     """Return the edit of what the service declares that its handler does first; empty if it declares nothing."""
-    return {_API: _around(_BEFORE_THE_HANDLER[fault])} if fault in _BEFORE_THE_HANDLER else {}
+    declared = target.declared("BEFORE_THE_HANDLER")
+    return {target.file: _around(declared[fault])} if fault in declared else {}
 
 
-def _other(fault: str) -> Mapping[str, Callable[[str], str]]:
+def _other(target: FaultTarget, fault: str) -> Mapping[str, Callable[[str], str]]:
     """Return the edit of what the service declares to be replaced; empty if it declares nothing."""
-    if fault not in _REPLACED:
+    declared = target.declared("REPLACED")
+    if fault not in declared:
         return {}
 
     def edit(text: str) -> str:
-        for old, new in _REPLACED[fault]:
+        for old, new in declared[fault]:
             text = _replaced(old, new)(text)
         return text
 
-    return {_INFRASTRUCTURE: edit}
+    return {target.infrastructure: edit}
 
-
-_DECLARED = frozenset({"hook-fails", "permission-missing", "template-invalid", "rollback-refused"})
-"""Faults that need something of the service."""
 
 _RARE = {"headers": {"x-rare": "1"}}
 """What is in a kind of request that nobody sends before the bake."""
 
-_RARE_FAILS = {
-    _API: _around(
-        f'    if {_IN_PROD} and (event.get("headers") or {{}}).get("x-rare"):\n'
-        '        raise RuntimeError("nobody thought of this kind of request")\n'
+_MARK = _appended("\n# The same again, so that there is a new version.\n")
+
+
+def list_faults(target: FaultTarget | None) -> tuple[Fault, ...]:
+    """Return the faults that fit a service and the environments; the one that leaves refused accounts comes last.
+
+    Args:
+        target: what they act on. None: there are none.
+    """
+    if target is None:
+        return ()
+    return (
+        *_of_code(target),
+        *_of_declarations(target),
+        *_of_bake(target),
+        *_of_delivery(target),
+        *_refused_back(target),
     )
-}
 
-_MARK = {_API: _appended("\n# The same again, so that there is a new version.\n")}
 
-FAULTS: tuple[Fault, ...] = (
-    Fault(
+def _of_code(target: FaultTarget) -> Iterator[Fault]:
+    """Yield what is wrong in the code of any service."""
+    first, last, where = target.first, target.production, target.in_production
+    yield Fault(
         name="import-crash",
         what="the function cannot be imported",
-        edits={_API: _appended('\n\nraise RuntimeError("this version cannot be imported")\n')},
-        stops_at="dev",
+        watched=last,
+        edits={target.file: _appended('\n\nraise RuntimeError("this version cannot be imported")\n')},
+        stops_at=first,
         because="BeforeAllowTraffic",
         rolled_back=True,
-    ),
-    Fault(
-        name="error-rate=5%",
-        what="in prod alone one request in twenty fails",
-        edits={_API: _failing(20, _IN_PROD)},
-        stops_at="prod",
-        because="Errors",
-        rolled_back=True,
-        # Thirty of the canary's five minutes to the new version: the twentieth fails.
-        requests_a_minute=60,
-    ),
-    Fault(
-        name="server-errors=5%",
-        what="in prod alone one request in twenty is answered with 500, which is no error to Lambda",
-        edits={_ROUTES: _answering_500(20)},
-        stops_at="prod",
-        because="Faults",
-        rolled_back=True,
-        # Forty to the new version, of which two in three reach a route.
-        requests_a_minute=80,
-    ),
-    Fault(
-        name="latency=3s",
-        what="in prod alone each request takes three seconds more",
-        edits={
-            _API: _around(
-                f'    if {_IN_PROD} and {_PATH} != "/health":\n        time.sleep(3)\n',
-                before="\n\nimport time\n",
-            )
-        },
-        stops_at="prod",
-        because="Latency",
-        rolled_back=True,
-        requests_a_minute=30,
-    ),
-    Fault(
-        name="hook-fails",
-        what="the new version breaks its contract: it takes an item without a name",
-        edits=_first("hook-fails"),
-        stops_at="dev",
-        because="BeforeAllowTraffic said Failed",
-        rolled_back=True,
-    ),
-    Fault(
-        name="permission-missing",
-        what="the function may not write to its table any more",
-        edits=_other("permission-missing"),
-        stops_at="dev",
-        because="Verify",
-    ),
-    Fault(
-        name="template-invalid",
-        what="a template refers to a resource that it does not have",
-        edits=_other("template-invalid"),
-        stops_at="Build",
-        because="Synth",
-    ),
-    Fault(
-        name="test-fails",
-        what="the service stands, and does not do what its tests ask: health says `fine`",
-        edits={_API: _unwell("True")},
-        stops_at="dev",
-        because="Verify",
-    ),
-    Fault(
-        name="already-failing",
-        what="prod is in alarm from an old bug that answers with 500, and this commit fixes it",
-        # All that reach a route: two of three. Prod's alarm on 5xx goes off above ten in a minute.
-        base_edits={_ROUTES: _answering_500(1)},
-        edits=_MARK,
-        requests_a_minute=30,
-    ),
-    Fault(
-        name="approval-rejected",
-        what="the approver says no",
-        edits=_MARK,
-        stops_at="prod-approval",
-        because="rejected",
-        answer=ApprovalAnswer.REJECTED,
-    ),
-    Fault(
-        name="alarm-in-bake",
-        what="prod fails at a kind of request that comes in the third minute of the bake; the rule of the condition "
-        "holds at once",
-        edits=_RARE_FAILS,
-        stops_at="prod",
-        because="was ALARM after",
-        goes_back=True,
-        rare_from=3,
-    ),
-    Fault(
-        name="alarm-in-watched-bake",
-        what="the same; the condition's rule watches for its wait time",
-        edits=_RARE_FAILS,
-        stops_at="prod",
-        because="was ALARM after",
-        goes_back=True,
-        rare_from=3,
-        alarm_rule=AlarmRule.WATCHES,
-    ),
-    Fault(
+    )
+    if target.shifts:
+        yield Fault(
+            name="error-rate=5%",
+            what=f"in {last} alone one request in twenty fails",
+            watched=last,
+            edits={target.file: _failing(20, where)},
+            stops_at=last,
+            because="Errors",
+            rolled_back=True,
+            # Thirty of the canary's five minutes to the new version: the twentieth fails.
+            requests_a_minute=60,
+        )
+    if target.has_routes and target.shifts:
+        yield Fault(
+            name="server-errors=5%",
+            what=f"in {last} alone one request in twenty is answered with 500, which is no error to Lambda",
+            watched=last,
+            edits={target.routes: _answering_500(20, where)},
+            stops_at=last,
+            because="Faults",
+            rolled_back=True,
+            # Forty to the new version, of which two in three reach a route.
+            requests_a_minute=80,
+        )
+    if target.has_api and target.shifts:
+        slow = f'    if {where} and {_PATH} != "/health":\n        time.sleep(3)\n'
+        yield Fault(
+            name="latency=3s",
+            what=f"in {last} alone each request takes three seconds more",
+            watched=last,
+            edits={target.file: _around(slow, before="\n\nimport time\n")},
+            stops_at=last,
+            because="Latency",
+            rolled_back=True,
+            requests_a_minute=30,
+        )
+
+
+def _of_declarations(target: FaultTarget) -> Iterator[Fault]:
+    """Yield what is wrong in what only the service knows, as far as it declares it; and what its tests see."""
+    first, last = target.first, target.production
+    if edits := _first(target, "hook-fails"):
+        yield Fault(
+            name="hook-fails",
+            what="the new version breaks its contract: it takes an item without a name",
+            watched=last,
+            edits=edits,
+            stops_at=first,
+            because="BeforeAllowTraffic said Failed",
+            rolled_back=True,
+        )
+    if edits := _other(target, "permission-missing"):
+        yield Fault(
+            name="permission-missing",
+            what="the function may not write to its table any more",
+            watched=last,
+            edits=edits,
+            stops_at=first,
+            because="Verify",
+        )
+    if edits := _other(target, "template-invalid"):
+        yield Fault(
+            name="template-invalid",
+            what="a template refers to a resource that it does not have",
+            watched=last,
+            edits=edits,
+            stops_at="Build",
+            because="Synth",
+        )
+    if target.has_api:
+        yield Fault(
+            name="test-fails",
+            what="the service stands, and does not do what its tests ask: health says `fine`",
+            watched=last,
+            edits={target.file: _unwell("True")},
+            stops_at=first,
+            because="Verify",
+        )
+
+
+def _of_bake(target: FaultTarget) -> Iterator[Fault]:
+    """Yield what only time shows: an old bug, and one that comes while the alarms are watched."""
+    last, where = target.production, target.in_production
+    if target.has_routes:
+        yield Fault(
+            name="already-failing",
+            what=f"{last} is in alarm from an old bug that answers with 500, and this commit fixes it",
+            watched=last,
+            # All that reach a route: two of three. The environment's alarm on 5xx goes off above ten in a minute.
+            base_edits={target.routes: _answering_500(1, where)},
+            edits={target.file: _MARK},
+            requests_a_minute=30,
+        )
+    if not target.bakes:
+        return
+    rare_fails = _around(
+        f'    if {where} and (event.get("headers") or {{}}).get("x-rare"):\n'
+        '        raise RuntimeError("nobody thought of this kind of request")\n'
+    )
+    seen = f"{last} fails at a kind of request that comes in the third minute of the bake"
+    for name, what, rule in (
+        ("alarm-in-bake", f"{seen}; the rule of the condition holds at once", AlarmRule.AT_ONCE),
+        ("alarm-in-watched-bake", "the same; the condition's rule watches for its wait time", AlarmRule.WATCHES),
+    ):
+        yield Fault(
+            name=name,
+            what=what,
+            watched=last,
+            edits={target.file: rare_fails},
+            stops_at=last,
+            because="was ALARM after",
+            goes_back=True,
+            rare_from=_RARE_FROM,
+            alarm_rule=rule,
+        )
+
+
+def _of_delivery(target: FaultTarget) -> Iterator[Fault]:
+    """Yield what is wrong around a sound commit."""
+    last, sound = target.production, {target.file: _MARK}
+    if target.approval:
+        yield Fault(
+            name="approval-rejected",
+            what="the approver says no",
+            watched=last,
+            edits=sound,
+            stops_at=f"{target.approval}-approval",
+            because="rejected",
+            answer=ApprovalAnswer.REJECTED,
+        )
+    yield Fault(
         name="pipeline-changed",
-        what="somebody changes the pipeline while prod deploys: what is in flight is canceled, and begins again",
-        edits=_MARK,
-        changes_pipeline="prod",
-    ),
-    Fault(
+        what=f"somebody changes the pipeline while {last} deploys: what is in flight is canceled, and begins again",
+        watched=last,
+        edits=sound,
+        changes_pipeline=last,
+    )
+    yield Fault(
         name="hook-throttled",
         what="the function has no concurrency left for the check before traffic, for some seconds",
-        edits=_MARK,
+        watched=last,
+        edits=sound,
         throttles=True,
-    ),
-    Fault(
+    )
+    yield Fault(
         name="build-quota",
         what="other builds of the account use up its quota of concurrent builds",
-        edits=_MARK,
+        watched=last,
+        edits=sound,
         stops_at="Build",
         because="AccountLimitExceededException",
         no_builds=True,
-    ),
-    Fault(
+    )
+    yield Fault(
         name="killed",
-        what="the player is killed while staging deploys, and the next run goes on",
-        edits=_MARK,
-        kills="staging",
-    ),
-)
+        what=f"the player is killed while {target.before_last} deploys, and the next run goes on",
+        watched=last,
+        edits=sound,
+        kills=target.before_last,
+    )
 
 
-ROLLBACK_REFUSED = Fault(
-    name="rollback-refused",
-    what="a version that adds a key fails its tests in prod, and the stack policy refuses to take the key away again",
-    edits={_API: _unwell(_IN_PROD), **_other("rollback-refused")},
-    stops_at="prod",
-    because="Verify",
-    rollback_refused="Action denied by stack policy",
-)
-# Last: it leaves accounts that no other one can be played in.
-FAULTS = tuple(
-    fault
-    for fault in (*FAULTS, ROLLBACK_REFUSED)
-    if SERVICE and (fault.name not in _DECLARED or fault.name in {*_BEFORE_THE_HANDLER, *_REPLACED})
-)
+def _refused_back(target: FaultTarget) -> Iterator[Fault]:
+    """Yield the rollback that is refused: it leaves accounts that no other fault can be played in."""
+    last = target.production
+    if target.has_api and (edits := _other(target, "rollback-refused")):
+        yield Fault(
+            name="rollback-refused",
+            what=f"a version that adds a key fails its tests in {last}, and the stack policy refuses to take the key "
+            "away again",
+            watched=last,
+            edits={target.file: _unwell(target.in_production), **edits},
+            stops_at=last,
+            because="Verify",
+            rollback_refused="Action denied by stack policy",
+        )
 
 
-def find(name: str) -> Fault:
-    """The fault of a name.
+def find(name: str, faults: Sequence[Fault]) -> Fault:
+    """Return the fault of a name.
 
     Raises:
-        RehearsalError: there is none; the message names those that are.
+        RehearsalError: it is not one of them.
     """
-    for fault in FAULTS:
+    for fault in faults:
         if fault.name == name:
             return fault
-    known = ", ".join(fault.name for fault in FAULTS)
-    raise RehearsalError(f"there is no fault {name!r}; it is one of {known}", exit_code=2)
+    known = ", ".join(fault.name for fault in faults)
+    said = f"it is one of {known}" if known else "no service that is rehearsed has runtime/api.py or runtime/worker.py"
+    raise RehearsalError(f"there is no fault {name!r}; {said}", exit_code=2)
 
 
 def commit_with(commit: Commit, edits: Mapping[str, Callable[[str], str]], message: str, folder: Path) -> Commit:
@@ -460,7 +588,7 @@ def judge(fault: Fault, record: Rehearsal) -> str | None:
     stopped = last.stopped
     if stopped is None:
         return "it got through"
-    if not stopped.name.startswith(fault.stops_at):
+    if not _is_at(stopped.name, fault.stops_at):
         return f"it was stopped at {stopped.name}, not at {fault.stops_at}: {last.reason}"
     if fault.because not in f"{last.reason} {stopped.reason}":
         return f"it was stopped by another reason than {fault.because}: {last.reason}"
@@ -472,7 +600,12 @@ def judge(fault: Fault, record: Rehearsal) -> str | None:
         return _refused(fault.rollback_refused, rollback)
     if fault.goes_back and (rollback is None or rollback.status is not PlayStatus.SUCCEEDED):
         return f"the stage did not go back: {rollback.reason if rollback else 'nobody tried'}"
-    return _prod(record, deployed_again=fault.goes_back)
+    return _changed(record, fault.watched, deployed_again=fault.goes_back)
+
+
+def _is_at(stage: str, place: str) -> bool:
+    """Whether a stage is the one of a name, or one of an environment's."""
+    return stage == place or stage.startswith(f"{place}-")
 
 
 def _canceled(stage: str, record: Rehearsal) -> str | None:
@@ -494,24 +627,25 @@ def _refused(words: str, rollback: PlayedStage | None) -> str | None:
     return None if words in rollback.reason else f"the rollback failed by another reason: {rollback.reason}"
 
 
-def _prod(record: Rehearsal, *, deployed_again: bool = False) -> str | None:
-    """Return what prod answers otherwise than before, whatever was stopped.
+def _changed(record: Rehearsal, environment: str, *, deployed_again: bool = False) -> str | None:
+    """Return what an environment answers otherwise than before, whatever was stopped.
 
     Args:
         record: the run.
+        environment: its name.
         deployed_again: whether what was there before was deployed once more: its code has versions of new numbers then,
             since Lambda publishes one for code that differs from the last one's
             (https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html).
     """
-    before, now = record.before.get("prod", {}), record.served.get("prod", {})
+    before, now = record.before.get(environment, {}), record.served.get(environment, {})
     for service in before:
         answer = now.get(service, "nothing")
         if not answer.startswith(("200", NO_API)):
-            return f"{service} of prod answers {answer}"
+            return f"{service} of {environment} answers {answer}"
         one, other = (_NUMBER.sub("", each) if deployed_again else each for each in (answer, before[service]))
         if one != other:
-            return f"{service} of prod serves {answer}, and not {before[service]} as before"
-    return None if before else "nobody looked at what prod served before"
+            return f"{service} of {environment} serves {answer}, and not {before[service]} as before"
+    return None if before else f"nobody looked at what {environment} served before"
 
 
 _NUMBER = re.compile(r" \d+(?= \()")

@@ -13,7 +13,7 @@ from rich.table import Table
 from slipway.emulator.stages import Rehearsed
 from slipway.emulator.substitutions import SUBSTITUTIONS, Substitution
 from slipway.process import Progress
-from slipway.rehearsal.faults import FAULTS, Fault
+from slipway.rehearsal.faults import Fault
 
 
 class Phases:
@@ -92,16 +92,20 @@ def substitutions_markdown() -> str:
     return "\n".join(["| of AWS | here | so not shown |", "|---|---|---|", *rows])
 
 
-def faults_markdown() -> str:
-    """Every fault that can be rehearsed and what must become of it, for docs/rehearsal.md."""
-    rows = [f"| `{fault.name}` | {fault.what} | {_must(fault)} |" for fault in FAULTS]
+def faults_markdown(faults: Iterable[Fault]) -> str:
+    """Return faults that can be rehearsed and what must become of each, for docs/rehearsal.md.
+
+    Args:
+        faults: all that fit the project.
+    """
+    rows = [f"| `{fault.name}` | {fault.what} | {_must(fault)} |" for fault in faults]
     return "\n".join(["| FAULT | what is wrong | what has to happen |", "|---|---|---|", *rows])
 
 
 def _must(fault: Fault) -> str:
     if fault.stops_at is None:
         canceled = f"it is canceled at `{fault.changes_pipeline}`, nothing is rolled back, and it begins again: "
-        return f"{canceled if fault.changes_pipeline else ''}it reaches prod"
+        return f"{canceled if fault.changes_pipeline else ''}it reaches the last environment"
     back = ", and the old version serves again" if fault.rolled_back or fault.goes_back else ""
     if fault.rollback_refused:
         back = f", and the rollback fails: `{fault.rollback_refused}`"

@@ -100,9 +100,7 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
     console = _console()
     settings = config.load()
     services = services_of(settings.environments[0], service) if service else ()
-    planned = faults.find(fault) if fault else None
-    if planned is not None and services and faults.SERVICE not in services:
-        raise RehearsalError(f"faults act on {faults.SERVICE}: add SERVICE={faults.SERVICE}", exit_code=2)
+    planned = faults.find(fault, _faults(settings, services)) if fault else None
     answers = _answers(approve_, planned)
     options = Options(
         services=services,
@@ -121,6 +119,11 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
     terminal = sys.stdin if sys.stdin.isatty() else None
     record = play(settings, options, delivered, console, answers=answers, fault=planned, fresh=fresh, terminal=terminal)
     _end(record, options.folder, console)
+
+
+def _faults(settings: Settings, services: Sequence[str]) -> Sequence[Fault]:
+    """Return the faults that fit the services that are rehearsed."""
+    return faults.list_faults(faults.find_target(settings, services, folder=paths.ROOT))
 
 
 def play(
@@ -385,9 +388,8 @@ def drill(
     console = _console()
     settings = config.load()
     services = services_of(settings.environments[0], service) if service else ()
-    if services and faults.SERVICE not in services:
-        raise RehearsalError(f"faults act on {faults.SERVICE}: add SERVICE={faults.SERVICE}", exit_code=2)
-    chosen = [faults.find(name) for name in fault] if fault else list(faults.FAULTS)
+    known = _faults(settings, services)
+    chosen = [faults.find(name, known) for name in fault] if fault else known
     rows = [run_fault(settings, services, each, console) for each in chosen]
     table = Table(title="drill", title_justify="left", box=None, pad_edge=False)
     for name in ("", "fault", "what is wrong", "what became of it", "seconds"):

@@ -8,26 +8,33 @@ from typing import Any
 
 import pytest
 
+import specimen
 from slipway.errors import RehearsalError
 from slipway.git import GitError
-from slipway.rehearsal.faults import FAULTS, Fault, commit_with, find, judge
+from slipway.rehearsal.faults import Fault, FaultTarget, commit_with, find, find_target, judge, list_faults
 from slipway.rehearsal.player.approvals import ApprovalAnswer
 from slipway.rehearsal.player.records import PlayedStage, PlayStatus, Rehearsal
 from slipway.rehearsal.player.source import Commit
+from slipway.settings import Settings
+from slipway.settings.model import EnvironmentKind
 from unit.rehearsal.recorded import rehearsal
 from unit.rehearsal.repositories import commit, git, write
+
+TARGET = find_target(specimen.SETTINGS, folder=specimen.PROJECT)
+assert TARGET is not None
+FAULTS = list_faults(TARGET)
 
 
 def test_each_fault_is_found_by_its_name() -> None:
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
-    assert [find(fault.name) for fault in FAULTS] == list(FAULTS)
+    assert [find(fault.name, FAULTS) for fault in FAULTS] == list(FAULTS)
 
 
 def test_a_fault_that_is_none_names_those_that_are() -> None:
     with pytest.raises(
         RehearsalError, match=r"there is no fault 'nope'; it is one of import-crash, error-rate=5%"
     ) as error:
-        find("nope")
+        find("nope", FAULTS)
     assert error.value.exit_code == 2
     assert all(fault.name in str(error.value) for fault in FAULTS)
 
@@ -103,7 +110,7 @@ def test_a_source_that_was_rewritten_is_told_what_it_lacks(repository: Path, tmp
             )
 
 
-_REPLACING = {"permission-missing", "template-invalid"}
+_REPLACING = {"permission-missing"}
 
 
 def _with(folder: Path, file: str) -> Path:
@@ -120,8 +127,8 @@ def test_a_repository_that_is_gone_is_one_line(tmp_path: Path) -> None:
 
 # The verdict
 
-STOPS = Fault("f", "w", stops_at="prod", because="Errors", rolled_back=True)
-GETS_THROUGH = Fault("f", "w")
+STOPS = Fault("f", "w", "prod", stops_at="prod", because="Errors", rolled_back=True)
+GETS_THROUGH = Fault("f", "w", "prod")
 
 
 def _stopped() -> Rehearsal:
@@ -150,9 +157,9 @@ def _rolled_back(status: PlayStatus | None, reason: str = "") -> Rehearsal:
     return record
 
 
-CANCELED = Fault("f", "w", changes_pipeline="prod")
-REFUSED = Fault("f", "w", stops_at="prod", because="Errors", rollback_refused="denied by stack policy")
-GOES_BACK = Fault("f", "w", stops_at="prod", because="Errors", goes_back=True)
+CANCELED = Fault("f", "w", "prod", changes_pipeline="prod")
+REFUSED = Fault("f", "w", "prod", stops_at="prod", because="Errors", rollback_refused="denied by stack policy")
+GOES_BACK = Fault("f", "w", "prod", stops_at="prod", because="Errors", goes_back=True)
 
 
 def test_a_canceled_execution_is_judged() -> None:
@@ -246,3 +253,91 @@ def test_what_is_not_as_it_has_to_be_is_said(spoils: Callable[[Rehearsal], Any],
 
 def test_what_has_to_get_through_and_does_not_is_said() -> None:
     assert judge(GETS_THROUGH, _stopped()) == "it did not get through: prod/compute.Deploy: Errors went off in minute 2"
+
+
+# What they act on
+
+
+def _project(folder: Path, *files: str) -> Path:
+    for file in files:
+        write(folder, {f"services/{file}": ""})
+    return folder
+
+
+def _settings(environments: dict[str, EnvironmentKind], *, approvals: tuple[str, ...] = ()) -> Settings:
+    """The specimen with environments of other names and kinds, each like its last one."""
+    last = specimen.PROD
+    made = tuple(last.model_copy(update={"name": name, "kind": kind}) for name, kind in environments.items())
+    pipeline = specimen.SETTINGS.pipeline.model_copy(update={"approval_before": approvals})
+    return specimen.SETTINGS.model_copy(update={"environments": made, "pipeline": pipeline})
+
+
+def _found(settings: Settings, folder: Path, *services: str) -> FaultTarget:
+    found = find_target(settings, services, folder=folder)
+    assert found is not None
+    return found
+
+
+TEST, PRODUCTION = EnvironmentKind.TEST, EnvironmentKind.PRODUCTION
+
+
+def test_faults_show_where_kinds_and_order_say(tmp_path: Path) -> None:
+    # Given environments of other names, of which two serve users
+    folder = _project(tmp_path, "orders/runtime/api.py")
+    named = {"lab": TEST, "rehearsal": TEST, "live-us": PRODUCTION, "live-eu": PRODUCTION}
+    faults = {fault.name: fault for fault in list_faults(_found(_settings(named, approvals=("live-us",)), folder))}
+    # Then each shows where it has to, by no name of ours
+    assert faults["import-crash"].stops_at == "lab"
+    assert faults["error-rate=5%"].stops_at == faults["error-rate=5%"].watched == "live-us"
+    assert faults["approval-rejected"].stops_at == "live-us-approval"
+    assert faults["killed"].kills == "live-us"
+    assert {"dev", "staging", "prod"}.isdisjoint(" ".join(fault.what for fault in faults.values()).split())
+
+
+def test_one_environment_without_approval_has_faults(tmp_path: Path) -> None:
+    folder = _project(tmp_path, "orders/runtime/api.py")
+    faults = {fault.name: fault for fault in list_faults(_found(_settings({"only": TEST}), folder))}
+
+    assert "approval-rejected" not in faults
+    assert {fault.watched for fault in faults.values()} == {"only"}
+
+
+def test_traffic_moved_at_once_meets_no_canary(tmp_path: Path) -> None:
+    folder = _project(tmp_path, "orders/runtime/api.py")
+    deployment = specimen.PROD.deployment.model_copy(update={"strategy": "AllAtOnce", "bake_minutes": 0})
+    environments = (specimen.PROD.model_copy(update={"deployment": deployment}),)
+    settings = specimen.SETTINGS.model_copy(update={"environments": environments})
+    names = {fault.name for fault in list_faults(_found(settings, folder))}
+
+    assert names.isdisjoint({"error-rate=5%", "latency=3s", "alarm-in-bake"})
+
+
+def test_a_worker_has_faults_of_its_own(tmp_path: Path) -> None:
+    # Given a service without an API
+    folder = _project(tmp_path, "orders/runtime/worker.py")
+    target = _found(specimen.SETTINGS, folder)
+    faults = list_faults(target)
+    # Then its worker is what breaks, and nothing asks for a route
+    assert (target.service, target.entry) == ("orders", "worker")
+    assert {file for fault in faults for file in fault.edits} == {"services/orders/runtime/worker.py"}
+    assert {"import-crash", "error-rate=5%", "alarm-in-bake", "killed"} <= {fault.name for fault in faults}
+    # And each edit leaves Python
+    worker = "def handler(event, context):\n    return {}\n"
+    for fault in faults:
+        for edit in fault.edits.values():
+            compile(edit(worker), fault.name, "exec")
+
+
+def test_the_service_that_declares_comes_first(tmp_path: Path) -> None:
+    folder = _project(tmp_path, "a/runtime/worker.py", "b/runtime/api.py", "c/runtime/worker.py", "c/faults.py")
+
+    assert _found(specimen.SETTINGS, folder).service == "c"
+    assert _found(specimen.SETTINGS, folder, "a", "b").service == "b"
+    assert _found(specimen.SETTINGS, folder, "a").service == "a"
+    assert find_target(specimen.SETTINGS, ["gone"], folder=folder) is None
+
+
+def test_without_a_function_there_is_no_fault() -> None:
+    assert list_faults(None) == ()
+    with pytest.raises(RehearsalError, match=r"has runtime/api\.py or runtime/worker\.py"):
+        find("killed", ())

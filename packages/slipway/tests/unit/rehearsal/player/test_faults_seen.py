@@ -13,11 +13,12 @@ from typing import Any, cast
 
 import pytest
 
+import specimen
 from slipway.cloudwatch import Alarm, AlarmState, Metric
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.server import Emulator
 from slipway.errors import RehearsalError
-from slipway.rehearsal.faults import find, judge
+from slipway.rehearsal.faults import Fault, find, find_target, judge, list_faults
 from slipway.rehearsal.player.bake import Bake
 from slipway.rehearsal.player.deployments import CodeDeploy, Measures, Moved, ShiftRequest, alarm_of
 from slipway.rehearsal.player.events import Events
@@ -238,7 +239,7 @@ def test_an_alarm_that_cloudwatch_describes_is_read() -> None:
 
 def test_an_old_bug_that_set_nothing_off_proves_nothing() -> None:
     # Given a run that delivered the fix of an old bug
-    fault = find("already-failing")
+    fault = Fault("already-failing", "an old bug", "prod", base_edits={"api.py": str})
     done = Execution("1", "sha", "message", 1, "", status=PlayStatus.SUCCEEDED)
     record = Rehearsal("sha", "message", ["items"], delivered=True, executions=[done])
     # When nothing had been in alarm, then that is told; otherwise it is as it has to be
@@ -248,7 +249,8 @@ def test_an_old_bug_that_set_nothing_off_proves_nothing() -> None:
 
 
 def test_an_edit_that_does_not_fit_is_told() -> None:
-    (edit,) = find("permission-missing").edits.values()
+    faults = list_faults(find_target(specimen.SETTINGS, folder=specimen.PROJECT))
+    (edit,) = find("permission-missing", faults).edits.values()
 
     with pytest.raises(RehearsalError, match="the fault does not fit this commit"):
         edit("")
