@@ -1,4 +1,4 @@
-"""What the rule packs find in the roles that CDK Pipelines makes, and why it is safe here."""
+"""Acknowledge the rule packs' findings in the roles that CDK Pipelines creates, with reasons."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slipway.blocks.acknowledgements import accept
 from slipway.nag.acknowledge import resource_finding
 
 _INEXACT = ("AwsSolutions-IAM5", "Slipway-ExactPermissions")
-"""Rules on actions with a wildcard, and on everything for a resource."""
+"""Rules against actions with a wildcard, and against `*` as a resource."""
 
 _READ = ("s3:GetBucket*", "s3:GetObject*", "s3:List*")
 _WRITE = (*_READ, "s3:Abort*", "s3:DeleteObject*")
@@ -29,14 +29,14 @@ def acknowledge_pipeline(
     steps: Sequence[pipelines.CodeBuildStep],
     approvals: Sequence[str],
 ) -> None:
-    """Acknowledge the findings of the constructs that CDK Pipelines makes; they exist after `build_pipeline()`.
+    """Acknowledge the findings of the constructs that CDK Pipelines creates; call it after `build_pipeline()`.
 
     Args:
-        stack: the pipeline's stack.
-        spine: its pipeline.
-        artifacts: its artifact bucket.
-        steps: our own build steps besides the synth.
-        approvals: environments that wait for one.
+        stack: The pipeline's stack.
+        spine: Its pipeline.
+        artifacts: Its artifact bucket.
+        steps: Our own build steps besides the synth.
+        approvals: Environments that wait for one.
     """
     _read_by_deployments(artifacts)
     _other_regions(spine)
@@ -53,7 +53,7 @@ def acknowledge_pipeline(
 
     for project in (synth, mutation, *(step.project for step in steps)):
         _project(project)
-    # A role of several builds is one construct in all of them.
+    # A role that several builds share is a single construct.
     builders = {builder.node.path: builder for step in steps if (builder := step.project.role)}
     for builder in builders.values():
         _artifacts(builder, artifacts, (*_READ, *_ENCRYPT))
@@ -68,8 +68,8 @@ def _approvals(spine: codepipeline.Pipeline, names: Sequence[str]) -> None:
             _at(spine, f"{name}-approval", f"Approve-{name}", "CodePipelineActionRole"),
             *_INEXACT,
             finding="Action::kms:GenerateDataKey*",
-            reason="CDK grants a publisher of an encrypted topic the data key actions as a group; the key is the "
-            "pipeline's own, and nobody but CodePipeline assumes the role.",
+            reason="CDK grants a publisher of an encrypted topic the data key actions as a group; the key serves only "
+            "the pipeline, and only CodePipeline assumes the role.",
         )
 
 
@@ -85,14 +85,14 @@ def _publishes(publish: IConstruct, stack: Stack) -> None:
             )
         ],
         reason="All asset projects share this role, and their logs and report groups are named after them; the "
-        "account is the tools account, which holds nothing but pipelines.",
+        "account is the tools account, which contains only pipelines.",
     )
     accept(
         publish,
         *_INEXACT,
         finding="Resource::*",
-        reason="CDK lets the publishing role start, stop and look at builds before the projects are there that it "
-        "could name; the account is the tools account, whose builds are this pipeline's.",
+        reason="CDK lets the publishing role start, stop and read builds before the projects that it could name "
+        "exist; the account is the tools account, whose builds are this pipeline's.",
     )
 
 
@@ -101,8 +101,8 @@ def _mutates(role: IConstruct, stack: Stack) -> None:
         role,
         *_INEXACT,
         finding="Resource::*",
-        reason="Self-mutation reads stacks, its own and the bootstrap's, and looks whether the bootstrap's bucket is "
-        "there; both actions only read.",
+        reason="Self-mutation reads stacks, its own and the bootstrap's, and checks that the bootstrap's bucket "
+        "exists; both actions only read.",
     )
     accept(
         role,
@@ -116,7 +116,7 @@ def _mutates(role: IConstruct, stack: Stack) -> None:
 def _artifacts(role: IConstruct, artifacts: s3.Bucket, actions: Sequence[str]) -> None:
     reason = (
         "CodePipeline names its artifacts at run time, and CDK grants them as groups of read or write actions; the "
-        "bucket and its key serve this pipeline alone."
+        "bucket and its key serve only this pipeline."
     )
     accept(role, *_INEXACT, finding=[f"Action::{action}" for action in actions], reason=reason)
     accept(role, "AwsSolutions-IAM5", finding=resource_finding(role, artifacts.arn_for_objects("*")), reason=reason)
@@ -128,7 +128,7 @@ def _read_by_deployments(bucket: s3.IBucket) -> None:
         "Slipway-ExactPermissions",
         finding=[f"Action::{action}" for action in _READ],
         reason="CDK lets the deployment roles of the environments' accounts read artifacts as a group of actions; the "
-        "roles are named, and the bucket serves this pipeline alone.",
+        "roles are named, and the bucket serves only this pipeline.",
     )
 
 
@@ -149,24 +149,25 @@ def _other_regions(spine: codepipeline.Pipeline) -> None:
         accept(
             support.replication_bucket,
             "AwsSolutions-S1",
-            reason="CodePipeline copies artifacts here for the actions of this region, and CDK makes the bucket; who "
-            "reads the originals is logged at the artifact bucket.",
+            reason="CodePipeline copies artifacts here for the actions of this region, and CDK creates the bucket; "
+            "the artifact bucket logs access to the originals.",
         )
         _read_by_deployments(support.replication_bucket)
         accept(
             spine.role,
             "AwsSolutions-IAM5",
             finding=resource_finding(spine, support.replication_bucket.arn_for_objects("*")),
-            reason="CodePipeline names its artifacts at run time; the bucket serves this pipeline's actions of one "
-            "region alone.",
+            reason="CodePipeline names its artifacts at run time; the bucket serves only this pipeline's actions in "
+            "one region.",
         )
     if supports:
         accept(
             spine.role,
             *_INEXACT,
             finding="Resource::*",
-            reason="The key of another region's artifacts is known here by its alias only, which a policy cannot name "
-            "as a resource; the five actions reach keys of the tools account, which holds nothing but pipelines.",
+            reason="Only the alias of another region's artifact key is available here, and a policy cannot name an "
+            "alias as a resource; the five actions cover keys of the tools account, which contains only "
+            "pipelines.",
         )
 
 
@@ -188,8 +189,8 @@ def _project(project: IConstruct) -> None:
                 ("codebuild", f"report-group/{name}-*"),
             )
         ],
-        reason="CodeBuild names log streams and report groups after the project at run time; the resource is "
-        "this project's own.",
+        reason="CodeBuild names log streams and report groups after the project at run time; the resources belong to "
+        "this project.",
     )
 
 

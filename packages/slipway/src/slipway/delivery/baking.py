@@ -1,12 +1,12 @@
-"""What the pipeline and its build that bakes agree on. Apart from both: one imports CDK, the other the SDK."""
+"""Names shared by the pipeline and its bake build. A separate module: the pipeline imports CDK, the build the SDK."""
 
 from __future__ import annotations
 
 ALARM = "BAKE_ALARM"
-"""Variable of the build with the name of the alarm."""
+"""Environment variable of the build that contains the alarm's name."""
 
 PIPELINE = "BAKE_PIPELINE"
-"""Variable of the build with the name of the pipeline."""
+"""Environment variable of the build that contains the pipeline's name."""
 
 ACTION = "Bake"
-"""Name of the action that runs this."""
+"""Name of the action that runs the build."""

@@ -1,8 +1,8 @@
-"""Stage conditions, which CDK Pipelines cannot set.
+"""Stage conditions, which CDK Pipelines does not support.
 
-A condition stands at the entry of a stage, at its success or at its failure, and is made of rules
+A condition applies to the entry, the success or the failure of a stage, and consists of rules
 (https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-conditions.html). CDK Pipelines builds the stages
-itself, so the conditions are written into the pipeline's template afterwards, to stages found by name.
+itself, so the conditions are added to the pipeline's template afterwards, to stages found by name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from slipway.settings.model import DeploymentWindow
 
 
 class Result(StrEnum):
-    """What becomes of the stage when the condition is met, or, at its entry and success, is not."""
+    """What happens to the stage if a failure condition is met, or an entry or success condition is not."""
 
     FAIL = "FAIL"
     ROLLBACK = "ROLLBACK"
@@ -38,9 +38,9 @@ class ConditionRule:
     """One rule of a condition.
 
     Attributes:
-        name: its name in the console: letters, digits and `.@-_`.
+        name: Its name in the console: letters, digits and `.@-_`.
         provider: `DeploymentWindow`, `CloudWatchAlarm`, `LambdaInvoke`, `VariableCheck` or `Commands`.
-        configuration: the provider's keys.
+        configuration: The provider's keys.
     """
 
     name: str
@@ -48,7 +48,7 @@ class ConditionRule:
     configuration: dict[str, str]
 
     def render(self) -> dict[str, Any]:
-        """The rule as CloudFormation writes it."""
+        """Return the rule in CloudFormation's format."""
         return {
             "Name": self.name,
             "RuleTypeId": {"Category": "Rule", "Owner": "AWS", "Provider": self.provider, "Version": "1"},
@@ -58,12 +58,12 @@ class ConditionRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """The conditions of one stage; what is left out is not set.
+    """Conditions of one stage; omitted ones are not set.
 
     Attributes:
-        before_entry: rules without which the stage is not entered: the execution fails and the queue moves on.
-        on_success: rules that must hold after the stage's actions: if one does not, the stage is rolled back.
-        on_failure: what becomes of a failed stage. `RETRY` runs all of its actions once more and leaves it failed if
+        before_entry: Rules without which the stage is not entered: the execution fails and the queue moves on.
+        on_success: Rules that must hold after the stage's actions: if one does not, the stage is rolled back.
+        on_failure: What happens to a failed stage. `RETRY` runs all of its actions once more and leaves it failed if
             that does not help: the failed ones alone would execute a change set again that CloudFormation has done
             with. `ROLLBACK` goes back to the execution that last succeeded in it; that reaches only
             executions of the pipeline's present structure. Default: it stays failed.
@@ -74,7 +74,7 @@ class Conditions:
     on_failure: Result | None = None
 
     def render(self) -> dict[str, Any]:
-        """The stage's properties as CloudFormation writes them."""
+        """Return the stage's properties in CloudFormation's format."""
         rendered: dict[str, Any] = {}
         if self.before_entry:
             rendered["BeforeEntry"] = {"Conditions": [_condition(Result.FAIL, self.before_entry)]}
@@ -88,13 +88,13 @@ class Conditions:
 
 
 def window(settings: DeploymentWindow) -> ConditionRule:
-    """A rule that lets a stage be entered at the configured days and hours only.
+    """Return a rule that lets changes enter a stage only at the configured days and hours.
 
     Args:
         settings: `[deployment.window]` of the environment.
     """
     days = ",".join(settings.days)
-    # Seconds are written and not read; year is left out. `?` since the days of the week are given.
+    # The seconds are required but ignored; the year is omitted. `?` because days of the week are given.
     hours = f"{settings.from_hour}-{settings.to_hour - 1}"
     cron = f"* * {hours} ? * {days}"
     return ConditionRule(
@@ -109,13 +109,13 @@ BAKE_RULE_MINUTES = 1
 
 
 def bake(alarm_name: str) -> ConditionRule:
-    """A rule that a stage's alarm is not on at its end.
+    """Return a rule that requires a stage's alarm to be quiet at its end.
 
-    Whether it watches for its wait time, or succeeds at once when the alarm is OK at first, CodePipeline's pages do not
-    agree on (`docs/first-account.md`); so nothing rests on its wait time.
+    CodePipeline's documentation contradicts itself on whether the rule watches for its wait time or succeeds at once if
+    the alarm is OK at first (`docs/first-account.md`), so nothing relies on its wait time.
 
     Args:
-        alarm_name: an alarm of the pipeline's own account and region: the rule sees no other.
+        alarm_name: An alarm of the pipeline's own account and region: the rule sees no other.
     """
     return ConditionRule(
         name="Bake",
@@ -128,11 +128,11 @@ def set_conditions(pipeline: codepipeline.Pipeline, conditions: Mapping[str, Con
     """Write conditions to stages of a built pipeline.
 
     Args:
-        pipeline: the pipeline; CDK Pipelines must have built it.
-        conditions: by the stage's name.
+        pipeline: The pipeline; CDK Pipelines must have built it.
+        conditions: By the stage's name.
 
     Raises:
-        KeyError: a stage of that name is not there.
+        KeyError: No stage has that name.
     """
     for name, wanted in conditions.items():
         for key, value in wanted.render().items():
@@ -140,32 +140,32 @@ def set_conditions(pipeline: codepipeline.Pipeline, conditions: Mapping[str, Con
 
 
 def set_timeout(pipeline: codepipeline.Pipeline, stage: str, action: str, minutes: int) -> None:
-    """Give a manual approval a time-out of its own: CDK Pipelines cannot, and CodePipeline's is seven days.
+    """Give a manual approval its own time-out: CDK Pipelines cannot, and CodePipeline's default is seven days.
 
     Args:
-        pipeline: the pipeline; CDK Pipelines must have built it.
-        stage: the stage's name.
-        action: the action's name.
+        pipeline: The pipeline; CDK Pipelines must have built it.
+        stage: The stage's name.
+        action: The action's name.
         minutes: 5 to 86,400.
 
     Raises:
-        KeyError: there is no such stage or action.
+        KeyError: No such stage or action exists.
     """
     names = [each.action_properties.action_name for each in _stage(pipeline, stage).actions]
     if action not in names:
-        raise KeyError(f"no action {action!r} in {stage}: there are {', '.join(names)}")
+        raise KeyError(f"unknown action {action!r} in stage {stage}; choose from {', '.join(names)}")
     _override(pipeline, stage, f"Actions.{names.index(action)}.TimeoutInMinutes", minutes)
 
 
 def freeze(pipeline: codepipeline.Pipeline, reasons: Mapping[str, str]) -> None:
-    """Let nothing enter some stages: what is before them runs on, and waits there.
+    """Block the entry to some stages: executions before them continue, and wait there.
 
     Args:
-        pipeline: the pipeline; CDK Pipelines must have built it.
-        reasons: by the stage's name; the console shows them.
+        pipeline: The pipeline; CDK Pipelines must have built it.
+        reasons: By the stage's name; the console shows them.
 
     Raises:
-        KeyError: a stage of that name is not there.
+        KeyError: No stage has that name.
     """
     for name in reasons:
         _stage(pipeline, name)
@@ -187,7 +187,7 @@ def _stage(pipeline: codepipeline.Pipeline, name: str) -> codepipeline.IStage:
 def _position(pipeline: codepipeline.Pipeline, name: str) -> int:
     names = [stage.stage_name for stage in pipeline.stages]
     if name not in names:
-        raise KeyError(f"no stage {name!r}: there are {', '.join(names)}")
+        raise KeyError(f"unknown stage {name!r}; choose from {', '.join(names)}")
     return names.index(name)
 
 

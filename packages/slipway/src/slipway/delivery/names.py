@@ -1,7 +1,7 @@
-"""Every name in AWS that must be known before what it names is there.
+"""Every AWS name that is used before the resource exists.
 
-They begin with the app's name (`name` in `pipeline.toml`), so that several apps can share a tools account. Apart from
-the constructs, since steps and tools that use them need no CDK, which takes seconds to start.
+The names begin with the app's name (`name` in `pipeline.toml`), so that several apps can share a tools account. They
+are separate from the constructs, because steps and tools that use them don't need CDK, which takes seconds to import.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from slipway.settings import Problem, Settings
 from slipway.settings.model import Environment, Place
 
 PROTECTED_STACKS = ("security", "data")
-"""The stacks of a service that hold what must not be lost."""
+"""The stacks of a service whose resources must not be lost."""
 
 DESCRIBED_STACKS = (*PROTECTED_STACKS, "compute")
-"""The stacks of a service whose outputs its tests read. Nothing reads observability."""
+"""The stacks of a service whose outputs its tests read. Nothing reads those of observability."""
 
 SERVICE_STACKS = (*DESCRIBED_STACKS, "observability")
-"""The stacks of a service, in the order in which they are deployed."""
+"""The stacks of a service, in deployment order."""
 
 EDGE_LOGS = "edge-logs"
-"""What the name of a stack ends with that delivers a distribution's logs from CloudFront's own region."""
+"""Suffix of the stack that delivers a distribution's logs from CloudFront's own region."""
 
 EDGE_FIREWALL = "edge-firewall"
-"""What the name of a stack ends with that has a distribution's web ACL in CloudFront's own region."""
+"""Suffix of the stack with a distribution's web ACL in CloudFront's own region."""
 
 
 def service_stacks(environment: str, service: str) -> tuple[str, ...]:
@@ -33,9 +33,9 @@ def service_stacks(environment: str, service: str) -> tuple[str, ...]:
 
 
 def foundation_stack(environment: Environment) -> str:
-    """Return the name of the stack that an environment has before its services; each group but the first has its own.
+    """Return the name of the stack that comes before an environment's services; each group has its own.
 
-    The first group's has the name that it has without groups, so that it stays where groups are introduced.
+    The first group's stack keeps the name that it has without groups, so that introducing groups does not replace it.
     """
     if environment.group is None or environment.leads:
         return f"{environment.name}-foundation"
@@ -43,44 +43,44 @@ def foundation_stack(environment: Environment) -> str:
 
 
 def pipeline_name(app: str) -> str:
-    """Return the pipeline's name: rules, roles and links name it before it is there."""
+    """Return the pipeline's name: rules, roles and links refer to it before it exists."""
     return app
 
 
 def pipeline_stack(app: str) -> str:
-    """Return the name of the pipeline's stack; those of its support stacks in other regions begin with it."""
+    """Return the name of the pipeline's stack; the names of its support stacks in other regions begin with it."""
     return f"{app}-pipeline"
 
 
 def pipeline_stacks(app: str) -> tuple[str, str]:
-    """Return what names of the tools account's resources begin with.
+    """Return the prefixes of the names of the tools account's resources.
 
-    The second is the first as CDK writes it into the physical names that it makes up itself.
+    The second is the first as CDK writes it into generated physical names.
     """
     stack = pipeline_stack(app)
     return stack, stack.replace("-", "")
 
 
 def delivery_bus(app: str) -> str:
-    """Return the name of the bus in the tools account to which the environments relay their events."""
+    """Return the name of the bus in the tools account to which the environments relay events."""
     return f"{app}-delivery"
 
 
 def delivery_namespace(app: str) -> str:
-    """Return the metric namespace of the delivery's figures."""
+    """Return the metric namespace of the delivery's metrics."""
     return f"{app.title()}/Delivery"
 
 
 def policy_prefix(app: str) -> str:
-    """Return what the names of the bootstrap's policies, and of their stack, begin with.
+    """Return the prefix of the names of the bootstrap's policies and of their stack.
 
-    The execution boundary denies changes to whatever does.
+    The execution boundary denies changes to everything with this prefix.
     """
     return f"{app}-bootstrap-"
 
 
 def policies_stack(app: str) -> str:
-    """Return the name of the stack of the policies: people deploy it, the pipeline never does."""
+    """Return the name of the policies' stack: people deploy it, the pipeline never does."""
     return f"{policy_prefix(app)}policies"
 
 
@@ -90,11 +90,11 @@ def execution_boundary(app: str) -> str:
 
 
 STEPS = ("verify", "protect", "bake")
-"""The steps whose builds have roles with names, in the tools account."""
+"""Steps whose builds have named roles in the tools account."""
 
 
 def step_roles(app: str, environment: str) -> str:
-    """Return what names begin with of the roles of an environment's steps, in the tools account and in its own."""
+    """Return the name prefix of the roles of an environment's steps, in the tools account and in the environment's."""
     return f"{app}-{environment}-"
 
 
@@ -129,22 +129,22 @@ def bucket_name(place: Place, service: str) -> str:
 
 
 def log_bucket_name(place: Place, service: str) -> str:
-    """Return the name of the bucket that takes a service's access logs."""
+    """Return the name of the bucket for a service's access logs."""
     return f"{place.bucket_prefix}-logs-{place.unique_id(service)}"
 
 
 def too_long(settings: Settings, services: Sequence[str]) -> Iterator[Problem]:
-    """Yield each name that AWS would refuse for its length, of those with the narrowest limits.
+    """Yield each name that exceeds AWS's length limit, among those with the shortest limits.
 
-    CloudFormation cuts the names that it makes up itself. The sources of the limits:
+    CloudFormation shortens the names that it generates. The sources of the limits:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html,
     https://docs.aws.amazon.com/aws-backup/latest/devguide/API_CreateBackupVault.html,
     https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutDeliverySource.html and
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html.
 
     Args:
-        settings: all of `config/`.
-        services: names of the services that are deployed.
+        settings: All of `config/`.
+        services: Names of the services that are deployed.
     """
     for environment in settings.environments:
         for service in services:
@@ -156,7 +156,7 @@ def too_long(settings: Settings, services: Sequence[str]) -> Iterator[Problem]:
             ):
                 if len(name) > limit:
                     allowed = (
-                        f"the {what} {name!r} has {len(name)} characters, and AWS takes {limit}: shorten the name of "
+                        f"the {what} {name!r} has {len(name)} characters, and AWS allows {limit}; shorten the name of "
                         "the app, the environment or the service"
                     )
                     yield Problem(f"{environment.name}.toml", "", "", allowed)

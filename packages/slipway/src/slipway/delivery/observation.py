@@ -1,4 +1,4 @@
-"""What watches the pipeline: its events, the figures they give, who is told, and the alarms of the bakes."""
+"""Observation of the pipeline: its events, metrics, notifications, and the alarms of the bakes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ SERVICE = "pipeline"
 """Name of the functions' code and of their metrics' dimension."""
 
 SIZE = FunctionSettings(memory_mb=256, timeout_seconds=60)
-"""Size of the two functions: a few short calls an event; the webhook may be tried three times."""
+"""Size of the two functions: a few short calls per event; the webhook may be tried three times."""
 
 DAY = Duration.days(1)
 RANGE = Duration.days(14)
-"""What the dashboard shows at first: long enough for a median, short enough to show a change of habits."""
+"""Default time range of the dashboard: long enough for a median, short enough to show a change of habits."""
 
 SIXTH = 4
 THIRD = 8
@@ -41,10 +41,10 @@ class DeliveryBus(events.EventBus):
     """The bus to which the environments relay their events.
 
     Args:
-        scope: the pipeline's stack.
-        construct_id: id in it.
-        app: the app's name.
-        environments: whose accounts may put events on it.
+        scope: The pipeline's stack.
+        construct_id: Id in it.
+        app: The app's name.
+        environments: Environments whose accounts may put events on it.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, app: str, environments: Sequence[Environment]) -> None:
@@ -66,15 +66,15 @@ class DeliveryBus(events.EventBus):
 
 
 class BakeAlarms(Construct):
-    """An alarm for each environment that bakes: it is on while one of the environment's own alarms is.
+    """An alarm for each environment that bakes: active while any of the environment's own alarms is.
 
-    A condition of a stage sees alarms of the pipeline's account and region alone, and those of an environment are in
-    its account. The function of the figures counts them into a metric here.
+    A stage condition can only watch alarms in the pipeline's account and region, and the environment's alarms are in
+    its account. The metrics function counts them into a metric here.
 
     Args:
-        scope: the pipeline's stack.
-        construct_id: id in it.
-        environments: those that bake.
+        scope: The pipeline's stack.
+        construct_id: Id in it.
+        environments: Environments that bake.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, environments: Sequence[Environment]) -> None:
@@ -87,7 +87,7 @@ class BakeAlarms(Construct):
 
     @property
     def arns(self) -> list[str]:
-        """ARNs of all of them."""
+        """Return the ARNs of all alarms."""
         return [alarm.alarm_arn for alarm in self._alarms.values()]
 
     def _alarm(self, environment: Environment) -> cloudwatch.Alarm:
@@ -95,28 +95,28 @@ class BakeAlarms(Construct):
         return cloudwatch.Alarm(
             self,
             name.title().replace("-", ""),
-            alarm_description=f"An alarm of {name} is on: it stops the bake, and itself tells people. "
+            alarm_description=f"An alarm of {name} is active: it stops the bake, and sends its own notification. "
             f"{runbook_link(environment.alarms.runbooks, 'bake')}",
             metric=_metric("AlarmsInAlarm", environment, statistic="Maximum", period=Duration.minutes(1)),
             threshold=1,
             evaluation_periods=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            # A value comes with each change and each minute. Where one is late, what was stays.
+            # A value arrives with each change and each minute. If one is late, the previous state remains.
             treat_missing_data=cloudwatch.TreatMissingData.IGNORE,
         )
 
 
 class Observation(Construct):
-    """The functions that keep the figures and tell people, and the events that reach them.
+    """The functions that record metrics and send notifications, and the events that invoke them.
 
     Args:
-        scope: the pipeline's stack.
-        construct_id: id in it.
-        settings: all of `config/`.
-        key: the pipeline's key.
-        assets: the built assets.
-        stages: name of a stage → the environment that it deploys to.
-        last_stages: those of them that complete their environment.
+        scope: The pipeline's stack.
+        construct_id: Id in it.
+        settings: All of `config/`.
+        key: The pipeline's key.
+        assets: The built assets.
+        stages: Name of a stage → the environment that it deploys to.
+        last_stages: Stages that complete their environment.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Observation(Construct):
         webhook = settings.pipeline.notifications.webhook_secret_arn
         self._rule("Alarms", bus, [figures, notify] if webhook else [figures], source="aws.cloudwatch")
         self._rule("Deployments", bus, [figures, notify], source="aws.codedeploy")
-        # The largest value of a minute in which two alarms end is the 1 of the first: the next minute tells the truth.
+        # The largest value of a minute in which two alarms end is the 1 of the first; the next minute is correct.
         events.Rule(
             self,
             "Minutes",
@@ -242,8 +242,8 @@ class Observation(Construct):
         accept(
             function.live,
             "Slipway-TrafficAliasGuarded",
-            reason="It counts and tells, and answers nobody: a version that fails leaves its events in the dead "
-            "letters, whereas a canary here would hold the pipeline's update of itself, the mend included.",
+            reason="It counts and notifies, and no caller waits for it: a failing version leaves its events in the "
+            "dead letters, whereas a canary here would delay the pipeline's self-mutation, including a fix.",
         )
         return function
 
@@ -282,12 +282,12 @@ class Observation(Construct):
 
 
 class DeliveryDashboard(Construct):
-    """The four DORA figures of each environment, a row each.
+    """The four DORA metrics of each environment, one row per environment.
 
     Args:
-        scope: the pipeline's stack.
-        construct_id: id in it.
-        environments: in the pipeline's order.
+        scope: The pipeline's stack.
+        construct_id: Id in it.
+        environments: In the pipeline's order.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, environments: Sequence[Environment]) -> None:
@@ -320,7 +320,7 @@ class DeliveryDashboard(Construct):
 
 
 def _whole_range(title: str, metric: cloudwatch.IMetric) -> cloudwatch.SingleValueWidget:
-    """One value over all the time that the dashboard shows, whatever the metric's period."""
+    """Return a widget with one value for the dashboard's whole range, whatever the metric's period."""
     return cloudwatch.SingleValueWidget(title=title, metrics=[metric], width=SIXTH, set_period_to_time_range=True)
 
 

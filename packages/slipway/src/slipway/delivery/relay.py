@@ -1,4 +1,4 @@
-"""Events of an environment, relayed to the pipeline's account."""
+"""Relay an environment's events to the pipeline's account."""
 
 from __future__ import annotations
 
@@ -19,25 +19,24 @@ from slipway.delivery.names import delivery_bus, service_stacks
 from slipway.settings import Environment
 
 PATTERN_CHARACTERS = 2_048
-"""The longest event pattern that a rule takes
-(https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html)."""
+"""Maximum length of a rule's event pattern (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html)."""
 
 _PATTERN_FRAME = 512
-"""Characters that are kept free for the rest of a pattern."""
+"""Characters reserved for the rest of a pattern."""
 
 
 class EventRelay(Construct):
-    """Sends the state changes of the environment's deployments and alarms to the pipeline's bus.
+    """A relay of the state changes of the environment's deployments and alarms to the pipeline's bus.
 
-    Only what is named after a stack of its services is sent, as everything in them is: auto scaling's own alarms go off
-    by design, and another environment, or another app, may share the account. Alarms that callers can set off stay:
-    what is sent counts against the release that bakes.
+    Only events whose names begin with a stack of its services are sent, which covers everything in those stacks: auto
+    scaling's own alarms become active by design, and another environment, or another app, may share the account. Alarms
+    that callers can trigger are not sent: an alarm that is sent counts against the release that bakes.
 
     Args:
-        scope: the foundation stack.
-        construct_id: id in it.
-        environment: settings of the environment.
-        services: names of the services that are deployed there.
+        scope: The foundation stack.
+        construct_id: Id in it.
+        environment: Settings of the environment.
+        services: Names of the services that are deployed there.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class EventRelay(Construct):
             resource="event-bus",
             resource_name=delivery_bus(environment.app),
         )
-        # Without a customer key: the environment's keys are its services', and these are names and states.
+        # Without a customer key: the environment's keys belong to its services, and these are only names and states.
         undelivered = sqs.Queue(
             self,
             "Undelivered",
@@ -95,7 +94,7 @@ class EventRelay(Construct):
 
 
 def _by_pattern(stacks: Sequence[str]) -> Iterator[list[dict[str, str]]]:
-    """Group what the names of resources begin with, as many as fit into a pattern."""
+    """Group the name prefixes of resources, as many as fit into one pattern."""
     group: list[dict[str, str]] = []
     for stack in stacks:
         more = [*group, {"prefix": f"{stack}-"}]
@@ -118,7 +117,7 @@ def _patterns(mine: Sequence[dict[str, str]]) -> dict[str, events.EventPattern]:
         "Alarms": events.EventPattern(
             source=["aws.cloudwatch"],
             detail_type=["CloudWatch Alarm State Change"],
-            # A field takes one of its values, so the two conditions stand on two fields that hold the name.
+            # A field matches any of its values, so the two conditions use two fields that contain the name.
             # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
             resources=events.Match.anything_but_wildcard(f"*{SET_OFF_BY_CALLERS}*"),
             detail={"alarmName": mine},

@@ -1,4 +1,4 @@
-"""Roles of an environment that the pipeline's own steps assume, and nothing else."""
+"""Roles of an environment that only the pipeline's own steps assume."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from slipway.settings import Environment
 class StepRole(iam.Role):
     """A role that one build of the pipeline may assume.
 
-    It has a name, since the build's own role in another account names it. The trust names the tools account and, as a
-    condition, the build's role: a principal that is not there yet could not be named.
+    It has a name, since the build's own role in another account refers to it. The trust policy names the tools account
+    and, as a condition, the build's role: a principal that does not exist yet could not be named.
 
     Args:
-        scope: a stack of the environment.
-        construct_id: id in it.
-        environment: settings of the environment.
-        name: the role's name.
-        step_role: name of the build's role in the tools account.
-        description: what it is for.
+        scope: A stack of the environment.
+        construct_id: Id in it.
+        environment: Settings of the environment.
+        name: The role's name.
+        step_role: Name of the build's role in the tools account.
+        description: What it is for.
     """
 
     def __init__(
@@ -71,16 +71,16 @@ class StepRole(iam.Role):
         self._policy = iam.ManagedPolicy(self, "Policy", roles=[self], description=description)
 
     def allow(self, *, actions: Sequence[str], resources: Sequence[str]) -> None:
-        """Let the role do exactly `actions` on exactly `resources`."""
+        """Let the role perform exactly `actions` on exactly `resources`."""
         self._policy.add_statements(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
 
     def allow_pattern(self, *, actions: Sequence[str], resources: Sequence[str], reason: str) -> None:
-        """Let the role do `actions` on resources that AWS completes with an id.
+        """Let the role perform `actions` on resources to whose names AWS appends an id.
 
         Args:
             actions: IAM actions.
             resources: ARNs that end in a wildcard.
-            reason: why they cannot be named, and what makes that safe.
+            reason: Why they cannot be named, and what makes that safe.
         """
         if not resources:
             return
@@ -90,13 +90,13 @@ class StepRole(iam.Role):
 
 
 class VerificationRole(StepRole):
-    """What a service's tests may do to the deployed service: read its stacks' outputs, and what `allow` adds.
+    """The permissions of a service's tests: read its stacks' outputs, and what `allow` adds.
 
     Args:
-        scope: the service's compute stack.
-        construct_id: id in it.
-        service: the service's name.
-        environment: settings of the environment.
+        scope: The service's compute stack.
+        construct_id: Id in it.
+        service: The service's name.
+        environment: Settings of the environment.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, service: str, environment: Environment) -> None:
@@ -117,14 +117,14 @@ class VerificationRole(StepRole):
                     *(f"{environment.name}-{service}-{stack}" for stack in DESCRIBED_STACKS),
                 )
             ],
-            reason="The last part of a stack's ARN is an id that CloudFormation draws; the stack's name is exact.",
+            reason="The last part of a stack's ARN is an id that CloudFormation generates; the stack's name is exact.",
         )
 
     def allow_routes(self, routes: Sequence[str]) -> None:
         """Let the tests call the signed routes of an API.
 
         Args:
-            routes: their ARNs; path parameters are wildcards.
+            routes: Their ARNs; path parameters are wildcards.
         """
         exact = [route for route in routes if not route.endswith("*")]
         if exact:
@@ -132,18 +132,18 @@ class VerificationRole(StepRole):
         self.allow_pattern(
             actions=["execute-api:Invoke"],
             resources=[route for route in routes if route.endswith("*")],
-            reason="The last part of the path is the id of what the tests make; API, stage, method and path are exact.",
+            reason="The last part of the path is the id of what the tests create; the rest is exact.",
         )
 
 
 class ProtectionRole(StepRole):
-    """Sets termination protection and stack policies on the stateful stacks, and reads them back.
+    """Role that sets termination protection and stack policies on the stateful stacks, and reads them back.
 
     Args:
-        scope: the foundation stack.
-        construct_id: id in it.
-        environment: settings of the environment.
-        services: names of the services deployed there.
+        scope: The foundation stack.
+        construct_id: Id in it.
+        environment: Settings of the environment.
+        services: Names of the services deployed there.
     """
 
     def __init__(
@@ -169,10 +169,10 @@ class ProtectionRole(StepRole):
                 for service in services
                 for name in PROTECTED_STACKS
             ],
-            reason="The last part of a stack's ARN is an id that CloudFormation draws; the stack's name is exact.",
+            reason="The last part of a stack's ARN is an id that CloudFormation generates; the stack's name is exact.",
         )
 
 
 def stack_arn(scope: Construct, name: str) -> str:
-    """ARN of a stack by its name, whatever its id."""
+    """Return the ARN of a stack by its name, with a wildcard for its id."""
     return Stack.of(scope).format_arn(service="cloudformation", resource="stack", resource_name=f"{name}/*")

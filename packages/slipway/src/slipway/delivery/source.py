@@ -1,4 +1,4 @@
-"""Where the pipeline takes its commits from, and what starts it.
+"""The source of the pipeline's commits, and its triggers.
 
 - *CodeConnections*: a push to the branch starts it, unless the push changes `ignored_paths` alone.
 - *CodeCommit*: a push to the branch starts it, by an EventBridge rule. CodeCommit's events name no paths: a push that
@@ -22,10 +22,10 @@ from slipway.settings.model import CodeCommitSource, CodeConnectionsSource, S3So
 
 
 def source(stack: Stack, settings: Source) -> pipelines.CodePipelineSource:
-    """The pipeline's source as configured.
+    """Return the pipeline's configured source.
 
     Args:
-        stack: the pipeline's stack.
+        stack: The pipeline's stack.
         settings: `[source]` of `pipeline.toml`.
     """
     match settings:
@@ -34,9 +34,9 @@ def source(stack: Stack, settings: Source) -> pipelines.CodePipelineSource:
                 settings.repository,
                 settings.branch,
                 connection_arn=settings.connection_arn,
-                # `start_on_push` does it, with the ignored paths, and CodePipeline would start twice.
+                # `start_on_push` does it, with the ignored paths; otherwise CodePipeline would start twice.
                 trigger_on_push=False,
-                # The change review compares revisions, and an artifact of files has none.
+                # The change review compares revisions, which an artifact of files does not have.
                 code_build_clone_output=True,
             )
         case CodeCommitSource():
@@ -48,13 +48,13 @@ def source(stack: Stack, settings: Source) -> pipelines.CodePipelineSource:
 
 
 def change(commit: pipelines.CodePipelineSource, settings: Source) -> str:
-    """What an execution delivers, in one paragraph, with variables that CodePipeline fills in.
+    """Return a paragraph on what an execution delivers, with variables that CodePipeline fills in.
 
-    A variable that a source does not give fails the action that names it, so each kind names its own
+    A variable that the source does not provide fails the action that uses it, so each kind uses its own
     (https://docs.aws.amazon.com/codepipeline/latest/userguide/reference-variables.html).
 
     Args:
-        commit: the source.
+        commit: The source.
         settings: `[source]` of `pipeline.toml`.
     """
     of = commit.source_attribute
@@ -69,15 +69,15 @@ def change(commit: pipelines.CodePipelineSource, settings: Source) -> str:
 
 
 def start_on_push(spine: codepipeline.Pipeline, settings: Source, *, others: Sequence[str] = ()) -> None:
-    """Start the pipeline by pushes to the branch that change more than the ignored paths.
+    """Start the pipeline on pushes to the branch that change more than the ignored paths.
 
-    CDK Pipelines makes the source action itself, and the L2's trigger wants that object. Call it after the pipeline is
-    built.
+    CDK Pipelines creates the source action itself, and the L2's trigger needs that object. Call this after the pipeline
+    is built.
 
     Args:
-        spine: the pipeline.
-        settings: `[source]` of `pipeline.toml`; nothing is done for other kinds than CodeConnections.
-        others: services that other groups' pipelines deliver: a push to their folders alone is not this one's.
+        spine: The pipeline.
+        settings: `[source]` of `pipeline.toml`; other kinds are ignored than CodeConnections.
+        others: Services that other groups' pipelines deliver: a push to their folders alone is not this one's.
     """
     if not isinstance(settings, CodeConnectionsSource):
         return
@@ -100,16 +100,16 @@ def start_on_push(spine: codepipeline.Pipeline, settings: Source, *, others: Seq
 
 
 def allow_connection(stack: Stack, settings: Source, builder: iam.IRole | None) -> None:
-    """Let the source action and the synth use the connection for its repository alone, by both names of the service.
+    """Let the source action and the synth use the connection for its repository only, by both names of the service.
 
-    CDK grants `codestar-connections:UseConnection` for every repository of the connection, whatever the ARN's prefix;
-    a connection made under the name CodeConnections is checked for `codeconnections:UseConnection`. The synth clones
-    the repository itself, so it needs the same. Call it last: it counts statements.
+    CDK grants `codestar-connections:UseConnection` for every repository of the connection, whatever the ARN's prefix; a
+    connection created under the name CodeConnections is checked for `codeconnections:UseConnection`. The synth clones
+    the repository itself, so it needs the same permission. Call this last: it finds statements by their number.
 
     Args:
-        stack: the pipeline's stack.
-        settings: `[source]` of `pipeline.toml`; nothing is done for other kinds.
-        builder: role of the build that takes the source.
+        stack: The pipeline's stack.
+        settings: `[source]` of `pipeline.toml`; other kinds are ignored.
+        builder: Role of the build that takes the source.
     """
     if not isinstance(settings, CodeConnectionsSource):
         return

@@ -1,4 +1,4 @@
-"""What every pipeline stack has, whatever its order: the spine, the keys, the conditions, the figures."""
+"""The parts that every pipeline stack has, whatever its order: pipeline, keys, conditions, metrics."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ from slipway.settings.groups import GROUP
 
 @dataclass
 class Delivered:
-    """The stages of an environment, as CDK Pipelines names them once it has built them."""
+    """The stages of an environment, as CDK Pipelines names them after building them."""
 
     environment: Environment
     waves: list[tuple[str, str | None]] = field(default_factory=list)
     """Id of each wave, and of its stage if it has only one, in order. The services' waves come last."""
     approval: bool = False
     builds: list[pipelines.CodeBuildStep] = field(default_factory=list)
-    """The steps of our own that run after the waves."""
+    """Our own steps that run after the waves."""
 
 
 class DeliveryStack(Stack):
-    """The self-mutating CodePipeline in the tools account, before it has an order.
+    """The self-mutating CodePipeline in the tools account, before its stages are ordered.
 
     A subclass adds its waves to `pipeline`, then calls `finish`.
 
     Args:
-        scope: the app.
-        construct_id: id in it.
-        settings: all of `config/`.
-        assets: the built assets.
+        scope: The app.
+        construct_id: Id in it.
+        settings: All of `config/`.
+        assets: The built assets.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, assets: AssetStore) -> None:
@@ -79,7 +79,7 @@ class DeliveryStack(Stack):
             execution_mode=codepipeline.ExecutionMode.QUEUED,
             restart_execution_on_update=True,
             artifact_bucket=self._artifacts,
-            # For the artifacts of environments in other regions, which CDK keeps in support stacks there.
+            # For the artifacts of environments in other regions, which CDK stores in support stacks there.
             cross_account_keys=True,
             enable_key_rotation=True,
         )
@@ -92,7 +92,7 @@ class DeliveryStack(Stack):
         self._approvers = self._new_approvers()
 
     def approval(self, environment: Environment) -> list[ApprovalStep]:
-        """Return the approval that is configured before an environment, or nothing."""
+        """Return the approval configured before an environment, or an empty list."""
         if self._approvers is None or environment.name not in self.settings.pipeline.approval_before:
             return []
         return [
@@ -105,7 +105,7 @@ class DeliveryStack(Stack):
         ]
 
     def bake(self, environment: Environment, *, after: pipelines.Step) -> list[BakeStep]:
-        """Return the step that watches an environment's alarms after another one; empty if nothing is to bake."""
+        """Return the step that watches an environment's alarms after another one; empty without a bake."""
         if not environment.deployment.bake_minutes:
             return []
         alarm = self._bakes.of(environment.name)
@@ -114,10 +114,10 @@ class DeliveryStack(Stack):
         return [step]
 
     def finish(self, delivered: Sequence[Delivered]) -> None:
-        """Build the pipeline, and set what CDK Pipelines cannot: conditions, triggers, figures, acknowledgements.
+        """Build the pipeline, and add what CDK Pipelines cannot: conditions, triggers, metrics, acknowledgements.
 
         Args:
-            delivered: every environment with its waves, in order.
+            delivered: Every environment with its waves, in order.
         """
         self.pipeline.build_pipeline()
         self._protect_other_regions()
@@ -149,7 +149,7 @@ class DeliveryStack(Stack):
         return [service for group in others for service in group.services]
 
     def _protect_other_regions(self) -> None:
-        """Protect the stacks that CDK makes for the artifacts of other regions, whose keys it would let go."""
+        """Protect the stacks that CDK creates for the artifacts of other regions, and so retain their keys."""
         for support in self._spine.cross_region_support.values():
             support.stack.termination_protection = self.termination_protection
             beside = support.replication_bucket.node
@@ -158,7 +158,7 @@ class DeliveryStack(Stack):
                 cast("kms.Key", key).apply_removal_policy(RETAIN)
 
     def _stages(self, delivered: Delivered) -> list[str]:
-        """Every stage that deploys to an environment, in order."""
+        """Return every stage that deploys to an environment, in order."""
         return [stage for wave, only in delivered.waves for stage in stages_of(self._spine, wave, only_stage=only)]
 
     def _set_conditions(self, delivered: Sequence[Delivered]) -> None:
@@ -218,7 +218,7 @@ class DeliveryStack(Stack):
         )
 
     def _group_variable(self) -> dict[str, codebuild.BuildEnvironmentVariable] | None:
-        """Return the variable by which the verbs in the builds see this group alone."""
+        """Return the variable that limits the verbs in the builds to this group."""
         group = self.settings.pipeline.group
         return {GROUP: codebuild.BuildEnvironmentVariable(value=group)} if group else None
 
@@ -231,7 +231,7 @@ class DeliveryStack(Stack):
         key = ServiceKey(
             self, "Key", service="pipeline", environment=self.settings.pipeline, alias=self.settings.pipeline.key_alias
         )
-        # EventBridge encrypts what it could not deliver for the dead letters:
+        # EventBridge encrypts the events that it could not deliver for the dead letters:
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
         key.add_to_resource_policy(
             iam.PolicyStatement(

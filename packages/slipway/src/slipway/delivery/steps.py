@@ -1,6 +1,6 @@
-"""The steps of the pipeline: one small class a step, each running one verb of the repository under a role of its own.
+"""Steps of the pipeline: one small class per step, each running one verb of the repository under its own role.
 
-What all builds have in common (image, log group, no privileges) `delivery.py` gives to CDK Pipelines once.
+`delivery.py` gives CDK Pipelines once what all builds have in common (image, log group, no privileges).
 """
 
 from __future__ import annotations
@@ -28,40 +28,44 @@ from slipway.settings import Environment
 from slipway.tasks.reports import ADDRESS_FILE, BUCKET, CONDENSED, HANDOVER
 
 BUILD_IMAGE = codebuild.LinuxBuildImage.STANDARD_8_0
-"""CodeBuild's Ubuntu image. The repository's own steps bring Node with their packages."""
+"""CodeBuild's Ubuntu image. The repository's own steps install Node with their packages."""
 
 NODE = "24"
-"""Node of the steps that CDK Pipelines writes itself: they install their tool with the image's npm."""
+"""Node version for the steps that CDK Pipelines writes itself: they install their tool with the image's npm."""
 
 SYNTH = ".ci/run"
-"""The one line by which the pipeline builds itself. It runs under the *old* definition of the pipeline, so what it does
-is defined in the repository, and the line stays."""
+"""The only command with which the pipeline builds itself. It runs under the *old* definition of the pipeline, so its
+meaning is defined in the repository, and the command never changes.
+"""
 
 EVIDENCE = "EVIDENCE_URL"
-"""Variable of the synth build with the address of the page that an approver reads."""
+"""Environment variable of the synth build that contains the address of the approver's page."""
 
 EXPORT = f'export {EVIDENCE}="$(cat {ADDRESS_FILE})"'
-"""Takes that address from the file that `make publish` leaves: only the build's own shell can export a variable."""
+"""Command that reads that address from the file that `make publish` writes: only the build's own shell can export a
+variable.
+"""
 
 _RUNTIMES = {"nodejs": NODE, "python": PYTHON}
 
 _SMALL = codebuild.BuildEnvironment(compute_type=codebuild.ComputeType.SMALL)
-"""Of builds that wait more than they work. They run one after the other, and beside the synth of the next execution,
-which is of another compute type: each has a quota of its own, which may be 1 (`slipway.settings.quotas`)."""
+"""Size of builds that mostly wait. They run one after the other, and beside the synth of the next execution, which uses
+another compute type: each has its own quota, which may be 1 (`slipway.settings.quotas`).
+"""
 
 _CACHES = ["/root/.cache/pip/**/*", "/root/.cache/uv/**/*", "/root/.npm/**/*"]
 
 
 def pinned_runtimes() -> codebuild.BuildSpec:
-    """Part of a build specification: the runtimes of the steps that CDK Pipelines writes itself."""
+    """Return the part of a build specification with the runtimes of the steps that CDK Pipelines writes itself."""
     install = {"runtime-versions": _RUNTIMES, "on-failure": "ABORT"}
     return _spec({"env": {"shell": "bash"}, "phases": {"install": install, "build": {"on-failure": "ABORT"}}})
 
 
 def publishing() -> codebuild.BuildSpec:
-    """Part of the build specification of the step that publishes assets.
+    """Return the part of the build specification for the step that publishes assets.
 
-    It reads older manifests than the library writes, and refuses a newer number although nothing else is new in it.
+    The step reads only older manifests than the library writes, and refuses a newer number even if nothing else is new.
     """
     rewrite = f"""sed -i 's/"version": *"[0-9.]*"/"version": "{ASSET_SCHEMA}.0.0"/'"""
     commands = [f"find . -name '*.assets.json' -exec {rewrite} {{}} +"]
@@ -70,16 +74,16 @@ def publishing() -> codebuild.BuildSpec:
 
 
 class SynthStep(pipelines.CodeBuildStep):
-    """Checks, tests, synthesis, change review: what comes out is all that the later stages use.
+    """Step with the checks, tests, synthesis and change review: its output is everything that the later stages use.
 
-    The build keeps its reports in the artifact bucket, which its role may write anyway, and asks the pipeline which
-    revision was delivered last, and what is being deployed.
+    The build stores its reports in the artifact bucket, which its role may write anyway, and asks the pipeline for the
+    last delivered revision, and for the one being deployed.
 
     Args:
-        stack: the pipeline's stack.
-        source: the commit.
-        artifacts: where the reports are kept.
-        app: the app's name.
+        stack: The pipeline's stack.
+        source: The commit.
+        artifacts: Bucket for the reports.
+        app: The app's name.
     """
 
     def __init__(self, stack: Stack, *, source: pipelines.CodePipelineSource, artifacts: s3.IBucket, app: str) -> None:
@@ -102,22 +106,22 @@ class SynthStep(pipelines.CodeBuildStep):
         )
 
         self.handover = self.add_output_directory(HANDOVER)
-        """What the builds after it run, packages and all."""
+        """Files that the builds after it run, packages included."""
 
     @property
     def evidence(self) -> str:
-        """Address of the page that an approver reads: the evidence of the change, in the artifact bucket."""
+        """Return the address of the approver's page: the evidence of the change, in the artifact bucket."""
         return self.exported_variable(EVIDENCE)
 
 
 class ProtectStep(pipelines.CodeBuildStep):
-    """Sets termination protection and stack policies in an environment, and reads them back.
+    """Step that sets termination protection and stack policies in an environment, and reads them back.
 
     Args:
-        stack: the pipeline's stack.
-        handover: what the synth handed over.
-        environment: settings of the environment.
-        services: names of the services whose stacks are protected.
+        stack: The pipeline's stack.
+        handover: Files from the synth.
+        environment: Settings of the environment.
+        services: Names of the services whose stacks are protected.
     """
 
     def __init__(
@@ -140,13 +144,13 @@ class ProtectStep(pipelines.CodeBuildStep):
 
 
 class BakeStep(pipelines.CodeBuildStep):
-    """Watches the alarms of an environment for its `bake_minutes`, after everything else.
+    """Step that watches the alarms of an environment for its `bake_minutes`, after everything else.
 
     Args:
-        stack: the pipeline's stack.
-        handover: what the synth handed over.
-        environment: settings of the environment.
-        alarm: is on while one of the environment's own alarms is.
+        stack: The pipeline's stack.
+        handover: Files from the synth.
+        environment: Settings of the environment.
+        alarm: Alarm that is active while any of the environment's own alarms is.
     """
 
     def __init__(
@@ -174,13 +178,13 @@ class BakeStep(pipelines.CodeBuildStep):
 
 
 class VerifyStep(pipelines.CodeBuildStep):
-    """Runs the tests of services against what was deployed, all of them in one build.
+    """Step that runs the tests of services against their deployment, all of them in one build.
 
     Args:
-        handover: what the synth handed over.
-        environment: name of the environment.
-        services: names of the services that are tested.
-        role: what `verifying` gives for the environment.
+        handover: Files from the synth.
+        environment: Name of the environment.
+        services: Names of the services that are tested.
+        role: Result of `verifying` for the environment.
     """
 
     def __init__(
@@ -198,25 +202,25 @@ class VerifyStep(pipelines.CodeBuildStep):
 
 
 def verifying(stack: Stack, *, environment: Environment, services: Sequence[str]) -> iam.Role:
-    """The role of the builds that verify an environment, one a wave: it may become the role of each service's tests.
+    """Return the role of a wave's verifying builds: it may assume the role of each service's tests.
 
     Args:
-        stack: the pipeline's stack.
-        environment: settings of the environment.
-        services: names of the services that are deployed there.
+        stack: The pipeline's stack.
+        environment: Settings of the environment.
+        services: Names of the services that are deployed there.
     """
     roles = [verification_role(environment, service) for service in services]
     return _assuming(stack, environment, verification_step_role(environment), roles)
 
 
 class ApprovalStep(pipelines.ManualApprovalStep):
-    """Asks people before an environment: what changed, and the evidence for it.
+    """Step that asks people before an environment: what changed, and the evidence for it.
 
     Args:
-        environment: name of the environment.
-        topic: who is asked.
-        change: what changed, in one paragraph.
-        evidence: address of the page that says what the change does.
+        environment: Name of the environment.
+        topic: Topic of the people who approve.
+        change: What changed, in one paragraph.
+        evidence: Address of the page that says what the change does.
     """
 
     def __init__(self, environment: str, *, topic: sns.ITopic, change: str, evidence: str) -> None:
@@ -226,7 +230,7 @@ class ApprovalStep(pipelines.ManualApprovalStep):
             review_url=evidence,
             notification_topic=topic,
         )
-        # CDK looks for variables in the comment alone.
+        # CDK looks for variables only in the comment.
         self._discover_referenced_outputs(evidence)
 
 
@@ -236,7 +240,7 @@ def _delivery(stack: Stack, app: str) -> str:
 
 
 def _assuming(stack: Stack, environment: Environment, name: str, roles: Sequence[str]) -> iam.Role:
-    """A build's role that may assume some roles in an environment's account, whose trust names it."""
+    """Return a build's role that may assume some roles in an environment's account, which trust it by name."""
     role = _build_role(stack, environment, name)
     role.add_to_policy(
         iam.PolicyStatement(
@@ -248,7 +252,7 @@ def _assuming(stack: Stack, environment: Environment, name: str, roles: Sequence
 
 
 def _build_role(stack: Stack, environment: Environment, name: str) -> iam.Role:
-    """A role of builds alone, which nothing is granted yet."""
+    """Return a role for builds only, without any permissions yet."""
     return iam.Role(
         stack,
         f"{environment.name.title().replace('-', '')}{name.rpartition('-')[2].title()}Role",
@@ -261,11 +265,11 @@ def _build_role(stack: Stack, environment: Environment, name: str) -> iam.Role:
 
 
 def _verb(*, reports: str | None = None, synth: bool = False) -> codebuild.BuildSpec:
-    """What a step's build specification says besides its one command.
+    """Return a step's build specification without its command.
 
     Args:
-        reports: folder of the JUnit reports that are kept. Default: there are none.
-        synth: whether it is the build that clones the source and installs packages. The others get what it hands over
+        reports: Folder of the JUnit reports to keep. Default: no reports.
+        synth: Whether it is the build that clones the source and installs packages. The others get what it hands over
             and fetch nothing: a registry or a Git host that cannot be reached must not fail a stage that rolls back.
     """
     kept: dict[str, object] = {}
@@ -278,7 +282,7 @@ def _verb(*, reports: str | None = None, synth: bool = False) -> codebuild.Build
             "file-format": "COBERTURAXML",
         }
         kept["nag"] = {"files": ["nag.xml"], "base-directory": "build/report", "file-format": "JUNITXML"}
-    # The review fetches a commit that the clone lacks, and only so has git the source's credentials:
+    # The review fetches a commit that the clone lacks, and git only has the source's credentials this way:
     # https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html
     credentials = {"git-credential-helper": "yes"} if synth else {}
     return _spec(

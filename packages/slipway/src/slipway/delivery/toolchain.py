@@ -13,19 +13,22 @@ _VERSIONS: dict[str, str] = json.loads(_PACKAGE.read_text(encoding="utf-8"))["de
 _PROJECT = _PACKAGE.with_name("pyproject.toml")
 
 PYTHON: str = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["requires-python"].removeprefix(">=")
-"""Python of every build, the oldest that `pyproject.toml` allows. Without a version CodeBuild takes the default of its
+"""Python of every build, the oldest that `pyproject.toml` allows. Without a version CodeBuild uses the default of its
 image, 3.14 in `standard:8.0`, which "can change when a previously default version reaches end of life"
-(https://docs.aws.amazon.com/codebuild/latest/userguide/available-runtimes.html)."""
+(https://docs.aws.amazon.com/codebuild/latest/userguide/available-runtimes.html).
+"""
 
 CDK_CLI_VERSION = _VERSIONS["aws-cdk"]
-"""The CDK command line that synthesises, mutates and deploys. The registry's latest reads older assemblies only."""
+"""Version of the CDK CLI that synthesises, mutates and deploys. The registry's latest version reads only older
+assemblies.
+"""
 
 CDK_ASSETS_VERSION = _VERSIONS["cdk-assets"]
-"""The tool that publishes assets; without a pin the pipeline would install the latest at every run."""
+"""Version of the tool that publishes assets; without a pin the pipeline would install the latest at every run."""
 
 ASSET_SCHEMA = 54
-"""Newest schema of an asset manifest that this cdk-assets, which is the newest, reads: aws-cdk-lib 2.275.0 writes 55.
+"""Newest schema of an asset manifest that this cdk-assets, the latest, reads: aws-cdk-lib 2.275.0 writes 55.
 
-The two schemas say the same (the pipeline's tests compare them), so the pipeline writes this number
-into the manifests before it publishes (`slipway.delivery.steps`). `make doctor` says when it has changed.
+The two schemas are equivalent (the pipeline's tests compare them), so the pipeline writes this number into the
+manifests before it publishes (`slipway.delivery.steps`). `make doctor` reports when it has changed.
 """

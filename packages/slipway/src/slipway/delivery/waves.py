@@ -1,4 +1,4 @@
-"""Which services are deployed side by side, and which stages of the pipeline that gives."""
+"""Waves of services that are deployed side by side, and the pipeline stages they become."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Wave = Sequence[type[Service]]
 
 
 def arrange(services: Sequence[type[Service]], settings: Settings) -> list[Wave]:
-    """The services in the configured waves.
+    """Return the services in the configured waves.
 
     Args:
-        services: all of the app's services.
-        settings: all of `config/`; without `waves` there is one with every service.
+        services: All of the app's services.
+        settings: All of `config/`; without `waves`, a single wave contains every service.
 
     Raises:
-        ConfigurationError: a wave names a service that the app does not deploy, or none names one that it does.
+        ConfigurationError: A wave contains a service that the app does not deploy, or a deployed service is in no wave.
     """
     waves = settings.pipeline.waves
     if not waves:
@@ -30,12 +30,12 @@ def arrange(services: Sequence[type[Service]], settings: Settings) -> list[Wave]
     known = {service.name: service for service in services}
     named = [name for wave in waves for name in wave]
     problems = [
-        Problem(PIPELINE_FILE, "waves", repr(name), f"is not deployed by app.py; there are {', '.join(known)}")
+        Problem(PIPELINE_FILE, "waves", repr(name), f"is not deployed by app.py; choose from {', '.join(known)}")
         for name in named
         if name not in known
     ]
     problems += [
-        Problem(PIPELINE_FILE, "waves", "", f"no wave names {name!r}, which app.py deploys")
+        Problem(PIPELINE_FILE, "waves", "", f"no wave contains {name!r}, which app.py deploys; add it to one")
         for name in known
         if name not in named
     ]
@@ -45,21 +45,21 @@ def arrange(services: Sequence[type[Service]], settings: Settings) -> list[Wave]
 
 
 def stages_of(pipeline: codepipeline.Pipeline, wave: str, *, only_stage: str | None) -> list[str]:
-    """Names of the stages that CDK Pipelines made of a wave.
+    """Return the names of the stages that CDK Pipelines created for a wave.
 
-    A wave without steps and with one stage in it is called by that stage's name; one of more than fifty actions is cut
-    into `<name>.1`, `<name>.2`, …
+    A wave without steps and with one stage has that stage's name; a wave of more than fifty actions is split into
+    `<name>.1`, `<name>.2`, …
 
     Args:
-        pipeline: the pipeline; CDK Pipelines must have built it.
-        wave: the wave's id.
-        only_stage: id of its stage, if it has only one.
+        pipeline: The pipeline; CDK Pipelines must have built it.
+        wave: The wave's id.
+        only_stage: Id of its stage, if it has only one.
 
     Raises:
-        KeyError: there is none.
+        KeyError: The pipeline has no such stage.
     """
     pattern = re.compile(rf"({re.escape(wave)}|{re.escape(only_stage or wave)})(\.\d+)?")
     found = [stage.stage_name for stage in pipeline.stages if pattern.fullmatch(stage.stage_name)]
     if not found:
-        raise KeyError(f"no stage of {wave!r}")
+        raise KeyError(f"the pipeline has no stage of wave {wave!r}")
     return found

@@ -19,7 +19,7 @@ def test_a_name_that_is_too_long_is_said_with_its_limit() -> None:
     (problem,) = too_long(_of(name="e" * 20, app="a" * 30), ["catalog"])
 
     role = f"{'a' * 30}-{'e' * 20}-catalog-verification"
-    assert f"the role {role!r} has 72 characters, and AWS takes 64" in str(problem)
+    assert f"the role {role!r} has 72 characters, and AWS allows 64" in str(problem)
     assert problem.file == f"{'e' * 20}.toml"
 
 

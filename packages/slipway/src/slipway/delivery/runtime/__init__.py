@@ -1,1 +1,1 @@
-"""What runs in the tools account beside the pipeline. It imports no CDK."""
+"""Code that runs in the tools account beside the pipeline. It imports no CDK."""

@@ -1,4 +1,4 @@
-"""The events of a delivery, read from what EventBridge carries.
+"""Read the events of a delivery from EventBridge.
 
 Four kinds are read, as AWS documents them:
 - CodePipeline: `CodePipeline Pipeline Execution State Change`, `… Stage Execution State Change` and `… Action Execution
@@ -76,7 +76,7 @@ class DeploymentChange:
 
 @dataclass(frozen=True)
 class AlarmChange:
-    """An alarm in an environment's account changed its state. One that is deleted is in the state `DELETED`."""
+    """An alarm in an environment's account changed its state. The state of a deleted alarm is `DELETED`."""
 
     at: datetime
     account: str
@@ -95,13 +95,13 @@ Change = PipelineChange | StageChange | ApprovalWaiting | ApprovalCanceled | Dep
 
 
 def read(event: Mapping[str, Any]) -> Change | None:
-    """What an event says.
+    """Return the change that an event describes.
 
     Args:
-        event: an EventBridge event.
+        event: An EventBridge event.
 
     Returns:
-        The change, or None for an event that says nothing about a delivery.
+        The change; None for an event that is not about a delivery.
     """
     detail = event.get("detail", {})
     at = datetime.fromisoformat(event["time"])
@@ -137,7 +137,7 @@ def read(event: Mapping[str, Any]) -> Change | None:
                 state=detail["state"],
             )
         case "CloudWatch Alarm State Change":
-            # The event's own time has whole seconds, in which an alarm can change twice.
+            # The event's own time has whole seconds, within which an alarm can change twice.
             since = datetime.fromisoformat(detail["state"]["timestamp"])
             return AlarmChange(
                 at=since, account=event["account"], alarm=detail["alarmName"], state=detail["state"]["value"]

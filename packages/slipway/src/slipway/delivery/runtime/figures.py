@@ -1,4 +1,4 @@
-"""The four DORA figures of a delivery, kept as the events come in.
+"""The four DORA metrics of a delivery, updated as events arrive.
 
 Lead time, deployment frequency, change failure rate and time to restore
 (https://dora.dev/guides/dora-metrics-four-keys):
@@ -10,12 +10,12 @@ Lead time, deployment frequency, change failure rate and time to restore
 - Time to restore runs from the first failure after a success to the next success. A rollback restores, and is no
   deployment of its own.
 
-EventBridge delivers at least once and in no order. So each thing is counted under a key of its own, of execution and
-environment, and never because an event came.
+EventBridge delivers at least once and in any order. So each occurrence is counted under its own key of execution and
+environment, and never because an event arrived.
 
-The number of alarms that are on is a level, and not a count: CloudWatch keeps no last value of a period, only its
-largest. Of two alarms that end in one minute, the first leaves a 1 there. So the number is put each minute too, and a
-minute without a change shows what is on.
+The number of active alarms is a level, not a count: CloudWatch keeps no last value of a period, only its largest. If
+two alarms end in the same minute, the first leaves a 1 there. So the number is also put every minute, and a minute
+without a change shows the current value.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from typing import Protocol
 from slipway.delivery.runtime.events import AlarmChange, Change, DeploymentChange, Minute, StageChange
 
 STAGE_FAILED = frozenset({"CANCELED", "FAILED", "STOPPED"})
-"""A canceled stage is half deployed, and nothing rolls it back."""
+"""States that fail a stage. A canceled stage is half deployed, and nothing rolls it back."""
 DEPLOYMENT_FAILED = frozenset({"FAILURE", "STOP"})
 
 HISTORY = 20
-"""Executions of an environment that are remembered in order: a rollback goes back to one of the last."""
+"""Executions of an environment that are remembered in order: a rollback returns to one of the latest."""
 
 
 @dataclass(frozen=True)
@@ -47,29 +47,29 @@ class Figure:
 
 
 class Executions(Protocol):
-    """What CodePipeline knows of an execution, and the events of its stages do not say."""
+    """What CodePipeline knows about an execution that the events of its stages don't contain."""
 
     def rollback_target(self, pipeline: str, execution: str) -> str | None:
-        """The execution that this one goes back to; None for one that is no rollback."""
+        """Return the execution that a rollback returns to; None if this is not a rollback."""
 
     def committed(self, pipeline: str, execution: str) -> datetime | None:
-        """When its commit was made; None where the source does not say."""
+        """Return when the execution's commit was made; None if the source doesn't provide it."""
 
 
 class FiguresMemory(Protocol):
-    """What must be remembered between events."""
+    """Storage between events."""
 
     def first_time(self, key: str) -> bool:
-        """Whether this key is seen for the first time; from now on it is not."""
+        """Return True the first time a key is seen, and False afterwards."""
 
     def get(self, key: str) -> str | None:
-        """The value remembered under a key."""
+        """Return the value stored under a key."""
 
     def put(self, key: str, value: str | None) -> None:
-        """Remember a value under a key, or forget it."""
+        """Store a value under a key, or delete it."""
 
     def set_alarm(self, environment: str, alarm: str, *, at: datetime, in_alarm: bool) -> int:
-        """Remember an alarm's state, unless a later one is known.
+        """Store an alarm's state, unless a later one is stored.
 
         Returns:
             The number of the environment's alarms that are now in ALARM.
@@ -81,12 +81,12 @@ class FiguresMemory(Protocol):
 
 @dataclass(frozen=True)
 class ObservedPipeline:
-    """What the figures need to know of the pipeline.
+    """The pipeline's stages and accounts.
 
     Attributes:
-        stages: name of a stage → the environment that it deploys to.
-        last_stages: those of them that complete their environment.
-        accounts: environment → the account it is in.
+        stages: Name of a stage → the environment that it deploys to.
+        last_stages: Stages that complete their environment.
+        accounts: Environment → the account it is in.
     """
 
     stages: Mapping[str, str]
@@ -94,11 +94,11 @@ class ObservedPipeline:
     accounts: Mapping[str, str]
 
     def environment(self, account: str, name: str) -> str | None:
-        """The environment that a resource belongs to: its name begins with it, as every stack's does.
+        """Return the environment whose name the resource's name begins with, as every stack's does.
 
         Args:
-            account: where the resource is.
-            name: its name.
+            account: Where the resource is.
+            name: Its name.
         """
         found = [
             environment
@@ -109,16 +109,16 @@ class ObservedPipeline:
 
 
 def figures(change: Change, delivery: ObservedPipeline, memory: FiguresMemory, executions: Executions) -> list[Figure]:
-    """What an event adds to the figures.
+    """Return the values that an event adds to the metrics.
 
     Args:
-        change: the event, as `events.read` gives it.
-        delivery: the pipeline's stages and accounts.
-        memory: what is remembered between events.
-        executions: the pipeline's executions.
+        change: The event, as `events.read` gives it.
+        delivery: The pipeline's stages and accounts.
+        memory: Storage between events.
+        executions: The pipeline's executions.
 
     Returns:
-        The values to put; none for what was counted before.
+        The values to put; empty if they were already counted.
     """
     match change:
         case StageChange() if change.stage in delivery.stages:
@@ -158,7 +158,7 @@ def _stage(
     found = _restored(environment, change.at, memory)
     found += _deployed(environment, change.execution, memory)
     if committed is not None and memory.first_time(f"lead-time#{environment}#{change.execution}"):
-        # A commit's date is its author's clock.
+        # A commit's date comes from its author's clock.
         seconds = max(0.0, (change.at - committed).total_seconds())
         found.append(Figure(environment, "LeadTime", "Seconds", seconds))
     return found
@@ -170,8 +170,8 @@ def _rollback(
     if change.state == "STARTED":
         _broken(environment, change.at, memory)
         entered = [execution for at, execution in _history(environment, memory) if at <= change.at]
-        # What is rolled back came in after what it goes back to. Where that is not known to be so, events are on the
-        # way yet, and the failure of the stage counts.
+        # The execution that is rolled back entered after the one that the rollback returns to. If the order is not
+        # known, events are still missing, and the stage's failure counts.
         if target not in entered[:-1]:
             return []
         return _failed(environment, entered[-1], memory)
@@ -195,7 +195,7 @@ def _failed(environment: str, execution: str, memory: FiguresMemory) -> list[Fig
 
 
 def _entered(environment: str, change: StageChange, memory: FiguresMemory) -> None:
-    """Remember which executions came into the environment, the latest last."""
+    """Remember which executions entered the environment, the latest last."""
     history = {execution: at for at, execution in _history(environment, memory)}
     history[change.execution] = min(change.at, history.get(change.execution, change.at))
     latest = sorted((at, execution) for execution, at in history.items())[-HISTORY:]

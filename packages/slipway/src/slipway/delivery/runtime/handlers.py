@@ -1,4 +1,4 @@
-"""The two functions beside the pipeline: one keeps the figures, one tells people."""
+"""The two functions beside the pipeline: one records metrics, one sends notifications."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from slipway_runtime.telemetry import logger
 
 @cache
 def _described() -> dict[str, Any]:
-    """Return what the pipeline's stack says of itself."""
+    """Return the pipeline stack's own description."""
     described: dict[str, Any] = json.loads(os.environ["DELIVERY"])
     return described
 
@@ -48,7 +48,7 @@ def _executions() -> PipelineExecutions:
 
 @logger.inject_lambda_context
 def figures_handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda passes both
-    """Add an event to the figures, as metrics by environment."""
+    """Add an event to the metrics, by environment."""
     change = read(event)
     if change is None:
         return
@@ -61,7 +61,7 @@ def figures_handler(event: dict[str, Any], context: LambdaContext) -> None:  # n
 
 @logger.inject_lambda_context
 def notify_handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda passes both
-    """Tell the topic, and the chat if there is one."""
+    """Notify the topic, and the chat if one is configured."""
     change = read(event)
     said = change and message(change, region=os.environ["AWS_REGION"], environment_of=_delivery().environment)
     if not said:

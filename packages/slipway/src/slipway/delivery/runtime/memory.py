@@ -1,4 +1,4 @@
-"""What the figures remember, in a DynamoDB table whose records expire, and what they ask CodePipeline."""
+"""Storage for the metrics in a DynamoDB table whose records expire, and their queries to CodePipeline."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 KEEP_SECONDS = 90 * 24 * 60 * 60
-"""Longer than any execution lasts, and than EventBridge retries an event (24 hours)."""
+"""Longer than any execution lasts, and longer than EventBridge retries an event (24 hours)."""
 
 ALARM = "ALARM"
 QUIET = "QUIET"
 
 
 class TableMemory:
-    """`figures.Memory` over a table with the partition key `id` and the TTL attribute `expiration`.
+    """`figures.FiguresMemory` in a table with the partition key `id` and the TTL attribute `expiration`.
 
     Args:
-        table_name: the table.
-        dynamodb: client of DynamoDB.
+        table_name: The table.
+        dynamodb: Client of DynamoDB.
     """
 
     def __init__(self, table_name: str, dynamodb: DynamoDBClient) -> None:
@@ -33,7 +33,7 @@ class TableMemory:
         self._dynamodb = dynamodb
 
     def first_time(self, key: str) -> bool:
-        """Whether this key is seen for the first time; from now on it is not."""
+        """Return True the first time a key is seen, and False afterwards."""
         try:
             self._dynamodb.put_item(
                 TableName=self._table,
@@ -47,22 +47,22 @@ class TableMemory:
         return True
 
     def get(self, key: str) -> str | None:
-        """The value remembered under a key."""
+        """Return the value stored under a key."""
         item = self._dynamodb.get_item(TableName=self._table, Key={"id": {"S": key}}, ConsistentRead=True).get("Item")
         return item["value"]["S"] if item else None
 
     def put(self, key: str, value: str | None) -> None:
-        """Remember a value under a key, or forget it."""
+        """Store a value under a key, or delete it."""
         if value is None:
             self._dynamodb.delete_item(TableName=self._table, Key={"id": {"S": key}})
         else:
             self._dynamodb.put_item(TableName=self._table, Item=_item(key, value))
 
     def set_alarm(self, environment: str, alarm: str, *, at: datetime, in_alarm: bool) -> int:
-        """Remember an alarm's state, unless a later one is known; the number of alarms that are now in ALARM."""
+        """Store an alarm's state, unless a later one is stored, and return the number of alarms in ALARM."""
         key = _alarms_key(environment)
         # One record for all alarms of an environment, so that their number is read as of this change. It does not
-        # expire: an alarm that nobody heals stays one.
+        # expire: an alarm stays active until it is fixed.
         self._dynamodb.update_item(
             TableName=self._table,
             Key=key,
@@ -76,7 +76,7 @@ class TableMemory:
                 UpdateExpression="SET alarms.#alarm = :state",
                 ConditionExpression="attribute_not_exists(alarms.#alarm) OR alarms.#alarm < :state",
                 ExpressionAttributeNames={"#alarm": alarm},
-                # The time first, so that the later of two states is the greater text.
+                # The time comes first, so that the later of two states sorts higher.
                 ExpressionAttributeValues={":state": {"S": f"{at.timestamp():017.6f} {ALARM if in_alarm else QUIET}"}},
             )
         except ClientError as error:
@@ -100,22 +100,22 @@ def _item(key: str, value: str) -> dict[str, AttributeValueTypeDef]:
 
 
 class PipelineExecutions:
-    """`figures.Executions` as CodePipeline tells them.
+    """`figures.Executions` from CodePipeline's API.
 
     Args:
-        codepipeline: client of CodePipeline.
+        codepipeline: Client of CodePipeline.
     """
 
     def __init__(self, codepipeline: CodePipelineClient) -> None:
         self._codepipeline = codepipeline
 
     def rollback_target(self, pipeline: str, execution: str) -> str | None:
-        """The execution that this one goes back to; None for one that is no rollback."""
+        """Return the execution that a rollback returns to; None if this is not a rollback."""
         found = self._codepipeline.get_pipeline_execution(pipelineName=pipeline, pipelineExecutionId=execution)
         return found["pipelineExecution"].get("rollbackMetadata", {}).get("rollbackTargetPipelineExecutionId")
 
     def committed(self, pipeline: str, execution: str) -> datetime | None:
-        """When its commit was made: the variable `AuthorDate` of CodeConnections and CodeCommit. S3 has none."""
+        """Return when the execution's commit was made: `AuthorDate` of CodeConnections and CodeCommit; None for S3."""
         pages = self._codepipeline.get_paginator("list_action_executions").paginate(
             pipelineName=pipeline, filter={"pipelineExecutionId": execution}
         )

@@ -1,4 +1,4 @@
-"""What people are told of a delivery."""
+"""Notifications about a delivery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from slipway.delivery.runtime.events import (
 )
 
 CANCELED = "CANCELED"
-"""State of an execution, a stage or an action that a change of the pipeline's structure ended.
+"""State of an execution, a stage or an action that was ended by a change of the pipeline's structure.
 
 https://docs.aws.amazon.com/codepipeline/latest/userguide/detect-state-changes-cloudwatch-events.html
 """
@@ -31,7 +31,7 @@ _EXECUTION = {
 _DEPLOYMENT = {"FAILURE": "failed and was rolled back", "STOP": "was stopped and rolled back"}
 
 SUBJECT_LIMIT = 100
-"""Characters of a subject that SNS takes."""
+"""Maximum length of a subject in SNS."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class Message:
     subject: str
     text: str
     chat_only: bool = False
-    """The environment's own topic has told people by mail already."""
+    """True if the environment's own topic has already notified people by mail."""
 
 
 def message(change: Change, *, region: str, environment_of: Callable[[str, str], str | None]) -> Message | None:
-    """What to say of an event.
+    """Return the notification about an event.
 
     Args:
-        change: the event.
-        region: region of the pipeline, for links.
-        environment_of: the environment of a resource, by its account and name.
+        change: The event.
+        region: Region of the pipeline, for links.
+        environment_of: The environment of a resource, by its account and name.
 
     Returns:
-        The message, or None for what nobody needs to be told.
+        The message; None if no notification is needed.
     """
     match change:
         case PipelineChange() if change.is_rollback and change.state == "STARTED":

@@ -12,19 +12,19 @@ RETRIES = urllib3.Retry(total=2, backoff_factor=0.5, status_forcelist=(429, 500,
 
 
 class WebhookError(Exception):
-    """The chat did not take the message. Says the status only: the address is the secret."""
+    """The chat refused the message. Contains only the status, because the address is the secret."""
 
 
 def post(url: str, text: str, *, pool: urllib3.PoolManager | None = None) -> None:
-    """Post a message as the incoming webhooks of Slack, Teams and Mattermost take it.
+    """Post a message in the format of the incoming webhooks of Slack, Teams and Mattermost.
 
     Args:
-        url: the webhook's address, a secret; HTTPS only.
-        text: the message.
-        pool: connections. Default: a new pool.
+        url: The webhook's address, a secret; HTTPS only.
+        text: The message.
+        pool: Connection pool. Default: a new pool.
 
     Raises:
-        WebhookError: it is no HTTPS address, or the answer is not 2xx.
+        WebhookError: The address is not HTTPS, or the answer is not 2xx.
     """
     if urlsplit(url).scheme != "https":
         raise WebhookError("the webhook's address is not HTTPS")
