@@ -12,7 +12,6 @@ MOST_LINES = 60
 
 LONGER = {
     # A command's options are its parameters.
-    "rehearsal/verbs.py:rehearse",
     "review/command.py:review_change",
     # Still to be split.
     "accounts/bootstrap/coverage.py:_arns",
