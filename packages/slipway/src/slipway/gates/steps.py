@@ -69,8 +69,8 @@ STEPS: tuple[Step, ...] = (
     Step("nag", "synth", command("nag", "cdk", "synth", "--quiet", "--strict"), supply=False),
     Step("audit-python", "audit", lambda it: audit.python(it.repository, it.policy.audit, today=it.today)),
     Step("audit-npm", "audit", lambda it: audit.javascript(it.repository, it.policy.audit, today=it.today)),
-    Step("sast", "sast", lambda it: sast.check(it.repository, it.policy.sast)),
-    Step("secrets", "secrets", lambda it: secrets.check(it.repository, it.policy.secrets)),
+    Step("sast", "sast", lambda it: sast.check(it.repository, it.policy.sast, today=it.today)),
+    Step("secrets", "secrets", lambda it: secrets.check(it.repository, it.policy.secrets, today=it.today)),
     Step("licences", "licences", lambda it: licences.check(it.repository, it.policy.licences)),
     Step("sbom", "sbom", lambda it: sbom.check(it.repository, it.policy.licences)),
     Step(

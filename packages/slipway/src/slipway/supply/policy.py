@@ -15,7 +15,7 @@ POLICY_FILE = ROOT / "config" / "policy.toml"
 
 
 class StatedLicence(Strict):
-    """The licence of a package whose metadata leave it open."""
+    """The licence of a package whose metadata leave it open: a fact to check, not a fault to accept."""
 
     package: Text
     expression: Text
@@ -52,13 +52,12 @@ class Audit(Strict):
     accepted: tuple[AcceptedAdvisory, ...] = Field(default=(), strict=False)
 
 
-class LeftOut(Strict):
-    """A rule of the SAST that says nothing here."""
+class LeftOut(Waiver):
+    """A SAST rule that is switched off, here or under a folder."""
 
     rule: Annotated[str, StringConstraints(pattern=r"^B\d{3}$")]
     under: str = ""
     """Folder that it is left out for: its path from the root, or `**/` and its name, wherever it is. Default: all."""
-    reason: Sentence
 
 
 class Sast(Strict):
@@ -67,12 +66,11 @@ class Sast(Strict):
     left_out: tuple[LeftOut, ...] = Field(default=(), strict=False)
 
 
-class NotSecret(Strict):
-    """A value that looks like a secret and is none."""
+class NotSecret(Waiver):
+    """A value that looks like a secret but isn't."""
 
     value: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     """SHA-256 of it, hexadecimal: `make secrets` prints it."""
-    reason: Sentence
 
 
 class Secrets(Strict):

@@ -12,6 +12,7 @@ import tempfile
 import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -72,12 +73,13 @@ class AcceptanceComment:
     used: set[str] = field(default_factory=set)
 
 
-def check(repository: ScannedTree, sast: Sast) -> Outcome:
+def check(repository: ScannedTree, sast: Sast, *, today: date) -> Outcome:
     """Scan every Python file that is committed, or would be.
 
     Args:
         repository: the checkout.
         sast: which rules are left out, and where.
+        today: the day by which the rules left out are judged expired.
 
     Raises:
         SupplyError: Bandit broke off, or did not find what was planted.
@@ -110,6 +112,11 @@ def check(repository: ScannedTree, sast: Sast) -> Outcome:
         )
         for one, count in left_out.items()
         if not count
+    ]
+    findings += [
+        Finding("policy.toml", "expired", f"sast.left_out: {one.rule} expired on {one.expires} (owner: {one.owner})")
+        for one in left_out
+        if one.is_expired(today)
     ]
     return Outcome.of(
         findings,

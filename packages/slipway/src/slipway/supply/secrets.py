@@ -13,6 +13,7 @@ import string
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -116,12 +117,13 @@ class Suspect:
     sha256: str
 
 
-def check(repository: ScannedTree, secrets: Secrets) -> Outcome:
+def check(repository: ScannedTree, secrets: Secrets, *, today: date) -> Outcome:
     """Scan the files, and the history where there is one.
 
     Args:
         repository: the checkout.
-        secrets: the values that are none.
+        secrets: the values that aren't secrets.
+        today: the day by which these statements are judged expired.
 
     Raises:
         SupplyError: Kingfisher broke off, left something out, or did not find what was planted.
@@ -137,28 +139,37 @@ def check(repository: ScannedTree, secrets: Secrets) -> Outcome:
         notes += note
     else:
         notes.append("the history was not scanned: this checkout has none")
-    reasons = {one.value: one.reason for one in secrets.none}
+    waivers = {one.value: one for one in secrets.none}
     findings = [
         Finding(
             one.place,
             one.rule,
             "looks like a secret: take it out and replace it where it is valid; "
-            f"if it is none, say so in policy.toml (value = {one.sha256})",
+            f"if it isn't one, say so in policy.toml (value = {one.sha256})",
         )
         for one in suspects
-        if one.sha256 not in reasons
+        if one.sha256 not in waivers
     ]
     met = {one.sha256 for one in suspects}
     if repository.has_history:
         findings += [
             Finding("policy.toml", "stale", f"secrets.none: {value} is found nowhere: take it out")
-            for value in reasons
+            for value in waivers
             if value not in met
         ]
+    findings += [
+        Finding("policy.toml", "expired", f"secrets.none: {one.value} expired on {one.expires} (owner: {one.owner})")
+        for one in secrets.none
+        if one.is_expired(today)
+    ]
     return Outcome.of(
         findings,
         f"{looked} by {rules} rules of Kingfisher",
-        accepted=[Accepted(one.place, one.rule, reasons[one.sha256]) for one in suspects if one.sha256 in reasons],
+        accepted=[
+            Accepted(one.place, one.rule, waiver.reason, owner=waiver.owner, expires=waiver.expires)
+            for one in suspects
+            if (waiver := waivers.get(one.sha256))
+        ],
         notes=notes,
         scanned=[path.as_posix() for path in files],
     )

@@ -11,6 +11,7 @@ from slipway.supply.errors import SupplyError
 from slipway.supply.policy import POLICY_FILE, load_policy
 
 SENTENCE = "long enough to be a sentence"
+OWNED = 'owner = "o"\nexpires = 2030-01-01\n'
 LICENCES = '[licences]\nshipped = ["MIT"]\ntools = []\n[licences.spelled]\n'
 
 
@@ -21,17 +22,18 @@ LICENCES = '[licences]\nshipped = ["MIT"]\ntools = []\n[licences.spelled]\n'
         ("[", "policy.toml is not TOML"),
         (f"{LICENCES}[other]\n", "policy.toml: other: is not a known key"),
         (
-            f'{LICENCES}[[sast.left_out]]\nrule = "B1"\nreason = "long enough to be a sentence"\n',
+            f'{LICENCES}[[sast.left_out]]\nrule = "B1"\nreason = "{SENTENCE}"\n{OWNED}',
             "sast.left_out.1.rule",
         ),
-        (f'{LICENCES}[[sast.left_out]]\nrule = "B101"\nreason = "safe"\n', "sast.left_out.1.reason"),
+        (f'{LICENCES}[[sast.left_out]]\nrule = "B101"\nreason = "safe"\n{OWNED}', "sast.left_out.1.reason"),
+        (f'{LICENCES}[[sast.left_out]]\nrule = "B101"\nreason = "{SENTENCE}"\n', "sast.left_out.1.owner: is required"),
         (
             f'{LICENCES}[[audit.accepted]]\nadvisory = "1"\npackage = "a"\nowner = "o"\nreason = "{SENTENCE}"\n',
             "audit.accepted.1.expires: is required",
         ),
         (f'{LICENCES}[audit]\nosv = "ftp://here"\n', "audit.osv"),
         (
-            f'{LICENCES}[[secrets.none]]\nvalue = "abc"\nreason = "long enough to be a sentence"\n',
+            f'{LICENCES}[[secrets.none]]\nvalue = "abc"\nreason = "{SENTENCE}"\n{OWNED}',
             "secrets.none.1.value",
         ),
     ],

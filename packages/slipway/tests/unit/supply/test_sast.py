@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from unit.supply.checkout import HANDLER, Checkout
 
 EVAL = "def handler(event):\n    return eval(event['q'])"
 WHY = "  # why it is safe here"
+TODAY = date(2030, 1, 1)
 
 
 def scanned(folder: Path, code: str, rules: Sast | None = None) -> Outcome:
-    return sast.check(Checkout(folder, code=code).write(), rules or Sast())
+    return sast.check(Checkout(folder, code=code).write(), rules or Sast(), today=TODAY)
 
 
 def found(outcome: Outcome) -> list[tuple[str, str]]:
@@ -71,7 +73,7 @@ def test_a_text_that_speaks_of_the_mark_is_none(tmp_path: Path) -> None:
 
 def test_a_rule_is_left_out_under_a_folder_alone(tmp_path: Path) -> None:
     def rules(under: str) -> Sast:
-        return Sast(left_out=(LeftOut(rule="B307", under=under, reason="what it evaluates is drawn by us"),))
+        return left_out(under=under)
 
     inside = scanned(tmp_path / "inside", EVAL, rules("services"))
     outside = scanned(tmp_path / "outside", EVAL, rules("tests"))
@@ -84,6 +86,22 @@ def test_a_rule_is_left_out_under_a_folder_alone(tmp_path: Path) -> None:
     assert found(outside) == [("policy.toml", "stale"), (f"{HANDLER}:2", "B307")]
 
 
+def test_an_expired_exception_is_red(tmp_path: Path) -> None:
+    outcome = scanned(tmp_path, EVAL, left_out(expires=TODAY - timedelta(days=1)))
+
+    assert found(outcome) == [("policy.toml", "expired")]
+    assert "sast.left_out: B307 expired on" in outcome.findings[0].message
+
+
+def test_an_exception_holds_on_its_last_day(tmp_path: Path) -> None:
+    assert scanned(tmp_path, EVAL, left_out(expires=TODAY)).state is StepState.PASSED
+
+
+def left_out(*, under: str = "", expires: date = TODAY) -> Sast:
+    reason = "what it evaluates is drawn by us"
+    return Sast(left_out=(LeftOut(rule="B307", under=under, reason=reason, owner="platform", expires=expires),))
+
+
 def test_a_file_that_cannot_be_read_is_red(tmp_path: Path) -> None:
     assert (HANDLER, "unread") in found(scanned(tmp_path, "def handler(:\n"))
 
@@ -92,7 +110,7 @@ def test_a_new_file_is_looked_at_before_it_is_committed(tmp_path: Path) -> None:
     repository = Checkout(tmp_path).write()
     (tmp_path / "new.py").write_text(EVAL, encoding="utf-8")
 
-    assert found(sast.check(repository, Sast())) == [("new.py:2", "B307")]
+    assert found(sast.check(repository, Sast(), today=TODAY)) == [("new.py:2", "B307")]
 
 
 @pytest.mark.parametrize("out", ["", '{"errors": [], "metrics": {}, "results": []}'], ids=["nothing", "no plant"])
@@ -101,4 +119,4 @@ def test_a_scan_that_does_not_see_what_was_planted_is_no_scan(tmp_path: Path, ou
     checkout.python = checkout.stub("python", out)
 
     with pytest.raises(SupplyError, match="bandit"):
-        sast.check(checkout.write(), Sast())
+        sast.check(checkout.write(), Sast(), today=TODAY)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import string
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,15 @@ def rules(outcome: Outcome) -> set[tuple[str, str]]:
     return {(finding.place, finding.rule) for finding in outcome.findings}
 
 
-def looked(repository: ScannedTree, *none: str) -> Outcome:
+def looked(repository: ScannedTree, *none: str, today: date = date(2029, 12, 31)) -> Outcome:
     reason = "an example in a manual, that opens nothing"
-    known = tuple(NotSecret(value=hashlib.sha256(each.encode()).hexdigest(), reason=reason) for each in none)
-    return secrets.check(repository, Secrets(none=known))
+    known = tuple(
+        NotSecret(
+            value=hashlib.sha256(each.encode()).hexdigest(), reason=reason, owner="platform", expires=date(2030, 1, 1)
+        )
+        for each in none
+    )
+    return secrets.check(repository, Secrets(none=known), today=today)
 
 
 @pytest.mark.requirement("gates before any account")
@@ -89,6 +95,15 @@ def test_a_value_that_is_no_secret_is_accepted_by_its_digest_with_a_reason(tmp_p
 
     assert outcome.state is StepState.PASSED
     assert {one.reason for one in outcome.accepted} == {"an example in a manual, that opens nothing"}
+
+
+def test_an_expired_exception_for_a_value_is_red(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    checkout.put("notes.txt", f"url = {TOKEN}\n")
+
+    outcome = looked(checkout.write(), TOKEN, today=date(2030, 1, 2))
+
+    assert rules(outcome) == {("policy.toml", "expired")}
 
 
 def test_an_acceptance_of_what_is_found_nowhere_is_red(tmp_path: Path) -> None:
