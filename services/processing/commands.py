@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from services.processing.sign_in import access_token
 from slipway.emulator.command import EnvironmentOption, local_environment
+from slipway.testing.sign_in import access_token
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 __all__ = ["access_token", "app"]

@@ -82,7 +82,7 @@ class Processing(Service[Security, Data, Compute]):
                 assets=self.assets,
                 key=key,
                 pool=users,
-                handler="services.processing.runtime.test_user.handler",
+                handler="slipway_runtime.test_user.handler",
             )
             output(stack, "TestUserSecretArn", test_user.secret.secret_arn, "Secret with the test user's password")
             output(

@@ -25,15 +25,14 @@ from tests.bench.rows import Row
 RESULTS = ROOT / "build" / "bench" / "results.json"
 LAYER_GOAL_MB = 15.0
 HANDLERS = {
-    "items": ("api", "stream", "rotation", "hooks"),
-    "ingest": ("api", "processor", "worker", "hooks"),
-    "processing": ("api", "worker", "hooks", "test_user"),
+    folder.parts[-2]: [file.stem for file in sorted(folder.glob("*.py")) if "finished()" in file.read_text("utf-8")]
+    for folder in sorted((ROOT / "services").glob("*/runtime"))
 }
-"""Modules with handlers, by service."""
+"""Modules with handlers, by service: each says when its start is finished."""
 
 ENVIRONMENT = POWERTOOLS | LAMBDA
 for _folder in sorted((ROOT / "services").glob("*/tests/unit")):
-    ENVIRONMENT |= import_module(f"services.{_folder.parts[-3]}.tests.unit").VARIABLES
+    ENVIRONMENT |= getattr(import_module(f"services.{_folder.parts[-3]}.tests.unit"), "VARIABLES", {})
 """What any of the handlers reads when it is imported; nothing is called."""
 
 

@@ -13,8 +13,8 @@ import boto3
 import httpx
 import pytest
 
-from services.processing.sign_in import access_token
 from slipway.emulator.environment import Outputs
+from slipway.testing.sign_in import access_token
 
 PASSWORD = "Correct-horse-7-battery"
 

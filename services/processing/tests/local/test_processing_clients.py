@@ -14,11 +14,11 @@ import httpx
 import pytest
 from pycognito.aws_srp import AWSSRP
 
-from services.processing.sign_in import access_token
 from slipway.emulator.environment import LocalEnvironment, Outputs
 from slipway.testing.browser import Browser, why_not
 from slipway.testing.clients import GeneratedClient, aws_cli, fetch, generate, page_elsewhere
 from slipway.testing.emulated import until
+from slipway.testing.sign_in import access_token
 
 PASSWORD = "Correct-horse-7-battery"
 

@@ -15,9 +15,9 @@ import pytest
 
 from services.processing.runtime.model import Record, Status, digest_of, instant
 from services.processing.runtime.storage import DynamoDBRecordStorage, S3ResultStorage
-from services.processing.sign_in import access_token
 from slipway.emulator.environment import LocalEnvironment, Outputs
 from slipway.testing.emulated import Invoke
+from slipway.testing.sign_in import access_token
 
 pytestmark = pytest.mark.requirement("functions")
 

@@ -9,7 +9,7 @@ import boto3
 import httpx
 import pytest
 
-from services.processing.sign_in import access_token
+from slipway.testing.sign_in import access_token
 from slipway.testing.smoke import DeployedService
 
 PATIENCE_SECONDS = 30

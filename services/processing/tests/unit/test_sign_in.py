@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.processing import sign_in
-from services.processing.sign_in import SignInError, access_token
+from slipway.testing.sign_in import SignInError, access_token
 
 OUTPUTS = {"TestUserSecretArn": "secret", "UserPoolClientId": "client"}
 

@@ -224,6 +224,27 @@ VERBS: tuple[Verb, ...] = (
 """In the order in which the help shows them."""
 
 
+def commands_of(root: Path, service: str) -> frozenset[str]:
+    """Return the names of the commands that a service brings along.
+
+    Args:
+        root: the project.
+        service: its name.
+
+    Returns:
+        Names as they are typed, of the functions that `app.command` decorates; empty if it brings none.
+    """
+    file = root / "services" / service / COMMANDS
+    if not file.is_file():
+        return frozenset()
+    functions = [each for each in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(each, ast.FunctionDef)]
+    return frozenset(
+        each.name.replace("_", "-")
+        for each in functions
+        if any(ast.unparse(decorator).startswith("app.command") for decorator in each.decorator_list)
+    )
+
+
 def service_verbs(root: Path) -> Iterator[Verb]:
     """Yield the services of a project that have commands of their own.
 

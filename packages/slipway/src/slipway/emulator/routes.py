@@ -23,6 +23,9 @@ from slipway.paths import ROOT, read_json
 KEPT_PATHS = frozenset({"/health"})
 """The emulator answers these itself, whatever the `Host`: they are called at the API, never at the edge."""
 
+TOKEN = "$TOKEN"  # noqa: S105 - a variable of the shell
+"""What the shell makes a token of where nothing prints one."""
+
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 
@@ -200,10 +203,10 @@ def curl(
     region: str,
     ca: str,
     *,
-    service: str = "",
+    token: str = TOKEN,
     api_key: str | None = None,
 ) -> str:
-    """A command line that calls the route. Where the path names something, the shell puts its variable ID in.
+    """Return a command line that calls the route. Where the path names something, the shell puts its variable ID in.
 
     Args:
         route: what to call.
@@ -211,7 +214,7 @@ def curl(
         credentials: who signs, where the route wants a signature.
         region: the API's region.
         ca: the certificate to trust.
-        service: its name, where the route wants a token.
+        token: what the shell makes the token of, where the route wants one. Default: its variable TOKEN.
         api_key: the key, where the route wants one.
     """
     query = f"?{urlencode(route.query)}" if route.query else ""
@@ -231,6 +234,6 @@ def curl(
     if route.body is not None:
         words += ["-H", "Content-Type: application/json", "-d", route.body]
     # In double quotes, so that the shell puts the token and the id in.
-    token = f' -H "Authorization: Bearer $(slipway {service} token)"' if route.bearer else ""
+    bearer = f' -H "Authorization: Bearer {token}"' if route.bearer else ""
     address = re.sub(r"{[^}]*}", "$ID", where.url)
-    return f"{shlex.join(words)}{token} " + (f'"{address}"' if "$ID" in address else shlex.quote(address))
+    return f"{shlex.join(words)}{bearer} " + (f'"{address}"' if "$ID" in address else shlex.quote(address))

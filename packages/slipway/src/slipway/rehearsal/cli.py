@@ -18,13 +18,14 @@ from rich.table import Table
 
 from slipway import paths
 from slipway import settings as config
+from slipway.cli.verbs import commands_of
 from slipway.drawing.dashboards import draw_all
 from slipway.emulator import logs as function_logs
 from slipway.emulator.command import EnvironmentOption, local_environment
 from slipway.emulator.deploy import failure
 from slipway.emulator.environment import FOUNDATION, LocalEnvironment, Outputs, choose, services_of
 from slipway.emulator.prepare import prepare
-from slipway.emulator.routes import Route, SigV4, curl, routes, target
+from slipway.emulator.routes import TOKEN, Route, SigV4, curl, routes, target
 from slipway.emulator.server import Credentials, Emulator
 from slipway.emulator.stages import staged
 from slipway.errors import RehearsalError
@@ -115,11 +116,12 @@ def print_calls(local: LocalEnvironment, outputs: Outputs, credentials: Credenti
                     console.print(f"{name}: {value}", soft_wrap=True, markup=False)
             continue
         api_key = local.api_key(outputs[service])
+        token = f"$(slipway {service} token)" if "token" in commands_of(paths.ROOT, service) else TOKEN
         for route in routes(service):
             kind = _kind(route)
             console.print(f"\n[bold]{route.method} {route.path}[/bold]  [dim]{service}, {kind}[/dim]")
             line = curl(
-                route, outputs[service], credentials, local.emulator.region, authority, service=service, api_key=api_key
+                route, outputs[service], credentials, local.emulator.region, authority, token=token, api_key=api_key
             )
             # Unwrapped and as it is, so that it can be copied.
             console.print(line, soft_wrap=True, markup=False)

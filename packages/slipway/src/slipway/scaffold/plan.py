@@ -71,9 +71,9 @@ def add(root: Path, name: str, shape: Shape) -> Plan:
     written["app.py"] = _with_service(_read(root, "app.py"), name)
     for file in _environments(root):
         text = _read(root, file)
-        production = tomllib.loads(text).get("kind") == EnvironmentKind.PRODUCTION
+        kind = EnvironmentKind(tomllib.loads(text)["kind"])
         folder = "api" if shape.has_api else "common"
-        table = _render(f"{folder}/table.toml", name, shape, production=production)
+        table = _render(f"{folder}/table.toml", name, shape, kind=kind)
         written[file] = f"{text.rstrip()}\n{table}"
     pipeline = _read(root, _PIPELINE)
     if waves := tomllib.loads(pipeline).get("waves"):
@@ -157,7 +157,8 @@ def _files(name: str, shape: Shape) -> Iterator[tuple[str, str]]:
     for folder in _PACKAGES:
         yield f"{folder}/__init__.py".lstrip("/"), ""
     if shape.has_api:
-        for file in (*_OF_APIS, "tests/unit/test_api.py"):
+        signs_in = ("commands.py",) if shape is Shape.HTTP else ()
+        for file in (*_OF_APIS, "tests/unit/test_api.py", *signs_in):
             yield file, _render(f"api/{file}", name, shape)
         return
     for file in (*_COMMON, "tests/unit/test_worker.py"):
@@ -165,7 +166,7 @@ def _files(name: str, shape: Shape) -> Iterator[tuple[str, str]]:
     yield "runtime/worker.py", _render(f"{shape}/worker.py", name, shape)
 
 
-def _render(template: str, name: str, shape: Shape, *, production: bool = False) -> str:
+def _render(template: str, name: str, shape: Shape, *, kind: EnvironmentKind | None = None) -> str:
     templates = Templates(  # nosec B701  # writes Python, TOML and Markdown, no HTML
         loader=PackageLoader("slipway.scaffold"),
         undefined=StrictUndefined,
@@ -174,7 +175,8 @@ def _render(template: str, name: str, shape: Shape, *, production: bool = False)
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Python and TOML, not HTML
     )
-    values = {"name": name, "title": name.capitalize(), "shape": shape.value, "production": production}
+    kinds = {"production": kind is EnvironmentKind.PRODUCTION, "development": kind is EnvironmentKind.DEVELOPMENT}
+    values = {"name": name, "title": name.capitalize(), "shape": shape.value, **kinds}
     return templates.get_template(f"{template}.j2").render({**values, **WORDS[shape]})
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slipway.cli.run import explain, load
-from slipway.cli.verbs import VERBS, Verb, service_verbs
+from slipway.cli.verbs import VERBS, Verb, commands_of, service_verbs
 from slipway.errors import SlipwayError
 from unit.typed import typed
 
@@ -100,6 +100,11 @@ def test_exit_code_of_a_command_is_that_of_the_line(app: Path) -> None:
 
 def test_services_are_listed_by_what_they_say(app: Path) -> None:
     assert [(verb.name, verb.summary) for verb in service_verbs(app)] == [("parcels", "Say where one is.")]
+
+
+def test_commands_of_a_service_are_found(app: Path) -> None:
+    assert commands_of(app, "parcels") == {"where", "fail"}
+    assert not commands_of(app, "letters")
 
 
 @pytest.mark.parametrize(

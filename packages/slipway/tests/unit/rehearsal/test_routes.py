@@ -85,6 +85,14 @@ def test_a_command_line_survives_the_shell() -> None:
     assert "--user" not in read
 
 
+def test_a_token_comes_from_the_shell() -> None:
+    route = Route("GET", "/items", signed=False, bearer=True)
+
+    assert '-H "Authorization: Bearer $TOKEN" ' in curl(route, OUTPUTS, CALLER, "us-east-1", "ca.pem")
+    line = curl(route, OUTPUTS, CALLER, "us-east-1", "ca.pem", token="$(slipway orders token)")
+    assert '-H "Authorization: Bearer $(slipway orders token)" ' in line
+
+
 def test_a_signed_request_carries_the_signature_of_the_service_that_checks_it() -> None:
     seen: list[httpx.Request] = []
 

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from services.processing.runtime import test_user as function
-from slipway.testing.functions import Context, client_error
+from slipway.testing.functions import Context, client_error, environment
+
+# It makes its clients when it is imported, from a function's environment.
+with environment({}):
+    from slipway_runtime import test_user as function
 
 PASSWORD = "Generated-7-and-never-written-down"
 SECRET_ARN = "arn:aws:secretsmanager:us-east-1:111111111111:secret:user"
@@ -191,7 +194,6 @@ def test_a_failure_is_answered_too_and_tells_no_secret(
     assert "nobody" not in json.dumps(answer) + output
 
 
-@pytest.mark.requirement("processing: users")
 def test_neither_answer_nor_log_holds_the_password(ask: Ask, logs: io.StringIO) -> None:
     answer = ask("Create")
     output = logs.getvalue()

@@ -1,0 +1,38 @@
+"""Sign in as the test user of a service whose callers are users (`slipway.blocks.user_pool.TestUser`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+NEEDED = ("TestUserSecretArn", "UserPoolClientId")
+"""Outputs of a deployment with a test user."""
+
+
+class SignInError(Exception):
+    """There is no token; the message is one line."""
+
+
+def access_token(client: Callable[..., Any], outputs: Mapping[str, str]) -> str:
+    """Return an access token of the test user, good for an hour.
+
+    Args:
+        client: makes a client of an AWS service, given its name.
+        outputs: the service's: output → value.
+
+    Raises:
+        SignInError: the deployment has no test user, or the pool did not let it in.
+    """
+    if missing := [name for name in NEEDED if name not in outputs]:
+        raise SignInError(f"the deployment has no output {', '.join(missing)}: only one with a test user has (dev)")
+    secret = client("secretsmanager").get_secret_value(SecretId=outputs["TestUserSecretArn"])
+    user = json.loads(secret["SecretString"])
+    answer = client("cognito-idp").initiate_auth(
+        ClientId=outputs["UserPoolClientId"],
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": user["username"], "PASSWORD": user["password"]},
+    )
+    if "AuthenticationResult" not in answer:
+        raise SignInError(f"the user pool asks for more than the password: {answer.get('ChallengeName')}")
+    return str(answer["AuthenticationResult"]["AccessToken"])
