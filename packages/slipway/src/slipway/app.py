@@ -15,8 +15,9 @@ from aws_cdk import App
 from rich.console import Console
 
 from slipway import settings as config
-from slipway.blocks.assets import AssetError, AssetStore
+from slipway.blocks.assets import AssetStore
 from slipway.delivery.names import too_long
+from slipway.errors import SlipwayError
 from slipway.gates.packs import packs_of, unit_of
 from slipway.nag.baseline import write_baseline
 from slipway.nag.exports import write_all
@@ -30,7 +31,6 @@ from slipway.rules.pack import SlipwayRules
 from slipway.service import Service
 from slipway.settings import ConfigurationError, Problem, Settings
 from slipway.settings.groups import GROUP, selected
-from slipway.waivers import WaiverFileError
 
 JUDGED = "CDK_VALIDATION"
 """Environment variable by which the CDK CLI turns validation off: `false` writes the assembly without judging it."""
@@ -139,7 +139,7 @@ class Delivery:
         try:
             settings = config.load()
             app = self.build(settings, AssetStore())
-        except (ConfigurationError, AssetError, WaiverFileError) as error:
+        except SlipwayError as error:
             return _refuse(str(error))
         if not judged:
             app.synth()

@@ -22,9 +22,8 @@ from slipway.detectability.run import PAGE, PICTURE, examine
 from slipway.drawing.dashboards import IMAGES, draw_all
 from slipway.emulator.environment import FOUNDATION
 from slipway.emulator.stages import staged
-from slipway.errors import RehearsalError
+from slipway.errors import SlipwayError
 from slipway.evidence import requirements
-from slipway.evidence.errors import EvidenceError
 from slipway.rehearsal.faults import find_target, list_faults
 from slipway.rehearsal.report import faults_markdown, substitutions_markdown
 from slipway.rules import page as rules
@@ -36,8 +35,10 @@ Documents = dict[Path, str]
 """Each file with the text that it should have."""
 
 
-class DocumentError(Exception):
+class DocumentError(SlipwayError):
     """A document lacks the markers between which its part is written."""
+
+    exit_code = 2
 
 
 def between(text: str, marker: str, content: str, *, name: str) -> str:
@@ -114,11 +115,7 @@ def write_documents(
     Exit code: 1 when --check finds one that is out of date, 2 when they cannot be rendered.
     """
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    try:
-        documents = render(config.load(), paths.ASSEMBLY)
-    except (config.ConfigurationError, cost.CostError, DocumentError, EvidenceError, RehearsalError) as error:
-        console.print(f"docs: {error}", markup=False, style="red")
-        raise typer.Exit(2) from None
+    documents = render(config.load(), paths.ASSEMBLY)
     changed = stale(documents)
     for path in changed:
         if not check:

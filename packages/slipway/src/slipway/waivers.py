@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from slipway.errors import UsageError
+
 FEWEST_WORDS: Final = 5
 """A sentence has a subject, a verb and something to say: shorter ones that do are rare, and can be said in five."""
 
@@ -59,7 +61,7 @@ class Waiver(Strict):
         return self.expires < today
 
 
-class WaiverFileError(Exception):
+class WaiverFileError(UsageError):
     """A file that cannot be read as it has to be; the message is one line, with its place."""
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from slipway.cost import CostError, estimate, load_prices, markdown, read_assembly
+from slipway.cost import estimate, load_prices, markdown, read_assembly
 from slipway.cost.prices import PRICES_FILE
 from slipway.cost.report import print_estimate
 
@@ -42,22 +42,12 @@ def cost(
 
     Exit code: 0 when everything could be priced, 2 otherwise.
     """
-    try:
-        found = estimate(read_assembly(assembly), load_prices(prices, changes or ()))
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(found.as_json(), indent=2) + "\n", encoding="utf-8")
-    except CostError as error:
-        raise _failure(str(error)) from None
-    except OSError as error:
-        raise _failure(f"{output} cannot be written ({error.strerror})") from None
+    found = estimate(read_assembly(assembly), load_prices(prices, changes or ()))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(found.as_json(), indent=2) + "\n", encoding="utf-8")
     if as_markdown:
         typer.echo(markdown(found), nl=False)
     else:
         # Wide enough for its tables where it is not a terminal.
         console = Console(highlight=False)
         print_estimate(found, console if console.is_terminal else Console(highlight=False, width=120), top=top)
-
-
-def _failure(message: str) -> typer.Exit:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"cost: {message}", markup=False, style="red")
-    return typer.Exit(2)

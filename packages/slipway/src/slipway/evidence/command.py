@@ -13,7 +13,6 @@ from slipway import git
 from slipway import settings as config
 from slipway.evidence.checklist import FOLDER
 from slipway.evidence.collect import collect
-from slipway.evidence.errors import EvidenceError
 from slipway.evidence.page import write_page
 from slipway.evidence.verdict import PartState
 from slipway.gates.packs import packs_of, unit_of
@@ -48,26 +47,19 @@ def write_evidence(
     console = terminal()
     page = output or report / "index.html"
     now = datetime.now(UTC)
-    try:
-        # That of an earlier run speaks for another change.
-        page.unlink(missing_ok=True)
-        settings = config.load()
-        evidence = collect(
-            ROOT,
-            assembly,
-            packs_of(settings),
-            report=report,
-            today=now.date(),
-            checklists=FOLDER,
-            unit_of=unit_of(settings),
-        )
-        write_page(evidence, page, commit=_commit(), now=now)
-    except (EvidenceError, config.ConfigurationError) as error:
-        console.print(f"evidence: {error}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(2) from None
-    except OSError as error:
-        console.print(f"evidence: {error.filename}: {error.strerror}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(2) from None
+    # That of an earlier run speaks for another change.
+    page.unlink(missing_ok=True)
+    settings = config.load()
+    evidence = collect(
+        ROOT,
+        assembly,
+        packs_of(settings),
+        report=report,
+        today=now.date(),
+        checklists=FOLDER,
+        unit_of=unit_of(settings),
+    )
+    write_page(evidence, page, commit=_commit(), now=now)
     for part in evidence.parts:
         console.print(f"[{_COLOURS[part.state]}]{part.state}[/]", end=" ")
         console.print(f"{part.title}: {part.summary}", markup=False, soft_wrap=True)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from slipway.gates.exports import JSON_FILE, JUNIT_FILE, write
 from slipway.gates.outcome import in_pipeline
@@ -34,11 +33,7 @@ def run_gates(
     console = terminal()
     repository = ScannedTree()
     strict = in_pipeline(os.environ)
-    try:
-        steps, policy = chosen(names or ()), load_policy()
-    except SupplyError as error:
-        console.print(f"gates: {escape(str(error))}", style="red", soft_wrap=True)
-        raise typer.Exit(2) from None
+    steps, policy = chosen(names or ()), load_policy()
     whole = {step.name for step in STEPS if step.supply} <= {step.name for step in steps}
     if whole:
         # What an earlier run found says nothing of this one.

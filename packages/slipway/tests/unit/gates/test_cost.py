@@ -536,10 +536,10 @@ def test_the_command_says_in_one_line_what_is_wrong_and_fails(tmp_path: Path) ->
     code, out, err = run(tmp_path / "nothing")
     assert (code, out) == (2, "")
     said = "manifest.json is missing: it is no cloud assembly; `cdk synth` writes one"
-    assert err.splitlines() == [f"cost: {tmp_path}/nothing/{said}"]
+    assert err.splitlines() == [f"{tmp_path}/nothing/{said}"]
 
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "manifest.json").write_text("{}")
     code, _, err = run(tmp_path / "empty")
     assert code == 2
-    assert err.splitlines() == [f"cost: no stack in {tmp_path}/empty: run `make synth`"]
+    assert err.splitlines() == [f"no stack in {tmp_path}/empty: run `make synth`"]

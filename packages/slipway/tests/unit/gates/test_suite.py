@@ -221,4 +221,4 @@ def test_a_name_that_is_none_is_wrong_input(planted: Callable[..., None]) -> Non
     result = typed("gates", "lint")
 
     assert result.exit_code == 2
-    assert result.output == "gates: 'lint' is no step: there are sast\n"
+    assert result.output == "'lint' is no step: there are sast\n"

@@ -24,16 +24,8 @@ def print_commands(
     ] = CONFIG_FOLDER,
 ) -> None:
     """Write the policies, then print the commands as a shell script: tools account first."""
-    try:
-        settings = config.load(configuration)
-    except config.ConfigurationError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    try:
-        written = write(settings, output if output.is_absolute() else ROOT / output)
-    except OSError as error:
-        typer.echo(f"cannot write {error.filename or output}: {error.strerror or error}", err=True)
-        raise typer.Exit(1) from None
+    settings = config.load(configuration)
+    written = write(settings, output if output.is_absolute() else ROOT / output)
     typer.echo("# Run from the repository's root, as an administrator of each account; put your own profiles in.")
     typer.echo("# Running it again changes only what has changed.")
     typer.echo("set -eu")
