@@ -192,8 +192,8 @@ test: build ## Everything: unit, properties, infrastructure, and local on the em
 # Each row is a copy of this repository; an app that `slipway init` wrote has not got them.
 ADOPTERS := $(wildcard packages/slipway/tests/adopters)
 
-adopters: build ## Change copies of this repository as teams do first, and deliver them; writes docs/adopting.md (ROW=…; nightly)
-	@status=0; pytest $(ADOPTERS) -m nightly --quiet $(if $(ROW),-k "$(ROW)") || status=$$?; \
+adopters: build ## Change copies of this repository as teams do first, and deliver them; writes docs/adopting.md (ROW=…, REHEARSE=no; nightly)
+	@status=0; REHEARSE=$(REHEARSE) pytest $(ADOPTERS) -m nightly --quiet $(if $(ROW),-k "$(ROW)") || status=$$?; \
 		PYTHONPATH=$(PYTHONPATH):$(dir $(ADOPTERS)) $(PYTHON) -m adopters.page; exit $$status
 
 installed: install ## Deliver and review a first app, from the tool's wheels in an empty folder (minutes; nightly)

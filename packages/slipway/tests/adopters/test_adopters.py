@@ -14,8 +14,14 @@ from adopters.copies import Copy, summarise
 from adopters.page import RESULTS
 from adopters.rows import ROWS, Row, slug
 
-TESTS = ("tests/test_committed.py", "tests/contract", "tests/unit", "services/*/tests/unit")
+TESTS = ("tests/unit", "services/*/tests/unit", "services/*/tests/properties", "services/*/tests/infrastructure")
 """Tests of the app and of its services, as far as there are some."""
+
+CONTRACT = ("--pyargs", "slipway.testing.contract")
+"""What the tool asks of every service that there is."""
+
+REHEARSE = "REHEARSE"
+"""Variable that leaves the deliveries out if it says `no`."""
 
 
 @pytest.fixture(params=ROWS, ids=[row.name.replace("`", "") for row in ROWS])
@@ -67,8 +73,8 @@ def test_whole_row(row: Row, copy: Copy) -> None:
         copy.run("python", "-O", "app.py", CDK_OUTDIR="cdk.out")
         row.check(copy)
         tests = [str(path.relative_to(copy.folder)) for name in TESTS for path in sorted(copy.folder.glob(name))]
-        copy.run("pytest", "--quiet", "-p", "no:cacheprovider", *tests)
-        if row.plays:
+        copy.run("pytest", "--quiet", "--numprocesses", "2", "-p", "no:cacheprovider", *tests, *CONTRACT)
+        if row.plays and os.environ.get(REHEARSE) != "no":
             played = time.monotonic()
             said = copy.run(
                 "python", "-m", "slipway", "rehearse", "--approve", "yes", *_chosen(row), code=2 if row.stops else 0
