@@ -1,17 +1,21 @@
 """Outside of its folder a service is named in `app.py` and in the tables of `config/` alone.
 
-The documentation may show the example's services, and so may the README: `slipway service remove` tells what they say.
+The documentation may show the example's services, and so may the README: `slipway service remove` takes what is theirs
+alone, and tells what the rest says.
 """
 
 from __future__ import annotations
 
-import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from slipway import git
 from slipway.project import ROOT
+from slipway.scaffold.mentions import mentions, naming
+from slipway.scaffold.plan import apply, remove
 
 SERVICES = sorted(file.parent.name for file in (ROOT / "services").glob("*/infrastructure.py"))
 """The services that there are, whichever a team has."""
@@ -27,27 +31,9 @@ def _files() -> Iterator[Path]:
             yield from (file for file in files if file.is_file() and file.suffix in SUFFIXES)
 
 
-def _naming(service: str) -> re.Pattern[str]:
-    """Return what names a service: its folder, its stacks, its functions, a constant, or an option.
-
-    Not each word in quotes: a team may call a service `data` or `items`, which mean other things as well.
-    """
-    return re.compile(
-        "|".join(
-            (
-                rf"services[./]{service}\b(?!\()",
-                rf"\b(?:dev|staging|prod)-{service}\b",
-                rf"(?<![\w/]){service}/[A-Z]\w+",
-                rf"(?:SERVICE=|--service |service remove ){service}\b",
-                rf"SERVICES?\b[^=\n]*=.*[\"']{service}[\"']",
-            )
-        )
-    )
-
-
 def _named_in(text: str, service: str) -> list[str]:
-    naming = _naming(service)
-    return [f"{number}: {line.strip()}" for number, line in enumerate(text.splitlines(), 1) if naming.search(line)]
+    named = naming(service)
+    return [f"{number}: {line.strip()}" for number, line in enumerate(text.splitlines(), 1) if named.search(line)]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -79,3 +65,25 @@ def test_each_way_to_name_a_service_is_seen(line: str) -> None:
 @pytest.mark.parametrize("line", ["reorders/Api", "services/ordersheet", "orders of magnitude", "services.orders()"])
 def test_other_words_name_no_service(line: str) -> None:
     assert not _named_in(line, "orders")
+
+
+PROSE = {".md", ".svg", ".png"}
+"""Suffixes of what people rewrite: sentences that take a service as their example, and recorded pictures."""
+
+
+@pytest.mark.skipif(len(SERVICES) < 2, reason="the only service is not removed")
+@pytest.mark.parametrize("service", SERVICES)
+def test_removing_a_service_leaves_only_prose(service: str, tmp_path: Path) -> None:
+    # Given the files of this repository, without the tool and the measurements
+    files = [file for file in git.output(ROOT, "ls-files").splitlines() if not file.startswith(("packages/", "tests/"))]
+    for file in files:
+        if (ROOT / file).is_file():
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / file, tmp_path / file)
+    # When a service is removed
+    apply(tmp_path, remove(tmp_path, service))
+    # Then nothing but sentences names it, and no page has a section of it
+    left = [place for place in mentions(tmp_path, service, files) if Path(place.rpartition(":")[0]).suffix not in PROSE]
+    assert not left, "\n".join(left)
+    assert not list(tmp_path.glob(f"docs/**/*{service}*"))
+    assert f"\n## `{service}`" not in (tmp_path / "docs" / "dashboards.md").read_text(encoding="utf-8")

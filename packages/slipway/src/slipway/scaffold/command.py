@@ -14,10 +14,12 @@ import typer
 from rich.console import Console
 
 from slipway import git, process
+from slipway.evidence import requirements
 from slipway.openapi import write_openapi
 from slipway.project import ROOT
 from slipway.scaffold.app import create
-from slipway.scaffold.plan import Plan, ScaffoldError, add, apply, environments, mentions, remove
+from slipway.scaffold.mentions import mentions
+from slipway.scaffold.plan import Plan, ScaffoldError, add, apply, environments, remove
 from slipway.scaffold.shapes import Shape
 
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
@@ -83,6 +85,9 @@ def remove_(name: Annotated[str, typer.Argument(help="The service.")], yes: YesO
     _confirm(plan, yes=yes)
     apply(ROOT, plan)
     _tidy()
+    if (ROOT / requirements.PAGE).is_file():
+        page = requirements.write_page(requirements.read_requirements(ROOT))
+        (ROOT / requirements.PAGE).write_text(page, encoding="utf-8")
     files = git.output(ROOT, "ls-files").splitlines()
     console.print(f"\n{name} is removed from this repository, and its stacks stay in the accounts, with their data:")
     for environment in environments(ROOT):
@@ -90,15 +95,17 @@ def remove_(name: Annotated[str, typer.Argument(help="The service.")], yes: YesO
         console.print(f"    {environment}-{name}-data (tables, buckets, backups)")
         console.print(f"    {environment}-{name}-compute, {environment}-{name}-observability: run on until deleted")
     if left := mentions(ROOT, name, iter(files)):
-        console.print(f"\nThese still speak of it: {', '.join(left)}")
-    console.print("\nNext: make unit; docs/destroying.md says how its stacks are deleted.")
+        console.print("\nThese still name it, as examples or in prose:")
+        for place in left:
+            console.print(f"  {place}", markup=False)
+    console.print("\nNext: make docs unit; docs/destroying.md says how its stacks are deleted.")
 
 
 def _confirm(plan: Plan, *, yes: bool) -> None:
     if changed := git.output(ROOT, "status", "--porcelain"):
         raise ScaffoldError(f"the working tree has changes; commit or stash them first:\n{changed}")
     for folder in plan.deleted:
-        console.print(f"delete  {folder}/", style="red")
+        console.print(f"delete  {folder}{'/' if (ROOT / folder).is_dir() else ''}", style="red")
     for file in plan.written:
         console.print(f"{'change' if (ROOT / file).exists() else 'write '}  {file}")
     if not yes and not typer.confirm("\nDo it?"):

@@ -14,6 +14,7 @@ from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 
 from slipway.errors import SlipwayError
+from slipway.scaffold.mentions import without
 from slipway.scaffold.shapes import WORDS, Shape
 from slipway.settings.model import EnvironmentKind, Services
 
@@ -48,7 +49,7 @@ class Plan:
 
     Args:
         written: file, from the project's root → its new text.
-        deleted: folders that go.
+        deleted: folders and files that go.
     """
 
     written: Mapping[str, str]
@@ -103,12 +104,16 @@ def remove(root: Path, name: str) -> Plan:
         accepted = json.loads(_read(root, _BASELINE))
         if accepted.pop(name, None) is not None:
             written[_BASELINE] = json.dumps(accepted, indent=2) + "\n"
-    return Plan(written, deleted=(f"services/{name}",))
+    changed, files = without(root, name)
+    return Plan(written | changed, deleted=(f"services/{name}", *files))
 
 
 def apply(root: Path, plan: Plan) -> None:
     """Make the change."""
     for folder in plan.deleted:
+        if (root / folder).is_file():
+            (root / folder).unlink()
+            continue
         for path in sorted((root / folder).rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
         (root / folder).rmdir()
@@ -120,19 +125,6 @@ def apply(root: Path, plan: Plan) -> None:
 def services(root: Path) -> list[str]:
     """Return the names of the services that have a folder."""
     return sorted(file.parent.name for file in (root / "services").glob("*/infrastructure.py"))
-
-
-def mentions(root: Path, name: str, files: Iterator[str]) -> list[str]:
-    """Return `file:line` of each place outside the service's folder that still speaks of `services/<name>`."""
-    pattern = re.compile(rf"services[/.]{name}\b")
-    found = []
-    for file in files:
-        try:
-            lines = (root / file).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
-            continue
-        found += [f"{file}:{number}" for number, line in enumerate(lines, 1) if pattern.search(line)]
-    return found
 
 
 def environments(root: Path) -> list[str]:

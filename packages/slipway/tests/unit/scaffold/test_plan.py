@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.scaffold.plan import ScaffoldError, add, apply, mentions, remove, services
+from slipway.scaffold.mentions import mentions
+from slipway.scaffold.plan import ScaffoldError, add, apply, remove, services
 from slipway.scaffold.shapes import Shape
 
 APP = '''"""The app."""
@@ -152,3 +153,72 @@ def test_what_still_speaks_of_a_service_is_told_with_its_line(project: Path) -> 
     (project / "page.md").write_text("one\n[alpha](services/alpha/README.md)\nservices/alphabet\n")
 
     assert mentions(project, "alpha", iter(["page.md", "missing.md"])) == ["page.md:2"]
+
+
+CHECKLIST = """[[group]]
+name = "all"
+
+[[group.entry]]
+name = "one"
+code = [
+    { path = "app.py", symbol = "app" },
+    { path = "services/alpha/runtime/api.py", symbol = "handler" },
+]
+tests = ["tests/test_a.py::test_a", "services/alpha/tests/unit/test_b.py::test_b"]
+
+[[group.entry]]
+name = "two"
+code = [{ path = "services/alpha/runtime/api.py", symbol = "handler" }]
+tests = ["tests/test_a.py::test_a"]
+"""
+
+PAGE = """# Services
+
+| service | picture |
+|---|---|
+| `alpha` | a |
+| `zeta` | z |
+| dev | alpha | 1 |
+| alphabet | b |
+
+- `alpha`: first
+  goes on
+- `zeta`: second
+
+## `alpha`
+
+Of alpha.
+
+### More
+
+Of alpha too.
+
+## `zeta`
+
+Of zeta. Run `make up SERVICE=alpha`.
+"""
+
+
+def test_answers_and_pages_of_a_service_go(project: Path) -> None:
+    # Given a checklist and a page that name two services
+    (project / "config" / "checklists").mkdir()
+    (project / "docs" / "images").mkdir(parents=True)
+    (project / "config" / "checklists" / "lens.toml").write_text(CHECKLIST)
+    (project / "docs" / "page.md").write_text(PAGE)
+    (project / "docs" / "images" / "dashboard-alpha.svg").touch()
+    # When one is removed
+    apply(project, remove(project, "alpha"))
+    # Then what is its alone is gone, and an answer that named nothing else keeps it, so that it is answered again
+    one, two = tomllib.loads((project / "config" / "checklists" / "lens.toml").read_text())["group"][0]["entry"]
+    assert [each["path"] for each in one["code"]] == ["app.py"]
+    assert one["tests"] == ["tests/test_a.py::test_a"]
+    assert [each["path"] for each in two["code"]] == ["services/alpha/runtime/api.py"]
+    page = (project / "docs" / "page.md").read_text()
+    assert "alpha" not in page.replace("alphabet", "").replace("SERVICE=alpha", "")
+    assert "alphabet" in page
+    assert "- `zeta`: second\n" in page
+    assert "Of zeta." in page
+    assert not (project / "docs" / "images" / "dashboard-alpha.svg").exists()
+    # And the sentence that is left is told
+    line = next(number for number, line in enumerate(page.splitlines(), 1) if "SERVICE=alpha" in line)
+    assert mentions(project, "alpha", ["docs/page.md"]) == [f"docs/page.md:{line}"]
