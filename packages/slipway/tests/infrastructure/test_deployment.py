@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from infrastructure.matrix import SPECIMEN
 from slipway.cloudwatch import Alarm, AlarmState, MetricStore, evaluate
 from slipway.testing.templates import DeployedTemplates
 
@@ -63,17 +62,6 @@ def test_code_deploy_moves_live_with_the_configured_strategy(deployment: Deploye
     application = deployment["compute"].resources[group["ApplicationName"]["Ref"]]["Properties"]
     assert application["ComputePlatform"] == "Lambda"
     assert _update(deployment, handler)["ApplicationName"] == group["ApplicationName"]
-
-
-@pytest.mark.requirement("safe deployments")
-def test_dev_moves_at_once_and_the_others_by_a_canary_of_10_percent_for_5_minutes() -> None:
-    strategies = {environment.name: environment.deployment.strategy for environment in SPECIMEN.environments}
-
-    assert strategies == {
-        "dev": "AllAtOnce",
-        "staging": "Canary10Percent5Minutes",
-        "prod": "Canary10Percent5Minutes",
-    }
 
 
 @pytest.mark.requirement("safe deployments")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infrastructure.matrix import SPECIMEN, variants
+from infrastructure.matrix import variants
 from slipway.testing.templates import KEPT, DeployedTemplates
 
 HANDLERS = ("api.handler", "stream.handler", "rotation.handler", "hooks.api_handler", "hooks.stream_handler")
@@ -93,13 +93,6 @@ def test_functions_write_to_a_log_group_of_their_own_with_the_environments_reten
     assert "KmsKeyId" in resource["Properties"]
     users = [entry for entry in deployment.functions().values() if entry["LoggingConfig"]["LogGroup"] == {"Ref": group}]
     assert len(users) == len({deployment.place_of_function(name)[0] for name in HANDLERS if name == handler})
-
-
-@pytest.mark.requirement("the API")
-def test_log_retention_is_7_30_and_90_days() -> None:
-    retentions = {environment.name: environment.logs.retention_days for environment in SPECIMEN.environments}
-
-    assert retentions == {"dev": 7, "staging": 30, "prod": 90}
 
 
 @pytest.mark.requirement("functions")
@@ -256,18 +249,6 @@ def test_functions_have_the_configured_size(deployment: DeployedTemplates) -> No
         assert function["MemorySize"] == settings.memory_mb
         assert function["Timeout"] == settings.timeout_seconds
         assert function.get("ReservedConcurrentExecutions") == settings.reserved_concurrency
-
-
-@pytest.mark.requirement("items: sizes")
-def test_the_committed_sizes_are_the_required_ones(dev: DeployedTemplates, prod: DeployedTemplates) -> None:
-    sizes = {
-        deployment.environment.name: tuple(
-            deployment.function("api.handler")[key] for key in ("Timeout", "MemorySize", "ReservedConcurrentExecutions")
-        )
-        for deployment in (dev, prod)
-    }
-
-    assert sizes == {"dev": (30, 256, 10), "prod": (30, 512, 100)}
 
 
 @pytest.mark.requirement("functions", "reserved concurrency that a new account does not have")
