@@ -22,7 +22,7 @@ def table() -> str:
     for row in ROWS:
         file = RESULTS / f"{slug(row)}.json"
         found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        found = found if row.plays else {**found, "rehearsed": "–"}
+        found = found if row.plays else {**found, "rehearsed": "-"}
         cells = (found.get(key, "") for key in ("touched", "outcome", "rehearsed", "seconds"))
         lines.append((row.name, *(str(cell) for cell in cells)))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
