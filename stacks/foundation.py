@@ -11,6 +11,7 @@ from constructs import Construct
 
 from slipway.blocks.acknowledgements import accept
 from slipway.blocks.outputs import output
+from slipway.delivery.drift import DriftRole
 from slipway.delivery.names import foundation_stack
 from slipway.delivery.relay import EventRelay
 from slipway.delivery.roles import ProtectionRole
@@ -40,6 +41,8 @@ class FoundationStack(Stack):
             self._add_logging_role()
         EventRelay(self, "Relay", environment=environment, services=services)
         ProtectionRole(self, "Protection", environment=environment, services=services)
+        if environment.drift is not None:
+            DriftRole(self, "Drift", environment=environment, services=services)
 
     def _add_logging_role(self) -> None:
         role = iam.Role(

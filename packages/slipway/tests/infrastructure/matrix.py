@@ -76,6 +76,7 @@ def _matrix() -> dict[str, Environment]:
         "prod, all at once": changed(
             prod, {"deployment.strategy": "AllAtOnce", "services.catalog.api.latency_alarm_ms": 1234}
         ),
+        "prod, watched for drift": changed(prod, {"drift": {"hour_utc": 3}}),
         "dev, several origins": changed(
             dev, {"cors.origins": ["https://one.example.com", "http://localhost:3000", "https://two.example.com"]}
         ),

@@ -101,6 +101,20 @@ VERBS: tuple[Verb, ...] = (
         "bake",
     ),
     Verb(
+        "rollback",
+        DELIVER,
+        "Take an environment back to its last good delivery, or a service's functions alone.",
+        "slipway.rollback.command",
+        "rollback",
+    ),
+    Verb(
+        "restore",
+        DELIVER,
+        "Restore a service's data to a point in time beside the present, and compare.",
+        "slipway.restore.command",
+        "restore",
+    ),
+    Verb(
         "destroy",
         DELIVER,
         "Empty and delete an environment that its file declares disposable.",
@@ -173,6 +187,13 @@ VERBS: tuple[Verb, ...] = (
         "slipway.sizing.command",
         "right_size",
         "rehearsal",
+    ),
+    Verb(
+        "drift",
+        LOOK,
+        "Compare what is deployed with the templates, and name what was changed by hand.",
+        "slipway.drift.command",
+        "drift",
     ),
     Verb("build", PREPARE, "Build the assets into build/assets.", "slipway.build", "build_assets"),
     Verb(

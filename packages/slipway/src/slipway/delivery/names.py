@@ -123,6 +123,19 @@ def protection_role(environment: Environment) -> str:
     return f"{step_roles(environment.app, environment.name)}protection"
 
 
+def drift_role(environment: Environment) -> str:
+    """Return the name of the role, in the environment's account, that looks for drift."""
+    return f"{step_roles(environment.app, environment.name)}drift"
+
+
+def drift_function_roles(environment: Environment) -> str:
+    """Return what the names of the function's role that looks for drift have in common, in the tools account.
+
+    CloudFormation makes the name: of the stack, of the role's logical id, and of letters of its own.
+    """
+    return f"{pipeline_stack(environment.app)}-ObservationDrift*"
+
+
 def bucket_name(place: Place, service: str) -> str:
     """Return the name of a service's bucket."""
     return f"{place.bucket_prefix}-{place.unique_id(service)}"

@@ -19,7 +19,9 @@ from slipway.blocks.function import ASYNC_MAX_AGE, ASYNC_RETRIES, ServiceFunctio
 from slipway.blocks.key import ServiceKey
 from slipway.blocks.messaging import DeadLetterQueue, NotificationTopic
 from slipway.blocks.table import ServiceTable
-from slipway.delivery.names import delivery_bus, delivery_namespace, pipeline_name
+from slipway.delivery.drift import watched_stacks
+from slipway.delivery.names import delivery_bus, delivery_namespace, drift_role, pipeline_name
+from slipway.delivery.runtime.events import DRIFT_SOURCE
 from slipway.settings import Environment, FunctionSettings, Settings
 from slipway.settings.model import OnDemand
 
@@ -28,6 +30,9 @@ SERVICE = "pipeline"
 
 SIZE = FunctionSettings(memory_mb=256, timeout_seconds=60)
 """Size of the two functions: a few short calls per event; the webhook may be tried three times."""
+
+DRIFT_SIZE = FunctionSettings(memory_mb=256, timeout_seconds=900)
+"""Size of the function that looks for drift: it waits for CloudFormation, minutes for a large stack."""
 
 DAY = Duration.days(1)
 RANGE = Duration.days(14)
@@ -171,6 +176,7 @@ class Observation(Construct):
         webhook = settings.pipeline.notifications.webhook_secret_arn
         self._rule("Alarms", bus, [figures, notify] if webhook else [figures], source="aws.cloudwatch")
         self._rule("Deployments", bus, [figures, notify], source="aws.codedeploy")
+        self._watch_drift(bus, notify)
         # The largest value of a minute in which two alarms end is the 1 of the first; the next minute is correct.
         events.Rule(
             self,
@@ -222,15 +228,58 @@ class Observation(Construct):
             function.allow(actions=["secretsmanager:GetSecretValue"], resources=[secret])
         return function
 
+    def _watch_drift(self, bus: DeliveryBus, notify: ServiceFunction) -> None:
+        """Look for drift, once a day, in each environment that asks for it; what is found goes over the bus."""
+        watched = [environment for environment in self._settings.environments if environment.drift is not None]
+        if not watched:
+            return
+        roles = {
+            environment.name: f"arn:{Aws.PARTITION}:iam::{environment.account}:role/{drift_role(environment)}"
+            for environment in watched
+        }
+        function = self._function(
+            "Drift",
+            handler="slipway.delivery.runtime.drift_handlers.drift_handler",
+            description="Compares the stacks of an environment with their templates",
+            variables={"BUS_NAME": bus.event_bus_name},
+            size=DRIFT_SIZE,
+        )
+        function.allow(actions=["sts:AssumeRole"], resources=list(roles.values()))
+        function.allow(actions=["events:PutEvents"], resources=[bus.event_bus_arn])
+        for environment in watched:
+            stacks = watched_stacks(environment, [name for name, value in environment.services if value is not None])
+            order = {
+                "environment": environment.name,
+                "region": environment.region,
+                "role": roles[environment.name],
+                "stacks": stacks,
+            }
+            events.Rule(
+                self,
+                f"Drift{environment.name.title().replace('-', '')}",
+                description=f"Has the stacks of {environment.name} compared with their templates",
+                schedule=events.Schedule.cron(
+                    hour=str(environment.drift.hour_utc if environment.drift else 0), minute="0"
+                ),
+                targets=self._targets([function], order=order),
+            )
+        self._rule("DriftFound", bus, [notify], source=DRIFT_SOURCE)
+
     def _function(
-        self, construct_id: str, *, handler: str, description: str, variables: Mapping[str, str]
+        self,
+        construct_id: str,
+        *,
+        handler: str,
+        description: str,
+        variables: Mapping[str, str],
+        size: FunctionSettings = SIZE,
     ) -> ServiceFunction:
         function = ServiceFunction(
             self,
             construct_id,
             service=SERVICE,
             environment=self._settings.pipeline,
-            settings=SIZE,
+            settings=size,
             assets=self._assets,
             key=self._key,
             handler=handler,
@@ -269,10 +318,13 @@ class Observation(Construct):
             targets=self._targets(functions),
         )
 
-    def _targets(self, functions: Sequence[ServiceFunction]) -> list[events.IRuleTarget]:
+    def _targets(
+        self, functions: Sequence[ServiceFunction], order: Mapping[str, object] | None = None
+    ) -> list[events.IRuleTarget]:
         return [
             targets.LambdaFunction(
                 function.live,
+                event=events.RuleTargetInput.from_object(order) if order else None,
                 dead_letter_queue=self._dead_letters,
                 max_event_age=ASYNC_MAX_AGE,
                 retry_attempts=ASYNC_RETRIES,

@@ -16,13 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import boto3
 import certifi
 from filelock import FileLock, Timeout
 
 from slipway import paths
 from slipway.emulator.partition import Partition, Server, forwarder
 from slipway.emulator.partition.router import Api, Hook
-from slipway.emulator.server import Credentials, Emulator, certificates, free_port, holder_of
+from slipway.emulator.server import Credentials, Emulator, certificates, free_port, holder_of, session_at
 from slipway.emulator.substitutions import SUBSTITUTIONS, Substitution
 from slipway.emulator.topology import Topology
 from slipway.errors import RehearsalError
@@ -106,6 +107,16 @@ class Accounts:
         """
         found = self.emulators[account]
         return found if region in {None, found.region} else found.in_region(str(region))
+
+    def session(self, account: str, credentials: Credentials | None = None) -> boto3.Session:
+        """Return a session of an account as AWS's clients have it: with the APIs that the emulator lacks.
+
+        Args:
+            account: which.
+            credentials: whose. Default: the root of the account.
+        """
+        own = credentials or self.emulators[account].root
+        return session_at(self.server.endpoint, self.server.ca, region=self.region(account), credentials=own)
 
     def label(self, account: str) -> str:
         """What people call an account: `tools`, or its environments."""

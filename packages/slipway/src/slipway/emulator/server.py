@@ -578,6 +578,25 @@ class _Session(boto3.Session):
         return super().resource(*args, **{"endpoint_url": self._endpoint, "verify": self._ca, **settings})
 
 
+def session_at(endpoint: str, ca: Path, *, region: str, credentials: Credentials) -> boto3.Session:
+    """Return a boto3 session whose every client talks to an endpoint on this machine.
+
+    Args:
+        endpoint: its URL.
+        ca: the certificate that clients trust.
+        region: the default region.
+        credentials: whose.
+    """
+    return _Session(
+        endpoint=endpoint,
+        ca=ca,
+        aws_access_key_id=credentials.access_key_id,
+        aws_secret_access_key=credentials.secret_access_key,
+        aws_session_token=credentials.session_token,
+        region_name=region,
+    )
+
+
 def _base_environment() -> dict[str, str]:
     return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 

@@ -35,6 +35,7 @@ from slipway.rehearsal.player.approvals import Approvals, Ask
 from slipway.rehearsal.player.bake import Bake
 from slipway.rehearsal.player.builds import BuildPlace
 from slipway.rehearsal.player.custom_resources import CustomResources
+from slipway.rehearsal.player.deployment_history import DeploymentHistory
 from slipway.rehearsal.player.deployments import CodeDeploy, VersionRequests
 from slipway.rehearsal.player.events import Events
 from slipway.rehearsal.player.execution import Player, allowed
@@ -179,7 +180,8 @@ class _Stage:
             },
         )
         self._events = Events(self._accounts)
-        self._codedeploy = CodeDeploy(self._accounts, self._stopping)
+        history = DeploymentHistory(options.home / "accounts" / "codedeploy.json")
+        self._codedeploy = CodeDeploy(self._accounts, self._stopping, history=history)
         self._bake = Bake(self._accounts, self._codedeploy, self._events, app.requests_of, self._stopping)
 
     def prepare(self) -> None:

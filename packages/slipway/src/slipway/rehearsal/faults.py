@@ -27,6 +27,8 @@ from slipway.settings import Settings
 from slipway.settings.model import EnvironmentKind
 from slipway.settings.shifts import ShiftKind
 
+DELIVERED, ALIASES_MOVED, STAGES_ROLLED_BACK = "delivered", "aliases moved back", "stages rolled back"
+"""Steps of `Rehearsal.taken_back`."""
 FEW = 10
 """Requests to each function in a virtual minute where a fault does nothing."""
 _RARE_FROM = 3
@@ -204,6 +206,9 @@ class Fault:
         goes_back: whether the stage is rolled back, and that succeeds.
         rollback_refused: words of the reason for which the rollback of the stage fails. The accounts are forgotten
             afterwards: what is refused stays refused.
+        found_by: headers of the request that finds the fault after the delivery, for which somebody takes the watched
+            environment back by hand. Empty: nobody does.
+        service: the service that is taken back. Default: none is.
     """
 
     name: str
@@ -224,6 +229,8 @@ class Fault:
     throttles: bool = False
     goes_back: bool = False
     rollback_refused: str = ""
+    found_by: Mapping[str, str] = field(default_factory=dict)
+    service: str = ""
 
     def rare(self, environment: str, minute: int) -> list[dict[str, Any]]:
         """Return what is in further requests to the functions of an environment in a minute of its bake."""
@@ -331,6 +338,7 @@ def list_faults(target: FaultTarget | None) -> tuple[Fault, ...]:
         *_of_code(target),
         *_of_declarations(target),
         *_of_bake(target),
+        *_of_hindsight(target),
         *_of_delivery(target),
         *_refused_back(target),
     )
@@ -443,10 +451,7 @@ def _of_bake(target: FaultTarget) -> Iterator[Fault]:
         )
     if not target.bakes:
         return
-    rare_fails = _around(
-        f'    if {where} and (event.get("headers") or {{}}).get("x-rare"):\n'
-        '        raise RuntimeError("nobody thought of this kind of request")\n'
-    )
+    rare_fails = _failing_rarely(where)
     seen = f"{last} fails at a kind of request that comes in the third minute of the bake"
     for name, what, rule in (
         ("alarm-in-bake", f"{seen}; the rule of the condition holds at once", AlarmRule.AT_ONCE),
@@ -462,6 +467,28 @@ def _of_bake(target: FaultTarget) -> Iterator[Fault]:
             goes_back=True,
             rare_from=_RARE_FROM,
             alarm_rule=rule,
+        )
+
+
+def _failing_rarely(where: str) -> Callable[[str], str]:
+    """Return the edit with which a kind of request fails that nobody sends before the bake."""
+    return _around(
+        f'    if {where} and (event.get("headers") or {{}}).get("x-rare"):\n'
+        '        raise RuntimeError("nobody thought of this kind of request")\n'
+    )
+
+
+def _of_hindsight(target: FaultTarget) -> Iterator[Fault]:
+    """Yield what only shows after the delivery, so that somebody has to take it back."""
+    last = target.production
+    if target.has_api:
+        yield Fault(
+            name="found-after-delivery",
+            what=f"{last} fails at a kind of request that comes only after the delivery; somebody takes {last} back",
+            watched=last,
+            edits={target.file: _failing_rarely(target.in_production)},
+            found_by={"x-rare": "1"},
+            service=target.service,
         )
 
 
@@ -583,6 +610,8 @@ def judge(fault: Fault, record: Rehearsal) -> str | None:
         return "nothing was in alarm before it"
     if fault.changes_pipeline and (complaint := _canceled(fault.changes_pipeline, record)):
         return complaint
+    if fault.found_by:
+        return _taken_back(fault, record)
     if fault.stops_at is None:
         return None if record.delivered else f"it did not get through: {last.reason}"
     stopped = last.stopped
@@ -601,6 +630,22 @@ def judge(fault: Fault, record: Rehearsal) -> str | None:
     if fault.goes_back and (rollback is None or rollback.status is not PlayStatus.SUCCEEDED):
         return f"the stage did not go back: {rollback.reason if rollback else 'nobody tried'}"
     return _changed(record, fault.watched, deployed_again=fault.goes_back)
+
+
+def _taken_back(fault: Fault, record: Rehearsal) -> str | None:
+    """Return what is wrong about a delivery that somebody took back: first the aliases, then the stages."""
+    first, *others = record.executions
+    if first.status is not PlayStatus.SUCCEEDED:
+        return f"it did not get through: {first.reason}"
+    for step, answers in record.taken_back.items():
+        answer = answers.get(fault.service, "nothing")
+        if not answer.startswith("5" if step == DELIVERED else "200"):
+            return f"{step}: {fault.service} of {fault.watched} answers {answer}"
+    if set(record.taken_back) != {DELIVERED, ALIASES_MOVED, STAGES_ROLLED_BACK}:
+        return f"it was taken back only as far as {', '.join(record.taken_back)}"
+    if not others or any(each.status is not PlayStatus.SUCCEEDED for each in others):
+        return f"a stage was not rolled back: {', '.join(each.reason for each in others)}"
+    return _changed(record, fault.watched, deployed_again=True)
 
 
 def _is_at(stage: str, place: str) -> bool:

@@ -25,7 +25,7 @@ from rich.markup import escape
 from slipway import paths
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.bootstrap import bootstrap
-from slipway.emulator.partition.requests import Requester
+from slipway.emulator.partition.requests import ApiError, Requester
 from slipway.emulator.substitutions import Substitution
 from slipway.emulator.topology import Topology
 from slipway.errors import RehearsalError
@@ -38,6 +38,7 @@ from slipway.rehearsal.player.builds import BuildPlace
 from slipway.rehearsal.player.changesets import settled
 from slipway.rehearsal.player.clock import office_hours
 from slipway.rehearsal.player.custom_resources import CustomResources
+from slipway.rehearsal.player.deployment_history import DeploymentHistory
 from slipway.rehearsal.player.deployments import CodeDeploy, VersionRequests
 from slipway.rehearsal.player.events import Events
 from slipway.rehearsal.player.execution import Player, allowed
@@ -113,6 +114,11 @@ class Options:
         """Folder of the set of services: each has accounts of its own."""
         return self.home / "services" / ("-".join(self.services) or "all")
 
+    @property
+    def narrowed(self) -> dict[str, str]:
+        """Variables with which a build synthesises these services alone."""
+        return {NARROWED: " ".join(self.services)} if self.services else {}
+
 
 @dataclass
 class Stand:
@@ -156,7 +162,12 @@ class Stand:
             on_custom_resource=self.custom.take,
         )
         self.events = Events(self.accounts)
-        self.codedeploy = CodeDeploy(self.accounts, self.stopping, before_hook=self._throttle)
+        self.codedeploy = CodeDeploy(
+            self.accounts,
+            self.stopping,
+            before_hook=self._throttle,
+            history=DeploymentHistory(self.home / "accounts" / "codedeploy.json"),
+        )
         self.bake = Bake(
             self.accounts,
             self.codedeploy,
@@ -237,7 +248,38 @@ class Stand:
 
     def _codepipeline(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
         ask = allowed(self.accounts, self.events, self.memory.definition.name)
-        return PipelineApi(self.memory, self.approvals, ask)(operation, request, caller)
+        api = PipelineApi(self.memory, self.approvals, ask, roll_back=self._roll_back)
+        return api(operation, request, caller)
+
+    def _roll_back(self, stage: str, target: str) -> str:
+        """Begin to roll a stage back, after all that the accounts have lived through."""
+        if self.player is None:
+            raise ApiError("ConflictException", "the pipeline is busy: the rehearsal has not come to it yet")
+        return self.player.roll_back(stage, target, self.memory.latest or datetime.now(UTC))
+
+    def new_player(self) -> Player:
+        """Return who plays the pipeline in the accounts, which have to run."""
+        place = BuildPlace(
+            folder=self.options.folder,
+            host=self.options.home / "host",
+            checkout=paths.ROOT,
+            variables={VERBS: self.options.checks, "SLIPWAY_REHEARSAL": "1", **self.options.narrowed},
+        )
+        self.player = Player(
+            self.accounts,
+            self.memory,
+            approvals=self.approvals,
+            events=self.events,
+            place=place,
+            bake=self.bake,
+            view=self.show,
+            stopping=self.stopping,
+            quotas=BuildQuotas(self.options.builds),
+            meanwhile=lambda stage: self.options.meanwhile(self.memory, stage),
+            passes=self.bake.let_pass,
+            window=self.options.window,
+        )
+        return self.player
 
     def _codedeploy(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
         return self.codedeploy.api(operation, request, caller)
@@ -349,31 +391,12 @@ class Rehearse:
         delivered = [each.commit for each in stand.memory.executions if each.status == PlayStatus.SUCCEEDED]
         if delivered:
             self._commit.knows(delivered[-1], elsewhere=paths.ROOT)
-        place = BuildPlace(
-            folder=self._options.folder,
-            host=self._options.home / "host",
-            checkout=paths.ROOT,
-            variables={VERBS: self._options.checks, "SLIPWAY_REHEARSAL": "1", **self._narrowed()},
-        )
-        stand.player = Player(
-            stand.accounts,
-            stand.memory,
-            approvals=stand.approvals,
-            events=stand.events,
-            place=place,
-            bake=stand.bake,
-            view=self._show,
-            stopping=stand.stopping,
-            quotas=BuildQuotas(self._options.builds),
-            meanwhile=lambda stage: self._options.meanwhile(stand.memory, stage),
-            passes=stand.bake.let_pass,
-            window=self._options.window,
-        )
+        player = stand.new_player()
         try:
-            stand.player.play(self._commit, self._start)
+            player.play(self._commit, self._start)
         finally:
-            self.record.executions = stand.player.executions
-            self._used.update(stand.player.actions.used)
+            self.record.executions = player.executions
+            self._used.update(player.actions.used)
         return self.record.executions[-1]
 
     def finish(self) -> None:
@@ -445,7 +468,9 @@ class Rehearse:
             # that a delivery has something to put in place of something.
             source = faults.commit_with(base, _ANOTHER_VERSION, "The functions, built once before", folder / "before")
         with self._phase(f"synthesise {base.sha[:12]}" if base else "synthesise"):
-            assembly = synthesise(source, folder / "source", paths.ROOT, self._narrowed(), self._show.progress_of_phase)
+            assembly = synthesise(
+                source, folder / "source", paths.ROOT, self._options.narrowed, self._show.progress_of_phase
+            )
             prepared(assembly, stand.accounts)
         with self._phase("cdk deploy Pipeline"):
             launch.pipeline(assembly, self._show.progress_of_phase)
@@ -470,9 +495,6 @@ class Rehearse:
             return None
         return Commit.of(commit.repository, found, branch=commit.branch) if found else commit
 
-    def _narrowed(self) -> dict[str, str]:
-        return {NARROWED: " ".join(self._options.services)} if self._options.services else {}
-
     def _phase(self, name: str) -> Any:
         return _Timed(self._show, self.record, name)
 
@@ -495,6 +517,8 @@ class _Timed:
 
 def verdict(record: Rehearsal) -> str:
     """The last line of a run."""
+    if record.taken_back:
+        return "; ".join([f"delivered {record.commit[:12]}, then taken back", *_answers(record), *record.lost])
     if record.delivered:
         last = record.executions[-1]
         said = [f"delivered {record.commit[:12]} to {last.stages[-1].name} in {record.seconds:.0f} s", *_hurt(last)]
@@ -515,6 +539,14 @@ def verdict(record: Rehearsal) -> str:
     if final := list(record.served)[-1:]:
         said.append(f"{final[0]} {_still(record.before.get(final[0], {}), record.served[final[0]])}")
     return "; ".join([*said, *record.lost])
+
+
+def _answers(record: Rehearsal) -> list[str]:
+    """What the services answered to the request that found the fault, step by step."""
+    return [
+        f"{step}: {', '.join(f'{service} {answer}' for service, answer in found.items())}"
+        for step, found in record.taken_back.items()
+    ]
 
 
 def _hurt(last: Execution) -> list[str]:
@@ -554,13 +586,16 @@ def _still(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     return f"serves what it did: {serves}" if before == now else f"serves: {serves}"
 
 
-def served(accounts: Accounts, account: str, environment: str) -> dict[str, str]:
+def served(
+    accounts: Accounts, account: str, environment: str, headers: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """What the services of an environment answer, by AWS's own host names.
 
     Args:
         accounts: they run.
         account: the environment's.
         environment: its name.
+        headers: of the requests. Default: none of their own.
 
     Returns:
         Service → status of its health route, if it has an API, and the versions that `live` of its functions points to.
@@ -583,7 +618,7 @@ def served(accounts: Accounts, account: str, environment: str) -> dict[str, str]
     with httpx.Client(verify=context, proxy=proxy, timeout=30, trust_env=False) as client:
         for service, endpoint in sorted(endpoints.items()):
             try:
-                answer = client.get(endpoint)
+                answer = client.get(endpoint, headers=dict(headers or {}))
                 found[service] = f"{answer.status_code}"
             except httpx.HTTPError as error:
                 found[service] = f"no answer: {error}"

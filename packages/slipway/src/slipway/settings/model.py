@@ -194,6 +194,13 @@ class Backup(_Model):
     """Days that a recovery point is kept, even if the table or bucket is deleted."""
 
 
+class Drift(_Model):
+    """Daily detection of changes made by hand, reported to the recipients of delivery notifications."""
+
+    hour_utc: Annotated[int, Field(ge=0, le=23)] = 4
+    """Hour at which it starts, UTC."""
+
+
 class BodyRules(StrEnum):
     """What AWS WAF does with a body that matches its rules for free text."""
 
@@ -603,6 +610,8 @@ class Environment(Place):
     alarms: AlarmSettings
     backup: Backup | None = None
     """Default: no backups beyond point-in-time recovery and object versions."""
+    drift: Drift | None = None
+    """Default: no daily detection; `slipway drift` looks at once."""
     deployment: Deployment
     waf: Waf
     cors: Cors

@@ -1,6 +1,6 @@
 """Read the events of a delivery from EventBridge.
 
-Four kinds are read, as AWS documents them:
+Four kinds are read as AWS documents them, and one of our own, of the function `drift_handlers`:
 - CodePipeline: `CodePipeline Pipeline Execution State Change`, `… Stage Execution State Change` and `… Action Execution
   State Change` (https://docs.aws.amazon.com/codepipeline/latest/userguide/detect-state-changes-cloudwatch-events.html);
 - CodeDeploy: `CodeDeploy Deployment State-change Notification`, relayed from the environments' accounts
@@ -84,6 +84,29 @@ class AlarmChange:
     state: str
 
 
+DRIFT_SOURCE = "slipway.drift"
+DRIFT_DETAIL_TYPE = "Slipway Drift Detected"
+
+
+@dataclass(frozen=True)
+class DriftFound:
+    """Resources of an environment differ from their templates, or could not be read.
+
+    Attributes:
+        resources: how many differ.
+        lines: one for each property that does.
+        unread: what could not be looked at, with the reason.
+    """
+
+    at: datetime
+    account: str
+    environment: str
+    resources: int
+    lines: tuple[str, ...]
+    unread: tuple[str, ...]
+    left_out: int = 0
+
+
 @dataclass(frozen=True)
 class Minute:
     """A minute has passed."""
@@ -91,7 +114,16 @@ class Minute:
     at: datetime
 
 
-Change = PipelineChange | StageChange | ApprovalWaiting | ApprovalCanceled | DeploymentChange | AlarmChange | Minute
+Change = (
+    PipelineChange
+    | StageChange
+    | ApprovalWaiting
+    | ApprovalCanceled
+    | DeploymentChange
+    | AlarmChange
+    | DriftFound
+    | Minute
+)
 
 
 def read(event: Mapping[str, Any]) -> Change | None:
@@ -144,6 +176,16 @@ def read(event: Mapping[str, Any]) -> Change | None:
             )
         case "CloudWatch Alarm Configuration Change" if detail.get("operation") == "delete":
             return AlarmChange(at=at, account=event["account"], alarm=detail["alarmName"], state="DELETED")
+        case _ if event.get("detail-type") == DRIFT_DETAIL_TYPE and event.get("source") == DRIFT_SOURCE:
+            return DriftFound(
+                at=at,
+                account=event["account"],
+                environment=detail["environment"],
+                resources=detail["resources"],
+                lines=tuple(detail["lines"]),
+                unread=tuple(detail["unread"]),
+                left_out=detail["left_out"],
+            )
         case "Scheduled Event":
             return Minute(at=at)
         case _:

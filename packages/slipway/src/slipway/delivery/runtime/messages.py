@@ -11,6 +11,7 @@ from slipway.delivery.runtime.events import (
     ApprovalWaiting,
     Change,
     DeploymentChange,
+    DriftFound,
     PipelineChange,
     StageChange,
 )
@@ -79,6 +80,8 @@ def message(change: Change, *, region: str, environment_of: Callable[[str, str],
                 return None
             subject = f"{place}: {change.alarm} is in alarm"
             return Message(subject[:SUBJECT_LIMIT], f"{subject}\nAccount {change.account}", chat_only=True)
+        case DriftFound():
+            return _drift(change)
         case _:
             return None
     link = (
@@ -86,3 +89,20 @@ def message(change: Change, *, region: str, environment_of: Callable[[str, str],
         f"/executions/{change.execution}/timeline?region={region}"
     )
     return Message(subject[:SUBJECT_LIMIT], f"{subject}\n{link}")
+
+
+def _drift(found: DriftFound) -> Message:
+    """Name what differs from its template."""
+    said = []
+    if found.resources:
+        said.append(
+            f"{found.resources} {'resource differs' if found.resources == 1 else 'resources differ'} from the templates"
+        )
+    if found.unread:
+        said.append(f"{len(found.unread)} could not be compared with the templates")
+    subject = f"{found.environment}: {', '.join(said)}"
+    lines = [subject, f"Account {found.account}", *found.lines]
+    if found.left_out:
+        lines.append(f"and {found.left_out} more: `slipway drift --env {found.environment}` lists them")
+    lines += [f"not looked at: {each}" for each in found.unread]
+    return Message(subject[:SUBJECT_LIMIT], "\n".join(lines))

@@ -7,6 +7,7 @@ from slipway.emulator.extensions import (
     changes,
     deployed,
     deployments,
+    drift,
     environments,
     functions,
     gateway,
@@ -14,6 +15,7 @@ from slipway.emulator.extensions import (
     objects,
     outputs,
     principals,
+    recovery,
     rotation,
     simulation,
     sources,
@@ -22,7 +24,7 @@ from slipway.emulator.extensions import (
 
 MODULES = (
     *(keys, objects, simulation, deployed, functions, asynchronous, sources, rotation),
-    *(principals, changes, outputs, apis, traces, deployments, environments, gateway, access_logs),
+    *(principals, changes, recovery, outputs, apis, traces, deployments, drift, environments, gateway, access_logs),
 )
 
 

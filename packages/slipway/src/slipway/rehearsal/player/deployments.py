@@ -25,6 +25,7 @@ from slipway.emulator.server import Credentials
 from slipway.emulator.substitutions import DEPLOYMENT
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.clock import VirtualClock
+from slipway.rehearsal.player.deployment_history import DeploymentHistory, PastDeployment
 from slipway.rehearsal.player.records import PlayedDeployment, PlayedMinute, PlayStatus
 from slipway.rehearsal.player.traffic import PlayedTraffic, RequestOutcome
 from slipway.settings.shifts import Shift
@@ -39,6 +40,8 @@ _PROPERTIES = (
     *("EvaluationPeriods", "ExtendedStatistic", "MetricName", "Metrics", "Namespace", "Period", "Statistic"),
     *("Threshold", "TreatMissingData", "Unit"),
 )
+
+_LOOKS = frozenset({"BatchGetDeployments", "ListDeployments"})
 
 
 @dataclass
@@ -128,6 +131,7 @@ class CodeDeploy:
         stopping: set when everything has to end.
         before_hook: is called with an account and a function before a hook of its deployment is. Default: nothing
             happens then.
+        history: remembers the deployments. Default: nobody does.
     """
 
     def __init__(
@@ -136,8 +140,10 @@ class CodeDeploy:
         stopping: threading.Event,
         *,
         before_hook: Callable[[str, str], None] = lambda *_: None,
+        history: DeploymentHistory | None = None,
     ) -> None:
         self._accounts, self._stopping, self._before_hook = accounts, stopping, before_hook
+        self._history = history
         self._hooks: dict[str, _Hook] = {}
         self._lock = threading.Lock()
         self.measures = {account: Measures() for account in accounts.ids}
@@ -146,11 +152,14 @@ class CodeDeploy:
         """Account and function → what was moved last, for whoever watches it afterwards."""
 
     def api(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
-        """CodeDeploy's API, as far as hooks need it.
+        """CodeDeploy's API, as far as hooks and `slipway rollback` need it.
 
         Raises:
             ApiError: it is refused.
         """
+        if self._history is not None and operation in _LOOKS:
+            self._check(caller, operation)
+            return self._history.ask(operation, request, caller.account)
         if operation != "PutLifecycleEventHookExecutionStatus":
             raise ApiError("InvalidOperationException", f"the player's CodeDeploy does not know {operation}")
         execution = str(request.get("lifecycleEventHookExecutionId", ""))
@@ -208,7 +217,43 @@ class CodeDeploy:
             raise failure from error
         finally:
             record.virtual_seconds = clock.seconds
+            self._remember(request, clock, record)
         record.status = PlayStatus.SUCCEEDED
+
+    def _check(self, caller: Requester, operation: str) -> None:
+        """Ask IAM whether a caller may look at deployments.
+
+        Raises:
+            ApiError: it may not.
+        """
+        if caller.access_key_id == caller.account:
+            return
+        role = f"arn:aws:iam::{caller.account}:role/{caller.role}"
+        arn = f"arn:aws:codedeploy:{self._accounts.region(caller.account)}:{caller.account}:deploymentgroup:*"
+        if not caller.role or not self._accounts.partition.allowed(
+            caller.account, role, f"codedeploy:{operation}", arn
+        ):
+            raise ApiError("AccessDeniedException", f"not authorized to perform: codedeploy:{operation} on {arn}")
+
+    def _remember(self, request: ShiftRequest, clock: VirtualClock, record: PlayedDeployment) -> None:
+        if self._history is None:
+            return
+        ended = clock.now.timestamp()
+        self._history.add(
+            PastDeployment(
+                id=record.id,
+                account=request.account,
+                application=str(request.group.get("ApplicationName", "")),
+                group=request.group_name,
+                function=request.function,
+                alias=request.alias,
+                old_version=record.old_version,
+                new_version=record.new_version,
+                succeeded=record.status is not PlayStatus.FAILED,
+                started=ended - clock.seconds,
+                ended=ended,
+            )
+        )
 
     def know(self, account: str) -> None:
         """Learn of the aliases that are there already, from the hooks of their deployment groups.

@@ -34,6 +34,7 @@ from slipway.rehearsal.player.definition import (
 )
 from slipway.rehearsal.player.events import Events
 from slipway.rehearsal.player.memory import Memory, Remembered
+from slipway.rehearsal.player.pipeline_api import Allowed
 from slipway.rehearsal.player.quota import BuildQuotas
 from slipway.rehearsal.player.records import Execution, PlayedAction, PlayedCondition, PlayedStage, PlayStatus
 from slipway.rehearsal.player.rules import Window, is_in_window, opens_at
@@ -116,6 +117,8 @@ class Player:
         self._meanwhile, self._passes, self._window = meanwhile, passes, window
         self._tools = accounts.emulators[accounts.tools]
         self._began = time.monotonic()
+        self._rolling_back = threading.Lock()
+        self._rollback: threading.Thread | None = None
         self.executions: list[Execution] = []
         """Those that were begun, however they ended."""
         self.actions = Actions(
@@ -283,25 +286,100 @@ class Player:
         if expired := self._expired(run, target):
             self._closed(run, record, PlayStatus.FAILED, expired)
             return
-        remembered = Remembered(
-            str(uuid4()), target.commit, target.message, version, run.clock.isoformat(), target=target.id
-        )
-        remembered.artifacts, remembered.variables = dict(target.artifacts), dict(target.variables)
         # The rollback is in the stage now, and no longer the execution that failed there.
         run.remembered.stages[stage.name] = PlayStatus.FAILED.value
+        back = self._begin_back(run.record, run.definition, stage, target, run.clock)
+        try:
+            self._play_back(back, stage, record, target)
+        finally:
+            run.clock = back.clock
+
+    def roll_back(self, stage: str, target: str, at: datetime) -> str:
+        """Begin to roll a stage back by hand, as RollbackStage does; `join_rollback` waits for its end.
+
+        https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_RollbackStage.html and
+        https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html. CodePipeline's pages don't say
+        that a rollback asks the stage's conditions: only its actions are played, as after a failed stage.
+
+        Args:
+            stage: name of the stage.
+            target: id of the execution that it goes back to.
+            at: virtual moment at which it begins.
+
+        Returns:
+            Id of the execution that the rollback is.
+
+        Raises:
+            ApiError: CodePipeline refuses it.
+        """
+        with self._rolling_back:
+            definition = self._memory.definition
+            found = self._memory.rollback_target(stage, target)
+            place = next(each for each in definition.stages if each.name == stage)
+            record = Execution(str(uuid4()), found.commit, found.message, definition.version, at.isoformat())
+            self.executions.append(record)
+            back = self._begin_back(record, definition, place, found, at)
+        self._began = time.monotonic()
+        self._rollback = threading.Thread(target=self._roll_back_by_hand, args=(back, place, found), daemon=True)
+        self._rollback.start()
+        return record.id
+
+    def join_rollback(self) -> None:
+        """Wait until the rollback that `roll_back` began has ended."""
+        if self._rollback is not None:
+            self._rollback.join()
+
+    def _roll_back_by_hand(self, back: Run, stage: StageDefinition, target: Remembered) -> None:
+        record, began, start = back.record, time.monotonic(), back.clock
+        self._view.execution(record, back.definition)
+        played = self._opened(back, stage, "rollback")
+        try:
+            if expired := self._expired(back, target):
+                back.remembered.status = PlayStatus.FAILED.value
+                self._closed(back, played, PlayStatus.FAILED, expired)
+            else:
+                self._play_back(back, stage, played, target)
+        except CanceledError as error:
+            record.reason = str(error)
+        finally:
+            if played.status is PlayStatus.IN_PROGRESS:
+                self._closed(back, played, PlayStatus.FAILED, "interrupted")
+                back.remembered.status = PlayStatus.FAILED.value
+            record.status, record.reason = played.status, record.reason or played.reason
+            record.seconds = time.monotonic() - began
+            record.virtual_seconds = (back.clock - start).total_seconds()
+            back.remembered.ended = back.clock.isoformat()
+            self._memory.keep()
+        self._tell(back, "Pipeline", {"state": _EVENT_STATES[record.status]})
+        for account in {action.account or self._accounts.tools for action in stage.actions}:
+            self._accounts.emulators[account].recycle()
+
+    def _begin_back(
+        self,
+        record: Execution,
+        definition: PipelineDefinition,
+        stage: StageDefinition,
+        target: Remembered,
+        at: datetime,
+    ) -> Run:
+        """Return the execution of type ROLLBACK that enters a stage, with the target's artifacts and variables."""
+        # An automatic one is shown within the execution that failed, and has an id of its own.
+        own = record.id if record.id not in {each.id for each in self._memory.executions} else str(uuid4())
+        remembered = Remembered(
+            own, target.commit, target.message, definition.version, at.isoformat(), target=target.id
+        )
+        remembered.artifacts, remembered.variables = dict(target.artifacts), dict(target.variables)
         remembered.stages[stage.name] = PlayStatus.IN_PROGRESS.value
         self._memory.executions.append(remembered)
         self._memory.keep()
-        back = Run(
-            run.record,
-            run.definition,
-            remembered,
-            run.store,
-            run.clock,
-            dict(target.variables),
-            is_current=self._is_current,
-        )
+        store = self._store(definition)
+        back = Run(record, definition, remembered, store, at, dict(target.variables), is_current=self._is_current)
         self._tell(back, "Pipeline", {"state": "STARTED", "rollback-metadata": {}})
+        return back
+
+    def _play_back(self, back: Run, stage: StageDefinition, record: PlayedStage, target: Remembered) -> None:
+        """Play the actions of a stage with the artifacts of the execution that it goes back to."""
+        remembered = back.remembered
         try:
             self._groups(back, record, list(stage.groups()), None)
         except CanceledError as error:
@@ -309,13 +387,12 @@ class Player:
             self._closed(back, record, PlayStatus.CANCELED, str(error))
             raise
         except StageFailedError as failure:
-            remembered.status = "Failed"
+            remembered.status = PlayStatus.FAILED.value
             self._closed(back, record, PlayStatus.FAILED, str(failure))
         else:
-            remembered.status = "Succeeded"
+            remembered.status = PlayStatus.SUCCEEDED.value
             self._closed(back, record, PlayStatus.SUCCEEDED, f"back to {target.commit[:12]}: {target.message}")
         remembered.ended = back.clock.isoformat()
-        run.clock = back.clock
         self._memory.keep()
 
     def _expired(self, run: Run, target: Remembered) -> str:
@@ -485,7 +562,7 @@ class Player:
         self._events.pipeline(kind, {**about, **detail}, run.clock)
 
 
-def allowed(accounts: Accounts, events: Events, pipeline: str) -> Callable[[Requester, str], bool]:
+def allowed(accounts: Accounts, events: Events, pipeline: str) -> Allowed:
     """Who may do what with the pipeline, as IAM of the tools account says.
 
     Args:
@@ -494,7 +571,7 @@ def allowed(accounts: Accounts, events: Events, pipeline: str) -> Callable[[Requ
         pipeline: the pipeline's name.
     """
 
-    def ask(caller: Requester, action: str) -> bool:
+    def ask(caller: Requester, action: str, stage: str = "") -> bool:
         if caller.account != accounts.tools:
             return False
         if caller.access_key_id == caller.account:
@@ -503,6 +580,7 @@ def allowed(accounts: Accounts, events: Events, pipeline: str) -> Callable[[Requ
         if role is None:
             return False
         arn = f"arn:aws:codepipeline:{accounts.region(accounts.tools)}:{accounts.tools}:{pipeline}"
+        arn += f"/{stage}" if stage else ""
         return accounts.partition.allowed(accounts.tools, role, action, arn)
 
     return ask

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway import paths
+from slipway.emulator.partition import ApiError
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.definition import PipelineDefinition
 
@@ -131,6 +132,41 @@ class Memory:
                 and each.stages.get(stage) == "Succeeded"
             )
             return next(found, None)
+
+    def rollback_target(self, stage: str, target: str) -> Remembered:
+        """Return the execution that a stage may be rolled back to by hand.
+
+        https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_RollbackStage.html and
+        https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html.
+
+        Args:
+            stage: name of the stage.
+            target: id of the execution.
+
+        Raises:
+            ApiError: CodePipeline refuses it.
+        """
+        with self._lock:
+            definition = self.definition
+            defined = next((each for each in definition.stages if each.name == stage), None)
+            if defined is None:
+                raise ApiError("StageNotFoundException", f"{definition.name} has no stage {stage}")
+            if any(action.category == "Source" for action in defined.actions):
+                raise ApiError("UnableToRollbackStageException", "a source stage cannot be rolled back")
+            found = next((each for each in self.executions if each.id == target), None)
+            if found is None:
+                raise ApiError("PipelineExecutionNotFoundException", f"there is no execution {target}")
+            if found.version != definition.version:
+                raise ApiError(
+                    "PipelineExecutionOutdatedException",
+                    f"{target} is of version {found.version} of the pipeline's structure; it has {definition.version}",
+                )
+            if found.target or found.stages.get(stage) != "Succeeded":
+                why = "is a rollback itself" if found.target else f"did not succeed in {stage}"
+                raise ApiError("UnableToRollbackStageException", f"{target} {why}")
+            if any(each.stages.get(stage) == "InProgress" for each in self.executions):
+                raise ApiError("UnableToRollbackStageException", f"{stage} is in progress")
+            return found
 
     def end_killed(self) -> None:
         """End the executions that a killed player left in progress: there is one player at a time."""

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from slipway.emulator.partition import ApiError, Requester
 from slipway.rehearsal.player.approvals import ApprovalAnswer, Approvals
 from slipway.rehearsal.player.memory import Memory, Remembered
 
-Allowed = Callable[[Requester, str], bool]
-"""Whether a caller may do an action on the pipeline."""
+
+class Allowed(Protocol):
+    """Asks IAM whether a caller may do an action on the pipeline, or on one of its stages."""
+
+    def __call__(self, caller: Requester, action: str, stage: str = "", /) -> bool:
+        """Return whether it may."""
+
+
+RollBack = Callable[[str, str], str]
+"""Begins to roll a stage back to an execution, and returns the id of the rollback's own execution."""
+
+
+def _cannot(stage: str, target: str) -> str:
+    raise ApiError("UnableToRollbackStageException", f"nobody plays now: {stage} cannot be rolled back to {target}")
 
 
 class PipelineApi:
@@ -21,10 +33,13 @@ class PipelineApi:
         memory: of the pipeline.
         approvals: of the execution that runs.
         allowed: asks IAM.
+        roll_back: rolls a stage back. Default: nobody plays that could.
     """
 
-    def __init__(self, memory: Memory, approvals: Approvals, allowed: Allowed) -> None:
-        self._memory, self._approvals, self._allowed = memory, approvals, allowed
+    def __init__(
+        self, memory: Memory, approvals: Approvals, allowed: Allowed, *, roll_back: RollBack = _cannot
+    ) -> None:
+        self._memory, self._approvals, self._allowed, self._roll_back = memory, approvals, allowed, roll_back
 
     def __call__(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
         """Answer.
@@ -32,19 +47,24 @@ class PipelineApi:
         Raises:
             ApiError: it is refused.
         """
-        if not self._allowed(caller, f"codepipeline:{operation}"):
+        # Of these operations, this one alone names a stage, and not the pipeline, as its resource:
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodepipeline.html
+        stage = str(request.get("stageName")) if operation == "RollbackStage" else ""
+        if not self._allowed(caller, f"codepipeline:{operation}", *([stage] if stage else [])):
             raise ApiError("AccessDeniedException", f"not authorized to perform: codepipeline:{operation}")
         match operation:
             case "GetPipelineState":
                 return self._state()
             case "ListPipelineExecutions":
-                return {"pipelineExecutionSummaries": [_summary(each) for each in reversed(self._memory.executions)]}
+                return {"pipelineExecutionSummaries": [_summary(each) for each in self._listed(request)]}
             case "GetPipelineExecution":
                 return {"pipelineExecution": self._execution(str(request.get("pipelineExecutionId")))}
             case "ListActionExecutions":
                 return {"actionExecutionDetails": self._actions(request)}
             case "RetryStageExecution":
                 return self._retry(request)
+            case "RollbackStage":
+                return {"pipelineExecutionId": self._roll_back(stage, str(request.get("targetPipelineExecutionId")))}
             case "PutApprovalResult":
                 return self._answer(request)
             case _:
@@ -75,6 +95,19 @@ class PipelineApi:
                 }
             stages.append(state_of_stage)
         return {"pipelineName": definition.name, "pipelineVersion": definition.version, "stageStates": stages}
+
+    def _listed(self, request: dict[str, Any]) -> list[Remembered]:
+        """Return the executions, newest first; by a filter, those that succeeded in a stage of the present structure.
+
+        https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_SucceededInStageFilter.html
+        """
+        stage = request.get("filter", {}).get("succeededInStage", {}).get("stageName")
+        version = self._memory.definition.version
+        return [
+            each
+            for each in reversed(self._memory.executions)
+            if stage is None or (each.version == version and each.stages.get(stage) == "Succeeded")
+        ]
 
     def _retry(self, request: dict[str, Any]) -> dict[str, Any]:
         """Refuse to retry a stage: as CodePipeline does, or since the player plays each execution to its end.

@@ -197,6 +197,8 @@ class Rehearsal:
     """Accounts that died, or could not be kept, with why."""
     in_alarm: dict[str, list[str]] = field(default_factory=dict)
     """Environment → its alarms that an old bug had set off before the first execution."""
+    taken_back: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Step of a rollback by hand → service → what answered the request that had found the fault."""
     memory_mb: float = 0
     """Most that the accounts' processes held together, megabytes (proportional set size)."""
 

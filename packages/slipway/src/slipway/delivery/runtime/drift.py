@@ -1,0 +1,175 @@
+"""What differs between stacks and their templates, as CloudFormation finds it.
+
+CloudFormation compares the properties that a template sets with what the resources have now
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html). It doesn't look at
+defaults, at types without drift detection, or into nested stacks: those are looked at one by one here. It reads with
+the caller's permissions; a resource that it could not read is named, and not taken for one that is in sync.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+POLL_SECONDS = 5.0
+WAIT_SECONDS = 780.0
+"""How long the detections may take, all together: a function runs for fifteen minutes at most."""
+_ABSENT = "does not exist"
+_NESTED = "AWS::CloudFormation::Stack"
+
+
+@dataclass(frozen=True)
+class PropertyDifference:
+    """A property that has another value than the template says.
+
+    Attributes:
+        path: of the property, such as `/MemorySize`.
+        expected: by the template; JSON for anything but a text.
+        actual: what the resource has.
+    """
+
+    path: str
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True)
+class DriftedResource:
+    """A resource that differs from its template, or that was deleted."""
+
+    stack: str
+    logical_id: str
+    name: str
+    """Its physical id."""
+    type: str
+    deleted: bool
+    differences: tuple[PropertyDifference, ...]
+
+    def lines(self) -> Iterator[str]:
+        """Yield what is said of it."""
+        place = f"{self.stack}: {self.logical_id} ({self.type}, {self.name})"
+        if self.deleted:
+            yield f"{place} was deleted"
+        for each in self.differences:
+            yield f"{place}: {each.path} is {each.actual or 'not set'}, not {each.expected or 'unset'}"
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What was found.
+
+    Attributes:
+        stacks: names of the stacks that were looked at.
+        drifted: the resources that differ.
+        unread: what could not be looked at, each with the reason.
+    """
+
+    stacks: tuple[str, ...]
+    drifted: tuple[DriftedResource, ...]
+    unread: tuple[str, ...]
+
+
+def detect_drift(
+    client: CloudFormationClient,
+    stacks: Sequence[str],
+    *,
+    wait_seconds: float = WAIT_SECONDS,
+    poll_seconds: float = POLL_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> DriftReport:
+    """Compare stacks, and those nested in them, with their templates.
+
+    Args:
+        client: CloudFormation in the stacks' account and region.
+        stacks: their names; one that does not exist is left out.
+        wait_seconds: how long the detections may take.
+        poll_seconds: how long to wait between two looks.
+        sleep: waits.
+    """
+    unread: list[str] = []
+    begun: dict[str, str] = {}
+    for stack in stacks:
+        for name in _with_nested(client, stack, unread):
+            try:
+                begun[name] = client.detect_stack_drift(StackName=name)["StackDriftDetectionId"]
+            except ClientError as error:
+                unread.append(f"{name}: {error.response['Error'].get('Message', error)}")
+    deadline = time.monotonic() + wait_seconds
+    drifted: list[DriftedResource] = []
+    for name, identifier in begun.items():
+        reason = _ended(client, identifier, deadline, poll_seconds, sleep)
+        if reason is None:
+            unread.append(f"{name}: the detection did not end in time")
+            continue
+        if reason:
+            unread.append(f"{name}: {reason}")
+        drifted += _drifted(client, name, unread)
+    return DriftReport(tuple(begun), tuple(drifted), tuple(unread))
+
+
+def _with_nested(client: CloudFormationClient, stack: str, unread: list[str]) -> Iterator[str]:
+    """Yield a stack and those nested in it; none that is not there."""
+    try:
+        pages = list(client.get_paginator("list_stack_resources").paginate(StackName=stack))
+    except ClientError as error:
+        message = error.response["Error"].get("Message", str(error))
+        if _ABSENT not in message:
+            unread.append(f"{stack}: {message}")
+        return
+    yield stack
+    for resource in (each for page in pages for each in page["StackResourceSummaries"]):
+        if resource["ResourceType"] == _NESTED and (name := resource.get("PhysicalResourceId")):
+            yield from _with_nested(client, name, unread)
+
+
+def _ended(
+    client: CloudFormationClient, identifier: str, deadline: float, poll: float, sleep: Callable[[float], None]
+) -> str | None:
+    """Wait for a detection; return why it failed, an empty text if it did not, None if it takes too long."""
+    while True:
+        found = client.describe_stack_drift_detection_status(StackDriftDetectionId=identifier)
+        if found["DetectionStatus"] != "DETECTION_IN_PROGRESS":
+            failed = found["DetectionStatus"] == "DETECTION_FAILED"
+            return found.get("DetectionStatusReason", "the detection failed") if failed else ""
+        if time.monotonic() >= deadline:
+            return None
+        sleep(poll)
+
+
+def _drifted(client: CloudFormationClient, stack: str, unread: list[str]) -> Iterator[DriftedResource]:
+    for resource in _drifts(client, stack):
+        status = resource["StackResourceDriftStatus"]
+        if status == "UNKNOWN":
+            reason = resource.get("DriftStatusReason", "CloudFormation could not read it")
+            unread.append(f"{stack}: {resource['LogicalResourceId']} ({resource['ResourceType']}): {reason}")
+        if status not in {"DELETED", "MODIFIED"}:
+            continue
+        yield DriftedResource(
+            stack=stack,
+            logical_id=resource["LogicalResourceId"],
+            name=resource.get("PhysicalResourceId", ""),
+            type=resource["ResourceType"],
+            deleted=status == "DELETED",
+            differences=tuple(
+                PropertyDifference(each["PropertyPath"], each["ExpectedValue"], each["ActualValue"])
+                for each in resource.get("PropertyDifferences", [])
+            ),
+        )
+
+
+def _drifts(client: CloudFormationClient, stack: str) -> Iterator[Mapping[str, Any]]:
+    """Yield what was found of each resource; boto3 has no paginator for it."""
+    token: dict[str, str] = {}
+    while True:
+        found = client.describe_stack_resource_drifts(StackName=stack, **token)  # type: ignore[arg-type]  # a name and a text
+        yield from found["StackResourceDrifts"]
+        if "NextToken" not in found:
+            return
+        token = {"NextToken": found["NextToken"]}

@@ -1,0 +1,71 @@
+"""The function that looks for drift in an environment, once a day, and puts an event where there is some."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from slipway.delivery.runtime.drift import DriftReport, detect_drift
+from slipway.delivery.runtime.events import DRIFT_DETAIL_TYPE, DRIFT_SOURCE
+from slipway_runtime.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
+
+LINES = 100
+"""The most lines of an event: it holds 256 KB
+(https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html)."""
+CHARACTERS = 500
+"""The most characters of a line: a policy or a definition may be a property."""
+
+
+@logger.inject_lambda_context
+def drift_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - Lambda passes both
+    """Look for drift in the environment that the schedule names, and put what was found on the delivery's bus."""
+    report = detect_drift(_client(event["role"], event["region"]), event["stacks"])
+    logger.info("drift", extra={"stacks": report.stacks, "drifted": len(report.drifted), "unread": report.unread})
+    if report.drifted or report.unread:
+        answer = boto3.client("events").put_events(Entries=[entry(event["environment"], report)])
+        if answer["FailedEntryCount"]:
+            raise RuntimeError(f"the event was refused: {answer['Entries'][0].get('ErrorMessage')}")
+    return {"stacks": len(report.stacks), "drifted": len(report.drifted), "unread": len(report.unread)}
+
+
+def _client(role: str, region: str) -> CloudFormationClient:
+    """Return CloudFormation in an environment's account, as the role that looks for drift there."""
+    given = boto3.client("sts").assume_role(RoleArn=role, RoleSessionName="drift")["Credentials"]
+    session = boto3.Session(
+        aws_access_key_id=given["AccessKeyId"],
+        aws_secret_access_key=given["SecretAccessKey"],
+        aws_session_token=given["SessionToken"],
+        region_name=region,
+    )
+    return session.client("cloudformation")
+
+
+def entry(environment: str, report: DriftReport) -> PutEventsRequestEntryTypeDef:
+    """Return the event that tells of what was found.
+
+    Args:
+        environment: name of the environment.
+        report: what was found in it.
+    """
+    lines = [line for resource in report.drifted for line in resource.lines()]
+    detail = {
+        "environment": environment,
+        "resources": len(report.drifted),
+        "lines": [line[:CHARACTERS] for line in lines[:LINES]],
+        "left_out": max(0, len(lines) - LINES),
+        "unread": [line[:CHARACTERS] for line in report.unread[:LINES]],
+    }
+    return {
+        "Source": DRIFT_SOURCE,
+        "DetailType": DRIFT_DETAIL_TYPE,
+        "Detail": json.dumps(detail),
+        "EventBusName": os.environ["BUS_NAME"],
+    }

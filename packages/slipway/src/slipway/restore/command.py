@@ -1,0 +1,196 @@
+"""Restore the data of a service beside the present: `slipway restore`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from slipway import settings as config
+from slipway.delivery.names import log_bucket_name
+from slipway.errors import UsageError
+from slipway.restore.buckets import check_bucket, restore_bucket
+from slipway.restore.comparison import RestoredCopy
+from slipway.restore.tables import LONGEST_NAME, RestoreError, check_table, restore_table
+from slipway.settings import Environment, Settings
+
+if TYPE_CHECKING:
+    import boto3
+
+_TABLE, _BUCKET = "AWS::DynamoDB::Table", "AWS::S3::Bucket"
+_LONGEST_BUCKET = 63
+
+
+def restore(  # noqa: PLR0917  # typer reads a command's options from its parameters
+    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
+    service: Annotated[str, typer.Option(help="The service whose tables and bucket are restored.")],
+    to: Annotated[datetime, typer.Option("--to", help="The moment, UTC: 2026-11-30T14:05:00.")],
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", help="AWS profile of the environment's account. Default: ask the emulator."),
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Delete the copies after comparing: a drill.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without a question.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+) -> None:
+    """Restore a service's tables and bucket to a point in time beside the present ones, and compare.
+
+    Nothing that is there now is changed. Exit code: 0 when all was restored and compared, whatever differs since.
+    """
+    settings = config.load()
+    environment = _environment(settings, env, service)
+    moment = to if to.tzinfo else to.replace(tzinfo=UTC)
+    session = _session(settings, environment, profile)
+    resources = data_of(session, environment, service)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    check_resources(session, resources, moment)
+    for kind, name in resources:
+        console.print(f"{name} → {copy_name(name, kind, moment)}", markup=False)
+    console.print("Nothing that is there now is changed. The copies cost as much as the present ones.", markup=False)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("nobody can be asked here: --yes answers")
+        typer.confirm(f"Restore {service} of {env} as of {moment:%Y-%m-%d %H:%M:%S} UTC?", abort=True)
+    poll = 5.0 if profile is not None else 0.1
+    copies = restore_resources(session, resources, moment, console=console, poll_seconds=poll)
+    if remove:
+        remove_copies(session, resources, moment)
+        console.print("the copies are deleted", markup=False)
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in copies], indent=2))
+        return
+    for each in copies:
+        for line in each.lines():
+            Console(soft_wrap=True, highlight=False).print(line, markup=False)
+
+
+def copy_name(name: str, kind: str, moment: datetime) -> str:
+    """Return the name of the copy of a table or bucket.
+
+    Args:
+        name: of the present one.
+        kind: its resource type.
+        moment: that it is restored to.
+    """
+    end = f"-{moment:%Y%m%d%H%M%S}"
+    return name[: (_LONGEST_BUCKET if kind == _BUCKET else LONGEST_NAME) - len(end)] + end
+
+
+def data_of(session: boto3.Session, environment: Environment, service: str) -> list[tuple[str, str]]:
+    """Return resource type and name of a service's tables and buckets, without the bucket of its access logs.
+
+    Args:
+        session: of the environment's account.
+        environment: its settings.
+        service: name of the service.
+
+    Raises:
+        RestoreError: it has none.
+    """
+    stack = f"{environment.name}-{service}-data"
+    pages = session.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack)
+    found = [
+        (resource["ResourceType"], resource["PhysicalResourceId"])
+        for page in pages
+        for resource in page["StackResourceSummaries"]
+        if resource["ResourceType"] in {_TABLE, _BUCKET} and "PhysicalResourceId" in resource
+    ]
+    found = [each for each in found if each[1] != log_bucket_name(environment, service)]
+    if not found:
+        raise RestoreError(f"{stack} has neither a table nor a bucket")
+    return sorted(found)
+
+
+def check_resources(session: boto3.Session, resources: Sequence[tuple[str, str]], moment: datetime) -> None:
+    """Check that tables and buckets can be restored to a moment, before anything is begun.
+
+    Raises:
+        RestoreError: one cannot.
+    """
+    for kind, name in resources:
+        if kind == _TABLE:
+            check_table(session.client("dynamodb"), name, moment)
+        else:
+            check_bucket(session.client("s3"), name)
+
+
+def restore_resources(
+    session: boto3.Session,
+    resources: Sequence[tuple[str, str]],
+    moment: datetime,
+    *,
+    console: Console,
+    poll_seconds: float,
+) -> list[RestoredCopy]:
+    """Restore tables and buckets beside the present ones, and compare.
+
+    Args:
+        session: of the environment's account and region.
+        resources: resource type and name of each.
+        moment: that they are restored to.
+        console: is told of each step.
+        poll_seconds: how long to wait between two looks.
+    """
+
+    def say(text: str) -> None:
+        console.print(text, markup=False)
+
+    copies = []
+    for kind, name in resources:
+        copy = copy_name(name, kind, moment)
+        if kind == _TABLE:
+            client = session.client("dynamodb")
+            copies.append(restore_table(client, name, copy, moment, say=say, poll_seconds=poll_seconds))
+        else:
+            region = session.region_name or ""
+            copies.append(restore_bucket(session.client("s3"), name, copy, moment, region=region, say=say))
+    return copies
+
+
+def remove_copies(session: boto3.Session, resources: Sequence[tuple[str, str]], moment: datetime) -> None:
+    """Delete the copies of tables and buckets, with all that is in them."""
+    for kind, name in resources:
+        copy = copy_name(name, kind, moment)
+        if kind == _TABLE:
+            session.client("dynamodb").delete_table(TableName=copy)
+            continue
+        client = session.client("s3")
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=copy):
+            for each in page.get("Versions", []):
+                client.delete_object(Bucket=copy, Key=each["Key"], VersionId=each["VersionId"])
+        client.delete_bucket(Bucket=copy)
+
+
+def _environment(settings: Settings, name: str, service: str) -> Environment:
+    names = [each.name for each in settings.environments]
+    if name not in names:
+        raise UsageError(f"unknown environment {name!r}; choose from {', '.join(names)}")
+    environment = settings.environment(name)
+    known = [each for each, value in environment.services if value is not None]
+    if service not in known:
+        raise UsageError(f"unknown service {service!r} of {name}; choose from {', '.join(known)}")
+    return environment
+
+
+def _session(settings: Settings, environment: Environment, profile: str | None) -> boto3.Session:
+    if profile is not None:
+        import boto3  # noqa: PLC0415  # for AWS alone
+
+        session = boto3.Session(profile_name=profile, region_name=environment.region)
+        account = session.client("sts").get_caller_identity()["Account"]
+        if account != environment.account:
+            raise UsageError(f"{profile} is of account {account}, and {environment.name} is {environment.account}")
+        return session
+    from slipway.emulator.environment import LocalEnvironment  # noqa: PLC0415  # an extra of its own
+
+    emulator = LocalEnvironment(environment, settings.pipeline).emulator
+    if emulator.pid is None:
+        name = environment.name
+        raise UsageError(f"{name} is not up here: run `slipway up --env {name}`, or name its account with --profile")
+    return emulator.session()

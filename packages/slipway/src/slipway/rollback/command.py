@@ -1,0 +1,206 @@
+"""Take a delivery back: `slipway rollback`.
+
+slipway rollback --env prod                          # every stage, to the last good execution
+slipway rollback --env prod --alias --service items  # the alias of its functions alone, at once
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import boto3
+import typer
+from rich.console import Console
+
+from slipway import settings as config
+from slipway.delivery.names import PROTECTED_STACKS, pipeline_name
+from slipway.rollback.aliases import AliasMove, move, plan_moves
+from slipway.rollback.errors import RollbackError
+from slipway.rollback.operator_policy import alias_policy, stage_policy
+from slipway.rollback.stages import POLL_SECONDS, RollbackPlan, plan_rollback, roll_back
+from slipway.settings import Environment, Settings
+
+KEPT = (
+    "data that the new version wrote stays: the old version has to be able to read it",
+    "a change of a table's or bucket's content, a migration and a sent message stay",
+    "a secret that was rotated stays rotated, a key that was scheduled for deletion stays so",
+    "a resource that the change added to a {stacks} stack stays, and its stack policy refuses the rollback",
+)
+"""What a rollback of stages cannot take back."""
+
+ALIAS_KEPT = (
+    "everything but the functions' code and configuration stays as the new version has it",
+    "data that the new version wrote stays: the old version has to be able to read it",
+    "the stack says another version than the alias has until the next deployment: drift detection reports it",
+)
+"""What a move of an alias cannot take back."""
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Who asks AWS, and how often.
+
+    Attributes:
+        tools: session of the tools account.
+        environment: session of the environment's account.
+        poll_seconds: how long to wait between two looks.
+    """
+
+    tools: boto3.Session
+    environment: boto3.Session
+    poll_seconds: float = POLL_SECONDS
+
+
+def rollback(  # noqa: PLR0917  # typer reads a command's options from its parameters
+    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
+    to: Annotated[
+        str | None, typer.Option("--to", help="Execution to go back to. Default: the last good one before the present.")
+    ] = None,
+    alias: Annotated[
+        bool, typer.Option("--alias", help="Only point `live` of a service's functions to the version before.")
+    ] = False,
+    service: Annotated[str | None, typer.Option(help="The service whose aliases are moved; with --alias.")] = None,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="With --alias: point `live` to the version that was deployed last.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without a question.")] = False,
+    policy: Annotated[bool, typer.Option("--policy", help="Print the IAM policy that it needs, and stop.")] = False,
+    rehearsal: Annotated[
+        str | None,
+        typer.Option(
+            help="In the accounts that `slipway rehearse` left: `all`, or the services it was given, with commas."
+        ),
+    ] = None,
+) -> None:
+    """Take a delivery back: an environment to its last good execution, or a service's functions alone."""
+    settings = config.load()
+    environment = _environment(settings, env)
+    _check_options(environment, to=to, alias=alias, service=service, undo=undo)
+    console = Console(soft_wrap=True, highlight=False)
+    if policy:
+        wanted = alias_policy(environment, service) if alias and service else stage_policy(settings, environment)
+        account = environment.account if alias else settings.pipeline.account
+        console.print(json.dumps(wanted, indent=2), markup=False)
+        Console(stderr=True).print(f"in account {account}", markup=False)
+        return
+    with _place(settings, environment, rehearsal, alias=alias) as place:
+        if alias and service:
+            _take_aliases(environment, service, place, console, undo=undo, yes=yes)
+        else:
+            _take_stages(settings, environment, place, console, to=to, yes=yes)
+
+
+def _check_options(environment: Environment, *, to: str | None, alias: bool, service: str | None, undo: bool) -> None:
+    if alias and service is None:
+        raise RollbackError("--alias moves the aliases of one service: name it with --service", exit_code=2)
+    if alias and to is not None:
+        raise RollbackError("--to names an execution of the pipeline, which --alias doesn't use", exit_code=2)
+    if not alias and (service is not None or undo):
+        raise RollbackError("--service and --undo go with --alias: stages hold every service of a wave", exit_code=2)
+    if service is not None and service not in environment.services.names:
+        known = ", ".join(environment.services.names)
+        raise RollbackError(f"unknown service {service!r} of {environment.name}; choose from {known}", exit_code=2)
+
+
+def _environment(settings: Settings, name: str) -> Environment:
+    try:
+        return settings.environment(name)
+    except KeyError:
+        known = ", ".join(environment.name for environment in settings.environments)
+        raise RollbackError(f"unknown environment {name!r}; choose from {known}", exit_code=2) from None
+
+
+@contextmanager
+def _place(settings: Settings, environment: Environment, rehearsal: str | None, *, alias: bool) -> Iterator[Sessions]:
+    if rehearsal is not None:
+        from slipway.rehearsal.back import accounts_left  # noqa: PLC0415  # not installed with the base package
+
+        services = () if rehearsal == "all" else tuple(each.strip() for each in rehearsal.split(","))
+        with accounts_left(settings, environment, services) as (tools, own):
+            yield Sessions(tools, own, poll_seconds=0.2)
+        return
+    place = environment if alias else settings.pipeline
+    session = boto3.Session(region_name=place.region)
+    account = session.client("sts").get_caller_identity()["Account"]
+    if account != place.account:
+        what = environment.name if alias else "the pipeline"
+        raise RollbackError(f"these credentials are of account {account}, and {what} is in {place.account}")
+    yield Sessions(session, session)
+
+
+def _take_stages(
+    settings: Settings, environment: Environment, place: Sessions, console: Console, *, to: str | None, yes: bool
+) -> None:
+    client = place.tools.client("codepipeline", region_name=settings.pipeline.region)
+    names = [each.name for each in settings.environments]
+    plan = plan_rollback(client, pipeline_name(settings.pipeline.app), environment.name, names, to=to)
+    if not plan.stages:
+        console.print(f"{environment.name} holds {plan.target} already", markup=False)
+        return
+    for line in describe_plan(plan, environment):
+        console.print(line, markup=False)
+    _confirm(f"Roll {environment.name} back to {plan.target.commit[:12] or plan.target.id}?", yes=yes)
+    roll_back(client, plan, say=lambda text: console.print(text, markup=False), poll_seconds=place.poll_seconds)
+    console.print(f"{environment.name} is back at {plan.target}", markup=False)
+
+
+def describe_plan(plan: RollbackPlan, environment: Environment) -> list[str]:
+    """Return what is said before anybody is asked: what is taken back, what cannot be, and what else to do."""
+    stacks = " or ".join(PROTECTED_STACKS)
+    hold = f"aws codepipeline disable-stage-transition --pipeline-name {plan.pipeline} --stage-name <stage>"
+    first = f"{environment.name}-approval or, without one, {environment.name}-foundation"
+    return [
+        f"back to     {plan.target}",
+        *(f"takes back  {each}" for each in plan.taken_back),
+        f"stages      {', '.join(plan.stages)}, in this order; each is deployed, verified and baked again",
+        *([f"holds it    {', '.join(plan.skipped)}"] if plan.skipped else []),
+        "cannot take back:",
+        *(f"  - {each.format(stacks=stacks)}" for each in KEPT),
+        f"the next execution delivers the change again. Hold it first (stage: {first}):",
+        f"  {hold} --transition-type Inbound --reason <incident>",
+    ]
+
+
+def _take_aliases(
+    environment: Environment, service: str, place: Sessions, console: Console, *, undo: bool, yes: bool
+) -> None:
+    moves = plan_moves(place.environment, f"{environment.name}-{service}-compute", undo=undo)
+    for line in describe_moves(moves, undo=undo):
+        console.print(line, markup=False)
+    wanted = [each for each in moves if each.wanted is not None]
+    if not wanted:
+        if undo:
+            return
+        raise RollbackError(f"no function of {service} can go back; roll the stage back without --alias")
+    _confirm(f"Move {len(wanted)} aliases of {service} in {environment.name}?", yes=yes)
+    move(place.environment, wanted)
+    console.print(f"{', '.join(each.function for each in wanted)}: moved", markup=False)
+    if not undo:
+        console.print(
+            f"undo: slipway rollback --env {environment.name} --alias --service {service} --undo, before the next "
+            "deployment or a rollback of the stage",
+            markup=False,
+        )
+
+
+def describe_moves(moves: Sequence[AliasMove], *, undo: bool) -> list[str]:
+    """Return what is said before anybody is asked about aliases."""
+    lines = [
+        f"{each.function}: version {each.present} "
+        + (f"→ {each.wanted}" if each.wanted is not None else f"stays: {each.reason}")
+        for each in moves
+    ]
+    return lines if undo else [*lines, "cannot take back:", *(f"  - {each}" for each in ALIAS_KEPT)]
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RollbackError("nobody can be asked here: --yes answers", exit_code=2)
+    typer.confirm(question, abort=True)

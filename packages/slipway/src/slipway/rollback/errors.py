@@ -1,0 +1,18 @@
+"""What `slipway rollback` cannot do."""
+
+from __future__ import annotations
+
+from slipway.errors import SlipwayError
+
+
+class RollbackError(SlipwayError):
+    """Nothing, or not everything, was taken back; the message says why and what to do.
+
+    Args:
+        message: one line, without a trace.
+        exit_code: 2 for wrong input, 1 for what went wrong while working.
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        self.exit_code = exit_code
+        super().__init__(message)

@@ -1,0 +1,63 @@
+"""The permissions that the person needs who rolls back, as IAM policies.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodepipeline.html,
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html and
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodedeploy.html name the resources.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipway.delivery.names import pipeline_name
+from slipway.settings import Settings
+from slipway.settings.model import Environment
+
+
+def stage_policy(settings: Settings, environment: Environment, *, partition: str = "aws") -> dict[str, Any]:
+    """Return the policy, in the tools account, of who rolls the stages of an environment back.
+
+    Args:
+        settings: all of `config/`.
+        environment: settings of the environment.
+        partition: of AWS.
+    """
+    place = settings.pipeline
+    pipeline = f"arn:{partition}:codepipeline:{place.region}:{place.account}:{pipeline_name(place.app)}"
+    looks = ("GetPipelineExecution", "GetPipelineState", "ListActionExecutions", "ListPipelineExecutions")
+    return _policy(
+        _allow([f"codepipeline:{action}" for action in looks], pipeline),
+        _allow(["codepipeline:RollbackStage"], f"{pipeline}/{environment.name}-*"),
+    )
+
+
+def alias_policy(environment: Environment, service: str, *, partition: str = "aws") -> dict[str, Any]:
+    """Return the policy, in the environment's account, of who moves the aliases of a service.
+
+    Args:
+        environment: settings of the environment.
+        service: name of the service.
+        partition: of AWS.
+    """
+    place = f"{environment.region}:{environment.account}"
+    stack = f"{environment.name}-{service}-compute"
+    return _policy(
+        _allow(["cloudformation:ListStackResources"], f"arn:{partition}:cloudformation:{place}:stack/{stack}*/*"),
+        _allow(
+            ["lambda:GetAlias", "lambda:GetFunctionConfiguration", "lambda:UpdateAlias"],
+            f"arn:{partition}:lambda:{place}:function:{stack}-*",
+        ),
+        # All of the account's deployments are listed: which of them moved an alias, only they say.
+        _allow(
+            ["codedeploy:BatchGetDeployments", "codedeploy:ListDeployments"],
+            f"arn:{partition}:codedeploy:{place}:deploymentgroup:*",
+        ),
+    )
+
+
+def _allow(actions: list[str], resource: str) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": actions, "Resource": resource}
+
+
+def _policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
