@@ -177,6 +177,9 @@ class Observation(Construct):
         self._rule("Alarms", bus, [figures, notify] if webhook else [figures], source="aws.cloudwatch")
         self._rule("Deployments", bus, [figures, notify], source="aws.codedeploy")
         self._watch_drift(bus, notify)
+        self._count_each_minute(figures)
+
+    def _count_each_minute(self, figures: ServiceFunction) -> None:
         # The largest value of a minute in which two alarms end is the 1 of the first; the next minute is correct.
         events.Rule(
             self,

@@ -72,6 +72,8 @@ class Accounts:
         self._lock = FileLock(folder.parent / f"{folder.name}.lock")
         self.tls = folder / "tls"
         self.emulators: dict[str, Emulator] = {}
+        self._closing: list[Callable[[], None]] = []
+        """Close the sessions that were given out."""
         self.partition = Partition(self.emulators, apis=apis, on_handed_over=on_custom_resource)
         self.server = Server(
             self.partition, regions={region for each in topology.regions.values() for region in each}, tls=self.tls
@@ -116,7 +118,9 @@ class Accounts:
             credentials: whose. Default: the root of the account.
         """
         own = credentials or self.emulators[account].root
-        return session_at(self.server.endpoint, self.server.ca, region=self.region(account), credentials=own)
+        made = session_at(self.server.endpoint, self.server.ca, region=self.region(account), credentials=own)
+        self._closing.append(made.close)
+        return made
 
     def label(self, account: str) -> str:
         """What people call an account: `tools`, or its environments."""
@@ -215,6 +219,8 @@ class Accounts:
         Raises:
             RehearsalError: one could not be kept; all are stopped all the same.
         """
+        while self._closing:
+            self._closing.pop()()
         running = dict(self.emulators)
         for account in self.ids:
             if account not in running and (left := Emulator.running(self.folder / account, tls=self.tls, keep=True)):

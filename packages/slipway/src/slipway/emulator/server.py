@@ -564,7 +564,14 @@ class _Session(boto3.Session):
         self._endpoint, self._ca = endpoint, str(ca)
         self._session.register_component("data_loader", _LOADER)
         self._made: dict[str, Any] = {}
+        self._others: list[Any] = []
         self._lock = threading.RLock()
+
+    def close(self) -> None:
+        """Close the connections of its clients, which a server that ends would complain of."""
+        with self._lock:
+            for client in (*self._made.values(), *self._others):
+                client.close()
 
     def client(self, *args, **settings):  # type: ignore[no-untyped-def]  # the stubs overload it once a service
         with self._lock:
@@ -572,13 +579,15 @@ class _Session(boto3.Session):
                 if args[0] not in self._made:
                     self._made[args[0]] = super().client(*args, endpoint_url=self._endpoint, verify=self._ca)
                 return self._made[args[0]]
-            return super().client(*args, **{"endpoint_url": self._endpoint, "verify": self._ca, **settings})
+            other = super().client(*args, **{"endpoint_url": self._endpoint, "verify": self._ca, **settings})
+            self._others.append(other)
+            return other
 
     def resource(self, *args, **settings):  # type: ignore[no-untyped-def]  # as above
         return super().resource(*args, **{"endpoint_url": self._endpoint, "verify": self._ca, **settings})
 
 
-def session_at(endpoint: str, ca: Path, *, region: str, credentials: Credentials) -> boto3.Session:
+def session_at(endpoint: str, ca: Path, *, region: str, credentials: Credentials) -> _Session:
     """Return a boto3 session whose every client talks to an endpoint on this machine.
 
     Args:

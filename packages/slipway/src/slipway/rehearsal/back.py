@@ -14,8 +14,8 @@ from rich.console import Console
 
 from slipway.delivery.names import pipeline_name
 from slipway.errors import RehearsalError
-from slipway.rehearsal.faults import ALIASES_MOVED, DELIVERED, STAGES_ROLLED_BACK
-from slipway.rehearsal.player.records import Rehearsal
+from slipway.rehearsal.faults import ALIASES_MOVED, DELIVERED, STAGES_ROLLED_BACK, Fault
+from slipway.rehearsal.player.records import PlayStatus, Rehearsal
 from slipway.rehearsal.rehearse import FOLDER, Options, Stand, served
 from slipway.rehearsal.show import Show
 from slipway.rollback.aliases import move, plan_moves
@@ -65,19 +65,20 @@ def accounts_left(
             stand.stop()
 
 
-def take_back(stand: Stand, record: Rehearsal, *, headers: Mapping[str, str], environment: str, service: str) -> None:
-    """Take an environment back after a delivery: first the aliases of a service, then every stage.
+def take_back(stand: Stand, record: Rehearsal, fault: Fault | None) -> None:
+    """Take an environment back after a delivery whose fault is found only then: first aliases, then every stage.
 
     Args:
         stand: the accounts, running, and who plays in them.
         record: what answers after each step is written there.
-        headers: of the request that finds the fault.
-        environment: name of the environment.
-        service: name of the service at fault.
+        fault: the fault. Nothing is done for one that is not found after a delivery.
 
     Raises:
         SlipwayError: it cannot be taken back.
     """
+    if fault is None or not fault.found_by or record.executions[-1].status is not PlayStatus.SUCCEEDED:
+        return
+    environment, service, headers = fault.watched, fault.service, fault.found_by
     place, accounts = stand.settings.environment(environment), stand.accounts
 
     def look(step: str) -> None:

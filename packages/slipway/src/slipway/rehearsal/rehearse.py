@@ -358,6 +358,8 @@ class Rehearse:
             bootstrap(self._stand.accounts, self._show.progress_of_phase)
         if anew or not self._stand.memory.has_pipeline:
             self._launch()
+            # What was launched is older than what is delivered.
+            self._start = self._options.start or office_hours(self._stand.settings, after=self._stand.memory.latest)
 
     def let_it_fail(self, *, minutes: int) -> None:
         """Let requests meet what the accounts hold, so that an old bug puts them in alarm.

@@ -37,7 +37,7 @@ from slipway.rehearsal.faults import Fault
 from slipway.rehearsal.player.approvals import ApprovalAnswer, Ask, Pending
 from slipway.rehearsal.player.bake import AlarmRule
 from slipway.rehearsal.player.memory import Memory
-from slipway.rehearsal.player.records import PlayedStage, PlayStatus, Rehearsal
+from slipway.rehearsal.player.records import PlayedStage, Rehearsal
 from slipway.rehearsal.player.rules import Window
 from slipway.rehearsal.player.source import Commit, check_readable
 from slipway.rehearsal.rehearse import CHECKS, EMPTY, FOLDER, REQUESTS_A_MINUTE, Options, Rehearse, Stand, verdict
@@ -177,9 +177,7 @@ def play(
                 if fault is not None and fault.base_edits:
                     run.let_it_fail(minutes=2)
                 run.play()
-                if fault is not None and fault.found_by and run.record.executions[-1].status is PlayStatus.SUCCEEDED:
-                    place, headers = fault.watched, fault.found_by
-                    take_back(stand, run.record, headers=headers, environment=place, service=fault.service)
+                take_back(stand, run.record, fault)
                 run.finish()
             finally:
                 show.close()

@@ -136,7 +136,7 @@ def _place(settings: Settings, environment: Environment, rehearsal: str | None, 
 def _take_stages(
     settings: Settings, environment: Environment, place: Sessions, console: Console, *, to: str | None, yes: bool
 ) -> None:
-    client = place.tools.client("codepipeline", region_name=settings.pipeline.region)
+    client = place.tools.client("codepipeline")
     names = [each.name for each in settings.environments]
     plan = plan_rollback(client, pipeline_name(settings.pipeline.app), environment.name, names, to=to)
     if not plan.stages:

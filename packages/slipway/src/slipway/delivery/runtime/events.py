@@ -177,16 +177,21 @@ def read(event: Mapping[str, Any]) -> Change | None:
         case "CloudWatch Alarm Configuration Change" if detail.get("operation") == "delete":
             return AlarmChange(at=at, account=event["account"], alarm=detail["alarmName"], state="DELETED")
         case _ if event.get("detail-type") == DRIFT_DETAIL_TYPE and event.get("source") == DRIFT_SOURCE:
-            return DriftFound(
-                at=at,
-                account=event["account"],
-                environment=detail["environment"],
-                resources=detail["resources"],
-                lines=tuple(detail["lines"]),
-                unread=tuple(detail["unread"]),
-                left_out=detail["left_out"],
-            )
+            return _read_drift(event, at)
         case "Scheduled Event":
             return Minute(at=at)
         case _:
             return None
+
+
+def _read_drift(event: Mapping[str, Any], at: datetime) -> DriftFound:
+    detail = event["detail"]
+    return DriftFound(
+        at=at,
+        account=event["account"],
+        environment=detail["environment"],
+        resources=detail["resources"],
+        lines=tuple(detail["lines"]),
+        unread=tuple(detail["unread"]),
+        left_out=detail["left_out"],
+    )
