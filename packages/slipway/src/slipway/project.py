@@ -29,6 +29,15 @@ ROOT = find_root()
 """The project of this process."""
 
 
+def has_configuration(root: Path) -> bool:
+    """Return whether a project is configured as an app around this tool; any other CDK app isn't.
+
+    Args:
+        root: the project.
+    """
+    return (root / "config" / "pipeline.toml").is_file()
+
+
 def own_packages(checkout: Path) -> dict[str, str]:
     """Return the environment variable by which a checkout runs the packages that it brings along.
 

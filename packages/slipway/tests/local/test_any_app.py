@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from slipway.errors import RehearsalError
+from slipway.rehearsal import verbs
 from slipway.rehearsal.app import FILE, App
 from slipway.rehearsal.app_rehearsal import AppOptions, AppRehearsed, rehearse_app
 from slipway.rehearsal.player.approvals import ApprovalAnswer
@@ -84,7 +89,24 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> AppRehearsed:
     app = App(app.folder, launched, requests=app.requests)
     with (folder.parent / "shown.txt").open("w", encoding="utf-8") as shown:
         show = Show(Console(file=shown, width=160))
-        return rehearse_app(app, options, show=show, ask=lambda _: ApprovalAnswer.APPROVED)
+        with ThreadPoolExecutor(1) as pool:
+            # Nobody sits at the terminal: the answer comes from another process, as of `slipway approve`.
+            over = threading.Event()
+            answers = pool.submit(_approve, app, options.home, over)
+            try:
+                return rehearse_app(app, options, show=show, ask=lambda _: None)
+            finally:
+                over.set()
+                assert answers.result() == ["Prod/Ask"]
+
+
+def _approve(app: App, home: Path, over: threading.Event) -> list[str]:
+    """Approve whatever waits, until the rehearsal is over."""
+    answered = []
+    while not over.wait(0.5):
+        with suppress(RehearsalError):
+            answered.append(verbs.answer(verbs.running_app(app, home), ApprovalAnswer.APPROVED, "looks good"))
+    return answered
 
 
 def test_a_commit_goes_through_every_account(rehearsed: AppRehearsed) -> None:

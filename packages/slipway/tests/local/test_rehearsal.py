@@ -205,7 +205,9 @@ def _run(options: Options, commit: Commit, fault: faults.Fault | None = None) ->
     def approve() -> None:
         while not over.wait(1):
             try:
-                answered.append(verbs.answer(settings, options, ApprovalAnswer.APPROVED, "looks good"))
+                answered.append(
+                    verbs.answer(verbs.running_rehearsal(settings, options), ApprovalAnswer.APPROVED, "looks good")
+                )
             except RehearsalError:
                 continue
 

@@ -46,15 +46,7 @@ def _rehearsal(name: str, panel: str, summary: str, *, module: str = "slipway.re
 _PLAYER = "slipway.rehearsal.verbs"
 
 VERBS: tuple[Verb, ...] = (
-    _rehearsal("rehearse", DELIVER, "Play the delivery of a commit to prod on this machine.", module=_PLAYER),
-    Verb(
-        "rehearse-app",
-        DELIVER,
-        "Play the pipelines of any CDK Pipelines app on this machine.",
-        _PLAYER,
-        "any_app",
-        "rehearsal",
-    ),
+    _rehearsal("rehearse", DELIVER, "Play the delivery of a commit on this machine, of any app.", module=_PLAYER),
     _rehearsal("drill", DELIVER, "Play every fault, and say whether each ended as it has to.", module=_PLAYER),
     _rehearsal("remote", DELIVER, "Set up the remote `rehearsal`: a push to it plays the pipeline.", module=_PLAYER),
     Verb(

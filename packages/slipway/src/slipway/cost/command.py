@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from slipway.cli import output
+from slipway.cli.output import JsonOption
 from slipway.cost import estimate, load_prices, markdown, read_assembly
 from slipway.cost.prices import PRICES_FILE
 from slipway.cost.report import print_estimate
@@ -30,9 +31,7 @@ def cost(
             help="The file of prices and assumptions.",
         ),
     ] = PRICES_FILE,
-    output: Annotated[Path, typer.Option("--json", help="Where the whole estimate is written.")] = Path(
-        "build/cost.json"
-    ),
+    json_file: JsonOption = Path("build/cost.json"),
     top: Annotated[int, typer.Option("--top", min=0, help="How many of the biggest lines to print.")] = 12,
 ) -> None:
     """Estimate the monthly price of every environment and of the pipeline.
@@ -43,8 +42,10 @@ def cost(
     Exit code: 0 when everything could be priced, 2 otherwise.
     """
     found = estimate(read_assembly(assembly), load_prices(prices, changes or ()))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(found.as_json(), indent=2) + "\n", encoding="utf-8")
+    if json_file is not None:
+        output.write(found.as_json(), json_file)
+    if output.prints(json_file):
+        return
     if as_markdown:
         typer.echo(markdown(found), nl=False)
     else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from slipway.cli import output
+from slipway.cli.output import JsonOption
 from slipway.nag.anywhere import Ruling, judge_assembly, only_aws
 from slipway.nag.names import PACKS
 from slipway.nag.ruling import print_ruling, ruling_as_json, ruling_as_sarif
@@ -17,7 +18,6 @@ from slipway.nag.terminal import terminal
 _SHOWN_AT: Final = "cdk.json"
 
 Assembly = Annotated[Path, typer.Argument(metavar="[ASSEMBLY]", help="Folder that `cdk synth` wrote.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the whole result.")]
 SarifFile = Annotated[Path | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF 2.1.0 for code scanning.")]
 
 
@@ -31,7 +31,7 @@ def nag(
     warnings: Annotated[
         bool, typer.Option("--warnings/--no-warnings", help="Let a warning turn the result red.")
     ] = True,
-    json_file: JsonFile = None,
+    json_file: JsonOption = None,
     sarif_file: SarifFile = None,
 ) -> None:
     """Ask rule packs of cdk-nag about an assembly of any language's CDK app (AwsSolutions unless told otherwise).
@@ -47,7 +47,7 @@ def nag(
     _judge(assembly, "slipway nag", packs=names, warnings=warnings, json_file=json_file, sarif_file=sarif_file)
 
 
-def rules(assembly: Assembly = Path("cdk.out"), *, json_file: JsonFile = None, sarif_file: SarifFile = None) -> None:
+def rules(assembly: Assembly = Path("cdk.out"), *, json_file: JsonOption = None, sarif_file: SarifFile = None) -> None:
     """Ask the rules about what only AWS would tell of an assembly of any language's CDK app.
 
     Exit code: 0 when nothing is found, 1 when something is, 2 when the assembly cannot be judged.
@@ -66,16 +66,13 @@ def _judge(
 ) -> None:
     console = terminal()
     for path in (json_file, sarif_file):
-        if path is not None:
-            # What an earlier run found says nothing of this one.
-            path.unlink(missing_ok=True)
+        output.forget(path)
     ruling: Ruling = judge_assembly(assembly, packs, () if packs else (only_aws(),))
     for path, content in (
         (json_file, ruling_as_json(ruling, verb=verb)),
         (sarif_file, ruling_as_sarif(ruling, verb=verb, at=_SHOWN_AT)),
     ):
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            output.write(content, path)
     print_ruling(ruling, console, verb=verb)
     raise typer.Exit(ruling.exit_code(warnings=warnings))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import httpx
 import typer
@@ -18,6 +19,8 @@ from rich.table import Table
 
 from slipway import paths
 from slipway import settings as config
+from slipway.cli import output
+from slipway.cli.output import JsonOption
 from slipway.cli.verbs import commands_of
 from slipway.drawing.dashboards import draw_all
 from slipway.emulator import logs as function_logs
@@ -32,6 +35,9 @@ from slipway.errors import RehearsalError
 from slipway.process import Progress, follow
 from slipway.rehearsal import report
 from slipway.rehearsal.faults import find_target, list_faults
+
+if TYPE_CHECKING:
+    from slipway.detectability.survey import SurveyedFunction
 
 # Wide where nobody looks at it, so that a file holds whole lines.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
@@ -135,20 +141,38 @@ def down(env: EnvironmentOption) -> None:
     console.print(f"{env} is down" if stopped else f"{env} was not up")
 
 
-def status() -> None:
+def status(json_file: JsonOption = None) -> None:
     """Say what runs on this machine."""
+    states = [_state(environment.name) for environment in config.load().environments]
+    if json_file is not None:
+        output.write(states, json_file)
+    if output.prints(json_file):
+        return
     table = Table(box=None, pad_edge=False)
-    for name in ("environment", "state", "endpoint", "account", "pid", "services"):
+    for name in _STATE:
         table.add_column(name)
-    for environment in config.load().environments:
-        emulator = Emulator.running(paths.LOCAL / environment.name)
-        if emulator is None:
-            table.add_row(environment.name, "down")
-            continue
-        deployed = ", ".join(paths.read_json(emulator.folder / "outputs.json") or ()) or "none yet"
-        state = "up" if emulator.healthy() else "does not answer"
-        table.add_row(environment.name, state, emulator.endpoint, emulator.account, str(emulator.pid), deployed)
+    for state in states:
+        cells = {**state, "services": ", ".join(state.get("services", ["-"])) or "none yet"}
+        table.add_row(*(str(cells.get(name, "-")) for name in _STATE))
     console.print(table)
+
+
+_STATE = ("environment", "state", "endpoint", "account", "pid", "services")
+
+
+def _state(environment: str) -> dict[str, Any]:
+    """Return what is known about an environment: its name and state, and the rest if its emulator runs."""
+    emulator = Emulator.running(paths.LOCAL / environment)
+    if emulator is None:
+        return {"environment": environment, "state": "down"}
+    return {
+        "environment": environment,
+        "state": "up" if emulator.healthy() else "does not answer",
+        "endpoint": emulator.endpoint,
+        "account": emulator.account,
+        "pid": emulator.pid,
+        "services": sorted(paths.read_json(emulator.folder / "outputs.json") or ()),
+    }
 
 
 def logs(
@@ -297,6 +321,7 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
     assembly: Annotated[
         Path | None, typer.Option("--assembly", metavar="DIR", help="Of any CDK app instead; it takes --rate too.")
     ] = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Say what the configured canaries see of a failing version, and whom it hurts until then."""
     # Parsers that no other command needs.
@@ -320,6 +345,18 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
         findings = verb.examine(
             config.load(), survey, environments=env or (), services=service or (), rate=rate, faults=faults
         )
+    files = [*verb.write(findings, survey), *(verb.write_documentation(findings, survey) if docs else ())]
+    if json_file is not None:
+        output.write(words.as_json(findings, survey), json_file)
+    if output.prints(json_file):
+        return
+    _print_findings(findings)
+    console.print("\n".join(str(file.relative_to(paths.ROOT)) for file in files))
+
+
+def _print_findings(findings: Sequence[SurveyedFunction]) -> None:
+    from slipway.detectability import report as words  # noqa: PLC0415
+
     for name in dict.fromkeys(finding.rollout.environment for finding in findings):
         own = [finding for finding in findings if finding.rollout.environment == name]
         console.print(words.table(name, own))
@@ -329,8 +366,6 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
     for line in (words.unseen(findings), *words.blind(findings)):
         if line:
             console.print(line, markup=False, soft_wrap=True, style="yellow")
-    files = [*verb.write(findings, survey), *(verb.write_documentation(findings, survey) if docs else ())]
-    console.print("\n".join(str(file.relative_to(paths.ROOT)) for file in files))
 
 
 def permissions(
@@ -339,16 +374,21 @@ def permissions(
     function: Annotated[
         list[str] | None, typer.Option("--function", help="This alone, such as <service>/ApiFunction; may be repeated.")
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Default: one a processor.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Default: one per processor.")] = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Take each permission of each function away: a test has to fail."""
     # pytest and what it brings is needed here alone.
     from slipway.permissions import run as verb  # noqa: PLC0415
 
     services_of(choose(config.load(), env), service or ())
-    rows = verb.examine(env, service or (), function or (), console, workers=workers)
-    console.print(verb.table(rows))
-    console.print(f"\n{verb.summary(rows)}\n{verb.RESULT.relative_to(paths.ROOT)}")
+    progress = Console(stderr=True) if output.prints(json_file) else console
+    rows = verb.examine(env, service or (), function or (), progress, workers=workers)
+    if json_file is not None:
+        output.write([asdict(row) for row in rows], json_file)
+    if not output.prints(json_file):
+        console.print(verb.table(rows))
+        console.print(f"\n{verb.summary(rows)}\n{verb.RESULT.relative_to(paths.ROOT)}")
     if any(row.outcome in verb.BAD for row in rows):
         raise typer.Exit(1)
 

@@ -9,9 +9,9 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -27,11 +27,12 @@ from slipway import git, paths
 from slipway import settings as config
 from slipway.emulator.environment import services_of
 from slipway.emulator.server import EMULATED_SECRET, Emulator
-from slipway.errors import RehearsalError
+from slipway.errors import RehearsalError, UsageError
 from slipway.process import follow
+from slipway.project import has_configuration
 from slipway.rehearsal import faults, page
 from slipway.rehearsal.app import App
-from slipway.rehearsal.app_rehearsal import AppOptions, rehearse_app
+from slipway.rehearsal.app_rehearsal import AppOptions, rehearse_app, topology_of
 from slipway.rehearsal.back import take_back
 from slipway.rehearsal.faults import Fault
 from slipway.rehearsal.player.approvals import ApprovalAnswer, Ask, Pending
@@ -48,6 +49,46 @@ from slipway.settings.quotas import CONCURRENT_BUILDS
 ServiceOption = Annotated[
     list[str] | None, typer.Option("--service", help="Rehearse these alone; may be repeated. Default: all.")
 ]
+CommitOption = Annotated[
+    list[str] | None,
+    typer.Option("--commit", help="The commit to deliver. Default: HEAD. Any other app takes several."),
+]
+BaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        help="What new accounts hold first: a revision, or `empty`. Default: the newest earlier "
+        "commit with other functions.",
+    ),
+]
+FaultOption = Annotated[str | None, typer.Option("--fault", help="Deliver a commit with this fault.")]
+ApproveOption = Annotated[str, typer.Option("--approve", help="yes, no, timeout, or ask (here, or by `make approve`).")]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Forget the accounts first.")]
+SnapshotOption = Annotated[
+    bool, typer.Option("--snapshot", help="Deliver the tree as it is, with what is not committed.")
+]
+ChecksOption = Annotated[
+    str, typer.Option("--checks", help="Verbs that the build runs too, such as `check unit review`.")
+]
+RateOption = Annotated[
+    int, typer.Option("--rate", min=1, help="Requests to each function in a virtual minute of a deployment.")
+]
+AtOption = Annotated[
+    datetime | None, typer.Option("--at", help="Virtual moment of the start, UTC. Default: in office hours.")
+]
+AlarmRuleOption = Annotated[
+    AlarmRule, typer.Option("--alarm-rule", help="What the rule CloudWatchAlarm does: AWS's pages say both.")
+]
+WindowOption = Annotated[
+    Window, typer.Option("--window", help="What a closed deployment window does: AWS's pages do not say.")
+]
+AssemblyOption = Annotated[
+    Path | None, typer.Option("--assembly", metavar="DIR", help="Any other app: its assembly. Default: cdk.out.")
+]
+PipelineOption = Annotated[
+    list[str] | None, typer.Option("--pipeline", help="Any other app: play these alone. Default: all.")
+]
+IntoOption = Annotated[Path | None, typer.Option("--into", help="Folder of the page and the logs.", hidden=True)]
 REMOTE = FOLDER / "remote.git"
 NAME = "rehearsal"
 """Name of the remote."""
@@ -63,42 +104,34 @@ _WORDS = {
 
 def rehearse(  # noqa: PLR0917  # typer reads a command's options from its parameters
     service: ServiceOption = None,
-    commit: Annotated[str, typer.Option("--commit", help="The commit that is delivered.")] = "HEAD",
-    base: Annotated[
-        str | None,
-        typer.Option(
-            "--base",
-            help="What new accounts hold first: a revision, or `empty`. Default: the newest earlier "
-            "commit with other functions.",
-        ),
-    ] = None,
-    fault: Annotated[str | None, typer.Option("--fault", help="Deliver a commit with this fault.")] = None,
-    approve_: Annotated[
-        str, typer.Option("--approve", help="yes, no, timeout, or ask (here, or by `make approve`).")
-    ] = "ask",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the accounts first.")] = False,
-    snapshot: Annotated[
-        bool, typer.Option("--snapshot", help="Deliver the tree as it is, with what is not committed.")
-    ] = False,
-    checks: Annotated[
-        str, typer.Option("--checks", help="Verbs that the build runs too, such as `check unit review`.")
-    ] = CHECKS,
-    rate: Annotated[
-        int, typer.Option("--rate", min=1, help="Requests to each function in a virtual minute of a deployment.")
-    ] = REQUESTS_A_MINUTE,
-    at: Annotated[
-        datetime | None, typer.Option("--at", help="Virtual moment of the start, UTC. Default: in office hours.")
-    ] = None,
-    alarm_rule: Annotated[
-        AlarmRule, typer.Option("--alarm-rule", help="What the rule CloudWatchAlarm does: AWS's pages say both.")
-    ] = AlarmRule.AT_ONCE,
-    window: Annotated[
-        Window, typer.Option("--window", help="What a closed deployment window does: AWS's pages do not say.")
-    ] = Window.FAILS,
-    into: Annotated[Path | None, typer.Option("--into", help="Folder of the page and the logs.", hidden=True)] = None,
+    commit: CommitOption = None,
+    base: BaseOption = None,
+    fault: FaultOption = None,
+    approve_: ApproveOption = "ask",
+    fresh: FreshOption = False,
+    snapshot: SnapshotOption = False,
+    checks: ChecksOption = CHECKS,
+    rate: RateOption = REQUESTS_A_MINUTE,
+    at: AtOption = None,
+    alarm_rule: AlarmRuleOption = AlarmRule.AT_ONCE,
+    window: WindowOption = Window.FAILS,
+    assembly: AssemblyOption = None,
+    pipeline: PipelineOption = None,
+    into: IntoOption = None,
 ) -> None:
-    """Play the delivery of a commit: the real pipeline, on the accounts of this machine."""
+    """Play the delivery of a commit: the real pipeline, on the accounts of this machine.
+
+    Without `config/pipeline.toml` the project is taken as any app with CDK Pipelines: its pipelines are read from its
+    assembly, and its accounts are removed afterwards.
+    """
     console = _console()
+    if not has_configuration(paths.ROOT):
+        _refuse_options(
+            {"--service": service, "--base": base, "--fault": fault, "--fresh": fresh, "--snapshot": snapshot}
+        )
+        _rehearse_app(assembly, pipeline or (), commit or ("HEAD",), approve_, rate)
+        return
+    _refuse_options({"--assembly": assembly, "--pipeline": pipeline, "a second --commit": (commit or ())[1:]})
     settings = config.load()
     services = services_of(settings.environments[0], service) if service else ()
     planned = faults.find(fault, _faults(settings, services)) if fault else None
@@ -114,7 +147,7 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
         alarm_rule=alarm_rule,
     )
     options = _faulty(options, planned) if planned else options
-    delivered = _commit(settings, commit, snapshot=snapshot, console=console)
+    delivered = _commit(settings, (commit or ["HEAD"])[0], snapshot=snapshot, console=console)
     if base not in {None, EMPTY}:
         Commit.of(paths.ROOT, str(base), branch=_branch(settings))
     terminal = sys.stdin if sys.stdin.isatty() else None
@@ -209,37 +242,27 @@ def _fetch(repository: Path, commit: Commit) -> None:
     git.output(repository, "fetch", "--quiet", "--no-write-fetch-head", str(commit.repository), commit.sha)
 
 
-def any_app(  # noqa: PLR0917  # typer reads a command's options from its parameters
-    folder: Annotated[Path, typer.Argument(help="Folder of the app's repository.", exists=True, file_okay=False)],
-    assembly: Annotated[
-        Path | None, typer.Option("--assembly", help="What it was synthesized to. Default: cdk.out in the folder.")
-    ] = None,
-    pipeline: Annotated[
-        list[str] | None, typer.Option("--pipeline", help="Play these alone; may be repeated. Default: all.")
-    ] = None,
-    commit: Annotated[
-        list[str] | None,
-        typer.Option("--commit", help="Deliver these, one after the other; may be repeated. Default: HEAD."),
-    ] = None,
-    approve_: Annotated[str, typer.Option("--approve", help="yes, no, timeout, or ask (here).")] = "ask",
-    rate: Annotated[
-        int, typer.Option("--rate", min=1, help="Requests to each function in a virtual minute of a deployment.")
-    ] = REQUESTS_A_MINUTE,
+def _refuse_options(given: Mapping[str, object]) -> None:
+    """Refuse options that say nothing about this kind of project."""
+    if wrong := [name for name, value in given.items() if value]:
+        kind = "an app with" if has_configuration(paths.ROOT) else "any app without"
+        raise UsageError(f"{', '.join(wrong)}: not for {kind} config/pipeline.toml ({paths.ROOT.name})")
+
+
+def _rehearse_app(
+    assembly: Path | None, pipelines: Sequence[str], commits: Sequence[str], approve_: str, rate: int
 ) -> None:
-    """Play the pipelines of any app with CDK Pipelines, on accounts of this machine that are removed afterwards."""
+    """Play the pipelines of an app that knows nothing of this tool."""
     console = _console()
-    folder = folder.resolve()
-    options = AppOptions(
-        home=FOLDER / "apps" / folder.name,
-        pipelines=tuple(pipeline or ()),
-        revisions=tuple(commit or ("HEAD",)),
-        requests_a_minute=rate,
-    )
+    app = App.read(paths.ROOT, assembly=assembly)
+    options = AppOptions(home=FOLDER, pipelines=tuple(pipelines), revisions=tuple(commits), requests_a_minute=rate)
+    # Its repository doesn't ignore what is written here.
+    paths.write_text(FOLDER / ".gitignore", "*\n")
     show = Show(console)
     ask = _asker(show, _answers(approve_, None), sys.stdin if sys.stdin.isatty() else None)
-    done = rehearse_app(App.read(folder, assembly=assembly), options, show=show, ask=ask)
+    done = rehearse_app(app, options, show=show, ask=ask)
     for each in done.runs:
-        console.print(f"\n{each.pipeline}: {os.path.relpath(each.folder / 'index.html', paths.ROOT)}", markup=False)
+        console.print(f"\n{each.pipeline}: {os.path.relpath(each.folder / 'index.html')}", markup=False)
         style = "green" if each.record.delivered else "red"
         console.print(each.record.verdict, style=style, markup=False, soft_wrap=True)
     if not all(each.record.delivered for each in done.runs):
@@ -263,18 +286,52 @@ def reject(
 
 
 def _answer(service: Sequence[str] | None, status: ApprovalAnswer, says: str) -> None:
-    settings = config.load()
-    services = services_of(settings.environments[0], service) if service else ()
-    answered = answer(settings, Options(services=services), status, says)
+    if has_configuration(paths.ROOT):
+        settings = config.load()
+        services = services_of(settings.environments[0], service) if service else ()
+        running = running_rehearsal(settings, Options(services=services))
+    else:
+        _refuse_options({"--service": service})
+        running = running_app(App.read(paths.ROOT), FOLDER)
+    answered = answer(running, status, says)
     _console().print(f"{answered}: {status.lower()}")
 
 
-def answer(settings: Settings, options: Options, status: ApprovalAnswer, says: str = "") -> str:
+@dataclass(frozen=True)
+class RunningRehearsal:
+    """Where a rehearsal that another process plays is reached.
+
+    Attributes:
+        folder: its accounts.
+        account: the tools account.
+        region: of the pipelines.
+        memories: files with what CodePipeline remembers, one per pipeline.
+    """
+
+    folder: Path
+    account: str
+    region: str
+    memories: tuple[Path, ...]
+
+
+def running_rehearsal(settings: Settings, options: Options) -> RunningRehearsal:
+    """Return where the rehearsal of the configured app is reached."""
+    folder, pipeline = options.scope / "accounts", settings.pipeline
+    return RunningRehearsal(folder, pipeline.account, pipeline.region, (folder / "codepipeline.json",))
+
+
+def running_app(app: App, home: Path) -> RunningRehearsal:
+    """Return where the rehearsal of any other app is reached."""
+    topology = topology_of(app)
+    memories = tuple(sorted((home / "pipelines").glob("*.json")))
+    return RunningRehearsal(home / "accounts", topology.tools, topology.region(topology.tools), memories)
+
+
+def answer(running: RunningRehearsal, status: ApprovalAnswer, says: str = "") -> str:
     """Answer an approval that another process waits for, by CodePipeline's own API, as the console does it.
 
     Args:
-        settings: all of `config/`.
-        options: of the rehearsal that waits.
+        running: the rehearsal that waits.
         status: approved or rejected.
         says: why, for the record.
 
@@ -284,37 +341,35 @@ def answer(settings: Settings, options: Options, status: ApprovalAnswer, says: s
     Raises:
         RehearsalError: no rehearsal runs, it has come to no pipeline yet, or none waits.
     """
-    folder = options.scope / "accounts"
+    folder, account = running.folder, running.account
     state = paths.read_json(folder / "accounts.json")
-    account = settings.pipeline.account
     if state is None or Emulator.running(folder / account, tls=folder / "tls", keep=True) is None:
         raise RehearsalError("no rehearsal runs that could be answered")
     client = boto3.Session(
         aws_access_key_id=account,
         # The root's, as of every account of the emulator.
         aws_secret_access_key=EMULATED_SECRET,
-        region_name=settings.pipeline.region,
+        region_name=running.region,
     ).client(
         "codepipeline", endpoint_url=f"https://localhost:{state['endpoint']}", verify=str(folder / "tls" / "ca.pem")
     )
-    memory = Memory(folder / "codepipeline.json")
-    if not memory.has_pipeline:
+    names = [memory.definition.name for memory in map(Memory, running.memories) if memory.has_pipeline]
+    if not names:
         raise RehearsalError("the rehearsal has no pipeline yet")
-    name = memory.definition.name
     try:
-        found = client.get_pipeline_state(name=name)
-        for stage in found["stageStates"]:
-            for action in stage.get("actionStates", []):
-                token = action.get("latestExecution", {}).get("token")
-                if token:
-                    client.put_approval_result(
-                        pipelineName=name,
-                        stageName=stage["stageName"],
-                        actionName=action["actionName"],
-                        result={"status": status.value, "summary": says or f"{status.lower()} at the terminal"},  # type: ignore[typeddict-item]  # TimedOut is nobody's answer
-                        token=token,
-                    )
-                    return f"{stage['stageName']}/{action['actionName']}"
+        for name in names:
+            for stage in client.get_pipeline_state(name=name)["stageStates"]:
+                for action in stage.get("actionStates", []):
+                    if token := action.get("latestExecution", {}).get("token"):
+                        said = says or f"{status.lower()} at the terminal"
+                        client.put_approval_result(
+                            pipelineName=name,
+                            stageName=stage["stageName"],
+                            actionName=action["actionName"],
+                            result={"status": status.value, "summary": said},  # type: ignore[typeddict-item]  # TimedOut is nobody's answer
+                            token=token,
+                        )
+                        return f"{stage['stageName']}/{action['actionName']}"
     except (ClientError, BotoCoreError) as error:
         raise RehearsalError(f"the rehearsal cannot be answered now: {error}") from error
     raise RehearsalError("no approval waits")

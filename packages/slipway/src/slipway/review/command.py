@@ -10,8 +10,11 @@ from typing import Annotated, Final, NoReturn
 import typer
 from rich.console import Console
 
+from slipway.cli import output
+from slipway.cli.output import JsonOption
 from slipway.errors import SlipwayError
 from slipway.nag.terminal import terminal
+from slipway.project import has_configuration
 from slipway.review.exports import write_json, write_markdown, write_sarif
 from slipway.review.outcome import ReviewOutcome, ReviewState
 from slipway.review.report import print_review, write_page
@@ -42,7 +45,7 @@ def review_change(
         bool, typer.Option("--bundling/--no-bundling", help="Bundle functions, as the CDK CLI does (may need Docker).")
     ] = True,
     waivers: Annotated[Path | None, typer.Option("--waivers", metavar="FILE", help="The file of waivers.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the whole review.")] = None,
+    json_file: JsonOption = None,
     html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page.")] = None,
     markdown_file: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="Write a comment for a pull request.")
@@ -68,8 +71,7 @@ def review_change(
     wanted = [(path, write) for path, write in files if path is not None]
     try:
         for path, _ in wanted:
-            # What an earlier run found says nothing of this one.
-            path.unlink(missing_ok=True)
+            output.forget(path)
         outcome = review(
             before or None,
             after or None,
@@ -96,7 +98,7 @@ def review_change(
 
 def _given(project: Path) -> Given:
     """What the configuration of our template says; nothing for any other app."""
-    if not (project / "config" / "pipeline.toml").is_file():
+    if not has_configuration(project):
         return Given()
     from slipway.gates.review_policy import given  # noqa: PLC0415 - reads the configuration, which no other app has
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from slipway.cli import output
 from slipway.review.comparison import Fate
 from slipway.review.findings import KINDS, ChangeFinding, Severity
 from slipway.review.grouping import FindingGroup, group
@@ -44,8 +45,8 @@ _SHOWN_DETAILS, _SHOWN_PLACES = 6, 8
 
 
 def write_json(outcome: ReviewOutcome, path: Path) -> None:
-    """Write `review.json`; its folder is made if need be."""
-    _write(path, json.dumps(as_json(outcome), indent=2, ensure_ascii=False))
+    """Write the whole review as JSON; its folder is made if need be."""
+    output.write(as_json(outcome), path)
 
 
 def write_sarif(outcome: ReviewOutcome, path: Path, *, at: str) -> None:

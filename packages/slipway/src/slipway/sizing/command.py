@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway import settings as config
+from slipway.cli import output
+from slipway.cli.output import JsonOption
 from slipway.cost.prices import load_prices
 from slipway.errors import UsageError
 from slipway.settings import Environment, Settings
@@ -43,7 +44,7 @@ def right_size(
     ] = None,
     since: Annotated[str, typer.Option("--since", help="How far to look back, in hours or days.")] = "7d",
     limit: Annotated[int, typer.Option("--limit", min=FEW, help="Reports to read per function at most.")] = 20_000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json_file: JsonOption = None,
 ) -> None:
     """Compare each function's memory with what it used, and say what another size would cost.
 
@@ -66,9 +67,10 @@ def right_size(
     )
     if not found:
         raise UsageError(f"{environment.name} has no functions of {', '.join(service or environment.services.names)}")
-    if as_json:
-        typer.echo(json.dumps([_plain(each) for each in found], indent=2))
-        return
+    if json_file is not None:
+        output.write([_plain(each) for each in found], json_file)
+        if output.prints(json_file):
+            return
     # A pipe has no width of its own, and its reader wants whole lines.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(_table(found))

@@ -392,7 +392,7 @@ def test_credentials_that_cannot_be_had_are_a_finding(monkeypatch: pytest.Monkey
     session = Mock(get_credentials=Mock(side_effect=refused), profile_name="default")
     monkeypatch.setattr(command, "open_session", lambda _: session)
     # When the doctor looks
-    result = typed("doctor", "--json")
+    result = typed("doctor", "--json", "-")
     # Then it says so instead of ending
     assert result.exit_code == 1
     (found,) = [each for each in json.loads(result.stdout) if each["area"] == "accounts"]
@@ -402,7 +402,7 @@ def test_credentials_that_cannot_be_had_are_a_finding(monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("_built")
 def test_command_prints_json_and_is_content_with_warnings() -> None:
-    result = typed("doctor", "--json")
+    result = typed("doctor", "--json", "-")
     found = json.loads(result.stdout)
     wrong = [each for each in found if each["status"] == "wrong"]
     assert result.exit_code == (1 if wrong else 0), wrong
@@ -428,7 +428,7 @@ def test_command_fails_when_something_is_wrong(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_built")
 def test_command_says_that_a_profile_is_unknown() -> None:
-    result = typed("doctor", "--profile", "nobody-has-this", "--json")
+    result = typed("doctor", "--profile", "nobody-has-this", "--json", "-")
     found = [each for each in json.loads(result.stdout) if each["check"] == "nobody-has-this"]
     assert result.exit_code == 1
     assert found[0]["status"] == "wrong"

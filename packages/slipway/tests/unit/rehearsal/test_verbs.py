@@ -39,6 +39,7 @@ from unit.rehearsal.repositories import commit, git, write
 FILES = {
     **{f"services/{name}/infrastructure.py": "" for name in ("catalog", "intake", "studio")},
     "services/catalog/runtime/api.py": "",
+    "config/pipeline.toml": "",
 }
 
 
@@ -106,6 +107,7 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkout: tuple[Path
         (["rehearse", "--commit", "nope"], "nope is no commit of "),
         (["rehearse", "--base", "nope"], "nope is no commit of "),
         (["rehearse", "--rate", "0"], "--rate"),
+        (["rehearse", "--pipeline", "Other"], "--pipeline: not for an app with config/pipeline.toml"),
         (["rehearse", "--at", "tomorrow"], "--at"),
         (["drill", "--fault", "nope"], "there is no fault 'nope'; it is one of import-crash, "),
         (["drill", "--service", "nope"], "there is no service 'nope' in dev"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from dataclasses import asdict
@@ -25,6 +24,8 @@ from slipway.accounts.doctor.machine import (
     check_locks,
     check_versions,
 )
+from slipway.cli import output
+from slipway.cli.output import JsonOption
 from slipway.project import ROOT
 from slipway.settings.load import CONFIG_FOLDER
 
@@ -87,7 +88,7 @@ def doctor(
     profile: Annotated[
         list[str] | None, typer.Option("--profile", help="AWS profile; may be repeated, one for each account.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    json_file: JsonOption = None,
     configuration: Annotated[
         Path, typer.Option("--config", help="Folder of the configuration.", exists=True, file_okay=False)
     ] = CONFIG_FOLDER,
@@ -100,9 +101,9 @@ def doctor(
     Exit code: 0 when nothing is wrong, 1 when something is.
     """
     findings = examine(configuration, assembly, profile or [])
-    if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
-    else:
+    if json_file is not None:
+        output.write([asdict(finding) for finding in findings], json_file)
+    if not output.prints(json_file):
         # A log or a pipe has no width of its own, and is read by people as well.
         console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
         console.print(table(findings))
