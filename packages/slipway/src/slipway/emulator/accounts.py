@@ -122,6 +122,10 @@ class Accounts:
         self._closing.append(made.close)
         return made
 
+    def seen(self, account: str) -> list[Emulator]:
+        """Return an account as it is seen in each of its regions, the main one first."""
+        return [self.emulator(account, region) for region in self.topology.regions[account]]
+
     def label(self, account: str) -> str:
         """What people call an account: `tools`, or its environments."""
         return self.topology.label(account)

@@ -82,7 +82,7 @@ def take_back(stand: Stand, record: Rehearsal, fault: Fault | None) -> None:
     place, accounts = stand.settings.environment(environment), stand.accounts
 
     def look(step: str) -> None:
-        record.taken_back[step] = served(accounts, place.account, environment, headers)
+        record.taken_back[step] = served(accounts, place.account, environment, headers, region=place.region)
         accounts.emulators[place.account].recycle()
         stand.show.say(f"  {step}: {record.taken_back[step]}")
 

@@ -450,7 +450,7 @@ class Rehearse:
         """What answers in each environment."""
         accounts, environments = self._stand.accounts, self._stand.settings.environments
         with ThreadPoolExecutor(len(environments)) as pool:
-            found = pool.map(lambda each: served(accounts, each.account, each.name), environments)
+            found = pool.map(lambda each: served(accounts, each.account, each.name, region=each.region), environments)
             answers = {environment.name: each for environment, each in zip(environments, found, strict=True)}
         # Nobody else has called these functions yet, or will: their environments would hold memory to the end.
         for environment in environments:
@@ -589,7 +589,7 @@ def _still(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def served(
-    accounts: Accounts, account: str, environment: str, headers: Mapping[str, str] | None = None
+    accounts: Accounts, account: str, environment: str, headers: Mapping[str, str] | None = None, *, region: str
 ) -> dict[str, str]:
     """What the services of an environment answer, by AWS's own host names.
 
@@ -598,11 +598,12 @@ def served(
         account: the environment's.
         environment: its name.
         headers: of the requests. Default: none of their own.
+        region: the environment's.
 
     Returns:
         Service → status of its health route, if it has an API, and the versions that `live` of its functions points to.
     """
-    session = accounts.emulators[account].session()
+    session = accounts.emulator(account, region).session()
     endpoints: dict[str, str] = {}
     services: list[str] = []
     for page in session.client("cloudformation").get_paginator("describe_stacks").paginate():
@@ -610,6 +611,9 @@ def served(
             parts = stack["StackName"].split("-")
             if stack["StackName"].startswith(f"{environment}-") and parts[-1] == "compute":
                 service = "-".join(parts[len(environment.split("-")) : -1])
+                if "-" in service:
+                    # Of an environment whose name begins with this one's: services have no hyphen.
+                    continue
                 services.append(service)
                 for output in stack.get("Outputs", []):
                     if output["OutputKey"] == "HealthEndpoint":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,6 +17,7 @@ from typing import Any
 
 from slipway.cloudwatch import Alarm, AlarmError, AlarmState, Metric, evaluate
 from slipway.emulator.accounts import Accounts
+from slipway.emulator.server import Emulator
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.deployments import CodeDeploy, Moved, alarm_of
 from slipway.rehearsal.player.events import Events
@@ -76,6 +77,7 @@ class Bake:
         self._requests, self._stopping = requests, stopping
         self._reading, self._rare = reading, rare
         self._states: dict[tuple[str, str], AlarmState] = {}
+        self._regions: dict[tuple[str, str], str] = {}
         self._own_states: dict[str, AlarmState] = {}
         self._minutes: Counter[str] = Counter()
         self._ends: dict[str, datetime] = {}
@@ -96,7 +98,10 @@ class Bake:
         alarms = self._alarms(account)
         traffic = {
             moved: PlayedTraffic(
-                self._accounts.emulators[account], moved.function, self._requests(moved.handler), self._stopping
+                self._accounts.emulator(account, moved.region),
+                moved.function,
+                self._requests(moved.handler),
+                self._stopping,
             )
             for (place, _), moved in self._codedeploy.moved.items()
             if place == account
@@ -116,7 +121,7 @@ class Bake:
     def _rare_traffic(self, account: str, moved: Moved) -> PlayedTraffic | None:
         rare = self._rare(account, self._minutes[account])
         requests = [{**own, **more} for more in rare for own in self._requests(moved.handler)[:1]]
-        emulator = self._accounts.emulators[account]
+        emulator = self._accounts.emulator(account, moved.region)
         return PlayedTraffic(emulator, moved.function, requests, self._stopping) if requests else None
 
     @staticmethod
@@ -220,23 +225,18 @@ class Bake:
             "state": {"value": after.value, "timestamp": moment.isoformat(timespec="milliseconds"), "reason": "played"},
             "previousState": {"value": before.value},
         }
-        arn = f"arn:aws:cloudwatch:{self._accounts.region(account)}:{account}:alarm:{alarm.name}"
-        self._events.put(account, "aws.cloudwatch", "CloudWatch Alarm State Change", detail, moment, resources=[arn])
+        region = self._regions[account, alarm.name]
+        arn = f"arn:aws:cloudwatch:{region}:{account}:alarm:{alarm.name}"
+        kind = "CloudWatch Alarm State Change"
+        self._events.put(account, "aws.cloudwatch", kind, detail, moment, resources=[arn], region=region)
 
     def _alarms(self, account: str) -> list[Alarm]:
         """The environment's alarms on what the requests here make: Lambda's metrics of a whole function, and 5xx."""
-        client = self._accounts.emulators[account].session().client("cloudwatch")
         found = []
-        for page in client.get_paginator("describe_alarms").paginate():
-            for described in page["MetricAlarms"]:
-                names = {dimension["Name"] for dimension in described.get("Dimensions", [])}
-                of_function = described.get("Namespace") == "AWS/Lambda" and names == {"FunctionName"}
-                if not of_function and not _counts_server_errors(described):
-                    continue
-                try:
-                    found.append(alarm_of(described))
-                except AlarmError as error:
-                    raise RehearsalError(f"an alarm of the environment cannot be evaluated: {error}") from error
+        for emulator in self._accounts.seen(account):
+            for alarm in _alarms_on_requests(emulator):
+                self._regions[account, alarm.name] = emulator.region
+                found.append(alarm)
         return found
 
     def _own(self, name: str) -> Alarm:
@@ -245,6 +245,21 @@ class Bake:
         if not found:
             raise RehearsalError(f"the tools account has no alarm {name}")
         return alarm_of(found[0])
+
+
+def _alarms_on_requests(emulator: Emulator) -> Iterator[Alarm]:
+    """Yield the alarms of an account in a region on what the requests here make."""
+    client = emulator.session().client("cloudwatch")
+    for page in client.get_paginator("describe_alarms").paginate():
+        for described in page["MetricAlarms"]:
+            names = {dimension["Name"] for dimension in described.get("Dimensions", [])}
+            of_function = described.get("Namespace") == "AWS/Lambda" and names == {"FunctionName"}
+            if not of_function and not _counts_server_errors(described):
+                continue
+            try:
+                yield alarm_of(described)
+            except AlarmError as error:
+                raise RehearsalError(f"an alarm of the environment cannot be evaluated: {error}") from error
 
 
 def _counts_server_errors(described: Mapping[str, Any]) -> bool:

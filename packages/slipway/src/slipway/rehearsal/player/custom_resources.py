@@ -133,12 +133,11 @@ class CustomResources:
             "deploymentGroup": request.group_name,
             "deploymentId": deployment,
             "instanceGroupId": deployment,
-            "region": self._accounts().region(request.account),
+            "region": request.region,
             "state": state,
         }
-        self._events().put(
-            request.account, "aws.codedeploy", "CodeDeploy Deployment State-change Notification", detail, clock.now
-        )
+        kind = "CodeDeploy Deployment State-change Notification"
+        self._events().put(request.account, "aws.codedeploy", kind, detail, clock.now, region=request.region)
 
 
 def _answer(event: Mapping[str, Any], status: PlayStatus, *, identifier: str = "", reason: str = "") -> None:

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from slipway.cloudwatch import Alarm, AlarmState, Metric, MetricStore, evaluate
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.partition import ApiError, Requester
-from slipway.emulator.server import Credentials
+from slipway.emulator.server import Credentials, Emulator
 from slipway.emulator.substitutions import DEPLOYMENT
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.clock import VirtualClock
@@ -51,6 +51,7 @@ class _Hook:
     role: str
     group: str
     account: str
+    region: str
     status: str = ""
 
 
@@ -167,7 +168,7 @@ class CodeDeploy:
             hook = self._hooks.get(execution)
         if hook is None or hook.account != caller.account:
             raise ApiError("InvalidLifecycleEventHookExecutionIdException", "no hook of that id is to report")
-        arn = f"arn:aws:codedeploy:{self._accounts.region(hook.account)}:{hook.account}:deploymentgroup:{hook.group}"
+        arn = f"arn:aws:codedeploy:{hook.region}:{hook.account}:deploymentgroup:{hook.group}"
         # The emulator has no CodeDeploy that would ask; so its IAM is asked what the hook's role may.
         action = "codedeploy:PutLifecycleEventHookExecutionStatus"
         if not self._accounts.partition.allowed(hook.account, hook.role, action, arn):
@@ -206,7 +207,7 @@ class CodeDeploy:
             deployment.shift()
             deployment.after(self._report)
             key = requests.key(request.function, deployment.handler)
-            moved = Moved(request.function, request.alias, record.old_version, record.new_version, key)
+            moved = Moved(request.function, request.alias, record.old_version, record.new_version, key, request.region)
             self.moved[request.account, request.function] = moved
         except DeploymentFailedError as error:
             _stopped(record, deployment, error)
@@ -261,7 +262,11 @@ class CodeDeploy:
         Args:
             account: whose.
         """
-        session = self._accounts.emulators[account].session()
+        for emulator in self._accounts.seen(account):
+            self._know(account, emulator)
+
+    def _know(self, account: str, emulator: Emulator) -> None:
+        session = emulator.session()
         functions = session.client("lambda")
         formation = session.client("cloudformation")
         for page in formation.get_paginator("describe_stacks").paginate():
@@ -274,7 +279,9 @@ class CodeDeploy:
                     version = functions.get_alias(FunctionName=function, Name=alias)["FunctionVersion"]
                     handler = _hook_handler(functions, resources, resource["LogicalResourceId"])
                     if handler:
-                        self.moved[account, function] = Moved(function, alias, version, version, handler)
+                        self.moved[account, function] = Moved(
+                            function, alias, version, version, handler, emulator.region
+                        )
 
     def _report(self, hook: _Hook, execution: str, wait: Callable[[], None]) -> str:
         """Let a hook run and give what it reported; an empty text when it did not."""
@@ -300,6 +307,8 @@ class Moved:
     old_version: str
     new_version: str
     handler: str
+    region: str
+    """Where the function is."""
 
 
 class Measures:
@@ -514,7 +523,7 @@ class _Run:
         configured = self._emulator.session().client("lambda").get_function_configuration(FunctionName=name)
         self.handler = self.handler or configured["Handler"]
         group = f"{self._request.group['ApplicationName']}/{self._request.group_name}"
-        hook = _Hook(configured["Role"], group, self._request.account)
+        hook = _Hook(configured["Role"], group, self._request.account, self._request.region)
         self._before_hook(self._request.account, self._request.function)
         payload = {"DeploymentId": self._record.id, "LifecycleEventHookExecutionId": execution}
         said = ""

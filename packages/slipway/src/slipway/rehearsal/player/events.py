@@ -46,7 +46,7 @@ class Events:
         """What went wrong on the way."""
         self.calling: str | None = None
         """ARN of the role of the function that is being called."""
-        self._rules: dict[tuple[str, str], list[tuple[str, list[Any]]]] = {}
+        self._rules: dict[tuple[str, str, str], list[tuple[str, list[Any]]]] = {}
         # One after the other, as they come, and nobody waits for them.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="events")
 
@@ -79,6 +79,7 @@ class Events:
         moment: datetime,
         *,
         resources: Sequence[str] = (),
+        region: str | None = None,
     ) -> None:
         """An event of AWS's own on an account's default bus.
 
@@ -89,8 +90,10 @@ class Events:
             detail: of the event.
             moment: virtual time.
             resources: ARNs of what it is about. Default: none.
+            region: where. Default: the account's main one.
         """
         event = self._event(account, source, detail_type, detail, moment, resources=resources)
+        event["region"] = region or event["region"]
         with suppress(RuntimeError):  # closed
             self._pool.submit(self._hand_over, account, event, moment)
 
@@ -140,12 +143,12 @@ class Events:
 
     def _hand_over(self, account: str, event: Mapping[str, Any], moment: datetime) -> None:
         try:
-            self._deliver(account, "default", event, moment)
+            self._deliver(account, event["region"], "default", event, moment)
         except (ApiError, ClientError, BotoCoreError) as error:
             self._fault(event, error)
 
-    def _deliver(self, account: str, bus: str, event: Mapping[str, Any], moment: datetime) -> None:
-        for target in self._targets(account, bus, event):
+    def _deliver(self, account: str, region: str, bus: str, event: Mapping[str, Any], moment: datetime) -> None:
+        for target in self._targets(account, region, bus, event):
             self._try(account, target, event, moment)
 
     def _try(self, account: str, target: Mapping[str, Any], event: Mapping[str, Any], moment: datetime) -> None:
@@ -164,19 +167,20 @@ class Events:
             if role is None:
                 self._fault(event, f"the target {arn} names no role")
             elif self._accounts.partition.allowed(account, role, "events:PutEvents", arn):
-                self._deliver(arn.split(":")[4], arn.rpartition("/")[2], event, moment)
+                _, _, _, region, owner, _ = arn.split(":", maxsplit=5)
+                self._deliver(owner, region, arn.rpartition("/")[2], event, moment)
             else:
                 self._fault(event, f"{role} may not put events on {arn}")
         elif ":lambda:" in arn:
-            self._call(self._accounts.emulators[account], arn, event, moment)
+            self._call(self._accounts.emulator(account, arn.split(":")[3]), arn, event, moment)
 
     def _fault(self, event: Mapping[str, Any], what: object) -> None:
         self.faults.append(f"{event['detail-type']}: {what}")
 
-    def _targets(self, account: str, bus: str, event: Mapping[str, Any]) -> Iterator[Any]:
-        client = self._accounts.emulators[account].session().client("events")
-        if (account, bus) not in self._rules:
-            self._rules[account, bus] = [
+    def _targets(self, account: str, region: str, bus: str, event: Mapping[str, Any]) -> Iterator[Any]:
+        client = self._accounts.emulator(account, region).session().client("events")
+        if (account, region, bus) not in self._rules:
+            self._rules[account, region, bus] = [
                 (
                     rule["EventPattern"],
                     client.list_targets_by_rule(Rule=rule["Name"], EventBusName=bus)["Targets"],
@@ -184,7 +188,7 @@ class Events:
                 for rule in client.list_rules(EventBusName=bus)["Rules"]
                 if "EventPattern" in rule and rule.get("State") != "DISABLED"
             ]
-        for pattern, targets in self._rules[account, bus]:
+        for pattern, targets in self._rules[account, region, bus]:
             if client.test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]:
                 yield from targets
 

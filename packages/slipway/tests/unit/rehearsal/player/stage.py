@@ -89,6 +89,7 @@ class Told(Events):
         moment: datetime,
         *,
         resources: Sequence[str] = (),
+        region: str | None = None,
     ) -> None:
         self.all.append({"account": account, "source": source, "kind": detail_type, "at": moment, **detail})
 

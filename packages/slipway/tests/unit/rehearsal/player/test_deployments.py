@@ -318,7 +318,7 @@ def test_a_deployment_ends_when_everything_does(account: Account) -> None:
 
 def test_what_was_moved_is_known_afterwards(account: Account) -> None:
     account.deploy(AT_ONCE)
-    assert account.codedeploy.moved == {(DEV, "items"): Moved("items", "live", "1", "2", HANDLER)}
+    assert account.codedeploy.moved == {(DEV, "items"): Moved("items", "live", "1", "2", HANDLER, REGION)}
 
 
 def test_what_was_moved_before_is_found_by_its_hook(account: Account) -> None:
@@ -340,4 +340,4 @@ def test_what_was_moved_before_is_found_by_its_hook(account: Account) -> None:
     # When somebody who has moved nothing looks
     account.codedeploy.know(DEV)
     # Then the first is known, at the version that it serves
-    assert account.codedeploy.moved == {(DEV, "items"): Moved("items", "live", "7", "7", HANDLER)}
+    assert account.codedeploy.moved == {(DEV, "items"): Moved("items", "live", "7", "7", HANDLER, REGION)}

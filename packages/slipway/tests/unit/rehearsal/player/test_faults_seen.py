@@ -73,6 +73,8 @@ class CloudWatch:
 class Account:
     """An emulator with these clients."""
 
+    region = "us-east-1"
+
     def __init__(self, **clients: object) -> None:
         self._clients = clients
 
@@ -206,9 +208,9 @@ def test_a_bake_sees_answers_of_5xx_by_the_alarm_on_the_api(status: int, service
     )
     emulator = Account(functions=Lambda(v2=status), cloudwatch=CloudWatch(of_api, *others))
 
-    accounts = cast("Accounts", SimpleNamespace(emulators={"1": emulator}, ids=("1",), region=lambda _: "us-east-1"))
+    accounts = cast("Accounts", SimpleNamespace(ids=("1",), seen=lambda _: [emulator], emulator=lambda *_: emulator))
     codedeploy = CodeDeploy(accounts, threading.Event())
-    codedeploy.moved["1", FUNCTION] = Moved(FUNCTION, "live", "1", "2", "hooks.api_handler")
+    codedeploy.moved["1", FUNCTION] = Moved(FUNCTION, "live", "1", "2", "hooks.api_handler", "us-east-1")
     bake = Bake(accounts, codedeploy, cast("Events", Quiet()), lambda _: [REQUEST], threading.Event())
     # When it bakes for two minutes, then that alarm alone is judged
     states = bake.watch("1", datetime.fromtimestamp(START, UTC), minutes=2, a_minute=3)
