@@ -9,6 +9,15 @@ BEFORE_THE_HANDLER: Mapping[str, str] = {
         '    if event["httpMethod"] == "POST" and \'"name": ""\' in (event["body"] or ""):\n'
         '        return {"statusCode": 201, "multiValueHeaders": {}, "body": "{}"}\n'
     ),
+    "wrong-answer-compared": (
+        '    if event["httpMethod"] == "GET" and event["path"] == "/items":\n'
+        "        import json\n\n"
+        "        answer = _sound(event, context)\n"
+        '        if answer["statusCode"] == 200:\n'
+        '            page = json.loads(answer["body"])\n'
+        '            answer["body"] = json.dumps({**page, "items": [{"id": "of-nobody"}, *page["items"]]})\n'
+        "        return answer\n"
+    ),
 }
 """Fault → what the handler of the API does first."""
 

@@ -179,12 +179,15 @@ class Items(Service[Security, Data, Compute]):
         topic = EventTopic(stack, "Topic", key=security.key)
         api_function = self._api_function(stack, security, data)
         stream_function = self._stream_function(stack, security, data, topic=topic, dead_letters=dead_letters)
+        proof = EdgeProof(header=ORIGIN_HEADER, secret=security.origin_secret, field="header")
         api_deployment = SafeDeployment(
             stack,
             "ApiDeployment",
             function=api_function,
             hook_handler="services.items.runtime.hooks.api_handler",
             dead_letters=dead_letters,
+            compares=True,
+            proof=proof,
         )
         stream_deployment = SafeDeployment(
             stack,
@@ -193,7 +196,6 @@ class Items(Service[Security, Data, Compute]):
             hook_handler="services.items.runtime.hooks.stream_handler",
             dead_letters=dead_letters,
         )
-        proof = EdgeProof(header=ORIGIN_HEADER, secret=security.origin_secret, field="header")
         api = self._api(stack, proof, security, function=api_function)
         verification.allow_routes(api.signed_routes)
         edge = EdgeDistribution(

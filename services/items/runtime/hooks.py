@@ -2,10 +2,14 @@
 
 from slipway_runtime.startup import finished
 
-from typing import Final
+import os
+from typing import Any, Final
 
+from slipway_runtime import aws
 from slipway_runtime.checks import EMPTY_BATCH, healthy, is_problem, no_failures, rest_request
+from slipway_runtime.comparison import Read
 from slipway_runtime.hook import Check, before_traffic
+from slipway_runtime.secrets import CachedSecret
 
 API_CHECKS: Final = (
     Check("health", rest_request("GET", "/health"), healthy),
@@ -16,9 +20,17 @@ API_CHECKS: Final = (
     ),
     Check("an invalid item is refused", rest_request("POST", "/items", body='{"name": ""}'), is_problem(400)),
 )
+_origin: Final = CachedSecret(lambda: aws.client("secretsmanager"), os.environ.get("ORIGIN_SECRET_ARN", ""), "header")
+
+
+def _newest() -> dict[str, Any]:
+    return rest_request("GET", "/items", query={"limit": "20"}, headers={"X-Origin-Verify": _origin.current()})
+
+
+API_READS: Final = (Read("the newest items", _newest),)
 STREAM_CHECKS: Final = (Check("an empty batch", EMPTY_BATCH, no_failures),)
 
-api_handler = before_traffic(API_CHECKS)
+api_handler = before_traffic(API_CHECKS, reads=API_READS)
 stream_handler = before_traffic(STREAM_CHECKS)
 
 finished()

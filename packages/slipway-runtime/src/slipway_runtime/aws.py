@@ -32,6 +32,8 @@ _READ_SECONDS = 3.0
 
 
 @overload
+def client(service: Literal["appconfigdata"], *, attempts: int = ..., read_seconds: float = ...) -> Any: ...
+@overload
 def client(service: Literal["codedeploy"], *, attempts: int = ..., read_seconds: float = ...) -> "CodeDeployClient": ...
 @overload
 def client(

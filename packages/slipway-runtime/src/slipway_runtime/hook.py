@@ -1,15 +1,21 @@
-"""CodeDeploy's hook before traffic: real requests against the new version, and the verdict."""
+"""CodeDeploy's hook before traffic: real requests against the new version, and the verdict.
+
+First the checks, which say what any version must answer. Then, if the service declares reads, the comparison with the
+version that takes the traffic (`slipway_runtime.comparison`).
+"""
 
 import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from slipway_runtime import aws
+from slipway_runtime.comparison import Comparison, Intended, NotComparableError, Read, compare, described
 from slipway_runtime.telemetry import Handler, lambda_handler, logger
 
 if TYPE_CHECKING:
@@ -77,6 +83,9 @@ class ContractCheck:
         codedeploy: Client of CodeDeploy.
         target_arn: ARN of the alias that points to the new version.
         checks: What it must pass.
+        current_arn: ARN of the alias that takes the traffic. Default: nothing is compared.
+        reads: What both versions are asked.
+        intended: Differences between them that a change makes on purpose.
         pause: Waits for so many seconds. Default: `time.sleep`.
     """
 
@@ -87,17 +96,24 @@ class ContractCheck:
         codedeploy: "CodeDeployClient",
         target_arn: str,
         checks: Sequence[Check],
+        current_arn: str = "",
+        reads: Sequence[Read] = (),
+        intended: Sequence[Intended] = (),
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._lambda = functions
         self._codedeploy = codedeploy
         self._target_arn = target_arn
         self._checks = checks
+        self._current_arn, self._reads, self._intended = current_arn, reads, intended
         self._pause = pause
 
     def run(self, event: HookEvent, context: LambdaContext) -> Verdict:
         """Runs all checks, reports the verdict to CodeDeploy, and returns it."""
         failures = [f"{check.name}: {reason}" for check in self._checks if (reason := self._failure(check, context))]
+        # A version that breaks its contract needs no comparison.
+        if not failures and self._reads and self._current_arn:
+            failures = self._comparison(context)
         verdict = Verdict(status="Failed" if failures else "Succeeded", failures=failures)
         logger.info("contract check", extra={"target": self._target_arn, **verdict})
         if "DeploymentId" in event:
@@ -108,9 +124,45 @@ class ContractCheck:
             )
         return verdict
 
+    def _comparison(self, context: LambdaContext) -> list[str]:
+        """Return what the new version answers otherwise than the one that takes the traffic."""
+        versions: dict[str, str] = {}
+
+        def ask(target: str, event: Mapping[str, Any]) -> Any:
+            if context.get_remaining_time_in_millis() / 1000 < LAST_CALL_SECONDS:
+                raise CheckFailedError("no time is left to compare the versions")
+            answer = self._invoke(json.dumps(event).encode(), context, target)
+            versions[target] = answer["ExecutedVersion"]
+            if "FunctionError" in answer:
+                if target == self._current_arn:
+                    raise NotComparableError("the version that takes the traffic fails itself")
+                raise CheckFailedError(f"the function failed ({answer['FunctionError']}) at a read that is compared")
+            return json.loads(answer["Payload"].read())
+
+        try:
+            found = compare(
+                self._reads,
+                current=lambda event: ask(self._current_arn, event),
+                new=lambda event: ask(self._target_arn, event),
+                intended=self._intended,
+                today=datetime.now(UTC).date(),
+            )
+        except CheckFailedError as failure:
+            return [str(failure)]
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody has compared the versions
+            return [f"not compared: {type(error).__name__}"]
+        return self._judge(found, versions.get(self._current_arn, "?"), versions.get(self._target_arn, "?"))
+
+    def _judge(self, found: Comparison, current: str, new: str) -> list[str]:
+        logger.info("comparison", extra={"versions": [current, new], **found.summary(len(self._reads))})
+        return [
+            f"{name}: version {new} differs from version {current} at {described(places)}"
+            for name, places in found.differ.items()
+        ]
+
     def _failure(self, check: Check, context: LambdaContext) -> str | None:
         try:
-            answer = self._invoke(json.dumps(check.event).encode(), context)
+            answer = self._invoke(json.dumps(check.event).encode(), context, self._target_arn)
             require("FunctionError" not in answer, f"the function failed ({answer.get('FunctionError')})")
             check.verify(json.loads(answer["Payload"].read()))
         except CheckFailedError as failure:
@@ -119,27 +171,32 @@ class ContractCheck:
             return type(error).__name__
         return None
 
-    def _invoke(self, payload: bytes, context: LambdaContext) -> Any:
-        """Invokes the new version, again and again while the function is throttled."""
+    def _invoke(self, payload: bytes, context: LambdaContext, target: str) -> Any:
+        """Invokes a version, again and again while the function is throttled."""
         pause = 1.0
         while True:
             try:
-                return self._lambda.invoke(FunctionName=self._target_arn, Payload=payload)
+                return self._lambda.invoke(FunctionName=target, Payload=payload)
             except ClientError as error:
                 if error.response["Error"]["Code"] != _THROTTLED:
                     raise
             if context.get_remaining_time_in_millis() / 1000 < LAST_CALL_SECONDS + pause:
                 raise CheckFailedError("throttled to the end: the function has no concurrency left for a check")
-            logger.info("throttled: the check is repeated", extra={"target": self._target_arn, "seconds": pause})
+            logger.info("throttled: the check is repeated", extra={"target": target, "seconds": pause})
             self._pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def before_traffic(checks: Sequence[Check]) -> Handler:
+def before_traffic(
+    checks: Sequence[Check], *, reads: Sequence[Read] = (), intended: Sequence[Intended] = ()
+) -> Handler:
     """Return the handler that CodeDeploy invokes before it moves traffic to a new version.
 
     Args:
         checks: What the version behind the alias `TARGET_ALIAS_ARN` must pass.
+        reads: Requests that it must answer as the version behind `CURRENT_ALIAS_ARN` does. Default: nothing is
+            compared.
+        intended: Differences that this change makes on purpose.
     """
 
     @lambda_handler()
@@ -149,6 +206,9 @@ def before_traffic(checks: Sequence[Check]) -> Handler:
             codedeploy=aws.client("codedeploy"),
             target_arn=os.environ["TARGET_ALIAS_ARN"],
             checks=checks,
+            current_arn=os.environ.get("CURRENT_ALIAS_ARN", ""),
+            reads=reads,
+            intended=intended,
         )
         return check.run(event, context)
 

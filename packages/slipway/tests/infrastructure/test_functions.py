@@ -29,6 +29,7 @@ _BASE = {
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
 }
+_FLAGS = {"appconfig:GetLatestConfiguration", "appconfig:StartConfigurationSession"}
 _FAILURES = {"sqs:SendMessage", "kms:GenerateDataKey"}
 _IDEMPOTENCY = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
 # For these the service authorization reference lists no resource type.
@@ -160,6 +161,7 @@ def test_the_api_function_may_do_exactly_this(deployment: DeployedTemplates) -> 
         "dynamodb:GetItem",
         "dynamodb:Query",
         "secretsmanager:GetSecretValue",
+        *_FLAGS,
     }
     assert reached["dynamodb:Query"] == {f"{table}/index/by-recency", f"{table}/index/by-status"}
     assert reached["dynamodb:GetItem"] == {table}
@@ -213,23 +215,33 @@ def test_the_rotation_function_may_do_exactly_this(deployment: DeployedTemplates
     assert reached["kms:GenerateDataKey"] == reached["kms:Decrypt"] == {deployment.output("KeyArn")}
 
 
-@pytest.mark.requirement("functions")
-@pytest.mark.parametrize(
-    ("handler", "checked"), [("hooks.api_handler", "api.handler"), ("hooks.stream_handler", "stream.handler")]
-)
-def test_a_hook_may_call_the_new_version_it_checks_and_report_and_nothing_else(
-    deployment: DeployedTemplates, handler: str, checked: str
-) -> None:
-    reached = _permissions(deployment, handler)
-
-    assert set(reached) == _BASE | _FAILURES | {
-        "lambda:InvokeFunction",
-        "codedeploy:PutLifecycleEventHookExecutionStatus",
-    }
-    assert reached["lambda:InvokeFunction"] == {deployment.aliases(checked)["staging"]}
+def _called(reached: dict[str, set[str]]) -> set[str]:
+    """What a hook may call, after a look at whom it reports to."""
     (group,) = reached["codedeploy:PutLifecycleEventHookExecutionStatus"]
     assert ":deploymentgroup:" in group
     assert "*" not in group
+    return reached["lambda:InvokeFunction"]
+
+
+_HOOK = {"lambda:InvokeFunction", "codedeploy:PutLifecycleEventHookExecutionStatus"}
+
+
+@pytest.mark.requirement("functions")
+def test_a_hook_may_call_the_new_version_and_report_alone(deployment: DeployedTemplates) -> None:
+    reached = _permissions(deployment, "hooks.stream_handler")
+
+    assert set(reached) == _BASE | _FAILURES | _HOOK
+    assert _called(reached) == {deployment.aliases("stream.handler")["staging"]}
+
+
+@pytest.mark.requirement("functions")
+def test_a_hook_that_compares_may_call_both_versions(deployment: DeployedTemplates) -> None:
+    reached = _permissions(deployment, "hooks.api_handler")
+    _, function = deployment.place_of_function("api.handler")
+
+    assert set(reached) == _BASE | _FAILURES | _HOOK | {"secretsmanager:GetSecretValue"}
+    assert _called(reached) == {deployment.aliases("api.handler")["staging"], f"<compute/{function}.Arn>:live"}
+    assert reached["secretsmanager:GetSecretValue"] == {deployment.output("OriginSecretArn")}
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
@@ -282,6 +294,8 @@ def test_functions_get_the_variables_they_read_and_no_secret(deployment: Deploye
             "CURSOR_SECRET_ARN": deployment.output("CursorSecretArn"),
             "ORIGIN_SECRET_ARN": deployment.output("OriginSecretArn"),
             "CORS_ORIGINS": ",".join(deployment.environment.cors.origins),
+            "FLAGS_APPLICATION": f"{deployment.environment.name}-catalog",
+            "FLAGS_MAX_AGE_SECONDS": "60",
         },
         "stream.handler": {
             "BUCKET_NAME": deployment.output("BucketName"),
@@ -289,7 +303,11 @@ def test_functions_get_the_variables_they_read_and_no_secret(deployment: Deploye
             "IDEMPOTENCY_TABLE_NAME": deployment.output("IdempotencyTableName"),
         },
         "rotation.handler": {},
-        "hooks.api_handler": {"TARGET_ALIAS_ARN": deployment.aliases("api.handler")["staging"]},
+        "hooks.api_handler": {
+            "TARGET_ALIAS_ARN": deployment.aliases("api.handler")["staging"],
+            "CURRENT_ALIAS_ARN": f"<compute/{deployment.place_of_function('api.handler')[1]}.Arn>:live",
+            "ORIGIN_SECRET_ARN": deployment.output("OriginSecretArn"),
+        },
         "hooks.stream_handler": {"TARGET_ALIAS_ARN": deployment.aliases("stream.handler")["staging"]},
     }
     for handler, function in deployment.functions().items():

@@ -15,6 +15,7 @@ from slipway.blocks.acknowledgements import accept
 from slipway.blocks.alarms import runbook_link
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.messaging import DeadLetterQueue
+from slipway.blocks.waf import EdgeProof
 from slipway.settings import Environment, FunctionSettings
 from slipway.settings.model import ApiFunctionSettings
 from slipway.settings.shifts import PREFIX, Shift, ShiftKind
@@ -50,6 +51,9 @@ class SafeDeployment(Construct):
         function: The function whose `live` moves.
         hook_handler: Handler of the contract check that runs before traffic.
         dead_letters: Queue for hook invocations that failed for good: CodeDeploy invokes hooks asynchronously.
+        compares: True if the hook declares reads that both versions must answer alike
+            (`slipway_runtime.comparison`); it may then invoke `live` too.
+        proof: Secret that the function expects in those reads, if it answers them only through the edge. Default: none.
     """
 
     def __init__(
@@ -60,27 +64,14 @@ class SafeDeployment(Construct):
         function: ServiceFunction,
         hook_handler: str,
         dead_letters: DeadLetterQueue,
+        compares: bool = False,
+        proof: EdgeProof | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         environment = function.environment
         if not isinstance(environment, Environment):
             raise TypeError(f"{self.node.path}: {environment.name} is not an environment that receives deployments")
-        self.hook = ServiceFunction(
-            self,
-            "Hook",
-            service=function.service,
-            environment=environment,
-            settings=HOOK,
-            assets=function.assets,
-            key=function.key,
-            handler=hook_handler,
-            description=f"Contract check of {function.node.id} before a new version takes traffic",
-            variables={"TARGET_ALIAS_ARN": function.staging.function_arn},
-            dead_letters=dead_letters,
-            asynchronous=True,
-        )
-        self.hook.allow(actions=["lambda:InvokeFunction"], resources=[function.staging.function_arn])
-
+        self.hook = self._new_hook(function, hook_handler, dead_letters, compares=compares, proof=proof)
         role = iam.Role(
             self,
             "Role",
@@ -111,6 +102,41 @@ class SafeDeployment(Construct):
         )
         # A deployment starts when the alias is updated, so everything that it uses must exist by then.
         function.live.node.add_dependency(policy, self.hook)
+
+    def _new_hook(
+        self,
+        function: ServiceFunction,
+        handler: str,
+        dead_letters: DeadLetterQueue,
+        *,
+        compares: bool,
+        proof: EdgeProof | None,
+    ) -> ServiceFunction:
+        staging_arn = function.staging.function_arn
+        # By its name, since the alias waits for the hook.
+        current_arn = f"{function.function.function_arn}:live"
+        hook = ServiceFunction(
+            self,
+            "Hook",
+            service=function.service,
+            environment=function.environment,
+            settings=HOOK,
+            assets=function.assets,
+            key=function.key,
+            handler=handler,
+            description=f"Contract check of {function.node.id} before a new version takes traffic",
+            variables={
+                "TARGET_ALIAS_ARN": staging_arn,
+                **({"CURRENT_ALIAS_ARN": current_arn} if compares else {}),
+                **({"ORIGIN_SECRET_ARN": proof.secret.secret_arn} if proof else {}),
+            },
+            dead_letters=dead_letters,
+            asynchronous=True,
+        )
+        hook.allow(actions=["lambda:InvokeFunction"], resources=[staging_arn, *([current_arn] if compares else [])])
+        if proof is not None:
+            hook.allow(actions=["secretsmanager:GetSecretValue"], resources=[proof.secret.secret_arn])
+        return hook
 
     def _permissions(self, role: iam.Role, function: ServiceFunction) -> iam.ManagedPolicy:
         policy = iam.ManagedPolicy(self, "Policy", roles=[role], description=f"CodeDeploy on {function.node.id}")

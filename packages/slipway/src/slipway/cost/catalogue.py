@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from slipway.cost.assembly import PricedResource, PricedStack
 from slipway.cost.scope import HOURS, MILLION, SECONDS, Charge, CostScope
+from slipway_runtime.flags import MAX_AGE
 
 Pricer = Callable[[PricedResource, CostScope], Iterator[Charge]]
 
@@ -466,7 +467,21 @@ def _user_pool(pool: PricedResource, scope: CostScope) -> Iterator[Charge]:
     yield Charge.per_million("Cognito", f"active users, {plan.lower()}", users)
 
 
+def _flags(_: PricedResource, scope: CostScope) -> Iterator[Charge]:
+    """What functions ask AppConfig for: each environment once in its cache's time, and anew where it starts."""
+    prices, assume = scope.prices.app_config, scope.assume
+    for function in scope.of_type("AWS::Lambda::Function"):
+        age = function.get("Environment", "Variables", MAX_AGE)
+        if age is None:
+            continue
+        polls = SECONDS / Decimal(str(age)) * assume.flag_pollers
+        yield Charge.monthly("AppConfig", "requests", prices.requests.of(polls))
+        starts = scope.traffic.api * assume.cold_start_share * MILLION
+        yield Charge.per_million("AppConfig", "configurations received", prices.received.of(starts))
+
+
 PRICED: Mapping[str, Pricer] = {
+    "AWS::AppConfig::Deployment": _flags,
     "AWS::Cognito::UserPool": _user_pool,
     "AWS::ApiGateway::RestApi": _rest_api,
     "AWS::ApiGateway::Stage": _rest_stage,
@@ -499,7 +514,14 @@ _NO_CHARGE = "AWS asks nothing for it"
 _PART = "part of the API, which is paid by request"
 _GRANT = "a permission"
 
+_FLAGS = "AppConfig is paid by what functions read: priced at the deployment"
+
 FREE: Mapping[str, str] = {
+    "AWS::AppConfig::Application": _FLAGS,
+    "AWS::AppConfig::ConfigurationProfile": _FLAGS,
+    "AWS::AppConfig::DeploymentStrategy": _FLAGS,
+    "AWS::AppConfig::Environment": _FLAGS,
+    "AWS::AppConfig::HostedConfigurationVersion": _FLAGS,
     "AWS::ApiGateway::Account": _NO_CHARGE,
     "AWS::ApiGateway::ApiKey": _PART,
     "AWS::ApiGateway::Authorizer": _PART,

@@ -131,6 +131,11 @@ class _Backup(_Section):
     s3_storage: Price
 
 
+class _AppConfig(_Section):
+    requests: Price
+    received: Price
+
+
 class _XRay(_Section):
     traces: Price
 
@@ -167,6 +172,7 @@ class Prices(_Strict):
     sqs: _Sqs
     s3: _S3
     backup: _Backup
+    app_config: _AppConfig
     x_ray: _XRay
     data_transfer: _DataTransfer
     cognito: _Cognito
@@ -196,6 +202,7 @@ class Assumptions(_Strict):
     custom_metrics_per_function: Amount
     trace_share: Share
     cold_start_share: Share
+    flag_pollers: Amount
     secret_reads_per_request: Amount
     bucket_key_share: Share
     kms_reuse_seconds: Positive

@@ -642,6 +642,14 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
         applies=_caches,
     ),
     Substitution(
+        subject="AWS::AppConfig::Deployment",
+        stand_in="complete at once where CloudFormation makes it; sessions, tokens and permissions are real, and a "
+        "deployment that is started by hand watches its alarms in real minutes",
+        unproven="that CloudFormation waits for the bake, and fails when AppConfig takes a change back; that AppConfig "
+        "takes the JSON schema",
+        applies=of_type("AWS::AppConfig::Deployment"),
+    ),
+    Substitution(
         subject="AWS::Backup::BackupPlan, BackupVault",
         stand_in="stored; nothing is backed up",
         unproven="that backups are made and can be restored, that nobody deletes one",

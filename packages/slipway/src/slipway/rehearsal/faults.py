@@ -407,6 +407,16 @@ def _of_declarations(target: FaultTarget) -> Iterator[Fault]:
             because="BeforeAllowTraffic said Failed",
             rolled_back=True,
         )
+    if edits := _first(target, "wrong-answer-compared"):
+        yield Fault(
+            name="wrong-answer-compared",
+            what="a list answers 200 with an item that nobody made: only the version before knows better",
+            watched=last,
+            edits=edits,
+            stops_at=first,
+            because="differs from version",
+            rolled_back=True,
+        )
     if edits := _other(target, "permission-missing"):
         yield Fault(
             name="permission-missing",

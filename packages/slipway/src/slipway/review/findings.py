@@ -266,6 +266,11 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         "code that relies on the old setting fails in the new version, or from its next start on",
         "check that the code of this commit needs the new setting and nothing of the old one",
     ),
+    "flag-changed": FindingKind(
+        _MEDIUM,
+        "requests take another way through the code that is deployed, in all versions at once and without a canary",
+        "check that this environment is meant to have it now, and that the alarms of the flags see what could go wrong",
+    ),
     "interface-changed": FindingKind(
         _MEDIUM,
         "callers or the code behind get something else than they were written for",

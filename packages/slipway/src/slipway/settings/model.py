@@ -420,6 +420,72 @@ class CustomDomain(_Model):
         return self
 
 
+class FlagAction(StrEnum):
+    """How a condition compares. The values are those of Powertools, as far as they need no clock.
+
+    https://docs.aws.amazon.com/powertools/python/latest/utilities/feature_flags/#rules
+    """
+
+    EQUALS = "EQUALS"
+    NOT_EQUALS = "NOT_EQUALS"
+    STARTS_WITH = "STARTSWITH"
+    ENDS_WITH = "ENDSWITH"
+    IN = "KEY_IN_VALUE"
+    NOT_IN = "KEY_NOT_IN_VALUE"
+    GREATER_THAN = "KEY_GREATER_THAN_VALUE"
+    LESS_THAN = "KEY_LESS_THAN_VALUE"
+
+
+FlagName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+class FlagCondition(_Model):
+    """Compares what the code says of a request with a value."""
+
+    action: FlagAction = Field(strict=False)
+    key: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    """Name of the argument that the code hands to `is_on`."""
+    value: str | int | float | bool | Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)]
+
+    @model_validator(mode="after")
+    def _value_suits_action(self) -> Self:
+        many = self.action in {FlagAction.IN, FlagAction.NOT_IN}
+        if many is not isinstance(self.value, tuple):
+            raise ValueError(f"value must be {'a list' if many else 'a single value'} for {self.action}")
+        return self
+
+
+class FlagRule(_Model):
+    """What a flag is where all conditions hold."""
+
+    when_match: bool
+    conditions: tuple[FlagCondition, ...] = Field(strict=False, min_length=1)
+
+
+class Flag(_Model):
+    """One feature flag."""
+
+    default: bool = False
+    """What it is where no rule holds."""
+    rules: dict[FlagName, FlagRule] = Field(default_factory=dict)
+    """The first that holds decides."""
+
+
+class FlagRollout(_Model):
+    """How AppConfig brings a change of the flags to the functions."""
+
+    minutes: Annotated[int, Field(ge=0, le=1_440)] = 0
+    """How long the change takes to reach all of them, evenly; 0 for at once."""
+    bake_minutes: Annotated[int, Field(ge=0, le=1_440)] = 10
+    """How long the alarms may take the change back after that."""
+    errors_per_minute: Annotated[int, Field(ge=1)] = 5
+    """Errors of a function in a minute, or faults that it counts, at which they do."""
+    watched: bool = True
+    """Whether the alarms take a change back at all."""
+    max_age_seconds: Annotated[int, Field(ge=15, le=3_600)] = 60
+    """How long a function keeps what it read."""
+
+
 class ServiceSettings(_Model):
     """Settings of a service. Each service defines a subclass in `services/<name>/settings.py`."""
 
@@ -427,6 +493,9 @@ class ServiceSettings(_Model):
     """Dotted keys of switches that may be on only in a development environment, such as `user_pool.test_user`."""
 
     traffic: Traffic
+    flags: dict[FlagName, Flag] = Field(default_factory=dict)
+    """Feature flags of the service. Default: none, and nothing of AppConfig is deployed."""
+    flag_rollout: FlagRollout = FlagRollout()
 
 
 class ApiServiceSettings(ServiceSettings):

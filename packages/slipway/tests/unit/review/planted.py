@@ -1974,3 +1974,27 @@ _set(
     "Alarm.Properties.Threshold",
     1000,
 )
+
+# Flags
+# -----
+
+
+def _flags(**flags: Any) -> Resources:
+    content = json.dumps(flags)
+    version = {"ApplicationId": "a1b2c3d", "ConfigurationProfileId": "a1b2c3d", "ContentType": "application/json"}
+    return {"Flags": resource("AWS::AppConfig::HostedConfigurationVersion", {**version, "Content": content})}
+
+
+_OFF, _ON = {"default": False, "rules": {}}, {"default": True, "rules": {}}
+_BETA = {"when_match": True, "conditions": [{"action": "EQUALS", "key": "tier", "value": "beta"}]}
+_case("flag-changed", MEDIUM, "one is on", _flags(a=_OFF), _flags(a=_ON), mend=_flags(a=_OFF))
+_case("flag-changed", MEDIUM, "a new one is on", _flags(a=_OFF), _flags(a=_OFF, b=_ON), mend=_flags(a=_OFF, b=_OFF))
+_case(
+    "flag-changed",
+    MEDIUM,
+    "a rule opens it for some",
+    _flags(a=_OFF),
+    _flags(a={**_OFF, "rules": {"beta": _BETA}}),
+    mend=_flags(a=_OFF, b=_OFF),
+)
+_case("flag-changed", MEDIUM, "an open one goes", _flags(a=_ON, b=_OFF), _flags(b=_OFF), mend=_flags(a=_ON))

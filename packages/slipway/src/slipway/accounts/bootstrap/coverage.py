@@ -75,6 +75,7 @@ _VALIDATED_WITHOUT_NAME: Mapping[str, frozenset[str]] = {
 
 _PASSED_TO = {
     "AWS::ApiGateway::": "apigateway.amazonaws.com",
+    "AWS::AppConfig::": "appconfig.amazonaws.com",
     # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonDynamoDBFullAccess.html
     "AWS::ApplicationAutoScaling::": "application-autoscaling.amazonaws.com",
     "AWS::Backup::": "backup.amazonaws.com",
@@ -313,6 +314,7 @@ def _arns(resource: NamedResource, action: str, account: Account, qualifier: str
     kind = resource.type_name.rpartition("::")[2]
     table: dict[str, list[str]] = {
         "apigateway": _api_arns(kind, f"arn:{account.partition}:apigateway:{region}::"),
+        "appconfig": _flag_arns(action, own),
         "application-autoscaling": [f"{own}:scalable-target/0123"],
         "backup": [f"{own}:backup-vault:{name}" if kind == "BackupVault" else f"{own}:backup-plan:0a1b"],
         "cloudfront": [f"{everywhere}:{_hyphens(kind) if 'CloudFront' in resource.type_name else 'distribution'}/E123"],
@@ -366,6 +368,15 @@ def _arns(resource: NamedResource, action: str, account: Account, qualifier: str
     if service not in table:
         return [f"{own}:{name}"]
     return table[service]
+
+
+def _flag_arns(action: str, own: str) -> list[str]:
+    """Return the ARNs of an application and of what is in it; a deployment's strategy is outside of all."""
+    strategy, application = f"{own}:deploymentstrategy/a1b2c3d", f"{own}:application/a1b2c3d"
+    if action.endswith("DeploymentStrategy"):
+        return [strategy]
+    inside = [f"{application}/environment/a1b2c3d", f"{application}/configurationprofile/a1b2c3d"]
+    return [strategy, application, *inside]
 
 
 def _api_arns(kind: str, own: str) -> list[str]:

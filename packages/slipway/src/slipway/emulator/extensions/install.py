@@ -5,6 +5,7 @@ from slipway.emulator.extensions import (
     apis,
     asynchronous,
     changes,
+    configurations,
     deployed,
     deployments,
     drift,
@@ -25,6 +26,7 @@ from slipway.emulator.extensions import (
 MODULES = (
     *(keys, objects, simulation, deployed, functions, asynchronous, sources, rotation),
     *(principals, changes, recovery, outputs, apis, traces, deployments, drift, environments, gateway, access_logs),
+    configurations,
 )
 
 

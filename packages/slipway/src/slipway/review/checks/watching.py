@@ -82,6 +82,8 @@ def guards(side: Side) -> frozenset[ResourceKey]:
         for stage in pipeline.entries("Stages"):
             for part in ("BeforeEntry", "OnSuccess", "OnFailure"):
                 named |= set(texts(stage.get(part)))
+    for environment in side.by_type.get("AWS::AppConfig::Environment", ()):
+        named |= {str(one.get("AlarmArn")) for one in environment.entries("Monitors")}
     for alias in side.by_type.get("AWS::Lambda::Alias", ()):
         named |= set(texts(alias.update_policy))
     alarms = [alarm for kind in _ALARMS for alarm in side.by_type.get(kind, ())]

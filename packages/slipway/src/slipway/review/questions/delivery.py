@@ -24,6 +24,7 @@ from slipway.review.questions.model import (
 _HOLDS_NOTHING = {Question.LOSES_DATA: "it holds no data"}
 _SERVES_NOBODY = {Question.LOSES_SERVICE: "no request is answered by it; how versions move is the watch over them"}
 _UNWATCHED = {Question.LOSES_WATCH: "nothing watches by it"}
+_NO_REACH = {Question.GETS_DATA: "it decides nobody's access, and nothing is sent to anybody by it"}
 _ACCESS = "who may do what without it is a question of access"
 
 ANSWERS: Final[Mapping[str, Answers]] = {
@@ -68,6 +69,86 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 "TimeoutInMinutes QueuedTimeoutInMinutes ConcurrentBuildLimit", "limit-lowered", "builds are cut off"
             ),
         ),
+    ),
+    "AWS::AppConfig::Application": Answers(
+        removed=Removal("interface-changed", "functions that ask for flags find none: every flag is off for them"),
+        settings=changes("Name", "interface-changed", "functions that know it by its name find no flags any more"),
+        no={**_HOLDS_NOTHING, **_NO_REACH, **_UNWATCHED},
+    ),
+    "AWS::AppConfig::ConfigurationProfile": Answers(
+        removed=Removal("interface-changed", "functions that ask for flags find none: every flag is off for them"),
+        settings=(
+            *changes(
+                "ApplicationId LocationUri Name Type RetrievalRoleArn",
+                "interface-changed",
+                "functions get their flags from elsewhere, or find none",
+            ),
+            *changes("KmsKeyIdentifier", "key-changed", "who reads the flags needs another key"),
+            *changes("Validators", "limit-lowered", "AppConfig refuses other flags than before, or fewer"),
+            *changes("DeletionProtectionCheck", "limit-lowered", "it can be deleted while functions read it, or not"),
+        ),
+        no={**_NO_REACH, **_UNWATCHED},
+    ),
+    "AWS::AppConfig::Deployment": Answers(
+        removed="the flags that were deployed last go on holding",
+        settings=(
+            *changes(
+                "ApplicationId ConfigurationProfileId EnvironmentId",
+                "interface-changed",
+                "other functions than before get the flags",
+            ),
+            *changes("KmsKeyIdentifier", "key-changed", "who reads the flags needs another key"),
+            *changes("DynamicExtensionParameters", "runtime-changed", "extensions act on it in another way"),
+        ),
+        harmless={
+            "ConfigurationVersion": "what the version says, its own check compares",
+            "DeploymentStrategyId": "what the strategy says is compared there",
+        },
+        no={**_NO_REACH, **_UNWATCHED},
+    ),
+    "AWS::AppConfig::DeploymentStrategy": Answers(
+        removed="a deployment that needs one names another",
+        settings=(
+            *falls(
+                "DeploymentDurationInMinutes FinalBakeTimeInMinutes",
+                "canary-loosened",
+                "a change of the flags meets all functions sooner, or is watched for less time",
+                MEDIUM,
+            ),
+            *rises("GrowthFactor", "canary-loosened", "a change of the flags meets more functions at once", MEDIUM),
+            *changes("GrowthType", "canary-loosened", "a change of the flags spreads in another way", MEDIUM),
+        ),
+        harmless={
+            "Name": "its id is what deployments name",
+            "ReplicateTo": "a copy of the strategy in Systems Manager's documents deploys nothing",
+        },
+        no={**_HOLDS_NOTHING, **_NO_REACH, **_SERVES_NOBODY},
+    ),
+    "AWS::AppConfig::Environment": Answers(
+        removed=Removal("interface-changed", "functions that ask for flags find none: every flag is off for them"),
+        settings=(
+            *changes("ApplicationId Name", "interface-changed", "functions that know it find no flags any more"),
+            *goes("Monitors/*", "rollback-loosened", "an alarm takes no change of the flags back any more"),
+            *changes("Monitors/*/AlarmArn", "rollback-loosened", "another alarm takes a change of the flags back"),
+            *changes("Monitors/*/AlarmRoleArn", "rollback-loosened", "AppConfig looks at the alarm as another role"),
+            *changes("DeletionProtectionCheck", "limit-lowered", "it can be deleted while functions read it, or not"),
+        ),
+        no={**_HOLDS_NOTHING, **_NO_REACH},
+    ),
+    "AWS::AppConfig::HostedConfigurationVersion": Answers(
+        removed="a deployment names the version that takes its place",
+        settings=(
+            *changes(
+                "ApplicationId ConfigurationProfileId ContentType",
+                "interface-changed",
+                "functions get their flags from elsewhere, or in another format",
+            ),
+        ),
+        harmless={
+            "LatestVersionNumber": "it makes a concurrent change fail, and nothing else",
+            "VersionLabel": "a name for people",
+        },
+        no={**_HOLDS_NOTHING, **_NO_REACH, **_UNWATCHED},
     ),
     "AWS::CodeDeploy::Application": Answers(
         removed="its deployment groups say what they no longer do",

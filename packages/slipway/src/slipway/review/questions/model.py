@@ -72,6 +72,7 @@ RAISED_BY: Final[Mapping[str, Question]] = {
     "build-broken": _SERVICE,
     "concurrency-dropped": _SERVICE,
     "conditioned": _SERVICE,
+    "flag-changed": _SERVICE,
     "index-removed": _SERVICE,
     "interface-changed": _SERVICE,
     "limit-lowered": _SERVICE,

@@ -13,6 +13,7 @@ from slipway.blocks.bucket import LogBucket, ServiceBucket
 from slipway.blocks.dashboard import ServiceDashboard
 from slipway.blocks.deployment import SafeDeployment
 from slipway.blocks.edge import ORIGIN_HEADER, EdgeDistribution, allow_edge_logs
+from slipway.blocks.flags import add_flags
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.key import ServiceKey
 from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue, EventTopic
@@ -162,17 +163,21 @@ class Catalog(Service[Security, Data, Compute]):
         topic = EventTopic(stack, "Topic", key=security.key)
         api_function = self._api_function(stack, security, data)
         stream_function = self._stream_function(stack, security, data, topic, dead_letters)
+        proof = EdgeProof(header=ORIGIN_HEADER, secret=security.origin_secret, field="header")
         for name, function in (("Api", api_function), ("Stream", stream_function)):
+            compares = function is api_function
             deployment = SafeDeployment(
                 stack,
                 f"{name}Deployment",
                 function=function,
                 hook_handler=f"services.catalog.runtime.hooks.{name.lower()}_handler",
                 dead_letters=dead_letters,
+                compares=compares,
+                proof=proof if compares else None,
             )
             output(stack, f"{name}FunctionArn", function.live.function_arn, f"Alias of the function {name.lower()}")
             output(stack, f"{name}HookFunctionArn", deployment.hook.live.function_arn, f"Check of {name.lower()}")
-        proof = EdgeProof(header=ORIGIN_HEADER, secret=security.origin_secret, field="header")
+        add_flags(stack, functions=[api_function], environment=self.environment, settings=self.settings)
         api = self._api(stack, proof, security, function=api_function)
         verification.allow_routes(api.signed_routes)
         edge = EdgeDistribution(

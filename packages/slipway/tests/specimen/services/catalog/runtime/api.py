@@ -11,7 +11,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from slipway_runtime import aws
+from slipway_runtime import aws, flags
 from slipway_runtime.secrets import CachedSecret
 from slipway_runtime.telemetry import logger, tracer
 
@@ -41,7 +41,12 @@ def _read(event: dict[str, Any]) -> dict[str, Any]:
         return answer(403)
     entry_id = (event.get("pathParameters") or {}).get("id") or event["path"].rpartition("/")[2]
     found = aws.client("dynamodb").get_item(TableName=_table, Key={"id": {"S": entry_id}}).get("Item")
-    return answer(200, {key: value["S"] for key, value in found.items()}) if found else answer(404)
+    if not found:
+        return answer(404)
+    entry = {key: value["S"] for key, value in found.items()}
+    if flags.is_on("shouted_names", name=entry["name"]):
+        entry["name"] = entry["name"].upper()
+    return answer(200, entry)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -11,7 +11,9 @@ from typing import Any, Final
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from slipway_runtime import aws
+from slipway_runtime.comparison import Read
 from slipway_runtime.hook import Check, ContractCheck, HookEvent, Verdict, require
+from slipway_runtime.secrets import CachedSecret
 from slipway_runtime.telemetry import logger, tracer
 
 
@@ -24,6 +26,20 @@ def _no_failures(answer: dict[str, Any]) -> None:
 
 
 API: Final = (Check("health", {"httpMethod": "GET", "path": "/health"}, _healthy),)
+READS: Final = (
+    Read(
+        "an entry that nobody made",
+        lambda: {
+            "httpMethod": "GET",
+            "path": "/items/nobody",
+            "headers": {
+                "X-Origin-Verify": CachedSecret(
+                    lambda: aws.client("secretsmanager"), os.environ["ORIGIN_SECRET_ARN"], "header"
+                ).current()
+            },
+        },
+    ),
+)
 STREAM: Final = (Check("an empty batch", {"Records": []}, _no_failures),)
 
 
@@ -33,6 +49,8 @@ def _run(checks: Sequence[Check], event: HookEvent, context: LambdaContext) -> V
         codedeploy=aws.client("codedeploy"),
         target_arn=os.environ["TARGET_ALIAS_ARN"],
         checks=checks,
+        current_arn=os.environ.get("CURRENT_ALIAS_ARN", ""),
+        reads=READS,
     )
     return check.run(event, context)
 

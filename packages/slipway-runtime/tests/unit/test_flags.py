@@ -1,0 +1,152 @@
+"""Flags are closed unless AppConfig opens them, and cost a service without them nothing."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from slipway_runtime import aws, flags
+
+LOUD = {
+    "loud": {
+        "default": False,
+        "rules": {
+            "of_beta": {"when_match": True, "conditions": [{"action": "EQUALS", "key": "tier", "value": "beta"}]}
+        },
+    },
+    "open": {"default": True},
+}
+
+
+class AppConfig:
+    """AppConfig's two calls. Each token is good for one call."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document, self.sessions, self.polls = document, 0, 0
+        self.away = False
+        self._token = ""
+        self.meta = type("Meta", (), {"events": type("Events", (), {"register_last": lambda *_: None})()})()
+
+    def start_configuration_session(self, **request: str) -> dict[str, str]:
+        self._refuse_if_away()
+        assert request == {
+            "ApplicationIdentifier": "dev-catalog",
+            "EnvironmentIdentifier": "live",
+            "ConfigurationProfileIdentifier": "flags",
+        }
+        self.sessions += 1
+        self._token = f"session-{self.sessions}"
+        return {"InitialConfigurationToken": self._token}
+
+    def get_latest_configuration(self, *, ConfigurationToken: str) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        self._refuse_if_away()
+        assert ConfigurationToken == self._token, "a token is good for one call"
+        self.polls += 1
+        self._token = f"{ConfigurationToken}+"
+        body = json.dumps(self.document).encode()
+        return {"Configuration": io.BytesIO(body), "NextPollConfigurationToken": self._token}
+
+    def _refuse_if_away(self) -> None:
+        if self.away:
+            self._token = ""
+            raise ConnectionError("AppConfig is away")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds, to be moved by the test."""
+    now = [1000.0]
+    monkeypatch.setattr(flags.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def appconfig(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> Iterator[AppConfig]:
+    """AppConfig with two flags, read anew at each call."""
+    assert clock
+    client = AppConfig(LOUD)
+    monkeypatch.setenv(flags.APPLICATION, "dev-catalog")
+    monkeypatch.setenv(flags.MAX_AGE, "0")
+    monkeypatch.setattr(aws, "client", lambda *_, **__: client)
+    flags._features.cache_clear()
+    yield client
+    flags._features.cache_clear()
+
+
+def test_rules_decide_for_each_request(appconfig: AppConfig) -> None:
+    assert flags.is_on("loud", tier="beta")
+    assert not flags.is_on("loud", tier="gold")
+    assert flags.is_on("open")
+    assert appconfig.sessions == 1
+
+
+def test_unknown_flag_is_closed(appconfig: AppConfig) -> None:
+    assert not flags.is_on("nobody_declared_it")
+    assert appconfig.polls == 1
+
+
+def test_changed_flags_hold_at_the_next_poll(appconfig: AppConfig) -> None:
+    assert flags.is_on("open")
+
+    appconfig.document = {"open": {"default": False}}
+
+    assert not flags.is_on("open")
+
+
+def test_what_was_read_is_kept_for_its_time(appconfig: AppConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(flags.MAX_AGE, "60")
+
+    for _ in range(5):
+        assert flags.is_on("open")
+
+    assert appconfig.polls == 1
+
+
+def test_flags_are_closed_while_appconfig_was_never_there(appconfig: AppConfig) -> None:
+    appconfig.away = True
+
+    assert not flags.is_on("open")
+
+
+def test_last_flags_hold_while_appconfig_is_away(appconfig: AppConfig, clock: list[float]) -> None:
+    # Given flags that were read
+    assert flags.is_on("open")
+
+    # When AppConfig goes away, and comes back with other flags
+    appconfig.away = True
+    assert flags.is_on("open")
+    appconfig.away, appconfig.document = False, {"open": {"default": False}}
+
+    # Then the old ones hold until it is asked again, in a new session
+    assert flags.is_on("open")
+    clock[0] += flags.RETRY_SECONDS
+    assert not flags.is_on("open")
+    assert appconfig.sessions == 2
+
+
+_WITHOUT_FLAGS = """
+import os, sys
+from slipway_runtime import flags
+assert not flags.is_on("open")
+loaded = sorted(name for name in sys.modules if "feature_flags" in name or "utilities.parameters" in name
+                or name == "boto3" or "appconfig" in name)
+print(loaded)
+"""
+
+
+def test_service_without_flags_imports_none_of_it() -> None:
+    # Given a process of its own, and no application named
+    ran = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_FLAGS],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+
+    # Then a question has imported nothing
+    assert ran.stdout.strip() == "[]", ran.stderr

@@ -1,0 +1,142 @@
+"""The hook before traffic compares the new version with the one that takes the traffic."""
+
+import io
+import json
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from slipway_runtime.comparison import Intended, Read
+from slipway_runtime.hook import LAST_CALL_SECONDS, Check, ContractCheck, HookEvent, Verdict, require
+
+EVENT: HookEvent = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "e-1"}
+READ = Read("a page", {"path": "/items"})
+TOMORROW = datetime.now(UTC).date() + timedelta(days=1)
+
+
+class Context:
+    """What Lambda hands to the hook."""
+
+    def __init__(self, seconds: float = 900) -> None:
+        self.seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(1000 * self.seconds)
+
+
+class Versions:
+    """Lambda with an old version behind `live` and a new one behind `staging`."""
+
+    def __init__(self, old: Callable[[Any], Any], new: Callable[[Any], Any]) -> None:
+        self._answers = {"live": old, "staging": new}
+        self.called: list[str] = []
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - AWS's names
+        self.called.append(FunctionName)
+        answer = self._answers[FunctionName](json.loads(Payload))
+        version = {"live": "3", "staging": "4"}[FunctionName]
+        error = {"FunctionError": "Unhandled"} if answer is None else {}
+        return {"ExecutedVersion": version, "Payload": io.BytesIO(json.dumps(answer).encode()), **error}
+
+
+class CodeDeploy:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def put_lifecycle_event_hook_execution_status(self, *, status: str, **_: str) -> None:
+        self.said.append(status)
+
+
+def page(*names: str) -> Callable[[Any], Mapping[str, Any]]:
+    body = json.dumps({"items": list(names)})
+    return lambda _: {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": body}
+
+
+def run(
+    old: Callable[[Any], Any],
+    new: Callable[[Any], Any],
+    *,
+    seconds: float = 900,
+    checks: tuple[Check, ...] = (),
+    **more: Any,
+) -> tuple[Verdict, Versions, CodeDeploy]:
+    versions, codedeploy = Versions(old, new), CodeDeploy()
+    check = ContractCheck(
+        functions=versions,  # type: ignore[arg-type]
+        codedeploy=codedeploy,  # type: ignore[arg-type]
+        target_arn="staging",
+        checks=checks,
+        **{"current_arn": "live", "reads": (READ,), **more},
+    )
+    return check.run(EVENT, Context(seconds)), versions, codedeploy  # type: ignore[arg-type]
+
+
+def test_version_that_answers_alike_takes_traffic() -> None:
+    verdict, versions, codedeploy = run(page("kettle"), page("kettle"))
+
+    assert verdict == {"status": "Succeeded", "failures": []}
+    assert versions.called == ["live", "staging", "live"]
+    assert codedeploy.said == ["Succeeded"]
+
+
+def test_wrong_answer_with_200_stops_the_version() -> None:
+    verdict, _, codedeploy = run(page("kettle"), page("pot"))
+
+    assert verdict["failures"] == ["a page: version 4 differs from version 3 at /items/0"]
+    assert codedeploy.said == ["Failed"]
+
+
+def test_declared_change_takes_traffic() -> None:
+    intended = (Intended("a page", "/items", "names are new", TOMORROW),)
+
+    assert run(page("kettle"), page("pot"), intended=intended)[0]["status"] == "Succeeded"
+
+
+def test_log_says_what_was_compared_and_how_much(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        run(page("kettle"), page("secret pot"))
+
+    (record,) = (record for record in caplog.records if record.message == "comparison")
+    said = vars(record)
+    assert (said["versions"], said["reads"], said["compared"]) == (["3", "4"], 1, 1)
+    assert said["differ"] == {"a page": ["/items/0"]}
+    assert "secret" not in str(said)
+
+
+def test_fix_of_a_version_that_fails_is_not_blocked() -> None:
+    assert run(lambda _: None, page("kettle"))[0]["status"] == "Succeeded"
+
+
+def test_version_that_fails_at_a_read_is_stopped() -> None:
+    verdict, _, _ = run(page("kettle"), lambda _: None)
+
+    assert verdict["failures"] == ["the function failed (Unhandled) at a read that is compared"]
+
+
+def test_comparison_that_could_not_look_is_not_green() -> None:
+    def without_secret() -> Mapping[str, Any]:
+        raise KeyError("ORIGIN_SECRET_ARN")
+
+    verdict, _, _ = run(page(), page(), reads=(Read("a page", without_secret),))
+    assert verdict["failures"] == ["not compared: KeyError"]
+    verdict, versions, _ = run(page(), page(), seconds=LAST_CALL_SECONDS - 1)
+    assert verdict["failures"] == ["no time is left to compare the versions"]
+    assert not versions.called
+
+
+def test_broken_contract_needs_no_comparison() -> None:
+    broken = Check("always wrong", {}, lambda _: require(condition=False, reason="no"))
+
+    verdict, versions, _ = run(page(), page(), checks=(broken,))
+
+    assert verdict["failures"] == ["always wrong: no"]
+    assert versions.called == ["staging"]
+
+
+def test_nothing_is_compared_without_reads() -> None:
+    assert run(page("kettle"), page("pot"), reads=())[1].called == []
