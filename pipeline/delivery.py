@@ -59,7 +59,7 @@ class PipelineStack(DeliveryStack):
             delivered.approval = True
 
         everything = [service.name for wave in waves for service in wave]
-        foundation = FoundationStage(self, environment=environment, services=everything)
+        foundation = FoundationStage(self, environment=environment, services=everything, assets=self.assets)
         self.pipeline.add_wave(f"{name}-foundation").add_stage(foundation)
         delivered.waves.append((f"{name}-foundation", foundation.node.id))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import Stack
+from aws_cdk import CfnWaitConditionHandle, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from slipway.blocks.acknowledgements import accept
+from slipway.blocks.assets import AssetStore
+from slipway.blocks.expiry import SandboxExpiry
 from slipway.blocks.outputs import output
 from slipway.delivery.drift import DriftRole
 from slipway.delivery.names import foundation_stack
@@ -27,9 +29,12 @@ class FoundationStack(Stack):
         scope: the stage.
         environment: settings of the environment.
         services: names of the services that are deployed there; the pipeline may protect their stacks.
+        assets: the built assets; a sandbox that expires needs them.
     """
 
-    def __init__(self, scope: Construct, *, environment: Environment, services: Sequence[str]) -> None:
+    def __init__(
+        self, scope: Construct, *, environment: Environment, services: Sequence[str], assets: AssetStore | None = None
+    ) -> None:
         super().__init__(
             scope,
             "Foundation",
@@ -39,10 +44,16 @@ class FoundationStack(Stack):
         )
         if environment.leads:
             self._add_logging_role()
-        EventRelay(self, "Relay", environment=environment, services=services)
-        ProtectionRole(self, "Protection", environment=environment, services=services)
-        if environment.drift is not None:
-            DriftRole(self, "Drift", environment=environment, services=services)
+        if environment.sandbox is None:
+            EventRelay(self, "Relay", environment=environment, services=services)
+            ProtectionRole(self, "Protection", environment=environment, services=services)
+            if environment.drift is not None:
+                DriftRole(self, "Drift", environment=environment, services=services)
+        elif environment.sandbox.expires is not None and assets is not None:
+            SandboxExpiry(self, "Expiry", environment=environment, services=services, assets=assets)
+        else:
+            # CloudFormation takes no template without a resource.
+            CfnWaitConditionHandle(self, "Nothing")
 
     def _add_logging_role(self) -> None:
         role = iam.Role(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from aws_cdk import Aspects, Stage, Tags
 from aws_cdk import Environment as Target
-from aws_cdk import Stage, Tags
 from constructs import Construct
 
+from slipway.blocks.expiry import KeepNothing
 from slipway.settings import Environment
 
 
@@ -35,3 +36,5 @@ class EnvironmentStage(Stage):
             "ManagedBy": "cdk",
         }.items():
             tags.add(name, value)
+        if environment.sandbox is not None:
+            Aspects.of(self).add(KeepNothing(environment.sandbox.expires))

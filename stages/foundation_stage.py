@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from constructs import Construct
 
+from slipway.blocks.assets import AssetStore
 from slipway.settings import Environment
 from stacks.foundation import FoundationStack
 from stages.base import EnvironmentStage
@@ -18,8 +19,11 @@ class FoundationStage(EnvironmentStage):
         scope: the pipeline's stack.
         environment: settings of the environment.
         services: names of the services that are deployed there.
+        assets: the built assets. Default: none, where nothing of the foundation needs them.
     """
 
-    def __init__(self, scope: Construct, *, environment: Environment, services: Sequence[str]) -> None:
+    def __init__(
+        self, scope: Construct, *, environment: Environment, services: Sequence[str], assets: AssetStore | None = None
+    ) -> None:
         super().__init__(scope, environment=environment, service="foundation")
-        FoundationStack(self, environment=environment, services=services)
+        FoundationStack(self, environment=environment, services=services, assets=assets)

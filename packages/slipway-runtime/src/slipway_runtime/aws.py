@@ -89,6 +89,16 @@ def client(
     return _client(service, attempts, read_seconds, signature_version, addressing_style)
 
 
+def client_in(region: str, service: str) -> Any:
+    """Return a client for another region than the function's own, for work that no caller waits for.
+
+    Args:
+        region: The region.
+        service: AWS's name of the service.
+    """
+    return _session().create_client(service, region_name=region, config=Config(retries={"mode": "standard"}))
+
+
 @cache
 def _client(
     service: Any,

@@ -54,7 +54,17 @@ the models in `packages/slipway/src/slipway/settings/model.py` and `services/<na
 
 # These come from the file's own name, from `pipeline.toml` or from the environment, never from the table itself.
 _FROM_ELSEWHERE = {
-    "Environment": {"app", "bucket_prefix", "group", "leads", "name", "services", "tools_account", "tools_region"},
+    "Environment": {
+        "app",
+        "bucket_prefix",
+        "group",
+        "leads",
+        "name",
+        "sandbox",
+        "services",
+        "tools_account",
+        "tools_region",
+    },
     "PipelineSettings": {"group", "name"},
 }
 

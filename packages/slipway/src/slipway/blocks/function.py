@@ -159,6 +159,16 @@ class ServiceFunction(Construct):
         arn = Stack.of(self).format_arn(
             service="s3", region="", account="", resource=bucket_name, resource_name=f"{prefix}*"
         )
+        self.allow_below(actions=actions, arn=arn, reason=reason)
+
+    def allow_below(self, *, actions: Sequence[str], arn: str, reason: str) -> None:
+        """Let the function perform `actions` on everything whose ARN begins alike.
+
+        Args:
+            actions: IAM actions.
+            arn: ARN with `*` at its end, of literals: cdk-nag names the finding by it.
+            reason: Why what is meant cannot be named exactly.
+        """
         self.allow(actions=actions, resources=[arn])
         accept(
             self._policy,

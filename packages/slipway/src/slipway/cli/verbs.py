@@ -62,6 +62,14 @@ VERBS: tuple[Verb, ...] = (
     _rehearsal("reject", DELIVER, "Reject what a rehearsal waits for.", module=_PLAYER),
     _rehearsal("forget", DELIVER, "Remove the accounts of the rehearsal and all that they hold.", module=_PLAYER),
     _rehearsal("up", DELIVER, "Deploy an environment on the emulator, and call it."),
+    Verb(
+        "sandbox",
+        DELIVER,
+        "Give a developer or a branch an environment of its own, and take it away.",
+        "slipway.sandbox.command",
+        "app",
+        "rehearsal",
+    ),
     _rehearsal("watch", DELIVER, "Keep a service live on the emulator as it is saved, with logs and a debugger."),
     _rehearsal("down", DELIVER, "Stop the emulator of an environment."),
     Verb(

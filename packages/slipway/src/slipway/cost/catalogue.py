@@ -575,6 +575,7 @@ FREE: Mapping[str, str] = {
     "AWS::SNS::Subscription": "priced at the topic",
     "AWS::SNS::TopicPolicy": _GRANT,
     "AWS::SQS::QueuePolicy": _GRANT,
+    "AWS::Scheduler::Schedule": "fourteen million invocations a month cost nothing",
     "AWS::SecretsManager::ResourcePolicy": _GRANT,
     "AWS::SecretsManager::RotationSchedule": "the rotation's calls are a few a month; its function is priced",
     "AWS::WAFv2::WebACLAssociation": "part of the web ACL",

@@ -23,6 +23,9 @@ SERVICE_STACKS = (*DESCRIBED_STACKS, "observability")
 EDGE_LOGS = "edge-logs"
 """Suffix of the stack that delivers a distribution's logs from CloudFront's own region."""
 
+EDGE_REGION = "us-east-1"
+"""CloudFront's own region, where those stacks are."""
+
 EDGE_FIREWALL = "edge-firewall"
 """Suffix of the stack with a distribution's web ACL in CloudFront's own region."""
 
@@ -144,6 +147,25 @@ def bucket_name(place: Place, service: str) -> str:
 def log_bucket_name(place: Place, service: str) -> str:
     """Return the name of the bucket for a service's access logs."""
     return f"{place.bucket_prefix}-logs-{place.unique_id(service)}"
+
+
+def deletion_waves(environment: Environment, services: Sequence[str]) -> list[list[tuple[str, str]]]:
+    """Return the name and region of every stack that an environment may have, in waves, the first to delete first.
+
+    Args:
+        environment: Its settings.
+        services: Names of the services.
+    """
+    logs, firewalls = (
+        [(f"{environment.name}-{service}-compute-{name}", EDGE_REGION) for service in services]
+        for name in (EDGE_LOGS, EDGE_FIREWALL)
+    )
+    own = [
+        [(f"{environment.name}-{service}-{kind}", environment.region) for service in services]
+        for kind in reversed(SERVICE_STACKS)
+    ]
+    # A distribution uses its web ACL, and the delivery of its logs uses the distribution.
+    return [logs, *own, firewalls, [(foundation_stack(environment), environment.region)]]
 
 
 def too_long(settings: Settings, services: Sequence[str]) -> Iterator[Problem]:

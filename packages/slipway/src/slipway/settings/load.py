@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from slipway.errors import SlipwayError
 from slipway.project import ROOT
-from slipway.settings import groups
+from slipway.settings import groups, sandbox
 from slipway.settings.model import APP, EnvironmentKind, PipelineSettings, Settings
 from slipway.settings.services import Models, compose, discover
 
@@ -146,7 +146,9 @@ def load(folder: Path | None = None, *, services: Models | None = None, group: s
 
     if problems or pipeline is None:
         raise ConfigurationError(problems)
-    return Settings(pipeline=pipeline, environments=tuple(environments))
+    settings = Settings(pipeline=pipeline, environments=tuple(environments))
+    wanted = sandbox.selected()
+    return settings if wanted is None else sandbox.derive(settings, wanted)
 
 
 def _read(path: Path, problems: list[Problem]) -> _Raw | None:
@@ -295,6 +297,8 @@ def _environment_rules(name: str, raw: _Raw, models: Models) -> Iterator[Problem
 def _everywhere(file: str, raw: _Raw) -> Iterator[Problem]:
     if "name" in raw:
         yield Problem(file, "name", _value(raw["name"]), "comes from the file's name; leave it out")
+    if "sandbox" in raw:
+        yield Problem(file, "sandbox", _value(raw["sandbox"]), "is set by `slipway sandbox`; leave it out")
     for key in ("account", "region"):
         if f"tools_{key}" in raw:
             found = _value(raw[f"tools_{key}"])

@@ -663,6 +663,15 @@ class Place(_Model):
         return hashlib.sha256("/".join(parts).encode()).hexdigest()[:8]
 
 
+class SandboxOrigin(_Model):
+    """What makes an environment a sandbox (`slipway.settings.sandbox`)."""
+
+    of: Slug
+    """The development environment whose settings it has."""
+    expires: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] | None = None
+    """When it is deleted. Default: not by itself, as on this machine."""
+
+
 class Environment(Place):
     """One environment, with its services. `slipway.settings.load` checks the rules that span several keys.
 
@@ -670,6 +679,8 @@ class Environment(Place):
     """
 
     kind: EnvironmentKind = Field(strict=False)
+    sandbox: SandboxOrigin | None = None
+    """Default: none; the pipeline delivers to it."""
     leads: bool = True
     """True if this group deploys what an account has only once; the first group does."""
     tools_account: AccountId

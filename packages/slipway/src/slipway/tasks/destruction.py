@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway import settings as config
-from slipway.delivery.names import EDGE_FIREWALL, EDGE_LOGS, SERVICE_STACKS, foundation_stack
+from slipway.delivery.names import deletion_waves
 from slipway.errors import SlipwayError
 from slipway.settings import Environment
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
-
-EDGE_REGION = "us-east-1"
-"""Where CloudFront delivers its logs from."""
 
 ATTEMPTS = 3
 """How often a bucket is emptied: AWS may write another log while it is deleted."""
@@ -82,17 +79,7 @@ def stack_names(environment: Environment) -> list[list[tuple[str, str]]]:
     Args:
         environment: its settings.
     """
-    services = sorted(environment.services.names)
-    logs, firewalls = (
-        [(f"{environment.name}-{service}-compute-{name}", EDGE_REGION) for service in services]
-        for name in (EDGE_LOGS, EDGE_FIREWALL)
-    )
-    own = [
-        [(f"{environment.name}-{service}-{kind}", environment.region) for service in services]
-        for kind in reversed(SERVICE_STACKS)
-    ]
-    # A distribution uses its web ACL, and the delivery of its logs uses the distribution.
-    return [logs, *own, firewalls, [(foundation_stack(environment), environment.region)]]
+    return deletion_waves(environment, sorted(environment.services.names))
 
 
 class Destruction:

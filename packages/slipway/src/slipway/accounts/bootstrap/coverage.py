@@ -84,6 +84,7 @@ _PASSED_TO = {
     "AWS::CodePipeline::": "codepipeline.amazonaws.com",
     "AWS::Events::": "events.amazonaws.com",
     "AWS::Lambda::": "lambda.amazonaws.com",
+    "AWS::Scheduler::": "scheduler.amazonaws.com",
 }
 
 _LINKED_TO = {
@@ -356,6 +357,7 @@ def _arns(resource: NamedResource, action: str, account: Account, qualifier: str
             if resource.type_name == "AWS::S3::BucketPolicy"
             else f"arn:{account.partition}:s3:::cdk-{qualifier}-assets-{number}-{region}/0a1b.zip"
         ],
+        "scheduler": [f"{own}:schedule/default/{name}"],
         "secretsmanager": [f"{own}:secret:{name}"],
         "sns": [f"{own}:{name if kind == 'Topic' else stack}"],
         "sqs": [f"{own}:{name if kind == 'Queue' else stack}"],

@@ -1,0 +1,165 @@
+"""The end of a sandbox in a development account: a schedule, and the function that it invokes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import jsii
+from aws_cdk import CfnDeletionPolicy, CfnResource, IAspect, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_scheduler as scheduler
+from constructs import Construct, IConstruct
+
+from slipway.blocks.acknowledgements import accept
+from slipway.blocks.assets import AssetStore
+from slipway.blocks.function import ServiceFunction
+from slipway.blocks.key import ServiceKey
+from slipway.blocks.messaging import DeadLetterQueue
+from slipway.delivery.names import bucket_name, deletion_waves, log_bucket_name
+from slipway.settings import Environment, FunctionSettings
+
+EVERY = "rate(10 minutes)"
+"""How often the function looks at what is left: a wave of stacks is deleted at each call, six in all."""
+
+CODE = "pipeline"
+"""The asset with the tool's own functions (`slipway.delivery.runtime`)."""
+
+_STACKS = ("cloudformation:DeleteStack", "cloudformation:DescribeStacks", "cloudformation:ListStackResources")
+
+_SIZE = FunctionSettings(memory_mb=256, timeout_seconds=900)
+
+
+EXPIRES = "Expires"
+"""Tag of every stack of a sandbox that ends by itself. The function deletes no other, and the permissions boundary lets
+no role do so."""
+
+
+@jsii.implements(IAspect)
+class KeepNothing:
+    """Has CloudFormation delete whatever leaves a template, so that nothing of a sandbox is left.
+
+    A key is deleted too, after the shortest time that KMS allows.
+
+    Args:
+        expires: When the sandbox ends; its stacks are tagged with it. Default: they aren't.
+    """
+
+    def __init__(self, expires: str | None = None) -> None:
+        self._expires = expires
+
+    def visit(self, node: IConstruct) -> None:
+        """Change the policies of a resource, or tag a stack."""
+        if Stack.is_stack(node) and isinstance(node, Stack) and self._expires is not None:
+            # Tags of a stage reach the resources alone.
+            node.tags.set_tag(EXPIRES, self._expires)
+        if CfnResource.is_cfn_resource(node) and isinstance(node, CfnResource):
+            options = node.cfn_options
+            for policy in ("deletion_policy", "update_replace_policy"):
+                if getattr(options, policy) is not None:
+                    setattr(options, policy, CfnDeletionPolicy.DELETE)
+
+
+class SandboxExpiry(Construct):
+    """Deletes the sandbox from the day on which it expires, its own stack last.
+
+    EventBridge Scheduler's universal targets could call `DeleteStack` themselves, but CloudFormation deletes no bucket
+    that has something in it, so a function does both (`slipway.delivery.runtime.expiry`). It may delete the stacks of
+    this sandbox and empty its buckets, and nothing else; the permissions boundary of every role lets no stack be
+    deleted that doesn't carry the tag `Expires`.
+
+    Args:
+        scope: The foundation stack.
+        construct_id: Id in it.
+        environment: The sandbox, which expires.
+        services: Names of its services.
+        assets: The built assets.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: Environment,
+        services: Sequence[str],
+        assets: AssetStore,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        if environment.sandbox is None or environment.sandbox.expires is None:
+            raise ValueError(f"{self.node.path}: {environment.name} doesn't expire")
+        key = ServiceKey(self, "Key", service="foundation", environment=environment)
+        waves = deletion_waves(environment, services)
+        self.function = ServiceFunction(
+            self,
+            "Function",
+            service=CODE,
+            environment=environment,
+            settings=_SIZE,
+            assets=assets,
+            key=key,
+            handler="slipway.delivery.runtime.expiry.handler",
+            description="Deletes the sandbox once its time is over",
+            variables={"WAVES": json.dumps(waves)},
+            dead_letters=DeadLetterQueue(self, "DeadLetters", key=key),
+            asynchronous=True,
+        )
+        accept(
+            self.function.live,
+            "Slipway-TrafficAliasGuarded",
+            reason="It takes no traffic: it deletes what a developer gave a last day.",
+        )
+        self._allow(environment, services, [stack for wave in waves for stack in wave])
+        self._schedule(environment.sandbox.expires)
+
+    def _allow(self, environment: Environment, services: Sequence[str], stacks: Sequence[tuple[str, str]]) -> None:
+        for name, region in stacks:
+            self.function.allow_below(
+                actions=list(_STACKS),
+                arn=Stack.of(self).format_arn(
+                    service="cloudformation", region=region, resource="stack", resource_name=f"{name}/*"
+                ),
+                reason="The ARN of a stack ends in an id that CloudFormation makes; the name before it is exact.",
+            )
+        for service in services:
+            for bucket in (bucket_name(environment, service), log_bucket_name(environment, service)):
+                self.function.allow(
+                    actions=["s3:ListBucketMultipartUploads", "s3:ListBucketVersions"],
+                    resources=[Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket)],
+                )
+                self.function.allow_objects(
+                    actions=["s3:AbortMultipartUpload", "s3:DeleteObjectVersion"],
+                    bucket_name=bucket,
+                    prefix="",
+                    reason="The whole bucket is emptied: CloudFormation deletes no other.",
+                )
+
+    def _schedule(self, expires: str) -> None:
+        role = iam.Role(
+            self,
+            "Role",
+            # https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
+            assumed_by=iam.ServicePrincipal(
+                "scheduler.amazonaws.com",
+                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+            ),
+            description="Invokes the function that ends the sandbox",
+        )
+        policy = iam.ManagedPolicy(
+            self,
+            "Policy",
+            roles=[role],
+            statements=[
+                iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[self.function.live.function_arn])
+            ],
+        )
+        schedule = scheduler.CfnSchedule(
+            self,
+            "Schedule",
+            description=f"Ends the sandbox from {expires} on",
+            schedule_expression=EVERY,
+            start_date=expires,
+            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
+            target=scheduler.CfnSchedule.TargetProperty(arn=self.function.live.function_arn, role_arn=role.role_arn),
+        )
+        schedule.node.add_dependency(policy)

@@ -1,0 +1,1 @@
+"""Sandboxes of developers and branches: `slipway sandbox`."""

@@ -1,0 +1,105 @@
+"""`slipway sandbox`: an environment of one's own, on this machine at once or in a development account for some days."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from slipway import settings as config
+from slipway.emulator.environment import services_of
+from slipway.errors import RehearsalError
+from slipway.rehearsal import report
+from slipway.rehearsal.cli import print_calls, smoke
+from slipway.sandbox.local import FOLDER, LocalSandbox, SandboxState, as_json, listed, take_down
+from slipway.settings import Settings
+from slipway.settings.model import EnvironmentKind
+from slipway.settings.sandbox import SandboxError
+
+# Wide where nobody looks at it, so that a file holds whole lines.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name of the sandbox: of a developer or a branch.")]
+Of = Annotated[
+    str | None,
+    typer.Option("--of", help="Development environment whose settings it has. Default: the first of config/."),
+]
+
+
+@app.callback()
+def sandbox() -> None:
+    """Give a developer or a branch an environment of its own, list them, and end one."""
+
+
+@app.command()
+def up(
+    name: Name,
+    of: Of = None,
+    service: Annotated[list[str] | None, typer.Option("--service", help="Deploy these alone; may be repeated.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=1024, max=65534, help="TLS port; plain is one above. Default: free ones."),
+    ] = None,
+) -> None:
+    """Bring a sandbox up on the emulator, with an account and ports of its own, and test it."""
+    settings = config.load()
+    found = LocalSandbox(settings, name, of=of or _first(settings), port=port)
+    services = services_of(found.local.environment, service) if service else ()
+    phases = report.Phases(console)
+    deployed = found.up(services, phases)
+    with phases("smoke tests") as progress:
+        fault = smoke(found.local, found.local.credentials(), progress)
+    console.print()
+    console.print(phases.table())
+    console.print()
+    console.print(report.endpoint_table(deployed.outputs))
+    print_calls(found.local, deployed.outputs, found.local.credentials())
+    if fault is not None:
+        raise RehearsalError(f"{fault}; {name} stays up for a look, and for `slipway sandbox down {name}`")
+
+
+@app.command("list")
+def list_sandboxes(
+    *,
+    as_data: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Say which sandboxes there are on this machine."""
+    found = list(listed())
+    if as_data:
+        typer.echo(json.dumps(as_json(found), indent=2))
+        return
+    console.print(_table(found) if found else "there is no sandbox")
+
+
+@app.command()
+def down(name: Name) -> None:
+    """End a sandbox: its processes, its account and its files. It fails if anything of it is left."""
+    if not take_down(name):
+        known = ", ".join(each.name for each in listed()) or "none"
+        raise SandboxError(f"there is no sandbox {name!r} in {FOLDER}; there is {known}")
+    console.print(f"{name} is gone")
+
+
+def _first(settings: Settings) -> str:
+    for environment in settings.environments:
+        if environment.kind is EnvironmentKind.DEVELOPMENT:
+            return environment.name
+    raise SandboxError('no environment is of kind "development", and a sandbox is made of no other')
+
+
+def _table(sandboxes: list[SandboxState]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("sandbox", "environment", "state", "endpoint", "account", "pid", "services"):
+        table.add_column(title)
+    for each in sandboxes:
+        pid = "" if each.pid is None else str(each.pid)
+        table.add_row(
+            each.name, each.environment, each.state, each.endpoint, each.account, pid, ", ".join(each.services)
+        )
+    return table
