@@ -1,0 +1,161 @@
+"""A sandbox: what is derived, that it keeps nothing, and what ends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infrastructure import synthesis
+from infrastructure.matrix import SPECIMEN
+from slipway.delivery.names import deletion_waves
+from slipway.settings import sandbox
+from slipway.settings.model import Environment, EnvironmentKind
+from slipway.settings.sandbox import SandboxError, WantedSandbox, derive, own_account
+from slipway.testing.templates import Template, templates_of
+from specimen.services.catalog.infrastructure import Catalog
+from stages.foundation_stage import FoundationStage
+from stages.service_stage import ServiceStage
+
+EXPIRES = "2026-12-03T18:00:00Z"
+
+
+def _derived(name: str = "anna", of: str = "dev", **more: Any) -> Environment:
+    (environment,) = derive(SPECIMEN, WantedSandbox(name, of, **more)).environments
+    return environment
+
+
+def _synthesised(environment: Environment) -> tuple[dict[str, Template], dict[str, Any]]:
+    """The templates by the name of their stack, and the tags of each stack."""
+    app = synthesis.new_app()
+    FoundationStage(app, environment=environment, services=["catalog"], assets=synthesis.assets())
+    ServiceStage(app, service=Catalog(environment=environment, assets=synthesis.assets()))
+    assembly = app.synth()
+    tags = {
+        stack.stack_name: dict(stack.tags)
+        for stage in assembly.nested_assemblies
+        for stack in stage.nested_assembly.stacks
+    }
+    return {template.stack_name: template for template in templates_of(Path(assembly.directory))}, tags
+
+
+@pytest.fixture(scope="module")
+def expiring() -> tuple[dict[str, Template], dict[str, Any]]:
+    return _synthesised(_derived(expires=EXPIRES))
+
+
+def _resources(templates: dict[str, Template]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, template in templates.items():
+        yield from ((f"{name}/{logical_id}", resource) for logical_id, resource in template.resources.items())
+
+
+def test_sandbox_is_another_environment_with_the_same_settings() -> None:
+    base, found = SPECIMEN.environment("dev"), _derived()
+
+    assert (found.name, found.account, found.region) == ("dev-anna", base.account, base.region)
+    assert found.services.catalog.api == base.services.catalog.api
+    assert found.stateful.disposable
+    assert found.alarms.emails == ()
+    assert not found.leads, "what the account has once is dev's"
+
+
+def test_two_sandboxes_share_no_name() -> None:
+    anna, ben = _derived("anna"), _derived("ben")
+
+    assert anna.unique_id("catalog") != ben.unique_id("catalog")
+    stacks = [{stack for wave in deletion_waves(each, ["catalog"]) for stack, _ in wave} for each in (anna, ben)]
+    assert not stacks[0] & stacks[1]
+    assert own_account("anna") != own_account("ben")
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "said"),
+    [
+        ("Anna", "dev", "no name of a sandbox"),
+        ("anna-", "dev", "no name of a sandbox"),
+        ("a" * 21, "dev", "no name of a sandbox"),
+        ("anna", "nowhere", "there is no environment 'nowhere'"),
+        ("anna", "prod", "of a development environment alone"),
+        ("anna", "staging", "of a development environment alone"),
+    ],
+)
+def test_sandbox_that_cannot_be_is_refused(name: str, of: str, said: str) -> None:
+    assert SPECIMEN.environment("staging").kind is EnvironmentKind.TEST
+    with pytest.raises(SandboxError, match=said):
+        _derived(name, of)
+
+
+def test_process_sees_the_sandbox_its_variables_name() -> None:
+    wanted = WantedSandbox("anna", "dev", EXPIRES, "911111111111")
+
+    assert sandbox.selected(wanted.variables) == wanted
+    assert sandbox.selected({}) is None
+
+
+def test_nothing_of_a_sandbox_is_kept(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:
+    kept = [name for name, resource in _resources(expiring[0]) if resource.get("DeletionPolicy", "Delete") != "Delete"]
+
+    assert not kept
+    keys = [resource for _, resource in _resources(expiring[0]) if resource["Type"] == "AWS::KMS::Key"]
+    assert {key["Properties"]["PendingWindowInDays"] for key in keys} == {7}
+
+
+def test_every_stack_says_when_it_expires(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:
+    _, tags = expiring
+
+    assert len(tags) > 4
+    assert {name: each.get("Expires") for name, each in tags.items()} == dict.fromkeys(tags, EXPIRES)
+
+
+def test_schedule_invokes_the_function_from_the_day_on(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:
+    foundation = expiring[0]["dev-anna-foundation"]
+    (schedule,) = foundation.properties_of("AWS::Scheduler::Schedule")
+
+    assert schedule["StartDate"] == EXPIRES
+    assert foundation.resources[schedule["Target"]["Arn"]["Ref"]]["Properties"]["Name"] == "live"
+
+
+def test_function_ends_all_stacks_of_this_sandbox_alone(
+    expiring: tuple[dict[str, Template], dict[str, Any]],
+) -> None:
+    templates, _ = expiring
+    foundation = templates["dev-anna-foundation"]
+    # Given what the function may do to stacks, and what it is told
+    statements = [
+        statement
+        for policy in foundation.properties_of("AWS::IAM::ManagedPolicy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "cloudformation:DeleteStack" in statement["Action"]
+    ]
+    (function,) = foundation.properties_of("AWS::Lambda::Function")
+    waves = json.loads(function["Environment"]["Variables"]["WAVES"])
+
+    # Then each stack that was synthesised is among them, the foundation last
+    names = [name for wave in waves for name, _ in wave]
+    assert templates.keys() <= set(names)
+    assert names[-1] == "dev-anna-foundation"
+    # And it may end these and no others
+    allowed = [json.dumps(arn) for each in statements for arn in _list(each["Resource"])]
+    assert len(allowed) == len(names)
+    for name in names:
+        assert any(f":stack/{name}/*" in arn for arn in allowed)
+
+
+def test_sandbox_without_a_last_day_has_no_function() -> None:
+    templates, tags = _synthesised(_derived(account=own_account("anna")))
+
+    assert not [name for name, each in _resources(templates) if each["Type"] == "AWS::Scheduler::Schedule"]
+    assert not any("Expires" in each for each in tags.values())
+
+
+def test_pipeline_is_told_nothing_of_a_sandbox(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:
+    rules = [name for name, each in _resources(expiring[0]) if each["Type"] == "AWS::Events::Rule"]
+
+    assert not [name for name in rules if "Relay" in name]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
