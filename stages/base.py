@@ -37,4 +37,4 @@ class EnvironmentStage(Stage):
         }.items():
             tags.add(name, value)
         if environment.sandbox is not None:
-            Aspects.of(self).add(KeepNothing(environment.sandbox.expires))
+            Aspects.of(self).add(KeepNothing(environment))

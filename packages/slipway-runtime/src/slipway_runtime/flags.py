@@ -19,16 +19,9 @@ from functools import cache
 from typing import Any, Final
 
 from slipway_runtime import aws
+from slipway_runtime.flag_names import APPLICATION, ENVIRONMENT_NAME, MAX_AGE, PROFILE_NAME
 from slipway_runtime.telemetry import error_name, logger
 
-APPLICATION: Final = "FLAGS_APPLICATION"
-"""Variable with the name of the service's application in AppConfig."""
-MAX_AGE: Final = "FLAGS_MAX_AGE_SECONDS"
-"""Variable with the seconds for which a function keeps what it read."""
-ENVIRONMENT_NAME: Final = "live"
-"""Name of the application's only environment in AppConfig."""
-PROFILE_NAME: Final = "flags"
-"""Name of the application's only configuration profile."""
 RETRY_SECONDS: Final = 10.0
 """How long AppConfig is left alone after it didn't answer."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from slipway_runtime import aws, flags
+from slipway_runtime.flag_names import APPLICATION, MAX_AGE
 
 LOUD = {
     "loud": {
@@ -69,8 +70,8 @@ def appconfig(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> Iterator[A
     """AppConfig with two flags, read anew at each call."""
     assert clock
     client = AppConfig(LOUD)
-    monkeypatch.setenv(flags.APPLICATION, "dev-catalog")
-    monkeypatch.setenv(flags.MAX_AGE, "0")
+    monkeypatch.setenv(APPLICATION, "dev-catalog")
+    monkeypatch.setenv(MAX_AGE, "0")
     monkeypatch.setattr(aws, "client", lambda *_, **__: client)
     flags._features.cache_clear()
     yield client
@@ -98,7 +99,7 @@ def test_changed_flags_hold_at_the_next_poll(appconfig: AppConfig) -> None:
 
 
 def test_what_was_read_is_kept_for_its_time(appconfig: AppConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(flags.MAX_AGE, "60")
+    monkeypatch.setenv(MAX_AGE, "60")
 
     for _ in range(5):
         assert flags.is_on("open")

@@ -34,6 +34,9 @@ EXPIRES = "Expires"
 """Tag of every stack of a sandbox that ends by itself. The function deletes no other, and the permissions boundary lets
 no role do so."""
 
+ENVIRONMENT = "Environment"
+"""Tag by which the sandboxes of an account are told apart."""
+
 
 @jsii.implements(IAspect)
 class KeepNothing:
@@ -42,17 +45,19 @@ class KeepNothing:
     A key is deleted too, after the shortest time that KMS allows.
 
     Args:
-        expires: When the sandbox ends; its stacks are tagged with it. Default: they aren't.
+        environment: The sandbox. If it expires, its stacks are tagged with its name and its last day.
     """
 
-    def __init__(self, expires: str | None = None) -> None:
-        self._expires = expires
+    def __init__(self, environment: Environment) -> None:
+        expires = environment.sandbox.expires if environment.sandbox else None
+        self._tags = {EXPIRES: expires, ENVIRONMENT: environment.name} if expires else {}
 
     def visit(self, node: IConstruct) -> None:
         """Change the policies of a resource, or tag a stack."""
-        if Stack.is_stack(node) and isinstance(node, Stack) and self._expires is not None:
+        if Stack.is_stack(node) and isinstance(node, Stack):
             # Tags of a stage reach the resources alone.
-            node.tags.set_tag(EXPIRES, self._expires)
+            for name, value in self._tags.items():
+                node.tags.set_tag(name, value)
         if CfnResource.is_cfn_resource(node) and isinstance(node, CfnResource):
             options = node.cfn_options
             for policy in ("deletion_policy", "update_replace_policy"):

@@ -15,7 +15,7 @@ from slipway.blocks.acknowledgements import accept
 from slipway.blocks.alarms import runbook_link
 from slipway.blocks.function import ServiceFunction
 from slipway.settings.model import Environment, ServiceSettings
-from slipway_runtime.flags import APPLICATION, ENVIRONMENT_NAME, MAX_AGE, PROFILE_NAME
+from slipway_runtime.flag_names import APPLICATION, ENVIRONMENT_NAME, MAX_AGE, PROFILE_NAME
 
 _MINUTES = 3
 """How many minutes an alarm looks back: what a version counts comes by way of the log, later than Lambda's own."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from slipway.cost.assembly import PricedResource, PricedStack
 from slipway.cost.scope import HOURS, MILLION, SECONDS, Charge, CostScope
-from slipway_runtime.flags import MAX_AGE
+from slipway_runtime.flag_names import MAX_AGE
 
 Pricer = Callable[[PricedResource, CostScope], Iterator[Charge]]
 

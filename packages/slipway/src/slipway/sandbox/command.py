@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
+import boto3
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +17,8 @@ from slipway.emulator.environment import services_of
 from slipway.errors import RehearsalError
 from slipway.rehearsal import report
 from slipway.rehearsal.cli import print_calls, smoke
+from slipway.sandbox.deployed import DeployedSandbox
+from slipway.sandbox.deployed import deployed as deployed_in
 from slipway.sandbox.local import FOLDER, LocalSandbox, SandboxState, as_json, listed, take_down
 from slipway.settings import Settings
 from slipway.settings.model import EnvironmentKind
@@ -37,29 +41,42 @@ def sandbox() -> None:
     """Give a developer or a branch an environment of its own, list them, and end one."""
 
 
+OnAws = Annotated[
+    bool, typer.Option("--aws", help="In the AWS account of the development environment, with your credentials.")
+]
+
+
 @app.command()
 def up(
     name: Name,
+    *,
     of: Of = None,
     service: Annotated[list[str] | None, typer.Option("--service", help="Deploy these alone; may be repeated.")] = None,
     port: Annotated[
-        int | None,
-        typer.Option("--port", min=1024, max=65534, help="TLS port; plain is one above. Default: free ones."),
+        int | None, typer.Option("--port", min=1024, max=65534, help="TLS port; plain is one above. Default: free.")
     ] = None,
+    aws: OnAws = False,
+    days: Annotated[int, typer.Option("--days", help="With --aws: for how many days; again, it gets more time.")] = 3,
 ) -> None:
-    """Bring a sandbox up on the emulator, with an account and ports of its own, and test it."""
+    """Bring a sandbox up: on the emulator, with an account and ports of its own, or in AWS until its last day."""
     settings = config.load()
-    found = LocalSandbox(settings, name, of=of or _first(settings), port=port)
-    services = services_of(found.local.environment, service) if service else ()
+    base = of or _first(settings)
     phases = report.Phases(console)
-    deployed = found.up(services, phases)
+    if aws:
+        deployed = DeployedSandbox(settings, name, of=base, days=days)
+        with phases(f"deploy {deployed.environment.name}") as progress:
+            deployed.up(boto3.Session(), services_of(deployed.environment, service) if service else (), progress)
+        console.print(f"{deployed.environment.name} is up in {deployed.account} until {deployed.wanted.expires}")
+        return
+    found = LocalSandbox(settings, name, of=base, port=port)
+    result = found.up(services_of(found.local.environment, service) if service else (), phases)
     with phases("smoke tests") as progress:
         fault = smoke(found.local, found.local.credentials(), progress)
     console.print()
     console.print(phases.table())
     console.print()
-    console.print(report.endpoint_table(deployed.outputs))
-    print_calls(found.local, deployed.outputs, found.local.credentials())
+    console.print(report.endpoint_table(result.outputs))
+    print_calls(found.local, result.outputs, found.local.credentials())
     if fault is not None:
         raise RehearsalError(f"{fault}; {name} stays up for a look, and for `slipway sandbox down {name}`")
 
@@ -67,9 +84,22 @@ def up(
 @app.command("list")
 def list_sandboxes(
     *,
+    of: Of = None,
+    aws: OnAws = False,
     as_data: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
-    """Say which sandboxes there are on this machine."""
+    """Say which sandboxes there are, on this machine or in AWS."""
+    if aws:
+        settings = config.load()
+        there = list(deployed_in(boto3.Session(), settings.environment(of or _first(settings))))
+        if as_data:
+            typer.echo(json.dumps([asdict(each) for each in there], indent=2))
+            return
+        for each in there:
+            console.print(f"{each.environment}  until {each.expires}  {len(each.stacks)} stacks", markup=False)
+        if not there:
+            console.print("there is no sandbox")
+        return
     found = list(listed())
     if as_data:
         typer.echo(json.dumps(as_json(found), indent=2))
@@ -78,8 +108,14 @@ def list_sandboxes(
 
 
 @app.command()
-def down(name: Name) -> None:
-    """End a sandbox: its processes, its account and its files. It fails if anything of it is left."""
+def down(name: Name, *, of: Of = None, aws: OnAws = False) -> None:
+    """End a sandbox: its processes, its account and its files, or its stacks. It fails if anything of it is left."""
+    if aws:
+        settings = config.load()
+        deployed = DeployedSandbox(settings, name, of=of or _first(settings))
+        there = deployed.down(boto3.Session(), lambda line: console.print(line, markup=False))
+        console.print(f"{name} is gone" if there else f"{name} was not up")
+        return
     if not take_down(name):
         known = ", ".join(each.name for each in listed()) or "none"
         raise SandboxError(f"there is no sandbox {name!r} in {FOLDER}; there is {known}")

@@ -1,0 +1,154 @@
+"""Sandboxes in the AWS account of a development environment, each with a last day."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+
+from slipway import paths
+from slipway.emulator.deploy import CDK, failure
+from slipway.errors import RehearsalError
+from slipway.narrowing import NARROWED
+from slipway.process import Progress, follow
+from slipway.settings import Environment, Settings
+from slipway.settings.sandbox import SandboxError, WantedSandbox, derive
+from slipway.tasks.destruction import Destruction
+
+MOST_DAYS = 30
+"""The longest that a sandbox may be asked for at once."""
+
+FOLDER = paths.ROOT / "build" / "sandboxes"
+"""A folder with the assembly of each."""
+
+
+@dataclass(frozen=True)
+class DeployedStacks:
+    """A sandbox in an account.
+
+    Attributes:
+        environment: Name of its environment.
+        expires: When it ends.
+        stacks: Names of its stacks.
+    """
+
+    environment: str
+    expires: str
+    stacks: tuple[str, ...]
+
+
+class DeployedSandbox:
+    """A sandbox in the account of the development environment that it is of.
+
+    Args:
+        settings: The configuration, without the sandbox.
+        name: Of the sandbox.
+        of: Name of the development environment.
+        days: For how long.
+        now: The time. Default: now.
+
+    Raises:
+        SandboxError: There can't be such a sandbox.
+    """
+
+    def __init__(self, settings: Settings, name: str, *, of: str, days: int = 1, now: datetime | None = None) -> None:
+        if not 1 <= days <= MOST_DAYS:
+            raise SandboxError(f"--days {days}: a sandbox is for 1 to {MOST_DAYS} days; `up` again gives it more time")
+        ends = (now or datetime.now(UTC)) + timedelta(days=days)
+        self.wanted = WantedSandbox(name, of, expires=ends.strftime("%Y-%m-%dT%H:%M:00Z"))
+        (self.environment,) = derive(settings, self.wanted).environments
+        self.folder = FOLDER / name
+
+    def commands(self, services: Sequence[str] = ()) -> list[tuple[str, list[str], dict[str, str]]]:
+        """Return what brings it up: what each command is, the command, and its variables.
+
+        Args:
+            services: Those that it gets; none for all.
+        """
+        assembly = self.folder / "cdk.out"
+        variables = {
+            **os.environ,
+            **self.wanted.variables,
+            "CDK_VALIDATION": "false",
+            "CDK_OUTDIR": str(assembly),
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            **({NARROWED: " ".join(services)} if services else {}),
+        }
+        # The stages of the sandbox, and not the pipeline's own stack, beneath which they are.
+        stacks = f"Pipeline/{self.environment.name}-*/*"
+        deploy = [str(CDK), "deploy", "--app", str(assembly), stacks, "--require-approval", "never"]
+        return [
+            ("the build", [sys.executable, "-m", "slipway", "build"], variables),
+            ("the synthesis", [sys.executable, "-O", "app.py"], variables),
+            ("the deployment", [*deploy, "--concurrency", "4"], variables),
+        ]
+
+    def up(self, session: boto3.Session, services: Sequence[str], progress: Progress) -> None:
+        """Deploy it with the caller's credentials, through the roles of the bootstrap; again, it gets more time.
+
+        Args:
+            session: The caller's credentials.
+            services: Those that it gets; none for all.
+            progress: Is called with each line of the commands.
+
+        Raises:
+            RehearsalError: A command failed; the message holds its last words.
+            SandboxError: The credentials are of another account.
+        """
+        account = session.client("sts", region_name=self.environment.region).get_caller_identity()["Account"]
+        if account != self.environment.account:
+            raise SandboxError(f"these credentials are of account {account}, and {self.wanted.of} is {self.account}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = self.folder / "up.log"
+        log.unlink(missing_ok=True)
+        for name, command, variables in self.commands(services):
+            code, lines = follow(command, folder=paths.ROOT, environment=variables, log=log, progress=progress)
+            if code != 0:
+                raise RehearsalError(f"{name} failed: {failure(lines)} (all of it: {log})")
+
+    @property
+    def account(self) -> str:
+        """The account it is in."""
+        return self.environment.account
+
+    def down(self, session: boto3.Session, progress: Progress) -> bool:
+        """Delete its stacks and what is in them, now.
+
+        Args:
+            session: The caller's credentials.
+            progress: Is told of each step.
+
+        Returns:
+            False if there was none.
+
+        Raises:
+            DestructionError: Something is left; the message names it.
+        """
+        destruction = Destruction(self.environment, session, say=progress)
+        waves = destruction.plan()
+        destruction.run(waves)
+        return bool(waves)
+
+
+def deployed(session: boto3.Session, base: Environment) -> Iterator[DeployedStacks]:
+    """Yield the sandboxes in the account and region of a development environment, by name.
+
+    Args:
+        session: The caller's credentials.
+        base: The environment.
+    """
+    found: dict[str, tuple[str, list[str]]] = {}
+    formation: Any = session.client("cloudformation", region_name=base.region)
+    for page in formation.get_paginator("describe_stacks").paginate():
+        for stack in page["Stacks"]:
+            tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())}
+            if "Expires" in tags:
+                environment = tags.get("Environment", stack["StackName"])
+                found.setdefault(environment, (tags["Expires"], []))[1].append(stack["StackName"])
+    for environment, (expires, stacks) in sorted(found.items()):
+        yield DeployedStacks(environment, expires, tuple(sorted(stacks)))
