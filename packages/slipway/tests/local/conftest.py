@@ -61,7 +61,7 @@ def local(project: Path, assembly: Path) -> Iterator[LocalEnvironment]:
         patch.setattr(paths, "ROOT", project)
         try:
             found.start()
-            found.caller(found.deploy(("catalog",), lambda _: nullcontext(lambda _: None)).outputs)
+            found.caller(found.deploy((), lambda _: nullcontext(lambda _: None)).outputs)
             yield found
         finally:
             found.stop()

@@ -94,7 +94,7 @@ def _restarted(local: LocalEnvironment, place: dict[str, str]) -> None:
                 local.emulator.recycle(function["FunctionName"], version)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_function_follows_a_flag_that_is_deployed_and_taken_back(
     local: LocalEnvironment,
     appconfig: Any,
