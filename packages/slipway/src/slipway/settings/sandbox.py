@@ -120,7 +120,8 @@ def derive(settings: Settings, wanted: WantedSandbox) -> Settings:
 
 def _changed(base: Environment, wanted: WantedSandbox) -> dict[str, Any]:
     raw = base.model_dump(mode="json", exclude_none=True)
-    raw.pop("backup", None)
+    for key in ("backup", "drift"):
+        raw.pop(key, None)
     for service in raw["services"].values():
         service.pop("custom_domain", None)
     raw["name"] = wanted.environment
