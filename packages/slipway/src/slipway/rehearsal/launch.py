@@ -287,17 +287,21 @@ def unlike(repository: Path, before: str, commit: str, services: Sequence[str]) 
     theirs, ours = _places(repository, before), _places(repository, commit)
     if theirs != ours:
         names = sorted({name for name, _ in theirs.items() ^ ours.items()})
-        return f"other accounts, regions or environments ({', '.join(names)})"
+        return f"other accounts, regions, environments or names ({', '.join(names)})"
     missing = [name for name in services if not _files(repository, before, (f"services/{name}/",))]
     return f"no service {', '.join(missing)}" if missing else None
 
 
-def _places(repository: Path, commit: str) -> dict[str, tuple[str, str]]:
-    """Return account and region of the pipeline and of each environment that a commit's configuration names."""
+_PLACE = ("account", "region", "name", "qualifier")
+"""Settings by which what is deployed is found again."""
+
+
+def _places(repository: Path, commit: str) -> dict[str, tuple[str, ...]]:
+    """Return where a commit's configuration puts the pipeline and each environment, and under what name."""
     pipeline = _table(repository, commit, "pipeline")
     names = [name for name in pipeline.get("environments", []) if isinstance(name, str)]
     tables = {"pipeline": pipeline} | {name: _table(repository, commit, name) for name in names}
-    return {name: (str(table.get("account")), str(table.get("region"))) for name, table in tables.items()}
+    return {name: tuple(str(table.get(key)) for key in _PLACE) for name, table in tables.items()}
 
 
 def _table(repository: Path, commit: str, name: str) -> dict[str, Any]:

@@ -43,22 +43,27 @@ def _commit(folder: Path, files: dict[str, str]) -> str:
         (
             {"config/dev.toml": FILES["config/dev.toml"].replace("1111", "4444")},
             (),
-            "other accounts, regions or environments (dev)",
+            "other accounts, regions, environments or names (dev)",
         ),
         (
             {"config/prod.toml": FILES["config/prod.toml"].replace("us-east-1", "eu-west-1")},
             (),
-            "other accounts, regions or environments (prod)",
+            "other accounts, regions, environments or names (prod)",
         ),
         (
             {"config/pipeline.toml": FILES["config/pipeline.toml"].replace('"dev", ', "")},
             (),
-            "other accounts, regions or environments (dev)",
+            "other accounts, regions, environments or names (dev)",
+        ),
+        (
+            {"config/pipeline.toml": FILES["config/pipeline.toml"] + 'name = "acme"\n'},
+            (),
+            "other accounts, regions, environments or names (pipeline)",
         ),
         (
             {"config/pipeline.toml": "environments = ["},
             (),
-            "other accounts, regions or environments (dev, pipeline, prod)",
+            "other accounts, regions, environments or names (dev, pipeline, prod)",
         ),
     ],
 )
