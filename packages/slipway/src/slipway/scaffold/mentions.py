@@ -43,6 +43,8 @@ def mentions(root: Path, service: str, files: Iterable[str]) -> list[str]:
             have names of their own.
     """
     named = naming(service)
+    # Pages set names apart, so that an everyday word is not taken for one.
+    in_pages = re.compile(rf"{named.pattern}|`{service}`")
     found = []
     for file in files:
         if Path(file).suffix not in _TEXTS or file.startswith((f"services/{service}/", "packages/")):
@@ -51,7 +53,8 @@ def mentions(root: Path, service: str, files: Iterable[str]) -> list[str]:
             lines = (root / file).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError):
             continue
-        found += [f"{file}:{number}" for number, line in enumerate(lines, 1) if named.search(line)]
+        pattern = in_pages if file.endswith(".md") else named
+        found += [f"{file}:{number}" for number, line in enumerate(lines, 1) if pattern.search(line)]
     return found
 
 
