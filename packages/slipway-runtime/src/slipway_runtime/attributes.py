@@ -12,10 +12,10 @@ from slipway_runtime.exact_json import number_text
 
 
 def to_attribute(value: Any) -> dict[str, Any]:
-    """An attribute value for what `exact_json.loads` gives, or for an integer.
+    """Return the DynamoDB attribute of a value from `exact_json.loads`, or of an integer.
 
     Raises:
-        TypeError: The value is none of JSON's.
+        TypeError: The value is not a JSON value.
     """
     kind = type(value)
     if kind is str:
@@ -32,10 +32,10 @@ def to_attribute(value: Any) -> dict[str, Any]:
 
 
 def from_attribute(attribute: Mapping[str, Any]) -> Any:
-    """The JSON value of an attribute value. Numbers become `Decimal`.
+    """Return the JSON value of a DynamoDB attribute. Numbers become `Decimal`.
 
     Raises:
-        TypeError: The attribute is a set or binary: no JSON.
+        TypeError: The attribute is a set or binary, which JSON lacks.
     """
     (kind, value), *_ = attribute.items()
     if kind in {"S", "BOOL"}:

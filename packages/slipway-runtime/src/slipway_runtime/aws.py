@@ -1,6 +1,7 @@
-"""The one place where clients of AWS are made.
+"""The only module that creates AWS clients.
 
-They are botocore's own, which are what boto3 returns too: importing boto3 takes as long as all the routes of a service.
+They are botocore's own, which boto3 returns too: importing boto3 takes as long as importing all the routes of a
+service.
 """
 
 import os
@@ -72,18 +73,18 @@ def client(
     signature_version: str | None = None,
     addressing_style: Literal["virtual"] | None = None,
 ) -> Any:
-    """A client with adaptive, bounded retries and time-outs well below the function's own.
+    """Return a client with adaptive, bounded retries and time-outs well below the function's own.
 
-    The same arguments give the same client: connections outlive an invocation.
+    The same arguments return the same client: connections outlive an invocation.
 
     Args:
         service: AWS's name of the service.
-        attempts: How often a call is tried in all. Default 3.
-        read_seconds: How long to wait for an answer, in seconds. Default 3.
+        attempts: Total number of attempts. Default: 3.
+        read_seconds: Time-out of an answer, seconds. Default: 3.
         signature_version: How requests are signed, such as `s3v4`. Default: as botocore chooses, which for a presigned
             request to S3 in us-east-1 is version 2, that a bucket under a KMS key refuses.
         addressing_style: `virtual` has what is presigned for S3 name the bucket's own region, where botocore's default
-            names the global host, which answers with a redirect for hours after a bucket was made
+            names the global host, which redirects for hours after a bucket was created
             (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingBucket.html#virtual-host-style).
     """
     return _client(service, attempts, read_seconds, signature_version, addressing_style)
@@ -121,14 +122,14 @@ def _client(
 
 
 class _Loader(Loader):
-    """Takes the folders of services for the services.
+    """Reads the service folders from a fixed list.
 
-    botocore looks into the folder of each of its four hundred services, twice, before it reads the one that is asked
-    for: a third of the time that a first client takes.
+    botocore otherwise reads the folder of each of its four hundred services, twice, before it reads the requested one:
+    a third of the time that a first client takes.
     """
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
-        """Return the services that may have data of a type; whether one has shows when it is read."""
+        """Return the services that may have data of a type; reading shows which of them do."""
         return [name for path in self.search_paths if os.path.isdir(path) for name in os.listdir(path)]  # noqa: PTH112, PTH208
 
 
@@ -140,14 +141,14 @@ def _session() -> Session:
 
 
 def forget_credentials() -> None:
-    """Empty the temporary credentials that clients hold: the next call fetches new ones, over a new connection."""
+    """Clear the temporary credentials that clients hold: the next call fetches new ones, over a new connection."""
     if not _session.cache_info().currsize:
         return
-    # botocore has no verb for it.
+    # botocore has no public method for this.
     found = _session().get_credentials()
     if isinstance(found, RefreshableCredentials):
         credentials: Any = found
-        # Long past, so that it refreshes before it signs.
+        # Long past, so that the client refreshes before it signs.
         credentials._expiry_time = datetime.fromtimestamp(0, UTC)
         credentials._frozen_credentials = None
         credentials._access_key = credentials._secret_key = credentials._token = None
@@ -158,5 +159,5 @@ def forget_credentials() -> None:
 
 
 def _has_own_endpoint() -> bool:
-    """Whether the environment names another endpoint than AWS's, which need not have a host name a bucket."""
+    """Return True if the environment names an endpoint other than AWS's, which may lack a host name per bucket."""
     return "AWS_ENDPOINT_URL" in os.environ

@@ -1,4 +1,4 @@
-"""Bodies of requests: what they may hold, and how they are read."""
+"""Bodies of requests: limits and parsing."""
 
 import base64
 from typing import Any, Final, NamedTuple
@@ -9,10 +9,10 @@ from slipway_runtime.problems import FieldError, Problem, pointer
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
-    """A body's JSON object, its numbers exact; for a resolver's `json_body_deserializer`.
+    """Return a body's JSON object with exact numbers; for a resolver's `json_body_deserializer`.
 
     Raises:
-        Problem: It is no JSON, ambiguous, or no object.
+        Problem: It is not JSON, ambiguous, or not an object.
     """
     try:
         document = loads(text)
@@ -25,7 +25,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
 
 
 class BodyLimits(NamedTuple):
-    """What a body may hold at most. Depth has a limit of its own (`exact_json.MAX_DEPTH`), named with its path.
+    """Limits of a body. Depth has its own limit (`exact_json.MAX_DEPTH`), which is reported with its path.
 
     Attributes:
         size: Bytes as they are sent, and of data once it is written again.
@@ -37,19 +37,19 @@ class BodyLimits(NamedTuple):
 
 
 DATA_LIMITS: Final = BodyLimits(size=256 * 1024, values=10_000)
-"""Of bodies with free data: 256 KiB and 10,000 values.
+"""Limits of bodies with free data: 256 KiB and 10,000 values.
 
-As text, data of this size fits into an item of DynamoDB (400 KB) beside all else that an item has, and into the event
-of an asynchronous invocation (1 MB), escaped. `make bench` says what the worst bodies cost.
+As text, data of this size fits into an item of DynamoDB (400 KB) beside the item's other attributes, and, escaped, into
+the event of an asynchronous invocation (1 MB). `make bench` measures the worst bodies.
 """
 
 
 def check_body(event: dict[str, Any], limits: BodyLimits) -> None:
-    """Check a proxy event's body before it is parsed, then write its content type plainly.
+    """Check a proxy event's body before it is parsed, then normalise its content type.
 
-    A body that is not UTF-8 is refused where that can still be seen. API Gateway hands a body on as text, what it could
-    not decode replaced by U+FFFD; then the length is another than was announced. REST APIs hand on no `Content-Length`:
-    there a U+FFFD that was sent cannot be told from one that was made.
+    A body that is not UTF-8 is refused if that can still be detected. API Gateway passes a body on as text, with
+    undecodable bytes replaced by U+FFFD; then the length differs from `Content-Length`. REST APIs do not pass that
+    header on, so a U+FFFD that was sent cannot be distinguished from a replaced byte.
 
     Args:
         event: The proxy event of a request that has a body.
@@ -72,7 +72,7 @@ def check_body(event: dict[str, Any], limits: BodyLimits) -> None:
 
 
 def canonical(data: dict[str, Any], limits: BodyLimits) -> str:
-    """Return data as it is stored: its one form as JSON text.
+    """Return data in the one form of JSON text in which it is stored.
 
     Raises:
         Problem: It is larger than a body may be, once its numbers are written out.
@@ -85,7 +85,7 @@ def canonical(data: dict[str, Any], limits: BodyLimits) -> str:
 
 
 def _text_of(event: dict[str, Any], limits: BodyLimits) -> str | None:
-    """Return the body's text; None where it is not UTF-8."""
+    """Return the body's text; None if it is not UTF-8."""
     body = event.get("body") or ""
     if len(body) > 2 * limits.size:
         raise _too_large(limits)
@@ -121,7 +121,7 @@ def _check_coding(event: dict[str, Any], text: str | None) -> None:
 
 
 def _was_replaced(event: dict[str, Any], text: str) -> bool:
-    """Tell whether bytes that are not UTF-8 became U+FFFD on their way: the text is longer then than what was sent."""
+    """Return True if bytes that are not UTF-8 became U+FFFD on the way: the text is then longer than what was sent."""
     if "\ufffd" not in text or event.get("isBase64Encoded") or header(event, CONTENT_ENCODING):
         return False
     announced = (header(event, "Content-Length") or "").strip()

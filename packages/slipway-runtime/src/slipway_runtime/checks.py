@@ -1,4 +1,4 @@
-"""What contract checks send to a new version, and what they ask of its answer."""
+"""Requests of contract checks to a new version, and assertions about its answer."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -87,7 +87,7 @@ def is_equal_to(expected: Any, otherwise: str) -> Callable[[Any], None]:
 
 
 EMPTY_BATCH: Final[Mapping[str, Any]] = {"Records": []}
-"""What a reader of a queue or a stream is invoked with when there is nothing to do."""
+"""Event for a reader of a queue or a stream when there is nothing to do."""
 
 no_failures: Final = is_equal_to({"batchItemFailures": []}, "an empty batch has failures")
 """Require that a batch was handled."""

@@ -1,4 +1,4 @@
-"""What the OpenAPI documents of the services have in common: shapes of answers, and parameters."""
+"""Common parts of the services' OpenAPI documents: formats of answers, and parameters."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
@@ -11,11 +11,11 @@ from slipway_runtime.faults import faults
 from slipway_runtime.http import IDEMPOTENCY_KEY
 
 FAULTS: Final = "faults"
-"""Type of a validation error that carries several, as `faults` in its context: pairs of a path and a sentence."""
+"""Type of a validation error that contains several, as `faults` in its context: pairs of a path and a sentence."""
 
 
 class Request(BaseModel):
-    """The body of a request: its fields alone, each of its own type."""
+    """The body of a request: only its own fields, each of its own type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -27,13 +27,13 @@ def _without_faults(data: dict[str, Any]) -> dict[str, Any]:
 
 
 FREE_DATA: Final = AfterValidator(_without_faults)
-"""Validates the member `data` of a body, a JSON object of any kind: it must come back as it went in."""
+"""Validates the member `data` of a body, a JSON object of any kind: it must be returned exactly as it was sent."""
 
 
 class Answer(BaseModel):
-    """What an answer looks like.
+    """Format of an answer.
 
-    It describes, and validates nothing: so its validator is not made while a function starts.
+    It describes an answer without validating it, so pydantic builds no validator while a function starts.
     """
 
     model_config = ConfigDict(defer_build=True)
@@ -58,7 +58,7 @@ class ProblemField(Answer):
 class Problem(Answer):
     """Why a request failed (RFC 9457)."""
 
-    # With factories, since a document would name other defaults: what is left out has none.
+    # With factories, because otherwise the document would list other defaults: an omitted member has none.
     type: str
     title: Annotated[str, Field(default_factory=str, description="The phrase of the status.")]
     status: Annotated[int, Field(default_factory=int, description="Left out where API Gateway failed: see the answer.")]

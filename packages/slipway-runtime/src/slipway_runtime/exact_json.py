@@ -51,7 +51,7 @@ def loads(text: str | bytes) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Writes compact JSON, equal values always alike.
+    """Return compact JSON, always the same text for equal values.
 
     Keys are sorted, since DynamoDB's maps have no order, and `1.10` is `1.1`, since its numbers have no trailing zeros.
     So a version of an item has one representation, and its `ETag` is a strong one.
@@ -75,12 +75,12 @@ def holds_more(text: str, most: int) -> bool:
 
 
 def fault_of(value: str | Decimal) -> str | None:
-    """Return why a parsed string or number could not be given back as it came; None where it can."""
+    """Return why a parsed string or number could not be returned as it was sent; None if it can."""
     return _fault_of_text(value) if isinstance(value, str) else _fault_of_number(value)
 
 
 def number_text(number: Decimal | int) -> str:
-    """The one way to write a number: in full up to 40 places, with an exponent beyond, never with trailing zeros.
+    """Return the only text of a number: in full up to 40 digits, with an exponent beyond, never with trailing zeros.
 
     Raises:
         TypeError: It is neither `Decimal` nor `int`, not finite, or has more digits than DynamoDB holds.
@@ -103,7 +103,7 @@ def number_text(number: Decimal | int) -> str:
 
 
 def printable(text: str, limit: int = 100) -> str:
-    """Text of a stranger, made fit for an error document: valid Unicode, and not longer than `limit` characters."""
+    """Return untrusted text made safe for an error document: valid Unicode of at most `limit` characters."""
     clean = text.encode("utf-8", "replace").decode("utf-8")
     return clean if len(clean) <= limit else f"{clean[:limit]}…"
 
@@ -112,7 +112,7 @@ def _number(digits: str) -> Decimal:
     try:
         return Decimal(digits)
     except InvalidOperation:
-        # An exponent beyond Decimal's own range. It is no number DynamoDB holds either.
+        # An exponent beyond Decimal's own range. DynamoDB cannot store such a number either.
         return Decimal("NaN")
 
 

@@ -1,4 +1,4 @@
-"""What in parsed JSON could not be given back as it came, every fault with its path."""
+"""Find what in parsed JSON could not be returned as it was sent, each fault with its path."""
 
 from decimal import Decimal
 from typing import Any, Final
@@ -12,7 +12,7 @@ _TOO_DEEP: Final = f"is nested deeper than {MAX_DEPTH} levels"
 def faults(value: Any, *path: str) -> list[tuple[str, str]]:
     """Return the faults in a value: the JSON pointer of each from the document's root, and a sentence.
 
-    Those that are too many to be told are there to be counted, without their places.
+    Faults beyond the reporting limit are only counted, without their paths.
 
     Args:
         value: What `exact_json.loads` made of a member of the document.
@@ -24,14 +24,14 @@ def faults(value: Any, *path: str) -> list[tuple[str, str]]:
 
 
 class _Faults:
-    """A walk through a value. Where it stands is written down as a pointer only where something is wrong."""
+    """A walk through a value. The current position becomes a pointer only if something is wrong."""
 
     def __init__(self, path: tuple[str, ...]) -> None:
         self._path: list[str | int] = list(path)
         self.named: list[tuple[str, str]] = []
 
     def look_at(self, value: Any, depth: int) -> None:
-        """Look at a value and all within it."""
+        """Check a value and everything within it."""
         kind = type(value)
         if kind is dict or kind is list:
             if depth > MAX_DEPTH:

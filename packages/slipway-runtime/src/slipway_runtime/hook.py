@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 
 
 LAST_CALL_SECONDS: Final = 240.0
-"""What is kept of the hook's own time for a last call and the report: three attempts that each wait over a minute."""
+"""Time reserved for a last call and the report, seconds: three attempts that each wait over a minute."""
 
 _THROTTLED: Final = "TooManyRequestsException"
 _LONGEST_PAUSE_SECONDS: Final = 10.0
-# A new version starts cold, and one call must outlast the 30 s that it may take.
+# A new version starts cold, and a call must outlast the function's 30 s time-out.
 _READ_SECONDS: Final = 35.0
 
 
 class HookEvent(TypedDict, total=False):
-    """What CodeDeploy sends. Without the ids, as in an invocation by hand, nobody waits for a report."""
+    """CodeDeploy's event. Without the ids, as in a manual invocation, there is no report to send."""
 
     DeploymentId: str
     LifecycleEventHookExecutionId: str
 
 
 class Verdict(TypedDict):
-    """What came of the checks: `Succeeded` or `Failed` as CodeDeploy writes them, and why."""
+    """Result of the checks: CodeDeploy's `Succeeded` or `Failed`, and why."""
 
     status: str
     failures: list[str]
 
 
 class CheckFailedError(Exception):
-    """The new version does not do what it must. The text is ours and goes to the log."""
+    """The new version fails a check. The text is ours and is logged."""
 
 
 class Check(NamedTuple):
@@ -65,13 +65,13 @@ class Check(NamedTuple):
 
 
 def require(condition: object, reason: str) -> None:
-    """Raises `CheckFailedError` with the reason, unless the condition holds."""
+    """Raise `CheckFailedError` with the reason unless the condition holds."""
     if not condition:
         raise CheckFailedError(reason)
 
 
 class ContractCheck:
-    """Invokes a new version with each check and tells CodeDeploy whether traffic may go there.
+    """Checks of a new version, whose result tells CodeDeploy to shift traffic or not.
 
     The versions of a function share its reserved concurrency, so a busy function refuses the check's call with 429
     (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html). That says nothing of the new version:
@@ -109,7 +109,7 @@ class ContractCheck:
         self._pause = pause
 
     def run(self, event: HookEvent, context: LambdaContext) -> Verdict:
-        """Runs all checks, reports the verdict to CodeDeploy, and returns it."""
+        """Run all checks, report the verdict to CodeDeploy, and return it."""
         failures = [f"{check.name}: {reason}" for check in self._checks if (reason := self._failure(check, context))]
         # A version that breaks its contract needs no comparison.
         if not failures and self._reads and self._current_arn:

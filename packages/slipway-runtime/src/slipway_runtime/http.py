@@ -1,4 +1,4 @@
-"""HTTP as API Gateway's proxy events carry it, of REST APIs and of HTTP APIs (format 2.0)."""
+"""HTTP in API Gateway's proxy events, of REST APIs and of HTTP APIs (format 2.0)."""
 
 import re
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ HEADER_NAMES: Final = {
     name.lower(): name
     for name in (API_KEY, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH)
 }
-"""Request headers as people know them, by how Powertools writes them."""
+"""Common spelling of request headers, by the spelling of Powertools."""
 
-# Characters of a path that are written as they are (RFC 3986, 3.3), and the mark of those that are not.
+# Characters that a path may contain unencoded (RFC 3986, 3.3), and the mark of encoded ones.
 _IN_PATHS: Final = "/-._~!$&'()*+,;=:@%"
 _LONE_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -56,9 +56,9 @@ class Cors:
         )
 
     def headers(self, origin: str | None) -> dict[str, str]:
-        """The headers for a request from this origin.
+        """Return the CORS headers for a request from this origin.
 
-        With `*` they are on every answer, since a cache may give an answer to a browser that another client asked for.
+        With `*` they are on every answer, since a cache may serve a browser an answer that another client requested.
         """
         if self._config is None:
             return {}
@@ -69,7 +69,7 @@ class Cors:
 
 
 def header(event: Mapping[str, Any], name: str) -> str | None:
-    """A header of a proxy event, whatever the case of its name; the last one where there are more."""
+    """Return a header of a proxy event, whatever the case of its name; the last one if repeated."""
     wanted = name.lower()
     for key, value in (event.get("headers") or {}).items():
         if key.lower() == wanted:
@@ -91,10 +91,10 @@ def path_of(event: Mapping[str, Any]) -> str:
 
 
 def as_get(event: dict[str, Any]) -> dict[str, Any]:
-    """Return the event of a HEAD as that of a GET, and any other as it is.
+    """Return the event of a HEAD as that of a GET, and any other unchanged.
 
-    The answer keeps its content: API Gateway, like any server, counts it for `Content-Length` and leaves it out
-    (RFC 9110, 9.3.2). What a function empties would be counted as empty.
+    The answer keeps its content: API Gateway, like any server, counts it for `Content-Length` and leaves it out (RFC
+    9110, 9.3.2). If the function emptied it, the length would be 0.
     """
     if method_of(event) != "HEAD":
         return event
@@ -105,7 +105,7 @@ def as_get(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def join_lines(event: dict[str, Any], *names: str) -> None:
-    """Make one line of the lines of headers that are lists (RFC 9110, 5.3): Powertools takes a header given once."""
+    """Join repeated headers that are lists into one line (RFC 9110, 5.3): Powertools accepts a header given once."""
     headers: dict[str, Any] = event.get("multiValueHeaders") or {}
     for name, values in headers.items():
         if len(values) > 1 and HEADER_NAMES.get(name.lower()) in names:
@@ -113,7 +113,7 @@ def join_lines(event: dict[str, Any], *names: str) -> None:
 
 
 def set_header(event: dict[str, Any], name: str, value: str) -> None:
-    """Write a header of a proxy event plainly, once it is checked; one that was not sent stays out.
+    """Replace a header of a proxy event by its normalised value after it was checked; an absent one stays absent.
 
     Names of media types know no case (RFC 9110, 8.3.1), but Powertools compares them as they are written.
     """
@@ -124,12 +124,12 @@ def set_header(event: dict[str, Any], name: str, value: str) -> None:
 
 
 def request_id(event: Mapping[str, Any]) -> str:
-    """API Gateway's id of the request, as in its access log."""
+    """Return API Gateway's id of the request, as in its access log."""
     return str((event.get("requestContext") or {}).get("requestId", ""))
 
 
 def location(event: Mapping[str, Any], reference: str) -> str:
-    """Return what `Location` says of a resource, so that a client finds it at whatever address it called.
+    """Return the `Location` of a resource, resolvable at whatever address the client called.
 
     A relative reference is resolved against the request's own address (RFC 9110, 10.2.2): with the stage, below the
     base path of a domain name, or where nothing stands before the path.
@@ -142,15 +142,15 @@ def location(event: Mapping[str, Any], reference: str) -> str:
 
 
 def instance(event: Mapping[str, Any]) -> str:
-    """Return the request's path, the stage before it, as the URI reference that a problem carries (RFC 9457, 3.1.5)."""
+    """Return the request's path, including the stage, as a problem's URI reference (RFC 9457, 3.1.5)."""
     context = event.get("requestContext") or {}
     path = str(context.get("path") or _http(event).get("path") or path_of(event))
-    # API Gateway may hand on a path decoded or as it was sent: what is encoded stays so.
+    # API Gateway may pass a path decoded or as it was sent: what is already encoded is not encoded again.
     return _LONE_PERCENT.sub("%25", quote(path.encode("utf-8", "replace"), safe=_IN_PATHS))
 
 
 def problem_response(problem: Problem, event: Mapping[str, Any]) -> Response[str]:
-    """The answer of a request that ends with a problem."""
+    """Return the answer of a request that ends with a problem."""
     return Response(
         status_code=problem.status,
         content_type=problems.CONTENT_TYPE,
@@ -160,7 +160,7 @@ def problem_response(problem: Problem, event: Mapping[str, Any]) -> Response[str
 
 
 def proxy_answer(response: Response[str], event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an answer that no route gave in the form that the event's API reads."""
+    """Return an answer that no route produced, in the format that the event's API reads."""
     headers = {"Content-Type": response.content_type, **response.headers}
     answer = {"statusCode": response.status_code, "body": response.body, "isBase64Encoded": False}
     if "httpMethod" in event:

@@ -80,7 +80,7 @@ class Document:
         # Relative to wherever the stage is: the document carries no environment's address.
         schema["servers"] = [{"url": "/"}]
         if self.security:
-            # Powertools leaves out what it does not know of a scheme.
+            # Powertools omits the members of a scheme that it does not support.
             schema["components"]["securitySchemes"] = dict(self.security)
         self.complete(schema)
         schemas = schema["components"]["schemas"]

@@ -13,12 +13,12 @@ NOBODY: Final = "health"
 
 
 def _client() -> "DynamoDBClient":
-    # A health check that hangs tells nobody anything: one attempt, one second.
+    # A health check that hangs helps nobody: one attempt, one second.
     return aws.client("dynamodb", attempts=1, read_seconds=1.0)
 
 
 class TableProbe:
-    """Reads one key that no item has: the least that shows the table, its key and our permissions at work.
+    """Reads one key that no item has: the smallest call that exercises the table, its key and our permissions.
 
     Args:
         table: Name of the table.
@@ -32,6 +32,6 @@ class TableProbe:
         self._client = client
 
     def check(self) -> None:
-        """Read the table; any exception means that it is away."""
+        """Read the table; any exception means that it is unavailable."""
         key = {self._key: {"S": NOBODY}}
         self._client().get_item(TableName=self._table, Key=key, ProjectionExpression=self._key)

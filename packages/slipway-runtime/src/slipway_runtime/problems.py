@@ -1,4 +1,4 @@
-"""The one shape of an error: RFC 9457 problem details, with the request's id and the fields at fault."""
+"""RFC 9457 problem details: the only format of an error, with the request's id and the fields at fault."""
 
 import re
 from collections.abc import Container, Mapping, Sequence
@@ -9,7 +9,7 @@ from slipway_runtime.exact_json import dumps, printable
 CONTENT_TYPE: Final = "application/problem+json"
 
 MAX_ERRORS: Final = 1000
-"""An answer names so many faults at most, and says how many there are: one for each value would be a larger answer."""
+"""Maximum number of faults in an answer; it also states the total. Listing every value would be too large."""
 
 # RFC 9110's own names; those of `http.HTTPStatus` differ between Python's versions.
 _TITLES: Final = {
@@ -30,7 +30,7 @@ _TITLES: Final = {
 
 
 class FieldError(NamedTuple):
-    """What is wrong with one field: its name as the client wrote it, and a sentence about it."""
+    """An error in one field: its name as the client wrote it, and a sentence about it."""
 
     field: str
     message: str
@@ -41,7 +41,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
 
     Args:
         status: HTTP status, one that has a title here.
-        detail: A sentence for the client. Default: none, which says nothing of the inside.
+        detail: A sentence for the client. Default: none, which reveals nothing internal.
         errors: The fields at fault. Every 4xx names at least one, where a field is what is wrong.
         headers: Headers of the answer beside those that every answer has.
     """
@@ -61,7 +61,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         self.headers = dict(headers or {})
 
     def document(self, *, instance: str, request_id: str) -> str:
-        """The error document as JSON.
+        """Return the error document as JSON.
 
         Args:
             instance: Path of the request, a URI reference.
@@ -82,12 +82,12 @@ def pointer(*parts: str | int) -> str:
 
 
 def known_fields(problem: Problem, known: Container[str]) -> list[str]:
-    """Which of a service's own fields are at fault, for the log.
+    """Return the service's own fields at fault, for the log.
 
-    The names that a client made up can be anything, an address among them, and do not belong there.
+    A name that the client made up can be anything, personal data included, and must not be logged.
 
     Args:
-        problem: What the client is told.
+        problem: The problem that the client gets.
         known: Names that the service gives: fields of bodies, parameters, headers.
     """
     tops = (re.split(r"[./]", error.field.lstrip("/"), maxsplit=1)[0] for error in problem.errors)

@@ -48,7 +48,7 @@ class Queue(NamedTuple):
 def handle_batch(
     event: Mapping[str, Any], handle: Callable[[Mapping[str, Any]], None], queue: Queue
 ) -> dict[str, list[dict[str, str]]]:
-    """Handle every message of a batch, and name those that are to come again.
+    """Handle every message of a batch, and return those to redeliver.
 
     Args:
         event: What Lambda hands to the reader of a queue.

@@ -1,4 +1,4 @@
-"""A secret kept for minutes, so that a rotation is seen and Secrets Manager is not asked at every request."""
+"""A secret cached for minutes, so that a rotation takes effect without a call to Secrets Manager per request."""
 
 import time
 from collections.abc import Callable
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 MAX_AGE_SECONDS: Final = 300
-# What fails to verify makes us look for a newer value, but strangers can send as many failures as they like.
+# A failed verification makes us look for a newer value, but anyone can send any number of failures.
 REFRESH_SECONDS: Final = 60
-# While the store is away, no request waits for its time-outs but one in this many seconds.
+# While Secrets Manager is unavailable, only one request in this many seconds waits for its time-outs.
 BACK_OFF_SECONDS: Final = 15
 
 
@@ -24,7 +24,7 @@ class SecretUnavailableError(Exception):
 class CachedSecret:
     """One string in a secret's JSON object, in one or more of the secret's stages.
 
-    A value that cannot be read again is used on while the secret store is away.
+    A cached value remains in use while Secrets Manager is unavailable.
 
     Args:
         client: Makes the client of Secrets Manager at the first use: what needs no secret waits for none.
@@ -53,7 +53,7 @@ class CachedSecret:
         self._refreshed = float("-inf")
 
     def current(self) -> str:
-        """The value of the first stage.
+        """Return the value of the first stage.
 
         Raises:
             SecretUnavailableError: It cannot be read and never was.
@@ -64,7 +64,7 @@ class CachedSecret:
         return value
 
     def matches(self, check: Callable[[str], bool]) -> bool:
-        """Whether a value passes the check; before it says no, it looks for newer values, at most once a minute.
+        """Return True if a value passes the check; first look for newer values, at most once a minute.
 
         Raises:
             SecretUnavailableError: No value can be read and none is known.
@@ -104,7 +104,7 @@ class CachedSecret:
         # Not before a request needs a secret: it is slow to import.
         from aws_lambda_powertools.utilities.parameters import SecretsProvider  # noqa: PLC0415
 
-        # One provider a stage: the provider's cache does not tell the stages of one secret apart.
+        # One provider per stage: the provider's cache does not distinguish the stages of one secret.
         if stage not in self._providers:
             self._providers[stage] = SecretsProvider(boto3_client=self._client())
         return self._providers[stage]

@@ -1,13 +1,13 @@
-"""What is true of one execution environment alone, kept out of the snapshot that others start from.
+"""Keep the state of a single execution environment out of the snapshot that others start from.
 
-Under SnapStart Lambda imports a function once for each version, and every execution environment resumes from what was
-in memory then (https://docs.aws.amazon.com/lambda/latest/dg/snapstart-uniqueness.html). So before the snapshot the
-temporary credentials go, which AWS's clients fetch when they are made; and after a restore the generator of random
-numbers gets a seed of its own, without which all would draw the same pauses between retries. Nothing else of ours is
-made at import: connections, secrets and ids come with the first request that needs them, and a test looks at what each
+Under SnapStart, Lambda imports a function once for each version, and every execution environment resumes from that
+memory (https://docs.aws.amazon.com/lambda/latest/dg/snapstart-uniqueness.html). So before the snapshot, the temporary
+credentials that AWS's clients fetch when they are created are deleted; and after a restore, the random number generator
+is reseeded, because otherwise all environments would draw the same pauses between retries. Nothing else of ours is
+created at import: connections, secrets and ids come with the first request that needs them, and a test checks what each
 handler leaves in memory.
 
-The hooks are registered wherever Lambda's runtime has them, and run under SnapStart only
+The hooks are registered wherever Lambda's runtime supports them, and run only under SnapStart
 (https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html).
 """
 
@@ -17,7 +17,7 @@ from slipway_runtime import aws
 
 
 def register() -> None:
-    """Have Lambda run both hooks, where it has the library for that."""
+    """Register both hooks with Lambda if its library is installed."""
     try:
         from snapshot_restore_py import (  # type: ignore[import-not-found] # noqa: PLC0415 - of Lambda's runtime alone
             register_after_restore,
@@ -30,7 +30,7 @@ def register() -> None:
 
 
 def before_snapshot() -> None:
-    """Forget what is secret or holds for a time only."""
+    """Delete secrets and temporary state."""
     aws.forget_credentials()
 
 

@@ -10,7 +10,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from botocore.exceptions import ClientError
 
 Handler = Callable[[Any, Any], Any]
-"""What Lambda invokes, with an event and a context."""
+"""Function that Lambda invokes with an event and a context."""
 
 logger = Logger(utc=True)
 metrics = Metrics()
@@ -49,17 +49,17 @@ def flush_metrics() -> None:
 
 
 def count_fault() -> None:
-    """Count that this version failed and says so itself: by a 5xx answer, or by a message that it could not handle.
+    """Count a failure that this version reports itself: a 5xx answer, or a message that it could not handle.
 
-    Lambda counts no error then, so the alarms of a deployment read this metric beside Lambda's own: `Faults` of the
-    function's version (slipway.blocks.deployment). It is written at once and apart, since it has dimensions of its own.
-    A failure to count is logged, and changes nothing of the answer.
+    To Lambda this is not an error, so the alarms of a deployment read this metric beside Lambda's own: `Faults` of the
+    function's version (slipway.blocks.deployment). It is written immediately and separately, since it has its own
+    dimensions. A failure to count is logged, and does not change the answer.
     """
     try:
         faults = EphemeralMetrics()
         faults.add_dimension("function_name", os.environ["AWS_LAMBDA_FUNCTION_NAME"])
         faults.add_dimension("function_version", os.environ["AWS_LAMBDA_FUNCTION_VERSION"])
-        # Lambda takes a line that has no level for INFO, and drops it where the level of the configuration is above
+        # Lambda treats a line without a level as INFO, and drops it if the configured level is higher
         # (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html).
         faults.add_metadata("level", "ERROR")
         faults.add_metric("Faults", MetricUnit.Count, 1)

@@ -1,4 +1,4 @@
-"""Build, judge and write what `app.py` names: the pipeline and the services."""
+"""Build, check and write what `app.py` names: the pipeline and the services."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from slipway.settings import ConfigurationError, Problem, Settings
 from slipway.settings.groups import GROUP, selected
 
 JUDGED = "CDK_VALIDATION"
-"""Environment variable by which the CDK CLI turns validation off: `false` writes the assembly without judging it."""
+"""Environment variable with which the CDK CLI disables validation: `false` writes the assembly without the gates."""
 
 CDK_JSON = ROOT / "cdk.json"
 REPORT = ROOT / "build" / "report"
@@ -41,17 +41,17 @@ REPORT = ROOT / "build" / "report"
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
 BASELINE = ROOT / "config" / "baseline.json"
-"""How many places accept findings; `make baseline` writes it."""
+"""Accepted findings by place; `make baseline` writes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """What is deployed, and the pipeline that deploys it.
+    """The pipeline and the services that it deploys.
 
     Attributes:
-        pipeline: class of the pipeline's stack; it is called with the app, an id, and the keywords `settings`,
+        pipeline: Class of the pipeline's stack; it is called with the app, an id, and the keywords `settings`,
             `services` and `assets`.
-        services: classes of the services that every environment gets.
+        services: Classes of the services that every environment gets.
     """
 
     pipeline: Callable[..., Any]
@@ -68,22 +68,22 @@ class Delivery:
         """Return the whole app, not yet synthesised.
 
         Args:
-            settings: all of `config/`.
-            assets: the built assets.
-            outdir: folder of the assembly. Default: the one that the CDK CLI asks for, else a temporary folder.
-            services: what every environment gets. Default: what `SLIPWAY_SERVICES` names, else the group's, else all.
+            settings: All of `config/`.
+            assets: The built assets.
+            outdir: Folder of the assembly. Default: the one that the CDK CLI asks for, else a temporary folder.
+            services: Services of every environment. Default: those in `SLIPWAY_SERVICES`, else the group's, else all.
 
         Raises:
-            ConfigurationError: `SLIPWAY_SERVICES` names a service that doesn't exist, or AWS takes no name as long
-                as one of those that follow from the configuration.
+            ConfigurationError: `SLIPWAY_SERVICES` names a service that doesn't exist, or a derived name is longer than
+                AWS allows.
         """
         app = App(
             outdir=outdir,
-            # The gate runs CDK's checks of the templates itself, beside its packs.
+            # The gate runs CDK's template checks itself, beside its packs.
             builtin_cloud_formation_validation=False,
-            # The CDK CLI hands these over itself; without it (tests, `python app.py`) they are the same.
+            # The CDK CLI passes these itself; without it (tests, `python app.py`) they have the same values.
             context=json.loads(CDK_JSON.read_text(encoding="utf-8"))["context"],
-            # Not by a synthesizer of our own: one instance cannot serve stages of several accounts.
+            # Not with our own synthesizer: a single instance cannot serve stages in several accounts.
             post_cli_context={
                 **CONTEXT,
                 "@aws-cdk/core:bootstrapQualifier": settings.pipeline.qualifier,
@@ -103,14 +103,14 @@ class Delivery:
         """Return the services with these names.
 
         Args:
-            names: none for all services.
+            names: Empty for all services.
 
         Raises:
-            ConfigurationError: there is no service of a name.
+            ConfigurationError: No service has one of the names.
         """
         known = {service.name: service for service in self.services}
         unknown = [
-            Problem("app.py", NARROWED, repr(name), f"is no service; there are {', '.join(known)}")
+            Problem("app.py", NARROWED, repr(name), f"is not a service; choose from {', '.join(known)}")
             for name in names
             if name not in known
         ]
@@ -119,20 +119,20 @@ class Delivery:
         return [known[name] for name in names] or self.services
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
-        """Synthesise and judge.
+        """Synthesise the app and run the gates.
 
         Args:
-            arguments: `--baseline` makes what is accepted now the new baseline, unless the gate is red for another
-                reason. Default: those of the command line.
+            arguments: `--baseline` writes the current acknowledgements as the new baseline, unless the gate fails for
+                another reason. Default: those of the command line.
 
         Returns:
-            0 if the gate is green; 1 if it is red; 2 if the configuration or the assets cannot be used.
+            0 if the gate passes; 1 if it fails; 2 if the configuration or the assets cannot be used.
         """
         new_baseline = "--baseline" in (sys.argv[1:] if arguments is None else arguments)
         names = narrowed_to()
         some = " ".join(names) or selected() or ""
         if new_baseline and some:
-            return _refuse(f"{NARROWED if names else GROUP} = {some!r}: leaves services out, which a baseline must not")
+            return _refuse(f"{NARROWED if names else GROUP} = {some!r}: a baseline needs every service; unset it")
         judged = os.environ.get(JUDGED) != "false"
         if judged:
             prepare()

@@ -1,6 +1,6 @@
-"""Write the pages that follow from the code and the configuration: `slipway docs [--check]`.
+"""Write the pages derived from the code and the configuration: `slipway docs [--check]`.
 
-No test compares them: a figure in `config/` may change without a document, and `make docs` brings them up to date.
+No test compares them, so that a figure in `config/` can change without a document; `make docs` updates them.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ class DocumentError(SlipwayError):
 
 
 def between(text: str, marker: str, content: str, *, name: str) -> str:
-    """Return a document with what stands between two markers exchanged.
+    """Return a document with the text between two markers replaced.
 
     Args:
-        text: the document.
-        marker: the markers are `<!-- marker -->` and `<!-- /marker -->`.
-        content: what belongs between them.
-        name: of the document, for messages.
+        text: The document.
+        marker: The markers are `<!-- marker -->` and `<!-- /marker -->`.
+        content: The new text.
+        name: The document's name, for messages.
 
     Raises:
-        DocumentError: a marker is missing.
+        DocumentError: A marker is missing.
     """
     begin, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
     before, first, rest = text.partition(begin)
     _, second, after = rest.partition(end)
     if not first or not second:
-        raise DocumentError(f"{name} lacks {begin} or {end}; add both where the part belongs")
+        raise DocumentError(f"{name}: marker {begin} or {end} is missing; add both around the derived part")
     inner = content.strip().removeprefix(begin).removesuffix(end).strip("\n")
     return f"{before}{begin}\n{inner}\n{end}{after}"
 
@@ -66,14 +66,14 @@ def render(settings: Settings, assembly: Path) -> Documents:
     """Render every derived document.
 
     Args:
-        settings: the configuration, for the traffic.
-        assembly: what `make synth` wrote.
+        settings: The configuration, for the traffic.
+        assembly: What `make synth` wrote.
 
     Raises:
-        CostError: something that is deployed cannot be priced.
-        DocumentError: a document lacks its markers.
-        EvidenceError: a requirement cannot be read.
-        RehearsalError: the assembly lacks a stage.
+        CostError: Something that is deployed cannot be priced.
+        DocumentError: A document lacks its markers.
+        EvidenceError: A requirement cannot be read.
+        RehearsalError: The assembly lacks a stage.
     """
     found = dict(_pictures(settings, assembly))
     findings = examine(settings, survey := Survey(), assembly=assembly)
@@ -102,7 +102,7 @@ def _pictures(settings: Settings, assembly: Path) -> Iterator[tuple[Path, str]]:
 
 
 def stale(documents: Documents) -> list[Path]:
-    """Return the files that have another text, or that are not there."""
+    """Return the files that are missing or whose text differs."""
     return [path for path, text in documents.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
 
 
@@ -110,7 +110,7 @@ def write_documents(
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a document is out of date.")] = False,
 ) -> None:
-    """Write the documents that follow from the code and the configuration.
+    """Write the documents derived from the code and the configuration.
 
     Exit code: 1 when --check finds one that is out of date, 2 when they cannot be rendered.
     """

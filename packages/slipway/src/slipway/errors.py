@@ -1,13 +1,13 @@
-"""What a person can cause, and is told in one line."""
+"""Errors that a user can cause, reported in one line."""
 
 from __future__ import annotations
 
 
 class SlipwayError(Exception):
-    """Something that the person at the terminal can put right; its text is the whole message, without a trace."""
+    """An error that the user can fix; its text is the whole message, without a traceback."""
 
     exit_code = 1
-    """2 for wrong input, 1 for what went wrong while working."""
+    """2 for wrong input, 1 for a failure while working."""
 
 
 class UsageError(SlipwayError):
@@ -17,10 +17,10 @@ class UsageError(SlipwayError):
 
 
 class RehearsalError(SlipwayError):
-    """What stops a rehearsal, or a verb of the emulator.
+    """An error that ends a rehearsal, or a verb of the emulator.
 
     Args:
-        message: one line, without a trace.
+        message: One line, without a trace.
         exit_code: 2 for wrong input, 1 for what went wrong while working.
     """
 

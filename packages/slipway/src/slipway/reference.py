@@ -22,7 +22,7 @@ from slipway.settings.model import Environment, PipelineSettings, ServiceSetting
 from slipway.settings.services import discover
 
 FOLDER = project.ROOT / "docs" / "reference"
-"""Where the pages lie, as committed."""
+"""Folder of the committed pages."""
 
 VERBS_PAGE = FOLDER / "verbs.md"
 SETTINGS_PAGE = FOLDER / "settings.md"
@@ -52,7 +52,7 @@ files fit together. A key without a default is required, unless its meaning name
 the models in `packages/slipway/src/slipway/settings/model.py` and `services/<name>/settings.py`.
 """
 
-# These come from the file's own name, from `pipeline.toml` or from the environment, never from the table itself.
+# These come from the file's name, `pipeline.toml` or the environment, never from the table itself.
 _FROM_ELSEWHERE = {
     "Environment": {
         "app",
@@ -68,7 +68,7 @@ _FROM_ELSEWHERE = {
     "PipelineSettings": {"group", "name"},
 }
 
-# The pipeline's file calls it differently from the model.
+# The pipeline's file uses another name than the model.
 _CALLED = {("PipelineSettings", "app"): "name"}
 
 _TABLE_HEAD = "| key | type | default | meaning |\n|---|---|---|---|\n"
@@ -100,11 +100,11 @@ def verbs_page(makefile: Path, verbs: Iterable[Verb]) -> str:
 
 def _verb(verb: Verb) -> str:
     command = load(verb)
-    # typer's page has headings of its own; here one verb is one section.
+    # typer's page has its own headings; here each verb is one section.
     text: str = get_docs_for_click(obj=command, ctx=Context(command), indent=2, call_prefix="slipway")
-    # Defaults below the project are the same in every checkout.
+    # Defaults inside the project are the same in every checkout.
     text = text.replace(f"{project.ROOT}/", "")
-    # Angle brackets outside of code would be HTML.
+    # Angle brackets outside code would be parsed as HTML.
     lines = [line if line.startswith("$ ") else _escaped(line) for line in text.strip().splitlines()]
     return "\n".join(lines) + "\n"
 
@@ -133,7 +133,7 @@ def settings_page(services: Mapping[str, type[ServiceSettings]]) -> str:
 
 
 def _tables(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[str]:
-    """Yield a table for a model, then one for each table of TOML below it."""
+    """Yield a table for a model, then one for each TOML table in it."""
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
     yield from _table(schema, definitions, path, _docstrings(model))
@@ -145,7 +145,7 @@ def _table(
     path: tuple[str, ...],
     said: Mapping[str, Mapping[str, str]],
 ) -> Iterator[str]:
-    """Yield the Markdown of one table of TOML and of those below it."""
+    """Yield the Markdown of one TOML table and those in it."""
     required = set(schema.get("required", ()))
     rows, below = [], []
     for key, field in schema.get("properties", {}).items():
@@ -153,7 +153,7 @@ def _table(
             continue
         inner = _models(field, definitions)
         if inner:
-            # A table of tables: its keys are names that the app chooses.
+            # A table of tables: the app chooses its keys.
             chosen = (key, "<name>") if _each(field) else (key,)
             below += [(chosen, name) for name in inner]
             continue
@@ -172,7 +172,7 @@ def _table(
 
 
 def _variant(schema: Mapping[str, Any]) -> str:
-    """Return which of several forms of a table this is, by the key that tells them apart."""
+    """Return which variant of a table this is, by the key that distinguishes them."""
     for key, field in schema.get("properties", {}).items():
         if "const" in field:
             return f', `{key} = "{field["const"]}"`'
@@ -180,19 +180,19 @@ def _variant(schema: Mapping[str, Any]) -> str:
 
 
 def _models(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> list[str]:
-    """Return the names of the models that a key holds; none if it holds a value."""
+    """Return the names of the models that a key contains; an empty list for a value."""
     options = [field, *field.get("anyOf", ()), *field.get("oneOf", ()), *_each(field)]
     names = [option["$ref"].rpartition("/")[2] for option in options if "$ref" in option]
     return [name for name in names if "properties" in definitions[name]]
 
 
 def _each(field: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what the values of a table with chosen keys are; nothing for any other."""
+    """Return the schemas of the values of a table with chosen keys; an empty list for any other."""
     return [*field.get("patternProperties", {}).values()]
 
 
 def _type(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-    """Return what values a key takes."""
+    """Return the type of a key's values, as text."""
     if "$ref" in field:
         field = definitions[field["$ref"].rpartition("/")[2]]
     if options := [option for option in field.get("anyOf", ()) if option.get("type") != "null"]:
@@ -230,7 +230,7 @@ def _default(field: Mapping[str, Any]) -> str:
 
 
 def _docstrings(model: type[BaseModel]) -> Mapping[str, Mapping[str, str]]:
-    """Return what is written below each key, by model and key, for a model and all that it holds."""
+    """Return the docstrings of a model's keys, by model and key, including nested models."""
     found: dict[str, dict[str, str]] = {}
     for kind in _reached(model):
         texts: dict[str, str] = {}
@@ -242,7 +242,7 @@ def _docstrings(model: type[BaseModel]) -> Mapping[str, Mapping[str, str]]:
 
 
 def _reached(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """Yield a model and every model that its keys hold."""
+    """Yield a model and every nested model."""
     seen, todo = set(), [model]
     while todo:
         kind = todo.pop()
@@ -262,7 +262,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 @cache
 def _written(model: type[BaseModel]) -> Mapping[str, str]:
-    """Return the string below each attribute of a class."""
+    """Return the docstring below each attribute of a class."""
     (node,) = ast.parse(inspect.cleandoc(f"\n{inspect.getsource(model)}")).body
     assert isinstance(node, ast.ClassDef)  # noqa: S101  # nosec B101  # a class's source is a class
     pairs = zip(node.body, node.body[1:], strict=False)
@@ -282,5 +282,5 @@ def _first_paragraph(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text for a cell of a table."""
+    """Return text escaped for a table cell."""
     return " ".join(text.split()).replace("|", "\\|")

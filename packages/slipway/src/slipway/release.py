@@ -6,4 +6,4 @@ from datetime import date
 from typing import Final
 
 RELEASED: Final = date(2026, 11, 30)
-"""The day of this release; what it excuses holds for a year from then unless the app says otherwise."""
+"""Day of this release; the blocks' acknowledgements hold for a year from then unless the app sets another day."""

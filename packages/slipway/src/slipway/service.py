@@ -1,4 +1,4 @@
-"""What a service is: a class that fills in its part of each of four stacks."""
+"""The class that defines a service: it fills its part of each of four stacks."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Service(ABC, Generic[Security, Data, Compute]):
     """One service in one environment.
 
     The stacks are deployed in the order of the methods: security, data, compute, observability. Each method returns
-    what the later ones need of its stack, as a small frozen object that the service defines.
+    what the later ones need from its stack, as a small frozen object that the service defines.
 
     Args:
-        environment: the settings of the environment that the service is deployed to.
-        assets: the built code and layer.
+        environment: The settings of the environment that the service is deployed to.
+        assets: The built code and layer.
     """
 
     name: ClassVar[str]
-    """Short name: it stands in stage and stack names, tags, aliases and metrics."""
+    """Short name, used in stage and stack names, tags, aliases and metrics."""
 
     description: ClassVar[str]
     """One line for the stacks' descriptions."""
@@ -51,10 +51,10 @@ class Service(ABC, Generic[Security, Data, Compute]):
         """Add functions, queues, topics and the API, if there is one.
 
         Args:
-            stack: the compute stack.
-            security: what `add_security` returned.
-            data: what `add_data` returned.
-            verification: the role of the tests that run after a deployment. Allow it what they need.
+            stack: The compute stack.
+            security: What `add_security` returned.
+            data: What `add_data` returned.
+            verification: Role of the tests that run after a deployment; allow it what they need.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What MkDocs asks while it builds the site (`hooks` in mkdocs.yml): pages and files from outside of docs/."""
+"""Hooks for MkDocs (`hooks` in mkdocs.yml): add pages and files from outside docs/."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ _SHIM = Path("node_modules/iframe-worker/shim/index.js")
 _SHIM_URI = "assets/iframe-worker.js"
 
 _SECTION = "Services"
-"""The heading in mkdocs.yml under which the services stand; which ones they are differs from app to app."""
+"""Heading in mkdocs.yml for the services' pages, which differ from app to app."""
 
-# A page links to a file beside docs/ as GitHub shows it; the site has the pages of the services, and no sources.
+# A page links to a file beside docs/ in the way that GitHub shows it; the site contains the services' pages, but no
+# sources.
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[^)\s]+)\)")
 _PICTURE = re.compile(r"\]\(../../docs/")
 _SERVICE = re.compile(r"services/([a-z0-9-]+)/README\.md")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the services that the app has under the nav's heading for them."""
+    """Add the app's services to the nav under their heading."""
     for section in config.nav or []:
         for entry in next(iter(section.values())):
             if isinstance(entry, dict) and _SECTION in entry:
@@ -32,7 +33,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the services' pages, and the script that search needs where a page is opened from a file."""
+    """Add the services' pages, and the script that search needs for a page opened from disk."""
     root = _root(config)
     for name in _services(config):
         text = _PICTURE.sub("](../", (root / "services" / name / "README.md").read_text(encoding="utf-8"))
@@ -50,14 +51,14 @@ def _services(config: MkDocsConfig) -> list[str]:
 
 
 def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, **_: object) -> str:
-    """Lead links out of docs/ to the page that the site has, or leave their text alone."""
+    """Point links out of docs/ to the page in the site, or remove the link and keep its text."""
     services = _services(config)
     folder = posixpath.dirname(page.file.src_uri)
 
     def rewritten(match: re.Match[str]) -> str:
         text, target = match.groups()
         path, _, anchor = target.partition("#")
-        # The folder of the pages, as seen from the repository's root.
+        # The folder of the pages, relative to the repository's root.
         place = posixpath.normpath(posixpath.join("docs", folder, path))
         if place.startswith("docs/"):
             return match.group()

@@ -1,7 +1,7 @@
-"""The one form in which a fault is accepted: a reason, an owner who answers for it, and a last day.
+"""The only way to accept a fault: a reason, an owner who answers for it, and an expiry date.
 
-Waivers of the change review and accepted advisories of the supply chain are rows of this form, in TOML files of the
-app. Acknowledgements of the nag gate say the same, but at the construct that they are about (`slipway.nag.reason`).
+Waivers of the change review and accepted advisories of the supply chain are entries in this format, in TOML files of
+the app. Acknowledgements of the nag gate contain the same, but at their construct (`slipway.nag.reason`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 from slipway.errors import UsageError
 
 FEWEST_WORDS: Final = 5
-"""A sentence has a subject, a verb and something to say: shorter ones that do are rare, and can be said in five."""
+"""Minimum number of words of a reason. Sentences with a subject, a verb and content are rarely shorter."""
 
 _WORD = re.compile(r"[^\W_][\w'-]*")
 
@@ -24,13 +24,13 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text in small letters; numbers are none."""
+    """Return the words of a text in lower case, without numbers."""
     return [word.casefold() for word in _WORD.findall(text) if not word.isdigit()]
 
 
 def _sentence(reason: str) -> str:
     if len(words_of(reason)) < FEWEST_WORDS:
-        raise ValueError("say in a sentence why it is accepted")
+        raise ValueError("explain in a sentence of five words or more why it is accepted")
     return reason
 
 
@@ -41,7 +41,7 @@ Sentence = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidat
 
 
 class Strict(BaseModel):
-    """A part of a file of the app: nothing unknown, nothing converted."""
+    """A part of a file of the app: no unknown keys, no conversions."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -57,7 +57,7 @@ class Waiver(Strict):
     """The last day on which it holds."""
 
     def is_expired(self, today: date) -> bool:
-        """Return whether its last day has passed."""
+        """Return True if the expiry date has passed."""
         return self.expires < today
 
 
@@ -69,40 +69,40 @@ def read_toml(model: type[_Model], text: str, place: str) -> _Model:
     """Read a file of the app.
 
     Args:
-        model: what it has to hold.
-        text: what is in it.
-        place: its name, for messages.
+        model: Expected content.
+        text: The file's content.
+        place: Its name, for messages.
 
     Raises:
-        WaiverFileError: it is not TOML, or not what the model allows.
+        WaiverFileError: It is not valid TOML, or does not match the model.
     """
     try:
         return model.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise WaiverFileError(f"{place} is not TOML ({error})") from None
+        raise WaiverFileError(f"{place} is not valid TOML ({error})") from None
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
-        # People count rows from one.
+        # People count entries from one.
         where = ".".join(str(part + 1) if isinstance(part, int) else part for part in detail["loc"])
         raise WaiverFileError(f"{place}: {where}: {_said(detail)}") from None
 
 
 def read_table(model: type[_Model], text: str, table: str, place: str) -> _Model:
-    """Read one table of a file of the app; an absent table is an empty one.
+    """Read one table of a file of the app; an absent table counts as empty.
 
     Args:
-        model: what the table has to hold.
-        text: what is in the file.
-        table: its name.
-        place: name of the file, for messages.
+        model: Expected content of the table.
+        text: The file's content.
+        table: Its name.
+        place: Name of the file, for messages.
 
     Raises:
-        WaiverFileError: the file is not TOML, or the table is not what the model allows.
+        WaiverFileError: The file is not valid TOML, or the table does not match the model.
     """
     try:
         return model.model_validate(tomllib.loads(text).get(table, {}))
     except tomllib.TOMLDecodeError as error:
-        raise WaiverFileError(f"{place} is not TOML ({error})") from None
+        raise WaiverFileError(f"{place} is not valid TOML ({error})") from None
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         where = ".".join(map(str, detail["loc"]))

@@ -191,7 +191,7 @@ def test_some_services_alone_give_no_new_baseline(
 
     assert entry.Delivery(pipeline=PipelineStack, services=(Catalog,)).main(["--baseline"]) == 2
     assert not (tmp_path / "baseline.json").exists()
-    assert capsys.readouterr().err == "SLIPWAY_SERVICES = 'catalog': leaves services out, which a baseline must not\n"
+    assert capsys.readouterr().err == "SLIPWAY_SERVICES = 'catalog': a baseline needs every service; unset it\n"
 
 
 @pytest.mark.requirement("gates before any account")

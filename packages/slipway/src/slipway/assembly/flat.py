@@ -1,8 +1,8 @@
-"""A template with its nested stacks in it, for those who ask what is deployed and not how it is cut.
+"""Flatten a template's nested stacks into it, for readers that don't care how it is divided.
 
-Each resource of a nested stack stands beside its parent's, under a logical id of its own; its parameters are what the
-parent passes, and the nested stack's outputs are what they are in it. A nested stack whose template the assembly does
-not hold stays what it is: readers meet its type.
+Each resource of a nested stack is put beside its parent's, under its own logical id; parameters become what the parent
+passes, and outputs what they refer to. A nested stack whose template the assembly does not contain stays unchanged, and
+readers see its type.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def stack_template(stack: StackEntry) -> Template:
     """Return the template of a stack with its nested stacks in it.
 
     Args:
-        stack: the stack.
+        stack: The stack.
 
     Raises:
-        AssemblyError: a template is missing or damaged.
+        AssemblyError: A template is missing or damaged.
     """
     if not any(nested_stacks(stack.template)):
         return stack.template
@@ -46,8 +46,8 @@ def flat(template: Template, read: Callable[[Mapping[str, Any]], Template | None
     """Return a template with its nested stacks in it.
 
     Args:
-        template: the template.
-        read: gives the template of a nested stack's resource, or None.
+        template: The template.
+        read: Gives the template of a nested stack's resource, or None.
     """
     result = {**template, "Resources": {**template.get("Resources", {})}}
     outputs: dict[str, Mapping[str, Json]] = {}
@@ -69,7 +69,7 @@ def flat(template: Template, read: Callable[[Mapping[str, Any]], Template | None
 
 
 class _Nested:
-    """A nested stack as it stands in its parent."""
+    """A nested stack as its parent declares it."""
 
     def __init__(self, logical_id: str, resource: Mapping[str, Any], template: Template) -> None:
         self._prefix = short_id(logical_id)
@@ -86,7 +86,7 @@ class _Nested:
         }
 
     def sections(self) -> Iterator[tuple[str, dict[str, Json]]]:
-        """What it adds to each section of its parent."""
+        """Yield what it adds to each section of its parent."""
         for section in ("Mappings", "Conditions"):
             entries = {self._id(name): self._value(body) for name, body in (self._template.get(section) or {}).items()}
             yield section, {**entries, **(self._joined if section == "Conditions" else {})}
@@ -114,7 +114,7 @@ class _Nested:
         return found
 
     def _both(self, own: str | None) -> str | None:
-        """The condition of a resource: its own, its stack's, or one that joins them."""
+        """Return the condition of a resource: its own, its stack's, or one that joins them."""
         if own is None or self._condition is None:
             return self._condition if own is None else self._id(own)
         name = f"{self._id(own)}And{self._condition}"
@@ -172,14 +172,14 @@ _NAMING = frozenset({"Condition", "DependsOn"})
 
 
 class _Outer:
-    """What a parent says of its nested stacks, said of what was in them."""
+    """A parent's references to nested stacks, mapped to the resources that were in them."""
 
     def __init__(self, outputs: Mapping[str, Mapping[str, Json]], members: Mapping[str, list[str]]) -> None:
         self._outputs = outputs
         self._members = members
 
     def rewritten(self, template: Template) -> Template:
-        """The template with the outputs in the place of what asks for them."""
+        """Return the template with references to outputs replaced by their values."""
         found: Template = self._value(template)
         for resource in found["Resources"].values():
             if after := _listed(resource.get("DependsOn")):

@@ -12,17 +12,17 @@ from typing import Any
 Json = Any
 
 LOOP = "Fn::ForEach::"
-"""What the name of a loop begins with, in the place of the member that it makes."""
+"""Prefix of a loop's key, in place of the member that it creates."""
 
 _FUNCTION = "Fn::"
 _SECTIONS = ("Conditions", "Resources", "Outputs")
 
 
 def unrolled(template: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Return a template without the loops whose collections are known; the others stay.
+    """Return a template with every loop over a fixed collection unrolled; other loops stay.
 
     Args:
-        template: as it is written.
+        template: As it is written.
     """
     if not any(str(key).startswith(LOOP) for section in _SECTIONS for key in _members(template.get(section))):
         return template
@@ -41,8 +41,8 @@ def unrolled_members(members: Mapping[str, Json], parameters: Mapping[str, Json]
     """Return the members of an object with what its loops make in the place of the loops.
 
     Args:
-        members: the object.
-        parameters: the template's parameters; a list of words counts with its default.
+        members: The object.
+        parameters: The template's parameters; a list of words counts with its default.
     """
     return dict(_unrolled(members, parameters))
 
@@ -51,7 +51,7 @@ def loops(template: Mapping[str, Json]) -> dict[str, Json]:
     """Return the loops of a template that nothing unrolls before the deployment, and what macros put into it.
 
     Args:
-        template: what `unrolled` gave.
+        template: What `unrolled` gave.
     """
     return {
         f"{section}.{key}": value
@@ -85,7 +85,7 @@ def _unrolled(members: Mapping[str, Json], parameters: Mapping[str, Json]) -> It
 
 
 def _collection(value: Json, parameters: Mapping[str, Json]) -> list[str] | None:
-    """The words that a loop goes through; None where only the deployment knows them."""
+    """Return a loop's values; None if they are only known at deployment."""
     match value:
         case list() if all(isinstance(word, str | int) for word in value):
             return list(map(str, value))
@@ -96,7 +96,7 @@ def _collection(value: Json, parameters: Mapping[str, Json]) -> list[str] | None
 
 
 def _filled(value: Json, name: str, word: str) -> Json:
-    """A loop's body with a word in the place of its variable; `&{…}` leaves out what no logical id may hold."""
+    """Return a loop's body with a value in place of its variable; `&{…}` drops characters illegal in logical ids."""
     match value:
         case {"Ref": str(referred)} if referred == name and len(value) == 1:
             return word

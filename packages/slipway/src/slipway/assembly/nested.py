@@ -1,8 +1,8 @@
-"""Where a cloud assembly keeps the templates of nested stacks.
+"""Locate the templates of nested stacks in a cloud assembly.
 
-CDK publishes the template of a nested stack as a file asset, and the parent's `TemplateURL` holds its digest. The asset
-manifest of the outermost stack says which file that is; a template can say so itself (`aws:asset:path`, which the CDK
-CLI asks for).
+CDK publishes the template of a nested stack as a file asset, and the parent's `TemplateURL` contains its digest. The
+asset manifest of the outermost stack maps it to a file; a template can also name it itself (`aws:asset:path`, which the
+CDK CLI requests).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NESTED_STACK = "AWS::CloudFormation::Stack"
 """Type of a nested stack in its parent's template."""
 
 MODULE = "::MODULE"
-"""What the type of a module ends with: CloudFormation puts the module's template in its place."""
+"""Suffix of a module's type: CloudFormation replaces the resource by the module's template."""
 
 STACKS_ELSEWHERE = frozenset(
     {
@@ -33,7 +33,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def short_id(logical_id: str) -> str:
-    """Return the logical id of a nested stack as short as it is still its own.
+    """Return the shortest unique form of a nested stack's logical id.
 
     Args:
         logical_id: CDK writes `QueuesNestedStackQueuesNestedStackResource` and eight digits for `Queues`.
@@ -43,10 +43,10 @@ def short_id(logical_id: str) -> str:
 
 
 def makes_unread(resource_type: str) -> bool:
-    """True if a type makes resources of a template that no assembly holds.
+    """Return True if a type creates resources from a template that no assembly contains.
 
     Args:
-        resource_type: such as `AWS::CloudFormation::StackSet`.
+        resource_type: Such as `AWS::CloudFormation::StackSet`.
     """
     return resource_type in STACKS_ELSEWHERE or resource_type.endswith(MODULE)
 
@@ -62,9 +62,9 @@ def template_file(resource: Mapping[str, Any], folder: Path, files: Mapping[str,
     """Return the file with the template of a nested stack, or None if the assembly does not hold it.
 
     Args:
-        resource: the nested stack, as its parent's template has it.
-        folder: folder of the assembly that the outermost stack is in.
-        files: the file assets of the outermost stack by their digests, as its asset manifest has them.
+        resource: The nested stack, as its parent's template has it.
+        folder: Folder of the assembly that the outermost stack is in.
+        files: The file assets of the outermost stack by their digests, as its asset manifest has them.
     """
     url = json.dumps((resource.get("Properties") or {}).get("TemplateURL"))
     for digest in _DIGEST.findall(url):

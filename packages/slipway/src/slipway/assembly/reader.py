@@ -1,6 +1,6 @@
-"""Read the files of a cloud assembly: the one place that opens manifests, templates, asset lists and metadata.
+"""Read the files of a cloud assembly: the only module that opens manifests, templates, asset lists and metadata.
 
-What readers need of them differs, so each has a view of its own; all are built on this one.
+Readers need different parts of them, so each has its own view, built on this one.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Document = dict[str, Any]
 
 
 class AssemblyError(SlipwayError):
-    """A file of an assembly cannot be used.
+    """An unusable file of an assembly.
 
     Args:
-        file: the file.
-        what: what is wrong with it, after its name: `is damaged: it is no JSON; synthesise again`.
+        file: The file.
+        what: What is wrong with it, after its name: `is damaged: it is no JSON; synthesise again`.
     """
 
     exit_code = 2
@@ -52,19 +52,19 @@ def damaged(file: Path, why: str) -> AssemblyError:
     """Return the error for a file that is not what CDK writes.
 
     Args:
-        file: the file.
-        why: what is wrong with its content.
+        file: The file.
+        why: What is wrong with its content.
     """
     return AssemblyError(file, f"is damaged: {why}; synthesise again")
 
 
 @dataclass(frozen=True)
 class AssetList:
-    """What is published for a stack.
+    """Assets that are published for a stack.
 
     Attributes:
-        files: the files by their digests.
-        images: the container images by their digests.
+        files: The files by their digests.
+        images: The container images by their digests.
     """
 
     files: Mapping[str, Json] = field(default_factory=dict)
@@ -76,9 +76,9 @@ class StackEntry:
     """A stack, as a manifest has it.
 
     Attributes:
-        id: its id in the manifest.
-        folder: folder of the manifest.
-        artifact: what the manifest says of it.
+        id: Its id in the manifest.
+        folder: Folder of the manifest.
+        artifact: What the manifest says of it.
     """
 
     id: str
@@ -87,7 +87,7 @@ class StackEntry:
 
     @property
     def properties(self) -> Document:
-        """What the manifest says of the stack alone."""
+        """Return the manifest's properties of the stack."""
         found: Document = self.artifact.get("properties", {})
         return found
 
@@ -112,16 +112,16 @@ class StackEntry:
         """The file of its template.
 
         Raises:
-            AssemblyError: the manifest names none within the assembly.
+            AssemblyError: The manifest names none within the assembly.
         """
         return self.folder / member(self.artifact, "templateFile", self.folder / MANIFEST_FILE, self.id)
 
     @cached_property
     def template(self) -> Document:
-        """Its template, as it is written.
+        """Return its template, unprocessed.
 
         Raises:
-            AssemblyError: it is missing or damaged.
+            AssemblyError: It is missing or damaged.
         """
         return read_object(self.template_file)
 
@@ -132,10 +132,10 @@ class StackEntry:
 
     @cached_property
     def assets(self) -> AssetList:
-        """What is published for it.
+        """Return the assets published for it.
 
         Raises:
-            AssemblyError: a list is damaged.
+            AssemblyError: A list is damaged.
         """
         files: Document = {}
         images: Document = {}
@@ -149,16 +149,16 @@ class StackEntry:
 
     @property
     def metadata_file(self) -> Path:
-        """The file with its metadata: one of its own where there is much, otherwise the manifest."""
+        """Return the file with its metadata: a separate one if there is much, otherwise the manifest."""
         name = self.artifact.get("additionalMetadataFile")
         return self.folder / (name if isinstance(name, str) else MANIFEST_FILE)
 
     @cached_property
     def metadata(self) -> Document:
-        """What constructs left beside their resources, by path: entries with `type` and `data`.
+        """Return what constructs stored beside their resources, by path: entries with `type` and `data`.
 
         Raises:
-            AssemblyError: their file is missing or damaged.
+            AssemblyError: Their file is missing or damaged.
         """
         found: Document = self.artifact.get("metadata", {})
         own = self.artifact.get("additionalMetadataFile")
@@ -170,8 +170,8 @@ class Manifest:
     """The manifest of an assembly.
 
     Attributes:
-        folder: the assembly.
-        document: all that it holds.
+        folder: The assembly.
+        document: All that it holds.
     """
 
     folder: Path
@@ -187,18 +187,18 @@ class Manifest:
         """The artifacts by id.
 
         Raises:
-            AssemblyError: they are not what CDK writes.
+            AssemblyError: They are not what CDK writes.
         """
         artifacts = self.document.get("artifacts", {})
         if not isinstance(artifacts, dict):
-            raise damaged(self.path, "artifacts is no object")
+            raise damaged(self.path, "artifacts is not an object")
         for identifier, artifact in artifacts.items():
             if not isinstance(artifact, dict) or not isinstance(artifact.get("properties", {}), dict):
-                raise damaged(self.path, f"artifact {identifier} is no object")
+                raise damaged(self.path, f"artifact {identifier} is not an object")
         return artifacts
 
     def stacks(self) -> Iterator[StackEntry]:
-        """Yield its stacks, in its order and without those of nested assemblies."""
+        """Yield its stacks, in order, without those of nested assemblies."""
         for identifier, artifact in self.artifacts.items():
             if artifact.get("type") == STACK:
                 yield StackEntry(identifier, self.folder, artifact)
@@ -222,10 +222,10 @@ class Manifest:
         """Return the folder of a nested assembly.
 
         Args:
-            identifier: id of its artifact.
+            identifier: Id of its artifact.
 
         Raises:
-            AssemblyError: the manifest names none within the assembly.
+            AssemblyError: The manifest names none within the assembly.
         """
         return self.folder / member(self.artifacts[identifier], "directoryName", self.path, identifier)
 
@@ -234,8 +234,8 @@ def stage_of(identifier: str, artifact: Document) -> str:
     """Return the path of a stage's construct.
 
     Args:
-        identifier: id of the artifact of its assembly.
-        artifact: what the manifest says of it.
+        identifier: Id of the artifact of its assembly.
+        artifact: What the manifest says of it.
     """
     return str(artifact.get("properties", {}).get("displayName", identifier))
 
@@ -249,27 +249,27 @@ def read_manifest(folder: Path, *, root: bool = True) -> Manifest:
     """Read the manifest of an assembly.
 
     Args:
-        folder: the assembly.
-        root: whether it is the outermost one, for the message. Default: it is.
+        folder: The assembly.
+        root: Whether it is the outermost one, for the message. Default: it is.
 
     Raises:
-        AssemblyError: it is missing or damaged.
+        AssemblyError: It is missing or damaged.
     """
     path = folder / MANIFEST_FILE
     if not path.is_file():
-        wanted = "it is no cloud assembly; `cdk synth` writes one" if root else "the manifest names it"
+        wanted = "not a cloud assembly; `cdk synth` writes one" if root else "the manifest names it"
         raise MissingFileError(path, f"is missing: {wanted}")
     return Manifest(folder, read_object(path))
 
 
 def read_manifests(folder: Path) -> Iterator[tuple[str, Manifest]]:
-    """Yield an assembly and, in their order, those nested in it: the path of each stage's construct, and the manifest.
+    """Yield an assembly and, in order, those nested in it: the path of each stage's construct, and the manifest.
 
     Args:
-        folder: the outermost; its path is empty.
+        folder: The outermost; its path is empty.
 
     Raises:
-        AssemblyError: one is missing or damaged.
+        AssemblyError: One is missing or damaged.
     """
 
     def walk(path: str, manifest: Manifest) -> Iterator[tuple[str, Manifest]]:
@@ -284,7 +284,7 @@ def read_stacks(folder: Path) -> Iterator[StackEntry]:
     """Yield every stack of an assembly and of those nested in it.
 
     Raises:
-        AssemblyError: a manifest is missing or damaged.
+        AssemblyError: A manifest is missing or damaged.
     """
     for _, manifest in read_manifests(folder):
         yield from manifest.stacks()
@@ -304,7 +304,7 @@ def read_template(file: Path) -> Document:
     """Read a template.
 
     Raises:
-        AssemblyError: it is missing or damaged.
+        AssemblyError: It is missing or damaged.
     """
     return read_object(file)
 
@@ -313,12 +313,12 @@ def read_assets(file: Path) -> AssetList:
     """Read an asset list.
 
     Raises:
-        AssemblyError: it is missing or damaged.
+        AssemblyError: It is missing or damaged.
     """
     content = read_object(file)
     files, images = (content.get(key) or {} for key in ("files", "dockerImages"))
     if not isinstance(files, dict) or not isinstance(images, dict):
-        raise damaged(file, "its files or images are no object")
+        raise damaged(file, "its files or images are not an object")
     return AssetList(files, images)
 
 
@@ -326,7 +326,7 @@ def read_object(file: Path) -> Document:
     """Read a file that holds a JSON object.
 
     Raises:
-        AssemblyError: it is missing or damaged.
+        AssemblyError: It is missing or damaged.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -335,7 +335,7 @@ def read_object(file: Path) -> Document:
     except (OSError, UnicodeDecodeError) as error:
         raise damaged(file, f"it cannot be read ({error})") from None
     except (ValueError, RecursionError) as error:
-        raise damaged(file, f"it is no JSON ({error})") from None
+        raise damaged(file, f"not valid JSON ({error})") from None
     if not isinstance(content, dict):
         raise damaged(file, "it holds no object")
     return content
@@ -345,16 +345,16 @@ def member(artifact: Document, name: str, manifest: Path, identifier: str) -> st
     """Return a file's name from the properties of an artifact.
 
     Args:
-        artifact: the artifact.
-        name: of the property.
-        manifest: file of the manifest, for the message.
-        identifier: id of the artifact, likewise.
+        artifact: The artifact.
+        name: Of the property.
+        manifest: File of the manifest, for the message.
+        identifier: Id of the artifact, likewise.
 
     Raises:
-        AssemblyError: there is none, or it leads out of the assembly.
+        AssemblyError: There is none, or it leads out of the assembly.
     """
     value = artifact.get("properties", {}).get(name)
-    # A path that leads out of the assembly is none that CDK wrote.
+    # CDK never writes a path that leaves the assembly.
     if not isinstance(value, str) or ".." in Path(value).parts or Path(value).is_absolute():
         raise damaged(manifest, f"{identifier} has no {name}")
     return value

@@ -1,11 +1,10 @@
 """Build what ships, without Docker: a code zip for each service and the layer of dependencies, with their bytecode.
 
-`slipway build` fills `build/assets`; `--check` only says whether that is needed. A zip is made again when
-what it is made from has changed, or when its bytes are not those that the manifest knows: a damaged or half-built
-folder heals by itself.
+`slipway build` fills `build/assets`; `--check` only reports whether that is needed. A zip is rebuilt when its inputs
+have changed, or when its bytes differ from the manifest: a damaged or half-built folder repairs itself.
 
-Zips are stored, not deflated: the bytes that deflate writes depend on the zlib at hand, and the same commit must give
-the same digest on every machine.
+Zips are stored, not deflated: the output of deflate depends on the installed zlib, and the same commit must give the
+same digest on every machine.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import sys
 import sysconfig
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import requires, version
@@ -71,11 +70,11 @@ _DROPPED_FOLDERS = frozenset({"__pycache__", "bin", "sboms", "test", "tests", "w
 _DROPPED_SUFFIXES = frozenset({".c", ".pyc", ".pyi"})
 _UNREACHABLE = re.compile(r"error sending request|connect|dns error|timed out|proxy|certificate", re.IGNORECASE)
 
-# Where Lambda unpacks a function's code and its layers: tracebacks name files by these paths.
+# Folders to which Lambda unpacks a function's code and its layers: tracebacks name files by these paths.
 _CODE_PLACE = "/var/task"
 _LAYER_PLACE = "/opt"
 
-# What Lambda's runtime has itself, and imports from the layer where the layer has it too.
+# Packages in Lambda's own runtime, which it imports from the layer if the layer has them too.
 _RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer")
 
 Files = Mapping[str, Path]
@@ -91,17 +90,17 @@ class Asset:
     collect: Callable[[Path], Files]
     """Given an empty folder to work in, returns the files to zip."""
     place: str | None = None
-    """Where Lambda unpacks it; its sources get bytecode for Lambda. None: it does not go there."""
+    """Folder to which Lambda unpacks it; its sources get bytecode for Lambda. None: not deployed to Lambda."""
 
 
 def assets(root: Path = ROOT) -> list[Asset]:
-    """Every zip of the repository.
+    """Return every zip of the repository.
 
     Args:
-        root: the repository; it holds `services/`, `requirements/layer.txt` and `node_modules/`.
+        root: The repository; it holds `services/`, `requirements/layer.txt` and `node_modules/`.
 
     Raises:
-        BuildError: the compiler of bytecode is missing, or compiles for another Python than functions run on.
+        BuildError: The compiler of bytecode is missing, or compiles for another Python than functions run on.
     """
     lock = root / "requirements" / "layer.txt"
     compiler = _compiler(root).identify()
@@ -124,15 +123,15 @@ def build(root: Path = ROOT, folder: Path = ASSETS_FOLDER, *, console: Console |
     """Build what is missing, damaged or out of date.
 
     Args:
-        root: the repository.
-        folder: where the zips and `manifest.json` go.
-        console: where progress is printed. Default: nowhere.
+        root: The repository.
+        folder: Where the zips and `manifest.json` go.
+        console: Where progress is printed. Default: nowhere.
 
     Returns:
         Names of the assets that were built.
 
     Raises:
-        BuildError: the packages cannot be fetched, or the folder cannot be written.
+        BuildError: The packages cannot be fetched, or the folder cannot be written.
     """
     console = console or Console(quiet=True)
     try:
@@ -144,7 +143,7 @@ def build(root: Path = ROOT, folder: Path = ASSETS_FOLDER, *, console: Console |
 
 
 def outdated(root: Path = ROOT, folder: Path = ASSETS_FOLDER) -> list[str]:
-    """Names of the assets that a build would make again."""
+    """Return the names of the assets that a build would rebuild."""
     known = _read_manifest(folder)
     return [asset.name for asset in assets(root) if _current(asset, folder, known) is None]
 
@@ -170,7 +169,7 @@ def _build(wanted: list[Asset], folder: Path, compiler: Compiler, console: Conso
 
 
 def _locked(folder: Path, console: Console) -> AbstractContextManager[object]:
-    """One build at a time: the second waits, and then finds nothing to do."""
+    """Lock the folder for one build at a time: the second waits, and then finds nothing to do."""
     lock = FileLock(folder / ".lock")
     try:
         return lock.acquire(timeout=0)
@@ -180,7 +179,7 @@ def _locked(folder: Path, console: Console) -> AbstractContextManager[object]:
 
 
 def _current(asset: Asset, folder: Path, known: AssetManifest) -> AssetRecord | None:
-    """The record of an asset that needs no new build."""
+    """Return the record of an asset that needs no new build."""
     record = known.assets.get(asset.name)
     if record is None or record.inputs != asset.inputs or file_digest(folder / f"{asset.name}.zip") != record.sha256:
         return None
@@ -197,7 +196,7 @@ def _read_manifest(folder: Path) -> AssetManifest:
 def _make(
     stale: Sequence[Asset], work: Path, folder: Path, compiler: Compiler, console: Console
 ) -> dict[str, AssetRecord]:
-    """Make assets, all of whose sources are compiled in one run: it takes seconds to start the compiler."""
+    """Build assets, compiling all of their sources in a single run: the compiler takes seconds to start."""
     collected: dict[str, Files] = {}
     for asset in stale:
         with console.status(f"collecting {asset.name}.zip"):
@@ -255,8 +254,8 @@ def code_files(root: Path, runtime: Path) -> dict[str, Path]:
     """Return a folder's handlers and the shared runtime, by the names within the zip that they are imported by.
 
     Args:
-        root: the folder that the handlers are imported from.
-        runtime: the folder of the handlers.
+        root: The folder that the handlers are imported from.
+        runtime: The folder of the handlers.
     """
     packages = [root / parent for parent in runtime.relative_to(root).parents if parent != Path()]
     sources = [*(package / "__init__.py" for package in packages), *_shipped(runtime)]
@@ -277,7 +276,7 @@ def _read_code(files: Mapping[str, Path]) -> Imports:
 
 
 def _shared_with_runtime() -> frozenset[str]:
-    """Names of packages of the layer that Lambda's own boto3 imports, such as `jmespath`."""
+    """Return the names of the layer's packages that Lambda's own boto3 imports, such as `jmespath`."""
     needs = [Requirement(text).name for package in _RUNTIME_PACKAGES for text in requires(package) or []]
     return frozenset(canonicalize_name(name).replace("-", "_") for name in needs)
 
@@ -290,12 +289,12 @@ def _shipped(folder: Path) -> Iterator[Path]:
 
 
 def _layer(lock: Path, code: Imports, compiler: str) -> Asset:
-    """What the code can import of the locked wheels, under `python/`, where Lambda has it on its path.
+    """Return the importable modules of the locked wheels, under `python/`, which is on Lambda's path.
 
     Args:
-        lock: the locked packages.
-        code: what the functions import.
-        compiler: which one makes the bytecode.
+        lock: The locked packages.
+        code: What the functions import.
+        compiler: Which one makes the bytecode.
     """
     arguments = ["--python-platform", LAMBDA_PLATFORM, "--python-version", LAMBDA_PYTHON]
 
@@ -307,9 +306,9 @@ def _layer(lock: Path, code: Imports, compiler: str) -> Asset:
 
 
 def _local_layer(lock: Path, code: Imports) -> Asset:
-    """The same for the interpreter that runs this, with its own bytecode.
+    """Return the same layer for the interpreter that runs this, with its own bytecode.
 
-    The emulator would compile the layer for each worker otherwise, for a second.
+    Otherwise the emulator would compile the layer for each worker, which takes a second.
     """
 
     def collect(work: Path) -> Files:
@@ -359,7 +358,7 @@ def _install(lock: Path, target: Path, arguments: list[str]) -> None:
 
 
 def _condensed(error: str) -> str:
-    """What uv says, in one line."""
+    """Return uv's error in one line."""
     if _UNREACHABLE.search(error):
         return "cannot fetch the packages of requirements/layer.txt: check network and proxy, then `make build` again"
     reason = ": ".join(re.findall(r"[\w`'\"<].*", error)[:2]) or "uv gave no reason"
@@ -374,7 +373,7 @@ def _digest(*parts: object) -> str:
 def build_assets(
     *, check: Annotated[bool, typer.Option("--check", help="Build nothing; fail if something would be built.")] = False
 ) -> None:
-    """Build what ships into build/assets: a code zip for each service, and the dependency layer."""
+    """Build the assets into build/assets: a code zip for each service, and the dependency layer."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if not check:
         build(ROOT, ASSETS_FOLDER, console=console)

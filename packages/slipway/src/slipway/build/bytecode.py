@@ -30,7 +30,7 @@ HEADER_BYTES: Final = 16
 """Magic number, flags, and the hash of the source."""
 
 UNCHECKED_HASH: Final = 0b01
-"""Flags of a file that is loaded without a look at its source (PEP 552)."""
+"""Flags of a file that is loaded without checking its source (PEP 552)."""
 
 _DRIVER: Final = Path(__file__).with_name("run.mjs")
 _SCRIPT: Final = Path(__file__).with_name("compile_inside.py")
@@ -42,18 +42,18 @@ class Compiler:
     """The CPython in `node_modules`, and the files that it has compiled before.
 
     Args:
-        modules: the folder `node_modules`. The cache lies in it, since work trees of a repository share that folder.
-        python: version that functions run on, such as `3.14`.
+        modules: The folder `node_modules`. The cache lies in it, since work trees of a repository share that folder.
+        python: Version that functions run on, such as `3.14`.
     """
 
     modules: Path
     python: str
 
     def identify(self) -> str:
-        """Return which compiler it is, such as `pyodide 314.0.7 with Python 3.14.2`.
+        """Return the compiler's version, such as `pyodide 314.0.7 with Python 3.14.2`.
 
         Raises:
-            BuildError: it is not installed, or compiles for another Python than functions run on.
+            BuildError: It is not installed, or compiles for another Python than functions run on.
         """
         folder = self.modules / PACKAGE
         try:
@@ -71,13 +71,13 @@ class Compiler:
         return f"{PACKAGE} {package} with Python {python}"
 
     def compile(self, sources: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Return the bytecode of each source; only those that were never compiled before cost time.
+        """Return the bytecode of each source; only sources not compiled before take time.
 
         Args:
-            sources: name of a file where it runs, as tracebacks show it, to its content.
+            sources: Name of a file where it runs, as tracebacks show it, to its content.
 
         Raises:
-            BuildError: as `identify`, or a source is not valid Python of that version.
+            BuildError: As `identify`, or a source is not valid Python of that version.
         """
         compiler = self.identify()
         keys = {name: _key(compiler, name, source) for name, source in sources.items()}
@@ -109,8 +109,8 @@ class Compiler:
         """Run a script in the compiler's own interpreter.
 
         Args:
-            script: a Python file.
-            work: folder that the script finds as `/mnt/build`, to read and to write.
+            script: A Python file.
+            work: Folder that the script finds as `/mnt/build`, to read and to write.
 
         Raises:
             BuildError: Node is missing, or the script failed.
@@ -143,11 +143,11 @@ class Compiler:
 
 
 def bytecode_name(source: str, python: str) -> str:
-    """Return where the importer of a Python looks for the bytecode of a source.
+    """Return the path at which a Python's importer looks for the bytecode of a source.
 
     Args:
-        source: name of the source within a zip, with slashes.
-        python: version, such as `3.14`.
+        source: Name of the source within a zip, with slashes.
+        python: Version, such as `3.14`.
     """
     path = PurePosixPath(source)
     return str(path.parent / "__pycache__" / f"{path.stem}.cpython-{python.replace('.', '')}.pyc")
@@ -158,7 +158,7 @@ def _key(compiler: str, name: str, source: bytes) -> str:
 
 
 def _node() -> str:
-    """Node of this environment, or the one of the machine."""
+    """Return this environment's Node, or the machine's."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     found = shutil.which("node", path=path)
     if found is None:

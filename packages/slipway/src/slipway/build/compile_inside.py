@@ -10,7 +10,7 @@ WORK = Path("/mnt/build")
 
 
 def compile_sources(names: list[str]) -> list[str]:
-    """Write the bytecode of each source, and return what is wrong with those that cannot be compiled."""
+    """Write the bytecode of each source, and return the errors of those that cannot be compiled."""
     problems = []
     for number, name in enumerate(names):
         try:
@@ -28,7 +28,7 @@ def compile_sources(names: list[str]) -> list[str]:
 
 def main() -> None:
     """Compile what `order.json` lists, and write `problems.json`."""
-    # Warnings about the syntax of packages help nobody here.
+    # Warnings about the syntax of packages are not useful here.
     warnings.simplefilter("ignore")
     order = json.loads((WORK / "order.json").read_text())
     if list(sys.version_info[:2]) == order["python"]:

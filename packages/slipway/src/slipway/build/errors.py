@@ -1,4 +1,4 @@
-"""What a build can fail with."""
+"""Errors of a build."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Which modules of the layer the functions can import, read from the sources without running them.
+"""Determine which of the layer's modules the functions can import, from the sources, without running them.
 
-What is left out must never be missed, so whatever may be imported is taken for imported: a statement counts wherever it
-stands, in a function or a branch, unless only type checkers read it; so does a string that is the name of a module, as
-lazy loaders are given one; and a module that imports by computed names keeps the whole package it stands in. Only what
-`EXTRAS` lists is left out although its own package can import it, as long as nothing else shows that it is wanted.
+An omitted module must never be missing, so everything that may be imported counts as imported: a statement counts
+wherever it is, in a function or a branch, unless only type checkers read it; so does a string that is a module's name,
+as lazy loaders use; and a module that imports computed names keeps its whole package. Only what `EXTRAS` lists is
+omitted although its own package can import it, as long as nothing else shows that it is needed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _NATIVE_NAME = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _NAME = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?::\w+)?")
 """A module, or something in it: `package.module:name`."""
 _BEGINNING = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\.(?:[%{].*)?")
-"""What stands before a computed part: `package.%s`."""
+"""Text before a computed part: `package.%s`."""
 
 
 @dataclass(frozen=True)
 class Extra:
-    """Files that a package itself names, but that it uses for those alone who ask for them.
+    """Files that a package itself imports, but only for users who request them.
 
     Args:
-        package: top-level package, whose own mentions do not count.
-        files: path pattern, below the folder that is on Python's path.
-        sign: pattern that stands in each source that may ask for them.
-        reason: what they are for.
+        package: Top-level package, whose own mentions do not count.
+        files: Path pattern, below the folder that is on Python's path.
+        sign: Pattern that stands in each source that may ask for them.
+        reason: What they are for.
     """
 
     package: str
@@ -66,9 +66,9 @@ class Layer:
     """The files of a layer, by their paths below the folder that is on Python's path.
 
     Args:
-        folder: that folder.
-        files: what lies in it, relative to it.
-        whole: top-level modules and packages that something outside imports too, of which nothing is left out.
+        folder: That folder.
+        files: What lies in it, relative to it.
+        whole: Top-level modules and packages that something outside imports too, of which nothing is left out.
     """
 
     folder: Path
@@ -79,14 +79,14 @@ class Layer:
         """Return the files that can be imported from code, and what packages and metadata hold besides.
 
         Args:
-            code: what our own modules import.
+            code: What our own modules import.
         """
         if code.dynamic:
             return list(self.files)
         try:
             reached, wanted = self._reach(code)
         except SyntaxError:
-            # Newer syntax than this interpreter's: what such a module imports cannot be read.
+            # Newer syntax than this interpreter's: such a module's imports cannot be read.
             return list(self.files)
         packages = {self._modules[name].parent for name in reached} - {Path()}
         left_out = [extra.files for extra in EXTRAS if extra not in wanted]
@@ -107,7 +107,7 @@ class Layer:
         wanted = set(code.asks_for)
         open_ = [*self._named(code), *self._native(), *(name for top in self.whole for name in self._below(top))]
         while open_:
-            # Importing a module imports the packages it stands in.
+            # Importing a module imports the packages that contain it.
             for module in _with_parents(open_.pop()):
                 if module in self._modules and module not in reached:
                     reached.add(module)
@@ -131,7 +131,7 @@ class Layer:
         return (name for name in self._modules if name == package or name.startswith(f"{package}."))
 
     def _native(self) -> Iterator[str]:
-        """Modules that native code may import: those that stand beside it, and those whose name is in it."""
+        """Yield modules that native code may import: those beside it, and those whose name is in it."""
         for path in self.files:
             if path.name.endswith(_NATIVE_SUFFIXES):
                 yield from self._below(path.parts[0])
@@ -141,7 +141,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Imports:
-    """What modules may import."""
+    """Modules that some code may import."""
 
     modules: frozenset[str]
     """Absolute names; of `from a import b` both `a` and `a.b`, which may be a module."""
@@ -150,19 +150,19 @@ class Imports:
     dynamic: bool
     """True if names of modules are computed."""
     asks_for: frozenset[Extra] = frozenset()
-    """Extras whose sign stands in the text."""
+    """Extras whose sign is in the text."""
 
 
 def read_code(sources: Mapping[str, bytes]) -> Imports:
     """Read what our own modules may import from elsewhere.
 
-    A single word is no name of a module here: there are too many words, and code of our own writes `import`.
+    A single word does not count as a module's name here: there are too many words, and our own code uses `import`.
 
     Args:
-        sources: name of each file, such as `services/<service>/runtime/api.py`, to its content.
+        sources: Name of each file, such as `services/<service>/runtime/api.py`, to its content.
 
     Raises:
-        SyntaxError: one of them is not Python.
+        SyntaxError: One of them is not Python.
     """
     own = {name.partition("/")[0].removesuffix(".py") for name in sources}
     found = [read_imports(source, name) for name, source in sources.items()]
@@ -179,11 +179,11 @@ def read_imports(source: bytes, name: str) -> Imports:
     """Read what a module may import.
 
     Args:
-        source: its text.
-        name: of its file, relative to a folder that is on Python's path.
+        source: Its text.
+        name: Of its file, relative to a folder that is on Python's path.
 
     Raises:
-        SyntaxError: it is not Python.
+        SyntaxError: It is not Python.
     """
     reader = _Reader(_package(Path(name)))
     reader.visit(ast.parse(source, name))
@@ -241,7 +241,7 @@ def _module(path: Path) -> str:
 
 
 def _package(path: Path) -> str:
-    """The package that a relative import of a file starts from."""
+    """Return the package that a file's relative imports start from."""
     return ".".join(path.parent.parts)
 
 
@@ -251,6 +251,6 @@ def _with_parents(name: str) -> Iterator[str]:
 
 
 def _stays(path: Path, packages: set[Path]) -> bool:
-    """True for metadata, for native code, and for data of a package that is kept."""
+    """Return True for metadata, for native code, and for data of a package that is kept."""
     top = path.parts[0]
     return top.endswith(".dist-info") or len(path.parts) == 1 or not packages.isdisjoint(path.parents)

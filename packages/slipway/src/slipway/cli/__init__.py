@@ -10,12 +10,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb.
 
     Args:
-        arguments: without the program's name. Default: those of this process.
+        arguments: Without the program's name. Default: those of this process.
 
     Returns:
         The exit code: 0 done, 1 something went wrong, 2 wrong input, 130 interrupted.
     """
-    # Until the imports are done an interrupt ends the process without a trace: there is nothing to put in order.
+    # During the imports an interrupt ends the process without a traceback: there is nothing to clean up yet.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     from slipway.cli.run import run  # noqa: PLC0415  # after the line above, for the reason it gives

@@ -1,4 +1,4 @@
-"""Run a verb: find the project, import what the verb needs and nothing else, and turn what went wrong into one line."""
+"""Run a verb: find the project, import only what the verb needs, and report an error in one line."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _INTERRUPTED = 130
 
 
 def use_project(folder: Path | None, *, enter: bool = True) -> None:
-    """Let every module that is imported from now on work on the project of a folder.
+    """Make every module imported from now on work on the project of a folder.
 
     Args:
-        folder: the folder. Default: the working directory.
-        enter: whether it becomes the working directory.
+        folder: The folder. Default: the working directory.
+        enter: Whether it becomes the working directory.
 
     Raises:
-        BadParameter: there is no such folder.
+        BadParameter: There is no such folder.
     """
     if folder is not None:
         if not folder.is_dir():
@@ -40,9 +40,9 @@ def use_project(folder: Path | None, *, enter: bool = True) -> None:
         if enter:
             os.chdir(folder)
     project.ROOT = project.find_root(folder)
-    # Commands that verbs start run in the project: it, or another one, is where they start.
+    # Commands that verbs start run in the project: in this folder, or another one of the project.
     os.environ.pop(project.VARIABLE, None)
-    # The project's own services and settings are imported from it, after everything that is installed.
+    # The project's own services and settings are imported from it, after all installed packages.
     if str(project.ROOT) not in sys.path:
         sys.path.append(str(project.ROOT))
 
@@ -56,7 +56,7 @@ class Verbs(TyperGroup):
         self._show(VERBS)
 
     def _show(self, verbs: Sequence[Verb]) -> None:
-        """Put what the help says of verbs in their places."""
+        """Replace the placeholders in the verbs' help."""
         for verb in verbs:
             self.verbs[verb.name] = verb
             self.commands[verb.name] = TyperCommand(
@@ -64,12 +64,12 @@ class Verbs(TyperGroup):
             )
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the verbs, those of the project's services among them."""
+        """Return the names of the verbs, including those of the project's services."""
         self._show([verb for verb in service_verbs(project.ROOT) if verb.name not in self.verbs])
         return super().list_commands(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Find the verb that the first argument names, and import it for the project that the others name."""
+        """Find the verb of the first argument, and import it for the project that the others name."""
         known = self.verbs.get(args[0])
         if not ctx.resilient_parsing:
             folder, others = take_project(args)
@@ -77,17 +77,17 @@ class Verbs(TyperGroup):
                 reads = known is not None and known.reads_project
                 use_project(folder, enter=not reads)
                 args = args if reads else others
-        # The project's services have verbs, too.
+        # The project's services have verbs too.
         self.list_commands(ctx)
         name, command, rest = super().resolve_command(ctx, args)
         return name, command and load(self.verbs[name or ""]), rest
 
 
 def take_project(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """Take the project out of a verb's arguments, since it has to be known before the verb is imported.
+    """Separate the project from a verb's arguments, since it must be set before the verb is imported.
 
     Args:
-        arguments: the verb and what follows it.
+        arguments: The verb and what follows it.
 
     Returns:
         The folder that `--project` names, None without one; and the other arguments.
@@ -108,10 +108,10 @@ def load(verb: Verb) -> Any:
     """Import a verb.
 
     Args:
-        verb: which.
+        verb: The verb.
 
     Raises:
-        SlipwayError: something that it imports is not installed.
+        SlipwayError: Something that it imports is not installed.
     """
     try:
         target = getattr(import_module(verb.module), verb.attribute)
@@ -128,7 +128,7 @@ def load(verb: Verb) -> Any:
     command: Any = typer.main.get_command(app)
     command.name = verb.name
     if not verb.reads_project:
-        # It was taken before the import; here it is only shown.
+        # Already handled before the import; here it only appears in the help.
         command.params.append(
             TyperOption(param_decls=[_PROJECT], type=Path, metavar="DIR", expose_value=False, help=_PROJECT_HELP)
         )
@@ -148,7 +148,7 @@ def _use_named(folder: Path | None) -> Path | None:
     return folder
 
 
-def _version(value: bool) -> None:  # typer calls it with the option's value
+def _version(value: bool) -> None:  # typer calls it with the option's value.
     if value:
         from importlib.metadata import version  # noqa: PLC0415  # here alone
 
@@ -176,7 +176,7 @@ def slipway(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Deliver serverless services on AWS in stages: judge a change, rehearse it, look at it, prepare accounts."""
+    """Deliver serverless services on AWS in stages: judge a change, rehearse it, inspect it, prepare accounts."""
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -189,7 +189,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run a verb.
 
     Args:
-        arguments: without the program's name. Default: those of this process.
+        arguments: Without the program's name. Default: those of this process.
 
     Returns:
         The exit code: 0 done, 1 something went wrong, 2 wrong input, 130 interrupted.

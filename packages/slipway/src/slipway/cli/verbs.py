@@ -1,4 +1,4 @@
-"""Every verb of the command line, where it lives, and what it needs installed. Nothing of it is imported here."""
+"""Every verb of the command line, its module and its extra. This module imports none of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 DELIVER, JUDGE, LOOK, PREPARE, SERVICES = "Deliver", "Judge", "Look", "Prepare", "Services"
 
 COMMANDS = "commands.py"
-"""File of a service with commands of its own: a typer app called `app`, mounted under the service's name."""
+"""File with a service's own commands: a typer app called `app`, mounted under the service's name."""
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,15 @@ class Verb:
     """One verb.
 
     Attributes:
-        name: as it is typed.
-        panel: the group in which the help shows it.
-        summary: one line of the help.
-        module: the module that is imported when the verb runs.
-        attribute: the function, or the typer app, in it.
-        extra: the extra of the package that brings what the module imports. Default: the base does.
-        reads_project: whether it takes `--project` itself, and works from where it was started. Default: it is started
-            in that folder.
-        hidden: whether the help leaves it out, since a program calls it. Default: it is shown.
+        name: Name on the command line.
+        panel: The group in which the help shows it.
+        summary: One line of the help.
+        module: The module that is imported when the verb runs.
+        attribute: The function, or the typer app, in it.
+        extra: Extra of the package with the module's dependencies. Default: none.
+        reads_project: Whether it handles `--project` itself, and keeps its working directory. Default: it starts in
+            that folder.
+        hidden: Whether the help omits it, because only a program calls it. Default: shown.
     """
 
     name: str
@@ -52,15 +52,15 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "receive",
         DELIVER,
-        "Play the pipeline for what was pushed to the remote.",
+        "Play the pipeline for a commit pushed to the remote.",
         _PLAYER,
         "receive",
         "rehearsal",
         hidden=True,
     ),
-    _rehearsal("approve", DELIVER, "Approve what a rehearsal waits for.", module=_PLAYER),
-    _rehearsal("reject", DELIVER, "Reject what a rehearsal waits for.", module=_PLAYER),
-    _rehearsal("forget", DELIVER, "Remove the accounts of the rehearsal and all that they hold.", module=_PLAYER),
+    _rehearsal("approve", DELIVER, "Approve the waiting step of a rehearsal.", module=_PLAYER),
+    _rehearsal("reject", DELIVER, "Reject the waiting step of a rehearsal.", module=_PLAYER),
+    _rehearsal("forget", DELIVER, "Delete the rehearsal's accounts and everything in them.", module=_PLAYER),
     _rehearsal("up", DELIVER, "Deploy an environment on the emulator, and call it."),
     Verb(
         "sandbox",
@@ -75,28 +75,28 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "protect",
         DELIVER,
-        "Protect the stateful stacks of an environment, and read back what is set.",
+        "Protect the stateful stacks of an environment, and read the settings back.",
         "slipway.tasks.protection",
         "protect_environment",
     ),
     Verb(
         "open",
         DELIVER,
-        "Open one stateful stack for its next update; the pipeline closes it again.",
+        "Unprotect one stateful stack for its next update; the pipeline protects it again.",
         "slipway.tasks.protection",
         "open_command",
     ),
     Verb(
         "verify",
         DELIVER,
-        "Test services where they are deployed.",
+        "Test deployed services.",
         "slipway.tasks.verification",
         "verify",
     ),
     Verb(
         "bake",
         DELIVER,
-        "Watch the alarms of an environment, in the pipeline's build.",
+        "Watch the alarms of an environment, in a build of the pipeline.",
         "slipway.tasks.bake",
         "bake",
     ),
@@ -124,7 +124,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "review",
         JUDGE,
-        "Review what a change does to data, permissions and protection.",
+        "Review the effects of a change on data, permissions and protection.",
         "slipway.review.command",
         "review_change",
         reads_project=True,
@@ -132,18 +132,16 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "gates",
         JUDGE,
-        "Run what stops a bad change: the nag gate and the supply chain, or some steps of it.",
+        "Run the gates that stop a bad change: nag and supply chain, or only some steps.",
         "slipway.gates.command",
         "run_gates",
         "gates",
     ),
-    Verb(
-        "nag", JUDGE, "Ask rule packs of cdk-nag about an assembly of any CDK app.", "slipway.nag.command", "nag", "cdk"
-    ),
+    Verb("nag", JUDGE, "Run cdk-nag's rule packs on an assembly of any CDK app.", "slipway.nag.command", "nag", "cdk"),
     Verb(
         "rules",
         JUDGE,
-        "Ask the rules about what only AWS would tell of any assembly.",
+        "Run the rules on AWS behaviour on an assembly of any CDK app.",
         "slipway.nag.command",
         "rules",
         "cdk",
@@ -154,7 +152,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "evidence",
         JUDGE,
-        "Write what speaks for a change and against it on one page.",
+        "Write the evidence for and against a change on one page.",
         "slipway.evidence.command",
         "write_evidence",
     ),
@@ -165,14 +163,14 @@ VERBS: tuple[Verb, ...] = (
         "slipway.tasks.in_flight",
         "in_flight",
     ),
-    _rehearsal("permissions", JUDGE, "Take each permission of each function away: a test has to fail."),
-    _rehearsal("status", LOOK, "Say what runs on this machine."),
-    _rehearsal("logs", LOOK, "Print what the functions of a service wrote, oldest first."),
-    _rehearsal("call", LOOK, "Call a route with the signature, API key or token that it wants."),
+    _rehearsal("permissions", JUDGE, "Remove each permission of each function: a test must fail."),
+    _rehearsal("status", LOOK, "Show what runs on this machine."),
+    _rehearsal("logs", LOOK, "Print the logs of a service's functions, oldest first."),
+    _rehearsal("call", LOOK, "Call a route with the signature, API key or token that it requires."),
     _rehearsal("dashboards", LOOK, "Draw the dashboards into docs/images."),
-    _rehearsal("detectability", LOOK, "Say what the configured canaries see of a failing version."),
-    _rehearsal("substitutions", LOOK, "Print what stands in for AWS on this machine, as Markdown."),
-    _rehearsal("faults", LOOK, "Print what can go wrong in a rehearsal, as Markdown."),
+    _rehearsal("detectability", LOOK, "Show which failures of a new version the configured canaries detect."),
+    _rehearsal("substitutions", LOOK, "Print what replaces AWS services on this machine, as Markdown."),
+    _rehearsal("faults", LOOK, "Print the faults that a rehearsal can play, as Markdown."),
     Verb(
         "cost",
         LOOK,
@@ -183,7 +181,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "right-size",
         LOOK,
-        "Compare the memory of each function with what it used.",
+        "Compare the memory of each function with its usage.",
         "slipway.sizing.command",
         "right_size",
         "rehearsal",
@@ -199,7 +197,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "bootstrap",
         PREPARE,
-        "Print the commands that prepare the accounts, and write the policies they name.",
+        "Print the commands that prepare the accounts, and write their policies.",
         "slipway.accounts.bootstrap.command",
         "print_commands",
     ),
@@ -213,21 +211,21 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "handover",
         PREPARE,
-        "Put what the later builds of the pipeline run into build/handover.",
+        "Collect the files of the pipeline's later builds in build/handover.",
         "slipway.tasks.handover",
         "fill",
     ),
     Verb(
         "publish",
         PREPARE,
-        "Keep the reports of the pipeline's build where an approver can open them.",
+        "Upload the reports of the pipeline's build for the approver.",
         "slipway.tasks.publish",
         "publish_reports",
     ),
     Verb(
         "docs",
         PREPARE,
-        "Write the documents that follow from code and configuration.",
+        "Write the documents derived from code and configuration.",
         "slipway.documents",
         "write_documents",
         "rehearsal",
@@ -242,7 +240,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("init", PREPARE, "Write a new app around the tool.", "slipway.scaffold.command", "init"),
     Verb("service", PREPARE, "Add a service, or remove one.", "slipway.scaffold.command", "app"),
 )
-"""In the order in which the help shows them."""
+"""The verbs, in the order of the help."""
 
 
 def commands_of(root: Path, service: str) -> frozenset[str]:
@@ -267,10 +265,10 @@ def commands_of(root: Path, service: str) -> frozenset[str]:
 
 
 def service_verbs(root: Path) -> Iterator[Verb]:
-    """Yield the services of a project that have commands of their own.
+    """Yield a verb for each service of a project that has its own commands.
 
     Args:
-        root: the project.
+        root: The project.
     """
     for file in sorted((root / "services").glob(f"*/{COMMANDS}")):
         docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"), str(file))) or ""

@@ -1,4 +1,4 @@
-"""CloudWatch's metrics and alarms, at virtual time.
+"""CloudWatch's metrics and alarms, in virtual time.
 
 There is no clock and no network in it; whoever calls it says what time it is:
 

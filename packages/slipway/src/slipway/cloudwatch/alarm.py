@@ -1,4 +1,4 @@
-"""`AWS::CloudWatch::Alarm`, read from a template whose references are resolved."""
+"""`AWS::CloudWatch::Alarm`, read from a template with resolved references."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from slipway.cloudwatch.statistics import SIMPLE
 from slipway.cloudwatch.store import Metric
 
 EXTRA_PERIODS = 2
-"""How many periods an evaluation reaches back beyond the evaluation periods, for when some are missing.
+"""Periods that an evaluation looks back beyond the evaluation periods, in case some are missing.
 
 AWS says only that it is "a higher number" that depends on the period; its examples have 5 for 3 evaluation periods
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html). An alarm may be given
@@ -47,7 +47,7 @@ class AlarmState(StrEnum):
 
 
 class MissingData(StrEnum):
-    """What a missing data point counts as."""
+    """How a missing data point counts."""
 
     MISSING = "missing"
     IGNORE = "ignore"
@@ -56,7 +56,7 @@ class MissingData(StrEnum):
 
 
 class ThresholdComparison(StrEnum):
-    """How a data point is compared with the threshold: it breaches where this holds."""
+    """Comparison of a data point with the threshold; if it holds, the data point breaches."""
 
     GREATER_OR_EQUAL = "GreaterThanOrEqualToThreshold"
     GREATER = "GreaterThanThreshold"
@@ -79,15 +79,15 @@ class Alarm:
     """A metric alarm.
 
     Args:
-        name: for messages, and for composite alarms.
-        query: what it watches.
+        name: For messages, and for composite alarms.
+        query: What it watches.
         evaluation_periods: N, how many data points it judges.
         datapoints_to_alarm: M, how many of these have to breach.
-        comparison: when a data point breaches.
-        threshold: against which it is compared.
-        treat_missing_data: what a missing data point counts as.
-        ignore_low_samples: whether the state stays while a percentile has too few samples to be significant.
-        evaluation_range: how many periods it reaches back when some are missing. Default: `EXTRA_PERIODS` beyond N.
+        comparison: When a data point breaches.
+        threshold: Against which it is compared.
+        treat_missing_data: What a missing data point counts as.
+        ignore_low_samples: Whether the state stays while a percentile has too few samples to be significant.
+        evaluation_range: How many periods it reaches back when some are missing. Default: `EXTRA_PERIODS` beyond N.
     """
 
     name: str
@@ -114,8 +114,8 @@ class Alarm:
         """Read the properties of an `AWS::CloudWatch::Alarm`.
 
         Args:
-            properties: with every reference resolved; numbers may be strings, as CloudFormation leaves them.
-            name: what it is called where it has no `AlarmName`. Default: its metric's name.
+            properties: With every reference resolved; numbers may be strings, as CloudFormation leaves them.
+            name: What it is called where it has no `AlarmName`. Default: its metric's name.
 
         Raises:
             AlarmError: CloudWatch would refuse it, or it uses what is not evaluated here: anomaly detection, queries of
@@ -132,10 +132,10 @@ class Alarm:
 
     @cached_property
     def every(self) -> int:
-        """How often it is evaluated, seconds.
+        """Return the evaluation interval, seconds.
 
-        Every minute, with a period of less than a minute every 10 seconds, and every hour where its evaluation periods
-        are longer than a day
+        Alarms are evaluated every minute; with a period of less than a minute, every 10 seconds; and with evaluation
+        periods longer than a day, every hour
         (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#alarm-evaluation).
         """
         if self.period < 60:
@@ -144,7 +144,7 @@ class Alarm:
 
     @cached_property
     def breaches(self) -> Callable[[float], bool]:
-        """Whether a data point is on the wrong side of the threshold."""
+        """Return the test for data points that breach the threshold."""
         compare, threshold = _COMPARE[self.comparison], self.threshold
         return lambda value: compare(value, threshold)
 
@@ -156,7 +156,7 @@ class Alarm:
         return tuple(query.metric for query in self.query.metrics.values())
 
 
-# Reading. The names of fields are those of CloudFormation's properties.
+# Parsing. The fields have the names of CloudFormation's properties.
 
 _Member = TypeVar("_Member", bound=StrEnum)
 
@@ -209,7 +209,7 @@ class _Properties(PropertyModel):
             if first["type"] == "missing":
                 raise AlarmError(f"{name}: {place} is required") from None
             if first["type"] == "extra_forbidden":
-                raise AlarmError(f"{name}: {place} is no property that is known here") from None
+                raise AlarmError(f"{name}: {place} is not a supported property") from None
             message = first["msg"]
             raise AlarmError(f"{name}: {place} = {first['input']!r}: {message[0].lower()}{message[1:]}") from None
 
@@ -249,7 +249,7 @@ class _Properties(PropertyModel):
             )
 
     def _check_period(self, name: str, period: int) -> None:
-        """The limits of https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html."""
+        """Check the limits of https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html."""
         if period not in {10, 20, 30} and (period < 60 or period % 60):
             raise AlarmError(f"{name}: Period = {period}: is 10, 20, 30, or a multiple of 60")
         longest = DAY * 7 if period >= _HOUR else DAY
@@ -266,7 +266,7 @@ class _Properties(PropertyModel):
         if self.Statistic is not None and self.Statistic not in SIMPLE:
             raise AlarmError(f"{name}: Statistic = {self.Statistic!r}: is one of {', '.join(SIMPLE)}")
         if self.ExtendedStatistic in SIMPLE:
-            raise AlarmError(f"{name}: ExtendedStatistic = {self.ExtendedStatistic!r}: it goes into Statistic")
+            raise AlarmError(f"{name}: ExtendedStatistic = {self.ExtendedStatistic!r}: put it into Statistic")
         key = "Statistic" if self.Statistic is not None else "ExtendedStatistic"
         statistic = read_statistic(name, key, self.Statistic or self.ExtendedStatistic or "")
         metric = MetricProperties(
@@ -281,7 +281,7 @@ class _Properties(PropertyModel):
         return read_metrics(name, queries)
 
     def _treat_missing_data(self, name: str, query: MetricQuery | MathQuery) -> MissingData:
-        """Missing, unless said; alarms on metrics of DynamoDB ignore by default, as the page on missing data says."""
+        """Return the treatment of missing data. Default: missing; for DynamoDB's metrics ignore, as AWS documents."""
         if self.TreatMissingData is not None:
             return _member(name, "TreatMissingData", self.TreatMissingData, MissingData)
         dynamodb = isinstance(query, MetricQuery) and query.metric.namespace == "AWS/DynamoDB"
@@ -305,7 +305,7 @@ def _member(name: str, key: str, found: str, kind: type[_Member]) -> _Member:
 
 
 def _unresolved(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Intrinsic functions of CloudFormation that are left."""
+    """Yield the remaining intrinsic functions of CloudFormation."""
     if isinstance(value, Mapping):
         if len(value) == 1 and (key := str(next(iter(value)))) and (key == "Ref" or key.startswith("Fn::")):
             yield place, value

@@ -49,9 +49,9 @@ class CompositeAlarm:
     """A composite alarm.
 
     Args:
-        name: for messages, and for other composite alarms.
-        rule: as it is written.
-        alarms: names of the alarms that the rule asks for.
+        name: For messages, and for other composite alarms.
+        rule: As it is written.
+        alarms: Names of the alarms that the rule asks for.
     """
 
     name: str
@@ -64,12 +64,12 @@ class CompositeAlarm:
         """Read the properties of an `AWS::CloudWatch::CompositeAlarm`, with every reference resolved.
 
         Args:
-            properties: of these `AlarmName` and `AlarmRule` count; actions and what suppresses them do not touch the
+            properties: Of these `AlarmName` and `AlarmRule` count; actions and what suppresses them do not touch the
                 state.
-            name: what it is called where it has no `AlarmName`.
+            name: What it is called where it has no `AlarmName`.
 
         Raises:
-            AlarmError: there is no rule, or it cannot be read.
+            AlarmError: There is no rule, or it cannot be read.
         """
         called = str(properties.get("AlarmName") or name or "a composite alarm")
         rule = properties.get("AlarmRule")
@@ -87,16 +87,16 @@ class CompositeAlarm:
         return cls(called, rule, frozenset(compiler.alarms), holds)
 
     def evaluate(self, states: States) -> AlarmState:
-        """Its state: ALARM where the rule holds, else OK.
+        """Return ALARM if the rule holds, else OK.
 
         Args:
-            states: of the alarms that the rule asks for, by name. An ARN in the rule stands for the name at its end.
+            states: Of the alarms that the rule asks for, by name. An ARN in the rule stands for the name at its end.
 
         Raises:
-            AlarmError: the rule asks for an alarm that is not among them.
+            AlarmError: The rule asks for an alarm that is not among them.
         """
         if strangers := self.alarms - states.keys():
-            raise AlarmError(f"{self.name}: the rule asks for {', '.join(sorted(strangers))}, which is not there")
+            raise AlarmError(f"{self.name}: the rule refers to {', '.join(sorted(strangers))}, which does not exist")
         return AlarmState.ALARM if self._holds(states) else AlarmState.OK
 
 
@@ -107,7 +107,7 @@ def _parser() -> Lark:
 
 @v_args(inline=True)
 class _Compiler(Transformer[Token, _Rule]):
-    """Makes of the tree of a rule what answers it."""
+    """Compiler from the syntax tree of a rule to a function that evaluates it."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What an alarm can have wrong with it."""
+"""Errors in the definition of an alarm."""
 
 from __future__ import annotations
 

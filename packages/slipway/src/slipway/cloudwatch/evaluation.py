@@ -1,4 +1,4 @@
-"""The state of a metric alarm at a time, by the rules that CloudWatch documents.
+"""Evaluate a metric alarm at a time, by the rules that CloudWatch documents.
 
 - Periods and how often an alarm is evaluated:
   https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#alarm-evaluation. The window
@@ -43,9 +43,9 @@ class Datapoint(NamedTuple):
     """One period of what an alarm watches.
 
     Args:
-        start: when the period begins, seconds.
+        start: When the period begins, seconds.
         value: None where the data point is missing.
-        breaching: whether it is on the wrong side of the threshold; None where it is missing.
+        breaching: Whether it is on the wrong side of the threshold; None where it is missing.
     """
 
     start: float
@@ -54,16 +54,16 @@ class Datapoint(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What an alarm came to.
+    """Result of evaluating an alarm.
 
     Args:
-        alarm: which.
-        at: when it was evaluated, seconds.
-        state: its state from then on.
-        previous: its state before.
-        datapoints: the periods that were looked at, oldest first: back to the last real data point that counts, or
+        alarm: Which.
+        at: When it was evaluated, seconds.
+        state: Its state from then on.
+        previous: Its state before.
+        datapoints: The periods that were looked at, oldest first: back to the last real data point that counts, or
             through the whole evaluation range.
-        kept: why the state is the one before, where the rules say so; "" where they gave it a state.
+        kept: Why the state is the one before, where the rules say so; "" where they gave it a state.
     """
 
     alarm: Alarm
@@ -75,7 +75,7 @@ class Evaluation(NamedTuple):
 
     @property
     def changed(self) -> bool:
-        """Whether the state is another one than before."""
+        """Return True if the state changed."""
         return self.state is not self.previous
 
     @property
@@ -109,18 +109,18 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate an alarm.
 
-    It is meant to be called as often as CloudWatch does, `alarm.every` seconds apart, with the state that came out the
-    last time. In between it gives what the last full minute gives (10 seconds, or hour, by the alarm's period): a
-    period that is not over is not looked at.
+    Call it as often as CloudWatch does, every `alarm.every` seconds, with the previous result's state. In between it
+    returns the result of the last full minute (10 seconds, or hour, by the alarm's period): an unfinished period is
+    ignored.
 
     Args:
-        alarm: which.
-        store: the metrics as they are known at that time.
-        at: when, seconds.
-        previous: its state before. Default: that of a new alarm.
+        alarm: Which.
+        store: The metrics as they are known at that time.
+        at: When, seconds.
+        previous: Its state before. Default: that of a new alarm.
 
     Raises:
-        AlarmError: its metric math fails on these data.
+        AlarmError: Its metric math fails on these data.
     """
     end = math.floor(at / alarm.every) * alarm.every
     points = _points(alarm, store, end)
@@ -144,14 +144,14 @@ def decide(
     datapoints_to_alarm: int,
     treat_missing_data: MissingData,
 ) -> AlarmState | None:
-    """The state that data points make.
+    """Return the state that the data points imply.
 
     Args:
-        points: those of the evaluation range, oldest first: whether each breaches, None where it is missing. What is
+        points: Those of the evaluation range, oldest first: whether each breaches, None where it is missing. What is
             older than as many real ones as evaluation periods may be left out.
         evaluation_periods: N.
         datapoints_to_alarm: M.
-        treat_missing_data: what counts for the data points that N lacks.
+        treat_missing_data: What counts for the data points that N lacks.
 
     Returns:
         The state; None where the alarm stays as it is.
@@ -176,7 +176,7 @@ def decide(
 
 
 def _points(alarm: Alarm, store: MetricStore, end: float) -> tuple[Datapoint, ...]:
-    """Data points up to `end`, oldest first, back to where there are enough real ones, or through the range."""
+    """Return data points up to `end`, oldest first, until there are enough real ones or the range is exhausted."""
     period = alarm.period
     if isinstance(alarm.query, MathQuery):
         starts = [end - period * back for back in range(alarm.evaluation_range, 0, -1)]

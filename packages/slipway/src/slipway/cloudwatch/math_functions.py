@@ -1,7 +1,8 @@
 """The functions of metric math that alarms use.
 
-What each does: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html. Where that page
-is silent, this is assumed: `MIN`, `MAX` and `SUM` of several series leave out those without a data point at that time.
+They are documented at https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html. Where that
+page is silent, this is assumed: `MIN`, `MAX` and `SUM` of several series ignore those without a data point at that
+time.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from slipway.cloudwatch.math_values import (
 )
 
 Function = Callable[[Sequence[Argument]], Node]
-"""Makes of the arguments of a call what computes it."""
+"""Compiler from the arguments of a call to its computation."""
 
 
 def _arguments(given: Sequence[Argument], name: str, fewest: int, most: int) -> list[Argument]:
@@ -36,7 +37,7 @@ def _arguments(given: Sequence[Argument], name: str, fewest: int, most: int) -> 
 
 
 def _each(name: str, change: Callable[[float], float | None]) -> Function:
-    """A function of every data point."""
+    """Return a function that is applied to every data point."""
 
     def make(given: Sequence[Argument]) -> Node:
         (argument,) = _arguments(given, name, 1, 1)
@@ -60,7 +61,7 @@ def _fold(
     *,
     of_nothing: float | None = None,
 ) -> Function:
-    """A function that makes a scalar of a series, and a series of an array."""
+    """Return a function that reduces a series to a scalar, and an array to a series."""
 
     def make(given: Sequence[Argument]) -> Node:
         (argument,) = _arguments(given, name, 1, 1)
@@ -81,7 +82,7 @@ def _fold(
 
 
 def _across(fold: Callable[[Sequence[float]], float]) -> Callable[[Sequence[float | None]], float | None]:
-    """A fold over what the series of an array have at one time."""
+    """Return a fold over the values of an array's series at one time."""
 
     def across(points: Sequence[float | None]) -> float | None:
         there = [point for point in points if point is not None]
@@ -91,7 +92,7 @@ def _across(fold: Callable[[Sequence[float]], float]) -> Callable[[Sequence[floa
 
 
 def _mean_across(points: Sequence[float | None]) -> float | None:
-    """The mean, in which a series without a data point counts as 0."""
+    """Return the mean, in which a series without a data point counts as 0."""
     if all(point is None for point in points):
         return None
     return sum(point or 0.0 for point in points) / len(points)
@@ -176,7 +177,7 @@ def _choice(test: float | None, then: float | None, other: float | None, *, of_s
         return None
     if not test:
         return other
-    # The page: 0 where the condition's data point is true and the other metric has none.
+    # As documented: 0 if the condition's data point is true and the other metric has none.
     return 0.0 if then is None and of_series else then
 
 
@@ -240,7 +241,7 @@ def _time_series(given: Sequence[Argument]) -> Node:
 
 
 def _change(name: str, *, a_second: bool) -> Function:
-    """The difference to the data point before."""
+    """Return the difference to the previous data point."""
 
     def make(given: Sequence[Argument]) -> Node:
         (argument,) = _arguments(given, name, 1, 1)

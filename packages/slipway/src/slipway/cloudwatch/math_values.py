@@ -1,4 +1,4 @@
-"""What metric math computes with, and how operators combine it.
+"""Values of metric math, and how operators combine them.
 
 What becomes of missing data points:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html. Where that page is silent, this
@@ -26,13 +26,13 @@ class MathError(ValueError):
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """What an expression is computed on.
+    """Data that an expression is evaluated on.
 
     Args:
-        metrics: the series of each metric, by its id, in the order of the alarm; all of one length.
-        results: what the other expressions came to, by their ids.
-        starts: when each period begins, seconds.
-        period: seconds.
+        metrics: The series of each metric, by its id, in the order of the alarm; all of one length.
+        results: What the other expressions came to, by their ids.
+        starts: When each period begins, seconds.
+        period: Seconds.
     """
 
     metrics: Mapping[str, Series]
@@ -50,7 +50,7 @@ Combine = Callable[[float, float], float | None]
 
 @dataclass(frozen=True)
 class Word:
-    """A bare word among arguments, such as `REPEAT`."""
+    """An unquoted word among arguments, such as `REPEAT`."""
 
     name: str
 
@@ -66,27 +66,27 @@ Argument = Node | Word | Text
 
 
 def node_of(argument: Argument) -> Node:
-    """An argument that has to be computed.
+    """Return an argument that has to be computed.
 
     Raises:
-        MathError: it is a word or a string.
+        MathError: It is a word or a string.
     """
     if isinstance(argument, Word):
-        raise MathError(f"{argument.name} stands where a metric or a number is due")
+        raise MathError(f"{argument.name} is given, but a metric or a number is expected")
     if isinstance(argument, Text):
-        raise MathError(f"{argument.value!r} stands where a metric or a number is due")
+        raise MathError(f"{argument.value!r} is given, but a metric or a number is expected")
     return argument
 
 
 def series_of(value: Value, context: EvaluationContext) -> list[Series]:
-    """A value as an array: a scalar is a series of it."""
+    """Return a value as an array: a scalar becomes a series."""
     if isinstance(value, list):
         return value
     return [value if isinstance(value, tuple) else (value,) * len(context.starts)]
 
 
 def each_point(value: Value, change: Callable[[float], float | None]) -> Value:
-    """A value with every number of it changed."""
+    """Return a value with a function applied to every number."""
     if isinstance(value, list):
         return [tuple(None if point is None else change(point) for point in series) for series in value]
     if isinstance(value, tuple):
@@ -95,7 +95,7 @@ def each_point(value: Value, change: Callable[[float], float | None]) -> Value:
 
 
 def binary(left: Node, right: Node, combine: Combine) -> Node:
-    """An operator between two parts."""
+    """Return an operator applied to two parts."""
     return lambda context: _combined(left(context), right(context), combine)
 
 
@@ -114,7 +114,7 @@ def _combined(left: Value, right: Value, combine: Combine) -> Value:
 
 
 def _pair(left: Single, right: Single, combine: Combine) -> Series:
-    """A series with a series, or with a scalar. Of two series, one that alone has no data point counts as 0."""
+    """Combine a series with a series or a scalar. If only one of two series has a data point, the other counts as 0."""
     if isinstance(left, tuple) and isinstance(right, tuple):
         return tuple(
             None if one is None and other is None else combine(one or 0.0, other or 0.0)

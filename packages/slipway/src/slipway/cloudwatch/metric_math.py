@@ -72,11 +72,11 @@ _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True)
 class Expression:
-    """A metric math expression that was read.
+    """A parsed metric math expression.
 
     Args:
-        text: as it is written.
-        ids: the metrics and expressions that it names.
+        text: As it is written.
+        ids: The metrics and expressions that it names.
     """
 
     text: str
@@ -85,10 +85,10 @@ class Expression:
 
     @classmethod
     def parse(cls, text: str) -> Expression:
-        """Read an expression.
+        """Parse an expression.
 
         Raises:
-            MathError: it is none, or uses a function that is not supported.
+            MathError: It is none, or uses a function that is not supported.
         """
         compiler = _Compiler()
         try:
@@ -108,7 +108,7 @@ class Expression:
         """Compute the expression.
 
         Raises:
-            MathError: a function got what it does not take.
+            MathError: A function got what it does not take.
         """
         try:
             return self._compute(context)
@@ -123,7 +123,7 @@ def _parser() -> Lark:
 
 @v_args(inline=True)
 class _Compiler(Transformer[Token, Any]):
-    """Makes of the tree of an expression what computes it."""
+    """Compiler from the syntax tree of an expression to its computation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ def _comparing(compare: Callable[[float, float], bool]) -> Combine:
 
 
 def _divide(one: float, other: float) -> float | None:
-    """The quotient; a division by zero drops the data point."""
+    """Return the quotient; None, and so no data point, for a division by zero."""
     return one / other if other else None
 
 

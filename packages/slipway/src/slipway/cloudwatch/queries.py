@@ -1,4 +1,4 @@
-"""What an alarm watches: a statistic of a metric, or metric math over some; read from a template."""
+"""Queries of an alarm: a statistic of a metric, or metric math over several."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class MetricQuery:
     """A statistic of a metric, period by period.
 
     Args:
-        metric: which.
-        statistic: of the samples of a period.
-        period: seconds.
-        unit: samples of this unit alone. Default: of all.
+        metric: Which.
+        statistic: Of the samples of a period.
+        period: Seconds.
+        unit: Samples of this unit alone. Default: of all.
     """
 
     metric: Metric
@@ -31,12 +31,12 @@ class MetricQuery:
     unit: str | None = None
 
     def points(self, store: MetricStore, starts: Iterable[float], *, enough: int | None = None) -> list[float | None]:
-        """The data points of the periods that begin at `starts`, in their order; None where one is missing.
+        """Return the data points of the periods that begin at `starts`, in order; None for a missing one.
 
         Args:
-            store: the metrics.
-            starts: seconds.
-            enough: so many that are not missing are enough; what comes after is left out. Default: all are computed.
+            store: The metrics.
+            starts: Seconds.
+            enough: So many that are not missing are enough; what comes after is left out. Default: all are computed.
         """
         series = store.series(self.metric, unit=self.unit)
         if not series:
@@ -58,10 +58,10 @@ class MathQuery:
     """A metric math expression over metrics of one period.
 
     Args:
-        metrics: what it is computed from, by id, in the alarm's order.
-        expressions: by id, in the order in which they are computed.
-        result: the id whose series the alarm watches.
-        period: seconds.
+        metrics: What it is computed from, by id, in the alarm's order.
+        expressions: By id, in the order in which they are computed.
+        result: The id whose series the alarm watches.
+        period: Seconds.
     """
 
     metrics: Mapping[str, MetricQuery]
@@ -70,10 +70,10 @@ class MathQuery:
     period: int
 
     def points(self, store: MetricStore, starts: Sequence[float]) -> Series:
-        """The data points of the periods that begin at `starts`, oldest first.
+        """Return the data points of the periods that begin at `starts`, oldest first.
 
         Raises:
-            MathError: the expression does not come to one time series.
+            MathError: The expression does not come to one time series.
         """
         metrics = {name: tuple(query.points(store, starts)) for name, query in self.metrics.items()}
         results: dict[str, Value] = {}
@@ -91,7 +91,7 @@ class MathQuery:
         return value
 
 
-# Reading. The names of fields are those of CloudFormation's properties.
+# Parsing. The fields have the names of CloudFormation's properties.
 
 
 class PropertyModel(BaseModel):
@@ -142,11 +142,11 @@ class QueryProperties(PropertyModel):
 
 
 def read_metrics(name: str, queries: Sequence[QueryProperties]) -> MetricQuery | MathQuery:
-    """The `Metrics` of an alarm.
+    """Return the `Metrics` of an alarm.
 
     Args:
-        name: the alarm's, for messages.
-        queries: as they stand in the template.
+        name: The alarm's, for messages.
+        queries: As they stand in the template.
 
     Raises:
         AlarmError: CloudWatch would refuse them, or they use what is not evaluated here.
@@ -158,8 +158,8 @@ def read_metrics(name: str, queries: Sequence[QueryProperties]) -> MetricQuery |
             raise AlarmError(f"{name}: Metrics has the Id {query.Id!r} twice")
         if query.AccountId is not None:
             raise AlarmError(
-                f"{name}: {query.Id} is a metric of the account {query.AccountId}: only those of the "
-                "alarm's own account are evaluated here"
+                f"{name}: {query.Id} is a metric of the account {query.AccountId}: only metrics of the alarm's own "
+                "account are supported"
             )
         if (query.MetricStat is None) == (query.Expression is None):
             raise AlarmError(f"{name}: {query.Id} has to have one of MetricStat and Expression")
@@ -188,10 +188,10 @@ def read_metrics(name: str, queries: Sequence[QueryProperties]) -> MetricQuery |
 
 
 def read_statistic(name: str, key: str, found: str) -> Statistic:
-    """A statistic by its name.
+    """Return a statistic by its name.
 
     Raises:
-        AlarmError: it is none.
+        AlarmError: It is none.
     """
     try:
         return Statistic.parse(found)
@@ -211,7 +211,7 @@ def _expression(name: str, identifier: str, text: str) -> Expression:
 def _ordered(
     name: str, metrics: Mapping[str, MetricQuery], expressions: Mapping[str, Expression]
 ) -> dict[str, Expression]:
-    """Expressions after those that they are made of."""
+    """Return the expressions, each after those that it refers to."""
     ordered: dict[str, Expression] = {}
 
     def place(identifier: str, above: tuple[str, ...]) -> None:
@@ -220,7 +220,7 @@ def _ordered(
         if identifier in ordered or identifier in metrics:
             return
         if identifier not in expressions:
-            raise AlarmError(f"{name}: {above[-1]} names {identifier!r}, which is no Id of Metrics")
+            raise AlarmError(f"{name}: {above[-1]} refers to {identifier!r}, which is not an Id in Metrics")
         for used in sorted(expressions[identifier].ids):
             place(used, (*above, identifier))
         ordered[identifier] = expressions[identifier]

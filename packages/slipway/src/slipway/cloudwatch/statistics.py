@@ -59,7 +59,7 @@ _WHOLE = {
 }
 
 SIMPLE = tuple(_WHOLE)
-"""What an alarm's `Statistic` may be; all else is an `ExtendedStatistic`."""
+"""Allowed values of an alarm's `Statistic`; others are an `ExtendedStatistic`."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ class Statistic:
     """One statistic, such as `Sum`, `p99`, `TM(2%:98%)`.
 
     Args:
-        name: as it is written in a template.
-        kind: its family.
-        low: lower bound; of a percentile and of a sum there is none.
-        high: upper bound; of a percentile, the percentile.
-        in_percent: whether the bounds are percentages of the samples, not values.
+        name: As it is written in a template.
+        kind: Its family.
+        low: Lower bound; of a percentile and of a sum there is none.
+        high: Upper bound; of a percentile, the percentile.
+        in_percent: Whether the bounds are percentages of the samples, not values.
     """
 
     name: str
@@ -82,10 +82,10 @@ class Statistic:
 
     @classmethod
     def parse(cls, name: str) -> Statistic:
-        """Read the name of a statistic.
+        """Parse the name of a statistic.
 
         Raises:
-            ValueError: it is none of CloudWatch's, or its bounds cannot be.
+            ValueError: It is none of CloudWatch's, or its bounds cannot be.
         """
         if kind := _WHOLE.get(name):
             return cls(name, kind)
@@ -98,8 +98,8 @@ class Statistic:
             statistic = cls._of_range(name, found)
         else:
             raise ValueError(
-                f"{name!r} is no statistic: it is one of {', '.join(SIMPLE)}, p99, IQM, or such as "
-                "tm90, WM(10%:90%), TC(1:5), TS(80%:), PR(:300)"
+                f"unknown statistic {name!r}; choose from {', '.join(SIMPLE)}, p99, IQM, or forms such as tm90, "
+                "WM(10%:90%), TC(1:5), TS(80%:), PR(:300)"
             )
         if statistic.in_percent and not 0 <= statistic.low <= statistic.high <= 100:
             raise ValueError(f"{name!r}: percentages are from 0 to 100, the lower one first")
@@ -124,12 +124,12 @@ class Statistic:
 
     @property
     def percentile(self) -> float | None:
-        """The percentile, 0 to 100; None where the statistic is none."""
+        """Return the percentile, 0 to 100; None for another statistic."""
         return self.high if self.kind is StatisticKind.PERCENTILE else None
 
     @property
     def fewest_samples(self) -> float:
-        """How many samples a percentile takes to be significant; 0 where the statistic is no percentile.
+        """Return the samples that a percentile needs to be significant; 0 for another statistic.
 
         The figures are those of
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/percentiles-with-low-samples.html.
@@ -141,7 +141,7 @@ class Statistic:
         return round(1000 / part, 6)
 
     def of(self, samples: Samples) -> float | None:
-        """The statistic of the samples of a period; None where there is none, so that the data point is missing."""
+        """Return the statistic of a period's samples; None without samples, so that the data point is missing."""
         if not samples:
             return None
         match self.kind:
@@ -171,7 +171,7 @@ class Statistic:
                 return self._winsorized(samples)
 
     def _within(self, samples: Samples) -> Iterator[tuple[float, float]]:
-        """The samples between the bounds, the lower one outside and the upper one inside, with their weights."""
+        """Yield the samples between the bounds, excluding the lower and including the upper one, with their weights."""
         if not self.in_percent:
             yield from ((value, count) for value, count in samples if self.low < value <= self.high)
             return
@@ -193,10 +193,10 @@ class Statistic:
 
 
 def percentile(samples: Samples, percent: float) -> float:
-    """The smallest value that at least `percent` of the samples do not exceed.
+    """Return the smallest value that at least `percent` of the samples do not exceed.
 
     Args:
-        samples: at least one.
+        samples: At least one.
         percent: 0 to 100; 0 is the smallest sample.
     """
     if len(samples) == 1:

@@ -14,12 +14,12 @@ MINUTE = 60
 
 
 class Metric(NamedTuple):
-    """One metric: a metric with other dimensions, or with fewer, is another one.
+    """One metric: with other or fewer dimensions it is a different metric.
 
     Args:
-        namespace: such as `AWS/Lambda`.
-        name: such as `Errors`.
-        dimensions: names and values.
+        namespace: Such as `AWS/Lambda`.
+        name: Such as `Errors`.
+        dimensions: Names and values.
     """
 
     namespace: str
@@ -28,7 +28,7 @@ class Metric(NamedTuple):
 
     @classmethod
     def of(cls, namespace: str, name: str, dimensions: Mapping[str, str] | None = None) -> Metric:
-        """A metric from its dimensions by name."""
+        """Return a metric from its dimensions by name."""
         return cls(namespace, name, frozenset((dimensions or {}).items()))
 
     def __str__(self) -> str:
@@ -54,13 +54,13 @@ class Series:
         self.samples.insert(place, (value, count))
 
     def between(self, start: float, end: float) -> list[tuple[float, float]]:
-        """The samples from `start` up to, but not at, `end`."""
+        """Return the samples from `start` up to, but excluding, `end`."""
         begin = bisect_left(self.times, start)
         return self.samples[begin : bisect_left(self.times, end, begin)]
 
 
 def between(series: Sequence[Series], start: float, end: float) -> Samples:
-    """The samples of some series from `start` up to, but not at, `end`."""
+    """Return the samples of some series from `start` up to, but excluding, `end`."""
     if len(series) == 1:
         return series[0].between(start, end)
     return [sample for one in series for sample in one.between(start, end)]
@@ -69,8 +69,8 @@ def between(series: Sequence[Series], start: float, end: float) -> Samples:
 class MetricStore:
     """Samples by metric and time.
 
-    There is no clock in it. Times are seconds; whole minutes are multiples of 60, as those of the Unix epoch are. What
-    is put late, at a time that is past, is there from then on, as with CloudWatch; the order of puts is of no account.
+    It has no clock. Times are seconds; whole minutes are multiples of 60, as in Unix time. A value can be put late, at
+    a past time, and is visible from then on, as with CloudWatch; the order of puts does not matter.
     """
 
     def __init__(self) -> None:
@@ -91,19 +91,19 @@ class MetricStore:
         """Put one value.
 
         Args:
-            namespace: of the metric, such as `AWS/Lambda`.
-            name: of the metric, such as `Errors`.
-            dimensions: of the metric, by name. A service that publishes under several sets of dimensions is put under
+            namespace: Of the metric, such as `AWS/Lambda`.
+            name: Of the metric, such as `Errors`.
+            dimensions: Of the metric, by name. A service that publishes under several sets of dimensions is put under
                 each: Lambda under `FunctionName` alone, with `Resource`, and with `Resource` and `ExecutedVersion`.
-            value: the sample.
-            at: when, in seconds.
-            count: how often the value was seen. Default: once.
+            value: The sample.
+            at: When, in seconds.
+            count: How often the value was seen. Default: once.
             unit: CloudWatch's name of the unit. Default: none.
             resolution: 60, or 1 for a metric of high resolution. Default: 60, as AWS's own metrics have: only the
                 minute of a sample is kept.
 
         Raises:
-            ValueError: value, time or count is no number that CloudWatch takes.
+            ValueError: Value, time or count is no number that CloudWatch takes.
         """
         metric = Metric.of(namespace, name, dimensions)
         self.put_values(metric, [value], at, counts=[count], unit=unit, resolution=resolution)
@@ -121,15 +121,15 @@ class MetricStore:
         """Put values with how often each was seen, as `Values` and `Counts` of PutMetricData.
 
         Args:
-            metric: to which.
-            values: the samples.
-            at: when, in seconds.
-            counts: how often each was seen; 0 puts nothing.
+            metric: To which.
+            values: The samples.
+            at: When, in seconds.
+            counts: How often each was seen; 0 puts nothing.
             unit: CloudWatch's name of the unit. Default: none.
-            resolution: as of `put`.
+            resolution: As of `put`.
 
         Raises:
-            ValueError: as `put`; or there are not as many counts as values.
+            ValueError: As `put`; or there are not as many counts as values.
         """
         if len(values) != len(counts):
             raise ValueError(f"{metric}: {len(values)} values and {len(counts)} counts")
@@ -139,16 +139,16 @@ class MetricStore:
         moment = math.floor(at / resolution) * resolution
         for value, count in zip(values, counts, strict=True):
             if not math.isfinite(value) or not math.isfinite(count) or count < 0:
-                raise ValueError(f"{metric}: {value} seen {count} times is no sample")
+                raise ValueError(f"{metric}: {value} with count {count} is not a valid sample")
             if count:
                 series.add(moment, value, count)
 
     def series(self, metric: Metric, *, unit: str | None = None) -> Sequence[Series]:
-        """What was put to a metric: a series a unit.
+        """Return the values put to a metric, as one series per unit.
 
         Args:
-            metric: which.
-            unit: that of this unit alone. Default: those of all units.
+            metric: Which.
+            unit: That of this unit alone. Default: those of all units.
         """
         units = self._series.get(metric)
         if not units:
@@ -158,20 +158,20 @@ class MetricStore:
         return (units[unit],) if unit in units else ()
 
     def samples(self, metric: Metric, start: float, end: float, *, unit: str | None = None) -> Samples:
-        """The samples of a metric from `start` up to, but not at, `end`.
+        """Return the samples of a metric from `start` up to, but excluding, `end`.
 
         Args:
-            metric: which.
-            start: seconds.
-            end: seconds.
-            unit: those of this unit alone. Default: of all units.
+            metric: Which.
+            start: Seconds.
+            end: Seconds.
+            unit: Those of this unit alone. Default: of all units.
         """
         return between(self.series(metric, unit=unit), start, end)
 
     def statistic(
         self, metric: Metric, statistic: Statistic, start: float, end: float, *, unit: str | None = None
     ) -> float | None:
-        """A statistic of a metric from `start` up to, but not at, `end`; None where there is no sample."""
+        """Return a statistic of a metric from `start` up to, but excluding, `end`; None without samples."""
         return statistic.of(self.samples(metric, start, end, unit=unit))
 
     @property

@@ -1,4 +1,4 @@
-"""What an environment and the pipeline cost a month, estimated from the synthesised templates."""
+"""Monthly cost of an environment and of the pipeline, estimated from the synthesised templates."""
 
 from slipway.cost.assembly import PricedStack, read_assembly
 from slipway.cost.catalogue import unknown_types

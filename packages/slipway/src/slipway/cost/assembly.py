@@ -14,7 +14,7 @@ from slipway.assembly.reader import AssemblyError, read_manifests
 from slipway.cost.errors import CostError
 
 PIPELINE = "pipeline"
-"""Stands for the environment where a stack belongs to none: those at the root of the assembly."""
+"""Environment name for stacks without one: those at the root of the assembly."""
 
 Value = Any
 """A value of a template: JSON, possibly with intrinsic functions in it."""
@@ -22,14 +22,14 @@ Value = Any
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PricedStack:
-    """One stack: who it belongs to, and its template.
+    """A stack, its environment and service, and its template.
 
     Args:
-        name: its physical name.
-        environment: the environment it is deployed to, or `PIPELINE`.
-        service: the service whose it is; the stack's own name at the root of the assembly.
-        region: region it is deployed to.
-        template: the template as CloudFormation gets it.
+        name: Its physical name.
+        environment: The environment it is deployed to, or `PIPELINE`.
+        service: The service whose it is; the stack's own name at the root of the assembly.
+        region: Region it is deployed to.
+        template: The template as CloudFormation gets it.
     """
 
     name: str
@@ -45,21 +45,21 @@ class PricedStack:
             yield PricedResource(self, logical_id)
 
     def is_gone(self, value: Value) -> bool:
-        """Whether a property's value means that it is not set."""
+        """Return True if a property's value means that it is not set."""
         return value is None or value == {"Ref": "AWS::NoValue"}
 
     def number(self, value: Value, place: str) -> Decimal:
-        """A number of the template, through the intrinsic functions that can be known before a deployment.
+        """Return a number in the template, resolving intrinsic functions that are known before a deployment.
 
-        A parameter counts with its default, and of the two sides of `Fn::If` the dearer one, so that an estimate is
-        not too low for whom the condition holds.
+        A parameter counts with its default, and `Fn::If` with its more expensive branch, so that an estimate is never
+        too low.
 
         Args:
-            value: what the template says.
-            place: the resource and property, for the message.
+            value: What the template says.
+            place: The resource and property, for the message.
 
         Raises:
-            CostError: the number is known only at the deployment, or is none.
+            CostError: The number is known only at the deployment, or is none.
         """
         match value:
             case bool():
@@ -104,17 +104,17 @@ class PricedResource:
         return str(self.body["Type"])
 
     def get(self, *path: str) -> Value:
-        """The value of a property, or None where it is not set."""
+        """Return the value of a property; None if it is not set."""
         value: Value = self.body.get("Properties", {})
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         return None if self.stack.is_gone(value) else value
 
     def list(self, *path: str) -> list[Value]:
-        """A property that is a list; empty where it is not set.
+        """Return a list property; an empty list if it is not set.
 
         Raises:
-            CostError: what it holds is decided only at the deployment.
+            CostError: What it holds is decided only at the deployment.
         """
         value = self.get(*path)
         if value is not None and not isinstance(value, list):
@@ -122,14 +122,14 @@ class PricedResource:
         return value or []
 
     def number(self, *path: str, default: Decimal | int | None = None) -> Decimal:
-        """The number that a property holds.
+        """Return the number in a property.
 
         Args:
-            path: the property.
-            default: what AWS takes where it is not set. Default: it has to be set.
+            path: The property.
+            default: What AWS takes where it is not set. Default: it has to be set.
 
         Raises:
-            CostError: it is known only at the deployment, or is missing without a default.
+            CostError: It is known only at the deployment, or is missing without a default.
         """
         value = self.get(*path)
         if value is None and default is not None:
@@ -137,18 +137,18 @@ class PricedResource:
         return self.stack.number(value, f"{self.logical_id}.{'.'.join(path)}")
 
     def error(self, message: str) -> CostError:
-        """An error that names this resource."""
+        """Return an error that names this resource."""
         return CostError(f"{self.stack.name}: {self.logical_id} ({self.type}): {message}")
 
 
 def read_assembly(folder: Path) -> list[PricedStack]:
-    """Every stack that the manifest of an assembly and of those nested in it name.
+    """Return every stack in the manifests of an assembly and of those nested in it.
 
     Args:
-        folder: the assembly, `cdk.out`.
+        folder: The assembly, `cdk.out`.
 
     Raises:
-        CostError: there is no assembly, or it cannot be read.
+        CostError: There is no assembly, or it cannot be read.
     """
     try:
         stacks = list(_read(folder))
@@ -186,7 +186,7 @@ def _tag(template: Mapping[str, Any], key: str) -> str | None:
 
 
 def references(value: Value) -> Iterator[str]:
-    """Logical ids that a value of a template refers to, in its own template."""
+    """Yield the logical ids that a template's value refers to, in the same template."""
     match value:
         case {"Ref": str(name)}:
             yield name
@@ -203,7 +203,7 @@ def references(value: Value) -> Iterator[str]:
 
 
 def stack_outputs(value: Value) -> Iterator[tuple[str, str]]:
-    """Stack name and output of every weak reference to another stack in a value."""
+    """Yield the stack name and output of every weak reference to another stack in a value."""
     match value:
         case {"Fn::GetStackOutput": {"StackName": str(stack), "OutputName": str(output)}}:
             yield stack, output

@@ -1,4 +1,4 @@
-"""What each resource type costs: a function for those that cost something, a reason for those that do not."""
+"""Price of each resource type: a function for types that cost money, a reason for those that don't."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _POLICY_ALARMS = {"dynamodb": 4, "lambda": 2}
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 _IDLE_POLLS = SECONDS / 20 * 5
 
-# These managed groups cost a subscription of their own.
+# These managed rule groups have their own subscription fee.
 _PAID_GROUPS = frozenset(
     {
         "AWSManagedRulesACFPRuleSet",
@@ -93,7 +93,7 @@ def _scaling_policy(policy: PricedResource, scope: CostScope) -> Iterator[Charge
 
 
 def _scalable_target(target: PricedResource, scope: CostScope) -> Iterator[Charge]:
-    """Provisioned concurrency at its minimum; a table's capacity is priced at the table."""
+    """Yield provisioned concurrency at its minimum; a table's capacity is priced with the table."""
     if target.get("ScalableDimension") != "lambda:function:ProvisionedConcurrency":
         return
     minimum = target.number("MinCapacity")
@@ -142,7 +142,7 @@ def _function(function: PricedResource, scope: CostScope) -> Iterator[Charge]:
         for aws, what, usd in _invocations(function, share * MILLION, milliseconds, begins, scope):
             yield Charge.per_million(aws, what, usd)
     if function.get("SnapStart", "ApplyOn") == "PublishedVersions":
-        # One version: those before it keep their snapshots until nobody has used them for two weeks.
+        # Only one version: older ones keep their snapshots until they have been unused for two weeks.
         cached = scope.prices.lambda_.snapshot_cache.of(_memory_gb(function) * SECONDS)
         yield Charge.monthly("Lambda", "snapshots", cached)
     if any(share for share, *_ in served):
@@ -179,7 +179,7 @@ def _invocations(
 
 
 def _logs(size: Decimal, retention_days: Decimal, scope: CostScope) -> Decimal:
-    """Ingesting so many bytes a month, and what is kept of them once the oldest expire."""
+    """Return the cost of ingesting so many bytes per month, and of storing them until they expire."""
     gb = size / _GB
     kept = gb * scope.assume.log_storage_ratio * retention_days / _DAYS
     return scope.prices.cloudwatch.logs_ingested.of(gb) + scope.prices.cloudwatch.logs_stored.of(kept)
@@ -249,7 +249,7 @@ def _http_api(api: PricedResource, scope: CostScope) -> Iterator[Charge]:
 
 
 def _answers(scope: CostScope) -> Iterator[Charge]:
-    """What an API sends to the internet itself; what it sends to CloudFront costs nothing."""
+    """Yield the cost of an API's data transfer to the internet; transfer to CloudFront is free."""
     size = scope.traffic.direct / scope.apis * scope.assume.response_bytes * MILLION
     if size:
         yield Charge.per_million("API Gateway", "data out", scope.prices.data_transfer.out.of(size / _GB))
@@ -263,7 +263,7 @@ def _rest_stage(stage: PricedResource, scope: CostScope) -> Iterator[Charge]:
         size = format(stage.number("CacheClusterSize").normalize(), "f")
         price = prices.api_gateway.cache.get(size)
         if price is None:
-            raise stage.error(f"no price for a cache of {size} GB: prices.api_gateway.cache has none")
+            raise stage.error(f"prices.api_gateway.cache has no price for a cache of {size} GB; add it")
         yield Charge.monthly("API Gateway", "cache", price.of(HOURS))
     if any(setting.get("LoggingLevel") == "INFO" for setting in settings):
         retention = scope.execution_log_retention(stage)
@@ -320,7 +320,7 @@ def _web_acl(acl: PricedResource, scope: CostScope) -> Iterator[Charge]:
 
 
 def _seen_by(acl: PricedResource, scope: CostScope) -> Decimal:
-    """The requests that come by a web ACL: the viewers' at the edge, those of the API before it."""
+    """Return the requests that a web ACL inspects: viewers' at the edge, those of its API otherwise."""
     return scope.traffic.edge if acl.get("Scope") == "CLOUDFRONT" else scope.traffic.api
 
 
@@ -345,7 +345,7 @@ def _backup_selection(selection: PricedResource, scope: CostScope) -> Iterator[C
     for resource in scope.targets(selection, selection.get("BackupSelection", "Resources")):
         match resource.type:
             case "AWS::DynamoDB::Table":
-                # One a day, each the whole table.
+                # One per day, each of the whole table.
                 usd = prices.dynamodb_storage.of(days * assume.stored_gb_per_table)
             case "AWS::S3::Bucket":
                 usd = prices.s3_storage.of(assume.stored_gb_per_bucket)
@@ -451,7 +451,7 @@ def _project(project: PricedResource, scope: CostScope) -> Iterator[Charge]:
 
 
 def _delivery_destination(destination: PricedResource, scope: CostScope) -> Iterator[Charge]:
-    """CloudFront's delivery to a bucket costs nothing; the log group of another destination would."""
+    """Yield no cost for CloudFront's log delivery to a bucket; another destination's log group would cost money."""
     found = [one.type for one in scope.targets(destination, destination.get("DestinationResourceArn"))]
     if found != ["AWS::S3::Bucket"] or destination.get("OutputFormat") == "parquet":
         raise destination.error("only deliveries to one bucket, and not as Parquet, are priced")
@@ -508,7 +508,7 @@ PRICED: Mapping[str, Pricer] = {
     "AWS::WAFv2::LoggingConfiguration": _web_acl_log,
     "AWS::WAFv2::WebACL": _web_acl,
 }
-"""What each type costs that costs something."""
+"""Pricing function of each type that costs money."""
 
 _NO_CHARGE = "AWS asks nothing for it"
 _PART = "part of the API, which is paid by request"
@@ -554,7 +554,7 @@ FREE: Mapping[str, str] = {
     "AWS::Cognito::UserPoolClient": "part of the user pool",
     "AWS::Events::EventBus": "what is put on it costs a dollar a million, and a delivery puts a handful",
     "AWS::Events::EventBusPolicy": _GRANT,
-    "Custom::TestUser": "one call of a function, which is priced",
+    "Custom::TestUser": "one invocation of a function, which is priced",
     "AWS::Events::Rule": "events of AWS's own services and schedules of rules cost nothing",
     "AWS::IAM::ManagedPolicy": _GRANT,
     "AWS::IAM::Policy": _GRANT,
@@ -562,9 +562,9 @@ FREE: Mapping[str, str] = {
     "AWS::KMS::Alias": "a name",
     "AWS::Lambda::EventInvokeConfig": "a setting of the function",
     "AWS::Lambda::EventSourceMapping": "the reads of a table's stream are free; invocations are the function's",
-    "AWS::Lambda::LayerVersion": "code up to 75 GB a region costs nothing",
+    "AWS::Lambda::LayerVersion": "code up to 75 GB per region is free",
     "AWS::Lambda::Permission": _GRANT,
-    "AWS::Lambda::Version": "code up to 75 GB a region costs nothing",
+    "AWS::Lambda::Version": "code up to 75 GB per region is free",
     "AWS::Logs::Delivery": "priced at its destination",
     "AWS::Logs::DeliverySource": "priced at the destination of its deliveries",
     "AWS::Logs::LogGroup": "priced at what writes to it",
@@ -577,13 +577,13 @@ FREE: Mapping[str, str] = {
     "AWS::SQS::QueuePolicy": _GRANT,
     "AWS::Scheduler::Schedule": "fourteen million invocations a month cost nothing",
     "AWS::SecretsManager::ResourcePolicy": _GRANT,
-    "AWS::SecretsManager::RotationSchedule": "the rotation's calls are a few a month; its function is priced",
+    "AWS::SecretsManager::RotationSchedule": "rotation makes a few calls per month; its function is priced",
     "AWS::WAFv2::WebACLAssociation": "part of the web ACL",
 }
 """Types that cost nothing by themselves, and why."""
 
 
 def unknown_types(stacks: Iterable[PricedStack]) -> list[str]:
-    """Resource types of the stacks that are neither priced nor known to cost nothing, in order."""
+    """Return the stacks' resource types that are neither priced nor listed as free, in order."""
     present = {resource.type for stack in stacks for resource in stack.resources}
     return sorted(present - PRICED.keys() - FREE.keys())

@@ -23,10 +23,10 @@ class CostLine:
     """What one resource costs in one respect.
 
     Args:
-        environment: whose it is, or `PIPELINE`.
-        service: the service whose it is.
-        resource: its stack's name and logical id.
-        charge: the amount.
+        environment: Whose it is, or `PIPELINE`.
+        service: The service whose it is.
+        resource: Its stack's name and logical id.
+        charge: The amount.
     """
 
     environment: str
@@ -67,15 +67,15 @@ class Estimate:
                 return self.file.assumptions.runs_per_month
 
     def amount(self, per: Per, environment: str | None = None, service: str | None = None) -> Decimal:
-        """US dollars by the month, the million requests, or the run. Default: of everything."""
+        """Return US dollars per month, per million requests, or per run. Default: for everything."""
         return sum((line.charge.usd for line in self._some(environment, service) if line.charge.per is per), Decimal(0))
 
     def monthly(self, environment: str | None = None, service: str | None = None) -> Decimal:
-        """US dollars a month under the assumptions. Default: of everything."""
+        """Return US dollars per month under the assumptions. Default: for everything."""
         return sum((line.charge.usd * self.times(line) for line in self._some(environment, service)), Decimal(0))
 
     def monthly_by(self, key: Callable[[CostLine], _Key]) -> dict[_Key, Decimal]:
-        """US dollars a month under the assumptions by any key, the greatest first."""
+        """Return US dollars per month under the assumptions, by any key, the highest first."""
         sums: defaultdict[_Key, Decimal] = defaultdict(Decimal)
         for line in self.lines:
             sums[key(line)] += line.charge.usd * self.times(line)
@@ -87,7 +87,7 @@ class Estimate:
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for other programs; amounts are numbers of US dollars."""
+        """Return everything as JSON-compatible data; amounts are numbers of US dollars."""
         return {
             "as_of": self.as_of.isoformat(),
             "region": self.file.region,
@@ -123,11 +123,11 @@ def estimate(stacks: Sequence[PricedStack], file: PriceFile) -> Estimate:
     """Price every resource of every stack.
 
     Args:
-        stacks: what `read_assembly` gave.
-        file: prices and assumptions.
+        stacks: What `read_assembly` gave.
+        file: Prices and assumptions.
 
     Raises:
-        CostError: a resource type is unknown, or a figure that a price needs is.
+        CostError: A resource type is unknown, or a figure that a price needs is.
     """
     if unknown := unknown_types(stacks):
         raise CostError(

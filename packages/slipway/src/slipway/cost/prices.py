@@ -40,7 +40,7 @@ class Price(_Strict):
     unit: Unit
 
     def of(self, quantity: Decimal | int) -> Decimal:
-        """US dollars for a quantity of the price's unit."""
+        """Return US dollars for a quantity in the price's unit."""
         return self.usd * Decimal(quantity) / self.per
 
 
@@ -158,7 +158,7 @@ class _CodeBuild(_Section):
 
 
 class Prices(_Strict):
-    """Every price, by the service of AWS whose page it is on."""
+    """All prices, by the AWS service whose page lists them."""
 
     kms: _Kms
     secrets_manager: _Secrets
@@ -181,7 +181,7 @@ class Prices(_Strict):
 
 
 class Assumptions(_Strict):
-    """What no template says. `prices.toml` holds the values with their reasons."""
+    """Quantities that no template contains. `prices.toml` lists the values with their reasons."""
 
     requests_per_month: Annotated[dict[str, Amount], Field(description="by environment; `default` for the others")]
     read_share: Share
@@ -223,18 +223,18 @@ class Assumptions(_Strict):
     action_minutes: Annotated[dict[str, Amount], Field(description="by the provider of the action")]
 
     def requests(self, environment: str) -> Decimal:
-        """Requests a month that viewers make of each service of an environment."""
+        """Return the viewers' requests per month to each service of an environment."""
         return self.requests_per_month.get(environment, self.requests_per_month["default"])
 
 
 class PriceFile(_Strict):
-    """All of `prices.toml`.
+    """Contents of `prices.toml`.
 
     Args:
-        as_of: the day as of which the figures were known.
-        region: the region whose prices they are.
-        prices: the prices.
-        assumptions: what no template says.
+        as_of: The day as of which the figures were known.
+        region: The region whose prices they are.
+        prices: The prices.
+        assumptions: What no template says.
     """
 
     as_of: date
@@ -251,11 +251,11 @@ def load_prices(path: Path = PRICES_FILE, overrides: Iterable[str] = ()) -> Pric
     """Read the price file.
 
     Args:
-        path: the file.
+        path: The file.
         overrides: `key=value` for assumptions, dotted for those in a table (`requests_per_month.prod=5000000`).
 
     Raises:
-        CostError: the file, or an override, cannot be used; the message names the key.
+        CostError: The file, or an override, cannot be used; the message names the key.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)

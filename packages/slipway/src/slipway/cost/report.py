@@ -18,7 +18,7 @@ END = "<!-- /cost -->"
 
 
 def money(usd: Decimal) -> str:
-    """An amount to the cent."""
+    """Return an amount rounded to the cent."""
     return f"{usd.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
 
 
@@ -26,9 +26,9 @@ def print_estimate(found: Estimate, console: Console, *, top: int) -> None:
     """Print the parts, the services of AWS, and the biggest lines.
 
     Args:
-        found: the estimate.
-        console: where to.
-        top: how many of the biggest lines.
+        found: The estimate.
+        console: Where to.
+        top: How many of the biggest lines.
     """
     parts = _table("USD by part", ["environment", "service"], ["fixed a month", "a million requests", "a run"])
     parts.add_column("at", justify="right")
@@ -40,7 +40,7 @@ def print_estimate(found: Estimate, console: Console, *, top: int) -> None:
     console.print(parts)
 
     environments = found.environments
-    services = _table("USD a month by service of AWS", ["service of AWS"], [*environments, "total"])
+    services = _table("USD per month by AWS service", ["service of AWS"], [*environments, "total"])
     for row in _service_rows(found):
         services.add_row(*map(escape, row))
     console.print(services)
@@ -58,7 +58,7 @@ def markdown(found: Estimate) -> str:
     head = ["Environment", "Service", "Fixed a month", "A million requests", "A run", "At", "A month"]
     rows = [[cell or "-" for cell in row] for row in _part_rows(found)]
     rows.append(["**total**", "", f"**{money(found.amount(Per.MONTH))}**", "", "", "", f"**{money(found.monthly())}**"])
-    names = ["Service of AWS, USD a month", *found.environments, "total"]
+    names = ["AWS service, USD per month", *found.environments, "total"]
     blocks = [
         BEGIN,
         "US dollars.",
@@ -103,9 +103,9 @@ def _service_rows(found: Estimate) -> list[list[str]]:
 
 def _caveat(found: Estimate) -> str:
     text = (
-        f"List prices of {found.file.region} as known on {found.as_of.isoformat()} "
+        f"List prices of {found.file.region} as of {found.as_of.isoformat()} "
         "(`slipway/cost/prices.toml` names each one's page): check them before relying on an amount. "
-        "Free tiers, discounts and taxes are left out; docs/cost.md says what is assumed."
+        "Free tiers, discounts and taxes are left out; docs/cost.md lists the assumptions."
     )
     elsewhere = [region for region in found.regions if region != found.file.region]
     if elsewhere:

@@ -1,4 +1,4 @@
-"""What one service of one environment is made of, and what a request of it touches."""
+"""The resources of one service in one environment, and the path of a request through them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from slipway.cost.assembly import PricedResource, PricedStack, Value, references
 from slipway.cost.prices import PriceFile
 
 HOURS = Decimal(730)
-"""Hours of a month, as AWS's own calculator counts them."""
+"""Hours per month, as in AWS's own calculator."""
 
 SECONDS = HOURS * 3600
 MILLION = Decimal(1_000_000)
 
 
 class Per(StrEnum):
-    """What an amount is for."""
+    """What an amount depends on."""
 
     MONTH = "month"
     MILLION_REQUESTS = "million requests"
@@ -38,30 +38,30 @@ class Charge:
 
     @classmethod
     def monthly(cls, aws: str, what: str, usd: Decimal) -> Charge:
-        """What is due every month, whatever the traffic."""
+        """Return a fixed monthly charge, independent of traffic."""
         return cls(Per.MONTH, aws, what, usd)
 
     @classmethod
     def per_million(cls, aws: str, what: str, usd: Decimal) -> Charge:
-        """What a million requests of viewers to the service add."""
+        """Return the charge per million viewer requests to the service."""
         return cls(Per.MILLION_REQUESTS, aws, what, usd)
 
     @classmethod
     def per_run(cls, aws: str, what: str, usd: Decimal) -> Charge:
-        """What one run of the pipeline adds."""
+        """Return the charge per run of the pipeline."""
         return cls(Per.RUN, aws, what, usd)
 
 
 @dataclass(frozen=True)
 class RequestPath:
-    """Where one request of a viewer goes, on average.
+    """The average path of a viewer's request.
 
     Args:
-        edge: requests that the distribution answers or passes on.
-        api: requests that reach the API.
-        direct: of these, those that came past the distribution.
-        reads: reads that reach the API.
-        writes: writes that reach the API.
+        edge: Requests that the distribution answers or passes on.
+        api: Requests that reach the API.
+        direct: Of these, those that came past the distribution.
+        reads: Reads that reach the API.
+        writes: Writes that reach the API.
     """
 
     edge: Decimal
@@ -79,9 +79,9 @@ class CostScope:
     """The stacks of one service in one environment, with what its traffic does.
 
     Args:
-        stacks: its stacks.
-        everything: all stacks of the assembly, for references between them.
-        file: prices and assumptions.
+        stacks: Its stacks.
+        everything: All stacks of the assembly, for references between them.
+        file: Prices and assumptions.
     """
 
     def __init__(self, stacks: Sequence[PricedStack], everything: Sequence[PricedStack], file: PriceFile) -> None:
@@ -91,11 +91,11 @@ class CostScope:
         self._by_name = {stack.name: stack for stack in everything}
 
     def of_type(self, *types: str) -> list[PricedResource]:
-        """The service's resources of some types."""
+        """Return the service's resources of some types."""
         return [resource for resource in self._resources if resource.type in types]
 
     def targets(self, resource: PricedResource, value: Value) -> list[PricedResource]:
-        """The resources that a value refers to, in its own stack and by weak references in others."""
+        """Return the resources that a value refers to, in its own stack and by weak references in others."""
         found = [PricedResource(resource.stack, name) for name in references(value) if _has(resource.stack, name)]
         for stack_name, output in stack_outputs(value):
             other = self._by_name.get(stack_name)
@@ -105,7 +105,7 @@ class CostScope:
         return list(dict.fromkeys(found))
 
     def functions(self, resource: PricedResource, value: Value) -> list[PricedResource]:
-        """The functions that a value refers to, through their aliases and versions."""
+        """Return the functions that a value refers to, through their aliases and versions."""
         found: dict[PricedResource, None] = {}
         for target in self.targets(resource, value):
             if target.type == "AWS::Lambda::Function":
@@ -116,12 +116,12 @@ class CostScope:
 
     @cached_property
     def apis(self) -> int:
-        """How many APIs share the service's traffic."""
+        """Return the number of APIs that share the service's traffic."""
         return len(self.of_type(*_APIS))
 
     @cached_property
     def traffic(self) -> RequestPath:
-        """Where one request goes. All zero for a service that has no API."""
+        """Return the path of a request. All zero for a service without an API."""
         if not self.apis:
             return _NONE
         reads = self.assume.read_share
@@ -155,7 +155,7 @@ class CostScope:
         return self.of_type("AWS::Lambda::EventSourceMapping")
 
     def event_share(self, function: PricedResource) -> Decimal:
-        """Invocations of a function by streams and queues, a request."""
+        """Return a function's invocations by streams and queues, per request."""
         behind = (one for one in self._mappings if function in self.functions(one, one.get("FunctionName")))
         return sum((self._records(one) for one in behind), Decimal(0))
 
@@ -175,25 +175,25 @@ class CostScope:
 
     @cached_property
     def api_is_traced(self) -> bool:
-        """Whether a trace begins at the API already."""
+        """Return True if a trace already begins at the API."""
         return any(stage.get("TracingEnabled") is True for stage in self.of_type("AWS::ApiGateway::Stage"))
 
     def retention_days(self, resource: PricedResource, value: Value) -> Decimal:
-        """Days that a log group keeps what a resource writes to it."""
+        """Return the retention of the log group that a resource writes to, days."""
         for target in self.targets(resource, value):
             if target.type == "AWS::Logs::LogGroup":
                 return target.number("RetentionInDays", default=self.assume.retention_days_when_unset)
         return self.assume.retention_days_when_unset
 
     def execution_log_retention(self, stage: PricedResource) -> Decimal:
-        """Days that a stage's execution log is kept: its group is known by a name that AWS dictates."""
+        """Return the retention of a stage's execution log, days: AWS dictates the name of its group."""
         for group in self.of_type("AWS::Logs::LogGroup"):
             if "API-Gateway-Execution-Logs_" in str(group.get("LogGroupName")) and group.stack == stage.stack:
                 return group.number("RetentionInDays", default=self.assume.retention_days_when_unset)
         return self.assume.retention_days_when_unset
 
     def tells_alarms(self, topic: PricedResource) -> bool:
-        """Whether an alarm tells the topic."""
+        """Return True if an alarm notifies the topic."""
         return any(
             topic in self.targets(alarm, [alarm.get("AlarmActions"), alarm.get("OKActions")])
             for alarm in self.of_type("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
@@ -220,22 +220,22 @@ class CostScope:
         }
 
     def is_dead_letters(self, queue: PricedResource) -> bool:
-        """Whether only what failed comes to the queue."""
+        """Return True if the queue receives only failed work."""
         return queue in self._dead_letters
 
     def is_polled(self, queue: PricedResource) -> bool:
-        """Whether Lambda polls the queue."""
+        """Return True if Lambda polls the queue."""
         return any(queue in self.targets(one, one.get("EventSourceArn")) for one in self._mappings)
 
     def is_log_bucket(self, bucket: PricedResource) -> bool:
-        """Whether another bucket writes its access logs to this one."""
+        """Return True if another bucket writes its access logs to this one."""
         return any(
             bucket in self.targets(other, other.get("LoggingConfiguration", "DestinationBucketName"))
             for other in self.of_type("AWS::S3::Bucket")
         )
 
     def actions(self, pipeline: PricedResource) -> list[Mapping[str, Any]]:
-        """Every action of a pipeline."""
+        """Return every action of a pipeline."""
         return [action for stage in pipeline.list("Stages") for action in stage.get("Actions", [])]
 
 

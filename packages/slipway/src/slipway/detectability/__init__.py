@@ -1,6 +1,6 @@
-"""What the configured canaries see: the chance that a failing version is caught, and whom it hurts until then.
+"""Predict what the configured canaries detect: the probability of catching a failing version, and the harm until then.
 
-Deployment groups, their alarms and how traffic moves are read from the synthesized templates, the traffic from the
+Deployment groups, their alarms and traffic shifts are read from the synthesised templates, the traffic from the
 configuration; CloudWatch's rules are those of `slipway.cloudwatch`.
 """
 

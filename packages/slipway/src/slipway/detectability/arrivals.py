@@ -1,4 +1,4 @@
-"""How many invocations come, of each kind, when so many are expected."""
+"""Draw the number of invocations of each kind for an expected number."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Counts = tuple[int, int, int, int]
 Arrivals = Callable[[float, FailureMode, Random], Counts]
 """Draws the invocations of a time in which so many are expected."""
 
-# Beyond so many standard deviations, and a few at the least, nothing is drawn: the chance is below 1e-15.
+# Numbers beyond this many standard deviations, and at least a few, are not drawn: their probability is below 1e-15.
 _TAIL, _FEW = 9.0, 40
 
 
 def poisson(expected: float, fault: FailureMode, random: Random) -> Counts:
-    """Callers who know nothing of each other: each kind is Poisson, and independent of the others."""
+    """Draw independent callers: each kind is Poisson-distributed, and independent of the others."""
     errors, answered, slow = fault.errors * expected, fault.answered * expected, fault.slow * expected
     well = max(1 - fault.harmful, 0) * expected
     return _draw(errors, random), _draw(answered, random), _draw(slow, random), _draw(well, random)
 
 
 def regular(expected: float, fault: FailureMode, random: Random) -> Counts:
-    """Exactly as many as are expected, to the nearest; each is of a kind by chance."""
+    """Return exactly the expected number, rounded; each is of a kind by chance."""
     left = round(expected)
     counts = []
     share_left = 1.0
@@ -43,7 +43,7 @@ def regular(expected: float, fault: FailureMode, random: Random) -> Counts:
 
 
 def _draw(mean: float, random: Random) -> int:
-    """A Poisson number, by its cumulated distribution."""
+    """Draw a Poisson number, by its cumulative distribution."""
     # Means that differ by rounding alone share a distribution; what is next to nothing is nothing.
     mean = round(mean, 9)
     if mean <= 0:
@@ -54,7 +54,7 @@ def _draw(mean: float, random: Random) -> int:
 
 @cache
 def _distribution(mean: float) -> tuple[int, list[float]]:
-    """The first number that is drawn, and the cumulated chances from there on."""
+    """Return the first number drawn, and the cumulative probabilities from there on."""
     spread = _TAIL * math.sqrt(mean) + _FEW
     first, last = max(math.floor(mean - spread), 0), math.ceil(mean + spread)
     chances = (math.exp(number * math.log(mean) - mean - math.lgamma(number + 1)) for number in range(first, last + 1))

@@ -1,4 +1,4 @@
-"""What may be wrong with a new version."""
+"""Ways in which a new version may fail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from slipway.errors import RehearsalError
 
 HEALTHY_MS = 100.0
-"""What an invocation takes that is not slow, milliseconds: any time below the alarms' thresholds."""
+"""Duration of a normal invocation, milliseconds: any time below the alarms' thresholds."""
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)")
@@ -19,12 +19,12 @@ class FailureMode:
     """A new version that fails in one way.
 
     Args:
-        name: for people, such as `error-rate=5%`.
-        errors: share of its invocations that end as errors of the function: it raises, cannot be imported, is killed,
+        name: For people, such as `error-rate=5%`.
+        errors: Share of its invocations that end as errors of the function: it raises, cannot be imported, is killed,
             or runs into its time-out.
-        answered: share that it answers with 5xx, or names as failed in its batch: wrong, but no error of the function.
-        slow: share that takes long.
-        latency_ms: how long these take, milliseconds.
+        answered: Share that it answers with 5xx, or names as failed in its batch: wrong, but no error of the function.
+        slow: Share that takes long.
+        latency_ms: How long these take, milliseconds.
     """
 
     name: str
@@ -40,7 +40,7 @@ class FailureMode:
 
     @classmethod
     def failing(cls, share: float) -> FailureMode:
-        """A version of which this share of invocations ends as errors."""
+        """Return a version of which this share of invocations ends in errors."""
         return cls(f"error-rate={share:.4%}".replace("0000%", "%").rstrip("0%").rstrip(".") + "%", errors=share)
 
     @classmethod
@@ -48,7 +48,7 @@ class FailureMode:
         """Read a fault: `5%`, `error-rate=5%`, `answered=5%`, `latency=3s`, `latency=3s@5%`.
 
         Raises:
-            RehearsalError: it is none of these, or its share is not above 0 and up to 100 %.
+            RehearsalError: It is none of these, or its share is not above 0 and up to 100 %.
         """
         kind, equals, value = text.partition("=")
         if not equals:
@@ -77,6 +77,6 @@ def _share(text: str, value: str) -> float:
 
 def _unknown(text: str) -> RehearsalError:
     return RehearsalError(
-        f"{text!r} is no failure: it is such as 5%, error-rate=5%, answered=5%, latency=3s, or latency=3s@5%",
+        f"unknown failure {text!r}; use a form such as 5%, error-rate=5%, answered=5%, latency=3s, or latency=3s@5%",
         exit_code=2,
     )

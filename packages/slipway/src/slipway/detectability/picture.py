@@ -1,7 +1,7 @@
-"""The survey as a picture: SVG that needs no other file.
+"""Draw the survey as SVG that needs no other file.
 
-Drawn from a template like the dashboards: lines on axes take no plotting library, which everyone who installs the
-project would carry, and whose files differ from version to version.
+Drawn from a template like the dashboards: lines on axes don't need a plotting library, which every user would have to
+install, and whose output differs between versions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from slipway.detectability.report import all_at_once
 from slipway.detectability.simulation import SimulationOutcome
 from slipway.detectability.survey import CURVE, ENOUGH, WATCHED, SurveyedFunction
 
-# Those of the dashboards: told apart by those who do not see red and green, too.
+# The dashboards' colours, which people with red-green blindness can distinguish too.
 _COLORS = ("#1f77b4", "#ff7f0e", "#9467bd", "#2ca02c", "#8c564b")
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 190
@@ -59,7 +59,7 @@ class Band:
 
 
 def draw(findings: Sequence[SurveyedFunction]) -> str:
-    """The picture; the same findings give the same text."""
+    """Return the picture; equal findings give equal text."""
     bands = [
         _band(environment, [finding for finding in findings if finding.rollout.environment == environment])
         for environment in dict.fromkeys(finding.rollout.environment for finding in findings)
@@ -128,16 +128,16 @@ def _line(finding: SurveyedFunction, place: int, height: Callable[[SimulationOut
 
 
 def _across(share: float) -> float:
-    """Pixels from the left: the failure rate on a logarithmic axis."""
+    """Return the distance from the left, pixels: the failure rate on a logarithmic axis."""
     low, high = math.log10(CURVE[0]), math.log10(CURVE[-1])
     return round((math.log10(share) - low) / (high - low) * PANEL_WIDTH, 1)
 
 
 def _scaled(number: float, ceiling: float) -> float:
-    """A share of the axis; logarithmic, with a place for zero."""
+    """Return the position on the axis as a share; logarithmic, with a place for zero."""
     return math.log10(number + 1) / math.log10(ceiling + 1)
 
 
 def _up(share: float) -> float:
-    """Pixels from above."""
+    """Return the distance from the top, pixels."""
     return round((1 - share) * PANEL_HEIGHT, 1)

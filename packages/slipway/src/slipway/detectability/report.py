@@ -1,4 +1,4 @@
-"""What a survey found: in words, as tables, as JSON."""
+"""Report a survey: as text, as tables, as JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from slipway.detectability.survey import ENOUGH, WATCHED, Case, Survey, Surveyed
 from slipway.settings.shifts import MINUTE
 
 _IN_CELLS = "caught before full traffic, and invocations hurt until then: median (95 of 100)"
-_AT_ONCE = "caught by no alarm; invocations hurt a minute until somebody acts"
+_AT_ONCE = "caught by no alarm; failed invocations per minute until somebody acts"
 
 BEGIN, END = "<!-- detectability -->", "<!-- /detectability -->"
 
@@ -31,12 +31,12 @@ _WATCHED = f"a failure of {WATCHED.errors * 100:g} %"
 
 
 def all_at_once(finding: SurveyedFunction) -> bool:
-    """Whether a new version has all traffic from the start."""
+    """Return True if a new version gets all traffic from the start."""
     return finding.rollout.shift.full_after == 0
 
 
 def verdicts(findings: Sequence[SurveyedFunction]) -> Iterator[str]:
-    """What is said of each function; once for those of an environment of which the same is said."""
+    """Yield the verdict on each function, or one verdict for functions of an environment that share it."""
     said: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
         said.setdefault((finding.rollout.environment, verdict(finding)), []).append(finding.rollout.name)
@@ -49,7 +49,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def verdict(finding: SurveyedFunction) -> str:
-    """What the function's canary makes of the watched failure, and what would see it, in one to three sentences."""
+    """Return how the function's canary handles the watched failure, and what would detect it."""
     rollout, found = finding.rollout, finding.verdict
     seen = f"at {_a_second(finding.rate)} {rollout.shift.name} sees {_WATCHED} in"
     if found.sees:
@@ -83,7 +83,7 @@ def _what_would(finding: SurveyedFunction) -> str:
 
 
 def _percent(share: float) -> str:
-    """A chance as a person says it; never 100 % for what did not always happen."""
+    """Return a probability for people; never 100 % if it did not always happen."""
     if 0 < share < 0.001:
         return "< 0.1 %"
     if 0.999 < share < 1:
@@ -105,7 +105,7 @@ def _hurt(outcome: SimulationOutcome) -> str:
 
 
 def unseen(findings: Sequence[SurveyedFunction]) -> str | None:
-    """What none of the alarms counts; None where there is nothing of the kind among the failures."""
+    """Return what none of the alarms counts; None if the failures contain nothing of the kind."""
     cases = [case for finding in findings for case in finding.cases if case.fault.answered]
     if not cases or any(case.outcome.caught for case in cases):
         return None
@@ -116,7 +116,7 @@ def unseen(findings: Sequence[SurveyedFunction]) -> str | None:
 
 
 def blind(findings: Sequence[SurveyedFunction]) -> Iterator[str]:
-    """Alarms of deployment groups that no invocation sets off here, and that so prove nothing."""
+    """Yield alarms of deployment groups that no invocation can trigger here, and that so prove nothing."""
     for finding in findings:
         for alarm, strange in finding.rollout.blind:
             metrics = ", ".join(map(str, strange))
@@ -125,11 +125,11 @@ def blind(findings: Sequence[SurveyedFunction]) -> Iterator[str]:
 
 
 def table(environment: str, findings: Sequence[SurveyedFunction]) -> Table:
-    """Chance and harm of an environment: a row a function, a column a failure.
+    """Return an environment's probabilities and harm: a row per function, a column per failure.
 
     Args:
-        environment: its name.
-        findings: those of the environment.
+        environment: Its name.
+        findings: Those of the environment.
     """
     configurations = list(dict.fromkeys(finding.rollout.shift.name for finding in findings))
     what = _AT_ONCE if all(all_at_once(finding) for finding in findings) else _IN_CELLS
@@ -160,16 +160,16 @@ def _harm(outcome: SimulationOutcome) -> str:
 
 
 def _per_minute(finding: SurveyedFunction, case: Case) -> float:
-    """Invocations hurt a minute by a version that has all traffic."""
+    """Return the failed invocations per minute of a version with all traffic."""
     return round(finding.rate * 60 * case.fault.harmful, 6)
 
 
 def markdown(findings: Sequence[SurveyedFunction], survey: Survey) -> str:
-    """What the documentation shows: the table of every environment, and what is said of each function.
+    """Return the documentation's part: the table of every environment, and the verdict on each function.
 
     Args:
-        findings: of all environments.
-        survey: that found them.
+        findings: Of all environments.
+        survey: That found them.
     """
     lines = [BEGIN, ""]
     for environment in dict.fromkeys(finding.rollout.environment for finding in findings):
@@ -209,7 +209,7 @@ def _markdown_cell(finding: SurveyedFunction, case: Case) -> str:
 
 
 def as_json(findings: Sequence[SurveyedFunction], survey: Survey) -> dict[str, Any]:
-    """All of it, for other programs."""
+    """Return everything as JSON-compatible data."""
     return {
         "assumptions": {
             "runs": survey.runs,

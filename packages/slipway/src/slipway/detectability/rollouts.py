@@ -1,4 +1,4 @@
-"""What a new version of a function meets on its way to all traffic, read from the synthesized templates."""
+"""Read from the synthesised templates how a new version of a function gets all traffic."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Trigger(StrEnum):
 
 
 class MetricScope(StrEnum):
-    """Whose invocations a metric counts, by its dimensions."""
+    """The invocations that a metric counts, by its dimensions."""
 
     VERSION = "the new version"
     ALIAS = "both versions"
@@ -42,7 +42,7 @@ EMITTED = ("Invocations", "Errors", "Throttles", "Duration")
 (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html)."""
 
 FAULTS = "Faults"
-"""What a version counts against itself, where Lambda counts no error (slipway_runtime.telemetry)."""
+"""Metric of the failures that a version reports itself and Lambda does not count (slipway_runtime.telemetry)."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Rollout:
     """The deployment group of a function, and what it watches.
 
     Args:
-        environment: where.
-        service: whose.
-        function: the function's key in the configuration, such as `api`.
-        trigger: what invokes it.
-        shift: how traffic moves.
-        alarms: those of the group that count: with a group that does not roll back on alarms, none.
-        scopes: whose invocations each metric of the alarms counts; what is not among them has no data here.
+        environment: Where.
+        service: Whose.
+        function: The function's key in the configuration, such as `api`.
+        trigger: What invokes it.
+        shift: How traffic moves.
+        alarms: Those of the group that count: with a group that does not roll back on alarms, none.
+        scopes: Whose invocations each metric of the alarms counts; what is not among them has no data here.
     """
 
     environment: str
@@ -74,7 +74,7 @@ class Rollout:
 
     @property
     def signature(self) -> tuple[object, ...]:
-        """What of the alarms decides an outcome. Functions that have it in common differ in names alone."""
+        """Return the parts of the alarms that decide an outcome. Functions with equal ones differ only in names."""
         return tuple(
             (
                 self._watched(alarm.query),
@@ -89,7 +89,7 @@ class Rollout:
         )
 
     def _watched(self, query: MetricQuery | MathQuery) -> tuple[object, ...]:
-        """What an alarm watches, without the names of what it is of."""
+        """Return what an alarm watches, without names."""
         if isinstance(query, MetricQuery):
             return (query.metric.name, self.scopes.get(query.metric), query.statistic, query.period, query.unit)
         metrics = tuple((identifier, self._watched(each)) for identifier, each in query.metrics.items())
@@ -104,10 +104,10 @@ class Rollout:
 
 
 def templates(stage: Path) -> dict[str, Template]:
-    """The templates of a stage by the stacks' names.
+    """Return the templates of a stage by stack name.
 
     Args:
-        stage: folder of the nested assembly.
+        stage: Folder of the nested assembly.
     """
     return {stack.name: stack_template(stack) for stack in read_manifest(stage).stacks()}
 
@@ -116,17 +116,17 @@ def stages(assembly: Path) -> Iterator[tuple[str, Path]]:
     """Yield the assemblies within an assembly, itself first, each with the name of its stage.
 
     Args:
-        assembly: folder of the assembly.
+        assembly: Folder of the assembly.
     """
     for path, manifest in read_manifests(assembly):
         yield path.rpartition("/")[2] or assembly.resolve().name, manifest.folder
 
 
 def groups_of_others(stacks: Mapping[str, Template]) -> list[str]:
-    """Return the deployment groups that move no function, such as those of ECS, as people look them up.
+    """Return the deployment groups that move no function, such as those of ECS, by their display names.
 
     Args:
-        stacks: templates by the stacks' names.
+        stacks: Templates by the stacks' names.
     """
     return [f"{stack}: {group}" for stack, group in _groups(stacks) if not _moves_functions(stacks[stack], group)]
 
@@ -139,10 +139,10 @@ def _groups(stacks: Mapping[str, Template]) -> Iterator[tuple[str, str]]:
 
 
 def _moves_functions(template: Template, group: str) -> bool:
-    """True unless its application is one of another compute platform.
+    """Return True unless its application belongs to another compute platform.
 
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-codedeploy-application.html: an
-    application that names none is one of servers.
+    An application without a platform is one of servers:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-codedeploy-application.html.
     """
     named = template["Resources"][group].get("Properties", {}).get("ApplicationName")
     name = named.get("Ref") if isinstance(named, Mapping) else None
@@ -153,15 +153,15 @@ def _moves_functions(template: Template, group: str) -> bool:
 
 
 def read(stacks: Mapping[str, Template], environment: str, service: str) -> list[Rollout]:
-    """Every deployment group of a stage that moves functions.
+    """Return every deployment group of a stage that moves functions.
 
     Args:
-        stacks: templates of the stage by the stacks' names.
-        environment: of the stage.
-        service: of the stage.
+        stacks: Templates of the stage by the stacks' names.
+        environment: Of the stage.
+        service: Of the stage.
 
     Raises:
-        RehearsalError: a group moves no alias, or watches what is not evaluated here.
+        RehearsalError: A group moves no alias, or watches what is not evaluated here.
     """
     return [
         _Reader(stacks, stack).rollout(group, environment, service)
@@ -236,7 +236,7 @@ class _Reader:
             yield Alarm.from_template(self._resolved(resource["Properties"]), name=_DIGEST.sub("", name))
 
     def _resolved(self, value: Any) -> Any:
-        """A value with readable names in the place of references."""
+        """Return a value with readable names in place of references."""
         if isinstance(value, list):
             return [self._resolved(inner) for inner in value]
         if not isinstance(value, dict):
@@ -246,7 +246,7 @@ class _Reader:
         return {key: self._resolved(inner) for key, inner in value.items() if key not in _ELSEWHERE}
 
     def _scopes(self, alarms: tuple[Alarm, ...], function: str, alias: str) -> dict[Metric, MetricScope]:
-        """Metrics of the alarms that invocations through the alias bring about.
+        """Return the alarms' metrics that invocations through the alias produce.
 
         Lambda publishes each under the function's name, under the alias beside it, and under the version beside both
         while the alias has two
@@ -286,7 +286,7 @@ class _Reader:
     def _trigger(self, alias: str, function: str) -> Trigger:
         for _, resource in self._of_type("AWS::Lambda::EventSourceMapping"):
             if _mentions(resource["Properties"]["FunctionName"], alias):
-                # A stream is read from a position on, a queue has none.
+                # A stream is read from a position, a queue is not.
                 return Trigger.STREAM if "StartingPosition" in resource["Properties"] else Trigger.QUEUE
         for _, resource in self._of_type("AWS::Lambda::EventInvokeConfig"):
             properties = resource["Properties"]
@@ -300,7 +300,7 @@ _ELSEWHERE = {"AlarmActions", "OKActions", "InsufficientDataActions"}
 
 
 def _mentions(value: Any, logical_id: str) -> bool:
-    """Whether a value of a template refers to a resource, however deep."""
+    """Return True if a template's value refers to a resource, at any depth."""
     if isinstance(value, dict):
         if value == {"Ref": logical_id}:
             return True

@@ -32,19 +32,19 @@ def examine(
     faults: Sequence[FailureMode] = FAULTS,
     assembly: Path = paths.ASSEMBLY,
 ) -> list[SurveyedFunction]:
-    """Ask about every function with a deployment group.
+    """Survey every function with a deployment group.
 
     Args:
-        settings: the configuration, for the traffic.
-        survey: that plays the cases.
-        environments: these alone. Default: all.
-        services: these alone. Default: all.
-        rate: invocations a second of every function. Default: those of the configuration.
-        faults: failures of the new version.
-        assembly: what was synthesized. Default: `cdk.out`.
+        settings: The configuration, for the traffic.
+        survey: That plays the cases.
+        environments: These alone. Default: all.
+        services: These alone. Default: all.
+        rate: Invocations a second of every function. Default: those of the configuration.
+        faults: Failures of the new version.
+        assembly: What was synthesized. Default: `cdk.out`.
 
     Raises:
-        RehearsalError: there is no such environment or service, a stage is not synthesized, a deployment group cannot
+        RehearsalError: There is no such environment or service, a stage is not synthesized, a deployment group cannot
             be read, or the configuration does not say what a function's traffic is.
     """
     names = environments or [environment.name for environment in settings.environments]
@@ -59,19 +59,19 @@ def examine(
 def examine_assembly(
     assembly: Path, survey: Survey, *, rate: float, faults: Sequence[FailureMode] = FAULTS
 ) -> tuple[list[SurveyedFunction], list[str]]:
-    """Ask about every function with a deployment group of any app, by its assembly alone.
+    """Survey every function with a deployment group of any app, from its assembly alone.
 
     Args:
-        assembly: what was synthesized.
-        survey: that plays the cases.
-        rate: invocations a second of every function.
-        faults: failures of the new version.
+        assembly: What was synthesized.
+        survey: That plays the cases.
+        rate: Invocations a second of every function.
+        faults: Failures of the new version.
 
     Returns:
         What was found, by stage, and the deployment groups that move no function.
 
     Raises:
-        RehearsalError: there is no assembly, or a deployment group cannot be read.
+        RehearsalError: There is no assembly, or a deployment group cannot be read.
     """
     if not is_assembly(assembly):
         raise RehearsalError(f"{assembly} is not a cloud assembly; `cdk synth` writes one", exit_code=2)
@@ -104,9 +104,9 @@ def write(findings: Sequence[SurveyedFunction], survey: Survey, folder: Path = F
     """Write the results and the picture.
 
     Args:
-        findings: at least one.
-        survey: that found them.
-        folder: where to. Default: `build/detectability`.
+        findings: At least one.
+        survey: That found them.
+        folder: Where to. Default: `build/detectability`.
 
     Returns:
         The files.
@@ -123,22 +123,24 @@ def write_documentation(
     """Put the results into the documentation: between the markers of the page, and as its picture.
 
     Args:
-        findings: of all environments and services.
-        survey: that found them.
-        page: the page.
-        picture: its picture.
+        findings: Of all environments and services.
+        survey: That found them.
+        page: The page.
+        picture: Its picture.
 
     Returns:
         The files.
 
     Raises:
-        RehearsalError: the page has no markers.
+        RehearsalError: The page has no markers.
     """
     text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(report.BEGIN)
     _, end, after = rest.partition(report.END)
     if not begin or not end:
-        raise RehearsalError(f"{page.name} lacks {report.BEGIN} or {report.END}, between which the results go")
+        raise RehearsalError(
+            f"{page.name}: marker {report.BEGIN} or {report.END} is missing; add both around the results"
+        )
     paths.write_text(page, f"{before}{report.markdown(findings, survey).rstrip()}{after}")
     paths.write_text(picture, draw(findings))
     return page, picture

@@ -1,4 +1,4 @@
-"""A new version on its way to all traffic, many times over, with CloudWatch's rules deciding whether it gets there.
+"""Simulate many deployments of a new version, with CloudWatch's rules deciding which are rolled back.
 
 What is assumed:
 
@@ -26,29 +26,30 @@ from slipway.detectability.rollouts import FAULTS, MetricScope, Rollout
 from slipway.settings.shifts import MINUTE, Shift
 
 METRIC_DELAY = 60.0
-"""Seconds until a minute's metrics are there. Lambda sends them in intervals of a minute
-(https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics.html); AWS promises no figure."""
+"""Seconds until a minute's metrics are available. Lambda sends them in intervals of a minute
+(https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics.html); AWS promises no figure.
+"""
 
 RUNS = 600
-"""How often each case is played: the chance is then known to four percent at the worst, and to two near 95 %."""
+"""Runs per case: the probability is then accurate to four percentage points at worst, and to two near 95 %."""
 
 SEED = 20_240_501
-"""What the random numbers of every case come from, so that two runs say the same."""
+"""Seed of every case, so that two runs agree."""
 
 OFFSETS = (5.0, 15.0, 25.0, 35.0, 45.0, 55.0)
-"""Seconds of a minute at which a deployment starts."""
+"""Seconds within a minute at which a deployment starts."""
 
 _WELL = FailureMode("none")
 
 
 @dataclass(frozen=True)
 class SimulationOutcome:
-    """What became of a new version, over all runs.
+    """Fate of a new version, over all runs.
 
     Args:
-        runs: how many.
-        minutes: of each run in which it was rolled back, how long that took from the first shift of traffic.
-        hurt: of each run, the invocations that went wrong until it was rolled back, or had all traffic.
+        runs: How many.
+        minutes: Of each run in which it was rolled back, how long that took from the first shift of traffic.
+        hurt: Of each run, the invocations that went wrong until it was rolled back, or had all traffic.
     """
 
     runs: int
@@ -62,7 +63,7 @@ class SimulationOutcome:
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        """Where the chance is, with 95 % confidence (Wilson's score interval)."""
+        """Return the probability's 95 % confidence interval (Wilson's score interval)."""
         z, n, p = 1.96, self.runs, self.caught
         middle = p + z * z / (2 * n)
         margin = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -75,7 +76,7 @@ class SimulationOutcome:
         return statistics.median(self.minutes) if self.minutes else None
 
     def hurt_percentile(self, percent: float) -> int:
-        """So many percent of the runs hurt no more invocations than this."""
+        """Return the number of harmed invocations that a percentage of the runs did not exceed."""
         ordered = sorted(self.hurt)
         return ordered[max(math.ceil(percent / 100 * len(ordered)) - 1, 0)]
 
@@ -92,18 +93,18 @@ def simulate(
     arrivals: Arrivals = poisson,
     offsets: Sequence[float] = OFFSETS,
 ) -> SimulationOutcome:
-    """Play a deployment of a version with a fault.
+    """Simulate deployments of a version with a fault.
 
     Args:
-        rollout: the deployment group.
-        fault: of the new version.
-        rate: invocations of the function a second.
-        shift: how traffic moves. Default: as the group says.
-        runs: how often.
-        seed: of the random numbers; the same gives the same outcome.
-        metric_delay: seconds until a minute's metrics are there.
-        arrivals: how invocations come. Default: at random.
-        offsets: seconds of a minute at which a deployment starts, in turn.
+        rollout: The deployment group.
+        fault: Of the new version.
+        rate: Invocations of the function a second.
+        shift: How traffic moves. Default: as the group says.
+        runs: How often.
+        seed: Of the random numbers; the same gives the same outcome.
+        metric_delay: Seconds until a minute's metrics are there.
+        arrivals: How invocations come. Default: at random.
+        offsets: Seconds of a minute at which a deployment starts, in turn.
     """
     moving = shift or rollout.shift
     # Not from the names: functions with the same alarms and the same traffic have the same outcome.
@@ -135,7 +136,7 @@ class _Plan:
     def play(
         self, fault: FailureMode, random: Random, metric_delay: float, arrivals: Arrivals
     ) -> tuple[float | None, int]:
-        """When the version was rolled back, seconds from the start, and whom it hurt until then."""
+        """Return when the version was rolled back, seconds from the start, and the invocations harmed until then."""
         store = MetricStore()
         states = [AlarmState.INSUFFICIENT_DATA] * len(self._alarms)
         waiting: list[tuple[float, Counts, Counts]] = []
@@ -173,7 +174,7 @@ class _Plan:
 
 
 def _put(store: MetricStore, metric: Metric, at: float, counts: tuple[int, int, int], latency_ms: float) -> None:
-    """What Lambda publishes of a minute's invocations."""
+    """Put the metrics that Lambda publishes for a minute's invocations."""
     errors, slow, invocations = counts
     match metric.name:
         case "Errors":
@@ -187,6 +188,6 @@ def _put(store: MetricStore, metric: Metric, at: float, counts: tuple[int, int, 
 
 
 def _clock_minutes(begin: float, end: float) -> Iterator[tuple[int, float, float]]:
-    """The minutes of the clock from one time to another, each with the part of it that lies between."""
+    """Yield the clock minutes from one time to another, each with the part of it in between."""
     for minute in range(math.floor(begin / MINUTE), math.ceil(end / MINUTE)):
         yield minute, max(begin, minute * MINUTE), min(end, (minute + 1) * MINUTE)

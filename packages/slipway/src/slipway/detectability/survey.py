@@ -15,7 +15,7 @@ ENOUGH = 0.95
 """The chance from which on a canary counts as seeing a failure."""
 
 WATCHED = FailureMode.failing(0.05)
-"""The failure that every canary is asked about, in words."""
+"""The failure that every canary is tested with."""
 
 FAULTS = (
     *(FailureMode.failing(share) for share in (0.001, 0.01, 0.05, 0.20, 1.0)),
@@ -23,7 +23,7 @@ FAULTS = (
     FailureMode.parse("latency=3s@5%"),
     FailureMode.parse("answered=5%"),
 )
-"""What the table shows unless it is asked for other failures."""
+"""Failures in the table unless others are requested."""
 
 CURVE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Failure rates of the picture."""
@@ -47,14 +47,14 @@ class Case:
 
 @dataclass(frozen=True)
 class DetectionVerdict:
-    """Whether a canary sees the watched failure, and what would.
+    """True if a canary detects the watched failure, and what would detect it.
 
     Args:
-        outcome: of that failure.
-        quickest: the predefined configuration that sees it at this rate and reaches all traffic soonest; None where it
+        outcome: Of that failure.
+        quickest: The predefined configuration that sees it at this rate and reaches all traffic soonest; None where it
             is seen already, or where there is none.
-        quickest_outcome: the failure's outcome with that configuration.
-        rate: invocations a second from which on the present configuration sees it; None where it is seen already, or
+        quickest_outcome: The failure's outcome with that configuration.
+        rate: Invocations a second from which on the present configuration sees it; None where it is seen already, or
             at no rate.
     """
 
@@ -65,7 +65,7 @@ class DetectionVerdict:
 
     @property
     def sees(self) -> bool:
-        """Whether the present configuration sees it at the present rate."""
+        """Return True if the present configuration detects it at the present rate."""
         return self.outcome.caught >= ENOUGH
 
 
@@ -74,11 +74,11 @@ class SurveyedFunction:
     """A function of an environment.
 
     Args:
-        rollout: its deployment group.
-        rate: invocations a second.
-        cases: the failures that were asked for.
-        curve: share of failing invocations → outcome.
-        verdict: about the watched failure.
+        rollout: Its deployment group.
+        rate: Invocations a second.
+        cases: The failures that were asked for.
+        curve: Share of failing invocations → outcome.
+        verdict: About the watched failure.
     """
 
     rollout: Rollout
@@ -90,12 +90,12 @@ class SurveyedFunction:
 
 @dataclass
 class Survey:
-    """Plays the cases, each once.
+    """Cache of simulated cases.
 
     Args:
-        runs: how often each is played.
-        seed: of the random numbers.
-        metric_delay: seconds until a minute's metrics are there.
+        runs: How often each is played.
+        seed: Of the random numbers.
+        metric_delay: Seconds until a minute's metrics are there.
     """
 
     runs: int = RUNS
@@ -104,12 +104,12 @@ class Survey:
     _known: dict[object, SimulationOutcome] = field(default_factory=dict, repr=False)
 
     def examine(self, rollout: Rollout, rate: float, faults: Sequence[FailureMode] = FAULTS) -> SurveyedFunction:
-        """Ask about a function.
+        """Survey a function.
 
         Args:
-            rollout: its deployment group.
-            rate: invocations a second.
-            faults: failures of its new version.
+            rollout: Its deployment group.
+            rate: Invocations a second.
+            faults: Failures of its new version.
         """
         cases = [Case(fault, self._outcome(rollout, fault, rate)) for fault in faults]
         asked = {
@@ -163,8 +163,8 @@ class Survey:
 
 
 def most(shift: Shift, rate: float) -> float:
-    """The chance that the watched failure happens at all before all traffic is at the new version.
+    """Return the probability that the watched failure happens before the new version has all traffic.
 
-    No alarm can see it more often, so that a configuration for which this is too low needs no simulation.
+    No alarm can detect it more often, so a configuration for which this is too low needs no simulation.
     """
     return 1 - math.exp(-rate * shift.moved(0, shift.full_after) * WATCHED.harmful)

@@ -1,5 +1,5 @@
-"""The pipeline as a picture, for every page that shows it: stages as cards, in each a row for what runs side by side.
+"""Draw the pipeline for every page that shows it: stages as cards, with a row for actions that run side by side.
 
-`read.read_pipeline` takes it from a synthesised template; whoever has played it makes the same stages with a status on
-each action. `draw.draw` makes pictures of them, and `draw.STYLE` is what the page needs in its style sheet.
+`read.read_pipeline` reads it from a synthesised template; the rehearsal creates the same stages with a status on each
+action. `draw.draw` draws them, and `draw.STYLE` is the CSS that the page needs.
 """

@@ -27,7 +27,7 @@ COLUMNS = 24
 """Columns of a dashboard (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html)."""
 
 PERIOD, STATISTIC = 300, "Average"
-"""What counts where a line says nothing, by the same page: seconds, and the statistic."""
+"""Defaults of a line, by the same page: period in seconds, and statistic."""
 
 # CloudWatch's own order of colours for lines that name none.
 _COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
@@ -41,13 +41,13 @@ class WidgetLine:
     """A metric or an expression of a widget.
 
     Args:
-        label: its name in the legend; "" for what is only computed with.
-        color: of the line, `#rrggbb`.
-        text: what it is, beside its label: metric, statistic and period, or the expression.
-        namespace: the metric's; "" for an expression.
-        metric: its name; "" for an expression.
+        label: Its name in the legend; "" for what is only computed with.
+        color: Of the line, `#rrggbb`.
+        text: What it is, beside its label: metric, statistic and period, or the expression.
+        namespace: The metric's; "" for an expression.
+        metric: Its name; "" for an expression.
         statistic: `Sum`, `p90`, …; "" for an expression.
-        dimensions: whose metric it is.
+        dimensions: Whose metric it is.
     """
 
     label: str
@@ -90,7 +90,7 @@ class Widget:
         return " · ".join([namespaces, *_words(self._shared)])
 
     def own(self, line: WidgetLine) -> str:
-        """The dimensions of a line that the others have not."""
+        """Return the dimensions that only this line has."""
         return " · ".join(_words({key: value for key, value in line.dimensions.items() if key not in self._shared}))
 
     @property
@@ -113,18 +113,18 @@ class Dashboard:
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
+        """Return the number of rows."""
         return max((widget.y + widget.height for widget in self.widgets), default=0)
 
 
 def read(stacks: Mapping[str, Template]) -> Dashboard:
-    """The one dashboard of a stage.
+    """Return the only dashboard of a stage.
 
     Args:
-        stacks: templates of the stage by the stacks' names; references are followed from one to another.
+        stacks: Templates of the stage by the stacks' names; references are followed from one to another.
 
     Raises:
-        RehearsalError: there is not one dashboard, a reference leads nowhere, a widget is of a kind that cannot be
+        RehearsalError: There is not one dashboard, a reference leads nowhere, a widget is of a kind that cannot be
             drawn, or the widgets do not fill their rows.
     """
     found = [
@@ -145,13 +145,13 @@ def read(stacks: Mapping[str, Template]) -> Dashboard:
 
 
 def misplaced(widgets: Sequence[Widget]) -> Iterator[str]:
-    """What is wrong with the places of widgets: outside, upon another, or a hole beside them."""
+    """Yield errors in the positions of widgets: outside, overlapping, or with a gap beside them."""
     taken: dict[tuple[int, int], Widget] = {}
     for widget in widgets:
         if widget.x < 0 or widget.y < 0 or widget.x + widget.width > COLUMNS:
             yield f"{widget.title!r} is not within the {COLUMNS} columns"
         upon = {taken[cell].title for cell in widget.cells if cell in taken}
-        yield from (f"{widget.title!r} lies upon {other!r}" for other in sorted(upon))
+        yield from (f"{widget.title!r} overlaps {other!r}" for other in sorted(upon))
         taken |= dict.fromkeys(widget.cells, widget)
     rows = max((row for row, _ in taken), default=-1) + 1
     for row in range(rows):
@@ -161,7 +161,7 @@ def misplaced(widgets: Sequence[Widget]) -> Iterator[str]:
 
 
 def draw(dashboard: Dashboard) -> str:
-    """The picture, as SVG that needs no other file; the same dashboard gives the same text."""
+    """Return the picture as SVG that needs no other file; equal dashboards give equal text."""
     environment = Environment(
         loader=PackageLoader("slipway.drawing"),
         autoescape=True,
@@ -178,16 +178,16 @@ def draw_all(assembly: Path, environment: str, services: Sequence[str], folder: 
     """Draw the dashboard of each service of an environment.
 
     Args:
-        assembly: the whole assembly, `cdk.out`.
-        environment: name of the environment.
-        services: their names.
-        folder: where the pictures go. Default: `docs/images`.
+        assembly: The whole assembly, `cdk.out`.
+        environment: Name of the environment.
+        services: Their names.
+        folder: Where the pictures go. Default: `docs/images`.
 
     Returns:
         The pictures.
 
     Raises:
-        RehearsalError: as `read`, or the assembly has no such stage.
+        RehearsalError: As `read`, or the assembly has no such stage.
     """
     pictures = []
     for service in services:
@@ -202,15 +202,15 @@ def _stacks(folder: Path) -> Mapping[str, Template]:
 
 
 def readable(stacks: Mapping[str, Template], stack: str, value: Any) -> str:
-    """A value of a template with readable names in the place of references.
+    """Return a template's value with readable names in place of references.
 
     Args:
-        stacks: templates by the stacks' names.
-        stack: the stack that has the value.
-        value: a string, or a reference, or a join of them.
+        stacks: Templates by the stacks' names.
+        stack: The stack that has the value.
+        value: A string, or a reference, or a join of them.
 
     Raises:
-        RehearsalError: a reference leads nowhere.
+        RehearsalError: A reference leads nowhere.
     """
     match value:
         case str():
@@ -229,7 +229,7 @@ def readable(stacks: Mapping[str, Template], stack: str, value: Any) -> str:
 
 
 def _name(stack: str, logical_id: str, resource: Mapping[str, Any]) -> str:
-    """The name that a stage has; of all else the stack's part of the service, and the id without CDK's digest."""
+    """Return a stage's name; for other resources the stack's part of the service, and the id without CDK's digest."""
     if resource["Type"] == "AWS::ApiGateway::Stage":
         return str(resource["Properties"]["StageName"])
     return f"{stack.rpartition('-')[2]}/{re.sub(r'[0-9A-F]{8}$', '', logical_id)}"
@@ -262,7 +262,7 @@ def _lines(metrics: Sequence[Sequence[Any]]) -> Iterator[WidgetLine]:
     for place, metric in enumerate(metrics):
         options = metric[-1] if isinstance(metric[-1], dict) else {}
         entries = [entry for entry in metric if isinstance(entry, str)]
-        # `.` repeats what stands there above; `...` all of it but what follows.
+        # `.` repeats the value above; `...` repeats all of them except those that follow.
         if entries and entries[0] == "...":
             entries = above[: len(above) - len(entries) + 1] + entries[1:]
         above = [above[at] if entry == "." else entry for at, entry in enumerate(entries)]
@@ -293,12 +293,12 @@ def _words(dimensions: Mapping[str, str]) -> list[str]:
 
 
 def _heights(thresholds: Sequence[Threshold]) -> list[tuple[Threshold, float]]:
-    """Each threshold with its height as a share of the axis, which ends a little above the highest."""
+    """Return each threshold with its height as a share of the axis, which ends slightly above the highest."""
     top = max((threshold.value for threshold in thresholds), default=0) * 1.3 or 1
     return [(threshold, round(threshold.value / top, 3)) for threshold in thresholds]
 
 
 def _fit(text: str, pixels: float, size: float) -> str:
-    """A text cut to a width: Helvetica's letters are a bit over half as wide as they are high."""
+    """Return text shortened to a width: Helvetica's letters are slightly over half as wide as high."""
     room = int(pixels / (size * 0.54))
     return text if len(text) <= room else f"{text[: room - 1].rstrip()}…"

@@ -1,4 +1,4 @@
-"""Pictures of stages: one a stage, so that they stand below each other on a phone and beside each other elsewhere."""
+"""Draw one picture per stage, so that phones show them below each other and wider screens side by side."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STYLE = Markup(
 .pipeline .Skipped { opacity: .5; }
 """
 )
-"""What a page with such pictures has in its style sheet."""
+"""CSS for a page with such pictures."""
 
 MARKS = {"Succeeded": "✓", "Failed": "✗", "Skipped": "·", "Cancelled": "↻", "InProgress": "…"}
 """A sign for each of CodePipeline's words for how something ended."""
@@ -64,7 +64,7 @@ class _Card:
     """A stage, laid out.
 
     Args:
-        notes: top and text of each line that is no action.
+        notes: Top and text of each line that is no action.
     """
 
     stage: Stage
@@ -75,10 +75,10 @@ class _Card:
 
 
 def draw(stages: Iterable[Stage]) -> Markup:
-    """An ordered list with a picture of each stage.
+    """Return an ordered list with a picture of each stage.
 
     Args:
-        stages: in the order in which they run.
+        stages: In the order in which they run.
     """
     cards = [_card(number, stage) for number, stage in enumerate(stages, start=1)]
     text = _template().render(cards=cards, width=WIDTH, side=_SIDE, chip=_CHIP, marks=MARKS)
@@ -115,7 +115,7 @@ def _card(number: int, stage: Stage) -> _Card:
 
 
 def _lines(row: tuple[Action, ...]) -> Iterator[tuple[Action, ...]]:
-    """A row as lines that are as full as each other."""
+    """Yield a row as evenly filled lines."""
     lines = -(-len(row) // _BESIDE)
     beside = -(-len(row) // lines)
     for start in range(0, len(row), beside):
@@ -124,7 +124,7 @@ def _lines(row: tuple[Action, ...]) -> Iterator[tuple[Action, ...]]:
 
 def _chips(stage: Stage, actions: tuple[Action, ...], y: float) -> Iterator[_Chip]:
     width = (WIDTH - 2 * _SIDE - _GAP * (len(actions) - 1)) / len(actions)
-    # The environment stands above: it need not stand on each action again.
+    # The environment is in the heading, so it is not repeated in each action.
     prefix = f"{stage.name.partition('-')[0]}-"
     for place, action in enumerate(actions):
         where, _, what = action.name.removeprefix(prefix).rpartition(".")

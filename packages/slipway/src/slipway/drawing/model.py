@@ -1,4 +1,4 @@
-"""What the picture shows."""
+"""Data of the picture."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class Action:
     """One action of a stage.
 
     Args:
-        name: as CodePipeline has it; what comes before its last dot is where, the rest is what.
-        detail: what is told of it where there is more room, such as provider and account.
-        status: how it ended, in CodePipeline's words. Default: it was not played.
+        name: As CodePipeline has it; what comes before its last dot is where, the rest is what.
+        detail: What is told of it where there is more room, such as provider and account.
+        status: How it ended, in CodePipeline's words. Default: it was not played.
     """
 
     name: str
@@ -25,11 +25,11 @@ class Stage:
     """One stage.
 
     Args:
-        name: as CodePipeline has it.
-        rows: its actions in the order in which they run; those of a row run side by side.
-        before: what is asked before it is entered, a line each.
-        after: what is asked, or done, when its actions have ended, a line each.
-        status: how it ended, in CodePipeline's words. Default: it was not played.
+        name: As CodePipeline has it.
+        rows: Its actions in the order in which they run; those of a row run side by side.
+        before: What is asked before it is entered, a line each.
+        after: What is asked, or done, when its actions have ended, a line each.
+        status: How it ended, in CodePipeline's words. Default: it was not played.
     """
 
     name: str

@@ -93,13 +93,13 @@ class _Template(_Model):
 
 
 def read_pipeline(template: Path) -> tuple[Stage, ...]:
-    """The stages of the one pipeline in a template.
+    """Return the stages of a template's only pipeline.
 
     Args:
-        template: a CloudFormation template, as JSON.
+        template: A CloudFormation template, as JSON.
 
     Raises:
-        PictureError: it is missing or damaged, or holds no pipeline or several.
+        PictureError: It is missing or damaged, or holds no pipeline or several.
     """
     try:
         found = _Template.model_validate(read_template(template))

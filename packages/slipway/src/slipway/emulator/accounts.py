@@ -48,12 +48,12 @@ class Accounts:
     """The accounts of a delivery.
 
     Args:
-        topology: which they are.
-        folder: where everything of them lies.
-        apis: service as signatures name it → who answers for it in place of the emulator.
-        on_custom_resource: takes the custom resources that CloudFormation hands to the player.
-        rows: the table of substitutions. Default: ours.
-        variables: more variables of every account's process, which its functions inherit. Default: none.
+        topology: Which they are.
+        folder: Where everything of them lies.
+        apis: Service as signatures name it → who answers for it in place of the emulator.
+        on_custom_resource: Takes the custom resources that CloudFormation hands to the player.
+        rows: The table of substitutions. Default: ours.
+        variables: More variables of every account's process, which its functions inherit. Default: none.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Accounts:
 
     @property
     def are_kept(self) -> bool:
-        """Whether an earlier rehearsal left them."""
+        """Return True if an earlier rehearsal kept them."""
         return self._state_file.is_file()
 
     @property
@@ -97,15 +97,15 @@ class Accounts:
         return tuple(self.topology.regions)
 
     def region(self, account: str) -> str:
-        """The main region of an account."""
+        """Return the main region of an account."""
         return self.topology.region(account)
 
     def emulator(self, account: str, region: str | None = None) -> Emulator:
-        """Return an account as it is seen in one of its regions.
+        """Return an account as seen in one of its regions.
 
         Args:
-            account: which.
-            region: where. Default: its main one.
+            account: Which.
+            region: Where. Default: its main one.
         """
         found = self.emulators[account]
         return found if region in {None, found.region} else found.in_region(str(region))
@@ -127,18 +127,18 @@ class Accounts:
         return [self.emulator(account, region) for region in self.topology.regions[account]]
 
     def label(self, account: str) -> str:
-        """What people call an account: `tools`, or its environments."""
+        """Return an account's display name: `tools`, or its environments."""
         return self.topology.label(account)
 
     @contextmanager
     def held(self, *, seconds: float = 0) -> Iterator[None]:
-        """Keep other rehearsals away meanwhile.
+        """Keep other rehearsals out during the block.
 
         Args:
-            seconds: how long to wait for another one; -1 is for as long as it takes. Default: not at all.
+            seconds: How long to wait for another one; -1 is for as long as it takes. Default: not at all.
 
         Raises:
-            RehearsalError: another one is at work.
+            RehearsalError: Another one is at work.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -161,10 +161,10 @@ class Accounts:
         """Start the accounts that do not run, and the endpoint before them.
 
         Args:
-            progress: is called with what is being done.
+            progress: Is called with what is being done.
 
         Raises:
-            RehearsalError: they are other accounts than the configuration's, or one does not come up.
+            RehearsalError: They are other accounts than the configuration's, or one does not come up.
         """
         state = paths.read_json(self._state_file) or {}
         wanted = {account: self.region(account) for account in self.ids}
@@ -221,7 +221,7 @@ class Accounts:
         """Stop everything of theirs that runs, and keep what is in them.
 
         Raises:
-            RehearsalError: one could not be kept; all are stopped all the same.
+            RehearsalError: One could not be kept; all are stopped all the same.
         """
         while self._closing:
             self._closing.pop()()
@@ -247,15 +247,15 @@ class Accounts:
         return ""
 
     def player(self, account: str, region: str) -> str:
-        """Return the ARN of the function by which the player hears of an account's custom resources in a region."""
+        """Return the ARN of the function that notifies the player of an account's custom resources in a region."""
         return f"arn:aws:lambda:{region}:{account}:function:{FUNCTION}"
 
     def variables(self, account: str, credentials: Credentials) -> dict[str, str]:
-        """Variables with which a command has the rehearsal for its AWS, and nothing of the person at the terminal's.
+        """Return variables that point a command to the rehearsal instead of AWS, without any from the user's shell.
 
         Args:
-            account: whose region is the default.
-            credentials: whose.
+            account: Whose region is the default.
+            credentials: Whose.
         """
         variables = {
             **self.client_variables(account),
@@ -267,10 +267,10 @@ class Accounts:
         return variables
 
     def client_variables(self, account: str) -> dict[str, str]:
-        """Variables with which a command finds the rehearsal, without any credentials.
+        """Return variables that point a command to the rehearsal, without credentials.
 
         Args:
-            account: whose region is the default.
+            account: Whose region is the default.
         """
         return {
             **self.server.variables(),
@@ -287,7 +287,7 @@ class Accounts:
 
     @property
     def bundle(self) -> Path:
-        """The certificates that a command trusts: the rehearsal's, and those that this machine trusts."""
+        """Return the certificates that a command trusts: the rehearsal's, and those that this machine trusts."""
         return self.tls / "bundle.pem"
 
     def _trust_more(self) -> None:

@@ -26,15 +26,15 @@ def bootstrap(accounts: Accounts, progress: Progress, *, checkout: Path = ROOT) 
     """Run the commands that `make bootstrap` prints, in every account and region that has not been bootstrapped.
 
     Args:
-        accounts: they run.
-        progress: is called with what is being done.
-        checkout: the repository whose commands these are. Default: this one.
+        accounts: They run.
+        progress: Is called with what is being done.
+        checkout: The repository whose commands these are. Default: this one.
 
     Returns:
         Whether there was anything to do.
 
     Raises:
-        RehearsalError: a command failed.
+        RehearsalError: A command failed.
     """
     waiting = [account for account in accounts.ids if any(_unprepared(accounts, account))]
     if not waiting:
@@ -56,7 +56,7 @@ def _unprepared(accounts: Accounts, account: str) -> Iterator[str]:
 
 
 def _printed(folder: Path, checkout: Path) -> dict[str, list[list[str]]]:
-    """Account → its command lines, as words."""
+    """Return each account's command lines, as words."""
     command = [sys.executable, "-m", "slipway", "bootstrap", "--output", str(folder)]
     done = run(command, folder=checkout)
     if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""What commands about this machine have in common, those of the services among them."""
+"""Shared parts of commands on this machine, including the services' own."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def local_environment(name: str, service: str | None = None) -> LocalEnvironment
     """Return an environment of this machine.
 
     Args:
-        name: of the environment.
-        service: a service that has to be one of its. Default: none.
+        name: Of the environment.
+        service: A service that has to be one of its. Default: none.
 
     Raises:
-        RehearsalError: there is no such environment, or service.
+        RehearsalError: There is no such environment, or service.
     """
     settings = config.load()
     environment = choose(settings, name)

@@ -1,6 +1,6 @@
-"""A handler that a debugger can be attached to: `watch` puts this file beside a function's code.
+"""Run a handler under a debugger: `watch` puts this file beside a function's code.
 
-The function runs from the working tree, so that breakpoints lie in the files that an editor has open.
+The function runs from the working tree, so that breakpoints are in the files open in the editor.
 """
 
 import importlib

@@ -29,9 +29,9 @@ class Deployer:
     """Deploys assemblies to one emulator.
 
     Args:
-        emulator: where to.
-        qualifier: of the bootstrap stack.
-        trust: the account whose pipeline deploys here; its roles are trusted as they would be on AWS.
+        emulator: Where to.
+        qualifier: Of the bootstrap stack.
+        trust: The account whose pipeline deploys here; its roles are trusted as they would be on AWS.
     """
 
     def __init__(self, emulator: Emulator, *, qualifier: str, trust: str) -> None:
@@ -42,8 +42,8 @@ class Deployer:
         """Run `cdk bootstrap` in every region that has not been.
 
         Args:
-            regions: where the account is deployed to.
-            progress: is called with what is being done.
+            regions: Where the account is deployed to.
+            progress: Is called with what is being done.
 
         Returns:
             Whether there was anything to do.
@@ -68,24 +68,24 @@ class Deployer:
         return False
 
     def deploy(self, assembly: Path, progress: Progress) -> None:
-        """Deploy every stack of an assembly in dependency order; stacks without a change are left as they are.
+        """Deploy every stack of an assembly in dependency order, skipping unchanged ones.
 
-        Stacks are updated directly, not by change set: a change of outputs alone makes the emulator's change sets
-        answer that there is none.
+        Stacks are updated directly, not by change set: for a change only of outputs, the emulator's change sets report
+        no changes.
 
         Args:
-            assembly: its folder.
-            progress: is called with what is being done.
+            assembly: Its folder.
+            progress: Is called with what is being done.
 
         Raises:
-            RehearsalError: a resource failed; the message holds the first reason.
+            RehearsalError: A resource failed; the message holds the first reason.
         """
         self._cdk(
             ["deploy", "--app", str(assembly), "--all", "--require-approval", "never", "--method", "direct"], progress
         )
 
     def outputs(self) -> dict[str, dict[str, str]]:
-        """Outputs of every stack of the account: stack → output → value."""
+        """Return the outputs of every stack of the account: stack → output → value."""
         formation = self._emulator.session().client("cloudformation")
         return {
             stack["StackName"]: {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
@@ -99,15 +99,15 @@ class Deployer:
         before: Mapping[str, Mapping[str, str]],
         marks: Mapping[str, str],
     ) -> dict[str, str]:
-        """Which stacks still hold the former value of another stack's output.
+        """Return the stacks that still use the former value of another stack's output.
 
         CloudFormation reads the outputs of other stacks when it updates a stack, and a stack whose own template did not
         change is not updated.
 
         Args:
-            stacks: what was deployed.
+            stacks: What was deployed.
             before: `outputs()` from before.
-            marks: the marks the stacks have.
+            marks: The marks the stacks have.
 
         Returns:
             A new mark for each of them (see `slipway.emulator.stages.rehearse`).
@@ -127,7 +127,7 @@ class Deployer:
         return new_marks
 
     def unknown_types(self, names: Iterable[str]) -> set[str]:
-        """Which resource types the emulator does not know: it is asked, by `ValidateTemplate`."""
+        """Return the resource types that the emulator does not support, according to its `ValidateTemplate`."""
         template = {"Resources": {f"R{index}": {"Type": name} for index, name in enumerate(sorted(set(names)))}}
         formation = self._emulator.session().client("cloudformation")
         try:
@@ -157,10 +157,10 @@ class Deployer:
 
 
 def failure(lines: list[str]) -> str:
-    """The reason in what the CDK CLI wrote.
+    """Return the reason in the CDK CLI's output.
 
     Args:
-        lines: its output.
+        lines: Its output.
 
     Returns:
         The first resource that failed and why; without one, the last line that speaks of an error.

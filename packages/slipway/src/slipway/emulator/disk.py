@@ -6,14 +6,14 @@ import errno
 from collections.abc import Iterable
 
 FULL = "No space left on device"
-"""What every program says of it (`strerror(ENOSPC)`)."""
+"""Message of every program for a full disk (`strerror(ENOSPC)`)."""
 
 
 def full(lines: Iterable[str]) -> str | None:
     """Return the first line that speaks of a full disk, said as one; None where none does.
 
     Args:
-        lines: of a log.
+        lines: Of a log.
     """
     found = next((line.strip() for line in lines if FULL in line), None)
     return None if found is None else f"the disk is full: {found}"
@@ -23,6 +23,6 @@ def said(error: OSError) -> str:
     """Return what this machine refused, in one line.
 
     Args:
-        error: its refusal.
+        error: Its refusal.
     """
     return f"the disk is full: {error}" if error.errno == errno.ENOSPC else f"this machine refused: {error}"

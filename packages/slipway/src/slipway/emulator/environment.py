@@ -34,39 +34,39 @@ Outputs = dict[str, dict[str, str]]
 
 
 def choose(settings: Settings, environment: str) -> Environment:
-    """The environment of that name.
+    """Return the environment of that name.
 
     Raises:
-        RehearsalError: there is none; the message names those that are.
+        RehearsalError: There is none; the message names those that are.
     """
     names = [known.name for known in settings.environments]
     if environment not in names:
-        raise RehearsalError(f"there is no environment {environment!r}; it is one of {', '.join(names)}", exit_code=2)
+        raise RehearsalError(f"unknown environment {environment!r}; choose from {', '.join(names)}", exit_code=2)
     return settings.environment(environment)
 
 
 def services_of(environment: Environment, chosen: Iterable[str] = ()) -> tuple[str, ...]:
-    """The services that have a folder in `services/` and settings in the environment.
+    """Return the services that have a folder in `services/` and settings in the environment.
 
     Args:
-        environment: where.
-        chosen: some of them. Default: all.
+        environment: Where.
+        chosen: Some of them. Default: all.
 
     Raises:
-        RehearsalError: one of the chosen has not; the message names those that have.
+        RehearsalError: One of the chosen has not; the message names those that have.
     """
     folders = {file.parent.name for file in (paths.ROOT / "services").glob("*/infrastructure.py")}
     known = tuple(name for name, value in environment.services if name in folders and value is not None)
     for name in chosen:
         if name not in known:
-            message = f"there is no service {name!r} in {environment.name}; it is one of {', '.join(known)}"
+            message = f"unknown service {name!r} in {environment.name}; choose from {', '.join(known)}"
             raise RehearsalError(message, exit_code=2)
     return tuple(name for name in known if name in set(chosen)) or known
 
 
 @dataclass(frozen=True)
 class DeploymentResult:
-    """What a deployment did."""
+    """Result of a deployment."""
 
     stages: tuple[Rehearsed, ...]
     outputs: Outputs
@@ -74,15 +74,15 @@ class DeploymentResult:
 
 
 class LocalEnvironment:
-    """An environment, its emulator, and what is deployed there.
+    """An environment, its emulator, and the stacks deployed there.
 
     Args:
-        environment: its settings.
-        pipeline: the settings of the pipeline that would deploy it.
-        folder: where everything of it goes. Default: `build/local/<name>`.
+        environment: Its settings.
+        pipeline: The settings of the pipeline that would deploy it.
+        folder: Where everything of it goes. Default: `build/local/<name>`.
         port: TLS port. Default: `FIRST_PORT` and ten for each environment before it; 0 takes free ports.
-        assembly: what was synthesized. Default: `cdk.out`.
-        assets: what was built. Default: `build/assets`.
+        assembly: What was synthesized. Default: `cdk.out`.
+        assets: What was built. Default: `build/assets`.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class LocalEnvironment:
         """Make sure that it can be brought up, before anything is done.
 
         Raises:
-            RehearsalError: a port is taken, or it runs with other settings.
+            RehearsalError: A port is taken, or it runs with other settings.
         """
         if self.emulator.pid is None:
             self.emulator.check_ports()
@@ -165,14 +165,14 @@ class LocalEnvironment:
         return stopped
 
     def deploy(self, services: Iterable[str], phase: Phase) -> DeploymentResult:
-        """Bootstrap the account, then deploy the foundation and the services, each in the order of its stacks.
+        """Bootstrap the account, then deploy the foundation and the services, each in stack order.
 
         Args:
-            services: which services; none of them means all that were synthesized.
-            phase: opens a step of the work.
+            services: Which services; none of them means all that were synthesized.
+            phase: Opens a step of the work.
 
         Raises:
-            RehearsalError: something is not as the emulator or CloudFormation wants it; the message says what.
+            RehearsalError: Something is not as the emulator or CloudFormation wants it; the message says what.
         """
         deployer = Deployer(self.emulator, qualifier=self.pipeline.qualifier, trust=self.pipeline.account)
         with phase("bootstrap") as progress:
@@ -195,10 +195,10 @@ class LocalEnvironment:
         return DeploymentResult(tuple(stages), outputs)
 
     def outputs(self) -> Outputs:
-        """What the last deployment left.
+        """Return the outputs of the last deployment.
 
         Raises:
-            RehearsalError: nothing is deployed, or the emulator does not run.
+            RehearsalError: Nothing is deployed, or the emulator does not run.
         """
         outputs: Outputs | None = paths.read_json(self.outputs_file)
         if self.emulator.pid is None or outputs is None:
@@ -206,10 +206,10 @@ class LocalEnvironment:
         return outputs
 
     def caller(self, outputs: Outputs) -> Credentials:
-        """The user `slipway-caller`: made if it is not there, and allowed what the tests of the services are.
+        """Return the user `slipway-caller`, creating it if necessary, with the permissions of the services' tests.
 
         Args:
-            outputs: of the deployment.
+            outputs: Of the deployment.
 
         Returns:
             Its access key, which is also kept in `credentials.json`, for its owner's eyes only.
@@ -233,14 +233,14 @@ class LocalEnvironment:
         return credentials
 
     def api_key(self, outputs: Mapping[str, str]) -> str | None:
-        """The value of a service's API key; None where the service has none."""
+        """Return the value of a service's API key; None if the service has none."""
         if "ApiKeyId" not in outputs:
             return None
         client = self.emulator.session().client("apigateway")
         return client.get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)["value"]
 
     def _statements(self, service: str) -> list[dict[str, object]]:
-        """Return what the tests of a service may do after a deployment: the caller may do the same."""
+        """Return the permissions of a service's tests after a deployment, which the caller gets too."""
         iam = self.emulator.session().client("iam")
         role = verification_role(self.environment, service)
         return [
@@ -253,10 +253,10 @@ class LocalEnvironment:
         ]
 
     def credentials(self) -> Credentials:
-        """The access key that `caller` made.
+        """Return the access key that `caller` created.
 
         Raises:
-            RehearsalError: it is not there.
+            RehearsalError: It is not there.
         """
         kept = paths.read_json(self._credentials_file)
         if self.emulator.pid is None or kept is None:
@@ -287,10 +287,10 @@ class LocalEnvironment:
         )
 
     def collect(self, stacks: dict[str, dict[str, str]]) -> Outputs:
-        """Outputs by service, with addresses that answer on this machine.
+        """Return the outputs by service, with addresses that work on this machine.
 
         Args:
-            stacks: outputs of every stack of the account: stack → output → value.
+            stacks: Outputs of every stack of the account: stack → output → value.
         """
         collected: Outputs = {}
         for name in (FOUNDATION, *services_of(self.environment)):
@@ -310,11 +310,11 @@ class LocalEnvironment:
         return collected
 
     def _here(self, value: str, api_endpoint: str) -> str:
-        """The address that answers on this machine.
+        """Return the address that works on this machine.
 
         Args:
-            value: an output.
-            api_endpoint: the output `ApiEndpoint` of the same service; that of an HTTP API has no stage in its path.
+            value: An output.
+            api_endpoint: The output `ApiEndpoint` of the same service; that of an HTTP API has no stage in its path.
         """
         endpoint = self.emulator.endpoint
         if (api := re.fullmatch(r"https://(\w+)\.execute-api\.[\w-]+\.[\w.]+/", api_endpoint)) and value.startswith(

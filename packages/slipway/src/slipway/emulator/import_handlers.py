@@ -1,4 +1,4 @@
-"""Import handlers as Lambda would, in a process of their own: `watch` runs this and reads the tracebacks it prints."""
+"""Import handlers as Lambda would, in a separate process: `watch` runs this and reads the tracebacks it prints."""
 
 import importlib
 import json

@@ -1,8 +1,8 @@
-"""The layer of this machine: unpacked once, and led to by the layers of every account.
+"""This machine's layer: unpacked once, and shared by the layers of all accounts.
 
-The emulator holds each version of a layer in memory, and unpacks it for each execution environment that it starts:
-21 MB and a tenth of a second of its one interpreter. So an account gets a layer of one file, which adds the folder
-of the packages to the path of the interpreter.
+The emulator keeps each version of a layer in memory, and unpacks it for each execution environment: 21 MB, and a tenth
+of a second of its only interpreter. So an account gets a layer with a single file, which adds the folder of the
+packages to the interpreter's path.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from slipway import paths
 from slipway.errors import RehearsalError
 
 LAYERS = paths.ROOT / "build" / "layers"
-"""Where the layers lie, each in a folder named after its content."""
+"""Folder of the layers, each in a folder named after its content."""
 _ALWAYS = (1980, 1, 1, 0, 0, 0)
 
 
 def pointer(layer: Path, folder: Path = LAYERS) -> Path:
-    """Unpack a layer, where that has not been done, and make the layer that leads to it.
+    """Unpack a layer unless that has been done, and create the layer that points to it.
 
     Args:
-        layer: zip of a Python layer.
-        folder: where it is unpacked. Default: `build/layers`.
+        layer: Zip of a Python layer.
+        folder: Where it is unpacked. Default: `build/layers`.
 
     Returns:
         The zip of the other one.
 
     Raises:
-        RehearsalError: the layer is missing.
+        RehearsalError: The layer is missing.
     """
     content = file_digest(layer)
     if content is None:
@@ -44,7 +44,7 @@ def pointer(layer: Path, folder: Path = LAYERS) -> Path:
         return zipped
     folder.mkdir(parents=True, exist_ok=True)
     if not unpacked.is_dir():
-        # Whole or not at all: another run may be at it, and may read it as soon as it is there.
+        # Atomically: another run may be doing the same, and may read it as soon as it exists.
         staging = Path(tempfile.mkdtemp(dir=folder, prefix=".unpacking-"))
         try:
             with zipfile.ZipFile(layer) as packed:
@@ -57,8 +57,8 @@ def pointer(layer: Path, folder: Path = LAYERS) -> Path:
                     raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    # `site` runs the lines of such a file that begin with `import`. In front of all else, as the packages of a layer
-    # are found on Lambda: this machine's own must not stand in for one that the layer lacks.
+    # `site` runs the lines of such a file that begin with `import`. The packages come first in the path, as on Lambda:
+    # this machine's own must not replace one that the layer lacks.
     site = f"python/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
     line = f"import sys; sys.path.insert(0, {str(unpacked / 'python')!r})\n"
     staging = Path(tempfile.mkdtemp(dir=folder, prefix=".zipping-"))
@@ -72,7 +72,7 @@ def pointer(layer: Path, folder: Path = LAYERS) -> Path:
 
 
 def file_digest(file: Path) -> str | None:
-    """SHA-256 of a file, hexadecimal; None where there is no such file."""
+    """Return the SHA-256 of a file, hexadecimal; None if it does not exist."""
     try:
         with file.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""What the functions of a service wrote, from CloudWatch Logs."""
+"""Logs of a service's functions, from CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ class LogLine:
 
 
 def since(text: str) -> datetime:
-    """The moment that lies so long ago.
+    """Return the time that lies a duration ago.
 
     Args:
-        text: a number and a unit of s, m, h or d, such as `10m`.
+        text: A number and a unit of s, m, h or d, such as `10m`.
 
     Raises:
-        RehearsalError: it is something else.
+        RehearsalError: It is something else.
     """
     match = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if match is None:
@@ -71,13 +71,13 @@ def since(text: str) -> datetime:
 
 
 def lines(emulator: Emulator, environment: str, service: str, start: datetime) -> list[LogLine]:
-    """What the functions of a service wrote since a moment, oldest first.
+    """Return the log lines of a service's functions since a time, oldest first.
 
     Args:
-        emulator: where they run.
-        environment: name of the environment.
-        service: name of the service.
-        start: the moment.
+        emulator: Where they run.
+        environment: Name of the environment.
+        service: Name of the service.
+        start: The moment.
     """
     session = emulator.session()
     functions = session.client("lambda").get_paginator("list_functions")
@@ -92,7 +92,7 @@ def lines(emulator: Emulator, environment: str, service: str, start: datetime) -
         try:
             events = list(read_events(logs, group, int(start.timestamp() * 1000)))
         except logs.exceptions.ResourceNotFoundException:
-            continue  # a function that never ran, with a group that its first call makes
+            continue  # A function that never ran has no group until its first call.
         # `compute-ApiF70053CD-638166895C097`: the stack's end, the construct with its hash, CloudFormation's own end.
         short = re.sub(r"^[a-z]+-|[0-9A-F]{8}(-\w+)?$", "", name.removeprefix(prefix))
         numbers: Counter[str] = Counter()
@@ -123,10 +123,10 @@ def read_events(logs: CloudWatchLogsClient, group: str, start: int) -> Iterator[
 def _identified(
     pages: Iterable[FilterLogEventsResponseTypeDef],
 ) -> Iterator[tuple[tuple[object, ...], FilteredLogEventTypeDef]]:
-    """Yield each event of an answer with what tells it from the others.
+    """Yield each event of an answer with a key that distinguishes it.
 
-    The emulator gives no `eventId`. An answer begins at the first event of a millisecond, so that equal ones are told
-    apart by their number.
+    The emulator provides no `eventId`. An answer begins at the first event of a millisecond, so that equal ones are
+    distinguished by their number.
     """
     equal: Counter[tuple[object, ...]] = Counter()
     for event in (event for page in pages for event in page["events"]):
@@ -138,14 +138,14 @@ def _identified(
 def follow(
     emulator: Emulator, environment: str, service: str, start: datetime, *, ended: Event | None = None
 ) -> Iterator[LogLine]:
-    """The same, and what comes, until interrupted.
+    """Yield log lines from a time on, until interrupted.
 
     Args:
-        emulator: where they run.
-        environment: name of the environment.
-        service: name of the service.
-        start: the moment.
-        ended: stops it when it is set. Default: only an interrupt does.
+        emulator: Where they run.
+        environment: Name of the environment.
+        service: Name of the service.
+        start: The moment.
+        ended: Stops it when it is set. Default: only an interrupt does.
     """
     ended = ended or Event()
     seen: set[LogLine] = set()

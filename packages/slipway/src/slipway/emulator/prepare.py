@@ -1,4 +1,4 @@
-"""What a rehearsal needs before it starts: assets and an assembly."""
+"""Prepare a rehearsal: assets and an assembly."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from slipway.process import Progress, follow
 
 
 def prepare(progress: Progress, *, assembly: Path = paths.ASSEMBLY) -> None:
-    """Build what ships and synthesise it, by the commands that `make build` and `make synth` run.
+    """Build the assets and synthesise, with the commands of `make build` and `make synth`.
 
     Args:
-        progress: is called with each line they write.
-        assembly: where the assembly goes. Default: `cdk.out`.
+        progress: Is called with each line they write.
+        assembly: Where the assembly goes. Default: `cdk.out`.
 
     Raises:
-        RehearsalError: one of them failed; the message holds its last words.
+        RehearsalError: One of them failed; the message holds its last words.
     """
     environment = {**os.environ, "CDK_DISABLE_CLI_TELEMETRY": "true"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"

@@ -1,4 +1,4 @@
-"""The routes of a service, from its OpenAPI document, and requests to them."""
+"""Routes of a service, from its OpenAPI document, and requests to them."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ class Route:
     """Query parameters that it wants, each with an example."""
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether a request would meet this route."""
+        """Return True if a request matches this route."""
         pattern = "/".join("[^/]+" if part.startswith("{") else re.escape(part) for part in self.path.split("/"))
         return method.upper() == self.method and re.fullmatch(pattern, urlsplit(path).path) is not None
 
 
 def routes(service: str, *, services: Path = ROOT / "services") -> tuple[Route, ...]:
-    """The routes that a service documents in `services/<name>/openapi.json`.
+    """Return the routes that a service documents in `services/<name>/openapi.json`.
 
     Args:
-        service: its name.
-        services: the folder of services. Default: the repository's.
+        service: Its name.
+        services: The folder of services. Default: the repository's.
 
     Raises:
-        RehearsalError: there is no such document.
+        RehearsalError: There is no such document.
     """
     document = read_json(services / service / "openapi.json")
     if not isinstance(document, dict):
@@ -117,7 +117,7 @@ def _body(operation: dict[str, Any], document: dict[str, Any]) -> str | None:
 
 
 def _example(schema: dict[str, Any], document: dict[str, Any]) -> Any:
-    """The schema's own example, or the least that it allows."""
+    """Return the schema's own example, or a minimal valid value."""
     if reference := schema.get("$ref"):
         named: Any = document
         for part in reference.removeprefix("#/").split("/"):
@@ -143,8 +143,8 @@ class SigV4(httpx.Auth):
     """Signs requests to API Gateway as AWS's own clients do.
 
     Args:
-        credentials: whose signature.
-        region: the API's region.
+        credentials: Whose signature.
+        region: The API's region.
     """
 
     requires_request_body = True
@@ -170,7 +170,7 @@ class SigV4(httpx.Auth):
 
 @dataclass(frozen=True)
 class RouteTarget:
-    """Where a request of a route goes."""
+    """Address of a route, and its region."""
 
     url: str
     host: str | None = None
@@ -178,15 +178,15 @@ class RouteTarget:
 
 
 def target(outputs: dict[str, str], path: str, *, edge: bool) -> RouteTarget:
-    """The address of a path.
+    """Return the address of a path.
 
     Args:
-        outputs: the service's, as `build/local/outputs.json` holds them.
-        path: from the API's root, with its query string.
-        edge: through CloudFront, where the service has it and the emulator lets it.
+        outputs: The service's, as `build/local/outputs.json` holds them.
+        path: From the API's root, with its query string.
+        edge: Through CloudFront, where the service has it and the emulator lets it.
 
     Raises:
-        RehearsalError: the service has no API here.
+        RehearsalError: The service has no API here.
     """
     relative = path.removeprefix("/")
     if edge and "EdgeEndpoint" in outputs and urlsplit(path).path not in KEPT_PATHS:

@@ -40,22 +40,22 @@ LOOPBACK = "127.0.0.1"
 EMULATED_SECRET = "test"  # noqa: S105  # nosec B105  # the emulator's own, for the root of any account
 """Secret of the root of every account."""
 START_SECONDS = 30.0
-"""How long a start may take; one second is usual."""
+"""Time-out of a start, seconds; one second is usual."""
 STOP_SECONDS = 10.0
-"""How long the system may take to end a killed process."""
+"""Time-out of ending a killed process, seconds."""
 SAVE_SECONDS = 300.0
-"""How long an account may take to be written down; two seconds are usual."""
+"""Time-out of saving an account, seconds; two are usual."""
 
 SAVED_FILE = "saved"
-"""Is there when what is kept was written down after everything that happened."""
+"""File that exists if the account was saved after its last change."""
 KEPT = ("s3", "state")
-"""Folders in which an account lies while its process does not run."""
+"""Folders that store an account while its process does not run."""
 _TEMPORARY = ("tmp", "home")
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a client signs with."""
+    """Credentials with which a client signs."""
 
     access_key_id: str
     secret_access_key: str
@@ -64,7 +64,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class _State:
-    """What `up` leaves behind for the commands that follow."""
+    """State that `up` saves for later commands."""
 
     pid: int
     created: float
@@ -88,11 +88,11 @@ def isolate() -> None:
 
 
 def certificates(folder: Path = TLS, *, names: Iterable[str] = ()) -> Path:
-    """Make a certificate authority and a certificate for the loopback interface, once.
+    """Create a certificate authority and a certificate for the loopback interface, once.
 
     Args:
-        folder: where they are kept; the server's key and certificate are `server.pem`. Default: `build/local/tls`.
-        names: further names that the server goes by; the first call decides. Default: none.
+        folder: Where they are kept; the server's key and certificate are `server.pem`. Default: `build/local/tls`.
+        names: Further names that the server goes by; the first call decides. Default: none.
 
     Returns:
         The authority's certificate, which is all that a client needs.
@@ -109,7 +109,7 @@ def certificates(folder: Path = TLS, *, names: Iterable[str] = ()) -> Path:
 
 
 def free_port() -> int:
-    """A port that nothing listened on a moment ago."""
+    """Return a port that nothing listened on a moment ago."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -117,10 +117,10 @@ def free_port() -> int:
 
 
 def holder_of(port: int) -> str | None:
-    """Who listens on a port of the loopback interface.
+    """Return the program that listens on a port of the loopback interface.
 
     Args:
-        port: the TCP port.
+        port: The TCP port.
 
     Returns:
         Name and pid of the process, "another process" when it belongs to another user, None when the port is free.
@@ -148,15 +148,15 @@ class Emulator:
     """One account of AWS on this machine.
 
     Args:
-        account: the twelve digits; a request without a signature goes to it too.
-        region: the region it serves.
-        folder: where its state, its log and its temporary files go.
-        port: the TLS port. Default: a free one.
-        plain_port: the port for plain HTTP, which the emulator's own edge and authorizers call. Default: a free one.
-        tls: folder of the certificates. Default: `build/local/tls`.
-        keep: whether the account outlives its process: what is in it lies in `folder` from a `stop` to the next
+        account: The twelve digits; a request without a signature goes to it too.
+        region: The region it serves.
+        folder: Where its state, its log and its temporary files go.
+        port: The TLS port. Default: a free one.
+        plain_port: The port for plain HTTP, which the emulator's own edge and authorizers call. Default: a free one.
+        tls: Folder of the certificates. Default: `build/local/tls`.
+        keep: Whether the account outlives its process: what is in it lies in `folder` from a `stop` to the next
             `start`. Default: it is gone with the process.
-        variables: more environment variables of the process; functions inherit them. Default: none.
+        variables: More environment variables of the process; functions inherit them. Default: none.
     """
 
     def __init__(
@@ -183,12 +183,12 @@ class Emulator:
 
     @classmethod
     def running(cls, folder: Path, *, tls: Path = TLS, keep: bool = False) -> Self | None:
-        """The emulator that an earlier command started in this folder, if it still runs.
+        """Return the emulator that an earlier command started in this folder, if it still runs.
 
         Args:
-            folder: the folder it was given.
-            tls: folder of the certificates. Default: `build/local/tls`.
-            keep: as it was started. Default: its account is gone with its process.
+            folder: The folder it was given.
+            tls: Folder of the certificates. Default: `build/local/tls`.
+            keep: As it was started. Default: its account is gone with its process.
         """
         state = _read_state(folder)
         if state is None or _process(state) is None:
@@ -199,14 +199,14 @@ class Emulator:
 
     @staticmethod
     def lost(folder: Path) -> bool:
-        """Whether an account was to be kept in this folder and died with its process, which did not write it down."""
+        """Return True if an account in this folder was to be kept, but its process ended without saving it."""
         state = _read_state(folder)
         runs = state is not None and _process(state) is not None
         return any((folder / name).exists() for name in KEPT) and not runs and not (folder / SAVED_FILE).exists()
 
     @property
     def endpoint(self) -> str:
-        """Where every API of the account answers."""
+        """Return the endpoint of every API of the account."""
         return f"https://{HOST}:{self.port}"
 
     @property
@@ -216,7 +216,7 @@ class Emulator:
 
     @property
     def log(self) -> Path:
-        """What the process wrote."""
+        """Return the file of the process's output."""
         return self.folder / "emulator.log"
 
     @property
@@ -235,10 +235,10 @@ class Emulator:
         """Keep other commands from changing this account meanwhile.
 
         Args:
-            seconds: how long to wait for another one. Default: not at all.
+            seconds: How long to wait for another one. Default: not at all.
 
         Raises:
-            RehearsalError: another command holds it.
+            RehearsalError: Another command holds it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / "emulator.lock")
@@ -255,7 +255,7 @@ class Emulator:
         """Make sure that the ports can be had.
 
         Raises:
-            RehearsalError: one is taken; the message says by whom, and what to do.
+            RehearsalError: One is taken; the message says by whom, and what to do.
         """
         for port in (self.port, self.plain_port):
             if (holder := holder_of(port)) is not None:
@@ -266,11 +266,11 @@ class Emulator:
         """Start the process and wait until it answers. It outlives the command that starts it.
 
         Raises:
-            RehearsalError: a port is taken, or it did not come up; the message holds the last line of its log.
+            RehearsalError: A port is taken, or it did not come up; the message holds the last line of its log.
         """
         self.check_ports()
         certificates(self.tls)
-        # What an earlier process left is of no use, unless it was told to keep its account there.
+        # An earlier process's files are useless, unless it kept its account there.
         self._remove(() if self._keep else KEPT)
         for name in (*KEPT, *_TEMPORARY):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
@@ -287,7 +287,7 @@ class Emulator:
             # It has not come up, so what is kept is as it was.
             self._kill()
             raise
-        # From now on the account is in the process, and what lies here is of before.
+        # From now on the process has the account, and these files are outdated.
         self._saved_file.unlink(missing_ok=True)
 
     def stop(self) -> bool:
@@ -297,7 +297,7 @@ class Emulator:
             Whether there was anything to stop.
 
         Raises:
-            RehearsalError: the account was to be kept and is lost. The process is stopped all the same.
+            RehearsalError: The account was to be kept and is lost. The process is stopped all the same.
         """
         state = _read_state(self.folder)
         kept = self._save(state) if state is not None and self._keep else True
@@ -310,8 +310,8 @@ class Emulator:
         state = _read_state(self.folder)
         stopped = False
         if state is not None:
-            # Killed at once: its accounts are in its memory and are to go, so there is nothing to put in order. Twice,
-            # since a function that was starting while the first list was made is in the second only.
+            # Killed immediately: the accounts are in memory and are discarded, so there is nothing to clean up. Done
+            # twice, since a function that was starting during the first listing appears only in the second.
             for _ in range(2):
                 members = _members(state)
                 stopped = stopped or bool(members)
@@ -331,7 +331,7 @@ class Emulator:
         """Remove what is kept of the account.
 
         Raises:
-            RehearsalError: it runs.
+            RehearsalError: It runs.
         """
         if self.pid is not None:
             raise RehearsalError(f"{self.account} runs; stop it first")
@@ -368,7 +368,7 @@ class Emulator:
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def healthy(self) -> bool:
-        """Whether it answers over TLS."""
+        """Return True if it answers over TLS."""
         try:
             with self.http(timeout=2) as client:
                 return client.get("/_ministack/health").is_success
@@ -376,33 +376,33 @@ class Emulator:
             return False
 
     def http(self, *, timeout: float = 30) -> httpx.Client:
-        """A client that trusts its certificate and knows its address.
+        """Return a client that trusts its certificate and uses its address.
 
         Args:
-            timeout: seconds for one request. Default: 30, more than API Gateway gives a function.
+            timeout: Seconds for one request. Default: 30, more than API Gateway gives a function.
         """
         # trust_env off: a proxy of the person at the terminal has no business on the loopback interface.
         context = ssl.create_default_context(cafile=str(self.ca))
-        # The emulator closes an idle connection after 5 s, as httpx does: whoever sends on one that is being closed
-        # waits for the time-out.
+        # The emulator closes an idle connection after 5 s, as httpx does: a request on a closing connection waits for
+        # the time-out.
         limits = httpx.Limits(keepalive_expiry=2)
         return httpx.Client(base_url=self.endpoint, verify=context, timeout=timeout, trust_env=False, limits=limits)
 
     def in_region(self, region: str) -> Self:
-        """Return the same account as it is seen in another region: the process serves them all.
+        """Return the same account as seen in another region: the process serves all of them.
 
         Args:
-            region: which.
+            region: Which.
         """
         found = copy(self)
         found.region = region
         return found
 
     def session(self, credentials: Credentials | None = None) -> boto3.Session:
-        """A boto3 session whose every client talks to this emulator.
+        """Return a boto3 session whose clients all use this emulator.
 
         Args:
-            credentials: whose. Default: the root of the account.
+            credentials: Whose. Default: the root of the account.
         """
         chosen = credentials or self.root
         key = (self.endpoint, self.region, chosen)
@@ -419,10 +419,10 @@ class Emulator:
             return _SESSIONS[key]
 
     def environment(self, credentials: Credentials | None = None) -> dict[str, str]:
-        """Variables with which any AWS client in another process talks to this emulator, and to nothing else.
+        """Return variables that make any AWS client in another process use this emulator, and nothing else.
 
         Args:
-            credentials: whose. Default: the root of the account.
+            credentials: Whose. Default: the root of the account.
         """
         chosen = credentials or self.root
         home = self.folder.parent / "home"
@@ -450,11 +450,11 @@ class Emulator:
         return variables
 
     def environments(self, function: str = "", version: str = "") -> list[psutil.Process]:
-        """The processes in which functions run: their execution environments.
+        """Return the processes in which functions run: their execution environments.
 
         Args:
-            function: name of one function. Default: all.
-            version: one version. Default: all.
+            function: Name of one function. Default: all.
+            version: One version. Default: all.
         """
         pid = self.pid
         if pid is None:
@@ -469,11 +469,11 @@ class Emulator:
         return found
 
     def recycle(self, function: str = "", version: str = "") -> None:
-        """End idle execution environments: the next call starts one, and until then they hold no memory.
+        """End idle execution environments: they free their memory, and the next call starts a new one.
 
         Args:
-            function: name of one function. Default: those of all.
-            version: one version. Default: those of all.
+            function: Name of one function. Default: those of all.
+            version: One version. Default: those of all.
         """
         ended = self.environments(f"{function}-" if function else "", version)
         for process in ended:
@@ -500,7 +500,7 @@ class Emulator:
         server = str(self.tls / "server.pem")
         return [
             *(sys.executable, "-m", "hypercorn", f"{APPLICATION}:app"),
-            # None beside the one: a second process would hold a second set of accounts.
+            # Exactly one: a second process would have a second set of accounts.
             *("--workers", "0"),
             *("--bind", f"{LOOPBACK}:{self.port}", "--insecure-bind", f"{LOOPBACK}:{self.plain_port}"),
             *("--certfile", server, "--keyfile", server),
@@ -508,7 +508,7 @@ class Emulator:
         ]
 
     def _process_environment(self) -> dict[str, str]:
-        """Functions inherit all of this, so nothing of the person at the terminal is in it."""
+        """Return the process's environment. Functions inherit it, so it contains nothing from the user's shell."""
         return {
             **_base_environment(),
             "HOME": str(self.folder / "home"),
@@ -553,10 +553,10 @@ _SESSIONS_LOCK = threading.Lock()
 
 
 class _Session(boto3.Session):
-    """A session that hands the endpoint and its certificate to every client, and makes each client once.
+    """A session that gives the endpoint and its certificate to every client, and creates each client once.
 
-    A client takes a tenth of a second to make, a session reads the models of its services anew, and a rehearsal asks
-    hundreds of times. Clients may be used by several threads, the making of them may not.
+    Creating a client takes a tenth of a second, a new session reads the models of its services again, and a rehearsal
+    calls hundreds of times. Several threads may use a client, but not create one.
     """
 
     def __init__(self, *, endpoint: str, ca: Path, **settings: str | None) -> None:
@@ -619,7 +619,7 @@ def _read_state(folder: Path) -> _State | None:
 
 
 def _process(state: _State) -> psutil.Process | None:
-    """The process that the state speaks of; a recycled pid was created at another time."""
+    """Return the process in the state; a recycled pid has another creation time."""
     try:
         process = psutil.Process(state.pid)
         alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
@@ -636,7 +636,7 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def _members(state: _State) -> list[psutil.Process]:
-    """The process and what it started: functions that outlived a killed emulator are still in its process group."""
+    """Return the process and its children: functions that outlive a killed emulator stay in its process group."""
     members = []
     for process in psutil.process_iter():
         try:

@@ -1,7 +1,8 @@
-"""A synthesized stage, made into one that the emulator can deploy.
+"""Convert a synthesised stage into one that the emulator can deploy.
 
-The nested assembly that `cdk synth` wrote for a stage is read, the rows of `slipway.emulator.substitutions` are applied
-to its templates, and the result is an assembly again: the CDK CLI deploys it as it would the first one.
+This reads the nested assembly that `cdk synth` wrote for a stage, and applies the rows of
+`slipway.emulator.substitutions` to its templates. The result is an assembly again: the CDK CLI deploys it like the
+original.
 """
 
 from __future__ import annotations
@@ -71,15 +72,14 @@ _STAGE = "assembly-Pipeline-{environment}-{name}"
 def staged(assembly: Path, environment: str) -> tuple[str, ...]:
     """Return the stages of an assembly for an environment: `foundation`, and the services that the app names.
 
-    CDK leaves the folders of earlier syntheses where they are, of a service that was removed for example: so the
-    manifest is asked.
+    CDK leaves folders of earlier syntheses in place, for example of a removed service: so the manifest decides.
 
     Args:
-        assembly: the whole assembly, `cdk.out`.
-        environment: name of the environment.
+        assembly: The whole assembly, `cdk.out`.
+        environment: Name of the environment.
 
     Raises:
-        AssemblyError: it has no manifest, or a damaged one.
+        AssemblyError: It has no manifest, or a damaged one.
     """
     prefix = _STAGE.format(environment=environment, name="")
     folders = [folder.name for _, folder in read_manifest(assembly).assemblies()]
@@ -87,15 +87,15 @@ def staged(assembly: Path, environment: str) -> tuple[str, ...]:
 
 
 def stage_folder(assembly: Path, environment: str, name: str) -> Path:
-    """Where `cdk synth` put a stage.
+    """Return the folder in which `cdk synth` wrote a stage.
 
     Args:
-        assembly: the whole assembly, `cdk.out`.
-        environment: name of the environment.
+        assembly: The whole assembly, `cdk.out`.
+        environment: Name of the environment.
         name: `foundation`, or the service.
 
     Raises:
-        RehearsalError: it is not there.
+        RehearsalError: It is not there.
     """
     folder = assembly / _STAGE.format(environment=environment, name=name)
     if not is_assembly(folder):
@@ -119,21 +119,21 @@ def rehearse(
     """Write the stage in `source` to `target`, with what the emulator does not host substituted.
 
     Args:
-        source: folder of an assembly: of a stage, or of what stands above the stages.
-        target: folder to write to; it is emptied first. The same as `source`: it is changed where it lies, and keeps
+        source: Folder of an assembly: of a stage, or of what stands above the stages.
+        target: Folder to write to; it is emptied first. The same as `source`: it is changed where it lies, and keeps
             the stages beneath it.
-        plain_port: the emulator's port for plain HTTP.
+        plain_port: The emulator's port for plain HTTP.
         assets: `build/assets`, which holds the layer for this machine.
-        unknown_types: says which of some resource types the emulator does not know.
-        marks: stack → text that goes into the template's metadata. CloudFormation updates a stack only when its
+        unknown_types: Says which of some resource types the emulator does not know.
+        marks: Stack → text that goes into the template's metadata. CloudFormation updates a stack only when its
             template changed; a new mark makes it read the outputs of other stacks again. Default: none.
         player: ARN of the function by which the player hears of custom resources. Default: nobody plays.
-        layers: where layers are unpacked. Default: `build/layers`.
-        only: ids of the stacks that are meant. Default: all of the folder.
-        rows: the table of substitutions. Default: ours.
+        layers: Where layers are unpacked. Default: `build/layers`.
+        only: Ids of the stacks that are meant. Default: all of the folder.
+        rows: The table of substitutions. Default: ours.
 
     Raises:
-        RehearsalError: a resource type is unknown and no row names it, a reference to a dropped resource has no
+        RehearsalError: A resource type is unknown and no row names it, a reference to a dropped resource has no
             stand-in, or the layer for this machine is missing.
     """
     manifest = read_manifest(source)
@@ -150,7 +150,7 @@ def rehearse(
     _stop_at_unknown_types({entry.name: templates[entry.id] for entry in entries}, unknown_types, rows)
     for entry in entries:
         name, properties, its_name, listed = entry.id, entry.properties, entry.name, entry.assets_file
-        # A stack that holds nothing to publish, such as the one of a pipeline in another region, has no list.
+        # A stack without assets, such as a support stack in another region, has no list.
         files = read_object(listed) if listed.is_file() else {}
         local = _local_layers(source, files, assets, layers)
         names = {key: f"{file_digest(layer)}.zip" for key, layer in local.items()}
@@ -186,7 +186,7 @@ def _hand_on(
     source: Path,
     in_place: bool,
 ) -> None:
-    """Have a list of assets name the changed template, and the layers of this machine."""
+    """Make a list of assets name the changed template, and this machine's layers."""
     for file in files.get("files", {}).values():
         if file["source"].get("path") == template_file:
             _rename(file, {_key(file): names[""]})
@@ -197,7 +197,7 @@ def _hand_on(
                 layer = Path(shutil.copy(layer, (source / file["source"]["path"]).resolve().parent))
             file["source"]["path"] = os.path.relpath(layer, source) if in_place else str(layer)
         elif not in_place:
-            # This folder lies elsewhere; what it points to does not.
+            # This folder moves; the files that it refers to do not.
             file["source"]["path"] = str((source / file["source"]["path"]).resolve())
 
 
@@ -207,16 +207,16 @@ def substitute(
     """Apply the table to one template.
 
     Args:
-        template: as it was synthesized; it is left as it is.
-        place: where it is going.
-        stack: its stack, for messages.
-        rows: the table. Default: ours.
+        template: As it was synthesized; it is left as it is.
+        place: Where it is going.
+        stack: Its stack, for messages.
+        rows: The table. Default: ours.
 
     Returns:
         The new template, and how many resources each row met.
 
     Raises:
-        RehearsalError: a reference to a dropped resource has no stand-in.
+        RehearsalError: A reference to a dropped resource has no stand-in.
     """
     result = deepcopy(template)
     used: Counter[Substitution] = Counter()
@@ -251,7 +251,7 @@ def substitute(
 
 
 class _References:
-    """Puts stand-ins where a template refers to what was dropped or renamed."""
+    """Inserts stand-ins where a template refers to a dropped or renamed resource."""
 
     def __init__(self, rows: Mapping[str, Substitution], dropped: Mapping[str, Resource], stack: str) -> None:
         self._rows, self._dropped, self._stack = rows, dropped, stack
@@ -330,12 +330,12 @@ def _stop_at_unknown_types(
     strangers = [f"{stack}: {name} ({kind})" for (stack, name), kind in left.items() if kind in unknown]
     if strangers:
         raise RehearsalError(
-            f"the emulator does not know {'; '.join(strangers)}: add a row to slipway.emulator.substitutions"
+            f"the emulator does not support {'; '.join(strangers)}; add a row to slipway.emulator.substitutions"
         )
 
 
 def _local_layers(source: Path, files: dict[str, Any], assets: Path, layers: Path) -> dict[str, Path]:
-    """Object key of the layer that ships → the layer that takes its place on this machine."""
+    """Map the object key of the shipped layer to the layer that replaces it on this machine."""
     layer, local = assets / LAYER, assets / LOCAL_LAYER
     shipped = file_digest(layer)
     if shipped is None:
@@ -349,7 +349,7 @@ def _local_layers(source: Path, files: dict[str, Any], assets: Path, layers: Pat
 
 
 def _key(file: dict[str, Any]) -> str:
-    """Object key of a file; it is the same at every destination."""
+    """Return the object key of a file; it is the same at every destination."""
     return str(next(iter(file["destinations"].values()))["objectKey"])
 
 

@@ -1,7 +1,7 @@
-"""What the emulator does not host, what stands in for it, and what that leaves unproven: one table.
+"""Table of what the emulator does not host, its replacements, and what remains unproven.
 
-Nothing leaves a template but by a row here, and each run prints the rows that it used. A resource type that the
-emulator does not know and no row names stops the run (`slipway.emulator.stages`).
+Every change to a template is a row here, and each run prints the rows that it used. A resource type that the emulator
+does not support and no row names stops the run (`slipway.emulator.stages`).
 
 The rows are what was seen with ministack 1.5.33.
 """
@@ -22,15 +22,16 @@ Resource = dict[str, Any]
 
 @dataclass(frozen=True)
 class TemplatePlace:
-    """What a change to a template has to know of where the template is going."""
+    """Where a template is deployed, as far as its changes depend on it."""
 
     plain_port: int
     """The emulator's port for plain HTTP."""
     local_layers: Mapping[str, str] = field(default_factory=dict)
     """Object key of a layer for AWS → object key of the same layer for this machine."""
     player: str | None = None
-    """ARN of the function that hands custom resources to the player, which then stands in for CodeDeploy and
-    CodePipeline. None: nobody plays (`make up`)."""
+    """ARN of the function that forwards custom resources to the player, which then replaces CodeDeploy and
+    CodePipeline. None: without a player (`make up`).
+    """
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +43,11 @@ class Substitution:
     stand_in: str
     unproven: str
     applies: Callable[[Resource], bool]
-    """Whether a resource is meant."""
+    """True if the row applies to a resource."""
     change: Callable[[Resource, TemplatePlace], None] | None = None
-    """Changes the resource in place. None: it stays as it is, and the emulator ignores that part of it."""
+    """Changes the resource in place. None: it is left unchanged, and the emulator ignores that part of it."""
     played: Callable[[str, Template, TemplatePlace], None] | None = None
-    """In place of `change` and `drops` where the player stands in: changes the template, given the logical id."""
+    """Used instead of `change` and `drops` if there is a player: changes the template, given the logical id."""
     drops: bool = False
     """The resource leaves the template."""
     references: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
@@ -57,14 +58,14 @@ class Substitution:
 
 
 def of_type(*names: str) -> Callable[[Resource], bool]:
-    """Resources of these types; a name that ends in `::` stands for all types under it."""
+    """Return a test for resources of these types; a name that ends in `::` covers all types below it."""
     exact = frozenset(name for name in names if not name.endswith("::"))
     prefixes = tuple(name for name in names if name.endswith("::"))
     return lambda resource: resource["Type"] in exact or resource["Type"].startswith(prefixes)
 
 
 def _having(type_name: str, *path: str) -> Callable[[Resource], bool]:
-    """Resources of a type that set the property at this path to anything but an empty value."""
+    """Return a test for resources of a type that set the property at this path to a non-empty value."""
 
     def applies(resource: Resource) -> bool:
         value: Any = resource
@@ -76,7 +77,7 @@ def _having(type_name: str, *path: str) -> Callable[[Resource], bool]:
 
 
 def _name(logical_id: str) -> Any:
-    """What CloudFormation would have named it, but for the random end."""
+    """Return the name that CloudFormation would have generated, except for the random end."""
     return {"Fn::Sub": f"${{AWS::StackName}}-{logical_id}"}
 
 
@@ -124,7 +125,7 @@ def _deploy_before_alias_moves(logical_id: str, template: Template, place: Templ
     group = template["Resources"][update["DeploymentGroupName"]["Ref"]]
     configuration = group["Properties"].get("DeploymentConfigName")
     if isinstance(configuration, dict):
-        # The emulator holds no configurations: the player goes by the name that says the same.
+        # The emulator has no configurations: the player uses the equivalent name.
         own = Shift.of_template(template["Resources"][configuration["Ref"]]["Properties"])
         group = {**group, "Properties": {**group["Properties"], "DeploymentConfigName": own.name}}
     watched = [each["Name"].get("Ref") for each in group["Properties"].get("AlarmConfiguration", {}).get("Alarms", [])]
@@ -152,24 +153,24 @@ def _deploy_before_alias_moves(logical_id: str, template: Template, place: Templ
 
 def _hand_over_pipeline(logical_id: str, template: Template, place: TemplatePlace) -> None:
     pipeline = template["Resources"][logical_id]
-    # CloudFormation names one that has no name of its own.
+    # CloudFormation names one without a name.
     definition = {"Name": _name(logical_id), **pipeline["Properties"]}
     pipeline["Properties"] = {"ServiceToken": place.player, "Definition": definition}
     pipeline["Type"] = PIPELINE
 
 
-# Keys of a trust's conditions that a service of AWS gives when it assumes a role for somebody's resource.
+# Keys of a trust's conditions that an AWS service provides when it assumes a role for somebody's resource.
 _SOURCES = frozenset({"aws:SourceAccount", "aws:SourceArn"})
 
 
 def _trusts(resource: Resource, key: str) -> bool:
-    """Whether a role's trust asks for a key."""
+    """Return True if a role's trust requires a key."""
     trust = resource.get("Properties", {}).get("AssumeRolePolicyDocument")
     return resource["Type"] == "AWS::IAM::Role" and key in str(trust)
 
 
 def _trusts_accounts(resource: Resource) -> bool:
-    """Whether principals of accounts may assume a role, and not services alone."""
+    """Return True if principals of accounts may assume a role, not only services."""
     trust = resource.get("Properties", {}).get("AssumeRolePolicyDocument")
     return (
         resource["Type"] == "AWS::IAM::Role"
@@ -260,7 +261,7 @@ def _ask_for_no_role_tags(policy: Resource, _: TemplatePlace) -> None:
 
 
 def _session_of(arn: Any) -> Any:
-    """`arn:…:iam::1:role/name` → `arn:…:sts::1:assumed-role/name/*`, by CloudFormation where the ARN has references."""
+    """Return `arn:…:sts::1:assumed-role/name/*` for `arn:…:iam::1:role/name`; CloudFormation resolves references."""
     if isinstance(arn, str):
         return f"{arn.replace(':iam::', ':sts::', 1).replace(':role/', ':assumed-role/', 1)}/*"
     if isinstance(arn, dict) and "Fn::Join" in arn:
@@ -355,8 +356,9 @@ NESTED = Substitution(
     unproven="that CloudFormation makes the nested stack: its name, its limits, its own rollback",
     applies=of_type(NESTED_STACK),
 )
-"""A nested stack whose template the assembly holds; what is in it meets the other rows. The emulator does not know the
-type of any other."""
+"""A nested stack whose template the assembly contains; its resources are matched by the other rows. The emulator
+supports no other nested stacks.
+"""
 
 SUBSTITUTIONS: tuple[Substitution, ...] = (
     NESTED,
@@ -455,7 +457,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
         subject="AWS::ApiGateway::RestApi, AWS::ApiGatewayV2::Api requests",
         stand_in="bytes of a body that are not UTF-8 become U+FFFD; methods and paths are read leniently: `get`, "
         "`/items//`; `UNSIGNED-PAYLOAD` is taken for any body",
-        unproven="what API Gateway hands on or refuses of these",
+        unproven="which of these API Gateway passes on or refuses",
         applies=of_type("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api"),
     ),
     Substitution(
@@ -468,14 +470,14 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::IAM::Role trust of a service, aws:SourceAccount and aws:SourceArn",
-        stand_in="left out: the emulator's services do not say for whose resource they come",
+        stand_in="left out: the emulator's services do not name the resource that they act for",
         unproven="these conditions",
         applies=lambda resource: any(_trusts(resource, key) for key in _SOURCES),
         change=_trust_services_without_source,
     ),
     Substitution(
         subject="AWS::IAM::Role trust, aws:ViaAWSService",
-        stand_in="left out: the emulator does not say whether a service asks in somebody's name",
+        stand_in="left out: the emulator does not say if a service acts for a principal",
         unproven="this condition",
         applies=lambda resource: _trusts(resource, _VIA),
         change=_trust_whoever_asks,
@@ -515,7 +517,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::ApplicationAutoScaling::*",
-        stand_in="nothing: capacity stays as it is",
+        stand_in="nothing: capacity does not change",
         unproven="scaling of tables and of provisioned concurrency",
         applies=of_type("AWS::ApplicationAutoScaling::"),
         drops=True,
@@ -530,7 +532,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::Lambda::LayerVersion",
-        stand_in="the same lock, resolved for this machine and unpacked once, to which the layer leads",
+        stand_in="the same lock, resolved for this machine and unpacked once; the layer points there",
         unproven="that the arm64 wheels load, and that the zip unpacks",
         applies=of_type("AWS::Lambda::LayerVersion"),
         change=_local_layer,
@@ -618,7 +620,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::Cognito::UserPool",
-        stand_in="users, passwords and tokens are real; no e-mail goes out",
+        stand_in="users, passwords and tokens are real; no e-mail is sent",
         unproven="threat protection, the delivery of codes",
         applies=of_type("AWS::Cognito::UserPool"),
     ),
@@ -630,7 +632,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::ApiGateway::GatewayResponse $context.path",
-        stand_in="$context.resourcePath: the emulator leaves the other as it is written",
+        stand_in="$context.resourcePath: the emulator leaves the other unresolved",
         unproven="the path in the gateway's own errors",
         applies=_reads_path,
         change=_known_path,
@@ -652,7 +654,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     Substitution(
         subject="AWS::Backup::BackupPlan, BackupVault",
         stand_in="stored; nothing is backed up",
-        unproven="that backups are made and can be restored, that nobody deletes one",
+        unproven="that backups are made and can be restored, that none can be deleted",
         applies=of_type("AWS::Backup::BackupPlan", "AWS::Backup::BackupVault"),
     ),
     Substitution(
@@ -672,7 +674,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     Substitution(
         subject="AWS::WAFv2::WebACLAssociation",
         stand_in="nothing",
-        unproven="that the web ACL stands before the API",
+        unproven="that the web ACL protects the API",
         applies=of_type("AWS::WAFv2::WebACLAssociation"),
         drops=True,
         references={"Ref": _name},
@@ -708,7 +710,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::CloudWatch::CompositeAlarm",
-        stand_in="nothing: the alarms that it joins are there",
+        stand_in="nothing: the alarms that it combines exist",
         unproven="the rule that joins them",
         applies=of_type("AWS::CloudWatch::CompositeAlarm"),
         drops=True,

@@ -16,7 +16,7 @@ from slipway.settings import Settings
 QUALIFIER = "hnb659fds"
 """Qualifier of CDK's own bootstrap stack (https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-customizing.html)."""
 ANY_ACCOUNT, ANY_REGION = "111111111111", "us-east-1"
-"""Where an assembly is deployed to that leaves it to the caller's credentials."""
+"""Placeholders for the account and region of an assembly that leaves them to the caller's credentials."""
 PIPELINE = "AWS::CodePipeline::Pipeline"
 
 _TARGET = re.compile(r"aws://(?P<account>[\w-]+)/(?P<region>[\w-]+)")
@@ -28,10 +28,10 @@ class Topology:
     """Accounts of a delivery.
 
     Attributes:
-        tools: account of the pipeline.
-        regions: account → the regions that it is deployed to, its main one first; the tools account comes first.
-        labels: account → what people call it. Default: its number.
-        qualifier: of the bootstrap stacks.
+        tools: Account of the pipeline.
+        regions: Account → the regions that it is deployed to, its main one first; the tools account comes first.
+        labels: Account → what people call it. Default: its number.
+        qualifier: Of the bootstrap stacks.
     """
 
     tools: str
@@ -44,7 +44,7 @@ class Topology:
         """Read the accounts from the configuration: those that `make bootstrap` prepares, in the same regions.
 
         Args:
-            settings: all of `config/`.
+            settings: All of `config/`.
         """
         prepared = accounts(settings)
         return cls(
@@ -59,15 +59,15 @@ class Topology:
         """Read the accounts from an assembly of any app that has a pipeline.
 
         Args:
-            folder: the assembly, `cdk.out`.
+            folder: The assembly, `cdk.out`.
 
         Raises:
-            RehearsalError: nothing in it makes a pipeline, or its pipelines are in several accounts.
+            RehearsalError: Nothing in it makes a pipeline, or its pipelines are in several accounts.
         """
         tools = {place for stack in stacks(folder) if has_pipeline(stack) for place in [stack.account]}
         if len(tools) != 1:
             named = ", ".join(sorted(tools)) or "no account"
-            raise RehearsalError(f"{folder} makes pipelines in {named}: a rehearsal plays those of one account")
+            raise RehearsalError(f"{folder} has pipelines in {named}; a rehearsal plays those of one account")
         (first,) = tools
         regions: dict[str, tuple[str, ...]] = {first: ()}
         # The pipeline's own region is the main one of its account.
@@ -95,10 +95,10 @@ class StackArtifact:
     """A stack of an assembly.
 
     Attributes:
-        stage: its stage; an empty text for what stands above the stages.
-        account: where it is deployed to.
-        region: where it is deployed to.
-        entry: as the manifest has it.
+        stage: Its stage; an empty text for what stands above the stages.
+        account: Where it is deployed to.
+        region: Where it is deployed to.
+        entry: As the manifest has it.
     """
 
     stage: str
@@ -136,7 +136,7 @@ def stacks(assembly: Path) -> Iterator[StackArtifact]:
     """Yield every stack of an assembly and of its stages.
 
     Raises:
-        RehearsalError: it is not an assembly of the CDK.
+        RehearsalError: It is not an assembly of the CDK.
     """
     for folder in folders(assembly):
         try:

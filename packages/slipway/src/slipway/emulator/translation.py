@@ -1,7 +1,7 @@
-"""The assembly that a build of the pipeline made, changed where it lies into one that the accounts here can deploy.
+"""Convert the assembly that a build of the pipeline wrote, in place, into one that the accounts here can deploy.
 
-It happens once, as the assembly leaves the build: what follows (self-mutation, assets, change sets) plays what is in
-the artifact, and no step has a way of its own to leave something out.
+This happens once, when the assembly leaves the build: the later steps (self-mutation, assets, change sets) play the
+artifact unchanged, and no step can leave anything out.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ def translate(assembly: Path, accounts: Accounts, *, assets: Path) -> Counter[Su
 
     Args:
         assembly: `cdk.out` of the build; it is changed.
-        accounts: they run.
-        assets: folder with the layer for this machine.
+        accounts: They run.
+        assets: Folder with the layer for this machine.
 
     Returns:
         The rows that were used, with the number of resources that each met.
 
     Raises:
-        RehearsalError: it deploys to an account that is not in the rehearsal, or holds something that no account here
+        RehearsalError: It deploys to an account that is not in the rehearsal, or holds something that no account here
             knows and no row of the table names.
     """
     used: Counter[Substitution] = Counter()
     together: defaultdict[tuple[Path, str, str], list[str]] = defaultdict(list)
     for stack in stacks(assembly):
         if stack.account not in accounts.emulators:
-            raise RehearsalError(f"{stack.name} deploys to {stack.account}, which is no account of this rehearsal")
+            raise RehearsalError(f"{stack.name} deploys to {stack.account}, which is not an account of this rehearsal")
         if stack.region not in accounts.topology.regions[stack.account]:
-            raise RehearsalError(f"{stack.name} deploys to {stack.region}, which is no region of this rehearsal")
+            raise RehearsalError(f"{stack.name} deploys to {stack.region}, which is not a region of this rehearsal")
         together[stack.folder, stack.account, stack.region].append(stack.id)
     for folder in folders(assembly):
         for template in folder.glob(f"*{TEMPLATE_SUFFIX}"):

@@ -1,8 +1,8 @@
-"""The code of a service, live on the emulator as soon as it is saved.
+"""Redeploy a service's code to the emulator whenever a file is saved.
 
-What is saved is imported first, in a process of its own, with the variables of the functions: code that cannot be
-imported is shown, and what runs stays. Otherwise each function gets a new version with the code, and its aliases point
-to that. No build, no synthesis and no deployment takes place; the next `make up` brings what else has changed.
+Saved code is first imported in a separate process, with the functions' variables: if that fails, the error is shown,
+and the running version stays. Otherwise each function gets a new version with the code, and its aliases point to it.
+There is no build, synthesis or deployment; the next `make up` deploys all other changes.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 _CHECK: Final = Path(__file__).with_name("import_handlers.py")
 _DEBUGGED: Final = Path(__file__).with_name("debugged.py")
 _DEBUG_SECONDS: Final = 900
-"""Time-out of a function that stands at a breakpoint: the longest that Lambda knows."""
+"""Time-out of a function stopped at a breakpoint: Lambda's maximum."""
 _DEBOUNCE_MS: Final = 100
 
 
 @dataclass(frozen=True)
 class WatchedFunction:
-    """A function of the watched service, as it was before.
+    """A function of the watched service, in its former state.
 
     Args:
-        name: its physical name.
-        handler: dotted path of its handler.
-        variables: its environment variables.
-        timeout: its time-out in seconds.
+        name: Its physical name.
+        handler: Dotted path of its handler.
+        variables: Its environment variables.
+        timeout: Its time-out in seconds.
     """
 
     name: str
@@ -66,11 +66,11 @@ class Watch:
     """A service that is watched.
 
     Args:
-        emulator: where its functions run.
-        environment: name of the environment.
-        service: name of the service.
-        root: the project.
-        say: prints a line.
+        emulator: Where its functions run.
+        environment: Name of the environment.
+        service: Name of the service.
+        root: The project.
+        say: Prints a line.
     """
 
     emulator: Emulator
@@ -86,10 +86,10 @@ class Watch:
         return self.root / "services" / self.service / "runtime"
 
     def functions(self) -> list[WatchedFunction]:
-        """Return the functions whose handlers lie in the service.
+        """Return the functions whose handlers are in the service.
 
         Raises:
-            RehearsalError: none is deployed.
+            RehearsalError: None is deployed.
         """
         prefix = f"services.{self.service}.runtime."
         pages = self._client.get_paginator("list_functions").paginate()
@@ -112,12 +112,12 @@ class Watch:
         """Watch until interrupted.
 
         Args:
-            debug: module of the handler that a debugger can be attached to, such as `api`. Default: none.
-            port: where the debugger finds it, on the loopback interface.
-            stop: ends the watch when it is set. Default: only an interrupt does.
+            debug: Module of the handler that a debugger can be attached to, such as `api`. Default: none.
+            port: Where the debugger finds it, on the loopback interface.
+            stop: Ends the watch when it is set. Default: only an interrupt does.
 
         Raises:
-            RehearsalError: the service, or the function to debug, is not there.
+            RehearsalError: The service, or the function to debug, is not there.
         """
         functions = self.functions()
         debugged = self._choose(functions, debug)
@@ -137,10 +137,10 @@ class Watch:
                 self.update(functions)
 
     def update(self, functions: list[WatchedFunction]) -> bool:
-        """Make the code as it is saved live, if it can be imported.
+        """Deploy the saved code, if it can be imported.
 
         Args:
-            functions: those of the service.
+            functions: Those of the service.
 
         Returns:
             False if it cannot be imported; what ran before runs on.
@@ -162,7 +162,7 @@ class Watch:
         """Import every handler in a fresh process.
 
         Args:
-            functions: those of the service.
+            functions: Those of the service.
 
         Returns:
             The traceback of each handler that fails.
@@ -233,7 +233,7 @@ class Watch:
 
     @contextmanager
     def _debugging(self, function: WatchedFunction | None, port: int) -> Iterator[None]:
-        """Have a function wait for a debugger's breakpoints, while the block runs."""
+        """Make a function wait for a debugger's breakpoints during the block."""
         if function is None:
             yield
             return

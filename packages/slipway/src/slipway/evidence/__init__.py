@@ -1,5 +1,5 @@
-"""What shows that a change may go to prod, on one page: `slipway evidence` (docs/evidence.md).
+"""Show on one page that a change may be deployed to prod: `slipway evidence` (docs/evidence.md).
 
-It runs no gate. It reads what the gates left, holds what the documents claim to the code and to the tests, and says
-green only where every part was there, was made for this assembly, and is green itself.
+It runs no gate. It reads the gates' reports, checks the documents' claims against code and tests, and is green only if
+every part is present, belongs to this assembly, and is green itself.
 """

@@ -24,7 +24,7 @@ _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class ChecklistAnswer(StrEnum):
-    """What is said to an entry."""
+    """Answer to an entry."""
 
     YES = "yes"
     NO = "no"
@@ -37,11 +37,11 @@ class _Model(BaseModel):
 
 
 class CodeReference(_Model):
-    """Where something is done."""
+    """Place in the code that implements an entry."""
 
     path: _Text
     symbol: _Text
-    """In Python a function, a class, a constant or `Class.method`; elsewhere a text that stands in the file."""
+    """In Python a function, a class, a constant or `Class.method`; in other files, text that occurs there."""
 
 
 class Entry(_Model):
@@ -50,7 +50,7 @@ class Entry(_Model):
     name: _Text
     """As AWS calls it."""
     weight: _Text
-    """Such as required or recommended, as AWS calls it."""
+    """AWS's own level, such as required or recommended."""
     answer: ChecklistAnswer = Field(strict=False)
     says: _Text
     """How it is done here, or why not: a sentence."""
@@ -84,7 +84,7 @@ class ChecklistGroup(_Model):
     def _are_named_once(self) -> Self:
         names = [entry.name for entry in self.entries]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"{self.name}: {twice} is there twice")
+            raise ValueError(f"{self.name}: {twice} appears twice")
         return self
 
 
@@ -95,7 +95,7 @@ class Checklist(_Model):
     source: Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
     """Where AWS publishes it."""
     note: _Text
-    """Which edition, and what is left out of it."""
+    """Which edition, and what it omits."""
     groups: tuple[ChecklistGroup, ...] = Field(alias="group", strict=False, min_length=1)
 
     @property
@@ -104,7 +104,7 @@ class Checklist(_Model):
         return tuple(entry for group in self.groups for entry in group.entries)
 
     def count(self, answer: ChecklistAnswer) -> int:
-        """How many entries have an answer."""
+        """Return the number of entries with an answer."""
         return sum(entry.answer is answer for entry in self.entries)
 
 
@@ -112,10 +112,10 @@ def load_checklist(path: Path) -> Checklist:
     """Read a checklist.
 
     Args:
-        path: a TOML file.
+        path: A TOML file.
 
     Raises:
-        EvidenceError: it is missing, or says something that it may not.
+        EvidenceError: It is missing, or says something that it may not.
     """
     try:
         with path.open("rb") as file:
@@ -123,17 +123,17 @@ def load_checklist(path: Path) -> Checklist:
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EvidenceError(f"{path} is no TOML ({error})") from None
+        raise EvidenceError(f"{path} is not valid TOML ({error})") from None
     except ValidationError as error:
         raise EvidenceError(f"{path}: {first(error)}") from None
 
 
 def problems(checklist: Checklist, sources: Sources) -> tuple[str, ...]:
-    """What is claimed and not there, a line each.
+    """Return the claims that do not hold, one line each.
 
     Args:
-        checklist: the answers.
-        sources: where code and tests are.
+        checklist: The answers.
+        sources: Where code and tests are.
     """
     return tuple(problem for entry in checklist.entries for problem in _of_entry(entry, sources))
 
@@ -142,7 +142,7 @@ def _of_entry(entry: Entry, sources: Sources) -> Iterator[str]:
     code = [each for each in entry.code if not sources.went_with_its_service(each.path)]
     tests = [each for each in entry.tests if not sources.went_with_its_service(each)]
     if (entry.code and not code) or (entry.tests and not tests):
-        yield f"{entry.name}: all that it names went with its service; answer it again"
+        yield f"{entry.name}: everything it names was removed with its service; answer it again"
     for each in code:
         if not sources.has_file(each.path):
             yield f"{entry.name}: {each.path} does not exist"

@@ -27,7 +27,7 @@ PIPELINE_TEMPLATE = "Pipeline.template.json"
 
 @dataclass(frozen=True)
 class Excuse:
-    """What one reason excuses in a stage under one rule."""
+    """Findings that one reason accepts in a stage under one rule."""
 
     rule: str
     reason: str
@@ -41,7 +41,7 @@ class Excuse:
 
 @dataclass(frozen=True)
 class StageFindings:
-    """What the nag gate says of a stage."""
+    """The nag gate's verdict on a stage."""
 
     name: str
     findings: tuple[RuleFinding, ...]
@@ -49,7 +49,7 @@ class StageFindings:
 
     @property
     def acknowledged(self) -> int:
-        """How many findings are accepted."""
+        """Return the number of accepted findings."""
         return sum(len(one.findings) for one in self.accepted)
 
 
@@ -59,7 +59,7 @@ class Evidence:
 
     parts: tuple[Part, ...]
     synthesised: datetime | None
-    """When the assembly was written; None: there is none."""
+    """Time at which the assembly was written; None without an assembly."""
     nag: Verdict | None
     review: GateReport[Review]
     supply: GateReport[Supply]
@@ -80,7 +80,7 @@ class Evidence:
 
     @property
     def stages(self) -> tuple[StageFindings, ...]:
-        """What the nag gate says, by stage in the order of the pipeline."""
+        """Return the nag gate's verdicts, by stage in the order of the pipeline."""
         return _by_stage(self.nag, [stage.name for stage in self.pipeline]) if self.nag else ()
 
 
@@ -97,23 +97,23 @@ def collect(
     """Read and judge everything.
 
     Args:
-        root: the repository.
-        assembly: what `make synth` wrote.
-        packs: which packs must have judged which stack.
-        report: the folder with what the other gates left.
-        today: the day by which acknowledgements are judged expired.
-        checklists: the folder with the answers to them. Default: those of this project.
-        unit_of: names the part of the app that a stack belongs to in the baseline. Default: the stack's stage.
+        root: The repository.
+        assembly: What `make synth` wrote.
+        packs: Which packs must have judged which stack.
+        report: The folder with what the other gates left.
+        today: The day by which acknowledgements are judged expired.
+        checklists: The folder with the answers to them. Default: those of this project.
+        unit_of: Names the part of the app that a stack belongs to in the baseline. Default: the stack's stage.
 
     Raises:
-        EvidenceError: a document or a checklist of the repository cannot be used.
+        EvidenceError: A document or a checklist of the repository cannot be used.
     """
     sources = Sources(root)
     since = _written(assembly)
     nag = None
     if since is not None:
         nag = judge(assembly, packs, today=today, baseline=root / "config" / "baseline.json", unit_of=unit_of)
-    # Where there is no assembly there is none that a report could be about.
+    # Without an assembly, no report can belong to one.
     fresh = since if since is not None else float("inf")
     review = load_report(report / REVIEW_FILE, Review, verb="make review", since=fresh)
     supply = load_report(report / SUPPLY_FILE, Supply, verb="make gates", since=fresh)
@@ -141,7 +141,7 @@ def collect(
 
 
 def _written(assembly: Path) -> float | None:
-    """When an assembly was written last, seconds since the epoch; None when there is none."""
+    """Return the Unix time at which an assembly was last written, seconds; None without an assembly."""
     files = [assembly / name for name in (MANIFEST_FILE, REPORT_FILE)]
     return max((file.stat().st_mtime for file in files if file.is_file()), default=None)
 
@@ -149,16 +149,16 @@ def _written(assembly: Path) -> float | None:
 def _nag_part(nag: Verdict | None) -> Part:
     anchor, title = "nag", "Nag gate"
     if nag is None:
-        return Part(anchor, title, PartState.INCOMPLETE, "not run", ("there is no assembly: `make synth` was not run",))
+        return Part(anchor, title, PartState.INCOMPLETE, "not run", ("no assembly found; run `make synth`",))
     faults = tuple(f"{fault.place}: {fault.message}" for fault in nag.faults)
-    found = (f"findings that nobody acknowledged: {len(nag.findings)}",) if nag.findings else ()
+    found = (f"unacknowledged findings: {len(nag.findings)}",) if nag.findings else ()
     return Part(anchor, title, PartState.RED if nag.red else PartState.GREEN, plain(summary(nag)), (*found, *faults))
 
 
 def _picture(assembly: Path, *, synthesised: bool) -> tuple[tuple[Stage, ...], Part]:
     anchor, title = "pipeline", "Pipeline"
     if not synthesised:
-        missing = ("there is no assembly: `make synth` was not run",)
+        missing = ("no assembly found; run `make synth`",)
         return (), Part(anchor, title, PartState.INCOMPLETE, "not run", missing)
     try:
         stages = read_pipeline(assembly / PIPELINE_TEMPLATE)

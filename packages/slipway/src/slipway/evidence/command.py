@@ -40,9 +40,9 @@ def write_evidence(
 ) -> None:
     """Write the evidence of a change: nag gate, change review, supply chain, pipeline, requirements, checklists.
 
-    No gate is run: what was not run, or for another assembly, leaves the page incomplete.
+    No gate is run: a gate that has not run, or ran on another assembly, leaves the page incomplete.
 
-    Exit code: 0 when everything is there and green, 1 when something is red or incomplete, 2 for wrong input.
+    Exit code: 0 when everything is present and green, 1 when something is red or incomplete, 2 for wrong input.
     """
     console = terminal()
     page = output or report / "index.html"
@@ -72,7 +72,7 @@ def write_evidence(
 
 
 def _commit() -> str:
-    """What the working tree holds: its commit, and whether more was changed; without Git, what CodeBuild says."""
+    """Return the working tree's commit, and whether it has other changes; without Git, CodeBuild's information."""
     try:
         changed = git.output(ROOT, "status", "--porcelain")
         said = git.output(ROOT, "log", "-1", "--abbrev=12", "--format=%h %s")

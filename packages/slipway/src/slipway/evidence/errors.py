@@ -1,4 +1,4 @@
-"""What is wrong for the user, in one line."""
+"""Errors of the evidence page, reported in one line."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from slipway.errors import SlipwayError
 
 
 class EvidenceError(SlipwayError):
-    """What the page is made from cannot be used; the message is one line that names the file."""
+    """An unusable input of the page; the message is one line that names the file."""
 
     exit_code = 2
 
 
 def first(error: ValidationError) -> str:
-    """The first fault of some data, in one line: its place, and what is wrong there."""
+    """Return the first validation error of some data, in one line: where, and what is wrong."""
     detail = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in detail["loc"])
     message = " ".join(detail["msg"].removeprefix("Value error, ").split())

@@ -24,10 +24,10 @@ def write_page(evidence: Evidence, path: Path, *, commit: str, now: datetime) ->
     """Write the page; it needs no network and no other file. Its links to code are relative to where it is.
 
     Args:
-        evidence: what it shows.
-        path: the HTML file; its folder is made if need be.
-        commit: what the working tree holds, as people call it.
-        now: when it is written.
+        evidence: What it shows.
+        path: The HTML file; its folder is made if need be.
+        commit: What the working tree holds, as people call it.
+        now: When it is written.
     """
     root = evidence.sources.root.resolve()
     links = _Links(evidence, relpath(root.as_posix(), path.resolve().parent.as_posix()))
@@ -56,8 +56,8 @@ class _Links:
     """Makes links from the page into the repository.
 
     Args:
-        evidence: with the repository.
-        up: the way from the page to its root.
+        evidence: With the repository.
+        up: The way from the page to its root.
     """
 
     def __init__(self, evidence: Evidence, up: str) -> None:
@@ -65,7 +65,7 @@ class _Links:
         self._up = up
 
     def inline(self, markdown: str) -> Markup:
-        """A line of `docs/requirements.md` as HTML; its links lead from the page to where they lead from there."""
+        """Return a line of `docs/requirements.md` as HTML, with its links adjusted to the page's location."""
         tokens = _MARKDOWN.parseInline(markdown)
         for token in tokens[0].children or ():
             href = str(token.attrGet("href") or "")
@@ -75,7 +75,7 @@ class _Links:
         return Markup(html)  # noqa: S704  # nosec B704  # the renderer escapes
 
     def code(self, path: str, symbol: str = "") -> Markup:
-        """A link to a file, called by path, line and symbol. Of `path:line`, the line is left out of the address."""
+        """Return a link to a file, displayed as path, line and symbol. The address omits the line of `path:line`."""
         file, _, line = path.rpartition(":") if path.rpartition(":")[2].isdigit() else (path, "", "")
         if symbol and self._sources.has_file(file):
             line = str(self._sources.line_of(file, symbol) or "")
@@ -84,7 +84,7 @@ class _Links:
         return Markup('<a href="{}">{}</a>').format(self._to(file), named or Markup("<code>{}</code>").format(place))
 
     def test(self, node: str) -> Markup:
-        """A link to a test, called by its id without the folder that all of them are in."""
+        """Return a link to a test, displayed by its id without the tests' common folder."""
         match = TEST.fullmatch(node)
         path = match["path"] if match else node
         return Markup('<a href="{}"><code>{}</code></a>').format(self._to(path), node.removeprefix("tests/"))

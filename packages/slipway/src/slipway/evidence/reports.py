@@ -1,4 +1,4 @@
-"""What other gates left in `build/report`: the change review and the supply chain, as far as the page shows them."""
+"""Other gates' reports in `build/report`: the parts of the change review and the supply chain that the page shows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ReviewFinding(_Model):
 
 
 class ReportedChange(_Model):
-    """What becomes of one resource."""
+    """The planned change to one resource."""
 
     fate: str
     resource: str
@@ -55,7 +55,7 @@ class ReportedChange(_Model):
 
 
 class ReportedStackChanges(_Model):
-    """What happens in one stack."""
+    """The planned changes to one stack."""
 
     name: str
     account: str
@@ -65,14 +65,14 @@ class ReportedStackChanges(_Model):
 
 
 class ReportedStageChanges(_Model):
-    """What happens in one stage."""
+    """The planned changes to one stage."""
 
     name: str
     stacks: tuple[ReportedStackChanges, ...]
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many resources have which fate."""
+        """Return the number of resources by kind of change."""
         fates = [change.fate for stack in self.stacks for change in stack.changes]
         return {fate: fates.count(fate) for fate in dict.fromkeys(fates)}
 
@@ -113,7 +113,7 @@ class ReportedAcceptance(_Model):
 
 
 class ReportedStep(_Model):
-    """What one scanner says."""
+    """Result of one scanner."""
 
     name: str
     state: Literal["passed", "failed", "not done"]
@@ -143,7 +143,7 @@ class Supply(_Model):
 
 
 class Read(StrEnum):
-    """How far a report could be used."""
+    """Usability of a report."""
 
     WHOLE = "read"
     NOT_RUN = "not run"
@@ -156,23 +156,23 @@ _Content = TypeVar("_Content", bound=BaseModel)
 
 @dataclass(frozen=True)
 class GateReport(Generic[_Content]):
-    """A report that another gate left, or why there is none."""
+    """Another gate's report, or why it is missing."""
 
     read: Read
     content: _Content | None = None
-    """What it says; an outdated one is shown too."""
+    """Content of the report, even if it is outdated."""
     message: str = ""
-    """What is wrong with it, in one line that names the file."""
+    """The error in it, in one line that names the file."""
 
 
 def load_report(path: Path, model: type[_Content], *, verb: str, since: float) -> GateReport[_Content]:
     """Read a report.
 
     Args:
-        path: a JSON file.
-        model: what has to be in it.
-        verb: what makes it, for the message.
-        since: when the assembly was written, seconds since the epoch; an older report is about another one.
+        path: A JSON file.
+        model: What has to be in it.
+        verb: What makes it, for the message.
+        since: When the assembly was written, seconds since the epoch; an older report is about another one.
     """
     try:
         content = model.model_validate_json(path.read_bytes())

@@ -1,7 +1,7 @@
-"""What is required, row by row in TOML, and the tests that show it: those with the marker `requirement`.
+"""Requirements, row by row in TOML, and the tests that cover them: those with the marker `requirement`.
 
-The app's rows are in `docs/requirements.toml`, a service's in its own folder: they go with it. `make docs` writes the
-page of both (`docs/requirements.md`).
+The app's rows are in `docs/requirements.toml`, a service's in its own folder, so that they are removed with it. `make
+docs` writes the page of both (`docs/requirements.md`).
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class RequirementRow:
     """One requirement.
 
     Attributes:
-        name: what markers call it; a service's begins with the service's name and a colon.
-        section: heading that it is under.
-        text: what is required, in short, as Markdown.
-        only_aws: what no test here can show, as Markdown.
-        tests: ids of the tests that show it, in order.
+        name: What markers call it; a service's begins with the service's name and a colon.
+        section: Heading that it is under.
+        text: What is required, in short, as Markdown.
+        only_aws: What no test here can show, as Markdown.
+        tests: Ids of the tests that show it, in order.
     """
 
     name: str
@@ -103,8 +103,8 @@ class Requirements:
     """All rows.
 
     Attributes:
-        rows: in the order of the page.
-        unknown: for each marker that names no row, the test and the name.
+        rows: In the order of the page.
+        unknown: For each marker that names no row, the test and the name.
     """
 
     rows: tuple[RequirementRow, ...]
@@ -133,10 +133,10 @@ def read_requirements(root: Path) -> Requirements:
     """Read the rows, and find the tests that show them.
 
     Args:
-        root: the repository.
+        root: The repository.
 
     Raises:
-        EvidenceError: a file cannot be read or holds something else.
+        EvidenceError: A file cannot be read or holds something else.
     """
     written = [(row.name, row) for row in _read(root / ROWS)]
     for file in sorted(root.glob(_OF_SERVICES)):
@@ -157,7 +157,7 @@ def read_requirements(root: Path) -> Requirements:
 
 
 def _went_with_its_service(root: Path, name: str) -> bool:
-    """True if a row is of a service that the app no longer has: tests of all services may still be marked for it."""
+    """Return True if a row belongs to a removed service: tests of all services may still be marked for it."""
     service, colon, _ = name.partition(": ")
     return bool(colon) and not (root / "services" / service).is_dir()
 
@@ -174,9 +174,9 @@ def find_marked(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def problems(requirements: Requirements) -> tuple[str, ...]:
-    """Return what is required and shown by nothing, and what shows something that is not required, a line each."""
+    """Return requirements without a test, and tests marked for an unknown requirement, one line each."""
     unproven = (f"no test shows: {row.name}" for row in requirements.rows if not row.tests)
-    strange = (f"{test} is marked for {name!r}, which is no requirement" for test, name in requirements.unknown)
+    strange = (f"{test} is marked for {name!r}, which is not a requirement" for test, name in requirements.unknown)
     return (*unproven, *strange)
 
 
@@ -216,7 +216,7 @@ def _parsed(path: str, text: str) -> ast.Module:
     try:
         return ast.parse(text, path)
     except SyntaxError as error:
-        raise EvidenceError(f"{path} is no Python that can be read ({error})") from None
+        raise EvidenceError(f"{path} is not valid Python ({error})") from None
 
 
 def _marked(node: str, body: Iterable[ast.stmt]) -> Iterator[tuple[str, str]]:

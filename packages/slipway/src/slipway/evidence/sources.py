@@ -1,4 +1,4 @@
-"""What is in the repository: files, the symbols in them, and the tests, all read from the text and never imported."""
+"""Files of the repository, their symbols, and the tests, all parsed from the text without importing it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Sources:
     """The files of a repository.
 
     Args:
-        root: its folder.
+        root: Its folder.
     """
 
     def __init__(self, root: Path) -> None:
@@ -34,21 +34,21 @@ class Sources:
         return self.root.resolve()
 
     def has_file(self, path: str) -> bool:
-        """Whether a path, from the root, is a file within the repository."""
+        """Return True if a path, relative to the root, is a file within the repository."""
         found = (self.root / path).resolve()
         return found.is_file() and found.is_relative_to(self._resolved)
 
     def went_with_its_service(self, path: str) -> bool:
-        """True if a path is of a service that the app no longer has."""
+        """Return True if a path belongs to a removed service."""
         parts = Path(path).parts
         return len(parts) > 2 and parts[0] == "services" and not (self.root / "services" / parts[1]).is_dir()
 
     def line_of(self, path: str, symbol: str) -> int | None:
-        """The line of a symbol, from 1; None when the file does not have it.
+        """Return the line of a symbol, from 1; None if the file does not contain it.
 
         Args:
-            path: a file that is there.
-            symbol: in Python a function, a class, a constant or `Class.method`; elsewhere a text that stands in it.
+            path: A file that is there.
+            symbol: In Python a function, a class, a constant or `Class.method`; elsewhere a text that stands in it.
         """
         if path.endswith(".py"):
             return self._symbols_of(path).get(symbol)
@@ -56,16 +56,16 @@ class Sources:
         return next((number for number, line in enumerate(lines, start=1) if symbol in line), None)
 
     def tests(self, path: str) -> frozenset[str]:
-        """The tests of a file, `test_name`, `TestClass` or `TestClass::test_name`; none when it is not there."""
+        """Return the tests of a file, such as `test_name` or `TestClass::test_name`; empty if it does not exist."""
         if not self.has_file(path):
             return frozenset()
         return frozenset(name.replace(".", "::") for name in self._symbols_of(path) if _COLLECTED.fullmatch(name))
 
     def missing_test(self, node: str) -> str | None:
-        """Why a test does not show anything; None when it is there.
+        """Return why a test does not count; None if it exists.
 
         Args:
-            node: its id, or the path of a file of tests.
+            node: Its id, or the path of a file of tests.
         """
         match = TEST.fullmatch(node)
         if not match:
@@ -84,7 +84,7 @@ class Sources:
             try:
                 tree = ast.parse((self.root / path).read_text(encoding="utf-8"), path)
             except (OSError, SyntaxError, UnicodeDecodeError) as error:
-                raise EvidenceError(f"{path} is no Python that can be read ({error})") from None
+                raise EvidenceError(f"{path} is not valid Python ({error})") from None
             self._symbols[path] = dict(_symbols(tree))
         return self._symbols[path]
 

@@ -1,4 +1,4 @@
-"""The verdict: green only where every part was there, was made for this assembly, and is green itself."""
+"""Judge the evidence: green only if every part is present, belongs to this assembly, and is green itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slipway.evidence.reports import GateReport, Read, Review, Supply
 
 
 class PartState(StrEnum):
-    """How a part stands, or the whole."""
+    """State of a part, or of the whole."""
 
     GREEN = "green"
     INCOMPLETE = "incomplete"
@@ -28,40 +28,40 @@ class Part:
     summary: str
     """One line."""
     problems: tuple[str, ...] = ()
-    """Why it is not green, a line each."""
+    """Why it is not green, one line each."""
 
 
 def overall(parts: Iterable[Part]) -> PartState:
-    """Red if a part is, else incomplete if a part is, else green."""
+    """Return red if any part is red, else incomplete if any is incomplete, else green."""
     states = {part.state for part in parts}
     return next((state for state in (PartState.RED, PartState.INCOMPLETE) if state in states), PartState.GREEN)
 
 
 def headline(parts: Iterable[Part]) -> str:
-    """The verdict in one line, with the parts that decide it."""
+    """Return the verdict as one line, with the parts that decide it."""
     parts = tuple(parts)
     state = overall(parts)
     if state is PartState.GREEN:
-        return f"evidence green: all {len(parts)} parts are there and green"
+        return f"evidence green: all {len(parts)} parts are present and green"
     named = ", ".join(f"{part.title} {part.state}" for part in parts if part.state is not PartState.GREEN)
     word = "RED" if state is PartState.RED else state.value
     return f"evidence {word}: {named}"
 
 
 def claims(anchor: str, title: str, summary: str, problems: tuple[str, ...]) -> Part:
-    """A part that claims something: red when a claim does not hold."""
+    """Return a part of claims: red if a claim does not hold."""
     return Part(anchor, title, PartState.RED if problems else PartState.GREEN, summary, problems)
 
 
 def plain(summary: str) -> str:
-    """A gate's own last line without its name and verdict, which stand beside it here."""
+    """Return a gate's own last line without its name and verdict, which are displayed beside it."""
     return summary.partition(": ")[2] or summary
 
 
 def review_part(report: GateReport[Review]) -> Part:
-    """The change review.
+    """Return the part of the change review.
 
-    A review that was not made, as where the configuration lets it be, leaves the page incomplete.
+    A missing review leaves the page incomplete, even if the configuration allows it to be missing.
     """
     anchor, title = "review", "Change review"
     review = report.content
@@ -80,7 +80,7 @@ def review_part(report: GateReport[Review]) -> Part:
 
 
 def supply_part(report: GateReport[Supply]) -> Part:
-    """The supply chain. A scanner that could not look leaves the page incomplete."""
+    """Return the part of the supply chain. A scanner that could not run leaves the page incomplete."""
     anchor, title = "supply", "Supply chain"
     supply = report.content
     if report.read is not Read.WHOLE or supply is None:

@@ -1,4 +1,4 @@
-"""`slipway gates`: every gate, or those of some names."""
+"""`slipway gates`: run every gate, or only some."""
 
 from __future__ import annotations
 

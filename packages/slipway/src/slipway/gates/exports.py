@@ -20,12 +20,12 @@ _NOT_XML = {code: None for code in range(0x20) if chr(code) not in "\t\n\r"}
 
 
 def as_json(ended: Iterable[Ended], zips: Iterable[Zip], *, strict: bool) -> dict[str, Any]:
-    """Everything that the steps said, as plain data.
+    """Return all results of the steps as plain data.
 
     Args:
-        ended: the steps.
-        zips: what was built.
-        strict: whether what is not done stops the change.
+        ended: The steps.
+        zips: What was built.
+        strict: Whether what is not done stops the change.
     """
     rows = tuple(ended)
     return {
@@ -40,14 +40,14 @@ def as_json(ended: Iterable[Ended], zips: Iterable[Zip], *, strict: bool) -> dic
 
 
 def as_junit(ended: Iterable[Ended], *, strict: bool) -> str:
-    """JUnit's XML: a suite a step, in it a case for each finding, and one for the step itself.
+    """Return JUnit XML: one suite per step, with a case for each finding and one for the step itself.
 
-    What is accepted is skipped, with its reason. A step that is not done is skipped too, or an error where that stops
+    An accepted finding is skipped, with its reason. A step that was not done is skipped too, or an error if that stops
     the change.
 
     Args:
-        ended: the steps.
-        strict: whether what is not done stops the change.
+        ended: The steps.
+        strict: Whether what is not done stops the change.
     """
     root = ET.Element("testsuites", name="supply chain")
     for row in ended:
@@ -80,14 +80,14 @@ def _plain(text: str) -> str:
 
 
 def write(ended: Iterable[Ended], zips: Iterable[Zip], *, strict: bool, json_file: Path, junit_file: Path) -> None:
-    """Write both.
+    """Write both reports.
 
     Args:
-        ended: the steps.
-        zips: what was built.
-        strict: whether what is not done stops the change.
-        json_file: where the whole goes.
-        junit_file: where CodeBuild's part goes.
+        ended: The steps.
+        zips: What was built.
+        strict: Whether what is not done stops the change.
+        json_file: Where the whole goes.
+        junit_file: Where CodeBuild's part goes.
     """
     rows = tuple(ended)
     for path, text in (

@@ -1,4 +1,4 @@
-"""Judge an assembly that lies there: `slipway lint [cdk.out]`."""
+"""Lint an existing assembly: `slipway lint [cdk.out]`."""
 
 from __future__ import annotations
 

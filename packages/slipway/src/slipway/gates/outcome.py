@@ -1,4 +1,4 @@
-"""What a step of the gates says, whatever it looks at."""
+"""Result of a step of the gates, whatever it checks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass(frozen=True, order=True)
 class Accepted:
-    """One thing that was found and is let go on, with the reason that somebody gave."""
+    """An accepted finding, with its recorded reason."""
 
     place: str
     rule: str
@@ -50,13 +50,13 @@ class Outcome:
 
     state: StepState
     summary: str
-    """One line: what was looked at, or why it was not."""
+    """One line: what was checked, or why not."""
     findings: tuple[Finding, ...] = ()
     accepted: tuple[Accepted, ...] = ()
     notes: tuple[str, ...] = ()
-    """What limits the result, one line each."""
+    """Limits of the result, one line each."""
     scanned: tuple[str, ...] = ()
-    """What was looked at: package URLs, or files."""
+    """What was checked: package URLs, or files."""
 
     @classmethod
     def of(
@@ -68,7 +68,7 @@ class Outcome:
         notes: Iterable[str] = (),
         scanned: Iterable[str] = (),
     ) -> Self:
-        """The end of a step that looked: failed when it found something, else passed."""
+        """Return the result of a step that ran: failed if it found something, else passed."""
         found = tuple(sorted(set(findings)))
         return cls(
             state=StepState.FAILED if found else StepState.PASSED,
@@ -81,19 +81,19 @@ class Outcome:
 
     @classmethod
     def not_done(cls, why: str, *, scanned: Iterable[str] = ()) -> Self:
-        """The end of a step that could not look, with what it would have looked at."""
+        """Return the result of a step that could not run, with what it would have checked."""
         return cls(state=StepState.NOT_DONE, summary=f"not done: {why}", scanned=tuple(sorted(set(scanned))))
 
     def stops(self, *, strict: bool) -> bool:
-        """Whether the change must not go on.
+        """Return True if the change must stop.
 
         Args:
-            strict: a step that could not look stops it too.
+            strict: A step that could not look stops it too.
         """
         return self.state is StepState.FAILED or (strict and self.state is StepState.NOT_DONE)
 
     def plain(self) -> dict[str, Any]:
-        """All of it as JSON has it."""
+        """Return the result as JSON-compatible data."""
         return {
             "state": self.state.value,
             "summary": self.summary,
@@ -114,9 +114,9 @@ class Outcome:
 
 
 def in_pipeline(environ: Mapping[str, str]) -> bool:
-    """Whether this is a build of the pipeline, where nothing may be left out; a rehearsal of it is none.
+    """Return True in a build of the pipeline, where no step may be left out; False in a rehearsal of it.
 
     Args:
-        environ: the environment variables.
+        environ: The environment variables.
     """
     return bool(environ.get(_BUILD)) and not environ.get(_REHEARSAL)

@@ -1,4 +1,4 @@
-"""What the configuration says of a stack: whose it is, and which packs judge it."""
+"""The configuration's view of a stack: its environment, and its rule packs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from slipway.settings.model import Place
 
 
 def environment_of(settings: Settings, stack: str) -> Environment | None:
-    """The environment that a stack is deployed to, or None for the pipeline's own.
+    """Return the environment that a stack is deployed to; None for the pipeline's own.
 
     Args:
-        settings: all of `config/`.
-        stack: path of its construct, such as `Pipeline/prod-<service>/Data`.
+        settings: All of `config/`.
+        stack: Path of its construct, such as `Pipeline/prod-<service>/Data`.
     """
     # A stage is named `<environment>-<service>`; an environment's own name may have dashes.
     found = [
@@ -27,7 +27,7 @@ def environment_of(settings: Settings, stack: str) -> Environment | None:
 
 
 def place_of(settings: Settings, stack: str) -> Place:
-    """The environment that a stack is deployed to, or the pipeline's own place."""
+    """Return the environment that a stack is deployed to, or the pipeline's own place."""
     return environment_of(settings, stack) or settings.pipeline
 
 
@@ -36,12 +36,12 @@ PIPELINE = "pipeline"
 
 
 def unit_of(settings: Settings) -> Callable[[str], str]:
-    """Return what names the part of the app that a stack belongs to: a service, the foundation, or the pipeline.
+    """Return a function that names a stack's part of the app: a service, the foundation, or the pipeline.
 
-    The same whatever the environments are called, and however many there are.
+    The names don't depend on the environments' names or number.
 
     Args:
-        settings: all of `config/`.
+        settings: All of `config/`.
     """
 
     def unit(stack: str) -> str:
@@ -55,11 +55,11 @@ def unit_of(settings: Settings) -> Callable[[str], str]:
 
 
 def packs_of(settings: Settings) -> PacksOf:
-    """The packs of a stack: those of its environment's file, or of the pipeline's where it belongs to none.
+    """Return the packs of a stack: its environment's, or the pipeline's for its own stacks.
 
-    Our own rules, and those of what only AWS would tell, are among them everywhere.
+    Our own rules and the rules on AWS behaviour always apply.
 
     Args:
-        settings: all of `config/`.
+        settings: All of `config/`.
     """
     return lambda stack: (*(pack.value for pack in place_of(settings, stack).gates.packs), *OUR_PACKS)

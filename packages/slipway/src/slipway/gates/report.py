@@ -12,14 +12,14 @@ from rich.table import Table
 from slipway.gates.outcome import Outcome, StepState
 from slipway.gates.run import Ended
 
-# Columns where the output is no terminal, such as a build's log: rich would take 80.
+# Width if the output is not a terminal, such as a build's log: rich would use 80 columns.
 _LOG_WIDTH = 140
 _STANDARD_STREAMS = (0, 1, 2)
 _COLOURS = {StepState.PASSED: "green", StepState.FAILED: "red", StepState.NOT_DONE: "yellow"}
 
 
 def terminal() -> Console:
-    """Standard output, coloured on a terminal alone, and wide enough in a log."""
+    """Return standard output, coloured only on a terminal, and wide enough in a log."""
     return Console(highlight=False, width=None if any(map(os.isatty, _STANDARD_STREAMS)) else _LOG_WIDTH)
 
 
@@ -27,8 +27,8 @@ def print_findings(outcome: Outcome, console: Console) -> None:
     """Print what must not go on, and what limits the rest.
 
     Args:
-        outcome: how a step ended.
-        console: where to.
+        outcome: How a step ended.
+        console: Where to.
     """
     for finding in outcome.findings:
         line = f"{finding.place}: {finding.rule}: {finding.message}"
@@ -41,9 +41,9 @@ def print_all(ended: Iterable[Ended], console: Console, *, strict: bool) -> bool
     """Print the table, and the verdict below it.
 
     Args:
-        ended: the steps.
-        console: where to.
-        strict: whether what is not done stops the change.
+        ended: The steps.
+        console: Where to.
+        strict: Whether what is not done stops the change.
 
     Returns:
         Whether the change must not go on.
@@ -55,7 +55,7 @@ def print_all(ended: Iterable[Ended], console: Console, *, strict: bool) -> bool
     table.add_column("s", justify="right")
     table.add_column("findings", justify="right")
     table.add_column("accepted", justify="right")
-    table.add_column("what was looked at", overflow="fold")
+    table.add_column("what was checked", overflow="fold")
     for row in rows:
         outcome = row.outcome
         table.add_row(
@@ -73,11 +73,11 @@ def print_all(ended: Iterable[Ended], console: Console, *, strict: bool) -> bool
 
 
 def verdict(rows: Iterable[Ended], *, strict: bool) -> str:
-    """The verdict in one line.
+    """Return the verdict as one line.
 
     Args:
-        rows: the steps.
-        strict: whether what is not done stops the change.
+        rows: The steps.
+        strict: Whether what is not done stops the change.
     """
     ended = tuple(rows)
     stopping = [row.step.name for row in ended if row.outcome.stops(strict=strict)]

@@ -1,4 +1,4 @@
-"""What the configuration of our own template says to the review."""
+"""The review policy, derived from our template's configuration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def given() -> Given:
     """Return what `config/` says.
 
     Raises:
-        ReviewError: it is not valid.
+        ReviewError: It is not valid.
     """
     try:
         settings = config.load().pipeline

@@ -1,4 +1,4 @@
-"""Run the steps, those that do not wait for another side by side."""
+"""Run the steps, side by side unless one waits for another."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def run_all(
     today: date,
     say: Callable[[Ended], None] = lambda _: None,
 ) -> tuple[Ended, ...]:
-    """Run steps to their ends.
+    """Run all steps to the end.
 
-    A step that another comes after always runs first, however it ends.
+    A step that others depend on always runs first, however it ends.
 
     Args:
-        steps: the rows; what a row comes after is among them.
-        repository: what they look at.
-        policy: what is allowed and accepted.
-        today: the day by which acceptances are judged expired.
-        say: told of each step that has ended.
+        steps: The rows; what a row comes after is among them.
+        repository: What they look at.
+        policy: What is allowed and accepted.
+        today: The day by which acceptances are judged expired.
+        say: Told of each step that has ended.
 
     Returns:
         The ends, in the order of the rows.
@@ -74,6 +74,6 @@ def _run(
     try:
         outcome = step.run(context)
     except SupplyError as error:
-        # It could not look for a reason that lies here, not in the network: that is never let pass.
+        # The cause is local, not the network: this always stops the change.
         outcome = Outcome.of([Finding(step.name, "broken", str(error))], "did not look")
     return Ended(step=step, outcome=outcome, seconds=time.perf_counter() - started)

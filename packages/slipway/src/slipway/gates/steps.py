@@ -16,14 +16,14 @@ from slipway.supply.tool import run
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a step may use."""
+    """Resources available to a step."""
 
     repository: ScannedTree
     policy: SupplyPolicy
     today: date
     """The day by which acceptances are judged expired."""
     earlier: Mapping[str, Outcome]
-    """How the steps ended that this one comes after, by name."""
+    """Results of the steps that this one depends on, by name."""
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,22 @@ class Step:
 
     name: str
     verb: str
-    """What asks for it alone, here and, for most, in the Makefile; steps may share one."""
+    """Verb that runs this step alone, in the CLI and, for most, in the Makefile; steps may share one."""
     run: Callable[[StepContext], Outcome]
     after: tuple[str, ...] = ()
     """Names of steps whose results it needs."""
     supply: bool = True
-    """Whether it belongs to the supply chain, and so to `supply.json`; another keeps a report of its own."""
+    """True if it is part of the supply chain, and so of `supply.json`; other steps write their own report."""
 
 
 def command(name: str, *words: str) -> Callable[[StepContext], Outcome]:
-    """A step that is a program: it passes with exit code 0, and the last line that it writes says what it saw.
+    """Return a step that runs a program: it passes with exit code 0, and its last output line is the summary.
 
-    All that it writes goes to `build/report/<name>.log`.
+    All output is written to `build/report/<name>.log`.
 
     Args:
-        name: of the step.
-        words: the program and its arguments.
+        name: Of the step.
+        words: The program and its arguments.
     """
 
     def step(context: StepContext) -> Outcome:
@@ -83,14 +83,14 @@ STEPS: tuple[Step, ...] = (
 
 
 def chosen(names: Iterable[str], steps: tuple[Step, ...] = STEPS) -> tuple[Step, ...]:
-    """The steps of some names or verbs, with those that they come after; all of them when there is no name.
+    """Return the steps with these names or verbs, and their dependencies; all steps without names.
 
     Args:
-        names: of steps, or of verbs.
-        steps: the rows.
+        names: Of steps, or of verbs.
+        steps: The rows.
 
     Raises:
-        SupplyError: nothing has a name.
+        SupplyError: Nothing has a name.
     """
     by_name = {step.name: step for step in steps}
     wanted: set[str] = set()
@@ -98,7 +98,7 @@ def chosen(names: Iterable[str], steps: tuple[Step, ...] = STEPS) -> tuple[Step,
         meant = {step.name for step in steps if name in {step.name, step.verb}}
         if not meant:
             known = sorted({*by_name, *(step.verb for step in steps)})
-            raise SupplyError(f"{name!r} is no step: there are {', '.join(known)}")
+            raise SupplyError(f"unknown step {name!r}; choose from {', '.join(known)}")
         wanted |= meant
     if not wanted:
         return steps

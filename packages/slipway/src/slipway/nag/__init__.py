@@ -1,7 +1,7 @@
-"""The nag gate: rule packs of cdk-nag and of one's own, judged from the report alone.
+"""The nag gate: rule packs of cdk-nag and our own, judged only from the report.
 
-A library by itself: it imports nothing else of this repository, and another CDK project can lift the folder out. Then
-`names.OUR_PACKS` is the only thing to change.
+A self-contained library: it imports nothing else from this repository, so another CDK project can copy the folder and
+change only `names.OUR_PACKS`.
 
 - `packs.register` lets the packs judge an app; `acknowledge.acknowledge` accepts a finding where it arises.
 - `verdict.judge` reads the finished assembly and says green or red. It loads no CDK.

@@ -40,23 +40,23 @@ def acknowledge(
 ) -> None:
     """Accept what one rule finds on a construct and everything beneath it.
 
-    The id that is written is always qualified (`AwsSolutions::AwsSolutions-S1`): a bare one silences the finding and
-    leaves no trace in the report. Whether the date has passed is judged by the gate, not here: synth reads no clock.
-    Nor is anything known here of what the rule will find: an acknowledgement that excuses nothing is the gate's to say.
+    The id is always written qualified (`AwsSolutions::AwsSolutions-S1`): an unqualified one suppresses the finding
+    without a trace in the report. The gate checks the expiry date, because synth reads no clock. The gate also reports
+    an acknowledgement that suppresses nothing.
 
     Args:
-        construct: the narrowest construct that covers the resource.
-        rule: id of the rule as the report prints it, such as `AwsSolutions-S1`, `Serverless-LambdaDLQ` or `W3697`;
+        construct: The narrowest construct that covers the resource.
+        rule: Id of the rule as the report prints it, such as `AwsSolutions-S1`, `Serverless-LambdaDLQ` or `W3697`;
             several where one reason answers the same check of several packs.
-        reason: what makes it safe here; a sentence of five words or more that is not the rule's own text.
-        owner: the team that answers for it.
-        expires: the last day on which it holds.
-        finding: for rules that report findings, the one meant, such as `Action::kms:ReEncrypt*`, or several.
-        stacklevel: how many calls up the place in the code is that gives the reason, as in `warnings.warn`. Default:
+        reason: What makes it safe here; a sentence of five words or more that is not the rule's own text.
+        owner: The team that answers for it.
+        expires: The last day on which it holds.
+        finding: For rules that report findings, the one meant, such as `Action::kms:ReEncrypt*`, or several.
+        stacklevel: How many calls up the place in the code is that gives the reason, as in `warnings.warn`. Default:
             the caller.
 
     Raises:
-        AcknowledgementError: unknown rule, reason or owner missing or empty of meaning, a finding missing or not due.
+        AcknowledgementError: Unknown rule, reason or owner missing or empty of meaning, a finding missing or not due.
     """
     rules = [rule] if isinstance(rule, str) else list(rule)
     findings: Sequence[str | None] = [finding] if isinstance(finding, str) else finding or [None]
@@ -72,11 +72,11 @@ def acknowledge(
 
 
 def resource_finding(construct: IConstruct, arn: str) -> str:
-    """The finding that `AwsSolutions-IAM5` reports for a resource, with references written as cdk-nag writes them.
+    """Return the finding that `AwsSolutions-IAM5` reports for a resource, with references in cdk-nag's format.
 
     Args:
-        construct: where the policy stands.
-        arn: the resource of the statement; it may hold references to the construct's own stack. One to another
+        construct: Where the policy stands.
+        arn: The resource of the statement; it may hold references to the construct's own stack. One to another
             stack is known only after synth and cannot be named ahead: give such an ARN its literal name.
 
     Returns:
@@ -113,7 +113,7 @@ def _check(rule: str, reason: str, owner: str) -> None:
     if not owner.strip() or set(owner) & set("[];"):
         raise AcknowledgementError(f"{place}: owner = {owner!r}: name the team that answers for it")
     if "[owner:" in reason:
-        raise AcknowledgementError(f"{place}: reason = {reason!r}: owner and expiry are arguments of their own")
+        raise AcknowledgementError(f"{place}: reason = {reason!r}: pass owner and expiry as arguments")
     if not is_sentence(reason, rule=rule):
         raise AcknowledgementError(f"{place}: reason = {reason!r}: say in a sentence what makes it safe here")
     if repeats(reason, rule_texts().get(rule, "")):
@@ -123,7 +123,7 @@ def _check(rule: str, reason: str, owner: str) -> None:
 
 
 def _place(stacklevel: int) -> str:
-    """File and line of a caller, the same wherever the repository lies."""
+    """Return the file and line of a caller, independent of the repository's location."""
     frame = sys._getframe(stacklevel)
     name = str(frame.f_globals.get("__name__", "__main__"))
     file = name.replace(".", "/") + ".py"
@@ -135,7 +135,7 @@ def _place(stacklevel: int) -> str:
 
 
 def _flatten(node: Any) -> str:
-    """cdk-nag's `flattenCfnReference` for resolved values (utils/flatten-cfn-reference.ts of 3.0.2)."""
+    """Return a value as cdk-nag's `flattenCfnReference` writes it (utils/flatten-cfn-reference.ts of 3.0.2)."""
     match node:
         case str():
             flat = node.replace("${", "<").replace("}", ">")

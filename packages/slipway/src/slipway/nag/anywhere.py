@@ -1,8 +1,8 @@
-"""Judge an assembly that no gate of ours was registered in, of an app in any language.
+"""Judge an assembly without our gate registered in its app, of an app in any language.
 
-cdk-nag looks at constructs. So each template is read back into constructs (`CfnInclude`), which loses nothing that a
-rule asks for: cdk-nag's rules look at resources of the first level. What they find is told by the paths that the app
-gave its constructs.
+cdk-nag inspects constructs. So each template is converted back into constructs (`CfnInclude`), which preserves
+everything that a rule needs: cdk-nag's rules inspect L1 resources. Findings are reported with the app's own construct
+paths.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from slipway.review.assembly import Assembly, ReviewedStack, read_assembly
 from slipway.review.errors import ReviewError
 
 _UNKNOWN: Final = "SlipwayUnknownValue"
-"""Parameter that stands for what `CfnInclude` cannot read."""
+"""Parameter that replaces what `CfnInclude` cannot read."""
 
 _INCLUDED: Final = frozenset(
     {
@@ -54,15 +54,15 @@ _NOT_JUDGED: Final = "CdkNagValidationFailure"
 
 @dataclass(frozen=True, kw_only=True)
 class Ruling:
-    """What packs of rules say of an assembly.
+    """Verdict of rule packs on an assembly.
 
     Args:
-        packs: the packs that were asked.
-        stacks: paths of the stacks that they judged.
-        findings: rules that are broken, and accepted by nobody.
-        accepted: findings that the app itself accepts, each with its reason.
-        faults: why the rest cannot be trusted.
-        notes: rules that could not tell, since a value is known to the deployment alone.
+        packs: The packs that were asked.
+        stacks: Paths of the stacks that they judged.
+        findings: Rules that are broken, and accepted by nobody.
+        accepted: Findings that the app itself accepts, each with its reason.
+        faults: Why the rest cannot be trusted.
+        notes: Rules that could not tell, since a value is known to the deployment alone.
     """
 
     packs: tuple[str, ...]
@@ -76,7 +76,7 @@ class Ruling:
         """Return 2 where it cannot be trusted, 1 where something was found, 0 otherwise.
 
         Args:
-            warnings: whether a warning counts as found.
+            warnings: Whether a warning counts as found.
         """
         if self.faults:
             return 2
@@ -84,12 +84,12 @@ class Ruling:
 
 
 def judge_assembly(folder: Path, packs: Sequence[str] = (), own: Sequence[OwnPack] = ()) -> Ruling:
-    """Ask packs of rules about an assembly, and what its own app accepts of what they find.
+    """Run rule packs on an assembly, honouring its own app's acknowledgements.
 
     Args:
-        folder: what `app.synth()` wrote, `cdk.out`.
-        packs: names of packs of cdk-nag, such as `AwsSolutions`.
-        own: packs over templates.
+        folder: What `app.synth()` wrote, `cdk.out`.
+        packs: Names of packs of cdk-nag, such as `AwsSolutions`.
+        own: Packs over templates.
     """
     names = (*packs, *(pack.name for pack in own))
     try:
@@ -117,7 +117,7 @@ def judge_assembly(folder: Path, packs: Sequence[str] = (), own: Sequence[OwnPac
 
 
 def _report(folder: Path) -> Any:
-    """CDK's own report on the assembly; None where the app asked no rules."""
+    """Return CDK's own report on the assembly; None if the app ran no rules."""
     try:
         return read_report(folder, since=None)
     except UnreadableError:
@@ -196,7 +196,7 @@ def _path(stack: ReviewedStack, logical_id: str) -> str:
 
 
 def _includable(template: Mapping[str, Any]) -> dict[str, Any]:
-    """A template as `CfnInclude` reads it: nothing but what rules look at, and no function that it does not know."""
+    """Return a template that `CfnInclude` can read: only what rules inspect, without unsupported functions."""
     found = {section: _readable(template[section]) for section in _SECTIONS if template.get(section)}
     found["Parameters"] = {**found.get("Parameters", {}), _UNKNOWN: {"Type": "String"}}
     return found

@@ -56,7 +56,7 @@ class Suppressed(Violation):
 
 
 class PluginReport(_Model):
-    """What one pack found."""
+    """Findings of one pack."""
 
     plugin_name: str
     conclusion: str
@@ -95,14 +95,14 @@ class StackFiles:
 
 
 def read_report(assembly: Path, *, since: float | None) -> ValidationReport:
-    """CDK's report on an assembly.
+    """Return CDK's report on an assembly.
 
     Args:
-        assembly: folder that `app.synth()` wrote.
-        since: start of the run, seconds since the epoch; a report that is older is refused. Default: any is taken.
+        assembly: Folder that `app.synth()` wrote.
+        since: Start of the run, seconds since the epoch; a report that is older is refused. Default: any is taken.
 
     Raises:
-        UnreadableError: it is missing, damaged or older than the run.
+        UnreadableError: It is missing, damaged or older than the run.
     """
     path = assembly / REPORT_FILE
     try:
@@ -118,10 +118,10 @@ def read_report(assembly: Path, *, since: float | None) -> ValidationReport:
 
 
 def read_stacks(assembly: Path) -> list[StackFiles]:
-    """Every stack of an assembly and of the assemblies nested in it.
+    """Return every stack of an assembly and of the assemblies nested in it.
 
     Raises:
-        UnreadableError: a manifest or a file that it names is missing or damaged.
+        UnreadableError: A manifest or a file that it names is missing or damaged.
     """
     try:
         return [

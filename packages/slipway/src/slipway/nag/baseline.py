@@ -21,10 +21,10 @@ _COUNTS = TypeAdapter(dict[str, dict[str, dict[str, Annotated[int, Field(ge=1, s
 
 
 def read_baseline(path: Path) -> Counts:
-    """The accepted counts.
+    """Return the accepted counts.
 
     Raises:
-        UnreadableError: the file is missing, or holds anything but counts.
+        UnreadableError: The file is missing, or holds anything but counts.
     """
     try:
         return _COUNTS.validate_json(path.read_bytes())

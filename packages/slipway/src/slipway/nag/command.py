@@ -34,11 +34,11 @@ def nag(
     json_file: JsonOption = None,
     sarif_file: SarifFile = None,
 ) -> None:
-    """Ask rule packs of cdk-nag about an assembly of any language's CDK app (AwsSolutions unless told otherwise).
+    """Run cdk-nag's rule packs on an assembly of a CDK app in any language (default: AwsSolutions).
 
-    What the app itself accepts, in the way of cdk-nag 2 or of CDK, is accepted here.
+    The app's own acknowledgements, in the format of cdk-nag 2 or of CDK, are honoured.
 
-    Exit code: 0 when nothing is found, 1 when something is, 2 when a pack or a template cannot be asked.
+    Exit code: 0 without findings, 1 with findings, 2 if a pack or a template cannot be evaluated.
     """
     names = pack or [PACKS[0]]
     unknown = [name for name in names if name not in PACKS]
@@ -50,7 +50,7 @@ def nag(
 def rules(assembly: Assembly = Path("cdk.out"), *, json_file: JsonOption = None, sarif_file: SarifFile = None) -> None:
     """Ask the rules about what only AWS would tell of an assembly of any language's CDK app.
 
-    Exit code: 0 when nothing is found, 1 when something is, 2 when the assembly cannot be judged.
+    Exit code: 0 without findings, 1 with findings, 2 if the assembly cannot be evaluated.
     """
     _judge(assembly, "slipway rules", packs=(), warnings=True, json_file=json_file, sarif_file=sarif_file)
 

@@ -27,8 +27,8 @@ def write_all(verdict: Verdict, folder: Path) -> None:
     """Write the verdict in every format: `nag.html`, `nag.json`, `nag.sarif` and `nag.xml`.
 
     Args:
-        verdict: what `judge` said.
-        folder: where; it is made if need be.
+        verdict: What `judge` said.
+        folder: Where; it is made if need be.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_page(verdict, folder / "nag.html")
@@ -38,7 +38,7 @@ def write_all(verdict: Verdict, folder: Path) -> None:
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
-    """Everything that the verdict holds, as plain data."""
+    """Return everything in the verdict as plain data."""
     return {
         "verdict": "red" if verdict.red else "green",
         "summary": summary(verdict),
@@ -75,10 +75,10 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def as_sarif(verdict: Verdict) -> dict[str, Any]:
-    """SARIF 2.1.0: one run; what is acknowledged is a suppressed result with its reason.
+    """Return SARIF 2.1.0: one run; an acknowledged finding is a suppressed result with its reason.
 
-    A finding's place is its stack's template in the assembly, since CDK tells no line of code for it; that of an
-    acknowledgement is the line that gives it.
+    A finding's location is its stack's template in the assembly, since CDK provides no line of code; an
+    acknowledgement's location is its line of code.
     """
     results = list(_sarif_results(verdict))
     texts = {result["ruleId"]: result["message"]["text"] for result in reversed(results)}
@@ -147,10 +147,10 @@ def _line(file: str, line: str) -> dict[str, Any]:
 
 
 def as_junit(verdict: Verdict) -> str:
-    """JUnit's XML: a suite a stack, in it a case for each pack that found nothing and for each finding.
+    """Return JUnit XML: one suite per stack, with a case for each passing pack and for each finding.
 
-    What is acknowledged is skipped, with its reason. What is wrong with the report itself is a suite of errors, which
-    has one case that passes where nothing is; warnings stand in its output.
+    Acknowledged findings are skipped, with their reason. Errors of the report itself are a suite of its own, with one
+    passing case if there are none; its output contains the warnings.
     """
     root = ET.Element("testsuites", name="cdk-nag gate")
     findings: defaultdict[str, list[RuleFinding]] = defaultdict(list)

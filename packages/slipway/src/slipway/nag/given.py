@@ -1,4 +1,4 @@
-"""What an app itself accepts of what rules find, in each of the ways that it may say so.
+"""Read an app's own acknowledgements, in every supported format.
 
 - CDK's own acknowledgements, which cdk-nag 3 honours: `Validations.of(construct).acknowledge(…)`. They are entries of
   the metadata of a stack, by the path of the construct that they are given on; those given above the stacks show in
@@ -50,11 +50,11 @@ class _Suppressed:
 
 @dataclass(frozen=True)
 class Acceptances:
-    """What an app accepts.
+    """Acknowledgements of an app.
 
     Args:
-        acknowledged: reason by construct path and qualified id, or bare one.
-        suppressed: entries by stack and logical id; those of a whole stack under no logical id.
+        acknowledged: Reason by construct path and qualified id, or bare one.
+        suppressed: Entries by stack and logical id; those of a whole stack under no logical id.
     """
 
     acknowledged: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -64,10 +64,10 @@ class Acceptances:
         """Return the reason for which a finding is accepted; None where it is not.
 
         Args:
-            stack: where it is.
-            logical_id: the resource; empty for the stack as a whole.
-            path: path of its construct.
-            rule: id of the rule, with a granular finding in brackets.
+            stack: Where it is.
+            logical_id: The resource; empty for the stack as a whole.
+            path: Path of its construct.
+            rule: Id of the rule, with a granular finding in brackets.
         """
         bare, _, rest = rule.partition("[")
         for entry in (*self.suppressed.get((stack.key, logical_id), ()), *self.suppressed.get((stack.key, ""), ())):
@@ -86,14 +86,14 @@ def acceptances(assembly: Assembly, files: Sequence[StackFiles], report: Validat
     """Read what an app accepts.
 
     Args:
-        assembly: its stacks.
-        files: the same, with their metadata.
+        assembly: Its stacks.
+        files: The same, with their metadata.
         report: CDK's report on it; None if it wrote none.
     """
     acknowledged: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for path, identifier, reason in (*_in_metadata(files), *_in_report(report)):
-        # With the pack's name before it or without: the id of a rule begins with it anyway. What stands in brackets is
-        # the finding, which may have colons of its own.
+        # With or without the pack's name before it: the rule's id begins with it anyway. The text in brackets is the
+        # finding, which may contain colons.
         rule, bracket, finding = identifier.partition("[")
         bare = (rule.partition("::")[2] or rule) + bracket + finding
         acknowledged[path.strip("/").removesuffix("/Resource")][bare.lower()] = reason or _NO_REASON

@@ -30,12 +30,12 @@ class PackFinding:
     """A rule that a pack finds broken.
 
     Args:
-        pack: name of the pack.
-        rule: id of the rule, with a granular finding in brackets.
-        severity: as the pack says it.
-        description: what the rule says.
-        stack: where.
-        logical_id: the resource; empty where the stack as a whole is meant.
+        pack: Name of the pack.
+        rule: Id of the rule, with a granular finding in brackets.
+        severity: As the pack says it.
+        description: What the rule says.
+        stack: Where.
+        logical_id: The resource; empty where the stack as a whole is meant.
     """
 
     pack: str
@@ -50,16 +50,16 @@ def violations(included: Sequence[Included], packs: Sequence[str], faults: list[
     """Yield what packs of cdk-nag find in stacks.
 
     Args:
-        included: the stacks.
-        packs: names of the packs.
-        faults: gets a fault for each template and each pack that cannot be asked.
+        included: The stacks.
+        packs: Names of the packs.
+        faults: Gets a fault for each template and each pack that cannot be asked.
     """
     app = App(post_cli_context=CONTEXT, builtin_cloud_formation_validation=False, analytics_reporting=False)
     scopes: dict[str, tuple[CdkStack, ReviewedStack]] = {}
     for number, each in enumerate(included):
         try:
             scopes[f"S{number}"] = _include(app, f"S{number}", each), each.stack
-        # jsii raises what the library threw as an error of its own kind, or as a plain one.
+        # jsii raises the library's errors as its own type, or as a plain one.
         except Exception as error:  # noqa: BLE001
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             faults.append(ReportFault(each.stack.path, f"its template cannot be read for cdk-nag: {reason}"))
@@ -100,6 +100,6 @@ def _include(app: App, identifier: str, included: Included) -> CdkStack:
 
 
 def _logical_id(path: str, given: str | None) -> str:
-    """The resource of a place: a construct is called after its logical id (`S0/T/Table`)."""
+    """Return the resource at a path: a construct has its logical id as name (`S0/T/Table`)."""
     parts = path.split("/")
     return given or (parts[2] if len(parts) > 2 else "")

@@ -14,13 +14,13 @@ AWS_PACK = "OnlyAws"
 """Namespace of the rules about what only AWS would tell."""
 
 OUR_PACKS = (AWS_PACK, OWN_PACK)
-"""The packs that judge templates, beside those of cdk-nag."""
+"""Packs that judge templates, beside those of cdk-nag."""
 
 TEMPLATE_CHECKS = "CloudFormation Validate"
 """Name of CDK's own template checks in the report (`CloudFormationValidatePlugin.PLUGIN_NAME`)."""
 
 TEMPLATE_NAMESPACE = "CloudFormation-Validate"
-"""What their ids are qualified with: CDK writes a plugin's name with dashes."""
+"""Namespace of their ids: CDK writes a plugin's name with dashes."""
 
 ANNOTATIONS = "Annotation"
 """Namespace of the warnings that constructs give. An acknowledged one leaves the report, so nothing is known of it."""
@@ -33,20 +33,20 @@ _BARE = f"{ANNOTATIONS}::".lower()
 
 
 def pack_of(rule: str) -> str | None:
-    """The pack that a rule is of, by the prefix of its id, or None when no known pack has it."""
+    """Return the pack of a rule, by the prefix of its id; None for an unknown rule."""
     return next((pack for pack in (*PACKS, *OUR_PACKS) if rule.startswith(f"{pack}-")), None)
 
 
 def plugin_of(namespace: str) -> str:
-    """The name under which the report lists what an acknowledgement's namespace stands for."""
+    """Return the plugin name in the report for the namespace of an acknowledgement."""
     return TEMPLATE_CHECKS if namespace == TEMPLATE_NAMESPACE else namespace
 
 
 def bare_rule(acknowledged_id: str) -> str | None:
-    """The rule of a pack that an id silences without a trace, or None when the id is qualified.
+    """Return the rule that an unqualified id suppresses without a trace; None for a qualified id.
 
     Args:
-        acknowledged_id: as the metadata holds it; CDK files an id without a namespace under `Annotation`.
+        acknowledged_id: As the metadata holds it; CDK files an id without a namespace under `Annotation`.
     """
     if not acknowledged_id.lower().startswith(_BARE):
         return None
@@ -55,11 +55,12 @@ def bare_rule(acknowledged_id: str) -> str | None:
 
 
 PacksOf = Callable[[str], Sequence[str]]
-"""Which packs judge a stack, by its construct's path such as `Pipeline/prod-<service>/Data`. CDK's own template checks
-judge every stack in any case."""
+"""Function from a stack's construct path, such as `Pipeline/prod-<service>/Data`, to its packs. CDK's own template
+checks judge every stack in any case.
+"""
 
 
 def everywhere(packs: Iterable[str]) -> PacksOf:
-    """The same packs for every stack."""
+    """Return a function with the same packs for every stack."""
     names = tuple(packs)
     return lambda _: names

@@ -1,4 +1,4 @@
-"""What a pack of one's own is: rules over the synthesized templates, beside those of cdk-nag over the constructs."""
+"""Interface of a custom pack: rules over synthesised templates, beside cdk-nag's over constructs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class SynthesizedStack:
-    """A stack as it lies in the assembly."""
+    """A stack in the assembly."""
 
     path: str
     """Path of its construct, such as `Pipeline/prod-<service>/Data`."""
@@ -37,14 +37,14 @@ class OwnPack(Protocol):
 
     @property
     def name(self) -> str:
-        """What its rules' ids begin with, and what acknowledgements are qualified with."""
+        """Return the prefix of its rules' ids, which also qualifies acknowledgements."""
 
     def blind(self) -> Iterable[str]:
-        """Rules that find nothing in a stack that breaks them. With any of them the pack does not count as run."""
+        """Return the rules that miss a planted violation. With any of them the pack does not count as run."""
 
     def judge(self, stacks: Sequence[SynthesizedStack]) -> Iterable[Breach]:
-        """What the stacks break, in a fixed order.
+        """Return the breaches of the stacks, in a fixed order.
 
         Args:
-            stacks: those that this pack judges.
+            stacks: Those that this pack judges.
         """

@@ -42,8 +42,8 @@ from slipway.nag.template_checks import CheckedTemplate, TemplateChecks
 from slipway.nag.verdict import stack_of
 
 CONTEXT: dict[str, Any] = {
-    # CDK writes its report and leaves raising, printing and the exit code to the gate. Otherwise `app.synth()` raises
-    # under pytest and in plain Python, and sets an exit code that depends on where a stage stands under the CLI.
+    # CDK only writes its report; the gate raises, prints and sets the exit code. Otherwise `app.synth()` raises under
+    # pytest and in plain Python, and under the CLI sets an exit code that depends on a stage's position.
     "@aws-cdk/core:failSynthOnValidationErrors": False,
     # Errors of CDK's own template checks stay errors, and construct warnings come into the report.
     "@aws-cdk/core:validateAgainstDefaultRules": True,
@@ -71,15 +71,15 @@ class GateError(Exception):
 
 
 def register(app: App, packs_of: PacksOf, *, own: Sequence[OwnPack] = ()) -> None:
-    """Let the packs and CDK's template checks judge the stacks of the app, those of all stages included.
+    """Register the packs and CDK's template checks for the app's stacks, including those of all stages.
 
     Args:
-        app: made with `post_cli_context=CONTEXT`. Call this before `app.synth()`.
-        packs_of: which packs judge which stack.
-        own: the app's own packs, which `packs_of` names beside cdk-nag's.
+        app: Made with `post_cli_context=CONTEXT`. Call this before `app.synth()`.
+        packs_of: Which packs judge which stack.
+        own: The app's own packs, which `packs_of` names beside cdk-nag's.
 
     Raises:
-        GateError: the app was made without `CONTEXT`.
+        GateError: The app was made without `CONTEXT`.
     """
     for key, value in CONTEXT.items():
         if app.node.try_get_context(key) is not value:
@@ -105,8 +105,8 @@ def make_pack(app: App, name: str) -> NagPack:
     """Return a pack of cdk-nag.
 
     Args:
-        app: the app that it is for.
-        name: its name, such as `AwsSolutions`.
+        app: The app that it is for.
+        name: Its name, such as `AwsSolutions`.
 
     Raises:
         GateError: cdk-nag has no pack of that name.
@@ -123,7 +123,7 @@ def find_blind(pack: NagPack) -> bool:
 
 @cache
 def _probe() -> Stack:
-    """A stack that every pack must find fault with. It has no app, and so is never synthesised."""
+    """Return a stack that breaks a rule of every pack. It has no app, and so is never synthesised."""
     stack = Stack(RootConstruct("Probe"), "Stack")
     aws_s3.CfnBucket(stack, "Bucket")
     code = aws_lambda.CfnFunction.CodeProperty(zip_file="-")
@@ -133,7 +133,7 @@ def _probe() -> Stack:
 
 @dataclass(frozen=True)
 class _Begun:
-    """What judges the stacks while cdk-nag's packs do, in Node, one after the other."""
+    """Checks that run while cdk-nag's packs run in Node, one after the other."""
 
     stacks: list[SynthesizedStack]
     own: Mapping[str, Future[list[Breach]]]
@@ -146,8 +146,8 @@ class _Judgement:
     """The judging of one app. CDK asks plug-in after plug-in; the first to be asked sets the others going.
 
     Args:
-        packs_of: which packs judge which stack.
-        own: the app's own packs.
+        packs_of: Which packs judge which stack.
+        own: The app's own packs.
     """
 
     def __init__(self, packs_of: PacksOf, own: Sequence[OwnPack]) -> None:
@@ -195,7 +195,7 @@ def _judge(pack: OwnPack, stacks: Sequence[SynthesizedStack]) -> list[Breach]:
 
 @jsii.implements(IPolicyValidationPlugin)
 class _RecordedPack:
-    """A pack that leaves its sentinel: the planted faults were found, and every template of its own was judged."""
+    """A pack that records a sentinel: it found the planted faults, and judged every one of its templates."""
 
     def __init__(self, pack: NagPack, judgement: _Judgement) -> None:
         self._pack = pack
@@ -211,7 +211,7 @@ class _RecordedPack:
         """Judge the stacks that are this pack's.
 
         Raises:
-            GateError: the pack is blind to the planted faults. CDK writes the message into its report.
+            GateError: The pack is blind to the planted faults. CDK writes the message into its report.
         """
         stacks = self._judgement.begin(context).stacks
         wanted = self._judgement.wanted(self._name, stacks)
@@ -232,7 +232,7 @@ class _RecordedPack:
         paths = {stack.path for stack in stacks}
         chosen = set(wanted)
         others = paths - chosen
-        # Those that stand in no other one.
+        # Templates that belong to no other group.
         for top in (path for path in wanted if not stack_of(path.rpartition("/")[0], chosen)):
             found = _read(self._pack, "validateScope", _at(app, top))
             if not any(_is_below(other, top) for other in others):
@@ -255,7 +255,7 @@ class _RecordedPack:
 
 @jsii.implements(IPolicyValidationPlugin)
 class _OwnRules:
-    """A pack of one's own, with the same sentinel."""
+    """A custom pack, with the same sentinel."""
 
     def __init__(self, pack: OwnPack, judgement: _Judgement) -> None:
         self._pack = pack
@@ -270,7 +270,7 @@ class _OwnRules:
         """Judge the stacks that are this pack's.
 
         Raises:
-            GateError: a rule is blind to its planted fault. CDK writes the message into its report.
+            GateError: A rule is blind to its planted fault. CDK writes the message into its report.
         """
         begun = self._judgement.begin(context)
         wanted = self._judgement.wanted(self.name, begun.stacks)
@@ -301,7 +301,7 @@ class _TemplateChecks:
         """Judge every template, and name the acknowledgements of which no other trace is left.
 
         Raises:
-            TemplateChecksError: the checks did not run to their end. CDK writes the message into its report.
+            TemplateChecksError: The checks did not run to their end. CDK writes the message into its report.
         """
         begun = self._judgement.begin(context)
         above = list(_acknowledged_above_stacks(context.app_construct, begun.stacks))
@@ -312,9 +312,9 @@ class _TemplateChecks:
 
 
 def _read(pack: NagPack, method: str, argument: object) -> list[PolicyViolation]:
-    """Return what a pack finds, read as data: there are hundreds, of a dozen properties each.
+    """Return a pack's findings, read as data: there are hundreds, with a dozen properties each.
 
-    A class in Python may override the method, which a message to the kernel doesn't see: it is called as it is.
+    A Python class may override the method, which a direct kernel message would bypass: then it is called normally.
     """
     if not type(pack).__module__.startswith("cdk_nag"):
         override = pack.validate if method == "validate" else pack.validate_scope
@@ -382,7 +382,7 @@ def _recorded(
     *,
     success: bool | None = None,
 ) -> PolicyValidationPluginReport:
-    """The report with the sentinel in it."""
+    """Return the report with the sentinel added."""
     outdir = cast("App", context.app_construct).outdir
     sentinel = PolicyViolation(
         rule_name=SENTINEL_RULE,
@@ -397,7 +397,7 @@ def _recorded(
 
 
 def _acknowledged_above_stacks(app: IConstruct, stacks: Sequence[SynthesizedStack]) -> Iterator[PolicyViolation]:
-    """Acknowledgements on the app or a stage: the assembly holds metadata of what stands in stacks alone."""
+    """Yield acknowledgements on the app or a stage: the assembly contains only the metadata within stacks."""
     paths = {stack.path for stack in stacks}
     above = {"/".join(path.split("/")[:depth]) for path in paths for depth in range(path.count("/") + 1)}
     for path in sorted(above - paths):

@@ -14,8 +14,8 @@ def write_page(verdict: Verdict, path: Path) -> None:
     """Write the page; it needs no network and no other file.
 
     Args:
-        verdict: what `judge` said.
-        path: the HTML file; its folder is made if need be.
+        verdict: What `judge` said.
+        path: The HTML file; its folder is made if need be.
     """
     environment = Environment(
         loader=PackageLoader("slipway.nag"),

@@ -8,7 +8,7 @@ from datetime import date
 
 from slipway.waivers import FEWEST_WORDS, words_of
 
-# Words in a row that are no coincidence. A good reason shares single words and pairs with the rule that it answers.
+# Longest run of words that counts as coincidence. A good reason shares single words and pairs with its rule.
 _RUN = 3
 
 _SIGNATURE = re.compile(
@@ -25,11 +25,11 @@ class Signed:
     owner: str
     expires: date
     at: str
-    """Where in the code it is given, such as `slipway.blocks.bucket:71`."""
+    """Position in the code, such as `slipway.blocks.bucket:71`."""
 
 
 def sign(reason: str, *, owner: str, expires: date, at: str) -> str:
-    """The text that CDK keeps: the reason, then who answers for it, until when, and where it stands."""
+    """Return the text that CDK stores: the reason, owner, expiry and position."""
     return f"{reason.strip()} [owner: {owner.strip()}; expires: {expires.isoformat()}; at: {at}]"
 
 
@@ -46,19 +46,19 @@ def read(text: str) -> Signed | None:
 
 
 def is_sentence(reason: str, *, rule: str) -> bool:
-    """Whether a reason has five words or more besides the rule's id. Numbers are no words."""
+    """Return True if a reason has five words or more besides the rule's id; numbers don't count."""
     return len(words_of(reason.replace(rule, " "))) >= FEWEST_WORDS
 
 
 def repeats(reason: str, text: str) -> bool:
-    """Whether a reason says nothing beyond the rule's own text.
+    """Return True if a reason adds nothing to the rule's own text.
 
-    Capitals, punctuation and line breaks do not count. Runs of three words or more that are the rule's are taken out;
-    what is left must still be a sentence.
+    Case, punctuation and line breaks are ignored. Runs of three words or more from the rule are removed; the rest must
+    still be a sentence.
 
     Args:
-        reason: the reason.
-        text: what the rule says of itself.
+        reason: The reason.
+        text: What the rule says of itself.
     """
     words, theirs = words_of(reason), words_of(text)
     known = {tuple(theirs[start : start + _RUN]) for start in range(len(theirs) - _RUN + 1)}

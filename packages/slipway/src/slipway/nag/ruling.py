@@ -1,4 +1,4 @@
-"""What packs say of an assembly, on the terminal and for machines."""
+"""Print the verdict of packs on an assembly, and export it for machines."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def print_ruling(ruling: Ruling, console: Console, *, verb: str) -> None:
     """Print a row for each rule that is broken, with the places, and the verdict last.
 
     Args:
-        ruling: what the packs said.
-        console: where to.
-        verb: what the verdict begins with.
+        ruling: What the packs said.
+        console: Where to.
+        verb: What the verdict begins with.
     """
     if ruling.findings:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -53,8 +53,8 @@ def verdict_line(ruling: Ruling, *, verb: str) -> str:
     """Return the verdict in one line.
 
     Args:
-        ruling: what the packs said.
-        verb: what the line begins with.
+        ruling: What the packs said.
+        verb: What the line begins with.
     """
     word = {0: "green", 1: "RED", 2: "RED, and not to be trusted"}[ruling.exit_code()]
     counts = [
@@ -70,8 +70,8 @@ def ruling_as_json(ruling: Ruling, *, verb: str) -> dict[str, Any]:
     """Return a ruling as JSON holds it.
 
     Args:
-        ruling: what the packs said.
-        verb: what the verdict begins with.
+        ruling: What the packs said.
+        verb: What the verdict begins with.
     """
     return {
         "format": 1,
@@ -90,9 +90,9 @@ def ruling_as_sarif(ruling: Ruling, *, verb: str, at: str) -> dict[str, Any]:
     """Return a ruling as SARIF 2.1.0; what the app accepts is a suppressed result.
 
     Args:
-        ruling: what the packs said.
-        verb: name of the tool.
-        at: file of the repository that results are shown at.
+        ruling: What the packs said.
+        verb: Name of the tool.
+        at: File of the repository that results are shown at.
     """
     results = [_result(finding, at) for finding in ruling.findings]
     results += [_suppressed(one, at) for one in ruling.accepted]
@@ -151,7 +151,7 @@ def _fault(fault: ReportFault) -> dict[str, str]:
 
 
 def _by_rule(findings: Iterable[RuleFinding]) -> dict[str, list[RuleFinding]]:
-    """The findings by their rule, granular ones apart; those in most places first."""
+    """Return the findings by their rule, granular ones separately; the most frequent first."""
     groups: defaultdict[str, list[RuleFinding]] = defaultdict(list)
     for finding in findings:
         groups[finding.rule.partition("[")[0]].append(finding)

@@ -1,7 +1,7 @@
-"""CDK's own checks of templates, in a process beside the one that builds the app.
+"""Run CDK's own template checks in a separate process.
 
-Their engine takes a second to set up and as long again to judge the templates of one app, all of it in the one thread
-of jsii's Node. In a process of its own it sets up while the app is built, and judges while the packs do.
+Their engine takes a second to start and as long again to check the templates of one app, all of it in the single thread
+of jsii's Node. In its own process it starts while the app is built, and checks while the packs run.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class CheckedTemplate:
     """A template to check.
 
     Args:
-        stack: path of the stack's construct.
-        template: path of the file.
-        account: where the stack goes. Default: known at deployment only.
-        region: where the stack goes. Default: known at deployment only.
+        stack: Path of the stack's construct.
+        template: Path of the file.
+        account: Where the stack goes. Default: known at deployment only.
+        region: Where the stack goes. Default: known at deployment only.
     """
 
     stack: str
@@ -54,13 +54,13 @@ class TemplateChecks:
         return self._process.poll() is None
 
     def start(self, templates: Sequence[CheckedTemplate]) -> int:
-        """Ask for the checks of some templates.
+        """Request the checks of some templates.
 
         Returns:
             What `result` takes.
 
         Raises:
-            TemplateChecksError: the process has ended.
+            TemplateChecksError: The process has ended.
         """
         self._asked += 1
         question = {"question": self._asked, "templates": [vars(template) for template in templates]}
@@ -72,17 +72,17 @@ class TemplateChecks:
         return self._asked
 
     def result(self, question: int) -> Mapping[str, Any]:
-        """Wait for the answer to a question; those to earlier ones are dropped.
+        """Wait for the answer to a request; earlier answers are dropped.
 
         Args:
-            question: what `start` returned.
+            question: What `start` returned.
 
         Returns:
             The engine's `version`, `success`, and `violations` in the order of the checks, as keyword arguments of
             CDK's classes.
 
         Raises:
-            TemplateChecksError: the checks failed, or the process has ended.
+            TemplateChecksError: The checks failed, or the process has ended.
         """
         while line := self._stdout.readline():
             answer: Mapping[str, Any] = json.loads(line)
@@ -94,7 +94,7 @@ class TemplateChecks:
         raise TemplateChecksError(self._ended())
 
     def stop(self) -> None:
-        """End the process; what is still asked gets no answer."""
+        """End the process; pending requests get no answer."""
         self._process.terminate()
         self._process.wait()
         with suppress(BrokenPipeError):

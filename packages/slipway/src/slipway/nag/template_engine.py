@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from constructs import IConstruct
 
 _ENGINE = CloudFormationValidatePlugin()
-"""Made at import: it takes a second, in which the other process builds the app."""
+"""Created at import: that takes a second, during which the other process builds the app."""
 
 
 @jsii.implements(IPolicyValidationContext)
@@ -68,7 +68,7 @@ def check(templates: Sequence[CheckedTemplate]) -> dict[str, Any]:
     """Check templates.
 
     Args:
-        templates: those to check.
+        templates: Those to check.
 
     Returns:
         The engine's `version`, `success`, and `violations` as keyword arguments of CDK's classes.

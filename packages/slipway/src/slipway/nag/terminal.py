@@ -17,9 +17,9 @@ ELSEWHERE = "(above the stacks)"
 """Shown where a finding belongs to no stack."""
 
 SHOWN = 20
-"""How many findings, warnings and faults are printed; the details have them all."""
+"""Maximum number of findings, warnings and faults to print; the details contain all."""
 
-# Columns where the output is no terminal, such as a build's log: rich would take 80.
+# Width if the output is not a terminal, such as a build's log: rich would use 80 columns.
 _LOG_WIDTH = 140
 _STANDARD_STREAMS = (0, 1, 2)
 _COLOURS = {RuleSeverity.WARNING: "yellow"}
@@ -27,13 +27,13 @@ _Placed = TypeVar("_Placed", RuleFinding, Acknowledgement)
 
 
 def print_report(verdict: Verdict, console: Console | None = None, *, details: str = "") -> None:
-    """Print what has to be fixed, by stack, and the verdict last: as much of each as stays above it on a screen.
+    """Print what has to be fixed, by stack, and the verdict last, so that both fit on a screen.
 
     Args:
-        verdict: what `judge` said.
-        console: where to print. Default: standard error, which leaves standard output to the template or tool that
+        verdict: What `judge` said.
+        console: Where to print. Default: standard error, which leaves standard output to the template or tool that
             asked for the synth; coloured on a terminal alone.
-        details: file with everything, and with what is acknowledged and why: pages that nobody reads on a terminal.
+        details: File with everything, and with what is acknowledged and why: pages that nobody reads on a terminal.
             Default: not named, and nothing is left out.
     """
     console = console or terminal()
@@ -53,7 +53,7 @@ def print_report(verdict: Verdict, console: Console | None = None, *, details: s
 
 
 def terminal() -> Console:
-    """Standard error, coloured on a terminal alone, and wide enough in a log."""
+    """Return standard error, coloured only on a terminal, and wide enough in a log."""
     return Console(
         stderr=True,
         highlight=False,
@@ -64,7 +64,7 @@ def terminal() -> Console:
 
 
 def by_stack(placed: Iterable[_Placed]) -> dict[str, list[_Placed]]:
-    """The same, grouped by the stack they stand in, in order."""
+    """Return the items grouped by their stack, in order."""
     groups: defaultdict[str, list[_Placed]] = defaultdict(list)
     for one in sorted(placed):
         groups[one.stack or ELSEWHERE].append(one)
@@ -72,12 +72,12 @@ def by_stack(placed: Iterable[_Placed]) -> dict[str, list[_Placed]]:
 
 
 def within(stack: str, path: str) -> str:
-    """A construct's path without its stack's."""
+    """Return a construct's path relative to its stack."""
     return path.removeprefix(stack).removeprefix("/") or path
 
 
 def summary(verdict: Verdict) -> str:
-    """The verdict in one line."""
+    """Return the verdict as one line."""
     word = "RED" if verdict.red else "green"
     counts = ", ".join(
         (
@@ -95,7 +95,7 @@ def summary(verdict: Verdict) -> str:
 
 
 _NAMED = 3
-"""How many findings the verdict names."""
+"""Maximum number of findings that the verdict names."""
 
 
 def _count(number: int, noun: str) -> str:

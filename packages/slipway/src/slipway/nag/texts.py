@@ -1,4 +1,4 @@
-"""What the rules say of themselves: a reason that only repeats it is none."""
+"""The rules' own texts, to reject reasons that only repeat them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CALL = re.compile(
 
 @cache
 def rule_texts() -> Mapping[str, str]:
-    """What each rule finds and why it is there, by the rule's id, as the installed cdk-nag has it.
+    """Return what each rule finds and why, by the rule's id, from the installed cdk-nag.
 
     Raises:
         LookupError: cdk-nag is not installed, or is of a version that writes its packs otherwise.
@@ -52,7 +52,7 @@ def _plain(text: str) -> str:
 
 
 def _sources() -> Iterator[str]:
-    """The packs' own source, out of the archive that the Python package carries for jsii."""
+    """Yield the packs' source code, from the archive that the Python package contains for jsii."""
     spec = find_spec("cdk_nag")
     folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
     for archive in (path for folder in folders for path in sorted(folder.glob("_jsii/*.tgz"))):

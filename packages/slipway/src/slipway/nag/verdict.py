@@ -1,7 +1,7 @@
 """Judge an assembly by its validation report.
 
-The report alone can make it green. What lies beside it (manifests, templates, metadata, the baseline) can only make it
-red: a stack that no pack judged, an acknowledgement that excuses nothing any more, a count that grew.
+Only the report can make the gate pass. Everything beside it (manifests, templates, metadata, the baseline) can only
+make it fail: a stack that no pack judged, an acknowledgement that suppresses nothing, a count that grew.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from slipway.nag.reason import is_sentence, read, repeats
 from slipway.nag.sentinel import ABOVE_RULE, SENTINEL_RULE, template_digest
 
 NOTICE = timedelta(days=31)
-"""How long before its expiry an acknowledgement is warned of."""
+"""Days of warning before an acknowledgement expires."""
 
 LONGEST = timedelta(days=400)
-"""How far ahead an expiry may lie: each reason is read once a year, and a clock that is years behind is noticed."""
+"""Maximum days until an expiry date: each reason is reread once a year, and a clock that is years behind is noticed."""
 
 # Template rules that CloudFormation itself would refuse; `acknowledge` takes none of them.
 _FATAL_RULE = re.compile(r"F\d{4}")
 
 
 class RuleSeverity(StrEnum):
-    """Severities that make the gate red. `custom` is whatever a pack calls by a name of its own."""
+    """Severities that fail the gate. `custom` stands for a pack's own severity."""
 
     FATAL = "fatal"
     ERROR = "error"
@@ -56,7 +56,7 @@ class RuleSeverity(StrEnum):
 
 @dataclass(frozen=True, order=True)
 class RuleFinding:
-    """One rule broken by one resource, and acknowledged by nobody."""
+    """A rule broken by one resource, without an acknowledgement."""
 
     stack: str
     path: str
@@ -95,7 +95,7 @@ class ReportFault:
 
 @dataclass(frozen=True, order=True)
 class Caution:
-    """What will be a fault before long, and is none yet."""
+    """A warning of a future fault."""
 
     place: str
     message: str
@@ -103,7 +103,7 @@ class Caution:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says of an assembly."""
+    """The gate's verdict on an assembly."""
 
     judged: Mapping[str, tuple[str, ...]]
     """Packs that must have judged each stack, by the path of its construct."""
@@ -118,7 +118,7 @@ class Verdict:
 
     @property
     def red(self) -> bool:
-        """Whether the change must not go on."""
+        """Return True if the change must stop."""
         return bool(self.findings or self.faults)
 
     @property
@@ -155,18 +155,18 @@ def judge(
     complete: bool = True,
     unit_of: Callable[[str], str] | None = None,
 ) -> Verdict:
-    """Decide from the report whether an assembly may go on. Nothing that is missing or unclear counts as green.
+    """Judge an assembly by its report. Anything missing or unclear fails it.
 
     Args:
-        assembly: folder that `app.synth()` wrote, with `manifest.json` and `validation-report.json`.
-        packs_of: which packs must have judged which stack. CDK's own template checks must have in any case.
-        today: the day by which acknowledgements are judged expired.
-        since: start of the run, seconds since the epoch; a report that is older is refused. Default: the report only
+        assembly: Folder that `app.synth()` wrote, with `manifest.json` and `validation-report.json`.
+        packs_of: Which packs must have judged which stack. CDK's own template checks must have in any case.
+        today: The day by which acknowledgements are judged expired.
+        since: Start of the run, seconds since the epoch; a report that is older is refused. Default: the report only
             has to fit the templates that lie beside it.
-        baseline: file with the counts that are accepted. Default: counts are not compared.
-        complete: whether the assembly holds all that the baseline counts. Of a part of it, less is no news. Default:
+        baseline: File with the counts that are accepted. Default: counts are not compared.
+        complete: Whether the assembly holds all that the baseline counts. Of a part of it, less is no news. Default:
             it does.
-        unit_of: names the service, or other part of the app, that a stack belongs to in the baseline, whatever its
+        unit_of: Names the service, or other part of the app, that a stack belongs to in the baseline, whatever its
             environment is called. Default: the stack's stage.
     """
     try:
@@ -175,7 +175,7 @@ def judge(
     except UnreadableError as error:
         return _unreadable(error)
     judged = {stack.name: (*packs_of(stack.name), TEMPLATE_CHECKS) for stack in stacks}
-    # One on a stage that stands in a stack, as those of a pipeline do, is in both.
+    # An acknowledgement on a stage inside a stack, as in a pipeline, is in both.
     given = list(dict.fromkeys([*_given_in(stacks), *_given_above(report)]))
     acknowledgements = tuple(sorted(_acknowledgements(report, judged)))
     counts = _count(acknowledgements, unit_of or stage_of)
@@ -208,7 +208,7 @@ def _unreadable(error: UnreadableError) -> Verdict:
 def _pack_faults(
     report: ValidationReport, stacks: list[StackFiles], judged: Mapping[str, tuple[str, ...]]
 ) -> Iterator[ReportFault]:
-    """Packs that broke off, that left no sentinel, or that saw other templates than those that lie here."""
+    """Yield packs that failed, that left no sentinel, or that judged templates other than the present ones."""
     if not stacks:
         yield ReportFault("manifest.json", "names no stack: there is nothing to judge")
     for plugin in report.plugin_reports:
@@ -292,7 +292,7 @@ def _unsigned(given: Iterable[_Given]) -> Iterator[ReportFault]:
 def _stale(
     given: Iterable[_Given], report: ValidationReport, judged: Mapping[str, tuple[str, ...]]
 ) -> Iterator[ReportFault]:
-    """Acknowledgements by which nothing was suppressed, although their pack judged what they stand on."""
+    """Yield acknowledgements that suppressed nothing although their pack judged the construct."""
     used = {
         (suppressed.acknowledged_at, suppressed.acknowledged_id)
         for plugin in report.plugin_reports
@@ -319,11 +319,11 @@ def _is_judged(given: _Given, judged: Mapping[str, tuple[str, ...]]) -> bool:
 
 
 def _worthless(acknowledgements: Iterable[Acknowledgement]) -> Iterator[ReportFault]:
-    """Reasons that `acknowledge` would have refused, or could not compare: not every rule's text is known there."""
+    """Yield reasons that `acknowledge` would have refused, or could not check: it doesn't have every rule's text."""
     for one in acknowledgements:
         rule = one.rule.partition("[")[0]
         if not is_sentence(one.reason, rule=rule):
-            yield ReportFault(one.at, f"the reason for {rule} is no sentence: {one.reason!r}")
+            yield ReportFault(one.at, f"the reason for {rule} is not a sentence of five words or more: {one.reason!r}")
         elif repeats(one.reason, one.description):
             yield ReportFault(one.at, f"the reason for {rule} repeats the rule: {one.reason!r}")
 
@@ -334,17 +334,17 @@ def _expired(acknowledgements: Iterable[Acknowledgement], today: date) -> Iterat
             yield ReportFault(at, f"the acknowledgement of {rules} expired on {expires} (owner: {owner})")
         elif expires - today > LONGEST:
             message = f"expires on {expires}, more than {LONGEST.days} days after today, {today}: name an earlier day"
-            yield ReportFault(at, f"the acknowledgement of {rules} {message}, or mend the clock")
+            yield ReportFault(at, f"the acknowledgement of {rules} {message}, or correct the clock")
 
 
 def _cautions(acknowledgements: Iterable[Acknowledgement], today: date) -> Iterator[Caution]:
     for (at, owner, expires), rules in sorted(_by_signature(acknowledgements).items()):
         if timedelta() <= expires - today <= NOTICE:
-            yield Caution(at, f"the acknowledgement of {rules} expires on {expires}: {owner} has to look at it again")
+            yield Caution(at, f"the acknowledgement of {rules} expires on {expires}: {owner} must review it")
 
 
 def _by_signature(acknowledgements: Iterable[Acknowledgement]) -> dict[tuple[str, str, date], str]:
-    """One entry a place in the code: what a block gives once stands at many constructs."""
+    """Return one entry per place in the code: a block's acknowledgement appears at many constructs."""
     rules: defaultdict[tuple[str, str, date], set[str]] = defaultdict(set)
     for one in acknowledgements:
         rules[one.at, one.owner, one.expires].add(one.rule.partition("[")[0])
@@ -403,14 +403,14 @@ def _count(acknowledgements: Iterable[Acknowledgement], unit_of: Callable[[str],
 
 
 def stack_of(path: str, stacks: Container[str]) -> str:
-    """Return the stack that a construct stands in; up its path, since looking through all stacks grows with them."""
+    """Return the stack of a construct, by walking up its path, which is fast for any number of stacks."""
     while path and path not in stacks:
         path = path.rpartition("/")[0]
     return path
 
 
 def stage_of(stack: str) -> str:
-    """Path of the stage that a stack is deployed with; its own where it is in none."""
+    """Return the path of the stage that a stack is deployed with; its own path without one."""
     return stack.rpartition("/")[0] or stack
 
 
@@ -442,13 +442,13 @@ def _advice(violation: Violation) -> str:
     if violation.suggested_fix:
         return violation.suggested_fix.strip()
     if _FATAL_RULE.fullmatch(violation.rule_name):
-        return "mend it: this cannot be acknowledged"
+        return "fix it: this cannot be acknowledged"
     rule, _, finding = violation.rule_name.partition("[")
-    return f"mend it, or acknowledge {rule}" + (f" with finding={finding.removesuffix(']')!r}" if finding else "")
+    return f"fix it, or acknowledge {rule}" + (f" with finding={finding.removesuffix(']')!r}" if finding else "")
 
 
 def _acknowledgements(report: ValidationReport, stacks: Container[str]) -> Iterator[Acknowledgement]:
-    """What is accepted with a signature; without one it is a fault."""
+    """Yield acknowledgements with owner and expiry; others are faults."""
     for plugin in report.plugin_reports:
         for suppressed in plugin.suppressed_violations:
             signed = read(suppressed.reason)

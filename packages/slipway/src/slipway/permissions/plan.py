@@ -1,4 +1,4 @@
-"""The functions of a service and what their roles may do, as synthesized, and where that is on the emulator."""
+"""The functions of a service and their roles' permissions, as synthesised and as deployed on the emulator."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Grant:
     policy: str
     """Logical id of the managed policy."""
     statement: int
-    """Which of its statements."""
+    """Index of the statement."""
     action: str
     resource: int
-    """Which of the statement's resources."""
+    """Index of the statement's resource."""
     unproven: str | None = None
     """Why no test can fail without it."""
 
@@ -48,10 +48,10 @@ class PlannedFunction:
 
 
 def functions(stage: Path) -> tuple[PlannedFunction, ...]:
-    """The functions of a stage, by name.
+    """Return the functions of a stage, by name.
 
     Args:
-        stage: the nested assembly that `cdk synth` wrote for it, `…/assembly-Pipeline-dev-<service>`.
+        stage: The nested assembly that `cdk synth` wrote for it, `…/assembly-Pipeline-dev-<service>`.
     """
     service = stage.name.rsplit("-", 1)[-1]
     found = [
@@ -71,7 +71,7 @@ def functions(stage: Path) -> tuple[PlannedFunction, ...]:
 
 
 def _path(metadata: Document, template: Document, logical_id: str) -> list[str]:
-    """A resource's path in the tree of constructs: pipeline, stage, stack, and so on."""
+    """Return a resource's path in the construct tree: pipeline, stage, stack, and so on."""
     # One of a nested stack has another logical id here than there.
     if named := template["Resources"][logical_id].get("Metadata", {}).get("aws:cdk:path"):
         return str(named).split("/")
@@ -96,23 +96,23 @@ def _grants(template: Document, metadata: Document, role: str) -> Iterator[Grant
 
 
 def _reason(reasons: Iterable[Document], action: str, resource: object) -> str | None:
-    """Why the action on the resource cannot be shown; None where nothing was said."""
+    """Return why the action on the resource cannot be tested; None without a reason."""
     return next(
         (entry["reason"] for entry in reasons if action in entry["actions"] and resource in entry["resources"]), None
     )
 
 
 def listed(value: Any) -> list[Any]:
-    """An element of a policy as a list: IAM takes one by itself too."""
+    """Return an element of a policy as a list: IAM also accepts a single value."""
     return value if isinstance(value, list) else [value]
 
 
 def without(document: Document, grants: Iterable[Grant]) -> Document:
-    """A policy document without some of what it grants.
+    """Return a policy document without some of its grants.
 
     Args:
-        document: the deployed document; its statements are those of the template.
-        grants: what goes.
+        document: The deployed document; its statements are those of the template.
+        grants: What goes.
 
     Returns:
         Another document. A statement whose action goes for some of its resources is split: the others keep it.
@@ -138,8 +138,8 @@ class Roles:
     """The roles of a stack's functions, where they are deployed.
 
     Args:
-        session: of somebody who may change them.
-        function: the function whose role it is about.
+        session: Of somebody who may change them.
+        function: The function whose role it is about.
     """
 
     def __init__(self, session: boto3.Session, function: PlannedFunction) -> None:
@@ -163,12 +163,12 @@ class Roles:
         return set(self._arns.values())
 
     def resource(self, grant: Grant) -> str:
-        """ARN that a grant is on."""
+        """Return the ARN of a grant's resource."""
         statement = self._documents[self._arns[grant.policy]]["Statement"][grant.statement]
         return str(listed(statement["Resource"])[grant.resource])
 
     def take_away(self, grants: Iterable[Grant]) -> None:
-        """Have the role do without some of its grants, until `give_back`."""
+        """Remove some grants from the role, until `give_back`."""
         by_policy: dict[str, list[Grant]] = {}
         for grant in grants:
             by_policy.setdefault(self._arns[grant.policy], []).append(grant)
@@ -177,14 +177,14 @@ class Roles:
             self._changed.add(arn)
 
     def give_back(self) -> None:
-        """Have the role do what it was deployed with."""
+        """Restore the role's deployed permissions."""
         while self._changed:
             arn = self._changed.pop()
             self._put(arn, self._documents[arn])
 
     def _put(self, arn: str, document: Document) -> None:
         before = self._versions[arn]
-        # The emulator cannot go back to a version that is there. IAM keeps five, so the one of before goes.
+        # The emulator cannot switch back to an existing version. IAM keeps five, so the previous one is deleted.
         self._versions[arn] = self._iam.create_policy_version(
             PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True
         )["PolicyVersion"]["VersionId"]

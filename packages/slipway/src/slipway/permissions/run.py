@@ -25,7 +25,7 @@ from slipway.permissions.worker import Assignment, Message, PermissionPlan, Perm
 
 RESULT = ROOT / "build" / "permissions" / "result.json"
 STOP_SECONDS = 30
-"""How long a worker may take to take its environment down."""
+"""Time that a worker may take to stop its environment, seconds."""
 
 BAD = frozenset({"NOT NEEDED", "FAULT"})
 _STYLES: dict[str, str] = {"needed": "green", "unproven": "dim", "NOT NEEDED": "red", "FAULT": "red"}
@@ -34,20 +34,20 @@ _STYLES: dict[str, str] = {"needed": "green", "unproven": "dim", "NOT NEEDED": "
 def examine(
     environment: str, services: Sequence[str], functions: Sequence[str], console: Console, *, workers: int | None = None
 ) -> list[PermissionRow]:
-    """Take every permission away once.
+    """Test every function without each of its permissions.
 
     Args:
-        environment: what is deployed: name of the environment.
-        services: whose functions; empty for all.
-        functions: names of functions, `<service>/ApiFunction`; empty for all.
-        console: where progress goes.
-        workers: processes, each with an emulator of its own. Default: one a processor, at most one a function.
+        environment: What is deployed: name of the environment.
+        services: Whose functions; empty for all.
+        functions: Names of functions, `<service>/ApiFunction`; empty for all.
+        console: Where progress goes.
+        workers: Processes, each with an emulator of its own. Default: one a processor, at most one a function.
 
     Returns:
         A row a permission, by function; also written to `build/permissions/result.json`.
 
     Raises:
-        RehearsalError: a worker ended before its work was done, or there is no such function.
+        RehearsalError: A worker ended before its work was done, or there is no such function.
     """
     count = workers or min(os.cpu_count() or 1, len(functions) or 8)
     context = multiprocessing.get_context("spawn")
@@ -109,14 +109,14 @@ def _line(row: PermissionRow) -> str:
 
 @contextmanager
 def _ended(processes: Sequence[BaseProcess], assignments: Iterable[Assignment]) -> Iterator[None]:
-    """Nothing of the workers is left, whatever ended the work."""
+    """Stop all workers at the end, whatever ended the work."""
     try:
         yield
     finally:
-        # A second Ctrl-C would leave behind what the first is clearing away.
+        # A second Ctrl-C would interrupt the clean-up of the first.
         before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
         for process in processes:
-            # As at a terminal, where each of them is told too: pytest then takes its environment down.
+            # As at a terminal, where each process gets the signal too: pytest then stops its environment.
             if process.is_alive() and process.pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGINT)
@@ -135,7 +135,7 @@ def _ended(processes: Sequence[BaseProcess], assignments: Iterable[Assignment]) 
 
 
 def table(rows: Iterable[PermissionRow]) -> Table:
-    """What came of every permission; those that have their reason in common share a line."""
+    """Return the result for every permission; rows with the same reason are combined."""
     result = Table(title="permissions", title_justify="left", box=None, pad_edge=False)
     for name in ("function", "action", "resource", "needed", "test that failed, or reason"):
         result.add_column(name, overflow="fold")
@@ -155,7 +155,7 @@ def table(rows: Iterable[PermissionRow]) -> Table:
 
 
 def summary(rows: Sequence[PermissionRow]) -> str:
-    """The figures in a line."""
+    """Return the figures in one line."""
     counts = Counter(row.outcome for row in rows)
     names = len({row.function for row in rows})
     permissions = sum(bool(row.action) for row in rows)
@@ -166,5 +166,5 @@ def summary(rows: Sequence[PermissionRow]) -> str:
 
 
 def _short(arn: str) -> str:
-    """The end of an ARN: everything is of one account and region."""
+    """Return the end of an ARN: everything is in one account and region."""
     return arn.split(":", 5)[-1] if arn.startswith("arn:") else arn

@@ -1,4 +1,4 @@
-"""One process of the verb: an emulator, and a run of pytest that takes permissions away between the tests."""
+"""A worker process: an emulator, and a run of pytest that removes permissions between the tests."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from slipway.permissions.plan import Grant, PlannedFunction, Roles, functions
 
 MARKER = "exercises"
 TESTS = ("services/*/tests/local", "tests/local")
-"""Folders of the tests that exercise functions; those of the tool exercise none."""
+"""Folders of tests that exercise functions; the tool's own tests exercise none."""
 
 Outcome = Literal["needed", "unproven", "NOT NEEDED", "FAULT"]
 
 
 @dataclass(frozen=True)
 class PermissionRow:
-    """What came of one permission, or of a function as a whole."""
+    """Result for one permission, or for a function as a whole."""
 
     function: str
     action: str
@@ -43,26 +43,26 @@ class PermissionRow:
 
 @dataclass(frozen=True)
 class PermissionPlan:
-    """What a worker found when it had deployed."""
+    """A worker's functions, once deployed."""
 
     functions: int
     grants: int
 
 
 Message = PermissionRow | PermissionPlan | str
-"""What a worker tells: a row, what there is to do, or a line on what it is at."""
+"""A worker's message: a row, the remaining work, or a progress line."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker is to do.
+    """A worker's task.
 
     Attributes:
-        number: of the worker, from 1: it names the worker's folder.
-        environment: the environment it deploys.
-        services: whose functions. Empty: all.
-        functions: names of functions. Empty: all.
-        run: id of the work, the same for all of its workers: one of them synthesises, the others wait for it.
+        number: Of the worker, from 1: it names the worker's folder.
+        environment: The environment it deploys.
+        services: Whose functions. Empty: all.
+        functions: Names of functions. Empty: all.
+        run: Id of the work, the same for all of its workers: one of them synthesises, the others wait for it.
     """
 
     number: int
@@ -78,17 +78,17 @@ class Assignment:
 
     @property
     def folder(self) -> Path:
-        """Where it has its emulator and its log."""
+        """Return the folder of its emulator and its log."""
         return paths.ROOT / "build" / "test" / self.name
 
 
 class Worker:
-    """A plugin of pytest: instead of running each test once, it runs those of a function for each permission.
+    """A pytest plugin that runs a function's tests once per permission.
 
     Args:
-        assignment: what to do.
-        taken: how many functions the workers have taken between them.
-        messages: where to tell what is found.
+        assignment: What to do.
+        taken: How many functions the workers have taken between them.
+        messages: Where to tell what is found.
     """
 
     def __init__(self, assignment: Assignment, taken: Synchronized[int], messages: Queue[Message]) -> None:
@@ -98,7 +98,7 @@ class Worker:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
-        """Keeps hold of the environment that the first test brings up."""
+        """Remember the environment that the first test starts."""
         result = yield
         if fixturedef.argname == "local":
             self._local = result
@@ -106,7 +106,7 @@ class Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """In place of pytest's own loop over the tests."""
+        """Replace pytest's own loop over the tests."""
         self._session = session
         tests: dict[str, list[pytest.Item]] = {}
         for item in session.items:
@@ -140,7 +140,7 @@ class Worker:
         return number
 
     def _examine(self, function: PlannedFunction, tests: Sequence[pytest.Item]) -> None:
-        """Everything about one function."""
+        """Test everything about one function."""
         assert self._local is not None  # noqa: S101  # nosec B101  # the loop ended otherwise
         if not tests:
             why = f'no test in {", ".join(TESTS)} is marked {MARKER}("{function.name}")'
@@ -187,7 +187,7 @@ class Worker:
         self._messages.put(f"{function.name}  {', '.join(grant.action for grant in gone) or 'all permissions'}")
         try:
             roles.take_away(gone)
-            # What an execution environment keeps, such as a secret's value, it would have been given before.
+            # The value that an execution environment caches, such as a secret, was read with the permission.
             self._local.emulator.recycle(roles.function_name)
             return self._run(tests)
         finally:
@@ -205,11 +205,11 @@ class Worker:
 
 
 def plan_of(assignment: Assignment, local: LocalEnvironment) -> Sequence[PlannedFunction]:
-    """The functions to examine, those with most to do first: so no worker is left alone with a long one.
+    """Return the functions to examine, the longest first, so that no worker finishes much later than the others.
 
     Args:
-        assignment: which of them.
-        local: the environment, deployed.
+        assignment: Which of them.
+        local: The environment, deployed.
     """
     services = [name for name in local.outputs() if name != "foundation"]
     found = [
@@ -223,21 +223,21 @@ def plan_of(assignment: Assignment, local: LocalEnvironment) -> Sequence[Planned
 
 
 def work(assignment: Assignment, taken: Synchronized[int], messages: Queue[Message]) -> None:
-    """Be a worker: the target of a process."""
-    # Also where the parent was told to ignore it; pytest takes its environment down on the way out.
+    """Run a worker: the target of a process."""
+    # Even if the parent ignores the signal; pytest stops its environment on the way out.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     assignment.folder.mkdir(parents=True, exist_ok=True)
-    # By these, slipway.testing.emulated tells apart the processes of a run, and knows them for one run.
+    # slipway.testing.emulated distinguishes the processes of a run by these, and recognises them as one run.
     os.environ |= {"PYTEST_XDIST_WORKER": assignment.name, "PYTEST_XDIST_TESTRUNUID": assignment.run}
-    # What a synthesis unpacks goes there, and is removed at its end: no worker may remove another's.
+    # The synthesis unpacks files there, deleted at its end: no worker may delete another's.
     paths.LOCAL = assignment.folder
     with (assignment.folder / "pytest.log").open("w", encoding="utf-8") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
         folders = [str(folder) for pattern in TESTS for folder in sorted(paths.ROOT.glob(pattern))]
         arguments: list[Any] = [*folders, "-m", MARKER, "-p", "no:cacheprovider", "-p", "no:xdist", "--color=no", "-rN"]
-        # Those that hold for the caller's own runs, such as `-n`, are not for this one.
+        # The caller's own options, such as `-n`, must not apply to this run.
         os.environ.pop("PYTEST_ADDOPTS", None)
         code = pytest.main(arguments, plugins=[Worker(assignment, taken, messages)])
-    # Tests fail here, as they should: that alone is no fault.
+    # Tests are expected to fail here.
     sys.exit(0 if code in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} else int(code))

@@ -23,7 +23,7 @@ from slipway.assembly.reader import (
 from slipway.review.errors import ReviewError
 
 _OLDEST_SCHEMA = 4
-"""Major version of the first schema with assets in manifests of their own; CDK writes them so since 1.25."""
+"""Major version of the first schema with asset manifests as separate files; CDK writes them since 1.25."""
 
 _KINDS: Final = frozenset(
     {
@@ -62,10 +62,11 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {
     ),
     "assembly": frozenset(["directoryName", "displayName"]),
 }
-"""What an assembly is made of, by where it stands in `manifest.json`, in the schemas up to 55 (`ArtifactType`,
+"""Known contents of an assembly, by position in `manifest.json`, in the schemas up to 55 (`ArtifactType`,
 `AssemblyManifest`, `ArtifactManifest`, `AwsCloudFormationStackProperties` and `NestedCloudAssemblyProperties` of
 https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.cloud_assembly_schema-readme.html). The number alone says
-little: CDK counts it up several times a year, mostly for what only its CLI reads."""
+little: CDK increments it several times a year, mostly for changes that only its CLI reads.
+"""
 
 _UNKNOWN_ACCOUNT, _UNKNOWN_REGION = "unknown-account", "unknown-region"
 
@@ -73,11 +74,11 @@ PIPELINE = "pipeline"
 """Stage of the stacks at the root of the assembly."""
 
 _ENVIRONMENT = re.compile(r"aws://(?P<account>[^/]+)/(?P<region>[^/]+)")
-# The build specification of the asset step, which CDK Pipelines writes beside the templates under a hash of its own.
+# The build specification of the asset step, which CDK Pipelines writes beside the templates, named by its own hash.
 _BUILD_SPECIFICATIONS = "buildspec-*.yaml"
 
 _DEEPEST = 20
-"""How deep stacks may be nested in each other; a template that holds itself would have no end."""
+"""Maximum nesting depth of stacks; a template that contains itself would never end."""
 
 Json = Any
 """A value of a template."""
@@ -85,9 +86,10 @@ Json = Any
 
 @dataclass(frozen=True, order=True)
 class StackKey:
-    """What CloudFormation knows a stack by.
+    """CloudFormation's identity of a stack.
 
-    Only the deployment knows the name of a nested stack: here it is `parent.LogicalId`, which no stack can be called.
+    Only the deployment knows the name of a nested stack: here it is `parent.LogicalId`, which is not a valid stack
+    name.
     """
 
     account: str
@@ -98,7 +100,7 @@ class StackKey:
         """Return the key of a nested stack.
 
         Args:
-            logical_id: its logical id in this stack.
+            logical_id: Its logical id in this stack.
         """
         return StackKey(self.account, self.region, f"{self.name}.{short_id(logical_id)}")
 
@@ -108,15 +110,15 @@ class ReviewedStack:
     """One stack of an assembly.
 
     Args:
-        key: account, region and name.
+        key: Account, region and name.
         stage: `prod-<service>`, `prod-foundation`, …; `PIPELINE` at the root.
-        path: path of its construct.
-        template: as CloudFormation gets it.
-        termination_protection: whether the assembly asks for it.
-        assets: digests of what is published for it.
-        paths: path of each resource's construct by logical id, as far as it is known.
-        parent: the stack that a nested stack is a resource of; None for any other.
-        parent_id: its logical id there.
+        path: Path of its construct.
+        template: As CloudFormation gets it.
+        termination_protection: Whether the assembly asks for it.
+        assets: Digests of what is published for it.
+        paths: Path of each resource's construct by logical id, as far as it is known.
+        parent: The stack that a nested stack is a resource of; None for any other.
+        parent_id: Its logical id there.
     """
 
     key: StackKey
@@ -134,7 +136,7 @@ class ReviewedStack:
 
     @cached_property
     def resources(self) -> Mapping[str, Mapping[str, Json]]:
-        """Its resources as they are written, by logical id."""
+        """Return its resources, unprocessed, by logical id."""
         found: Mapping[str, Mapping[str, Json]] = self.template["Resources"]
         return without_loops(found) if loops(self.template) else found
 
@@ -144,10 +146,10 @@ class Assembly:
     """The stacks that a revision would deploy.
 
     Args:
-        stacks: in the manifest's order.
-        build_specifications: text of those that lie beside the templates, by file name.
-        unread: what the manifests hold that this review doesn't know, in a sentence each.
-        lookups: what CDK has not looked up yet, so that the templates hold made-up values in its place.
+        stacks: In the manifest's order.
+        build_specifications: Text of those that lie beside the templates, by file name.
+        unread: What the manifests hold that this review doesn't know, in a sentence each.
+        lookups: What CDK has not looked up yet, so that the templates hold made-up values in its place.
     """
 
     stacks: tuple[ReviewedStack, ...] = ()
@@ -161,7 +163,7 @@ class Assembly:
         return {stack.key: stack for stack in self.stacks}
 
     def lineage(self, stack: ReviewedStack) -> Iterator[ReviewedStack]:
-        """Yield a stack and, if it is nested, those that it is nested in, outwards."""
+        """Yield a stack and, if it is nested, those that contain it, outwards."""
         found: ReviewedStack | None = stack
         while found is not None:
             yield found
@@ -187,10 +189,10 @@ def read_assembly(folder: Path) -> Assembly:
     """Read an assembly and those nested in it.
 
     Args:
-        folder: what `app.synth()` wrote, `cdk.out`.
+        folder: What `app.synth()` wrote, `cdk.out`.
 
     Raises:
-        ReviewError: the manifest is missing or damaged.
+        ReviewError: The manifest is missing or damaged.
     """
     notes = _Notes()
     try:
@@ -210,24 +212,24 @@ def read_assembly(folder: Path) -> Assembly:
 
 @dataclass(frozen=True)
 class _Notes:
-    """What is seen on the way through the manifests of an assembly."""
+    """Collected notes while reading the manifests of an assembly."""
 
     unread: list[str] = field(default_factory=list)
     lookups: list[str] = field(default_factory=list)
 
 
 def _told_apart(stacks: Sequence[ReviewedStack], folder: Path) -> Iterator[ReviewedStack]:
-    """The stacks, of which no two have the same key.
+    """Yield the stacks, with unique keys.
 
-    Two stacks of one name in a known account and region would overwrite each other. Where neither account nor region is
-    known, their deployments tell them apart; here their constructs do.
+    Two stacks of the same name in a known account and region would overwrite each other. If neither account nor region
+    is known, their deployments differ; here their constructs do.
     """
     several = {key for key, number in Counter(stack.key for stack in stacks).items() if number > 1}
     for stack in stacks:
         is_unknown = stack.key.account.startswith(_UNKNOWN_ACCOUNT) or stack.key.region.startswith(_UNKNOWN_REGION)
         if stack.key in several and not is_unknown:
             raise ReviewError(f"{folder}: two stacks are called {stack.key.name} in {stack.key.account}")
-    # A nested stack is told apart with the one that it is in.
+    # A nested stack is distinguished by the one that contains it.
     renamed: dict[str, StackKey] = {}
     for stack in stacks:
         outer = next((path for path in renamed if stack.parent is not None and stack.path.startswith(f"{path}/")), None)
@@ -242,7 +244,7 @@ def _told_apart(stacks: Sequence[ReviewedStack], folder: Path) -> Iterator[Revie
 
 
 def _qualified(name: str, qualifier: str) -> str:
-    """The name of an unknown account or region, told apart by where it is asked for."""
+    """Return a name for an unknown account or region, distinguished by where it is used."""
     return f"{name}@{qualifier.replace('/', ':').replace(' ', '_')}" if qualifier else name
 
 
@@ -267,7 +269,7 @@ def _check_schema(manifest: Mapping[str, Json], path: Path) -> None:
 
 
 def _unknown_features(manifest: Mapping[str, Json], path: Path) -> Iterator[str]:
-    """What a manifest holds that no schema known here has: something may be deployed that nobody compared."""
+    """Yield what a manifest contains that no known schema has: something may be deployed without being compared."""
     schema = f"{path} (schema {manifest['version']})"
 
     def unknown(place: str, content: Json, where: str) -> Iterator[str]:
@@ -297,11 +299,11 @@ def _lookups(manifest: Mapping[str, Json]) -> Iterator[str]:
 
 
 def _stacks(entry: StackEntry, stage: str) -> Iterator[ReviewedStack]:
-    """A stack of a manifest, and those nested in it.
+    """Yield a stack of a manifest, and those nested in it.
 
     Args:
-        entry: the stack.
-        stage: path of its stage, which tells an unknown account from another stage's.
+        entry: The stack.
+        stage: Path of its stage, which tells an unknown account from another stage's.
     """
     place = _ENVIRONMENT.fullmatch(str(entry.artifact.get("environment", "")))
     if place is None:
@@ -322,7 +324,7 @@ def _stacks(entry: StackEntry, stage: str) -> Iterator[ReviewedStack]:
 
 
 def _key(account: str, region: str, name: str, qualifier: str) -> StackKey:
-    """What CloudFormation will know a stack by; a stage's unknown account is another one than the next stage's."""
+    """Return CloudFormation's identity of a stack; unknown accounts of two stages count as different."""
     return StackKey(
         _qualified(account, qualifier) if account == _UNKNOWN_ACCOUNT else account,
         _qualified(region, qualifier) if region == _UNKNOWN_REGION else region,
@@ -331,7 +333,7 @@ def _key(account: str, region: str, name: str, qualifier: str) -> StackKey:
 
 
 def _nested(parent: ReviewedStack, entry: StackEntry, named: Mapping[str, str]) -> Iterator[ReviewedStack]:
-    """The nested stacks whose templates the assembly holds; the review says which it does not."""
+    """Yield the nested stacks whose templates the assembly contains; the review reports the missing ones."""
     for logical_id in nested_stacks(parent.template):
         path = template_file(parent.resources[logical_id], entry.folder, entry.assets.files)
         if path is None:
@@ -361,7 +363,7 @@ def _template(path: Path) -> Mapping[str, Json]:
 
 
 def _paths(template: Mapping[str, Json], named: Mapping[str, str]) -> dict[str, str]:
-    """The CDK CLI lets the template name its constructs; without it the metadata file does."""
+    """Return construct paths by logical id: from the template if the CDK CLI was used, else from the metadata file."""
     written = {
         logical_id: str(resource["Metadata"]["aws:cdk:path"])
         for logical_id, resource in without_loops(template["Resources"]).items()
@@ -373,7 +375,7 @@ def _paths(template: Mapping[str, Json], named: Mapping[str, str]) -> dict[str, 
 
 
 def _named(entry: StackEntry) -> Iterator[tuple[str, str]]:
-    """Path and logical id of each construct that the metadata of a stack names, those of nested stacks included."""
+    """Yield the path and logical id of each construct in a stack's metadata, including nested stacks."""
     for path, entries in entry.metadata.items():
         for each in entries:
             if isinstance(each, dict) and each.get("type") == "aws:cdk:logicalId":
@@ -388,10 +390,10 @@ def _check_template(template: Mapping[str, Json], path: Path) -> None:
         if not isinstance(resource, dict) or not isinstance(resource.get("Type"), str):
             raise damaged(path, f"resource {logical_id} has no type")
         if not isinstance(resource.get("Properties", {}), dict):
-            raise damaged(path, f"the properties of {logical_id} are no object")
+            raise damaged(path, f"the properties of {logical_id} are not an object")
     for section in ("Parameters", "Conditions", "Mappings", "Outputs"):
         if not isinstance(template.get(section, {}), dict):
-            raise damaged(path, f"{section} is no object")
+            raise damaged(path, f"{section} is not an object")
 
 
 def _text(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What the builds of a pipeline run, and whether it is there to be run."""
+"""Check the commands of a pipeline's builds, and that their scripts exist."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _PIPELINE: Final = "AWS::CodePipeline::Pipeline"
 
 
 def build_commands(specification: Json) -> Iterator[str]:
-    """Yield every command of a build specification, those of `finally` too; none of one that cannot be read.
+    """Yield every command of a build specification, including those of `finally`; none if it cannot be read.
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html
 
     Args:
-        specification: its text, JSON or YAML.
+        specification: Its text, JSON or YAML.
     """
     try:
         content = yaml.safe_load(str(specification).removeprefix(_ASSETS))
@@ -56,12 +56,12 @@ def installs_tool(command: str) -> bool:
 
 
 def is_publisher(project: ReviewedResource | None) -> bool:
-    """Return whether a project publishes assets: all at once, or one each, which is what CDK Pipelines does by default.
+    """Return True if a project publishes assets: all of them, or one each, which is CDK Pipelines' default.
 
-    Such a project changes with every asset, and says nothing by it.
+    Such a project changes with every asset, which means nothing by itself.
 
     Args:
-        project: the build project; None where it is not in the assembly.
+        project: The build project; None where it is not in the assembly.
     """
     if project is None or project.type != _PROJECT:
         return False
@@ -74,8 +74,8 @@ def missing_files(after: Side, is_file: Callable[[str], bool]) -> Iterator[Chang
     Only builds that work on the pipeline's source are asked: what others unpack is not to be known here.
 
     Args:
-        after: what would be deployed.
-        is_file: whether the commit has a file, by its path from the root.
+        after: What would be deployed.
+        is_file: Whether the commit has a file, by its path from the root.
     """
     for project in after.by_type.get(_PROJECT, ()):
         if project.get("Source.Type") != "CODEPIPELINE" or not _gets_the_source(project, after):
@@ -83,7 +83,7 @@ def missing_files(after: Side, is_file: Callable[[str], bool]) -> Iterator[Chang
         for command in build_commands(project.get("Source.BuildSpec")):
             for path in _named(command):
                 if not is_file(path):
-                    what = f"the build runs `{command}`, and {path} is no file of the commit"
+                    what = f"the build runs `{command}`, but the commit has no file {path}"
                     yield found("build-broken", project, what, detail=path)
 
 

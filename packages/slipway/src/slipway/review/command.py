@@ -54,7 +54,7 @@ def review_change(
         Path | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF 2.1.0 for code scanning.")
     ] = None,
 ) -> None:
-    """Review what a change does to data, permissions and protection.
+    """Review the effects of a change on data, permissions and protection.
 
     Exit code: 0 when nothing stops it, 1 when a critical finding is not waived or a waiver is wrong, 2 when it cannot
     be reviewed.

@@ -27,7 +27,7 @@ _MERGED = frozenset({"cors-widened", "unjudged"})
 
 
 class Fate(StrEnum):
-    """What becomes of a resource, as people read it."""
+    """The planned change to a resource, for people."""
 
     ADDED = "added"
     CHANGED = "changed"
@@ -46,14 +46,14 @@ _FATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What becomes of one resource.
+    """The planned change to one resource.
 
     Args:
-        fate: what becomes of it.
-        resource: path of its construct.
-        type: its type.
-        properties: which of its properties change.
-        causes: why it is replaced.
+        fate: What becomes of it.
+        resource: Path of its construct.
+        type: Its type.
+        properties: Which of its properties change.
+        causes: Why it is replaced.
     """
 
     fate: Fate
@@ -65,14 +65,14 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class StackChanges:
-    """What happens in one stack.
+    """The planned changes to one stack.
 
     Args:
-        name: its name.
-        account: where it is.
-        region: where it is.
-        fate: whether the stack itself comes or goes.
-        changes: what becomes of its resources.
+        name: Its name.
+        account: Where it is.
+        region: Where it is.
+        fate: Whether the stack itself comes or goes.
+        changes: What becomes of its resources.
     """
 
     name: str
@@ -84,30 +84,30 @@ class StackChanges:
 
 @dataclass(frozen=True, kw_only=True)
 class StageChanges:
-    """What happens in one stage of the pipeline, or in the pipeline itself.
+    """The planned changes to one stage of the pipeline, or to the pipeline itself.
 
     Args:
         name: `prod-<service>`, …; `pipeline`.
-        stacks: its stacks that change.
+        stacks: Its stacks that change.
     """
 
     name: str
     stacks: tuple[StackChanges, ...]
 
     def count(self, *fates: Fate) -> int:
-        """How many resources have one of some fates."""
+        """Return the number of resources with one of some fates."""
         return sum(change.fate in fates for stack in self.stacks for change in stack.changes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """What gets new code, and nothing else that matters.
+    """Resources that get new code, and no other relevant change.
 
     Args:
-        functions: how many functions.
-        layers: how many layer versions.
-        others: how many other resources are made from assets.
-        versions: how many new versions and deployments there are.
+        functions: How many functions.
+        layers: How many layer versions.
+        others: How many other resources are made from assets.
+        versions: How many new versions and deployments there are.
     """
 
     functions: int = 0
@@ -127,12 +127,12 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What a change does.
+    """The effects of a change.
 
     Args:
-        stages: every stage with what happens in it; those in which nothing happens have no stacks.
-        findings: what of it matters, the gravest first.
-        code: what gets new code.
+        stages: Every stage with what happens in it; those in which nothing happens have no stacks.
+        findings: What of it matters, the gravest first.
+        code: What gets new code.
     """
 
     stages: tuple[StageChanges, ...] = ()
@@ -140,12 +140,12 @@ class Comparison:
     code: Code = Code()
 
     def count(self, *fates: Fate) -> int:
-        """How many resources have one of some fates."""
+        """Return the number of resources with one of some fates."""
         return sum(stage.count(*fates) for stage in self.stages)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing changes at all."""
+        """Return True if nothing changes at all."""
         return not self.findings and self.code == Code() and not any(stage.stacks for stage in self.stages)
 
 
@@ -156,14 +156,14 @@ def compare(
     has_file: Callable[[str], bool] | None = None,
     protected: frozenset[str] = frozenset(),
 ) -> Comparison:
-    """Review what the change from one assembly to another does.
+    """Review the change from one assembly to another.
 
     Args:
-        before: what is deployed; None for the first delivery, of which everything is added and nothing judged.
-        after: what would be.
-        has_file: whether the commit that `after` was synthesised from has a file, by its path from the root. Default:
+        before: What is deployed; None for the first delivery, of which everything is added and nothing judged.
+        after: What would be.
+        has_file: Whether the commit that `after` was synthesised from has a file, by its path from the root. Default:
             that is not known, and builds aren't asked for the files that they run.
-        protected: types that a stack policy protects from deletion.
+        protected: Types that a stack policy protects from deletion.
     """
     return compare_sides(
         Side(before or Assembly()), after, judged=before is not None, has_file=has_file, protected=protected
@@ -178,14 +178,14 @@ def compare_sides(
     has_file: Callable[[str], bool] | None = None,
     protected: frozenset[str] = frozenset(),
 ) -> Comparison:
-    """As `compare`, for a base that is compared with several others.
+    """Compare like `compare`, for a base that is compared with several others.
 
     Args:
-        before: the resources of what is deployed.
-        after: what would be.
-        judged: whether findings are wanted.
-        has_file: as for `compare`.
-        protected: as for `compare`.
+        before: The resources of what is deployed.
+        after: What would be.
+        judged: Whether findings are wanted.
+        has_file: As for `compare`.
+        protected: As for `compare`.
     """
     given = worlds_of(before.assembly, after)
     reviews = [_reviewed(before, after, world, judged=judged, protected=protected) for world in given.worlds]
@@ -218,7 +218,7 @@ def _reviewed(before: Side, after: Assembly, world: World, *, judged: bool, prot
 
 
 def _over_all(given: Worlds, findings: Sequence[frozenset[ChangeFinding]]) -> Iterator[ChangeFinding]:
-    """Every finding once, the gravest of each id, with the world in which it comes where it does not in all of them."""
+    """Yield every finding once, the most severe of each id, with its world unless it occurs in all of them."""
     by_id: defaultdict[str, list[tuple[World, ChangeFinding]]] = defaultdict(list)
     for world, found in zip(given.worlds, findings, strict=True):
         for finding in found:
@@ -283,7 +283,7 @@ _GRAVEST = (Fate.REMOVED, Fate.REPLACED, Fate.MAY_BE_REPLACED, Fate.RENAMED, Fat
 
 
 def _gravest(changes: Iterable[tuple[ResourceKey, Change]]) -> Iterator[tuple[ResourceKey, Change]]:
-    """What becomes of each resource in whichever world it fares worst, with what changes in any of them."""
+    """Yield each resource's worst change over all worlds, with the properties that change in any of them."""
     by_place: dict[tuple[ResourceKey, str], list[Change]] = {}
     for place, change in changes:
         by_place.setdefault((place, change.resource), []).append(change)
@@ -294,7 +294,7 @@ def _gravest(changes: Iterable[tuple[ResourceKey, Change]]) -> Iterator[tuple[Re
 
 
 def _order(stacks: Iterable[ReviewedStack]) -> list[str]:
-    """The stages in the order of the manifest, which is that of the delivery; the pipeline's own first."""
+    """Return the stages in the manifest's order, which is that of the delivery; the pipeline's own first."""
     names = list(dict.fromkeys(stack.stage for stack in stacks))
     return sorted(names, key=lambda name: name != PIPELINE)
 

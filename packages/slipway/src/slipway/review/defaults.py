@@ -1,7 +1,7 @@
-"""What AWS takes for a setting that is not written.
+"""AWS's defaults for settings that are not written.
 
-A block that disappears from a template is not nothing: from then on its settings are AWS's own. So whatever compares
-settings asks here what an absent one is.
+A block that disappears from a template has an effect: from then on its settings are AWS's defaults. So every comparison
+of settings looks up absent ones here.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Json]]] = {
     "AWS::RDS::DBCluster": {"BackupRetentionPeriod": 1},
     "AWS::RDS::DBInstance": {"BackupRetentionPeriod": 1},
     "AWS::Redshift::Cluster": {"AutomatedSnapshotRetentionPeriod": 1},
-    # A block of public access that is taken away again leaves the bucket without it:
+    # If a block of public access is removed later, the bucket has none:
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-s3-bucket-publicaccessblockconfiguration.html
     "AWS::S3::Bucket": {
         "AccessControl": "Private",
@@ -164,8 +164,8 @@ def default(resource_type: str, path: Sequence[str], properties: Json) -> Json:
 
     Args:
         resource_type: `AWS::S3::Bucket`, …
-        path: names that lead to the setting; an item of a list by its name or position.
-        properties: the resource's: within a block that is not there a schema's default says nothing.
+        path: Names that lead to the setting; an item of a list by its name or position.
+        properties: The resource's: within a block that is not there a schema's default says nothing.
     """
     for pattern, value in _written(resource_type):
         if len(pattern) == len(path) and matches(pattern, path):

@@ -19,24 +19,24 @@ _PREFIX = "codepipeline/"
 
 
 def pipeline_of_build(env: Mapping[str, str] = os.environ) -> str | None:
-    """The pipeline whose build this is; None anywhere else.
+    """Return the pipeline whose build this is; None outside a build.
 
-    CodeBuild names whoever started the build
+    CodeBuild names the initiator of the build
     (https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html).
 
     Args:
-        env: the environment variables.
+        env: The environment variables.
     """
     initiator = env.get(_INITIATOR, "")
     return initiator.removeprefix(_PREFIX) if initiator.startswith(_PREFIX) else None
 
 
 def deployed_revision(pipeline: str, client: CodePipelineClient | None = None) -> str | None:
-    """The source revision of the newest execution that succeeded; None where none has.
+    """Return the source revision of the newest successful execution; None without one.
 
     Args:
-        pipeline: the pipeline's name.
-        client: what asks CodePipeline. Default: one of the build's own region and role.
+        pipeline: The pipeline's name.
+        client: What asks CodePipeline. Default: one of the build's own region and role.
 
     Raises:
         ReviewError: CodePipeline cannot be asked, or answers without a revision.

@@ -20,22 +20,22 @@ class Destinations:
     """Knows the accounts that are delivered to.
 
     Args:
-        matching: both assemblies.
+        matching: Both assemblies.
     """
 
     def __init__(self, matching: Matching) -> None:
         self._known = matching.before.assembly.accounts | matching.after.assembly.accounts
 
     def strangers(self, text: str) -> set[str]:
-        """Return the accounts in a text that are none of those that are delivered to."""
+        """Return the accounts in a text that are not targets of the delivery."""
         return {account for match in _ACCOUNT.findall(text) for account in match if account} - self._known
 
     def grade(self, old: Json, new: Json) -> Severity:
         """Return how grave it is that something is sent elsewhere than before.
 
         Args:
-            old: where to it was sent; None where it was not sent.
-            new: where to it is sent.
+            old: Where to it was sent; None where it was not sent.
+            new: Where to it is sent.
         """
         texts = [str(leaf.after) for leaf in leaves(Difference((), None, new))]
         if any(map(self.strangers, texts)):
@@ -43,6 +43,6 @@ class Destinations:
         if any(_ACCOUNT.search(text) or any(references(text)) for text in texts):
             return Severity.MEDIUM
         if any(_HOST.fullmatch(text) for text in texts):
-            # What is new was sent to nobody; what goes to another host was somebody's.
+            # A new endpoint had no recipient before; a changed one takes messages away from somebody.
             return Severity.HIGH if old is None else Severity.CRITICAL
         return Severity.MEDIUM

@@ -1,8 +1,8 @@
-"""What CloudFormation would do to each resource: leave it, change it in place, or put another in its place.
+"""Predict CloudFormation's action on each resource: none, an update in place, or a replacement.
 
-A replacement goes on: what takes an attribute of a replaced resource gets another value, and where that value cannot be
-changed in place, the taker is replaced as well. References are followed across stacks: they are weak, so the value that
-a later stack reads is the new one.
+A replacement propagates: a resource that uses an attribute of a replaced one gets another value, and if that value
+cannot be changed in place, it is replaced as well. References are followed across stacks: they are weak, so a later
+stack reads the new value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from slipway.review.values import VERSION_OF, Reference, references
 
 
 class Effect(IntEnum):
-    """What becomes of a resource that is there before and after."""
+    """The predicted action on a resource that exists before and after."""
 
     UNCHANGED = 0
     CODE = 1
@@ -33,11 +33,11 @@ class Effect(IntEnum):
 
 @dataclass(frozen=True)
 class PlannedUpdate:
-    """What becomes of a resource, and why.
+    """The predicted action on a resource, and why.
 
     Args:
-        effect: what becomes of it.
-        causes: the properties, or the resources that they take something of, by which it is replaced.
+        effect: What becomes of it.
+        causes: The properties, or the resources that they take something of, by which it is replaced.
     """
 
     effect: Effect
@@ -55,14 +55,14 @@ DRIVEN: Final[Mapping[tuple[str, str], Sequence[str]]] = {
 # What names a resource stays what it is until the resource is replaced; so do the attributes that are named so.
 _NAMES = ("Arn", "Id", "Name")
 CUSTOM: Final = ("Custom::", "AWS::CloudFormation::CustomResource")
-"""How custom types begin: their handler alone knows what a change does."""
+"""Prefixes of custom types: only their handler knows what a change does."""
 
 
 def effects(matching: Matching) -> Mapping[ResourceKey, PlannedUpdate]:
-    """What becomes of every resource that is there before and after, by where it is.
+    """Return the predicted action on every resource that exists before and after, by its key.
 
     Args:
-        matching: which resource is which.
+        matching: Which resource is which.
     """
     found = {pair.any.place: _direct(pair) for pair in matching.kept}
     pairs = {pair.any.place: pair for pair in matching.kept}
@@ -97,7 +97,7 @@ def _takers(matching: Matching) -> Mapping[ResourceKey, list[tuple[Pair, Referen
 
 
 def _direct(pair: Pair) -> PlannedUpdate:
-    """What becomes of a resource by what is changed of itself."""
+    """Return the action on a resource that results from its own changes."""
     before, after = pair.before, pair.after
     if before is None or after is None or before is after:
         return _UNCHANGED
@@ -132,7 +132,7 @@ def _changed(before: ReviewedResource, after: ReviewedResource, paths: Sequence[
 
 
 def _plain(value: Json) -> Json:
-    """A value as CloudFormation compares it: 60 is "60", and true is "true"."""
+    """Return a value in the form that CloudFormation compares: 60 is "60", and true is "true"."""
     match value:
         case bool():
             return str(value).lower()
@@ -160,7 +160,7 @@ def _special(before: ReviewedResource, after: ReviewedResource) -> Iterator[str]
 
 
 def _passed_on(source: Pair, outcome: PlannedUpdate, taker: Pair, reference: Reference) -> PlannedUpdate | None:
-    """What becomes of a resource because one that it takes an attribute of changes; None where nothing does."""
+    """Return the action that results from a change of a used attribute; None if there is no effect."""
     if source.any.place == taker.any.place or taker.after is None:
         return None
     # A version that follows every change is what an alias is for.
@@ -185,7 +185,7 @@ def _passed_on(source: Pair, outcome: PlannedUpdate, taker: Pair, reference: Ref
 
 
 def _moves(pair: Pair, attribute: str) -> bool:
-    """Whether an attribute may change although its resource stays."""
+    """Return True if an attribute may change although its resource stays."""
     changed = {difference.path[0] for difference in pair.differences}
     driven = DRIVEN.get((pair.type, attribute))
     if driven is not None:
@@ -197,13 +197,13 @@ def _moves(pair: Pair, attribute: str) -> bool:
 
 
 def fixed_names(pair: Pair, is_replaced: Callable[[Reference], bool]) -> tuple[str, ...]:
-    """The names by which two of a resource cannot be there at once, where they stay what they were.
+    """Return the unchanged names that prevent an old and a new resource from coexisting.
 
-    CloudFormation makes the new one before it deletes the old one, so the deployment fails.
+    CloudFormation creates the new one before it deletes the old one, so the deployment fails.
 
     Args:
-        pair: a resource that is replaced.
-        is_replaced: whether what a reference names is replaced as well, so that the name changes with it.
+        pair: A resource that is replaced.
+        is_replaced: Whether what a reference names is replaced as well, so that the name changes with it.
     """
     before, after = pair.before, pair.after
     rules = schema(pair.type, pair.any.stack.key.region)
@@ -218,7 +218,7 @@ def fixed_names(pair: Pair, is_replaced: Callable[[Reference], bool]) -> tuple[s
 
 
 def _naming(resource_type: str, rules: Schema) -> list[str]:
-    """The properties that together make the name of a resource."""
+    """Return the properties that together form a resource's name."""
     written = sorted(rules.identifiers - rules.attributes)
     if written and not rules.identifiers & rules.attributes:
         return written

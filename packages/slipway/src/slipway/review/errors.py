@@ -1,4 +1,4 @@
-"""What a review says of input that it cannot use."""
+"""Errors of the review's input."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from slipway.errors import SlipwayError
 
 
 class ReviewError(SlipwayError):
-    """There is nothing to review, or it cannot be trusted.
+    """Nothing to review, or input that cannot be trusted.
 
     Args:
-        message: says in one line what is wrong and what to do; whatever it names may have line breaks of its own.
+        message: Says in one line what is wrong and what to do; whatever it names may have line breaks of its own.
     """
 
     exit_code = 2

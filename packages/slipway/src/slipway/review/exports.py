@@ -53,9 +53,9 @@ def write_sarif(outcome: ReviewOutcome, path: Path, *, at: str) -> None:
     """Write SARIF 2.1.0; its folder is made if need be.
 
     Args:
-        outcome: the review.
-        path: where.
-        at: file of the repository that results are shown at.
+        outcome: The review.
+        path: Where.
+        at: File of the repository that results are shown at.
     """
     _write(path, json.dumps(as_sarif(outcome, at=at), indent=2, ensure_ascii=False))
 
@@ -71,14 +71,14 @@ def _write(path: Path, text: str) -> None:
 
 
 def as_sarif(outcome: ReviewOutcome, *, at: str) -> dict[str, Any]:
-    """SARIF 2.1.0: one run, a result for each finding; what is waived is suppressed, with its reason.
+    """Return SARIF 2.1.0: one run, a result for each finding; a waived finding is suppressed, with its reason.
 
     CDK names no line of code for a resource. So a result's physical location is the file that says what is synthesised,
     and its logical location is the construct.
 
     Args:
-        outcome: the review.
-        at: file of the repository that results are shown at.
+        outcome: The review.
+        at: File of the repository that results are shown at.
     """
     waivers = {finding.id: waiver for finding, waiver in outcome.judgement.waived}
     results = [_result(finding, at, waivers.get(finding.id)) for finding in outcome.comparison.findings]
@@ -140,7 +140,7 @@ def _location(at: str, construct: str) -> dict[str, Any]:
 
 
 def as_markdown(outcome: ReviewOutcome) -> str:
-    """The review as a comment of a pull request: what matters first, the rest folded."""
+    """Return the review as a pull request comment: the important part first, the rest folded."""
     parts = [_MARKER, f"### {_sign(outcome)} {summary(outcome)}", "", paragraph(outcome), ""]
     if outcome.faults:
         parts += [*(f"- :x: {_escaped(fault)}" for fault in outcome.faults), ""]
@@ -160,7 +160,7 @@ def as_markdown(outcome: ReviewOutcome) -> str:
 
 
 def _fitting(parts: Sequence[str]) -> str:
-    """As many lines as a comment takes; the summary stands first."""
+    """Return as many lines as a comment allows, the summary first."""
     kept: list[str] = []
     length = 0
     for part in parts:
@@ -220,7 +220,7 @@ def _changes(outcome: ReviewOutcome) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown and HTML leave as it is."""
+    """Return text escaped for Markdown and HTML."""
     for sign in "\\`*_[]<>|~":
         text = text.replace(sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""What a review finds: every kind of finding with its reason, and the finding itself."""
+"""The kinds of findings with their reasons, and the finding itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slipway.review.resources import ReviewedResource
 
 
 class Severity(StrEnum):
-    """How much a finding matters. A critical one stops the change, unless a waiver in the same change names it."""
+    """Severity of a finding. A critical one stops the change, unless a waiver in the same change names it."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -30,9 +30,9 @@ class FindingKind:
     """A kind of finding.
 
     Args:
-        severity: unless a finding says otherwise.
-        why: why it matters.
-        do: what to do about it.
+        severity: Unless a finding says otherwise.
+        why: Why it matters.
+        do: What to do about it.
     """
 
     severity: Severity
@@ -46,23 +46,23 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     # Replacement and removal
     "stateful-replaced": FindingKind(
         _CRITICAL,
-        "CloudFormation makes a new, empty one and lets go of the old one with what is in it",
+        "CloudFormation makes a new, empty one and deletes or abandons the old one with its contents",
         "keep the property as it was; or add a second resource, move the data, then remove the first",
     ),
     "stateful-may-be-replaced": FindingKind(
         _CRITICAL,
-        "CloudFormation may make a new, empty one and let go of the old one with what is in it",
-        "keep the property as it was, or look at a change set in an account before this goes on",
+        "CloudFormation may make a new, empty one and delete or abandon the old one with its contents",
+        "keep the property as it was, or check a change set in an account before continuing",
     ),
     "stateful-removed": FindingKind(
         _CRITICAL,
-        "what it holds is gone with it, or is left where nothing manages it",
+        "its contents are deleted with it, or remain unmanaged",
         "keep it in the template; to let it go, empty or back it up first and waive this finding",
     ),
     "address-replaced": FindingKind(
         _HIGH,
-        "who uses it knows the old one, which is gone",
-        "keep the property as it was, or tell every caller before this goes on",
+        "its users know the old one, which no longer exists",
+        "keep the property as it was, or notify every caller before continuing",
     ),
     "replaced": FindingKind(
         _LOW, "a new one is made before the old one is deleted", "check that both may be there at once for a moment"
@@ -70,7 +70,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     "may-be-replaced": FindingKind(
         _LOW,
         "under some circumstances a new one is made and the old one deleted",
-        "look at the change set in a development account",
+        "check the change set in a development account",
     ),
     "name-taken": FindingKind(
         _HIGH,
@@ -80,17 +80,17 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     "type-changed": FindingKind(
         _HIGH,
         "CloudFormation refuses another type under a logical id: the deployment fails",
-        "give the new resource an id of its own",
+        "give the new resource its own id",
     ),
     "orphaned": FindingKind(
         _LOW,
-        "it is retained when it leaves the template: it goes on existing, costs money, and nothing manages it",
+        "it is retained when it is removed from the template: it still exists, costs money, and is unmanaged",
         "delete it by hand once it is not needed, or import it again",
     ),
     "stack-removed": FindingKind(
         _HIGH,
         "CDK Pipelines deletes no stack: it stays deployed as it is, and nothing updates it any more",
-        "delete the stack by hand once it is not needed; until then it costs and answers",
+        "delete the stack by hand once it is not needed; until then it costs money and serves requests",
     ),
     "renamed": FindingKind(
         _LOW,
@@ -101,7 +101,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         _MEDIUM,
         "a rollback of the stage would delete it, which the stack policy denies: the rollback fails at this stack, and "
         "what comes after it stays as the failed change left it",
-        "deliver it in a change of its own, before the code that uses it; where a rollback was refused, allow the "
+        "deliver it in its own change, before the code that uses it; where a rollback was refused, allow the "
         "deletion in the stack policy, or leave the resource out of it (ResourcesToSkip)",
     ),
     "pipeline-restarted": FindingKind(
@@ -112,12 +112,12 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "version-not-renewed": FindingKind(
         _HIGH,
-        "a version keeps the variables that it was published with: its alias goes on with the resource that is gone",
+        "a version keeps the variables that it was published with: its alias continues to use the deleted resource",
         "change the function in the same change; slipway.blocks.identity does so for functions made by ServiceFunction",
     ),
     "reader-not-updated": FindingKind(
         _HIGH,
-        "CloudFormation does not update a stack because an output of another one changes: it goes on with the old one",
+        "CloudFormation does not update a stack when an output of another one changes: it keeps the old value",
         "change the stack that reads it in the same change, or deploy it again afterwards",
     ),
     "update-refused": FindingKind(
@@ -137,29 +137,29 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "unknown-type": FindingKind(
         _MEDIUM,
-        "the registry's schemas do not know the type, so nobody can say whether the change replaces it",
-        "look at a change set in an account, or upgrade cfn-lint",
+        "the registry's schemas lack the type, so the review cannot tell if the change replaces it",
+        "check a change set in an account, or upgrade cfn-lint",
     ),
     # What the review cannot read
     "nested-unread": FindingKind(
         _HIGH,
-        "the assembly does not hold the nested stack's template, so nobody can say what changes in it",
-        "synthesise the nested stack with the app (NestedStack), or look at its own change set",
+        "the assembly does not contain the nested stack's template, so its changes are unknown",
+        "synthesise the nested stack with the app (NestedStack), or check its own change set",
     ),
     "rewritten": FindingKind(
         _HIGH,
-        "CloudFormation rewrites the template at the deployment, so nobody can say what comes of the change",
-        "look at the processed template of a change set, or write what the macro makes",
+        "CloudFormation rewrites the template at the deployment, so the effect of the change is unknown",
+        "check the processed template of a change set, or write the macro's result",
     ),
     "unresolved": FindingKind(
         _MEDIUM,
-        "only the deployment knows the value, so nobody can say what the change does",
-        "give the value in the template, or look at it where it is deployed",
+        "only the deployment knows the value, so the effect of the change is unknown",
+        "give the value in the template, or check it in the deployed stack",
     ),
     "conditioned": FindingKind(
         _LOW,
         "it stays by the parameters' defaults; where the stack has another value, CloudFormation deletes it",
-        "look at the parameters of the deployed stacks, or keep the resource without a condition",
+        "check the parameters of the deployed stacks, or keep the resource without a condition",
     ),
     "undecided": FindingKind(
         _MEDIUM,
@@ -182,7 +182,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "key-policy-widened": FindingKind(
         _HIGH,
-        "whoever may use the key may read all that is encrypted with it",
+        "a principal that may use the key can read everything encrypted with it",
         "name exactly who uses it, and the service by which (kms:ViaService, encryption context)",
     ),
     "boundary-loosened": FindingKind(
@@ -227,12 +227,12 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         _HIGH, "accounts are easier to make or to break into", "keep the policy; loosen it in development alone"
     ),
     "logging-dropped": FindingKind(
-        _MEDIUM, "who did what can no longer be told afterwards", "keep the log, or name what takes its place"
+        _MEDIUM, "actions can no longer be traced to callers afterwards", "keep the log, or name what takes its place"
     ),
     "throttle-raised": FindingKind(
         _LOW, "one caller may use up more of what all share", "check it against concurrency and capacity behind it"
     ),
-    # Where data goes, and whether it is answered
+    # Destinations of data, and availability
     "destination-changed": FindingKind(
         _HIGH,
         "what was sent to the one is sent to the other, with the data and the secrets in it",
@@ -249,7 +249,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         "keep the key enabled; to retire it, encrypt again under another key first",
     ),
     "service-stopped": FindingKind(
-        _CRITICAL, "every caller is refused from then on", "keep it enabled; stop a service by a decision of its own"
+        _CRITICAL, "every caller is refused from then on", "keep it enabled; stop a service in a separate change"
     ),
     "route-removed": FindingKind(
         _HIGH,
@@ -258,7 +258,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "consumer-stopped": FindingKind(
         _HIGH,
-        "what arrives is worked on by nobody, and is lost once it is older than its source keeps it",
+        "nothing processes what arrives, and it is lost after its source's retention",
         "keep the mapping as it was, or name what takes its place in the same change",
     ),
     "runtime-changed": FindingKind(
@@ -283,19 +283,19 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "unjudged": FindingKind(
         _LOW,
-        "no rule of the review knows what this setting does, so nobody has looked at it",
-        "read what the user guide says of it; add a rule, or a reason why it harms nobody",
+        "no rule of the review covers this setting, so its effect was not checked",
+        "read the user guide on it; add a rule, or a reason why it is harmless",
     ),
     # What watches
     "alarm-removed": FindingKind(
-        _HIGH, "nobody is told any more of what it watched", "keep it, or name the alarm that takes its place"
+        _HIGH, "nobody is notified any more of what it watched", "keep it, or name the alarm that takes its place"
     ),
     "alarm-loosened": FindingKind(_MEDIUM, "it speaks later, or not at all", "say why the old threshold was wrong"),
     "alarm-silenced": FindingKind(
-        _HIGH, "it changes its colour and tells nobody", "keep its actions and leave them enabled"
+        _HIGH, "it changes its state and notifies nobody", "keep its actions and leave them enabled"
     ),
-    "subscriber-removed": FindingKind(_MEDIUM, "who was told is told no more", "check that somebody else is"),
-    # What a new version goes through
+    "subscriber-removed": FindingKind(_MEDIUM, "its recipients are no longer notified", "check that somebody else is"),
+    # Safeguards of a new version
     "canary-loosened": FindingKind(
         _HIGH,
         "a bad version meets more requests before anybody knows",
@@ -307,7 +307,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     "hook-removed": FindingKind(_HIGH, "a version takes traffic without having answered a test", "keep the hook"),
     # What keeps data
     "retention-shortened": FindingKind(
-        _HIGH, "what is older goes at the next sweep, and does not come back", "export what is needed, then shorten"
+        _HIGH, "older data is deleted at the next sweep, for good", "export what is needed, then shorten"
     ),
     "expiry-dropped": FindingKind(
         _LOW,
@@ -324,7 +324,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "key-changed": FindingKind(
         _MEDIUM,
-        "what is encrypted under the old key can be read only as long as that key is there",
+        "data encrypted under the old key is readable only as long as that key exists",
         "keep the old key until nothing is under it any more",
     ),
     "protection-dropped": FindingKind(
@@ -336,16 +336,16 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         "keep the reservation, or say what it was for",
     ),
     "failures-dropped": FindingKind(
-        _MEDIUM, "what fails is lost, and nobody sees that anything was", "keep the dead letters or the destination"
+        _MEDIUM, "failed work is lost unnoticed", "keep the dead letters or the destination"
     ),
     # Between stacks
     "output-removed": FindingKind(
         _HIGH,
         "another stack reads it: its deployment, or the rollback of one, fails",
-        "remove it a release after the last reader is gone",
+        "remove it a release after its last reader",
     ),
     "broken-reference": FindingKind(
-        _HIGH, "CloudFormation refuses a template that refers to what is not there", "refer to a resource that is there"
+        _HIGH, "CloudFormation refuses a template that refers to what is not there", "refer to an existing resource"
     ),
     "assembly-unread": FindingKind(
         _MEDIUM,
@@ -373,14 +373,14 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "condition-loosened": FindingKind(
         _HIGH,
-        "a deployment goes on where it was stopped or rolled back",
+        "a deployment continues that was stopped or rolled back before",
         "keep the condition, or say what takes its place",
     ),
     "source-changed": FindingKind(
         _HIGH, "what is deployed comes from elsewhere", "check who may push there, and by which review"
     ),
     "transition-enabled": FindingKind(
-        _MEDIUM, "an environment that was frozen takes changes again", "check that the reason is gone"
+        _MEDIUM, "an environment that was frozen takes changes again", "check that the reason no longer applies"
     ),
     "self-mutation-removed": FindingKind(
         _CRITICAL,
@@ -397,7 +397,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "pipeline-loosened": FindingKind(
         _MEDIUM,
-        "executions may overtake each other, or a changed pipeline goes on as the old one",
+        "executions may overtake each other, or a changed pipeline continues with its old definition",
         "keep it queued and restarting",
     ),
 }
@@ -409,16 +409,16 @@ class ChangeFinding:
     """One thing that a change does and that somebody has to know.
 
     Args:
-        kind: one of `KINDS`.
-        severity: how much it matters.
+        kind: One of `KINDS`.
+        severity: How much it matters.
         stage: `prod-<service>`, …; `pipeline`.
-        stack: name of the stack.
-        resource: path of the construct.
-        what: what changes, in one sentence.
-        details: more of it, line by line.
-        detail: what tells it from others of the kind on the same resource; nothing that differs from one synthesis to
+        stack: Name of the stack.
+        resource: Path of the construct.
+        what: What changes, in one sentence.
+        details: More of it, line by line.
+        detail: What tells it from others of the kind on the same resource; nothing that differs from one synthesis to
             the next.
-        do: what to do about it, where the kind's own advice is not enough.
+        do: What to do about it, where the kind's own advice is not enough.
     """
 
     kind: str
@@ -433,7 +433,7 @@ class ChangeFinding:
 
     @property
     def id(self) -> str:
-        """What a waiver names: kind, resource and detail, the same at every synthesis of the same change."""
+        """Return the id that a waiver names: kind, resource and detail, stable across syntheses."""
         return f"{self.kind}:{self.resource}" + (f"#{self.detail}" if self.detail else "")
 
     @property
@@ -443,7 +443,7 @@ class ChangeFinding:
 
     @property
     def advice(self) -> str:
-        """What to do."""
+        """Return what to do."""
         return self.do or KINDS[self.kind].do
 
     @property
@@ -462,16 +462,16 @@ def found(
     details: tuple[str, ...] = (),
     do: str = "",
 ) -> ChangeFinding:
-    """A finding on a resource.
+    """Return a finding on a resource.
 
     Args:
-        kind: one of `KINDS`.
-        resource: where.
-        what: what changes.
-        severity: default: the kind's.
-        detail: what tells it from others of the kind on the same resource.
-        details: more of it, line by line.
-        do: other advice than the kind's.
+        kind: One of `KINDS`.
+        resource: Where.
+        what: What changes.
+        severity: Default: the kind's.
+        detail: What tells it from others of the kind on the same resource.
+        details: More of it, line by line.
+        do: Other advice than the kind's.
     """
     return ChangeFinding(
         kind=kind,

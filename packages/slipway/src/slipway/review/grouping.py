@@ -1,4 +1,4 @@
-"""One change, told once: findings that say the same of several stages or resources, together."""
+"""Group findings that say the same of several stages or resources, so that each is reported once."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class FindingGroup:
     """Findings that say the same of different places.
 
     Args:
-        findings: one or more, in their order.
+        findings: One or more, in their order.
     """
 
     findings: tuple[ChangeFinding, ...]
 
     @property
     def first(self) -> ChangeFinding:
-        """The one that is told in full."""
+        """Return the finding that is reported in full."""
         return self.findings[0]
 
     @property
     def severity(self) -> Severity:
-        """How much each of them matters."""
+        """Return the severity of each of them."""
         return self.first.severity
 
     @cached_property
@@ -48,18 +48,18 @@ class FindingGroup:
 
     @property
     def what(self) -> str:
-        """What changes, with the number of places where there are several."""
+        """Return what changes, with the number of places if there are several."""
         number = len(self.findings)
         return self.first.what + (f" (and {number - 1} more like it)" if number > 1 else "")
 
 
 def group(findings: Iterable[ChangeFinding]) -> tuple[FindingGroup, ...]:
-    """Put together the findings of one kind that differ only in where they are.
+    """Group the findings of one kind that differ only in their location.
 
-    The names of stages, stacks, constructs, accounts and regions in what they say count as where they are.
+    Names of stages, stacks, constructs, accounts and regions in their text count as location.
 
     Args:
-        findings: in the order in which they are to be told.
+        findings: In the order in which they are to be told.
     """
     groups: defaultdict[tuple[str, ...], list[ChangeFinding]] = defaultdict(list)
     for finding in findings:
@@ -69,9 +69,9 @@ def group(findings: Iterable[ChangeFinding]) -> tuple[FindingGroup, ...]:
 
 def _key(finding: ChangeFinding) -> tuple[str, ...]:
     names = {finding.stage, finding.stack, *finding.resource.split("/"), *re.split(r"[/-]", finding.stage)}
-    # What tells a finding from others on the same resource, one of four switches or a stage of a pipeline.
+    # The part that distinguishes findings on the same resource: one of four switches, or a stage of a pipeline.
     names |= {finding.resource, finding.resource.rpartition("/")[0], finding.detail}
-    # The longest first: a stage's name is a part of its stacks'.
+    # The longest first: a stage's name is part of its stacks' names.
     ordered = sorted((name for name in names if len(name) > _SHORTEST), key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 

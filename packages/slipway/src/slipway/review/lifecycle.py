@@ -1,4 +1,4 @@
-"""What comes, goes, is replaced or renamed, and what that does to data and to whoever relies on it."""
+"""Created, deleted, replaced and renamed resources, and the consequences for data and users."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POLICIES = ("DeletionPolicy", "UpdateReplacePolicy")
 
 
 def _fate(policy: str, held: str) -> str:
-    """What becomes of a resource that leaves its template, and of what it holds.
+    """Return what happens to a resource that is removed from its template, and to its contents.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html: with
     Snapshot the resource is deleted, after a snapshot of it was made.
@@ -30,11 +30,11 @@ def _fate(policy: str, held: str) -> str:
 
 
 def lifecycle(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) -> Iterator[ChangeFinding]:
-    """Findings about the life of resources and stacks.
+    """Yield findings on the lifecycle of resources and stacks.
 
     Args:
-        matching: which resource is which.
-        effects: what becomes of those that stay.
+        matching: Which resource is which.
+        effects: What becomes of those that stay.
     """
 
     def is_replaced(reference: Reference) -> bool:
@@ -102,7 +102,7 @@ def _policies(pair: Pair) -> Iterator[ChangeFinding]:
 
 
 def _is_kept(resource: ReviewedResource, matching: Matching) -> bool:
-    """Whether a resource outlives its template: by its own policy, or with a nested stack that does."""
+    """Return True if a resource outlives its template: by its own policy, or within a nested stack that does."""
     if resource.deletion_policy in _KEPT:
         return True
     for stack in matching.before.assembly.lineage(resource.stack):
@@ -197,13 +197,13 @@ def _termination_protection(matching: Matching) -> Iterator[ChangeFinding]:
                 stage=after.stage,
                 stack=key.name,
                 resource=after.path,
-                what="termination protection of the stack goes off",
+                what="termination protection of the stack is switched off",
                 detail="TerminationProtection",
             )
 
 
 def _outputs(matching: Matching) -> Iterator[ChangeFinding]:
-    """Outputs that go while another stack reads them, before or after."""
+    """Yield outputs that are removed while another stack reads them, before or after."""
     before, after = matching.before.assembly, matching.after.assembly
     readers: dict[bool, dict[tuple[StackKey, str], set[str]]] = {}
     for key, stack in before.by_key.items():
@@ -220,12 +220,12 @@ def _outputs(matching: Matching) -> Iterator[ChangeFinding]:
             read_before = readers[False].get((key, name), set())
             exported = isinstance(outputs[name], Mapping) and "Export" in outputs[name]
             if read_now:
-                what, severity = f"the output {name} goes, and {_listed(read_now)} still reads it", Severity.HIGH
+                what, severity = f"the output {name} is removed, but {_listed(read_now)} still reads it", Severity.HIGH
             elif exported and read_before:
-                what = f"the export {name} goes while {_listed(read_before)} imports it: CloudFormation refuses"
+                what = f"the export {name} is removed while {_listed(read_before)} imports it: CloudFormation refuses"
                 severity = Severity.HIGH
             elif read_before:
-                what = f"the output {name} goes, which {_listed(read_before)} reads until its own update"
+                what = f"the output {name} is removed, which {_listed(read_before)} reads until its own update"
                 # A weak reference is read at the reader's own deployment alone: only a rollback would miss it.
                 severity = Severity.INFO
             else:
@@ -242,7 +242,7 @@ def _outputs(matching: Matching) -> Iterator[ChangeFinding]:
 
 
 def _put_out(side: Side, stack: ReviewedStack) -> dict[str, Json]:
-    """The outputs of a stack whose conditions are not known to fail."""
+    """Return the outputs of a stack, except those with a condition known to be false."""
     resolver = side.values.of(stack)
     return {
         name: output
@@ -252,7 +252,7 @@ def _put_out(side: Side, stack: ReviewedStack) -> dict[str, Json]:
 
 
 def _exports(matching: Matching) -> Iterator[ChangeFinding]:
-    """Exports that are renamed, or get another value, while a stack imports them: CloudFormation refuses both.
+    """Yield exports that are renamed or changed while a stack imports them: CloudFormation refuses both.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
     """
@@ -263,7 +263,7 @@ def _exports(matching: Matching) -> Iterator[ChangeFinding]:
     for (place, name), (stack, output, value) in old.items():
         readers = importers.get((place, name))
         after = matching.after.assembly.by_key.get(stack.key)
-        # An output that goes as a whole is told of with the outputs.
+        # Removing a whole output is reported with the outputs.
         if not readers or after is None or output not in after.template.get("Outputs", {}):
             continue
         if (place, name) not in new:
@@ -299,7 +299,7 @@ def _exported(side: Side) -> Iterator[tuple[_Export, tuple[ReviewedStack, str, J
 
 
 def _importers(side: Side) -> dict[_Export, set[str]]:
-    """The stacks that import each export."""
+    """Return the stacks that import each export."""
     found_ones: dict[_Export, set[str]] = {}
     for stack in side.assembly.stacks:
         for value in _external(stack.template):
@@ -314,14 +314,14 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _readers(stacks: Iterable[ReviewedStack]) -> dict[tuple[StackKey, str], set[str]]:
-    """The stacks that read an output of another one, by that output."""
+    """Return the stacks that read an output of another one, by output."""
     exports = {
         (stack.key.account, stack.key.region, output["Export"].get("Name")): (stack.key, name)
         for stack in stacks
         for name, output in stack.template.get("Outputs", {}).items()
         if isinstance(output, Mapping)
         and isinstance(output.get("Export"), Mapping)
-        # A name that is no text would have to be resolved; CDK writes texts.
+        # A name that isn't plain text would have to be resolved; CDK writes plain text.
         and isinstance(output["Export"].get("Name"), str)
     }
     found: dict[tuple[StackKey, str], set[str]] = {}
@@ -352,7 +352,7 @@ def _external(value: Json) -> Iterator[Json]:
 
 
 def _broken(matching: Matching) -> Iterator[ChangeFinding]:
-    """References to resources that are not in the template, by what changed or by what went."""
+    """Yield references to resources missing from the template, by what changed or was removed."""
     after = matching.after
     gone = {pair.before.place for pair in (*matching.removed, *matching.renamed) if pair.before}
     for resource in after.resources.values():

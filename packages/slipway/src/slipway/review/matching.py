@@ -1,4 +1,4 @@
-"""Which resource of the one assembly is which of the other: by logical id, and what was only renamed by what it is."""
+"""Match the resources of two assemblies: by logical id, and renamed ones by similarity."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ ALIKE = 0.75
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Matching:
-    """How the resources of two assemblies belong together.
+    """Correspondence between the resources of two assemblies.
 
     Args:
-        before: what is deployed.
-        after: what would be.
-        kept: resources that are there before and after, under the same logical id and type.
-        renamed: resources that go, and come again under another logical id or in another stack.
-        added: resources that come.
-        removed: resources that go; those of a stack that nothing deploys any more are not among them.
-        retyped: resources whose logical id is now that of another type.
-        versions: versions of functions, deployments of APIs: each change makes a new one.
-        added_stacks: stacks that come.
-        removed_stacks: stacks that nothing deploys any more. CDK Pipelines deletes none.
+        before: What is deployed.
+        after: What would be.
+        kept: Resources that are there before and after, under the same logical id and type.
+        renamed: Resources that go, and come again under another logical id or in another stack.
+        added: Resources that come.
+        removed: Resources that go; those of a stack that nothing deploys any more are not among them.
+        retyped: Resources whose logical id is now that of another type.
+        versions: Versions of functions, deployments of APIs: each change makes a new one.
+        added_stacks: Stacks that come.
+        removed_stacks: Stacks that nothing deploys any more. CDK Pipelines deletes none.
     """
 
     before: Side
@@ -53,7 +53,7 @@ class Matching:
 
     @cached_property
     def former(self) -> Mapping[ResourceKey, ResourceKey]:
-        """Where what was renamed has been, by where it is."""
+        """Return the former key of each renamed resource, by its present key."""
         return {pair.after.place: pair.before.place for pair in self.renamed if pair.after and pair.before}
 
 
@@ -61,8 +61,8 @@ def match(before: Side, after: Side) -> Matching:
     """Match the resources of two assemblies.
 
     Args:
-        before: what is deployed.
-        after: what would be.
+        before: What is deployed.
+        after: What would be.
     """
     known, coming = before.assembly.by_key, after.assembly.by_key
     # A nested stack leaves with its parent's update, which deletes what is in it.
@@ -108,7 +108,7 @@ def _without(
 
 
 def _versions(gone: Iterable[ReviewedResource], come: Iterable[ReviewedResource]) -> Iterator[Pair]:
-    """Pairs of an old and a new version of the same thing."""
+    """Yield pairs of an old and a new version of the same thing."""
 
     def owner(resource: ReviewedResource) -> str | None:
         of = VERSIONED.get(resource.type)
@@ -122,7 +122,7 @@ def _versions(gone: Iterable[ReviewedResource], come: Iterable[ReviewedResource]
 
 
 def _renamed(gone: list[ReviewedResource], come: list[ReviewedResource], before: Side, after: Side) -> Iterator[Pair]:
-    """Pairs that are near enough, the nearest first; within a stack before within an environment."""
+    """Yield pairs that are similar enough, the closest first; within a stack before within an environment."""
     coming: defaultdict[str, list[ReviewedResource]] = defaultdict(list)
     for resource in come:
         coming[resource.type].append(resource)
@@ -153,7 +153,7 @@ def _near(one: StackKey, other: StackKey) -> bool:
 
 
 def _form(resource: ReviewedResource, side: Side) -> frozenset[str]:
-    """A resource's settings, with what they refer to named by its type: that may have been renamed with it."""
+    """Return a resource's settings, with references replaced by types: the referenced one may be renamed too."""
     return frozenset(_settings(resource.properties, side, ""))
 
 

@@ -1,4 +1,4 @@
-"""The outcome of a review: what was compared, what was found, what the waivers make of it; and its verdict."""
+"""The outcome of a review: what was compared, the findings, the waivers' effect, and the verdict."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMED = 3
 
 
 class ReviewState(StrEnum):
-    """How far a review came."""
+    """How far a review got."""
 
     REVIEWED = "reviewed"
     FIRST = "first delivery"
@@ -32,17 +32,17 @@ class ReviewState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewOutcome:
-    """What a review says.
+    """Outcome of a review.
 
     Args:
-        state: how far it came.
-        base: what is deployed, as people call it.
-        head: what would be.
-        comparison: what the change does.
-        judgement: what the waivers make of it.
-        problems: why it cannot be trusted or was not made.
-        notes: what has to be known besides.
-        allowed: whether a review that was not made may pass, because the configuration says so or another one follows.
+        state: How far it came.
+        base: What is deployed, as people call it.
+        head: What would be.
+        comparison: What the change does.
+        judgement: What the waivers make of it.
+        problems: Why it cannot be trusted or was not made.
+        notes: What has to be known besides.
+        allowed: Whether a review that was not made may pass, because the configuration says so or another one follows.
     """
 
     state: ReviewState
@@ -56,7 +56,7 @@ class ReviewOutcome:
 
     @property
     def red(self) -> bool:
-        """Whether the change must not go on."""
+        """Return True if the change must stop."""
         not_made = self.state == ReviewState.NOT_REVIEWED and not self.allowed
         return not_made or bool(self.problems) or self.judgement.red
 
@@ -67,7 +67,7 @@ class ReviewOutcome:
 
 
 def summary(outcome: ReviewOutcome) -> str:
-    """The verdict in one line."""
+    """Return the verdict as one line."""
     if outcome.state == ReviewState.NOT_REVIEWED:
         return f"change review {'RED' if outcome.red else 'not made'}: {'; '.join((*outcome.faults, *outcome.notes))}"
     word = "RED" if outcome.red else "green"
@@ -85,7 +85,7 @@ def summary(outcome: ReviewOutcome) -> str:
 
 
 def paragraph(outcome: ReviewOutcome) -> str:
-    """The review in one paragraph of plain text, for whoever is asked for approval."""
+    """Return the review as a paragraph of plain text, for approvers."""
     if outcome.state == ReviewState.NOT_REVIEWED:
         return f"The change was not reviewed: {'; '.join((*outcome.faults, *outcome.notes))}."
     comparison = outcome.comparison
@@ -110,12 +110,12 @@ def paragraph(outcome: ReviewOutcome) -> str:
         reasons = dict.fromkeys(waiver.reason.rstrip(".") for _, waiver in waived)
         sentences.append(f"Waived: {_number(len(waived), 'finding')} ({'; '.join(reasons)}).")
     if outcome.red:
-        sentences.append("It must not go on as it is.")
+        sentences.append("It must not continue unchanged.")
     return " ".join(sentences)
 
 
 def as_json(outcome: ReviewOutcome) -> dict[str, Any]:
-    """The outcome as `review.json` holds it."""
+    """Return the outcome as `review.json` contains it."""
     comparison, judgement = outcome.comparison, outcome.judgement
     waived = {finding.id: waiver for finding, waiver in judgement.waived}
     return {
@@ -191,7 +191,7 @@ def _severities(findings: tuple[ChangeFinding, ...]) -> str:
     groups = group(findings)
     counts = Counter(each.severity for each in groups)
     told = ", ".join(f"{counts[severity]} {severity}" for severity in Severity if counts[severity]) or "no finding"
-    # What happens in each stage, or to each function, is told once.
+    # What happens in each stage, or to each function, is reported once.
     return told + (f" (in {len(findings)} places)" if len(findings) > len(groups) else "")
 
 

@@ -1,7 +1,7 @@
 """Patterns of IAM policies: `*` is any text, `?` any character.
 
-A *reference* stands for a text that only the deployment knows (`values.py` writes it), a policy variable for one that
-only the request knows. Both are symbols of their own: nothing but themselves or a `*` covers them.
+A *reference* stands for text that only the deployment knows (`values.py` writes it), a policy variable for text that
+only the request knows. Both are their own symbols: only they themselves or a `*` cover them.
 
 `covered` is exact, unions included: policies as people write them are covered by several patterns together.
 """
@@ -19,7 +19,7 @@ REFERENCE = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}")
 
 MANY, ONE = "many", "one"
 _OTHER = "other"
-# Escapes of the characters that have a meaning of their own.
+# Escapes for characters with a special meaning.
 _ESCAPED = {"${*}": "*", "${?}": "?", "${$}": "$"}
 _SYMBOL = re.compile(rf"{OPEN}[^{CLOSE}]*{CLOSE}|\$\{{[^}}]*\}}|.", re.DOTALL)
 _CACHED = 1 << 16
@@ -30,7 +30,7 @@ Symbols = tuple[str, ...]
 
 @lru_cache(maxsize=_CACHED)
 def symbols(pattern: str) -> Symbols:
-    """A pattern, cut into characters, wildcards, references and policy variables."""
+    """Return a pattern split into characters, wildcards, references and policy variables."""
     found: list[str] = []
     for symbol in _SYMBOL.findall(pattern):
         if symbol == "*":
@@ -45,11 +45,11 @@ def symbols(pattern: str) -> Symbols:
 
 @lru_cache(maxsize=_CACHED)
 def covered(pattern: str, by: frozenset[str]) -> bool:
-    """Whether every text that a pattern matches is matched by at least one of others.
+    """Return True if every text that a pattern matches is matched by at least one of the others.
 
     Args:
-        pattern: a pattern, or a text without wildcards.
-        by: the others.
+        pattern: A pattern, or a text without wildcards.
+        by: The others.
     """
     if pattern in by or "*" in by:
         return True
@@ -60,7 +60,7 @@ def covered(pattern: str, by: frozenset[str]) -> bool:
 
 
 def overlaps(one: str, other: str) -> bool:
-    """Whether a text may match both patterns. A reference may be any text."""
+    """Return True if a text may match both patterns. A reference may be any text."""
     return _overlap(_loose(symbols(one)), _loose(symbols(other)))
 
 
@@ -78,7 +78,7 @@ def _may_cover(outer: Symbols, inner: Symbols) -> bool:
 
 
 def _closed(states: Iterable[tuple[int, int]], outer: tuple[Symbols, ...]) -> frozenset[tuple[int, int]]:
-    """The places in the outer patterns that are reached without a further symbol: a `*` may be nothing."""
+    """Return the positions in the outer patterns reachable without a further symbol: a `*` may be empty."""
     closed = set()
     for number, place in states:
         closed.add((number, place))
@@ -88,7 +88,7 @@ def _closed(states: Iterable[tuple[int, int]], outer: tuple[Symbols, ...]) -> fr
 
 
 def _step(states: frozenset[tuple[int, int]], symbol: str, outer: tuple[Symbols, ...]) -> frozenset[tuple[int, int]]:
-    """Where the outer patterns stand after one more symbol."""
+    """Return the positions in the outer patterns after one more symbol."""
     is_character = len(symbol) == 1 or symbol == _OTHER
     moved = set()
     for number, place in states:

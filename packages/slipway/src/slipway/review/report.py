@@ -33,8 +33,8 @@ def print_review(outcome: ReviewOutcome, console: Console) -> None:
     """Print what changes by stage, what was found, and the verdict last.
 
     Args:
-        outcome: the review.
-        console: where to.
+        outcome: The review.
+        console: Where to.
     """
     for line in _heading(outcome):
         console.print(escape(line), soft_wrap=True)
@@ -68,7 +68,7 @@ def write_page(outcome: ReviewOutcome, path: Path) -> None:
 
 
 def page(outcome: ReviewOutcome) -> str:
-    """The review as an HTML page."""
+    """Return the review as an HTML page."""
     environment = Environment(
         loader=PackageLoader("slipway.review"),
         autoescape=True,
@@ -143,6 +143,6 @@ def _waived_table(outcome: ReviewOutcome) -> Table:
 
 
 def _properties(names: Sequence[str]) -> str:
-    """The properties that change, shortened."""
+    """Return the properties that change, shortened."""
     more = len(names) - _SHOWN_PROPERTIES
     return ", ".join(names[:_SHOWN_PROPERTIES]) + (f" and {more} more" if more > 0 else "")

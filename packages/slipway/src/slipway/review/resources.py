@@ -40,7 +40,7 @@ _IDENTITIES = (
 
 @dataclass(frozen=True, order=True)
 class ResourceKey:
-    """Where a resource is."""
+    """Identity of a resource."""
 
     stack: StackKey
     logical_id: str
@@ -50,9 +50,9 @@ class ReviewedResource:
     """A resource of a stack, its values resolved when they are asked for.
 
     Args:
-        stack: its stack.
-        logical_id: its logical id.
-        resolver: resolves the stack's values.
+        stack: Its stack.
+        logical_id: Its logical id.
+        resolver: Resolves the stack's values.
     """
 
     def __init__(self, stack: ReviewedStack, logical_id: str, resolver: Resolver) -> None:
@@ -78,7 +78,7 @@ class ReviewedResource:
 
     @cached_property
     def update_policy(self) -> Mapping[str, Json]:
-        """How CloudFormation updates it, resolved; that of an alias is its canary."""
+        """Return its resolved update policy; an alias's contains its canary."""
         found = self._resolver.resolve(self.raw.get("UpdatePolicy") or {})
         return found if isinstance(found, dict) else {}
 
@@ -107,12 +107,12 @@ class ReviewedResource:
 
     @cached_property
     def deletion_policy(self) -> str:
-        """What becomes of it when it leaves the template."""
+        """Return what happens to it when it is removed from the template."""
         return self.attribute("DeletionPolicy")
 
     @cached_property
     def replace_policy(self) -> str:
-        """What becomes of it when another one takes its place."""
+        """Return what happens to the old resource when it is replaced."""
         return self.attribute("UpdateReplacePolicy")
 
     def attribute(self, name: str) -> str:
@@ -121,11 +121,11 @@ class ReviewedResource:
         return "Delete" if found is None else str(found)
 
     def get(self, path: str, default: Json = None) -> Json:
-        """The value of a property.
+        """Return the value of a property.
 
         Args:
-            path: its name; names within each other are separated by dots.
-            default: what is given where it is not set.
+            path: Its name; names within each other are separated by dots.
+            default: What is given where it is not set.
         """
         value: Json = self.properties
         for part in path.split("."):
@@ -133,21 +133,21 @@ class ReviewedResource:
         return default if value is None else value
 
     def setting(self, path: str) -> Json:
-        """The value of a property; AWS's default where it is not set.
+        """Return the value of a property; AWS's default if it is not set.
 
         Args:
-            path: its name; names within each other are separated by dots.
+            path: Its name; names within each other are separated by dots.
         """
         value = self.get(path)
         return default(self.type, path.split("."), self.properties) if value is None else value
 
     def items(self, path: str) -> list[Json]:
-        """A property that is a list; one value counts as a list of it."""
+        """Return a list property; a single value becomes a list."""
         value = self.get(path)
         return value if isinstance(value, list) else [] if value is None else [value]
 
     def entries(self, path: str) -> list[Mapping[str, Any]]:
-        """The items of a property that are objects."""
+        """Return the items of a property that are objects."""
         return [item for item in self.items(path) if isinstance(item, Mapping)]
 
 
@@ -173,12 +173,12 @@ def _are_statements(value: Json) -> bool:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pair:
-    """A resource before and after; one of them where it comes or goes.
+    """A resource before and after; only one of them if it is created or deleted.
 
     Args:
-        before: as it is deployed.
-        after: as it would be.
-        renamed: whether the two are told the same by what they are, not by their logical id.
+        before: As it is deployed.
+        after: As it would be.
+        renamed: Whether the two are told the same by what they are, not by their logical id.
     """
 
     before: ReviewedResource | None = None
@@ -187,7 +187,7 @@ class Pair:
 
     @property
     def any(self) -> ReviewedResource:
-        """It as it would be, or as it was where it goes."""
+        """Return the new resource, or the old one if it is deleted."""
         found = self.after or self.before
         assert found is not None  # noqa: S101  # nosec B101  # one of them is always there
         return found
@@ -199,12 +199,12 @@ class Pair:
 
     @property
     def stays(self) -> bool:
-        """Whether it is the same resource to CloudFormation before and after."""
+        """Return True if CloudFormation treats it as the same resource before and after."""
         return self.before is not None and self.after is not None and not self.renamed
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
-        """Where its properties differ; none where it comes or goes."""
+        """Return the differences of its properties; empty if it is created or deleted."""
         if self.before is None or self.after is None or self.before is self.after:
             return ()
         rules = schema(self.type, self.any.stack.key.region)
@@ -231,7 +231,7 @@ class Pair:
 
     @cached_property
     def other_changes(self) -> tuple[str, ...]:
-        """What else of it differs: policies and metadata."""
+        """Return its other differences: policies and metadata."""
         before, after = self.before, self.after
         if before is None or after is None or before is after:
             return ()
@@ -250,7 +250,7 @@ class Pair:
 
     @property
     def new_code(self) -> bool:
-        """Whether it is made from other assets."""
+        """Return True if it uses other assets."""
         before, after = self.before, self.after
         return before is not None and after is not None and before is not after and before.digests != after.digests
 
@@ -260,9 +260,9 @@ class Difference:
     """One place in the properties where two resources differ.
 
     Args:
-        path: names and positions that lead there.
-        before: the value; None where it was not set.
-        after: the value; None where it is not set.
+        path: Names and positions that lead there.
+        before: The value; None where it was not set.
+        after: The value; None where it is not set.
     """
 
     path: tuple[str, ...]
@@ -285,10 +285,10 @@ def differences(
     """Find the deepest places where two values differ.
 
     Args:
-        before: one value.
-        after: the other.
-        path: names that lead to them.
-        is_set: whether AWS takes the list at a path for a set, so that its order says nothing. Default: every list has
+        before: One value.
+        after: The other.
+        path: Names that lead to them.
+        is_set: Whether AWS takes the list at a path for a set, so that its order says nothing. Default: every list has
             an order.
     """
     if before == after and type(before) is type(after):
@@ -313,7 +313,7 @@ def _item_differences(
         if list(ones) != list(others) and set(ones) == set(others) and not is_set(path):
             yield Difference(path, list(ones), list(others))
         return
-    # What is on both sides is the same item, wherever it stands.
+    # An item on both sides is the same one, wherever it is in the list.
     gone, come = list(enumerate(before)), list(enumerate(after))
     for item in before:
         twin = next((place for place, (_, other) in enumerate(come) if _same(item, other)), None)
@@ -339,7 +339,7 @@ def _same(one: Json, other: Json) -> bool:
 
 
 def _by_name(items: Sequence[Json]) -> dict[str, Json] | None:
-    """Items by the members that tell them apart; None where nothing does."""
+    """Return items by the members that distinguish them; None if no members do."""
     if not all(isinstance(item, Mapping) for item in items):
         return None
     for identity in _IDENTITIES:
@@ -350,7 +350,7 @@ def _by_name(items: Sequence[Json]) -> dict[str, Json] | None:
 
 
 def value_at(value: Json, path: Sequence[str]) -> Json:
-    """Return the value at a path as differences write it, items of lists by name; None where nothing is there."""
+    """Return the value at a difference's path, with list items by name; None if there is none."""
     for part in path:
         if isinstance(value, list):
             named = _by_name(value)
@@ -360,7 +360,7 @@ def value_at(value: Json, path: Sequence[str]) -> Json:
 
 
 def leaves(difference: Difference) -> Iterator[Difference]:
-    """Split a difference into single settings: a whole object that goes is all of its members."""
+    """Split a difference into single settings: a removed object becomes all of its members."""
     old, new = (dict(_flat(value, ())) for value in (difference.before, difference.after))
     for path in sorted({*old, *new}):
         yield Difference((*difference.path, *path), old.get(path), new.get(path))
@@ -382,12 +382,12 @@ def _flat(value: Json, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
 
 
 class Side:
-    """The resources of one assembly by where they are.
+    """The resources of one assembly by their keys.
 
     Args:
-        assembly: the assembly.
-        shared: the other side, whose resources are taken where they are bound to be the same.
-        world: what only the deployment decides, as far as it is decided. Default: nothing is.
+        assembly: The assembly.
+        shared: The other side, whose resources are taken where they are bound to be the same.
+        world: What only the deployment decides, as far as it is decided. Default: nothing is.
     """
 
     def __init__(self, assembly: Assembly, shared: Side | None = None, world: World | None = None) -> None:
@@ -410,7 +410,7 @@ class Side:
                     self.resources[place] = ReviewedResource(stack, logical_id, resolver)
 
     def of(self, reference: Reference) -> ReviewedResource | None:
-        """The resource that a reference names."""
+        """Return the resource that a reference names."""
         return self.resources.get(ResourceKey(reference.stack, reference.logical_id))
 
     @cached_property
@@ -426,9 +426,9 @@ _SURROUNDINGS = ("Parameters", "Conditions", "Mappings", "Outputs")
 
 
 def _same_surroundings(one: Assembly, other: Assembly) -> bool:
-    """Whether all that values are resolved with is the same in both, so that equal templates give equal values.
+    """Return True if values resolve with equal inputs in both, so that equal templates give equal values.
 
-    What an output refers to may be of another type than it was, which decides how a reference to it is written.
+    A resource behind an output may have changed its type, which decides how a reference to it is written.
     """
     if one.by_key.keys() != other.by_key.keys() or one.build_specifications != other.build_specifications:
         return False
@@ -446,7 +446,7 @@ def _same_surroundings(one: Assembly, other: Assembly) -> bool:
 
 
 def _given(assembly: Assembly, stack: ReviewedStack) -> Json:
-    """What a nested stack is given by its parent."""
+    """Return what a nested stack's parent passes to it."""
     if stack.parent is None:
         return None
     resource = assembly.by_key[stack.parent].resources[stack.parent_id]

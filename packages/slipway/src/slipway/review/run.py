@@ -23,8 +23,9 @@ from slipway.revisions.recipes import Recipe
 from slipway.revisions.synthesis import Project, synthesise_here, synthesise_revision
 
 REPORT_BUCKET: Final = "REPORT_BUCKET"
-"""Variable by which the pipeline's build is told where reports are kept. A definition without it is older than the
-review: its build has no history, and the pipeline changes itself before it deploys anything."""
+"""Variable that names the bucket for reports to the pipeline's build. A definition without it is older than the review:
+its build has no history, and the pipeline changes itself before it deploys anything.
+"""
 
 SKEW = timedelta(hours=1)
 """By how much two machines' clocks may differ."""
@@ -32,14 +33,14 @@ SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What an app says of itself, and no assembly holds.
+    """Information from the app that no assembly contains.
 
     Args:
-        waivers: the file of waivers, from the root of the repository.
-        protected: types that a stack policy protects from deletion, so that the rollback of a stage cannot delete what
+        waivers: The file of waivers, from the root of the repository.
+        protected: Types that a stack policy protects from deletion, so that the rollback of a stage cannot delete what
             a change adds. Default: none.
-        without_history: what a build is told whose source has no history to compare with; None where it has one.
-        may_pass: whether such a build may pass without a review.
+        without_history: What a build is told whose source has no history to compare with; None where it has one.
+        may_pass: Whether such a build may pass without a review.
     """
 
     waivers: str = WAIVERS_FILE
@@ -50,14 +51,14 @@ class Given:
 
 @dataclass(frozen=True)
 class _Side:
-    """One of the two that are compared.
+    """One of the two sides of the comparison.
 
     Args:
-        label: as people call it.
-        assembly: what it would deploy, once it is asked for.
-        revision: its commit, where it is one.
-        waivers: text of its waivers, where it has some.
-        has_file: whether its commit has a file; None for a folder that is no commit's.
+        label: As people call it.
+        assembly: What it would deploy, once it is asked for.
+        revision: Its commit, where it is one.
+        waivers: Text of its waivers, where it has some.
+        has_file: Whether its commit has a file; None for a folder that is no commit's.
     """
 
     label: str
@@ -82,19 +83,19 @@ def review(
     """Review a change.
 
     Args:
-        base: a revision, or the folder of an assembly. Default: in the pipeline's build the revision that was delivered
+        base: A revision, or the folder of an assembly. Default: in the pipeline's build the revision that was delivered
             last; elsewhere the commit before this one, or this one where the working tree has changes.
-        head: a revision, or the folder of an assembly. Default: the working tree.
-        project: folder of the app: a repository, or a folder of one.
-        recipe: how revisions are synthesised. Default: as their own lock files and `cdk.json` say.
-        waivers: the file of waivers. Default: that of the head; none where two folders are compared.
-        given: what the app says of itself. Default: nothing.
-        env: the environment variables.
-        now: the time. Default: the clock's.
-        say: is told what takes a while.
+        head: A revision, or the folder of an assembly. Default: the working tree.
+        project: Folder of the app: a repository, or a folder of one.
+        recipe: How revisions are synthesised. Default: as their own lock files and `cdk.json` say.
+        waivers: The file of waivers. Default: that of the head; none where two folders are compared.
+        given: What the app says of itself. Default: nothing.
+        env: The environment variables.
+        now: The time. Default: the clock's.
+        say: Is told what takes a while.
 
     Raises:
-        ReviewError: one of the two is not there, cannot be synthesised or read; or the clock is wrong.
+        ReviewError: One of the two is not there, cannot be synthesised or read; or the clock is wrong.
     """
     repository = Repository.of(project)
     app = Project(repository=repository, folder=repository.within(project), recipe=recipe)
@@ -109,7 +110,7 @@ def review(
             return refused
         base = _delivered(repository, pipeline)
         if base is None:
-            notes.append(f"there is no revision to compare with: no execution of {pipeline} has succeeded yet")
+            notes.append(f"no revision to compare with: no execution of {pipeline} has succeeded yet")
     processes = Processes()
     sides = _Sides(app, known.waivers, processes, say)
     new = sides.head(head, folders=base is not None and _is_assembly(base))
@@ -140,7 +141,7 @@ def review(
 
 
 def _delivered(repository: Repository, pipeline: str) -> str | None:
-    """The revision that a pipeline delivered last, which is here; None where it has delivered none."""
+    """Return the revision that a pipeline delivered last, fetched if necessary; None if it has delivered none."""
     base = deployed_revision(pipeline)
     if base is not None and not repository.fetch(base):
         raise ReviewError(
@@ -151,16 +152,16 @@ def _delivered(repository: Repository, pipeline: str) -> str | None:
 
 
 def _usual_base(repository: Repository) -> str | None:
-    """What a person most likely wants to compare with; None at the first commit."""
+    """Return the most likely base of a comparison; None at the first commit."""
     if not repository.is_there:
-        raise ReviewError("there is no git repository here: name the folder of an assembly to compare with")
+        raise ReviewError("no git repository found; name the folder of an assembly to compare with")
     if repository.is_dirty:
         return "HEAD"
     return "HEAD~1" if repository.has_parent() else None
 
 
 def _unreviewable(repository: Repository, given: Given, env: Mapping[str, str]) -> ReviewOutcome | None:
-    """Why a build of the pipeline cannot be reviewed; None where it can."""
+    """Return why a build of the pipeline cannot be reviewed; None if it can."""
     if given.without_history is not None:
         return ReviewOutcome(
             state=ReviewState.NOT_REVIEWED,
@@ -175,7 +176,7 @@ def _unreviewable(repository: Repository, given: Given, env: Mapping[str, str]) 
         )
         return ReviewOutcome(state=ReviewState.NOT_REVIEWED, notes=(note,), allowed=True)
     if not repository.is_there:
-        raise ReviewError("the build has no git history: the source has to hand over a full clone")
+        raise ReviewError("the build has no git history; configure the source for a full clone")
     return None
 
 
@@ -185,7 +186,7 @@ def _is_assembly(name: str) -> bool:
 
 @dataclass(frozen=True)
 class _Sides:
-    """What makes the two sides of a comparison."""
+    """Creates the two sides of a comparison."""
 
     app: Project
     waivers: str
@@ -210,7 +211,7 @@ class _Sides:
                 has_file=repository.has_file,
             )
         if _is_assembly(name):
-            # The pipeline's build hands on what it synthesised of the working tree.
+            # The pipeline's build passes on the assembly of its working tree.
             has_file = None if folders else repository.has_file
             return _Side(name, lambda: read_assembly(Path(name)), waivers=own, has_file=has_file)
         return self._revision(name)
@@ -254,7 +255,7 @@ def _read(path: Path) -> str:
 
 
 def _known(text: str | None) -> tuple[ReviewWaiver, ...]:
-    """The base's waivers. What it could not read then, it could not use either."""
+    """Return the base's waivers. Those that it could not read were not effective either."""
     try:
         return read_waivers(text) if text else ()
     except ReviewError:
@@ -268,7 +269,7 @@ def _interruptible(processes: Processes, assembly: Callable[[], Assembly]) -> As
 def _side_by_side(
     processes: Processes, one: Callable[[], Assembly], other: Callable[[], Assembly]
 ) -> tuple[Assembly, Assembly]:
-    """Both assemblies, synthesised at the same time; whatever ends this ends what it started."""
+    """Return both assemblies, synthesised in parallel; an interrupt also ends the processes."""
     with ThreadPoolExecutor(max_workers=2) as threads:
         futures: list[Future[Assembly]] = [threads.submit(one), threads.submit(other)]
         try:

@@ -1,4 +1,4 @@
-"""What CloudFormation can change in place, from the registry's schemas that come with cfn-lint."""
+"""Determine from the registry's schemas, which cfn-lint contains, what CloudFormation can change in place."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ ALSO_CREATE_ONLY: Final[Mapping[str, Sequence[str]]] = {
     "AWS::S3::Bucket": ("ObjectLockEnabled",),
     "AWS::Transfer::Server": ("IdentityProviderType",),
 }
-"""What the user guide says is replaced and the schemas do not say, for the types of the services here and for those
-that hold data (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/)."""
+"""Properties that cause replacement according to the user guide, but not in the schemas, for the types of the services
+here and for those that contain data (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/).
+"""
 
 MAYBE_CREATE_ONLY: Final[Mapping[str, Sequence[str]]] = {
     # The user guide does not say it; Cognito refuses each of them, or CloudFormation makes a new, empty pool:
@@ -108,24 +109,25 @@ ALSO_SETS: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
     "AWS::SNS::Topic": (("Subscription",),),
     "AWS::WAFv2::WebACL": (("Rules",),),
 }
-"""Lists whose items the user guide describes one by one and gives no order, where the schemas do not say so. A rule of
-a firewall has its order in its priority."""
+"""Lists whose items have no order according to the user guide, but not in the schemas. A firewall rule has its order in
+its priority.
+"""
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What of a resource type's schema decides how it is updated.
+    """The parts of a resource type's schema that decide how it is updated.
 
     Args:
-        create_only: properties whose change replaces the resource, as paths; `*` is any item.
-        maybe_create_only: properties whose change replaces it under some circumstances.
-        identifiers: the properties that name it.
-        attributes: what only AWS gives it.
-        properties: everything that a template can set, by its first name.
-        updatable: whether it has an update at all; without one every change replaces it.
-        deletes_first: whether a replacement may keep the name, because the old one goes before the new one comes.
-        sets: lists whose order says nothing, as paths.
-        defaults: what AWS takes for what is not written: the path to the setting, the path to what the default is of
+        create_only: Properties whose change replaces the resource, as paths; `*` is any item.
+        maybe_create_only: Properties whose change replaces it under some circumstances.
+        identifiers: The properties that name it.
+        attributes: What only AWS gives it.
+        properties: Everything that a template can set, by its first name.
+        updatable: Whether it has an update at all; without one every change replaces it.
+        deletes_first: Whether a replacement may keep the name, because the old one goes before the new one comes.
+        sets: Lists whose order says nothing, as paths.
+        defaults: What AWS takes for what is not written: the path to the setting, the path to what the default is of
             (itself, or a block that holds it), and the value.
     """
 
@@ -147,11 +149,11 @@ def _manager() -> ProviderSchemaManager:
 
 @cache
 def schema(resource_type: str, region: str) -> Schema | None:
-    """The schema of a type, or None where the registry has none: what a change does to it cannot be known.
+    """Return the schema of a type; None if the registry has none, so that the effect of a change is unknown.
 
     Args:
         resource_type: `AWS::S3::Bucket`, …; custom resources have one schema.
-        region: a region that does not have the type is judged by us-east-1.
+        region: A region that does not have the type is judged by us-east-1.
     """
     for place in (region, _FALLBACK_REGION):
         try:
@@ -186,7 +188,7 @@ def _schema(resource_type: str, found: Mapping[str, Any]) -> Schema:
 def _nodes(
     found: Mapping[str, Any], node: Mapping[str, Any], path: tuple[str, ...], within: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Every property below one, with its path; `*` is any item. A definition within itself is followed once."""
+    """Yield every property below one, with its path; `*` is any item. A recursive definition is followed once."""
     pointer = str(node.get("$ref", ""))
     if pointer:
         if pointer in within:
@@ -215,7 +217,7 @@ def _scalars(value: Json, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
         case dict():
             for key, inner in value.items():
                 yield from _scalars(inner, (*path, key))
-        # Which item takes the place of which is not to be told.
+        # Items without a name cannot be matched.
         case list():
             return
         case _:
@@ -233,8 +235,8 @@ def is_set(resource_type: str, rules: Schema | None) -> Callable[[tuple[str, ...
     """Return what tells whether AWS takes the list at a path for a set, so that its order says nothing.
 
     Args:
-        resource_type: the type that the path is of.
-        rules: its schema, where there is one.
+        resource_type: The type that the path is of.
+        rules: Its schema, where there is one.
     """
     known = [*(rules.sets if rules else ()), *ALSO_SETS.get(resource_type, ())]
 
@@ -251,7 +253,7 @@ def _paths(found: Mapping[str, Any], key: str) -> tuple[tuple[str, ...], ...]:
 
 
 def values_at(properties: Json, path: Sequence[str]) -> list[Json]:
-    """Every value at a path. Items of lists are gone through, whether the path has a `*` for them or not."""
+    """Return every value at a path. Lists are traversed even if the path has no `*` for them."""
     if not path:
         return [properties]
     if isinstance(properties, list):

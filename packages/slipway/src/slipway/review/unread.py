@@ -1,4 +1,4 @@
-"""What the review could not read, resolve or follow: said as findings, never passed over."""
+"""Report what the review could not read, resolve or follow."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SHOWN = 5
 
 
 def unread(matching: Matching) -> Iterator[ChangeFinding]:
-    """Findings about what could not be read of what changes.
+    """Yield findings on unreadable parts of what changes.
 
     Args:
-        matching: which resource is which.
+        matching: Which resource is which.
     """
     for pair in (*matching.kept, *matching.renamed, *matching.added, *matching.removed, *matching.retyped):
         if pair.before is pair.after:
@@ -40,7 +40,7 @@ def unread(matching: Matching) -> Iterator[ChangeFinding]:
 
 
 def _manifests(before: Assembly, after: Assembly) -> Iterator[ChangeFinding]:
-    """What the manifests hold that no known schema has, and values that CDK has not looked up yet."""
+    """Yield what the manifests contain beyond known schemas, and values that CDK has not looked up yet."""
 
     def of_assembly(kind: str, severity: Severity, what: str, detail: str) -> ChangeFinding:
         return ChangeFinding(
@@ -48,7 +48,7 @@ def _manifests(before: Assembly, after: Assembly) -> Iterator[ChangeFinding]:
         )
 
     for what in dict.fromkeys((*after.unread, *before.unread)):
-        # What was there before and stays does at most what it did.
+        # A part that existed before and stays has at most its old effect.
         severity = Severity.LOW if what in before.unread and what in after.unread else Severity.MEDIUM
         yield of_assembly("assembly-unread", severity, what, what)
     for key in after.lookups:
@@ -58,11 +58,11 @@ def _manifests(before: Assembly, after: Assembly) -> Iterator[ChangeFinding]:
 
 
 def undecided(given: Worlds, matching: Matching) -> Iterator[ChangeFinding]:
-    """The finding that not every world was compared.
+    """Yield the finding that not every world was compared.
 
     Args:
-        given: the worlds.
-        matching: the resources of one of them.
+        given: The worlds.
+        matching: The resources of one of them.
     """
     if given.all_met:
         return
@@ -104,7 +104,7 @@ def _is_unread(resource: ReviewedResource, side: Side) -> bool:
 
 
 def _conditioned(pair: Pair) -> Iterator[ChangeFinding]:
-    """A resource that stays, under another condition than before: in a stack with other parameters it may not."""
+    """Yield a resource that stays under a changed condition: with other parameters it may not."""
     before, after = pair.before, pair.after
     if before is None or after is None:
         return
@@ -121,7 +121,7 @@ def _conditioned(pair: Pair) -> Iterator[ChangeFinding]:
 
 
 def _unresolved(pair: Pair) -> Iterator[ChangeFinding]:
-    """Properties that come to be what only the deployment knows, or were."""
+    """Yield properties whose value only the deployment knows, before or after."""
     if pair.after is None or (pair.before is not None and pair.before.type != pair.after.type):
         return
     changes: Iterable[Difference] = pair.differences
@@ -144,7 +144,7 @@ def _unresolved(pair: Pair) -> Iterator[ChangeFinding]:
 
 
 def _rewritten(before: ReviewedStack | None, after: ReviewedStack) -> Iterator[ChangeFinding]:
-    """Macros, and loops over what only the deployment knows, in a template that changes."""
+    """Yield macros, and loops over values that only the deployment knows, in a template that changes."""
     if before is not None and (before is after or before.template == after.template):
         return
     macros = [name for name in _transforms(after.template) if name not in _READ]

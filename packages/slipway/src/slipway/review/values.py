@@ -1,4 +1,4 @@
-"""What a template's values are, as far as they are known before a deployment.
+"""Resolve a template's values, as far as they are known before a deployment.
 
 Parameters count with their defaults, those of a nested stack with what its parent passes; conditions and mappings are
 evaluated, outputs of other stacks are followed. What only the deployment knows becomes a *reference* inside the text:
@@ -33,10 +33,10 @@ VERSIONED: Final[Mapping[str, str]] = {
 the property that names what that is."""
 
 ASSET = f"{OPEN}asset{CLOSE}"
-"""Stands for the digest of an asset."""
+"""Placeholder for the digest of an asset."""
 
 OUTPUTS = "Outputs."
-"""What an attribute of a nested stack begins with, before the name of an output."""
+"""Prefix of a nested stack's attributes, before the name of an output."""
 
 VERSION_OF = "~"
 """At the end of a logical id in a reference: the newest version of that resource, whatever its own logical id."""
@@ -45,7 +45,7 @@ _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 # CDK Pipelines puts a hash of each project into its action, so that a changed project restarts the pipeline.
 _PROJECT_HASH = re.compile(r'("_PROJECT_CONFIG_HASH","type":"PLAINTEXT","value":")[0-9a-f]{64}')
 _BUILD_SPECIFICATION = re.compile(r"buildspec-[0-9a-f]+-(?P<name>\w+)\.yaml")
-# Where an asset goes: account, region, and a hash of the destination, which holds the asset's digest.
+# An asset's destination: account, region, and a hash of the destination, which contains the asset's digest.
 _DESTINATION = re.compile(r"(:(?:\d{12}|current_account)-[a-z0-9_-]+?)-[0-9a-f]{8}\b")
 _PUBLISHED = "cdk-assets "
 # References within what is opaque keep their place and lose their brackets.
@@ -88,7 +88,7 @@ _GONE = _Gone()
 
 
 def references(value: Json) -> Iterator[Reference]:
-    """Every reference in a resolved value, those within opaque parts included."""
+    """Yield every reference in a resolved value, including those in opaque parts."""
     for text in texts(value):
         if OPEN not in text:
             continue
@@ -99,7 +99,7 @@ def references(value: Json) -> Iterator[Reference]:
 
 
 def texts(value: Json) -> Iterator[str]:
-    """Every text in a value, keys included."""
+    """Yield every text in a value, keys included."""
     match value:
         case str():
             yield value
@@ -113,9 +113,10 @@ def texts(value: Json) -> Iterator[str]:
 
 
 def unknowns(value: Json) -> Iterator[str]:
-    """What a resolved value takes that neither the assembly nor a resource of its own gives, as people read it.
+    """Yield the parts of a resolved value that neither the assembly nor its own resources determine, for people.
 
-    A parameter without a value, what is imported from elsewhere, a dynamic reference, a macro, a function of those.
+    These are a parameter without a value, an import from elsewhere, a dynamic reference, a macro, or a function of
+    those.
     """
     for text in texts(value):
         # A secret of the assembly's own is as known as its name.
@@ -131,7 +132,7 @@ def unknowns(value: Json) -> Iterator[str]:
 
 
 def readable(text: str) -> str:
-    """A text with its references as people write them: `${Table.Arn}`."""
+    """Return a text with its references in the usual notation: `${Table.Arn}`."""
 
     def written(found: re.Match[str]) -> str:
         if parameter := _PARAMETER.fullmatch(found[1]):
@@ -151,10 +152,10 @@ class Choice:
     """Something that only the deployment decides, as far as conditions and mappings ask.
 
     Args:
-        symbol: what is asked about: a reference, or a comparison of which neither side is known.
-        options: what it is compared with; for a comparison, whether it holds.
-        otherwise: whether it may be something else.
-        allowed: what a parameter may be at all; None where its template does not say.
+        symbol: What is asked about: a reference, or a comparison of which neither side is known.
+        options: What it is compared with; for a comparison, whether it holds.
+        otherwise: Whether it may be something else.
+        allowed: What a parameter may be at all; None where its template does not say.
     """
 
     symbol: str
@@ -168,25 +169,25 @@ class Choice:
 
     @property
     def outcomes(self) -> tuple[str | None, ...]:
-        """What it may be, in a fixed order; None for anything that it is not compared with."""
+        """Return its possible values, in a fixed order; None stands for any value that it is not compared with."""
         options = self.options if self.allowed is None else self.options & self.allowed
         otherwise = self.otherwise and (self.allowed is None or bool(self.allowed - options))
         return (*sorted(options), *((None,) if otherwise or not options else ()))
 
 
 World = Mapping[str, str | None]
-"""What each choice is, by its symbol; None for something that it is not compared with."""
+"""The value of each choice, by its symbol; None for any value that it is not compared with."""
 
 HOLDS, FAILS = "true", "false"
 """Options of a comparison."""
 
 
 class Values:
-    """The values of an assembly, each stack's resolved in its own place.
+    """The values of an assembly, each stack's resolved in its own context.
 
     Args:
-        assembly: whose values.
-        world: the choices that are made. Default: none, so that what depends on one stays a symbol.
+        assembly: Whose values.
+        world: The choices that are made. Default: none, so that what depends on one stays a symbol.
     """
 
     def __init__(self, assembly: Assembly, world: World | None = None) -> None:
@@ -200,15 +201,15 @@ class Values:
         self._exports: dict[tuple[str, str, str], tuple[StackKey, str]] | None = None
 
     def of(self, stack: ReviewedStack) -> Resolver:
-        """What resolves the values of a stack."""
+        """Return the resolver of a stack."""
         if stack.key not in self._resolvers:
             self._resolvers[stack.key] = Resolver(self, stack)
         return self._resolvers[stack.key]
 
     def output(self, key: StackKey, name: str) -> Json:
-        """What a stack puts out; a reference where this assembly does not know the stack or the output."""
+        """Return an output of a stack; a reference if this assembly lacks the stack or the output."""
         if (key, name) not in self._outputs:
-            # Stands while it is followed, so that outputs in a circle end.
+            # Placeholder while it is being followed, so that circular outputs end.
             self._outputs[key, name] = f"{OPEN}output {name} of {key.name}{CLOSE}"
             producer = self.assembly.by_key.get(key)
             output = producer.template.get("Outputs", {}).get(name) if producer else None
@@ -217,14 +218,14 @@ class Values:
         return self._outputs[key, name]
 
     def exists(self, stack: ReviewedStack) -> bool:
-        """Whether a stack is deployed: a nested one, and all that it is nested in, has no condition known to fail."""
+        """Return True if a stack is deployed: no condition of it or of its parents is known to be false."""
         return all(
             self.of(parent).exists(parent.resources[nested.parent_id])
             for nested, parent in pairwise(self.assembly.lineage(stack))
         )
 
     def exported(self, place: StackKey, name: Json) -> Json:
-        """What is exported under a name where a stack is; a reference where this assembly exports nothing under it."""
+        """Return what is exported under a name at a place; a reference if this assembly exports nothing under it."""
         if self._exports is None:
             self._exports = {}
             for stack in self.assembly.stacks:
@@ -237,11 +238,11 @@ class Values:
         return None if found is None else self.output(*found)
 
     def allow(self, symbol: str, allowed: frozenset[str]) -> None:
-        """Remember what a parameter may be."""
+        """Remember the allowed values of a parameter."""
         self._allowed[symbol] = allowed
 
     def equal(self, one: Json, other: Json) -> bool | None:
-        """Whether two different values, one of which is not known, are equal; None where nothing decides it."""
+        """Return whether two different values, one of them unknown, are equal; None if that is undecided."""
         for symbol, constant in ((one, other), (other, one)):
             if _is_symbol(symbol) and _is_scalar(constant) and OPEN not in str(constant):
                 chosen, is_made = self.choose(symbol, {_scalar(constant)}, otherwise=True)
@@ -254,9 +255,9 @@ class Values:
         """Return what the world chooses, and whether it does.
 
         Args:
-            symbol: what is asked about.
-            options: what it is compared with.
-            otherwise: whether it may be something else.
+            symbol: What is asked about.
+            options: What it is compared with.
+            otherwise: Whether it may be something else.
         """
         choice = Choice(symbol, frozenset(options), otherwise, self._allowed.get(symbol))
         known = self.choices.get(symbol)
@@ -268,8 +269,8 @@ class Resolver:
     """Resolves the values of one stack.
 
     Args:
-        values: those of the assembly, through which other stacks' outputs are followed.
-        stack: whose values.
+        values: Those of the assembly, through which other stacks' outputs are followed.
+        stack: Whose values.
     """
 
     def __init__(self, values: Values, stack: ReviewedStack) -> None:
@@ -299,7 +300,7 @@ class Resolver:
         return self._assembly.assets
 
     def resolve(self, value: Json) -> Json:
-        """The value, with intrinsic functions evaluated as far as they are constant.
+        """Return the value with intrinsic functions evaluated as far as they are constant.
 
         A member that is `AWS::NoValue` is left out.
         """
@@ -307,7 +308,7 @@ class Resolver:
         return None if found is _GONE else found
 
     def exists(self, resource: Mapping[str, Json]) -> bool:
-        """Whether a resource is deployed: its condition is not known to be false."""
+        """Return True if a resource is deployed: its condition is not known to be false."""
         condition = resource.get("Condition")
         return not isinstance(condition, str) or self._condition(condition) is not False
 
@@ -364,7 +365,7 @@ class Resolver:
             if content is not None:
                 return f"{named['name']}: " + _DESTINATION.sub(r"\1", self._without_digests(content))
         if _PUBLISHED in text:
-            # CDK Pipelines writes these commands into the project itself unless it is told to publish all at once.
+            # CDK Pipelines writes these commands into the project itself, unless it publishes all assets at once.
             text = _DESTINATION.sub(r"\1", text)
         if "_PROJECT_CONFIG_HASH" in text:
             text = _PROJECT_HASH.sub(r"\1", text)
@@ -408,9 +409,9 @@ class Resolver:
         return symbol
 
     def _from_parent(self, name: str, default: Json) -> Json:
-        """What the parent passes to a nested stack's parameter."""
+        """Return what the parent passes to a nested stack's parameter."""
         if self._passed is None:
-            # Stands while it is followed, so that parameters and outputs in a circle end.
+            # Placeholder while it is being followed, so that circular parameters and outputs end.
             self._passed = {}
             parent = self._assembly.by_key.get(self._stack.parent) if self._stack.parent is not None else None
             if parent is not None:
@@ -422,7 +423,7 @@ class Resolver:
         return ",".join(map(_scalar, found)) if isinstance(found, list) else found
 
     def _attribute(self, logical_id: str, attribute: str) -> Json:
-        """An attribute of a resource; that of a nested stack is what its template puts out."""
+        """Return an attribute of a resource; a nested stack's is an output of its template."""
         nested = self._assembly.by_key.get(self._stack.key.nested(logical_id))
         if nested is not None and attribute.startswith(OUTPUTS):
             name = attribute.removeprefix(OUTPUTS)
@@ -492,7 +493,7 @@ class Resolver:
         )
 
     def _expression(self, condition: str, depth: int = 0) -> Json:
-        """What a condition says, those that it names included."""
+        """Return a condition's expression, with the conditions that it names included."""
         conditions = self._stack.template.get("Conditions") or {}
         return self._spelled(conditions.get(condition, condition), depth) if depth <= _DEEPEST else condition
 
@@ -538,7 +539,7 @@ class Resolver:
         return self._opaque("Fn::FindInMap", [*keys, *default, known])
 
     def _key(self, key: Json, within: Json, *, otherwise: bool) -> tuple[str | None, bool]:
-        """A key of a mapping, and whether it is known; the world's choice where only the deployment knows it."""
+        """Return a key of a mapping, and whether it is known; the world's choice if only the deployment knows it."""
         if not _is_scalar(key):
             return None, False
         if not _is_symbol(key):
@@ -551,7 +552,7 @@ class Resolver:
         return self._opaque("Fn::ImportValue", export) if found is None else found
 
     def _condition(self, name: str, depth: int = 0) -> bool | None:
-        """Whether a condition holds; None where only the deployment knows."""
+        """Return whether a condition holds; None if only the deployment knows."""
         if name not in self._conditions:
             self._conditions[name] = None
             expression = (self._stack.template.get("Conditions") or {}).get(name, {"Undefined": [*self._place, name]})
@@ -582,7 +583,7 @@ class Resolver:
         return self._values.equal(self._opaque("Condition", expression), HOLDS)
 
     def _opaque(self, name: str, argument: Json) -> str:
-        """Something that cannot be known, as one symbol that is equal to itself alone."""
+        """Return a symbol for something unknown that is equal only to itself."""
         text = json.dumps({name: argument}, sort_keys=True, ensure_ascii=False, default=str)
         return OPEN + text.replace(OPEN, _INNER_OPEN).replace(CLOSE, _INNER_CLOSE) + CLOSE
 
@@ -594,7 +595,7 @@ def _all(known: Sequence[bool | None]) -> bool | None:
 
 
 def _is_symbol(value: Json) -> bool:
-    """Whether a value as a whole is something that only the deployment knows."""
+    """Return True if a whole value is something that only the deployment knows."""
     return isinstance(value, str) and REFERENCE.fullmatch(value) is not None
 
 
@@ -603,5 +604,5 @@ def _is_scalar(value: Json) -> bool:
 
 
 def _scalar(value: Json) -> str:
-    """A scalar as CloudFormation writes it into a text."""
+    """Return a scalar as CloudFormation writes it in text."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -15,7 +15,7 @@ from slipway.review.errors import ReviewError
 from slipway.review.findings import ChangeFinding
 
 WAIVERS_FILE = "config/waivers.toml"
-"""Where the waivers are, from the root of the repository."""
+"""Path of the waivers, relative to the repository's root."""
 
 
 def _named(identifier: str) -> str:
@@ -36,14 +36,14 @@ class _File(waivers.Strict):
 
 
 def read_waivers(text: str, place: str = WAIVERS_FILE) -> tuple[ReviewWaiver, ...]:
-    """The waivers of a file.
+    """Return the waivers of a file.
 
     Args:
-        text: what is in it.
-        place: its name, for messages.
+        text: What is in it.
+        place: Its name, for messages.
 
     Raises:
-        ReviewError: it is not TOML, or a waiver lacks something.
+        ReviewError: It is not TOML, or a waiver lacks something.
     """
     try:
         return waivers.read_toml(_File, text, place).waiver
@@ -53,13 +53,13 @@ def read_waivers(text: str, place: str = WAIVERS_FILE) -> tuple[ReviewWaiver, ..
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What waivers make of findings.
+    """Effect of waivers on findings.
 
     Args:
-        stopping: critical findings that nobody waived.
-        waived: findings that are meant to happen, each with its waiver.
-        problems: what is wrong with the waivers.
-        spent: ids that waivers name which the base holds already: they were for a change that is delivered.
+        stopping: Critical findings that nobody waived.
+        waived: Findings that are meant to happen, each with its waiver.
+        problems: What is wrong with the waivers.
+        spent: Ids that waivers name which the base holds already: they were for a change that is delivered.
     """
 
     stopping: tuple[ChangeFinding, ...]
@@ -69,7 +69,7 @@ class Judgement:
 
     @property
     def red(self) -> bool:
-        """Whether the change must not go on."""
+        """Return True if the change must stop."""
         return bool(self.stopping or self.problems)
 
 
@@ -81,18 +81,18 @@ def judge(
     today: date,
     file: str = WAIVERS_FILE,
 ) -> Judgement:
-    """Say which critical findings stop a change.
+    """Decide which critical findings stop a change.
 
-    A waiver excuses only what the change that brings it does. One that the base has already is spent: it excuses
-    nothing, and neither does it fail before its date, because the change before may wait for its approval while this
-    one is built against the same base.
+    A waiver excuses only what the change that adds it does. One that the base already has is spent: it excuses nothing,
+    but does not fail before its expiry either, because the change before may still wait for its approval while this one
+    is built against the same base.
 
     Args:
-        findings: what the change does.
-        given: those of the change.
-        known: those that the base has.
-        today: the day by which they are judged expired.
-        file: name of the file, for messages.
+        findings: What the change does.
+        given: Those of the change.
+        known: Those that the base has.
+        today: The day by which they are judged expired.
+        file: Name of the file, for messages.
     """
     by_id = {finding.id: finding for finding in findings}
     waived: dict[str, tuple[ChangeFinding, ReviewWaiver]] = {}
@@ -109,7 +109,7 @@ def judge(
             elif identifier in named:
                 problems.append(f"{identifier} is waived twice")
             elif identifier not in by_id:
-                problems.append(f"a waiver names {identifier}, and the change does no such thing: delete the waiver")
+                problems.append(f"a waiver names {identifier}, which the change does not contain; delete the waiver")
             else:
                 waived[identifier] = by_id[identifier], waiver
             named.add(identifier)

@@ -1,7 +1,7 @@
-"""The worlds that a change may meet: what only the deployment decides, decided in every way that makes a difference.
+"""Enumerate the worlds that a change may meet: every relevant outcome of what only the deployment decides.
 
-A condition on a parameter without a value, or on one that is read from Parameter Store, holds or does not, and nobody
-knows before the deployment. Both sides of a change meet the same world: so each is compared in each.
+A condition on a parameter without a value, or on one read from Parameter Store, is unknown before the deployment. Both
+sides of a change meet the same world: so they are compared in each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from slipway.review.patterns import OPEN
 from slipway.review.values import FAILS, HOLDS, Choice, Values, World, readable
 
 MOST = 32
-"""How many worlds are compared. Where there are more, some of them are, and the review says so."""
+"""Maximum number of worlds compared. If there are more, a selection is compared, and the review reports it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,9 @@ class Worlds:
     """Worlds that two assemblies are compared in.
 
     Args:
-        worlds: what each choice is in each of them; a single empty one where nothing is to be chosen.
-        choices: what is chosen.
-        all_met: whether every combination is among them.
+        worlds: What each choice is in each of them; a single empty one where nothing is to be chosen.
+        choices: What is chosen.
+        all_met: Whether every combination is among them.
     """
 
     worlds: Sequence[World]
@@ -37,7 +37,7 @@ class Worlds:
         """Return what a world is, as people read it.
 
         Args:
-            world: one of the worlds.
+            world: One of the worlds.
         """
         return " and ".join(_described(choice, world[choice.symbol]) for choice in self.choices)
 
@@ -46,8 +46,8 @@ def worlds_of(before: Assembly, after: Assembly) -> Worlds:
     """Return the worlds in which the change from one assembly to another may differ.
 
     Args:
-        before: what is deployed.
-        after: what would be.
+        before: What is deployed.
+        after: What would be.
     """
     choices: dict[str, Choice] = {}
     for assembly, other in ((before, after), (after, before)):
@@ -66,7 +66,7 @@ def worlds_of(before: Assembly, after: Assembly) -> Worlds:
 
 
 def _changed(assembly: Assembly, other: Assembly) -> Iterator[ReviewedStack]:
-    """The stacks that differ, or are nested in one that does, and ask anything."""
+    """Yield the stacks that contain choices and differ, or are nested in one that differs."""
     for stack in assembly.stacks:
         if not (stack.template.get("Conditions") or stack.template.get("Mappings")):
             continue
@@ -84,7 +84,7 @@ def _all(choices: Sequence[Choice]) -> Iterator[World]:
 
 
 def _some(choices: Sequence[Choice]) -> Iterator[World]:
-    """Every choice at its first outcome, at its second, …; and each by itself at another one than the rest."""
+    """Yield every choice at its first outcome, at its second, …; and each alone at another outcome than the rest."""
     several = [
         {choice.symbol: choice.outcomes[place % len(choice.outcomes)] for choice in choices}
         for place in range(max(len(choice.outcomes) for choice in choices))

@@ -1,7 +1,7 @@
-"""Run in the working tree of a revision: synthesise what its own `app.py` builds, into the folder that is named.
+"""Synthesise a revision's own `app.py` into a given folder; runs in the revision's working tree.
 
-The rule packs are not asked: they judge templates and change none (`make synth` asks them). A revision whose `app.py`
-builds its app in another way is run as the CDK CLI would run it, packs and all.
+The rule packs don't run: they judge templates and change none (`make synth` runs them). A revision whose `app.py`
+builds its app differently is run as the CDK CLI would run it, including the packs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 def main(outdir: str) -> int:
     """Synthesise into a folder; returns the exit code."""
     root = os.getcwd()  # noqa: PTH109 - nothing is imported here that a revision may have in another version
-    # In the place of this file's folder, whose modules have common names.
+    # In place of this file's folder, whose modules have common names.
     sys.path[0] = root
     file = os.path.join(root, "app.py")  # noqa: PTH118
     # Before CDK is imported: its process in Node gets these variables once.

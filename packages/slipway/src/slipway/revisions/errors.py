@@ -1,4 +1,4 @@
-"""What is said of a revision that cannot be synthesised."""
+"""Errors of synthesising a revision."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from slipway.errors import SlipwayError
 
 
 class SynthesisError(SlipwayError):
-    """A revision has no assembly.
+    """A revision without an assembly.
 
     Args:
-        message: says what is wrong and what to do; whatever it names may have line breaks of its own.
+        message: Says what is wrong and what to do; whatever it names may have line breaks of its own.
     """
 
     exit_code = 2

@@ -1,8 +1,8 @@
 """Synthesise a revision of any CDK app: its packages by its own lock files, its templates by its own `cdk.json`.
 
 The app is run as the CDK CLI runs it (https://github.com/aws/aws-cdk-cli, `packages/aws-cdk/lib/cxapp/exec.ts`): the
-command of `cdk.json`, with its context and the folder to write to in the environment. No CLI is needed, and so no CLI
-refuses an assembly for its schema. Whoever synthesises in another way names the command.
+command in `cdk.json`, with its context and the output folder in the environment. No CLI is needed, and so no CLI
+refuses an assembly for its schema. For other ways to synthesise, the caller names the command.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LOOKED_UP: Final = "cdk.context.json"
 _DEFAULT_OUTPUT: Final = "cdk.out"
 
 _LONGEST_CONTEXT: Final = 100_000
-"""Linux takes 131,072 bytes in one variable (`MAX_ARG_STRLEN`); a longer context is handed over in a file."""
+"""Linux allows 131,072 bytes in one variable (`MAX_ARG_STRLEN`); a longer context is passed in a file."""
 
 _CONTEXT: Final[Mapping[str, Any]] = {
     "aws:cdk:enable-path-metadata": True,
@@ -40,12 +40,12 @@ _CONTEXT: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a project is synthesised.
+    """How to synthesise a project.
 
     Args:
-        command: what synthesises it, installation of packages included. Default: what its lock files and `cdk.json`
+        command: What synthesises it, installation of packages included. Default: what its lock files and `cdk.json`
             say.
-        bundles: whether functions are bundled, as the CLI does. Without it no Docker is needed, and new code of a
+        bundles: Whether functions are bundled, as the CLI does. Without it no Docker is needed, and new code of a
             bundled function is not seen.
     """
 
@@ -54,7 +54,7 @@ class Recipe:
 
     @property
     def key(self) -> str:
-        """What tells the assemblies of one commit apart, in the name of a folder."""
+        """Return a folder name that distinguishes the assemblies of one commit."""
         return "" if self == Recipe() else short_hash(f"{self.command} {self.bundles}")
 
 
@@ -65,13 +65,13 @@ def short_hash(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Installer:
-    """What installs the packages that a lock file names.
+    """The command that installs the packages of a lock file.
 
     Args:
-        lock: name of the lock file.
-        installed: folder that the packages are in.
-        commands: what installs them there.
-        others: files that count besides the lock file.
+        lock: Name of the lock file.
+        installed: Folder that the packages are in.
+        commands: What installs them there.
+        others: Files that count besides the lock file.
     """
 
     lock: str
@@ -98,24 +98,25 @@ _PYTHON = (
         ),
     ),
 )
-"""Package managers by their lock files, the first of a language that is there. Go, Java and .NET fetch what they need
-when the app's own command runs."""
+"""Package managers by their lock files; the first match of a language is used. Go, Java and .NET install packages when
+the app's own command runs.
+"""
 
 
 def install(project: Path, beside: Path, processes: Processes, say: Callable[[str], None]) -> list[Path]:
-    """Give a checkout its packages: those of the working tree where it wants the same, else others of its own.
+    """Provide a checkout's packages: the working tree's if the locks are equal, else a separate installation.
 
     Args:
-        project: the project in the checkout.
-        beside: the project in the working tree.
-        processes: what runs the installers.
-        say: is told what takes a while.
+        project: The project in the checkout.
+        beside: The project in the working tree.
+        processes: What runs the installers.
+        say: Is told what takes a while.
 
     Returns:
         The links that were made to packages of the working tree.
 
     Raises:
-        SynthesisError: the packages cannot be installed.
+        SynthesisError: The packages cannot be installed.
     """
     links = []
     for language in (_NODE, _PYTHON):
@@ -141,14 +142,14 @@ def synthesize(
     """Synthesise a project into a folder.
 
     Args:
-        project: folder with its `cdk.json`.
-        outdir: where the assembly is written; it is not there yet.
-        recipe: how.
-        processes: what runs it.
-        say: is told what a reader of the review has to know of it.
+        project: Folder with its `cdk.json`.
+        outdir: Where the assembly is written; it is not there yet.
+        recipe: How.
+        processes: What runs it.
+        say: Is told what a reader of the review has to know of it.
 
     Raises:
-        SynthesisError: it does not synthesise.
+        SynthesisError: It does not synthesise.
     """
     configuration = _configuration(project, required=recipe.command is None)
     commands = [recipe.command] if recipe.command is not None else list(_commands(project, configuration))
@@ -201,13 +202,13 @@ def _node() -> str:
 def _environment(
     project: Path, outdir: Path, configuration: Mapping[str, Any], recipe: Recipe
 ) -> Iterator[dict[str, str]]:
-    """The environment variables of an app, as the CLI sets them."""
+    """Yield the environment variables of an app, as the CLI sets them."""
     env = {name: value for name, value in os.environ.items() if name not in {"PYTHONHOME", "PYTHONPATH"}}
     tools = [project / "node_modules" / ".bin", project / ".venv" / "bin"]
     if tools[1].is_dir():
         env["VIRTUAL_ENV"] = str(project / ".venv")
     own = Path(sys.prefix, "bin")
-    # The tool's own packages are none of the app's.
+    # The app must not see the tool's own packages.
     others = [
         folder for folder in env.get("PATH", "").split(os.pathsep) if Path(folder) != own or not tools[1].is_dir()
     ]
@@ -247,7 +248,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _written(project: Path, outdir: Path, configuration: Mapping[str, Any], started: float) -> Path | None:
-    """The folder that this run wrote its assembly to."""
+    """Return the folder that this run wrote its assembly to."""
     folders = [outdir, project / str(configuration.get("output") or _DEFAULT_OUTPUT)]
     for folder in folders:
         manifest = folder / MANIFEST_FILE

@@ -23,30 +23,30 @@ from slipway.revisions.errors import SynthesisError
 from slipway.revisions.recipes import Recipe, install, short_hash, synthesize
 
 CACHE = Path("build", "review")
-"""Where the assemblies of revisions are kept, by commit, in a project made from our template; from its root."""
+"""Folder of the cached assemblies, by commit, in a project created from our template; relative to its root."""
 
 KEPT = 5
-"""How many of them are kept."""
+"""Maximum number of cached assemblies."""
 
 LOCKS = (".npmrc", "requirements/bootstrap.txt", "requirements/dev.txt", "package.json", "package-lock.json")
-"""What decides which packages a revision wants: of equal ones, one installation serves."""
+"""Files that determine a revision's packages: revisions with equal ones share an installation."""
 
 _HERE = "head-"
 _TREE = "the working tree"
 _OURS = ("app.py", "Makefile", "config/pipeline.toml")
 DRIVER = Path(__file__).with_name("driver.py")
-"""What synthesises a revision of a project made from our template, in its working tree."""
+"""Script that synthesises a revision of a project created from our template, in its working tree."""
 
 _INSTALLED = (".venv", "node_modules")
 _ASSETS = Path("build", "assets")
-# What the CLI tells an app besides its own context (aws-cdk's `prepareContext`), so that these templates are those that
-# `cdk synth` writes.
+# The CLI passes this to an app besides its own context (aws-cdk's `prepareContext`); with it these templates equal
+# those of `cdk synth`.
 _CONTEXT = {
     "aws:cdk:enable-path-metadata": True,
     "aws:cdk:enable-asset-metadata": True,
     "aws:cdk:version-reporting": True,
     "aws:cdk:bundling-stacks": ["**"],
-    # Where in the code a construct was made is no part of a template, and takes time to find out.
+    # A construct's position in the code is not part of a template, and takes time to determine.
     "aws:cdk:disable-stack-trace": True,
 }
 # Settings of the make that runs this; another make would take them for its own.
@@ -63,9 +63,9 @@ class Project:
     """A CDK app in a repository.
 
     Args:
-        repository: the repository.
-        folder: folder of the app from its root; `.` for the root.
-        recipe: how it is synthesised.
+        repository: The repository.
+        folder: Folder of the app from its root; `.` for the root.
+        recipe: How it is synthesised.
     """
 
     repository: Repository
@@ -79,12 +79,12 @@ class Project:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is made from our template, which builds its assets first and synthesises without judging."""
+        """Return True if it was created from our template, which builds assets first and synthesises without gates."""
         return self.recipe == Recipe() and all((self.here / name).is_file() for name in _OURS)
 
     @property
     def cache(self) -> Path:
-        """Where the assemblies of its revisions are kept: nothing is written into somebody else's working tree."""
+        """Return the cache folder of its assemblies, which is never inside another project's working tree."""
         if self.is_ours:
             return self.here / CACHE
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -101,14 +101,14 @@ def synthesise_revision(
     """Synthesise a revision, or take it from the cache, and read its assembly.
 
     Args:
-        project: the app.
-        revision: which revision.
-        processes: what runs the synthesis.
-        read: reads the assembly, which may be gone afterwards.
-        say: is told what takes a while.
+        project: The app.
+        revision: Which revision.
+        processes: What runs the synthesis.
+        read: Reads the assembly, which may be gone afterwards.
+        say: Is told what takes a while.
 
     Raises:
-        SynthesisError: it does not synthesise.
+        SynthesisError: It does not synthesise.
     """
     cache = project.cache
     name = "-".join(filter(None, [revision.commit, *narrowed_to(), project.recipe.key]))
@@ -146,13 +146,13 @@ def synthesise_here(
     """Synthesise the working tree as it is, with the packages that are installed there, and read its assembly.
 
     Args:
-        project: the app.
-        processes: what runs the synthesis.
-        read: reads the assembly, which may be gone afterwards.
-        say: is told what takes a while.
+        project: The app.
+        processes: What runs the synthesis.
+        read: Reads the assembly, which may be gone afterwards.
+        say: Is told what takes a while.
 
     Raises:
-        SynthesisError: it does not synthesise.
+        SynthesisError: It does not synthesise.
     """
     cache = project.cache
     cache.mkdir(parents=True, exist_ok=True)
@@ -194,7 +194,7 @@ def _synthesise_any(
 
 def _forget(cache: Path, newest: str) -> None:
     """Remove the assemblies of revisions that were not asked for lately."""
-    # That of a working tree is still being made, perhaps, and goes by itself.
+    # A working tree's assembly may still be in progress, and is deleted separately.
     kept = (path for path in cache.glob("*/cdk.out") if not path.parent.name.startswith(_HERE))
     folders = sorted(kept, key=lambda path: path.parent.stat().st_mtime, reverse=True)
     for path in folders[KEPT:]:
@@ -204,24 +204,24 @@ def _forget(cache: Path, newest: str) -> None:
 
 
 def have_same_packages(one: Path, other: Path) -> bool:
-    """True if two trees lock the same packages, so that those of one serve the other."""
+    """Return True if two trees lock the same packages, so that they can share an installation."""
     return all(_content(one / lock) == _content(other / lock) for lock in LOCKS)
 
 
 def provide_packages(tree: Path, root: Path, run: Runner, name: str) -> list[Path]:
-    """Give a tree its packages: those of the repository's own tree where it wants the same, else others of its own.
+    """Provide a tree's packages: the repository's own if the locks are equal, else a separate installation.
 
     Args:
-        tree: of the revision.
-        root: the repository's own tree, where packages are installed.
-        run: runs the installation.
-        name: of the revision, for messages.
+        tree: Of the revision.
+        root: The repository's own tree, where packages are installed.
+        run: Runs the installation.
+        name: Of the revision, for messages.
 
     Returns:
         The links that were made to packages of the repository's own tree.
 
     Raises:
-        SynthesisError: the packages cannot be installed.
+        SynthesisError: The packages cannot be installed.
     """
     if not have_same_packages(tree, root):
         run(["make", "install"], tree, environment(tree), f"the packages of {name} cannot be installed")
@@ -245,17 +245,17 @@ def synthesise_tree(
     """Build and synthesise a tree of an app made from our template, without judging it.
 
     Args:
-        tree: the tree, with its packages.
-        outdir: where the assembly is written.
-        run: runs the build and the synthesis.
-        name: of the revision, for messages.
-        variables: added to the environment. Default: none.
+        tree: The tree, with its packages.
+        outdir: Where the assembly is written.
+        run: Runs the build and the synthesis.
+        name: Of the revision, for messages.
+        variables: Added to the environment. Default: none.
 
     Raises:
-        SynthesisError: it does not build or synthesise.
+        SynthesisError: It does not build or synthesise.
     """
     env = {**environment(tree), **(variables or {})}
-    # Installed is what lies there; make would compare dates, which a fresh checkout has none of.
+    # Mark the packages as installed; make would compare file dates, which a fresh checkout lacks.
     installed = ["--old-file=install", "--old-file=.venv/.installed"]
     run(["make", "--no-print-directory", *installed, "build"], tree, env, f"{name} does not build")
     failed = f"{name} does not synthesise"
@@ -270,7 +270,7 @@ def _python(tree: Path) -> Path:
 
 
 def environment(tree: Path) -> dict[str, str]:
-    """The environment variables of a synthesis in a tree: its own tools, and what the CDK CLI would tell its app."""
+    """Return the environment variables of a synthesis in a tree: its own tools, and what the CDK CLI would pass."""
     # Without bytecode every synthesis would compile aws_cdk again, for seconds.
     dropped = {*_OF_MAKE, "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
     env = {name: value for name, value in os.environ.items() if name not in dropped}

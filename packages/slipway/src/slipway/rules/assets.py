@@ -1,4 +1,4 @@
-"""What ships is built once and promoted as it is: nothing of an environment is in it."""
+"""Assets are built once and promoted unchanged: they contain nothing of an environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OURS = re.compile(r"(services|pipeline|config)/.*")
 
 @dataclass(frozen=True)
 class _Asset:
-    """A file asset of a stack that is no template."""
+    """A file asset of a stack, other than a template."""
 
     hash: str
     name: str
@@ -54,14 +54,15 @@ def _assets(stack: Stack) -> list[_Asset]:
 
 
 def _twin(stack: Stack) -> str:
-    """What a stack is called in every environment."""
+    """Return a stack's name without its environment."""
     return "/".join(part.removeprefix(f"{stack.environment}-") for part in stack.path.split("/"))
 
 
 def _shared(templates: Templates, by_stack: Mapping[str, list[_Asset]]) -> set[tuple[str, str]]:
-    """Assets that every environment with a function like theirs has too, by stack and hash.
+    """Return the assets that every environment with such a function shares, by stack and hash.
 
-    A name in a stack stands for the same thing in each environment; where two have it, they must have the same file.
+    A name in a stack means the same function in each environment; if two environments have it, they must use the same
+    file.
     """
     hashes: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for stack in templates.stacks:
@@ -72,7 +73,7 @@ def _shared(templates: Templates, by_stack: Mapping[str, list[_Asset]]) -> set[t
 
 @cache
 def _holds(path: Path, names: tuple[str, ...]) -> bool:
-    """Whether a file of an archive is called after an environment, or speaks of one where the code is ours."""
+    """Return True if a file of an archive is named after an environment, or our own code in it mentions one."""
     if not zipfile.is_zipfile(path):
         return path.is_file() and _says(path.read_bytes(), names)
     with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""How a new version meets traffic."""
+"""Rules on how a new version gets traffic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slipway.rules.model import Found, Resource, Rule, Templates, text
 _ALIAS = "AWS::Lambda::Alias"
 _FUNCTIONS = ("AWS::Lambda::Function", "AWS::Lambda::Version")
 
-# By which property something hands requests or events to a function.
+# The property with which a resource sends requests or events to a function.
 _SENDERS = {
     "AWS::ApiGateway::Authorizer": ("AuthorizerUri",),
     "AWS::ApiGateway::Method": ("Integration", "Uri"),
@@ -57,9 +57,9 @@ def _deployment_groups(templates: Templates, alias: Resource) -> Iterator[Resour
 
 
 def _guards(templates: Templates, group: Resource) -> bool:
-    """Whether it rolls back on an alarm that sees a version that cannot even be imported: on Lambda's own `Errors`.
+    """Return True if a group rolls back on Lambda's own `Errors`, which cover a version that cannot be imported.
 
-    Alarms on what the handler itself counts may stand beside it; alone they would see nothing of such a version.
+    Alarms on the handler's own metrics may exist beside it; alone they would miss such a version.
     """
     watching = group.get("AlarmConfiguration", "Enabled") is not False
     rollback = group.get("AutoRollbackConfiguration") or {}
@@ -107,7 +107,7 @@ def _relayed(templates: Templates) -> Iterator[Found]:
 
 
 def _meets(alarm: Resource, rule: Resource) -> bool:
-    """Whether a state change of an alarm may meet an event rule, by the alarm's name."""
+    """Return True if an alarm's state change can match an event rule, by the alarm's name."""
     if (alarm.stack.account, alarm.stack.region) != (rule.stack.account, rule.stack.region):
         return False
     # CloudFormation names it so, but for the random end.
@@ -123,7 +123,7 @@ def _any_matches(patterns: Any, value: str) -> bool:
 
 
 def _matches(pattern: Any, value: str) -> bool:
-    """Whether a value meets one pattern of an event rule; what is not read here is taken to be met.
+    """Return True if a value matches one pattern of an event rule; unsupported patterns count as a match.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
     """
@@ -168,7 +168,7 @@ RULES = (
     Rule(
         name="VersionFollowsWhatItUses",
         says="A function gets no new version when a resource that it uses is replaced under its own id, so its alias "
-        "goes on with the one that is gone.",
+        "continues to use the deleted one.",
         fix="Make it a ServiceFunction (slipway.blocks.function), or give it the description of with_identity.",
         check=_keeps_what_was,
     ),

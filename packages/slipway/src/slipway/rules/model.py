@@ -1,4 +1,4 @@
-"""What a rule is, and what it sees: templates whose references are followed across stacks."""
+"""Rules, and the templates that they see, with references followed across stacks."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ Value = Any
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """One stack: whose it is, and its template.
+    """A stack: its environment and its template.
 
     Args:
-        path: path of its construct, such as `Pipeline/prod-<service>/Data`.
-        name: its name in CloudFormation, by which other stacks ask for its outputs.
-        template: where its template lies.
-        body: the template.
-        account: the account that it is deployed to, as the assembly names it.
-        region: the region that it is deployed to, as the assembly names it.
-        stateful: how the configuration wants data protected there. Default: it asks for nothing.
-        rate: invocations a second of a function of its service, by the function's key, as the configuration expects
+        path: Path of its construct, such as `Pipeline/prod-<service>/Data`.
+        name: Its name in CloudFormation, by which other stacks ask for its outputs.
+        template: Where its template lies.
+        body: The template.
+        account: The account that it is deployed to, as the assembly names it.
+        region: The region that it is deployed to, as the assembly names it.
+        stateful: How the configuration wants data protected there. Default: it asks for nothing.
+        rate: Invocations a second of a function of its service, by the function's key, as the configuration expects
             them; None where it says nothing. Default: it says nothing of any.
-        environment: name of the environment. Default: the stack belongs to none, as the pipeline's own.
-        termination_protection: whether the assembly asks for it; a nested stack has its parent's.
-        parent: path of the stack that it is nested in. Default: it is nested in none.
-        parent_id: its logical id there.
-        outermost: path of the outermost of those. Default: it is nested in none.
-        loops: loops of the template over what only the deployment knows, such as `Resources.Fn::ForEach::Queues`; the
+        environment: Name of the environment. Default: the stack belongs to none, as the pipeline's own.
+        termination_protection: Whether the assembly asks for it; a nested stack has its parent's.
+        parent: Path of the stack that it is nested in. Default: it is nested in none.
+        parent_id: Its logical id there.
+        outermost: Path of the outermost of those. Default: it is nested in none.
+        loops: Loops of the template over what only the deployment knows, such as `Resources.Fn::ForEach::Queues`; the
             body has none.
     """
 
@@ -68,7 +68,7 @@ class Stack:
         return (Resource(self, key) for key in self.body.get("Resources", {}))
 
     def of_type(self, *types: str) -> Iterator[Resource]:
-        """The resources of some types."""
+        """Yield the resources of some types."""
         if len(types) == 1:
             return iter(self._by_type.get(types[0], ()))
         return (resource for resource in self.resources if resource.type in types)
@@ -101,7 +101,7 @@ class Resource:
         return str(self.body["Type"])
 
     def get(self, *path: str) -> Value:
-        """The value of a property, or None where it is not set."""
+        """Return the value of a property; None if it is not set."""
         value: Value = self.body.get("Properties", {})
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
@@ -113,8 +113,8 @@ class Templates:
     """All the stacks that are judged together.
 
     Args:
-        stacks: the stacks.
-        runbooks: names of the runbooks that there are.
+        stacks: The stacks.
+        runbooks: Names of the runbooks that there are.
     """
 
     stacks: tuple[Stack, ...]
@@ -136,7 +136,7 @@ class Templates:
         """Return the stack that a nested stack's resource makes, or None if the assembly does not hold its template.
 
         Args:
-            resource: an `AWS::CloudFormation::Stack`.
+            resource: An `AWS::CloudFormation::Stack`.
         """
         return self._nested.get((resource.stack.path, resource.logical_id))
 
@@ -152,11 +152,11 @@ class Templates:
         return exports
 
     def of_type(self, *types: str) -> Iterator[Resource]:
-        """The resources of some types, in every stack."""
+        """Yield the resources of some types, in every stack."""
         return (resource for stack in self.stacks for resource in stack.of_type(*types))
 
     def referred(self, stack: Stack, value: Value) -> Iterator[Resource]:
-        """The resources that a value refers to, also through the outputs of other stacks."""
+        """Yield the resources that a value refers to, including through outputs of other stacks."""
         match value:
             case {"Ref": str(name)}:
                 yield from self._resource(stack, name)
@@ -180,14 +180,14 @@ class Templates:
                     yield from self.referred(stack, inner)
 
     def _passed(self, stack: Stack, parameter: str) -> Iterator[Resource]:
-        """What the parameter of a nested stack refers to where its parent passes it."""
+        """Yield what a parameter of a nested stack refers to in its parent."""
         parent = self._by_path.get(stack.parent) if stack.parent is not None else None
         if parent is not None and parameter in (stack.body.get("Parameters") or {}):
             passed = Resource(parent, stack.parent_id).get("Parameters", parameter)
             yield from self.referred(parent, passed)
 
     def _put_out(self, stack: Stack, name: str, attribute: list[Value]) -> Iterator[Resource]:
-        """What an output of a nested stack refers to there."""
+        """Yield what an output of a nested stack refers to within it."""
         nested = self._nested.get((stack.path, name))
         output = ".".join(map(str, attribute)).removeprefix("Outputs.")
         if nested is not None:
@@ -207,7 +207,7 @@ class Found:
     logical_id: str | None = None
     """The resource. Default: the stack as a whole."""
     finding: str | None = None
-    """What of it, where each is accepted by itself, such as `Action::s3:Get*`."""
+    """Part of a breach that is accepted separately, such as `Action::s3:Get*`."""
 
 
 @dataclass(frozen=True)
@@ -215,10 +215,10 @@ class Rule:
     """One rule.
 
     Args:
-        name: its id without the pack's name.
-        says: what is wrong where it is broken.
-        fix: what to do.
-        check: finds the places, in a fixed order.
+        name: Its id without the pack's name.
+        says: What is wrong where it is broken.
+        fix: What to do.
+        check: Finds the places, in a fixed order.
     """
 
     name: str
@@ -228,12 +228,12 @@ class Rule:
 
 
 def listed(value: Value) -> list[Value]:
-    """A value that a policy may give as one or as a list."""
+    """Return a policy value as a list, whether it is one value or several."""
     return value if isinstance(value, list) else [value]
 
 
 def text(value: Value) -> str:
-    """A value as text, with each reference as `<…>`."""
+    """Return a value as text, with each reference as `<…>`."""
     match value:
         case str():
             return value
@@ -249,5 +249,5 @@ def text(value: Value) -> str:
 
 
 def data(name: str) -> Any:
-    """A list that lies in `data/`."""
+    """Return a list from `data/`."""
     return json.loads((Path(__file__).parent / "data" / name).read_text(encoding="utf-8"))

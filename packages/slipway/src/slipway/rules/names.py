@@ -1,4 +1,4 @@
-"""Names are AWS's to make (docs/architecture.md, "Names"): a physical name stands in the way of every replacement."""
+"""Physical names are left to AWS (docs/architecture.md, "Names"): a fixed one blocks every replacement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is watched and kept: alarms that somebody hears and can act on, logs that end and are encrypted."""
+"""Monitoring and logs: alarms that notify somebody who can act, logs that expire and are encrypted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from slipway.rules.model import Found, Resource, Rule, Templates, text
 
 _ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 
-# What reads alarms and acts by itself: a canary rolls back, a stage's condition holds the pipeline. An alarm that one
-# of these reads needs no action of its own; people hear of what the reader does.
+# Readers of alarms that act by themselves: a canary rolls back, a stage's condition stops the pipeline. An alarm that
+# one of these reads needs no action of its own; people are notified of what the reader does.
 _READERS = {
     "AWS::CodeDeploy::DeploymentGroup": ("AlarmConfiguration",),
     "AWS::CodePipeline::Pipeline": ("Stages",),
@@ -61,7 +61,7 @@ def _names_a_group(templates: Templates, writer: Resource) -> bool:
 RULES = (
     Rule(
         name="AlarmActs",
-        says="An alarm goes off and nobody is told: it has no action, and neither a canary nor a stage reads it.",
+        says="An alarm notifies nobody: it has no action, and neither a canary nor a stage reads it.",
         fix="Make it through ServiceAlarms (slipway.blocks.alarms), or let a deployment group read it.",
         check=_silent,
     ),
@@ -73,7 +73,7 @@ RULES = (
     ),
     Rule(
         name="LogGroupKept",
-        says="A log group has no retention or no key, or something writes to a group that nobody made.",
+        says="A log group has no retention or no key, or a resource writes to a group that no template creates.",
         fix="Make a ServiceLogGroup (slipway.blocks.logs) and name it.",
         check=_not_kept,
     ),

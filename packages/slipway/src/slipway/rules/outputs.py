@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from slipway.rules.model import Found, Rule, Templates
 
-# What CDK itself publishes for the weak references between stacks; nobody reads those.
+# CDK's own exports for weak references between stacks, which people don't read.
 _PUBLISHED = "PublishOutput"
 
 

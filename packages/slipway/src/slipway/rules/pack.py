@@ -33,9 +33,9 @@ class SlipwayRules:
     """Our own rules, for `slipway.nag.packs.register`.
 
     Args:
-        settings: all of `config/`: what is retained and protected where is configured.
-        runbooks: folder of the runbooks that alarms link to.
-        rules: the rules. Default: all of them.
+        settings: All of `config/`: what is retained and protected where is configured.
+        runbooks: Folder of the runbooks that alarms link to.
+        rules: The rules. Default: all of them.
     """
 
     def __init__(self, settings: Settings, runbooks: Path, rules: Sequence[Rule] = RULES) -> None:
@@ -45,18 +45,18 @@ class SlipwayRules:
 
     @property
     def name(self) -> str:
-        """What the rules' ids begin with."""
+        """Return the prefix of the rules' ids."""
         return OWN_PACK
 
     def blind(self) -> Iterator[str]:
-        """Rules that do not see the fault that is planted for them."""
+        """Yield the rules that miss their planted fault."""
         templates = planted(self._settings)
         for rule in self._rules:
             if not any(True for _ in rule.check(templates)):
                 yield _identifier(rule)
 
     def judge(self, stacks: Sequence[SynthesizedStack]) -> Iterator[Breach]:
-        """What the stacks break, rule by rule."""
+        """Yield the breaches of the stacks, rule by rule."""
         templates = Templates(tuple(self._placed(stack) for stack in read_stacks(stacks)), self._runbooks)
         for rule in self._rules:
             for found in dict.fromkeys(rule.check(templates)):
@@ -74,7 +74,7 @@ class SlipwayRules:
 
 
 def _rate(environment: Environment | None, path: str, function: str) -> float | None:
-    """Invocations a second of a function, as the configuration expects them; None where it says nothing."""
+    """Return a function's configured invocations per second; None without a configuration."""
     prefix = f"{environment.name}-" if environment else ""
     stage = next((part for part in path.split("/") if prefix and part.startswith(prefix)), "")
     service = getattr(environment.services, stage.removeprefix(prefix), None) if environment else None

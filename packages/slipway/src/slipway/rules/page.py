@@ -37,7 +37,7 @@ def page(rules: Iterable[AwsRule] = RULES) -> str:
     """Return the page in Markdown.
 
     Args:
-        rules: the rules, in their order. Default: all of them.
+        rules: The rules, in their order. Default: all of them.
     """
     sections = [
         f"## {identifier(rule)}\n\n{rule.does}\n\n- **Red when:** {rule.says}\n- **Fix:** {rule.fix}\n"

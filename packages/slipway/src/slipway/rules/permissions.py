@@ -21,7 +21,7 @@ _OF_IDENTITIES = {
     "AWS::IAM::Policy": ("PolicyDocument",),
     "AWS::IAM::RolePolicy": ("PolicyDocument",),
 }
-# Policies on resources: `*` is the resource itself there, so only their actions are looked at.
+# Resource policies: there `*` means the resource itself, so only their actions are checked.
 _ON_RESOURCES = {
     "AWS::Backup::BackupVault": ("AccessPolicy",),
     "AWS::Events::EventBusPolicy": ("Statement",),
@@ -73,7 +73,7 @@ def _resources(resource: Resource, statement: Mapping[str, Any]) -> Iterator[Fou
 
 
 def _is_usual_for_a_key(key: Resource, statement: Mapping[str, Any]) -> bool:
-    """What AWS's own documentation puts into key policies: see the sources in the data."""
+    """Return True for statements that AWS's documentation puts into key policies; the data lists the sources."""
     principal = statement.get("Principal", {})
     match principal:
         case {"AWS": accounts} if len(principal) == 1:
@@ -91,7 +91,7 @@ RULES = (
         name="ExactPermissions",
         says="A policy allows actions by a wildcard, all but some actions, or an action on everything although AWS can "
         "narrow it to a resource.",
-        fix="Name the actions and the resources. What AWS has no resource level for stands in "
+        fix="Name the actions and the resources. Actions without resource-level permissions are listed in "
         "slipway/rules/data/permissions.json.",
         check=_inexact,
     ),

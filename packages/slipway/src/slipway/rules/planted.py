@@ -16,10 +16,10 @@ ENVIRONMENT = "prod"
 
 
 def planted(settings: Settings) -> Templates:
-    """The planted stack, in an environment that protects all it can.
+    """Return the planted stack, in an environment with every protection.
 
     Args:
-        settings: any; what differs between environments is replaced.
+        settings: Any; what differs between environments is replaced.
     """
     stateful = Stateful(removal_policy=RemovalPolicy.RETAIN, deletion_protection=True, termination_protection=True)
     stack = Stack(

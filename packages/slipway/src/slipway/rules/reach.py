@@ -1,7 +1,7 @@
-"""Whether an alarm that guards a deployment can go off at all while the deployment lasts.
+"""Check that an alarm that guards a deployment can trigger while the deployment lasts.
 
-Removing such an alarm is seen; making it useless has to be. What a canary sees of which failure, and how surely, is
-`make detectability`'s to say; what is asked here is whether a version of which *every* invocation fails is seen at all.
+Removing such an alarm is detected; making it ineffective must be too. `make detectability` says which failures a canary
+detects, and how reliably; this rule only asks if a version of which *every* invocation fails is detected at all.
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ _ARITHMETIC: Final = re.compile(r"[*/+-]")
 _DIGEST: Final = re.compile(r"[0-9A-F]{8}$")
 
 NEVER: Final = 0.001
-"""The chance, in one deployment, below which a guard counts as one that never goes off."""
+"""Probability per deployment below which a guard counts as never triggering."""
 
 METRIC_DELAY: Final = 1
-"""Minutes until a minute's metrics are there, as `make detectability` assumes."""
+"""Minutes until a minute's metrics are available, as `make detectability` assumes."""
 
 DEFAULT_TIMEOUT: Final = 3
-"""Seconds that Lambda lets a function run unless it says otherwise
-(https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html)."""
+"""Lambda's default time-out, seconds (https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html)."""
 
 
 @dataclass(frozen=True)
 class _Canary:
-    """How traffic moves.
+    """The traffic shift of a deployment.
 
     Args:
-        share: the largest share of it that the new version has before it has all.
-        minutes: until it has all.
+        share: The largest share of it that the new version has before it has all.
+        minutes: Until it has all.
     """
 
     share: float
@@ -96,13 +95,13 @@ def _never(templates: Templates, alias: Resource, alarm: Resource, canary: _Cana
 
 @dataclass(frozen=True)
 class _Watched:
-    """What an alarm looks at.
+    """The metric that an alarm watches.
 
     Args:
-        metric: its name.
+        metric: Its name.
         statistic: `Sum`, `p99`, …
-        period: seconds.
-        of_version: whether it counts what the new version alone does.
+        period: Seconds.
+        of_version: Whether it counts what the new version alone does.
     """
 
     metric: str
@@ -112,7 +111,7 @@ class _Watched:
 
 
 def _watched(alarm: Resource) -> _Watched | None:
-    """What an alarm looks at; None for what cannot be told, such as a ratio."""
+    """Return the metric that an alarm watches; None if it cannot be reduced to one, such as a ratio."""
     queries = alarm.get("Metrics")
     if not isinstance(queries, list):
         statistic = str(alarm.get("Statistic") or alarm.get("ExtendedStatistic"))
@@ -136,14 +135,14 @@ def _is_of_version(dimensions: Any) -> bool:
 
 
 def _rate(templates: Templates, alias: Resource) -> float | None:
-    """Invocations a second of an alias's function, as the configuration says; None where it says nothing."""
+    """Return the configured invocations per second of an alias's function; None without a configuration."""
     for function in templates.referred(alias.stack, alias.get("FunctionName")):
         return alias.stack.rate(_DIGEST.sub("", function.logical_id).removesuffix("Function").lower())
     return None
 
 
 def _at_least(count: int, mean: float) -> float:
-    """The chance that at least so many invocations come where they come at random."""
+    """Return the probability of at least that many invocations if they arrive at random."""
     if count <= 0:
         return 1.0
     term = math.exp(-mean)

@@ -18,7 +18,7 @@ def read_stacks(stacks: Iterable[SynthesizedStack]) -> list[Stack]:
     """Return the stacks with their templates, sorted by path, each followed by those nested in it.
 
     Args:
-        stacks: the stacks as they lie in the assembly.
+        stacks: The stacks as they lie in the assembly.
     """
     return [each for stack in sorted(stacks, key=lambda each: each.path) for each in _read(stack)]
 
@@ -27,10 +27,10 @@ def breach(identifier: str, found: Found, *, says: str, fix: str) -> Breach:
     """Return the finding of one rule at one place, as the gate reports it.
 
     Args:
-        identifier: id of the rule, with its pack's name.
-        found: the place.
-        says: what is wrong.
-        fix: what to do.
+        identifier: Id of the rule, with its pack's name.
+        found: The place.
+        says: What is wrong.
+        fix: What to do.
     """
     return Breach(
         rule=identifier + (f"[{found.finding}]" if found.finding else ""),
@@ -59,7 +59,7 @@ def _read(stack: SynthesizedStack) -> Iterator[Stack]:
 
 
 def _nested(parent: Stack, files: Mapping[str, Any]) -> Iterator[Stack]:
-    """The stacks nested in one, and in those; a rule says whose template is not in the assembly."""
+    """Yield the stacks nested in one, recursively; a rule reports templates missing from the assembly."""
     for logical_id in nested_stacks(parent.body):
         resource = parent.body["Resources"][logical_id]
         template = template_file(resource, parent.template.parent, files)
@@ -81,7 +81,7 @@ def _nested(parent: Stack, files: Mapping[str, Any]) -> Iterator[Stack]:
 
 
 def _body(template: Path) -> dict[str, Any]:
-    """A template without its loops, and what they are called where nothing unrolls them before the deployment."""
+    """Return a template without its loops, and the names of those that only the deployment can unroll."""
     body = unrolled(read_template(template))
     left = loops(body)
     if left:

@@ -1,4 +1,4 @@
-"""What must not be lost: retained, protected, and in a stack that nothing else moves."""
+"""Data that must not be lost: retained, protected, and in a stack that changes for no other reason."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from slipway.rules.model import Found, Resource, Rule, Templates, data
 from slipway.settings.model import RemovalPolicy
 
 STATEFUL_STACKS = ("Security", "Data")
-"""The stacks of a service that hold what must not be lost. The pipeline has one stack for everything."""
+"""Stacks of a service with data that must not be lost. The pipeline has a single stack."""
 
 _DATA: Mapping[str, Any] = data("stateful.json")
 
 TYPES = frozenset(_DATA["types"])
 """Resource types that hold what cannot be made again."""
 
-# Gone with the key is all that was ever encrypted under it, also in an environment that may lose its data.
+# Deleting the key loses everything encrypted under it, even in a disposable environment.
 _ALWAYS_RETAINED = "AWS::KMS::Key"
 _KEPT = {"Retain", "RetainExceptOnCreate", "Snapshot"}
 
@@ -62,7 +62,7 @@ def _stack_can_be_deleted(templates: Templates) -> Iterator[Found]:
 RULES = (
     Rule(
         name="StatefulRetained",
-        says="A resource that holds data, a key or a secret goes with its template or with its replacement.",
+        says="A resource that holds data, a key or a secret is deleted with its template or by its replacement.",
         fix="Give it the environment's removal policy (slipway.blocks.removal).",
         check=_not_retained,
     ),
@@ -74,7 +74,7 @@ RULES = (
     ),
     Rule(
         name="StatefulApart",
-        says="A resource that holds data, a key or a secret stands in a stack that is replaced at will.",
+        says="A resource that holds data, a key or a secret is in a stack that may be replaced at any time.",
         fix="Make it in add_security or add_data of its service.",
         check=_in_a_stateless_stack,
     ),

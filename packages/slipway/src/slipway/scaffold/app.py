@@ -1,4 +1,4 @@
-"""Write a new app: the example, under a name and in accounts of its own, with the tool beside it."""
+"""Write a new app: the example, under its own name and in its own accounts, with the tool beside it."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ TEMPLATE = Path(__file__).with_name("app.zip")
 """The example's files. `make wheels` puts them in; a checkout has them beside the tool and needs no copy."""
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,18}[a-z0-9]")
-"""What may begin every name in AWS."""
+"""Pattern of a name that any AWS name may begin with."""
 
 TOOL = {"slipway": "packages/slipway/src", "slipway_runtime": "packages/slipway-runtime/src"}
 """Package → folder of the app that it is copied to. The app's builds run it from there, and fetch nothing."""
 
 TOOLS_ACCOUNT = "tools"
-"""What the pipeline's own account is called beside the environments."""
+"""Name of the pipeline's own account beside the environments."""
 
 _ACCOUNT = re.compile(r"\d{12}")
 
 
 def create(folder: Path, *, name: str, services: Sequence[str] = (), accounts: Mapping[str, str] | None = None) -> None:
-    """Write a new app into a folder, and commit it to a repository of its own.
+    """Write a new app into a folder, and commit it to a new repository.
 
     Args:
-        folder: is made; it may be there if it is empty.
-        name: of the app; names in AWS begin with it.
-        services: services of the example that stay. Default: all of them.
-        accounts: environment, or `tools` → AWS account. Default: the example's.
+        folder: Is made; it may be there if it is empty.
+        name: Of the app; names in AWS begin with it.
+        services: Services of the example that stay. Default: all of them.
+        accounts: Environment, or `tools` → AWS account. Default: the example's.
 
     Raises:
-        ScaffoldError: one of these cannot be used.
+        ScaffoldError: One of these cannot be used.
     """
     if not NAME.fullmatch(name):
         raise ScaffoldError(f"{name!r} must be 3 to 20 lower-case letters, digits and hyphens, a letter first")
@@ -86,7 +86,7 @@ def _configure(folder: Path, name: str, accounts: Mapping[str, str]) -> None:
 
 
 def _keep(folder: Path, services: Sequence[str]) -> None:
-    """Remove every service but those of some names."""
+    """Remove every service except those named."""
     known = plan.services(folder)
     if unknown := sorted(set(services) - set(known)):
         raise ScaffoldError(f"--service {unknown[0]}: choose from {', '.join(known)}")

@@ -72,7 +72,7 @@ def new(
     write_openapi(check=False)
     console.print(f"\n{name} is there. Next:")
     console.print(f"  git add services/{name}")
-    console.print("  make baseline                 # accept its acknowledged findings; look at them in the diff")
+    console.print("  make baseline                 # accept its acknowledged findings; check them in the diff")
     console.print(f"  make up SERVICE={name}")
     console.print(f'  git commit -am "Add {name}" && make rehearse SERVICE={name} APPROVE=yes')
     console.print(f"  then write the code: services/{name}/runtime/{'routes' if shape.has_api else 'worker'}.py")
@@ -80,7 +80,7 @@ def new(
 
 @app.command(name="remove")
 def remove_(name: Annotated[str, typer.Argument(help="The service.")], yes: YesOption = False) -> None:
-    """Remove a service from this repository. Says which of its data stays in the accounts."""
+    """Remove a service from this repository, and print which of its data stays in the accounts."""
     plan = remove(ROOT, name)
     _confirm(plan, yes=yes)
     apply(ROOT, plan)

@@ -1,4 +1,4 @@
-"""What adding or removing a service changes in the project's files."""
+"""Changes to the project's files when a service is added or removed."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def add(root: Path, name: str, shape: Shape) -> Plan:
     """Plan a new service.
 
     Args:
-        root: the project.
-        name: the service's name.
-        shape: what brings it its work.
+        root: The project.
+        name: The service's name.
+        shape: What brings it its work.
 
     Raises:
-        ScaffoldError: the name cannot be used, or a file does not look as expected.
+        ScaffoldError: The name cannot be used, or a file does not look as expected.
     """
     _check_name(root, name)
     written = {f"services/{name}/{file}": text for file, text in _files(name, shape)}
@@ -86,11 +86,11 @@ def remove(root: Path, name: str) -> Plan:
     """Plan the removal of a service.
 
     Raises:
-        ScaffoldError: there is no such service, or it is the only one.
+        ScaffoldError: There is no such service, or it is the only one.
     """
     known = services(root)
     if name not in known:
-        raise ScaffoldError(f"there is no service {name!r}; choose from {', '.join(known)}")
+        raise ScaffoldError(f"unknown service {name!r}; choose from {', '.join(known)}")
     if len(known) == 1:
         raise ScaffoldError(f"{name} is the only service: add another one first")
     written = {"app.py": _without_service(_read(root, "app.py"), name)}
@@ -188,7 +188,7 @@ def _with_waves(text: str, waves: list[list[str]]) -> str:
     """Return the pipeline's file with other waves, all else as it was.
 
     Raises:
-        ScaffoldError: the waves are written in a way that cannot be replaced.
+        ScaffoldError: The waves are written in a way that cannot be replaced.
     """
     changed = _WAVES.sub(lambda _: f"waves = {json.dumps(waves)}", text, count=1)
     if tomllib.loads(changed) != tomllib.loads(text) | {"waves": waves}:
@@ -223,7 +223,7 @@ def _named(app: str, change: object) -> str:
 
 
 def _without_tables(text: str, name: str) -> str:
-    """Return a TOML file without the tables of a service, all else as it was: a comment goes with the table below."""
+    """Return a TOML file without the tables of a service, otherwise unchanged: a comment belongs to the table below."""
     kept: list[str] = []
     comments: list[str] = []
     gone = False

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Shape(StrEnum):
-    """What brings a service its work."""
+    """Source of a service's work."""
 
     REST = "rest"
     HTTP = "http"
@@ -17,7 +17,7 @@ class Shape(StrEnum):
 
     @property
     def has_api(self) -> bool:
-        """Whether callers reach it by an API; otherwise it has a worker."""
+        """Return True if callers reach it by an API; otherwise it has a worker."""
         return self in {Shape.REST, Shape.HTTP}
 
     @property
@@ -34,12 +34,12 @@ _BATCHES = {
 WORDS: Mapping[Shape, Mapping[str, str]] = {
     Shape.REST: {
         "summary": "records behind a REST API, for callers with IAM credentials",
-        "callers": "whoever signs with IAM credentials that may",
+        "callers": "callers with IAM credentials that are allowed to",
         "entry": "RestEntry",
     },
     Shape.HTTP: {
         "summary": "records behind an HTTP API, for users who sign in",
-        "callers": "a signed-in user, for records of their own",
+        "callers": "signed-in users, for their own records",
         "entry": "HttpEntry",
     },
     Shape.QUEUE: {
@@ -73,4 +73,4 @@ WORDS: Mapping[Shape, Mapping[str, str]] = {
         "idle_answer": '{"ran": False}',
     },
 }
-"""What the templates of each shape fill in."""
+"""Text that the templates of each shape insert."""

@@ -14,13 +14,13 @@ from slipway.cost.prices import Price
 from slipway.sizing.reports import InvocationReport
 
 HEADROOM: Final = 1.25
-"""Share of the most that was used which a function gets, so that a larger request doesn't end it."""
+"""Memory added to the maximum used, as a share, so that a larger request doesn't exhaust it."""
 
 STEP: Final = 64
 """Suggested sizes are multiples of this many MB; Lambda takes any number of MB."""
 
 SMALLEST, LARGEST, ONE_CPU = 128, 10_240, 1_769
-"""Memory in MB: the least and the most of a function, and what comes with one whole vCPU.
+"""Memory in MB: minimum and maximum of a function, and the amount that comes with one full vCPU.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 """
@@ -30,7 +30,7 @@ FEW: Final = 100
 
 
 class MemoryVerdict(StrEnum):
-    """What the reports say of a function's memory."""
+    """The reports' verdict on a function's memory."""
 
     FITS = "fits"
     MORE = "needs more"
@@ -40,19 +40,19 @@ class MemoryVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class Advice:
-    """What the reports say of one function.
+    """Advice on one function, from its reports.
 
     Attributes:
-        verdict: in short.
-        size: memory today, in MB.
-        used: the most that was used, in MB; 0 without reports.
-        suggested: memory in MB that leaves the headroom; today's where none is suggested.
-        reports: how many were read.
-        p50: median duration in milliseconds; 0 without reports.
-        p95: the 95th percentile of it.
+        verdict: In short.
+        size: Memory today, in MB.
+        used: The most that was used, in MB; 0 without reports.
+        suggested: Memory in MB that leaves the headroom; today's where none is suggested.
+        reports: How many were read.
+        p50: Median duration in milliseconds; 0 without reports.
+        p95: The 95th percentile of it.
         monthly: US dollars per month for duration today.
-        lowest: the same at the suggested size if duration stays as it is, since the function waits for others.
-        highest: the same if duration grows as the CPU shrinks, since it computes.
+        lowest: The same at the suggested size if duration stays as it is, since the function waits for others.
+        highest: The same if duration grows as the CPU shrinks, since it computes.
     """
 
     verdict: MemoryVerdict
@@ -74,10 +74,10 @@ def advise(reports: Sequence[InvocationReport], *, size: int, invocations: Decim
     longer, by at most the ratio of the sizes: the two prices say what that makes.
 
     Args:
-        reports: of its invocations at the size it has now; others are left out.
-        size: memory today, in MB.
-        invocations: per month.
-        duration: price of a GB-second.
+        reports: Of its invocations at the size it has now; others are left out.
+        size: Memory today, in MB.
+        invocations: Per month.
+        duration: Price of a GB-second.
     """
     own = [report for report in reports if report.size == size]
     used = max((report.used for report in own), default=0)

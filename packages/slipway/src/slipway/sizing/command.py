@@ -46,10 +46,10 @@ def right_size(
     limit: Annotated[int, typer.Option("--limit", min=FEW, help="Reports to read per function at most.")] = 20_000,
     json_file: JsonOption = None,
 ) -> None:
-    """Compare each function's memory with what it used, and say what another size would cost.
+    """Compare each function's memory with its usage, and price other sizes.
 
-    Nothing is changed. The first price of a suggested size holds for a function that waits for others, the second for
-    one that computes: it takes longer, since CPU comes with memory.
+    Nothing is changed. The first price of a suggested size applies to a function that waits for others, the second to
+    one that computes: it takes longer, since CPU is proportional to memory.
 
     Exit code: 0 when functions were found, 2 otherwise.
     """

@@ -29,13 +29,13 @@ _TEXT = re.compile(
 
 @dataclass(frozen=True)
 class InvocationReport:
-    """What one invocation took.
+    """Resources used by one invocation.
 
     Attributes:
-        duration: milliseconds that the handler ran.
-        billed: milliseconds that AWS bills.
-        size: memory of the function, in MB.
-        used: most memory that its environment had used so far, in MB.
+        duration: Milliseconds that the handler ran.
+        billed: Milliseconds that AWS bills.
+        size: Memory of the function, in MB.
+        used: Most memory that its environment had used so far, in MB.
     """
 
     duration: float
@@ -48,7 +48,7 @@ def parse_report(message: str) -> InvocationReport | None:
     """Return the report that a log event holds, or None if it holds something else.
 
     Args:
-        message: text of the event, in Lambda's plain format or in its JSON format
+        message: Text of the event, in Lambda's plain format or in its JSON format
             (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html).
     """
     if found := _TEXT.match(message):
@@ -80,7 +80,7 @@ class Sample:
     """Reports of a function.
 
     Attributes:
-        reports: as read; never more than the limit.
+        reports: As read; never more than the limit.
         complete: False if there were more.
     """
 
@@ -97,12 +97,12 @@ def read_reports(
     (https://aws.amazon.com/cloudwatch/pricing/): so a busy function's reports are sampled, the first of each slice.
 
     Args:
-        logs: client of CloudWatch Logs.
-        group: log group of the function; one that doesn't exist yet has no reports.
-        start: begin of the period.
-        end: its end.
+        logs: Client of CloudWatch Logs.
+        group: Log group of the function; one that doesn't exist yet has no reports.
+        start: Begin of the period.
+        end: Its end.
         log_format: `Text` or `JSON`, as the function has it.
-        limit: reports to read at most.
+        limit: Reports to read at most.
     """
     found: list[InvocationReport] = []
     complete = True

@@ -1,4 +1,4 @@
-"""Look at every function of an environment, on AWS or on the emulator."""
+"""Survey every function of an environment, on AWS or on the emulator."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Sized:
     """One function, and what its reports say.
 
     Attributes:
-        function: its name in AWS.
-        service: the service it belongs to.
-        invocations: in the period.
+        function: Its name in AWS.
+        service: The service it belongs to.
+        invocations: In the period.
         sampled: True if only some of its reports were read.
-        advice: about its memory.
+        advice: About its memory.
     """
 
     function: str
@@ -46,16 +46,16 @@ def survey_functions(
     period: timedelta,
     limit: int,
 ) -> Iterator[Sized]:
-    """Yield what the reports of each function say, the services in the order given.
+    """Yield the advice on each function, the services in the order given.
 
     Args:
-        session: of the environment's account and region. It needs `lambda:ListFunctions`, `logs:FilterLogEvents`
+        session: Of the environment's account and region. It needs `lambda:ListFunctions`, `logs:FilterLogEvents`
             and `cloudwatch:GetMetricStatistics`.
-        environment: name of the environment.
-        services: names of the services to look at.
-        prices: of AWS.
-        period: how far to look back.
-        limit: reports to read per function at most.
+        environment: Name of the environment.
+        services: Names of the services to look at.
+        prices: Of AWS.
+        period: How far to look back.
+        limit: Reports to read per function at most.
     """
     end = datetime.now(UTC)
     functions = list(_functions(session))

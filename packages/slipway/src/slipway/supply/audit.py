@@ -1,9 +1,9 @@
-"""Known vulnerabilities of what ships and of the tools, by pip-audit and npm audit from the lock files.
+"""Check shipped packages and tools for known vulnerabilities: pip-audit and npm audit on the lock files.
 
-Both tools call an audit that asked nobody a success, or nearly: pip-audit skips what its service does not know, says
-"No known vulnerabilities found" and exits with 0. So each package has to come back as answered for; one that does not
-makes the step *not done*. And since a mirror may know packages and no advisories, a package with known faults is asked
-about besides: where it comes back without one, nobody was asked who would know.
+Both tools report success, or nearly, if no service answered: pip-audit skips packages that its service does not know,
+says "No known vulnerabilities found" and exits with 0. So each package must be confirmed in the answer; a missing one
+makes the step *not done*. And since a mirror may know packages but no advisories, the audit also includes a package
+with known vulnerabilities: if it comes back without any, the service has no advisories.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _PIP_TIMEOUT_SECONDS = 15
 _NPM_TIMEOUT_MS = 15_000
 _SHOWN = 120
 
-# Planted among the packages. pip-audit's own manual shows the first one's faults; the second has GHSA-vh95-rmgr-6w4m.
+# Planted among the packages. pip-audit's own manual shows the first one's vulnerabilities; the second has
+# GHSA-vh95-rmgr-6w4m.
 PLANTED_PYTHON = Component(kind=PackageKind.PYTHON, name="flask", version="0.5")
 PLANTED_NPM = Component(kind=PackageKind.NPM, name="minimist", version="1.2.0")
 # Below a package that is installed nowhere, so that one of ours of that name keeps its place.
@@ -48,7 +49,7 @@ class Advisory:
     """All its names, the one that is shown first."""
     title: str
     mended: str
-    """What to do about it."""
+    """How to fix it."""
 
 
 class _Read(BaseModel):
@@ -106,15 +107,15 @@ class _Refusal(_Read):
 
 
 def python(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome:
-    """Ask about the packages of the layer and about Python's tools.
+    """Audit the packages of the layer and the Python tools.
 
     Args:
-        repository: the checkout.
-        audit: who is asked, and what is accepted.
-        today: the day by which acceptances are judged expired.
+        repository: The checkout.
+        audit: Who is asked, and what is accepted.
+        today: The day by which acceptances are judged expired.
 
     Raises:
-        SupplyError: a lock file cannot be used.
+        SupplyError: A lock file cannot be used.
     """
     asked = {one.purl: one for one in (*layer(repository), *tools(repository)) if one.kind is PackageKind.PYTHON}
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
@@ -142,7 +143,7 @@ def python(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome:
 
 
 def _pip_audit(repository: ScannedTree, audit: Audit, asked: Iterable[Component], folder: Path) -> Ran:
-    # pip-audit would read the markers of the layer's lock for this machine; these pins have none.
+    # pip-audit would evaluate the markers of the layer's lock for this machine; these pins have no markers.
     pins = folder / "pins.txt"
     lines = (
         f"{one.name}=={one.version} {' '.join(f'--hash={digest}' for digest in one.hashes or (_ANY_HASH,))}"
@@ -159,7 +160,7 @@ def _pip_audit(repository: ScannedTree, audit: Audit, asked: Iterable[Component]
 
 
 def _python_advisory(component: Component, found: _Vulnerability) -> Advisory:
-    mended = f"take {' or '.join(found.fix_versions)}" if found.fix_versions else "no version mends it yet"
+    mended = f"take {' or '.join(found.fix_versions)}" if found.fix_versions else "no version fixes it yet"
     return Advisory(
         purl=component.purl,
         package=component.name,
@@ -170,15 +171,15 @@ def _python_advisory(component: Component, found: _Vulnerability) -> Advisory:
 
 
 def javascript(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome:
-    """Ask about npm's packages, and about those that are bundled into them.
+    """Audit npm's packages, and those bundled into them.
 
     Args:
-        repository: the checkout, installed.
-        audit: who is asked, and what is accepted.
-        today: the day by which acceptances are judged expired.
+        repository: The checkout, installed.
+        audit: Who is asked, and what is accepted.
+        today: The day by which acceptances are judged expired.
 
     Raises:
-        SupplyError: the lock file cannot be used, or its packages are not installed.
+        SupplyError: The lock file cannot be used, or its packages are not installed.
     """
     asked = {one.purl: one for one in npm(repository)}
     lock = _npm_lock(repository)
@@ -228,11 +229,13 @@ def _npm_audit(repository: ScannedTree, audit: Audit, lock: Mapping[str, Any], f
 
 
 def _knows_none(planted: Component) -> str:
-    return f"who was asked knows of no fault in {planted.name} {planted.version}, which has some: it has no advisories"
+    return (
+        f"the index returned no advisories for {planted.name} {planted.version}, which has known ones; check the index"
+    )
 
 
 def _refusal(ran: Ran) -> str:
-    """Why npm could not ask: its JSON says so, if it wrote any."""
+    """Return why npm could not audit, from its JSON if it wrote any."""
     try:
         said = _Refusal.model_validate_json(ran.out).message
     except ValidationError:
@@ -277,7 +280,7 @@ class _Waivers:
         return None
 
     def stale(self, packages: Iterable[str]) -> Iterator[Finding]:
-        """Those that accept what is not there any more, of the packages that were asked about."""
+        """Yield acceptances of advisories that the audited packages no longer have."""
         asked = {canonicalize_name(name) for name in packages}
         for one in self.accepted:
             if one not in self.met and canonicalize_name(one.package) in asked:

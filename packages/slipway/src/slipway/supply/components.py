@@ -1,4 +1,4 @@
-"""What ships and what builds it, package by package, read from the lock files."""
+"""The packages that ship and those that build, read from the lock files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOTICES = "THIRD_PARTY_LICENSES"
 
 _INSTALLED = "node_modules/"
 _HASH = re.compile(r"--hash=(sha\d+):([0-9a-f]+)")
-# "# via name", "# via" with names below it; what is no name is a file that asks for it, or constrains it ("-c …").
+# "# via name", or "# via" with names below it; any other word is a file that requires it, or constrains it ("-c …").
 _VIA = re.compile(r"^\s+#\s+(?:via\b\s*)?(?P<words>.*?)\s*$")
 # ** @scope/name@1.2.3 - <address> | MIT
 _BUNDLED = re.compile(r"^\*\* (?P<name>(?:@[^@\s/]+/)?[^@\s]+)@(?P<version>\S+) - .*\| (?P<licence>.+)$", re.MULTILINE)
@@ -33,7 +33,7 @@ _BUNDLED_LINE = re.compile(r"^\*\* \S", re.MULTILINE)
 
 
 class PackageKind(StrEnum):
-    """Where a package comes from; the values are types of package URLs."""
+    """Origin of a package; the values are types of package URLs."""
 
     PYTHON = "pypi"
     NPM = "npm"
@@ -47,13 +47,13 @@ class Component:
     name: str
     version: str
     hashes: tuple[str, ...] = ()
-    """What the lock file allows it to be, as `sha256:…`: one for each file that is published of it."""
+    """Allowed digests in the lock file, as `sha256:…`: one per published file."""
     needed_by: tuple[str, ...] = ()
     """Package URLs of the packages that brought it in."""
     direct: bool = False
-    """Whether it was asked for by name."""
+    """True if it is a direct dependency."""
     licence: str = ""
-    """What the lock file says of it; the locks of Python say nothing."""
+    """Licence in the lock file; Python's lock files contain none."""
     bundled_in: str = ""
     """Package URL of the package that it is copied into, so that no lock file knows it."""
 
@@ -69,19 +69,19 @@ def _purl(kind: PackageKind, name: str, version: str) -> str:
 
 
 def layer(repository: ScannedTree) -> tuple[Component, ...]:
-    """What the lock file puts into the layer.
+    """Return the packages that the lock file puts into the layer.
 
     Raises:
-        SupplyError: the lock file cannot be used.
+        SupplyError: The lock file cannot be used.
     """
     return python_lock(repository.layer_lock, lambda_environment())
 
 
 def tools(repository: ScannedTree) -> tuple[Component, ...]:
-    """What is installed to check, build and deploy: Python's packages and npm's, with what is bundled into these.
+    """Return the packages for checks, builds and deployments: Python's and npm's, with those bundled into these.
 
     Raises:
-        SupplyError: a lock file cannot be used, or npm's packages are not installed.
+        SupplyError: A lock file cannot be used, or npm's packages are not installed.
     """
     here = own_environment()
     found: dict[str, Component] = {}
@@ -92,14 +92,14 @@ def tools(repository: ScannedTree) -> tuple[Component, ...]:
 
 
 def python_lock(path: Path, environment: Mapping[str, str]) -> tuple[Component, ...]:
-    """The pins of a requirements file, as `uv pip compile` writes it.
+    """Return the pins of a requirements file, as written by `uv pip compile`.
 
     Args:
-        path: the file.
-        environment: values of environment markers; pins for other platforms are left out.
+        path: The file.
+        environment: Values of environment markers; pins for other platforms are left out.
 
     Raises:
-        SupplyError: it is missing, empty, or a pin is not exact or has no hash.
+        SupplyError: It is missing, empty, or a pin is not exact or has no hash.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -123,7 +123,7 @@ def _pin(entry: str, path: Path, environment: Mapping[str, str]) -> Component | 
     try:
         requirement = Requirement(line)
     except InvalidRequirement:
-        raise SupplyError(f"{path.name}: {line!r} is no pin: run `make lock`") from None
+        raise SupplyError(f"{path.name}: {line!r} is not a pin; run `make lock`") from None
     pins = list(requirement.specifier)
     hashes = tuple(sorted(f"{algorithm}:{digest}" for algorithm, digest in _HASH.findall(entry)))
     if len(pins) != 1 or pins[0].operator != "==" or pins[0].version.endswith(".*"):
@@ -219,7 +219,7 @@ def read_npm_lock(repository: ScannedTree) -> NpmLock:
     """Read the lock file of npm.
 
     Raises:
-        SupplyError: it is missing or damaged.
+        SupplyError: It is missing or damaged.
     """
     path = repository.root / "package-lock.json"
     try:
@@ -234,7 +234,7 @@ def npm(repository: ScannedTree) -> tuple[Component, ...]:
     """Return the packages of npm's lock file, each version once, with what is bundled into them.
 
     Raises:
-        SupplyError: the lock file cannot be used, or a package that this machine needs is not installed.
+        SupplyError: The lock file cannot be used, or a package that this machine needs is not installed.
     """
     lock = read_npm_lock(repository)
     needed_by: defaultdict[str, set[str]] = defaultdict(set)
@@ -297,7 +297,7 @@ def _bundled(repository: ScannedTree, place: str, around: Component, *, optional
 
 
 def _integrity(text: str) -> tuple[str, ...]:
-    """The digests of an `integrity` (https://www.w3.org/TR/SRI/), in hexadecimal."""
+    """Return the digests of an `integrity` (https://www.w3.org/TR/SRI/), in hexadecimal."""
     parts = (part.partition("-") for part in text.split())
     return tuple(sorted(f"{algorithm}:{base64.b64decode(digest).hex()}" for algorithm, _, digest in parts))
 
@@ -306,7 +306,7 @@ def npm_lock_with_bundled(repository: ScannedTree) -> dict[str, Any]:
     """Return npm's lock file as if what is bundled were installed, so that `npm audit` asks about that too.
 
     Raises:
-        SupplyError: as `npm` does.
+        SupplyError: As `npm` does.
     """
     path = repository.root / "package-lock.json"
     bundled = [one for one in npm(repository) if one.bundled_in]
@@ -315,7 +315,7 @@ def npm_lock_with_bundled(repository: ScannedTree) -> dict[str, Any]:
     lock: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for component in bundled:
         place = f"{places[component.bundled_in]}/{_INSTALLED}{component.name}"
-        # Another version of the same package lies below the first.
+        # Another version of the same package is nested below the first.
         while place in lock["packages"]:
             place += f"/{_INSTALLED}{component.name}"
         lock["packages"][place] = {"version": component.version, "dev": True, "inBundle": True}

@@ -6,6 +6,6 @@ from slipway.errors import SlipwayError
 
 
 class SupplyError(SlipwayError):
-    """A step cannot look at what it should; the message is one line for people, with what to do."""
+    """A step cannot check its input; the message is one line for people, with what to do."""
 
     exit_code = 2

@@ -40,15 +40,15 @@ class Licensed:
     expression: str
     """In SPDX's words; `unknown` when nothing says it."""
     source: str
-    """Who says so."""
+    """Source of the statement."""
 
 
 class Reader:
     """Finds the licence of each component.
 
     Args:
-        repository: where they are installed.
-        licences: what the policy knows of licences.
+        repository: Where they are installed.
+        licences: What the policy knows of licences.
     """
 
     def __init__(self, repository: ScannedTree, licences: Licences) -> None:
@@ -59,19 +59,19 @@ class Reader:
         """Packages whose licence the policy had to state."""
 
     def shipped(self) -> tuple[Licensed, ...]:
-        """What the layer holds, by the metadata that ship with it.
+        """Return the layer's packages, by their shipped metadata.
 
         Raises:
-            SupplyError: the layer is not built, or the lock file cannot be used.
+            SupplyError: The layer is not built, or the lock file cannot be used.
         """
         metadata = layer_metadata(self._repository.layer)
         return tuple(self._python(component, metadata.get(component.name)) for component in layer(self._repository))
 
     def tools(self) -> tuple[Licensed, ...]:
-        """What is installed here.
+        """Return the packages installed here.
 
         Raises:
-            SupplyError: a lock file cannot be used.
+            SupplyError: A lock file cannot be used.
         """
         metadata = {
             str(canonicalize_name(one.metadata["Name"])): one.metadata
@@ -137,12 +137,12 @@ class Reader:
         return any(symbol.startswith(generic) if generic else symbol == named for symbol in symbols)
 
     def _licences_in(self, line: str) -> set[str]:
-        """Return the licences named in a line that is no SPDX expression, such as `MIT / GPL`."""
+        """Return the licences named in a line that isn't an SPDX expression, such as `MIT / GPL`."""
         return {found for part in _SEPARATORS.split(line) if (found := self._spelled_out(part.strip()))}
 
 
 def _classifiers(metadata: Message | importlib.metadata.PackageMetadata) -> list[str]:
-    """Return the names of a package's licence classifiers, those left out that only say who approved it."""
+    """Return the names of a package's licence classifiers, without those that only say who approved it."""
     found = [str(one) for one in metadata.get_all("Classifier") or ()]
     return sorted(one.rpartition(" :: ")[2] for one in found if one.startswith("License :: ") and one not in _APPROVALS)
 
@@ -152,7 +152,7 @@ def _npm(component: Component) -> Licensed:
 
 
 def _site_packages(repository: ScannedTree) -> list[Path]:
-    """Where the packages of an environment's interpreter are."""
+    """Return the folder of packages of an environment's interpreter."""
     return sorted(repository.python.parent.parent.glob("lib/python3.*/site-packages"))
 
 
@@ -163,7 +163,7 @@ def _licensing() -> license_expression.Licensing:
 
 def _normal(text: str, *, or_else: str = UNKNOWN) -> str:
     """Return an expression as SPDX spells it, or else what is given."""
-    # Not by `validate`: it raises AttributeError at what it cannot split into words, such as "MIT, GPL".
+    # Not with `validate`: it raises AttributeError for text that it cannot split into words, such as "MIT, GPL".
     try:
         found = _licensing().parse(text, strict=True)
     except license_expression.ExpressionError:
@@ -174,11 +174,11 @@ def _normal(text: str, *, or_else: str = UNKNOWN) -> str:
 
 
 def allowed(expression: str, identifiers: Iterable[str]) -> bool:
-    """Whether an expression can be met with the licences of a list.
+    """Return True if an expression can be satisfied with the licences in a list.
 
     Args:
-        expression: in SPDX's words. Of licences with `OR` between them one has to be allowed, with `AND` all.
-        identifiers: the list.
+        expression: In SPDX's words. Of licences with `OR` between them one has to be allowed, with `AND` all.
+        identifiers: The list.
     """
     if expression == UNKNOWN:
         return False
@@ -194,14 +194,14 @@ def _met(node: boolean.Expression, identifiers: frozenset[str]) -> bool:
 
 
 def check(repository: ScannedTree, licences: Licences) -> Outcome:
-    """Judge every component, and write the list to `licences.json`.
+    """Check every component, and write the list to `licences.json`.
 
     Args:
-        repository: installed and built.
-        licences: the allow lists.
+        repository: Installed and built.
+        licences: The allow lists.
 
     Raises:
-        SupplyError: a lock file cannot be used, the layer is not built, or the policy names no licence.
+        SupplyError: A lock file cannot be used, the layer is not built, or the policy names no licence.
     """
     _check_identifiers(licences)
     reader = Reader(repository, licences)
@@ -240,7 +240,7 @@ def _check_identifiers(licences: Licences) -> None:
     known += [one.expression for one in licences.stated]
     for expression in known:
         if _normal(expression) == UNKNOWN:
-            raise SupplyError(f"policy.toml: {expression!r} is no licence: allowed are SPDX identifiers")
+            raise SupplyError(f"policy.toml: {expression!r} is not a licence; use SPDX identifiers")
 
 
 def _write(path: Path, lists: Mapping[str, Iterable[Licensed]]) -> None:

@@ -1,4 +1,4 @@
-"""What was scanned is what is shipped: the assembly's own zips against what the other steps looked at."""
+"""Check that what was scanned is what ships: the assembly's zips against the other steps' inputs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def check(repository: ScannedTree, earlier: Mapping[str, Outcome]) -> Outcome:
     What was built, with its digests, and what publishes it go into `shipped.json`.
 
     Args:
-        repository: synthesised.
-        earlier: how `audit-python`, `sast`, `licences` and `sbom` ended.
+        repository: Synthesised.
+        earlier: How `audit-python`, `sast`, `licences` and `sbom` ended.
 
     Raises:
-        SupplyError: something is not built, not synthesised, or damaged.
+        SupplyError: Something is not built, not synthesised, or damaged.
     """
     (repository.report / SHIPPED_FILE).unlink(missing_ok=True)
     zips = {one.sha256: one for one in built(repository)}
@@ -48,7 +48,7 @@ def check(repository: ScannedTree, earlier: Mapping[str, Outcome]) -> Outcome:
     count = len({one.sha256 for one in published})
     notes = []
     if earlier["audit-python"].state is StepState.NOT_DONE:
-        notes.append("the packages are those that would have been audited: the audit is not done")
+        notes.append("the packages are those of the audit, which was not done")
     return Outcome.of(
         findings, f"{count} zips of the assembly, {len(held)} packages in the layer", notes=notes, scanned=held
     )
@@ -60,12 +60,12 @@ def _name(published: PublishedFile, zips: Mapping[str, Zip]) -> str:
 
 
 def _assets(repository: ScannedTree, published: Iterable[PublishedFile], zips: Mapping[str, Zip]) -> Iterator[Finding]:
-    """Whatever the assembly publishes that nobody built here, and whatever was built and is not published."""
+    """Yield assets that the assembly publishes but nobody built here, and built ones that it doesn't publish."""
     seen = set()
     for one in published:
         known = zips.get(one.sha256)
         if known is None:
-            yield Finding(one.manifest, _RULE, f"{one.name} is none of the zips of build/assets: no scan saw it")
+            yield Finding(one.manifest, _RULE, f"{one.name} is not a zip in build/assets, so no scan covered it")
         elif not known.ships:
             yield Finding(one.manifest, _RULE, f"{one.name} ships {known.name}.zip, which is for this machine alone")
         else:
@@ -79,9 +79,9 @@ def _assets(repository: ScannedTree, published: Iterable[PublishedFile], zips: M
 
 
 def _packages(repository: ScannedTree, held: set[str], earlier: Mapping[str, Outcome]) -> Iterator[Finding]:
-    """The layer's packages, as its own metadata name them, against each list that was made from the lock file."""
+    """Yield differences between the layer's packages, by their metadata, and each list made from the lock file."""
     if not held:
-        yield Finding("cdk.out", _RULE, "ships no layer that was built here")
+        yield Finding("cdk.out", _RULE, "does not ship a layer built here")
     listed, sha256 = read_back(repository.report / LAYER_FILE)
     lists: dict[str, frozenset[str]] = {
         LAYER_FILE: listed,
@@ -90,17 +90,17 @@ def _packages(repository: ScannedTree, held: set[str], earlier: Mapping[str, Out
     }
     for name, purls in lists.items():
         for purl in sorted(held - purls):
-            yield Finding(purl, _RULE, f"ships in the layer, and {name} did not look at it")
+            yield Finding(purl, _RULE, f"ships in the layer, but {name} did not check it")
     for name in (LAYER_FILE, "licences"):
         for purl in sorted(lists[name] - held):
-            yield Finding(purl, _RULE, f"is in {name}, and does not ship in the layer")
+            yield Finding(purl, _RULE, f"is in {name}, but does not ship in the layer")
     layer = hashlib.sha256(repository.layer.read_bytes()).hexdigest()
     if sha256 != layer:
-        yield Finding(LAYER_FILE, _RULE, "is the bill of another layer.zip")
+        yield Finding(LAYER_FILE, _RULE, "is the bill of materials of a different layer.zip")
 
 
 def _code(repository: ScannedTree, name: str, path: Path, scanned: frozenset[str]) -> Iterator[Finding]:
-    """The Python of a zip against the files that the SAST read."""
+    """Yield Python files of a zip that the SAST did not read."""
     try:
         with zipfile.ZipFile(path) as archive:
             contents = {entry: archive.read(entry) for entry in archive.namelist() if entry.endswith(".py")}
@@ -109,13 +109,13 @@ def _code(repository: ScannedTree, name: str, path: Path, scanned: frozenset[str
     for entry, content in contents.items():
         source = next((path for path in _sources(entry) if path in scanned), None)
         if source is None:
-            yield Finding(entry, _RULE, f"ships in {name}.zip, and sast did not look at it")
+            yield Finding(entry, _RULE, f"ships in {name}.zip, but sast did not check it")
         elif (repository.root / source).read_bytes() != content:
-            yield Finding(source, _RULE, f"is another than the one in {name}.zip: run `make synth`")
+            yield Finding(source, _RULE, f"differs from the one in {name}.zip; run `make synth`")
 
 
 def _sources(entry: str) -> Iterator[str]:
-    """Files that an entry of a zip may come from: those that are imported under its name."""
+    """Yield the files that an entry of a zip may come from: those imported under its name."""
     yield from (f"{folder}{entry}" for folder in ("", "packages/slipway-runtime/src/", "packages/slipway/src/"))
 
 

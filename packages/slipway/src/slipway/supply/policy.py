@@ -1,4 +1,4 @@
-"""What is allowed and what is accepted: `policy.toml`, checked."""
+"""Allowed licences and accepted findings: `policy.toml`, validated."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class StatedLicence(Strict):
     package: Text
     expression: Text
     reason: Sentence
-    """Where it stands."""
+    """Where it is documented."""
 
 
 class Licences(Strict):
-    """Which licences are allowed, by their SPDX identifiers."""
+    """Allowed licences, by their SPDX identifiers."""
 
     shipped: tuple[Text, ...] = Field(strict=False)
     """For what runs in the accounts."""
@@ -43,10 +43,10 @@ class AcceptedAdvisory(Waiver):
 
 
 class Audit(Strict):
-    """Who is asked for known vulnerabilities, and which are accepted."""
+    """Source of advisories, and the accepted ones."""
 
     osv: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
-    """Address of a service that answers as OSV's `/v1/query` does. Default: PyPI itself."""
+    """Address of a service with the API of OSV's `/v1/query`. Default: PyPI itself."""
     npm_registry: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
     """Registry that is asked about npm's packages. Default: the one that npm is configured with."""
     accepted: tuple[AcceptedAdvisory, ...] = Field(default=(), strict=False)
@@ -61,7 +61,7 @@ class LeftOut(Waiver):
 
 
 class Sast(Strict):
-    """What the SAST leaves out."""
+    """Files that the SAST skips."""
 
     left_out: tuple[LeftOut, ...] = Field(default=(), strict=False)
 
@@ -74,7 +74,7 @@ class NotSecret(Waiver):
 
 
 class Secrets(Strict):
-    """What the scan for secrets may meet."""
+    """Accepted findings of the scan for secrets."""
 
     none: tuple[NotSecret, ...] = Field(default=(), strict=False)
 
@@ -87,17 +87,17 @@ class SupplyPolicy(Strict):
     sast: Sast = Sast()
     secrets: Secrets = Secrets()
     acknowledgements: dict[str, object] = Field(default_factory=dict)
-    """Who signs for the blocks; `slipway.blocks.acknowledgements` reads it."""
+    """Who signs for the blocks; read by `slipway.blocks.acknowledgements`."""
 
 
 def load_policy(path: Path = POLICY_FILE) -> SupplyPolicy:
     """Read the policy.
 
     Args:
-        path: the file. Default: the committed one.
+        path: The file. Default: the committed one.
 
     Raises:
-        SupplyError: it is missing, no TOML, or not what the model allows.
+        SupplyError: It is missing, no TOML, or not what the model allows.
     """
     try:
         return read_toml(SupplyPolicy, path.read_text(encoding="utf-8"), path.name)

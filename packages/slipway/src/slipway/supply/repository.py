@@ -1,4 +1,4 @@
-"""Where everything lies that the supply chain is read from."""
+"""Paths and files that the supply chain is read from."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from slipway.supply.errors import SupplyError
 
 LAMBDA_PYTHON = "3.14"
 LAMBDA_MACHINE = "aarch64"
-"""What the layer is resolved for. `slipway.build` says the same, and a test holds them together."""
+"""Platform of the layer. `slipway.build` has the same value, and a test compares them."""
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 
 
 def lambda_environment() -> dict[str, str]:
-    """The values of environment markers where the layer is imported."""
+    """Return the values of environment markers on Lambda."""
     return {
         "implementation_name": "cpython",
         "implementation_version": f"{LAMBDA_PYTHON}.0",
@@ -41,7 +41,7 @@ def lambda_environment() -> dict[str, str]:
 
 
 def own_environment() -> dict[str, str]:
-    """The values of environment markers on this machine, where the tools run."""
+    """Return the values of environment markers on this machine, where the tools run."""
     return {key: str(value) for key, value in default_environment().items()}
 
 
@@ -50,9 +50,9 @@ class ScannedTree:
     """A checkout, installed and built.
 
     Args:
-        root: its folder. Default: this one.
-        python: the interpreter whose packages are the tools. Default: the one that runs this.
-        environ: the environment variables. Default: those of this process.
+        root: Its folder. Default: this one.
+        python: The interpreter whose packages are the tools. Default: the one that runs this.
+        environ: The environment variables. Default: those of this process.
     """
 
     root: Path = ROOT
@@ -61,17 +61,17 @@ class ScannedTree:
 
     @property
     def layer_lock(self) -> Path:
-        """What the layer is made from."""
+        """Return the lock file of the layer."""
         return self.root / "requirements" / "layer.txt"
 
     @property
     def tool_locks(self) -> tuple[Path, ...]:
-        """What is installed to check, build and deploy."""
+        """Return the lock files of the tools for checks, builds and deployments."""
         return (self.root / "requirements" / "bootstrap.txt", self.root / "requirements" / "dev.txt")
 
     @property
     def assets(self) -> Path:
-        """What `make build` fills."""
+        """Return the folder that `make build` fills."""
         return self.root / "build" / "assets"
 
     @property
@@ -81,34 +81,34 @@ class ScannedTree:
 
     @property
     def assembly(self) -> Path:
-        """What `make synth` fills."""
+        """Return the folder that `make synth` fills."""
         return self.root / "cdk.out"
 
     @property
     def report(self) -> Path:
-        """Where reports for people and for later steps go."""
+        """Return the folder of reports for people and for later steps."""
         return self.root / "build" / "report"
 
     @property
     def test_reports(self) -> Path:
-        """Where CodeBuild looks for JUnit's files."""
+        """Return the folder where CodeBuild looks for JUnit files."""
         return self.root / "build" / "reports"
 
     @property
     def cache(self) -> Path:
-        """Where scanners keep what makes their next run shorter."""
+        """Return the folder of the scanners' caches."""
         return self.root / "build" / "cache"
 
     def relative(self, path: Path) -> str:
-        """A path as people read it."""
+        """Return a path for display, relative to the root."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
     @property
     def has_history(self) -> bool:
-        """Whether this is a Git checkout with a commit, and not the zip that some sources hand out.
+        """Return True in a Git checkout with a commit; False for the zip that some sources provide.
 
         Raises:
-            SupplyError: it is one, but Git is not installed or will not read it.
+            SupplyError: It is one, but Git is not installed or will not read it.
         """
         if not (self.root / ".git").exists():
             return False
@@ -117,29 +117,29 @@ class ScannedTree:
         return self.git("rev-parse", "--verify", "--quiet", "HEAD") is not None
 
     def git(self, *arguments: str, given: str = "") -> str | None:
-        """What Git answers; None when it refuses, or is not there.
+        """Return Git's answer; None if it fails or is not installed.
 
         Args:
-            arguments: its command line.
-            given: its standard input.
+            arguments: Its command line.
+            given: Its standard input.
         """
         return git.try_output(self.root, *arguments, given=given)
 
     def files(self) -> tuple[Path, ...]:
-        """Every file that is committed, or would be at `git add --all`; relative to the root.
+        """Return every file that is committed, or would be by `git add --all`, relative to the root.
 
         Raises:
-            SupplyError: the folder is empty.
+            SupplyError: The folder is empty.
         """
         listed = self.git("ls-files", "-z", "--cached", "--others", "--exclude-standard") if self.has_history else None
         names = [Path(name) for name in listed.split("\0") if name] if listed is not None else self._walk()
         found = {name for name in names if (self.root / name).is_file() and not (self.root / name).is_symlink()}
         if not found:
-            raise SupplyError(f"{self.root}: no file to look at")
+            raise SupplyError(f"{self.root}: no file to check")
         return tuple(sorted(found))
 
     def _walk(self) -> list[Path]:
-        """The files that `.gitignore` does not leave out, where there is no Git to ask."""
+        """Return the files that `.gitignore` does not exclude, if Git is not available."""
         ignore = self.root / ".gitignore"
         lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
         spec = GitIgnoreSpec.from_lines([".git/", *lines])
@@ -151,7 +151,7 @@ class ScannedTree:
         return found
 
     def changed(self) -> datetime | None:
-        """When the commit was made, which two builds of it agree on; `SOURCE_DATE_EPOCH` says otherwise.
+        """Return the commit's time, so that two builds of it agree; `SOURCE_DATE_EPOCH` overrides it.
 
         Returns:
             None where there is no commit to ask.

@@ -1,7 +1,7 @@
-"""Static analysis of our own Python by Bandit: its rules come with its package, and it asks nobody.
+"""Analyse our own Python code with Bandit, whose rules come with its package, without the network.
 
-An accepted finding has `# nosec B123  # why it is safe here` on one of its lines. Bandit is run as if these were not
-there and they are read here, since Bandit takes a bare `# nosec` for everything, and does not fail at a stale one.
+An accepted finding has `# nosec B123  # why it is safe here` on one of its lines. Bandit runs without these marks and
+they are evaluated here, since Bandit lets a bare `# nosec` accept everything, and does not fail for a stale one.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def check(repository: ScannedTree, sast: Sast, *, today: date) -> Outcome:
     """
     files = [path for path in repository.files() if path.suffix == ".py"]
     if not files:
-        raise SupplyError(f"{repository.root}: no Python to look at")
+        raise SupplyError(f"{repository.root}: no Python to check")
     answer = _bandit(repository, files)
     marks = [mark for path in files for mark in read_marks(repository.root / path, path.as_posix())]
     left_out = dict.fromkeys(sast.left_out, 0)
@@ -103,7 +103,7 @@ def check(repository: ScannedTree, sast: Sast, *, today: date) -> Outcome:
         else:
             message = f"{result.issue_text} (severity {result.issue_severity.lower()})"
             findings.append(Finding(f"{result.filename}:{result.line_number}", result.test_id, message))
-    findings += [Finding(error.filename, "unread", f"was not looked at: {error.reason}") for error in answer.errors]
+    findings += [Finding(error.filename, "unread", f"was not checked: {error.reason}") for error in answer.errors]
     findings += _unlooked(files, answer)
     findings += [fault for mark in marks for fault in _faults(mark)]
     findings += [
@@ -131,7 +131,7 @@ def check(repository: ScannedTree, sast: Sast, *, today: date) -> Outcome:
 
 
 def _bandit(repository: ScannedTree, files: Iterable[Path]) -> _Bandit:
-    """Bandit's answer, with the planted file taken out of it again."""
+    """Return Bandit's answer, without the planted file."""
     with tempfile.TemporaryDirectory(prefix="sast-") as folder:
         planted = Path(folder, "planted.py")
         planted.write_text(_PLANTED, encoding="utf-8")
@@ -177,19 +177,19 @@ def _accepts(mark: AcceptanceComment, result: _Result) -> bool:
 
 
 def _unlooked(files: Iterable[Path], answer: _Bandit) -> Iterator[Finding]:
-    """Files that Bandit says nothing of, not even how long they are."""
+    """Yield files that Bandit's answer omits."""
     told = {*answer.metrics, *(error.filename for error in answer.errors)}
     for path in files:
         if path.as_posix() not in told:
-            yield Finding(path.as_posix(), "unread", "was not looked at")
+            yield Finding(path.as_posix(), "unread", "was not checked")
 
 
 def read_marks(path: Path, name: str) -> list[AcceptanceComment]:
-    """The comments of a file that accept findings.
+    """Return the comments of a file that accept findings.
 
     Args:
-        path: the file.
-        name: how it is called.
+        path: The file.
+        name: How it is called.
     """
     text = path.read_text(encoding="utf-8")
     if "nosec" not in text:

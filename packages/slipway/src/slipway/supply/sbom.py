@@ -1,6 +1,7 @@
-"""Bills of materials in CycloneDX's JSON: one of the layer that ships, one of the tools.
+"""Write bills of materials in CycloneDX JSON: one of the layer that ships, one of the tools.
 
-Two builds of a commit write the same bytes: the time is the commit's, and the serial number is made from the content.
+Two builds of a commit write identical bytes: the time is the commit's, and the serial number is derived from the
+content.
 """
 
 from __future__ import annotations
@@ -40,21 +41,21 @@ TOOLS_FILE = "sbom-tools.cdx.json"
 LOCKED = "slipway:locked"
 """Property of a component: a digest that its lock file allows, one for each file that is published of it."""
 
-# The oldest date that the zips can carry too: where there is no commit to ask, no clock gets in.
+# The earliest date that zips can contain too: without a commit, no clock is read.
 _NO_TIME = datetime(1980, 1, 1, tzinfo=UTC)
 _NAMESPACE = uuid.UUID("8f0d3f2c-6a0a-5e7e-9d0c-5b1c0e6f7a11")
 _ALGORITHMS = {"sha1": HashAlgorithm.SHA_1, "sha256": HashAlgorithm.SHA_256, "sha512": HashAlgorithm.SHA_512}
 
 
 def check(repository: ScannedTree, licences: Licences) -> Outcome:
-    """Write both bills to `build/report`, once each is valid by CycloneDX's own schema.
+    """Write both bills to `build/report`, after validating each against CycloneDX's schema.
 
     Args:
-        repository: installed and built.
-        licences: what the policy knows of licences.
+        repository: Installed and built.
+        licences: What the policy knows of licences.
 
     Raises:
-        SupplyError: a lock file cannot be used, or the layer is not built.
+        SupplyError: A lock file cannot be used, or the layer is not built.
     """
     reader = Reader(repository, licences)
     shipped, tools = reader.shipped(), reader.tools()
@@ -78,13 +79,13 @@ def check(repository: ScannedTree, licences: Licences) -> Outcome:
 
 
 def bill(name: str, licensed: Iterable[Licensed], *, when: datetime | None, sha256: str = "") -> str:
-    """A bill of materials.
+    """Return a bill of materials.
 
     Args:
-        name: of what the components make up.
-        licensed: the components, each with its licence.
-        when: the time that it carries. None: the start of 1980.
-        sha256: digest of what they make up, if it is a file.
+        name: Of what the components make up.
+        licensed: The components, each with its licence.
+        when: The time that it carries. None: the start of 1980.
+        sha256: Digest of what they make up, if it is a file.
     """
     known = sorted(licensed)
     hashes = [HashType(alg=HashAlgorithm.SHA_256, content=sha256)] if sha256 else []
@@ -109,7 +110,7 @@ def bill(name: str, licensed: Iterable[Licensed], *, when: datetime | None, sha2
 
 
 def _writer() -> BomComponent:
-    # The library's own description of itself has addresses, and to check one takes its schema a third of a second.
+    # The library's own description contains addresses, and validating one costs its schema a third of a second.
     name = "cyclonedx-python-lib"
     return BomComponent(type=ComponentType.LIBRARY, name=name, version=importlib.metadata.version(name))
 
@@ -151,7 +152,7 @@ def _hash(text: str) -> HashType:
 
 
 def faults(text: str) -> list[str]:
-    """What CycloneDX's schema, read strictly, says against a bill, each in a line."""
+    """Return the violations of CycloneDX's schema, read strictly, one line each."""
     found = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text, all_errors=True)
     return [_line(fault.data) for fault in found or ()]
 
@@ -191,16 +192,16 @@ class _Bill(BaseModel):
 
 
 def read_back(path: Path) -> tuple[frozenset[str], str]:
-    """What a bill that was written says.
+    """Return the contents of a written bill.
 
     Args:
-        path: the file.
+        path: The file.
 
     Returns:
         The package URLs of all its components, and the SHA-256 of what they make up; empty when it names none.
 
     Raises:
-        SupplyError: it cannot be read.
+        SupplyError: It cannot be read.
     """
     try:
         found = _Bill.model_validate_json(path.read_bytes())

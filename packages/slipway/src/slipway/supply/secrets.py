@@ -1,7 +1,7 @@
-"""Scan for secrets by Kingfisher: the files as they are, and every version of them that led to this commit.
+"""Scan for secrets with Kingfisher: the present files, and every version of them in this commit's history.
 
-Kingfisher would ask providers whether what it finds is valid, and its own maker for updates. Neither is let: a secret
-that was found goes nowhere, not even into a report.
+By default Kingfisher asks providers to validate findings, and its maker for updates. Both are disabled: a found secret
+is sent nowhere, not even into a report.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class _Kingfisher(_Read):
 
 @dataclass(frozen=True, order=True)
 class Suspect:
-    """A value that looks like a secret, by its digest: the value itself is kept nowhere."""
+    """A value that looks like a secret, by its digest: the value itself is stored nowhere."""
 
     place: str
     rule: str
@@ -176,7 +176,7 @@ def check(repository: ScannedTree, secrets: Secrets, *, today: date) -> Outcome:
 
 
 def _files(repository: ScannedTree, files: Iterable[Path]) -> tuple[list[Suspect], int]:
-    """What is suspect in the files, copied beside a planted secret that has to be found."""
+    """Return the suspects in the files, which are copied beside a planted secret that must be found."""
     with tempfile.TemporaryDirectory(prefix="secrets-") as folder:
         top = Path(folder, "files")
         for path in files:
@@ -195,14 +195,14 @@ def _files(repository: ScannedTree, files: Iterable[Path]) -> tuple[list[Suspect
 
 
 def planted() -> str:
-    """A line with a token that no provider gave out, in the shape of GitHub's; made here so that no file holds it."""
+    """Return a line with an invalid token in the format of GitHub's; generated, so that no file contains it."""
     letters = string.ascii_letters + string.digits
     drawn = random.Random("planted")  # noqa: S311  # nosec B311  # a shape to be found, and no secret
     return f'token = "gh{"p"}_{"".join(drawn.choices(letters, k=36))}"\n'
 
 
 def _history(repository: ScannedTree) -> tuple[int, list[Suspect], list[str]]:
-    """How many versions of files led to this commit, what is suspect in them, and what limits that."""
+    """Return the number of file versions in the history, the suspects in them, and the limits of the scan."""
     blobs = sum(1 for _ in _blobs(repository))
     answer = _kingfisher(repository, repository.root, "--git-history", "full", "--branch", "HEAD")
     scanned = answer.metadata.summary.blobs_scanned

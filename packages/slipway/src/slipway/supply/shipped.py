@@ -79,7 +79,7 @@ def digest(path: Path) -> str:
     """SHA-256 of a file, hexadecimal.
 
     Raises:
-        SupplyError: it cannot be read.
+        SupplyError: It cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -92,7 +92,7 @@ def built(repository: ScannedTree) -> tuple[Zip, ...]:
     """The zips that `make build` made.
 
     Raises:
-        SupplyError: there are none, or one is not what the manifest says.
+        SupplyError: There are none, or one is not what the manifest says.
     """
     manifest = repository.assets / "manifest.json"
     try:
@@ -115,7 +115,7 @@ def layer_metadata(path: Path) -> Mapping[str, Message]:
     """The metadata of every package in a layer, by its normal name.
 
     Raises:
-        SupplyError: the zip cannot be read, or holds no package.
+        SupplyError: The zip cannot be read, or holds no package.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -132,7 +132,7 @@ def layer_components(path: Path) -> tuple[Component, ...]:
     """The packages that a layer holds.
 
     Raises:
-        SupplyError: as `layer_metadata` does.
+        SupplyError: As `layer_metadata` does.
     """
     return tuple(
         sorted(
@@ -146,7 +146,7 @@ def deployed(repository: ScannedTree) -> tuple[PublishedFile, ...]:
     """Everything that the asset manifests publish, templates apart.
 
     Raises:
-        SupplyError: there is no assembly, or a manifest is damaged.
+        SupplyError: There is no assembly, or a manifest is damaged.
     """
     manifests = assets_files(repository.assembly)
     if not manifests:

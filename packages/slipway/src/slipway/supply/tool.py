@@ -37,10 +37,10 @@ def run(command: Sequence[str | Path], *, folder: Path, environ: Mapping[str, st
     """Run a scanner to its end.
 
     Args:
-        command: the program and its arguments.
-        folder: where it runs.
-        environ: its environment variables.
-        seconds: when it is ended.
+        command: The program and its arguments.
+        folder: Where it runs.
+        environ: Its environment variables.
+        seconds: When it is ended.
     """
     words = [str(word) for word in command]
     try:

@@ -1,13 +1,15 @@
 """Watch an environment's alarms after a deployment: `slipway bake --env prod`.
 
-The last action of an environment's stage. It looks each minute at the alarm that is on while one of the environment's
-own is, and fails the stage when it is on. A `CloudWatchAlarm` rule of a stage condition would seem to do that, but
-CodePipeline's pages say two things of it: that it watches for its wait time, and that it "will immediately succeed"
-when the alarm is OK at first (https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-conditions.html).
+The last action of an environment's stage. Every minute it checks the alarm that is active while any of the
+environment's own is, and fails the stage if it is active. A `CloudWatchAlarm` rule of a stage condition would seem to
+do that, but CodePipeline's documentation contradicts itself: that it watches for its wait time, and that it "will
+immediately succeed" when the alarm is OK at first
+(https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-conditions.html).
 
-When a stage is rolled back, its actions run again with the version before, this one too
+When a stage is rolled back, its actions run again with the previous version, including this one
 (https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html), and the alarm that failed the stage is
-still on. So in a rollback it may stay on until the version before has ended it, and fails the stage at the end only.
+still active. So in a rollback the alarm may stay active until the previous version has ended it; only at the end does
+it fail the stage.
 """
 
 from __future__ import annotations
@@ -34,11 +36,11 @@ MINUTE = 60
 """Seconds between two looks: the alarm's own period."""
 
 BLIND_MINUTES = 3
-"""Looks in a row that may fail: a bake that cannot look is not quiet, and one lost call is no alarm."""
+"""Consecutive checks that may fail: a bake that cannot check is not quiet, but one lost call does not fail it."""
 
 
 class BakeError(SlipwayError):
-    """The environment did not stay quiet, or nobody could look; the message is one line."""
+    """The environment did not stay quiet, or could not be checked; the message is one line."""
 
 
 def is_rollback(client: CodePipelineClient, pipeline: str, environment: str, others: Iterable[str]) -> bool:
@@ -46,9 +48,9 @@ def is_rollback(client: CodePipelineClient, pipeline: str, environment: str, oth
 
     Args:
         client: CodePipeline in the pipeline's account and region.
-        pipeline: its name.
-        environment: name of the environment.
-        others: names of all environments; one may begin with another's.
+        pipeline: Its name.
+        environment: Name of the environment.
+        others: Names of all environments; one may begin with another's.
     """
     longer = [name for name in others if len(name) > len(environment)]
     return any(
@@ -67,13 +69,13 @@ def watch(
 
     Args:
         client: CloudWatch in the pipeline's account and region.
-        alarm: its name.
-        minutes: how long.
-        wait: waits for some seconds.
-        may_be_on: whether the alarm may be on at first, for as long as it goes off before the end. Default: it may not.
+        alarm: Its name.
+        minutes: How long.
+        wait: Waits for some seconds.
+        may_be_on: Whether the alarm may be on at first, for as long as it goes off before the end. Default: it may not.
 
     Raises:
-        BakeError: the alarm went on or stayed on, it is not there, or it could not be looked at three times in a row.
+        BakeError: The alarm went on or stayed on, it is not there, or it could not be looked at three times in a row.
     """
     blind = 0
     for minute in range(1, minutes + 1):
@@ -83,21 +85,21 @@ def watch(
         except (BotoCoreError, ClientError) as error:
             blind += 1
             if blind == BLIND_MINUTES:
-                raise BakeError(f"{alarm} could not be looked at for {blind} minutes: {error}") from None
+                raise BakeError(f"{alarm} could not be checked for {blind} minutes: {error}") from None
             continue
         blind = 0
         if not found:
-            raise BakeError(f"there is no alarm {alarm}")
+            raise BakeError(f"alarm {alarm} does not exist")
         if found[0]["StateValue"] != "ALARM":
             may_be_on = False
         elif not may_be_on or minute == minutes:
             raise BakeError(f"{alarm} was ALARM after {minute} of {minutes} minutes: {found[0].get('StateReason', '')}")
     if blind:
-        raise BakeError(f"{alarm} could not be looked at in the last {blind} minutes")
+        raise BakeError(f"{alarm} could not be checked in the last {blind} minutes")
 
 
 def sleep(seconds: int) -> None:
-    """Wait by the program `sleep`: a rehearsal has one of its own, in which virtual time passes."""
+    """Wait with the program `sleep`: a rehearsal replaces it by one in which virtual time passes."""
     process.run(["sleep", str(seconds)], check=True)  # the build's own PATH
 
 

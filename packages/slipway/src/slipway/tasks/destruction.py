@@ -32,23 +32,23 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 ATTEMPTS = 3
-"""How often a bucket is emptied: AWS may write another log while it is deleted."""
+"""Attempts to empty a bucket: AWS may write another log while it is deleted."""
 
 POLL_SECONDS = 5.0
 
 DELETE_MINUTES = 45
-"""How long the deletion of a stack may take; that of a distribution takes longest."""
+"""Time-out of deleting a stack; a distribution takes longest."""
 
 _BUCKET, _KEY = "AWS::S3::Bucket", "AWS::KMS::Key"
 
-# What goes with another resource of its stack, though its own policy keeps it.
+# Resources that are deleted with another one of their stack, although their own policy retains them.
 _GOES_WITH_ANOTHER = frozenset({"AWS::Lambda::Version"})
 
 Say = Callable[[str], None]
 
 
 class DestructionError(SlipwayError):
-    """The environment was not destroyed, or not wholly; the message says why, a line for each reason."""
+    """The environment was not destroyed, or not completely; the message gives the reasons, one line each."""
 
 
 @dataclass(frozen=True)
@@ -70,29 +70,29 @@ class PlannedStack:
     buckets: tuple[str, ...]
     """Buckets to empty first."""
     kept: tuple[RetainedResource, ...]
-    """What has to be deleted after it."""
+    """Resources to delete afterwards."""
 
 
 def stack_names(environment: Environment) -> list[list[tuple[str, str]]]:
     """Return the name and region of every stack that an environment may have, in waves, the first to delete first.
 
     Args:
-        environment: its settings.
+        environment: Its settings.
     """
     return deletion_waves(environment, sorted(environment.services.names))
 
 
 class Destruction:
-    """Deletes the stacks of a disposable environment, and what they keep.
+    """Deletes the stacks of a disposable environment, and the resources that they retain.
 
     Args:
-        environment: its settings.
-        session: credentials of its account.
-        say: is told of each step.
-        poll_seconds: how long to wait between two looks at a stack.
+        environment: Its settings.
+        session: Credentials of its account.
+        say: Is told of each step.
+        poll_seconds: How long to wait between two looks at a stack.
 
     Raises:
-        DestructionError: the environment is not declared disposable, or the credentials are of another account.
+        DestructionError: The environment is not declared disposable, or the credentials are of another account.
     """
 
     def __init__(
@@ -112,10 +112,10 @@ class Destruction:
         self._say, self._poll_seconds = say, poll_seconds
 
     def plan(self) -> list[list[PlannedStack]]:
-        """Return the stacks that are there, in waves, the first to delete first.
+        """Return the existing stacks, in waves, in order of deletion.
 
         Raises:
-            DestructionError: an operation is under way on one of them.
+            DestructionError: An operation is under way on one of them.
         """
         waves = [
             [planned for name, region in wave if (planned := self._planned(name, region)) is not None]
@@ -135,10 +135,10 @@ class Destruction:
         """Delete the stacks, and what they keep.
 
         Args:
-            waves: as planned.
+            waves: As planned.
 
         Raises:
-            DestructionError: something is left; the message names all of it.
+            DestructionError: Something is left; the message names all of it.
         """
         left: list[str] = []
         for wave in waves:
@@ -180,7 +180,7 @@ class Destruction:
         }
         template: Any = client.get_template(StackName=name, TemplateStage="Processed")["TemplateBody"]
         if not isinstance(template, dict):
-            raise DestructionError(f"{name}: its template is no JSON, so what it keeps is unknown")
+            raise DestructionError(f"{name}: its template is not JSON, so the resources that it retains are unknown")
         policies = _deletion_policies(template)
         return PlannedStack(
             name=name,
@@ -225,7 +225,7 @@ class Destruction:
             time.sleep(self._poll_seconds)
 
     def _reasons(self, stack: PlannedStack) -> str:
-        """What CloudFormation says of the resources that it could not delete."""
+        """Return CloudFormation's reasons for resources that it could not delete."""
         events = self._client(stack.region).describe_stack_events(StackName=stack.name)["StackEvents"]
         failed = {
             event["LogicalResourceId"]: event.get("ResourceStatusReason", "no reason given")
@@ -323,7 +323,7 @@ class Destruction:
 
 
 def _deletion_policies(template: Mapping[str, Any]) -> Mapping[str, str]:
-    """Logical id → deletion policy, of those resources that have one."""
+    """Return the deletion policies by logical id, for resources that have one."""
     resources = template.get("Resources", {})
     return {key: str(body["DeletionPolicy"]) for key, body in resources.items() if "DeletionPolicy" in body}
 
@@ -370,7 +370,7 @@ def _ask(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise DestructionError("nothing was deleted: say YES=yes where nobody can be asked")
+        raise DestructionError("nothing was deleted; pass YES=yes without a terminal")
     if not typer.confirm(question):
         raise DestructionError("nothing was deleted")
 

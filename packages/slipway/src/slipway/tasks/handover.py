@@ -1,7 +1,7 @@
-"""Hand over to the later builds what they run, packages and all: `slipway handover`.
+"""Collect what the later builds run, packages included: `slipway handover`.
 
-Those builds stand in stages that roll back when they fail. They get one folder with the sources and the packages that
-the synth installed and tested, so that neither a registry nor a Git host that cannot be reached fails them.
+Those builds are in stages that roll back when they fail. They get one folder with the sources and the packages that the
+synth installed and tested, so that an unreachable registry or Git host cannot fail them.
 """
 
 from __future__ import annotations
@@ -31,31 +31,32 @@ SOURCES = (
     "services",
     "tests",
 )
-"""What the later builds run of this repository, a project by itself. No lock file is among them: there is nothing to
-install from."""
+"""Files of this repository that the later builds run, a project of their own. Lock files are not included: there is
+nothing to install from.
+"""
 
 PACKAGES = "site-packages"
-"""Folder of the packages in what is handed over; where it is, the Makefile takes them and installs nothing."""
+"""Folder of the packages in the handover; if it exists, the Makefile uses them and installs nothing."""
 
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "unit", "local", "infrastructure", "properties", "bench")
 
 
 class HandoverError(SlipwayError):
-    """What is needed is not installed; the message is one line."""
+    """A required package is not installed; the message is one line."""
 
 
 def hand_over(target: Path, root: Path = ROOT) -> list[str]:
     """Fill a folder with the sources and packages of the later builds.
 
     Args:
-        target: the folder; what was there before is removed.
-        root: the repository.
+        target: The folder; what was there before is removed.
+        root: The repository.
 
     Returns:
         The packages, each as `name version`.
 
     Raises:
-        HandoverError: a package that is needed is not installed.
+        HandoverError: A package that is needed is not installed.
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -73,13 +74,13 @@ def hand_over(target: Path, root: Path = ROOT) -> list[str]:
 
 
 def installed(requirements: Iterable[Requirement]) -> list[Distribution]:
-    """Return the installed packages that requirements need, and those that these need in turn, by name.
+    """Return the installed packages that requirements need, directly or indirectly, by name.
 
     Args:
-        requirements: what is imported.
+        requirements: What is imported.
 
     Raises:
-        HandoverError: one of them is not installed.
+        HandoverError: One of them is not installed.
     """
     found: dict[str, Distribution] = {}
     seen: set[tuple[str, str]] = set()

@@ -1,10 +1,10 @@
 """Refuse a change of the pipeline while an execution deploys: `slipway in-flight`.
 
-CodePipeline cancels what is under way when the pipeline is changed, and rolls nothing back
+When the pipeline is changed, CodePipeline cancels running executions without rolling back
 (https://docs.aws.amazon.com/codepipeline/latest/userguide/execution-modes.html): an environment would be left half
-deployed. So the build of such a change fails while a stage that deploys is busy. Between this look and the pipeline's
-change of itself lie some minutes, in which another execution may enter such a stage; then people are told that it was
-canceled. Outside of the pipeline's build nobody is asked.
+deployed. So the build of such a change fails while a stage that deploys is busy. Some minutes pass between this check
+and the pipeline's change of itself, in which another execution may enter such a stage; then people are notified that it
+was canceled. Outside the pipeline's build nothing is checked.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def restarts(review: Mapping[str, Any]) -> bool:
     """Return whether a change restarts the pipeline; a review that did not compare cannot tell, which counts as yes.
 
     Args:
-        review: what `make review` wrote.
+        review: What `make review` wrote.
     """
     if review.get("state") == "first delivery":
         return False
@@ -53,8 +53,8 @@ def deploying(client: CodePipelineClient, pipeline: str, environments: Sequence[
 
     Args:
         client: CodePipeline in the pipeline's account.
-        pipeline: its name.
-        environments: names of the environments.
+        pipeline: Its name.
+        environments: Names of the environments.
     """
     found = {}
     for stage in client.get_pipeline_state(name=pipeline)["stageStates"]:
@@ -75,26 +75,26 @@ def check(
     """Check that a change of the pipeline cancels no deployment.
 
     Args:
-        settings: all of `config/`.
-        review: what `make review` wrote.
-        env: the environment variables.
-        client: what asks CodePipeline. Default: one of the build's own region and role.
+        settings: All of `config/`.
+        review: What `make review` wrote.
+        env: The environment variables.
+        client: What asks CodePipeline. Default: one of the build's own region and role.
 
     Returns:
         What was seen, in one line.
 
     Raises:
-        InFlightError: it would, or the review cannot be read.
+        InFlightError: It would, or the review cannot be read.
     """
     pipeline = pipeline_of_build(env)
     if pipeline is None:
-        return "not the pipeline's build: nobody was asked what is in flight"
+        return "not the pipeline's build: executions in flight were not checked"
     try:
         content = json.loads(review.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InFlightError(f"{review}: cannot be read ({error}): run `make review` first") from None
     if not restarts(content):
-        return "the pipeline stays as it is: nothing in flight is canceled"
+        return "the pipeline does not change: no execution in flight is canceled"
     busy = deploying(
         client or boto3.client("codepipeline"), pipeline, [environment.name for environment in settings.environments]
     )

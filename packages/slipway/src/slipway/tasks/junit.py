@@ -15,14 +15,14 @@ https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html
 
 
 def condense(reports: Iterable[Path], target: Path) -> int:
-    """Write JUnit reports as one that CodeBuild shows whole.
+    """Combine JUnit reports into one that CodeBuild shows completely.
 
-    If there are more than 500 cases, those that passed are put together, one case for each test module. Failed ones are
-    kept as they are, and come first.
+    If there are more than 500 cases, the passed ones are combined into one case per test module. Failed ones are kept
+    unchanged, and come first.
 
     Args:
-        reports: the reports. One that is no XML, as of a run that was killed, counts as a failed case.
-        target: the file to write.
+        reports: The reports. One that is no XML, as of a run that was killed, counts as a failed case.
+        target: The file to write.
 
     Returns:
         The number of cases in it.
@@ -50,7 +50,7 @@ def _failed(case: ET.Element) -> bool:
 
 
 def _by_module(cases: Iterable[ET.Element]) -> list[ET.Element]:
-    """One case for each module, with what its cases took."""
+    """Return one case per module, with the total duration of its cases."""
     modules: defaultdict[str, list[ET.Element]] = defaultdict(list)
     for case in cases:
         modules[case.get("classname", "")].append(case)
@@ -67,7 +67,7 @@ def _by_module(cases: Iterable[ET.Element]) -> list[ET.Element]:
 
 
 def _cut(cases: Sequence[ET.Element]) -> list[ET.Element]:
-    """At most as many as are shown; the last one says what is missing, and fails if a failed one is."""
+    """Return at most as many cases as are shown; the last one stands for the missing ones, failed ones included."""
     if len(cases) <= CASES:
         return list(cases)
     kept, left = cases[: CASES - 1], cases[CASES - 1 :]

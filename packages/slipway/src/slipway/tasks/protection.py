@@ -3,9 +3,8 @@
     slipway protect --env prod
     slipway open --env prod --stack prod-<service>-data --reason "..."
 
-`protect` is a step of the pipeline after each environment, under a role that may do nothing else. `open` is the way
-through for a change that means to replace a protected resource: a person does it with credentials of their own
-(`docs/protection.md`).
+`protect` is a step of the pipeline after each environment, under a role that may do nothing else. `open` is for a
+change that intends to replace a protected resource: a person runs it with their own credentials (`docs/protection.md`).
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ STACK_POLICY: dict[str, Any] = {
 """Everything may be updated in place; nothing of the protected types deleted or replaced."""
 
 OPEN_POLICY: dict[str, Any] = {"Statement": [_ALLOW]}
-"""What stands while a stack is open, until the pipeline sets `STACK_POLICY` again at its next run."""
+"""Stack policy while a stack is open, until the pipeline sets `STACK_POLICY` again at its next run."""
 
 
 class ProtectionError(SlipwayError):
@@ -57,7 +56,7 @@ class ProtectionError(SlipwayError):
 
 @dataclass(frozen=True)
 class Protection:
-    """What was read back of one stack."""
+    """Protection that was read back from one stack."""
 
     stack: str
     termination_protection: bool
@@ -65,7 +64,7 @@ class Protection:
 
 
 def protected_stacks(environment: str, services: list[str]) -> list[str]:
-    """Names of the stateful stacks of an environment, in a fixed order."""
+    """Return the names of an environment's stateful stacks, in a fixed order."""
     return [f"{environment}-{service}-{name}" for service in services for name in PROTECTED_STACKS]
 
 
@@ -74,14 +73,14 @@ def protect(client: CloudFormationClient, stacks: list[str], *, termination_prot
 
     Args:
         client: CloudFormation in the environment's account.
-        stacks: names of the stacks.
-        termination_protection: whether they may be deleted only after it is taken off.
+        stacks: Names of the stacks.
+        termination_protection: Whether they may be deleted only after it is taken off.
 
     Returns:
         What CloudFormation says of each afterwards.
 
     Raises:
-        ProtectionError: a stack reads back otherwise than it was set.
+        ProtectionError: A stack reads back otherwise than it was set.
     """
     found = []
     for stack in stacks:
@@ -95,7 +94,7 @@ def protect(client: CloudFormationClient, stacks: list[str], *, termination_prot
 
 
 def read_back(client: CloudFormationClient, stack: str) -> Protection:
-    """What protects a stack now."""
+    """Return a stack's present protection."""
     described = client.describe_stacks(StackName=stack)["Stacks"][0]
     body = client.get_stack_policy(StackName=stack).get("StackPolicyBody")
     return Protection(
@@ -132,8 +131,8 @@ def protect_environment(
 
 def open_command(
     env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
-    stack: Annotated[str, typer.Option(help="The stack whose update shall replace or delete something.")],
-    reason: Annotated[str, typer.Option(help="Why. It stands in CloudTrail beside the change.")],
+    stack: Annotated[str, typer.Option(help="The stack whose update replaces or deletes something.")],
+    reason: Annotated[str, typer.Option(help="The reason. CloudTrail records it with the change.")],
 ) -> None:
     """Open one stateful stack for its next update; the pipeline closes it again."""
     environment = _environment(env)
@@ -151,10 +150,10 @@ def open_command(
 
 
 def reason_words(reason: str) -> str:
-    """A reason as a user agent may carry it.
+    """Return a reason in the characters that a user agent may contain.
 
     Raises:
-        ProtectionError: it says nothing.
+        ProtectionError: It says nothing.
     """
     words = re.sub(r"[^A-Za-z0-9._-]+", "-", reason).strip("-")[:200]
     if len(words) < 8:

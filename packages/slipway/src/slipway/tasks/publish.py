@@ -1,9 +1,9 @@
-"""Keep the reports of a build where an approver can open them: `slipway publish`.
+"""Upload the reports of a build for the approver: `slipway publish`.
 
-The pages go to the artifact bucket under the commit. The address is that of the object in the S3 console: it does not
-expire, and whoever opens it needs the permission to read it; a signed address would do for anybody, and end within
-hours (`docs/pipeline.md`). Outside of the pipeline's build nothing is published. The JUnit reports are condensed
-beside it, for CodeBuild, which shows no more than 500 cases.
+The pages are stored in the artifact bucket under the commit. The address is that of the object in the S3 console: it
+does not expire, and a reader needs permission to read the object; a signed address would work for anybody, and expire
+within hours (`docs/pipeline.md`). Outside the pipeline's build nothing is published. The JUnit reports are condensed
+beside it, for CodeBuild, which shows at most 500 cases.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ def publish(root: Path = Path(), *, env: Mapping[str, str] = os.environ, client:
     """Keep the reports, and leave the address of what an approver reads: the page, or else the build itself.
 
     Args:
-        root: the repository.
-        env: the environment variables.
-        client: what writes to S3. Default: one of the build's own region and role.
+        root: The repository.
+        env: The environment variables.
+        client: What writes to S3. Default: one of the build's own region and role.
 
     Returns:
         The address; None outside of the pipeline's build.
 
     Raises:
-        EvidenceError: the bucket cannot be written.
+        EvidenceError: The bucket cannot be written.
     """
     address_file, folder = root / ADDRESS_FILE, root / FOLDER
     # That of another build leads to another change.
@@ -75,12 +75,12 @@ def publish(root: Path = Path(), *, env: Mapping[str, str] = os.environ, client:
 
 
 def console_address(bucket: str, key: str, region: str) -> str:
-    """The address of an object in the console.
+    """Return the address of an object in the console.
 
     Args:
-        bucket: its bucket.
-        key: its key.
-        region: the bucket's region, which decides whose console it is.
+        bucket: Its bucket.
+        key: Its key.
+        region: The bucket's region, which decides whose console it is.
     """
     console = next((host for prefix, host in _CONSOLES if region.startswith(prefix)), "console.aws.amazon.com")
     return f"https://{region}.{console}/s3/object/{bucket}?region={region}&prefix={quote(key)}"

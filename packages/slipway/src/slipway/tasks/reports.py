@@ -9,19 +9,19 @@ BUCKET = "REPORT_BUCKET"
 """Variable with the bucket that keeps the reports. A definition that gives none is older than the change review."""
 
 FOLDER = "build/report"
-"""Where the gates write their pages."""
+"""Folder of the gates' pages."""
 
 ADDRESS_FILE = "build/report-address"
-"""Where `make publish` leaves the address of what an approver reads."""
+"""File in which `make publish` stores the address for the approver."""
 
 PREFIX = "reports"
-"""Where they are in the bucket: beside the artifacts, which CodePipeline keeps under the pipeline's name."""
+"""Prefix in the bucket: beside the artifacts, which CodePipeline stores under the pipeline's name."""
 
 PAGES = ("index.html", "review.html")
-"""Pages that an approver may read: the first that is there is linked."""
+"""Pages for an approver: the first existing one is linked."""
 
 CONDENSED = "build/reports/condensed"
-"""Where `make publish` leaves the JUnit reports of the build as CodeBuild shows them: no more cases than it counts."""
+"""Folder of the build's JUnit reports, condensed by `make publish` to the number of cases that CodeBuild shows."""
 
 HANDOVER = "build/handover"
-"""Where `make handover` leaves what the builds after the synth run."""
+"""Folder that `make handover` fills for the builds after the synth."""

@@ -8,15 +8,15 @@ from slipway.settings import Environment
 
 
 def assumed(environment: Environment, role: str, *, session_name: str) -> boto3.Session:
-    """A session of a role of an environment.
+    """Return a session of a role in an environment.
 
     Args:
-        environment: settings of the environment.
-        role: name of the role in its account.
-        session_name: what CloudTrail calls it; at most 64 characters count.
+        environment: Settings of the environment.
+        role: Name of the role in its account.
+        session_name: What CloudTrail calls it; at most 64 characters count.
 
     Raises:
-        ClientError: the role is not there, or does not trust the caller.
+        ClientError: The role is not there, or does not trust the caller.
     """
     session = boto3.Session(region_name=environment.region)
     partition = session.get_partition_for_region(environment.region)

@@ -1,10 +1,10 @@
-"""Run the tests of services against what was deployed.
+"""Run the tests of services against their deployment.
 
     slipway verify --env dev --service NAME
 
-A step of the pipeline after each environment. The tests find the service by its stacks' outputs, sign with a role of
-their own in the environment's account, and clean up after themselves; in production, those that write stay out. They
-get what `make up` gives them: the outputs as JSON in the file that SLIPWAY_OUTPUTS names, and credentials in AWS's own
+A step of the pipeline after each environment. The tests find the service by its stacks' outputs, sign with their own
+role in the environment's account, and clean up after themselves; in production, tests that write are skipped. They get
+the same as from `make up`: the outputs as JSON in the file that SLIPWAY_OUTPUTS names, and credentials in AWS's own
 variables.
 """
 
@@ -37,7 +37,7 @@ FOLDER = ROOT / "build" / "verification"
 REPORTS = ROOT / "build" / "reports"
 
 AT_ONCE = 4
-"""Services whose tests run at once: on the two processors of a small build they wait more than they work."""
+"""Services that are tested in parallel: on a small build's two processors, the tests mostly wait."""
 
 Outputs = dict[str, dict[str, str]]
 """service → output → value, as `make up` writes them."""
@@ -48,15 +48,15 @@ class VerificationError(SlipwayError):
 
 
 def outputs(client: CloudFormationClient, environment: Environment, service: str) -> Outputs:
-    """What the stacks of a service, and of the foundation, say of themselves.
+    """Return the outputs of a service's stacks, and of the foundation.
 
     Args:
         client: CloudFormation in the environment's account.
-        environment: the environment.
-        service: name of the service.
+        environment: The environment.
+        service: Name of the service.
 
     Raises:
-        VerificationError: a stack is there and says nothing.
+        VerificationError: A stack is there and says nothing.
     """
     found: Outputs = {"foundation": _outputs(client, foundation_stack(environment)), service: {}}
     for stack in DESCRIBED_STACKS:
@@ -82,13 +82,13 @@ def command(environment: Environment, service: str) -> list[str]:
 def variables(
     credentials: ReadOnlyCredentials, environment: Environment, outputs_file: Path, inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """The environment variables of the tests: the role's credentials instead of the build's.
+    """Return the environment variables of the tests: with the role's credentials instead of the build's.
 
     Args:
-        credentials: of the role.
-        environment: settings of the environment.
-        outputs_file: where the outputs are.
-        inherited: the variables of this process.
+        credentials: Of the role.
+        environment: Settings of the environment.
+        outputs_file: Where the outputs are.
+        inherited: The variables of this process.
     """
     return {
         **{name: value for name, value in inherited.items() if not name.startswith("AWS_CONTAINER_")},
@@ -103,7 +103,7 @@ def variables(
 
 def verify(
     env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
-    service: Annotated[list[str], typer.Option(help="A service, as a folder of services/ is called; may be repeated.")],
+    service: Annotated[list[str], typer.Option(help="A service, by its folder in services/; may be repeated.")],
 ) -> None:
     """Run the tests of services against an environment, side by side."""
     environment = _environment(env)

@@ -73,15 +73,15 @@ def test_metadata_may_have_a_file_of_its_own(tmp_path: Path) -> None:
 
 
 def test_folder_without_a_manifest_is_no_assembly(tmp_path: Path) -> None:
-    with pytest.raises(MissingFileError, match=r"manifest\.json is missing: it is no cloud assembly"):
+    with pytest.raises(MissingFileError, match=r"manifest\.json is missing: not a cloud assembly"):
         [*read_stacks(tmp_path)]
 
 
 @pytest.mark.parametrize(
     ("artifacts", "why"),
     [
-        ([], "artifacts is no object"),
-        ({"A": []}, "artifact A is no object"),
+        ([], "artifacts is not an object"),
+        ({"A": []}, "artifact A is not an object"),
         ({"A": {"type": "aws:cloudformation:stack"}}, "A has no templateFile"),
         ({"A": _stack("../A")}, "A has no templateFile"),
         ({"A": _stack("/A")}, "A has no templateFile"),

@@ -74,7 +74,7 @@ def test_a_name_is_found_for_messages() -> None:
         ),
         ({"Period": "soon"}, "errors: Period = 'soon': input should be a valid integer"),
         ({"EvaluationPeriods": 0}, "errors: EvaluationPeriods = 0: input should be greater than or equal to 1"),
-        ({"Nonsense": 1}, "errors: Nonsense is no property that is known here"),
+        ({"Nonsense": 1}, "errors: Nonsense is not a supported property"),
         ({"Period": 45}, "errors: Period = 45: is 10, 20, 30, or a multiple of 60"),
         ({"EvaluationPeriods": 1441}, "errors: EvaluationPeriods = 1441 of 60 s are longer than 1 d"),
         ({"Period": 86_400, "EvaluationPeriods": 8}, "errors: EvaluationPeriods = 8 of 86400 s are longer than 7 d"),
@@ -112,7 +112,7 @@ def test_what_is_missing_is_named(key: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ExtendedStatistic": "Sum"}, "ExtendedStatistic = 'Sum': it goes into Statistic"),
+        ({"ExtendedStatistic": "Sum"}, "ExtendedStatistic = 'Sum': put it into Statistic"),
         ({"ExtendedStatistic": "p101"}, "ExtendedStatistic: 'p101': percentages are from 0 to 100"),
         (
             {"ExtendedStatistic": "p99", "EvaluateLowSampleCountPercentile": "sometimes"},

@@ -56,7 +56,7 @@ def test_it_says_which_alarms_it_asks_for() -> None:
 
 
 def test_an_alarm_that_is_not_there_is_named() -> None:
-    with pytest.raises(AlarmError, match="all: the rule asks for nowhere, which is not there"):
+    with pytest.raises(AlarmError, match="all: the rule refers to nowhere, which does not exist"):
         composite("ALARM(on) OR ALARM(nowhere)").evaluate(STATES)
 
 

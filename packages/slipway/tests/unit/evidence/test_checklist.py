@@ -47,7 +47,7 @@ def test_every_stage_of_the_reference_architecture_and_every_question_of_the_len
         ('answer = "yes"', 'answer = "no"', "Unit Tests: only a yes names code and tests"),
         ('answer = "yes"', 'answer = "maybe"', "group.0.entry.0.answer: Input should be 'yes', 'no' or 'not here'"),
         ("Nothing puts load on it.", "No.", "group.0.entry.1.says: say in a sentence"),
-        ("Performance Tests", "Unit Tests", "Build: Unit Tests is there twice"),
+        ("Performance Tests", "Unit Tests", "Build: Unit Tests appears twice"),
         ('weight = "required"', "", "group.0.entry.0.weight: Field required"),
         ('note = "Of one entry."', 'note = "Of one entry."\nwaight = 1', "waight: Extra inputs are not permitted"),
         ("https://example.com", "example.com", "source: String should match"),
@@ -142,4 +142,4 @@ def test_a_claim_of_a_service_that_is_gone_counts_no_more(repository: Repository
     assert problems(checklist, Sources(repository.root)) == ()
     alone = text.replace(', { path = "blocks/key.py", symbol = "Key.rotate" }', "")
     (problem,) = problems(load_checklist(repository.write("list.toml", alone)), Sources(repository.root))
-    assert problem == "Unit Tests: all that it names went with its service; answer it again"
+    assert problem == "Unit Tests: everything it names was removed with its service; answer it again"

@@ -40,7 +40,7 @@ def test_green_is_0_and_says_where_the_page_is(repository: Repository, run: Run)
 
     assert result.exit_code == 0, result.output
     assert lines(result)[-2:] == [
-        "evidence green: all 7 parts are there and green",
+        "evidence green: all 7 parts are present and green",
         f"page: {repository.report / 'index.html'}",
     ]
     assert (repository.report / "index.html").is_file()

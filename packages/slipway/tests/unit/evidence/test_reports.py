@@ -26,7 +26,7 @@ from unit.review.waivers import waiver
         (outcome(waiver(GONE)), PartState.GREEN, ""),
         (outcome(changed=False), PartState.GREEN, ""),
         (FIRST, PartState.GREEN, ""),
-        (REFUSED, PartState.RED, "x is no revision of this repository"),
+        (REFUSED, PartState.RED, "x is not a revision of this repository"),
         (ALLOWED, PartState.INCOMPLETE, "the source is S3"),
     ],
 )

@@ -48,7 +48,7 @@ def test_a_services_rows_stand_before_the_faults_and_go_with_it(repository: Repo
 
     file.unlink()
     assert problems(read_requirements(repository.root)) == (
-        "services/shop/tests/local/test_shop.py is marked for 'shop: routes', which is no requirement",
+        "services/shop/tests/local/test_shop.py is marked for 'shop: routes', which is not a requirement",
     )
 
 

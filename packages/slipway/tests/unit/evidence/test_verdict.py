@@ -31,7 +31,7 @@ def test_where_everything_is_there_and_green_so_is_the_page(repository: Reposito
 
     assert not states(evidence)
     assert evidence.state is PartState.GREEN
-    assert evidence.headline == "evidence green: all 7 parts are there and green"
+    assert evidence.headline == "evidence green: all 7 parts are present and green"
 
 
 def finding(repository: Repository) -> None:
@@ -170,7 +170,7 @@ PLANTED: dict[str, tuple[Plant, str, PartState, str]] = {
         edited("docs/requirements.toml", '"a key of its own"', '"another"'),
         "requirements",
         PartState.RED,
-        "tests/unit/test_key.py::test_it_rotates is marked for 'a key of its own', which is no requirement",
+        "tests/unit/test_key.py::test_it_rotates is marked for 'a key of its own', which is not a requirement",
     ),
     "a requirement without a test": (
         edited("tests/unit/test_key.py", '@pytest.mark.requirement("a key of its own")\n', ""),

@@ -1,4 +1,4 @@
-"""What stops a change: a finding always, what was not looked at in the pipeline."""
+"""What stops a change: a finding always, what was not checked in the pipeline."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_the_terminal_shows_stack_rule_severity_resource_and_what_to_do(verdict:
         "Serverless-LambdaDLQ",
         "warning",
         "Function",
-        "Serverless-LambdaDLQ is broken. → mend it, or acknowledge Serverless-LambdaDLQ",
+        "Serverless-LambdaDLQ is broken. → fix it, or acknowledge Serverless-LambdaDLQ",
     ]
 
 
@@ -103,6 +103,6 @@ def test_the_page_holds_everything_and_needs_no_other_file(verdict: Verdict, tmp
     assert REASON in text
     assert "2027-06-30" in text
     assert AT in text
-    assert "expires on 2027-01-15: platform has to look at it again" in text
+    assert "expires on 2027-01-15: platform must review it" in text
     assert "RED" in text
     assert not [word for word in ("<script", "src=", "href=", "@import", "url(") if word in text]

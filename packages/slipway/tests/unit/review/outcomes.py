@@ -28,5 +28,5 @@ def outcome(waivers: str = "", *, changed: bool = True) -> ReviewOutcome:
 
 
 FIRST = ReviewOutcome(state=ReviewState.FIRST, head="HEAD", comparison=compare(None, of(TABLE)))
-REFUSED = ReviewOutcome(state=ReviewState.NOT_REVIEWED, problems=("x is no revision of this repository",))
+REFUSED = ReviewOutcome(state=ReviewState.NOT_REVIEWED, problems=("x is not a revision of this repository",))
 ALLOWED = ReviewOutcome(state=ReviewState.NOT_REVIEWED, notes=("the source is S3",), allowed=True)

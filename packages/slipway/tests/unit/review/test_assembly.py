@@ -145,7 +145,7 @@ def test_stacks_of_one_name_without_an_account_stand_beside_each_other(tmp_path:
 
 
 def test_a_folder_without_an_assembly_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReviewError, match=r"manifest.json is missing: it is no cloud assembly; `cdk synth` writes one"):
+    with pytest.raises(ReviewError, match=r"manifest.json is missing: not a cloud assembly; `cdk synth` writes one"):
         read_assembly(tmp_path)
 
 
@@ -153,9 +153,9 @@ def test_a_folder_without_an_assembly_is_refused(tmp_path: Path) -> None:
     ("file", "change", "message"),
     [
         ("manifest.json", lambda c: c.pop("version"), "it names no version"),
-        ("manifest.json", lambda c: c.update(artifacts=[]), "artifacts is no object"),
+        ("manifest.json", lambda c: c.update(artifacts=[]), "artifacts is not an object"),
         ("manifest.json", lambda c: c.update(artifacts={}), "names no stack"),
-        ("manifest.json", lambda c: c["artifacts"].update(x=7), "artifact x is no object"),
+        ("manifest.json", lambda c: c["artifacts"].update(x=7), "artifact x is not an object"),
         ("manifest.json", lambda c: c["artifacts"]["prod-items-data"].pop("environment"), "names no account"),
         (
             "manifest.json",
@@ -185,7 +185,7 @@ def test_a_folder_without_an_assembly_is_refused(tmp_path: Path) -> None:
             lambda c: c["Resources"]["Table"].update(Properties=[]),
             "properties of Table",
         ),
-        ("prod-items-data.template.json", lambda c: c.update(Outputs=[]), "Outputs is no object"),
+        ("prod-items-data.template.json", lambda c: c.update(Outputs=[]), "Outputs is not an object"),
     ],
 )
 def test_what_is_damaged_by_hand_is_named(

@@ -70,7 +70,7 @@ def test_markup_in_what_was_found_is_shown_as_it_is() -> None:
     [
         (outcome(changed=False), "change review green: no finding; no resource changes", False),
         (FIRST, "change review green: the first delivery, everything is added (2 added resources)", False),
-        (REFUSED, "change review RED: x is no revision of this repository", True),
+        (REFUSED, "change review RED: x is not a revision of this repository", True),
         (ALLOWED, "change review not made: the source is S3", False),
         (
             outcome(waiver("alarm-removed:a")),
@@ -102,8 +102,8 @@ def test_the_paragraph_for_the_approval() -> None:
     [
         (outcome(changed=False), "Against HEAD~1 (abc) nothing changes."),
         (FIRST, "The first delivery: nothing is deployed yet, and everything is added (2 added resources)."),
-        (REFUSED, "The change was not reviewed: x is no revision of this repository."),
-        (outcome(), "It must not go on as it is."),
+        (REFUSED, "The change was not reviewed: x is not a revision of this repository."),
+        (outcome(), "It must not continue unchanged."),
     ],
 )
 def test_the_paragraph_says_what_there_is_to_say(review: ReviewOutcome, said: str) -> None:

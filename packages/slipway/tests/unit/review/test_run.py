@@ -268,13 +268,13 @@ def _other(repository: Repository) -> str:
 
 
 def test_a_revision_that_is_not_there_is_named(repository: Repository) -> None:
-    with pytest.raises(GitError, match=r"^no-such-branch is no revision of this repository$"):
+    with pytest.raises(GitError, match=r"^no-such-branch is not a revision of this repository$"):
         reviewed(repository, "no-such-branch")
 
 
 @pytest.mark.parametrize("name", ["--help", "-x", "HEAD:app.py", ""])
 def test_what_is_no_revision_is_no_option_either(repository: Repository, name: str) -> None:
-    with pytest.raises(GitError, match="is no revision of this repository"):
+    with pytest.raises(GitError, match="is not a revision of this repository"):
         reviewed(repository, "HEAD~1", name or "@{-1}")
 
 
@@ -452,7 +452,7 @@ def test_the_first_delivery_says_that_everything_is_added(
     outcome = reviewed(repository, env=PIPELINE)
     assert outcome.state == ReviewState.FIRST
     assert not outcome.red
-    assert outcome.notes == ("there is no revision to compare with: no execution of slipway has succeeded yet",)
+    assert outcome.notes == ("no revision to compare with: no execution of slipway has succeeded yet",)
     assert outcome.comparison.count(Fate.ADDED) == 2
 
 

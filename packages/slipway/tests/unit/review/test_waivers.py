@@ -65,7 +65,7 @@ def test_a_waiver_for_what_is_not_there_fails() -> None:
     judgement = judged(waiver(RED.id), ORANGE)
     assert judgement.red
     assert judgement.problems == (
-        f"{WAIVERS_FILE}: a waiver names {RED.id}, and the change does no such thing: delete the waiver",
+        f"{WAIVERS_FILE}: a waiver names {RED.id}, which the change does not contain; delete the waiver",
     )
 
 

@@ -106,14 +106,14 @@ def more_code(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     ("plant", "message"),
     [
-        (tampered, "items is none of the zips of build/assets: no scan saw it"),
+        (tampered, "items is not a zip in build/assets, so no scan covered it"),
         (of_this_machine, "layer-local ships layer-local.zip, which is for this machine alone"),
         (left_out, "is in no asset manifest"),
         (changed, "is another than the one in items.zip"),
-        (built_again, "ships in the layer, and licences did not look at it"),
-        (built_again, "is the bill of another layer.zip"),
+        (built_again, "ships in the layer, but licences did not check it"),
+        (built_again, "is the bill of materials of a different layer.zip"),
         (other_code, "is another than the one in items.zip"),
-        (more_code, "ships in items.zip, and sast did not look at it"),
+        (more_code, "ships in items.zip, but sast did not check it"),
     ],
 )
 def test_anything_else_is_red(checkout: Checkout, plant: Callable[[Checkout], None], message: str) -> None:
@@ -130,7 +130,7 @@ def test_a_package_that_is_locked_and_listed_but_not_in_the_layer_is_red(checkou
 
     messages = {f"{one.place}: {one.message}" for one in judged(checkout, without).findings}
 
-    assert "pkg:pypi/alpha@1.0: is in licences, and does not ship in the layer" in messages
+    assert "pkg:pypi/alpha@1.0: is in licences, but does not ship in the layer" in messages
 
 
 def test_an_assembly_of_some_services_may_leave_zips_out(checkout: Checkout) -> None:
@@ -144,7 +144,7 @@ def test_an_audit_that_was_not_done_is_said(checkout: Checkout) -> None:
 
     outcome = match.check(repository, scanned(repository, audited=False))
 
-    assert outcome.notes == ("the packages are those that would have been audited: the audit is not done",)
+    assert outcome.notes == ("the packages are those of the audit, which was not done",)
 
 
 def test_an_image_or_a_file_that_is_made_later_is_red(checkout: Checkout) -> None:
@@ -157,7 +157,7 @@ def test_an_image_or_a_file_that_is_made_later_is_red(checkout: Checkout) -> Non
 
     found = [one.message for one in judged(checkout, published).findings]
 
-    assert found == [f"{name} is none of the zips of build/assets: no scan saw it" for name in ("image image", "late")]
+    assert found == [f"{name} is not a zip in build/assets, so no scan covered it" for name in ("image image", "late")]
 
 
 def test_a_zip_that_is_not_what_was_built_is_refused(checkout: Checkout) -> None:

@@ -121,7 +121,7 @@ def test_a_checkout_without_history_says_so(tmp_path: Path) -> None:
     outcome = looked(repository)
 
     assert ("notes.txt:1", "betterleaks.github-pat") in rules(outcome)
-    assert outcome.notes == ("the history was not scanned: this checkout has none",)
+    assert outcome.notes == ("the history was not scanned, because this checkout has none",)
 
 
 def test_a_history_that_git_will_not_read_is_no_checkout_without_one(tmp_path: Path) -> None:

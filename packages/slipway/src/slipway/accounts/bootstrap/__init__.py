@@ -1,1 +1,1 @@
-"""What an account needs before the pipeline can deploy to it: policies, a permissions boundary, and `cdk bootstrap`."""
+"""Prepare an account for the pipeline: policies, a permissions boundary, and `cdk bootstrap`."""

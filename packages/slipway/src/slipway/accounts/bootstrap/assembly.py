@@ -1,4 +1,4 @@
-"""What the stacks of an assembly put into an account: resources by the names they will have, and roles they pass."""
+"""Read what the stacks of an assembly create in an account: resources by their future names, and roles they pass."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from slipway.assembly.nested import nested_stacks
 from slipway.assembly.reader import read_stacks
 
 RANDOM = "1A2B3C4D5E6F"
-"""What CloudFormation puts at the end of the names that it makes."""
+"""Random suffix of names that CloudFormation generates."""
 
 UNREADABLE_ROLE = "unreadable-role"
-"""Stands for the ARN of a role that cannot be read from the templates: no policy allows to pass it."""
+"""Placeholder for the ARN of a role that the templates do not reveal: no policy allows passing it."""
 
 _ROLE_PROPERTY = re.compile(r"(Role|RoleArn|RoleARN|CredentialsArn|CallerArn)$|^Credentials$")
-"""What the types of CloudFormation's registry call a role that they hand to a service."""
+"""Names of role properties in CloudFormation's registry, whose roles are passed to a service."""
 
 _POLICIES = frozenset({"AssumeRolePolicyDocument", "KeyPolicy", "Policies", "PolicyDocument", "ResourcePolicy"})
 """Properties in which a role is a principal or a resource, and is not passed."""
@@ -34,15 +34,15 @@ https://docs.aws.amazon.com/codepipeline/latest/userguide/action-reference-Cloud
 
 @dataclass(frozen=True)
 class NamedResource:
-    """A resource of a template, with the name that it has or will have.
+    """A resource of a template, with its present or future name.
 
     Attributes:
-        stack: name of its stack.
-        logical_id: its id in the template.
-        type_name: such as `AWS::SQS::Queue`.
-        properties: as they stand in the template.
-        physical_id: what CloudFormation calls it, when it exists already. Default: what it would be called.
-        region: where its stack is. Default: the first region of its account.
+        stack: Name of its stack.
+        logical_id: Its id in the template.
+        type_name: Such as `AWS::SQS::Queue`.
+        properties: As they stand in the template.
+        physical_id: What CloudFormation calls it, when it exists already. Default: what it would be called.
+        region: Where its stack is. Default: the first region of its account.
         passed: ARNs of the roles that its properties pass to a service.
     """
 
@@ -68,7 +68,7 @@ class NamedResource:
             if isinstance(value, str) and self.type_name not in {"AWS::Lambda::Alias", "AWS::ApiGateway::RestApi"}:
                 yield value
         if isinstance(self.properties.get("LogGroupName"), dict):
-            # The one log group whose name AWS dictates holds the id of its API.
+            # The only log group whose name AWS dictates contains the id of its API.
             yield re.sub(r"\{.*?\}", "id", "".join(map(str, self.properties["LogGroupName"]["Fn::Join"][1])))
 
     def _made_up(self) -> str:
@@ -91,7 +91,7 @@ def places(assembly: Path) -> set[BootstrapPlace]:
     """Return the accounts and regions that an assembly deploys to.
 
     Args:
-        assembly: a folder that `cdk synth` wrote; nested assemblies count.
+        assembly: A folder that `cdk synth` wrote; nested assemblies count.
     """
     return {stack.place for stack in _stacks(assembly)}
 
@@ -100,8 +100,8 @@ def resources(assembly: Path, account: Account) -> list[NamedResource]:
     """Return every resource that the stacks of an assembly put into an account.
 
     Args:
-        assembly: a folder that `cdk synth` wrote; nested assemblies count.
-        account: the account.
+        assembly: A folder that `cdk synth` wrote; nested assemblies count.
+        account: The account.
     """
     stacks = {stack.name: stack for stack in _stacks(assembly)}
     return [
@@ -120,12 +120,12 @@ def resources(assembly: Path, account: Account) -> list[NamedResource]:
 
 
 def resolve(value: Any, account: Account, region: str) -> str | None:
-    """Return an intrinsic function as text, as well as it is known before the stack stands.
+    """Return an intrinsic function as text, as far as it is known before the stack exists.
 
     Args:
-        value: text, or `Ref`, `Fn::Join` or `Fn::Sub` of pseudo parameters.
-        account: what `AWS::AccountId` and `AWS::Partition` are.
-        region: what `AWS::Region` is.
+        value: Text, or `Ref`, `Fn::Join` or `Fn::Sub` of pseudo parameters.
+        account: What `AWS::AccountId` and `AWS::Partition` are.
+        region: What `AWS::Region` is.
 
     Returns:
         None where it is something else.
@@ -156,9 +156,9 @@ def _stacks(assembly: Path) -> Iterator[_Stack]:
 def _passed(
     resource: Mapping[str, Any], stack: _Stack, stacks: Mapping[str, _Stack], account: Account
 ) -> Iterator[str]:
-    """ARNs of the roles that a resource passes to a service.
+    """Yield the ARNs of the roles that a resource passes to a service.
 
-    A role of another account is not among them: PassRole is for roles of the caller's own account
+    Roles of other accounts are omitted: PassRole applies to roles of the caller's own account
     (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html).
     """
     if resource["Type"].startswith(("AWS::IAM::", "Custom::", "AWS::CloudFormation::CustomResource")):
@@ -170,7 +170,7 @@ def _passed(
 
 
 def _role_values(value: Any, type_name: str) -> Iterator[Any]:
-    """Values of every property that the registry's types call a role, in whatever depth."""
+    """Yield the values of every role property of the registry's types, at any depth."""
     if isinstance(value, list):
         for each in value:
             yield from _role_values(each, type_name)

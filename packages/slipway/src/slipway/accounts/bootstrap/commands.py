@@ -13,7 +13,9 @@ from slipway.delivery.names import execution_boundary, policies_stack
 from slipway.settings import Settings
 
 DEFAULT_QUALIFIER = "hnb659fds"
-"""CDK's own; with another, the bootstrap stack needs another name too, so that both can stand in one account."""
+"""CDK's default; with another qualifier, the bootstrap stack needs another name too, so that both can exist in one
+account.
+"""
 
 CDK = "node_modules/.bin/cdk"
 """The CLI that `package.json` pins: another version writes another bootstrap stack."""
@@ -29,7 +31,7 @@ class Command:
     words: tuple[str, ...]
 
     def __str__(self) -> str:
-        """As it is typed: one option a line."""
+        """Return the command as typed: one option per line."""
         lines = [[]] if not self.words else [[self.words[0]]]
         for word in self.words[1:]:
             if word.startswith("--"):
@@ -39,11 +41,11 @@ class Command:
 
 
 def write(settings: Settings, folder: Path) -> list[Path]:
-    """Write the policies of every account, one file a policy, and the template that makes them.
+    """Write the policies of every account, one file per policy, and the template that creates them.
 
     Args:
-        settings: all of `config/`.
-        folder: a folder for each account goes in here.
+        settings: All of `config/`.
+        folder: A folder for each account goes in here.
 
     Returns:
         The files. What an earlier run left there and nothing names any more is removed.
@@ -63,11 +65,11 @@ def write(settings: Settings, folder: Path) -> list[Path]:
 
 
 def commands(settings: Settings, folder: Path) -> dict[Account, list[Command]]:
-    """What to run, account by account, the tools account first.
+    """Return the commands to run, account by account, the tools account first.
 
     Args:
-        settings: all of `config/`.
-        folder: where `write` put the policies.
+        settings: All of `config/`.
+        folder: Where `write` put the policies.
     """
     return {account: list(_commands(account, settings, folder)) for account in accounts(settings)}
 
@@ -94,10 +96,10 @@ def _commands(account: Account, settings: Settings, folder: Path) -> Iterator[Co
 
 
 def bootstrap(account: Account, region: str, settings: Settings) -> tuple[str, ...]:
-    """The `cdk bootstrap` of one account and region, without its profile."""
+    """Return the `cdk bootstrap` of one account and region, without its profile."""
     pipeline = settings.pipeline
     words = [CDK, "bootstrap", f"aws://{account.account}/{region}"]
-    # Without an app of its own, the CLI synthesises the one of cdk.json first.
+    # Without an app, the CLI would synthesise the one in cdk.json first.
     words += ["--app", ""]
     words += ["--qualifier", pipeline.qualifier]
     if pipeline.qualifier != DEFAULT_QUALIFIER:
@@ -109,11 +111,11 @@ def bootstrap(account: Account, region: str, settings: Settings) -> tuple[str, .
     arns = [account.policy_arn(policy.name) for policy in execution_policies(account, settings)]
     words += ["--cloudformation-execution-policies", ",".join(arns)]
     words += ["--custom-permissions-boundary", execution_boundary(pipeline.app)]
-    # Whoever deletes the bootstrap stack stops every delivery.
+    # Deleting the bootstrap stack would stop every delivery.
     words += ["--termination-protection", "true"]
     return tuple(words)
 
 
 def profile_of(account: Account) -> str:
-    """The profile that the commands name: a placeholder for one with administrator rights in that account."""
+    """Return the profile in the commands: a placeholder for one with administrator rights in that account."""
     return f"{account.label}-admin"

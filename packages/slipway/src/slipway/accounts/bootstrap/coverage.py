@@ -1,7 +1,8 @@
-"""Whether the policies are enough for what the templates hold, and no boundary is in the way.
+"""Check that the policies cover the templates, and that no boundary blocks them.
 
-What CloudFormation calls for a resource type stands in the type's schema in its registry (`handlers.*.permissions`);
-cfn-lint ships those schemas, and the service authorization reference. A type that has no schema is listed here.
+A resource type's schema in CloudFormation's registry lists the actions that CloudFormation calls
+(`handlers.*.permissions`); cfn-lint contains those schemas, and the service authorization reference. Types without a
+schema are listed here.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ _LINKED_TO = {
     # https://docs.aws.amazon.com/aws-backup/latest/devguide/using-service-linked-roles.html
     "AWS::Backup::": "backup.amazonaws.com",
 }
-"""Prefix of a type → the service whose linked role is made for it, where no property names that role."""
+"""Prefix of a type → the service whose service-linked role is created for it, if no property names that role."""
 
 _PASSING = "iam:PassRole"
 
@@ -120,15 +121,15 @@ def missing(
     permissions_boundary: str,
     qualifier: str,
 ) -> list[Missing]:
-    """What CloudFormation would be refused.
+    """Return what CloudFormation would be refused.
 
     Args:
-        found: the resources to create, read, update and delete; what their properties pass to a service counts too.
-        account: where they are.
-        documents: the execution policies.
-        limit: the execution role's permissions boundary.
-        permissions_boundary: name of the boundary that roles must carry.
-        qualifier: of the bootstrap stack.
+        found: The resources to create, read, update and delete; what their properties pass to a service counts too.
+        account: Where they are.
+        documents: The execution policies.
+        limit: The execution role's permissions boundary.
+        permissions_boundary: Name of the boundary that roles must carry.
+        qualifier: Of the bootstrap stack.
     """
     policies = [parse_policy_document(document) for document in documents]
     boundary = [parse_policy_document(limit)]
@@ -145,12 +146,12 @@ def missing(
 
 @cache
 def needed(type_name: str) -> tuple[str, ...]:
-    """Actions that CloudFormation calls for a type, but for those that `not_granted.json` gives a reason against.
+    """Return the actions that CloudFormation calls for a type, without those that `not_granted.json` excludes.
 
-    `iam:PassRole` is not among them: which roles are passed, the properties say (`Resource.passed`).
+    `iam:PassRole` is excluded: the properties determine which roles are passed (`Resource.passed`).
 
     Args:
-        type_name: such as `AWS::SQS::Queue`.
+        type_name: Such as `AWS::SQS::Queue`.
 
     Raises:
         LookupError: CloudFormation's registry has no handlers for the type, and none are listed here.
@@ -162,10 +163,10 @@ def needed(type_name: str) -> tuple[str, ...]:
 
 
 def listed(type_name: str) -> tuple[str, ...]:
-    """Every action that CloudFormation may call for a type.
+    """Return every action that CloudFormation may call for a type.
 
     Args:
-        type_name: such as `AWS::SQS::Queue`.
+        type_name: Such as `AWS::SQS::Queue`.
 
     Raises:
         LookupError: CloudFormation's registry has no handlers for the type, and none are listed here.
@@ -179,10 +180,10 @@ def listed(type_name: str) -> tuple[str, ...]:
 
 
 def has_resource_level(action: str) -> bool:
-    """Whether IAM checks an action on a resource; one that is not is allowed on `*`, or not at all.
+    """Return True if IAM checks an action on a resource; any other is allowed on `*`, or not at all.
 
     Args:
-        action: such as `sqs:ListQueues`. One that the service authorization reference does not have counts as checked.
+        action: Such as `sqs:ListQueues`. One that the service authorization reference does not have counts as checked.
     """
     service, _, name = action.lower().partition(":")
     known = _reference().get(service, {}).get("Actions", {}).get(name)
@@ -190,7 +191,7 @@ def has_resource_level(action: str) -> bool:
 
 
 def statements(found: Iterable[NamedResource]) -> list[Document]:
-    """What the roles of the stacks are given: the statements of their policies, inline and managed."""
+    """Return the statements of the stacks' roles, from inline and managed policies."""
     given: list[Document] = []
     for resource in found:
         documents = []
@@ -203,17 +204,17 @@ def statements(found: Iterable[NamedResource]) -> list[Document]:
 
 
 def beyond_boundary(given: Iterable[Document], boundary: Document, account: Account) -> list[str]:
-    """Actions that a role is given and its permissions boundary takes away again.
+    """Return the actions that a role is granted but its permissions boundary blocks.
 
     Args:
-        given: statements of the role's policies; a resource that is not plain text counts as any of its account.
-        boundary: the permissions boundary.
-        account: where the role is.
+        given: Statements of the role's policies; a resource that is not plain text counts as any of its account.
+        boundary: The permissions boundary.
+        account: Where the role is.
     """
     limit = [parse_policy_document(boundary)]
     taken = set()
     for statement in given:
-        # Only the bootstrap's own roles carry this tag, and every boundary that allows AssumeRole allows those.
+        # Only the bootstrap's own roles have this tag, and every boundary that allows AssumeRole allows those.
         if statement["Effect"] != "Allow" or _BOOTSTRAP_TAG in json.dumps(statement.get("Condition", {})):
             continue
         # What the statement asks of a call, the call has.
@@ -256,7 +257,7 @@ def _reference() -> Mapping[str, Any]:
 
 
 def _calls(resource: NamedResource, account: Account, qualifier: str) -> Iterator[tuple[str, str]]:
-    """Each action that is called for a resource, with what it is called on."""
+    """Yield each action called for a resource, with the resource that it is called on."""
     for action in needed(resource.type_name):
         yield from ((action, arn) for arn in _arns(resource, action, account, qualifier))
         if any(resource.type_name.startswith(each) and action in of for each, of in _VALIDATED_WITHOUT_NAME.items()):
@@ -282,9 +283,9 @@ def _request(account: Account, region: str, action: str, arn: str, context: Mapp
 
 
 def _context(resource: NamedResource, account: Account, boundary: str) -> dict[str, Any]:
-    """The condition keys that a call for this resource carries."""
+    """Return the condition keys of a call for this resource."""
     region = _region(resource, account)
-    # A role that a service makes for itself is named by its path.
+    # A role that a service creates for itself is identified by its path.
     linked = [role.split("/")[2] for role in resource.passed if "/aws-service-role/" in role]
     given = resource.properties.get("PermissionsBoundary") if resource.type_name == "AWS::IAM::Role" else boundary
     return {
@@ -303,7 +304,7 @@ def _of_type(by_prefix: Mapping[str, str], resource: NamedResource) -> str | Non
 
 
 def _arns(resource: NamedResource, action: str, account: Account, qualifier: str) -> list[str]:
-    """What the action is called on: the resource itself, or what it goes with."""
+    """Return the ARNs that the action is called on: the resource itself, or a related one."""
     if not has_resource_level(action):
         return ["*"]
     service = action.partition(":")[0]
@@ -361,7 +362,7 @@ def _arns(resource: NamedResource, action: str, account: Account, qualifier: str
         "secretsmanager": [f"{own}:secret:{name}"],
         "sns": [f"{own}:{name if kind == 'Topic' else stack}"],
         "sqs": [f"{own}:{name if kind == 'Queue' else stack}"],
-        # A web ACL of the edge is global; what goes with one does not say of which it is.
+        # A web ACL of the edge is global; related resources do not say which web ACL they belong to.
         "wafv2": [f"{own}:{scope}/webacl/{name}/0a1b" for scope in ("global", "regional")],
         "iam": [_iam_arn(action, everywhere, kind, name, stack)],
     }
@@ -425,7 +426,7 @@ def _iam_arn(action: str, everywhere: str, kind: str, name: str, stack: str) -> 
 
 
 def _connections(resource: NamedResource, service: str) -> list[str]:
-    """ARNs of the connections that a pipeline names."""
+    """Return the ARNs of the connections that a pipeline names."""
     text = json.dumps(resource.properties)
     found = re.findall(r"arn:[\w-]+:(?:codeconnections|codestar-connections):([^\"]+:connection/[^\"]+)", text)
     partition = "aws"
@@ -438,7 +439,7 @@ def _bucket_of(policy: NamedResource, account: Account) -> str:
     bucket = policy.properties["Bucket"]
     if isinstance(bucket, str):
         return bucket
-    # The bucket stands in the same stack, and every bucket of an environment is named alike.
+    # The bucket is in the same stack, and the buckets of an environment share a name prefix.
     of_pipeline = policy.stack.startswith(pipeline_stack(account.app))
     return f"{policy.stack}-bucket".lower() if of_pipeline else f"{account.bucket_prefix}-0a1b2c3d"
 
@@ -448,7 +449,7 @@ def _hyphens(kind: str) -> str:
 
 
 def _any_of(value: Any, account: Account) -> str:
-    """The resource of a statement as text: what is not plain text counts as any of its account."""
+    """Return the resource of a statement as text; anything but plain text covers the whole account."""
     match value:
         case {"Fn::GetAtt": [str() as logical_id, "Arn"]} if "Role" in logical_id:
             return f"arn:{account.partition}:iam::{account.account}:role/{pipeline_stack(account.app)}-{logical_id}"

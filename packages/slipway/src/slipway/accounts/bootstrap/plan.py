@@ -1,4 +1,4 @@
-"""Which accounts and regions are bootstrapped, and what the stacks there are called."""
+"""The accounts and regions to bootstrap, and the names of their stacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUPPORT_ALIASES = "support-*"
 `@aws-cdk/aws-codepipeline:crossAccountKeyAliasStackSafeResourceName` CDK keeps the end of the stack's name alone."""
 
 EDGE_REGION = "us-east-1"
-"""Where CloudFront keeps what belongs to a distribution, such as the delivery of its logs, wherever the service is.
+"""Region in which CloudFront stores resources of a distribution, such as its log delivery, wherever the service is.
 
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html
 """
@@ -35,13 +35,13 @@ class Account:
     """One account: its policies are shared by its regions.
 
     Attributes:
-        account: the twelve digits.
+        account: The twelve digits.
         partition: `aws`, or that of China or GovCloud.
-        regions: where it is bootstrapped; the first is where the policies' stack stands.
-        environments: the environments that live there, in the pipeline's order.
-        tools: whether the pipeline lives there.
-        app: the app that is delivered; another one may live there too.
-        bucket_prefix: what the names of its services' buckets begin with.
+        regions: Where it is bootstrapped; the first is where the policies' stack stands.
+        environments: The environments that live there, in the pipeline's order.
+        tools: Whether the pipeline lives there.
+        app: The app that is delivered; another one may live there too.
+        bucket_prefix: What the names of its services' buckets begin with.
     """
 
     account: str
@@ -54,7 +54,7 @@ class Account:
 
     @property
     def label(self) -> str:
-        """What people call it: its environments, `tools`, or both."""
+        """Return its display name: its environments, `tools`, or both."""
         return "+".join((*(("tools",) if self.tools else ()), *self.environments))
 
     @property
@@ -63,15 +63,15 @@ class Account:
         return frozenset({*(("tools",) if self.tools else ()), *(("environment",) if self.environments else ())})
 
     def policy_arn(self, name: str) -> str:
-        """ARN of a managed policy of this account."""
+        """Return the ARN of a managed policy of this account."""
         return f"arn:{self.partition}:iam::{self.account}:policy/{name}"
 
 
 def accounts(settings: Settings) -> tuple[Account, ...]:
-    """Every account of the configuration, the tools account first.
+    """Return every account of the configuration, the tools account first.
 
-    An environment needs us-east-1 beside its own region: services behind CloudFront have a stack there. The tools
-    account is bootstrapped in every region that an environment uses: a pipeline that deploys to another region keeps a
+    An environment needs us-east-1 besides its own region: services behind CloudFront have a stack there. The tools
+    account is bootstrapped in every region that an environment uses: a pipeline that deploys to another region has a
     bucket there.
     """
     pipeline = settings.pipeline

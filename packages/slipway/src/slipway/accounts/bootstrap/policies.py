@@ -43,7 +43,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
 
 MAX_ATTACHED = 10
-"""Managed policies of one role, by the same page; a quota that can be raised, which nobody should have to."""
+"""Managed policies per role, by the same page; the quota can be raised, which should not be necessary."""
 
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
@@ -63,7 +63,7 @@ class BoundedPolicy:
 
     @property
     def text(self) -> str:
-        """The document as it is written to a file."""
+        """Return the document as it is written to a file."""
         return json.dumps(self.document, indent=2) + "\n"
 
     @property
@@ -73,7 +73,7 @@ class BoundedPolicy:
 
 
 def execution_policies(account: Account, settings: Settings) -> tuple[BoundedPolicy, ...]:
-    """What CloudFormation's execution role may do: one policy a family."""
+    """Return the permissions of CloudFormation's execution role: one policy per family."""
     return tuple(
         _render(family, f"{policy_prefix(settings.pipeline.app)}{family}", account, settings)
         for family in FAMILIES
@@ -82,17 +82,17 @@ def execution_policies(account: Account, settings: Settings) -> tuple[BoundedPol
 
 
 def boundary(account: Account, settings: Settings) -> BoundedPolicy:
-    """The most that a role of the stacks may do."""
+    """Return the maximum permissions of a stack's role."""
     return _render("permissions-boundary", settings.pipeline.permissions_boundary, account, settings)
 
 
 def execution_boundary(account: Account, settings: Settings) -> BoundedPolicy:
-    """The most that CloudFormation's execution role may do."""
+    """Return the maximum permissions of CloudFormation's execution role."""
     return _render("execution-boundary", execution_boundary_name(settings.pipeline.app), account, settings)
 
 
 def policies(account: Account, settings: Settings) -> tuple[BoundedPolicy, ...]:
-    """All managed policies of an account, the boundaries first."""
+    """Return all managed policies of an account, the boundaries first."""
     return (
         boundary(account, settings),
         execution_boundary(account, settings),
@@ -145,7 +145,7 @@ def _render(family: str, name: str, account: Account, settings: Settings) -> Bou
 
 
 def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
-    """What stands for each placeholder."""
+    """Return the value of each placeholder."""
     tools = settings.pipeline
     app = tools.app
     pipeline_names = (pipeline_stack(app),) if account.tools else ()
@@ -156,10 +156,11 @@ def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
         "Account": (account.account,),
         "Region": account.regions,
         "Qualifier": (tools.qualifier,),
-        # Names that CloudFormation makes begin with the stack's; those that CDK makes, with the same without dashes.
+        # Names that CloudFormation generates begin with the stack's; those that CDK generates, with the same without
+        # dashes.
         "Name": (*pipeline_names, *(f"{name}-" for name in account.environments)),
         "AnyName": (*stacks, *account.environments),
-        # The steps of the pipeline have roles with names of their own, in both kinds of account.
+        # The pipeline's steps have named roles, in both kinds of account.
         "Role": (
             *(f"{name}*" for name in pipeline_names),
             *(f"{name}-*" for name in account.environments),
@@ -177,8 +178,8 @@ def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
             *((SUPPORT_ALIASES,) if account.tools and len(account.regions) > 1 else ()),
             *(f"*-{name}" for name in account.environments),
         ),
-        # CodePipeline's pages do not say whether it asks PassRole for the role of an action. Where the environment has
-        # an account of its own, the role is another account's and cannot be passed.
+        # CodePipeline's documentation does not say if it checks PassRole for the role of an action. If the environment
+        # has its own account, the role belongs to another account and cannot be passed.
         "RolesOfActions": (
             (f"arn:{account.partition}:iam::{account.account}:role/cdk-{tools.qualifier}-deploy-role-*",)
             if account.tools and account.environments
@@ -206,7 +207,7 @@ def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
 
 
 def _hosted_zones(account: Account, settings: Settings) -> Iterator[str]:
-    """Zones that the services of an account write a name into."""
+    """Yield the zones in which the services of an account create a name."""
     for name in account.environments:
         for _, service in settings.environment(name).services:
             domain = getattr(service, "custom_domain", None)
@@ -215,14 +216,14 @@ def _hosted_zones(account: Account, settings: Settings) -> Iterator[str]:
 
 
 def _connection(source: object) -> Iterator[str]:
-    """The connection under both of its names: the older one is still what some actions are checked against."""
+    """Yield the connection under both of its names: some actions are still checked against the older one."""
     if isinstance(source, CodeConnectionsSource):
         for service in ("codeconnections", "codestar-connections"):
             yield re.sub(r":(codeconnections|codestar-connections):", f":{service}:", source.connection_arn)
 
 
 def _statement(statement: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> Document | None:
-    """A statement of IAM, or None when no resource is left to it here."""
+    """Return an IAM statement; None if no resource remains for it here."""
     resources = _expand(statement["Resource"], values)
     if not resources:
         return None

@@ -1,1 +1,1 @@
-"""What stands between this checkout and a delivery: configuration, versions, assets, accounts; each with its mend."""
+"""Diagnose what prevents a delivery: configuration, versions, assets, accounts; each with its fix."""

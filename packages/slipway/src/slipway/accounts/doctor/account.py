@@ -48,13 +48,13 @@ QUOTAS: Mapping[str, tuple[str, str, str]] = {
 
 
 def open_session(profile: str | None = None) -> boto3.Session:
-    """A session whose clients give up soon: a doctor that waits for minutes is not asked again.
+    """Return a session whose clients time out quickly: nobody uses a doctor that takes minutes.
 
     Args:
-        profile: name of an AWS profile. Default: the usual chain of credentials.
+        profile: Name of an AWS profile. Default: the usual chain of credentials.
 
     Raises:
-        ProfileNotFound: there is no such profile.
+        ProfileNotFound: There is no such profile.
     """
     core = botocore.session.Session()
     core.set_default_client_config(_CLIENT)
@@ -65,9 +65,9 @@ def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assemb
     """Check every configured account for which there are credentials.
 
     Args:
-        settings: all of `config/`.
-        sessions: credentials, each of one account; one without is passed over.
-        assembly: what was synthesised last, for what the stacks ask of quotas; it may be missing.
+        settings: All of `config/`.
+        sessions: Credentials, each of one account; one without is passed over.
+        assembly: What was synthesised last, for what the stacks ask of quotas; it may be missing.
     """
     known = {account.account: account for account in accounts(settings)}
     present: dict[str, boto3.Session] = {}
@@ -112,13 +112,13 @@ def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assemb
 def check_account(
     account: Account, settings: Settings, session: boto3.Session, assembly: Path
 ) -> Iterator[CheckResult]:
-    """Everything that is checked of one account.
+    """Yield the results of every check of one account.
 
     Args:
-        account: which.
-        settings: all of `config/`.
-        session: credentials of it.
-        assembly: what was synthesised last; it may be missing.
+        account: Which.
+        settings: All of `config/`.
+        session: Credentials of it.
+        assembly: What was synthesised last; it may be missing.
     """
     look = _Look(account, settings, session, assembly)
     checks: list[tuple[str, Callable[[], Iterable[CheckResult]]]] = []
@@ -139,7 +139,7 @@ def check_account(
         try:
             yield from run()
         except (BotoCoreError, ClientError) as error:
-            yield CheckResult(account.label, check, CheckStatus.UNCHECKED, _reason(error), "look at it in the console")
+            yield CheckResult(account.label, check, CheckStatus.UNCHECKED, _reason(error), "check it in the console")
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class _Look:
             yield self._finding(
                 "connection",
                 CheckStatus.WRONG,
-                "there is none of that ARN",
+                "no resource has that ARN",
                 "make it, and put its ARN into config/pipeline.toml",
             )
             return
@@ -208,7 +208,7 @@ class _Look:
             role = self._role(iam, f"cdk-{qualifier}-{kind}-{number}-{region}")
             if role is None:
                 yield self._finding(
-                    check, CheckStatus.WRONG, "there is no such role", "run the commands of make bootstrap"
+                    check, CheckStatus.WRONG, "the role does not exist", "run the commands of make bootstrap"
                 )
             elif _trusts(role["AssumeRolePolicyDocument"], self.settings.pipeline.account):
                 yield self._finding(check, CheckStatus.OK, f"trusts {self.settings.pipeline.account}")
@@ -225,7 +225,9 @@ class _Look:
         check = f"execution role in {region}"
         role = self._role(iam, name)
         if role is None:
-            yield self._finding(check, CheckStatus.WRONG, "there is no such role", "run the commands of make bootstrap")
+            yield self._finding(
+                check, CheckStatus.WRONG, "the role does not exist", "run the commands of make bootstrap"
+            )
             return
         attached = {
             policy["PolicyName"] for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
@@ -258,7 +260,7 @@ class _Look:
             )
 
     def policies(self) -> Iterator[CheckResult]:
-        """Whether the policies in the account are those of this checkout."""
+        """Check that the policies in the account are those of this checkout."""
         iam = self.session.client("iam", region_name=self.account.regions[0])
         missing, stale = [], []
         for policy in policies(self.account, self.settings):
@@ -340,7 +342,7 @@ class _Look:
 
 
 def _reservations(model: BaseModel) -> Iterator[int]:
-    """Reserved concurrency of every function in a part of the configuration."""
+    """Yield the reserved concurrency of every function in a part of the configuration."""
     for _, value in model:
         if isinstance(value, FunctionSettings):
             yield value.reserved_concurrency or 0
@@ -349,7 +351,7 @@ def _reservations(model: BaseModel) -> Iterator[int]:
 
 
 def _wanted_version(assembly: Path) -> int:
-    """The newest bootstrap version that a stack or an asset of an assembly asks for."""
+    """Return the newest bootstrap version that a stack or an asset of an assembly requires."""
     wanted = [BOOTSTRAP_VERSION]
     for _, manifest in read_manifests(assembly) if is_assembly(assembly) else ():
         properties = (artifact.get("properties", {}) for artifact in manifest.artifacts.values())
@@ -358,7 +360,7 @@ def _wanted_version(assembly: Path) -> int:
 
 
 def _capacity(assembly: Path, environment: str) -> dict[str, int] | None:
-    """What the tables of an environment may scale to: read and write units, in all and of the largest table."""
+    """Return the maximum capacity of an environment's tables: units in total and of the largest table."""
     folders = sorted(assembly.glob(f"assembly-*-{environment}-*"))
     if not folders:
         return None
@@ -392,7 +394,7 @@ def _trusts(policy: Mapping[str, Any] | str, account: str) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """An error of AWS in one line."""
+    """Return an AWS error in one line."""
     if isinstance(error, ClientError):
         said = error.response["Error"]
         return f"{said.get('Code', 'error')}: {said.get('Message', '')}".split("\n", maxsplit=1)[0][:200]

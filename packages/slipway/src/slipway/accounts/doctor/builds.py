@@ -1,4 +1,4 @@
-"""Whether the pipeline's builds may run, and whether its environments can still be rolled back."""
+"""Check that the pipeline's builds may run, and that its environments can still be rolled back."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from slipway.settings import Settings
 from slipway.settings.quotas import CONCURRENT_BUILDS, builds_at_once
 
 _SOON = timedelta(days=30)
-"""How long before its artifacts expire an environment is warned of."""
+"""Warning period before an environment's artifacts expire."""
 
 
 def check_builds(account: Account, settings: Settings, session: boto3.Session, assembly: Path) -> Iterator[CheckResult]:
     """Compare the quotas of concurrent builds with what the pipeline starts at once.
 
     Args:
-        account: the tools account.
-        settings: all of `config/`.
-        session: credentials of it.
-        assembly: what was synthesised last; it may be missing.
+        account: The tools account.
+        settings: All of `config/`.
+        session: Credentials of it.
+        assembly: What was synthesised last; it may be missing.
     """
     template = _pipeline(assembly)
     if template is None:
@@ -67,11 +67,11 @@ def check_rollbacks(
     """Say which stages have nothing to go back to soon, since the artifacts of their last good execution expire.
 
     Args:
-        account: the tools account.
-        settings: all of `config/`.
-        session: credentials of it.
-        assembly: what was synthesised last; it may be missing.
-        now: the time. Default: the present.
+        account: The tools account.
+        settings: All of `config/`.
+        session: Credentials of it.
+        assembly: What was synthesised last; it may be missing.
+        now: The time. Default: the present.
     """
     template = _pipeline(assembly)
     if template is None:
@@ -109,7 +109,7 @@ def _pipeline(assembly: Path) -> dict[str, Any] | None:
 
 
 def _rolled_back(template: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Pipeline and stage, for each stage that goes back to its last good execution."""
+    """Yield pipeline and stage for each stage that rolls back to its last successful execution."""
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::CodePipeline::Pipeline":
             for stage in resource["Properties"]["Stages"]:

@@ -1,4 +1,4 @@
-"""`slipway doctor`: what stands between this checkout and a delivery."""
+"""Diagnose what prevents a delivery from this checkout: `slipway doctor`."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def examine(configuration: Path, assembly: Path, profiles: list[str]) -> list[Ch
     """Run every check.
 
     Args:
-        configuration: folder of the configuration.
-        assembly: what was synthesised last; it may be missing.
+        configuration: Folder of the configuration.
+        assembly: What was synthesised last; it may be missing.
         profiles: AWS profiles, one for each account to look at. None given: the usual chain of credentials.
     """
     found, settings = check_configuration(configuration)
@@ -68,7 +68,7 @@ def examine(configuration: Path, assembly: Path, profiles: list[str]) -> list[Ch
 
 
 def table(findings: list[CheckResult]) -> Table:
-    """The findings as a table."""
+    """Return the findings as a table."""
     lines = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
     for name in ("area", "check", "", "found", "mend"):
         lines.add_column(name, overflow="fold")
@@ -94,11 +94,11 @@ def doctor(
     ] = CONFIG_FOLDER,
     assembly: Annotated[Path, typer.Option("--assembly", help="What was synthesised last.")] = ROOT / "cdk.out",
 ) -> None:
-    """Print what stands between this checkout and a delivery, each finding with its fix.
+    """Print what prevents a delivery from this checkout, each finding with its fix.
 
     Without credentials the accounts are reported as not checked.
 
-    Exit code: 0 when nothing is wrong, 1 when something is.
+    Exit code: 0 without faults, 1 with faults.
     """
     findings = examine(configuration, assembly, profile or [])
     if json_file is not None:

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""Results of a check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class CheckStatus(StrEnum):
-    """How a check came out."""
+    """Outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,14 +20,14 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        area: what it belongs to: `configuration`, `versions`, `assets`, `git`, or an account's label.
-        check: what was looked at.
-        status: how it came out.
-        found: what was seen, in one line.
-        mend: what to do about it, in one line; empty when there is nothing to do.
+        area: What it belongs to: `configuration`, `versions`, `assets`, `git`, or an account's label.
+        check: What was looked at.
+        status: How it came out.
+        found: What was seen, in one line.
+        mend: What to do about it, in one line; empty when there is nothing to do.
     """
 
     area: str

@@ -25,17 +25,17 @@ from slipway.settings import Settings
 from slipway.settings.model import CodeConnectionsSource, S3Source
 
 NODE_MAJOR = 24
-"""Node of the CDK tools: the release that is supported longest of those that jsii accepts."""
+"""Node version of the CDK tools: the release with the longest support among those that jsii accepts."""
 
 LOCKS = {"layer": "layer", "app": "dev", "rehearsal": "dev", "dev": "dev"}
 """Dependency group of `pyproject.toml` → the lock in `requirements/` that holds it."""
 
 
 def check_configuration(folder: Path) -> tuple[list[CheckResult], Settings | None]:
-    """Whether `config/` can be used.
+    """Check that `config/` is valid.
 
     Args:
-        folder: where the files are.
+        folder: Where the files are.
 
     Returns:
         The findings, and the settings when there are any.
@@ -63,7 +63,7 @@ def check_configuration(folder: Path) -> tuple[list[CheckResult], Settings | Non
 
 
 def _examples(settings: Settings) -> Iterator[CheckResult]:
-    """What a fresh clone holds is an example: a delivery goes nowhere with it."""
+    """Check for values of the example, with which a delivery cannot work."""
     accounts = {settings.pipeline.account, *(environment.account for environment in settings.environments)}
     examples = sorted(account for account in accounts if len(set(account)) == 1)
     if examples:
@@ -102,10 +102,10 @@ def _connection_place(settings: Settings) -> Iterator[CheckResult]:
 
 
 def check_versions(root: Path = ROOT) -> Iterator[CheckResult]:
-    """Whether what is installed is what is pinned, and whether it fits together.
+    """Check that the installed versions are the pinned ones, and compatible.
 
     Args:
-        root: the repository.
+        root: The repository.
     """
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = SpecifierSet(project["project"]["requires-python"])
@@ -182,7 +182,7 @@ def _cli(root: Path) -> Iterator[CheckResult]:
                 "versions",
                 name,
                 CheckStatus.WRONG,
-                f"package.json has {wanted or 'no version'!r}, which is no exact version",
+                f"package.json has {wanted or 'no version'!r}, which is not an exact version",
                 "pin one: the registry's latest may read older assemblies only",
             )
             continue
@@ -200,7 +200,7 @@ def _cli(root: Path) -> Iterator[CheckResult]:
 
 
 def _schema(root: Path) -> Iterator[CheckResult]:
-    """The assemblies that the library writes against those that the two tools read, by asking all of them."""
+    """Check the assembly schema that the library writes against those that the two tools read, by running them."""
     writes = _written_schema()
     yield _read_by(root, "the CLI", "aws-cdk", writes, ["cdk", "list", "--app", ".", "--notices", "false"])
     # The pipeline writes the number that this one reads into the manifests: slipway.delivery.toolchain.
@@ -227,7 +227,7 @@ def _read_by(root: Path, who: str, package: str, writes: int | None, command: li
 
 
 def _written_schema() -> int | None:
-    """The library carries the schema as a package with its version in its name; importing it would start Node."""
+    """Return the library's schema version, from the name of a package in it; importing it would start Node."""
     library = find_spec("aws_cdk")
     if library is None:
         return None
@@ -239,7 +239,7 @@ def _written_schema() -> int | None:
 
 
 def _read_schema(root: Path, command: list[str]) -> int | None:
-    """A tool names its newest schema when it is shown a manifest from the future."""
+    """Return a tool's newest schema, which it names when it reads a manifest from the future."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "manifest.json").write_text('{"version": "9999.0.0"}', encoding="utf-8")
         words = [str(root / "node_modules" / ".bin" / command[0]), *command[1:]]
@@ -252,10 +252,10 @@ def _read_schema(root: Path, command: list[str]) -> int | None:
 
 
 def check_locks(root: Path = ROOT) -> Iterator[CheckResult]:
-    """Whether the locks hold what `pyproject.toml` asks for, and whether that is what is installed.
+    """Check that the locks contain what `pyproject.toml` requires, and that it is installed.
 
     Args:
-        root: the repository.
+        root: The repository.
     """
     groups = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
     faults: dict[str, list[str]] = {}
@@ -289,7 +289,7 @@ def check_locks(root: Path = ROOT) -> Iterator[CheckResult]:
 
 
 def _locked(path: Path, *, markers: bool = True) -> dict[str, str]:
-    """Package → version of a lock; without those for other machines when `markers` is off."""
+    """Return package → version of a lock; without those for other machines if `markers` is off."""
     found = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -308,10 +308,10 @@ def _canonical(name: str) -> str:
 
 
 def check_assets(root: Path = ROOT) -> CheckResult:
-    """Whether the zips are those that the sources would give: the build says so itself.
+    """Check that the zips match their sources, as the build itself reports.
 
     Args:
-        root: the repository.
+        root: The repository.
     """
     command = [sys.executable, "-m", "slipway", "build", "--check"]
     try:
@@ -319,17 +319,17 @@ def check_assets(root: Path = ROOT) -> CheckResult:
     except process.ProcessError as error:
         return CheckResult("assets", "build/assets", CheckStatus.UNCHECKED, str(error), "make build")
     if done.returncode == 0:
-        return CheckResult("assets", "build/assets", CheckStatus.OK, "every zip is of the sources as they are")
+        return CheckResult("assets", "build/assets", CheckStatus.OK, "every zip matches the present sources")
     said = (done.stdout + done.stderr).strip().splitlines()
     return CheckResult("assets", "build/assets", CheckStatus.WARNING, said[-1] if said else "not built", "make build")
 
 
 def check_git(settings: Settings | None, root: Path = ROOT) -> Iterator[CheckResult]:
-    """Whether what lies here is what a push would deliver.
+    """Check that the files here are what a push would deliver.
 
     Args:
-        settings: for the branch that the pipeline follows. None: the branch is not looked at.
-        root: the repository.
+        settings: For the branch that the pipeline follows. None: the branch is not looked at.
+        root: The repository.
     """
     inside = _git(root, "rev-parse", "--is-inside-work-tree")
     if inside is None and (root / ".git").exists():
@@ -339,7 +339,7 @@ def check_git(settings: Settings | None, root: Path = ROOT) -> Iterator[CheckRes
         return
     if inside is None:
         yield CheckResult(
-            "git", "repository", CheckStatus.UNCHECKED, "this folder is no git repository", "clone it with git"
+            "git", "repository", CheckStatus.UNCHECKED, "this folder is not a git repository", "clone it with git"
         )
         return
     if _git(root, "rev-parse", "--verify", "HEAD") is None:

@@ -35,17 +35,17 @@ BROKEN: Mapping[str, tuple[str, str]] = {
 (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html)."""
 
 BACKED_UP = ("DynamoDB", "S3")
-"""Names of the resource types that a service backs up, as AWS Backup's regional settings have them."""
+"""Names of the resource types that a service backs up, in AWS Backup's regional settings."""
 
 
 def check_stacks(account: Account, settings: Settings, session: boto3.Session, region: str) -> Iterator[CheckResult]:
-    """Report the stacks of a region that are stuck, and the names of buckets that stand in the way of new ones.
+    """Report the stacks of a region that are stuck, and the names of buckets that block new ones.
 
     Args:
-        account: which.
-        settings: all of `config/`.
-        session: credentials of it.
-        region: where to look.
+        account: Which.
+        settings: All of `config/`.
+        session: Credentials of it.
+        region: Where to look.
     """
     client = session.client("cloudformation", region_name=region)
     stacks: list[StackTypeDef] = [
@@ -101,22 +101,22 @@ def _check_buckets(
                 found = f"the name is taken elsewhere ({code}): {stack} cannot be created"
                 mend = f"set another name_salt in config/{environment.name}.toml"
             else:
-                found = f"stands already, and {stack} does not: it cannot be created"
+                found = f"exists already, but {stack} does not: the stack cannot create it"
                 mend = f"empty and delete it, or import it: {_RUNBOOK}"
             yield CheckResult(account.label, f"bucket {bucket}", CheckStatus.WRONG, found, mend)
 
 
 def check_backups(account: Account, settings: Settings, session: boto3.Session, name: str) -> Iterator[CheckResult]:
-    """Report whether AWS Backup may back up what an environment asks it to.
+    """Report whether AWS Backup may back up what an environment's configuration requires.
 
-    A service that the region's settings leave out is passed over without a failed job
+    A service that the region's settings exclude is skipped without a failed job
     (https://docs.aws.amazon.com/aws-backup/latest/devguide/service-opt-in.html).
 
     Args:
-        account: which.
-        settings: all of `config/`.
-        session: credentials of it.
-        name: the environment.
+        account: Which.
+        settings: All of `config/`.
+        session: Credentials of it.
+        name: The environment.
     """
     environment = settings.environment(name)
     if environment.backup is None:

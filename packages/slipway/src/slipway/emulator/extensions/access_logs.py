@@ -25,7 +25,7 @@ PRINCIPAL = "apigateway.amazonaws.com"
 
 _VARIABLE = re.compile(r"\$context\.([A-Za-z0-9_]+(?:\.[A-Za-z0-9_-]+)*)")
 _entry: ContextVar[dict[str, object] | None] = ContextVar("access_log_entry", default=None)
-"""What is known of the request that is being answered."""
+"""Values of the request that is being answered."""
 
 
 def render(form: str, values: Mapping[str, object]) -> str:
@@ -101,7 +101,7 @@ def _answered(answer: Any) -> dict[str, object]:
 
 
 def _write(settings: Mapping[str, Any], values: Mapping[str, object], *, by_role: bool) -> None:
-    """Write a line; a REST API does so in the name of the account's role for its logs."""
+    """Write a line; a REST API writes it under the account's role for its logs."""
     destination = settings.get("destinationArn", "").removesuffix(":*")
     group = cloudwatch_logs._log_groups.get(destination.partition(":log-group:")[2])
     if group is None or not settings.get("format"):
@@ -158,7 +158,7 @@ async def _validate_jwt(original: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def install() -> None:
-    """Have the emulator write them.
+    """Make the emulator write access logs.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

@@ -1,4 +1,4 @@
-"""Add APIs that the emulator lacks: routed, signed and asked of IAM as its own are."""
+"""Add APIs that the emulator lacks: routed, signed and authorised by IAM like its own."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _resource_arn(original: Callable[..., str], service: str, method: str, path:
 
 
 def install() -> None:
-    """Have the emulator ask these APIs about their resources.
+    """Make the emulator check IAM for these APIs' resources.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

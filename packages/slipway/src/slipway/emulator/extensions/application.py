@@ -1,7 +1,7 @@
-"""What the emulator's process serves: the emulator, which writes its accounts down when it is told to.
+"""The ASGI application of the emulator's process, which saves its accounts on request.
 
-It does so at the end of its life (PERSIST_STATE). A server that is asked to end first waits half a minute for each
-client that keeps a connection open; so the signal here tells the application alone that its life ends.
+The emulator saves at the end of its lifespan (PERSIST_STATE). A server that is asked to stop first waits half a minute
+for each client with an open connection; so the signal here ends only the application's lifespan.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAVE = signal.SIGUSR1
 """Signal that tells the process to write its accounts down; it serves nothing of worth after that."""
 
 ROOT = str(Path(__file__).resolve().parents[3])
-"""Folder from which our modules are imported; functions, in processes of their own, don't inherit it."""
+"""Folder from which our modules are imported; functions, which run in their own processes, don't inherit it."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -34,7 +34,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class _Failures(logging.Handler):
-    """Keeps what the emulator says of the parts of an account that it could not write: it goes on without them."""
+    """Records the parts of an account that the emulator failed to save: it continues without them."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -48,8 +48,8 @@ def ended(saved: Path, failures: Sequence[str]) -> None:
     """Say whether the accounts are written down: all of them, or not.
 
     Args:
-        saved: the file that SAVED names.
-        failures: what could not be written.
+        saved: The file that SAVED names.
+        failures: What could not be written.
     """
     if not failures:
         saved.touch()
@@ -60,7 +60,7 @@ def ended(saved: Path, failures: Sequence[str]) -> None:
 
 
 async def app(scope: Message, receive: Receive, send: Send) -> None:
-    """The ASGI application."""
+    """Run the ASGI application."""
     from ministack.app import app as emulator  # noqa: PLC0415  # not where SAVED is read
 
     if scope["type"] != "lifespan":
@@ -129,7 +129,7 @@ def _say_what_matters(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) 
 
 
 def _install() -> None:
-    """Have the emulator refuse what AWS refuses, before it serves anything."""
+    """Make the emulator refuse what AWS refuses, before it serves requests."""
     if ROOT not in sys.path:
         sys.path.append(ROOT)
     from slipway.emulator.extensions import install  # noqa: PLC0415  # not importable before

@@ -25,7 +25,7 @@ OLDEST_SECONDS = 21_600
 """AWS's defaults: two retries, six hours."""
 
 _QUALIFIER = 7
-"""Where a function's ARN, split at its colons, has the version or alias."""
+"""Index of the version or alias in a function's ARN split at its colons."""
 
 
 def _invoke(_: Callable[..., Any], func: Record, event: Any) -> None:
@@ -89,7 +89,7 @@ def _dispatch(_: Callable[..., Any], arn: str, payload: str) -> None:
 
 
 def install() -> None:
-    """Have the emulator do so.
+    """Install the replacements.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

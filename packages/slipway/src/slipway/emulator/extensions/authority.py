@@ -1,4 +1,4 @@
-"""Ask IAM what AWS's services may do in a role's name, and record what is refused.
+"""Check with IAM what AWS's services may do in a role's name, and record refusals.
 
 The evaluation is the emulator's own. A refusal becomes an event of the account's CloudTrail, as on AWS, where the role
 is the event's identity and the service its `invokedBy`: `LookupEvents` shows it. AWS's own `LookupEvents` shows
@@ -18,12 +18,12 @@ from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services import cloudtrail, iam
 
 REPEAT_SECONDS = 1.0
-"""How long the same refusal is recorded once: a poller asks twenty times a second."""
+"""Period in which the same refusal is recorded only once, seconds: a poller tries twenty times per second."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a principal may not do."""
+    """A refused action of a principal."""
 
     principal: str
     """ARN of the session."""

@@ -139,7 +139,7 @@ def _importers(export: str, *, other_than: str) -> list[str]:
 
 
 def install() -> None:
-    """Have the emulator refuse them.
+    """Make the emulator refuse these changes.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

@@ -1,4 +1,4 @@
-"""Keep what CloudFormation is told of a resource and the emulator's CloudFormation forgets."""
+"""Keep properties of a resource that the emulator's CloudFormation receives but discards."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _updated(keep: Callable[[str, Properties], None]) -> Callable[..., Any]:
 
 
 def install() -> None:
-    """Have the emulator keep it.
+    """Make the emulator keep them.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

@@ -106,7 +106,7 @@ def _put_status(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def install() -> None:
-    """Have the emulator serve it."""
+    """Make the emulator serve the API."""
     operations = {
         "CreateDeployment": _create,
         "GetDeployment": _get,

@@ -1,4 +1,4 @@
-"""Send what a function failed on to its destination or dead letters, in the function's role's name."""
+"""Send a function's failed events to its destination or dead letters, in the name of the function's role."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def timestamp(seconds: float) -> str:
 
 
 def response_context(config: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a destination is told of the function's last answer."""
+    """Return the part of a destination's message about the function's last answer."""
     return {
         "statusCode": 200,
         "executedVersion": config.get("Version", "$LATEST"),

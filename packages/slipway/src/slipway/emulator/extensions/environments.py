@@ -22,7 +22,7 @@ STARTS = os.cpu_count() or 1
 """Environments that start at once. More would make each other slow: fifty at once took 40 s on two processors."""
 
 WATCH_SECONDS = 0.05
-"""How often the memory of busy environments is looked at."""
+"""Interval at which the memory of busy environments is checked, seconds."""
 
 _MEGABYTE = 1024 * 1024
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -46,9 +46,9 @@ def _acquire(  # noqa: PLR0917  # as the emulator calls it
     qualifier: str = "$LATEST",
     max_concurrency: int | None = None,
 ) -> Any:
-    """Take an idle environment, or start one when its turn comes; what is idle by then is taken instead.
+    """Take an idle environment, or wait to start one; use any that becomes idle in the meantime.
 
-    Starting needs no environment of another function, so a function that calls another one can't block it here.
+    Starting needs no environment of another function, so a function that calls another one cannot block it here.
     """
     key = lambda_runtime._worker_key(func_name, config, qualifier)
     with _changed:
@@ -102,7 +102,7 @@ def _watch() -> None:
 
 
 def look_at(worker: Any, pid: int) -> None:
-    """Note how much memory an environment uses, and kill it if that is more than its function has.
+    """Record an environment's memory, and kill it if it exceeds its function's limit.
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 
@@ -151,7 +151,7 @@ def _most_used(_: Callable[..., Any], func: Record) -> int:
 
 
 def install() -> None:
-    """Have the emulator do so.
+    """Install the replacements.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

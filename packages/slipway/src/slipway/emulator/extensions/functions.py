@@ -1,4 +1,4 @@
-"""What Lambda does around a function in its role's name, and the limits of a function."""
+"""Lambda's actions in the name of a function's role, and the limits of a function."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def actor(config: Record) -> Actor:
 
 
 def base_record(config: Record) -> Record:
-    """Return the record of a function's `$LATEST`, which holds what all versions share."""
+    """Return the record of a function's `$LATEST`, which contains what all versions share."""
     account, region = lambda_svc._account_region_from_function_config(config)
     found: Record | None = lambda_svc._functions.get_scoped(account, region, config.get("FunctionName", ""))
     return found or {}
@@ -64,7 +64,7 @@ def _locked_variables(config: Record) -> str | None:
 
 
 def _not_hosted(config: Record) -> str | None:
-    """Return why a function cannot run here: the emulator answers for it with a mock of status 200."""
+    """Return why a function cannot run here: the emulator would answer with a mock of status 200."""
     if config.get("PackageType") == "Image":
         return "it is a container image, and no container runs here"
     runtime = str(config.get("Runtime") or "")
@@ -114,7 +114,7 @@ def _reserved(original: Callable[..., Any], func: Record, config: Record) -> int
 
 
 def install() -> None:
-    """Have the emulator do so.
+    """Install the replacements.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

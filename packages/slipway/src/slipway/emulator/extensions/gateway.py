@@ -102,7 +102,7 @@ def _enforce_execute_api(  # noqa: PLR0917  # as the emulator calls it
     query_params: Any,
     iam_action: str = INVOKE,
 ) -> Any:
-    """Ask IAM for what exists and say no as the API does: its routes come first, and its gateway responses.
+    """Check IAM only for existing routes, and refuse as the API does, with its gateway responses.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
     """
@@ -142,7 +142,7 @@ def _update_api_key(original: Callable[..., Any], key_id: str, data: Mapping[str
 
 
 async def _within(seconds: float, answer: Any) -> Any:
-    """Return what comes within the time; None if nothing does. The function itself goes on, as on AWS."""
+    """Return the answer if it arrives in time; else None. The function itself continues, as on AWS."""
     task = asyncio.ensure_future(answer)
     done, _ = await asyncio.wait({task}, timeout=seconds)
     return task.result() if done else None
@@ -158,7 +158,7 @@ async def _invoke_proxy(  # noqa: PLR0917  # as the emulator calls it
     *rest: Any,
     **named: Any,
 ) -> Any:
-    """Answer for a function that failed or took too long as API Gateway does."""
+    """Answer as API Gateway does for a function that failed or timed out."""
     seconds = min(REST_SECONDS, float(integration.get("timeoutInMillis") or REST_SECONDS * 1000) / 1000)
 
     async def invoke() -> Any:
@@ -219,7 +219,7 @@ def _owns_paths(headers: Headers) -> bool:
 
 
 async def _pre_body(original: Callable[..., Any], method: str, path: str, headers: Headers, *rest: Any) -> Any:
-    """Keep no path of an API's or a distribution's host to the emulator, such as `/health`."""
+    """Let APIs and distributions answer every path on their host, including the emulator's, such as `/health`."""
     return None if _owns_paths(headers) else await original(method, path, headers, *rest)
 
 
@@ -228,7 +228,7 @@ async def _post_body(original: Callable[..., Any], method: str, path: str, heade
 
 
 def install() -> None:
-    """Have the emulator answer so.
+    """Install the replacements.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

@@ -31,7 +31,7 @@ MODULES = (
 
 
 def install() -> None:
-    """Have the emulator refuse what AWS refuses.
+    """Make the emulator refuse what AWS refuses.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

@@ -1,8 +1,8 @@
-"""Ask KMS in the caller's name where the resource lies under a customer's key.
+"""Check KMS permissions in the caller's name for resources encrypted with a customer's key.
 
-Whoever reads or writes what is encrypted with a key of the account needs the key too: the service asks KMS with the
-caller's credentials (https://docs.aws.amazon.com/kms/latest/developerguide/service-integration.html). AWS's services
-keep a data key for minutes and ask rarely; here each request asks, so a missing permission shows at once.
+Reading or writing data encrypted with a key of the account requires permissions for the key too: the service calls KMS
+with the caller's credentials (https://docs.aws.amazon.com/kms/latest/developerguide/service-integration.html). AWS's
+services cache a data key for minutes and call rarely; here each request calls, so a missing permission shows at once.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ _MESSAGES = {
     "secretsmanager": "Access to KMS is not allowed",
 }
 _CODES = {"sqs": "KMS.AccessDeniedException", "sns": "KMSAccessDenied"}
-"""Code of the refusal where the service has one of its own for KMS; else it is the service's `AccessDenied`."""
+"""Error code of the refusal for services with their own code for KMS; others use `AccessDenied`."""
 
 _refused: ContextVar[Refusal | None] = ContextVar("refused_key", default=None)
 
 
 def name_refusal(refusal: Refusal) -> None:
-    """Have the answer to the request that is being refused name another action than the request's own."""
+    """Make the refusal of the present request name another action than the request's own."""
     _refused.set(refusal)
 
 
@@ -108,7 +108,7 @@ _KEYS: Mapping[str, Callable[[str], object]] = {
 
 
 def key_of(resource: str) -> str | None:
-    """Return the ARN of the customer's key under which a resource lies, or None if it lies under none.
+    """Return the ARN of the customer's key that encrypts a resource; None if there is none.
 
     Args:
         resource: ARN of a table or its index, queue, topic, bucket or its object, or secret.
@@ -195,7 +195,7 @@ def _written(original: Callable[..., Any], headers: Mapping[str, str], bucket_na
 
 
 def install() -> None:
-    """Have the emulator ask KMS.
+    """Make the emulator check KMS.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

@@ -1,4 +1,4 @@
-"""Tell a missing object only to those who may list its bucket; to others S3 says that it is forbidden.
+"""Report a missing object only to callers who may list its bucket; to others S3 says that it is forbidden.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Permissions".
 """
@@ -44,7 +44,7 @@ def _enforce(  # noqa: PLR0917  # as the emulator calls it
 
 
 def install() -> None:
-    """Have the emulator do so.
+    """Install the replacements.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

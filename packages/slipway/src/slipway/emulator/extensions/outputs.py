@@ -26,5 +26,5 @@ def _resolve(original: Callable[..., Any], value: Any, *context: Any) -> Any:
 
 
 def install() -> None:
-    """Have references between stacks reach other regions."""
+    """Make references between stacks work across regions."""
     wrap(engine, "_resolve_refs", _resolve, "value", *_CONTEXT)

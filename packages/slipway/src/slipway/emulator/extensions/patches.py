@@ -13,7 +13,7 @@ class UnknownEmulatorError(RuntimeError):
 
 
 def wrap(owner: Any, name: str, replacement: Callable[..., Any], *parameters: str) -> None:
-    """Replace a function of the emulator by one that is given the original as its first argument.
+    """Replace a function of the emulator by one that receives the original as its first argument.
 
     Args:
         owner: Module, class or dictionary that holds the function.

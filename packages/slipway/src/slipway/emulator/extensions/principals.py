@@ -1,7 +1,7 @@
-"""Ask resource policies before a service of AWS, by its own principal, publishes, sends or invokes.
+"""Check resource policies before an AWS service publishes, sends or invokes under its own principal.
 
-CloudWatch and EventBridge act in no role's name: the topic, queue or function has to allow the service, and so has the
-key under which the topic or queue lies.
+CloudWatch and EventBridge act without a role: the topic, queue or function must allow the service, and so must the key
+that encrypts the topic or queue.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html
 
 
 def allowed(principal: str, action: str, resource: str, *, source: str) -> bool:
-    """Return True if a resource's own policy lets a service act on it; what's refused goes to CloudTrail.
+    """Return True if a resource's own policy lets a service act on it; refusals are recorded in CloudTrail.
 
     Args:
         principal: The service, such as `events.amazonaws.com`.
@@ -144,7 +144,7 @@ def _write_history(alarm: dict[str, Any], action: str, state: str, error: str | 
 def _invoke_target(
     original: Callable[..., Any], target: dict[str, Any], event: Any, rule: dict[str, Any], view: Any = None
 ) -> None:
-    """Deliver an event if its target lets EventBridge; a target with a role is reached in the role's name instead."""
+    """Deliver an event if its target allows EventBridge; for a target with a role, use the role instead."""
     arn = target.get("Arn", "")
     service = arn.split(":")[2] if arn.startswith("arn:") else ""
     if service in _ACTIONS and not target.get("RoleArn"):
@@ -157,7 +157,7 @@ def _invoke_target(
 
 
 def install() -> None:
-    """Have the emulator ask.
+    """Make the emulator check the policies.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

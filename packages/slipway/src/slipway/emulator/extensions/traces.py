@@ -111,7 +111,7 @@ def _batch_get_traces(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def install() -> None:
-    """Have the emulator trace.
+    """Make the emulator write traces.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

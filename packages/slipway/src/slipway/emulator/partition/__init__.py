@@ -1,8 +1,8 @@
-"""One endpoint before the accounts, as AWS is one endpoint before its accounts.
+"""A single endpoint in front of the accounts, as AWS has for its own.
 
-Each account is a process of its own. A client has one endpoint, and its credentials say whose account is meant; a role
-of another account is assumed across two of them; names such as `<id>.execute-api.<region>.amazonaws.com` are served
-too. And APIs that the emulator lacks (CodePipeline, CodeDeploy) are answered here, by the player.
+Each account is a separate process. A client uses one endpoint, and its credentials select the account; a role of
+another account is assumed across two of them; names such as `<id>.execute-api.<region>.amazonaws.com` are served too.
+The player answers APIs that the emulator lacks (CodePipeline, CodeDeploy).
 """
 
 from slipway.emulator.partition.requests import ApiError, Requester

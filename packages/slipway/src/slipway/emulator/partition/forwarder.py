@@ -13,7 +13,7 @@ ENDPOINT = "SLIPWAY_PARTITION"
 
 
 def handler(event, context):  # type: ignore[no-untyped-def]  # runs in the emulator, without our packages
-    """Hand the event over."""
+    """Forward the event."""
     account = context.invoked_function_arn.split(":")[4]
     request = urllib.request.Request(  # noqa: S310  # https, on this machine
         f"{os.environ[ENDPOINT]}/_rehearsal/{account}",

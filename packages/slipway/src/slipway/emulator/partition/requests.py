@@ -1,4 +1,4 @@
-"""Requests to AWS, as far as it must be known whose they are and what they ask for."""
+"""Parse requests to AWS as far as needed to find their account and operation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _ROLE = re.compile(r"arn:[\w-]+:iam::(?P<account>\d{12}):role/(?P<path>.+)")
 
 
 class ApiError(Exception):
-    """What an API answers when it refuses.
+    """An API's refusal.
 
     Args:
         code: AWS's code, such as `AccessDeniedException`.
-        message: what the caller is told.
+        message: What the caller is told.
         status: HTTP status. Default: 400.
     """
 
@@ -31,7 +31,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Requester:
-    """Who asks."""
+    """The caller."""
 
     account: str
     access_key_id: str
@@ -51,7 +51,7 @@ class HttpRequest:
     body: bytes = field(repr=False)
 
     def header(self, name: str) -> str:
-        """A header's value, or an empty text."""
+        """Return a header's value, or an empty text."""
         wanted = name.lower().encode()
         return next((value.decode("latin-1") for key, value in self.headers if key.lower() == wanted), "")
 
@@ -73,7 +73,7 @@ class HttpRequest:
 
     @property
     def json(self) -> dict[str, object]:
-        """The body as an object of JSON; empty when it is none."""
+        """Return the body as a JSON object; empty for any other body."""
         try:
             content = json.loads(self.body or b"{}")
         except ValueError:
@@ -104,6 +104,6 @@ class Role:
 
     @classmethod
     def of(cls, arn: str) -> Role | None:
-        """The role of an ARN; None when it is no role's."""
+        """Return the role of an ARN; None for any other ARN."""
         match = _ROLE.fullmatch(arn)
         return cls(match["account"], match["path"].rpartition("/")[2]) if match else None

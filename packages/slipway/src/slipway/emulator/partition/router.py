@@ -1,4 +1,4 @@
-"""Which account a request is for, and what stands between two accounts."""
+"""Route requests to accounts, and between them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from slipway.emulator.partition.requests import ApiError, HttpRequest, Requester
 from slipway.emulator.server import EMULATED_SECRET, Credentials, Emulator
 
 Api = Callable[[str, dict[str, Any], Requester], dict[str, Any]]
-"""An API that the emulator lacks: operation, request and caller give the answer."""
+"""An API that the emulator lacks: a function of operation, request and caller that returns the answer."""
 
 Hook = Callable[[str, dict[str, Any]], None]
-"""Takes what a function of an account hands over: the account and the content."""
+"""Receives what a function of an account forwards: the account and the content."""
 
 HANDED_OVER = b"/_rehearsal/"
 """Path, followed by an account, to which functions of the rehearsal in an account hand what they were given."""
@@ -33,7 +33,7 @@ FROM = b"/_from/"
 """Path, followed by an account, before what functions of that account ask: no one here knows their sessions."""
 
 REUSE_SECONDS = 600.0
-"""How long a session that was given out serves again; STS gives it for an hour."""
+"""Time for which an issued session is reused, seconds; STS issues it for an hour."""
 
 _EXECUTE_API = re.compile(r"(?P<api>\w+)\.execute-api\.(?P<region>[\w-]+)\.amazonaws\.com")
 _CLOUDFRONT = re.compile(r"\w+\.cloudfront\.net")
@@ -54,19 +54,19 @@ class Session:
 
 @dataclass(frozen=True)
 class ForwardTarget:
-    """Where a request goes on to."""
+    """Target of a forwarded request."""
 
     emulator: Emulator
     request: HttpRequest
 
 
 class Partition:
-    """The accounts, and the way between them.
+    """The accounts, and the routes between them.
 
     Args:
-        accounts: account → its emulator.
-        apis: service as signatures name it → who answers for it.
-        on_handed_over: takes what functions of the rehearsal hand over.
+        accounts: Account → its emulator.
+        apis: Service as signatures name it → who answers for it.
+        on_handed_over: Takes what functions of the rehearsal hand over.
     """
 
     def __init__(self, accounts: Mapping[str, Emulator], *, apis: Mapping[str, Api], on_handed_over: Hook) -> None:
@@ -77,21 +77,21 @@ class Partition:
         self._lock = threading.Lock()
 
     def emulator(self, account: str) -> Emulator:
-        """The emulator of an account.
+        """Return the emulator of an account.
 
         Raises:
-            ApiError: there is no such account here.
+            ApiError: There is no such account here.
         """
         try:
             return self._accounts[account]
         except KeyError:
-            raise ApiError("AccessDenied", f"there is no account {account} in this rehearsal", status=403) from None
+            raise ApiError("AccessDenied", f"this rehearsal has no account {account}", status=403) from None
 
     def answer(self, request: HttpRequest) -> tuple[int, list[tuple[bytes, bytes]], bytes] | ForwardTarget:
-        """Answer a request, or say where it goes on to.
+        """Answer a request, or return where to forward it.
 
         Raises:
-            ApiError: it is refused here.
+            ApiError: It is refused here.
         """
         if request.path.startswith(HANDED_OVER):
             self._on_handed_over(request.path.removeprefix(HANDED_OVER).decode(), request.json)
@@ -118,12 +118,12 @@ class Partition:
         """Assume a role as a client would.
 
         Args:
-            role_arn: the role.
-            name: of the session.
-            by: whose credentials. Default: a service of AWS, which the emulator takes for the root of its account.
+            role_arn: The role.
+            name: Of the session.
+            by: Whose credentials. Default: a service of AWS, which the emulator takes for the root of its account.
 
         Raises:
-            ApiError: the caller or the role's trust does not allow it.
+            ApiError: The caller or the role's trust does not allow it.
         """
         role = Role.of(role_arn)
         if role is None:
@@ -141,7 +141,7 @@ class Partition:
         return given
 
     def session_of(self, credentials: Credentials) -> Session | None:
-        """Return the role's session that credentials were given out for; None where they are no session's."""
+        """Return the role's session of some credentials; None for other credentials."""
         return self._sessions.get(credentials.access_key_id)
 
     def _caller(self, key: str) -> Requester:
@@ -184,14 +184,14 @@ class Partition:
             self._sessions[values.access_key_id] = Session(role.account, role.name, name, values)
 
     def _cross(self, caller: Requester, role: Role, arn: str) -> Credentials:
-        """Credentials of the caller's double in the process of the other account.
+        """Return credentials of the caller's double in the other account's process.
 
-        An emulator knows the sessions of its own process alone, but serves every account: so the caller gets a double
-        there, in its own account, whose session has the same ARN, and the role's trust is evaluated with it. What the
-        caller's own policies allow is asked of its own process.
+        An emulator knows only the sessions of its own process, but serves every account: so the caller gets a double
+        there, in its own account, whose session has the same ARN, and against which the role's trust is evaluated. The
+        caller's own policies are evaluated in its own process.
 
         Raises:
-            ApiError: the caller's policies do not allow it.
+            ApiError: The caller's policies do not allow it.
         """
         session = self._sessions.get(caller.access_key_id)
         if session is None:
@@ -223,11 +223,11 @@ class Partition:
         """Return True if a role's own policies allow an action that no emulator serves.
 
         Args:
-            account: the role's account.
-            role_arn: the role.
-            action: the IAM action.
+            account: The role's account.
+            role_arn: The role.
+            action: The IAM action.
             resource: ARN of what it is done to.
-            context: condition keys of the request and their values. Default: none.
+            context: Condition keys of the request and their values. Default: none.
         """
         return _simulate(self.emulator(account), role_arn, action, resource, context or {})
 
@@ -242,10 +242,10 @@ class Partition:
             )
 
     def _signed_for_host(self, request: HttpRequest, key: str) -> ForwardTarget:
-        """A request to an API by its own host name, signed again for the address by which the emulator has it.
+        """Return a request to an API's own host name, signed again for the emulator's address of the API.
 
         Raises:
-            ApiError: nobody here gave out the key, so nobody can sign for it.
+            ApiError: Nobody here gave out the key, so nobody can sign for it.
         """
         session = self._sessions.get(key)
         if session is None:
@@ -255,9 +255,9 @@ class Partition:
         return ForwardTarget(target.emulator, signed)
 
     def _by_path(self, request: HttpRequest) -> ForwardTarget:
-        """A request to an API's own host name, at the path by which the emulator has the API.
+        """Return a request to an API's own host name, at the emulator's path of the API.
 
-        It knows the host names of another domain, and keeps some paths of every host to itself.
+        The emulator uses host names of another domain, and reserves some paths on every host.
         """
         api = request.host.partition(".")[0]
         emulator = self._of_host(request.host)
@@ -283,7 +283,7 @@ class Partition:
         return self.emulator(self._owner(host, self._has_host))
 
     def _owner(self, name: str, has: Callable[[Emulator, str], bool]) -> str:
-        """The account that has something, by asking all of them once."""
+        """Return the account that has something, by querying each of them once."""
         if name not in self._owners:
             owner = next((account for account, emulator in self._accounts.items() if has(emulator, name)), None)
             if owner is None:
@@ -362,11 +362,11 @@ def _send(emulator: Emulator, request: HttpRequest) -> httpx.Response:
 
 
 def forwarded(client: httpx.Client | httpx.AsyncClient, request: HttpRequest) -> httpx.Request:
-    """A request as it goes on to an emulator: to the letter, since it may be signed.
+    """Return a request for an emulator, byte for byte, since it may be signed.
 
     Args:
-        client: of the emulator.
-        request: as it came.
+        client: Of the emulator.
+        request: As it came.
     """
     path = request.path + (b"?" + request.query if request.query else b"")
     url = client.base_url.copy_with(raw_path=path)
@@ -381,7 +381,7 @@ def _headers(response: httpx.Response) -> list[tuple[bytes, bytes]]:
 
 
 def _signed_again(request: HttpRequest, credentials: Credentials, region: str, *, service: str = "sts") -> HttpRequest:
-    """The request with another signature."""
+    """Return the request with a new signature."""
     left_out = {b"authorization", b"x-amz-date", b"x-amz-security-token", b"x-amz-content-sha256"}
     kept = tuple((name, value) for name, value in request.headers if name.lower() not in left_out)
     host = request.header("host")
@@ -413,7 +413,7 @@ def _at(request: HttpRequest, address: str, host: str) -> HttpRequest:
 
 
 def _credentials_in(content: bytes) -> Credentials | None:
-    """The credentials in an answer of STS, as XML or JSON."""
+    """Return the credentials in an answer of STS, as XML or JSON."""
     try:
         values = json.loads(content)["Credentials"]
     except (ValueError, KeyError, TypeError):

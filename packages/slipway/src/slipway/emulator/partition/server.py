@@ -29,7 +29,7 @@ from slipway.errors import RehearsalError
 START_SECONDS = 10.0
 THREADS = 48
 LONGEST_SECONDS = 120.0
-"""Longest time that a request may take: a function's answer through the gateway takes 29 s."""
+"""Maximum duration of a request: a function's answer through the gateway takes up to 29 s."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -39,12 +39,12 @@ _HOSTS = re.compile(r"[\w-]+\.execute-api\.[\w-]+\.amazonaws\.com|\w+\.cloudfron
 
 
 class Server:
-    """Serves a partition in a thread of its own, on the loopback interface.
+    """Serves a partition in its own thread, on the loopback interface.
 
     Args:
-        partition: what is served.
-        regions: whose host names are served.
-        tls: folder of the certificates.
+        partition: What is served.
+        regions: Whose host names are served.
+        tls: Folder of the certificates.
     """
 
     def __init__(self, partition: Partition, *, regions: set[str], tls: Path) -> None:
@@ -64,7 +64,7 @@ class Server:
 
     @property
     def endpoint(self) -> str:
-        """Where every API of every account answers."""
+        """Return the endpoint of every API in every account."""
         return f"https://{HOST}:{self.port}"
 
     @property
@@ -73,7 +73,7 @@ class Server:
         return self._tls / "ca.pem"
 
     def variables(self) -> dict[str, str]:
-        """Variables with which a client in another process has this for AWS, and AWS's host names lead here."""
+        """Return variables that make a client in another process use this server as AWS, including AWS's host names."""
         proxy = f"http://{LOOPBACK}:{self.proxy_port}"
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -89,7 +89,7 @@ class Server:
         """Start serving.
 
         Raises:
-            RehearsalError: it did not come up.
+            RehearsalError: It did not come up.
         """
         certificates(self._tls, names=self.names)
         ready = threading.Event()
@@ -134,7 +134,7 @@ class Server:
                 await client.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Handle an ASGI request."""
         if scope["type"] == "lifespan":
             while True:
                 message = await receive()
@@ -183,7 +183,7 @@ class Server:
         return self._clients[emulator.endpoint]
 
     async def _proxy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """An HTTP proxy for TLS: AWS's host names lead here, all others where they lead."""
+        """Proxy TLS connections: AWS's host names lead here, all others to their own addresses."""
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             method, _, rest = head.partition(b" ")
@@ -207,7 +207,7 @@ class Server:
             writer.close()
 
     async def _beyond(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to a host of the world, by this machine's own proxy if it has one."""
+        """Open a connection to an outside host, through this machine's own proxy if it has one."""
         proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
         if not proxy:
             return await asyncio.open_connection(await self._address(host), port)
@@ -220,7 +220,7 @@ class Server:
         return reader, writer
 
     async def _address(self, host: str) -> str:
-        """The address of a host, looked up once: an installation opens a hundred connections to two hosts."""
+        """Return a host's address, looked up once: an installation opens a hundred connections to two hosts."""
         if host not in self._addresses:
             found = asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
             self._addresses[host] = asyncio.ensure_future(found)
@@ -232,7 +232,7 @@ class Server:
 
 
 def _say_what_matters(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A client that goes without a word is no news."""
+    """Log errors of the event loop, except those of clients that disconnect."""
     if not isinstance(context.get("exception"), (OSError, TimeoutError, ssl.SSLError)):
         loop.default_exception_handler(context)
 
@@ -257,7 +257,7 @@ async def _whole(scope: Scope, receive: Receive) -> HttpRequest:
 
 
 def _refusal(request: HttpRequest, error: ApiError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """A refusal in the protocol of the request."""
+    """Return a refusal in the protocol of the request."""
     if request.header("x-amz-target") or "json" in request.header("content-type"):
         content = json.dumps({"__type": error.code, "message": error.message}).encode()
         return error.status, [(b"content-type", b"application/x-amz-json-1.1")], content

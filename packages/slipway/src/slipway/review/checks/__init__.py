@@ -1,4 +1,4 @@
-"""What a change loosens, type by type. Importing a module registers its checks."""
+"""Find what a change loosens, by resource type. Importing a module registers its checks."""
 
 from slipway.review.checks import (
     answers,

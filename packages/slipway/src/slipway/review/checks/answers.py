@@ -1,4 +1,4 @@
-"""The four questions of every change, as each type of resource answers them; and what nobody has an answer to."""
+"""The four questions of every change, answered per resource type; and changes without an answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROLE = re.compile(r"arn:[\w-]+:(?:iam|sts)::")
 
 @on(ANY, judges=lambda _: False)
 def answer(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """Ask a resource what its change does to data, service and watch."""
+    """Yield findings on what a resource's change does to data, service and monitoring."""
     if pair.after is None:
         yield from _removed(pair, context)
     elif pair.before is None:
@@ -42,13 +42,13 @@ def _removed(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     resource = pair.any
     known = answers_of(resource.type)
     if is_publisher(resource):
-        # One comes and goes with each asset; that nothing publishes any more is told of with the pipeline.
+        # These change with each asset; a missing publisher is reported with the pipeline.
         return
     if resource.type == _FUNCTION and _only_provides(resource, context):
-        # What it provided for is told of by itself.
+        # What it provided for is reported separately.
         return
     if known is None:
-        # What holds data, or has an address, is told of by what it holds.
+        # A resource that contains data, or has an address, is reported by its content.
         if resource.type not in STATEFUL and resource.type not in ADDRESSED:
             yield found("unjudged", resource, f"{resource.type} is removed", detail="removed")
     elif not isinstance(known.removed, str):
@@ -58,7 +58,7 @@ def _removed(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
 
 
 def _only_provides(function: ReviewedResource, context: CheckContext) -> bool:
-    """True if a function served custom resources alone, which go with it: CDK's own providers do."""
+    """Return True if a function served only custom resources, which are deleted with it: CDK's own providers do."""
     before, after = context.matching.before, context.matching.after
     served = [
         one
@@ -103,14 +103,14 @@ def _changed(pair: Pair, after: ReviewedResource, context: CheckContext) -> Iter
 
 
 def _whole(pair: Pair, place: tuple[str, ...], leaf: Difference) -> Difference:
-    """What changes at a place of which a leaf is a part."""
+    """Return the whole change at a place that contains a changed leaf."""
     if place == leaf.path or pair.before is None or pair.after is None:
         return leaf
     return Difference(place, value_at(pair.before.properties, place), value_at(pair.after.properties, place))
 
 
 def _is_answered(pair: Pair, path: tuple[str, ...]) -> bool:
-    """True if a setting is looked at elsewhere, or is known to harm nobody."""
+    """Return True if a setting is checked elsewhere, or is known to be harmless."""
     return (
         is_harmless(pair.type, path)
         or path[0] in SAYS_WHO.get(pair.type, ())
@@ -126,7 +126,7 @@ def _is_answered(pair: Pair, path: tuple[str, ...]) -> bool:
 
 
 def is_harmless(resource_type: str, path: tuple[str, ...]) -> bool:
-    """Return whether a change of a setting is known to harm nobody; the reason stands with the type's answers."""
+    """Return True if a change of a setting is known to be harmless; the type's answers give the reason."""
     known = answers_of(resource_type)
     return path[0] in EVERYWHERE or any(
         matches(pattern, path) for pattern in _patterns(tuple(known.harmless) if known else ())
@@ -139,7 +139,7 @@ def _patterns(paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
 
 
 def _is_replacing(pair: Pair, path: tuple[str, ...]) -> bool:
-    """True if a change of the setting replaces the resource, which is a finding of its own."""
+    """Return True if a change of the setting replaces the resource, which is reported separately."""
     rules = schema(pair.type, pair.any.stack.key.region)
     if rules is None or not rules.updatable or pair.type.startswith(CUSTOM):
         return True
@@ -169,7 +169,7 @@ def _does_harm(when: When, change: Difference, context: CheckContext) -> bool:
 
 
 def _is_less(one: Json, other: Json) -> bool:
-    """True if one figure is lower than another, or if that cannot be told."""
+    """Return True if one figure is lower than another, or if that is unknown."""
     if one is None or other is None:
         return False
     low, high = number(one), number(other)
@@ -181,7 +181,7 @@ def _told(
 ) -> ChangeFinding:
     old, new = change.before, change.after
     if new is None:
-        what = f"{change.name} goes; it was {shown(old)}"
+        what = f"{change.name} is removed; it was {shown(old)}"
     elif old is None:
         what = f"{change.name} is {shown(new)}"
     else:
@@ -190,7 +190,7 @@ def _told(
     if setting.kind == _DESTINATION and severity is None:
         severity = Destinations(context.matching).grade(old, new)
     if setting.kind == "runtime-changed" and severity is None and not pair.new_code and new is None:
-        # The code that is there still reads what is no longer there.
+        # The deployed code still reads the removed value.
         severity = Severity.HIGH
     return found(setting.kind, after, f"{readable(what)}: {setting.says}", severity=severity, detail=change.name)
 
@@ -198,7 +198,7 @@ def _told(
 def _foreign(
     resource: ReviewedResource, changes: tuple[Difference, ...], context: CheckContext
 ) -> Iterator[ChangeFinding]:
-    """Whatever names a resource of a strange account: the stranger gets what is sent, or decides what is run."""
+    """Yield references to resources in foreign accounts: they receive what is sent, or decide what runs."""
     policies = [place.split(".")[1:2] for place in resource.documents]
     answers = answers_of(resource.type)
     destinations = Destinations(context.matching)
@@ -211,7 +211,7 @@ def _foreign(
             for setting in (answers.settings if answers else ())
         )
         if strangers and not graded and not any(place == [] for place in policies):
-            # Packages of a stranger are code that runs here; AWS publishes some from accounts of its own.
+            # Packages from a foreign account run here as code; AWS publishes some from its own accounts.
             severity = Severity.HIGH if "Layers" in leaf.path else Severity.CRITICAL
             what = f"{leaf.name} names the account {', '.join(sorted(strangers))}: {shown(leaf.after)}"
             yield found(_DESTINATION, resource, what, severity=severity, detail=leaf.name)

@@ -1,4 +1,4 @@
-"""What an answer is cached by: what the key no longer holds, answers are no longer told apart by."""
+"""Cache keys: answers are no longer distinguished by a removed part of the key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PARTS: Final = (("Cookie", "Cookies"), ("Header", "Headers"), ("QueryString", "
     judges=" ".join(f"{_KEY.replace('.', '/')}/{plural}Config" for _, plural in _PARTS),
 )
 def cache_policy(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Headers, cookies and parameters that leave the key of a cache, or come into it."""
+    """Yield headers, cookies and parameters that are removed from a cache key, or added to it."""
     if not (sides := both(pair)):
         return
     after = sides[1]
@@ -29,7 +29,7 @@ def cache_policy(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
             continue
         before_key, after_key = (_Held.read(side, config, singular, plural) for side in sides)
         if not after_key.holds(before_key):
-            what = f"answers are told apart by {after_key} of the {plural.lower()}, and no longer by {before_key}"
+            what = f"answers are distinguished by {after_key} of the {plural.lower()}, and no longer by {before_key}"
             yield found("cache-key-narrowed", after, what, detail=plural)
         elif not before_key.holds(after_key):
             what = f"the origin gets, and answers are kept by, {after_key} of the {plural.lower()}"
@@ -37,7 +37,7 @@ def cache_policy(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
 
 
 class _Held:
-    """Which headers, cookies or parameters a key holds: some, or all but some."""
+    """The headers, cookies or parameters in a key: some, or all except some."""
 
     def __init__(self, names: frozenset[str], *, others: bool) -> None:
         self._names = names

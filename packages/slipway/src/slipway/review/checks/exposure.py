@@ -1,4 +1,4 @@
-"""Who and what reaches a resource from outside: public access, authorization, network, countries, firewall, TLS."""
+"""Access to a resource from outside: public access, authorization, network, countries, firewall, TLS."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PUBLIC_ACLS = frozenset({"PublicRead", "PublicReadWrite", "AuthenticatedRead"})
 
 @on("AWS::S3::Bucket", judges="AccessControl OwnershipControls PublicAccessBlockConfiguration WebsiteConfiguration")
 def bucket(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Blocks of public access, ACLs, websites."""
+    """Check blocks of public access, ACLs and websites."""
     before, after = pair.before, pair.after
     if after is None:
         return
@@ -53,10 +53,10 @@ def bucket(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
 
 
 def _blocks(bucket: ReviewedResource | None, name: str, *, former: ReviewedResource | None = None) -> bool:
-    """True if a bucket blocks one way to be public.
+    """Return True if a bucket blocks one way to be public.
 
-    S3 turns all four on for a bucket that is made without the setting; a setting that is there and doesn't name one
-    turns it off, and so does taking the setting away later.
+    S3 enables all four for a bucket created without the setting; in an existing setting a missing one is disabled, and
+    so are all four if the setting is removed later.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
     """
     setting = "PublicAccessBlockConfiguration"
@@ -72,7 +72,7 @@ def _owner(resource: ReviewedResource) -> Json:
 
 @on("AWS::Lambda::Url", judges="AuthType")
 def function_url(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """A function that anybody may call."""
+    """Check for functions that anybody may call."""
     after = pair.after
     if after is None or after.get("AuthType") != "NONE":
         return
@@ -86,7 +86,7 @@ def function_url(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     judges="ApiKeyRequired AuthorizationScopes AuthorizationType AuthorizerId",
 )
 def route(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Authorization and API key of a route."""
+    """Check a route's authorization and API key."""
     before, after = pair.before, pair.after
     if after is None or _is_preflight(after):
         return
@@ -138,7 +138,7 @@ def _route_name(resource: ReviewedResource) -> str:
     judges="AuthorizerType AuthorizerUri IdentityValidationExpression JwtConfiguration ProviderARNs Type",
 )
 def authorizer(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Whom an authorizer lets in."""
+    """Check whom an authorizer lets in."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -147,7 +147,7 @@ def authorizer(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
             what = f"it also accepts {', '.join(map(readable, sorted(more)))}"
             yield found("authorizer-loosened", after, what, detail=path)
         elif words(before.get(path)) and not words(after.get(path)):
-            yield found("authorizer-loosened", after, f"it no longer looks at {path}", detail=path)
+            yield found("authorizer-loosened", after, f"it no longer checks {path}", detail=path)
     for path in ("JwtConfiguration.Issuer", "Type", "AuthorizerType", "AuthorizerUri", "IdentityValidationExpression"):
         old, new = before.get(path), after.get(path)
         if old is not None and old != new:
@@ -159,7 +159,7 @@ def authorizer(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     "AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api", judges="DisableExecuteApiEndpoint EndpointConfiguration/Types"
 )
 def endpoint(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Ways to an API that were closed."""
+    """Check for access paths to an API that were closed before."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -184,7 +184,7 @@ def _names_cors(path: tuple[str, ...]) -> bool:
 
 @on(ANY, judges=_names_cors)
 def cors(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Origins and methods that browsers may use, wherever they are written."""
+    """Check the origins and methods that browsers may use, wherever they are configured."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -205,7 +205,7 @@ def cors(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
 
 
 def _named(value: Json, pattern: re.Pattern[str], path: str) -> Iterator[str]:
-    """The values under a name, where the way there speaks of CORS."""
+    """Yield the values of a name on paths about CORS."""
     match value:
         case Mapping():
             for key, inner in value.items():
@@ -230,7 +230,7 @@ _SWITCHES: Final[Mapping[str, str]] = {
 
 @on(ANY, judges=lambda path: path[-1] in {*_SWITCHES, "Scheme"})
 def public_switches(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Single settings that put something onto the internet."""
+    """Check single settings that expose something to the internet."""
     after = pair.after
     if after is None or (pair.before is not None and not pair.differences):
         return
@@ -264,7 +264,7 @@ def _under(value: Json, name: str) -> Iterator[Json]:
     "SourcePrefixListId SourceSecurityGroupName DestinationSecurityGroupId DestinationPrefixListId",
 )
 def security_group(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Peers and ports that a security group lets through."""
+    """Check the peers and ports that a security group allows."""
     after = pair.after
     if after is None:
         return
@@ -287,7 +287,7 @@ def security_group(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
 
 
 def _protocol(rule: Mapping[str, Any]) -> str:
-    """The protocol and the ports of a rule, as people say them."""
+    """Return a rule's protocol and ports, for people."""
     protocol, first, last = str(rule.get("IpProtocol")), rule.get("FromPort"), rule.get("ToPort")
     if protocol == "-1":
         return "any protocol"
@@ -306,8 +306,9 @@ def _rules(resource: ReviewedResource, name: str, own: str) -> list[Mapping[str,
 
 
 _NOBODY = "255.255.255.255/32"
-"""Nobody answers at the broadcast address. CDK writes a rule for it where a group must let nothing out: with no rule at
-all, EC2 lets everything out (`NO_TRAFFIC_RULE` in aws-cdk-lib's aws-ec2/lib/security-group.ts)."""
+"""The broadcast address, which never answers. CDK writes a rule with it for a group that must allow no egress: without
+any rule, EC2 allows everything (`NO_TRAFFIC_RULE` in aws-cdk-lib's aws-ec2/lib/security-group.ts).
+"""
 
 
 def _peer(rule: Mapping[str, Any]) -> str:
@@ -353,7 +354,7 @@ def _lets_through(wide: Mapping[str, Any], narrow: Mapping[str, Any]) -> bool:
     "DistributionConfig/Origins/*/CustomOriginConfig/OriginProtocolPolicy",
 )
 def edge(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Countries, firewall and viewers of a distribution."""
+    """Check countries, firewall and viewers of a distribution."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -373,7 +374,7 @@ def edge(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
         yield found("geo-widened", after, f"it answers {', '.join(sorted(more))}")
     firewall = "DistributionConfig.WebACLId"
     if before.get(firewall) and not after.get(firewall):
-        yield found("waf-loosened", after, "no firewall stands before it any more", detail="WebACLId")
+        yield found("waf-loosened", after, "no firewall protects it any more", detail="WebACLId")
     ones, others = (_behaviours(side) for side in sides)
     for name, behaviour in others.items():
         if "TrustedKeyGroups" in ones.get(name, {}) and "TrustedKeyGroups" not in behaviour:
@@ -410,7 +411,7 @@ _OLDEST = (0, 0)
 
 @on(ANY, judges=lambda path: any(map(_TLS.fullmatch, path)))
 def tls(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """The oldest version of TLS that is accepted."""
+    """Check the oldest accepted version of TLS."""
     if pair.after is None:
         return
     for difference in pair.settings:
@@ -419,7 +420,7 @@ def tls(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
             continue
         whole = difference.path[: difference.path.index(name) + 1]
         if difference.after is None and value_at(pair.after.properties, whole) is not None:
-            # Of a list of protocols, one that goes is one less to be broken.
+            # In a list of protocols, removing one only makes it stricter.
             continue
         old, new = _oldest(difference.before), _oldest(difference.after)
         if old is not None and (new is None or new < old):
@@ -447,22 +448,22 @@ def _oldest(value: Json) -> tuple[int, int] | None:
     judges="DefaultAction Rules/*/Action Rules/*/OverrideAction Rules/*/Statement Rules/*/Name ResourceArn",
 )
 def firewall(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """What a firewall stops, and what it stands before."""
+    """Check what a firewall blocks, and what it protects."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
         if before.type == "AWS::WAFv2::LoggingConfiguration":
-            yield found("logging-dropped", before, "the firewall's log goes")
+            yield found("logging-dropped", before, "the firewall's log is removed")
             return
-        # What it stood before may go with it.
+        # What it protected may be deleted with it.
         target = before.get("ResourceArn")
         subject = shown(target) if target else "it"
-        yield found("waf-loosened", before, f"no firewall stands before {subject} any more")
+        yield found("waf-loosened", before, f"no firewall protects {subject} any more")
         return
     if before is None or after is None:
         return
     if before.type == "AWS::WAFv2::WebACLAssociation":
         if before.get("ResourceArn") != context.rename(str(after.get("ResourceArn"))):
-            what = f"the firewall stands before {shown(after.get('ResourceArn'))} instead"
+            what = f"the firewall protects {shown(after.get('ResourceArn'))} instead"
             yield found("waf-loosened", after, what, detail="ResourceArn")
         return
     if "Block" in fields(before.get("DefaultAction")) and "Block" not in fields(after.get("DefaultAction")):
@@ -472,7 +473,7 @@ def firewall(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     others = {str(rule.get("Name")): rule for rule in after.entries("Rules")}
     for name, rule in ones.items():
         if name not in others:
-            yield found("waf-loosened", after, f"the rule {name} goes", detail=name)
+            yield found("waf-loosened", after, f"the rule {name} is removed", detail=name)
         elif (why := _weaker(rule, others[name])) is not None:
             yield found("waf-loosened", after, f"the rule {name} {why}", detail=name)
     for name in others.keys() - ones.keys():
@@ -481,7 +482,7 @@ def firewall(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
 
 
 def _weaker(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
-    """How a rule of a firewall lets through more; None where it does not."""
+    """Return how a firewall rule becomes more permissive; None if it does not."""
     if before == after:
         return None
     for name, strict in (("Action", "Block"), ("OverrideAction", "None")):
@@ -499,7 +500,7 @@ def _weaker(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
         if more := new_names - old_names:
             return f"no longer stops by {', '.join(sorted(more))}"
     if _bare(before.get("Statement")) != _bare(after.get("Statement")):
-        return "looks at other requests"
+        return "inspects other requests"
     return None
 
 
@@ -507,7 +508,7 @@ _COMPARED = frozenset({"Limit", "RuleActionOverrides", "ExcludedRules"})
 
 
 def _bare(value: Json) -> Json:
-    """A statement of a firewall without what is compared by itself."""
+    """Return a firewall's statement without the parts that are compared separately."""
     match value:
         case Mapping():
             return {key: _bare(inner) for key, inner in value.items() if key not in _COMPARED}
@@ -522,7 +523,7 @@ def _bare(value: Json) -> Json:
     "Policies/PasswordPolicy UserPoolAddOns/AdvancedSecurityMode Schema",
 )
 def user_pool(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """How hard it is to make an account and to break into one."""
+    """Check how hard it is to create an account and to break into one."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -532,7 +533,7 @@ def user_pool(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     policy = "Policies.PasswordPolicy"
     for name in ("RequireLowercase", "RequireNumbers", "RequireSymbols", "RequireUppercase"):
         if truth(before.get(f"{policy}.{name}")) and not truth(after.get(f"{policy}.{name}")):
-            yield found("sign-in-loosened", after, f"{name} of passwords goes", detail=name)
+            yield found("sign-in-loosened", after, f"{name} of passwords is removed", detail=name)
     for name, default, looser in (
         ("MinimumLength", 6.0, -1),
         ("TemporaryPasswordValidityDays", 7.0, 1),
@@ -554,7 +555,7 @@ def user_pool(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
 
 @on("AWS::Cognito::IdentityPool", judges="AllowUnauthenticatedIdentities")
 def identity_pool(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Guests, who get credentials of AWS without signing in."""
+    """Check for guests, who get AWS credentials without signing in."""
     after = pair.after
     if after is None or not truth(after.get("AllowUnauthenticatedIdentities")):
         return
@@ -574,7 +575,7 @@ _TOKENS = ("AccessTokenValidity", "IdTokenValidity", "RefreshTokenValidity")
     "PreventUserExistenceErrors RefreshTokenValidity TokenValidityUnits",
 )
 def user_pool_client(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Ways to sign in, and for how long."""
+    """Check ways to sign in, and token lifetimes."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -606,12 +607,12 @@ _THROTTLES = re.compile(r"(Throttling)?(RateLimit|BurstLimit)|Quota\.Limit|Limit
     judges=lambda path: bool(_THROTTLES.fullmatch(path[-1])) or path[0] in {"Quota", "Throttle"},
 )
 def throttle(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """How much one caller may ask for."""
+    """Check the rate limits of a caller."""
     if pair.after is None:
         return
     gone = {difference.path for difference in pair.differences if difference.after is None}
     for difference in pair.settings:
-        # A whole block of limits that goes is told of as that.
+        # Removing a whole block of limits is reported as one finding.
         if not _THROTTLES.fullmatch(difference.path[-1]) or (difference.after is None and difference.path[:1] in gone):
             continue
         old, new = number(difference.before), number(difference.after)
@@ -644,7 +645,7 @@ _LOGGING_TYPES = ("AWS::CloudTrail::Trail", "AWS::EC2::FlowLog", "AWS::Logs::Del
     ),
 )
 def logging(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Logs of a resource that end."""
+    """Check for logs that end."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -657,13 +658,13 @@ def logging(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     )
     for place, level in old.items():
         if level not in {"None", "OFF"} and new.get(place, "OFF") in {"None", "OFF"}:
-            yield found("logging-dropped", after, f"the execution log of {place} goes", detail=place)
+            yield found("logging-dropped", after, f"the execution log of {place} is removed", detail=place)
     if truth(before.get("IsLogging")) and not truth(after.get("IsLogging")):
         yield found("logging-dropped", after, "the trail stops", severity=Severity.HIGH, detail="IsLogging")
 
 
 @on(*_LOGGING_TYPES, judges="")
 def log_resources(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Resources that do nothing but log."""
+    """Check resources whose only purpose is logging."""
     if pair.before is not None and pair.after is None:
         yield found("logging-dropped", pair.before, f"{pair.type} is removed")

@@ -1,4 +1,4 @@
-"""What keeps data: retention, recovery, encryption, protection; and what keeps a function its share."""
+"""Safeguards of data: retention, recovery, encryption, protection; and a function's reserved capacity."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Period:
     """A time for which something is kept.
 
     Args:
-        path: the property. Without a default of AWS what is kept is kept for ever.
-        unit: of the figure.
-        off: the figure that means nothing is kept, or for ever.
-        kind: kind of the finding when it gets shorter.
+        path: The property. Without a default of AWS what is kept is kept for ever.
+        unit: Of the figure.
+        off: The figure that means nothing is kept, or for ever.
+        kind: Kind of the finding when it gets shorter.
     """
 
     path: str
@@ -50,7 +50,7 @@ PERIODS: Final[Mapping[str, tuple[Period, ...]]] = {
 
 @on(*PERIODS, judges=lambda path: any(path == tuple(one.path.split(".")) for kind in PERIODS.values() for one in kind))
 def periods(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Periods that get shorter."""
+    """Check for periods that get shorter."""
     if not (sides := both(pair)):
         return
     for period in PERIODS[pair.type]:
@@ -73,9 +73,9 @@ def _length(resource: ReviewedResource, period: Period) -> float | None:
 
 
 _RECOVERY: Final[Mapping[str, str]] = {
-    "PointInTimeRecoveryEnabled": "point-in-time recovery goes off",
+    "PointInTimeRecoveryEnabled": "point-in-time recovery is switched off",
     "BackupPolicy.Status": "automatic backups go off",
-    "VersioningConfiguration.Status": "versioning is suspended: what is overwritten is gone",
+    "VersioningConfiguration.Status": "versioning is suspended: overwritten objects are lost",
 }
 """Settings of recovery by the end of their path."""
 
@@ -88,7 +88,7 @@ _RECOVERY: Final[Mapping[str, str]] = {
     ),
 )
 def backups(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Recovery that is switched off."""
+    """Check for recovery that is switched off."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -102,16 +102,16 @@ def backups(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     for name, what in (("Replicas", "the replica in"), ("ReplicaRegions", "the copy in")):
         left = {str(one.get("Region")) for one in after.entries(name)}
         for region in sorted({str(one.get("Region")) for one in before.entries(name)} - left):
-            yield found("backup-dropped", after, f"{what} {region} goes", detail=f"{name}-{region}")
+            yield found("backup-dropped", after, f"{what} {region} is removed", detail=f"{name}-{region}")
 
 
 _STRICT: Final = ("COMPLIANCE", "GOVERNANCE")
-"""Modes of a lock, the one that nobody lifts first."""
+"""Modes of a lock, the one that nobody can lift first."""
 
 
 @on("AWS::S3::Bucket", judges="ObjectLockConfiguration ObjectLockEnabled")
 def object_lock(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """For how long objects cannot be deleted, and by whom."""
+    """Check for how long objects cannot be deleted, and by whom."""
     if not (sides := both(pair)):
         return
     rule = "ObjectLockConfiguration.Rule.DefaultRetention"
@@ -132,13 +132,15 @@ def _locked_days(bucket: ReviewedResource, rule: str) -> float:
 
 @on("AWS::Backup::BackupVault", judges="LockConfiguration")
 def vault_lock(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """For how long backups cannot be deleted."""
+    """Check for how long backups cannot be deleted."""
     if not (sides := both(pair)):
         return
     before, after = sides
     lock = "LockConfiguration"
     if before.get(lock) and not after.get(lock):
-        yield found("protection-dropped", after, "the lock of the vault goes: backups can be deleted", detail=lock)
+        yield found(
+            "protection-dropped", after, "the lock of the vault is removed: backups can be deleted", detail=lock
+        )
         return
     for name, shorter in (("MinRetentionDays", True), ("MaxRetentionDays", True), ("ChangeableForDays", False)):
         old, new = (number(side.get(f"{lock}.{name}")) for side in sides)
@@ -158,7 +160,7 @@ def vault_lock(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     "BackupSelection/NotResources BackupSelection/Resources",
 )
 def backup_plans(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """Backup plans that go, keep less or leave something out."""
+    """Check for backup plans that are removed, keep less or omit something."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
         yield found("backup-dropped", before, f"{before.type} is removed")
@@ -174,7 +176,7 @@ def backup_plans(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     )
     for name, rule in ones.items():
         if name not in others:
-            yield found("backup-dropped", after, f"the rule {name} goes", detail=name)
+            yield found("backup-dropped", after, f"the rule {name} is removed", detail=name)
             continue
         old, new = (
             FOREVER if days is None else days
@@ -189,7 +191,7 @@ def backup_plans(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
 
 
 def _left_out(before: ReviewedResource, after: ReviewedResource, context: CheckContext) -> Iterator[ChangeFinding]:
-    """What a selection backs up no more; None of it where another one took it over."""
+    """Yield what a selection no longer backs up, unless another one does."""
     selection = "BackupSelection"
     left = {
         context.rename(str(name))
@@ -214,7 +216,7 @@ def _left_out(before: ReviewedResource, after: ReviewedResource, context: CheckC
 
 @on("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable", judges="TimeToLiveSpecification")
 def expiry(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Items that begin to expire."""
+    """Check for items that begin to expire."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -224,7 +226,7 @@ def expiry(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     attribute = after.get(f"{spec}.AttributeName")
     if not truth(before.get(f"{spec}.Enabled")) or before.get(f"{spec}.AttributeName") != attribute:
         what = f"items expire by their attribute {attribute}"
-        # Where nothing expired, whatever has the attribute by accident goes within two days.
+        # If nothing expired before, items that happen to have the attribute are deleted within two days.
         severity = Severity.HIGH if truth(before.get(f"{spec}.Enabled")) else Severity.CRITICAL
         yield found("retention-shortened", after, what, severity=severity, detail="ttl")
 
@@ -241,12 +243,12 @@ _SCOPE = ("Prefix", "TagFilters", "ObjectSizeGreaterThan", "ObjectSizeLessThan",
     ),
 )
 def lifecycle_rules(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Objects and versions that go earlier."""
+    """Check for objects and versions that are deleted earlier."""
     if not (sides := both(pair)):
         return
     before, after = sides
     rules = "LifecycleConfiguration.Rules"
-    # A rule that is there before and after does nothing new, whatever its number or its name.
+    # A rule that exists before and after does nothing new, whatever its number or name.
     ones, others = ([_unnamed(rule) for rule in side.entries(rules)] for side in sides)
     if before.get(rules) == after.get(rules):
         return
@@ -274,7 +276,7 @@ _OLD_VERSIONS: Final = "old versions"
 
 
 def _twin(rule: Mapping[str, Any], rules: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The rule that is about the same objects; an empty one where no rule is."""
+    """Return the rule for the same objects; an empty one without a match."""
     return next((one for one in rules if all(one.get(part) == rule.get(part) for part in _SCOPE)), {})
 
 
@@ -283,7 +285,7 @@ def _unnamed(rule: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _ages(rule: Mapping[str, Any]) -> dict[str, float]:
-    """When things of a lifecycle rule go, in days."""
+    """Return when a lifecycle rule deletes objects, in days."""
     noncurrent = rule.get("NoncurrentVersionExpiration")
     old_versions = noncurrent.get("NoncurrentDays") if isinstance(noncurrent, Mapping) else None
     found_ages = {
@@ -345,7 +347,7 @@ def _is_switch(path: tuple[str, ...]) -> bool:
 
 @on(ANY, judges=lambda path: _holds_key(path) or _is_switch(path) or path[-1] == "SSEAlgorithm")
 def encryption(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """Keys and switches of encryption, by the names that AWS gives them."""
+    """Check keys and switches of encryption, by AWS's names for them."""
     if not (sides := both(pair)):
         return
     after = sides[1]
@@ -353,13 +355,13 @@ def encryption(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
         where, old, new = leaf.name, leaf.before, leaf.after
         if _holds_key(leaf.path) and old:
             if not new:
-                yield found("encryption-dropped", after, f"{where} goes: no customer key any more", detail=where)
+                yield found("encryption-dropped", after, f"{where} is removed: no customer key any more", detail=where)
             elif str(old) != context.rename(str(new)):
                 what = f"the key is {shown(new)} instead of {shown(old)}"
                 yield found("key-changed", after, what, detail=where)
         elif _is_switch(leaf.path):
             if truth(old) and not truth(new):
-                yield found("encryption-dropped", after, f"{where} goes off", detail=where)
+                yield found("encryption-dropped", after, f"{where} is switched off", detail=where)
         elif leaf.path[-1] == "SSEAlgorithm" and str(old).startswith("aws:kms") and not str(new).startswith("aws:kms"):
             yield found("encryption-dropped", after, f"{where} goes from {old} to {shown(new)}", detail=where)
 
@@ -377,17 +379,17 @@ _PROTECTIONS: Final = frozenset(
 
 @on(ANY, judges=lambda path: path[-1] in _PROTECTIONS)
 def protection(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Protection from deletion that goes off."""
+    """Check for deletion protection that is switched off."""
     if not (sides := both(pair)):
         return
     for leaf in pair.settings:
         if leaf.path[-1] in _PROTECTIONS and truth(leaf.before) and not truth(leaf.after):
-            yield found("protection-dropped", sides[1], f"{leaf.path[-1]} goes off", detail=leaf.name)
+            yield found("protection-dropped", sides[1], f"{leaf.path[-1]} is switched off", detail=leaf.name)
 
 
 @on("AWS::SecretsManager::RotationSchedule", judges="RotationRules")
 def rotation(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Secrets that rotate no more, or less often."""
+    """Check for secrets that no longer rotate, or less often."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
         yield found("protection-dropped", before, "the secret rotates no more")
@@ -410,7 +412,7 @@ _DAYS: Final = {"minute": 1 / 1440, "hour": 1 / 24, "day": 1.0}
 
 
 def _rotates_after(rules: Mapping[str, Any]) -> float | None:
-    """The days between two rotations; None where only a calendar tells.
+    """Return the days between two rotations; None if only a calendar defines them.
 
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_schedule.html
     """
@@ -423,7 +425,7 @@ def _rotates_after(rules: Mapping[str, Any]) -> float | None:
 
 @on("AWS::Lambda::Function", judges="ReservedConcurrentExecutions")
 def concurrency(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Executions that a function has for itself."""
+    """Check a function's reserved executions."""
     if not (sides := both(pair)):
         return
     name = "ReservedConcurrentExecutions"
@@ -444,7 +446,7 @@ def concurrency(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     judges="MaxCapacity MinCapacity",
 )
 def scaling(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Capacity that no longer follows the load."""
+    """Check for capacity that no longer follows the load."""
     before = pair.before
     if before is not None and pair.after is None:
         scaled = shown(before.get("ResourceId") or before.get("PolicyName"))
@@ -475,7 +477,7 @@ _FAILURES: Final[Mapping[str, tuple[str, ...]]] = {
     "Targets/*/DeadLetterConfig",
 )
 def failures(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """What failed and is no longer kept."""
+    """Check for failed work that is no longer kept."""
     if not (sides := both(pair)):
         return
     before, after = sides

@@ -21,7 +21,7 @@ _SECURITY: Final = "security"
 
 @on("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api", judges="Body")
 def body(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """Operations that go, lead elsewhere, or ask nobody who they are."""
+    """Check for operations that are removed, redirected, or no longer authenticate callers."""
     after = pair.after
     if after is None or (pair.before is not None and pair.before.get("Body") == after.get("Body")):
         return
@@ -41,7 +41,7 @@ def body(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     old = dict(_operations(old_document))
     for name, operation in old.items():
         if name not in new:
-            yield found("route-removed", after, f"the operation {name} goes", detail=name)
+            yield found("route-removed", after, f"the operation {name} is removed", detail=name)
             continue
         yield from _security(after, name, (old_document, operation), (document, new[name]))
         yield from _integration(after, name, operation, new[name], context)
@@ -61,7 +61,7 @@ def body(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
 
 
 def _document(value: Json) -> Mapping[str, Any] | None:
-    """An OpenAPI document; None for one that cannot be read."""
+    """Return an OpenAPI document; None if it cannot be read."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -78,7 +78,7 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str,
 
 
 def _asked(document: Mapping[str, Any], operation: Mapping[str, Any]) -> Json:
-    """What an operation asks of who calls it: its own security, or that of the document."""
+    """Return what an operation requires of its caller: its own security, or the document's."""
     return operation.get(_SECURITY, document.get(_SECURITY))
 
 
@@ -121,7 +121,7 @@ def _integration(
 
 
 def _definitions(after: ReviewedResource, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ChangeFinding]:
-    """What is written beside the operations: who signs in, by which validator, with which policy."""
+    """Check what is written beside the operations: authorizers, validators and policies."""
     one, other = (
         {key: value for key, value in side.items() if key not in {"paths", "info", "openapi"}} for side in (old, new)
     )

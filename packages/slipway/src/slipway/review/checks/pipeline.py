@@ -22,7 +22,7 @@ _EXECUTIONS: Final = ("SUPERSEDED", "PARALLEL", "QUEUED")
 _IN_FILE = "FileAsset: "
 
 _Publishes = Callable[[_Action], bool]
-"""Whether an action only publishes assets."""
+"""Decides if an action only publishes assets."""
 
 
 @on(
@@ -30,7 +30,7 @@ _Publishes = Callable[[_Action], bool]
     judges="DisableInboundStageTransitions ExecutionMode RestartExecutionOnUpdate Stages Triggers",
 )
 def pipeline(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """Everything that the pipeline does on the way to an environment."""
+    """Check everything that the pipeline does before an environment."""
     if not (sides := both(pair)):
         if pair.before is not None:
             what = "the pipeline is removed with its approvals and conditions"
@@ -55,7 +55,7 @@ def pipeline(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     if old == "QUEUED" != new:
         yield found("pipeline-loosened", after, f"executions are {new} and no longer queued", detail="ExecutionMode")
     if truth(before.get("RestartExecutionOnUpdate")) and not truth(after.get("RestartExecutionOnUpdate")):
-        what = "an execution goes on by the old definition after the pipeline changed itself"
+        what = "an execution continues with the old definition after the pipeline changed itself"
         yield found("pipeline-loosened", after, what, detail="RestartExecutionOnUpdate")
 
 
@@ -70,9 +70,9 @@ def _publishing(side: Side) -> _Publishes:
 
 
 def _without_assets(stage: _Stage, now: _Stage | None, were: _Publishes, are: _Publishes) -> _Stage | None:
-    """A stage without the actions that published assets and, if they are there still, do so now; None if none is left.
+    """Return a stage without the actions that only publish assets, before and after; None if none is left.
 
-    CDK numbers these actions, or names them after the assets: which of them is which is nothing that holds.
+    CDK numbers these actions, or names them after the assets, so they cannot be matched.
     """
     kept = {str(action.get("Name")): action for action in objects(now.get("Actions") if now else None)}
 
@@ -102,7 +102,7 @@ def _stages(resource: ReviewedResource) -> dict[str, _Stage]:
 
 
 def _of(stage: _Stage, category: str) -> dict[str, Mapping[str, Any]]:
-    """The actions of a category by their name."""
+    """Return the actions of a category by name."""
     return {
         str(action.get("Name")): action for action in objects(stage.get("Actions")) if _category(action) == category
     }
@@ -113,7 +113,7 @@ def _category(action: Mapping[str, Any]) -> str:
 
 
 def _guarded(stages: Mapping[str, _Stage]) -> dict[str, int]:
-    """How many approvals come before the first deployment of each stage that deploys."""
+    """Return the number of approvals before the first deployment of each deploying stage."""
     asked, guarded = 0, {}
     for name, stage in stages.items():
         deploys = [int(number(action.get("RunOrder")) or 1) for action in _of(stage, _DEPLOY).values()]
@@ -141,7 +141,7 @@ def _order(
 ) -> Iterator[ChangeFinding]:
     for name in ones.keys() - others.keys():
         actions = ", ".join(str(action.get("Name")) for action in objects(ones[name].get("Actions"))[:5])
-        yield found("stage-removed", after, f"the stage {name} goes with {actions}", detail=name)
+        yield found("stage-removed", after, f"the stage {name} is removed with {actions}", detail=name)
     for name in ones.keys() & others.keys():
         yield from _within(after, name, ones[name], others[name])
     kept = [name for name in ones if name in others]
@@ -152,7 +152,7 @@ def _order(
 
 
 def _within(after: ReviewedResource, name: str, old: _Stage, new: _Stage) -> Iterator[ChangeFinding]:
-    """Actions of a stage that no longer wait for those that they waited for."""
+    """Check for actions of a stage that no longer wait for others."""
     ones, others = (
         {str(action.get("Name")): int(number(action.get("RunOrder")) or 1) for action in objects(side.get("Actions"))}
         for side in (old, new)
@@ -169,10 +169,10 @@ def _within(after: ReviewedResource, name: str, old: _Stage, new: _Stage) -> Ite
 
 
 def _self_mutation(before: ReviewedResource, after: ReviewedResource) -> Iterator[ChangeFinding]:
-    """The action by which the pipeline changes itself, and without which nothing changes it any more."""
+    """Check the action with which the pipeline changes itself, and without which nothing changes it any more."""
     old, new = (dict(_updates(side)) for side in (before, after))
     if old and not new:
-        what = f"{', '.join(old)} goes: the pipeline no longer deploys its own stack"
+        what = f"{', '.join(old)} is removed: the pipeline no longer deploys its own stack"
         yield found("self-mutation-removed", after, what)
     frozen = [
         {str(one.get("StageName")) for one in side.entries("DisableInboundStageTransitions")}
@@ -189,7 +189,7 @@ def _self_mutation(before: ReviewedResource, after: ReviewedResource) -> Iterato
 
 
 def _updates(pipeline: ReviewedResource) -> Iterator[tuple[str, _Action]]:
-    """Actions that deploy the pipeline's own stack, as CDK Pipelines names and orders them.
+    """Yield the actions that deploy the pipeline's own stack, as CDK Pipelines names and orders them.
 
     https://docs.aws.amazon.com/cdk/v2/guide/cdk-pipeline.html: the stage `UpdatePipeline` comes before all that is
     deployed; its action is a build that runs `cdk deploy` on the stack that defines the pipeline.
@@ -208,10 +208,10 @@ def _actions(after: ReviewedResource, name: str, old: _Stage, new: _Stage) -> It
         category = _category(action)
         place = f"{name}/{label}"
         if label not in kept:
-            # An approval that goes is told of by what it guarded.
+            # A removed approval is reported by what it guarded.
             if category != _APPROVAL:
                 severity = Severity.MEDIUM if category == _DEPLOY else None
-                yield found("stage-removed", after, f"the action {place} goes", severity=severity, detail=place)
+                yield found("stage-removed", after, f"the action {place} is removed", severity=severity, detail=place)
             continue
         yield from _kind_and_place(after, place, action, kept[label])
         if category == _APPROVAL:
@@ -228,7 +228,7 @@ def _actions(after: ReviewedResource, name: str, old: _Stage, new: _Stage) -> It
 
 
 _EITHER_WAY: Final = frozenset({"RoleArn"})
-"""What is looked at with the roles."""
+"""Properties that are checked with the roles."""
 
 
 def _deployment(after: ReviewedResource, place: str, old: _Action, new: _Action) -> Iterator[ChangeFinding]:
@@ -264,7 +264,7 @@ def _approval(
         one, other = (fields(side.get("Configuration")).get(name) for side in (old, new))
         if one and one != other:
             severity = Severity.LOW if other else Severity.MEDIUM
-            what = f"{name} of {place} goes" if not other else f"{name} of {place} is {shown(other)}"
+            what = f"{name} of {place} is removed" if not other else f"{name} of {place} is {shown(other)}"
             yield found("approval-changed", after, what, severity=severity, detail=f"{place}-{name}")
 
 
@@ -277,7 +277,7 @@ def _conditions(after: ReviewedResource, name: str, old: _Stage, new: _Stage) ->
         for label, rule in rules.items():
             place = f"{name}/{kind}/{label}"
             if label not in left:
-                yield found("condition-loosened", after, f"the condition {place} goes", detail=place)
+                yield found("condition-loosened", after, f"the condition {place} is removed", detail=place)
             elif rule != left[label]:
                 what = f"the condition {place} is {_settings(left[label])} instead of {_settings(rule)}"
                 yield found("condition-loosened", after, what, severity=Severity.MEDIUM, detail=place)
@@ -287,7 +287,7 @@ def _conditions(after: ReviewedResource, name: str, old: _Stage, new: _Stage) ->
 
 
 def _rules(conditions: Mapping[str, Any]) -> dict[str, tuple[Json, Json]]:
-    """The rules of conditions by their name, each with what happens when it does not hold."""
+    """Return the rules of conditions by name, each with the result of a failure."""
     return {
         str(rule.get("Name")): (condition.get("Result"), rule.get("Configuration"))
         for condition in objects(conditions.get("Conditions"))
@@ -337,7 +337,7 @@ def _source(before: ReviewedResource, after: ReviewedResource) -> Iterator[Chang
     judges="Environment/EnvironmentVariables Environment/Image Environment/PrivilegedMode Source/BuildSpec",
 )
 def build(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """What a build runs, and with what."""
+    """Check what a build runs, and with what."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -352,7 +352,7 @@ def build(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
 
 
 def _specification(before: ReviewedResource, after: ReviewedResource) -> Iterator[ChangeFinding]:
-    """What a build runs otherwise; of what publishes assets, only what it does besides."""
+    """Check changes of a build's commands; for a publisher of assets, only of the other commands."""
     old, new = before.get("Source.BuildSpec"), after.get("Source.BuildSpec")
     if old == new:
         return
@@ -372,6 +372,6 @@ def _specification(before: ReviewedResource, after: ReviewedResource) -> Iterato
 
 
 def _commands(specification: Json) -> list[str]:
-    """The commands of a build specification; all lines of one that cannot be read."""
+    """Return the commands of a build specification; all lines of an unreadable one."""
     commands = list(build_commands(specification))
     return commands or str(specification).removeprefix(_IN_FILE).splitlines()

@@ -1,4 +1,4 @@
-"""Checks by the type of resource that they look at."""
+"""Registry of checks by resource type."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from slipway.review.values import readable
 _LONGEST = 200
 
 ANY = "*"
-"""For checks that look at every type."""
+"""Stands for every resource type."""
 
 
 @dataclass(frozen=True)
 class CheckContext:
-    """What a check may want to know besides the resource itself.
+    """Information for a check besides the resource itself.
 
     Args:
-        matching: all resources.
-        rename: writes references to what was renamed as they were.
-        protected: types that a stack policy protects from deletion.
+        matching: All resources.
+        rename: Writes references to what was renamed as they were.
+        protected: Types that a stack policy protects from deletion.
     """
 
     matching: Matching
@@ -40,18 +40,18 @@ Check = Callable[[Pair, CheckContext], Iterator[ChangeFinding]]
 _Check = TypeVar("_Check", bound=Check)
 
 Judges = Callable[[tuple[str, ...]], bool]
-"""Whether a check looks at the setting at a path."""
+"""Decides if a check covers the setting at a path."""
 
 _CHECKS: Final[defaultdict[str, list[Check]]] = defaultdict(list)
 _JUDGES: Final[defaultdict[str, list[Judges]]] = defaultdict(list)
 
 
 def on(*types: str, judges: str | Judges = "") -> Callable[[_Check], _Check]:
-    """Register a check for resources of some types; it meets those that come and go too.
+    """Register a check for resources of some types, including created and deleted ones.
 
     Args:
         types: `AWS::S3::Bucket`, …; `ANY` for all.
-        judges: the settings that the check looks at: paths apart by spaces, with `/` between names and `*` for any name
+        judges: The settings that the check looks at: paths apart by spaces, with `/` between names and `*` for any name
             or item, or what tells it of a path. What no check looks at is `unjudged`. Default: none, only that a
             resource comes, goes or changes.
     """
@@ -71,12 +71,12 @@ def _under(paths: str) -> Judges:
 
 
 def is_judged(resource_type: str, path: tuple[str, ...]) -> bool:
-    """Return whether a check looks at the setting of a type."""
+    """Return True if a check covers the setting of a type."""
     return any(judges(path) for judges in (*_JUDGES[resource_type], *_JUDGES[ANY]))
 
 
 def checked(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """What the checks say of a resource."""
+    """Yield the findings of all checks on a resource."""
     if pair.before is pair.after:
         return
     for check in (*_CHECKS[pair.type], *_CHECKS[ANY]):
@@ -84,17 +84,17 @@ def checked(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
 
 
 def both(pair: Pair) -> tuple[ReviewedResource, ReviewedResource] | None:
-    """The resource before and after, where it is there both times."""
+    """Return the resource before and after; None unless it exists both times."""
     return (pair.before, pair.after) if pair.before is not None and pair.after is not None else None
 
 
 def truth(value: Json) -> bool:
-    """Whether a value is true, written in either way."""
+    """Return True if a value is true, as a boolean or as text."""
     return value is True or (isinstance(value, str) and value.lower() in {"true", "enabled", "active", "on"})
 
 
 def number(value: Json) -> float | None:
-    """A number, written in either way; None where there is none that is known."""
+    """Return a number, also from text; None if there is none or it is unknown."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -106,27 +106,27 @@ def number(value: Json) -> float | None:
 
 
 def listed(value: Json) -> list[Json]:
-    """A list, or one value as a list of it."""
+    """Return a list; a single value becomes a list."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def fields(value: Json) -> Mapping[str, Any]:
-    """An object's members; none where the value is no object."""
+    """Return an object's members; an empty mapping for any other value."""
     return value if isinstance(value, Mapping) else {}
 
 
 def objects(value: Json) -> list[Mapping[str, Any]]:
-    """The objects in a list."""
+    """Return the objects in a list."""
     return [item for item in listed(value) if isinstance(item, Mapping)]
 
 
 def words(value: Json) -> frozenset[str]:
-    """The texts in a list."""
+    """Return the texts in a list."""
     return frozenset(str(item) for item in listed(value))
 
 
 def shown(value: Json) -> str:
-    """A value as people read it: short, and with its references as they are written in code."""
+    """Return a value for people: short, with references as they are written in code."""
     match value:
         case None:
             return "nothing"

@@ -1,4 +1,4 @@
-"""What a change of the pipeline does to the executions that are under way."""
+"""Effects of a pipeline's change on its running executions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slipway.review.findings import ChangeFinding, found
 from slipway.review.resources import Pair
 
 RESTARTED: Final = "pipeline-restarted"
-"""Kind of the finding; the build asks for it before it lets such a change through."""
+"""Kind of the finding; the build checks for it before it lets such a change through."""
 
 _APART: Final = frozenset({"Tags"})
 """Properties that CloudFormation changes without an update of the pipeline."""
@@ -18,7 +18,7 @@ _APART: Final = frozenset({"Tags"})
 
 @on("AWS::CodePipeline::Pipeline")
 def restart(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Yield a finding where the pipeline's definition changes.
+    """Yield a finding if the pipeline's definition changes.
 
     https://docs.aws.amazon.com/codepipeline/latest/userguide/execution-modes.html: in QUEUED mode an update of the
     pipeline cancels the active executions after their actions in progress, and those that wait.

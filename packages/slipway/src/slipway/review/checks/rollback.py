@@ -1,4 +1,4 @@
-"""What a change makes that a rollback of it cannot take away."""
+"""Changes that their own rollback cannot undo."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from slipway.review.resources import Pair
 
 @on(ANY)
 def rollback(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """Yield a finding where a protected resource is added to a stack that is there.
+    """Yield a finding if a protected resource is added to an existing stack.
 
-    The rollback of a stage executes the template before: the resource leaves it, which is an `Update:Delete` that the
-    stack policy denies
-    (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-resources.html), whatever its
-    deletion policy. A stack that is new has no policy yet.
+    A stage's rollback deploys the previous template: the resource is removed from it, which is an `Update:Delete` that
+    the stack policy denies
+    (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-resources.html), whatever its deletion
+    policy. A new stack has no policy yet.
     """
     after = pair.after
     if pair.before is not None or after is None or after.type not in context.protected:

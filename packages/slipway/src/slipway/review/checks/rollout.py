@@ -1,4 +1,4 @@
-"""What a new version goes through before it takes all traffic."""
+"""Safeguards of a new version before it gets all traffic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _shift(name: Json, side: Side) -> Shift | None:
     judges="AlarmConfiguration AutoRollbackConfiguration DeploymentConfigName",
 )
 def deployment_group(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """Pace, alarms and rollback."""
+    """Check pace, alarms and rollback."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
         yield found("rollback-loosened", before, "the deployment group is removed: versions move without it")
@@ -48,7 +48,7 @@ def deployment_group(pair: Pair, context: CheckContext) -> Iterator[ChangeFindin
     if not truth(before.get(f"{alarms}.IgnorePollAlarmFailure")) and truth(
         after.get(f"{alarms}.IgnorePollAlarmFailure")
     ):
-        what = "a deployment goes on where its alarms cannot be read"
+        what = "a deployment continues if its alarms cannot be read"
         yield found("rollback-loosened", after, what, detail="IgnorePollAlarmFailure")
     left = set(map(context.rename, _alarms(after)))
     if dropped := sorted(map(readable, set(_alarms(before)) - left)):
@@ -69,7 +69,7 @@ _UPDATE = "CodeDeployLambdaAliasUpdate"
 
 @on("AWS::Lambda::Alias", judges="ProvisionedConcurrencyConfig")
 def alias(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """The hooks of an alias, and whether CodeDeploy moves it at all."""
+    """Check an alias's hooks, and that CodeDeploy moves it at all."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -85,7 +85,7 @@ def alias(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
             what = f"{hook} is {shown(is_now)} instead of {shown(was)}"
             yield found("hook-removed", after, what, severity=Severity.MEDIUM, detail=hook)
     if before.get("ProvisionedConcurrencyConfig") and not after.get("ProvisionedConcurrencyConfig"):
-        yield found("concurrency-dropped", after, "its provisioned concurrency goes", detail="provisioned")
+        yield found("concurrency-dropped", after, "its provisioned concurrency is removed", detail="provisioned")
 
 
 @on("AWS::CodeDeploy::DeploymentConfig", judges=lambda _: True)

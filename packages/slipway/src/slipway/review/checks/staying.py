@@ -1,4 +1,4 @@
-"""What goes on with a resource that is replaced, because nothing of its own changes."""
+"""Users of a replaced resource that keep the old one, because nothing of their own changes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _VERSION = "AWS::Lambda::Version"
 
 
 def staying(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) -> Iterator[ChangeFinding]:
-    """Yield a finding for each version and stack that keeps what a replaced resource was.
+    """Yield a finding for each version and stack that keeps a replaced resource's old value.
 
     A version keeps the environment variables that it was published with
-    (https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html). Of an output of another stack that
-    changes, CloudFormation does not tell the stacks that read it by `Fn::GetStackOutput`.
+    (https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html). If an output of another stack changes,
+    CloudFormation does not update the stacks that read it by `Fn::GetStackOutput`.
 
     Args:
-        matching: which resource is which.
-        effects: what becomes of those that stay.
+        matching: Which resource is which.
+        effects: What becomes of those that stay.
     """
     replaced = {place for place, outcome in effects.items() if outcome.effect == Effect.REPLACED}
     if not replaced:
@@ -32,7 +32,7 @@ def staying(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) ->
     for stack, names in _unchanged_readers(matching, replaced).items():
         told.add(stack)
         reader, used = names
-        what = f"{stack.name} reads what becomes of {', '.join(used)}, which is replaced, and does not change itself"
+        what = f"{stack.name} reads from {', '.join(used)}, which is replaced, but does not change itself"
         yield found("reader-not-updated", reader, what, detail=stack.name)
     for version in matching.after.by_type.get(_VERSION, ()):
         if version.place not in matching.before.resources:
@@ -45,7 +45,7 @@ def staying(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) ->
 
 
 def _used(resource: ReviewedResource, replaced: set[ResourceKey]) -> list[str]:
-    """The replaced resources that a resource takes an attribute of."""
+    """Return the replaced resources whose attributes a resource uses."""
     places = {ResourceKey(each.stack, each.logical_id) for each in resource.references}
     return sorted(place.logical_id for place in places & replaced)
 
@@ -60,7 +60,7 @@ def _referred(matching: Matching, resource: ReviewedResource) -> Iterator[Review
 def _unchanged_readers(
     matching: Matching, replaced: set[ResourceKey]
 ) -> Mapping[StackKey, tuple[ReviewedResource, list[str]]]:
-    """Stack → its first reader and the replaced resources of other stacks that it reads, where its template stays."""
+    """Map each stack whose template stays the same to its first reader and the replaced resources that it reads."""
     readers: defaultdict[StackKey, list[tuple[ReviewedResource, list[str]]]] = defaultdict(list)
     before, after = matching.before.assembly.by_key, matching.after.assembly
     # A nested stack is updated with its parent where what the parent passes changes.

@@ -1,4 +1,4 @@
-"""What AWS refuses to change in place, and what it executes before the code that needs it."""
+"""Changes that AWS refuses in place, and changes that it executes before the code that needs them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _FREE = frozenset(
     {"ContributorInsightsSpecification", "OnDemandThroughput", "ProvisionedThroughput", "WarmThroughput"}
     | {"ReadOnDemandThroughputSettings", "ReadProvisionedThroughputSettings", "WriteProvisionedThroughputSettings"}
 )
-"""What of an index can be changed."""
+"""Properties of an index that can be changed."""
 
 
 @on("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable", judges=f"{_INDEXES} AttributeDefinitions/*/AttributeType")
 def indexes(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Indexes of a table: one may come or go in an update, and none may become another.
+    """Check a table's indexes: an update may add or remove one, and cannot change any.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
     """
@@ -29,19 +29,19 @@ def indexes(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     ones, others = (_indexes(side) for side in sides)
     gone, come = sorted(ones.keys() - others.keys()), sorted(others.keys() - ones.keys())
     for name in gone:
-        what = f"the index {name} is removed, before the new code is there"
+        what = f"the index {name} is removed before the new code is deployed"
         yield found("index-removed", after, what, detail=name)
     if len(gone) + len(come) > 1:
-        what = f"{len(gone) + len(come)} indexes come and go, {shown([*gone, *come])}; an update takes one"
-        do = "deliver one index after the other, each in a commit of its own"
+        what = f"{len(gone) + len(come)} indexes are added or removed, {shown([*gone, *come])}; an update allows one"
+        do = "deliver one index after the other, each in its own commit"
         yield found("update-refused", after, what, do=do, detail=_INDEXES)
     for name in sorted(ones.keys() & others.keys()):
         changed = [part for part in _parts(ones[name], others[name]) if part not in _FREE]
         if changed:
             what = f"the index {name} has another {' and '.join(changed)}; an index cannot become another"
             do = (
-                "add an index under a new name, deliver the code that asks it, then remove the old one; each in a "
-                "commit of its own"
+                "add an index under a new name, deliver the code that queries it, then remove the old one; each in "
+                "its own commit"
             )
             yield found("update-refused", after, what, do=do, detail=name)
 
@@ -53,7 +53,7 @@ def _indexes(table: ReviewedResource) -> dict[str, Mapping[str, Any]]:
 def _parts(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     found_parts = (
         difference.path[0]
-        # The order of the key's parts is in their types, and what is projected has none.
+        # The types contain the order of the key's parts; projected attributes have no order.
         for difference in differences(one, other, is_set=lambda _: True)
     )
     return list(dict.fromkeys(found_parts))
@@ -61,7 +61,7 @@ def _parts(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 @on("AWS::Cognito::UserPool", judges="Schema")
 def attributes(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Attributes of users: they can be added, and neither changed nor removed.
+    """Check users' attributes: they can be added, but neither changed nor removed.
 
     https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-attributes.html
     """
@@ -70,7 +70,7 @@ def attributes(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     ones, others = ({str(one.get("Name")): one for one in side.entries("Schema")} for side in sides)
     for name, attribute in ones.items():
         if name not in others:
-            what = f"the attribute {name} goes; attributes cannot be removed"
+            what = f"the attribute {name} is removed; attributes cannot be removed"
             yield found("update-refused", sides[1], what, do="keep it in the schema", detail=name)
         elif changed := _parts(attribute, others[name]):
             what = f"{' and '.join(changed)} of the attribute {name} changes; attributes cannot be changed"

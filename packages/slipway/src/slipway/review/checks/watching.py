@@ -1,4 +1,4 @@
-"""Alarms, and who is told by them."""
+"""Alarms, and their recipients."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _WATCHED: Final = (
     "ThresholdMetricId",
     "AlarmRule",
 )
-"""What an alarm looks at: with another one it is another alarm."""
+"""Properties that identify an alarm: with other values it is a different alarm."""
 
 _MISSING: Final = ("breaching", "missing", "ignore", "notBreaching")
-"""How missing data counts, the strictest first."""
+"""Treatments of missing data, the strictest first."""
 
 _UPWARD: Final = {"GreaterThanThreshold": 1, "GreaterThanOrEqualToThreshold": 0}
 _DOWNWARD: Final = {"LessThanThreshold": 1, "LessThanOrEqualToThreshold": 0}
@@ -47,7 +47,7 @@ _ALARMS: Final = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
     ),
 )
 def alarm(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """An alarm that goes, speaks later, or tells nobody."""
+    """Check for alarms that are removed, trigger later, or notify nobody."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
         what = f"the alarm on {before.get('MetricName') or 'several metrics'} is removed"
@@ -55,7 +55,7 @@ def alarm(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
         return
     if before is None or after is None:
         return
-    # What nobody rolls back by only tells somebody later.
+    # Without a rollback that depends on it, it only delays a notification.
     rolls_back = after.place in guards(context.matching.after) or before.place in guards(context.matching.before)
     for name, why in _looser(before, after, context):
         severity = Severity.HIGH if rolls_back else None
@@ -71,7 +71,7 @@ def alarm(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
 
 @lru_cache(maxsize=4)
 def guards(side: Side) -> frozenset[ResourceKey]:
-    """Return the alarms by which something is rolled back or held.
+    """Return the alarms that trigger a rollback or stop a stage.
 
     A deployment group or a condition of a stage names them; what a composite alarm is made of counts as well.
     """
@@ -142,7 +142,7 @@ def _looser(before: ReviewedResource, after: ReviewedResource, context: CheckCon
 
 
 def _datapoints(before: ReviewedResource, after: ReviewedResource) -> Iterator[tuple[str, str]]:
-    """M of N: more points that must breach, or fewer among which they may lie, make it slower to speak."""
+    """Yield changes of M of N: more points that must breach, or fewer points to choose from, make it slower."""
     of = [number(side.get("EvaluationPeriods")) for side in (before, after)]
     wanted = [number(side.get("DatapointsToAlarm", side.get("EvaluationPeriods"))) for side in (before, after)]
     if None in of or None in wanted:
@@ -158,21 +158,19 @@ _COUNTING: Final = frozenset({"SampleCount", "Sum"})
 
 @on("AWS::SNS::Subscription", judges="Endpoint FilterPolicy")
 def subscription(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Somebody who is told no more."""
+    """Check for recipients that are no longer notified."""
     before, after = pair.before, pair.after
     if before is not None and (after is None or before.get("Endpoint") != after.get("Endpoint")):
         who = f"{before.get('Protocol')} {shown(before.get('Endpoint'))}"
-        now = f"; {shown(after.get('Endpoint'))} is told instead" if after is not None else ""
-        yield found("subscriber-removed", before, f"{who} is told no more{now}")
+        now = f"; {shown(after.get('Endpoint'))} is notified instead" if after is not None else ""
+        yield found("subscriber-removed", before, f"{who} is no longer notified{now}")
     elif before is not None and after is not None and after.get("FilterPolicy") != before.get("FilterPolicy"):
-        yield found(
-            "subscriber-removed", after, "what it is told of changes", severity=Severity.LOW, detail="FilterPolicy"
-        )
+        yield found("subscriber-removed", after, "its messages change", severity=Severity.LOW, detail="FilterPolicy")
 
 
 @on("AWS::Events::Rule", "AWS::Scheduler::Schedule", judges="EventPattern State Targets/*/Arn Targets/*/Id")
 def rule(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """Events that reach nobody any more."""
+    """Check for events that no longer reach anybody."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
         yield found("subscriber-removed", before, "the rule and what it sets off are removed")

@@ -1,1 +1,1 @@
-"""Who may do what: the policies of an assembly as sets of permissions, and what was gained and lost between two."""
+"""Compare permissions: the policies of two assemblies as sets of permissions, and the gains and losses."""

@@ -1,4 +1,4 @@
-"""What became possible and impossible between two assemblies, and how much each matters."""
+"""Permissions gained and lost between two assemblies, and their severity."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BROAD = re.compile(r"policy/.*(FullAccess|PowerUser)")
 
 @dataclass(frozen=True)
 class _Change:
-    """What a subject's policy gained and lost."""
+    """Permissions that a subject's policy gained and lost."""
 
     gained: tuple[tuple[Permission, Severity], ...]
     undenied: tuple[Permission, ...]
@@ -38,10 +38,10 @@ class _Change:
 
 
 def access(matching: Matching) -> Iterator[ChangeFinding]:
-    """Findings about who may do what.
+    """Yield findings on permissions.
 
     Args:
-        matching: which resource is which. What was renamed counts as what it was.
+        matching: Which resource is which. What was renamed counts as what it was.
     """
     rename = renaming(matching)
     before, after = policies_of(matching.before), policies(matching.after, rename)
@@ -54,7 +54,7 @@ def access(matching: Matching) -> Iterator[ChangeFinding]:
 
 
 def renaming(matching: Matching) -> Callable[[str], str] | None:
-    """What writes references to renamed resources as they were; None where nothing was renamed."""
+    """Return a function that restores the former names in references to renamed resources; None without renames."""
     if not matching.former:
         return None
     names = {}
@@ -91,7 +91,7 @@ class _Subject:
         self._is_new = one is None and self._comes()
 
     def _own(self, fallback: ReviewedResource) -> ReviewedResource:
-        """The identity, where it is one of ours: that is whose permissions they are."""
+        """Return the identity if it is one of ours, because the permissions are its own; else the fallback."""
         for reference in references(self._subject.name):
             for side in (self._matching.after, self._matching.before):
                 if (target := side.of(reference)) is not None:
@@ -99,7 +99,7 @@ class _Subject:
         return fallback
 
     def _comes(self) -> bool:
-        """Whether what the policy is about was not there before."""
+        """Return True if the subject of the policy is new."""
         named = list(references(self._subject.name))
         return bool(named) and not any(self._matching.before.of(reference) for reference in named)
 
@@ -158,7 +158,7 @@ class _Subject:
         )
 
     def _kept_strangers_out(self, denial: Statement, allows: Sequence[Statement]) -> bool:
-        """Whether a denial was about who calls, and what is allowed lets in strangers."""
+        """Return True if a denial was about the caller, and the allowed part lets in foreign callers."""
         if self._subject.about == About.IDENTITY or not names_callers(denial.conditions):
             return False
         return any(
@@ -252,7 +252,7 @@ class _Subject:
             return
         old, new = self._before.boundary, self._after.boundary
         if new is None:
-            what = f"the permissions boundary {readable(old)} goes"
+            what = f"the permissions boundary {readable(old)} is removed"
             yield found("boundary-loosened", self._resource, what)
         elif new != old:
             what = f"the permissions boundary {readable(old)} becomes {readable(new)}"
@@ -260,12 +260,12 @@ class _Subject:
 
 
 def _is_action(name: str, action: str) -> bool:
-    """Whether an action or a pattern is one, or holds one."""
+    """Return True if an action or a pattern equals an action or contains it."""
     return covered(name, frozenset({action})) or covered(action, frozenset({name}))
 
 
 def _digest(permissions: Iterable[Permission]) -> str:
-    """Tells one set of permissions from another, in whatever order it was found."""
+    """Return a digest of a set of permissions, independent of their order."""
     lines = sorted(
         f"{permission.principal}|{permission.action.lower()}|{permission.resource}|{permission.condition}"
         for permission in permissions

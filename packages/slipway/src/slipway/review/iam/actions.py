@@ -23,13 +23,13 @@ def _services() -> Mapping[str, Mapping[str, Any]]:
 
 @cache
 def known_actions() -> frozenset[str]:
-    """Every action, in small letters: `s3:getobject`."""
+    """Return every action, in lower case: `s3:getobject`."""
     return frozenset(f"{service}:{action}" for service, actions in _services().items() for action in actions)
 
 
 @cache
 def matching_actions(pattern: str) -> frozenset[str]:
-    """The known actions that a pattern of small letters matches.
+    """Return the existing actions that a lower-case pattern matches.
 
     Args:
         pattern: `s3:get*`; an action without wildcards is given back, known or not.
@@ -46,7 +46,7 @@ def matching_actions(pattern: str) -> frozenset[str]:
 
 
 def has_resources(action: str) -> bool:
-    """Whether a policy can name the resources of an action; one that is not known is taken to have some."""
+    """Return True if policies can name the resources of an action; also for unknown actions."""
     service, _, name = action.partition(":")
     actions = _services().get(service, {})
     return bool(actions[name].get("Resources")) if name in actions else True

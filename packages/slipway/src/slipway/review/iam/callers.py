@@ -1,9 +1,9 @@
-"""Who a statement of a resource's policy lets in, once its conditions are taken into account.
+"""Determine whom a statement of a resource policy lets in, considering its conditions.
 
-A principal that names everybody is only as open as the conditions beside it leave it. A condition narrows where it
-cannot hold without its key: a negated operator, `…IfExists` and `ForAllValues:` hold for a request that lacks the key
-(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html), unless a
-`Null` beside them demands the key.
+A principal of everybody is only as open as its conditions. A condition narrows only if it cannot hold without its key:
+a negated operator, `…IfExists` and `ForAllValues:` hold for a request without the key
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html), unless a `Null`
+condition beside them requires the key.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from slipway.review.values import references
 
 
 class Caller(StrEnum):
-    """Who may call."""
+    """Group of callers."""
 
     EVERYBODY = "everybody"
     STRANGER = "an account that the assembly does not deliver to"
@@ -44,10 +44,10 @@ _ACCOUNT = re.compile(r"(\d{12})\*?")
 _ACCOUNT_OF_ARN = re.compile(r"arn:[^:]*:(?:iam|sts)::([^:]*):")
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
 _OWN_ACCOUNT = "${aws:resourceaccount}"
-# Identities of CloudFront stand under its name in the place of an account:
+# CloudFront's identities have its name in place of an account:
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
 _CLOUDFRONT = "cloudfront"
-# Stands for a text that only the deployment knows.
+# Placeholder for text that only the deployment knows.
 _UNKNOWN = OPEN
 _ARN_FIELDS = 5
 
@@ -65,7 +65,7 @@ _AUDIENCES: Final[Mapping[str, tuple[str, ...]]] = {
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-by-default.html)."""
 
 _CLUSTER = re.compile(r"oidc\.eks\.[^/:]+")
-"""A cluster's own provider: nobody else has identities there."""
+"""A cluster's own identity provider, in which only that cluster has identities."""
 
 _NAMING: Final = tuple(
     (re.compile(begins), re.compile(names))
@@ -79,17 +79,17 @@ _NAMING: Final = tuple(
         (r"", r"[^:/]+[:/][^:/]+[:/]|\{?[0-9a-f-]{36}\}?:"),
     )
 )
-"""What a subject has to hold before its first wildcard to name one tenant's own, by how it begins."""
+"""Text that a subject must contain before its first wildcard to name a single tenant, by its prefix."""
 
 
 def callers(principal: str, action: str, conditions: Collection[Condition], accounts: Collection[str]) -> Caller:
-    """Return who a statement lets in through one of its principals.
+    """Return whom a statement lets in through one of its principals.
 
     Args:
-        principal: as `read_principals` writes it.
-        action: what is allowed.
-        conditions: the statement's.
-        accounts: those that the assembly delivers to.
+        principal: As `read_principals` writes it.
+        action: What is allowed.
+        conditions: The statement's.
+        accounts: Those that the assembly delivers to.
     """
     if principal.startswith("federated:"):
         return _federated(principal.removeprefix("federated:"), action, conditions)
@@ -107,12 +107,12 @@ def callers(principal: str, action: str, conditions: Collection[Condition], acco
 
 
 def names_callers(conditions: Iterable[Condition]) -> bool:
-    """Whether any of some conditions is about who calls, or from where."""
+    """Return True if any condition is about the caller, or the caller's network."""
     return any(condition.key in _JUDGED for condition in conditions)
 
 
 def _narrowed(conditions: Collection[Condition], accounts: Collection[str]) -> Caller:
-    """Whom conditions leave of everybody."""
+    """Return the callers that remain after conditions on everybody."""
     found = {
         _widest(judge(value, accounts) for value in condition.values)
         for condition in _narrowing(conditions)
@@ -122,7 +122,7 @@ def _narrowed(conditions: Collection[Condition], accounts: Collection[str]) -> C
 
 
 def _narrowing(conditions: Collection[Condition]) -> list[Condition]:
-    """The conditions that say what the value of a key has to be, and do not hold without the key."""
+    """Return the conditions that restrict the value of a key, and do not hold without the key."""
     positive = [condition for condition in conditions if condition.comparison in _POSITIVE]
     demanded = {condition.key for condition in positive if condition.needs_key}
     demanded |= {
@@ -137,7 +137,7 @@ def _widest(found: Iterable[Caller]) -> Caller:
 
 
 def _is_open(text: str) -> bool:
-    """Whether a text has wildcards, or variables that the request fills."""
+    """Return True if a text contains wildcards, or variables that the request fills."""
     return "*" in text or "?" in text or _VARIABLE.search(text) is not None
 
 
@@ -155,13 +155,13 @@ def _arn(value: str, accounts: Collection[str]) -> Caller:
     text = _VARIABLE.sub(lambda found: found[0].replace(":", "/"), REFERENCE.sub(_UNKNOWN, value))
     fields = text.split(":")
     if len(fields) <= _ARN_FIELDS:
-        # A wildcard stands for all fields that are not written.
+        # A wildcard covers all fields that are not written.
         return Caller.EVERYBODY if _is_open(text) else Caller.LIMITED
     account = fields[_ARN_FIELDS - 1].replace("${aws/", "${aws:")
     if account == _CLOUDFRONT:
         return Caller.SERVICE
     if not account:
-        # A bucket's ARN has no account; its name is nobody else's.
+        # A bucket's ARN has no account, but its name is globally unique.
         return Caller.EVERYBODY if fields[_ARN_FIELDS].startswith(("*", "?")) else Caller.LIMITED
     return _account(account, accounts)
 
@@ -175,7 +175,7 @@ def _network(value: str, _: Collection[str]) -> Caller:
 
 
 def _identifier(value: str, accounts: Collection[str]) -> Caller:
-    """`aws:userid`: an account for its root, else an id that nobody else has, with the session's name."""
+    """Return the caller of `aws:userid`: an account for its root, else a unique id with the session's name."""
     if _ACCOUNT.fullmatch(value):
         return _account(value, accounts)
     return Caller.EVERYBODY if _is_open(value.partition(":")[0]) else Caller.LIMITED
@@ -186,7 +186,7 @@ def _address(value: str, _: Collection[str]) -> Caller:
         network = ipaddress.ip_network(value, strict=False)
     except ValueError:
         return Caller.EVERYBODY if _is_open(value) else Caller.LIMITED
-    # Half of all addresses is nobody's network.
+    # A range of half of all addresses does not restrict anything.
     return Caller.EVERYBODY if network.prefixlen <= 1 else Caller.LIMITED
 
 
@@ -224,9 +224,10 @@ _JUDGED: Final[Mapping[str, _Judge]] = {
     "aws:principalservicename": _service,
     "aws:principalservicenameslist": _service,
 }
-"""Keys that say who calls or from where
+"""Keys about the caller or the caller's network
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html). A tag, a transport, a time or
-the service in between says neither: every account has those."""
+the calling service do not restrict: every account has those.
+"""
 
 
 def _federated(provider: str, action: str, conditions: Collection[Condition]) -> Caller:
@@ -256,12 +257,12 @@ def _is_web_identity(action: str) -> bool:
 
 
 def _is_unknown(value: str) -> bool:
-    """Whether only the deployment knows a value: not what a resource of ours gives, which is ours."""
+    """Return True if only the deployment knows a value; references to our own resources count as known."""
     return REFERENCE.fullmatch(value) is not None and not any(references(value))
 
 
 def _names_tenant(condition: Condition, value: str) -> bool:
-    """Whether a subject names a repository, a project, an application, and not all of an owner or of a provider."""
+    """Return True if a subject names a repository, project or application, rather than a whole owner."""
     if _is_unknown(value):
         return False
     text = _VARIABLE.sub("*", REFERENCE.sub(_UNKNOWN, value))

@@ -16,7 +16,7 @@ _FOR_ALL = "forallvalues:"
 _SET_OPERATORS = (_FOR_ALL, "foranyvalue:")
 _IF_EXISTS = "ifexists"
 _LIKE = frozenset({"stringlike", "arnlike", "arnequals"})
-"""Operators whose values may hold wildcards; ArnEquals is ArnLike by another name."""
+"""Operators whose values may contain wildcards; ArnEquals is another name for ArnLike."""
 
 # Which operators hold whenever another does with the same values.
 _FOLLOWING: Final[Mapping[str, frozenset[str]]] = {
@@ -39,7 +39,7 @@ class Condition:
     Args:
         operator: `stringequals`, … in small letters, with its prefix and suffix.
         key: `aws:sourcearn`, … in small letters.
-        values: what the request's value is compared with.
+        values: What the request's value is compared with.
     """
 
     operator: str
@@ -56,15 +56,15 @@ class Condition:
 
     @property
     def needs_key(self) -> bool:
-        """Whether it cannot hold for a request that lacks the key."""
+        """Return True if it cannot hold for a request without the key."""
         prefix, operator, optional = _parts(self.operator)
         return not optional and prefix != _FOR_ALL and "not" not in operator and operator != "null"
 
 
 def read_conditions(block: Json) -> frozenset[Condition]:
-    """The conditions of a statement, all of which have to hold.
+    """Return the conditions of a statement, all of which must hold.
 
-    What cannot be read counts as a condition that nothing else implies.
+    An unreadable one counts as a condition that no other implies.
     """
     return frozenset(_read(block))
 
@@ -91,9 +91,9 @@ def _text(value: Json) -> str:
 
 
 def implies(stricter: Iterable[Condition], looser: Iterable[Condition]) -> bool:
-    """Whether every request that meets the ones is bound to meet the others.
+    """Return True if every request that meets the stricter conditions also meets the looser ones.
 
-    False where it cannot be told: a statement is then reported rather than passed over.
+    False if that is unknown: a statement is then reported rather than missed.
     """
     given = list(stricter)
     return all(any(_implies(one, wanted) for one in given) for wanted in looser)
@@ -126,7 +126,7 @@ def _parts(operator: str) -> tuple[str, str, bool]:
 
 
 def _further(given: Condition, wanted: Condition, way: str, one: re.Match[str], other: re.Match[str]) -> bool:
-    """Whether one bound lies within another."""
+    """Return True if one bound lies within another."""
     try:
         ours, theirs = ([float(value) for value in side.values] for side in (given, wanted))
     except ValueError:
@@ -151,7 +151,7 @@ def _values_within(narrow: Condition, operator: str, wide: Condition, wide_opera
 
 
 def _escaped(value: str) -> str:
-    """A text without wildcards, so that its stars are stars."""
+    """Return a text without wildcards, so that its stars are literal."""
     return value.replace("*", "${*}").replace("?", "${?}")
 
 

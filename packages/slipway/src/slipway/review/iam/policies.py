@@ -16,16 +16,16 @@ from slipway.review.values import Reference, references
 
 
 class About(StrEnum):
-    """What a policy is about."""
+    """Subject of a policy."""
 
     IDENTITY = "identity"
-    """What an identity may do."""
+    """Permissions of an identity."""
     TRUST = "trust"
-    """Who may become a role."""
+    """Who may assume a role."""
     KEY = "key"
     """Who may use a key."""
     RESOURCE = "resource"
-    """Who may use anything else."""
+    """Who may use any other resource."""
 
 
 @dataclass(frozen=True, order=True)
@@ -33,8 +33,8 @@ class PolicySubject:
     """Whom or what a policy is about.
 
     Args:
-        about: what it is about.
-        name: the identity or resource: a reference, a name, or a place in the template.
+        about: What it is about.
+        name: The identity or resource: a reference, a name, or a place in the template.
     """
 
     about: About
@@ -43,13 +43,13 @@ class PolicySubject:
 
 @dataclass
 class Policy:
-    """Everything that is said of a subject.
+    """All policy statements about a subject.
 
     Args:
-        resource: the resource whose finding it is: the role, or where the policy stands.
-        statements: what is allowed and denied.
-        attached: managed policies that are attached by their ARN alone, and groups.
-        boundary: the permissions boundary of an identity.
+        resource: The resource whose finding it is: the role, or where the policy stands.
+        statements: What is allowed and denied.
+        attached: Managed policies that are attached by their ARN alone, and groups.
+        boundary: The permissions boundary of an identity.
     """
 
     resource: ReviewedResource
@@ -91,11 +91,11 @@ SAYS_WHO: Final[Mapping[str, tuple[str, ...]]] = {
     "AWS::Events::EventBusPolicy": ("Action", "Condition", "EventBusName", "Principal", "StatementId"),
     "AWS::IAM::UserToGroupAddition": ("GroupName", "Users"),
 }
-"""Properties, beside the documents, by which a policy is somebody's. They are looked at with the permissions."""
+"""Properties, besides the documents, that attach a policy to an identity. They are checked with the permissions."""
 
 
 def normal(value: Json, rename: Callable[[str], str]) -> Json:
-    """A value with its references to what was renamed written as they were."""
+    """Return a value with the former names in references to renamed resources."""
     match value:
         case str():
             return rename(value)
@@ -108,16 +108,16 @@ def normal(value: Json, rename: Callable[[str], str]) -> Json:
 
 @lru_cache(maxsize=2)
 def policies_of(side: Side) -> dict[PolicySubject, Policy]:
-    """As `policies`, kept for a base that is compared with several others."""
+    """Return `policies`, cached for a base that is compared with several others."""
     return policies(side)
 
 
 def policies(side: Side, rename: Callable[[str], str] | None = None) -> dict[PolicySubject, Policy]:
-    """Every policy of an assembly, gathered by subject.
+    """Return every policy of an assembly, by subject.
 
     Args:
-        side: the assembly's resources.
-        rename: writes references to renamed resources as they were. Default: nothing was renamed.
+        side: The assembly's resources.
+        rename: Writes references to renamed resources as they were. Default: nothing was renamed.
     """
     return _Gathering(side, rename).gather()
 
@@ -193,7 +193,7 @@ class _Gathering:
             policy.attached.add(f"group {properties.get('GroupName')}")
 
     def _managed(self, resource: ReviewedResource) -> None:
-        """Policies that an identity names itself."""
+        """Collect the policies that an identity names itself."""
         own = PolicySubject(About.IDENTITY, self._name(str(Reference(resource.stack.key, resource.logical_id, "Ref"))))
         for arn in map(str, _listed(self._properties(resource).get("ManagedPolicyArns"))):
             document = None
@@ -207,7 +207,7 @@ class _Gathering:
                 self._found[own].statements += read_statements(document, identity=True)
 
     def _former(self, text: str) -> ReviewedResource | None:
-        """The renamed resource that a reference, written as it was, now is."""
+        """Return the renamed resource behind a reference with its former name."""
         if self._rename is None:
             return None
         for resource in self._side.by_type.get("AWS::IAM::ManagedPolicy", ()):
@@ -271,7 +271,7 @@ class _Gathering:
 
 
 def _granted(properties: Mapping[str, Json], resource: str, conditions: Mapping[tuple[str, str], Json]) -> Statement:
-    """The statement that a service writes for a permission without a document."""
+    """Return the statement that a service creates for a permission without a document."""
     principal = str(properties.get("Principal", "*"))
     is_service = "." in principal and ":" not in principal
     return Statement(

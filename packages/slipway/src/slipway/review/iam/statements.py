@@ -1,8 +1,8 @@
-"""Statements of policies as sets of permissions, and which of them others do not cover.
+"""Policy statements as sets of permissions, and the difference between them.
 
-A statement allows (or denies) every combination of its principals, actions and resources under its conditions. What is
-asked is always the same: which of those combinations do other statements not cover? Wildcards are compared by
-inclusion. What cannot be told counts as not covered: it is reported rather than passed over.
+A statement allows (or denies) every combination of its principals, actions and resources under its conditions. The
+question is always the same: which of those combinations do other statements not cover? Wildcards are compared by
+inclusion. Unknown combinations count as not covered: they are reported rather than missed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Patterns:
     """Everything that some patterns match, or everything but that.
 
     Args:
-        named: the patterns.
-        others: whether everything else is meant: `NotAction`, `NotResource`, `NotPrincipal`.
+        named: The patterns.
+        others: Whether everything else is meant: `NotAction`, `NotResource`, `NotPrincipal`.
     """
 
     named: frozenset[str]
@@ -39,7 +39,7 @@ class Patterns:
         return f"everything but {text}" if self.others else text
 
     def among(self, actions: frozenset[str]) -> frozenset[str]:
-        """Which of some actions are meant."""
+        """Return which of some actions are included."""
         # By whole sets where they are listed: a `*` is tens of thousands of actions.
         named = frozenset().union(*(matching_actions(name) for name in self.named))
         listed = actions & known_actions()
@@ -47,7 +47,7 @@ class Patterns:
         return meant | {action for action in actions - listed if self.covers(action)}
 
     def covers(self, pattern: str) -> bool:
-        """Whether everything that a pattern matches is meant."""
+        """Return True if everything that a pattern matches is included."""
         if self.others:
             return not any(overlaps(pattern, name) for name in self.named)
         return covered(pattern, self.named)
@@ -58,12 +58,12 @@ class Statement:
     """One statement.
 
     Args:
-        allow: whether it allows or denies.
-        principals: who; None in a policy of an identity, which is about that identity.
-        actions: what, in small letters.
-        resources: on what.
-        conditions: under which conditions, all of which have to hold.
-        spelling: the actions as they are written; IAM does not tell capitals from small letters.
+        allow: Whether it allows or denies.
+        principals: Who; None in a policy of an identity, which is about that identity.
+        actions: What, in small letters.
+        resources: On what.
+        conditions: Under which conditions, all of which have to hold.
+        spelling: The actions as they are written; IAM does not tell capitals from small letters.
     """
 
     allow: bool
@@ -79,12 +79,12 @@ class Permission:
     """Something that may be done.
 
     Args:
-        principal: who; empty for the identity that the policy is about.
-        action: what.
-        resource: on what.
-        condition: under which conditions.
-        examples: known actions that a pattern adds; all of them where they are few.
-        known: how many known actions it adds; 0 for a pattern that adds only what AWS may add later.
+        principal: Who; empty for the identity that the policy is about.
+        action: What.
+        resource: On what.
+        condition: Under which conditions.
+        examples: Known actions that a pattern adds; all of them where they are few.
+        known: How many known actions it adds; 0 for a pattern that adds only what AWS may add later.
     """
 
     principal: str
@@ -96,11 +96,11 @@ class Permission:
 
 
 def read_statements(document: Json, *, identity: bool) -> list[Statement]:
-    """The statements of a policy document.
+    """Return the statements of a policy document.
 
     Args:
-        document: resolved; a text is read as JSON.
-        identity: whether the policy is about the identity that has it, and so names no principals.
+        document: Resolved; a text is read as JSON.
+        identity: Whether the policy is about the identity that has it, and so names no principals.
     """
     if isinstance(document, str):
         try:
@@ -118,7 +118,7 @@ def read_statements(document: Json, *, identity: bool) -> list[Statement]:
 
 
 def read_statement(statement: Json, *, identity: bool) -> Statement:
-    """One statement; what cannot be read allows everything under a condition that nothing implies."""
+    """Return one statement; an unreadable one allows everything under a condition that no other implies."""
     if not isinstance(statement, Mapping):
         return _unreadable(statement, identity=identity)
     actions = _patterns(statement, "Action")
@@ -160,7 +160,7 @@ def _principals(statement: Mapping[str, Json]) -> Patterns:
 
 
 def read_principals(principal: Json) -> Iterator[str]:
-    """Principals as they are compared: `*`, an ARN, `service:…`, `federated:…`, `canonicaluser:…`."""
+    """Yield principals in comparable form: `*`, an ARN, `service:…`, `federated:…`, `canonicaluser:…`."""
     if not isinstance(principal, Mapping):
         yield from map(_text, _listed(principal))
         return
@@ -181,12 +181,12 @@ def _text(value: Json) -> str:
 
 
 def uncovered(statement: Statement, by: Sequence[Statement], dead_by: Sequence[Statement] = ()) -> Iterator[Permission]:
-    """What a statement says and no other does.
+    """Yield the permissions of a statement that no other covers.
 
     Args:
-        statement: what is asked about.
-        by: statements of the same effect.
-        dead_by: denials that make a part of it void.
+        statement: What is asked about.
+        by: Statements of the same effect.
+        dead_by: Denials that make a part of it void.
     """
     if statement in by:
         return
@@ -216,7 +216,7 @@ def _principals_of(statement: Statement) -> Sequence[str | None]:
 
 
 def _meets(other: Statement, statement: Statement, principal: str | None) -> bool:
-    """Whether another statement is about a principal of this one."""
+    """Return True if another statement covers a principal of this one."""
     if other.principals is None or statement.principals is None or principal is None:
         return other.principals is None and statement.principals is None
     if not other.principals.others and EVERYBODY in other.principals.named:
@@ -232,7 +232,7 @@ _SHOWN = 12
 def _uncovered_actions(
     statement: Statement, resource: str | None, ones: Sequence[Statement], voids: Sequence[Statement]
 ) -> Iterator[tuple[str, tuple[str, ...], int]]:
-    """The actions of a statement that are not covered on a resource; None for all but the statement's own."""
+    """Yield the actions of a statement that are not covered on a resource; None for a statement's whole pattern."""
     actions = statement.actions
     if actions.others:
         groups = [(str(actions), actions.among(known_actions()))]
@@ -258,7 +258,7 @@ def _missing(
     ones: Sequence[Statement],
     voids: Sequence[Statement],
 ) -> Iterator[frozenset[str]]:
-    """Actions that are not covered, judged together where the same statements name them."""
+    """Yield actions that are not covered, grouped by the statements that name them."""
     groups: dict[tuple[int, ...], frozenset[str]] = {(): frozenset(actions)}
     others = [*ones, *voids]
     for index, other in enumerate(others):
@@ -278,7 +278,7 @@ def _missing(
 def _covers_pattern(
     statement: Statement, resource: str | None, pattern: str, ones: Sequence[Statement], voids: Sequence[Statement]
 ) -> bool:
-    """Whether actions that AWS adds later are covered as well."""
+    """Return True if actions that AWS adds later are covered too."""
 
     def covering(others: Sequence[Statement]) -> list[Patterns]:
         if not statement.actions.others:

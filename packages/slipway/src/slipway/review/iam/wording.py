@@ -12,7 +12,7 @@ _SHOWN: Final = 3
 
 
 def apart(statements: Iterable[Statement]) -> tuple[list[Statement], list[Statement]]:
-    """Return the statements that allow and those that deny, each once."""
+    """Return the statements that allow and those that deny, without duplicates."""
     allowed: list[Statement] = []
     denied: list[Statement] = []
     for statement in dict.fromkeys(statements):
@@ -21,7 +21,7 @@ def apart(statements: Iterable[Statement]) -> tuple[list[Statement], list[Statem
 
 
 def line(permission: Permission) -> str:
-    """A permission as people read it."""
+    """Return a permission as text for people."""
     who = f"{readable(permission.principal)}: " if permission.principal else ""
     if permission.known == 0:
         more = " (only actions that AWS may add)"
@@ -35,7 +35,7 @@ def line(permission: Permission) -> str:
 
 
 def shown(permissions: Sequence[Permission]) -> str:
-    """The actions of some permissions, shortened; the details say on what and when."""
+    """Return the actions of some permissions, shortened; the details list resources and conditions."""
     names = list(
         dict.fromkeys(
             f"{permission.action} by {readable(permission.principal)}" if permission.principal else permission.action

@@ -1,4 +1,4 @@
-"""What every type of resource answers to the four questions of a change."""
+"""Answers of every resource type to the four questions of a change."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     **storage.ANSWERS,
     **watching.ANSWERS,
 }
-"""By type. A type that is not here is told of by what every type is asked, and by `unjudged`."""
+"""Answers by type. For other types the general answers apply, and `unjudged`."""
 
 _HANDLER: Final = "its handler alone knows: each change is `may-be-replaced`, and each removal `unjudged`"
 
 _ANSWERS_OF_CUSTOM: Final = Answers(
-    removed=Removal("unjudged", "its handler is told to delete what it made, and nobody here knows what that is"),
+    removed=Removal("unjudged", "its handler is asked to delete what it created, which is unknown here"),
     no=dict.fromkeys(Question, _HANDLER),
 )
 
 
 def answers_of(resource_type: str) -> Answers | None:
-    """Return what a type answers; None where nobody wrote it down.
+    """Return a type's answers; None if nobody has written them.
 
     Args:
         resource_type: `AWS::S3::Bucket`, …; custom resources have one answer.

@@ -1,4 +1,4 @@
-"""What API Gateway, CloudFront and the firewall answer."""
+"""Answers of API Gateway, CloudFront and the firewall."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from slipway.review.questions.model import (
 
 _HOLDS_NOTHING = {Question.LOSES_DATA: "it holds no data"}
 _UNWATCHED = {Question.LOSES_WATCH: "nothing watches by it: logs, metrics and alarms belong to stages and functions"}
-_NO_ACCESS = {Question.GETS_DATA: "it decides nobody's access, and nothing is sent to anybody by it"}
+_NO_ACCESS = {Question.GETS_DATA: "it grants no access, and sends nothing"}
 _SERVES_NOBODY = {Question.LOSES_SERVICE: "no request is answered by it"}
 _ANSWERED = "callers get other answers than the contract says"
 
@@ -71,7 +71,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         settings=(
             *changes("Integration/Uri Integration/ConnectionId", "destination-changed", "requests go elsewhere"),
             *goes("Integration/CacheKeyParameters/*", "cache-key-narrowed", "the cache no longer tells by it"),
-            *changes("HttpMethod ResourceId RestApiId", "route-removed", "the old route goes"),
+            *changes("HttpMethod ResourceId RestApiId", "route-removed", "the old route is removed"),
             *falls("Integration/TimeoutInMillis", "limit-lowered", "slow answers are cut off sooner"),
             *changes(
                 "Integration/Type Integration/IntegrationHttpMethod Integration/RequestTemplates "
@@ -120,7 +120,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *changes("EndpointConfiguration", "interface-changed", "its addresses change", HIGH),
             *on("DisableExecuteApiEndpoint", "route-removed", "callers of AWS's own address are refused"),
             *changes("CloneFrom Mode Parameters", "interface-changed", "its routes come from elsewhere"),
-            *changes("BodyS3Location", "open-route", "its routes come from a file that nobody reads here", HIGH),
+            *changes("BodyS3Location", "open-route", "its routes come from a file that the review does not read", HIGH),
         ),
         harmless={
             "FailOnWarnings": "it decides whether an import with warnings fails, which the deployment then says",
@@ -133,7 +133,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::ApiGateway::Stage": Answers(
         removed=Removal("route-removed", "its address answers no more", CRITICAL),
         settings=(
-            *changes("AccessLogSetting/DestinationArn", "destination-changed", "the access log goes elsewhere"),
+            *changes("AccessLogSetting/DestinationArn", "destination-changed", "the access log is sent elsewhere"),
             *changes("AccessLogSetting/Format", "logging-dropped", "the access log says something else", LOW),
             *off("CacheClusterEnabled MethodSettings/*/CachingEnabled", "limit-lowered", "all requests reach the code"),
             *on("MethodSettings/*/CachingEnabled", "cache-key-narrowed", "answers are kept and given again", MEDIUM),
@@ -141,7 +141,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *falls("MethodSettings/*/CacheTtlInSeconds", "limit-lowered", "more requests reach the code"),
             *on("MethodSettings/*/DataTraceEnabled", "destination-changed", "whole requests are logged", HIGH),
             *off("MethodSettings/*/DataTraceEnabled", "logging-dropped", "requests are logged without bodies", LOW),
-            *off("MethodSettings/*/MetricsEnabled TracingEnabled", "logging-dropped", "nobody measures it", LOW),
+            *off("MethodSettings/*/MetricsEnabled TracingEnabled", "logging-dropped", "it is no longer measured", LOW),
             *falls(
                 "MethodSettings/*/ThrottlingRateLimit MethodSettings/*/ThrottlingBurstLimit",
                 "limit-lowered",
@@ -154,7 +154,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         harmless={
             "CacheClusterSize": "it decides how much is cached; what is not is asked for again",
             "DocumentationVersion": "a text for people",
-            # The level itself is looked at; the resource and the method only say which one is meant.
+            # The level itself is checked; the resource and the method only select it.
             "MethodSettings/*/HttpMethod": "it names which method is meant, and what is set for it is compared",
             "MethodSettings/*/ResourcePath": "it names which path is meant, and what is set for it is compared",
         },
@@ -194,7 +194,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             ),
             *on("DisableExecuteApiEndpoint", "route-removed", "callers of AWS's own address are refused"),
             *changes("RouteKey Target BasePath", "interface-changed", "its routes come from elsewhere"),
-            *changes("BodyS3Location", "open-route", "its routes come from a file that nobody reads here", HIGH),
+            *changes("BodyS3Location", "open-route", "its routes come from a file that the review does not read", HIGH),
         ),
         harmless={
             "CorsConfiguration/MaxAge": "how long a browser remembers what it may do; what it may is compared",
@@ -205,7 +205,9 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no={**_HOLDS_NOTHING, **_UNWATCHED},
     ),
     "AWS::ApiGatewayV2::Authorizer": Answers(
-        removed=Removal("authorizer-loosened", "nobody asks it any more; what its routes do then, each of them says"),
+        removed=Removal(
+            "authorizer-loosened", "it is no longer used; each route's own finding says what it does instead"
+        ),
         settings=(
             *changes("IdentitySource", "interface-changed", "the token is looked for elsewhere", HIGH),
             *goes("JwtConfiguration/Audience/*", "interface-changed", "its clients are refused"),
@@ -233,7 +235,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         removed=Removal("route-removed", "its callers get 404"),
         settings=(
             *changes("Target", "destination-changed", "requests go elsewhere"),
-            *changes("RouteKey", "route-removed", "the old route goes"),
+            *changes("RouteKey", "route-removed", "the old route is removed"),
             *changes("RequestParameters RequestModels", "interface-changed", "other requests are refused"),
         ),
         harmless={"OperationName": "a name for generated clients; requests go by path and method"},
@@ -242,7 +244,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::ApiGatewayV2::Stage": Answers(
         removed=Removal("route-removed", "its address answers no more", CRITICAL),
         settings=(
-            *changes("AccessLogSettings/DestinationArn", "destination-changed", "the access log goes elsewhere"),
+            *changes("AccessLogSettings/DestinationArn", "destination-changed", "the access log is sent elsewhere"),
             *changes("AccessLogSettings/Format", "logging-dropped", "the access log says something else", LOW),
             *off("AutoDeploy", "runtime-changed", "what changes of routes does not reach callers"),
             *off("DefaultRouteSettings/DetailedMetricsEnabled", "logging-dropped", "routes are not measured", LOW),
@@ -284,7 +286,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::CloudFront::Distribution": Answers(
         removed=Removal("service-stopped", "its address answers no more"),
         settings=(
-            *off("DistributionConfig/Enabled", "service-stopped", "the distribution answers nobody"),
+            *off("DistributionConfig/Enabled", "service-stopped", "the distribution answers no requests"),
             *changes(
                 "DistributionConfig/Origins/*/DomainName DistributionConfig/Origins/*/OriginPath "
                 "DistributionConfig/DefaultCacheBehavior/TargetOriginId "
@@ -365,9 +367,9 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *changes("DistributionConfig/HttpVersion", "interface-changed", "clients speak another version", LOW),
             *off("DistributionConfig/IPV6Enabled", "limit-lowered", "callers that only have IPv6 are not reached"),
             *changes("DistributionConfig/PriceClass", "limit-lowered", "it is answered from other places"),
-            *changes("DistributionConfig/Logging/Bucket", "destination-changed", "the log goes elsewhere"),
+            *changes("DistributionConfig/Logging/Bucket", "destination-changed", "the log is sent elsewhere"),
             *other("DistributionConfig/Logging/Prefix", "logging-dropped", "the log is written elsewhere", LOW),
-            *other("DistributionConfig/WebACLId", "waf-loosened", "another firewall stands before it", MEDIUM),
+            *other("DistributionConfig/WebACLId", "waf-loosened", "another firewall protects it", MEDIUM),
         ),
         harmless={
             "DistributionConfig/Comment": "a text for people",
@@ -396,16 +398,16 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::WAFv2::LoggingConfiguration": Answers(
         removed="its own check says what is no longer logged",
         settings=(
-            *changes("LogDestinationConfigs", "destination-changed", "the firewall's log goes elsewhere"),
+            *changes("LogDestinationConfigs", "destination-changed", "the firewall's log is sent elsewhere"),
             *changes("LoggingFilter", "logging-dropped", "other requests are logged"),
-            *differs("RedactedFields", "destination-changed", "what was blacked out stands in the log", HIGH),
+            *differs("RedactedFields", "destination-changed", "redacted fields appear in the log", HIGH),
             *comes("RedactedFields", "logging-dropped", "the log says less", INFO),
             *changes("ResourceArn", "logging-dropped", "another firewall is logged"),
         ),
         no={**_HOLDS_NOTHING, **_SERVES_NOBODY},
     ),
     "AWS::WAFv2::WebACL": Answers(
-        removed="its own check says what it no longer stands before",
+        removed="its own check reports what it no longer protects",
         settings=(
             *other("Rules/*/Priority", "waf-loosened", "rules are asked in another order", MEDIUM),
             *off(
@@ -414,7 +416,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 "what it stops is not counted or shown",
                 LOW,
             ),
-            # A rule that goes is told of as that, with all that it has.
+            # A removed rule is reported as such, with everything in it.
             *other(
                 "Rules/*/VisibilityConfig/CloudWatchMetricsEnabled Rules/*/VisibilityConfig/SampledRequestsEnabled",
                 "logging-dropped",
@@ -436,8 +438,8 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no=_HOLDS_NOTHING,
     ),
     "AWS::WAFv2::WebACLAssociation": Answers(
-        removed="its own check says what the firewall no longer stands before",
-        settings=changes("WebACLArn", "waf-loosened", "another firewall stands before it", MEDIUM),
+        removed="its own check reports what the firewall no longer protects",
+        settings=changes("WebACLArn", "waf-loosened", "another firewall protects it", MEDIUM),
         no={
             **_HOLDS_NOTHING,
             **_UNWATCHED,

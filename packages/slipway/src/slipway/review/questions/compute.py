@@ -1,4 +1,4 @@
-"""What functions, what sets them off, and what scales answer."""
+"""Answers of functions, their triggers, and their scaling."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from slipway.review.questions.model import (
 
 _HOLDS_NOTHING = {Question.LOSES_DATA: "it holds no data"}
 _UNWATCHED = {Question.LOSES_WATCH: "nothing watches by it"}
-_NO_ACCESS = {Question.GETS_DATA: "it decides nobody's access, and nothing is sent to anybody by it"}
+_NO_ACCESS = {Question.GETS_DATA: "it grants no access, and sends nothing"}
 
 ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": Answers(
@@ -72,9 +72,9 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no=_UNWATCHED,
     ),
     "AWS::Lambda::EventSourceMapping": Answers(
-        removed=Removal("consumer-stopped", "its source is read by nobody"),
+        removed=Removal("consumer-stopped", "nothing reads its source"),
         settings=(
-            *off("Enabled", "consumer-stopped", "its source is read by nobody"),
+            *off("Enabled", "consumer-stopped", "nothing reads its source"),
             *changes(
                 "EventSourceArn FunctionName Topics Queues", "consumer-stopped", "the old source, or function, is left"
             ),
@@ -119,12 +119,12 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 LOW,
             ),
             *off("TracingConfig/Mode", "logging-dropped", "requests are traced only where a caller asks", LOW),
-            *differs("CodeSigningConfigArn", "build-changed", "code that nobody signed may run"),
+            *differs("CodeSigningConfigArn", "build-changed", "unsigned code may run"),
             *changes("SnapStart RuntimeManagementConfig", "runtime-changed", "it starts otherwise", LOW),
             *changes("RecursiveLoop", "limit-lowered", "a loop of calls is stopped, or no longer"),
             *changes("Code/S3Bucket Code/S3Key", "runtime-changed", "its code is not from the assembly", HIGH),
         ),
-        harmless={"Code/ZipFile": "new code, which goes the way of all new code: versions, hooks and canaries"},
+        harmless={"Code/ZipFile": "new code, which is deployed like all new code: versions, hooks and canaries"},
     ),
     "AWS::Lambda::LayerVersion": Answers(
         removed="the functions that bring it name another one, which is compared there",
@@ -136,7 +136,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             **_HOLDS_NOTHING,
             **_NO_ACCESS,
             **_UNWATCHED,
-            Question.LOSES_SERVICE: "what a function finds of it, the function's own layers say",
+            Question.LOSES_SERVICE: "the function's own layers decide what it uses of it",
         },
     ),
     "AWS::Lambda::Permission": Answers(

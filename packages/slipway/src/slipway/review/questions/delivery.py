@@ -1,4 +1,4 @@
-"""What delivers, and what says who may do what, answers."""
+"""Answers of the delivery, and of identities and permissions."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no=dict.fromkeys(Question, "nothing uses it after the deployment"),
     ),
     "AWS::CloudFormation::Stack": Answers(
-        removed="what goes with it is compared resource by resource",
-        settings=goes("NotificationARNs/*", "subscriber-removed", "nobody hears of its deployments"),
+        removed="its contents are compared resource by resource",
+        settings=goes("NotificationARNs/*", "subscriber-removed", "nobody is notified of its deployments"),
         harmless={
             "Parameters": "what they decide within the stack is compared there",
             "TemplateURL": "what the template says is compared resource by resource",
@@ -63,7 +63,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *changes("VpcConfig", "network-opened", "the build reaches another network", MEDIUM),
             *changes("LogsConfig/CloudWatchLogs/GroupName", "logging-dropped", "it logs elsewhere", LOW),
             *changes("LogsConfig/CloudWatchLogs/Status", "logging-dropped", "it logs, or no longer"),
-            *changes("LogsConfig/S3Logs", "destination-changed", "its log goes elsewhere"),
+            *changes("LogsConfig/S3Logs", "destination-changed", "its log is sent elsewhere"),
             *changes("Visibility", "public-access", "others may read its builds"),
             *falls(
                 "TimeoutInMinutes QueuedTimeoutInMinutes ConcurrentBuildLimit", "limit-lowered", "builds are cut off"
@@ -156,7 +156,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no={
             **_HOLDS_NOTHING,
             **_SERVES_NOBODY,
-            Question.GETS_DATA: "it decides nobody's access",
+            Question.GETS_DATA: "it grants no access",
         },
     ),
     "AWS::CodeDeploy::DeploymentGroup": Answers(
@@ -164,12 +164,12 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         settings=(
             *changes("DeploymentStyle", "canary-loosened", "traffic moves in another way"),
             *changes("ApplicationName", "canary-loosened", "it belongs to another application", MEDIUM),
-            *goes("TriggerConfigurations/*", "subscriber-removed", "nobody hears of its deployments"),
+            *goes("TriggerConfigurations/*", "subscriber-removed", "nobody is notified of its deployments"),
         ),
         no={**_HOLDS_NOTHING, **_SERVES_NOBODY},
     ),
     "AWS::CodePipeline::Pipeline": Answers(
-        removed="its own check says what goes with it",
+        removed="its own check reports what is removed with it",
         settings=(
             *changes(
                 "ArtifactStore/Location ArtifactStore/Type ArtifactStores",
@@ -242,7 +242,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no=_UNWATCHED,
     ),
     "AWS::Cognito::UserPoolClient": Answers(
-        removed="what becomes of who signs in with it is a finding of its own",
+        removed="the effect on sign-ins with it is a finding of its own",
         settings=(
             *goes(
                 "ExplicitAuthFlows/* AllowedOAuthFlows/* AllowedOAuthScopes/* CallbackURLs/* LogoutURLs/* "

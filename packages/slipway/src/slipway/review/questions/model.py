@@ -1,8 +1,8 @@
-"""The questions that are asked of every change, and how a type of resource answers them.
+"""The questions about every change, and a resource type's answers to them.
 
-A change of any resource is asked: does anybody lose data, get data, lose the service, or lose the watch over it? A type
-answers with the settings whose change does one of these, with what its removal does, and with the reason why a setting
-harms nobody. What has neither is a finding of its own: nobody has looked at it.
+For a change of any resource: does anybody lose data, gain access to data, lose the service, or lose its monitoring? A
+type answers with the settings whose change does one of these, with the effect of its removal, and with the reason why a
+setting is harmless. A setting with neither is a finding of its own: it was not checked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CRITICAL, HIGH, MEDIUM, LOW, INFO = Severity
 
 
 class Question(StrEnum):
-    """What is asked of every change."""
+    """A question about every change."""
 
     LOSES_DATA = "does anybody lose data?"
     GETS_DATA = "does anybody get data?"
@@ -114,7 +114,7 @@ RAISED_BY: Final[Mapping[str, Question]] = {
     "stage-removed": _WATCH,
     "subscriber-removed": _WATCH,
 }
-"""Which of the questions a kind of finding answers with yes."""
+"""The question that a kind of finding answers with yes."""
 
 OF_ANY_TYPE: Final = frozenset(
     {
@@ -145,7 +145,7 @@ OF_ANY_TYPE: Final = frozenset(
 
 
 class When(Enum):
-    """Which change of a setting does harm."""
+    """The kind of change of a setting that does harm."""
 
     CHANGES = auto()
     """It has another value, where it had one and has one."""
@@ -161,14 +161,14 @@ class When(Enum):
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting of a type, and what a change of it does.
+    """A setting of a type, and the effect of its change.
 
     Args:
-        path: where it stands; `*` is any name or item. What is below it counts as a part of it.
-        when: which changes do harm.
-        kind: of the finding.
-        says: what happens.
-        severity: default: the kind's.
+        path: Where it stands; `*` is any name or item. What is below it counts as a part of it.
+        when: Which changes do harm.
+        kind: Of the finding.
+        says: What happens.
+        severity: Default: the kind's.
     """
 
     path: tuple[str, ...]
@@ -180,12 +180,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Removal:
-    """What it does when a resource of a type goes.
+    """The effect of removing a resource of a type.
 
     Args:
-        kind: of the finding.
-        says: what happens.
-        severity: default: the kind's.
+        kind: Of the finding.
+        says: What happens.
+        severity: Default: the kind's.
     """
 
     kind: str
@@ -195,13 +195,13 @@ class Removal:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What a type of resource answers.
+    """The answers of a resource type.
 
     Args:
-        removed: what its removal does, or why that harms nobody by itself.
-        settings: what a change of its settings does.
-        harmless: settings whose change harms nobody, by path, each with the reason.
-        no: questions that no change of the type raises, each with the reason.
+        removed: What its removal does, or why that harms nobody by itself.
+        settings: What a change of its settings does.
+        harmless: Settings whose change harms nobody, by path, each with the reason.
+        no: Questions that no change of the type raises, each with the reason.
     """
 
     removed: Removal | str
@@ -215,47 +215,47 @@ def _setting(when: tuple[When, ...], path: str, kind: str, says: str, severity: 
 
 
 def changes(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
-    """Settings, apart by spaces, with `/` between names, of which any change does harm."""
+    """Return settings, separated by spaces, with `/` between names, any change of which does harm."""
     return _setting((When.CHANGES, When.GOES, When.COMES), path, kind, says, severity)
 
 
 def other(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
-    """Settings of which another value does harm, but neither the first nor none."""
+    """Return settings that do harm when changed, but not when added or removed."""
     return _setting((When.CHANGES,), path, kind, says, severity)
 
 
 def differs(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
-    """Settings of which another value does harm, and so does none."""
+    """Return settings that do harm when changed or removed."""
     return _setting((When.CHANGES, When.GOES), path, kind, says, severity)
 
 
 def goes(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
-    """Settings, or items of a list, that do harm when they go."""
+    """Return settings, or items of a list, that do harm when removed."""
     return _setting((When.GOES,), path, kind, says, severity)
 
 
 def comes(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
-    """Settings, or items of a list, that do harm when they come or become others."""
+    """Return settings, or items of a list, that do harm when added or changed."""
     return _setting((When.COMES, When.CHANGES), path, kind, says, severity)
 
 
 def falls(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
-    """Figures that do harm when they get smaller."""
+    """Return figures that do harm when they get smaller."""
     return _setting((When.FALLS,), path, kind, says, severity)
 
 
 def rises(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
-    """Figures that do harm when they get larger."""
+    """Return figures that do harm when they get larger."""
     return _setting((When.RISES,), path, kind, says, severity)
 
 
 def off(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
-    """Switches that do harm when they go off."""
+    """Return switches that do harm when switched off."""
     return _setting((When.OFF,), path, kind, says, severity)
 
 
 def on(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
-    """Switches that do harm when they go on."""
+    """Return switches that do harm when switched on."""
     return _setting((When.ON,), path, kind, says, severity)
 
 
@@ -264,4 +264,4 @@ EVERYWHERE: Final[Mapping[str, str]] = {
     "Tags": "a label: it decides who pays; a policy or a plan that asks for it is a change of its own",
     "ServiceTimeout": "how long a custom resource may take while a stack is deployed; nothing is served by it",
 }
-"""Settings that harm nobody whatever the type."""
+"""Settings that are harmless for every type."""

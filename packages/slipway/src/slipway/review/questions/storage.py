@@ -1,4 +1,4 @@
-"""What holds data, keys and secrets answers."""
+"""Answers of data stores, keys and secrets."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::Backup::BackupVault": Answers(
         removed=_OWN_FINDING,
         settings=(
-            *goes("Notifications", "subscriber-removed", "nobody hears of backups that fail"),
+            *goes("Notifications", "subscriber-removed", "nobody is notified of failed backups"),
             *comes("Notifications", "subscriber-removed", "others hear of backups", INFO),
         ),
         harmless={"BackupVaultTags": "a label"},
@@ -99,7 +99,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no={
             **_UNWATCHED,
             Question.GETS_DATA: "who may use a key, the key's policy says",
-            Question.LOSES_SERVICE: "what fails with another key is what lies under the old one: it is data",
+            Question.LOSES_SERVICE: "with another key, data encrypted under the old one becomes unreadable",
         },
     ),
     "AWS::KMS::Key": Answers(
@@ -143,11 +143,11 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 "objects move to another class, where reading costs or waits",
             ),
             *differs("NotificationConfiguration", "consumer-stopped", "what waits for new objects hears of none"),
-            *comes("NotificationConfiguration", "destination-changed", "new objects are told of there"),
+            *comes("NotificationConfiguration", "destination-changed", "notifications of new objects are sent there"),
             *comes("ReplicationConfiguration", "destination-changed", "objects are copied there"),
             *comes("InventoryConfigurations", "destination-changed", "lists of objects are sent there"),
             *comes("AnalyticsConfigurations", "destination-changed", "figures are sent there"),
-            *comes("LoggingConfiguration", "destination-changed", "the access log goes there"),
+            *comes("LoggingConfiguration", "destination-changed", "the access log is sent there"),
             *differs("MetricsConfigurations", "logging-dropped", "it is not measured", LOW),
             *goes("AccelerateConfiguration", "route-removed", "its accelerated address answers no more"),
             *changes("WebsiteConfiguration", "interface-changed", "visitors get other pages"),
@@ -182,7 +182,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         ),
         harmless={
             "KmsDataKeyReusePeriodSeconds": "how often SQS asks for a data key, under the same key and policy",
-            "ReceiveMessageWaitTimeSeconds": "how long one question waits; what is there is given in either case",
+            "ReceiveMessageWaitTimeSeconds": "how long a request waits; available messages are returned in either case",
         },
         no=_UNWATCHED,
     ),
@@ -205,7 +205,9 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         settings=(
             *changes("GenerateSecretString", "value-regenerated", "CloudFormation writes a newly generated value"),
             *changes("SecretString", "value-regenerated", "CloudFormation writes another value"),
-            *goes("ReplicaRegions/*/Region ReplicaRegions/*", "backup-dropped", "the copy in the other region goes"),
+            *goes(
+                "ReplicaRegions/*/Region ReplicaRegions/*", "backup-dropped", "the copy in the other region is deleted"
+            ),
         ),
         no=_UNWATCHED,
     ),

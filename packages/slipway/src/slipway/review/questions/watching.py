@@ -1,4 +1,4 @@
-"""What watches, tells and logs answers."""
+"""Answers of monitoring, notifications and logs."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from slipway.review.questions.model import (
 )
 
 _HOLDS_NOTHING = {Question.LOSES_DATA: "it holds no data"}
-_NO_ACCESS = {Question.GETS_DATA: "it decides nobody's access, and nothing is sent to anybody by it"}
+_NO_ACCESS = {Question.GETS_DATA: "it grants no access, and sends nothing"}
 _SERVES_NOBODY = {Question.LOSES_SERVICE: "no request is answered by it"}
-_OWN_FINDING = "its own check says who is told no more"
+_OWN_FINDING = "its own check reports who is no longer notified"
 
 ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::CloudWatch::Alarm": Answers(
         removed="its own check says what is watched no more",
         settings=(
-            *goes("OKActions/* InsufficientDataActions/*", "alarm-silenced", "nobody hears that it changed", LOW),
+            *goes("OKActions/* InsufficientDataActions/*", "alarm-silenced", "nobody is notified that it changed", LOW),
             *changes("EvaluateLowSampleCountPercentile", "alarm-loosened", "it speaks of few requests, or no longer"),
             *changes("AlarmName", "alarm-loosened", "what asks for it by its name finds none"),
         ),
-        harmless={"AlarmDescription": "a text for people; a rule of the gate asks that it names a page"},
+        harmless={"AlarmDescription": "text for people; a rule of the gate requires it to name a page"},
         no={**_HOLDS_NOTHING, **_SERVES_NOBODY, **_NO_ACCESS},
     ),
     "AWS::CloudWatch::Dashboard": Answers(
-        removed=Removal("logging-dropped", "the page that people look at is not there"),
+        removed=Removal("logging-dropped", "the page that people use no longer exists"),
         harmless={"DashboardBody": "a picture: nothing acts on it, and alarms are compared by themselves"},
         no={**_HOLDS_NOTHING, **_SERVES_NOBODY, **_NO_ACCESS},
     ),
     "AWS::Events::EventBus": Answers(
-        removed=Removal("subscriber-removed", "what is sent to it reaches nobody", HIGH),
+        removed=Removal("subscriber-removed", "messages to it reach nobody", HIGH),
         settings=(
             *differs("DeadLetterConfig", "failures-dropped", "what it could not deliver is lost"),
             *comes("DeadLetterConfig", "destination-changed", "what it could not deliver is sent there"),
@@ -56,7 +56,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         removed=_OWN_FINDING,
         settings=(
             *comes("Targets/*/Arn", "destination-changed", "events are sent there"),
-            *differs("Targets/*/Id", "subscriber-removed", "the target goes"),
+            *differs("Targets/*/Id", "subscriber-removed", "the target is removed"),
             *changes("EventBusName", "subscriber-removed", "it listens to another bus"),
             *changes("ScheduleExpression", "subscriber-removed", "it runs at other times", LOW),
             *changes(
@@ -73,7 +73,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         removed="its own check says what is logged no more",
         settings=(
             *goes("RecordFields/*", "logging-dropped", "the log says less", LOW),
-            *changes("DeliveryDestinationArn", "destination-changed", "the log goes elsewhere"),
+            *changes("DeliveryDestinationArn", "destination-changed", "the log is sent elsewhere"),
             *changes("DeliverySourceName", "logging-dropped", "something else is logged"),
             *changes("FieldDelimiter S3SuffixPath", "logging-dropped", "it is written otherwise", LOW),
         ),
@@ -82,13 +82,13 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::Logs::DeliveryDestination": Answers(
         removed=Removal("logging-dropped", "what was logged there is logged no more"),
         settings=(
-            *changes("DestinationResourceArn", "destination-changed", "the log goes elsewhere"),
+            *changes("DestinationResourceArn", "destination-changed", "the log is sent elsewhere"),
             *changes("OutputFormat Name", "logging-dropped", "it is written otherwise", LOW),
         ),
         no={**_HOLDS_NOTHING, **_SERVES_NOBODY},
     ),
     "AWS::Logs::DeliverySource": Answers(
-        removed=Removal("logging-dropped", "what it told of is logged no more"),
+        removed=Removal("logging-dropped", "its events are no longer logged"),
         settings=changes("LogType ResourceArn Name", "logging-dropped", "something else is logged"),
         no={**_HOLDS_NOTHING, **_SERVES_NOBODY, **_NO_ACCESS},
     ),
@@ -98,15 +98,15 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *changes("Endpoint Protocol TopicArn", "destination-changed", "messages are sent elsewhere"),
             *comes("RedrivePolicy", "destination-changed", "what was not taken is sent there"),
             *changes("RawMessageDelivery", "interface-changed", "messages come in another form"),
-            *changes("FilterPolicyScope DeliveryPolicy", "subscriber-removed", "it is told of other messages", LOW),
+            *changes("FilterPolicyScope DeliveryPolicy", "subscriber-removed", "it receives other messages", LOW),
         ),
     ),
     "AWS::SNS::Topic": Answers(
         removed=Removal("subscriber-removed", "who listens to it hears nothing", HIGH),
         settings=(
-            *goes("Subscription/*", "subscriber-removed", "somebody is told no more"),
+            *goes("Subscription/*", "subscriber-removed", "somebody is no longer notified"),
             *comes("Subscription/*", "destination-changed", "messages are sent there"),
-            *off("ContentBasedDeduplication", "interface-changed", "messages without an id of their own are refused"),
+            *off("ContentBasedDeduplication", "interface-changed", "messages without their own id are refused"),
             *changes("FifoThroughputScope", "limit-lowered", "the limit counts for something else"),
             *differs("ArchivePolicy", "retention-shortened", "messages cannot be sent again"),
             *differs("DeliveryStatusLogging TracingConfig", "logging-dropped", "deliveries are not logged", LOW),
@@ -114,7 +114,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         ),
         harmless={
             "DisplayName": "a name for people",
-            "SignatureVersion": "receivers verify both; the version stands in each message",
+            "SignatureVersion": "receivers verify both; each message contains the version",
         },
     ),
     "AWS::SNS::TopicPolicy": Answers(

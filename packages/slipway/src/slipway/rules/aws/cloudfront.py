@@ -36,7 +36,7 @@ METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-meth
 
 @dataclass(frozen=True)
 class _Sent:
-    """What of one kind reaches an origin, or is part of a cache key: names, or all of them."""
+    """The headers, cookies or query parameters that reach an origin or are in a cache key: names, or all."""
 
     kind: str
     names: frozenset[str]

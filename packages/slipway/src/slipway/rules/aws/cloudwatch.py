@@ -62,12 +62,12 @@ def _roll_back_by(templates: Templates) -> Iterator[tuple[Resource, Value]]:
 
 
 def alarms_named(templates: Templates, by: Resource, value: Value) -> Iterator[Resource | str]:
-    """Yield the metric alarms that a value names, those of composite alarms included.
+    """Yield the metric alarms that a value names, including those of composite alarms.
 
     Args:
-        templates: all of them.
-        by: the resource that has the value.
-        value: names or ARNs of alarms, by reference or written out.
+        templates: All of them.
+        by: The resource that has the value.
+        value: Names or ARNs of alarms, by reference or written out.
 
     Yields:
         Each alarm; where a name leads to none of the templates, the name.
@@ -96,8 +96,8 @@ def set_off_by_callers(templates: Templates, alarm: Resource) -> bool:
     """Return True if anybody can set an alarm off by what they send.
 
     Args:
-        templates: all of them.
-        alarm: an `AWS::CloudWatch::Alarm`.
+        templates: All of them.
+        alarm: An `AWS::CloudWatch::Alarm`.
     """
     for metric in metrics_of(alarm):
         namespace, name = metric.get("Namespace"), metric.get("MetricName")
@@ -111,7 +111,7 @@ def set_off_by_callers(templates: Templates, alarm: Resource) -> bool:
 
 
 def _functions(templates: Templates, alarm: Resource, metric: Mapping[str, Any]) -> list[Resource]:
-    """The functions whose metric it is."""
+    """Return the functions that a metric belongs to."""
     named = [each.get("Value") for each in metric.get("Dimensions") or [] if each.get("Name") == "FunctionName"]
     return [one for one in templates.referred(alarm.stack, named) if one.type == "AWS::Lambda::Function"]
 
@@ -125,7 +125,7 @@ def _is_reached_by_callers(templates: Templates, function: Resource) -> bool:
 
 
 def _function_behind(templates: Templates, target: Resource) -> list[Resource]:
-    """A function itself, or that of an alias or version."""
+    """Return a function, or the one behind an alias or version."""
     if target.type == "AWS::Lambda::Function":
         return [target]
     if target.type in {"AWS::Lambda::Alias", "AWS::Lambda::Version"}:
@@ -194,8 +194,8 @@ _GROUP = {
 RULES = (
     AwsRule(
         name="NoRollbackByCallers",
-        does="CloudWatch counts what callers are refused, and what is throttled because of them, known or not: a "
-        "few bad requests by anybody set such an alarm off, and roll back a release that is well.",
+        does="CloudWatch counts refused callers, and the throttling they cause, whoever they are: anybody can trigger "
+        "such an alarm with a few bad requests, and roll back a good release.",
         says="A deployment, a stage or a service rolls back on an alarm that callers can trigger, or that cannot be "
         "seen.",
         fix="Roll back on errors, faults and latency of what was deployed; have 4xx and throttles tell people.",

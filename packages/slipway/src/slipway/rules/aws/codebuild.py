@@ -1,4 +1,4 @@
-"""CodeBuild, and the stages of CodePipeline that its builds stand in: what they need to run, and to go back."""
+"""CodeBuild, and the CodePipeline stages with its builds: requirements for running, and for rolling back."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _expires_too_soon(bucket: Resource) -> bool:
 
 
 def _specification(project: Resource) -> Mapping[str, Any] | None:
-    """The build specification of a project; None where it cannot be read."""
+    """Return a project's build specification; None if it cannot be read."""
     text = project.get("Source", "BuildSpec")
     if not isinstance(text, str):
         return None
@@ -132,7 +132,7 @@ def _fetching_builds(templates: Templates) -> Iterator[Found]:
 
 
 def _clones(pipeline: Resource) -> set[str]:
-    """Artifacts that hold a reference only: whichever build takes one clones the repository itself."""
+    """Return the artifacts that contain only a reference: a build that takes one clones the repository itself."""
     return {
         artifact["Name"]
         for stage in pipeline.get("Stages") or []
@@ -227,8 +227,8 @@ RULES = (
         name="ArtifactsOutliveRollbacks",
         does="A rollback of a stage uses the artifacts of the execution that it goes back to.",
         says=f"A stage rolls back, and its artifacts expire in less than {ROLLBACK_DAYS} days, or their bucket cannot "
-        "be read: after a quiet time there is nothing to go back to.",
-        fix="Keep artifacts longer than an environment may stand still.",
+        "be read: after a quiet period there is nothing to roll back to.",
+        fix="Keep artifacts longer than an environment may go without a deployment.",
         source=_ROLLBACK,
         check=_expiring_artifacts,
         planted={
@@ -254,7 +254,7 @@ RULES = (
         name="RollbackWaitsForNoRegistry",
         does="CodePipeline rolls a stage back for any action that fails, such as a build that cannot install packages.",
         says="A build of a stage that rolls back clones the source or fetches from outside, or its specification "
-        "cannot be read: a registry's bad hour takes a good version away.",
+        "cannot be read: an outage of a registry rolls back a good version.",
         fix="Hand over what an earlier build installed, as an artifact.",
         source=_ROLLBACK,
         check=_fetching_builds,

@@ -13,7 +13,7 @@ _HOOKS = "https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-apps
 _METRICS = "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"
 
 _BY_EXECUTION = frozenset({"Invocations", "Errors", "Duration"})
-"""Metrics of what a version did: only these can be told apart by the version that did it."""
+"""Metrics of invocations: only these can be split by the executed version."""
 
 
 def _hook_by_qualifier(templates: Templates) -> Iterator[Found]:
@@ -38,7 +38,7 @@ def _blind_rollback(templates: Templates) -> Iterator[Found]:
 
 
 def _sees_a_version(alarm: Resource) -> bool:
-    """True unless all that an alarm reads is undocumented: a metric of no execution, by the version that executes."""
+    """Return False if all that an alarm reads is undocumented: a metric without invocations, by executed version."""
     return any(
         metric.get("Namespace") != "AWS/Lambda"
         or metric.get("MetricName") in _BY_EXECUTION

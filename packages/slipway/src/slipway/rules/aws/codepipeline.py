@@ -1,4 +1,4 @@
-"""CodePipeline: what a rule of a stage condition watches, and how large a pipeline may be."""
+"""CodePipeline: alarms in stage conditions, and the maximum size of a pipeline."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _QUOTAS = "https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html
 PIPELINE = "AWS::CodePipeline::Pipeline"
 
 STAGES, ACTIONS, ACTIONS_OF_A_STAGE = 50, 500, 50
-"""The most stages and actions that a pipeline may have, and actions that a stage may have (`_QUOTAS`).
+"""Maximum number of stages and actions of a pipeline, and of actions of a stage (`_QUOTAS`).
 
-None of the three can be raised. AWS has reportedly doubled both figures of actions
-(https://github.com/awslabs/aws-deployment-framework/issues/792); these are the lower ones, at which CDK Pipelines cuts
-stages.
+None of the three can be raised. AWS has reportedly doubled both action quotas
+(https://github.com/awslabs/aws-deployment-framework/issues/792); these are the lower values, at which CDK Pipelines
+splits stages.
 """
 
 
 def _alarms(stage: Mapping[str, Any]) -> list[Any]:
-    """The alarms that the success of a stage depends on, by the names that its rules give."""
+    """Return the alarms that a stage's success depends on, by the names in its rules."""
     return [
         rule.get("Configuration", {}).get("AlarmName")
         for condition in listed(stage.get("OnSuccess", {}).get("Conditions"))
@@ -36,7 +36,7 @@ def _alarms(stage: Mapping[str, Any]) -> list[Any]:
 
 
 def _watches(templates: Templates, pipeline: Resource, action: Mapping[str, Any], alarm: Any) -> bool:
-    """Whether an action is told the name of an alarm, by its own configuration or by its build project's."""
+    """Return True if an action is given the alarm's name, in its own configuration or its build project's."""
     configuration = action.get("Configuration", {})
     told = [configuration]
     told += [project.body for project in templates.referred(pipeline.stack, configuration.get("ProjectName"))]
@@ -99,7 +99,7 @@ RULES = (
         does=f"A pipeline has {STAGES} stages and {ACTIONS} actions at most, and a stage {ACTIONS_OF_A_STAGE} actions; "
         "CodePipeline refuses a larger one, and raises none of the three.",
         says="The pipeline has more stages or actions than CodePipeline takes, so its own update fails.",
-        fix="Give a group of services a pipeline of its own.",
+        fix="Give a group of services its own pipeline.",
         source=_QUOTAS,
         check=_too_large,
         planted={

@@ -12,10 +12,10 @@ _METRICS = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/met
 
 
 def metrics_of(alarm: Resource) -> Iterator[dict[str, Any]]:
-    """Yield the metrics that an alarm reads, those of metric math included.
+    """Yield the metrics that an alarm reads, including those in metric math.
 
     Args:
-        alarm: an `AWS::CloudWatch::Alarm`.
+        alarm: An `AWS::CloudWatch::Alarm`.
 
     Yields:
         `Namespace`, `MetricName` and `Dimensions` as the template has them.

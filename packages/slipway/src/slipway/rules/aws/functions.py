@@ -1,4 +1,4 @@
-"""Which function a value means, whether it names the function, a version or an alias."""
+"""Resolve a value to its function, whether it refers to the function, a version or an alias."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ VERSION = "AWS::Lambda::Version"
 
 
 def functions(templates: Templates, stack: Stack, value: Value) -> Iterator[Resource]:
-    """Yield the functions that a value means, those behind an alias or a version included.
+    """Yield the functions that a value refers to, including those behind an alias or a version.
 
     Args:
-        templates: all the stacks that are judged.
-        stack: the stack in whose template the value stands.
-        value: a name or an ARN, as the template has it.
+        templates: All the stacks that are judged.
+        stack: The stack in whose template the value stands.
+        value: A name or an ARN, as the template has it.
     """
     for target in templates.referred(stack, value):
         if target.type == FUNCTION:

@@ -9,7 +9,7 @@ from slipway.rules.aws.rule import AwsRule
 from slipway.rules.model import Found, Stack, Templates
 
 _READ = frozenset({"AWS::LanguageExtensions"})
-"""Transforms whose functions the gates follow."""
+"""Transforms whose intrinsic functions the gates evaluate."""
 
 
 def _nested_elsewhere(templates: Templates) -> Iterator[Found]:

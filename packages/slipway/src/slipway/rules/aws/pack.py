@@ -55,7 +55,7 @@ class OnlyAwsRules:
     """Rules about what only AWS would tell, for `slipway.nag.packs.register`.
 
     Args:
-        rules: the rules. Default: all of them.
+        rules: The rules. Default: all of them.
     """
 
     def __init__(self, rules: Sequence[AwsRule] = RULES) -> None:
@@ -63,7 +63,7 @@ class OnlyAwsRules:
 
     @property
     def name(self) -> str:
-        """What the rules' ids begin with."""
+        """Return the prefix of the rules' ids."""
         return AWS_PACK
 
     def blind(self) -> Iterator[str]:
@@ -85,7 +85,7 @@ class OnlyAwsRules:
 
 
 def _unread(rule: AwsRule, stack: Stack, error: Exception) -> Breach:
-    """A rule that could not look, which is a finding: whether anything breaks it, nobody knows."""
+    """Return a breach for a rule that could not be evaluated, which is a finding of its own."""
     return breach(
         f"{AWS_PACK}-Unread",
         Found(stack, finding=rule.name),

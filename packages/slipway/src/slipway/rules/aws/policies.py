@@ -10,7 +10,9 @@ from typing import Any
 from slipway.rules.model import listed
 
 SOURCES = frozenset({"aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths", "aws:sourceowner"})
-"""Condition keys that say for whose resource a service acts, in lower case: names of keys know no case."""
+"""Condition keys that name the resource for which a service acts, in lower case, because key names are
+case-insensitive.
+"""
 
 
 def statements(policy: Any) -> Iterator[Mapping[str, Any]]:
@@ -20,12 +22,12 @@ def statements(policy: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def allows_service(policy: Any, service: str, *actions: str) -> bool:
-    """Return True if a policy allows a service all of the actions, each perhaps in a statement of its own.
+    """Return True if a policy allows a service all of the actions, in one statement or several.
 
     Args:
-        policy: the document.
-        service: the principal, such as `cloudwatch.amazonaws.com`.
-        actions: such as `sns:Publish`.
+        policy: The document.
+        service: The principal, such as `cloudwatch.amazonaws.com`.
+        actions: Such as `sns:Publish`.
     """
     return all(any(True for _ in allowing(policy, service, action)) for action in actions)
 
@@ -34,9 +36,9 @@ def allowing(policy: Any, service: str, action: str) -> Iterator[Mapping[str, An
     """Yield the statements that allow a service an action.
 
     Args:
-        policy: the document.
-        service: the principal.
-        action: the action.
+        policy: The document.
+        service: The principal.
+        action: The action.
     """
     for statement in statements(policy):
         if (
@@ -58,7 +60,7 @@ def condition_keys(statement: Mapping[str, Any]) -> frozenset[str]:
 
 
 def asks_for_source(statement: Mapping[str, Any]) -> bool:
-    """Return True if a statement says for whose resources a service may act."""
+    """Return True if a statement limits the resources for which a service may act."""
     return bool(condition_keys(statement) & SOURCES)
 
 
@@ -72,6 +74,6 @@ def _names(principal: Any, service: str) -> bool:
 
 
 def _service(value: Any) -> str:
-    """A service's name; `codedeploy.<region>.amazonaws.com` is `codedeploy.amazonaws.com`."""
+    """Return a service's name; `codedeploy.<region>.amazonaws.com` is `codedeploy.amazonaws.com`."""
     text = value if isinstance(value, str) else ""
     return re.sub(r"\.[a-z]{2}(-[a-z]+)+-\d\.", ".", text)

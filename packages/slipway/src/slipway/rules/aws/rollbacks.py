@@ -56,7 +56,7 @@ def _log_buckets(templates: Templates) -> Iterator[Found]:
 
 
 def _of_access_logs(templates: Templates) -> Iterator[Resource]:
-    """Buckets that other buckets, distributions and load balancers name as the place of their logs."""
+    """Yield buckets that other buckets, distributions and load balancers use for their logs."""
     for source in templates.of_type("AWS::S3::Bucket"):
         configured = source.get("LoggingConfiguration")
         if configured is not None:
@@ -69,7 +69,7 @@ def _of_access_logs(templates: Templates) -> Iterator[Resource]:
 
 
 def _of_services(templates: Templates) -> Iterator[Resource]:
-    """Buckets whose policy lets a service of AWS deliver logs."""
+    """Yield buckets whose policy lets an AWS service deliver logs."""
     for policy in templates.of_type("AWS::S3::BucketPolicy"):
         document = policy.get("PolicyDocument")
         statements = listed(document.get("Statement", [])) if isinstance(document, dict) else []
@@ -90,7 +90,7 @@ RULES = (
         does="When the operation that created a resource rolls back, CloudFormation deletes the resource, also under "
         "RetainExceptOnCreate; what has deletion protection cannot be deleted, and the stack ends in ROLLBACK_FAILED.",
         says="A resource has deletion protection and a deletion policy other than Retain.",
-        fix="Give it DeletionPolicy Retain, and clear it away by hand after a failed first deployment.",
+        fix="Give it DeletionPolicy Retain, and delete it by hand after a failed first deployment.",
         source=_POLICY,
         check=_protected,
         planted={

@@ -1,4 +1,4 @@
-"""What a rule about AWS's behaviour is."""
+"""A rule about AWS's behaviour."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from slipway.rules.model import Found, Stack, Templates
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
-"""Where planted stacks pretend to be deployed: AWS's own example account, and a region other than us-east-1."""
+"""Account and region of planted stacks: AWS's example account, and a region other than us-east-1."""
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,15 @@ class AwsRule:
     """A rule about what AWS does with a template.
 
     Args:
-        name: id without the pack's name.
-        does: what AWS does, in a sentence that stands by itself.
-        says: what is wrong where the rule is broken.
-        fix: what to do.
+        name: Id without the pack's name.
+        does: What AWS does, in a sentence that stands by itself.
+        says: What is wrong where the rule is broken.
+        fix: What to do.
         source: AWS's page that says so.
-        check: finds the places, in a fixed order.
-        planted: resources by logical id, or a whole template where there is a key `Resources`, that break this rule.
+        check: Finds the places, in a fixed order.
+        planted: Resources by logical id, or a whole template where there is a key `Resources`, that break this rule.
             The pack looks at them at each run: a rule that does not see them is not believed elsewhere.
-        planted_in: the region that they pretend to be in.
+        planted_in: The region that they pretend to be in.
     """
 
     name: str
@@ -45,12 +45,12 @@ class AwsRule:
 
 
 def planted_stack(body: Mapping[str, Any], *, name: str = "planted", region: str = REGION) -> Stack:
-    """Return a stack of resources written by hand.
+    """Return a stack of hand-written resources.
 
     Args:
-        body: resources by logical id, or a whole template.
-        name: name of the stack.
-        region: where it is deployed. Default: a region other than us-east-1.
+        body: Resources by logical id, or a whole template.
+        name: Name of the stack.
+        region: Where it is deployed. Default: a region other than us-east-1.
     """
     return Stack(
         path=f"Planted/{name}",

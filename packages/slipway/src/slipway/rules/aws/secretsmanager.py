@@ -64,8 +64,8 @@ RULES = (
     ),
     AwsRule(
         name="RotationFunction",
-        does="A rotation schedule calls its function when it is created, and its creation fails where Secrets Manager "
-        "may not call; AWS documents the ARN of a function there, not of an alias.",
+        does="A rotation schedule calls its function when it is created, and its creation fails if Secrets Manager "
+        "may not invoke it; AWS documents the ARN of a function there, not of an alias.",
         says="A rotation schedule names an alias or a version, or a function that Secrets Manager has no permission "
         "for.",
         fix="Name the function itself, with an AWS::Lambda::Permission for secretsmanager.amazonaws.com.",

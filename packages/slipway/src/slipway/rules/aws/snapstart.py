@@ -14,7 +14,7 @@ WITHOUT = frozenset({"ap-east-2", "ap-southeast-6"})
 """Commercial regions that lack SnapStart: Taipei and New Zealand."""
 
 _OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-isoe-", "eusc-")
-"""What the regions begin with that aren't commercial ones; the page promises SnapStart in commercial regions alone."""
+"""Prefixes of regions outside the commercial partition; the page promises SnapStart only in commercial regions."""
 
 
 def _without_snapshots(templates: Templates) -> Iterator[Found]:
@@ -24,14 +24,14 @@ def _without_snapshots(templates: Templates) -> Iterator[Found]:
 
 
 def lacks_snap_start(region: str) -> bool:
-    """Return True if Lambda takes no snapshots in a region; of an unknown one, nothing is said."""
+    """Return True if Lambda lacks SnapStart in a region; False for an unresolved one."""
     return region in WITHOUT or region.startswith(_OTHER_PARTITIONS)
 
 
 RULES = (
     AwsRule(
         name="NoSnapStartHere",
-        does="SnapStart is there in all commercial regions but Taipei (ap-east-2) and New Zealand (ap-southeast-6); "
+        does="SnapStart is available in commercial regions but Taipei (ap-east-2) and New Zealand (ap-southeast-6); "
         "elsewhere Lambda refuses a function that asks for it.",
         says="The function asks for SnapStart in a region that doesn't have it, so its deployment fails.",
         fix="Leave snap_start out of this environment's file, or use provisioned_concurrency.",

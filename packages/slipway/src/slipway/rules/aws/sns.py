@@ -34,7 +34,7 @@ _PUBLISHERS: Mapping[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "AWS::CodeStarNotifications::NotificationRule": ("codestar-notifications.amazonaws.com", (("Targets",),)),
     "AWS::S3::Bucket": ("s3.amazonaws.com", (("NotificationConfiguration", "TopicConfigurations"),)),
 }
-"""Type of a resource that has a service publish: the service, and the properties that name topics."""
+"""Types of resources that make a service publish: the service, and the properties that name topics."""
 
 # What may publish to a topic that has no policy but the default one, which lets the account's own resources.
 _BY_DEFAULT = frozenset({"cloudwatch.amazonaws.com"})
@@ -91,7 +91,7 @@ def _cannot_encrypt(templates: Templates) -> Iterator[Found]:
             continue
         finding = f"Publisher::{publication.service}"
         if "alias/aws/sns" in text(value):
-            # Nobody can change the policy of the key that AWS manages.
+            # The policy of a key that AWS manages cannot be changed.
             yield Found(topic.stack, topic.logical_id, finding)
             continue
         keys = [key for key in templates.referred(topic.stack, value) if key.type == "AWS::KMS::Key"]
@@ -141,7 +141,7 @@ def _approval_cannot_publish(templates: Templates) -> Iterator[Found]:
 
 
 def _allowed(templates: Templates, pipeline: Resource, role: Value) -> set[str]:
-    """Return the actions that the policies of a role allow, in lower case, as far as they stand in templates."""
+    """Return the actions that a role's policies allow, in lower case, if the templates contain them."""
     roles = [each for each in templates.referred(pipeline.stack, role) if each.type == "AWS::IAM::Role"]
     documents = [policy.get("PolicyDocument") for each in roles for policy in each.get("Policies") or []]
     documents += [
@@ -190,8 +190,8 @@ RULES = (
     ),
     AwsRule(
         name="TopicKeyLetsPublisherEncrypt",
-        does="A service that publishes to an encrypted topic asks KMS in its own name, and loses the message where the "
-        "key's policy does not allow it; nobody can change the policy of alias/aws/sns.",
+        does="A service that publishes to an encrypted topic calls KMS under its own name, and loses the message if "
+        "the key's policy does not allow it; the policy of alias/aws/sns cannot be changed.",
         says="A service publishes to a topic under a key that does not let it encrypt, or that cannot be seen.",
         fix="Use a customer key whose policy allows the service principal kms:GenerateDataKey and kms:Decrypt.",
         source=_KEYS,
@@ -205,7 +205,7 @@ RULES = (
         name="ApprovalMayPublish",
         does="CodePipeline asks for an approval in the name of the action's role, which has to be allowed to publish "
         "and to use the topic's key.",
-        says="The role of an approval may not publish to its topic, or not encrypt for it: nobody is asked.",
+        says="The role of an approval may not publish to its topic, or not encrypt for it: nobody is notified.",
         fix="Allow the role sns:Publish on the topic, and kms:GenerateDataKey and kms:Decrypt on its key.",
         source="https://docs.aws.amazon.com/codepipeline/latest/userguide/approvals-iam-permissions.html",
         check=_approval_cannot_publish,
@@ -225,7 +225,7 @@ RULES = (
     ),
     AwsRule(
         name="TopicAsksForSource",
-        does="A service principal publishes for whichever account asks it to, unless the policy names the source.",
+        does="A service principal publishes for any account, unless the policy names the source.",
         says="A topic's policy lets a service publish for resources of any account.",
         fix="Add aws:SourceAccount, and aws:SourceArn where the service gives it, to the statement.",
         source=_ACCESS,

@@ -17,11 +17,11 @@ UNRESOLVED = "unresolved"
 """Says of a place that the template doesn't show what the rule would have to judge."""
 
 LEAST_RECEIVES = 5
-"""What AWS asks for where a batch may be throttled."""
+"""AWS's recommended minimum if a batch may be throttled."""
 
 
 def _mappings(templates: Templates) -> Iterator[tuple[Resource, list[Resource]]]:
-    """The mappings that read a queue, each with the queue if the templates have it."""
+    """Yield the mappings that read a queue, each with the queue if the templates contain it."""
     for mapping in templates.of_type("AWS::Lambda::EventSourceMapping"):
         source = mapping.get("EventSourceArn")
         queues = [found for found in templates.referred(mapping.stack, source) if found.type == QUEUE]
@@ -30,7 +30,7 @@ def _mappings(templates: Templates) -> Iterator[tuple[Resource, list[Resource]]]
 
 
 def _reserved(templates: Templates, mapping: Resource) -> list[object]:
-    """Reserved concurrency of the function that a mapping calls; empty if the templates don't have the function."""
+    """Return the reserved concurrency of a mapping's function; an empty list if the templates don't contain it."""
     found = functions(templates, mapping.stack, mapping.get("FunctionName"))
     return [function.get("ReservedConcurrentExecutions") for function in dict.fromkeys(found)]
 

@@ -15,7 +15,7 @@ _SCOPE = "https://docs.aws.amazon.com/waf/latest/developerguide/how-aws-waf-work
 _ACL = "AWS::WAFv2::WebACL"
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
-# CloudFormation resolves it at deploy: its value stands in no template, and no caller knows it.
+# CloudFormation resolves it at deployment: no template contains its value, and no caller knows it.
 _SECRET = re.compile(r"\{\{resolve:secretsmanager:")
 
 
@@ -39,7 +39,7 @@ def _always(statement: Mapping[str, Any] | None, method: str) -> bool:
 
 
 def _holds(statement: Mapping[str, Any], method: str) -> bool | None:
-    """Whether a statement holds for a request with a method; None where the caller decides, or it cannot be said."""
+    """Return whether a statement matches requests with a method; None if the caller decides, or it is unclear."""
     match statement:
         case {"NotStatement": {"Statement": inner}}:
             found = _holds(inner, method)
@@ -86,7 +86,7 @@ def _counted_nowhere(templates: Templates) -> Iterator[Found]:
 
 
 def _is_same(templates: Templates, one: tuple[Stack, Value], other: tuple[Stack, Value]) -> bool:
-    """True if two values are of the same secret: by what they refer to, or as they are written."""
+    """Return True if two values are the same secret: by their reference, or literally."""
     secrets = [set(map(_place, templates.referred(*each))) for each in (one, other)]
     return bool(secrets[0] & secrets[1]) if any(secrets) else one[1] == other[1]
 
