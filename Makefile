@@ -193,7 +193,8 @@ test: build ## Run all tests: unit, properties, infrastructure, and local on the
 ADOPTERS := $(wildcard packages/slipway/tests/adopters)
 
 adopters: build ## Change copies of this repository as teams do first, and deliver them; writes docs/adopting.md (ROW=…, REHEARSE=no; nightly)
-	@status=0; REHEARSE=$(REHEARSE) pytest $(ADOPTERS) -m nightly --quiet $(if $(ROW),-k "$(ROW)") || status=$$?; \
+	@status=0; REHEARSE=$(REHEARSE) pytest $(if $(ROW),"$(ADOPTERS)/test_adopters.py::test_whole_row[$(ROW)]",$(ADOPTERS)) \
+		-m nightly --quiet || status=$$?; \
 		PYTHONPATH=$(PYTHONPATH):$(dir $(ADOPTERS)) $(PYTHON) -m adopters.page; exit $$status
 
 installed: install ## Deliver and review a first app, from the tool's wheels in an empty folder (minutes; nightly)
