@@ -126,4 +126,4 @@ def test_a_failing_version_is_rolled_back_by_its_canary(rehearsed: AppRehearsed)
     (deployment,) = [each for action in last.stopped.actions for each in action.deployments]
     assert deployment.status is PlayStatus.FAILED
     assert deployment.failed_new == deployment.met_new > 0
-    assert "Errors went off in minute" in deployment.reason
+    assert "Errors became active in minute" in deployment.reason

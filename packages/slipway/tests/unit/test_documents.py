@@ -24,7 +24,7 @@ def test_content_may_bring_its_markers_along() -> None:
 
 @pytest.mark.parametrize("text", ["", "<!-- cost -->", "<!-- /cost -->", "<!-- /cost --><!-- cost -->"])
 def test_missing_marker_is_named(text: str) -> None:
-    with pytest.raises(DocumentError, match=r"page\.md lacks <!-- cost --> or <!-- /cost -->"):
+    with pytest.raises(DocumentError, match=r"page\.md: marker <!-- cost --> or <!-- /cost --> is missing"):
         between(text, "cost", "new", name="page.md")
 
 

@@ -50,7 +50,7 @@ def test_missing_program_is_said() -> None:
 
 
 def test_missing_folder_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ProcessError, match="there is no folder"):
+    with pytest.raises(ProcessError, match="does not exist"):
         run([PYTHON, "--version"], folder=tmp_path / "none")
 
 

@@ -134,7 +134,7 @@ def test_a_batch_that_fails_whole_is_an_error_of_the_function(outside: Outside) 
 
 
 def test_each_record_that_fails_is_a_fault_of_the_version(outside: Outside, counted: Counted) -> None:
-    # Given one of three that fails, which is no error to Lambda
+    # Given one of three that fails, which is not an error to Lambda
     outside.failing = {"b"}
     deliver(record("a"), record("b"), record("c"))
     # When the faults are counted, then it is one, and one more for each time that it fails again

@@ -209,13 +209,13 @@ def curl(
     """Return a command line that calls the route. Where the path names something, the shell puts its variable ID in.
 
     Args:
-        route: what to call.
-        outputs: the service's.
-        credentials: who signs, where the route wants a signature.
-        region: the API's region.
-        ca: the certificate to trust.
-        token: what the shell makes the token of, where the route wants one. Default: its variable TOKEN.
-        api_key: the key, where the route wants one.
+        route: What to call.
+        outputs: The service's.
+        credentials: Who signs, where the route wants a signature.
+        region: The API's region.
+        ca: The certificate to trust.
+        token: What the shell makes the token of, where the route wants one. Default: its variable TOKEN.
+        api_key: The key, where the route wants one.
     """
     query = f"?{urlencode(route.query)}" if route.query else ""
     where = target(outputs, route.path + query, edge=not route.signed and route.method in {"GET", "HEAD"})

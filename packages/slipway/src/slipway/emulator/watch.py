@@ -229,7 +229,7 @@ class Watch:
             if function.module == debug:
                 return function
         known = ", ".join(sorted(one.module for one in functions))
-        raise RehearsalError(f"{self.service} has no function {debug!r}; it is one of {known}", exit_code=2)
+        raise RehearsalError(f"{self.service} has no function {debug!r}; choose from {known}", exit_code=2)
 
     @contextmanager
     def _debugging(self, function: WatchedFunction | None, port: int) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""An app whose delivery is rehearsed and that knows nothing of this tool: its folder, and what the user adds for it."""
+"""An app whose delivery is rehearsed and that knows nothing about this tool: its folder, and the user's additions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from slipway.emulator.substitutions import SUBSTITUTIONS, Substitution, of_type
 from slipway.errors import RehearsalError
 
 FILE = "rehearsal.toml"
-"""File in an app's folder with what a rehearsal cannot find in its assembly; an app may have none."""
+"""File in an app's folder with what its assembly does not contain; optional."""
 
 
 class _Model(BaseModel):
@@ -24,14 +24,14 @@ class _Model(BaseModel):
 
 
 class Call(_Model):
-    """One call of AWS's API that makes what has to exist beforehand: a secret, a hosted zone, a parameter.
+    """A call of AWS's API that creates a prerequisite: a secret, a hosted zone, a parameter.
 
     Attributes:
-        account: in which account.
-        region: in which region. Default: the account's main one.
-        service: name of boto3's client, such as `secretsmanager`.
-        operation: its method, such as `create_secret`.
-        parameters: of the method.
+        account: In which account.
+        region: In which region. Default: the account's main one.
+        service: Name of boto3's client, such as `secretsmanager`.
+        operation: Its method, such as `create_secret`.
+        parameters: Of the method.
     """
 
     account: str = Field(pattern=r"\d{12}")
@@ -42,11 +42,11 @@ class Call(_Model):
 
 
 class Seed(_Model):
-    """What has to exist before the pipelines are deployed.
+    """Prerequisites of the pipelines' deployment.
 
     Attributes:
-        assemblies: folders of assemblies whose stacks are deployed first, relative to the file.
-        calls: calls, in their order.
+        assemblies: Folders of assemblies whose stacks are deployed first, relative to the file.
+        calls: Calls, in their order.
     """
 
     assemblies: tuple[str, ...] = Field(default=(), strict=False)
@@ -54,12 +54,12 @@ class Seed(_Model):
 
 
 class SubstitutionRow(_Model):
-    """A resource type that the emulator does not know, and what stands in for it.
+    """A resource type that the emulator does not support, and its replacement.
 
     Attributes:
-        type: the type; one that ends in `::` means all types under it.
-        stand_in: what stands in for it, in words, for the list at a run's end.
-        unproven: what that leaves unproven, in words.
+        type: The type; one that ends in `::` means all types under it.
+        stand_in: What stands in for it, in words, for the list at a run's end.
+        unproven: What that leaves unproven, in words.
         references: `Ref` or an attribute → text that takes its place, as of `Fn::Sub`; `${LogicalId}` is the
             resource's own. Default: its name, for `Ref`.
     """
@@ -85,8 +85,8 @@ class Requests(_Model):
     """Requests to functions while a canary moves.
 
     Attributes:
-        function: functions that are meant, by name; `*` stands for any characters.
-        file: a file with a list of events in JSON, relative to this one.
+        function: Functions that are meant, by name; `*` stands for any characters.
+        file: A file with a list of events in JSON, relative to this one.
     """
 
     function: str
@@ -105,12 +105,12 @@ class App:
     """An app.
 
     Attributes:
-        folder: its repository's folder.
-        assembly: what it was synthesized to.
-        seed: what has to exist beforehand.
-        rows: the table of substitutions, the app's own rows first.
-        requests: pattern of a function's name → the events that it is called with.
-        variables: more variables of each build. Default: none.
+        folder: Its repository's folder.
+        assembly: What it was synthesized to.
+        seed: What has to exist beforehand.
+        rows: The table of substitutions, the app's own rows first.
+        requests: Pattern of a function's name → the events that it is called with.
+        variables: More variables of each build. Default: none.
     """
 
     folder: Path
@@ -125,12 +125,12 @@ class App:
         """Read an app's folder, and its `rehearsal.toml` where it has one.
 
         Args:
-            folder: of its repository.
-            assembly: what it was synthesized to. Default: `cdk.out` in the folder.
-            file: the file with what the user adds. Default: `rehearsal.toml` in the folder.
+            folder: Of its repository.
+            assembly: What it was synthesized to. Default: `cdk.out` in the folder.
+            file: The file with what the user adds. Default: `rehearsal.toml` in the folder.
 
         Raises:
-            RehearsalError: the file is not as it has to be; the message names each fault.
+            RehearsalError: The file is not as it has to be; the message names each fault.
         """
         file = file or folder / FILE
         added = _read(file)
@@ -140,7 +140,7 @@ class App:
             try:
                 requests[each.function] = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
-                raise RehearsalError(f"{file}: {path} is no list of events: {error}", exit_code=2) from None
+                raise RehearsalError(f"{file}: {path} is not a list of events: {error}", exit_code=2) from None
         seed = Seed(
             assemblies=tuple(str((file.parent / each).resolve()) for each in added.seed.assemblies),
             calls=added.seed.calls,
@@ -149,7 +149,7 @@ class App:
         return cls(folder, assembly or folder / "cdk.out", seed, rows, requests, added.variables)
 
     def requests_of(self, function: str) -> list[dict[str, Any]]:
-        """Return the events that a function is called with; none where nobody says."""
+        """Return the events that a function is called with; empty if none are configured."""
         return next((found for pattern, found in self.requests.items() if fnmatchcase(function, pattern)), [])
 
 

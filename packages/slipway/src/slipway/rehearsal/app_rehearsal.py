@@ -1,6 +1,6 @@
-"""The rehearsal of any app with CDK Pipelines: what its team deploys by hand, and then each of its pipelines.
+"""Rehearse any app with CDK Pipelines: what its team deploys by hand, and then each of its pipelines.
 
-Everything about the app is read from its assembly; what stands in nobody's assembly is in the `App`.
+Everything about the app is read from its assembly; the `App` adds what no assembly contains.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ from slipway.rehearsal.show import Show
 
 @dataclass(frozen=True)
 class AppOptions:
-    """How the rehearsal of an app is run.
+    """Options of an app's rehearsal.
 
     Attributes:
-        home: folder that everything of it lies in; its accounts are removed first, and at the end.
-        pipelines: names of the pipelines that are played. Default: all.
-        revisions: the commits that are delivered, one after the other; the assembly is the first one's.
-        requests_a_minute: requests to each function in a virtual minute of a deployment.
+        home: Folder that everything of it lies in; its accounts are removed first, and at the end.
+        pipelines: Names of the pipelines that are played. Default: all.
+        revisions: The commits that are delivered, one after the other; the assembly is the first one's.
+        requests_a_minute: Requests to each function in a virtual minute of a deployment.
     """
 
     home: Path
@@ -71,9 +71,9 @@ class PipelineRun:
     """One commit through one pipeline.
 
     Attributes:
-        pipeline: its name.
-        record: what became of it.
-        folder: of its page and logs.
+        pipeline: Its name.
+        record: What became of it.
+        folder: Of its page and logs.
     """
 
     pipeline: str
@@ -83,11 +83,11 @@ class PipelineRun:
 
 @dataclass(frozen=True)
 class AppRehearsed:
-    """What became of it.
+    """Result of an app's rehearsal.
 
     Attributes:
-        runs: in the order in which they were played.
-        unhosted: what cannot run here, and fails where it is used.
+        runs: In the order in which they were played.
+        unhosted: What cannot run here, and fails where it is used.
     """
 
     runs: tuple[PipelineRun, ...] = ()
@@ -95,7 +95,7 @@ class AppRehearsed:
 
 
 class _Memories:
-    """What CodePipeline remembers of each pipeline of the tools account."""
+    """CodePipeline's state of each pipeline in the tools account."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._lock = folder, threading.Lock()
@@ -113,16 +113,16 @@ def rehearse_app(app: App, options: AppOptions, *, show: Show, ask: Ask) -> AppR
     """Deploy what a team deploys by hand, and play each pipeline.
 
     Args:
-        app: which.
-        options: how it is run.
-        show: who watches.
-        ask: who is asked for approvals.
+        app: Which.
+        options: How it is run.
+        show: Who watches.
+        ask: Who is asked for approvals.
 
     Returns:
         What became of each pipeline.
 
     Raises:
-        RehearsalError: the app is of a shape that cannot be played, or what comes before the pipelines failed.
+        RehearsalError: The app is of a shape that cannot be played, or what comes before the pipelines failed.
     """
     unhosted = find_unhosted(app.assembly)
     refuse_unhosted(unhosted)
@@ -207,7 +207,7 @@ class _Stage:
         wanted = set(self._options.pipelines)
         names = [name for name, memory in self._memories.all.items() if memory.has_pipeline]
         if unknown := wanted - set(names):
-            raise RehearsalError(f"there is no pipeline {', '.join(sorted(unknown))}; choose from {', '.join(names)}")
+            raise RehearsalError(f"unknown pipeline {', '.join(sorted(unknown))}; choose from {', '.join(names)}")
         for revision in self._options.revisions:
             for name in names:
                 if not wanted or name in wanted:
@@ -292,7 +292,7 @@ class _Stage:
             raise RehearsalError(f"seed: {call.service}.{call.operation}: {error}", exit_code=2) from error
 
     def _deploy(self, assembly: Path) -> None:
-        """Deploy the stacks above the stages, each in its account and after those that it depends on."""
+        """Deploy the stacks above the stages, each in its account and after its dependencies."""
         for stack in in_order([each for each in stacks(assembly) if not each.stage]):
             emulator = self._accounts.emulator(stack.account, stack.region)
             environment = {
@@ -330,7 +330,7 @@ def topology_of(app: App) -> Topology:
 
 
 def in_order(found: Sequence[StackArtifact]) -> list[StackArtifact]:
-    """Return stacks, each after those that it depends on."""
+    """Return stacks, each after its dependencies."""
     left, done = {stack.id: stack for stack in found}, list[StackArtifact]()
     while left:
         ready = [

@@ -129,7 +129,7 @@ def print_calls(local: LocalEnvironment, outputs: Outputs, credentials: Credenti
             line = curl(
                 route, outputs[service], credentials, local.emulator.region, authority, token=token, api_key=api_key
             )
-            # Unwrapped and as it is, so that it can be copied.
+            # Unwrapped and unformatted, so that it can be copied.
             console.print(line, soft_wrap=True, markup=False)
 
 
@@ -182,7 +182,7 @@ def logs(
     since: Annotated[str, typer.Option("--since", help="How far back: 30s, 10m, 2h, 1d.")] = "1h",
     platform: Annotated[bool, typer.Option("--platform", help="Lambda's own lines and metrics too.")] = False,
 ) -> None:
-    """Print what the functions of a service wrote, oldest first."""
+    """Print the logs of a service's functions, oldest first."""
     local = local_environment(env, service)
     local.outputs()
     start = function_logs.since(since)
@@ -194,7 +194,7 @@ def logs(
             moment = line.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
             console.print(f"{moment} {line.function}  {line.text}", markup=False, soft_wrap=True)
     if not wrote:
-        # A function that cannot be imported writes nothing of its own.
+        # A function that cannot be imported writes nothing itself.
         console.print(f"nothing was written; what the emulator says is in {local.emulator.log}", style="dim")
 
 
@@ -206,7 +206,7 @@ def watch(
     ] = None,
     port: Annotated[int, typer.Option("--debug-port", min=1024, max=65535, help="Where the debugger finds it.")] = 5678,
 ) -> None:
-    """Make what is saved of a service live on the emulator, and follow its logs."""
+    """Redeploy a service on the emulator whenever a file is saved, and follow its logs."""
     # Nothing else needs the watcher, which not every build has.
     from slipway.emulator.watch import Watch  # noqa: PLC0415
 
@@ -287,7 +287,7 @@ def _token(service: str, local: LocalEnvironment, outputs: Mapping[str, str]) ->
 
 
 def substitutions() -> None:
-    """Print the whole table of what stands in for AWS on this machine, as Markdown."""
+    """Print the table of what replaces AWS services on this machine, as Markdown."""
     typer.echo(report.substitutions_markdown())
 
 
@@ -297,7 +297,7 @@ def faults() -> None:
 
 
 def dashboards() -> None:
-    """Draw the dashboards of the last environment, as they are synthesized, into docs/images."""
+    """Draw the dashboards of the last environment, as synthesised, into docs/images."""
     environment = config.load().environments[-1].name
     services = [name for name in staged(paths.ASSEMBLY, environment) if name != FOUNDATION]
     if not services:
@@ -310,7 +310,7 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
     env: Annotated[list[str] | None, typer.Option("--env", help="These alone; may be repeated. Default: all.")] = None,
     service: Annotated[list[str] | None, typer.Option("--service", help="These alone; may be repeated.")] = None,
     rate: Annotated[
-        float | None, typer.Option("--rate", min=0.001, max=100_000, help="Invocations a second of every function.")
+        float | None, typer.Option("--rate", min=0.001, max=100_000, help="Invocations per second of every function.")
     ] = None,
     failure: Annotated[
         list[str] | None,
@@ -372,12 +372,13 @@ def permissions(
     env: EnvironmentOption,
     service: Annotated[list[str] | None, typer.Option("--service", help="These alone; may be repeated.")] = None,
     function: Annotated[
-        list[str] | None, typer.Option("--function", help="This alone, such as <service>/ApiFunction; may be repeated.")
+        list[str] | None,
+        typer.Option("--function", help="Only this function, such as <service>/ApiFunction; may be repeated."),
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Default: one per processor.")] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Take each permission of each function away: a test has to fail."""
+    """Remove each permission of each function: a test must fail."""
     # pytest and what it brings is needed here alone.
     from slipway.permissions import run as verb  # noqa: PLC0415
 

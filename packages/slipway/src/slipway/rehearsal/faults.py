@@ -1,9 +1,9 @@
-"""Faults on demand: commits that carry one, and what must become of each.
+"""Faults on demand: commits with a fault, and the required result of each.
 
-A fault is an edit of a commit's files, so that everything after it is the pipeline's own doing. The faults act on one
-service: the first that declares in `services/<name>/faults.py` what they need of it, else the first with an API, else
-the first with a worker. A fault that needs an API, a declaration, an approval or a canary is left out where there is
-none. Where a fault shows follows from the order and the kinds of the configured environments, not from their names.
+A fault is an edit of a commit's files, so that everything after it is the pipeline's own reaction. The faults act on
+one service: the first that declares in `services/<name>/faults.py` what they need, else the first with an API, else the
+first with a worker. A fault that needs an API, a declaration, an approval or a canary is omitted if there is none. The
+place where a fault shows depends on the order and kinds of the configured environments, not on their names.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ DELIVERED, ALIASES_MOVED, STAGES_ROLLED_BACK = "delivered", "aliases moved back"
 FEW = 10
 """Requests to each function in a virtual minute where a fault does nothing."""
 _RARE_FROM = 3
-"""Minute of the bake from which a kind of request comes that nobody sent before."""
+"""Minute of the bake from which a new kind of request arrives."""
 
 _ENTRIES = ("api", "worker")
-"""Modules in which a service's work begins; those that the faults prefer come first."""
+"""Modules in which a service's work begins, in order of preference."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaultTarget:
-    """What the faults act on, and where they have to show.
+    """The service that the faults act on, and the environments in which they must show.
 
     Attributes:
-        service: the service that they change.
-        entry: module of the function that they change: `api` or `worker`.
-        folder: the project's root.
-        first: the environment that a change enters first.
-        before_last: the environment before the last one; the last one if there is no other.
-        production: the first production environment; the last environment if there is none.
-        shifts: whether production moves its traffic little by little, under alarms.
-        bakes: whether production's alarms are watched for some minutes afterwards.
-        approval: the environment that is entered after an approval; None if none is.
+        service: The service that they change.
+        entry: Module of the function that they change: `api` or `worker`.
+        folder: The project's root.
+        first: The environment that a change enters first.
+        before_last: The environment before the last one; the last one if there is no other.
+        production: The first production environment; the last environment if there is none.
+        shifts: Whether production moves its traffic little by little, under alarms.
+        bakes: Whether production's alarms are watched for some minutes afterwards.
+        approval: The environment that is entered after an approval; None if none is.
     """
 
     service: str
@@ -66,7 +66,7 @@ class FaultTarget:
 
     @property
     def has_api(self) -> bool:
-        """Whether the service has an API."""
+        """Return True if the service has an API."""
         return self.entry == "api"
 
     @property
@@ -81,7 +81,7 @@ class FaultTarget:
 
     @property
     def has_routes(self) -> bool:
-        """Whether that module is there."""
+        """Return True if that module exists."""
         return (self.folder / self.routes).is_file()
 
     @property
@@ -99,18 +99,18 @@ class FaultTarget:
         file = self.folder / "services" / self.service / "faults.py"
         if not file.is_file():
             return {}
-        # By its path, since the project may be another one than Python imports from.
+        # By its path, since the project may differ from the one that Python imports from.
         found: Mapping[str, Any] = runpy.run_path(str(file)).get(name, {})
         return found
 
 
 def find_target(settings: Settings, services: Sequence[str] = (), *, folder: Path = ROOT) -> FaultTarget | None:
-    """Return what the faults act on.
+    """Return the target of the faults.
 
     Args:
-        settings: all of `config/`.
-        services: those that are rehearsed. Default: all.
-        folder: the project's root. Default: this project's.
+        settings: All of `config/`.
+        services: Those that are rehearsed. Default: all.
+        folder: The project's root. Default: this project's.
 
     Returns:
         None if no service has an API or a worker.
@@ -185,26 +185,26 @@ class Fault:
     """One fault.
 
     Attributes:
-        name: as FAULT names it.
-        what: what is wrong, in one sentence.
-        watched: the environment that has to answer as before, whatever was stopped.
-        edits: file → what becomes of its text.
-        stops_at: stage that stops the commit; None where it has to get through.
-        because: words that the reason holds.
-        rolled_back: whether CodeDeploy or CloudFormation has something to put back.
-        answer: what becomes of the approval.
-        requests_a_minute: requests in the watched environment, where the fault needs more or less of them than usual.
+        name: As FAULT names it.
+        what: What is wrong, in one sentence.
+        watched: The environment that has to answer as before, whatever was stopped.
+        edits: File → what becomes of its text.
+        stops_at: Stage that stops the commit; None where it has to get through.
+        because: Words that the reason holds.
+        rolled_back: Whether CodeDeploy or CloudFormation has something to put back.
+        answer: What becomes of the approval.
+        requests_a_minute: Requests in the watched environment, where the fault needs more or less of them than usual.
             It does nothing in the others then, and they get `FEW`.
-        base_edits: of the commit that the accounts hold before; the fault is an old one then.
-        kills: stage at whose deployment the player is killed, and started again.
-        changes_pipeline: stage during which somebody else changes the pipeline; what is in flight is canceled there.
-        rare_from: minute of the watched environment's bake from which a kind of request comes that nobody sent before.
+        base_edits: Of the commit that the accounts hold before; the fault is an old one then.
+        kills: Stage at whose deployment the player is killed, and started again.
+        changes_pipeline: Stage during which somebody else changes the pipeline; what is in flight is canceled there.
+        rare_from: Minute of the watched environment's bake from which a kind of request comes that nobody sent before.
             Default: none does.
-        alarm_rule: what the rule `CloudWatchAlarm` does with its wait time.
-        no_builds: whether the account's quota of concurrent builds is used up by others.
-        throttles: whether the function has no concurrency left when a hook first calls it.
-        goes_back: whether the stage is rolled back, and that succeeds.
-        rollback_refused: words of the reason for which the rollback of the stage fails. The accounts are forgotten
+        alarm_rule: What the rule `CloudWatchAlarm` does with its wait time.
+        no_builds: Whether the account's quota of concurrent builds is used up by others.
+        throttles: Whether the function has no concurrency left when a hook first calls it.
+        goes_back: Whether the stage is rolled back, and that succeeds.
+        rollback_refused: Words of the reason for which the rollback of the stage fails. The accounts are forgotten
             afterwards: what is refused stays refused.
         found_by: headers of the request that finds the fault after the delivery, for which somebody takes the watched
             environment back by hand. Empty: nobody does.
@@ -233,16 +233,16 @@ class Fault:
     service: str = ""
 
     def rare(self, environment: str, minute: int) -> list[dict[str, Any]]:
-        """Return what is in further requests to the functions of an environment in a minute of its bake."""
+        """Return the content of further requests to an environment's functions in a minute of its bake."""
         begun = self.rare_from is not None and minute >= self.rare_from
         return [_RARE] if begun and environment == self.watched else []
 
     def requests_in(self, environments: Sequence[str], usual: int) -> dict[str, int]:
-        """Requests to each function in a virtual minute.
+        """Return the requests to each function per virtual minute.
 
         Args:
-            environments: names of the environments.
-            usual: how many where the fault asks for no other number.
+            environments: Names of the environments.
+            usual: How many where the fault asks for no other number.
 
         Returns:
             Environment → how many.
@@ -261,7 +261,7 @@ def _around(body: str, *, before: str = "") -> Callable[[str], str]:
 
 
 def _is(variable: str, environment: str) -> str:
-    """A condition on the environment that does not name it: the gate lets no asset through that speaks of one."""
+    """Return a condition that identifies an environment without its name: the gate refuses assets that mention one."""
     return f'{variable}.encode().hex() == "{environment.encode().hex()}"'
 
 
@@ -277,7 +277,7 @@ def _answering_500(every: int, where: str) -> Callable[[str], str]:
 def _replaced(old: str, new: str) -> Callable[[str], str]:
     def replace(before: str) -> str:
         if before.count(old) != 1:
-            raise RehearsalError(f"the fault does not fit this commit: {old!r} stands there {before.count(old)} times")
+            raise RehearsalError(f"the fault does not fit this commit: {old!r} occurs {before.count(old)} times")
         return before.replace(old, new)
 
     return replace
@@ -321,16 +321,16 @@ def _other(target: FaultTarget, fault: str) -> Mapping[str, Callable[[str], str]
 
 
 _RARE = {"headers": {"x-rare": "1"}}
-"""What is in a kind of request that nobody sends before the bake."""
+"""Content of a kind of request that nobody sends before the bake."""
 
 _MARK = _appended("\n# The same again, so that there is a new version.\n")
 
 
 def list_faults(target: FaultTarget | None) -> tuple[Fault, ...]:
-    """Return the faults that fit a service and the environments; the one that leaves refused accounts comes last.
+    """Return the faults that fit a service and the environments; the one that leaves unusable accounts comes last.
 
     Args:
-        target: what they act on. None: there are none.
+        target: What they act on. None: there are none.
     """
     if target is None:
         return ()
@@ -371,7 +371,7 @@ def _of_code(target: FaultTarget) -> Iterator[Fault]:
     if target.has_routes and target.shifts:
         yield Fault(
             name="server-errors=5%",
-            what=f"in {last} alone one request in twenty is answered with 500, which is no error to Lambda",
+            what=f"in {last} alone one request in twenty is answered with 500, which is not an error to Lambda",
             watched=last,
             edits={target.routes: _answering_500(20, where)},
             stops_at=last,
@@ -438,7 +438,7 @@ def _of_declarations(target: FaultTarget) -> Iterator[Fault]:
     if target.has_api:
         yield Fault(
             name="test-fails",
-            what="the service stands, and does not do what its tests ask: health says `fine`",
+            what="the service deploys, but fails its tests: health says `fine`",
             watched=last,
             edits={target.file: _unwell("True")},
             stops_at=first,
@@ -454,7 +454,7 @@ def _of_bake(target: FaultTarget) -> Iterator[Fault]:
             name="already-failing",
             what=f"{last} is in alarm from an old bug that answers with 500, and this commit fixes it",
             watched=last,
-            # All that reach a route: two of three. The environment's alarm on 5xx goes off above ten in a minute.
+            # Two of three requests reach a route. The environment's alarm on 5xx becomes active above ten per minute.
             base_edits={target.routes: _answering_500(1, where)},
             edits={target.file: _MARK},
             requests_a_minute=30,
@@ -540,7 +540,7 @@ def _of_delivery(target: FaultTarget) -> Iterator[Fault]:
     )
     yield Fault(
         name="killed",
-        what=f"the player is killed while {target.before_last} deploys, and the next run goes on",
+        what=f"the player is killed while {target.before_last} deploys, and the next run continues",
         watched=last,
         edits=sound,
         kills=target.before_last,
@@ -553,8 +553,8 @@ def _refused_back(target: FaultTarget) -> Iterator[Fault]:
     if target.has_api and (edits := _other(target, "rollback-refused")):
         yield Fault(
             name="rollback-refused",
-            what=f"a version that adds a key fails its tests in {last}, and the stack policy refuses to take the key "
-            "away again",
+            what=f"a version that adds a key fails its tests in {last}, and the stack policy refuses to remove the key "
+            "again",
             watched=last,
             edits={target.file: _unwell(target.in_production), **edits},
             stops_at=last,
@@ -567,24 +567,24 @@ def find(name: str, faults: Sequence[Fault]) -> Fault:
     """Return the fault of a name.
 
     Raises:
-        RehearsalError: it is not one of them.
+        RehearsalError: It is not one of them.
     """
     for fault in faults:
         if fault.name == name:
             return fault
     known = ", ".join(fault.name for fault in faults)
-    said = f"it is one of {known}" if known else "no service that is rehearsed has runtime/api.py or runtime/worker.py"
-    raise RehearsalError(f"there is no fault {name!r}; {said}", exit_code=2)
+    said = f"choose from {known}" if known else "no service that is rehearsed has runtime/api.py or runtime/worker.py"
+    raise RehearsalError(f"unknown fault {name!r}; {said}", exit_code=2)
 
 
 def commit_with(commit: Commit, edits: Mapping[str, Callable[[str], str]], message: str, folder: Path) -> Commit:
-    """A commit on top of another one, in a repository of its own: nothing of it reaches the checkout.
+    """Create a commit on top of another one, in its own repository: the checkout does not change.
 
     Args:
-        commit: what it stands on.
-        edits: file → what becomes of its text.
-        message: its first line.
-        folder: a new folder for the repository.
+        commit: What it stands on.
+        edits: File → what becomes of its text.
+        message: Its first line.
+        folder: A new folder for the repository.
 
     Raises:
         RehearsalError: git refuses, or an edit does not fit.
@@ -608,7 +608,7 @@ def commit_with(commit: Commit, edits: Mapping[str, Callable[[str], str]], messa
 
 
 def judge(fault: Fault, record: Rehearsal) -> str | None:
-    """Whether a run with a fault ended as it has to.
+    """Return why a run with a fault did not end as it must; None if it did.
 
     Returns:
         What is not as it has to be; None when all is.
@@ -638,7 +638,7 @@ def judge(fault: Fault, record: Rehearsal) -> str | None:
         # The new version stays where it is: that is what the runbook is for.
         return _refused(fault.rollback_refused, rollback)
     if fault.goes_back and (rollback is None or rollback.status is not PlayStatus.SUCCEEDED):
-        return f"the stage did not go back: {rollback.reason if rollback else 'nobody tried'}"
+        return f"the stage did not roll back: {rollback.reason if rollback else 'no rollback was tried'}"
     return _changed(record, fault.watched, deployed_again=fault.goes_back)
 
 
@@ -659,12 +659,12 @@ def _taken_back(fault: Fault, record: Rehearsal) -> str | None:
 
 
 def _is_at(stage: str, place: str) -> bool:
-    """Whether a stage is the one of a name, or one of an environment's."""
+    """Return True if a stage has the name, or belongs to the environment."""
     return stage == place or stage.startswith(f"{place}-")
 
 
 def _canceled(stage: str, record: Rehearsal) -> str | None:
-    """Return what is wrong about an execution that a changed pipeline has to cancel in a stage."""
+    """Return the fault in an execution that a changed pipeline must cancel in a stage."""
     canceled = [each for each in record.executions if each.status is PlayStatus.CANCELED]
     stages = [each for execution in canceled for each in execution.stages if each.status is PlayStatus.CANCELED]
     if not any(each.name.startswith(f"{stage}-") for each in stages):
@@ -676,19 +676,19 @@ def _canceled(stage: str, record: Rehearsal) -> str | None:
 
 def _refused(words: str, rollback: PlayedStage | None) -> str | None:
     if rollback is None:
-        return "nobody tried to roll back"
+        return "no rollback was tried"
     if rollback.status is PlayStatus.SUCCEEDED:
         return "the rollback was not refused"
     return None if words in rollback.reason else f"the rollback failed by another reason: {rollback.reason}"
 
 
 def _changed(record: Rehearsal, environment: str, *, deployed_again: bool = False) -> str | None:
-    """Return what an environment answers otherwise than before, whatever was stopped.
+    """Return how an environment's answers differ from before, whatever was stopped.
 
     Args:
-        record: the run.
-        environment: its name.
-        deployed_again: whether what was there before was deployed once more: its code has versions of new numbers then,
+        record: The run.
+        environment: Its name.
+        deployed_again: Whether what was there before was deployed once more: its code has versions of new numbers then,
             since Lambda publishes one for code that differs from the last one's
             (https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html).
     """
@@ -700,7 +700,7 @@ def _changed(record: Rehearsal, environment: str, *, deployed_again: bool = Fals
         one, other = (_NUMBER.sub("", each) if deployed_again else each for each in (answer, before[service]))
         if one != other:
             return f"{service} of {environment} serves {answer}, and not {before[service]} as before"
-    return None if before else f"nobody looked at what {environment} served before"
+    return None if before else f"the former answers of {environment} were not recorded"
 
 
 _NUMBER = re.compile(r" \d+(?= \()")
@@ -708,7 +708,7 @@ _NUMBER = re.compile(r" \d+(?= \()")
 
 
 def _rolled_back(execution: Execution) -> bool:
-    """Whether CodeDeploy stopped a deployment, and CloudFormation has put its stack back."""
+    """Return True if CodeDeploy stopped a deployment, and CloudFormation has rolled its stack back."""
     return any(
         deployment.status is PlayStatus.FAILED and "ROLLBACK_COMPLETE" in action.error
         for stage in execution.stages

@@ -1,4 +1,4 @@
-"""What of an app cannot be played on this machine: found in its assembly, before anything is started."""
+"""Find the parts of an app that cannot be played on this machine, in its assembly, before anything starts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Unhosted:
     """Something of an app that cannot be played.
 
     Attributes:
-        stack: name of its stack.
-        logical_id: of the resource.
-        reason: why not.
-        stops: whether nothing can be played for it; otherwise it fails where it is used.
+        stack: Name of its stack.
+        logical_id: Of the resource.
+        reason: Why not.
+        stops: Whether nothing can be played for it; otherwise it fails where it is used.
     """
 
     stack: str
@@ -38,7 +38,7 @@ def find_unhosted(assembly: Path) -> list[Unhosted]:
     """Return what of an assembly cannot be played.
 
     Args:
-        assembly: folder of the assembly, `cdk.out`.
+        assembly: Folder of the assembly, `cdk.out`.
     """
     return [each for stack in stacks(assembly) for each in (*_of_stack(stack), *_images(stack))]
 
@@ -47,10 +47,10 @@ def refuse_unhosted(found: Iterable[Unhosted]) -> None:
     """Stop where an app is of a shape that cannot be played.
 
     Args:
-        found: what of it cannot be.
+        found: What of it cannot be.
 
     Raises:
-        RehearsalError: it is; the message names what.
+        RehearsalError: It is; the message names what.
     """
     stopping = [each for each in found if each.stops]
     if not stopping:
@@ -71,7 +71,7 @@ def _of_stack(stack: StackArtifact) -> Iterator[Unhosted]:
         if kind.startswith(_CONTAINERS):
             yield Unhosted(stack.name, logical_id, "containers need Docker", stops=True)
         elif kind in _NETWORK:
-            yield Unhosted(stack.name, logical_id, "no network of its own is made here (VPC)", stops=True)
+            yield Unhosted(stack.name, logical_id, "networks are not created here (VPC)", stops=True)
         elif kind == "AWS::CodeBuild::Project" and _is_true(properties.get("Environment", {}).get("PrivilegedMode")):
             yield Unhosted(stack.name, logical_id, "it may use Docker, which is not here", stops=False)
         elif kind == "AWS::Lambda::Function" and (reason := unhosted_function(properties)):
@@ -86,7 +86,7 @@ def _images(stack: StackArtifact) -> Iterator[Unhosted]:
 
 
 def unhosted_function(properties: Mapping[str, Any]) -> str | None:
-    """Return why a function of these properties cannot run; None where it can."""
+    """Return why a function with these properties cannot run; None if it can."""
     if properties.get("PackageType") == "Image":
         return "a container image cannot run here"
     runtime = properties.get("Runtime")

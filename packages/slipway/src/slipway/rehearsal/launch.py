@@ -38,24 +38,24 @@ HANDOVER = Path("build") / "handover"
 """Folder in which a build leaves what it hands to the builds after it (`slipway.tasks.reports`)."""
 
 LAYER = "requirements/layer.txt"
-"""What the layer of every function is made from."""
+"""Inputs of the layer of every function."""
 
 
 def synthesise(commit: Commit, folder: Path, checkout: Path, variables: dict[str, str], progress: Progress) -> Path:
     """Build and synthesise a commit.
 
     Args:
-        commit: which.
-        folder: a new folder for its files.
-        checkout: the repository whose installed tools serve, when the commit locks the same ones.
-        variables: more environment variables.
-        progress: is called with each line.
+        commit: Which.
+        folder: A new folder for its files.
+        checkout: The repository whose installed tools serve, when the commit locks the same ones.
+        variables: More environment variables.
+        progress: Is called with each line.
 
     Returns:
         Its assembly, not yet changed for the accounts.
 
     Raises:
-        RehearsalError: it cannot be synthesised; the message holds the last words.
+        RehearsalError: It cannot be synthesised; the message holds the last words.
     """
     zipped = folder.with_suffix(".zip")
     commit.archive(zipped)
@@ -74,13 +74,13 @@ def synthesise(commit: Commit, folder: Path, checkout: Path, variables: dict[str
 
 
 class Launch:
-    """Puts a commit into the accounts.
+    """Deploys a commit directly into the accounts.
 
     Args:
-        accounts: they run, and are bootstrapped.
-        memory: of the pipeline.
-        folder: where its work goes.
-        stopping: set when everything has to end.
+        accounts: They run, and are bootstrapped.
+        memory: Of the pipeline.
+        folder: Where its work goes.
+        stopping: Set when everything has to end.
     """
 
     def __init__(self, accounts: Accounts, memory: Memory, folder: Path, stopping: threading.Event) -> None:
@@ -90,11 +90,11 @@ class Launch:
         """Deploy the pipeline's stack: what a team does once.
 
         Args:
-            assembly: changed for the accounts.
-            progress: is called with each line.
+            assembly: Changed for the accounts.
+            progress: Is called with each line.
 
         Raises:
-            RehearsalError: the CDK CLI failed.
+            RehearsalError: The CDK CLI failed.
         """
         tools = self._accounts.tools
         environment = {
@@ -114,15 +114,15 @@ class Launch:
             raise RehearsalError(f"the pipeline could not be deployed: {failure(lines)}")
 
     def environments(self, commit: Commit, assembly: Path, progress: Progress) -> None:
-        """Deploy every stage, all environments side by side, and remember it as delivered.
+        """Deploy every stage, all environments in parallel, and record the commit as delivered.
 
         Args:
-            commit: whose.
-            assembly: changed for the accounts.
-            progress: is called with what is being done.
+            commit: Whose.
+            assembly: Changed for the accounts.
+            progress: Is called with what is being done.
 
         Raises:
-            RehearsalError: a stack failed.
+            RehearsalError: A stack failed.
         """
         definition = self._memory.definition
         assets = {account: self._assets(assembly, account) for account in self._accounts.ids}
@@ -170,7 +170,7 @@ class Launch:
         sets.execute(configuration, changes, lambda _: None)
 
     def _assets(self, assembly: Path, account: str) -> dict[tuple[str, str], Path]:
-        """Bucket and key → file, of all that goes to an account."""
+        """Return the files by bucket and key, of everything that an account receives."""
         found: dict[tuple[str, str], Path] = {}
         for listed in assets_files(assembly):
             for file in read_assets(listed).files.values():
@@ -187,7 +187,7 @@ class Launch:
                 storage.put_object(Bucket=bucket, Key=key, Body=content)
 
     def _remember(self, commit: Commit, assembly: Path, definition: PipelineDefinition) -> None:
-        """As an execution that succeeded, so that there is one to go back to."""
+        """Record a successful execution, as a target for rollbacks."""
         now = datetime.now(UTC).isoformat()
         remembered = Remembered(
             str(uuid4()), commit.sha, commit.message, definition.version, now, status="Succeeded", ended=now
@@ -240,19 +240,19 @@ def _pack(folder: Path, file: Path) -> None:
 
 
 def prepared(assembly: Path, accounts: Accounts) -> Path:
-    """An assembly of `synthesise`, changed for the accounts."""
+    """Return an assembly from `synthesise`, converted for the accounts."""
     translate(assembly, accounts, assets=assembly.parent / "build" / "assets")
     return assembly
 
 
 def earlier(repository: Path, revision: str, *, usable: Callable[[str], bool], most: int = 200) -> str | None:
-    """The newest ancestor of a commit whose functions are not the commit's.
+    """Return the newest ancestor of a commit whose functions differ from the commit's.
 
     Args:
-        repository: where.
-        revision: the commit.
-        usable: whether an ancestor can be launched with the tools that are here.
-        most: how far back to look, in commits.
+        repository: Where.
+        revision: The commit.
+        usable: Whether an ancestor can be launched with the tools that are here.
+        most: How far back to look, in commits.
 
     Returns:
         Its name; None when there is none.
@@ -273,13 +273,13 @@ def locks_as(repository: Path, one: str, other: str) -> bool:
 
 
 def unlike(repository: Path, before: str, commit: str, services: Sequence[str]) -> str | None:
-    """Say why an earlier commit cannot be launched in the accounts of a commit.
+    """Return why an earlier commit cannot be launched in the accounts of a commit; None if it can.
 
     Args:
-        repository: where both are.
-        before: the earlier commit.
-        commit: whose accounts there are.
-        services: that are delivered alone. Empty: all.
+        repository: Where both are.
+        before: The earlier commit.
+        commit: Whose accounts there are.
+        services: That are delivered alone. Empty: all.
 
     Returns:
         What differs; None where nothing stands in the way.
@@ -313,7 +313,7 @@ def _table(repository: Path, commit: str, name: str) -> dict[str, Any]:
 
 
 def _shipped(repository: Path, commit: str) -> list[str]:
-    """What the functions of a commit are made from (`slipway.build`)."""
+    """Return the inputs of a commit's functions (`slipway.build`)."""
     files = _files(repository, commit, ("services", LAYER))
     return [
         file

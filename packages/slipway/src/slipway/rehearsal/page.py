@@ -41,7 +41,7 @@ class Bar:
     action: PlayedAction
     stage: str
     first: bool
-    """Whether it is the stage's first: the stage's name stands there."""
+    """True if it is the stage's first row, which shows the stage's name."""
     x: float
     width: float
     y: float
@@ -52,8 +52,8 @@ class Gantt:
     """The actions of an execution over time.
 
     Attributes:
-        ticks: position and text of the marks of time.
-        stages: name, top and height of each stage's band.
+        ticks: Position and text of the marks of time.
+        stages: Name, top and height of each stage's band.
     """
 
     bars: list[Bar]
@@ -66,8 +66,8 @@ def write(record: Rehearsal, folder: Path) -> Path:
     """Write the page and `result.json`.
 
     Args:
-        record: the run.
-        folder: where to; the logs are there already.
+        record: The run.
+        folder: Where to; the logs are there already.
 
     Returns:
         The page.
@@ -105,10 +105,10 @@ def write(record: Rehearsal, folder: Path) -> Path:
 
 
 def pictured(stage: PlayedStage) -> DrawnStage:
-    """A stage as the picture of the pipeline shows it: actions again in rows of their own, and what was asked of it.
+    """Return a stage for the picture of the pipeline: repeated actions in separate rows, and the stage's conditions.
 
     Args:
-        stage: as it was played.
+        stage: As it was played.
     """
     rows = tuple(
         tuple(
@@ -128,11 +128,11 @@ def pictured(stage: PlayedStage) -> DrawnStage:
 
 
 def gantt(execution: Execution, *, in_virtual: bool) -> Gantt:
-    """The actions of an execution as bars.
+    """Return the actions of an execution as bars.
 
     Args:
-        execution: which.
-        in_virtual: by virtual time. Otherwise by the clock of the machine.
+        execution: Which.
+        in_virtual: By virtual time. Otherwise by the clock of the machine.
     """
     spans = list(_spans(execution, in_virtual=in_virtual))
     end = max((start + length for _, _, start, length in spans), default=1.0) or 1.0
@@ -153,7 +153,7 @@ def gantt(execution: Execution, *, in_virtual: bool) -> Gantt:
 
 
 def _spans(execution: Execution, *, in_virtual: bool) -> Iterator[tuple[PlayedStage, PlayedAction, float, float]]:
-    """Stage, action, start and length in seconds. Stages and groups of actions come one after the other."""
+    """Yield stage, action, start and length in seconds. Stages and groups of actions follow each other."""
     now = 0.0
     for stage in execution.stages:
         for group in _groups(stage):
@@ -166,7 +166,7 @@ def _spans(execution: Execution, *, in_virtual: bool) -> Iterator[tuple[PlayedSt
 
 
 def _groups(stage: PlayedStage) -> Iterable[list[PlayedAction]]:
-    """The actions of a stage, those together that ran side by side."""
+    """Return the actions of a stage, grouped by those that ran in parallel."""
     groups: dict[tuple[int, int], list[PlayedAction]] = {}
     for action in stage.actions:
         groups.setdefault((action.attempt, action.run_order), []).append(action)
@@ -188,7 +188,7 @@ def _range(step: float, end: float) -> Iterator[float]:
 
 
 def canary(deployment: PlayedDeployment) -> Markup:
-    """The minutes of a deployment as a picture: requests by version, weight, errors, and when an alarm went off."""
+    """Return a picture of a deployment's minutes: requests by version, weight, errors, and alarms."""
     minutes = deployment.minutes
     if not minutes:
         return Markup("")
@@ -230,7 +230,7 @@ def _said(deployment: PlayedDeployment) -> str:
 
 
 def _changed(action: PlayedAction) -> dict[str, int]:
-    """What a change set does, by kind."""
+    """Return what a change set does, by kind."""
     found: dict[str, int] = {}
     for change in action.changes:
         kind = "replaced" if change.replacement == "True" else change.action.lower()
@@ -239,6 +239,6 @@ def _changed(action: PlayedAction) -> dict[str, int]:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """The result of the last run in a folder; None when there is none."""
+    """Return the result of the last run in a folder; None without one."""
     found: dict[str, Any] | None = paths.read_json(folder / "result.json")
     return found

@@ -55,14 +55,14 @@ from slipway.settings.quotas import ComputeType
 
 FOLDER = paths.ROOT / "build" / "rehearsal"
 EMPTY = "empty"
-"""What the accounts hold before the first delivery, in place of an earlier commit."""
+"""Content of the accounts before the first delivery, in place of an earlier commit."""
 VERBS = "CI_VERBS"
 """Variable with the verbs that `.ci/run` runs besides the synthesis."""
 CHECKS = "review"
-"""Those of a delivery. `make test` plays the rehearsal, so it cannot be one of them."""
+"""Default checks of a delivery. `make test` plays the rehearsal, so it cannot be among them."""
 REQUESTS_A_MINUTE = 20
 THROTTLED_SECONDS = 4.0
-"""How long a function has no concurrency left: longer than the SDK's own retries take."""
+"""Time for which a function has no concurrency left, seconds: longer than the SDK's own retries take."""
 
 # Edit of what every function has.
 _ANOTHER_VERSION = {
@@ -74,25 +74,25 @@ _ANOTHER_VERSION = {
 
 @dataclass(frozen=True)
 class Options:
-    """How a rehearsal is run.
+    """Options of a rehearsal.
 
     Attributes:
-        services: some of the services. Default: all.
-        base: what the accounts hold when there are none yet: `empty`, or a revision. Default: the newest earlier
+        services: Some of the services. Default: all.
+        base: What the accounts hold when there are none yet: `empty`, or a revision. Default: the newest earlier
             commit with other functions; where its tools are others, the commit itself, with functions of a version
             before.
-        checks: verbs that the build runs besides the synthesis.
-        requests_a_minute: environment → requests to each function in a virtual minute of a deployment. Default:
+        checks: Verbs that the build runs besides the synthesis.
+        requests_a_minute: Environment → requests to each function in a virtual minute of a deployment. Default:
             `REQUESTS_A_MINUTE` in each.
-        start: virtual moment of the start. Default: the next one inside every deployment window.
-        alarm_rule: what the rule `CloudWatchAlarm` does with its wait time.
-        window: what a deployment window does while it is closed.
-        rare: an environment and the minute of its bake → what is in further requests to its functions.
-        meanwhile: what happens in the accounts after each group of actions of a stage. Default: nothing.
-        builds: how many builds run at once, by compute type. Default: as many as in a new account.
-        throttles: whether the first function whose hook is called has no concurrency left for some seconds.
-        folder: where the page and the logs go.
-        home: folder that everything else lies in.
+        start: Virtual moment of the start. Default: the next one inside every deployment window.
+        alarm_rule: What the rule `CloudWatchAlarm` does with its wait time.
+        window: What a deployment window does while it is closed.
+        rare: An environment and the minute of its bake → what is in further requests to its functions.
+        meanwhile: What happens in the accounts after each group of actions of a stage. Default: nothing.
+        builds: How many builds run at once, by compute type. Default: as many as in a new account.
+        throttles: Whether the first function whose hook is called has no concurrency left for some seconds.
+        folder: Where the page and the logs go.
+        home: Folder that everything else lies in.
     """
 
     services: tuple[str, ...] = ()
@@ -111,7 +111,7 @@ class Options:
 
     @property
     def scope(self) -> Path:
-        """Folder of the set of services: each has accounts of its own."""
+        """Return the folder of the set of services: each set has its own accounts."""
         return self.home / "services" / ("-".join(self.services) or "all")
 
     @property
@@ -125,11 +125,11 @@ class Stand:
     """The accounts, running, and what plays in them.
 
     Args:
-        settings: all of `config/`.
-        options: how the rehearsal is run.
-        show: who watches.
-        ask: who is asked for approvals.
-        stopping: set when everything has to end.
+        settings: All of `config/`.
+        options: How the rehearsal is run.
+        show: Who watches.
+        ask: Who is asked for approvals.
+        stopping: Set when everything has to end.
     """
 
     settings: Settings
@@ -139,7 +139,7 @@ class Stand:
     stopping: threading.Event
 
     def __post_init__(self) -> None:
-        """Wire the parts; nothing runs yet."""
+        """Connect the parts; nothing runs yet."""
         self.home = self.options.scope
         self.memory = Memory(self.home / "accounts" / "codepipeline.json")
         self.approvals = Approvals(self.ask, self.stopping)
@@ -182,12 +182,12 @@ class Stand:
         self._measuring: threading.Thread | None = None
 
     def _rare(self, account: str, minute: int) -> list[dict[str, Any]]:
-        """What is in further requests to the functions of an environment, from some minute of its bake on."""
+        """Return the content of further requests to an environment's functions, from some minute of its bake on."""
         names = [each.name for each in self.settings.environments if each.account == account]
         return self.options.rare(names[0], minute) if names else []
 
     def _throttle(self, account: str, function: str) -> None:
-        """Leave a function no concurrency for some seconds, where the options ask for it; once."""
+        """Leave a function without concurrency for some seconds, once, if the options require it."""
         if not self.options.throttles or self._throttled:
             return
         self._throttled = True
@@ -207,10 +207,10 @@ class Stand:
         timer.start()
 
     def start(self) -> None:
-        """Start the accounts, and mend what a killed run left.
+        """Start the accounts, and repair what a killed run left.
 
         Raises:
-            RehearsalError: they do not come up.
+            RehearsalError: They do not come up.
         """
         self.accounts.start(self.show.progress_of_phase)
         for event in self.memory.pending.values():
@@ -231,7 +231,7 @@ class Stand:
         self.stopping.set()
         with suppress(RuntimeError):
             self.events.close()
-        # What CloudFormation waits for, it is told that it will not come; then it puts its stack in order.
+        # Report failures for the custom resources that CloudFormation waits for, so that it rolls their stacks back.
         for event in self.memory.pending.values():
             self.custom.give_up(event, "the rehearsal was interrupted")
         deadline = time.monotonic() + 20
@@ -285,11 +285,11 @@ class Stand:
         return self.codedeploy.api(operation, request, caller)
 
     def requests_in(self, environment: str) -> int:
-        """Requests to each function of an environment in a virtual minute."""
+        """Return the requests to each function of an environment per virtual minute."""
         return self.options.requests_a_minute.get(environment, REQUESTS_A_MINUTE)
 
     def requests(self, handler: str) -> list[dict[str, Any]]:
-        """What a function's contract check invokes it with, from the commit that is delivered."""
+        """Return the events of a function's contract check, from the delivered commit."""
         if handler not in self._requests:
             source = self.player.actions.source if self.player else None
             variables = {
@@ -303,7 +303,7 @@ class Stand:
         return self._requests[handler]
 
     def _measure(self) -> None:
-        """The most memory that the accounts hold, a look a second."""
+        """Measure the accounts' maximum memory, once per second."""
         while not self.stopping.wait(1.0):
             total = 0
             for emulator in self.accounts.emulators.values():
@@ -322,9 +322,9 @@ class Rehearse:
     """One run.
 
     Args:
-        stand: the accounts and the player.
-        commit: what is delivered.
-        fault: its name, when the commit has one.
+        stand: The accounts and the player.
+        commit: What is delivered.
+        fault: Its name, when the commit has one.
     """
 
     def __init__(self, stand: Stand, commit: Commit, *, fault: str = "") -> None:
@@ -346,10 +346,10 @@ class Rehearse:
         """Start the accounts and launch what they hold, where they hold nothing yet.
 
         Args:
-            anew: launch it too where they hold something.
+            anew: Launch it too where they hold something.
 
         Raises:
-            RehearsalError: one of it fails.
+            RehearsalError: One of it fails.
         """
         _clean(self._options.folder)
         with self._phase("accounts"):
@@ -365,7 +365,7 @@ class Rehearse:
         """Let requests meet what the accounts hold, so that an old bug puts them in alarm.
 
         Args:
-            minutes: virtual minutes of requests.
+            minutes: Virtual minutes of requests.
         """
         stand = self._stand
         with self._phase("what prod has been doing"):
@@ -402,7 +402,7 @@ class Rehearse:
         return self.record.executions[-1]
 
     def finish(self) -> None:
-        """Look at what answers now, and write the verdict."""
+        """Check what answers now, and write the verdict."""
         stand = self._stand
         last = self.record.executions[-1] if self.record.executions else None
         with self._phase("what answers now"):
@@ -413,7 +413,7 @@ class Rehearse:
                 self.record.refusals = self._refusals()
             except (ClientError, BotoCoreError, httpx.HTTPError) as error:
                 # Its account has died: it is named when it is stopped.
-                self._show.say(f"  [yellow]nobody could look[/yellow] {escape(str(error))}")
+                self._show.say(f"  [yellow]not checked[/yellow] {escape(str(error))}")
         self.record.event_faults = list(dict.fromkeys(stand.events.faults))
         for fault in self.record.event_faults:
             self._show.say(f"  [yellow]not heard[/yellow] {escape(fault)}")
@@ -429,7 +429,7 @@ class Rehearse:
         self.record.verdict = verdict(self.record)
 
     def _refusals(self) -> list[str]:
-        """What AWS's services were refused since the rehearsal began, by the CloudTrail of each account."""
+        """Return the calls that AWS's services were refused since the rehearsal began, from CloudTrail."""
         since, found = datetime.fromisoformat(self.record.began), []
         for account, emulator in self._stand.accounts.emulators.items():
             events = emulator.session().client("cloudtrail").lookup_events(StartTime=since)["Events"]
@@ -447,12 +447,12 @@ class Rehearse:
             self.record.delivered = False
 
     def _served(self) -> dict[str, dict[str, str]]:
-        """What answers in each environment."""
+        """Return what each environment serves."""
         accounts, environments = self._stand.accounts, self._stand.settings.environments
         with ThreadPoolExecutor(len(environments)) as pool:
             found = pool.map(lambda each: served(accounts, each.account, each.name, region=each.region), environments)
             answers = {environment.name: each for environment, each in zip(environments, found, strict=True)}
-        # Nobody else has called these functions yet, or will: their environments would hold memory to the end.
+        # These functions get no further calls: their environments would hold memory to the end.
         for environment in environments:
             accounts.emulators[environment.account].recycle()
         return answers
@@ -552,7 +552,7 @@ def _answers(record: Rehearsal) -> list[str]:
 
 
 def _hurt(last: Execution) -> list[str]:
-    """Say of each stage how many requests to a new version failed, although it went on."""
+    """Return for each stage how many requests to a new version failed, although it continued."""
     found = []
     for stage in last.stages:
         shifts = [each for action in stage.actions for each in action.deployments]
@@ -563,13 +563,13 @@ def _hurt(last: Execution) -> list[str]:
 
 
 def _why(last: Execution, stopped: PlayedStage | None) -> str:
-    """What stopped a stage, without the way by which CloudFormation heard of it."""
+    """Return what stopped a stage, without CloudFormation's wrapping of the message."""
     failed = [each for action in (stopped.actions if stopped else ()) for each in action.deployments if each.reason]
     return failed[0].reason if failed else last.reason
 
 
 def _put_back(last: Execution) -> list[str]:
-    """Functions whose traffic the old version has again."""
+    """Return the functions whose traffic is back on the old version."""
     failed = (
         each
         for stage in last.stages
@@ -581,7 +581,7 @@ def _put_back(last: Execution) -> list[str]:
 
 
 def _still(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """What an environment serves, against what it served."""
+    """Return what an environment serves, compared to what it served."""
     if not now:
         return "serves nothing yet"
     serves = ", ".join(f"{service} {answer}" for service, answer in now.items())
@@ -651,7 +651,7 @@ def _services(settings: Settings) -> Sequence[str]:
 
 
 def _clean(folder: Path) -> None:
-    """What the run before left of its own: not the accounts, nor what outlives a run."""
+    """Delete the last run's own files: not the accounts, nor files that outlive a run."""
     for name in ("artifacts", "builds", "logs", "source", "index.html", "result.json"):
         path = folder / name
         if path.is_dir():

@@ -1,4 +1,4 @@
-"""What a run shows: its steps while they go on, and its tables at the end."""
+"""Show a run: its steps in progress, and its tables at the end."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from slipway.rehearsal.faults import Fault
 class Phases:
     """Named steps of a run, timed.
 
-    On a terminal a step that is going on is a line that moves; elsewhere each step is a line when it starts and one
-    when it ends.
+    On a terminal a step in progress is a live line; elsewhere each step is a line when it starts and one when it ends.
 
     Args:
-        console: where to.
+        console: Where to.
     """
 
     def __init__(self, console: Console) -> None:
@@ -49,8 +48,8 @@ class Phases:
         self._console.print(f"[green]✓[/green] {name:<20} {self._seconds[name]:6.1f} s")
 
     def table(self) -> Table:
-        """Where the time went."""
-        table = Table(title="where the time went", title_justify="left", box=None, pad_edge=False)
+        """Return how long each phase took."""
+        table = Table(title="duration by phase", title_justify="left", box=None, pad_edge=False)
         table.add_column("step")
         table.add_column("seconds", justify="right")
         for name, seconds in self._seconds.items():
@@ -60,11 +59,11 @@ class Phases:
 
 
 def substitution_table(stages: Iterable[Rehearsed]) -> Table:
-    """The rows of the substitution table that a run used, with the number of resources that each met."""
+    """Return the rows of the substitution table that a run used, with the number of resources that each matched."""
     used: Counter[Substitution] = Counter()
     for stage in stages:
         used.update(stage.used)
-    table = Table(title="what stands in on this machine", title_justify="left", box=None, pad_edge=False)
+    table = Table(title="replacements on this machine", title_justify="left", box=None, pad_edge=False)
     table.add_column("", justify="right")
     for name in ("of AWS", "here", "so not shown"):
         table.add_column(name, overflow="fold")
@@ -74,7 +73,7 @@ def substitution_table(stages: Iterable[Rehearsed]) -> Table:
 
 
 def endpoint_table(outputs: Mapping[str, Mapping[str, str]]) -> Table:
-    """Addresses that answer, by service."""
+    """Return the addresses that answer, by service."""
     table = Table(title="endpoints", title_justify="left", box=None, pad_edge=False)
     for name in ("service", "what", "address"):
         table.add_column(name, overflow="fold")
@@ -93,10 +92,10 @@ def substitutions_markdown() -> str:
 
 
 def faults_markdown(faults: Iterable[Fault]) -> str:
-    """Return faults that can be rehearsed and what must become of each, for docs/rehearsal.md.
+    """Return the faults that can be rehearsed and their required results, for docs/rehearsal.md.
 
     Args:
-        faults: all that fit the project.
+        faults: All that fit the project.
     """
     rows = [f"| `{fault.name}` | {fault.what} | {_must(fault)} |" for fault in faults]
     return "\n".join(["| FAULT | what is wrong | what has to happen |", "|---|---|---|", *rows])

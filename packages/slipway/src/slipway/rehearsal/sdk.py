@@ -33,7 +33,7 @@ def find_packages(assembly: Path) -> set[str]:
     """Return the packages of the SDK that an assembly's functions load.
 
     Args:
-        assembly: folder of the assembly, `cdk.out`.
+        assembly: Folder of the assembly, `cdk.out`.
     """
     runtimes = {
         str(resource.get("Properties", {}).get("Runtime", ""))
@@ -52,8 +52,8 @@ def install_packages(names: set[str], folder: Path) -> Path:
     """Install packages where they are not there yet; return the folder that `NODE_PATH` has to name.
 
     Args:
-        names: the packages.
-        folder: where they are kept.
+        names: The packages.
+        folder: Where they are kept.
 
     Raises:
         RehearsalError: npm cannot.

@@ -1,4 +1,4 @@
-"""What a rehearsal shows while it runs."""
+"""Show a rehearsal while it runs."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _MARKS = {
 
 
 def virtual(seconds: float) -> str:
-    """Virtual seconds for a reader."""
+    """Return virtual seconds for a reader."""
     return str(timedelta(seconds=round(seconds)))
 
 
 class Show:
-    """The timeline on the terminal: live where somebody looks, a line at the end of each action elsewhere.
+    """The timeline on the terminal: live on a terminal, a line at the end of each action elsewhere.
 
     Args:
-        console: where to.
+        console: Where to.
     """
 
     def __init__(self, console: Console) -> None:
@@ -49,7 +49,7 @@ class Show:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Something before or after the executions."""
+        """Show a phase before or after the executions."""
         begin = time.monotonic()
         self._open()
         self._running[0] = (PlayedAction(name, "", "", 0), "", begin)
@@ -62,7 +62,7 @@ class Show:
         self._print(f"[green]✓[/green] {escape(name):<44} {time.monotonic() - begin:7.1f} s")
 
     def progress_of_phase(self, text: str) -> None:
-        """What the phase is at."""
+        """Show the phase's progress."""
         with self._lock:
             if 0 in self._running:
                 action, _, begin = self._running[0]
@@ -70,7 +70,7 @@ class Show:
         self._refresh()
 
     def execution(self, execution: Execution, definition: PipelineDefinition) -> None:
-        """An execution begins."""
+        """Show the start of an execution."""
         self._open()
         moment = datetime.fromisoformat(execution.virtual_start)
         self._print(
@@ -79,7 +79,7 @@ class Show:
         )
 
     def stage(self, stage: PlayedStage) -> None:
-        """A stage begins or ends."""
+        """Show the start or end of a stage."""
         with self._lock:
             self._stage = stage
         if stage.status is PlayStatus.IN_PROGRESS:
@@ -95,7 +95,7 @@ class Show:
             self._print(f"  {escape(stage.reason)}")
 
     def action(self, action: PlayedAction) -> None:
-        """An action begins or ends."""
+        """Show the start or end of an action."""
         with self._lock:
             if action.status is PlayStatus.IN_PROGRESS:
                 self._running[id(action)] = (action, "", time.monotonic())
@@ -128,7 +128,7 @@ class Show:
             self._print(f"    [red]{escape(action.error)}[/red]")
 
     def progress(self, action: PlayedAction, text: str) -> None:
-        """An action is at something."""
+        """Show an action's progress."""
         with self._lock:
             if id(action) in self._running:
                 running, _, begin = self._running[id(action)]
@@ -136,7 +136,7 @@ class Show:
         self._refresh()
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Print a separate line."""
         self._print(text)
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ class Show:
                 self._live.start()
 
     def _refresh(self) -> None:
-        """The live part draws itself."""
+        """Redraw the live part."""
 
     def _print(self, text: str) -> None:
         with self._lock:

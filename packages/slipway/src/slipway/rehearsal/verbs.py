@@ -175,15 +175,15 @@ def play(
     """Run one rehearsal, and write its page.
 
     Args:
-        settings: all of `config/`.
-        options: how it is run.
-        commit: what is delivered.
-        console: where it is shown.
-        answers: what becomes of approvals; None: somebody is asked, at `terminal` or by `answer`.
-        fault: one that the commit is given. Default: none.
-        fresh: whether the accounts are forgotten first.
-        wait: seconds to wait for another rehearsal; -1: as long as it takes.
-        terminal: where somebody types. Default: nobody does.
+        settings: All of `config/`.
+        options: How it is run.
+        commit: What is delivered.
+        console: Where it is shown.
+        answers: What becomes of approvals; None: somebody is asked, at `terminal` or by `answer`.
+        fault: One that the commit is given. Default: none.
+        fresh: Whether the accounts are forgotten first.
+        wait: Seconds to wait for another rehearsal; -1: as long as it takes.
+        terminal: Where somebody types. Default: nobody does.
     """
     show, stopping = Show(console), threading.Event()
 
@@ -222,7 +222,7 @@ def play(
 
 
 def _with_fault(options: Options, commit: Commit, fault: Fault) -> tuple[Options, Commit]:
-    """The commit with the fault; the accounts hold the commit without it before, or with the old bug."""
+    """Return the commit with the fault; before, the accounts contain the commit without it, or with the old bug."""
     folder = options.scope / "faults"
     base = commit
     if fault.base_edits:
@@ -273,7 +273,7 @@ def approve(
     service: ServiceOption = None,
     says: Annotated[str, typer.Option("--says", help="Why, for the record.")] = "",
 ) -> None:
-    """Approve what a rehearsal waits for."""
+    """Approve the waiting step of a rehearsal."""
     _answer(service, ApprovalAnswer.APPROVED, says)
 
 
@@ -339,7 +339,7 @@ def answer(running: RunningRehearsal, status: ApprovalAnswer, says: str = "") ->
         Stage and action that waited.
 
     Raises:
-        RehearsalError: no rehearsal runs, it has come to no pipeline yet, or none waits.
+        RehearsalError: No rehearsal runs, it has come to no pipeline yet, or none waits.
     """
     folder, account = running.folder, running.account
     state = paths.read_json(folder / "accounts.json")
@@ -427,7 +427,7 @@ def receive() -> None:
 
 @contextmanager
 def _terminal() -> Iterator[TextIO | None]:
-    """The terminal of who pushes: git gives the hook no standard input of theirs."""
+    """Return the terminal of the person who pushes: git gives the hook no such standard input."""
     try:
         terminal = Path("/dev/tty").open(encoding="utf-8")  # noqa: SIM115  # closed below
     except OSError:
@@ -500,7 +500,7 @@ def run_fault(
 
 
 def _faulty(options: Options, fault: Fault | None) -> Options:
-    """The options of a run in which more than the commit is at fault."""
+    """Return the options of a run whose fault is not only in the commit."""
     if fault is None:
         return options
     waiting = fault.changes_pipeline
@@ -554,14 +554,14 @@ def forget(service: ServiceOption = None) -> None:
     settings = config.load()
     options = Options(services=services_of(settings.environments[0], service) if service else ())
     remove(settings, options)
-    _console().print(f"the accounts of {options.scope.name} are gone")
+    _console().print(f"the accounts of {options.scope.name} are deleted")
 
 
 def remove(settings: Settings, options: Options) -> None:
     """Remove the accounts of a rehearsal, and all that they hold.
 
     Raises:
-        RehearsalError: a rehearsal is at work in them.
+        RehearsalError: A rehearsal is at work in them.
     """
     stand = Stand(settings, options, Show(_console()), lambda _: None, threading.Event())
     with stand.accounts.held():
@@ -570,8 +570,8 @@ def remove(settings: Settings, options: Options) -> None:
 
 
 def say_end(record: Rehearsal, folder: Path, console: Console) -> None:
-    """Say what stood in for AWS, where the page is, and the verdict, in the last line."""
-    table = Table(title="what stood in for AWS", title_justify="left", box=None, pad_edge=False)
+    """Print what replaced AWS, where the page is, and the verdict on the last line."""
+    table = Table(title="what replaced AWS", title_justify="left", box=None, pad_edge=False)
     table.add_column("", justify="right")
     for name in ("of AWS", "here", "so not shown"):
         table.add_column(name, overflow="fold")
@@ -590,7 +590,7 @@ def _end(record: Rehearsal, folder: Path, console: Console) -> None:
 
 
 def _rates(settings: Settings, fault: Fault | None, usual: int) -> dict[str, int]:
-    """Environment → requests to each function in a virtual minute."""
+    """Return the requests to each function per virtual minute, by environment."""
     names = [environment.name for environment in settings.environments]
     return fault.requests_in(names, usual) if fault else dict.fromkeys(names, usual)
 
@@ -609,12 +609,12 @@ def _answers(word: str, fault: Fault | None) -> ApprovalAnswer | None:
         "ask": None,
     }
     if word not in known:
-        raise RehearsalError(f"APPROVE {word!r}: it is one of {', '.join(known)}", exit_code=2)
+        raise RehearsalError(f"unknown APPROVE {word!r}; choose from {', '.join(known)}", exit_code=2)
     return known[word]
 
 
 def _asker(show: Show, answers: ApprovalAnswer | None, terminal: TextIO | None) -> Ask:
-    """Asks the person at the terminal, where there is one; an answer may also come by `make approve`."""
+    """Return a function that asks the person at the terminal, if there is one; `make approve` can answer too."""
     asked: set[str] = set()
 
     def ask(pending: Pending) -> ApprovalAnswer | None:
@@ -624,7 +624,7 @@ def _asker(show: Show, answers: ApprovalAnswer | None, terminal: TextIO | None) 
         if pending.token not in asked:
             asked.add(pending.token)
             here = "y or n here, or " if terminal is not None else ""
-            # Nothing may move where somebody types; it goes on when the action ends.
+            # Nothing may move while somebody types; it continues when the action ends.
             show.close()
             show.say(
                 f"[yellow]?[/yellow] {escape(pending.action)} waits: {escape(pending.comment)}\n"
@@ -634,7 +634,7 @@ def _asker(show: Show, answers: ApprovalAnswer | None, terminal: TextIO | None) 
             return None
         line = terminal.readline()
         if not line:
-            # Whoever sat there is gone.
+            # The terminal was closed.
             terminal = None
             return None
         said = line.strip().lower()
@@ -647,7 +647,7 @@ def _asker(show: Show, answers: ApprovalAnswer | None, terminal: TextIO | None) 
 
 @contextmanager
 def _interruptible(stopping: threading.Event) -> Iterator[None]:
-    """Ctrl-C ends what is played; once more ends it at once."""
+    """End the rehearsal on Ctrl-C, and immediately on the second one."""
 
     def stop(*_: Any) -> None:
         if stopping.is_set():
@@ -664,7 +664,7 @@ def _interruptible(stopping: threading.Event) -> Iterator[None]:
 
 
 def _commit(settings: Settings, revision: str, *, snapshot: bool, console: Console) -> Commit:
-    """The commit that is delivered."""
+    """Return the commit to deliver."""
     branch = _branch(settings)
     check_readable(paths.ROOT)
     if git.run(paths.ROOT, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
@@ -686,7 +686,7 @@ def _commit(settings: Settings, revision: str, *, snapshot: bool, console: Conso
 
 
 def _snapshot(branch: str) -> Commit:
-    """A commit of the tree as it is; neither the branch nor the index learns of it."""
+    """Return a commit of the working tree; neither the branch nor the index changes."""
     index = FOLDER / "snapshot.index"
     index.parent.mkdir(parents=True, exist_ok=True)
     index.unlink(missing_ok=True)
@@ -694,7 +694,7 @@ def _snapshot(branch: str) -> Commit:
     git.output(paths.ROOT, "read-tree", "HEAD", variables=variables)
     git.output(paths.ROOT, "add", "--all", variables=variables)
     tree = git.output(paths.ROOT, "write-tree", variables=variables)
-    # Nobody signs it: a machine without a name and an address for git can make one too.
+    # Unsigned and without an author: a machine without git's name and address can create one too.
     author = git.identity("Rehearsal", "rehearsal@localhost")
     made = git.output(paths.ROOT, "commit-tree", tree, "-p", "HEAD", "-m", "Snapshot of the tree", variables=author)
     index.unlink(missing_ok=True)

@@ -113,7 +113,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         },
         "repeats the rule",
     ),
-    "an owner in the reason": ({"reason": f"{REASON} [owner: me; expires: 2999-01-01]"}, "arguments of their own"),
+    "an owner in the reason": (
+        {"reason": f"{REASON} [owner: me; expires: 2999-01-01]"},
+        "pass owner and expiry as arguments",
+    ),
     "no owner": ({"owner": " "}, "name the team"),
     "an owner that breaks the signature": ({"owner": "a; expires: 2999-01-01]"}, "name the team"),
     "a pack that nobody knows": ({"rule": "Homemade-S1"}, "no known pack"),

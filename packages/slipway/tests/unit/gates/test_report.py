@@ -68,8 +68,7 @@ def test_a_warning_stands_above_the_verdict(verdict: Verdict) -> None:
     line = printed(verdict).splitlines()[-3]
 
     assert line == (
-        "warning queue.py:3: the acknowledgement of AwsSolutions-SQS3 expires on 2027-01-15: "
-        "platform has to look at it again"
+        "warning queue.py:3: the acknowledgement of AwsSolutions-SQS3 expires on 2027-01-15: platform must review it"
     )
 
 

@@ -123,7 +123,7 @@ def test_a_month_before_its_expiry_it_warns_and_stays_green(assembly: Assembly, 
     verdict = judged(assembly)
 
     assert not verdict.red
-    assert [(caution.place, "data has to look at it" in caution.message) for caution in verdict.cautions] == (
+    assert [(caution.place, "data must review it" in caution.message) for caution in verdict.cautions] == (
         [(AT, True)] if warned else []
     )
 
@@ -150,7 +150,7 @@ def test_an_expiry_that_no_review_will_meet_or_a_clock_that_stands_turns_red(
     (fault,) = faults(judged(assembly, today=today))
 
     assert f"expires on {expires}, more than 400 days after today, {today}" in fault
-    assert fault.endswith("or mend the clock")
+    assert fault.endswith("or correct the clock")
 
 
 # --- Reasons --------------------------------------------------------------------------------------------------------
@@ -169,7 +169,10 @@ def test_an_acknowledgement_without_owner_expiry_or_place_turns_red(assembly: As
 
 @pytest.mark.parametrize(
     ("reason", "says"),
-    [("It is broken.", "is no sentence"), ("So here AwsSolutions-S1 is broken, fine", "repeats the rule")],
+    [
+        ("It is broken.", "is not a sentence of five words or more"),
+        ("So here AwsSolutions-S1 is broken, fine", "repeats the rule"),
+    ],
 )
 def test_a_reason_that_says_nothing_turns_red_whoever_signed_it(assembly: Assembly, reason: str, says: str) -> None:
     # Given one that did not come through `acknowledge`, or whose rule's text only the report knows

@@ -35,7 +35,7 @@ def canary(*, failed: bool = False) -> PlayedDeployment:
     ]
     found.met_new, found.failed_new = 6, 2 if failed else 0
     found.status = PlayStatus.FAILED if failed else PlayStatus.SUCCEEDED
-    found.reason = "d-1: Errors went off in minute 2" if failed else ""
+    found.reason = "d-1: Errors became active in minute 2" if failed else ""
     return found
 
 

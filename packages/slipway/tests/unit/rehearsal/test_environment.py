@@ -26,13 +26,15 @@ def _local(folder: Path) -> LocalEnvironment:
 
 
 def test_an_unknown_environment_is_named_with_those_that_are() -> None:
-    with pytest.raises(RehearsalError, match=r"no environment 'production'; it is one of dev, staging, prod") as error:
+    with pytest.raises(
+        RehearsalError, match=r"unknown environment 'production'; choose from dev, staging, prod"
+    ) as error:
         choose(SETTINGS, "production")
     assert error.value.exit_code == 2
 
 
 def test_an_unknown_service_is_named_with_those_that_are() -> None:
-    with pytest.raises(RehearsalError, match=r"no service 'itms' in dev; it is one of catalog, ") as error:
+    with pytest.raises(RehearsalError, match=r"unknown service 'itms' in dev; choose from catalog, ") as error:
         services_of(choose(SETTINGS, "dev"), ["itms"])
     assert error.value.exit_code == 2
 

@@ -31,9 +31,7 @@ def test_each_fault_is_found_by_its_name() -> None:
 
 
 def test_a_fault_that_is_none_names_those_that_are() -> None:
-    with pytest.raises(
-        RehearsalError, match=r"there is no fault 'nope'; it is one of import-crash, error-rate=5%"
-    ) as error:
+    with pytest.raises(RehearsalError, match=r"unknown fault 'nope'; choose from import-crash, error-rate=5%") as error:
         find("nope", FAULTS)
     assert error.value.exit_code == 2
     assert all(fault.name in str(error.value) for fault in FAULTS)
@@ -101,7 +99,7 @@ def test_a_source_that_was_rewritten_is_told_what_it_lacks(repository: Path, tmp
     edits = [(fault, file, edit) for fault in FAULTS for file, edit in fault.edits.items() if fault.name in _REPLACING]
     assert edits
     for fault, file, edit in edits:
-        with pytest.raises(RehearsalError, match=r"the fault does not fit this commit: .* stands there 0 times"):
+        with pytest.raises(RehearsalError, match=r"the fault does not fit this commit: .* occurs 0 times"):
             commit_with(
                 Commit.of(_with(tmp_path / fault.name, file), "HEAD", branch="main"),
                 {file: edit},
@@ -134,7 +132,7 @@ GETS_THROUGH = Fault("f", "w", "prod")
 def _stopped() -> Rehearsal:
     record = rehearsal(failed=True)
     last = record.executions[-1]
-    last.reason = "prod/compute.Deploy: Errors went off in minute 2"
+    last.reason = "prod/compute.Deploy: Errors became active in minute 2"
     last.stages[1].reason = last.reason
     last.stages[1].name = "prod-items"
     last.stages[1].actions[1].error = "prod-items-compute: it failed; the stack is UPDATE_ROLLBACK_COMPLETE"
@@ -175,16 +173,16 @@ def test_a_canceled_execution_is_judged() -> None:
 
 
 def test_a_refused_rollback_is_judged() -> None:
-    assert judge(REFUSED, _rolled_back(None)) == "nobody tried to roll back"
+    assert judge(REFUSED, _rolled_back(None)) == "no rollback was tried"
     assert judge(REFUSED, _rolled_back(PlayStatus.FAILED, "Key: Action denied by stack policy")) is None
     assert judge(REFUSED, _rolled_back(PlayStatus.SUCCEEDED)) == "the rollback was not refused"
     assert "another reason: no" in str(judge(REFUSED, _rolled_back(PlayStatus.FAILED, "no")))
 
 
 def test_a_stage_that_has_to_go_back_is_judged() -> None:
-    assert judge(GOES_BACK, _rolled_back(None)) == "the stage did not go back: nobody tried"
+    assert judge(GOES_BACK, _rolled_back(None)) == "the stage did not roll back: no rollback was tried"
     assert judge(GOES_BACK, _rolled_back(PlayStatus.SUCCEEDED, "back")) is None
-    assert judge(GOES_BACK, _rolled_back(PlayStatus.FAILED, "no")) == "the stage did not go back: no"
+    assert judge(GOES_BACK, _rolled_back(PlayStatus.FAILED, "no")) == "the stage did not roll back: no"
 
 
 @pytest.mark.parametrize(
@@ -242,7 +240,7 @@ def _stuck(record: Rehearsal) -> None:
             lambda record: setattr(record, "served", {"prod": {"items": "200; live: ApiFunction 2"}}),
             "items of prod serves 200; live: ApiFunction 2, and not 200; live: ApiFunction 1 as before",
         ),
-        (lambda record: setattr(record, "before", {}), "nobody looked at what prod served before"),
+        (lambda record: setattr(record, "before", {}), "the former answers of prod were not recorded"),
     ],
 )
 def test_what_is_not_as_it_has_to_be_is_said(spoils: Callable[[Rehearsal], Any], complaint: str) -> None:
@@ -252,7 +250,10 @@ def test_what_is_not_as_it_has_to_be_is_said(spoils: Callable[[Rehearsal], Any],
 
 
 def test_what_has_to_get_through_and_does_not_is_said() -> None:
-    assert judge(GETS_THROUGH, _stopped()) == "it did not get through: prod/compute.Deploy: Errors went off in minute 2"
+    assert (
+        judge(GETS_THROUGH, _stopped())
+        == "it did not get through: prod/compute.Deploy: Errors became active in minute 2"
+    )
 
 
 # What they act on

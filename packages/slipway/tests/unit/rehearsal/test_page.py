@@ -116,7 +116,7 @@ def test_a_run_that_stopped_says_where_and_why(tmp_path: Path) -> None:
     for words in (
         f"{'c' * 12} stopped at prod",
         "error-rate=5%",
-        "d-1: Errors went off in minute 2",
+        "d-1: Errors became active in minute 2",
         "the alarm Errors went off",
         "prod (rollback)",
         "compute.Prepare (again)",

@@ -187,7 +187,7 @@ def test_what_is_not_needed_fails_the_verb(
 @pytest.mark.usefixtures("unspoilt")
 def test_a_service_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["permissions", "--service", "nope"]) == 2
-    assert "there is no service 'nope' in dev" in capsys.readouterr().err
+    assert "unknown service 'nope' in dev" in capsys.readouterr().err
 
 
 class Deployed:

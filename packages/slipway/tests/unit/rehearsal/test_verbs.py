@@ -99,21 +99,21 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkout: tuple[Path
     [
         (
             ["rehearse", "--service", "nope"],
-            "there is no service 'nope' in dev; it is one of catalog, intake, studio",
+            "unknown service 'nope' in dev; choose from catalog, intake, studio",
         ),
-        (["rehearse", "--fault", "nope"], "there is no fault 'nope'; it is one of import-crash, "),
+        (["rehearse", "--fault", "nope"], "unknown fault 'nope'; choose from import-crash, "),
         (["rehearse", "--fault", "killed", "--service", "intake"], "no service that is rehearsed has runtime/api.py"),
-        (["rehearse", "--approve", "perhaps"], "APPROVE 'perhaps': it is one of yes, no, timeout, ask"),
-        (["rehearse", "--commit", "nope"], "nope is no commit of "),
-        (["rehearse", "--base", "nope"], "nope is no commit of "),
+        (["rehearse", "--approve", "perhaps"], "unknown APPROVE 'perhaps'; choose from yes, no, timeout, ask"),
+        (["rehearse", "--commit", "nope"], "nope is not a commit of "),
+        (["rehearse", "--base", "nope"], "nope is not a commit of "),
         (["rehearse", "--rate", "0"], "--rate"),
         (["rehearse", "--pipeline", "Other"], "--pipeline: not for an app with config/pipeline.toml"),
         (["rehearse", "--at", "tomorrow"], "--at"),
-        (["drill", "--fault", "nope"], "there is no fault 'nope'; it is one of import-crash, "),
-        (["drill", "--service", "nope"], "there is no service 'nope' in dev"),
-        (["approve", "--service", "nope"], "there is no service 'nope' in dev"),
-        (["reject", "--service", "nope"], "there is no service 'nope' in dev"),
-        (["forget", "--service", "nope"], "there is no service 'nope' in dev"),
+        (["drill", "--fault", "nope"], "unknown fault 'nope'; choose from import-crash, "),
+        (["drill", "--service", "nope"], "unknown service 'nope' in dev"),
+        (["approve", "--service", "nope"], "unknown service 'nope' in dev"),
+        (["reject", "--service", "nope"], "unknown service 'nope' in dev"),
+        (["forget", "--service", "nope"], "unknown service 'nope' in dev"),
     ],
 )
 def test_wrong_input_names_what_is_allowed_and_nothing_is_played(
@@ -375,7 +375,7 @@ def test_a_push_with_an_answer_that_is_none_is_refused(
 ) -> None:
     monkeypatch.setenv("APPROVE", "perhaps")
     assert _receive(played, monkeypatch, f"{played.first} {played.head} refs/heads/main") == 2
-    assert "APPROVE 'perhaps': it is one of yes, no, timeout, ask" in capsys.readouterr().err
+    assert "unknown APPROVE 'perhaps'; choose from yes, no, timeout, ask" in capsys.readouterr().err
     assert played.calls == []
 
 
@@ -556,7 +556,7 @@ def test_what_is_forgotten_is_gone(played: Played, capsys: pytest.CaptureFixture
         write(each, {"accounts/codepipeline.json": "{}", "launch/a": ""})
     with no_ports():
         assert main(["forget", "--service", "catalog"]) == 0
-    assert capsys.readouterr().out == "the accounts of catalog are gone\n"
+    assert capsys.readouterr().out == "the accounts of catalog are deleted\n"
     assert not (scope / "accounts" / "codepipeline.json").exists()
     assert not (scope / "launch").exists()
     assert (other / "accounts" / "codepipeline.json").exists()

@@ -217,7 +217,7 @@ def test_a_debugger_can_be_attached_and_is_gone_afterwards(desk: Desk, monkeypat
 
 
 def test_a_function_that_is_not_there_is_named(desk: Desk) -> None:
-    with pytest.raises(RehearsalError, match="shop has no function 'web'; it is one of api, worker"):
+    with pytest.raises(RehearsalError, match="shop has no function 'web'; choose from api, worker"):
         desk.watch.run(debug="web")
 
 

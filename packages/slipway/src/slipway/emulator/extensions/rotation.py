@@ -96,7 +96,7 @@ def _get_value(original: Callable[..., Any], data: Record) -> Any:
 
 
 def install() -> None:
-    """Have the emulator rotate so.
+    """Make the emulator rotate secrets in the same way.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

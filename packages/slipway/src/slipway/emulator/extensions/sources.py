@@ -37,7 +37,7 @@ _STREAM_READS = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:Get
 
 
 def read_refusal(config: Record, source: str, *, deletes: bool = False) -> Refusal | None:
-    """Return why a function's role may not read a queue or stream; None if it may, or the source is neither.
+    """Return why a function's role may not read a queue or stream; None if it may, or for other sources.
 
     Args:
         config: The function's configuration.
@@ -139,7 +139,7 @@ def _run_queue_batch(  # noqa: PLR0917  # as the emulator calls it
 
 
 def failed_items(mapping: Record, answer: object, handed: Sequence[str]) -> Sequence[str]:
-    """Return which of the handed items a function reported as failed: all of them if the report makes no sense.
+    """Return which of the passed items a function reported as failed: all of them if the report is invalid.
 
     Args:
         mapping: The event source mapping.
@@ -160,17 +160,17 @@ def failed_items(mapping: Record, answer: object, handed: Sequence[str]) -> Sequ
 
 @dataclass
 class _Window:
-    """Records of a stream that are handed to the function together, by their positions."""
+    """Records of a stream that are passed to the function together, by their positions."""
 
     start: int
     end: int
     failures: int = 0
-    """How often the function failed on its first record."""
+    """Number of failures of the function on its first record."""
 
 
 @dataclass
 class _Reader:
-    """What is under way for one mapping."""
+    """State of one mapping."""
 
     windows: list[_Window] = field(default_factory=list)
 
@@ -191,7 +191,7 @@ def _scope(account: str, region: str) -> Iterator[None]:
 
 
 def _poll_streams(_: Callable[..., Any]) -> bool:
-    """Hand each mapping of a table's stream its next batch.
+    """Pass each mapping of a table's stream its next batch.
 
     Returns:
         True if there was something to hand over or to pass by.
@@ -278,7 +278,7 @@ def _run_stream_batch(esm: Record, function: Record, table: str, window: _Window
 def _again(
     esm: Record, function: Record, tried: tuple[list[Record], list[Record], Record], window: _Window, first: int
 ) -> None:
-    """Decide what becomes of a batch that failed from one of its records on."""
+    """Decide what happens to a batch that failed from one of its records on."""
     raw, records, result = tried
     if first > 0:
         # Everything before the first failure is done.
@@ -321,7 +321,7 @@ def _back_off(esm: Record) -> None:
 
 
 def _young(esm: Record, records: list[Record]) -> list[Record]:
-    """Return the records that aren't too old to be handed over."""
+    """Return the records that are within the maximum age."""
     oldest = int(esm.get("MaximumRecordAgeInSeconds", -1))
     if oldest < 0:
         return records
@@ -362,7 +362,7 @@ def _send_failed(
 
 
 def install() -> None:
-    """Have the emulator read so.
+    """Make the emulator read sources in this way.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

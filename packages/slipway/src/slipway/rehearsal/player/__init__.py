@@ -1,4 +1,4 @@
-"""The player: what CodePipeline, CodeBuild and CodeDeploy do, done here with what was synthesised.
+"""The player: CodePipeline, CodeBuild and CodeDeploy, executed here on what was synthesised.
 
-`execution.py` is the one file to read for the order of things. Each kind of action is a module of its own.
+Read `execution.py` for the order of events. Each kind of action has its own module.
 """

@@ -1,6 +1,6 @@
-"""What the actions of a stage do: take the source, build, deploy, ask.
+"""Execute the actions of a stage: source, build, deployment, approval.
 
-Each is done under the role that the definition names, which the pipeline's own role assumes.
+Each runs under the role in its definition, which the pipeline's own role assumes.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _SOURCES = frozenset({"CodeStarSourceConnection", "CodeCommit", "GitHub", "S3"})
 
 
 class ApprovalCanceledError(RehearsalError):
-    """The pipeline was changed while somebody was asked; nobody is asked any more."""
+    """The pipeline was changed while an approval was pending; the request is withdrawn."""
 
 
 @dataclass
 class Run:
-    """What the stages of one execution share."""
+    """Shared state of the stages of one execution."""
 
     record: Execution
     definition: PipelineDefinition
@@ -59,10 +59,10 @@ class Run:
     refused: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Account and stack → what its execution role may not do that its change set needs."""
     is_current: Callable[[PipelineDefinition], bool] = lambda _: True
-    """Whether the pipeline is still the one of a definition."""
+    """Decides if the pipeline still has a given definition."""
 
     def key(self, artifact: str) -> str:
-        """Where an artifact lies in the bucket."""
+        """Return an artifact's key in the bucket."""
         return f"{self.definition.name}/{artifact[:20]}/{self.remembered.id[:8]}"
 
     @property
@@ -82,15 +82,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Task:
-    """One action, as it is to be done.
+    """One action to execute.
 
     Attributes:
-        run: the execution's.
-        stage: name of the stage.
-        definition: of the action.
-        record: what becomes of it is written there.
-        clock: virtual time of the action.
-        commit: what a source action takes; a rollback has none.
+        run: The execution's.
+        stage: Name of the stage.
+        definition: Of the action.
+        record: What becomes of it is written there.
+        clock: Virtual time of the action.
+        commit: What a source action takes; a rollback has none.
     """
 
     run: Run
@@ -105,14 +105,14 @@ class Actions:
     """Does actions.
 
     Args:
-        accounts: they run.
-        approvals: where answers come from.
-        place: where builds run.
-        progress: is called with an action and what it is at.
-        asked: is called when somebody is asked.
-        quotas: how many builds run at once.
-        waits: lets some seconds of virtual time pass in an action.
-        stopping: set when everything has to end.
+        accounts: They run.
+        approvals: Where answers come from.
+        place: Where builds run.
+        progress: Is called with an action and what it is at.
+        asked: Is called when somebody is asked.
+        quotas: How many builds run at once.
+        waits: Lets some seconds of virtual time pass in an action.
+        stopping: Set when everything has to end.
     """
 
     def __init__(
@@ -139,17 +139,17 @@ class Actions:
         """The commit's files, once a source action has run."""
 
     def deploying(self, account: str, stack: str) -> tuple[PlayedAction, VirtualClock] | None:
-        """The action that deploys a stack at the moment, and its clock."""
+        """Return the action that is deploying a stack, and its clock."""
         with self._lock:
             return self._stacks.get((account, stack))
 
     def do(self, task: Task) -> None:
-        """Do an action.
+        """Execute an action.
 
         Raises:
-            RehearsalError: it failed, or asks for what the player does not know.
-            ApiError: a role may not do what it needs.
-            ClientError: an account refuses.
+            RehearsalError: It failed, or asks for what the player does not support.
+            ApiError: A role may not do what it needs.
+            ClientError: An account refuses.
         """
         configuration = task.definition.resolved(task.run.known_variables)
         kind = (task.definition.category, task.definition.provider)
@@ -163,7 +163,7 @@ class Actions:
             case ("Approval", "Manual"):
                 self._ask(task, configuration)
             case _:
-                raise RehearsalError(f"the player does not know the action {'/'.join(kind)}")
+                raise RehearsalError(f"the player does not support the action {'/'.join(kind)}")
 
     def _role(self, task: Task) -> Credentials:
         partition, run = self._accounts.partition, task.run
@@ -225,7 +225,7 @@ class Actions:
             run.variables[definition.namespace] = dict(built.exported)
 
     def _translate(self, file: Path, assets: Path) -> None:
-        """Change an assembly into one that the accounts can deploy; anything else stays as it is."""
+        """Convert an assembly into one that the accounts can deploy; leave anything else unchanged."""
         folder = file.with_suffix("")
         unpack(file, folder)
         if is_assembly(folder) and (folder / "cdk.out").is_file():
@@ -269,7 +269,7 @@ class Actions:
                     # The deployments of a stack run side by side on AWS; here one after the other.
                     clock.wait(max((each.virtual_seconds for each in action.deployments), default=0.0))
             case mode:
-                raise RehearsalError(f"the player does not know the action mode {mode}")
+                raise RehearsalError(f"the player does not support the action mode {mode}")
 
     def _refused(self, run: Run, configuration: dict[str, str], emulator: Emulator) -> list[str]:
         """Return what the execution role may not do that the emulator does not ask it for."""
@@ -296,7 +296,7 @@ class Actions:
             store.put(run.remembered.artifacts[artifact], self._file(run, artifact), role)
 
     def _file(self, run: Run, artifact: str) -> Path:
-        """An artifact's zip; of an earlier execution it is in the bucket alone."""
+        """Return an artifact's zip; those of earlier executions are only in the bucket."""
         with self._lock:
             if artifact not in run.files:
                 file = self._place.folder / "artifacts" / f"{_slug(run.remembered.id[:8], artifact)}.zip"
@@ -324,11 +324,11 @@ class Actions:
             case ApprovalAnswer.TIMED_OUT:
                 minutes = definition.timeout_minutes or 7 * 24 * 60
                 task.clock.wait(60.0 * minutes)
-                raise RehearsalError(f"nobody answered in {minutes / 60:g} hours")
+                raise RehearsalError(f"no answer within {minutes / 60:g} hours")
             case None if self._stopping.is_set():
                 raise RehearsalError("interrupted")
             case None:
-                raise ApprovalCanceledError("the pipeline was changed: nobody is asked any more")
+                raise ApprovalCanceledError("the pipeline was changed: the request for approval is withdrawn")
 
 
 def _slug(*words: str) -> str:

@@ -12,7 +12,7 @@ POLL_SECONDS = 0.2
 
 
 class ApprovalAnswer(StrEnum):
-    """What becomes of an approval."""
+    """Answer to a request for approval."""
 
     APPROVED = "Approved"
     REJECTED = "Rejected"
@@ -30,19 +30,19 @@ class Pending:
     token: str = field(default_factory=lambda: str(uuid4()))
     answer: ApprovalAnswer | None = None
     summary: str = ""
-    """What whoever answered said."""
+    """Comment of the person who answered."""
 
 
 Ask = Callable[[Pending], ApprovalAnswer | None]
-"""Asks the person at the terminal, without waiting long; None while there is no answer."""
+"""Asks the person at the terminal, without waiting long; None without an answer."""
 
 
 class Approvals:
     """The approvals of an execution.
 
     Args:
-        ask: asks somebody; an answer may also come by CodePipeline's API (`make approve`).
-        stopping: set when everything has to end.
+        ask: Asks somebody; an answer may also come by CodePipeline's API (`make approve`).
+        stopping: Set when everything has to end.
     """
 
     def __init__(self, ask: Ask, stopping: threading.Event) -> None:
@@ -54,8 +54,8 @@ class Approvals:
         """Wait for an answer.
 
         Args:
-            pending: what is asked.
-            while_: whether it is still asked. Default: as long as nobody answers.
+            pending: What is asked.
+            while_: Whether it is still asked. Default: as long as nobody answers.
 
         Returns:
             The answer; None when it is not asked any more, or everything has to end.
@@ -74,7 +74,7 @@ class Approvals:
                 self._pending.pop(pending.token, None)
 
     def waiting(self) -> list[Pending]:
-        """Those that wait."""
+        """Return the pending approvals."""
         with self._lock:
             return list(self._pending.values())
 
@@ -84,6 +84,6 @@ class Approvals:
             pending = self._pending.get(token)
             if pending is None or pending.answer is not None:
                 return False
-            # Whoever waits looks at the answer alone.
+            # The waiting process only reads the answer.
             pending.summary, pending.answer = summary, answer
             return True

@@ -20,7 +20,7 @@ from slipway.errors import RehearsalError
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
 _KEY_ACTIONS: Final = {"s3:GetObject": "kms:Decrypt", "s3:PutObject": "kms:GenerateDataKey"}
-"""What S3 asks KMS in the caller's name."""
+"""KMS actions that S3 calls in the caller's name."""
 
 _STORED = {".zip", ".whl", ".gz"}
 """Endings of what is compressed already."""
@@ -33,9 +33,9 @@ class ArtifactStore:
     """The artifact bucket.
 
     Args:
-        emulator: of the tools account, in the bucket's region.
-        bucket: its name.
-        partition: what is between the accounts; roles of other accounts read and write the bucket too. Default: those
+        emulator: Of the tools account, in the bucket's region.
+        bucket: Its name.
+        partition: What is between the accounts; roles of other accounts read and write the bucket too. Default: those
             of its own account alone do.
     """
 
@@ -57,12 +57,12 @@ class ArtifactStore:
         """Upload a zip.
 
         Args:
-            key: where to.
-            file: the zip.
-            credentials: whose.
+            key: Where to.
+            file: The zip.
+            credentials: Whose.
 
         Raises:
-            RehearsalError: the role may not.
+            RehearsalError: The role may not.
         """
         try:
             with file.open("rb") as content:
@@ -74,12 +74,12 @@ class ArtifactStore:
         """Download a zip.
 
         Args:
-            key: where from.
-            file: where to.
-            credentials: whose.
+            key: Where from.
+            file: Where to.
+            credentials: Whose.
 
         Raises:
-            RehearsalError: the role may not, or it is not there.
+            RehearsalError: The role may not, or it is not there.
         """
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -101,7 +101,7 @@ class ArtifactStore:
         Then the root of the bucket's account does it.
 
         Raises:
-            RehearsalError: one of them does not allow it.
+            RehearsalError: One of them does not allow it.
         """
         session = self._partition.session_of(credentials) if self._partition else None
         if session is None or self._partition is None or session.account == self._emulator.account:
@@ -128,12 +128,12 @@ class ArtifactStore:
         """Require a role's own policies and a resource's to allow an action.
 
         Raises:
-            RehearsalError: one of them does not.
+            RehearsalError: One of them does not.
         """
         account = role.split(":")[4]
         refused = f"{role} is not authorized to perform: {action} on {resource} by"
         if not cast("Partition", self._partition).allowed(account, role, action, resource, context):
-            raise RehearsalError(f"{refused} a policy of its own")
+            raise RehearsalError(f"{refused} its own policy")
         if not _allows(policy, role=role, action=action, resource=resource, context=context or {}):
             raise RehearsalError(f"{refused} the policy of {holder}")
 
@@ -202,8 +202,8 @@ def pack(files: Iterable[tuple[Path, str]], target: Path) -> int:
     """Zip files, their permissions with them.
 
     Args:
-        files: each with its name in the zip.
-        target: the zip.
+        files: Each with its name in the zip.
+        target: The zip.
 
     Returns:
         How many there are.
@@ -227,14 +227,14 @@ def pack(files: Iterable[tuple[Path, str]], target: Path) -> int:
 
 
 def unpack(source: Path, folder: Path) -> None:
-    """Unzip an artifact, its files' permissions and times with it.
+    """Unzip an artifact, with its files' permissions and times.
 
     Args:
-        source: the zip.
-        folder: a new folder.
+        source: The zip.
+        folder: A new folder.
 
     Raises:
-        RehearsalError: it is no zip, or something in it would lie outside the folder.
+        RehearsalError: It is no zip, or something in it would lie outside the folder.
     """
     folder.mkdir(parents=True)
     try:
@@ -242,7 +242,7 @@ def unpack(source: Path, folder: Path) -> None:
             for entry in content.infolist():
                 _unpack_one(content, entry, folder)
     except zipfile.BadZipFile as error:
-        raise RehearsalError(f"{source.name} is no zip: {error}") from None
+        raise RehearsalError(f"{source.name} is not a zip: {error}") from None
 
 
 def _unpack_one(content: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
@@ -267,10 +267,10 @@ def _unpack_one(content: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) 
 
 
 def read_member(source: Path, name: str) -> str:
-    """The text of one file in an artifact.
+    """Return the text of one file in an artifact.
 
     Raises:
-        RehearsalError: it is not there.
+        RehearsalError: It is not there.
     """
     with zipfile.ZipFile(source) as content:
         try:

@@ -24,20 +24,21 @@ from slipway.rehearsal.player.events import Events
 from slipway.rehearsal.player.traffic import PlayedTraffic, RequestOutcome
 
 REQUESTS_A_MINUTE = 3
-"""Requests to each function in a minute of the bake."""
+"""Requests to each function per minute of the bake."""
 RARE_A_MINUTE = 12
-"""Requests to each function in a minute, of a kind that nobody sent before."""
+"""Requests of a new kind to each function per minute."""
 
 
 class AlarmRule(StrEnum):
-    """What the rule `CloudWatchAlarm` does with its wait time: CodePipeline's pages say both."""
+    """Behaviours of the rule `CloudWatchAlarm` during its wait time: CodePipeline's documentation describes both."""
 
     AT_ONCE = "at-once"
     """Succeeds at once where the alarm is in no unwanted state, and else waits for it to leave it
     (https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-conditions.html)."""
     WATCHES = "watches"
-    """Fails where the alarm goes into an unwanted state meanwhile
-    (https://docs.aws.amazon.com/codepipeline/latest/userguide/concepts-how-it-works-conditions.html)."""
+    """Fails if the alarm enters an unwanted state meanwhile
+    (https://docs.aws.amazon.com/codepipeline/latest/userguide/concepts-how-it-works-conditions.html).
+    """
 
 
 _AWS = "AWS/"
@@ -52,13 +53,13 @@ class Bake:
     """Plays bakes.
 
     Args:
-        accounts: they run.
-        codedeploy: knows what was moved.
-        events: who is told.
-        requests: handler of a hook → what its function is invoked with.
-        stopping: set when everything has to end.
-        reading: what the rule does with its wait time. Default: it succeeds at once where the alarm is OK.
-        rare: an account and the minute of its bake → what is in further requests to its functions, besides what their
+        accounts: They run.
+        codedeploy: Knows what was moved.
+        events: Who is told.
+        requests: Handler of a hook → what its function is invoked with.
+        stopping: Set when everything has to end.
+        reading: What the rule does with its wait time. Default: it succeeds at once where the alarm is OK.
+        rare: An account and the minute of its bake → what is in further requests to its functions, besides what their
             own requests hold. Default: there are no further ones.
     """
 
@@ -84,13 +85,13 @@ class Bake:
         self._lock = threading.Lock()
 
     def watch(self, account: str, moment: datetime, *, minutes: int, a_minute: int) -> dict[str, AlarmState]:
-        """Let some minutes of requests pass, and tell what the alarms of an environment make of them.
+        """Play some minutes of requests, and return the states of an environment's alarms.
 
         Args:
-            account: the environment's.
-            moment: virtual time at which they begin.
-            minutes: how many.
-            a_minute: requests to each function in each.
+            account: The environment's.
+            moment: Virtual time at which they begin.
+            minutes: How many.
+            a_minute: Requests to each function in each.
 
         Returns:
             Alarm → its state at the end.
@@ -128,7 +129,7 @@ class Bake:
     def _sent(
         traffic: Mapping[Moved, PlayedTraffic], number: int
     ) -> list[tuple[Moved, list[tuple[str, RequestOutcome]]]]:
-        """Send a minute's requests to each function, to all of them side by side."""
+        """Send a minute's requests to each function, to all functions in parallel."""
 
         def send(moved: Moved) -> list[tuple[str, RequestOutcome]]:
             return traffic[moved].send(number, old=moved.new_version, new=moved.new_version, weight=0.0)
@@ -140,9 +141,9 @@ class Bake:
         """Play the rule `CloudWatchAlarm`.
 
         Args:
-            configuration: of the rule.
-            account: of the environment that bakes.
-            moment: virtual time at which it begins.
+            configuration: Of the rule.
+            account: Of the environment that bakes.
+            moment: Virtual time at which it begins.
 
         Returns:
             Whether the alarm stayed out of the states, and what was seen.
@@ -182,9 +183,9 @@ class Bake:
         """Let some minutes of an environment pass after a deployment, and have the pipeline's own alarms see them.
 
         Args:
-            account: the environment's.
-            moment: virtual time at which they begin.
-            minutes: how many.
+            account: The environment's.
+            moment: Virtual time at which they begin.
+            minutes: How many.
         """
         with self._lock:
             for _ in range(minutes):
@@ -193,7 +194,7 @@ class Bake:
                 self._minutes[account] += 1
                 self.watch(account, start, minutes=1, a_minute=REQUESTS_A_MINUTE)
                 self._ends[account] = moment = start + timedelta(minutes=1)
-                # One second into the next minute, in which the events of this one's end arrive.
+                # One second into the next minute, when the events at this minute's end have arrived.
                 self._events.minute(self._accounts.tools, moment)
                 self._events.drain()
                 self._judge_own((moment + timedelta(seconds=60)).timestamp())
@@ -263,12 +264,12 @@ def _alarms_on_requests(emulator: Emulator) -> Iterator[Alarm]:
 
 
 def _counts_server_errors(described: Mapping[str, Any]) -> bool:
-    """Whether an alarm, as CloudWatch describes it, is on an API's answers with 5xx."""
+    """Return True if an alarm, as CloudWatch describes it, watches an API's 5xx answers."""
     return described.get("Namespace") == _API and described.get("MetricName") in _SERVER_ERRORS
 
 
 def _of_its_api(moved: Moved, alarms: Sequence[Alarm]) -> set[Metric]:
-    """The counts of 5xx of the API of a function's service, as far as an alarm is on them."""
+    """Return the 5xx counts of the API of a function's service, if an alarm watches them."""
     return {
         metric
         for alarm in alarms
@@ -278,5 +279,5 @@ def _of_its_api(moved: Moved, alarms: Sequence[Alarm]) -> set[Metric]:
 
 
 def _service(name: str) -> str:
-    """Environment and service of what CloudFormation named after its stack: `prod-<service>-compute-…`."""
+    """Return the stack's environment and service in a name that CloudFormation made: `prod-<service>-compute-…`."""
     return re.split("-(?:compute|observability)-", name, maxsplit=1)[0]

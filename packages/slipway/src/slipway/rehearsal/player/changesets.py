@@ -19,11 +19,11 @@ from slipway.rehearsal.player.records import PlayedChange
 from slipway.rehearsal.player.stack_policies import denials
 
 POLL_SECONDS = 0.1
-"""How soon a stack is looked at again."""
+"""Interval at which a stack is polled, seconds."""
 IDLE_POLL_SECONDS = 0.5
-"""How soon at most, while nothing happens: a canary takes long, and who looks often takes the emulator's time."""
+"""Maximum interval while nothing happens, seconds: a canary takes long, and frequent polling slows the emulator."""
 LONGEST_SECONDS = 1_800.0
-"""How long a stack may take here; a deployment in virtual time is within."""
+"""Time-out of a stack here, seconds; a deployment in virtual time is shorter."""
 
 _NO_CHANGES = re.compile(r"didn't contain changes|No updates are to be performed", re.IGNORECASE)
 _ENDED = re.compile(r"(COMPLETE|FAILED)$")
@@ -39,8 +39,9 @@ _TAKES_CHANGE_SETS = frozenset(
         *("IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"),
     }
 )
-"""Status of the stacks that CloudFormation makes a change set for. A stack whose creation was rolled back can only be
-deleted (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html)."""
+"""Stack statuses in which CloudFormation creates a change set. A stack whose creation was rolled back can only be
+deleted (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html).
+"""
 _STAGING = "rehearsal"
 """Prefix of the templates in an account's bootstrap bucket: CodePipeline hands them over by itself."""
 
@@ -53,10 +54,10 @@ class ChangeSets:
     """CloudFormation in one account, as one action meets it.
 
     Args:
-        emulator: of the account.
-        credentials: of the action's role.
-        bucket: the account's bootstrap bucket.
-        stopping: set when everything has to end.
+        emulator: Of the account.
+        credentials: Of the action's role.
+        bucket: The account's bootstrap bucket.
+        stopping: Set when everything has to end.
     """
 
     def __init__(self, emulator: Emulator, credentials: Credentials, *, bucket: str, stopping: threading.Event) -> None:
@@ -66,11 +67,11 @@ class ChangeSets:
         self._bucket, self._stopping = bucket, stopping
 
     def replace(self, configuration: Mapping[str, str], template: str) -> list[PlayedChange]:
-        """`CHANGE_SET_REPLACE`: what the template would change.
+        """Execute `CHANGE_SET_REPLACE`: return what the template would change.
 
         Args:
-            configuration: of the action.
-            template: the template that `TemplatePath` names.
+            configuration: Of the action.
+            template: The template that `TemplatePath` names.
 
         Returns:
             The changes; none when the stack is as the template says.
@@ -115,18 +116,18 @@ class ChangeSets:
     def execute(
         self, configuration: Mapping[str, str], changes: list[PlayedChange], progress: Callable[[str], None]
     ) -> str:
-        """`CHANGE_SET_EXECUTE`: make it so, and wait.
+        """Execute `CHANGE_SET_EXECUTE`: deploy the changes, and wait.
 
         Args:
-            configuration: of the action.
-            changes: what `replace` gave; each gets its outcome.
-            progress: is called with each event.
+            configuration: Of the action.
+            changes: What `replace` gave; each gets its outcome.
+            progress: Is called with each event.
 
         Returns:
             What was done, in a few words.
 
         Raises:
-            ChangeSetFailedError: a resource failed; the stack was rolled back.
+            ChangeSetFailedError: A resource failed; the stack was rolled back.
         """
         self._check(configuration)
         stack, name = configuration["StackName"], configuration["ChangeSetName"]
@@ -161,7 +162,7 @@ class ChangeSets:
         """Refuse what the stack's policy denies, as CloudFormation does: it fails the update, and puts all back.
 
         Raises:
-            ChangeSetFailedError: it denies something.
+            ChangeSetFailedError: It denies something.
         """
         body = self._root.client("cloudformation").get_stack_policy(StackName=stack).get("StackPolicyBody")
         if not body:
@@ -213,10 +214,10 @@ class ChangeSets:
         return True
 
     def _marked(self, template: dict[str, Any]) -> str:
-        """The template with a mark of what it reads of other stacks.
+        """Return the template with a digest of the values that it reads from other stacks.
 
-        CloudFormation reads the outputs of other stacks when it updates a stack. A stack whose own template is as it
-        was is not updated, whatever has become of theirs.
+        CloudFormation reads the outputs of other stacks when it updates a stack. A stack with an unchanged template is
+        not updated, even if they have changed.
         """
         references = sorted(EmulatedStack("", template).references)
         if references:
@@ -259,9 +260,9 @@ class ChangeSets:
         """Wait until a stack is done; gives its status and the events of it, oldest first.
 
         Args:
-            stack: its name.
-            begun: id of the newest event that it had before.
-            progress: is called with each event.
+            stack: Its name.
+            begun: Id of the newest event that it had before.
+            progress: Is called with each event.
         """
         deadline = time.monotonic() + LONGEST_SECONDS
         events: list[Any] = []
@@ -280,12 +281,12 @@ class ChangeSets:
             self._pause(deadline, stack, pause)
 
     def _newest(self, stack: str) -> str:
-        """Id of the stack's newest event; an empty text when it has none."""
+        """Return the id of the stack's newest event; an empty text without one."""
         newest = self._formation.describe_stack_events(StackName=stack)["StackEvents"][:1]
         return newest[0]["EventId"] if newest else ""
 
     def _events(self, stack: str, *, after: str) -> list[Any]:
-        """The stack's events after one of them, oldest first. A stack keeps all it ever had: the rest is not read."""
+        """Return the stack's events after a given one, oldest first; a stack keeps all of its events."""
         found: list[Any] = []
         for page in self._formation.get_paginator("describe_stack_events").paginate(StackName=stack):
             for event in page["StackEvents"]:
@@ -303,14 +304,14 @@ class ChangeSets:
     @staticmethod
     def _check(configuration: Mapping[str, str]) -> None:
         if strangers := sorted(configuration.keys() - _KNOWN):
-            raise RehearsalError(f"the player does not know {', '.join(strangers)} of a CloudFormation action")
+            raise RehearsalError(f"the player does not support {', '.join(strangers)} in a CloudFormation action")
 
 
 def settled(emulator: Emulator) -> Iterator[str]:
-    """The stacks of an account that something is being done to.
+    """Yield an account's stacks with an operation in progress.
 
     Args:
-        emulator: of the account.
+        emulator: Of the account.
     """
     formation = emulator.session().client("cloudformation")
     for page in formation.get_paginator("describe_stacks").paginate():
@@ -344,7 +345,7 @@ def _is_guarded(properties: Mapping[str, Any]) -> bool:
 
 
 def _outcomes(events: list[Any]) -> dict[str, tuple[str, str]]:
-    """What became of each resource: the last of its events, or the failure after which it was put back."""
+    """Return the result for each resource: its last event, or the failure before its rollback."""
     found: dict[str, tuple[str, str]] = {}
     for event in events:
         if not found.get(event["LogicalResourceId"], ("", ""))[0].endswith("_FAILED"):

@@ -19,7 +19,7 @@ class VirtualClock:
     Real work passes in real time; a wait is added and not waited for.
 
     Args:
-        start: virtual moment at which it begins.
+        start: Virtual moment at which it begins.
     """
 
     def __init__(self, start: datetime) -> None:
@@ -43,12 +43,12 @@ class VirtualClock:
 
 
 def office_hours(settings: Settings, now: datetime | None = None, *, after: datetime | None = None) -> datetime:
-    """A moment at which an execution meets every configured deployment window.
+    """Return a time at which an execution meets every configured deployment window.
 
     Args:
-        settings: all of `config/`.
-        now: the present. Default: the machine's.
-        after: the moment up to which the accounts have lived: of two states of an alarm they know the later one, so
+        settings: All of `config/`.
+        now: The present. Default: the machine's.
+        after: The moment up to which the accounts have lived: of two states of an alarm they know the later one, so
             their time never goes back. Default: they are new.
 
     Returns:

@@ -1,8 +1,8 @@
-"""The credentials of a build, handed out as CodeBuild hands them out.
+"""Serve a build's credentials in the same way as CodeBuild.
 
-A build on AWS finds no keys in its variables: the SDKs ask an endpoint that `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`
-names, at an address that only the container reaches. Here it is a port of the loopback, which
-`AWS_CONTAINER_CREDENTIALS_FULL_URI` names, and a token of the build opens it
+A build on AWS has no keys in its variables: the SDKs call an endpoint that `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`
+names, at an address that only the container can reach. Here it is a port on the loopback interface, which
+`AWS_CONTAINER_CREDENTIALS_FULL_URI` names, and which requires the build's token
 (https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html).
 """
 
@@ -22,7 +22,7 @@ from slipway.emulator.server import Credentials
 LOOPBACK = "127.0.0.1"
 _PATH = "/v2/credentials"
 _LASTS = timedelta(hours=1)
-"""How long a session lasts (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)."""
+"""Duration of a session (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)."""
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def handed_out(session: Callable[[], Credentials]) -> Iterator[Mapping[str, str]
     """Serve a role's credentials while a build runs.
 
     Args:
-        session: gives a session of the role, a fresh one where the last is old.
+        session: Gives a session of the role, a fresh one where the last is old.
 
     Yields:
         The variables by which the SDKs of the build find them.

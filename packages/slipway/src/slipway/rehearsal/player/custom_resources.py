@@ -29,16 +29,16 @@ Deploying = Callable[[str, str], "tuple[PlayedAction, VirtualClock] | None"]
 
 
 class CustomResources:
-    """Answers CloudFormation.
+    """Answers CloudFormation's requests for custom resources.
 
     Args:
-        accounts: they run, or will.
-        memory: of the pipeline.
-        codedeploy: moves aliases.
-        events: who is told.
-        deploying: finds the action of a stack.
-        requests: the traffic of deployments.
-        pipelines: name of a pipeline → its memory. Default: there is one pipeline, of `memory`.
+        accounts: They run, or will.
+        memory: Of the pipeline.
+        codedeploy: Moves aliases.
+        events: Who is told.
+        deploying: Finds the action of a stack.
+        requests: The traffic of deployments.
+        pipelines: Name of a pipeline → its memory. Default: there is one pipeline, of `memory`.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class CustomResources:
         self._deploying, self._requests = deploying, requests
 
     def take(self, account: str, event: dict[str, Any]) -> None:
-        """Take an event; the answer comes later, from a thread of its own."""
+        """Accept an event; the answer comes later, from a separate thread."""
         threading.Thread(target=self._handle, args=(account, event), daemon=True).start()
 
     def give_up(self, event: Mapping[str, Any], reason: str) -> None:
-        """Tell CloudFormation that nobody will do what it waits for."""
+        """Report to CloudFormation that a request will not be fulfilled."""
         _answer(event, PlayStatus.FAILED, reason=reason)
 
     def _handle(self, account: str, event: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ class CustomResources:
                     self._move(account, event)
                 return f"{properties['FunctionName']}:{properties['Alias']}"
             case stranger:
-                raise DeploymentFailedError(f"the player does not know {stranger}")
+                raise DeploymentFailedError(f"the player does not support {stranger}")
 
     def _move(self, account: str, event: dict[str, Any]) -> None:
         request = ShiftRequest.of(account, event)
@@ -110,7 +110,7 @@ class CustomResources:
         deploying = self._deploying(account, request.stack)
         record = record_of(request, old["FunctionVersion"])
         if deploying is None:
-            # Nobody plays: the accounts are being launched.
+            # Without a player: the accounts are being launched.
             return
         action, clock = deploying
         action.deployments.append(record)
@@ -153,4 +153,4 @@ def _answer(event: Mapping[str, Any], status: PlayStatus, *, identifier: str = "
     try:
         httpx.put(str(event["ResponseURL"]), json=content, trust_env=False, timeout=10)
     except httpx.HTTPError:
-        return  # the account is gone, and with it who waited
+        return  # The account is stopped, and with it the waiting stack.

@@ -39,20 +39,20 @@ class ActionDefinition:
         return match[1] if match else None
 
     def resolved(self, variables: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-        """The configuration with its variables filled in.
+        """Return the configuration with its variables filled in.
 
         Args:
-            variables: namespace → name → value.
+            variables: Namespace → name → value.
 
         Raises:
-            RehearsalError: a variable is not there; CodePipeline fails the action too.
+            RehearsalError: A variable is not there; CodePipeline fails the action too.
         """
 
         def value(match: re.Match[str]) -> str:
             try:
                 return variables[match["namespace"]][match["name"]]
             except KeyError:
-                raise RehearsalError(f"{self.name}: there is no variable {match[0]}") from None
+                raise RehearsalError(f"{self.name}: unknown variable {match[0]}") from None
 
         return {key: _VARIABLE.sub(value, text) for key, text in self.configuration.items()}
 
@@ -68,7 +68,7 @@ class DefinedRule:
 
 @dataclass(frozen=True)
 class ConditionDefinition:
-    """What is asked of a stage, and what comes of it when it does not hold."""
+    """A condition of a stage, and the result if it does not hold."""
 
     result: str
     rules: Sequence[DefinedRule]
@@ -86,7 +86,7 @@ class StageDefinition:
     retry_mode: str | None
 
     def groups(self) -> Iterator[list[ActionDefinition]]:
-        """The actions in the order in which they run: those of a group side by side."""
+        """Yield the actions in order: those of a group run in parallel."""
         for _, group in groupby(sorted(self.actions, key=_run_order), key=_run_order):
             yield list(group)
 
@@ -96,9 +96,9 @@ class PipelineDefinition:
     """The pipeline.
 
     Attributes:
-        version: counts the changes of its structure.
-        buckets: region → artifact bucket; of a pipeline of one region under an empty text.
-        frozen: stages that may not be entered, with the reason.
+        version: Counts the changes of its structure.
+        buckets: Region → artifact bucket; of a pipeline of one region under an empty text.
+        frozen: Stages that may not be entered, with the reason.
     """
 
     name: str
@@ -113,7 +113,7 @@ class PipelineDefinition:
         """Return the artifact bucket of a region.
 
         Raises:
-            RehearsalError: the pipeline has none there, so that no action can work there
+            RehearsalError: The pipeline has none there, so that no action can work there
                 (https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-create-cross-region.html).
         """
         found = self.buckets.get("") or self.buckets.get(region)
@@ -123,14 +123,14 @@ class PipelineDefinition:
 
     @classmethod
     def read(cls, properties: Mapping[str, Any], version: int) -> PipelineDefinition:
-        """The definition of the properties of an `AWS::CodePipeline::Pipeline`.
+        """Return the definition from the properties of an `AWS::CodePipeline::Pipeline`.
 
         Args:
-            properties: with every reference resolved. Numbers and booleans may be texts.
-            version: of its structure.
+            properties: With every reference resolved. Numbers and booleans may be texts.
+            version: Of its structure.
 
         Raises:
-            RehearsalError: it asks for something that the player does not know; the message names it.
+            RehearsalError: It asks for something that the player does not support; the message names it.
         """
         _known("the pipeline", properties, _PIPELINE_KEYS)
         if missing := sorted(_NEEDED - properties.keys()):
@@ -140,7 +140,7 @@ class PipelineDefinition:
         # Both cancel it when the pipeline's definition is changed (`Cancelled` in
         # https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_PipelineExecution.html).
         if (mode := properties.get("ExecutionMode", "SUPERSEDED")) not in _MODES:
-            raise RehearsalError(f"the player does not know ExecutionMode {mode}")
+            raise RehearsalError(f"the player does not support ExecutionMode {mode}")
         return cls(
             name=properties["Name"],
             version=version,
@@ -197,7 +197,7 @@ def _buckets(properties: Mapping[str, Any]) -> dict[str, str]:
 
 def _known(what: str, properties: Mapping[str, Any], keys: frozenset[str]) -> None:
     if strangers := sorted(properties.keys() - keys):
-        raise RehearsalError(f"the player does not know {', '.join(strangers)} of {what}")
+        raise RehearsalError(f"the player does not support {', '.join(strangers)} in {what}")
 
 
 def _stage(properties: Mapping[str, Any]) -> StageDefinition:
@@ -207,9 +207,9 @@ def _stage(properties: Mapping[str, Any]) -> StageDefinition:
     _known(f"OnFailure of stage {name}", failure, frozenset({"Result", "RetryConfiguration"}))
     result, retry_mode = failure.get("Result"), failure.get("RetryConfiguration", {}).get("RetryMode")
     if result not in _FAILURE_RESULTS:
-        raise RehearsalError(f"the player does not know the result {result} of OnFailure of stage {name}")
+        raise RehearsalError(f"the player does not support the result {result} of OnFailure of stage {name}")
     if retry_mode not in _RETRY_MODES:
-        raise RehearsalError(f"the player does not know the retry mode {retry_mode} of stage {name}")
+        raise RehearsalError(f"the player does not support the retry mode {retry_mode} of stage {name}")
     return StageDefinition(
         name=name,
         actions=tuple(_action(name, action) for action in properties["Actions"]),
@@ -226,7 +226,7 @@ def _action(stage: str, properties: Mapping[str, Any]) -> ActionDefinition:
     kind = properties["ActionTypeId"]
     if (kind["Category"], kind["Provider"]) not in _ACTIONS:
         raise RehearsalError(
-            f"the player does not know the action {kind['Category']}/{kind['Provider']} ({stage}/{name})"
+            f"the player does not support the action {kind['Category']}/{kind['Provider']} ({stage}/{name})"
         )
     timeout = properties.get("TimeoutInMinutes")
     return ActionDefinition(
@@ -254,7 +254,7 @@ def _conditions(stage: str, kind: str, properties: Mapping[str, Any]) -> tuple[C
         _known(f"a condition of stage {stage}", condition, frozenset({"Result", "Rules"}))
         result = condition.get("Result", "FAIL")
         if result not in _CONDITION_RESULTS[kind]:
-            raise RehearsalError(f"the player does not know the result {result} of {kind} of stage {stage}")
+            raise RehearsalError(f"the player does not support the result {result} of {kind} of stage {stage}")
         found.append(ConditionDefinition(result, tuple(_rule(stage, rule) for rule in condition.get("Rules", []))))
     return tuple(found)
 
@@ -263,7 +263,7 @@ def _rule(stage: str, properties: Mapping[str, Any]) -> DefinedRule:
     name, provider = properties["Name"], properties["RuleTypeId"]["Provider"]
     _known(f"rule {name} of stage {stage}", properties, _RULE_KEYS)
     if provider not in _RULES:
-        raise RehearsalError(f"the player does not know the rule {provider} ({name} of stage {stage})")
+        raise RehearsalError(f"the player does not support the rule {provider} ({name} of stage {stage})")
     return DefinedRule(name, provider, properties.get("Configuration", {}))
 
 

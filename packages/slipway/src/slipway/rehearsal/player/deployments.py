@@ -1,7 +1,7 @@
-"""CodeDeploy for Lambda: an alias moves to a new version, watched, and back when something goes off.
+"""CodeDeploy for Lambda: shift an alias to a new version, watch it, and roll back on an alarm.
 
 https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-steps-lambda.html. CloudFormation waits for it as it
-waits for the update policy of an alias: by a custom resource that the alias depends on.
+does for an alias's update policy: by a custom resource that the alias depends on.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from slipway.rehearsal.player.traffic import PlayedTraffic, RequestOutcome
 from slipway.settings.shifts import Shift
 
 HOOK_SECONDS = 3_600
-"""How long CodeDeploy waits for a hook to report:
-https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-hooks.html."""
+"""Time that CodeDeploy waits for a hook's report:
+https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-hooks.html.
+"""
 
 # Keys of an alarm in CloudWatch's API that are properties of the resource too.
 _PROPERTIES = (
@@ -57,7 +58,7 @@ class _Hook:
 
 @dataclass(frozen=True)
 class ShiftRequest:
-    """What CloudFormation asks for: the properties of the custom resource."""
+    """CloudFormation's request: the properties of the custom resource."""
 
     account: str
     region: str
@@ -68,13 +69,13 @@ class ShiftRequest:
     group: Mapping[str, Any]
     group_name: str
     alarms: Sequence[Mapping[str, Any]] = ()
-    """Properties of those alarms of the group that the emulator cannot hold: on metric math."""
+    """Properties of the group's alarms that the emulator does not support: those on metric math."""
     before_hook: str | None = None
     after_hook: str | None = None
 
     @classmethod
     def of(cls, account: str, event: Mapping[str, Any]) -> ShiftRequest:
-        """The request of an event."""
+        """Return the request in an event."""
         properties = event["ResourceProperties"]
         return cls(
             account=account,
@@ -106,12 +107,12 @@ class AlarmRingsError(DeploymentFailedError):
 
 @dataclass(frozen=True)
 class VersionRequests:
-    """What a deployment sends to the versions.
+    """Requests of a deployment to the versions.
 
     Attributes:
-        events: handler of the hook → what the function is invoked with.
-        a_minute: account → requests in a virtual minute.
-        by_function: whether `events` is asked by the function's name, where an app has no contract checks. Default:
+        events: Handler of the hook → what the function is invoked with.
+        a_minute: Account → requests in a virtual minute.
+        by_function: Whether `events` is asked by the function's name, where an app has no contract checks. Default:
             by the hook's handler.
     """
 
@@ -128,9 +129,9 @@ class CodeDeploy:
     """CodeDeploy in every account.
 
     Args:
-        accounts: they run.
-        stopping: set when everything has to end.
-        before_hook: is called with an account and a function before a hook of its deployment is. Default: nothing
+        accounts: They run.
+        stopping: Set when everything has to end.
+        before_hook: Is called with an account and a function before a hook of its deployment is. Default: nothing
             happens then.
         history: remembers the deployments. Default: nobody does.
     """
@@ -150,13 +151,13 @@ class CodeDeploy:
         self.measures = {account: Measures() for account in accounts.ids}
         """Account → the metrics of the requests there."""
         self.moved: dict[tuple[str, str], Moved] = {}
-        """Account and function → what was moved last, for whoever watches it afterwards."""
+        """The last shift by account and function, for observers after the deployment."""
 
     def api(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
         """CodeDeploy's API, as far as hooks and `slipway rollback` need it.
 
         Raises:
-            ApiError: it is refused.
+            ApiError: It is refused.
         """
         if self._history is not None and operation in _LOOKS:
             self._check(caller, operation)
@@ -179,16 +180,16 @@ class CodeDeploy:
     def deploy(
         self, request: ShiftRequest, requests: VersionRequests, clock: VirtualClock, record: PlayedDeployment
     ) -> None:
-        """Move an alias to a new version.
+        """Shift an alias to a new version.
 
         Args:
-            request: what CloudFormation asks for.
-            requests: the traffic.
-            clock: virtual time of the deployment.
-            record: what becomes of it is written there.
+            request: What CloudFormation asks for.
+            requests: The traffic.
+            clock: Virtual time of the deployment.
+            record: What becomes of it is written there.
 
         Raises:
-            DeploymentFailedError: it was stopped, and rolled back as the group says.
+            DeploymentFailedError: It was stopped, and rolled back as the group says.
         """
         deployment: _Run | None = None
         try:
@@ -257,10 +258,10 @@ class CodeDeploy:
         )
 
     def know(self, account: str) -> None:
-        """Learn of the aliases that are there already, from the hooks of their deployment groups.
+        """Find the existing aliases, from the hooks of their deployment groups.
 
         Args:
-            account: whose.
+            account: Whose.
         """
         for emulator in self._accounts.seen(account):
             self._know(account, emulator)
@@ -322,10 +323,10 @@ class Measures:
         """Add the requests of a minute, spread over it.
 
         Args:
-            function: name of the function.
-            alias: that they were sent to.
-            met: the version that each met, and what became of it.
-            start: of the minute, seconds since 1970.
+            function: Name of the function.
+            alias: That they were sent to.
+            met: The version that each met, and what became of it.
+            start: Of the minute, seconds since 1970.
         """
         with self._lock:
             for place, (version, outcome) in enumerate(met):
@@ -336,12 +337,12 @@ class Measures:
                     self._store.put_values(each.metric, each.values, at, counts=ones, unit=each.unit)
 
     def put_answers(self, metric: Metric, met: Sequence[tuple[str, RequestOutcome]], start: float) -> None:
-        """Add to an API's count of answers with 5xx those of a minute's requests to its function.
+        """Add a minute's answers with 5xx to an API's count.
 
         Args:
-            metric: that count.
-            met: the requests, as of `put`.
-            start: of the minute, seconds since 1970.
+            metric: That count.
+            met: The requests, as of `put`.
+            start: Of the minute, seconds since 1970.
         """
         with self._lock:
             for place, (_, outcome) in enumerate(met):
@@ -350,7 +351,7 @@ class Measures:
                     self._store.put_values(metric, [float(outcome.server_error)], at, counts=[1.0])
 
     def state(self, alarm: Alarm, at: float, previous: AlarmState) -> AlarmState:
-        """The state of an alarm at a moment."""
+        """Return an alarm's state at a time."""
         with self._lock:
             return evaluate(alarm, self._store, at, previous).state
 
@@ -402,19 +403,19 @@ class _Run:
         """Of the hook; it says which checks the function answers."""
 
     def begin(self) -> None:
-        """Look at the alarms: CodeDeploy begins nothing while one of them rings."""
+        """Check the alarms: CodeDeploy starts no deployment while one of them is active."""
         now = self._clock.now.timestamp()
         states = {alarm.name: self._measures.state(alarm, now, AlarmState.INSUFFICIENT_DATA) for alarm in self._alarms}
         if ringing := self._ringing(states):
             raise AlarmRingsError(f"{self._record.id}: {', '.join(ringing)} is in alarm already")
 
     def before(self, report: _Report) -> None:
-        """The hook before traffic."""
+        """Run the hook before traffic."""
         if self._request.before_hook:
             self._hook("BeforeAllowTraffic", self._request.before_hook, report)
 
     def after(self, report: _Report) -> None:
-        """The hook after traffic."""
+        """Run the hook after traffic."""
         if self._request.after_hook:
             self._hook("AfterAllowTraffic", self._request.after_hook, report)
 
@@ -423,7 +424,7 @@ class _Run:
         try:
             weights = Shift.named(self._record.configuration).weights
         except ValueError as error:
-            raise RehearsalError(f"the player does not know the deployment configuration: {error}") from error
+            raise RehearsalError(f"the player does not support the deployment configuration: {error}") from error
         if weights:
             requests = self._requests.events(self._requests.key(self._request.function, self.handler))
             traffic = PlayedTraffic(self._emulator, self._request.function, requests, self._stopping)
@@ -431,14 +432,14 @@ class _Run:
                 self._route(weight)
                 self._minute(number, weight, traffic)
         self._route(1.0)
-        # Nobody calls the old version any more: AWS ends its environments too.
+        # The old version gets no more calls: AWS ends its environments too.
         self._emulator.recycle(self._request.function, self._record.old_version)
 
     def back(self, failure: DeploymentFailedError) -> None:
         """Give the old version all traffic again, where the group says so.
 
         Args:
-            failure: what stopped the deployment.
+            failure: What stopped the deployment.
         """
         rollback = self._request.group.get("AutoRollbackConfiguration", {})
         event = "DEPLOYMENT_STOP_ON_REQUEST" if self._stopping.is_set() else failure.event
@@ -447,7 +448,7 @@ class _Run:
         try:
             self._route(0.0)
         except (DeploymentFailedError, ClientError, BotoCoreError) as error:
-            # What stopped it is what is told.
+            # Report what stopped it.
             self._record.reason += f"; and it could not be rolled back: {error}"
 
     def _minute(self, number: int, weight: float, traffic: PlayedTraffic) -> None:
@@ -477,7 +478,7 @@ class _Run:
         )
         if ringing := self._ringing(self._states):
             raise AlarmRingsError(
-                f"{self._record.id}: {', '.join(ringing)} went off in minute {number + 1} at {weight:.0%} of the "
+                f"{self._record.id}: {', '.join(ringing)} became active in minute {number + 1} at {weight:.0%} of the "
                 f"traffic; {self._record.failed_new} of {self._record.met_new} requests to version {new} failed"
             )
 
@@ -485,7 +486,7 @@ class _Run:
         return [self._short(name) for name, state in states.items() if state is AlarmState.ALARM]
 
     def _watched(self, role: Credentials) -> list[Alarm]:
-        """The alarms of the group, as the group's role sees them."""
+        """Return the group's alarms, read under the group's role."""
         configuration = self._request.group.get("AlarmConfiguration", {})
         of_math = {alarm["AlarmName"]: alarm for alarm in self._request.alarms}
         names = [alarm["Name"] for alarm in configuration.get("Alarms", []) if alarm["Name"] not in of_math]
@@ -499,11 +500,11 @@ class _Run:
                 f"{self._record.id}: the group's role may not see its alarms: {error}"
             ) from error
         if missing := set(names) - {alarm["AlarmName"] for alarm in found}:
-            raise DeploymentFailedError(f"{self._record.id}: there is no alarm {', '.join(sorted(missing))}")
+            raise DeploymentFailedError(f"{self._record.id}: alarm {', '.join(sorted(missing))} does not exist")
         return [*(alarm_of(alarm) for alarm in found), *(Alarm.from_template(alarm) for alarm in of_math.values())]
 
     def _route(self, weight: float) -> None:
-        """Route the alias: a share to the new version, all of it, or none."""
+        """Route a share of the alias's traffic to the new version, all of it, or none."""
         main = self._record.new_version if weight >= 1 else self._record.old_version
         weights = {self._record.new_version: weight} if 0 < weight < 1 else {}
         region, account, name = self._emulator.region, self._request.account, self._request.function
@@ -541,7 +542,7 @@ class _Run:
         status = report(hook, execution, call)
         self._emulator.recycle(name.partition(":")[0])
         if not status:
-            # Nobody reports any more: CodeDeploy would wait, and then fail.
+            # No report will come: CodeDeploy would wait, and then fail.
             self._clock.wait(HOOK_SECONDS)
             self._record.hooks[event] = "TimedOut"
             raise DeploymentFailedError(f"{self._record.id}: {event} did not report in an hour: {said[:300]}")
@@ -550,7 +551,7 @@ class _Run:
             raise DeploymentFailedError(f"{self._record.id}: {event} said {status}: {_failures(said)}")
 
     def _short(self, name: str) -> str:
-        """An alarm's name without its stack's, its deployment's and CloudFormation's own parts."""
+        """Return an alarm's name without the parts of its stack, its deployment and CloudFormation."""
         own = name.removeprefix(f"{self._request.stack}-")
         return re.sub(r"^\w+?Deployment(?=[A-Z])|[0-9A-F]{8}(-\w+)?$", "", own)
 
@@ -562,7 +563,7 @@ def _stopped(record: PlayedDeployment, deployment: _Run | None, failure: Deploym
 
 
 def alarm_of(described: Any) -> Alarm:
-    """The alarm of what CloudWatch's API says of it."""
+    """Return the alarm that CloudWatch's API describes."""
     properties = {key: described[key] for key in _PROPERTIES if described.get(key) not in (None, [], "")}
     if "ExtendedStatistic" in properties:
         # The emulator gives an average beside a percentile; AWS gives one of the two.
@@ -571,7 +572,7 @@ def alarm_of(described: Any) -> Alarm:
 
 
 def _hook_handler(functions: Any, resources: Sequence[Any], logical_id: str) -> str | None:
-    """Handler of the hook of a deployment, which stands beside it under the construct of `SafeDeployment`."""
+    """Return the handler of a deployment's hook, which is beside it under the construct of `SafeDeployment`."""
     # `ApiFunctionLive<hash>Deployment` → `ApiDeploymentHookFunction<hash>`
     name = re.sub(r"(Function)?Live[0-9A-F]{8}Deployment$", "", logical_id)
     for resource in resources:
@@ -592,7 +593,7 @@ def _failures(said: str) -> str:
 
 
 def record_of(request: ShiftRequest, old_version: str) -> PlayedDeployment:
-    """The record of a deployment that begins."""
+    """Return the record of a starting deployment."""
     return PlayedDeployment(
         id=f"d-{uuid4().hex[:9].upper()}",
         function=request.function,

@@ -1,4 +1,4 @@
-"""What functions count by way of their log: metrics in CloudWatch's embedded format.
+"""Read metrics from functions' logs, in CloudWatch's embedded metric format.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -18,8 +18,8 @@ class Counted:
     """Values of one metric from one line of a log.
 
     Attributes:
-        metric: which.
-        values: each counts once.
+        metric: Which.
+        values: Each counts once.
         unit: CloudWatch's name of it; None where the line names none.
     """
 
@@ -29,10 +29,10 @@ class Counted:
 
 
 def counted(log: str) -> tuple[Counted, ...]:
-    """The metrics in a log.
+    """Return the metrics in a log.
 
     Args:
-        log: its lines. What is no metric is passed over, and so is a line that was cut off.
+        log: Its lines. What is no metric is passed over, and so is a line that was cut off.
     """
     return tuple(each for line in log.splitlines() if '"_aws"' in line for each in _of(line))
 

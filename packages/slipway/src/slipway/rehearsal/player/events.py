@@ -1,8 +1,7 @@
-"""What CodePipeline, CodeDeploy, alarms and schedules tell EventBridge, handed to the functions that listen.
+"""Deliver events of CodePipeline, CodeDeploy, alarms and schedules by EventBridge's rules to functions.
 
-The emulator takes no events of AWS's own; so the rules of a bus are asked here which of them an event meets, and the
-functions that are their targets are called with it. What a figure's function writes as metrics is read from its log,
-as CloudWatch would.
+The emulator accepts no events from AWS's own services; so this module evaluates the rules of a bus for each event, and
+invokes the functions among their targets. Metrics that a function writes are read from its log, as by CloudWatch.
 """
 
 from __future__ import annotations
@@ -24,8 +23,9 @@ from slipway.emulator.partition import ApiError
 from slipway.emulator.server import Emulator
 
 _ATTEMPTS = 3
-"""Lambda calls a function with an event, and twice again when it fails
-(https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html)."""
+"""Attempts per event: Lambda invokes a function, and twice again if it fails
+(https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html).
+"""
 _EACH_MINUTE = "rate(1 minute)"
 
 
@@ -33,7 +33,7 @@ class Events:
     """The events of a delivery.
 
     Args:
-        accounts: they run.
+        accounts: They run.
     """
 
     def __init__(self, accounts: Accounts) -> None:
@@ -41,9 +41,9 @@ class Events:
         self.metrics = MetricStore()
         """Metrics that the listening functions wrote."""
         self.told = 0
-        """How many functions were called."""
+        """Number of invoked functions."""
         self.faults: list[str] = []
-        """What went wrong on the way."""
+        """Failures on the way."""
         self.calling: str | None = None
         """ARN of the role of the function that is being called."""
         self._rules: dict[tuple[str, str, str], list[tuple[str, list[Any]]]] = {}
@@ -51,20 +51,20 @@ class Events:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="events")
 
     def drain(self) -> None:
-        """Wait until all that was told has been handed over."""
+        """Wait until all events have been delivered."""
         self._pool.submit(lambda: None).result()
 
     def close(self) -> None:
-        """Hand nothing over any more."""
+        """Stop delivering events."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def pipeline(self, kind: str, detail: Mapping[str, Any], moment: datetime) -> None:
-        """An event of the pipeline.
+        """Put an event of the pipeline.
 
         Args:
             kind: `Pipeline`, `Stage` or `Action`.
-            detail: its detail.
-            moment: virtual time.
+            detail: Its detail.
+            moment: Virtual time.
         """
         self.put(
             self._accounts.tools, "aws.codepipeline", f"CodePipeline {kind} Execution State Change", detail, moment
@@ -81,14 +81,14 @@ class Events:
         resources: Sequence[str] = (),
         region: str | None = None,
     ) -> None:
-        """An event of AWS's own on an account's default bus.
+        """Put an event of AWS's own on an account's default bus.
 
         Args:
-            account: whose.
-            source: such as `aws.codedeploy`.
-            detail_type: of the event.
-            detail: of the event.
-            moment: virtual time.
+            account: Whose.
+            source: Such as `aws.codedeploy`.
+            detail_type: Of the event.
+            detail: Of the event.
+            moment: Virtual time.
             resources: ARNs of what it is about. Default: none.
             region: where. Default: the account's main one.
         """
@@ -120,13 +120,13 @@ class Events:
         }
 
     def minute(self, account: str, moment: datetime) -> None:
-        """Let a virtual minute of an account's schedules pass.
+        """Run an account's schedules for one virtual minute.
 
-        Rules that run each minute are run; the others would not often come due in the minutes that are played.
+        Rules that run every minute are run; the others would rarely come due in the minutes that are played.
 
         Args:
-            account: whose.
-            moment: virtual time.
+            account: Whose.
+            moment: Virtual time.
         """
         with suppress(RuntimeError):  # closed
             self._pool.submit(self._run_schedules, account, moment)
@@ -193,7 +193,7 @@ class Events:
                 yield from targets
 
     def refresh(self) -> None:
-        """Forget the rules: stacks have changed."""
+        """Clear the cached rules: stacks have changed."""
         with suppress(RuntimeError):  # closed
             self._pool.submit(self._rules.clear)
 

@@ -48,27 +48,27 @@ Passes = Callable[[str, datetime, int], None]
 
 
 class View(Protocol):
-    """Who watches."""
+    """Observer of executions."""
 
     def execution(self, execution: Execution, definition: PipelineDefinition) -> None:
-        """An execution begins."""
+        """Handle the start of an execution."""
 
     def stage(self, stage: PlayedStage) -> None:
-        """A stage begins or ends, or a condition of it was asked."""
+        """Handle the start or end of a stage, or the evaluation of its condition."""
 
     def action(self, action: PlayedAction) -> None:
-        """An action begins or ends."""
+        """Handle the start or end of an action."""
 
     def progress(self, action: PlayedAction, text: str) -> None:
-        """An action is at something."""
+        """Handle an action's progress."""
 
 
 class StageFailedError(Exception):
-    """A stage does not go on; the message says why."""
+    """A stage that failed; the message says why."""
 
 
 class CanceledError(Exception):
-    """The pipeline is another one than the execution plays; the message says so."""
+    """The pipeline changed during the execution; the message says so."""
 
 
 _EVENT_STATES = {PlayStatus.CANCELED: "CANCELED", PlayStatus.FAILED: "FAILED", PlayStatus.SUCCEEDED: "SUCCEEDED"}
@@ -82,18 +82,18 @@ class Player:
     """Plays executions.
 
     Args:
-        accounts: they run.
-        memory: of the pipeline.
-        approvals: where answers come from.
-        events: who is told.
-        place: where builds run.
-        bake: plays the bakes.
-        view: who watches.
-        stopping: set when everything has to end.
-        quotas: how many builds run at once. Default: as many as in a new account.
-        meanwhile: is called with a stage after each group of its actions. Default: nothing happens meanwhile.
-        window: what a deployment window does while it is closed. Default: the execution fails.
-        passes: lets minutes of an environment pass while a build of its stage waits. Default: nothing happens in them.
+        accounts: They run.
+        memory: Of the pipeline.
+        approvals: Where answers come from.
+        events: Who is told.
+        place: Where builds run.
+        bake: Plays the bakes.
+        view: Who watches.
+        stopping: Set when everything has to end.
+        quotas: How many builds run at once. Default: as many as in a new account.
+        meanwhile: Is called with a stage after each group of its actions. Default: nothing happens meanwhile.
+        window: What a deployment window does while it is closed. Default: the execution fails.
+        passes: Lets minutes of an environment pass while a build of its stage waits. Default: nothing happens in them.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Player:
         self._rolling_back = threading.Lock()
         self._rollback: threading.Thread | None = None
         self.executions: list[Execution] = []
-        """Those that were begun, however they ended."""
+        """The executions that were started, however they ended."""
         self.actions = Actions(
             accounts,
             approvals,
@@ -136,8 +136,8 @@ class Player:
         """Deliver a commit.
 
         Args:
-            commit: what the source action takes.
-            start: virtual moment at which it begins.
+            commit: What the source action takes.
+            start: Virtual moment at which it begins.
 
         Returns:
             The execution, and those that changes of the pipeline began: the last one says how it ended.
@@ -188,14 +188,14 @@ class Player:
         return self._memory.has_pipeline and self._memory.definition.version == definition.version
 
     def _go_on(self, run: Run) -> None:
-        """Go on as long as the pipeline is the one that the execution plays.
+        """Raise if the pipeline no longer has the definition that the execution plays.
 
         In QUEUED mode a change of the pipeline cancels every execution once its actions in progress are completed
-        (https://docs.aws.amazon.com/codepipeline/latest/userguide/execution-modes.html). It is no failure of the
+        (https://docs.aws.amazon.com/codepipeline/latest/userguide/execution-modes.html). That is not a failure of the
         stage: nothing is retried or rolled back.
 
         Raises:
-            CanceledError: it is another one.
+            CanceledError: It is another one.
         """
         if self._is_current(run.definition):
             return
@@ -234,14 +234,14 @@ class Player:
             self._after_failure(run, stage, record, commit, error)
         else:
             self._closed(run, record, PlayStatus.SUCCEEDED)
-        # The environments of functions that nobody calls any more: AWS ends them too.
+        # The environments of functions that get no more calls: AWS ends them too.
         for account in {action.account or self._accounts.tools for action in stage.actions}:
             self._accounts.emulators[account].recycle()
 
     def _after_failure(
         self, run: Run, stage: StageDefinition, failed: PlayedStage, commit: Commit, error: StageFailedError
     ) -> None:
-        """Do what the stage's failure condition says, or the result of the condition that did not hold."""
+        """Execute the stage's failure condition, or the result of the condition that did not hold."""
         result = stage.on_failure
         unmet = [condition.kind for condition in failed.conditions if condition.status is PlayStatus.FAILED]
         if unmet:
@@ -257,7 +257,7 @@ class Player:
                 raise error
 
     def _retry(self, run: Run, stage: StageDefinition, failed: PlayedStage, commit: Commit) -> None:
-        """The actions once more; or the failed ones and those after them."""
+        """Repeat all actions; or only the failed ones and those after them."""
         groups = list(stage.groups())
         if stage.retry_mode == "FAILED_ACTIONS":
             done = {action.name for action in failed.actions if action.status is PlayStatus.SUCCEEDED}
@@ -275,7 +275,7 @@ class Player:
         self._closed(run, record, PlayStatus.SUCCEEDED)
 
     def _roll_back(self, run: Run, stage: StageDefinition) -> None:
-        """The stage again, with what last succeeded in it."""
+        """Play the stage again with its last successful execution's artifacts."""
         version = run.definition.version
         target = self._memory.last_succeeded(stage.name, version, before=run.record.id)
         record = self._opened(run, stage, "rollback")
@@ -396,7 +396,7 @@ class Player:
         self._memory.keep()
 
     def _expired(self, run: Run, target: Remembered) -> str:
-        """Return what S3 says of a target whose artifacts are older than the bucket keeps them; else nothing."""
+        """Return S3's error for a rollback target whose artifacts have expired; empty if they exist."""
         days = run.store.expires_after
         if days is None or run.clock - datetime.fromisoformat(target.started) <= timedelta(days=days):
             return ""
@@ -456,7 +456,7 @@ class Player:
                 run.clock += timedelta(minutes=float(rule.configuration.get("WaitTime", "0")))
                 return held, detail
             case _:
-                raise RehearsalError(f"the player does not know the rule {rule.provider}")
+                raise RehearsalError(f"the player does not support the rule {rule.provider}")
 
     def _wait(self, task: Task, seconds: float) -> None:
         """Let virtual time pass in a build: people go on to use what its stage has deployed."""
@@ -467,14 +467,14 @@ class Player:
         task.clock.wait(seconds)
 
     def _may_see(self, role_arn: str, alarm: str) -> None:
-        """The pipeline's role looks at the alarm. The emulator asks for that right on all alarms; so IAM is asked."""
+        """Check that the pipeline's role may read the alarm, with IAM: the emulator checks the right for all alarms."""
         region, account = self._tools.region, self._tools.account
         arn = f"arn:aws:cloudwatch:{region}:{account}:alarm:{alarm}"
         if not self._accounts.partition.allowed(account, role_arn, "cloudwatch:DescribeAlarms", arn):
             raise RehearsalError(f"{role_arn} may not see the alarm {alarm}")
 
     def _environment(self, record: PlayedStage) -> str:
-        """The account that a stage deploys to."""
+        """Return the account that a stage deploys to."""
         labels = {action.account for action in record.actions} - {self._accounts.label(self._accounts.tools)}
         accounts = [account for account in self._accounts.ids if self._accounts.label(account) in labels]
         if len(accounts) != 1:
@@ -490,7 +490,7 @@ class Player:
         *,
         attempt: int = 1,
     ) -> None:
-        """Play groups of actions one after the other, those of a group side by side."""
+        """Play groups of actions one after the other, those within a group in parallel."""
         for group in groups:
             if self._stopping.is_set():
                 raise StageFailedError("interrupted")
@@ -566,9 +566,9 @@ def allowed(accounts: Accounts, events: Events, pipeline: str) -> Allowed:
     """Who may do what with the pipeline, as IAM of the tools account says.
 
     Args:
-        accounts: they run.
-        events: knows whose function is being called.
-        pipeline: the pipeline's name.
+        accounts: They run.
+        events: Knows whose function is being called.
+        pipeline: The pipeline's name.
     """
 
     def ask(caller: Requester, action: str, stage: str = "") -> bool:

@@ -1,7 +1,7 @@
-"""What an execution role is asked for, and the emulator does not ask: roles that are passed on, and scaling.
+"""Check an execution role's permissions that the emulator does not check: passed roles, and scaling.
 
-CloudFormation makes resources as its execution role. The emulator makes them as itself, and hosts no scaling at all; so
-the calls that no template shows are put to the role's own policies before a change set is executed:
+CloudFormation creates resources as its execution role. The emulator creates them as itself, and does not host scaling;
+so the calls that no template shows are checked against the role's own policies before a change set is executed:
 
 - `iam:PassRole` for each role that a property names
   (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html);
@@ -41,7 +41,7 @@ _PASSED_TO = {
 }
 """Beginning of a type → the service that the role is passed to."""
 _RANDOM = "1A2B3C4D5E6F"
-"""What CloudFormation puts at the end of a name that it makes."""
+"""Random suffix of names that CloudFormation generates."""
 _LONGEST_ROLE = 64
 
 
@@ -49,8 +49,8 @@ class ExecutionRole:
     """An execution role, as its account's IAM has it.
 
     Args:
-        emulator: of the account.
-        role_arn: the role.
+        emulator: Of the account.
+        role_arn: The role.
     """
 
     def __init__(self, emulator: Emulator, role_arn: str) -> None:
@@ -64,11 +64,11 @@ class ExecutionRole:
         self._limits = [parse_policy_document(self._managed(boundary))] if boundary else []
 
     def refused(self, template: Mapping[str, Any], stack: str) -> Iterator[str]:
-        """Yield what the role may not do that a template makes CloudFormation or a service do in its name.
+        """Yield what the role may not do that the template requires of CloudFormation or a service in its name.
 
         Args:
-            template: as it is for AWS.
-            stack: name of the stack.
+            template: As it is for AWS.
+            stack: Name of the stack.
         """
         for logical_id, resource in template.get("Resources", {}).items():
             kind, properties = resource["Type"], resource.get("Properties", {})
@@ -79,7 +79,7 @@ class ExecutionRole:
                 arn = _arn(value, template, stack, self._emulator)
                 service = next((name for prefix, name in _PASSED_TO.items() if kind.startswith(prefix)), None)
                 if arn is None or service is None:
-                    yield f"{where}: nobody here can say which role is passed to which service: {json.dumps(value)}"
+                    yield f"{where}: cannot determine which role is passed to which service: {json.dumps(value)}"
                 elif not self._may("iam:PassRole", arn, {"iam:passedtoservice": service}):
                     yield self._said(where, "iam:PassRole", arn)
 
@@ -117,7 +117,7 @@ class ExecutionRole:
 
 
 def _document(content: Any) -> Any:
-    """Return a policy document, which boto3 gives decoded and other clients as it is sent."""
+    """Return a policy document, which boto3 decodes and other clients return as sent."""
     return json.loads(unquote(content)) if isinstance(content, str) else content
 
 
@@ -130,7 +130,7 @@ def _passed(properties: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _arn(value: Any, template: Mapping[str, Any], stack: str, emulator: Emulator) -> str | None:
-    """Return the ARN that a property names; None where it cannot be told before the stack is there."""
+    """Return the ARN that a property names; None if it is unknown before the stack exists."""
     known = {
         "AWS::AccountId": emulator.account,
         "AWS::Partition": "aws",

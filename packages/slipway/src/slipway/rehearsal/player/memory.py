@@ -1,4 +1,4 @@
-"""What CodePipeline remembers: the pipeline's definition, and its executions. It is kept with the accounts."""
+"""CodePipeline's state: the pipeline's definition, and its executions. It is stored with the accounts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from slipway.rehearsal.player.definition import PipelineDefinition
 
 @dataclass
 class Remembered:
-    """One execution, for those after it."""
+    """A stored execution, for later ones."""
 
     id: str
     commit: str
@@ -27,7 +27,7 @@ class Remembered:
     """Virtual moment, ISO 8601."""
     status: str = "InProgress"
     target: str = ""
-    """For a rollback, the execution that it goes back to."""
+    """For a rollback, the execution that it returns to."""
     artifacts: dict[str, str] = field(default_factory=dict)
     """Artifact → its key in the pipeline's bucket."""
     variables: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Memory:
     """The pipeline's definition and its executions.
 
     Args:
-        file: where it is kept.
+        file: Where it is kept.
     """
 
     def __init__(self, file: Path) -> None:
@@ -59,10 +59,10 @@ class Memory:
 
     @property
     def definition(self) -> PipelineDefinition:
-        """The pipeline as it is now.
+        """Return the pipeline's present definition.
 
         Raises:
-            RehearsalError: there is none, or it asks for what the player does not know.
+            RehearsalError: There is none, or it asks for what the player does not support.
         """
         with self._lock:
             if self._properties is None:
@@ -78,20 +78,20 @@ class Memory:
 
     @property
     def has_pipeline(self) -> bool:
-        """Whether there is a pipeline."""
+        """Return True if the pipeline exists."""
         return self._properties is not None
 
     def define(self, properties: dict[str, Any]) -> int:
         """Take a definition; its version counts up when it differs from the one before.
 
         Args:
-            properties: of the pipeline, with every reference resolved.
+            properties: Of the pipeline, with every reference resolved.
 
         Returns:
             The version.
 
         Raises:
-            RehearsalError: it asks for what the player does not know; the one before stays.
+            RehearsalError: It asks for what the player does not support; the one before stays.
         """
         PipelineDefinition.read(properties, self._version + 1)
         with self._lock:
@@ -107,20 +107,20 @@ class Memory:
                 self.define({**self._properties, "Triggers": [*self._properties.get("Triggers", []), {}]})
 
     def undefine(self) -> None:
-        """Forget the pipeline."""
+        """Delete the pipeline."""
         with self._lock:
             self._properties = None
             self.keep()
 
     def last_succeeded(self, stage: str, version: int, *, before: str) -> Remembered | None:
-        """The newest execution that succeeded in a stage, of one version of the pipeline's structure.
+        """Return the newest execution that succeeded in a stage, of one version of the pipeline's structure.
 
         A rollback is none to go back to: https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html.
 
         Args:
-            stage: name of the stage.
-            version: of the structure: a rollback reaches no other.
-            before: id of the execution that is to be rolled back.
+            stage: Name of the stage.
+            version: Of the structure: a rollback reaches no other.
+            before: Id of the execution that is to be rolled back.
         """
         with self._lock:
             found = (
@@ -169,7 +169,7 @@ class Memory:
             return found
 
     def end_killed(self) -> None:
-        """End the executions that a killed player left in progress: there is one player at a time."""
+        """Mark executions that a killed player left in progress as ended: only one player runs at a time."""
         with self._lock:
             for each in self.executions:
                 if each.status == "InProgress":
@@ -179,9 +179,9 @@ class Memory:
                             each.stages[stage] = "Stopped"
 
     def remember_pending(self, token: str, event: dict[str, Any] | None) -> None:
-        """Keep, or with None forget, a custom resource that CloudFormation waits for.
+        """Store a custom resource that CloudFormation waits for; None deletes it.
 
-        Whoever comes after a killed player answers for it.
+        After a killed player, the next one answers for it.
         """
         with self._lock:
             if event is None:
@@ -192,7 +192,7 @@ class Memory:
 
     @property
     def pending(self) -> dict[str, dict[str, Any]]:
-        """What CloudFormation waits for, by its request's id."""
+        """Return the custom resources that CloudFormation waits for, by request id."""
         with self._lock:
             return dict(self._pending)
 

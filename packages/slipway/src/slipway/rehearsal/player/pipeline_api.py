@@ -45,7 +45,7 @@ class PipelineApi:
         """Answer.
 
         Raises:
-            ApiError: it is refused.
+            ApiError: It is refused.
         """
         # Of these operations, this one alone names a stage, and not the pipeline, as its resource:
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodepipeline.html
@@ -110,7 +110,7 @@ class PipelineApi:
         ]
 
     def _retry(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Refuse to retry a stage: as CodePipeline does, or since the player plays each execution to its end.
+        """Refuse to retry a stage: as CodePipeline does, or because the player plays each execution to its end.
 
         https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_RetryStageExecution.html
         """
@@ -147,7 +147,7 @@ class PipelineApi:
                     "executionType": "ROLLBACK" if each.target else "STANDARD",
                     **({"rollbackMetadata": {"rollbackTargetPipelineExecutionId": each.target}} if each.target else {}),
                 }
-        raise ApiError("PipelineExecutionNotFoundException", f"there is no execution {identifier}")
+        raise ApiError("PipelineExecutionNotFoundException", f"unknown execution {identifier}")
 
     def _actions(self, request: dict[str, Any]) -> list[dict[str, Any]]:
         wanted = request.get("filter", {}).get("pipelineExecutionId")
@@ -167,7 +167,7 @@ class PipelineApi:
         ]
 
     def _kind(self, namespace: str) -> dict[str, str]:
-        """The type of the action that gives a namespace its variables."""
+        """Return the type of the action that provides a namespace's variables."""
         actions = (action for stage in self._memory.definition.stages for action in stage.actions)
         provider = next((each.provider for each in actions if each.namespace == namespace), "CodeStarSourceConnection")
         return {"category": "Source", "owner": "AWS", "provider": provider, "version": "1"}

@@ -1,4 +1,4 @@
-"""How many builds run at once, and what CodeBuild answers to one more."""
+"""Limit the number of concurrent builds, and refuse more as CodeBuild does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class BuildQuotas:
     """The quotas of concurrently running builds of an account.
 
     Args:
-        limits: compute type → how many builds of it run at once. Default: what AWS gives a new account. A compute type
+        limits: Compute type → how many builds of it run at once. Default: what AWS gives a new account. A compute type
             that is not there has no quota here.
     """
 
@@ -33,11 +33,11 @@ class BuildQuotas:
         (https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html, AccountLimitExceededException).
 
         Args:
-            project: name of the build project.
-            compute_type: of the project.
+            project: Name of the build project.
+            compute_type: Of the project.
 
         Raises:
-            RehearsalError: as many run as may.
+            RehearsalError: As many run as may.
         """
         limit = self._limits.get(compute_type)
         with self._lock:

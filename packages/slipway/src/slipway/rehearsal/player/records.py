@@ -1,7 +1,7 @@
-"""What a rehearsal leaves behind: every stage, action, change and request of it, as data.
+"""Records of a rehearsal: every stage, action, change and request of it, as data.
 
-The terminal, the page and `result.json` show these and nothing else. Times are seconds: real ones as the machine's
-clock went, virtual ones as AWS's would have gone. Moments of virtual time are ISO 8601 in UTC.
+The terminal, the page and `result.json` show only these. Times are seconds: real ones from the machine's clock, virtual
+ones as they would have passed on AWS. Times of day are virtual, ISO 8601 in UTC.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 NO_API = "no API"
-"""What `served` says of a service without an API, before the versions of its functions."""
+"""Key in `served` for a service without an API, before the versions of its functions."""
 
 
 class PlayStatus(StrEnum):
@@ -38,7 +38,9 @@ class PlayedChange:
     replacement: str = ""
     """True, False or Conditional, as CloudFormation foresaw it."""
     outcome: str = ""
-    """The last status of the resource, such as UPDATE_COMPLETE; where it failed, that, and not that it was put back."""
+    """The last status of the resource, such as UPDATE_COMPLETE; after a failure, the failed one, without the
+    rollback's.
+    """
     reason: str = ""
 
 
@@ -79,13 +81,13 @@ class PlayedDeployment:
     met_new: int = 0
     """Requests that met the new version."""
     failed_new: int = 0
-    """Those of them that failed: by an error of the function, or by a fault that it counted."""
+    """Failed requests among them: by an error of the function, or by a fault that it counted."""
     substituted: str = ""
 
 
 @dataclass
 class Tests:
-    """What the test reports of a build say."""
+    """Result of a build's test reports."""
 
     tests: int = 0
     failures: int = 0
@@ -120,7 +122,7 @@ class PlayedAction:
 
 @dataclass
 class PlayedCondition:
-    """A condition of a stage, as it was asked."""
+    """A condition of a stage, as it was evaluated."""
 
     kind: str
     """BeforeEntry, OnSuccess or OnFailure."""
@@ -167,7 +169,7 @@ class Execution:
 
 @dataclass
 class Rehearsal:
-    """One run of the rehearsal: an execution, and those that its self-mutations began."""
+    """One run of the rehearsal: an execution, and those that its self-mutations started."""
 
     commit: str
     message: str
@@ -177,22 +179,22 @@ class Rehearsal:
     """Real time, ISO 8601."""
     seconds: float = 0
     delivered: bool = False
-    """Whether the commit reached the last stage and everything held."""
+    """True if the commit passed the last stage."""
     verdict: str = ""
     """The last line of the run."""
     phases: dict[str, float] = field(default_factory=dict)
     """Name → real seconds of what comes before and after the executions."""
     executions: list[Execution] = field(default_factory=list)
     substitutions: list[dict[str, Any]] = field(default_factory=list)
-    """Rows of the table that were used: `subject`, `stand_in`, `unproven`, `resources`."""
+    """Used rows of the table: `subject`, `stand_in`, `unproven`, `resources`."""
     before: dict[str, dict[str, str]] = field(default_factory=dict)
     """Environment → service → what answered before the first execution."""
     served: dict[str, dict[str, str]] = field(default_factory=dict)
     """The same at the end."""
     event_faults: list[str] = field(default_factory=list)
-    """What went wrong on the way of an event to those who listen."""
+    """Failures while events were delivered to functions."""
     refusals: list[str] = field(default_factory=list)
-    """What AWS's services were refused in the name of a role, or by a resource's policy."""
+    """Calls that AWS's services were refused in the name of a role, or by a resource's policy."""
     lost: list[str] = field(default_factory=list)
     """Accounts that died, or could not be kept, with why."""
     in_alarm: dict[str, list[str]] = field(default_factory=dict)
@@ -203,10 +205,10 @@ class Rehearsal:
     """Most that the accounts' processes held together, megabytes (proportional set size)."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As `result.json` holds it."""
+        """Return the record as in `result.json`."""
         return asdict(self)
 
 
 def short_name(function: str) -> str:
-    """A function's name without its stack's, CloudFormation's hash and its end."""
+    """Return a function's name without its stack's, CloudFormation's hash and its suffix."""
     return re.sub(r"^[a-z0-9-]*?-compute-|[0-9A-F]{8}(-\w+)?$", "", function)

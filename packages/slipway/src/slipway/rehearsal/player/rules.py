@@ -16,7 +16,7 @@ from slipway.settings.time_zones import time_zone
 
 
 class Window(StrEnum):
-    """What the rule `DeploymentWindow` does outside of its window: CodePipeline's pages do not say.
+    """Behaviours of the rule `DeploymentWindow` outside its window: CodePipeline's documentation does not say.
 
     https://docs.aws.amazon.com/codepipeline/latest/userguide/rule-reference-DeploymentWindow.html
     """
@@ -32,11 +32,11 @@ _LONGEST_WAIT = timedelta(days=8)
 
 
 def opens_at(configuration: Mapping[str, str], moment: datetime) -> datetime | None:
-    """Return the first full hour after a moment that lies in a `DeploymentWindow`; None where it opens within no week.
+    """Return the first full hour after a time that is in a `DeploymentWindow`; None if none is within a week.
 
     Args:
-        configuration: of the rule.
-        moment: the moment.
+        configuration: Of the rule.
+        moment: The moment.
     """
     hour = moment.replace(minute=0, second=0, microsecond=0)
     hours = (hour + timedelta(hours=number) for number in range(1, int(_LONGEST_WAIT / timedelta(hours=1))))
@@ -50,15 +50,15 @@ _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT",
 
 
 def is_in_window(configuration: Mapping[str, str], moment: datetime) -> bool:
-    """Whether a moment lies in a `DeploymentWindow`.
+    """Return True if a time is in a `DeploymentWindow`.
 
     Args:
-        configuration: of the rule: `Cron` of seconds, minutes, hours, day of the month, month, day of the week (and
+        configuration: Of the rule: `Cron` of seconds, minutes, hours, day of the month, month, day of the week (and
             year), and `TimeZone`.
-        moment: the moment.
+        moment: The moment.
 
     Raises:
-        RehearsalError: the expression cannot be read, or there is no such time zone.
+        RehearsalError: The expression cannot be read, or there is no such time zone.
     """
     cron, zone = configuration["Cron"], configuration.get("TimeZone", "UTC")
     try:
@@ -106,7 +106,7 @@ def _in_part(part: str, value: int, field: _Field, cron: str) -> bool:
         # Over the end: 22-3 are the hours of a night.
         if match["step"]:
             raise RehearsalError(
-                f"{part!r} in the cron expression {cron!r} cannot be read: it goes over the end in steps"
+                f"{part!r} in the cron expression {cron!r} is not supported: it exceeds the range in steps"
             )
         return value >= first or value <= last
     return first <= value <= last and (value - first) % int(match["step"] or 1) == 0

@@ -14,10 +14,10 @@ class Commit:
     """A commit that is delivered.
 
     Attributes:
-        repository: a repository that has it.
-        sha: forty hexadecimal digits.
-        branch: by which it is delivered.
-        message: its first line.
+        repository: A repository that has it.
+        sha: Forty hexadecimal digits.
+        branch: By which it is delivered.
+        message: Its first line.
         author_date: ISO 8601.
     """
 
@@ -29,26 +29,26 @@ class Commit:
 
     @classmethod
     def of(cls, repository: Path, revision: str, *, branch: str) -> Commit:
-        """A commit by any name of it.
+        """Return the commit of any revision name.
 
         Args:
-            repository: a repository that has it.
-            revision: such as `HEAD`.
-            branch: by which it is delivered.
+            repository: A repository that has it.
+            revision: Such as `HEAD`.
+            branch: By which it is delivered.
 
         Raises:
-            RehearsalError: there is none.
+            RehearsalError: There is none.
         """
         check_readable(repository)
         done = git.run(repository, "log", "-1", "--format=%H%x00%s%x00%aI", f"{revision}^{{commit}}")
         if done.returncode != 0:
-            raise RehearsalError(f"{revision} is no commit of {repository}: {git.reason(done)}", exit_code=2)
+            raise RehearsalError(f"{revision} is not a commit of {repository}: {git.reason(done)}", exit_code=2)
         sha, message, date = done.stdout.rstrip("\n").split("\0")
         return cls(repository, sha, branch, message, date)
 
     @property
     def variables(self) -> dict[str, str]:
-        """What source actions give, each the ones of its kind.
+        """Return the variables of source actions, by kind of source.
 
         https://docs.aws.amazon.com/codepipeline/latest/userguide/reference-variables.html
         """
@@ -65,14 +65,14 @@ class Commit:
         }
 
     def knows(self, sha: str, *, elsewhere: Path) -> None:
-        """Have its repository hold another commit too, if one of two repositories has it.
+        """Fetch another commit into its repository, if one of two repositories has it.
 
-        A clone can be compared with what was delivered before. Here that may have come from another repository, or
-        have been in no branch of it.
+        A clone can be compared with the last delivered commit. Here that commit may have come from another repository,
+        or be on none of its branches.
 
         Args:
-            sha: the other commit.
-            elsewhere: the other repository.
+            sha: The other commit.
+            elsewhere: The other repository.
         """
         if git.run(self.repository, "cat-file", "-e", f"{sha}^{{commit}}").returncode != 0:
             git.run(self.repository, "fetch", "--quiet", "--no-write-fetch-head", str(elsewhere), sha)
@@ -89,7 +89,7 @@ class Commit:
             raise RehearsalError(f"git cannot archive {self.sha[:12]}: {git.reason(done)}")
 
     def clone(self, target: Path) -> None:
-        """Make a clone that has it checked out, its history with it, in a folder that is there.
+        """Clone it into an existing folder and check it out, with its history.
 
         Raises:
             RehearsalError: git cannot.
@@ -107,12 +107,12 @@ class Commit:
 
 
 def check_readable(repository: Path) -> None:
-    """Refuse a folder whose commits git cannot read, with the way out.
+    """Refuse a folder whose commits git cannot read, and say how to fix it.
 
     git asks who owns a repository before it reads it (https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory).
 
     Raises:
-        RehearsalError: it is no repository, or belongs to somebody else.
+        RehearsalError: It is no repository, or belongs to somebody else.
     """
     said = git.run(repository, "rev-parse", "--git-dir").stderr
     if "not a git repository" in said:

@@ -20,12 +20,12 @@ def denials(policy: Mapping[str, Any], changes: Sequence[PlayedChange]) -> Itera
     """Yield the changes that a stack policy denies, each with CloudFormation's reason.
 
     Args:
-        policy: the stack's policy. What no statement allows is denied.
-        changes: of the change set. A replacement that CloudFormation calls conditional counts as an update in place:
+        policy: The stack's policy. What no statement allows is denied.
+        changes: Of the change set. A replacement that CloudFormation calls conditional counts as an update in place:
             it is decided when the change set is executed.
 
     Raises:
-        RehearsalError: the policy asks for what the player does not know.
+        RehearsalError: The policy asks for what the player does not support.
     """
     statements = policy.get("Statement", [])
     statements = [statements] if isinstance(statements, Mapping) else statements
@@ -63,7 +63,7 @@ def _check(statement: Mapping[str, Any]) -> None:
     strangers += sorted(conditions.keys() - _OPERATORS)
     strangers += sorted({key for keys in conditions.values() for key in keys} - {"ResourceType"})
     if strangers:
-        raise RehearsalError(f"the player does not know {', '.join(strangers)} of a stack policy")
+        raise RehearsalError(f"the player does not support {', '.join(strangers)} in a stack policy")
 
 
 def _is_meant(statement: Mapping[str, Any], action: str, change: PlayedChange) -> bool:

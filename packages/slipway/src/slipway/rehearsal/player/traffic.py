@@ -1,4 +1,4 @@
-"""Real requests to the versions of a function: those that its own contract tests send."""
+"""Send real requests to the versions of a function: those of its own contract tests."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _READ = (
 
 
 FAULTS = "Faults"
-"""What a version counts against itself (slipway_runtime.telemetry)."""
+"""Metric of the failures that a version reports itself (slipway_runtime.telemetry)."""
 
 
 @dataclass(frozen=True)
 class RequestOutcome:
-    """What became of a request, as Lambda's metrics count it, and as the function itself does."""
+    """Outcome of a request, as counted by Lambda's metrics and by the function itself."""
 
     failed: bool
     throttled: bool
@@ -41,27 +41,26 @@ class RequestOutcome:
     cold: bool
     """It may have started an environment: the time of that is not in Lambda's Duration."""
     counted: tuple[Counted, ...] = ()
-    """What the function counted. Of a long log Lambda gives the last 4 KB alone: what was counted before them is not
-    known."""
+    """Metrics that the function counted, in the last 4 KB of its log: Lambda returns no more of a long one."""
     server_error: bool | None = None
-    """Whether an API answers it with 5xx; None where it is no API's request."""
+    """True if an API answers it with 5xx; None if it is not an API's request."""
 
     @property
     def bad(self) -> bool:
-        """Whether somebody is hurt: the function failed, or counted a fault."""
+        """Return True if a caller is affected: the function failed, or counted a fault."""
         return self.failed or any(each.metric.name == FAULTS for each in self.counted)
 
 
 def events(handler: str, source: Path, variables: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What the contract check of a function invokes it with.
+    """Return the events of a function's contract check.
 
     Args:
-        handler: of the hook, such as `services.<service>.runtime.hooks.api_handler`; its checks are `API_CHECKS` there.
-        source: the checkout that was delivered.
-        variables: of the process that reads them.
+        handler: Of the hook, such as `services.<service>.runtime.hooks.api_handler`; its checks are `API_CHECKS` there.
+        source: The checkout that was delivered.
+        variables: Of the process that reads them.
 
     Raises:
-        RehearsalError: they cannot be read.
+        RehearsalError: They cannot be read.
     """
     module, _, function = handler.rpartition(".")
     name = f"{function.removesuffix('_handler').upper()}_CHECKS"
@@ -77,17 +76,17 @@ class PlayedTraffic:
     """Requests to two versions of a function, by weight.
 
     Args:
-        emulator: of the account.
-        function: name of the function.
-        requests: what they send, in turn.
-        stopping: set when everything has to end.
+        emulator: Of the account.
+        function: Name of the function.
+        requests: What they send, in turn.
+        stopping: Set when everything has to end.
     """
 
     def __init__(
         self, emulator: Emulator, function: str, requests: Sequence[dict[str, Any]], stopping: threading.Event
     ) -> None:
-        # Lambda itself retries nothing that is called synchronously. The function's own time-out ends what hangs; it is
-        # waited for longer here, since a busy machine may take a minute to start a function.
+        # Lambda does not retry synchronous calls. The function's own time-out ends a hanging call; this client waits
+        # longer, since a busy machine may take a minute to start a function.
         config = Config(retries={"total_max_attempts": 1}, read_timeout=300, max_pool_connections=1)
         self._lambda = emulator.session().client("lambda", config=config)
         self._function = function
@@ -101,16 +100,16 @@ class PlayedTraffic:
         """Send some requests.
 
         Args:
-            number: how many.
-            old: version that the rest goes to.
-            new: version that `weight` of them goes to.
-            weight: share for the new version, 0 to 1.
+            number: How many.
+            old: Version that the rest goes to.
+            new: Version that `weight` of them goes to.
+            weight: Share for the new version, 0 to 1.
 
         Returns:
             The version that each met, and what became of it, in the order in which they were sent.
         """
         versions = []
-        # Nobody calls a function for which there are no requests.
+        # Without requests, the function is not called.
         for _ in range(number if self._any else 0):
             # Evenly, so that a small share of few requests is met as surely as of many.
             self._owed += weight
@@ -140,7 +139,7 @@ class PlayedTraffic:
                 raise RehearsalError(f"{self._function}:{version} cannot be called: {error}") from error
             failed, found, server_error = False, (), None
         if failed:
-            # The emulator starts another environment after a failure, where Lambda goes on with the one.
+            # The emulator starts another environment after a failure, where Lambda continues with the same one.
             self._met.discard(version)
         else:
             self._met.add(version)
@@ -148,8 +147,8 @@ class PlayedTraffic:
 
 
 def _is_server_error(payload: bytes, said: bytes, *, failed: bool) -> bool | None:
-    """What an API makes of a function's answer; None where it was no proxy event."""
+    """Return True if an API turns a function's answer into a 5xx; None if the event was not a proxy event."""
     if "requestContext" not in json.loads(payload):
         return None
-    # What is no answer of a proxy is a 502.
+    # Anything but a proxy answer becomes a 502.
     return failed or int(json.loads(said).get("statusCode", 502)) >= 500

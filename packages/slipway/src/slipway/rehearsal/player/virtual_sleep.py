@@ -1,6 +1,6 @@
-"""The program `sleep` of a build: virtual time passes in it, and what happens meanwhile happens.
+"""The program `sleep` in a build: it lets virtual time pass, with the events in it.
 
-A build that watches for half an hour would take half an hour here. So the builds' PATH has a `sleep` of its own, which
+A build that watches for half an hour would take half an hour here. So the builds' PATH contains another `sleep`, which
 asks the player to let that time pass.
 """
 
@@ -40,7 +40,7 @@ def install(folder: Path) -> None:
     """Put the program where the builds' PATH begins.
 
     Args:
-        folder: the first of the PATH.
+        folder: The first of the PATH.
     """
     file = folder / "sleep"
     if not file.is_file() or file.read_text(encoding="utf-8") != _PROGRAM:
@@ -53,7 +53,7 @@ def passing(wait: Callable[[float], None]) -> Iterator[Mapping[str, str]]:
     """Let time pass for the `sleep` of a build while it runs.
 
     Args:
-        wait: lets some seconds of virtual time pass.
+        wait: Lets some seconds of virtual time pass.
 
     Yields:
         The variable by which the program finds the player.

@@ -194,7 +194,7 @@ _GROUP = {
 RULES = (
     AwsRule(
         name="NoRollbackByCallers",
-        does="CloudWatch counts refused callers, and the throttling they cause, whoever they are: anybody can trigger "
+        does="CloudWatch counts refused callers, and the throttling they cause, so anybody can trigger "
         "such an alarm with a few bad requests, and roll back a good release.",
         says="A deployment, a stage or a service rolls back on an alarm that callers can trigger, or that cannot be "
         "seen.",

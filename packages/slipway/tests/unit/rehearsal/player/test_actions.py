@@ -272,8 +272,8 @@ def test_somebody_is_asked_with_what_the_build_made(delivery: Delivery) -> None:
     ("answer", "minutes", "error"),
     [
         (ApprovalAnswer.REJECTED, None, "rejected: not today"),
-        (ApprovalAnswer.TIMED_OUT, "90", "nobody answered in 1.5 hours"),
-        (ApprovalAnswer.TIMED_OUT, None, "nobody answered in 168 hours"),
+        (ApprovalAnswer.TIMED_OUT, "90", "no answer within 1.5 hours"),
+        (ApprovalAnswer.TIMED_OUT, None, "no answer within 168 hours"),
     ],
 )
 def test_without_a_yes_nothing_after_it_is_played(
@@ -333,13 +333,13 @@ def test_an_action_mode_that_the_player_does_not_know_is_named(delivery: Deliver
     strange = deploy(STACK)
     strange["Configuration"]["ActionMode"] = "DELETE_ONLY"
     execution = delivery.deliver({}, stage("Build", SYNTH), stage("dev", strange))
-    assert _played(execution)[f"{STACK}.Deploy"].error == "the player does not know the action mode DELETE_ONLY"
+    assert _played(execution)[f"{STACK}.Deploy"].error == "the player does not support the action mode DELETE_ONLY"
 
 
 def test_a_variable_that_is_not_there_is_named(delivery: Delivery) -> None:
     asks = approval(Configuration={"CustomData": "#{Synth.GONE}"})
     execution = delivery.deliver({}, stage("Build", SYNTH), stage("Ask", asks))
-    assert _played(execution)["Approve"].error == "Approve: there is no variable #{Synth.GONE}"
+    assert _played(execution)["Approve"].error == "Approve: unknown variable #{Synth.GONE}"
     assert delivery.asked == []
 
 

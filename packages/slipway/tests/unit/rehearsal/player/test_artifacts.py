@@ -204,7 +204,7 @@ SOURCE = f"arn:aws:iam::{DEV}:role/source"
         (["s3:PutObject"], _policy(f"arn:aws:iam::{DEV}:root"), None),
         (["s3:PutObject"], _policy(SOURCE, "s3:GetObject"), "by the policy of the bucket"),
         (["s3:PutObject"], {}, "by the policy of the bucket"),
-        (["s3:GetObject"], _policy(SOURCE), "by a policy of its own"),
+        (["s3:GetObject"], _policy(SOURCE), "by its own policy"),
     ],
 )
 def test_another_accounts_role_needs_both_policies(
@@ -244,7 +244,7 @@ NOT_HERE: dict[str, object] = {"StringNotEquals": {"kms:CallerAccount": "1"}}
         ("kms:GenerateDataKey*", _key_policy("kms:GenerateDataKey*", VIA_SQS), "by the policy of the key"),
         ("kms:GenerateDataKey*", _key_policy("kms:GenerateDataKey*", NOT_HERE), "by the policy of the key"),
         ("kms:GenerateDataKey*", _key_policy("kms:Decrypt"), "by the policy of the key"),
-        ("kms:Decrypt", _key_policy("kms:GenerateDataKey*"), "by a policy of its own"),
+        ("kms:Decrypt", _key_policy("kms:GenerateDataKey*"), "by its own policy"),
     ],
 )
 def test_another_accounts_role_needs_the_key(

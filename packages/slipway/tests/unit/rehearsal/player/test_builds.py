@@ -349,7 +349,7 @@ def test_without_a_name_it_is_codebuilds(desk: Desk) -> None:
 
 
 def test_a_specification_that_cannot_be_read_names_its_project(desk: Desk) -> None:
-    with pytest.raises(RehearsalError, match="Synth: there is no phase deploy"):
+    with pytest.raises(RehearsalError, match="Synth: unknown phase deploy"):
         desk.build({"version": 0.2, "phases": {"deploy": {}}})
 
 

@@ -130,24 +130,27 @@ def test_a_phase_without_anything_is_empty() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("version: 0.2\nphases: {", "Synth: the build specification is no YAML"),
+        ("version: 0.2\nphases: {", "Synth: the build specification is not YAML"),
         ("- a list", "Synth: the build specification is not of version 0.2"),
         ("", "Synth: the build specification is not of version 0.2"),
         ('{"version": "0.1"}', "Synth: the build specification is not of version 0.2"),
-        ('{"version": 0.2, "batch": {}}', "Synth: the player does not know batch of the build specification"),
+        ('{"version": 0.2, "batch": {}}', "Synth: the player does not support batch in a build specification"),
         (
             '{"version": 0.2, "env": {"git": 1}}',
-            "Synth: env: the player does not know git",
+            "Synth: env: the player does not support git",
         ),
-        ('{"version": 0.2, "env": {"shell": "powershell"}}', "Synth: the player does not know the shell powershell"),
-        ('{"version": 0.2, "phases": {"deploy": {}}}', "Synth: there is no phase deploy"),
-        ('{"version": 0.2, "phases": {"build": {"run-as": "me"}}}', "Synth: build: the player does not know run-as"),
+        ('{"version": 0.2, "env": {"shell": "powershell"}}', "Synth: the player does not support the shell powershell"),
+        ('{"version": 0.2, "phases": {"deploy": {}}}', "Synth: unknown phase deploy"),
+        ('{"version": 0.2, "phases": {"build": {"run-as": "me"}}}', "Synth: build: the player does not support run-as"),
         (
             '{"version": 0.2, "phases": {"build": {"on-failure": "RETRY"}}}',
-            "Synth: build: the player does not know on-failure RETRY",
+            "Synth: build: the player does not support on-failure RETRY",
         ),
-        ('{"version": 0.2, "artifacts": {"s3-prefix": "a"}}', "Synth: artifacts: the player does not know s3-prefix"),
-        ('{"version": 0.2, "reports": {"a": {"name": "b"}}}', "Synth: report a: the player does not know name"),
+        (
+            '{"version": 0.2, "artifacts": {"s3-prefix": "a"}}',
+            "Synth: artifacts: the player does not support s3-prefix",
+        ),
+        ('{"version": 0.2, "reports": {"a": {"name": "b"}}}', "Synth: report a: the player does not support name"),
         ('{"version": 0.2, "phases": []}', "Synth: phases: found a list, not keys and values"),
         ('{"version": 0.2, "phases": {"build": "make"}}', "Synth: build: found a text, not keys and values"),
         (
@@ -160,7 +163,7 @@ def test_a_phase_without_anything_is_empty() -> None:
         ),
         (
             '{"version": 0.2, "artifacts": {"secondary-artifacts": {"Reports": {"run": 1}}}}',
-            "Synth: artifact Reports: the player does not know run",
+            "Synth: artifact Reports: the player does not support run",
         ),
     ],
 )

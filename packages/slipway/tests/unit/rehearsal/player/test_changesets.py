@@ -377,7 +377,7 @@ def test_a_setting_that_the_player_does_not_know_is_named(formed: Formed, mode: 
         "prepare": lambda: formed.sets().replace(configuration, "{}"),
         "execute": lambda: formed.sets().execute(configuration, [], formed.said.append),
     }[mode]
-    with pytest.raises(RehearsalError, match="the player does not know Deploy of a CloudFormation action"):
+    with pytest.raises(RehearsalError, match="the player does not support Deploy in a CloudFormation action"):
         does()
     assert not formed.formation.stacks
 

@@ -115,7 +115,7 @@ def test_a_pipeline_that_cannot_be_played_fails_its_stack(waiting: Waiting) -> N
 
 def test_another_resource_is_named(waiting: Waiting) -> None:
     answer = waiting.ask(waiting.event("Create", "Custom::Else", {}))
-    assert (answer["Status"], answer["Reason"]) == ("FAILED", "the player does not know Custom::Else")
+    assert (answer["Status"], answer["Reason"]) == ("FAILED", "the player does not support Custom::Else")
     # And what CloudFormation is told it is called is what it calls it
     assert answer["PhysicalResourceId"] == "Logical"
     known = waiting.ask(waiting.event("Delete", "Custom::Else", {}, PhysicalResourceId="p-1"))

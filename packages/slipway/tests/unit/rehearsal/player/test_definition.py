@@ -1,4 +1,4 @@
-"""The definition: everything in it is read, and what the player does not know stops the run and is named."""
+"""The definition: everything in it is read, and what the player does not support stops the run and is named."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_reference_to_nothing_is_named(reference: str) -> None:
     (read,) = _stage(stage("prod-approval", approval(Configuration={"CustomData": f"see {reference}"}))).actions
     with pytest.raises(RehearsalError) as error:
         read.resolved(VARIABLES)
-    assert str(error.value) == f"Approve: there is no variable {reference}"
+    assert str(error.value) == f"Approve: unknown variable {reference}"
 
 
 def _with(**more: Any) -> Callable[[], Properties]:
@@ -201,57 +201,57 @@ OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI")
 @pytest.mark.parametrize(
     ("properties", "message"),
     [
-        (_with(ExecutionMode="PARALLEL"), "the player does not know ExecutionMode PARALLEL"),
-        (_with(Variables=[], Surprise=1), "the player does not know Surprise, Variables of the pipeline"),
-        (_stage_with(Blockers=[]), "the player does not know Blockers of stage dev"),
+        (_with(ExecutionMode="PARALLEL"), "the player does not support ExecutionMode PARALLEL"),
+        (_with(Variables=[], Surprise=1), "the player does not support Surprise, Variables of the pipeline"),
+        (_stage_with(Blockers=[]), "the player does not support Blockers of stage dev"),
         (
             _stage_with(OnFailure={"Result": "ROLLBACK", "Conditions": []}),
-            "the player does not know Conditions of OnFailure of stage dev",
+            "the player does not support Conditions of OnFailure of stage dev",
         ),
         (
             _stage_with(OnFailure={"Result": "SKIP"}),
-            "the player does not know the result SKIP of OnFailure of stage dev",
+            "the player does not support the result SKIP of OnFailure of stage dev",
         ),
         (
             _stage_with(OnFailure=retry("SOME_ACTIONS")),
-            "the player does not know the retry mode SOME_ACTIONS of stage dev",
+            "the player does not support the retry mode SOME_ACTIONS of stage dev",
         ),
         (
             _stage_with(BeforeEntry={"Conditions": [], "Else": 1}),
-            "the player does not know Else of BeforeEntry of stage dev",
+            "the player does not support Else of BeforeEntry of stage dev",
         ),
         (
             _stage_with(OnSuccess={"Conditions": [{"Result": "FAIL", "Rules": [], "When": 1}]}),
-            "the player does not know When of a condition of stage dev",
+            "the player does not support When of a condition of stage dev",
         ),
         (
             _stage_with(BeforeEntry=conditions("SKIP", OFFICE)),
-            "the player does not know the result SKIP of BeforeEntry of stage dev",
+            "the player does not support the result SKIP of BeforeEntry of stage dev",
         ),
         (
             _stage_with(BeforeEntry=conditions("ROLLBACK", OFFICE)),
-            "the player does not know the result ROLLBACK of BeforeEntry of stage dev",
+            "the player does not support the result ROLLBACK of BeforeEntry of stage dev",
         ),
         (
             _stage_with(BeforeEntry=conditions("FAIL", rule("Check", "LambdaInvoke"))),
-            "the player does not know the rule LambdaInvoke (Check of stage dev)",
+            "the player does not support the rule LambdaInvoke (Check of stage dev)",
         ),
         (
             _stage_with(BeforeEntry=conditions("FAIL", {**OFFICE, "Region": "eu-central-1"})),
-            "the player does not know Region of rule Office of stage dev",
+            "the player does not support Region of rule Office of stage dev",
         ),
-        (_action_with(Commands=["ls"]), "the player does not know Commands of dev/Synth"),
+        (_action_with(Commands=["ls"]), "the player does not support Commands of dev/Synth"),
         (
             lambda: pipeline(stage("dev", action("Call", "Invoke/Lambda"))),
-            "the player does not know the action Invoke/Lambda (dev/Call)",
+            "the player does not support the action Invoke/Lambda (dev/Call)",
         ),
         (
             lambda: pipeline(stage("dev", action("Deploy", "Deploy/S3"))),
-            "the player does not know the action Deploy/S3 (dev/Deploy)",
+            "the player does not support the action Deploy/S3 (dev/Deploy)",
         ),
         (
             lambda: pipeline(stage("dev", action("Take", "Source/ECR"))),
-            "the player does not know the action Source/ECR (dev/Take)",
+            "the player does not support the action Source/ECR (dev/Take)",
         ),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_rollback_names_what_it_went_back_to(api: Api) -> None:
 
 
 def test_an_execution_that_never_was_is_named(api: Api) -> None:
-    with pytest.raises(ApiError, match="there is no execution e-9") as error:
+    with pytest.raises(ApiError, match="unknown execution e-9") as error:
         api.ask("GetPipelineExecution", pipelineName="slipway", pipelineExecutionId="e-9")
     assert error.value.code == "PipelineExecutionNotFoundException"
 

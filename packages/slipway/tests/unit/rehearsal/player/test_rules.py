@@ -118,7 +118,7 @@ def test_without_a_time_zone_it_is_utc() -> None:
         ("* * * ? * FRI#2", "'FRI#2' in the cron expression .* cannot be read"),
         ("* */0 * ? * *", r"'\*/0' in the cron expression .* cannot be read"),
         ("* * 9- ? * *", "'9-' in the cron expression .* cannot be read"),
-        ("* * 22-3/2 ? * *", "'22-3/2' in the cron expression .* cannot be read: it goes over the end in steps"),
+        ("* * 22-3/2 ? * *", "'22-3/2' in the cron expression .* is not supported: it exceeds the range in steps"),
         ("* * , ? * *", "'' in the cron expression .* cannot be read"),
     ],
 )

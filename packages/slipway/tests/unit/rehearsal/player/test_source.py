@@ -45,7 +45,7 @@ def test_a_commit_is_known_by_any_name_of_it(repository: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nothing", "0" * 40, "HEAD:Makefile", "--all"])
 def test_what_is_no_commit_is_wrong_input_and_named(repository: Path, name: str) -> None:
-    with pytest.raises(RehearsalError, match=rf"{name} is no commit of .*slipway") as error:
+    with pytest.raises(RehearsalError, match=rf"{name} is not a commit of .*slipway") as error:
         Commit.of(repository, name, branch="main")
     assert error.value.exit_code == 2
     assert "\n" not in str(error.value)
