@@ -26,14 +26,14 @@ class PipelineStack(DeliveryStack):
     """The self-mutating CodePipeline in the tools account, and beneath it every stage that it deploys.
 
     Args:
-        scope: the app.
-        construct_id: id in it.
-        settings: all of `config/`.
-        services: the classes of the services that each environment gets.
-        assets: the built assets.
+        scope: The app.
+        construct_id: Id in it.
+        settings: All of `config/`.
+        services: The classes of the services that each environment gets.
+        assets: The built assets.
 
     Raises:
-        ConfigurationError: the configured waves and the services do not match.
+        ConfigurationError: The configured waves and the services do not match.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class PipelineStack(DeliveryStack):
         self.finish([self._deliver(environment, waves) for environment in settings.environments])
 
     def _deliver(self, environment: Environment, waves: Sequence[Wave]) -> Delivered:
-        """Approval if there is one, the foundation, then the services, each wave side by side."""
+        """Return an environment's stages: approval if configured, the foundation, then the services wave by wave."""
         name = environment.name
         delivered = Delivered(environment)
         if approval := self.approval(environment):
-            # A stage of its own: an answer may come at night, and the deployment window is asked after it.
+            # A separate stage: an answer may come at night, and the deployment window is checked after it.
             self.pipeline.add_wave(f"{name}-approval", pre=approval)
             delivered.approval = True
 

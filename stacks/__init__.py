@@ -1,1 +1,1 @@
-"""The stacks: wiring only. A stack is handed its service and asks it for its part."""
+"""The stacks: wiring only. A stack receives its service and calls the service's method for its part."""

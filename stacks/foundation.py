@@ -1,4 +1,4 @@
-"""What an account and region has once."""
+"""Resources that an account and region has once."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class FoundationStack(Stack):
     """API Gateway's logging role, which each API that made one would overwrite, and what the pipeline needs here.
 
     Args:
-        scope: the stage.
-        environment: settings of the environment.
-        services: names of the services that are deployed there; the pipeline may protect their stacks.
-        assets: the built assets; a sandbox that expires needs them.
+        scope: The stage.
+        environment: Settings of the environment.
+        services: Names of the services that are deployed there; the pipeline may protect their stacks.
+        assets: The built assets; a sandbox that expires needs them.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The four stacks of a service, in the order in which they are deployed."""
+"""The four stacks of a service, in deployment order."""
 
 from __future__ import annotations
 

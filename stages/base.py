@@ -1,4 +1,4 @@
-"""What every stage of an environment has in common."""
+"""Common parts of an environment's stages."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from slipway.settings import Environment
 
 
 class EnvironmentStage(Stage):
-    """A stage in an environment's account and region, everything in it tagged.
+    """A stage in an environment's account and region, with tags on everything in it.
 
     Args:
-        scope: the pipeline's stack.
-        environment: settings of the environment.
-        service: the service it deploys, or `foundation`: part of its name, and the tag `Service`.
+        scope: The pipeline's stack.
+        environment: Settings of the environment.
+        service: The service it deploys, or `foundation`: part of its name, and the tag `Service`.
     """
 
     def __init__(self, scope: Construct, *, environment: Environment, service: str) -> None:

@@ -1,4 +1,4 @@
-"""What an environment needs before its services."""
+"""Resources that an environment needs before its services."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class FoundationStage(EnvironmentStage):
     """The foundation of one environment.
 
     Args:
-        scope: the pipeline's stack.
-        environment: settings of the environment.
-        services: names of the services that are deployed there.
-        assets: the built assets. Default: none, where nothing of the foundation needs them.
+        scope: The pipeline's stack.
+        environment: Settings of the environment.
+        services: Names of the services that are deployed there.
+        assets: The built assets. Default: none, where nothing of the foundation needs them.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Look at dead letters, or send them back."""
+"""Show dead letters, or send them back."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 @app.callback()
 def _commands() -> None:
-    """Look at dead letters, or send them back."""
+    """Show dead letters, or send them back."""
 
 
 @app.command()
 def redrive(
     env: EnvironmentOption,
-    show: Annotated[bool, typer.Option("--show", help="Show what is there and why, and leave it there.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show the messages and reasons, and change nothing.")] = False,
 ) -> None:
     """Send the dead letters on this machine back to their queues."""
     local = local_environment(env)

@@ -32,19 +32,21 @@ PAYLOADS, JOBS = "payloads/", "jobs/"
 """Prefixes of the bucket: large payloads, and which records are in which batch of a job."""
 
 QUEUE_AGE = Duration.minutes(30)
-"""How long a message may wait: longer than two tries with their pauses, an eighth of a record's day at the most."""
+"""Age at which a waiting message triggers the alarm: longer than two tries with their pauses, and at most an eighth of
+a record's day.
+"""
 
 
 @dataclass(frozen=True)
 class Security:
-    """What the security stack hands on."""
+    """Result of the security stack."""
 
     key: ServiceKey
 
 
 @dataclass(frozen=True)
 class Data:
-    """What the data stack hands on."""
+    """Result of the data stack."""
 
     table: ServiceTable
     jobs_table: ServiceTable
@@ -54,7 +56,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Compute:
-    """What the compute stack hands on."""
+    """Result of the compute stack."""
 
     api: RestEntry
     api_function: ServiceFunction
@@ -66,20 +68,20 @@ class Compute:
 
 
 class Ingest(Service[Security, Data, Compute]):
-    """Records of up to 6 MB, sent with an API key, kept for a day, and worked off in batches from a queue."""
+    """Records of up to 6 MB, sent with an API key, kept for a day, and processed in batches from a queue."""
 
     name = "ingest"
     description = "Ingest: records with an API key, worked off from a queue"
 
     def add_security(self, stack: Stack) -> Security:
-        """The key."""
+        """Add the key."""
         key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
         output(stack, "KeyId", key.key_id, "Id of the key that encrypts what the service stores")
         output(stack, "KeyArn", key.key_arn, "ARN of that key")
         return Security(key=key)
 
     def add_data(self, stack: Stack, security: Security) -> Data:
-        """The tables and the buckets."""
+        """Add the tables and the buckets."""
         table = ServiceTable(
             stack,
             "Table",
@@ -89,8 +91,8 @@ class Ingest(Service[Security, Data, Compute]):
             partition_key="id",
             indexes=(BY_PENDING,),
             ttl_attribute="expires_at",
-            no_backup_because="A record lives for the hours that its sender was told; a backup would keep it for weeks "
-            "beyond them, and point-in-time recovery covers a mishap within its life.",
+            no_backup_because="A record lives for the hours promised to its sender; a backup would keep it for weeks "
+            "longer, and point-in-time recovery covers a mishap within its life.",
         )
         jobs_table = ServiceTable(
             stack,
@@ -124,7 +126,7 @@ class Ingest(Service[Security, Data, Compute]):
         return Data(table=table, jobs_table=jobs_table, bucket=bucket, log_bucket=log_bucket)
 
     def add_compute(self, stack: Stack, security: Security, data: Data, verification: VerificationRole) -> Compute:
-        """The functions, the queues and the API."""
+        """Add the functions, the queues and the API."""
         dead_letters = DeadLetterQueue(stack, "DeadLetters", key=security.key)
         job_queue = WorkQueue(stack, "JobQueue", key=security.key, reader=self.settings.processor)
         work_queue = WorkQueue(stack, "WorkQueue", key=security.key, reader=self.settings.worker)
@@ -159,7 +161,7 @@ class Ingest(Service[Security, Data, Compute]):
         output(stack, "UsagePlanId", plan.plan_id, "Id of the usage plan, for further keys")
         output(stack, "JobQueueUrl", job_queue.queue_url, "Queue of jobs to plan")
         output(stack, "JobDeadLetterQueueUrl", job_queue.dead_letters.queue_url, "Its dead letters")
-        output(stack, "WorkQueueUrl", work_queue.queue_url, "Queue of batches to work off")
+        output(stack, "WorkQueueUrl", work_queue.queue_url, "Queue of batches to process")
         output(stack, "WorkDeadLetterQueueUrl", work_queue.dead_letters.queue_url, "Its dead letters")
         output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of contract checks that failed to run")
         return Compute(
@@ -173,7 +175,7 @@ class Ingest(Service[Security, Data, Compute]):
         )
 
     def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
-        """The alarms and the dashboard."""
+        """Add the alarms and the dashboard."""
         topic = AlarmTopic(stack, "AlarmTopic", key=security.key, emails=self.environment.alarms.emails)
         alarms = ServiceAlarms(stack, "Alarms", topic=topic, settings=self.environment.alarms)
         functions = {"Api": compute.api_function, "Processor": compute.processor, "Worker": compute.worker}
@@ -286,7 +288,7 @@ class Ingest(Service[Security, Data, Compute]):
             assets=self.assets,
             key=security.key,
             handler="services.ingest.runtime.worker.handler",
-            description="Works off the records of a job",
+            description="Processes the records of a job",
             variables={
                 **_stores(data),
                 "QUEUE_URL": work_queue.queue_url,

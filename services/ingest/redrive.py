@@ -1,10 +1,10 @@
-"""Dead letters, shown or sent back to their queue: `python -m services.ingest.redrive --env dev`.
+"""Show dead letters, or send them back to their queue: `python -m services.ingest.redrive --env dev`.
 
-It works on the account of the AWS credentials at hand. A message is sent back before it is deleted, so a run that is
-interrupted loses none; one that is there twice is worked off once.
+It uses the account of the present AWS credentials. A message is sent back before it is deleted, so an interrupted run
+loses none; a duplicate is processed once.
 
-Not SQS's own `StartMessageMoveTask`: that sends a message back to where SQS moved it from, and those that a function
-gave up have no such place.
+SQS's own `StartMessageMoveTask` is not used: it sends a message back to the queue that SQS moved it from, and messages
+that a function gave up have no such queue.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ QUEUES = {"JobQueueUrl": "JobDeadLetterQueueUrl", "WorkQueueUrl": "WorkDeadLette
 """Outputs of the compute stack: a queue, and its dead letters."""
 
 HIDDEN_SECONDS = 60
-"""How long a message that was read stays out of sight of other readers."""
+"""Time that a received message is hidden from other readers, seconds."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class DeadLetter:
 
 
 def dead_letters(sqs: SQSClient, url: str) -> Iterator[DeadLetter]:
-    """What is in a dead-letter queue when this is called, each message once.
+    """Yield the messages in a dead-letter queue at the time of the call, each once.
 
     Args:
-        sqs: client of SQS.
-        url: the queue.
+        sqs: Client of SQS.
+        url: The queue.
     """
     names: Any = ["ApproximateNumberOfMessages"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    # Bounded: what cannot be understood comes back as fast as it is sent.
+    # Bounded: an unusable message comes back as fast as it is sent.
     left = int(attributes["ApproximateNumberOfMessages"])
     while left > 0:
         answer = sqs.receive_message(
@@ -72,7 +72,7 @@ def redrive(sqs: SQSClient, *, source: str, target: str) -> int:
     """Send what is in a dead-letter queue back to its queue.
 
     Args:
-        sqs: client of SQS.
+        sqs: Client of SQS.
         source: URL of the dead-letter queue.
         target: URL of the queue.
 
@@ -89,7 +89,7 @@ def redrive(sqs: SQSClient, *, source: str, target: str) -> int:
 
 def main(
     env: Annotated[str, typer.Option(help="Environment of config/.")] = "dev",
-    show: Annotated[bool, typer.Option("--show", help="Show what is there and why, and leave it there.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show the messages and reasons, and change nothing.")] = False,
 ) -> None:
     """Send the dead letters of ingest back to their queues."""
     stack = boto3.client("cloudformation").describe_stacks(StackName=f"{env}-ingest-compute")["Stacks"][0]
@@ -101,9 +101,9 @@ def work_off(sqs: SQSClient, outputs: Mapping[str, str], *, show: bool) -> Table
     """Send all dead letters back to their queues, or show them.
 
     Args:
-        sqs: client of SQS.
-        outputs: of the service.
-        show: whether they are shown and left where they are.
+        sqs: Client of SQS.
+        outputs: Of the service.
+        show: Whether they are shown and left where they are.
 
     Returns:
         What was there, or how many were sent back.
@@ -123,7 +123,7 @@ def work_off(sqs: SQSClient, outputs: Mapping[str, str], *, show: bool) -> Table
 
 
 def report() -> Table:
-    """Return an empty table for dead letters, with room for whole ids of jobs: they are there to be copied."""
+    """Return an empty table for dead letters, wide enough for job ids, so that they can be copied."""
     return Table("queue", Column("job", no_wrap=True, min_width=36), Column("reason", overflow="fold"))
 
 

@@ -34,6 +34,6 @@ class IngestSettings(RestServiceSettings):
     usage_plan: UsagePlan
     stage_cache: StageCache | None = None
     record_hours: Annotated[int, Field(ge=1, le=8_760)] = 24
-    """How long a record lives."""
+    """Hours that a record is kept."""
     processor: QueueReaderSettings
     worker: QueueReaderSettings

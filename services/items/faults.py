@@ -1,4 +1,4 @@
-"""What the drill breaks in `items`, apart from what it breaks in any service with an API."""
+"""Faults for the drill in `items`, besides those for any service with an API."""
 
 from __future__ import annotations
 
@@ -44,4 +44,4 @@ REPLACED: Mapping[str, Sequence[tuple[str, str]]] = {
         ),
     ],
 }
-"""Fault → texts of `infrastructure.py`, and what stands there with the fault."""
+"""Fault → texts of `infrastructure.py`, and their replacements with the fault."""

@@ -39,7 +39,7 @@ ROTATION = FunctionSettings(memory_mb=256, timeout_seconds=30)
 
 @dataclass(frozen=True)
 class Security:
-    """What the security stack hands on."""
+    """Result of the security stack."""
 
     key: ServiceKey
     cursor_secret: ServiceSecret
@@ -49,7 +49,7 @@ class Security:
 
 @dataclass(frozen=True)
 class Data:
-    """What the data stack hands on."""
+    """Result of the data stack."""
 
     table: ServiceTable
     idempotency_table: ServiceTable
@@ -60,7 +60,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Compute:
-    """What the compute stack hands on."""
+    """Result of the compute stack."""
 
     api: RestEntry
     api_function: ServiceFunction
@@ -75,7 +75,7 @@ class Items(Service[Security, Data, Compute]):
     description = "Items: public reads at the edge, signed writes"
 
     def add_security(self, stack: Stack) -> Security:
-        """The key, the two secrets, and the function that rotates one of them."""
+        """Add the key, the two secrets, and the function that rotates one of them."""
         key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
         cursor_secret = ServiceSecret(
             stack,
@@ -128,7 +128,7 @@ class Items(Service[Security, Data, Compute]):
         )
 
     def add_data(self, stack: Stack, security: Security) -> Data:
-        """The tables and the buckets."""
+        """Add the tables and the buckets."""
         table = ServiceTable(
             stack,
             "Table",
@@ -143,11 +143,12 @@ class Items(Service[Security, Data, Compute]):
             "IdempotencyTable",
             environment=self.environment,
             key=security.key,
-            # One short record a keyed write, kept for a day: its load is bursts, which provisioning would pay for.
+            # One short record per keyed write, kept for a day: its load is bursts, for which provisioned capacity would
+            # be paid all day.
             capacity=OnDemand(mode="on-demand"),
             partition_key="id",
             ttl_attribute="expiration",
-            no_backup_because="It remembers for a day which requests were answered; restored later, it would know of "
+            no_backup_because="It stores for a day which requests were answered; restored later, it would contain "
             "requests that no caller repeats any more.",
             stream=False,
         )
@@ -174,7 +175,7 @@ class Items(Service[Security, Data, Compute]):
         )
 
     def add_compute(self, stack: Stack, security: Security, data: Data, verification: VerificationRole) -> Compute:
-        """The functions, the topic, the API and the edge."""
+        """Add the functions, the topic, the API and the edge."""
         dead_letters = DeadLetterQueue(stack, "DeadLetters", key=security.key)
         topic = EventTopic(stack, "Topic", key=security.key)
         api_function = self._api_function(stack, security, data)
@@ -225,7 +226,7 @@ class Items(Service[Security, Data, Compute]):
         return Compute(api=api, api_function=api_function, stream_function=stream_function, dead_letters=dead_letters)
 
     def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
-        """The alarms and the dashboard."""
+        """Add the alarms and the dashboard."""
         topic = AlarmTopic(stack, "AlarmTopic", key=security.key, emails=self.environment.alarms.emails)
         alarms = ServiceAlarms(stack, "Alarms", topic=topic, settings=self.environment.alarms)
         alarms.on_function("Api", compute.api_function, errors=5)
@@ -358,7 +359,7 @@ class Items(Service[Security, Data, Compute]):
                 method,
                 "/health",
                 function=function,
-                open_because="A health check has no credentials; it says that the service stands and nothing about "
+                open_because="A health check has no credentials; it says that the service works and nothing about "
                 "data.",
             )
         entry.route("PUT", "/items/{id}", function=function, signed=True, body=document.schema("ItemReplacement"))

@@ -24,13 +24,14 @@ from slipway.delivery.roles import VerificationRole
 from slipway.service import Service
 
 BY_STATUS = Index(name="by-status", partition_key="owner_status", sort_key="recency")
-"""A user's records of one status, newest first. Each user and status is a partition of its own, so the index is spread
-over as many as there are users."""
+"""A user's records of one status, newest first. Each user and status has its own partition, so the load on the index is
+spread over all users.
+"""
 
 
 @dataclass(frozen=True)
 class Security:
-    """What the security stack hands on."""
+    """Result of the security stack."""
 
     key: ServiceKey
     users: ServiceUserPool
@@ -39,7 +40,7 @@ class Security:
 
 @dataclass(frozen=True)
 class Data:
-    """What the data stack hands on."""
+    """Result of the data stack."""
 
     table: ServiceTable
     bucket: ServiceBucket
@@ -49,7 +50,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Compute:
-    """What the compute stack hands on."""
+    """Result of the compute stack."""
 
     api: HttpEntry
     api_function: ServiceFunction
@@ -64,7 +65,7 @@ class Processing(Service[Security, Data, Compute]):
     description = "Processing: validate and process for signed-in users"
 
     def add_security(self, stack: Stack) -> Security:
-        """The key, and the users: the pool, its client, and a user for tests where that is configured."""
+        """Add the key, and the users: the pool, its client, and a user for tests if that is configured."""
         key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
         users = ServiceUserPool(stack, "Users", environment=self.environment, settings=self.settings.user_pool)
         output(stack, "KeyId", key.key_id, "Id of the key that encrypts what the service stores")
@@ -94,7 +95,7 @@ class Processing(Service[Security, Data, Compute]):
         return Security(key=key, users=users, test_user=test_user)
 
     def add_data(self, stack: Stack, security: Security) -> Data:
-        """The table and the buckets."""
+        """Add the table and the buckets."""
         table = ServiceTable(
             stack,
             "Table",
@@ -133,7 +134,7 @@ class Processing(Service[Security, Data, Compute]):
         return Data(table=table, bucket=bucket, log_bucket=log_bucket, backup=backup)
 
     def add_compute(self, stack: Stack, security: Security, data: Data, verification: VerificationRole) -> Compute:
-        """The functions and the API."""
+        """Add the functions and the API."""
         dead_letters = DeadLetterQueue(stack, "DeadLetters", key=security.key)
         worker = self._worker(stack, security, data, dead_letters=dead_letters)
         api_function = self._api_function(stack, security, data, worker=worker)
@@ -168,7 +169,7 @@ class Processing(Service[Security, Data, Compute]):
         return Compute(api=api, api_function=api_function, worker=worker, dead_letters=dead_letters)
 
     def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
-        """The alarms and the dashboard."""
+        """Add the alarms and the dashboard."""
         topic = AlarmTopic(stack, "AlarmTopic", key=security.key, emails=self.environment.alarms.emails)
         alarms = ServiceAlarms(stack, "Alarms", topic=topic, settings=self.environment.alarms)
         alarms.on_function("Api", compute.api_function, errors=5)
@@ -292,7 +293,7 @@ class Processing(Service[Security, Data, Compute]):
                 method,
                 "/health",
                 function=function,
-                open_because="A health check has no credentials; it says that the service stands and nothing about "
+                open_because="A health check has no credentials; it says that the service works and nothing about "
                 "data.",
             )
         return entry

@@ -1,7 +1,7 @@
 """Sign in as the test user and print an access token: `python -m services.processing.sign_in`.
 
-It reads the outputs that a deployment left (`SLIPWAY_OUTPUTS`, `build/local/outputs.json` otherwise) and calls AWS as
-whoever the environment's variables say, who needs `secretsmanager:GetSecretValue` on the test user's secret.
+It reads the outputs of a deployment (`SLIPWAY_OUTPUTS`, `build/local/outputs.json` otherwise) and calls AWS with the
+credentials in the environment, which need `secretsmanager:GetSecretValue` on the test user's secret.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from slipway_runtime.http import Cors
 
 
 def wiring(environment: Mapping[str, str]) -> routes.Wiring:
-    """The routes' wiring on AWS, from the function's environment variables.
+    """Return the routes' dependencies on AWS, from the function's environment variables.
 
-    The client of DynamoDB is made here, while Lambda gives a starting function its full CPU; the others at the first
+    The DynamoDB client is created here, while Lambda gives a starting function its full CPU; the others at the first
     request that needs them.
     """
     lifetime = timedelta(hours=int(environment["RECORD_HOURS"]))

@@ -1,4 +1,4 @@
-"""How a queue is read: what is done with each message, what comes again, and what goes to the dead letters and why."""
+"""Read a queue: handle each message, retry it, or move it to the dead letters with a reason."""
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -16,7 +16,7 @@ from services.ingest.runtime.storage import Inbox, JobStorage, Queue
 from slipway_runtime.telemetry import count_fault, error_name, logger, metrics
 
 BACK_OFF_SECONDS: Final = 30
-"""How long a message that failed stays away, twice as long the second time, and so on.
+"""Delay before a failed message is retried, twice as long the second time, and so on, seconds.
 
 Its visibility time-out is six times the function's: that is for messages of a function that was killed.
 """
@@ -66,7 +66,7 @@ class Consumer:
         self._clock = clock
 
     def answer(self, event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-        """Handles a batch of messages; names those to try again."""
+        """Handle a batch of messages, and return those to retry."""
         if not event["Records"]:
             # Powertools takes an empty batch for one of another service. The contract check sends one.
             return {"batchItemFailures": []}
@@ -88,7 +88,7 @@ class Consumer:
         return process_partial_response(event=event, record_handler=on_message, processor=processor)
 
     def handle(self, message: SQSRecord, context: LambdaContext) -> None:
-        """Does what a message asks for, or sends it to the dead letters. Any exception has it come again."""
+        """Handle a message, or send it to the dead letters. Any other exception causes a retry."""
         receives = int(message.attributes.approximate_receive_count)
         try:
             task = self._read(message.body)
@@ -118,12 +118,12 @@ class Consumer:
             logger.info("message done", extra={"job": task.job, "part": task.part, "count": count})
 
     def _announce_end(self, task: Task, context: LambdaContext) -> None:
-        """Says beforehand what is true if this invocation is killed too: nobody could say it afterwards."""
+        """Record the failure in advance, in case this invocation is killed too: nothing could record it afterwards."""
         end = second(self._clock()) + context.get_remaining_time_in_millis() // 1000 + 1
         self._give_up(task, UNANSWERED, end)
 
     def _take_back(self, task: Task) -> None:
-        """Removes what was said beforehand: the try has ended well."""
+        """Delete the advance record: the try succeeded."""
         try:
             self._jobs.take_back(task.job, task.part)
         except Exception as error:  # noqa: BLE001 - the message is done; the job leaves it out once the part is finished

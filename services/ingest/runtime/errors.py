@@ -1,4 +1,4 @@
-"""What can go wrong with records and jobs, in the service's own words."""
+"""Errors of records and jobs, in the service's own words."""
 
 
 class RecordNotFoundError(Exception):

@@ -10,7 +10,7 @@ from slipway_runtime.hook import Check, before_traffic
 _NOBODY: Final = "00000000-0000-4000-8000-000000000000"
 """Id of no record and no job."""
 _KEY: Final = {"x-api-key": "contract-check"}
-"""A key that is none of the usage plan's."""
+"""A key that is not in the usage plan."""
 
 API_CHECKS: Final = (
     Check(

@@ -1,4 +1,4 @@
-"""What the service does with records and jobs. It knows nothing of HTTP, nor of how anything is stored."""
+"""Business logic of records and jobs, independent of HTTP and storage."""
 
 import hashlib
 from collections.abc import Callable
@@ -42,12 +42,12 @@ PAYLOAD_LOST: Final = "its payload is not what was sent"
 
 
 def now() -> datetime:
-    """The moment it is."""
+    """Return the current time."""
     return datetime.now(UTC)
 
 
 def second(moment: datetime) -> int:
-    """A moment as second of the epoch."""
+    """Return a time as Unix time in seconds."""
     return int(moment.timestamp())
 
 
@@ -77,10 +77,10 @@ class Records:
         self._clock = clock
 
     def create(self, owner: str, payload: str) -> Record:
-        """Keeps a record.
+        """Store a record.
 
-        The payload goes first, where it goes to the bucket: whoever finds a record finds its payload. An object whose
-        record was never written is met by nobody and goes with the bucket's lifecycle.
+        The payload is stored first, if it belongs in the bucket: a record is only visible once its payload is stored.
+        An object without a record is unreachable, and the bucket's lifecycle deletes it.
 
         Raises:
             PayloadTooLargeError: Lambda could not carry it back.
@@ -105,10 +105,10 @@ class Records:
         return record
 
     def get(self, owner: str, record_id: str) -> Received:
-        """A caller's record with its payload.
+        """Return a caller's record with its payload.
 
-        A payload that is lost does not come back, so the record is told as failed. What is stored stays as it is: a
-        version that looks in the wrong place must not fail records for good.
+        A lost payload never returns, so the record is reported as failed. The stored record does not change: a version
+        that looks in the wrong place must not fail records for good.
 
         Raises:
             RecordNotFoundError: The caller has none with this id, or it has expired: DynamoDB deletes it later.
@@ -144,7 +144,7 @@ class Jobs:
         self._clock = clock
 
     def start(self, owner: str) -> Job:
-        """Has a caller's pending records worked off."""
+        """Start a job for a caller's pending records."""
         moment = self._clock()
         job = Job(
             id=str(uuid4()),
@@ -153,28 +153,28 @@ class Jobs:
             expires_at=second(moment + self._lifetime),
             deadline=second(moment + self._deadline),
         )
-        # The job first: whoever reads the message finds it. Without a message nobody was told of the job.
+        # The job first, so that the message's reader finds it. Without a message, the caller never learns of the job.
         self._storage.create(job)
         self._queue.send([JobMessage(job.id).text()])
         return job
 
     def get(self, owner: str, job_id: str) -> Job:
-        """A caller's job; raises `JobNotFoundError`."""
+        """Return a caller's job, or raise `JobNotFoundError`."""
         job = self._storage.get(job_id) if is_id(job_id) else None
         if job is None or job.owner != owner or job.expires_at <= self.second():
             raise JobNotFoundError
         return job
 
     def second(self) -> int:
-        """The second of the epoch it is."""
+        """Return the current Unix time in seconds."""
         return second(self._clock())
 
 
 class Planner:
-    """Finds the records of a job and puts them on the work queue, batch by batch.
+    """Finds the records of a job and sends them to the work queue, batch by batch.
 
-    Run again after it was killed, it goes on with the plan of before: the batches are the same, so a message that is
-    sent twice is worked off once.
+    After being killed, the next run continues with the same plan: the batches are equal, so a message that is sent
+    twice is processed once.
 
     Args:
         records: Where records are kept.
@@ -203,7 +203,7 @@ class Planner:
         self._clock = clock
 
     def plan(self, message: JobMessage) -> int:
-        """Plans a job.
+        """Plan a job.
 
         Returns:
             Messages that were sent.
@@ -233,11 +233,11 @@ class Planner:
 
 
 class Worker:
-    """Works off the records of a batch.
+    """Processes the records of a batch.
 
-    Each record goes to its end by one conditional write, then the batch is counted by another. Killed anywhere in
-    between and run again, it finds what is done and does the rest; the batch is counted from how its records ended,
-    so it does not matter in which run they did.
+    A conditional write completes each record, then another one counts the batch. If it is killed in between and run
+    again, it finds what is done and does the rest; the batch is counted from its records' final states, so it does not
+    matter which run completed them.
 
     Args:
         records: Where records are kept.
@@ -255,7 +255,7 @@ class Worker:
         self._clock = clock
 
     def work(self, message: BatchMessage) -> int:
-        """Works off a batch.
+        """Process a batch.
 
         Returns:
             Records that this run completed.
@@ -285,7 +285,7 @@ class Worker:
         return done
 
     def _finish(self, job: Job, stored: StoredRecord | None) -> tuple[RecordStatus, str | None, bool]:
-        """A record's end: its status, why where it failed, and whether this run brought it there."""
+        """Return a record's final status, the reason of a failure, and whether this run set it."""
         if stored is None:
             return RecordStatus.FAILED, EXPIRED, False
         record = stored.record
@@ -298,7 +298,7 @@ class Worker:
         return status, reason, status is wanted
 
     def _process(self, stored: StoredRecord) -> str | None:
-        """What is done with a record: here its payload is read whole and compared with its digest.
+        """Process a record: here its payload is read completely and compared with its digest.
 
         Returns:
             Why the record cannot be completed; None where it can. An exception has the batch tried again.
@@ -311,7 +311,7 @@ class Worker:
 
 
 def payload_of(stored: StoredRecord, payloads: PayloadStorage) -> str:
-    """The payload of a record, from the table or the bucket; raises `PayloadLostError`."""
+    """Return the payload of a record, from the table or the bucket, or raise `PayloadLostError`."""
     content = payloads.get(stored.record.id) if stored.inline is None else stored.inline.encode()
     if hashlib.sha256(content).hexdigest() != stored.record.sha256:
         raise PayloadLostError
@@ -319,7 +319,7 @@ def payload_of(stored: StoredRecord, payloads: PayloadStorage) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Whether a text is an id as this service makes them."""
+    """Return True if a text has the format of this service's ids."""
     try:
         return str(UUID(text)) == text
     except ValueError:

@@ -15,24 +15,24 @@ class JobMessage(NamedTuple):
     job: str
 
     def text(self) -> str:
-        """The message's body."""
+        """Return the message's body."""
         return json.dumps({"job": self.job})
 
 
 class BatchMessage(NamedTuple):
-    """Asks for some records of a job to be worked off."""
+    """Asks for some records of a job to be processed."""
 
     job: str
     batch: int
     records: Sequence[str]
 
     def text(self) -> str:
-        """The message's body."""
+        """Return the message's body."""
         return json.dumps({"job": self.job, "batch": self.batch, "records": list(self.records)})
 
 
 def job_message(body: str) -> JobMessage:
-    """Reads a message of the job queue.
+    """Parse a message of the job queue.
 
     Raises:
         NotOursError: It is none.
@@ -42,7 +42,7 @@ def job_message(body: str) -> JobMessage:
 
 
 def batch_message(body: str) -> BatchMessage:
-    """Reads a message of the work queue.
+    """Parse a message of the work queue.
 
     Raises:
         NotOursError: It is none.

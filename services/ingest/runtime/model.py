@@ -1,4 +1,4 @@
-"""What a record and a job are, and how both are stored."""
+"""Records and jobs, and their storage format."""
 
 import hashlib
 import zlib
@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-# One partition of an index takes 1,000 writes a second; a caller's pending records under one key would be a hot one.
+# One partition of an index takes 1,000 writes per second; all of a caller's pending records under one key would be a
+# hot one.
 SHARDS: Final = ("0", "1", "2", "3")
 
 INLINE_BYTES: Final = 4096
@@ -30,7 +31,7 @@ DynamoDB takes 400 KB for an item."""
 
 
 class RecordStatus(StrEnum):
-    """How far a record is."""
+    """Progress of a record."""
 
     PENDING = "pending"
     COMPLETED = "completed"
@@ -38,7 +39,7 @@ class RecordStatus(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """How far a job is. The last two are final, unless somebody redrives the dead letters."""
+    """Progress of a job. The last two are final, unless somebody redrives the dead letters."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -71,11 +72,11 @@ class Record:
 
     @property
     def in_bucket(self) -> bool:
-        """Whether the payload is in the bucket."""
+        """Return True if the payload is in the bucket."""
         return self.size > INLINE_BYTES
 
     def document(self) -> dict[str, Any]:
-        """The record as clients see it."""
+        """Return the record as clients see it."""
         return {
             "id": self.id,
             "status": self.status.value,
@@ -102,7 +103,7 @@ class Failure(NamedTuple):
     record: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """The failure as clients see it."""
+        """Return the failure as clients see it."""
         return {"record": self.record, "reason": self.reason}
 
 
@@ -123,7 +124,7 @@ class Job:
         total: Records in it; None until it is planned.
         completed: Records that are completed, by this job or another.
         failed: Records that cannot be.
-        open: Batches that are not worked off.
+        open: Batches that are not processed.
         given_up: Parts that are in the dead letters: `PLAN`, or a batch's number.
         failures: The first of the reasons.
     """
@@ -141,7 +142,7 @@ class Job:
     failures: Sequence[Failure] = ()
 
     def status(self, now: int) -> JobStatus:
-        """Where the job is at a second of the epoch. It follows from what is stored, so it cannot contradict it."""
+        """Return the job's status at a Unix time. It is derived from what is stored, so it cannot contradict it."""
         if self.total is not None and not self.open:
             return JobStatus.FAILED if self.failed else JobStatus.COMPLETED
         waiting = {str(batch) for batch in self.open} if self.total is not None else {PLAN}
@@ -158,7 +159,7 @@ class Job:
         return frozenset({PLAN, *map(str, self.open)}) if self.open else frozenset()
 
     def document(self, now: int) -> dict[str, Any]:
-        """The job as clients see it at a second of the epoch."""
+        """Return the job as clients see it at a Unix time."""
         status = self.status(now)
         failures = list(self.failures)
         # Of parts that are not finished alone: what was done after all may have been noted before.
@@ -192,22 +193,22 @@ FAILURES_KEPT: Final = 100
 
 
 def shard_of(record_id: str) -> str:
-    """The shard a record is in. The same for an id, always: it is part of the index's key."""
+    """Return the shard of a record, always the same for an id: it is part of the index's key."""
     return SHARDS[zlib.crc32(record_id.encode()) % len(SHARDS)]
 
 
 def pending_shards(owner: str) -> Sequence[str]:
-    """The keys under which the index has a caller's pending records."""
+    """Return the index keys of a caller's pending records."""
     return tuple(f"{owner}#{shard}" for shard in SHARDS)
 
 
 def owner_of(api_key: str) -> str:
-    """Whose records a key's are: a digest, so that no key is stored."""
+    """Return the owner that an API key stands for: a digest, so that no key is stored."""
     return hashlib.sha256(api_key.encode()).hexdigest()[:32]
 
 
 def carried_bytes(payload: str) -> int:
-    r"""Bytes of a payload within an invocation of Lambda, where a body is a JSON string in a JSON document.
+    r"""Return a payload's size within a Lambda invocation, where a body is a JSON string in a JSON document.
 
     Text as such counts as it is in UTF-8; `"` and `\` count 4, line breaks and tabs 3, other control characters 7:
     each is escaped twice.
@@ -220,5 +221,5 @@ def carried_bytes(payload: str) -> int:
 
 
 def instant(moment: datetime) -> str:
-    """A moment as text that sorts the way it sorts in time."""
+    """Return a time as text that sorts chronologically."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -20,7 +20,7 @@ def _add_health(schema: dict[str, Any]) -> None:
     schema["components"]["schemas"]["Health"] = openapi.schema_of(Health)
     schema["paths"]["/health"] = {
         "get": {
-            "summary": "Tell whether the API stands",
+            "summary": "Tell whether the API works",
             "operationId": "getHealth",
             "responses": {"200": answer, **failures},
         }
@@ -30,7 +30,7 @@ def _add_health(schema: dict[str, Any]) -> None:
 DOCUMENT = openapi.Document(
     app=app,
     title="Ingest",
-    description="Records with an API key, worked off in the background.",
+    description="Records with an API key, processed in the background.",
     security=openapi.API_KEY,
     complete=_add_health,
 )

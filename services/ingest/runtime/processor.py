@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-# Five minutes a run: a call may outlast a minute of throttles, and no longer than two.
+# Five minutes per run: a call may outlast a minute of throttling, but no longer than two.
 _ATTEMPTS = 8
 _READ_SECONDS = 10.0
 
@@ -37,7 +37,7 @@ def _sqs() -> "SQSClient":
 
 
 def consumer(environment: Mapping[str, str]) -> Consumer:
-    """What handles the messages on AWS, from the function's environment variables."""
+    """Return the message handler on AWS, from the function's environment variables."""
     dynamodb = aws.client("dynamodb", attempts=_ATTEMPTS, read_seconds=_READ_SECONDS)
     jobs = DynamoDBJobs(dynamodb, environment["JOBS_TABLE_NAME"])
     planner = Planner(
@@ -66,7 +66,7 @@ _consumer = consumer(os.environ)
 
 @lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Plans the jobs of a batch of messages; names the messages to try again."""
+    """Plan the jobs of a batch of messages, and return the messages to retry."""
     return _consumer.answer(event, context)
 
 

@@ -1,4 +1,4 @@
-"""The routes of the ingest API: what a request must look like, and which answer each outcome gets."""
+"""The routes of the ingest API: the format of requests, and the answer to each outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ of them, as short as they can be written, would take more memory than the functi
 
 @dataclass(frozen=True, kw_only=True)
 class Wiring(shell.Wiring):
-    """What the routes work with.
+    """Dependencies of the routes.
 
     Attributes:
         records: Takes records and gives them back.
@@ -44,7 +44,7 @@ class Wiring(shell.Wiring):
 
 
 def _owner(event: Mapping[str, Any]) -> str:
-    """Whose records these are: the API key's, which the gateway has checked; raises `Problem`."""
+    """Return the owner of the records, the API key that the gateway has checked, or raise `Problem`."""
     key = header(event, API_KEY)
     if not key:
         raise Problem(403, "The API key is missing.", errors=[FieldError(API_KEY, "is missing")])
@@ -99,13 +99,13 @@ JobId = Annotated[str, Path(min_length=1, max_length=64, description="The job's 
 @app.post(
     "/data",
     summary="Send a record",
-    description="It is pending until a job works it off, and lives for a day either way.",
+    description="It is pending until a job processes it, and is kept for a day in any case.",
     operation_id="createRecord",
     security=_KEYED,
     responses=_responses(201, "The record.", schemas.Record, (400, 413, 415), "Location"),
 )
 def create_record(record: schemas.NewRecord) -> Response[str]:
-    """`POST /data`."""
+    """Handle `POST /data`."""
     created = api.wiring.records.create(_caller(), record.payload)
     metrics.add_metric("RecordsCreated", MetricUnit.Count, 1)
     logger.info("record created", extra={"record": created.id, "size": created.size})
@@ -122,7 +122,7 @@ def create_record(record: schemas.NewRecord) -> Response[str]:
     responses=_responses(200, "The record.", schemas.RecordWithPayload, (400, 404)),
 )
 def get_record(id: RecordId) -> Response[str]:  # noqa: A002 - the parameter's own name
-    """`GET /data`."""
+    """Handle `GET /data`."""
     record, payload = api.wiring.records.get(_caller(), id)
     if payload is None:
         logger.error("payload lost", extra={"record": record.id})
@@ -132,14 +132,14 @@ def get_record(id: RecordId) -> Response[str]:  # noqa: A002 - the parameter's o
 
 @app.post(
     "/process",
-    summary="Work off the pending records",
+    summary="Process the pending records",
     description="The job holds the caller's records that are pending when it is planned, which is a moment later.",
     operation_id="startJob",
     security=_KEYED,
     responses=_responses(202, "The job.", schemas.Job, (), "Location", "Retry-After"),
 )
 def start_job() -> Response[str]:
-    """`POST /process`."""
+    """Handle `POST /process`."""
     jobs = api.wiring.jobs
     job = jobs.start(_caller())
     metrics.add_metric("JobsStarted", MetricUnit.Count, 1)
@@ -157,7 +157,7 @@ def start_job() -> Response[str]:
     responses=_responses(200, "The job.", schemas.Job, (400, 404)),
 )
 def get_job(job: JobId) -> Response[str]:
-    """`GET /process/{job}`."""
+    """Handle `GET /process/{job}`."""
     jobs = api.wiring.jobs
     return json_response(dumps(jobs.get(_caller(), job).document(jobs.second())), 200)
 

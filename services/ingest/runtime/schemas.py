@@ -1,4 +1,4 @@
-"""What requests and answers look like: the models that validate the ones and describe both in the OpenAPI document."""
+"""Formats of requests and answers: models that validate the former and describe both in the OpenAPI document."""
 
 from typing import Annotated
 
@@ -31,7 +31,7 @@ class Record(Answer):
     id: Annotated[str, Field(description="A UUID, made by the service.")]
     status: RecordStatus
     created_at: Annotated[str, Field(description="Instant in UTC, ISO 8601.")]
-    expires_at: Annotated[str, Field(description="Instant from which there is no such record.")]
+    expires_at: Annotated[str, Field(description="Instant at which the record expires.")]
     completed_at: Annotated[str | None, Field(description="Instant at which it was completed or failed.")]
     reason: Annotated[str | None, Field(description="Why it failed.")]
     size: Annotated[int, Field(description="Bytes of the payload as UTF-8.")]
@@ -57,10 +57,10 @@ class Job(Answer):
     id: Annotated[str, Field(description="A UUID, made by the service.")]
     status: JobStatus
     created_at: Annotated[str, Field(description="Instant in UTC, ISO 8601.")]
-    expires_at: Annotated[str, Field(description="Instant from which there is no such job.")]
+    expires_at: Annotated[str, Field(description="Instant at which the job expires.")]
     total: Annotated[int | None, Field(description="Records in the job; null until they are counted.")]
-    completed: Annotated[int, Field(description="Those of them that are completed.")]
-    failed: Annotated[int, Field(description="Those of them that cannot be.")]
+    completed: Annotated[int, Field(description="Number of completed records.")]
+    failed: Annotated[int, Field(description="Number of failed records.")]
     failures: Annotated[list[Failure], Field(description="What failed and why; the first 100 or so.")]
 
 

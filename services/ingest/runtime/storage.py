@@ -1,4 +1,4 @@
-"""Where records, payloads, jobs and messages are kept: what the logic needs, and AWS as that."""
+"""Storage of records, payloads, jobs and messages: the interfaces that the logic needs, and AWS's implementation."""
 
 import json
 import time
@@ -33,26 +33,26 @@ _BATCH_ATTEMPTS: Final = 8
 
 
 class RecordStorage(Protocol):
-    """What the logic needs of a store of records."""
+    """Interface of a store of records."""
 
     def create(self, record: Record, inline: str | None) -> None:
-        """Keeps a new record; called again with the same, it changes nothing."""
+        """Store a new record; repeating the call changes nothing."""
         ...
 
     def get(self, record_id: str) -> StoredRecord | None:
-        """The record as last written; None where there is none."""
+        """Return the record as last written; None if it does not exist."""
         ...
 
     def get_all(self, record_ids: Sequence[str]) -> Mapping[str, StoredRecord]:
-        """Those of the records that there are, as last written."""
+        """Return the records that exist, as last written."""
         ...
 
     def pending(self, owner: str, since: str) -> Sequence[str]:
-        """Ids of a caller's pending records that were created later than an instant, oldest first within a shard."""
+        """Return the ids of a caller's pending records created after a time, oldest first within a shard."""
         ...
 
     def finish(self, record_id: str, status: RecordStatus, *, job: str, at: str, reason: str | None) -> RecordStatus:
-        """Takes a pending record to its end, once.
+        """Set a pending record's final status, once.
 
         Returns:
             Its status now: what it was before, where it was not pending any more; `failed` where it is gone.
@@ -61,54 +61,54 @@ class RecordStorage(Protocol):
 
 
 class PayloadStorage(Protocol):
-    """What the logic needs of a store of large payloads."""
+    """Interface of a store of large payloads."""
 
     def put(self, record_id: str, payload: bytes) -> None:
-        """Keeps a payload."""
+        """Store a payload."""
         ...
 
     def get(self, record_id: str) -> bytes:
-        """The payload; raises `PayloadLostError`."""
+        """Return the payload, or raise `PayloadLostError`."""
         ...
 
 
 class PlanStorage(Protocol):
-    """Where a job's plan is: which records are in which batch. The first plan of a job holds."""
+    """Interface of a store of plans: a job's records by batch. The first plan of a job is final."""
 
     def put(self, job_id: str, batches: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-        """Keeps a plan, unless there is one; returns the one that holds."""
+        """Store a plan unless one exists; return the stored one."""
         ...
 
     def get(self, job_id: str) -> Sequence[Sequence[str]]:
-        """The plan that holds."""
+        """Return the stored plan."""
         ...
 
 
 class JobStorage(Protocol):
-    """What the logic needs of a store of jobs. Every write is atomic, and harmless when it is repeated."""
+    """Interface of a store of jobs. Every write is atomic, and harmless if repeated."""
 
     def create(self, job: Job) -> None:
-        """Keeps a new job."""
+        """Store a new job."""
         ...
 
     def get(self, job_id: str) -> Job | None:
-        """The job as last written; None where there is none."""
+        """Return the job as last written; None if it does not exist."""
         ...
 
     def plan(self, job_id: str, *, total: int, batches: int) -> None:
-        """Opens a job's batches, unless they were opened before."""
+        """Open a job's batches, unless they have been opened before."""
         ...
 
     def close(self, job: Job, batch: int, *, completed: int, failures: Sequence[Failure]) -> None:
-        """Counts a batch, unless it was counted before."""
+        """Count a batch, unless it has been counted before."""
         ...
 
     def give_up(self, job_id: str, part: str, given_up: GivenUp) -> None:
-        """Notes that a part of a job goes to the dead letters; raises `JobNotFoundError`."""
+        """Record that a part of a job moves to the dead letters, or raise `JobNotFoundError`."""
         ...
 
     def take_back(self, job_id: str, part: str) -> None:
-        """Removes that note, where there is one."""
+        """Delete that record, if it exists."""
         ...
 
 
@@ -116,7 +116,7 @@ class Queue(Protocol):
     """A queue to send to."""
 
     def send(self, bodies: Sequence[str], *, reason: str | None = None) -> None:
-        """Sends messages, with a reason where they are dead letters. Some may arrive twice."""
+        """Send messages, with a reason if they are dead letters. Some may arrive twice."""
         ...
 
 
@@ -124,7 +124,7 @@ class Inbox(Protocol):
     """A queue that this function reads."""
 
     def postpone(self, receipt: str, seconds: int) -> None:
-        """Has a message come again after that time, instead of the visibility time-out."""
+        """Delay a message by that time, instead of the visibility time-out."""
         ...
 
 
@@ -136,7 +136,7 @@ class DynamoDBRecords:
         self._table = table_name
 
     def create(self, record: Record, inline: str | None) -> None:
-        """Keeps a new record; see `RecordStorage`."""
+        """Store a new record; see `RecordStorage`."""
         item = {
             "id": record.id,
             "owner": record.owner,
@@ -154,12 +154,12 @@ class DynamoDBRecords:
         self._client.put_item(TableName=self._table, Item={name: to_attribute(value) for name, value in item.items()})
 
     def get(self, record_id: str) -> StoredRecord | None:
-        """The record as last written; None where there is none."""
+        """Return the record as last written; None if it does not exist."""
         answer = self._client.get_item(TableName=self._table, Key=_key(record_id), ConsistentRead=True)
         return _stored(answer["Item"]) if "Item" in answer else None
 
     def get_all(self, record_ids: Sequence[str]) -> Mapping[str, StoredRecord]:
-        """Those of the records that there are; see `RecordStorage`."""
+        """Return the records that exist; see `RecordStorage`."""
         found: dict[str, StoredRecord] = {}
         wanted: Any = {
             self._table: {"Keys": [_key(record_id) for record_id in record_ids], "ConsistentRead": True},
@@ -176,11 +176,11 @@ class DynamoDBRecords:
         raise TimeoutError("DynamoDB left keys unprocessed")
 
     def pending(self, owner: str, since: str) -> Sequence[str]:
-        """Ids of a caller's pending records; see `RecordStorage`."""
+        """Return the ids of a caller's pending records; see `RecordStorage`."""
         return [record_id for shard in pending_shards(owner) for record_id in self._pending(shard, since)]
 
     def finish(self, record_id: str, status: RecordStatus, *, job: str, at: str, reason: str | None) -> RecordStatus:
-        """Takes a pending record to its end in one write; see `RecordStorage`."""
+        """Set a pending record's final status in one write; see `RecordStorage`."""
         values = {":status": status.value, ":at": at, ":job": job, ":pending": RecordStatus.PENDING.value}
         setting = "SET #status = :status, completed_at = :at, #job = :job"
         if reason is not None:
@@ -231,7 +231,7 @@ class S3Payloads:
         self._bucket = bucket
 
     def put(self, record_id: str, payload: bytes) -> None:
-        """Keeps a payload."""
+        """Store a payload."""
         self._client().put_object(
             Bucket=self._bucket,
             Key=f"payloads/{record_id}",
@@ -240,13 +240,13 @@ class S3Payloads:
         )
 
     def get(self, record_id: str) -> bytes:
-        """The payload; raises `PayloadLostError`."""
+        """Return the payload, or raise `PayloadLostError`."""
         try:
             return self._client().get_object(Bucket=self._bucket, Key=f"payloads/{record_id}")["Body"].read()
         except ClientError as error:
-            # S3 says so to those who may list the bucket, as these functions may, and AccessDenied to others
-            # (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html). That is also what it says where a permission
-            # is missing, which must not fail a record for good.
+            # S3 says so to callers who may list the bucket, as these functions may, and AccessDenied to others
+            # (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html). A missing permission also causes
+            # AccessDenied, which must not fail a record for good.
             if error.response["Error"]["Code"] == "NoSuchKey":
                 raise PayloadLostError from None
             raise
@@ -260,7 +260,7 @@ class S3Plans:
         self._bucket = bucket
 
     def put(self, job_id: str, batches: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-        """Keeps a plan, unless there is one; see `PlanStorage`."""
+        """Store a plan unless one exists; see `PlanStorage`."""
         try:
             self._client().put_object(
                 Bucket=self._bucket,
@@ -277,7 +277,7 @@ class S3Plans:
         return batches
 
     def get(self, job_id: str) -> Sequence[Sequence[str]]:
-        """The plan that holds."""
+        """Return the stored plan."""
         body = self._client().get_object(Bucket=self._bucket, Key=_plan_key(job_id))["Body"].read()
         batches: list[list[str]] = json.loads(body)
         return batches
@@ -291,7 +291,7 @@ class DynamoDBJobs:
         self._table = table_name
 
     def create(self, job: Job) -> None:
-        """Keeps a new job."""
+        """Store a new job."""
         item = {
             "id": job.id,
             "owner": job.owner,
@@ -306,12 +306,12 @@ class DynamoDBJobs:
         self._client.put_item(TableName=self._table, Item={name: to_attribute(value) for name, value in item.items()})
 
     def get(self, job_id: str) -> Job | None:
-        """The job as last written; None where there is none."""
+        """Return the job as last written; None if it does not exist."""
         answer = self._client.get_item(TableName=self._table, Key=_key(job_id), ConsistentRead=True)
         if "Item" not in answer:
             return None
         item = answer["Item"]
-        # A set is no JSON value, and so none that `from_attribute` knows.
+        # A set is not a JSON value, so `from_attribute` does not support it.
         open_batches = item.pop("open", {"NS": []})["NS"]
         values = {name: from_attribute(value) for name, value in item.items()}
         return Job(
@@ -332,7 +332,7 @@ class DynamoDBJobs:
         )
 
     def plan(self, job_id: str, *, total: int, batches: int) -> None:
-        """Opens a job's batches, unless they were opened before."""
+        """Open a job's batches, unless they have been opened before."""
         setting, values = "SET #total = :total", {":total": {"N": str(total)}}
         names = {"#total": "total", "#given_up": "given_up", "#plan": "plan"}
         if batches:
@@ -348,7 +348,7 @@ class DynamoDBJobs:
         )
 
     def close(self, job: Job, batch: int, *, completed: int, failures: Sequence[Failure]) -> None:
-        """Counts a batch, unless it was counted before: only an open one is."""
+        """Count a batch, unless it has been counted before: only an open one counts."""
         # A reason is a help to read, a count is not: so the limit need not hold exactly.
         kept = failures[: max(0, FAILURES_KEPT - len(job.failures))]
         self._update(
@@ -374,7 +374,7 @@ class DynamoDBJobs:
         )
 
     def give_up(self, job_id: str, part: str, given_up: GivenUp) -> None:
-        """Notes that a part of a job goes to the dead letters; see `JobStorage`."""
+        """Record that a part of a job moves to the dead letters; see `JobStorage`."""
         noted = self._update(
             job_id,
             "SET #given_up.#part = :given_up",
@@ -386,7 +386,7 @@ class DynamoDBJobs:
             raise JobNotFoundError
 
     def take_back(self, job_id: str, part: str) -> None:
-        """Removes the note that a part goes to the dead letters."""
+        """Delete the record that a part moves to the dead letters."""
         self._update(
             job_id,
             "REMOVE #given_up.#part",
@@ -422,13 +422,13 @@ class SqsQueue:
         self._url = url
 
     def send(self, bodies: Sequence[str], *, reason: str | None = None) -> None:
-        """Sends messages; see `Queue`."""
+        """Send messages; see `Queue`."""
         attributes: Any = {"reason": {"DataType": "String", "StringValue": reason}} if reason else {}
         for body in bodies:
             self._client().send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=attributes)
 
     def postpone(self, receipt: str, seconds: int) -> None:
-        """Has a message come again after that time."""
+        """Delay a message by that time."""
         self._client().change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=seconds)
 
 

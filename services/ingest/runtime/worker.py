@@ -35,7 +35,7 @@ def _sqs() -> "SQSClient":
 
 
 def consumer(environment: Mapping[str, str]) -> Consumer:
-    """What handles the messages on AWS, from the function's environment variables."""
+    """Return the message handler on AWS, from the function's environment variables."""
     dynamodb = aws.client("dynamodb", attempts=_ATTEMPTS, read_seconds=_READ_SECONDS)
     jobs = DynamoDBJobs(dynamodb, environment["JOBS_TABLE_NAME"])
     worker = Worker(
@@ -62,7 +62,7 @@ _consumer = consumer(os.environ)
 
 @lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Works off a batch of messages; names the messages to try again."""
+    """Process a batch of messages, and return the messages to retry."""
     return _consumer.answer(event, context)
 
 

@@ -27,9 +27,9 @@ def _persistence(table_name: str) -> "BasePersistenceLayer":
 
 
 def wiring(environment: Mapping[str, str]) -> routes.Wiring:
-    """The routes' wiring on AWS, from the function's environment variables.
+    """Return the routes' dependencies on AWS, from the function's environment variables.
 
-    The client of DynamoDB is made here, while Lambda gives a starting function its full CPU; that of Secrets Manager at
+    The DynamoDB client is created here, while Lambda gives a starting function its full CPU; that of Secrets Manager at
     the first request that needs a secret.
     """
     table_name = environment["TABLE_NAME"]

@@ -1,4 +1,4 @@
-"""What follows an item's creation: its metadata in the bucket, and a message to whoever wants to know."""
+"""Actions after an item's creation: store its metadata in the bucket, and publish a message."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,7 +60,7 @@ class CreationEffects:
         )
 
     def follow(self, item: Item) -> None:
-        """Stores the metadata and sends the message, unless both were done before."""
+        """Store the metadata and publish the message, unless both have been done before."""
         # With the instant, since a deleted item's id can be made again by the same caller and key.
         self._follow(creation=f"{item.id}:{item.created_at}", item=item)
 

@@ -1,4 +1,4 @@
-"""Cursors: where a listing goes on, signed so that nobody can make one up."""
+"""Cursors: the position at which a listing continues, signed so that nobody can forge one."""
 
 import base64
 import binascii
@@ -17,11 +17,11 @@ class Cursors(Protocol):
     """Writes and reads cursors."""
 
     def write(self, recency: str, status: str | None) -> str:
-        """The cursor that goes on after an item, under a filter."""
+        """Return the cursor of the position after an item, under a filter."""
         ...
 
     def read(self, cursor: str, status: str | None) -> str:
-        """The `recency` a cursor goes on after.
+        """Return the `recency` after which a cursor continues.
 
         Raises:
             InvalidCursorError: Not one of ours, or made under another filter.
@@ -36,12 +36,12 @@ class SignedCursors:
         self._secret = secret
 
     def write(self, recency: str, status: str | None) -> str:
-        """The cursor that goes on after an item, under a filter."""
+        """Return the cursor of the position after an item, under a filter."""
         payload = json.dumps({"r": recency, "s": status}, separators=(",", ":")).encode()
         return f"{_text(payload)}.{_text(sign(self._secret.current(), payload))}"
 
     def read(self, cursor: str, status: str | None) -> str:
-        """The `recency` a cursor goes on after; raises `InvalidCursorError`."""
+        """Return the `recency` after which a cursor continues, or raise `InvalidCursorError`."""
         try:
             payload, signature = map(_bytes, cursor.split("."))
         except (ValueError, binascii.Error):

@@ -1,10 +1,10 @@
-"""What can go wrong with an item, in the service's own words. `routes` says which answer each gets."""
+"""Errors of items, in the service's own words. `routes` maps each to an answer."""
 
 from services.items.runtime.model import Item
 
 
 class ItemNotFoundError(Exception):
-    """There is no item with this id."""
+    """No item has this id."""
 
 
 class VersionMismatchError(Exception):
@@ -12,7 +12,7 @@ class VersionMismatchError(Exception):
 
 
 class ItemExistsError(Exception):
-    """Another request made an item with this id.
+    """Another request created an item with this id.
 
     Args:
         item: The item as it is now.

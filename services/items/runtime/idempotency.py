@@ -12,12 +12,12 @@ from services.items.runtime.errors import CreationInProgressError, KeyReusedErro
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer, IdempotencyConfig
 
-# Long enough for a client that was away over night to ask again.
+# Long enough for a client that was offline overnight to repeat its request.
 RECORD_SECONDS: Final = 24 * 60 * 60
 
 
 class CreationRequest(TypedDict):
-    """What makes two requests the same: who asks, under which key, and (as a check) for what."""
+    """Identity of a request: the caller, the key, and (as a check) the content."""
 
     caller: str
     key: str
@@ -25,9 +25,9 @@ class CreationRequest(TypedDict):
 
 
 class Creation(TypedDict):
-    """What is remembered of a creation: little, since DynamoDB takes 400 KB for a record, escaped text and all.
+    """Stored result of a creation: small, since DynamoDB limits a record to 400 KB, including escapes.
 
-    `created_at` stands here because a repeated request brings all but that and the id.
+    It contains `created_at` because a repeated request provides everything except that and the id.
     """
 
     id: str
@@ -36,9 +36,9 @@ class Creation(TypedDict):
 
 
 class CreatedOnce:
-    """Runs a creation once for each caller and key, and gives later requests the first one's result.
+    """Runs a creation once for each caller and key, and returns the first result to later requests.
 
-    Powertools' idempotency brings all of boto3 along, so it is imported with the first key.
+    Powertools' idempotency imports all of boto3, so it is imported with the first key.
 
     Args:
         persistence: Makes the place where the records are.
@@ -76,7 +76,7 @@ class CreatedOnce:
         return once
 
     def run(self, request: CreationRequest, create: Callable[[], Creation], context: LambdaContext) -> Creation:
-        """The result of `create`, of this call or of an earlier one with the same caller and key.
+        """Return the result of `create`, from this call or an earlier one with the same caller and key.
 
         Args:
             request: Who asks for what.

@@ -1,4 +1,4 @@
-"""What the service does with items. It knows nothing of HTTP and nothing of DynamoDB."""
+"""Business logic of items, independent of HTTP and DynamoDB."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -45,14 +45,14 @@ class ItemService:
         self._clock = clock
 
     def create(self, fields: ItemFields) -> Item:
-        """Makes an item. Called twice, it makes two."""
+        """Create an item. Called twice, it creates two."""
         return self._create(str(uuid4()), fields, made_by=uuid4().hex)
 
     def create_once(self, fields: ItemFields, *, caller: str, key: str, context: LambdaContext) -> Item:
-        """Makes one item for a caller and a key, however often it is called.
+        """Create a single item for a caller and a key, however often it is called.
 
-        The id follows from caller and key, and the write is conditional. So even where an invocation dies between the
-        write and its record, the next finds the item instead of making a second.
+        The id is derived from caller and key, and the write is conditional. So even if an invocation ends between the
+        write and its record, the next one finds the item instead of creating a second one.
 
         Returns:
             The item as it was made, whatever became of it: a request that comes again brings its fields again, so the
@@ -77,14 +77,14 @@ class ItemService:
         return _made(made["id"], fields, made["created_at"])
 
     def get(self, item_id: str) -> Item:
-        """The item; raises `ItemNotFoundError`."""
+        """Return the item, or raise `ItemNotFoundError`."""
         item = self._storage.get(item_id)
         if item is None:
             raise ItemNotFoundError
         return item
 
     def replace(self, item_id: str, fields: ItemFields, *, versions: Sequence[int]) -> Item:
-        """Replaces an item of one of these versions.
+        """Replace an item that has one of these versions.
 
         Raises:
             ItemNotFoundError: There is no such item.
@@ -93,7 +93,7 @@ class ItemService:
         return self._storage.replace(item_id, fields, versions=versions, updated_at=instant(self._clock()))
 
     def delete(self, item_id: str, *, versions: Sequence[int]) -> None:
-        """Deletes an item of one of these versions.
+        """Delete an item that has one of these versions.
 
         Raises:
             ItemNotFoundError: There is no such item.
@@ -102,9 +102,9 @@ class ItemService:
         self._storage.delete(item_id, versions=versions)
 
     def newest(self, *, limit: int, cursor: str | None, status: str | None) -> str:
-        """A page of items, newest first, as JSON with the cursor of the next page.
+        """Return a page of items, newest first, as JSON with the cursor of the next page.
 
-        A page can be shorter than `limit` although more follows: it holds at most 1 MiB. No more is read than that.
+        A page can be shorter than `limit` even if more items follow: it contains at most 1 MiB, and no more is read.
 
         Raises:
             InvalidCursorError: Not one of ours, or made under another filter.
@@ -127,7 +127,7 @@ class ItemService:
 
 
 def _made(item_id: str, fields: ItemFields, at: str) -> Item:
-    """Return an item as it is made: of version 1."""
+    """Return a new item, in version 1."""
     return Item(
         id=item_id,
         name=fields.name,

@@ -1,4 +1,4 @@
-"""What an item is, and where it stands in the indexes."""
+"""Items, and their positions in the indexes."""
 
 import zlib
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Final
 
 from slipway_runtime.exact_json import dumps
 
-# One partition of an index takes 1,000 writes a second; all items under one key would be a hot one. A listing asks
+# One partition of an index takes 1,000 writes per second; all items under one key would be a hot one. A listing queries
 # each of them.
 SHARDS: Final = ("0", "1", "2", "3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFields:
-    """The part of an item that its writer decides.
+    """The part of an item that its writer sets.
 
     Attributes:
         data: A JSON object as text in its one form. It is stored and answered as it is, so that a page costs what its
@@ -29,7 +29,7 @@ class ItemFields:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item(ItemFields):
-    """An item as it is stored.
+    """An item as stored.
 
     Attributes:
         created_at: Instant in UTC, ISO 8601 with microseconds and `Z`.
@@ -62,10 +62,10 @@ class Item(ItemFields):
 
 
 def shard_of(item_id: str) -> str:
-    """The shard an item is in. The same for an id, always: it is part of the indexes' keys."""
+    """Return the shard of an item, always the same for an id: it is part of the indexes' keys."""
     return SHARDS[zlib.crc32(item_id.encode()) % len(SHARDS)]
 
 
 def instant(moment: datetime) -> str:
-    """A moment as items carry it: sorts as text the way it sorts in time."""
+    """Return a time in the items' format, which sorts chronologically as text."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -25,7 +25,7 @@ _KEY_LENGTH: Final = 64
 
 
 class RotationEvent(TypedDict):
-    """What Secrets Manager asks for."""
+    """Secrets Manager's event."""
 
     SecretId: str
     ClientRequestToken: str
@@ -47,7 +47,7 @@ class CursorSecretRotation:
         self._client = client
 
     def run(self, secret_id: str, token: str, step: str) -> None:
-        """Carries out a step for the version that `token` names.
+        """Execute a step for the version that `token` names.
 
         Raises:
             RotationError: The secret is not being rotated to that version, or the new value does not work.
@@ -84,7 +84,7 @@ class CursorSecretRotation:
             )
 
     def _set(self, secret_id: str, token: str) -> None:
-        """Nothing to do: the functions that sign and verify read the secret itself, and no other party knows it."""
+        """Do nothing: the functions that sign and verify read the secret themselves, and no other party has it."""
 
     def _test(self, secret_id: str, token: str) -> None:
         pending = self._key(secret_id, VersionId=token, VersionStage=_PENDING)
@@ -126,7 +126,7 @@ rotation = CursorSecretRotation(aws.client("secretsmanager"))
 
 @lambda_handler()
 def handler(event: RotationEvent, context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
-    """Carries out one step of a rotation."""
+    """Execute one step of a rotation."""
     rotation.run(event["SecretId"], event["ClientRequestToken"], event["Step"])
     logger.info("rotation step done", extra={"step": event["Step"]})
     return {"step": event["Step"]}

@@ -1,4 +1,4 @@
-"""The routes of the items API: what a request must look like, and which answer each outcome gets."""
+"""The routes of the items API: the format of requests, and the answer to each outcome."""
 
 import hashlib
 import re
@@ -43,7 +43,7 @@ _ETAGS: Final = re.compile(rf"{_ETAG.pattern}(?:[ \t]*,[ \t]*{_ETAG.pattern})*")
 
 @dataclass(frozen=True, kw_only=True)
 class Wiring(shell.Wiring):
-    """What the routes work with.
+    """Dependencies of the routes.
 
     Attributes:
         items: The logic.
@@ -141,7 +141,7 @@ def create_item(
     item: NewItem,
     idempotency_key: IdempotencyKey = None,
 ) -> Response[str]:
-    """`POST /items`."""
+    """Handle `POST /items`."""
     service = api.wiring.items
     if idempotency_key is None:
         created = service.create(item.fields())
@@ -156,7 +156,7 @@ def create_item(
 @app.get(
     "/items",
     summary="List items, newest first",
-    description="A page can be shorter than `limit`; only `next_cursor` tells whether more follow.",
+    description="A page can be shorter than `limit`; only `next_cursor` tells if more follow.",
     operation_id="listItems",
     middlewares=[_through_edge],
     responses=api.responses(
@@ -173,7 +173,7 @@ def list_items(
     status: Annotated[str | None, Query(pattern=STATUS_PATTERN, description="Only items of this status.")] = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response[str]:
-    """`GET /items`."""
+    """Handle `GET /items`."""
     body = api.wiring.items.newest(limit=limit, cursor=cursor, status=status)
     return _readable(body, f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"', if_none_match)
 
@@ -190,7 +190,7 @@ def list_items(
     ),
 )
 def get_item(id: ItemId, if_none_match: IfNoneMatch = None) -> Response[str]:  # noqa: A002 - the path's own name
-    """`GET /items/{id}`."""
+    """Handle `GET /items/{id}`."""
     item = api.wiring.items.get(id)
     return _readable(item.document(), _etag(item.version), if_none_match)
 
@@ -203,7 +203,7 @@ def get_item(id: ItemId, if_none_match: IfNoneMatch = None) -> Response[str]:  #
     responses=api.responses({200: _model("The item.", schemas.Item, "ETag")}, 400, 404, 412, 413, 415, 428),
 )
 def replace_item(id: ItemId, item: ItemReplacement, if_match: IfMatch) -> Response[str]:  # noqa: A002
-    """`PUT /items/{id}`."""
+    """Handle `PUT /items/{id}`."""
     replaced: Item = api.wiring.items.replace(id, item.fields(), versions=_versions(if_match))
     metrics.add_metric("ItemsReplaced", MetricUnit.Count, 1)
     logger.info("item replaced", extra={"item_id": id, "item_version": replaced.version})
@@ -218,7 +218,7 @@ def replace_item(id: ItemId, item: ItemReplacement, if_match: IfMatch) -> Respon
     responses=api.responses({204: {"description": "It is gone."}}, 400, 404, 412, 428),
 )
 def delete_item(id: ItemId, if_match: IfMatch) -> Response[str]:  # noqa: A002
-    """`DELETE /items/{id}`."""
+    """Handle `DELETE /items/{id}`."""
     api.wiring.items.delete(id, versions=_versions(if_match))
     metrics.add_metric("ItemsDeleted", MetricUnit.Count, 1)
     logger.info("item deleted", extra={"item_id": id})
@@ -229,7 +229,7 @@ api.add_health()
 
 
 def _readable(body: str, etag: str, if_none_match: str | None) -> Response[str]:
-    """The answer to a read: 304 where the client has it already."""
+    """Return the answer to a read: 304 if the client has the present version."""
     headers = {"ETag": etag, "Cache-Control": READ_CACHE}
     # RFC 9110, 13.1.2: weak comparison. The edge makes ETags weak when it compresses.
     if if_none_match and (if_none_match.strip() == "*" or etag[1:-1] in _ETAG.findall(if_none_match)):
@@ -242,7 +242,7 @@ def _etag(version: int) -> str:
 
 
 def _versions(if_match: str) -> tuple[int, ...]:
-    """The versions in an `If-Match` header, of which the item has to be one.
+    """Return the versions in an `If-Match` header, one of which the item must have.
 
     `W/"3"` counts like `"3"`, against RFC 9110: the number names a version, whatever the edge's compression did to the
     tag.
@@ -261,7 +261,7 @@ def _versions(if_match: str) -> tuple[int, ...]:
 
 
 def _caller() -> str:
-    """Who asks. Of an assumed role the role, not its session: a retry from another container is the same caller."""
+    """Return the caller: for an assumed role the role, so that a retry from another container is the same caller."""
     identity = app.current_event.request_context.identity
     arn = identity.user_arn or ""
     if ":assumed-role/" in arn:

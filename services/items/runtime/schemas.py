@@ -1,4 +1,4 @@
-"""What requests and answers look like: the models that validate the ones and describe both in the OpenAPI document."""
+"""Formats of requests and answers: models that validate the former and describe both in the OpenAPI document."""
 
 import unicodedata
 from typing import Annotated, Any, Final
@@ -50,7 +50,7 @@ class _Fields(Request):
     ] = "active"
 
     def fields(self) -> ItemFields:
-        """The same, for the logic."""
+        """Return the same fields for the logic."""
         data = canonical(self.data, DATA_LIMITS)
         return ItemFields(name=self.name, description=self.description, data=data, status=self.status)
 

@@ -5,5 +5,5 @@ import hmac
 
 
 def sign(key: str, payload: bytes) -> bytes:
-    """HMAC-SHA256 of a cursor's content, under the key in the cursor secret."""
+    """Return the HMAC-SHA256 of a cursor's content, under the key in the cursor secret."""
     return hmac.digest(key.encode(), payload, hashlib.sha256)

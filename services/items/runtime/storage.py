@@ -1,4 +1,4 @@
-"""Where items are kept: what the logic needs of a store, and DynamoDB as that store."""
+"""Storage of items: the interface that the logic needs, and its implementation on DynamoDB."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
@@ -34,10 +34,10 @@ _Attributes = Mapping[str, Any]
 
 
 class ItemStorage(Protocol):
-    """What the logic needs of a store. Every write is atomic and conditional."""
+    """Interface of a store of items. Every write is atomic and conditional."""
 
     def create(self, item: Item, *, made_by: str) -> Item:
-        """Keeps a new item.
+        """Store a new item.
 
         Args:
             item: The item, of a version of its own.
@@ -53,11 +53,11 @@ class ItemStorage(Protocol):
         ...
 
     def get(self, item_id: str) -> Item | None:
-        """The item as last written; None where there is none."""
+        """Return the item as last written; None if it does not exist."""
         ...
 
     def replace(self, item_id: str, fields: ItemFields, *, versions: Sequence[int], updated_at: str) -> Item:
-        """Replaces what its writer decides, if the item still is of one of these versions, `MAX_VERSIONS` at most.
+        """Replace the writer's part if the item has one of these versions, `MAX_VERSIONS` at most.
 
         Raises:
             ItemNotFoundError: There is no such item.
@@ -66,7 +66,7 @@ class ItemStorage(Protocol):
         ...
 
     def delete(self, item_id: str, *, versions: Sequence[int]) -> None:
-        """Deletes the item, if it still is of one of these versions, `MAX_VERSIONS` at most.
+        """Delete the item if it has one of these versions, `MAX_VERSIONS` at most.
 
         Raises:
             ItemNotFoundError: There is no such item.
@@ -75,7 +75,7 @@ class ItemStorage(Protocol):
         ...
 
     def newest(self, *, about: int, before: str | None, status: str | None) -> Iterator[Item]:
-        """Items newest first, older than `before`, of one status or of any; read as they are asked for.
+        """Yield items newest first, older than `before`, of one status or of any; read lazily.
 
         Args:
             about: How many the caller means to take.
@@ -93,7 +93,7 @@ class DynamoDBItemStorage:
         self._table = table_name
 
     def create(self, item: Item, *, made_by: str) -> Item:
-        """Keeps a new item; see `ItemStorage`."""
+        """Store a new item; see `ItemStorage`."""
         try:
             self._client.put_item(
                 TableName=self._table,
@@ -104,7 +104,7 @@ class DynamoDBItemStorage:
         except self._client.exceptions.ConditionalCheckFailedException as error:
             attributes = self._refused_by(error, item.id)
             if attributes is None:
-                # Made and deleted by others in between. Whoever asks again gets it made.
+                # Created and deleted by others in between. Repeating the request creates it.
                 raise CreationInProgressError from None
             existing, made_by_whom = item_from(attributes), attributes["made_by"]["S"]
             if made_by_whom == made_by:
@@ -114,12 +114,12 @@ class DynamoDBItemStorage:
         return item
 
     def get(self, item_id: str) -> Item | None:
-        """The item as last written, a read of its own writes included; None where there is none."""
+        """Return the item as last written, with a consistent read; None if it does not exist."""
         attributes = self._get(item_id)
         return item_from(attributes) if attributes else None
 
     def replace(self, item_id: str, fields: ItemFields, *, versions: Sequence[int], updated_at: str) -> Item:
-        """Replaces an item of one of these versions in one write; see `ItemStorage`."""
+        """Replace an item of one of these versions in one write; see `ItemStorage`."""
         write = uuid4().hex
         condition, expected = _of_versions(versions)
         values = {
@@ -152,13 +152,13 @@ class DynamoDBItemStorage:
             if attributes is None:
                 raise ItemNotFoundError from None
             if attributes.get("last_write") == {"S": write}:
-                # botocore tried again a write whose answer was lost: it is ours, not another writer's.
+                # botocore retried a write whose answer was lost: it is ours, not another writer's.
                 return item_from(attributes)
             raise VersionMismatchError from None
         return item_from(answer["Attributes"])
 
     def delete(self, item_id: str, *, versions: Sequence[int]) -> None:
-        """Deletes an item of one of these versions; see `ItemStorage`."""
+        """Delete an item of one of these versions; see `ItemStorage`."""
         condition, expected = _of_versions(versions)
         try:
             self._client.delete_item(
@@ -174,9 +174,10 @@ class DynamoDBItemStorage:
             raise VersionMismatchError from None
 
     def newest(self, *, about: int, before: str | None, status: str | None) -> Iterator[Item]:
-        """Merges the shards; see `ItemStorage`.
+        """Merge the shards; see `ItemStorage`.
 
-        Ids spread evenly, so a shard is asked for its part and two more, and again only where it is used up.
+        Ids spread evenly, so each shard is asked for its share and two more items, and again only when they are used
+        up.
         """
         part = about // len(SHARDS) + 2
         shards = (self._newest(shard, limit=part, before=before, status=status) for shard in SHARDS)
@@ -209,7 +210,7 @@ class DynamoDBItemStorage:
         return answer.get("Item")
 
     def _refused_by(self, error: ClientError, item_id: str) -> _Attributes | None:
-        """The item that made a conditional write fail; None when there is none."""
+        """Return the item that made a conditional write fail; None if it does not exist."""
         attributes = cast("dict[str, Any]", error.response).get("Item")
         return attributes or self._get(item_id)
 
@@ -228,7 +229,7 @@ class DynamoDBItemStorage:
 
 
 def item_from(attributes: _Attributes) -> Item:
-    """An item from the attributes of a table's item, or of its stream's image."""
+    """Return an item from the attributes of a table's item, or of its stream's image."""
     data = attributes["data"]
     return Item(
         **{name: from_attribute(attributes[name]) for name in _TEXTS},
@@ -239,6 +240,6 @@ def item_from(attributes: _Attributes) -> Item:
 
 
 def _of_versions(versions: Sequence[int]) -> tuple[str, dict[str, Any]]:
-    """A condition, and its values."""
+    """Return a condition on the version, and its values."""
     values = {f":version{number}": to_attribute(version) for number, version in enumerate(versions)}
     return f"version IN ({', '.join(values)})", values

@@ -20,7 +20,7 @@ from slipway_runtime.telemetry import count_fault, lambda_handler, logger, metri
 
 
 class _Bound:
-    """What this process works with; tests bind their own."""
+    """Dependencies of this process; tests bind their own."""
 
     effects = CreationEffects(
         s3=aws.client("s3"),
@@ -32,7 +32,7 @@ class _Bound:
 
 
 def bind(effects: CreationEffects) -> None:
-    """Gives the function other effects."""
+    """Set the function's effects."""
     _Bound.effects = effects
 
 
@@ -64,7 +64,7 @@ def _on_record(record: DynamoDBRecord) -> None:
 
 @lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Follows the creations of a batch; names the records to try again."""
+    """Handle the creations of a batch, and return the records to retry."""
     if not event["Records"]:
         # Powertools takes an empty batch for one of another service. The contract check sends one.
         return {"batchItemFailures": []}

@@ -18,10 +18,10 @@ _ATTEMPTS = 2
 
 
 def wiring(environment: Mapping[str, str]) -> routes.Wiring:
-    """The routes' wiring on AWS, from the function's environment variables.
+    """Return the routes' dependencies on AWS, from the function's environment variables.
 
-    The clients of DynamoDB and S3, which most requests need, are made here, while Lambda gives a starting function its
-    full CPU; that of Lambda at the first job, that of the health check at the first of them.
+    The clients of DynamoDB and S3, which most requests need, are created here, while Lambda gives a starting function
+    its full CPU; that of Lambda at the first job, that of the health check at the first check.
     """
     table_name, bucket_name = environment["TABLE_NAME"], environment["BUCKET_NAME"]
     s3 = aws.client("s3", attempts=_ATTEMPTS, signature_version="s3v4", addressing_style="virtual")

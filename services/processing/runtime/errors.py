@@ -1,8 +1,8 @@
-"""What can go wrong with a request, in the service's own words. `routes` says which answer each gets."""
+"""Errors of requests, in the service's own words. `routes` maps each to an answer."""
 
 
 class RecordNotFoundError(Exception):
-    """The caller has no record with this id: there is none, it is another's, or it has expired."""
+    """The caller has no record with this id: it never existed, belongs to somebody else, or has expired."""
 
 
 class KeyReusedError(Exception):

@@ -15,7 +15,7 @@ class Jobs(Protocol):
     """Takes jobs that somebody will work on."""
 
     def send(self, job: Job) -> None:
-        """Hands a job over; when it returns, the job will be worked on, once or more often."""
+        """Send a job; after this returns, the job will run, once or more often."""
         ...
 
 
@@ -32,14 +32,14 @@ class LambdaJobs:
         self._function_arn = function_arn
 
     def send(self, job: Job) -> None:
-        """Queues the event; Lambda has it durably when it answers."""
+        """Queue the event; Lambda has stored it durably when it answers."""
         # Not in ASCII: an event takes 1 MB, and so does the message of one that failed.
         payload = json.dumps(job._asdict(), ensure_ascii=False).encode()
         self._client().invoke(FunctionName=self._function_arn, InvocationType="Event", Payload=payload)
 
 
 def job_of(event: Mapping[str, Any]) -> Job:
-    """The job in an event.
+    """Return the job in an event.
 
     Raises:
         ForeignMessageError: The event is none of ours.

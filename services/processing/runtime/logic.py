@@ -1,4 +1,4 @@
-"""What the service does with requests. It knows nothing of HTTP, DynamoDB, S3 or Lambda."""
+"""Business logic of requests, independent of HTTP, DynamoDB, S3 and Lambda."""
 
 import base64
 import binascii
@@ -80,17 +80,17 @@ class Processing:
         return self._uploads.max_bytes
 
     def validated(self, owner: str, data: str) -> Record:
-        """Records that data of this owner, JSON text, was found valid."""
+        """Record that data of this owner, JSON text, was found valid."""
         record = self._new(owner, str(uuid4()), Status.VALIDATED, digest_of(data))
         self._records.create(record, now=self._now())
         return record
 
     def accept(self, owner: str, data: str, *, key: str | None) -> Record:
-        """Records data and hands it to the worker. Once this returns, the job cannot be lost.
+        """Record data and send it to the worker. Once this returns, the job cannot be lost.
 
-        The record comes first, so that the worker always finds it. Dying between the two leaves a pending record of
-        which nobody was told, and which expires; under a key, the caller's next attempt finds it and hands the job
-        over. A job that is handed over twice is done once in effect.
+        The record is stored first, so that the worker always finds it. A failure between the two leaves a pending
+        record that nobody refers to, and which expires; with a key, the caller's next attempt finds it and sends the
+        job. A job that is sent twice takes effect once.
 
         Args:
             owner: Whose it is.
@@ -112,10 +112,10 @@ class Processing:
         return record
 
     def job(self, owner: str, record_id: str) -> JobState:
-        """A job of this owner, with its result once there is one.
+        """Return a job of this owner, with its result once it exists.
 
-        A result that is lost does not come back, so the job is told as failed. Its record stays as it is: a version
-        that looks in the wrong place must not fail jobs for good.
+        A lost result never returns, so the job is reported as failed. Its record does not change: a version that looks
+        in the wrong place must not fail jobs for good.
 
         Raises:
             RecordNotFoundError: The owner has no such job.
@@ -133,10 +133,10 @@ class Processing:
         return JobState(f'{dumps(record.document())[:-1]},"result":{result}}}', result_lost=False)
 
     def newest(self, owner: str, status: Status, *, limit: int, cursor: str | None) -> str:
-        """A page of this owner's records of a status, newest first, as JSON with the cursor of the next page.
+        """Return a page of this owner's records of a status, newest first, as JSON with the cursor of the next page.
 
-        A cursor is a place in the owner's own records. It needs no signature: one that is made up, or another's, leads
-        to another place in the same records.
+        A cursor is a position in the owner's own records. It needs no signature: a forged one, or another owner's,
+        leads to another position in the same records.
 
         Raises:
             InvalidCursorError: It is no cursor.
@@ -147,7 +147,7 @@ class Processing:
         return dumps({"results": [record.document() for record in page.records], "next_cursor": following})
 
     def upload(self, owner: str, content_type: str) -> Upload:
-        """A form with which the owner uploads one object, under a prefix of their own."""
+        """Return a form with which the owner uploads one object, under the owner's prefix."""
         upload_id = str(uuid4())
         return Upload(upload_id, self._uploads.make(f"uploads/{owner}/{upload_id}", content_type))
 
@@ -169,7 +169,7 @@ class Processing:
 
 
 def upper(value: Any) -> Any:
-    """A parsed JSON value with its strings in upper case, at any depth; keys stay as they are.
+    """Return a parsed JSON value with its strings in upper case, at any depth; keys stay unchanged.
 
     Unicode's full mapping: `ß` becomes `SS`, combining characters stay with their letters.
     """

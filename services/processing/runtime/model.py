@@ -1,4 +1,4 @@
-"""What the service keeps of a request: a record in the table, and the result of a job in the bucket."""
+"""Stored data of a request: a record in the table, and the result of a job in the bucket."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Status(StrEnum):
-    """How far a request has come."""
+    """Progress of a request."""
 
     VALIDATED = "validated"
     PENDING = "pending"
@@ -16,7 +16,7 @@ class Status(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """How far a job is, as its owner sees it."""
+    """Progress of a job, as its owner sees it."""
 
     PENDING = "pending"
     PROCESSED = "processed"
@@ -24,7 +24,7 @@ class JobStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What came of a job."""
+    """Result of a job."""
 
     DONE = "done"
     DONE_BEFORE = "done before"
@@ -33,7 +33,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What is kept of one request.
+    """The stored part of one request.
 
     Attributes:
         owner: Subject of the token that the request came with.
@@ -57,7 +57,7 @@ class Record:
         return f"{self.created_at}#{self.id}"
 
     def document(self) -> dict[str, Any]:
-        """The record as its owner sees it."""
+        """Return the record as its owner sees it."""
         return {
             "id": self.id,
             "status": self.status.value,
@@ -82,10 +82,10 @@ class Page(NamedTuple):
 
 
 def instant(moment: datetime) -> str:
-    """A moment as records carry it: sorts as text the way it sorts in time."""
+    """Return a time in the records' format, which sorts chronologically as text."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def digest_of(text: str) -> str:
-    """SHA-256 of canonical JSON."""
+    """Return the SHA-256 of canonical JSON."""
     return hashlib.sha256(text.encode()).hexdigest()

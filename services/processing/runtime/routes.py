@@ -1,4 +1,4 @@
-"""The routes of the processing API: what a request must look like, and which answer each outcome gets."""
+"""The routes of the processing API: the format of requests, and the answer to each outcome."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -28,7 +28,7 @@ _OPERATIONS: Final = {"/validate": "Validate", "/process": "Process"}
 
 @dataclass(frozen=True, kw_only=True)
 class Wiring(shell.Wiring):
-    """What the routes work with.
+    """Dependencies of the routes.
 
     Attributes:
         processing: The logic.
@@ -101,7 +101,7 @@ def _model(description: str, model: type, *headers: str) -> dict[str, Any]:
     responses=api.responses({200: _model("It is valid.", schemas.Record)}, 400, 413, 415, 401),
 )
 def validate(submission: Submission) -> Response[str]:
-    """`POST /validate`."""
+    """Handle `POST /validate`."""
     record = api.wiring.processing.validated(_caller(), canonical(submission.data, DATA_LIMITS))
     logger.info("validated", extra={"record_id": record.id})
     return json_response(dumps(record.document()), 200)
@@ -122,7 +122,7 @@ def process(
     submission: Submission,
     idempotency_key: contract.IdempotencyKey = None,
 ) -> Response[str]:
-    """`POST /process`."""
+    """Handle `POST /process`."""
     data = canonical(submission.data, DATA_LIMITS)
     record = api.wiring.processing.accept(_caller(), data, key=idempotency_key)
     logger.info("job accepted", extra={"record_id": record.id})
@@ -141,7 +141,7 @@ def process(
 def get_job(
     id: Annotated[str, Path(min_length=1, max_length=64, description="The job's id.")],  # noqa: A002 - the path's name
 ) -> Response[str]:
-    """`GET /process/{id}`."""
+    """Handle `GET /process/{id}`."""
     state = api.wiring.processing.job(_caller(), id)
     if state.result_lost:
         logger.error("result lost", extra={"record_id": id})
@@ -151,7 +151,7 @@ def get_job(
 
 @app.get(
     "/results",
-    summary="List one's own records, newest first",
+    summary="List the caller's own records, newest first",
     operation_id="listResults",
     security=_BEARER,
     responses=api.responses({200: _model("A page.", schemas.RecordPage)}, 400, 401),
@@ -163,7 +163,7 @@ def list_results(
         str | None, Query(min_length=1, max_length=128, description="`next_cursor` of the page before.")
     ] = None,
 ) -> Response[str]:
-    """`GET /results`."""
+    """Handle `GET /results`."""
     return json_response(api.wiring.processing.newest(_caller(), status, limit=limit, cursor=cursor), 200)
 
 
@@ -176,7 +176,7 @@ def list_results(
     responses=api.responses({200: _model("The form.", schemas.Upload)}, 400, 413, 415, 401),
 )
 def create_upload(request: UploadRequest) -> Response[str]:
-    """`POST /uploads`."""
+    """Handle `POST /uploads`."""
     processing = api.wiring.processing
     if request.content_type not in processing.content_types:
         errors = [FieldError("/content_type", f"is none of {', '.join(processing.content_types)}")]

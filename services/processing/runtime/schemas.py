@@ -1,4 +1,4 @@
-"""What requests and answers look like: the models that validate the ones and describe both in the OpenAPI document."""
+"""Formats of requests and answers: models that validate the former and describe both in the OpenAPI document."""
 
 from typing import Annotated, Any
 
@@ -28,13 +28,13 @@ class Submission(Request):
 
 
 class UploadRequest(Request):
-    """What is going to be uploaded."""
+    """The object to upload."""
 
     content_type: Annotated[str, Field(description="Media type; one of the allowed.", examples=["text/plain"])]
 
 
 class Record(Answer):
-    """What is kept of a request."""
+    """The stored part of a request."""
 
     id: Annotated[str, Field(description="A UUID, made by the service.")]
     status: Status

@@ -1,4 +1,4 @@
-"""Where records and results are kept: what the logic needs of a store, and DynamoDB and S3 as those stores."""
+"""Storage of records and results: the interfaces that the logic needs, and their implementation on DynamoDB and S3."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
@@ -17,10 +17,10 @@ BY_STATUS: Final = "by-status"
 
 
 class RecordStorage(Protocol):
-    """What the logic needs of a store of records. Nothing is found without its owner."""
+    """Interface of a store of records. Nothing can be found without its owner."""
 
     def create(self, record: Record, *, now: int) -> Record | None:
-        """Keeps a new record.
+        """Store a new record.
 
         Args:
             record: The record.
@@ -32,11 +32,11 @@ class RecordStorage(Protocol):
         ...
 
     def get(self, owner: str, record_id: str, *, now: int) -> Record | None:
-        """The owner's record of that id, as last written; None where there is none."""
+        """Return the owner's record of that id, as last written; None if it does not exist."""
         ...
 
     def complete(self, owner: str, record_id: str, *, updated_at: str) -> bool:
-        """Turns a pending record into a processed one.
+        """Mark a pending record as processed.
 
         Returns:
             Whether it did; False where it was processed before.
@@ -47,19 +47,19 @@ class RecordStorage(Protocol):
         ...
 
     def page(self, owner: str, status: Status, *, limit: int, before: str | None, now: int) -> Page:
-        """The owner's records of a status, newest first, at most `limit`, older than the recency `before`."""
+        """Return the owner's records of a status, newest first, at most `limit`, older than the recency `before`."""
         ...
 
 
 class ResultStorage(Protocol):
-    """What the logic needs of a store of results."""
+    """Interface of a store of results."""
 
     def put(self, record_id: str, text: str) -> None:
-        """Keeps a result, JSON text; the same again changes nothing."""
+        """Store a result, JSON text; repeating the call changes nothing."""
         ...
 
     def get(self, record_id: str) -> str:
-        """The result of a processed job; raises `ResultLostError`."""
+        """Return the result of a processed job, or raise `ResultLostError`."""
         ...
 
 
@@ -74,7 +74,7 @@ class DynamoDBRecordStorage:
         self._table = table_name
 
     def create(self, record: Record, *, now: int) -> Record | None:
-        """Keeps a new record; see `RecordStorage`."""
+        """Store a new record; see `RecordStorage`."""
         try:
             self._client.put_item(
                 TableName=self._table,
@@ -89,7 +89,7 @@ class DynamoDBRecordStorage:
         return None
 
     def get(self, owner: str, record_id: str, *, now: int) -> Record | None:
-        """The owner's record, a read of its own writes included; None where there is none."""
+        """Return the owner's record, with a consistent read; None if it does not exist."""
         item = self._get(owner, record_id)
         if not item:
             return None
@@ -98,7 +98,7 @@ class DynamoDBRecordStorage:
         return record if record.expires_at > now else None
 
     def complete(self, owner: str, record_id: str, *, updated_at: str) -> bool:
-        """Turns a pending record into a processed one in one write; see `RecordStorage`."""
+        """Mark a pending record as processed in one write; see `RecordStorage`."""
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -122,7 +122,7 @@ class DynamoDBRecordStorage:
         return True
 
     def page(self, owner: str, status: Status, *, limit: int, before: str | None, now: int) -> Page:
-        """A page of the index; see `RecordStorage`.
+        """Return a page of the index; see `RecordStorage`.
 
         A record has less than 1 KB, so that a page of a hundred is far from the megabyte at which a query ends early.
         """
@@ -149,7 +149,7 @@ class DynamoDBRecordStorage:
         return answer.get("Item")
 
     def _refused_by(self, error: ClientError, owner: str, record_id: str) -> Mapping[str, Any] | None:
-        """The item that made a conditional write fail; None when there is none."""
+        """Return the item that made a conditional write fail; None if it does not exist."""
         item = cast("dict[str, Any]", error.response).get("Item")
         return item or self._get(owner, record_id)
 
@@ -162,16 +162,16 @@ class S3ResultStorage:
         self._bucket = bucket_name
 
     def put(self, record_id: str, text: str) -> None:
-        """Keeps a result."""
+        """Store a result."""
         self._client.put_object(
             Bucket=self._bucket, Key=_object(record_id), Body=text.encode(), ContentType="application/json"
         )
 
     def get(self, record_id: str) -> str:
-        """The result of a processed job; raises `ResultLostError`.
+        """Return the result of a processed job, or raise `ResultLostError`.
 
-        S3 says that an object is not there to those who may list the bucket, and AccessDenied to others
-        (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html): so the function may.
+        S3 reports a missing object as missing only to callers who may list the bucket, and AccessDenied to others
+        (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html): so the function may list it.
         """
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=_object(record_id))

@@ -19,13 +19,13 @@ class UploadForm(NamedTuple):
 
 
 class UploadForms(Protocol):
-    """What the logic needs to hand out forms."""
+    """Interface for creating forms."""
 
     max_bytes: int
     content_types: Sequence[str]
 
     def make(self, key: str, content_type: str) -> UploadForm:
-        """A form for the object of that name, of that media type."""
+        """Create a form for an object of that name and media type."""
         ...
 
 
@@ -46,7 +46,7 @@ class S3UploadForms:
         self.content_types: Sequence[str] = tuple(content_types)
 
     def make(self, key: str, content_type: str) -> UploadForm:
-        """A form; signing it calls nothing."""
+        """Create a form; signing it makes no call."""
         form = self._client.generate_presigned_post(
             self._bucket,
             key,

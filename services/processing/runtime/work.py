@@ -1,4 +1,4 @@
-"""What the worker does with a job."""
+"""The worker's processing of a job."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -30,10 +30,10 @@ class Worker:
         self._clock = clock
 
     def do(self, job: Job) -> Outcome:
-        """Writes the result of a job and says so in its record.
+        """Write the result of a job, and mark its record as processed.
 
-        The result comes first: a record that says `processed` has one. Nothing is written for a job without a record,
-        which nobody was promised: the API records before it hands over, so such a job has expired or is not from there.
+        The result is written first: a record that says `processed` has one. For a job without a record, nothing is
+        written: the API records before it sends, so such a job has expired or does not come from there.
         """
         now = self._clock()
         record = self._records.get(job.owner, job.id, now=int(now.timestamp()))

@@ -21,7 +21,7 @@ _ATTEMPTS = 2
 
 
 class _Bound:
-    """What this process works with; tests bind their own."""
+    """Dependencies of this process; tests bind their own."""
 
     worker = Worker(
         records=DynamoDBRecordStorage(aws.client("dynamodb", attempts=_ATTEMPTS), os.environ["TABLE_NAME"]),
@@ -30,17 +30,17 @@ class _Bound:
 
 
 def bind(worker: Worker) -> None:
-    """Gives the function another worker."""
+    """Set the function's worker."""
     _Bound.worker = worker
 
 
 class JobFailedError(Exception):
-    """A job that could not be done this time. Its text goes to the dead letters, so nothing of the data is in it."""
+    """A job that failed this time. Its text is sent to the dead letters, so it contains nothing of the data."""
 
 
 @lambda_handler()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
-    """Does one job.
+    """Process one job.
 
     Raises:
         JobFailedError: It could not be done, or is none.

@@ -172,7 +172,7 @@ class TestJobs:
         # Given more records than one batch holds, one of them in the bucket
         records = [stranger.send(f"record {number}") for number in range(29)] + [stranger.send("x" * 5000)]
 
-        # When they are worked off
+        # When they are processed
         job = stranger.start()
         assert (job["status"], job["total"]) == ("queued", None)
         ended = stranger.ended(job["id"])
@@ -210,7 +210,7 @@ class TestJobs:
         expire(behind, expired)
         behind.client("dynamodb").delete_item(TableName=behind.outputs["TableName"], Key={"id": {"S": gone}})
 
-        # When it is worked off
+        # When it is processed
         behind.put("WorkQueueUrl", {"job": job, "batch": 0, "records": [alive, expired, gone]})
 
         # Then the job says which failed and why, and the rest is done

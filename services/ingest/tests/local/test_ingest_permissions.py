@@ -104,7 +104,7 @@ def test_the_processor_goes_on_with_a_plan(behind: Behind, caller: Caller, invok
     behind.client("s3").put_object(**place, Body=json.dumps([[record["id"]]]).encode())
     # When the message comes again
     assert invoke(behind.outputs["ProcessorFunctionArn"], sqs_event([json.dumps({"job": planned})])) == NO_FAILURES
-    # Then it is worked off
+    # Then it is processed
     until(lambda: caller.ended(planned)["completed"] == 1)
 
 

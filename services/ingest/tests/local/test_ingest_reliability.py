@@ -65,7 +65,7 @@ def test_nothing_is_lost_or_done_twice_while_functions_are_killed(
     run = Run(behind, http, say)
     killer = Killer(local, behind, ("Processor", "Worker"), most=KILLS)
 
-    # When 16 clients send 2,000 records and have them worked off
+    # When 16 clients send 2,000 records and have them processed
     with killer:
         run.send(records=2000)
         run.wait()
@@ -90,7 +90,7 @@ def test_nothing_is_lost_or_done_twice_while_dynamodb_and_s3_fail(
     run = Run(behind, http, say)
     faults = Faults(refused=0.25, cut_off=0.02)
     with FaultyProxy(local.emulator, faults) as proxy, through(behind, proxy):
-        # When records of both kinds are sent and worked off, and for five seconds nothing works at all
+        # When records of both kinds are sent and processed, and for five seconds nothing works at all
         outage = threading.Timer(8, faults.outage, args=[5.0])
         outage.start()
         run.send(records=400, large=0.2)
@@ -128,7 +128,7 @@ class Run:
         self.changes = Changes(self.behind)
 
     def send(self, *, records: int, large: float = 0.02) -> None:
-        """Sends records by 16 clients at once, and has them worked off now and then, and at the end."""
+        """Sends records by 16 clients at once, and has them processed now and then, and at the end."""
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(lambda client: self._client(client, records // CLIENTS, large), range(CLIENTS)))
         for caller in self.callers:

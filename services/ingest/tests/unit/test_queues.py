@@ -80,7 +80,7 @@ class TestWork:
         del service.storage.stored[gone]
         del service.payloads.stored[lost]
 
-        # When it is worked off
+        # When it is processed
         service.work(service.work_queue.take())
 
         # Then
