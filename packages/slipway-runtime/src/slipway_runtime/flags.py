@@ -26,7 +26,7 @@ RETRY_SECONDS: Final = 10.0
 """How long AppConfig is left alone after it didn't answer."""
 
 
-def is_on(name: str, **context: Any) -> bool:
+def is_on(name: str, /, **context: Any) -> bool:
     """Return True if a flag is on for a request.
 
     Args:

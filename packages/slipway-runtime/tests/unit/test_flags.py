@@ -85,6 +85,16 @@ def test_rules_decide_for_each_request(appconfig: AppConfig) -> None:
     assert appconfig.sessions == 1
 
 
+def test_rule_may_compare_a_name(appconfig: AppConfig) -> None:
+    condition = {"action": "EQUALS", "key": "name", "value": "kettle"}
+    appconfig.document = {
+        "a": {"default": False, "rules": {"kettles": {"when_match": True, "conditions": [condition]}}}
+    }
+
+    assert flags.is_on("a", name="kettle")
+    assert not flags.is_on("a", name="pot")
+
+
 def test_unknown_flag_is_closed(appconfig: AppConfig) -> None:
     assert not flags.is_on("nobody_declared_it")
     assert appconfig.polls == 1
