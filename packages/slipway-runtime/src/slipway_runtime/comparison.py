@@ -66,7 +66,7 @@ class NotComparableError(Exception):
 
 @dataclass
 class Comparison:
-    """What came of comparing two versions.
+    """Result of comparing two versions.
 
     Attributes:
         same: Names of the reads with the same answers.

@@ -33,7 +33,7 @@ class InvalidJsonError(ValueError):
 
 
 def loads(text: str | bytes) -> Any:
-    """Parses JSON; every number becomes a `Decimal`, even `NaN` and the infinities (`fault_of` names them).
+    """Parse JSON; every number becomes a `Decimal`, even `NaN` and the infinities (`fault_of` reports them).
 
     Raises:
         InvalidJsonError: Not JSON, nested deeper than the parser goes, or one object has a key twice.

@@ -172,7 +172,7 @@ class ContractCheck:
         return None
 
     def _invoke(self, payload: bytes, context: LambdaContext, target: str) -> Any:
-        """Invokes a version, again and again while the function is throttled."""
+        """Invoke a version, and repeat while the function is throttled."""
         pause = 1.0
         while True:
             try:

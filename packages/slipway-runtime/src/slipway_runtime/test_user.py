@@ -24,7 +24,7 @@ _ANSWER_SECONDS: Final = 10.0
 
 
 class ResourceEvent(TypedDict):
-    """What CloudFormation asks for."""
+    """CloudFormation's request."""
 
     RequestType: str
     ResponseURL: str
@@ -50,7 +50,7 @@ class TestUser:
         self._secrets = secrets
 
     def apply(self, request_type: str, properties: Mapping[str, str], physical_id: str) -> str:
-        """Carries out a request.
+        """Execute a request.
 
         Returns:
             The resource's id, `<pool>/<user>`: another one tells CloudFormation to delete the former.
@@ -99,7 +99,7 @@ user = TestUser(aws.client("cognito-idp"), aws.client("secretsmanager"))
 
 @lambda_handler()
 def handler(event: ResourceEvent, context: LambdaContext) -> None:
-    """Carries out a request of CloudFormation and answers it, whatever comes of it."""
+    """Execute a request of CloudFormation and answer it, even if it fails."""
     physical_id = str(event.get("PhysicalResourceId") or context.log_stream_name)
     answer: dict[str, Any] = {"Status": "SUCCESS"}
     try:

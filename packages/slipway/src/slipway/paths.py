@@ -1,4 +1,4 @@
-"""Where the rehearsal reads and writes. Everything it writes is under `build/`."""
+"""Paths that the rehearsal reads and writes. Everything it writes is under `build/`."""
 
 from __future__ import annotations
 

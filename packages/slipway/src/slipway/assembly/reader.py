@@ -241,7 +241,7 @@ def stage_of(identifier: str, artifact: Document) -> str:
 
 
 def is_assembly(folder: Path) -> bool:
-    """True if a folder is a cloud assembly."""
+    """Return True if a folder is a cloud assembly."""
     return (folder / MANIFEST_FILE).is_file()
 
 

@@ -35,10 +35,10 @@ def add_flags(
     """Add what the service's flags need, if its settings have any.
 
     Args:
-        stack: the compute stack.
-        functions: the functions that ask for flags, after their deployments (`SafeDeployment`) are there.
-        environment: where.
-        settings: the service's part of the configuration.
+        stack: The compute stack.
+        functions: The functions that ask for flags, after their deployments (`SafeDeployment`) are there.
+        environment: Where.
+        settings: The service's part of the configuration.
 
     Returns:
         The flags; None for a service that has none, for which nothing is deployed.
@@ -67,14 +67,14 @@ class ServiceFlags(Construct):
     monitors name their alarms. What they may read is on a policy of its own for the same reason.
 
     Args:
-        scope: the compute stack.
-        construct_id: id in it.
-        functions: the functions that ask for flags, two at most.
-        environment: where.
-        settings: the service's part of the configuration.
+        scope: The compute stack.
+        construct_id: Id in it.
+        functions: The functions that ask for flags, two at most.
+        environment: Where.
+        settings: The service's part of the configuration.
 
     Raises:
-        ValueError: there are more functions than AppConfig can watch.
+        ValueError: There are more functions than AppConfig can watch.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class ServiceFlags(Construct):
 
     @property
     def configuration_arn(self) -> str:
-        """What the functions may read."""
+        """Return the ARN that the functions may read."""
         return Stack.of(self).format_arn(
             service="appconfig",
             resource="application",
@@ -253,7 +253,7 @@ def document(settings: ServiceSettings) -> str:
     """Return the service's flags as Powertools reads them.
 
     Args:
-        settings: the service's part of the configuration.
+        settings: The service's part of the configuration.
     """
     flags = {name: flag.model_dump(mode="json") for name, flag in sorted(settings.flags.items())}
     return json.dumps(flags, sort_keys=True)

@@ -468,7 +468,7 @@ def _user_pool(pool: PricedResource, scope: CostScope) -> Iterator[Charge]:
 
 
 def _flags(_: PricedResource, scope: CostScope) -> Iterator[Charge]:
-    """What functions ask AppConfig for: each environment once in its cache's time, and anew where it starts."""
+    """Yield the cost of functions' requests to AppConfig: each environment once per cache period, and at its start."""
     prices, assume = scope.prices.app_config, scope.assume
     for function in scope.of_type("AWS::Lambda::Function"):
         age = function.get("Environment", "Variables", MAX_AGE)

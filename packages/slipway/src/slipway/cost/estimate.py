@@ -20,7 +20,7 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 @dataclass(frozen=True)
 class CostLine:
-    """What one resource costs in one respect.
+    """One cost component of a resource.
 
     Args:
         environment: Whose it is, or `PIPELINE`.
@@ -57,7 +57,7 @@ class Estimate:
         return sorted(names, key=lambda name: name == PIPELINE)
 
     def times(self, line: CostLine) -> Decimal:
-        """How often a month a line's amount is due under the assumptions."""
+        """Return how often per month a line's amount is due under the assumptions."""
         match line.charge.per:
             case Per.MONTH:
                 return Decimal(1)

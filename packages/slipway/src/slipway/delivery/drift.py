@@ -1,4 +1,4 @@
-"""What the daily look for drift may read in an environment. The function is beside the pipeline (`observation`)."""
+"""Permissions of the daily drift check in an environment. Its function is beside the pipeline (`observation`)."""
 
 from __future__ import annotations
 
@@ -106,15 +106,15 @@ _BUCKETS = (
 
 
 class DriftRole(StepRole):
-    """What the tools account's function may do in an environment: have CloudFormation compare its stacks.
+    """Role with which the tools account's function has CloudFormation compare an environment's stacks.
 
     Stacks in CloudFront's own region are not looked at.
 
     Args:
-        scope: the foundation stack.
-        construct_id: id in it.
-        environment: settings of the environment.
-        services: names of the services that are deployed there.
+        scope: The foundation stack.
+        construct_id: Id in it.
+        environment: Settings of the environment.
+        services: Names of the services that are deployed there.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""What was changed by hand: `slipway drift`, at once what the function in the tools account does once a day."""
+"""Report manual changes: `slipway drift` does at once what the function in the tools account does daily."""

@@ -48,7 +48,7 @@ def nag(
 
 
 def rules(assembly: Assembly = Path("cdk.out"), *, json_file: JsonOption = None, sarif_file: SarifFile = None) -> None:
-    """Ask the rules about what only AWS would tell of an assembly of any language's CDK app.
+    """Run the rules on AWS behaviour on an assembly of a CDK app in any language.
 
     Exit code: 0 without findings, 1 with findings, 2 if the assembly cannot be evaluated.
     """

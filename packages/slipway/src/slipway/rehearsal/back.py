@@ -35,15 +35,15 @@ def accounts_left(
     """Run the accounts that a rehearsal left, and who plays the pipeline in them.
 
     Args:
-        settings: all of `config/`.
-        environment: whose account is worked in.
-        services: that were rehearsed alone. Empty: all.
+        settings: All of `config/`.
+        environment: Whose account is worked in.
+        services: That were rehearsed alone. Empty: all.
 
     Yields:
         Sessions of the tools account and of the environment's.
 
     Raises:
-        RehearsalError: no rehearsal left accounts, or one is at work in them.
+        RehearsalError: No rehearsal left accounts, or one is at work in them.
     """
     options = Options(services=tuple(services), folder=FOLDER / "rollback")
     show = Show(Console(file=sys.stderr, highlight=False, width=None if sys.stderr.isatty() else 160))
@@ -69,12 +69,12 @@ def take_back(stand: Stand, record: Rehearsal, fault: Fault | None) -> None:
     """Take an environment back after a delivery whose fault is found only then: first aliases, then every stage.
 
     Args:
-        stand: the accounts, running, and who plays in them.
-        record: what answers after each step is written there.
-        fault: the fault. Nothing is done for one that is not found after a delivery.
+        stand: The accounts, running, and who plays in them.
+        record: What answers after each step is written there.
+        fault: The fault. Nothing is done for one that is not found after a delivery.
 
     Raises:
-        SlipwayError: it cannot be taken back.
+        SlipwayError: It cannot be taken back.
     """
     if fault is None or not fault.found_by or record.executions[-1].status is not PlayStatus.SUCCEEDED:
         return
@@ -114,10 +114,10 @@ def _as_the_emulator_asks(policy: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_aliases(stand: Stand, place: Environment, functions: Sequence[str]) -> None:
-    """Ask IAM for what the emulator does not ask of the operator.
+    """Check with IAM what the emulator does not check for the operator.
 
     Raises:
-        RehearsalError: the operator's policy doesn't allow it.
+        RehearsalError: The operator's policy doesn't allow it.
     """
     role = f"arn:aws:iam::{place.account}:role/{OPERATOR}"
     for function in functions:

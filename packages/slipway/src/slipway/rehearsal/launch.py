@@ -267,7 +267,7 @@ def earlier(repository: Path, revision: str, *, usable: Callable[[str], bool], m
 
 
 def locks_as(repository: Path, one: str, other: str) -> bool:
-    """True if two commits lock the same packages, and either both bring the tool or neither does."""
+    """Return True if two commits lock the same packages, and both or neither contain the tool."""
     tools = [bool(_files(repository, commit, ("packages/slipway/pyproject.toml",))) for commit in (one, other)]
     return tools[0] == tools[1] and _files(repository, one, LOCKS) == _files(repository, other, LOCKS)
 

@@ -518,7 +518,7 @@ class _Timed:
 
 
 def verdict(record: Rehearsal) -> str:
-    """The last line of a run."""
+    """Return the last line of a run."""
     if record.taken_back:
         return "; ".join([f"delivered {record.commit[:12]}, then taken back", *_answers(record), *record.lost])
     if record.delivered:
@@ -544,7 +544,7 @@ def verdict(record: Rehearsal) -> str:
 
 
 def _answers(record: Rehearsal) -> list[str]:
-    """What the services answered to the request that found the fault, step by step."""
+    """Return the services' answers to the request that found the fault, step by step."""
     return [
         f"{step}: {', '.join(f'{service} {answer}' for service, answer in found.items())}"
         for step, found in record.taken_back.items()
@@ -591,14 +591,14 @@ def _still(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 def served(
     accounts: Accounts, account: str, environment: str, headers: Mapping[str, str] | None = None, *, region: str
 ) -> dict[str, str]:
-    """What the services of an environment answer, by AWS's own host names.
+    """Return what the services of an environment answer, by AWS's own host names.
 
     Args:
-        accounts: they run.
-        account: the environment's.
-        environment: its name.
-        headers: of the requests. Default: none of their own.
-        region: the environment's.
+        accounts: They run.
+        account: The environment's.
+        environment: Its name.
+        headers: Of the requests. Default: none of their own.
+        region: The environment's.
 
     Returns:
         Service → status of its health route, if it has an API, and the versions that `live` of its functions points to.

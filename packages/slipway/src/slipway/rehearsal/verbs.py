@@ -299,13 +299,13 @@ def _answer(service: Sequence[str] | None, status: ApprovalAnswer, says: str) ->
 
 @dataclass(frozen=True)
 class RunningRehearsal:
-    """Where a rehearsal that another process plays is reached.
+    """Connection to a rehearsal that another process plays.
 
     Attributes:
-        folder: its accounts.
-        account: the tools account.
-        region: of the pipelines.
-        memories: files with what CodePipeline remembers, one per pipeline.
+        folder: Its accounts.
+        account: The tools account.
+        region: Of the pipelines.
+        memories: Files with what CodePipeline remembers, one per pipeline.
     """
 
     folder: Path
@@ -331,9 +331,9 @@ def answer(running: RunningRehearsal, status: ApprovalAnswer, says: str = "") ->
     """Answer an approval that another process waits for, by CodePipeline's own API, as the console does it.
 
     Args:
-        running: the rehearsal that waits.
-        status: approved or rejected.
-        says: why, for the record.
+        running: The rehearsal that waits.
+        status: Approved or rejected.
+        says: Why, for the record.
 
     Returns:
         Stage and action that waited.

@@ -1,4 +1,4 @@
-"""What differs between what is there now and what was restored."""
+"""Compare the present data with the restored data."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class RestoredCopy:
     """A table or bucket that was restored, compared with the present one.
 
     Attributes:
-        source: name of the present one.
-        copy: name of the restored one.
-        present: items or objects that there are now.
-        restored: those that were restored.
-        added: those of now that were not there then: how many, and the first of them.
-        removed: those of then that are not there now.
-        changed: those that are others now.
-        seconds: how long restoring took, and comparing.
+        source: Name of the present one.
+        copy: Name of the restored one.
+        present: Items or objects that there are now.
+        restored: Those that were restored.
+        added: Those of now that were not there then: how many, and the first of them.
+        removed: Those of then that are not there now.
+        changed: Those that are others now.
+        seconds: How long restoring took, and comparing.
     """
 
     source: str
@@ -52,8 +52,8 @@ def compare_contents(present: Mapping[str, str], restored: Mapping[str, str]) ->
     """Compare what is there now with what was restored.
 
     Args:
-        present: name of an item or object → what tells its content from another.
-        restored: the same of the restored ones.
+        present: Name of an item or object → what tells its content from another.
+        restored: The same of the restored ones.
     """
     kinds = {
         "added": present.keys() - restored.keys(),

@@ -88,7 +88,7 @@ def missing_files(after: Side, is_file: Callable[[str], bool]) -> Iterator[Chang
 
 
 def _gets_the_source(project: Any, after: Side) -> bool:
-    """True if a pipeline hands its own source, and nothing else, to a project."""
+    """Return True if a pipeline passes only its own source to a project."""
     for pipeline in after.by_type.get(_PIPELINE, ()):
         actions = [
             action

@@ -97,7 +97,7 @@ def review_change(
 
 
 def _given(project: Path) -> Given:
-    """What the configuration of our template says; nothing for any other app."""
+    """Return the configuration of our template; empty for any other app."""
     if not has_configuration(project):
         return Given()
     from slipway.gates.review_policy import given  # noqa: PLC0415 - reads the configuration, which no other app has

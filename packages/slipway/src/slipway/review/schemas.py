@@ -225,7 +225,7 @@ def _scalars(value: Json, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
 
 
 def matches(pattern: Sequence[str], path: Sequence[str]) -> bool:
-    """True if a path begins as a pattern says; `*` is any name or item."""
+    """Return True if a path begins like a pattern; `*` is any name or item."""
     return len(path) >= len(pattern) and all(
         mine in {"*", its} for mine, its in zip(pattern, path[: len(pattern)], strict=True)
     )

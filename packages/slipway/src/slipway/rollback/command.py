@@ -43,12 +43,12 @@ ALIAS_KEPT = (
 
 @dataclass(frozen=True)
 class Sessions:
-    """Who asks AWS, and how often.
+    """The caller's sessions, and the polling interval.
 
     Attributes:
-        tools: session of the tools account.
-        environment: session of the environment's account.
-        poll_seconds: how long to wait between two looks.
+        tools: Session of the tools account.
+        environment: Session of the environment's account.
+        poll_seconds: How long to wait between two looks.
     """
 
     tools: boto3.Session

@@ -1,4 +1,4 @@
-"""What `slipway rollback` cannot do."""
+"""Errors of `slipway rollback`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class RollbackError(SlipwayError):
     """Nothing, or not everything, was taken back; the message says why and what to do.
 
     Args:
-        message: one line, without a trace.
+        message: One line, without a trace.
         exit_code: 2 for wrong input, 1 for what went wrong while working.
     """
 

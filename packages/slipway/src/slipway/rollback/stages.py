@@ -39,14 +39,14 @@ class PastExecution:
     started: datetime
 
     def __str__(self) -> str:
-        """Its commit, message and start, in one line."""
+        """Return its commit, message and start, in one line."""
         message = self.message.partition("\n")[0]
         return f"{self.commit[:12] or self.id} {message} ({self.started:%Y-%m-%d %H:%M} UTC)"
 
 
 @dataclass(frozen=True)
 class HeldStage:
-    """What a stage holds: an execution that may have succeeded, failed, or been rolled back to."""
+    """Present execution of a stage: it may have succeeded, failed, or been rolled back to."""
 
     name: str
     execution: PastExecution
@@ -56,12 +56,12 @@ class HeldStage:
 
 @dataclass(frozen=True)
 class RollbackPlan:
-    """What a rollback does.
+    """The steps of a rollback.
 
     Attributes:
-        stages: names of the stages, in the order in which they are rolled back.
-        held: what the environment's stages hold now.
-        skipped: stages that hold the target already.
+        stages: Names of the stages, in the order in which they are rolled back.
+        held: What the environment's stages hold now.
+        skipped: Stages that hold the target already.
     """
 
     pipeline: str
@@ -81,9 +81,9 @@ def stages_of(names: Sequence[str], environment: str, environments: Sequence[str
     """Return the stages that deploy to an environment, in the pipeline's order.
 
     Args:
-        names: of all stages.
-        environment: its name.
-        environments: names of all environments: one may begin with another's.
+        names: Of all stages.
+        environment: Its name.
+        environments: Names of all environments: one may begin with another's.
     """
     longer = [each for each in environments if each.startswith(f"{environment}-")]
     return [
@@ -102,14 +102,14 @@ def plan_rollback(
 
     Args:
         client: CodePipeline in the pipeline's account and region.
-        pipeline: its name.
-        environment: name of the environment.
-        environments: names of all environments.
-        to: id of the execution to go back to. Default: the newest one that succeeded in every stage of the environment
+        pipeline: Its name.
+        environment: Name of the environment.
+        environments: Names of all environments.
+        to: Id of the execution to go back to. Default: the newest one that succeeded in every stage of the environment
             before what is there now.
 
     Raises:
-        RollbackError: a stage is busy, or there is nothing to go back to.
+        RollbackError: A stage is busy, or there is nothing to go back to.
     """
     states = {each["stageName"]: each for each in client.get_pipeline_state(name=pipeline)["stageStates"]}
     names = stages_of(list(states), environment, environments)
@@ -143,12 +143,12 @@ def roll_back(
 
     Args:
         client: CodePipeline in the pipeline's account and region.
-        plan: what to do.
-        say: is told of each step.
-        poll_seconds: how long to wait between two looks.
+        plan: What to do.
+        say: Is told of each step.
+        poll_seconds: How long to wait between two looks.
 
     Raises:
-        RollbackError: a stage was not rolled back; those after it were left as they are.
+        RollbackError: A stage was not rolled back; those after it were left as they are.
     """
     for number, stage in enumerate(plan.stages):
         execution = client.rollback_stage(

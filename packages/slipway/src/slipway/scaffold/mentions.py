@@ -1,4 +1,4 @@
-"""What names a service outside of its folder, and how that leaves with it."""
+"""References to a service outside its folder, and how they are removed with it."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def mentions(root: Path, service: str, files: Iterable[str]) -> list[str]:
     """Return `file:line` of each place outside of a service's folder that names it.
 
     Args:
-        root: the project.
-        service: its name.
-        files: where to look, from the root; the service's own are passed over, and so are the tool's, whose examples
+        root: The project.
+        service: Its name.
+        files: Where to look, from the root; the service's own are passed over, and so are the tool's, whose examples
             have names of their own.
     """
     named = naming(service)

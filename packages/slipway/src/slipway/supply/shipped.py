@@ -89,7 +89,7 @@ def digest(path: Path) -> str:
 
 
 def built(repository: ScannedTree) -> tuple[Zip, ...]:
-    """The zips that `make build` made.
+    """Return the zips that `make build` wrote.
 
     Raises:
         SupplyError: There are none, or one is not what the manifest says.
@@ -112,7 +112,7 @@ def built(repository: ScannedTree) -> tuple[Zip, ...]:
 
 
 def layer_metadata(path: Path) -> Mapping[str, Message]:
-    """The metadata of every package in a layer, by its normal name.
+    """Return the metadata of every package in a layer, by normalised name.
 
     Raises:
         SupplyError: The zip cannot be read, or holds no package.
@@ -129,7 +129,7 @@ def layer_metadata(path: Path) -> Mapping[str, Message]:
 
 
 def layer_components(path: Path) -> tuple[Component, ...]:
-    """The packages that a layer holds.
+    """Return the packages in a layer.
 
     Raises:
         SupplyError: As `layer_metadata` does.

@@ -26,7 +26,7 @@ class Ran:
     err: str
 
     def complaint(self) -> str:
-        """The last that it wrote of an error, in one line; without one, the last that it wrote."""
+        """Return the last line of its errors; without one, the last line of its output."""
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.lower()]
         line = (errors or lines or [f"exit code {self.code}, and not a word"])[-1]

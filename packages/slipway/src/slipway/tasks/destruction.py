@@ -329,7 +329,7 @@ def _deletion_policies(template: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _is_absent(error: Exception) -> bool:
-    """True if AWS says that what a call names is not there."""
+    """Return True if an AWS error says that the resource does not exist."""
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     return code in {"NoSuchBucket", "NotFoundException", "ResourceNotFoundException"}
 

@@ -22,13 +22,13 @@ from slipway.testing.templates import DeployedTemplates, Template, templates_of
 
 @dataclass(frozen=True)
 class Subject:
-    """What a suite is run on.
+    """The app that a suite runs on.
 
     Attributes:
-        settings: the configuration of all of it.
-        cases: environment and service, by name, of each deployment.
-        deploy: returns the deployment of a service in an environment.
-        ships: whether this project builds what these services ship.
+        settings: The configuration of all of it.
+        cases: Environment and service, by name, of each deployment.
+        deploy: Returns the deployment of a service in an environment.
+        ships: Whether this project builds what these services ship.
     """
 
     settings: Settings
@@ -64,7 +64,7 @@ def subject() -> Subject:
 
 @cache
 def deployment(environment: str, service: str) -> DeployedTemplates:
-    """Return a service in an environment as it is committed."""
+    """Return a service in an environment with the committed settings."""
     return _of(settings().environment(environment), service, _whole())
 
 
@@ -78,9 +78,9 @@ def changed_deployment(environment: str, service: str, changes: Mapping[str, Any
     """Return a service in an environment whose settings differ from the committed ones.
 
     Args:
-        environment: name of a committed environment.
-        service: name of the service.
-        changes: dotted key → value; None takes the key away.
+        environment: Name of a committed environment.
+        service: Name of the service.
+        changes: Dotted key → value; None takes the key away.
     """
     other = changed(settings().environment(environment), changes)
     name = json.dumps([environment, service, changes], sort_keys=True)
@@ -91,8 +91,8 @@ def changed(environment: Environment, changes: Mapping[str, Any]) -> Environment
     """Return an environment with some keys changed, validated like a file.
 
     Args:
-        environment: stays as it is.
-        changes: dotted key → value; None takes the key away.
+        environment: Stays as it is.
+        changes: Dotted key → value; None takes the key away.
     """
     document = environment.model_dump(mode="json", exclude_none=True)
     for path, value in changes.items():

@@ -1,7 +1,7 @@
 """A real browser for tests of pages: headless Chromium, driven by Selenium.
 
-`make browser` installs both on Debian. Where they are missing, a test that needs them is skipped, except in CI,
-where it fails. The pipeline's own build has no packages of Debian: there such a test is skipped.
+`make browser` installs both on Debian. If they are missing, a test that needs them is skipped, except in CI, where it
+fails. The pipeline's own build has no Debian packages: there such a test is skipped.
 """
 
 from __future__ import annotations
@@ -89,12 +89,12 @@ def browser(
     """Yield a browser that is closed at the end.
 
     Args:
-        width: of the page, in CSS pixels.
-        height: of the page, in CSS pixels.
-        mobile: lay the page out as a phone does.
-        dark: prefer a dark page.
-        reaches: host names that resolve, all of them to this machine. Their certificates are not checked.
-        at: the port of those that are named without one.
+        width: Of the page, in CSS pixels.
+        height: Of the page, in CSS pixels.
+        mobile: Lay the page out as a phone does.
+        dark: Prefer a dark page.
+        reaches: Host names that resolve, all of them to this machine. Their certificates are not checked.
+        at: The port of those that are named without one.
     """
     service = ChromeService(executable_path=shutil.which("chromedriver"))
     driver = Chrome(options=_options(width, height, mobile, dark, _rules(reaches, at)), service=service)

@@ -1,4 +1,4 @@
-"""Other people's clients: generated from a service's OpenAPI document, curl, the AWS CLI, a page in a browser."""
+"""Third-party clients: generated from a service's OpenAPI document, curl, the AWS CLI, a page in a browser."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class GeneratedClient:
     """A package that openapi-python-client wrote.
 
     Args:
-        package: its module.
+        package: Its module.
     """
 
     package: ModuleType
 
     def model(self, name: str) -> Any:
-        """A model of the document, such as `Problem`."""
+        """Return a model of the document, such as `Problem`."""
         return getattr(importlib.import_module(f"{self.package.__name__}.models"), name)
 
     def call(self, operation: str, http: httpx.Client, base_url: str, **arguments: Any) -> Any:
-        """Call an operation, and read its answer by the document.
+        """Call an operation, and parse its answer by the document.
 
         Args:
-            operation: the operation's id in snake case, such as `create_item`.
-            http: what to send it with.
-            base_url: where the API is, without a slash at its end.
-            arguments: of the operation.
+            operation: The operation's id in snake case, such as `create_item`.
+            http: What to send it with.
+            base_url: Where the API is, without a slash at its end.
+            arguments: Of the operation.
 
         Returns:
             `status_code`, `headers`, `content`, and `parsed`, the model that the document says it is.
@@ -72,17 +72,17 @@ class _Through(httpx.BaseTransport):
 
 
 def generate(service: str, folder: Path) -> GeneratedClient:
-    """Write a client of a service, and import it.
+    """Generate a client of a service, and import it.
 
     Args:
-        service: its name.
-        folder: where the package goes, as `<service>_client`.
+        service: Its name.
+        folder: Where the package goes, as `<service>_client`.
 
     Raises:
-        AssertionError: the generator failed, or warned of something that it could not read.
+        AssertionError: The generator failed, or warned of something that it could not read.
     """
     name, config = f"{service}_client", folder / "config.yml"
-    # Nobody reads the code: it need not be pretty.
+    # The generated code is not read by people, so it needs no formatting.
     config.write_text("post_hooks: []\n", encoding="utf-8")
     document = DOCUMENTS / service / "openapi.json"
     # The generator imports much: one process for each spares the tests that it does.
@@ -106,14 +106,14 @@ def generate(service: str, folder: Path) -> GeneratedClient:
 
 
 def curl(emulator: Emulator, caller: Credentials, folder: Path, address: str, *arguments: str) -> tuple[int, Any]:
-    """Send a request with `curl --aws-sigv4`, as the pages of AWS show it, and return status and content.
+    """Send a request with `curl --aws-sigv4`, as AWS documents it, and return status and content.
 
     Args:
-        emulator: whose certificate and region it is.
-        caller: who signs.
-        folder: an empty one.
-        address: of the route.
-        arguments: further ones of curl.
+        emulator: Whose certificate and region it is.
+        caller: Who signs.
+        folder: An empty one.
+        address: Of the route.
+        arguments: Further ones of curl.
     """
     # Not on the command line, where others could read the key.
     config = folder / "curl"
@@ -147,12 +147,12 @@ def aws_cli(emulator: Emulator, folder: Path, *arguments: str, who: Credentials 
 
 @contextmanager
 def page_elsewhere(emulator: Emulator, folder: Path, hosts: Collection[str]) -> Iterator[Browser]:
-    """Yield a page of another origin in a real browser, which asks before it sends what a form could not.
+    """Yield a page of another origin in a real browser, which sends preflight requests.
 
     Args:
-        emulator: what the hosts lead to.
-        folder: where the page goes.
-        hosts: names that it reaches.
+        emulator: What the hosts lead to.
+        folder: Where the page goes.
+        hosts: Names that it reaches.
     """
     empty = folder / "empty.html"
     empty.write_text("<!doctype html><title>another origin</title>", encoding="utf-8")

@@ -1,6 +1,6 @@
-"""One environment, deployed once on an emulator of its own, for all tests that meet running services.
+"""An environment, deployed once on its own emulator, for all tests of running services.
 
-Each test process has an emulator, so that `pytest -n` works too; it costs a deployment a process.
+Each test process has an emulator, so that `pytest -n` works too; it costs one deployment per process.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Request(Protocol):
 
 
 def synthesized() -> Path:
-    """The assembly of this run of pytest: the first of its processes makes it, the others wait for it."""
+    """Return the assembly of this run of pytest: its first process creates it, the others wait for it."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
     assembly, made_by = TESTS / "cdk.out", TESTS / "cdk.out.run"
     with FileLock(TESTS / "cdk.out.lock"):
@@ -54,7 +54,7 @@ def synthesized() -> Path:
 
 @pytest.fixture(scope="session")
 def local() -> Iterator[LocalEnvironment]:
-    """The first environment with every service, deployed; gone when the session ends, also by Ctrl-C."""
+    """Yield the first environment with every service deployed; the session's end removes it, also after Ctrl-C."""
     isolate()
     settings = config.load()
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def local() -> Iterator[LocalEnvironment]:
 
 @pytest.fixture(scope="session")
 def function_names(local: LocalEnvironment) -> dict[str, str]:
-    """Names as `exercises` has them, such as <service>/ApiFunction → names of the deployed functions."""
+    """Return the names of the deployed functions by those of `exercises`, such as <service>/ApiFunction."""
     formation = local.emulator.session().client("cloudformation")
     services = [name for name in local.outputs() if name != FOUNDATION]
     found = [each for service in services for each in functions(stage_folder(local.assembly, local.name, service))]
@@ -87,7 +87,7 @@ def function_names(local: LocalEnvironment) -> dict[str, str]:
 
 
 def refusals(session: boto3.Session, function: str, *, since: float) -> list[str]:
-    """What AWS's services were refused in the name of a function's role, by the account's CloudTrail."""
+    """Return the calls that AWS's services were refused in the name of a function's role, from CloudTrail."""
     events = session.client("cloudtrail").lookup_events(
         LookupAttributes=[{"AttributeKey": "Username", "AttributeValue": function}],
         StartTime=datetime.fromtimestamp(since, UTC),
@@ -107,7 +107,7 @@ def until(look: Callable[[], T | None], seconds: float = 60, pause: float = 0.1)
 
 @pytest.fixture(autouse=True)
 def nothing_is_refused_in_the_roles_name(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What Lambda, KMS and X-Ray do for an exercised function is allowed: without that, its test has failed."""
+    """Fail an exercised function's test if Lambda, KMS or X-Ray is refused anything in its role's name."""
     exercised = [name for marker in request.node.iter_markers("exercises") for name in marker.args]
     if not exercised:
         yield
@@ -121,21 +121,21 @@ def nothing_is_refused_in_the_roles_name(request: pytest.FixtureRequest) -> Iter
 
 @pytest.fixture(scope="session")
 def outputs(local: LocalEnvironment) -> Outputs:
-    """Service → output → value, as `build/local/outputs.json` holds them."""
+    """Return service → output → value, as in `build/local/outputs.json`."""
     return local.outputs()
 
 
 @pytest.fixture(scope="session")
 def session(local: LocalEnvironment) -> Callable[..., boto3.Session]:
-    """Makes a boto3 session: of the account's root, or with the credentials given."""
+    """Return a function that creates a boto3 session: of the account's root, or with the given credentials."""
     return local.emulator.session
 
 
 class Invoke:
-    """Invokes a function as the root of the account, and gives what it answers.
+    """Invokes a function as the account's root, and returns its answer.
 
     Args:
-        session: of the root.
+        session: Of the root.
     """
 
     def __init__(self, session: boto3.Session) -> None:
@@ -157,13 +157,13 @@ def invoke(session: Callable[..., boto3.Session]) -> Invoke:
 
 @pytest.fixture(scope="session")
 def caller(local: LocalEnvironment) -> Credentials:
-    """The access key of the user who may call the signed routes and nothing else."""
+    """Return the access key of the user who may call the signed routes and nothing else."""
     return local.credentials()
 
 
 @pytest.fixture(scope="session")
 def http(local: LocalEnvironment) -> Iterator[httpx.Client]:
-    """A client that trusts the emulator's certificate; safe to use from threads."""
+    """Yield a client that trusts the emulator's certificate; it is thread-safe."""
     with local.emulator.http() as client:
         yield client
 
@@ -179,7 +179,7 @@ def _service_of(request: pytest.FixtureRequest) -> str:
 def signed(
     request: pytest.FixtureRequest, local: LocalEnvironment, http: httpx.Client, outputs: Outputs, caller: Credentials
 ) -> Request:
-    """Sends a request that the caller signed, to the API itself."""
+    """Return a function that sends a request signed by the caller, to the API itself."""
     auth = SigV4(caller, local.emulator.region)
 
     def send(method: str, path: str, *, service: str = "", **content: Any) -> httpx.Response:
@@ -191,7 +191,7 @@ def signed(
 
 @pytest.fixture(scope="module")
 def unsigned(request: pytest.FixtureRequest, http: httpx.Client, outputs: Outputs) -> Request:
-    """Sends a request without a signature to the API itself, past the edge."""
+    """Return a function that sends an unsigned request to the API itself, bypassing the edge."""
 
     def send(method: str, path: str, *, service: str = "", **content: Any) -> httpx.Response:
         return http.request(method, target(outputs[service or _service_of(request)], path, edge=False).url, **content)
@@ -201,7 +201,7 @@ def unsigned(request: pytest.FixtureRequest, http: httpx.Client, outputs: Output
 
 @pytest.fixture(scope="module")
 def edge(request: pytest.FixtureRequest, http: httpx.Client, outputs: Outputs) -> Request:
-    """Sends a request through CloudFront."""
+    """Return a function that sends a request through CloudFront."""
 
     def send(method: str, path: str, *, service: str = "", **content: Any) -> httpx.Response:
         where = target(outputs[service or _service_of(request)], path, edge=True)

@@ -28,7 +28,7 @@ _S3 = ((503, "SlowDown"), (500, "InternalError"), (503, "ServiceUnavailable"))
 
 @dataclass
 class Faults:
-    """How often what fails.
+    """Probabilities of the faults.
 
     Attributes:
         refused: Share of requests that are answered with a throttle or a 5xx and not carried out.
@@ -41,15 +41,15 @@ class Faults:
     out_until: float = 0.0
 
     def outage(self, seconds: float) -> None:
-        """Refuses everything for some time."""
+        """Refuse everything for some time."""
         self.out_until = time.monotonic() + seconds
 
     def stop(self) -> None:
-        """No more faults."""
+        """Stop all faults."""
         self.refused = self.cut_off = self.out_until = 0.0
 
     def fate(self) -> str:
-        """What becomes of the next request."""
+        """Return what happens to the next request."""
         throw = self.chance.random()
         if time.monotonic() < self.out_until or throw < self.refused:
             return "refused"
@@ -57,7 +57,7 @@ class Faults:
 
 
 class FaultyProxy:
-    """Hands requests on to an emulator as they are, so that their signatures hold; some of them not.
+    """Forwards requests to an emulator unchanged, so that their signatures stay valid; some of them fail.
 
     Args:
         emulator: Where to.
@@ -167,4 +167,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.upstream.close()
 
     def log_message(self, *_: object) -> None:
-        """Nothing: the counts tell what happened."""
+        """Log nothing: the counts report what happened."""

@@ -23,7 +23,7 @@ POWERTOOLS = {
     "POWERTOOLS_METRICS_NAMESPACE": "Slipway",
     "POWERTOOLS_LOG_LEVEL": "INFO",
 }
-"""What Powertools reads when it is imported; the plugin sets it before any test is collected."""
+"""Variables that Powertools reads when it is imported; the plugin sets them before any test is collected."""
 
 LAMBDA = {
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -32,12 +32,12 @@ LAMBDA = {
     "AWS_LAMBDA_FUNCTION_NAME": "function",
     "AWS_LAMBDA_FUNCTION_VERSION": "7",
 }
-"""What Lambda sets. The credentials are nobody's: clients are made and never called."""
+"""Variables that Lambda sets. The credentials are invalid: clients are created and never called."""
 
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set a function's environment variables, those that Lambda sets among them, for as long as the context lasts."""
+    """Set a function's environment variables, including Lambda's own, for the duration of the context."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**LAMBDA, **variables}.items():
             patch.setenv(name, value)
@@ -50,8 +50,8 @@ def import_functions(package: str, variables: Mapping[str, str]) -> None:
     Called by the package of their tests (its `__init__.py`), it comes first, whichever test is collected first.
 
     Args:
-        package: dotted name of the package, such as `services.<service>.runtime`.
-        variables: of all of the functions.
+        package: Dotted name of the package, such as `services.<service>.runtime`.
+        variables: Of all of the functions.
     """
     with environment(variables):
         for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
@@ -86,7 +86,7 @@ class Context:
 
 
 class Clock:
-    """A clock that is a second later at every look."""
+    """A clock that advances a second at every reading."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -98,10 +98,10 @@ class Clock:
 
 
 class Answer:
-    """What the function of an API answered.
+    """Answer of an API's function.
 
     Args:
-        raw: the answer as Lambda hands it over.
+        raw: The answer as Lambda hands it over.
     """
 
     def __init__(self, raw: dict[str, Any]) -> None:
@@ -153,14 +153,14 @@ def rest_event(
     """Return a REST API's proxy event. A body that isn't text is sent as JSON.
 
     Args:
-        method: of HTTP.
-        path: below the stage.
-        body: text, or what becomes JSON.
-        headers: beside those that every client sends.
-        query: of one value each.
-        identity: what the gateway found out about the caller, such as `userArn` or `apiKey`.
-        parameters: of the path.
-        encoded: send the body as Base64.
+        method: Of HTTP.
+        path: Below the stage.
+        body: Text, or what becomes JSON.
+        headers: Beside those that every client sends.
+        query: Of one value each.
+        identity: What the gateway found out about the caller, such as `userArn` or `apiKey`.
+        parameters: Of the path.
+        encoded: Send the body as Base64.
     """
     text = body if body is None or isinstance(body, str) else json.dumps(body, ensure_ascii=False)
     sent = {
@@ -215,13 +215,13 @@ def http_event(
     """Return an HTTP API's proxy event of format 2.0. A body that isn't text is sent as JSON.
 
     Args:
-        method: of HTTP.
-        path: of the request.
-        body: text, or what becomes JSON.
-        headers: beside those that every client sends; an HTTP API writes their names in lower case.
-        query: of one value each.
-        claims: of the caller's token. None: a route without an authorizer.
-        encoded: send the body as Base64.
+        method: Of HTTP.
+        path: Of the request.
+        body: Text, or what becomes JSON.
+        headers: Beside those that every client sends; an HTTP API writes their names in lower case.
+        query: Of one value each.
+        claims: Of the caller's token. None: a route without an authorizer.
+        encoded: Send the body as Base64.
     """
     text = body if body is None or isinstance(body, str) else json.dumps(body)
     sent = {
@@ -293,7 +293,7 @@ def client_error(code: str, operation: str) -> Exception:
 
 @pytest.fixture
 def logs() -> Iterator[io.StringIO]:
-    """Return what the functions log. Their handler keeps the stream that was standard output when it was made."""
+    """Return the functions' log. Their handler keeps the stream that was standard output when it was created."""
     from slipway_runtime.telemetry import logger
 
     written = io.StringIO()
@@ -311,7 +311,7 @@ Counted = Callable[[str], list[dict[str, Any]]]
 
 @pytest.fixture
 def counted(capsys: pytest.CaptureFixture[str]) -> Counted:
-    """Return a function that gives what the functions counted."""
+    """Return a function that returns the functions' counts."""
 
     def since(name: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]

@@ -1,7 +1,7 @@
-"""What all tests share.
+"""Fixtures and set-up of all tests.
 
-Unit tests open no socket, local tests get an emulator, nobody sees the machine's own accounts or repository, and
-figures that tests measured are printed at the end of a run, whatever pytest captures.
+Unit tests open no socket, local tests get an emulator, tests can't see the machine's own accounts or repository, and
+figures measured by tests are printed at the end of a run, whatever pytest captures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from slipway import git
 from slipway.settings.groups import GROUP
 from slipway.testing import functions
 
-# It has to come before CDK, which tests import. Where an environment is tested there is none.
+# It must come before CDK, which tests import. In a build that tests an environment it is not available.
 if find_spec("jsii"):
     import slipway.kernel  # noqa: F401
 
@@ -31,21 +31,21 @@ FIGURES = "figures"
 
 
 ACCOUNTS_OF_THEIR_OWN = ("local", "smoke")
-"""Folders whose tests call AWS, or what stands in for it, by variables that they set themselves."""
+"""Folders whose tests call AWS, or its replacement, with variables that they set themselves."""
 
 _NOBODY = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-"""Variables under which boto3 finds no credentials: neither those of a person nor those of a machine."""
+"""Variables under which boto3 finds no credentials, neither a person's nor a machine's."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
-    """Forget what a hook of git and a build of a group say, and set what Powertools reads.
+    """Clear the variables of a git hook and of a group's build, and set those that Powertools reads.
 
-    That has to be before a `conftest.py` imports Powertools.
+    This must happen before a `conftest.py` imports Powertools.
     """
     for name in (*git.LOCATION_VARIABLES, GROUP):
         os.environ.pop(name, None)
@@ -58,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def folders_of(file: Path, config: pytest.Config) -> frozenset[str]:
-    """Return the names of the folders that a file is in, those of the repository alone."""
+    """Return the names of the repository's folders that contain a file."""
     return frozenset(file.relative_to(config.rootpath).parts[:-1] if file.is_relative_to(config.rootpath) else ())
 
 
@@ -71,9 +71,9 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 @pytest.fixture(scope="module", autouse=True)
 def _nobody(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Take away every `AWS_*` and `CODEBUILD_*` variable: a test that needs one sets it.
+    """Remove every `AWS_*` and `CODEBUILD_*` variable: a test that needs one sets it.
 
-    CodeBuild gives its builds credentials by a variable, so that a test would call AWS there and nowhere else.
+    CodeBuild gives its builds credentials in a variable, so that a test would call AWS only there.
     """
     if not folders_of(request.path, request.config).isdisjoint(ACCOUNTS_OF_THEIR_OWN):
         yield
@@ -101,12 +101,12 @@ def _no_sockets(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Keeps a line for the end of the run: tests of many requests are read for their figures too."""
+    """Return a function that stores a line for the end of the run: tests of many requests report figures too."""
     return lambda line: record_property(FIGURES, line)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures, which the processes of xdist hand over with their reports."""
+    """Print the figures, which xdist's processes pass on with their reports."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     lines = [
         f"{report.nodeid.rpartition('::')[2]}: {value}"

@@ -13,12 +13,12 @@ Rule = Callable[[Settings], Iterator[str]]
 
 
 def _released(settings: Settings) -> list[Environment]:
-    """Environments that are more than a place to try something in."""
+    """Return environments other than development ones."""
     return [environment for environment in settings.environments if environment.kind is not EnvironmentKind.DEVELOPMENT]
 
 
 def production_waits_for_an_approval(settings: Settings) -> Iterator[str]:
-    """No change reaches production from elsewhere without a person's consent."""
+    """Check that no change reaches production from elsewhere without a person's consent."""
     before = None
     for environment in settings.environments:
         entered = environment.kind is EnvironmentKind.PRODUCTION and before is not EnvironmentKind.PRODUCTION
@@ -28,13 +28,13 @@ def production_waits_for_an_approval(settings: Settings) -> Iterator[str]:
 
 
 def approvals_reach_somebody(settings: Settings) -> Iterator[str]:
-    """Whoever has to consent is asked."""
+    """Check that the people who must approve are notified."""
     if settings.pipeline.approval_before and not settings.pipeline.approval.emails:
-        yield "nobody is asked for an approval"
+        yield "nobody is notified of a waiting approval"
 
 
 def production_keeps_its_data(settings: Settings) -> Iterator[str]:
-    """Nothing in production is deleted by a deployment."""
+    """Check that no deployment deletes anything in production."""
     for environment in settings.of_kind(EnvironmentKind.PRODUCTION):
         stateful = environment.stateful
         if not (stateful.deletion_protection and stateful.termination_protection) or stateful.disposable:
@@ -42,14 +42,14 @@ def production_keeps_its_data(settings: Settings) -> Iterator[str]:
 
 
 def only_what_is_disposable_is_destroyed(settings: Settings) -> Iterator[str]:
-    """Data is lost only where the configuration says that none matters."""
+    """Check that data is expendable only in disposable environments."""
     for environment in settings.environments:
         if (environment.stateful.removal_policy is RemovalPolicy.DESTROY) is not environment.stateful.disposable:
             yield f"{environment.name} destroys what it does not call disposable, or keeps what it does"
 
 
 def tests_have_the_shape_of_production(settings: Settings) -> Iterator[str]:
-    """What is tried before production is built as production is: services, firewall, origins, somebody who is told."""
+    """Check that test environments resemble production: services, firewall, origins, notifications."""
     for environment in _released(settings):
         if environment.services.names != settings.environments[-1].services.names:
             yield f"{environment.name} has other services"
@@ -58,11 +58,11 @@ def tests_have_the_shape_of_production(settings: Settings) -> Iterator[str]:
         if "*" in environment.cors.origins:
             yield f"{environment.name} answers any origin"
         if not environment.alarms.emails:
-            yield f"{environment.name} tells nobody of its alarms"
+            yield f"{environment.name} notifies nobody of its alarms"
 
 
 def accounts_are_shared_on_purpose(settings: Settings) -> Iterator[str]:
-    """An account of its own for each environment and for the pipeline, unless the pipeline's file says otherwise."""
+    """Check that each environment and the pipeline have their own account, unless configured otherwise."""
     accounts = [settings.pipeline.account, *(environment.account for environment in settings.environments)]
     if len(set(accounts)) < len(accounts) and not settings.pipeline.share_accounts:
         yield "an account is shared"

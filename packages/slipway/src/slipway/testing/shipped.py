@@ -1,4 +1,4 @@
-"""A folder that looks like a function's file system: the code zip, the layer, and the boto3 of the runtime."""
+"""A folder like a function's file system: the code zip, the layer, and the runtime's boto3."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ _LAMBDA = {
 
 @dataclass(frozen=True)
 class LambdaFolder:
-    """Where a function's modules are found, in Lambda's order: its code, the layer, the runtime."""
+    """Import path of a function, in Lambda's order: its code, the layer, the runtime."""
 
     code: Path
     layer: Path
     runtime: Path
     shared: Path | None = None
-    """Where the package is that all functions import. Default: within the code, as in what ships."""
+    """Location of the package that all functions import. Default: within the code, as shipped."""
 
     def run(self, script: str, *arguments: str, variables: Mapping[str, str], more: tuple[Path, ...] = ()) -> str:
         """Run a script in a fresh interpreter that sees these folders alone, and return what it wrote to stderr.
 
         Args:
-            script: the source.
+            script: The source.
             arguments: `sys.argv` from 1 on.
-            variables: the function's environment variables.
-            more: folders to look in last.
+            variables: The function's environment variables.
+            more: Folders to look in last.
 
         Raises:
-            RuntimeError: the script failed.
+            RuntimeError: The script failed.
         """
         shared = [] if self.shared is None else [self.shared]
         path = os.pathsep.join(map(str, (self.code, *shared, self.layer, self.runtime, *more)))
-        # -S keeps the virtual environment's packages out, -P the working folder; what a function logs goes to nobody.
+        # -S excludes the virtual environment's packages, -P the working directory; the function's log is discarded.
         done = subprocess.run(
             [sys.executable, "-S", "-P", "-c", script, *arguments],
             env={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **_LAMBDA, **variables},
@@ -73,10 +73,10 @@ def unpack(folder: Path, store: AssetStore, *, service: str, compiled: bool) -> 
     """Unpack a service for this machine's interpreter.
 
     Args:
-        folder: an empty folder.
-        store: the built assets.
-        service: name of the service.
-        compiled: whether code and layer have bytecode beside them. boto3 always has, as in Lambda.
+        folder: An empty folder.
+        store: The built assets.
+        service: Name of the service.
+        compiled: Whether code and layer have bytecode beside them. boto3 always has, as in Lambda.
     """
     found = LambdaFolder(folder / "code", folder / "layer" / "python", folder / "runtime")
     zipfile.ZipFile(store.path(service)).extractall(folder / "code")
@@ -84,7 +84,7 @@ def unpack(folder: Path, store: AssetStore, *, service: str, compiled: bool) -> 
     for package in _RUNTIME_PACKAGES:
         _copy(package, found.runtime)
     if not compiled:
-        # The layer for Lambda has none: bytecode is for one interpreter, and that of Lambda is not here.
+        # Lambda's layer has none for this interpreter: its bytecode is for Lambda's.
         for cache in found.layer.rglob("__pycache__"):
             shutil.rmtree(cache)
     with redirect_stdout(StringIO()):
@@ -103,4 +103,4 @@ def _copy(package: str, target: Path) -> None:
 
 
 REPOSITORY = ROOT
-"""Where `tests` is imported from: the fakes of the unit tests."""
+"""Folder from which `tests` is imported: the fakes of the unit tests."""

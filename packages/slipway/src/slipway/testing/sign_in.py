@@ -11,18 +11,18 @@ NEEDED = ("TestUserSecretArn", "UserPoolClientId")
 
 
 class SignInError(Exception):
-    """There is no token; the message is one line."""
+    """No token was issued; the message is one line."""
 
 
 def access_token(client: Callable[..., Any], outputs: Mapping[str, str]) -> str:
     """Return an access token of the test user, good for an hour.
 
     Args:
-        client: makes a client of an AWS service, given its name.
-        outputs: the service's: output → value.
+        client: Makes a client of an AWS service, given its name.
+        outputs: The service's: output → value.
 
     Raises:
-        SignInError: the deployment has no test user, or the pool did not let it in.
+        SignInError: The deployment has no test user, or the pool did not let it in.
     """
     if missing := [name for name in NEEDED if name not in outputs]:
         raise SignInError(f"the deployment has no output {', '.join(missing)}: only one with a test user has (dev)")

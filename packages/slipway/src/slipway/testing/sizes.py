@@ -1,4 +1,4 @@
-"""The largest data that a service accepts, and what AWS carries: nothing that follows from a body may be larger."""
+"""The largest data that a service accepts, and AWS's limits: nothing derived from a body may exceed them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVENT_BYTES = 1024 * 1024
 # docs.aws.amazon.com/sns/latest/dg/SNSMessageAttributes.html
 MESSAGE_BYTES = 256 * 1024
 
-# Signs that grow on their way, as they are written in JSON: escaped once more, in more bytes, in upper case, in full.
+# Characters that grow on their way through JSON: escaped twice, multi-byte, in upper case, in full.
 STRINGS = ("x", "\\u0001", "\\n", '\\"', "\\\\", "я", "€", "😀", "ŉ", "ΐ", "\u2028", "\\u044f", "\\ud83d\\ude00")
 VALUES = ("1", "1e39", "-1e-39", "0." + "3" * 37, "null", '""', "[]", "{}", '{"":""}', '"я"', '"\\u0001"')
 
@@ -60,7 +60,8 @@ class Worst:
 
     def written(self) -> str:
         """Return it as JSON."""
-        # Beside the data stand a name of 255 characters and a description of 4,096, each of up to 12 bytes escaped.
+        # Besides the data there are a name of 255 characters and a description of 4,096, each character up to 12 bytes
+        # escaped.
         size, values = DATA_LIMITS.size - (255 + 4096) * 12 - 200, DATA_LIMITS.values - 40
         match self.kind:
             case "text":
@@ -109,7 +110,7 @@ ANY_SPEED = settings(deadline=None, max_examples=30, suppress_health_check=[Heal
 
 
 class Recorder:
-    """Stands for a client of AWS, and keeps what it is given."""
+    """A fake AWS client that records its arguments."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []

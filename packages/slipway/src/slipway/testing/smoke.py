@@ -2,8 +2,8 @@
 
 The smoke tests of a service are in `services/<name>/tests/smoke`; pytest runs them with `-p slipway.testing.smoke`.
 
-`SLIPWAY_OUTPUTS` names a file of the form of `build/local/outputs.json`. Whoever runs the tests signs with the
-credentials that every AWS client would find.
+`SLIPWAY_OUTPUTS` names a file in the format of `build/local/outputs.json`. The tests sign with the credentials that any
+AWS client would find.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class DeployedService(NamedTuple):
     region: str
 
     def signed(self, method: str, path: str, **content: Any) -> httpx.Response:
-        """A request to the API itself that the caller signed."""
+        """Send a request signed by the caller to the API itself."""
         return self.http.request(method, self.outputs["ApiEndpoint"] + path, auth=self.auth, **content)
 
     def unsigned(self, method: str, path: str, **content: Any) -> httpx.Response:
-        """A request to the API itself from nobody in particular."""
+        """Send an unsigned request to the API itself."""
         return self.http.request(method, self.outputs["ApiEndpoint"] + path, **content)
 
     def edge(self, method: str, path: str, **content: Any) -> httpx.Response:
-        """A request through CloudFront."""
+        """Send a request through CloudFront."""
         domain = self.outputs["DistributionDomain"]
         endpoint = self.outputs.get("EdgeEndpoint", f"https://{domain}/")
         return self.http.request(method, endpoint + path, headers={"Host": domain}, **content)
@@ -50,7 +50,7 @@ class DeployedService(NamedTuple):
 
 @pytest.fixture(scope="module")
 def http() -> Iterator[httpx.Client]:
-    """A client for the tests of a service, which are refused too seldom to set off an alarm where they run."""
+    """Yield a client for a service's tests, whose refusals are too rare to trigger an alarm of the environment."""
     refused = []
 
     def count(response: httpx.Response) -> None:
@@ -64,7 +64,7 @@ def http() -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def deployed(request: pytest.FixtureRequest, http: httpx.Client) -> DeployedService:
-    """The service whose smoke test this is, where it is deployed."""
+    """Return the deployed service whose smoke test this is."""
     parts = request.path.parts
     name = parts[parts.index("services") + 1]
     if OUTPUTS not in os.environ:

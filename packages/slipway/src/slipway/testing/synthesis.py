@@ -32,12 +32,12 @@ _KEPT_SECONDS = 7 * 24 * 3600
 
 
 class Kept:
-    """What was synthesised, on disk, under a name that follows from the sources that they were made from.
+    """Synthesis results on disk, under a name derived from their sources.
 
-    Of other sources, the folders that nobody used for a week are deleted.
+    Results from other sources are deleted if unused for a week.
 
     Args:
-        sources: files and folders that decide what is synthesised, besides the tool, the interpreter and the lock.
+        sources: Files and folders that decide what is synthesised, besides the tool, the interpreter and the lock.
     """
 
     def __init__(self, sources: Iterable[Path]) -> None:
@@ -47,24 +47,24 @@ class Kept:
         """Return templates, synthesised by whichever process asks first.
 
         Args:
-            name: what they are, unique among these sources.
-            make: synthesises them.
+            name: What they are, unique among these sources.
+            make: Synthesises them.
         """
         found = self.result(name, lambda _: [asdict(template) for template in make()])
         return [Template(**content) for content in found]
 
     def result(self, name: str, make: Callable[[Path], Any]) -> Any:
-        """Return something that JSON can hold, made by whichever process asks first.
+        """Return a JSON-compatible result, created by the process that asks first.
 
         Args:
-            name: what it is, unique among these sources.
-            make: makes it, given a folder whose content is kept beside it.
+            name: What it is, unique among these sources.
+            make: Makes it, given a folder whose content is kept beside it.
         """
         place = self._folder() / hashlib.sha256(name.encode()).hexdigest()[:16]
         file = place.with_suffix(".json")
         with FileLock(place.with_suffix(".lock")):
             if not file.is_file():
-                # A run that is broken off leaves no half of it.
+                # Atomically: an interrupted run leaves no partial result.
                 written = place.with_suffix(".part")
                 written.write_text(json.dumps(make(place)), encoding="utf-8")
                 written.replace(file)

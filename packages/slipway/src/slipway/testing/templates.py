@@ -24,15 +24,15 @@ _REFERENCE = re.compile(r"^<(?P<stack>[^/>]+)/(?P<id>[^.>]+)(\.(?P<attribute>[^>
 
 @dataclass(frozen=True)
 class Template:
-    """One stack's template.
+    """The template of one stack.
 
     Args:
         name: `security`, `data`, `compute`, `observability`, `foundation` or `pipeline`.
-        raw: the JSON document.
-        stack_name: the stack's name in CloudFormation.
-        termination_protection: whether the assembly asks for it.
-        account: where the stack goes.
-        region: where the stack goes.
+        raw: The JSON document.
+        stack_name: The stack's name in CloudFormation.
+        termination_protection: Whether the assembly asks for it.
+        account: Where the stack goes.
+        region: Where the stack goes.
     """
 
     name: str
@@ -49,25 +49,25 @@ class Template:
 
     @property
     def outputs(self) -> Mapping[str, Any]:
-        """The outputs that people and tests read; those that CDK publishes for weak references are left out."""
+        """Return the outputs for people and tests, without CDK's own for weak references."""
         return {key: value for key, value in self.raw.get("Outputs", {}).items() if not key.startswith("PublishOutput")}
 
     def of_type(self, resource_type: str) -> Mapping[str, Resource]:
-        """The resources of a type by their logical ids."""
+        """Return the resources of a type by their logical ids."""
         return {key: value for key, value in self.resources.items() if value["Type"] == resource_type}
 
     def properties_of(self, resource_type: str) -> list[dict[str, Any]]:
-        """The properties of every resource of a type."""
+        """Return the properties of every resource of a type."""
         return [resource.get("Properties", {}) for resource in self.of_type(resource_type).values()]
 
     def only(self, resource_type: str, where: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
-        """The properties of the one resource of a type for which `where` holds."""
+        """Return the properties of the only resource of a type for which `where` holds."""
         found = [properties for properties in self.properties_of(resource_type) if where(properties)]
         assert len(found) == 1, f"{self.name}: {len(found)} of {resource_type}"
         return found[0]
 
     def text(self) -> str:
-        """The template as JSON."""
+        """Return the template as JSON."""
         return json.dumps(self.raw, ensure_ascii=False)
 
 
@@ -87,7 +87,7 @@ class DeployedTemplates:
         return iter(self.templates.values())
 
     def text(self, stack: str, value: Any) -> str:
-        """A value with its references written out: `<stack/LogicalId.Attribute>`, the same from whichever stack."""
+        """Return a value with references as `<stack/LogicalId.Attribute>`, the same in any stack."""
         match value:
             case str():
                 return value
@@ -109,28 +109,28 @@ class DeployedTemplates:
         raise AssertionError(f"{self.variant}: {stack}: cannot follow {value!r}")
 
     def texts(self, stack: str, value: Any) -> set[str]:
-        """As `text`, for one value or a list of them."""
+        """Return `text` of one value or of each in a list."""
         return {self.text(stack, entry) for entry in (value if isinstance(value, list) else [value])}
 
     def output(self, name: str) -> str:
-        """What the output of that name shows, in whichever stack it is."""
+        """Return the value of an output, in whichever stack it is."""
         found = [(template.name, template.outputs[name]) for template in self if name in template.outputs]
         assert len(found) == 1, f"{self.variant}: {len(found)} outputs {name}"
         stack, entry = found[0]
         return self.text(stack, entry["Value"])
 
     def behind(self, reference: str) -> Resource:
-        """The resource that a reference written by `text` or `output` points to."""
+        """Return the resource that a reference written by `text` or `output` points to."""
         match = _REFERENCE.match(reference)
         assert match, f"{reference} is no reference"
         return self[match["stack"]].resources[match["id"]]
 
     def function(self, handler: str) -> dict[str, Any]:
-        """Properties of the function with that handler, given without `services.<name>.runtime.`."""
+        """Return the properties of the function with that handler, given without `services.<name>.runtime.`."""
         return self.functions()[handler]
 
     def functions(self) -> Mapping[str, dict[str, Any]]:
-        """Properties of every function by its handler, without `services.<name>.runtime.`."""
+        """Return the properties of every function by handler, without `services.<name>.runtime.`."""
         return {
             _short(resource): resource["Properties"]
             for template in self
@@ -138,7 +138,7 @@ class DeployedTemplates:
         }
 
     def place_of_function(self, handler: str) -> tuple[str, str]:
-        """Stack and logical id of the function with that handler."""
+        """Return the stack and logical id of the function with that handler."""
         for template in self:
             for key, resource in template.of_type("AWS::Lambda::Function").items():
                 if _short(resource) == handler:
@@ -146,7 +146,7 @@ class DeployedTemplates:
         raise AssertionError(f"{self.variant}: no function {handler}")
 
     def aliases(self, handler: str) -> Mapping[str, str]:
-        """References to a function's aliases by their names."""
+        """Return references to a function's aliases by their names."""
         stack, function = self.place_of_function(handler)
         return {
             resource["Properties"]["Name"]: f"<{stack}/{key}>"
@@ -155,7 +155,7 @@ class DeployedTemplates:
         }
 
     def permissions(self, handler: str) -> Mapping[str, set[str]]:
-        """Actions that the role of the function with that handler allows, and the resources that each reaches."""
+        """Return the actions that a handler's role allows, and the resources of each."""
         stack, _ = self.place_of_function(handler)
         role = self.function(handler)["Role"]["Fn::GetAtt"][0]
         reached: dict[str, set[str]] = {}

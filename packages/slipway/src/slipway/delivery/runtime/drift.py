@@ -1,4 +1,4 @@
-"""What differs between stacks and their templates, as CloudFormation finds it.
+"""Differences between stacks and their templates, as CloudFormation detects them.
 
 CloudFormation compares the properties that a template sets with what the resources have now
 (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html). It doesn't look at
@@ -30,9 +30,9 @@ class PropertyDifference:
     """A property that has another value than the template says.
 
     Attributes:
-        path: of the property, such as `/MemorySize`.
-        expected: by the template; JSON for anything but a text.
-        actual: what the resource has.
+        path: Of the property, such as `/MemorySize`.
+        expected: By the template; JSON for anything but a text.
+        actual: What the resource has.
     """
 
     path: str
@@ -63,12 +63,12 @@ class DriftedResource:
 
 @dataclass(frozen=True)
 class DriftReport:
-    """What was found.
+    """Detected differences.
 
     Attributes:
-        stacks: names of the stacks that were looked at.
-        drifted: the resources that differ.
-        unread: what could not be looked at, each with the reason.
+        stacks: Names of the stacks that were looked at.
+        drifted: The resources that differ.
+        unread: What could not be looked at, each with the reason.
     """
 
     stacks: tuple[str, ...]
@@ -88,10 +88,10 @@ def detect_drift(
 
     Args:
         client: CloudFormation in the stacks' account and region.
-        stacks: their names; one that does not exist is left out.
-        wait_seconds: how long the detections may take.
-        poll_seconds: how long to wait between two looks.
-        sleep: waits.
+        stacks: Their names; one that does not exist is left out.
+        wait_seconds: How long the detections may take.
+        poll_seconds: How long to wait between two looks.
+        sleep: Waits.
     """
     unread: list[str] = []
     begun: dict[str, str] = {}

@@ -61,7 +61,7 @@ def _token(query: Any) -> str:
 
 
 def install() -> None:
-    """Have the emulator do so.
+    """Install the replacements.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

@@ -45,7 +45,7 @@ def _plain(value: Any) -> Any:
 
 
 def install() -> None:
-    """Have the emulator read both.
+    """Make the emulator read both.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator, which may read them itself.

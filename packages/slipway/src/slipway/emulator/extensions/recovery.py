@@ -29,7 +29,7 @@ Item = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Undo:
-    """What takes a change back: the item before it, or its key where there was none."""
+    """Reversal of a change: the item before it, or its key if there was none."""
 
     at: float
     before: Item | None
@@ -86,7 +86,7 @@ def _describe(original: Callable[..., Any], data: Item) -> Any:
 
 
 def _earliest(name: str) -> float:
-    """When the changes of a table began to be kept: of one that an earlier process made, now at the latest."""
+    """Return when recording a table's changes began; for a table of an earlier process, now at the latest."""
     if name not in _since:
         _since[name] = time.time()
     return float(_since[name])
@@ -141,7 +141,7 @@ def _update_resource(original: Callable[..., Any], physical_id: str, old: Item, 
 
 
 def install() -> None:
-    """Have the emulator do so.
+    """Install the replacements.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

@@ -83,7 +83,7 @@ def _result(action: str, resource: str, decision: str) -> str:
 
 
 def install() -> None:
-    """Have the emulator do so.
+    """Install the replacements.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator.

@@ -232,7 +232,7 @@ class Bake:
         self._events.put(account, "aws.cloudwatch", kind, detail, moment, resources=[arn], region=region)
 
     def _alarms(self, account: str) -> list[Alarm]:
-        """The environment's alarms on what the requests here make: Lambda's metrics of a whole function, and 5xx."""
+        """Return the environment's alarms that requests here affect: Lambda's metrics of a whole function, and 5xx."""
         found = []
         for emulator in self._accounts.seen(account):
             for alarm in _alarms_on_requests(emulator):

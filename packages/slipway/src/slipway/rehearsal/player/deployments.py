@@ -133,7 +133,7 @@ class CodeDeploy:
         stopping: Set when everything has to end.
         before_hook: Is called with an account and a function before a hook of its deployment is. Default: nothing
             happens then.
-        history: remembers the deployments. Default: nobody does.
+        history: Remembers the deployments. Default: nobody does.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class CodeDeploy:
         """The last shift by account and function, for observers after the deployment."""
 
     def api(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
-        """CodeDeploy's API, as far as hooks and `slipway rollback` need it.
+        """Answer CodeDeploy's API, as far as hooks and `slipway rollback` need it.
 
         Raises:
             ApiError: It is refused.
@@ -223,10 +223,10 @@ class CodeDeploy:
         record.status = PlayStatus.SUCCEEDED
 
     def _check(self, caller: Requester, operation: str) -> None:
-        """Ask IAM whether a caller may look at deployments.
+        """Check with IAM that a caller may read deployments.
 
         Raises:
-            ApiError: it may not.
+            ApiError: It may not.
         """
         if caller.access_key_id == caller.account:
             return

@@ -302,9 +302,9 @@ class Player:
         that a rollback asks the stage's conditions: only its actions are played, as after a failed stage.
 
         Args:
-            stage: name of the stage.
-            target: id of the execution that it goes back to.
-            at: virtual moment at which it begins.
+            stage: Name of the stage.
+            target: Id of the execution that it goes back to.
+            at: Virtual moment at which it begins.
 
         Returns:
             Id of the execution that the rollback is.
@@ -563,7 +563,7 @@ class Player:
 
 
 def allowed(accounts: Accounts, events: Events, pipeline: str) -> Allowed:
-    """Who may do what with the pipeline, as IAM of the tools account says.
+    """Return a function that decides, with the tools account's IAM, if a caller may act on the pipeline.
 
     Args:
         accounts: They run.

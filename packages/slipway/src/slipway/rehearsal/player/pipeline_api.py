@@ -30,10 +30,10 @@ class PipelineApi:
     """CodePipeline's API.
 
     Args:
-        memory: of the pipeline.
-        approvals: of the execution that runs.
-        allowed: asks IAM.
-        roll_back: rolls a stage back. Default: nobody plays that could.
+        memory: Of the pipeline.
+        approvals: Of the execution that runs.
+        allowed: Asks IAM.
+        roll_back: Rolls a stage back. Default: nobody plays that could.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class PipelineApi:
         self._memory, self._approvals, self._allowed, self._roll_back = memory, approvals, allowed, roll_back
 
     def __call__(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
-        """Answer.
+        """Answer a request.
 
         Raises:
             ApiError: It is refused.

@@ -62,7 +62,7 @@ class _Held:
         return names or "none"
 
     def holds(self, other: _Held) -> bool:
-        """True if everything that another key holds is held."""
+        """Return True if it contains everything that another key contains."""
         if self._others:
             return self._names <= other._names if other._others else not self._names & other._names
         return not other._others and other._names <= self._names

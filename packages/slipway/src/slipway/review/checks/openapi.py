@@ -83,7 +83,7 @@ def _asked(document: Mapping[str, Any], operation: Mapping[str, Any]) -> Json:
 
 
 def _is_open(document: Mapping[str, Any], operation: Mapping[str, Any]) -> bool:
-    """True if an operation asks nothing, or takes nothing as one of several answers (`{}`)."""
+    """Return True if an operation requires nothing, or accepts nothing as one of several options (`{}`)."""
     if fields(operation.get("x-amazon-apigateway-auth")).get("type", "NONE") != "NONE":
         return False
     asked = _asked(document, operation)

@@ -30,7 +30,7 @@ class About(StrEnum):
 
 @dataclass(frozen=True, order=True)
 class PolicySubject:
-    """Whom or what a policy is about.
+    """Subject of a policy.
 
     Args:
         about: What it is about.

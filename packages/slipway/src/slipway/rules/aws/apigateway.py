@@ -57,7 +57,7 @@ def _cached_for_one_origin(templates: Templates) -> Iterator[Found]:
 
 
 def _covers(setting: dict[str, Any], method: Resource) -> bool:
-    """True if a method setting is about a method. API Gateway caches GET alone unless a setting names the method."""
+    """Return True if a method setting covers a method. API Gateway caches only GET unless a setting names the method."""
     verb, path = setting.get("HttpMethod"), str(setting.get("ResourcePath"))
     named = verb == method.get("HttpMethod") or (verb == "*" and method.get("HttpMethod") == "GET")
     return named and (path == "/*" or path == _path(method))
@@ -75,7 +75,7 @@ def _path(method: Resource) -> str:
 
 
 def _depends_on_origin(preflight: Resource) -> bool:
-    """True if an API answers one origin with another header than the next: its preflights say for which."""
+    """Return True if an API answers different origins with different headers, as its preflights show."""
     answers = preflight.get("Integration", "IntegrationResponses") or []
     allowed = {str((answer.get("ResponseParameters") or {}).get(_ALLOW_ORIGIN)) for answer in answers}
     return allowed != {"'*'"}

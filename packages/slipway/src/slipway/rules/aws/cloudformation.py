@@ -33,7 +33,7 @@ def _in_the_way(templates: Templates) -> Iterator[Found]:
 
 
 def _is_fixed(value: Value, parameters: Mapping[str, Any]) -> bool:
-    """True if a name is the same each time a stack is made of the template."""
+    """Return True if a name is the same each time a stack is created from the template."""
     match value:
         case str():
             return True

@@ -43,7 +43,7 @@ class _Sent:
     everything: bool = False
 
     def goes_beyond(self, key: _Sent) -> bool:
-        """True if something is sent that the key does not tell apart."""
+        """Return True if something is sent that the key does not distinguish."""
         if key.everything:
             return False
         if self.kind == "headers":

@@ -26,7 +26,7 @@ _LOG_WRITERS = frozenset({"logging.s3.amazonaws.com", "delivery.logs.amazonaws.c
 
 
 def _keeps(resource: Resource) -> bool:
-    """True if a rollback of the resource's creation leaves it alone."""
+    """Return True if a rollback of the resource's creation retains it."""
     return resource.body.get("DeletionPolicy") == "Retain"
 
 

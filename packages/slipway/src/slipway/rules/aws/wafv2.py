@@ -34,7 +34,7 @@ def _uncounted(templates: Templates) -> Iterator[Found]:
 
 
 def _always(statement: Mapping[str, Any] | None, method: str) -> bool:
-    """True if a statement holds for every request with a method, whatever its caller writes into it."""
+    """Return True if a statement matches every request with a method, whatever its caller sends."""
     return statement is None or _holds(statement, method) is True
 
 

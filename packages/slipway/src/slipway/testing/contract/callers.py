@@ -1,6 +1,6 @@
-"""Who calls an API: one caller that it lets in, and every kind that it must not, for each way to authorise.
+"""Callers of an API: one that it admits, and every kind that it must refuse, for each way to authorise.
 
-Signatures for another service (`…/s3/aws4_request`) are not among them: the emulator takes them, API Gateway doesn't.
+Signatures for another service (`…/s3/aws4_request`) are not included: the emulator accepts them, API Gateway doesn't.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Callers:
     """Callers of an API.
 
     Attributes:
-        good: the one that is let in.
-        refused: name of a kind that is not → how it authorises its requests.
-        status: what a refusal answers.
-        fuzz: variables that let `slipway.testing.contract.hooks` call as the good one.
+        good: The one that is let in.
+        refused: Name of a kind that is not → how it authorises its requests.
+        status: What a refusal answers.
+        fuzz: Variables that let `slipway.testing.contract.hooks` call as the good one.
     """
 
     good: httpx.Auth
@@ -49,11 +49,11 @@ class Callers:
 
 
 class Header(httpx.Auth):
-    """Sends a header as it stands.
+    """Sends a fixed header.
 
     Args:
-        name: of the header.
-        value: of the header.
+        name: Of the header.
+        value: Of the header.
     """
 
     def __init__(self, name: str, value: str) -> None:
@@ -66,12 +66,12 @@ class Header(httpx.Auth):
 
 
 class Late(SigV4):
-    """Signs as if it was another time.
+    """Signs with another time.
 
     Args:
-        credentials: whose.
-        region: the API's.
-        by: how far from now.
+        credentials: Whose.
+        region: The API's.
+        by: How far from now.
     """
 
     def __init__(self, credentials: Credentials, region: str, *, by: timedelta) -> None:
@@ -87,12 +87,12 @@ class Late(SigV4):
 
 
 class Altered(SigV4):
-    """Signs something else than what is sent.
+    """Signs something other than what is sent.
 
     Args:
-        credentials: whose.
-        region: the API's.
-        change: what is signed instead.
+        credentials: Whose.
+        region: The API's.
+        change: What is signed instead.
     """
 
     def __init__(self, credentials: Credentials, region: str, change: Callable[[httpx.Request], httpx.Request]) -> None:
@@ -148,7 +148,7 @@ def signers(session: boto3.Session, outputs: Mapping[str, str], *, account: str,
             return stack.enter_context(_user(session, *statements))
 
         caller = user(("Allow", f"{api}/*"))[1]
-        # To the emulator, a `*` at the end of an ARN stands for no line break: this one may call everything.
+        # To the emulator, a `*` at the end of an ARN excludes line breaks: this one may call everything.
         anybody = user(("Allow", "*"))[1]
         (gone, deleted), (resting, inactive) = user(("Allow", f"{api}/*")), user(("Allow", f"{api}/*"))
         iam.delete_access_key(UserName=gone, AccessKeyId=deleted.access_key_id)
@@ -226,8 +226,8 @@ class _Pool:
     """A user pool as its administrator sees it.
 
     Args:
-        cognito: client.
-        pool: its id.
+        cognito: Client.
+        pool: Its id.
     """
 
     def __init__(self, cognito: Any, pool: str) -> None:
@@ -298,7 +298,7 @@ def token_holders(session: boto3.Session, outputs: Mapping[str, str]) -> Iterato
             "a refresh token": tokens["RefreshToken"],
         }
         bearer = {kind: f"Bearer {token}".strip() for kind, token in kinds.items()}
-        # The expired one's second passes.
+        # Wait until the expired token's second has passed.
         time.sleep(2)
         good = f"Bearer {tokens['AccessToken']}"
         refused: dict[str, httpx.Auth | None] = {

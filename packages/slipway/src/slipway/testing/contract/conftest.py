@@ -35,29 +35,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def subject() -> Subject:
-    """The app."""
+    """Return the app."""
     return _subject()
 
 
 @pytest.fixture
 def deployment(case: tuple[str, str]) -> DeployedTemplates:
-    """A service in an environment."""
+    """Return a service in an environment."""
     return _subject().deploy(*case)
 
 
 @pytest.fixture
 def service(case: tuple[str, str]) -> str:
-    """The name of that service."""
+    """Return the name of that service."""
     return case[1]
 
 
 @pytest.fixture
 def environment(deployment: DeployedTemplates) -> Environment:
-    """That environment."""
+    """Return that environment."""
     return deployment.environment
 
 
 @pytest.fixture
 def deployments(service: str) -> list[DeployedTemplates]:
-    """A service in each of its environments."""
+    """Return a service in each of its environments."""
     return [_subject().deploy(environment, each) for environment, each in _subject().cases if each == service]

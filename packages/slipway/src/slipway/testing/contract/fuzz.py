@@ -1,12 +1,11 @@
 """Fuzz each service from its OpenAPI document with schemathesis, authorised, through HTTPS.
 
-No answer is a 5xx, and each is one that the document describes: status, media type, headers, schema. Requests that the
-document allows and such that it does not; and sequences, by the links that schemathesis infers between operations (the
-documents name none).
+No answer is a 5xx, and each one matches the document: status, media type, headers, schema. The requests include valid
+and invalid ones, and sequences, by the links that schemathesis infers between operations (the documents name none).
 
-The same seed gives the same requests, so a fault comes again. `SLIPWAY_FUZZ_SEED` takes another one. How many requests
-schemathesis makes of its examples depends on the answers and on the time that they take; so it goes on with the next
-seed for what is missing until a service was sent enough.
+The same seed gives the same requests, so a fault is reproducible. `SLIPWAY_FUZZ_SEED` sets another one. The number of
+requests that schemathesis generates from its examples depends on the answers and their duration; so it continues with
+the next seed until a service has received enough.
 """
 
 from __future__ import annotations
@@ -51,13 +50,13 @@ NOT_CHECKED = {
 
 @dataclass
 class Fuzzing:
-    """A service that is being fuzzed: by one process after the other, until it was sent enough.
+    """A service being fuzzed: by one process after the other, until it has received enough requests.
 
     Args:
-        start: starts a round of some examples with a seed; gives its process.
-        examples: of the first round.
-        report: what a round writes.
-        log: what a round says.
+        start: Starts a round of some examples with a seed; gives its process.
+        examples: Of the first round.
+        report: What a round writes.
+        log: What a round says.
     """
 
     start: Callable[[int, int], Server]
@@ -71,7 +70,7 @@ class Fuzzing:
         self.process = self.start(self.examples, SEED)
 
     def end(self) -> bool:
-        """Wait until there were enough requests, or a fault; whether there was none."""
+        """Wait until there were enough requests, or a fault; return True without a fault."""
         while self._round() and self.requests < LEAST_REQUESTS:
             self.seeds.append(self.seeds[-1] + 1)
             missing = (LEAST_REQUESTS - self.requests) / self.requests

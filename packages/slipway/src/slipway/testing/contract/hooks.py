@@ -1,6 +1,6 @@
-"""Tell schemathesis, which imports this, whose credentials its requests carry (`SCHEMATHESIS_HOOKS`).
+"""Give schemathesis, which imports this, the credentials of its requests (`SCHEMATHESIS_HOOKS`).
 
-It runs in a process of its own; `slipway.testing.contract.fuzz` starts it and gives it the variables.
+It runs in a separate process; `slipway.testing.contract.fuzz` starts it and sets the variables.
 """
 
 from __future__ import annotations

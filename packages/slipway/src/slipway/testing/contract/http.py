@@ -1,7 +1,7 @@
-"""What every HTTP API answers to anything, on the emulator, through HTTPS and with IAM enforced.
+"""Contract of every HTTP API, on the emulator, through HTTPS and with IAM enforced.
 
-The suite asks each service's own `openapi.json` what there is: its routes, who may call them, the schemas of bodies
-and parameters. The app subclasses `HttpContract` in its own tests; a service without an API has no case here.
+The suite reads each service's own `openapi.json`: its routes, who may call them, the schemas of bodies and parameters.
+The app subclasses `HttpContract` in its own tests; a service without an API has no case here.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Operation:
     """One operation of a service's API.
 
     Attributes:
-        service: its name.
-        route: what the document says of who may call it.
-        document: the whole document.
+        service: Its name.
+        route: What the document says of who may call it.
+        document: The whole document.
     """
 
     service: str
@@ -77,7 +77,7 @@ class Operation:
 
     @property
     def statuses(self) -> set[int]:
-        """What it may answer."""
+        """Return the statuses that it may answer."""
         return {int(status) for status in self._described["responses"]}
 
     def parameters(self, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -113,7 +113,7 @@ OPERATIONS = _read_operations()
 
 
 def each(allowed: Callable[[Operation], object] = lambda _: True) -> pytest.MarkDecorator:
-    """Parametrise a test over the operations that there are, or over some of them."""
+    """Parametrise a test over the existing operations, or over some of them."""
     return pytest.mark.parametrize("operation", [found for found in OPERATIONS if allowed(found)], ids=str)
 
 
@@ -197,24 +197,24 @@ CONTENT_TYPES = (
 
 
 class Sender:
-    """Sends requests to every service, each as its good caller unless told otherwise.
+    """Sends requests to every service, by default as its valid caller.
 
     Args:
-        http: a client that trusts the emulator.
-        outputs: of the services.
-        callers: gives the callers of a service.
+        http: A client that trusts the emulator.
+        outputs: Of the services.
+        callers: Gives the callers of a service.
     """
 
     def __init__(self, http: httpx.Client, outputs: Outputs, callers: Callable[[str], Callers]) -> None:
         self._http, self._outputs, self._callers = http, outputs, callers
 
     def __call__(self, operation: Operation, *, method: str = "", path: str = "", **content: Any) -> httpx.Response:
-        """Send what an operation's document gives as an example, with some of it changed.
+        """Send the document's example of an operation, with some of it changed.
 
         Args:
-            operation: which.
-            method: another one than the operation's.
-            path: another one than the operation's, with its query.
+            operation: Which.
+            method: Another one than the operation's.
+            path: Another one than the operation's, with its query.
             content: httpx's `content`, `json`, `headers`, `params`, `auth`; `past_the_edge` goes to the API itself.
         """
         route = operation.route
@@ -241,7 +241,7 @@ def assert_refused(response: httpx.Response, status: int) -> None:
 
 
 def callers_of(local: LocalEnvironment, service: str, outputs: Mapping[str, str]) -> AbstractContextManager[Callers]:
-    """Return the callers of a service, by what its document wants of them."""
+    """Return the callers of a service, by the authorisation in its document."""
     kinds = [found.route for found in OPERATIONS if found.service == service]
     session, emulator = local.emulator.session(), local.emulator
     if any(route.signed for route in kinds):
@@ -257,7 +257,7 @@ class HttpContract:
     @pytest.fixture(scope="class")
     @classmethod
     def callers(cls, local: LocalEnvironment, outputs: Outputs) -> Iterator[Callable[[str], Callers]]:
-        """Give the callers of a service, made at its first test."""
+        """Yield a function that returns the callers of a service, created at its first test."""
         made: dict[str, Callers] = {}
         with ExitStack() as stack:
 
@@ -276,7 +276,7 @@ class HttpContract:
 
     @pytest.fixture
     def stored(self, session: Callable[..., boto3.Session], outputs: Outputs) -> Callable[[str], list[Any]]:
-        """Give all that a service stores, once nothing of earlier tests is still being written."""
+        """Return a function that lists all stored data of a service, once earlier tests' writes have finished."""
 
         def look(service: str) -> list[Any]:
             root, found = session(), outputs[service]

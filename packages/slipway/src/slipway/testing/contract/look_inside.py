@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 FAR = 9e15
-"""Added to the monotonic clock, so that its values can be told from other numbers."""
+"""Added to the monotonic clock, so that its values can be distinguished from other numbers."""
 
 _monotonic = time.monotonic
 time.monotonic = lambda: FAR + _monotonic()
@@ -30,7 +30,7 @@ for hook in reversed(hooks.BEFORE):
 
 
 def _values() -> Any:
-    """Everything that a container in memory holds; strings and numbers are in no list of their own."""
+    """Yield everything in the containers in memory; strings and numbers are not tracked separately."""
     gc.unfreeze()
     everything = gc.get_objects()
     # The variables of the process are not part of what was imported; Lambda sets them again. And a rate limiter of
@@ -55,10 +55,10 @@ def _is_of_now(value: object) -> bool:
 
 
 def _is_open(descriptor: Path) -> bool:
-    """True for a connection. X-Ray's socket for datagrams has none: each datagram finds its own way."""
+    """Return True for a connection. X-Ray's datagram socket has none: each datagram is routed separately."""
     number = int(descriptor.name)
     try:
-        # The first three are those of whoever runs this.
+        # The first three belong to the caller.
         if number <= 2 or not str(descriptor.readlink()).startswith("socket:"):
             return False
         with socket.socket(fileno=os.dup(number)) as found:
@@ -67,7 +67,7 @@ def _is_open(descriptor: Path) -> bool:
         return False
 
 
-# When folders changed, which the importer remembers, is no time of the clock.
+# The importer remembers when folders changed, which is not a time of the clock.
 importlib.invalidate_caches()
 # The logging of Python keeps the time of its import, for a field that no formatter of ours writes.
 setattr(logging, "_startTime", 0)  # noqa: B010 - it is in no stub
@@ -83,7 +83,7 @@ for hook in hooks.AFTER:
 found = {
     "hooks": [len(hooks.BEFORE), len(hooks.AFTER)],
     "secrets": sum(isinstance(value, str) and marker in value and value is not marker for value in values),
-    # What stands in a source is a constant.
+    # Text from the source is a constant.
     "unique": sorted(
         {str(one) for one in values if isinstance(one, uuid.UUID) and one.version == 4 and str(one) not in written}
     ),

@@ -1,4 +1,4 @@
-"""What the contract reads from templates: functions, statements, tags."""
+"""Read functions, statements and tags from templates for the contract."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Function:
 
 
 def functions(deployment: DeployedTemplates) -> list[Function]:
-    """Return every function of the service, also those that share a handler."""
+    """Return every function of the service, including those that share a handler."""
     return [
         Function(template, key, resource["Properties"])
         for template in deployment
@@ -71,7 +71,7 @@ def statements(template: Template) -> Iterator[tuple[str, Resource, dict[str, An
 
 
 def listed(value: Any) -> list[Any]:
-    """Return a list as it is, and anything else as the only entry of one."""
+    """Return a list unchanged, and anything else as its only entry."""
     return value if isinstance(value, list) else [value]
 
 
@@ -104,7 +104,7 @@ def references(node: Any) -> Iterator[str]:
 
 
 def ids(deployment: DeployedTemplates, stack: str) -> set[str]:
-    """Return the ids of a stack, without those that CDK makes of what they hold or of a path, with the stage in it."""
+    """Return the ids of a stack, without those that CDK derives from content or from a path with the stage in it."""
     moving = ("AWS::Lambda::Version", "AWS::ApiGateway::Deployment", "AWS::Lambda::Permission")
     return {key for key, resource in deployment[stack].resources.items() if resource["Type"] not in moving}
 
@@ -119,13 +119,13 @@ def tags(resource: Resource) -> dict[str, str] | None:
 
 
 def takes_logs(resource: Resource) -> bool:
-    """Return True for a bucket that AWS writes access logs to: it has none of its own."""
+    """Return True for a bucket that AWS writes access logs to: it has none itself."""
     return resource["Type"] == "AWS::S3::Bucket" and "LoggingConfiguration" not in resource["Properties"]
 
 
 @cache
 def _tag_property(resource_type: str) -> str | None:
-    """By which property a type carries tags, as CloudFormation's own schema has it; None if it carries none."""
+    """Return the property in which a type has tags, by CloudFormation's schema; None if it has no tags."""
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource_type).schema
     tagging = schema.get("tagging", {})
     if not tagging.get("taggable", schema.get("taggable", False)):

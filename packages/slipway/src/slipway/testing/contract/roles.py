@@ -1,4 +1,4 @@
-"""What AWS's services do in the name of a function's role: `make permissions` runs these without each permission.
+"""Tests of what AWS's services do in the name of a function's role; `make permissions` runs them.
 
 A service subclasses what applies to its functions, and names them as `exercises` does, such as `<service>/ApiFunction`.
 """
@@ -18,7 +18,7 @@ import pytest
 from slipway.testing.emulated import refusals, until
 
 SECONDS = 15
-"""How long what a service does by itself may take on a busy machine."""
+"""Time-out of a service's own action on a busy machine, seconds."""
 
 
 def exercising(*names: str) -> list[Any]:
@@ -130,7 +130,7 @@ def end_of(root: boto3.Session, deployment: str) -> str | None:
 
 
 def _deployment_group(root: boto3.Session, role: str) -> tuple[str, str]:
-    """Application and group on which a role may report."""
+    """Return the application and group that a role may report on."""
     iam = root.client("iam")
     for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
         version = iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]["DefaultVersionId"]
@@ -143,5 +143,5 @@ def _deployment_group(root: boto3.Session, role: str) -> tuple[str, str]:
                 arn = resource if isinstance(resource, str) else resource[0]
                 application, _, group = arn.partition("deploymentgroup:")[2].partition("/")
                 return application, group
-    # The permission was taken away: any other group has to do.
+    # Without the permission, any other group is equivalent.
     return "none", "none"

@@ -1,4 +1,4 @@
-"""Alarms and dashboards: everything that can fail is watched, and somebody is told."""
+"""Alarms and dashboards: everything that can fail is watched, and somebody is notified."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _widgets(deployment: DeployedTemplates) -> list[dict[str, Any]]:
 
 
 def _watched(deployment: DeployedTemplates) -> Iterator[tuple[str, str, str]]:
-    """Namespace, metric, and what each alarm is on."""
+    """Yield namespace, metric, and the target of each alarm."""
     for alarm in _alarms(deployment):
         queries = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
         for metric in [*queries, *([alarm] if "MetricName" in alarm else [])]:

@@ -1,4 +1,4 @@
-"""What ships: handlers start from it, and a snapshot holds nothing unique, secret, bound to a time or connected."""
+"""Shipped code: handlers start from it, and a snapshot contains nothing unique, secret, time-bound or connected."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LIBRARY = """
 BEFORE, AFTER = [], []
 register_before_snapshot, register_after_restore = BEFORE.append, AFTER.append
 """
-"""Stands in for the library that Lambda's runtime has."""
+"""Replacement for the library in Lambda's runtime."""
 SCRIPT = Path(__file__).with_name("look_inside.py").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def credentials() -> Iterator[str]:
-    """Where a function under SnapStart finds the credentials of its role."""
+    """Yield the address at which a function under SnapStart finds its role's credentials."""
 
     class Role(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -26,7 +26,7 @@ from slipway.testing.contract.reading import (
 from slipway.testing.templates import KEPT, DeployedTemplates
 
 STACKS = ["foundation", "security", "data", "compute", "logs", "observability"]
-"""In the order in which they are deployed; `logs` is there for an edge outside of us-east-1."""
+"""In deployment order; `logs` exists for an edge outside us-east-1."""
 
 STATEFUL = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SecretsManager::Secret"}
 
@@ -252,7 +252,7 @@ _BACKUP: dict[str, set[str]] = {
         *("s3:GetObjectVersion", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging"),
     },
 }
-"""What AWS Backup may reach that has an id at its end."""
+"""Wildcards that AWS Backup needs because ids end the ARNs."""
 
 
 def test_nobody_outside_is_let_in(deployment: DeployedTemplates) -> None:

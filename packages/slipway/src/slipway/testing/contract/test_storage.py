@@ -1,4 +1,4 @@
-"""What is stored: under the service's own key, recoverable, closed to the public."""
+"""Stored data: under the service's own key, recoverable, not public."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEY_OF: Mapping[str, Callable[[dict[str, Any]], Any]] = {
     "AWS::SecretsManager::Secret": lambda secret: secret["KmsKeyId"],
     "AWS::Lambda::Function": lambda function: function["KmsKeyArn"],
 }
-"""What stores data, and where its template names the key."""
+"""Types that store data, and the property of the key in their templates."""
 
 
 def _encryption(bucket: dict[str, Any]) -> dict[str, Any]:
