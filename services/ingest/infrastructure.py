@@ -16,6 +16,7 @@ from slipway.blocks.function import ServiceFunction
 from slipway.blocks.key import ServiceKey
 from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue
 from slipway.blocks.outputs import output
+from slipway.blocks.probe import ServiceProbe, probe_service
 from slipway.blocks.queue import WorkQueue, read_queue, send_to
 from slipway.blocks.rest import RestEntry
 from slipway.blocks.schema import OpenApiDocument
@@ -65,6 +66,7 @@ class Compute:
     job_queue: WorkQueue
     work_queue: WorkQueue
     dead_letters: DeadLetterQueue
+    probe: ServiceProbe | None
 
 
 class Ingest(Service[Security, Data, Compute]):
@@ -153,6 +155,14 @@ class Ingest(Service[Security, Data, Compute]):
         plan = KeyedUsagePlan(
             stack, "UsagePlan", entry=api, settings=self.settings.usage_plan, description=self.description
         )
+        probe = probe_service(
+            stack,
+            settings=self.settings.probe,
+            function=api_function,
+            api=api,
+            plan=plan,
+            dead_letters=dead_letters,
+        )
         output(stack, "ApiId", api.api.rest_api_id, "Id of the REST API")
         output(stack, "ApiEndpoint", api.endpoint, "URL of the API")
         output(stack, "HealthEndpoint", f"{api.endpoint}health", "URL of the health check")
@@ -172,6 +182,7 @@ class Ingest(Service[Security, Data, Compute]):
             job_queue=job_queue,
             work_queue=work_queue,
             dead_letters=dead_letters,
+            probe=probe,
         )
 
     def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
@@ -190,6 +201,8 @@ class Ingest(Service[Security, Data, Compute]):
         alarms.on_dead_letters(compute.job_queue.dead_letters, "JobDeadLetters")
         alarms.on_dead_letters(compute.work_queue.dead_letters, "WorkDeadLetters")
         alarms.on_dead_letters(compute.dead_letters)
+        alarms.on_probe(compute.probe)
+        alarms.on_objectives(self.settings.slo, compute.api)
         dashboard = ServiceDashboard(
             stack,
             "Dashboard",
@@ -203,6 +216,8 @@ class Ingest(Service[Security, Data, Compute]):
                 "Work dead letters": compute.work_queue.dead_letters,
             },
             dead_letters=compute.dead_letters,
+            probe=compute.probe,
+            objectives=self.settings.slo,
         )
         output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")

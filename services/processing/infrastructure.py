@@ -17,6 +17,7 @@ from slipway.blocks.http import HttpEntry
 from slipway.blocks.key import ServiceKey
 from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue
 from slipway.blocks.outputs import output
+from slipway.blocks.probe import ServiceProbe, probe_service
 from slipway.blocks.table import Index, ServiceTable
 from slipway.blocks.user_pool import ServiceUserPool, TestUser
 from slipway.delivery.names import bucket_name
@@ -56,6 +57,7 @@ class Compute:
     api_function: ServiceFunction
     worker: ServiceFunction
     dead_letters: DeadLetterQueue
+    probe: ServiceProbe | None
 
 
 class Processing(Service[Security, Data, Compute]):
@@ -158,6 +160,9 @@ class Processing(Service[Security, Data, Compute]):
                 actions=["secretsmanager:GetSecretValue"], resources=[security.test_user.secret.secret_arn]
             )
             verification.allow(actions=["kms:Decrypt"], resources=[security.key.key_arn])
+        probe = probe_service(
+            stack, settings=self.settings.probe, function=api_function, api=api, dead_letters=dead_letters
+        )
         output(stack, "ApiId", api.api.http_api_id, "Id of the HTTP API")
         output(stack, "ApiEndpoint", api.endpoint, "URL of the API")
         output(stack, "HealthEndpoint", f"{api.endpoint}health", "URL of the health check")
@@ -166,7 +171,7 @@ class Processing(Service[Security, Data, Compute]):
         output(stack, "ApiHookFunctionArn", api_deployment.hook.live.function_arn, "Contract check of the API")
         output(stack, "WorkerHookFunctionArn", worker_deployment.hook.live.function_arn, "Contract check of the worker")
         output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of what failed for good")
-        return Compute(api=api, api_function=api_function, worker=worker, dead_letters=dead_letters)
+        return Compute(api=api, api_function=api_function, worker=worker, dead_letters=dead_letters, probe=probe)
 
     def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
         """Add the alarms and the dashboard."""
@@ -177,6 +182,8 @@ class Processing(Service[Security, Data, Compute]):
         alarms.on_api(compute.api, server_errors=10)
         alarms.on_table("Table", data.table, indexes=(BY_STATUS.name,))
         alarms.on_dead_letters(compute.dead_letters)
+        alarms.on_probe(compute.probe)
+        alarms.on_objectives(self.settings.slo, compute.api)
         if data.backup is not None:
             alarms.on_backup(data.backup)
         dashboard = ServiceDashboard(
@@ -186,6 +193,8 @@ class Processing(Service[Security, Data, Compute]):
             functions={"Api": compute.api_function, "Worker": compute.worker},
             tables={"Records": data.table},
             dead_letters=compute.dead_letters,
+            probe=compute.probe,
+            objectives=self.settings.slo,
         )
         output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")

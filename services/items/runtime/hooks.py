@@ -6,9 +6,10 @@ import os
 from typing import Any, Final
 
 from slipway_runtime import aws
-from slipway_runtime.checks import EMPTY_BATCH, healthy, is_problem, no_failures, rest_request
+from slipway_runtime.checks import EMPTY_BATCH, healthy, is_problem, lists, no_failures, rest_request, well
 from slipway_runtime.comparison import Read
 from slipway_runtime.hook import Check, before_traffic
+from slipway_runtime.outside import PublicCheck, probe
 from slipway_runtime.secrets import CachedSecret
 
 API_CHECKS: Final = (
@@ -29,8 +30,21 @@ def _newest() -> dict[str, Any]:
 
 API_READS: Final = (Read("the newest items", _newest),)
 STREAM_CHECKS: Final = (Check("an empty batch", EMPTY_BATCH, no_failures),)
+PUBLIC_CHECKS: Final = (
+    PublicCheck(Check("health", rest_request("GET", "/health"), well)),
+    PublicCheck(API_CHECKS[1]),
+    PublicCheck(
+        Check(
+            "a list is read through the distribution",
+            rest_request("GET", "/items", query={"limit": "5"}),
+            lists("items", "id", "name", "version"),
+        ),
+        edge=True,
+    ),
+)
 
 api_handler = before_traffic(API_CHECKS, reads=API_READS)
 stream_handler = before_traffic(STREAM_CHECKS)
+probe_handler = probe(PUBLIC_CHECKS)
 
 finished()

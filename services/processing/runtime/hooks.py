@@ -5,8 +5,9 @@ from slipway_runtime.startup import finished
 from typing import Final
 
 from services.processing.runtime.model import Outcome
-from slipway_runtime.checks import healthy, http_request, is_equal_to, is_problem
+from slipway_runtime.checks import healthy, http_request, is_equal_to, is_problem, is_refused, well
 from slipway_runtime.hook import Check, before_traffic
+from slipway_runtime.outside import PublicCheck, probe
 
 _CLAIMS: Final = {"token_use": "access", "sub": "contract-check"}  # nosec B105  # a kind of token
 
@@ -27,8 +28,13 @@ WORKER_CHECKS: Final = (
         is_equal_to({"outcome": Outcome.UNKNOWN.value}, "an unknown job was not told from one"),
     ),
 )
+PUBLIC_CHECKS: Final = (
+    PublicCheck(Check("health", http_request("GET", "/health"), well)),
+    PublicCheck(Check("nobody is let in without a token", http_request("GET", "/results"), is_refused(401))),
+)
 
 api_handler = before_traffic(API_CHECKS)
 worker_handler = before_traffic(WORKER_CHECKS)
+probe_handler = probe(PUBLIC_CHECKS)
 
 finished()

@@ -15,6 +15,7 @@ from botocore.loaders import Loader
 from botocore.session import Session, get_session
 
 if TYPE_CHECKING:
+    from mypy_boto3_apigateway import APIGatewayClient
     from mypy_boto3_codedeploy import CodeDeployClient
     from mypy_boto3_codepipeline import CodePipelineClient
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
@@ -32,6 +33,8 @@ _CONNECT_SECONDS = 1.0
 _READ_SECONDS = 3.0
 
 
+@overload
+def client(service: Literal["apigateway"], *, attempts: int = ..., read_seconds: float = ...) -> "APIGatewayClient": ...
 @overload
 def client(service: Literal["appconfigdata"], *, attempts: int = ..., read_seconds: float = ...) -> Any: ...
 @overload

@@ -64,6 +64,31 @@ def healthy(answer: Mapping[str, Any]) -> None:
     require(version != "$LATEST", "the answer came from $LATEST, not from a version")
 
 
+def well(answer: Mapping[str, Any]) -> None:
+    """Require the answer of a health check that says `ok`, of whichever version or of the gateway itself."""
+    require(answer["statusCode"] == 200, f"answered {answer['statusCode']}")
+    status = json.loads(answer["body"])["status"]
+    require(status == "ok", f"the status is {status!r}, not 'ok'")
+
+
+def lists(member: str, *names: str) -> Callable[[Mapping[str, Any]], None]:
+    """Return a check that requires a page of a list.
+
+    Args:
+        member: Name of the list in the body.
+        names: Members that each entry has.
+    """
+
+    def verify(answer: Mapping[str, Any]) -> None:
+        require(answer["statusCode"] == 200, f"answered {answer['statusCode']}")
+        entries = json.loads(answer["body"])[member]
+        require(isinstance(entries, list), f"{member!r} is not a list")
+        for entry in entries:
+            require(set(names) <= set(entry), f"an entry of {member!r} has no {sorted(set(names) - set(entry))}")
+
+    return verify
+
+
 def is_problem(status: int) -> Callable[[Mapping[str, Any]], None]:
     """Return a check that requires a problem of a status."""
 
@@ -74,6 +99,11 @@ def is_problem(status: int) -> Callable[[Mapping[str, Any]], None]:
         require(json.loads(answer["body"])["status"] == status, "the problem names another status")
 
     return verify
+
+
+def is_refused(status: int) -> Callable[[Mapping[str, Any]], None]:
+    """Return a check that requires a status alone: what API Gateway refuses itself is not always a problem."""
+    return lambda answer: require(answer["statusCode"] == status, f"answered {answer['statusCode']}, not {status}")
 
 
 def is_equal_to(expected: Any, otherwise: str) -> Callable[[Any], None]:

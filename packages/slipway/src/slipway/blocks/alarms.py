@@ -14,9 +14,11 @@ from slipway.blocks.backup import ServiceBackup
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.http import HttpEntry
 from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue
+from slipway.blocks.objectives import ObjectiveAlarms
+from slipway.blocks.probe import ServiceProbe
 from slipway.blocks.rest import RestEntry
 from slipway.blocks.table import ServiceTable
-from slipway.settings.model import AlarmSettings
+from slipway.settings.model import AlarmSettings, Objectives
 
 MINUTE = Duration.minutes(1)
 
@@ -53,6 +55,7 @@ class ServiceAlarms(Construct):
         super().__init__(scope, construct_id)
         self._settings = settings
         self._by_callers = Construct(self, SET_OFF_BY_CALLERS)
+        self._topic = topic
         self._action = actions.SnsAction(topic)
         self._alarms: list[cloudwatch.Alarm] = []
 
@@ -190,6 +193,51 @@ class ServiceAlarms(Construct):
             says=f"A message of {name} waits for {age.to_seconds():g} s",
         )
 
+    def on_probe(self, probe: ServiceProbe | None) -> None:
+        """What the probe found wrong, and runs in which it was not let through to the service.
+
+        Callers can bring about the second, by using up the API's rate or the function's concurrency; so that tells
+        people alone. Silence sets off neither: a run that fails as a function leaves its event in the dead letters.
+
+        Args:
+            probe: The service's probe; None if it has none.
+        """
+        if probe is None:
+            return
+        self._add(
+            "ProbeFailed",
+            "probe-failed",
+            probe.metric("ProbeSuccess", statistic="Minimum"),
+            less_than=1,
+            says="The service answers something wrong at its public address",
+        )
+        self._add(
+            "ProbeUnanswered",
+            "probe-failed",
+            probe.metric("ProbeUnanswered", statistic="Minimum"),
+            at_least=1,
+            periods=2,
+            says="The gateway answers in the service's place: it is throttled or not reached",
+            by_callers=True,
+        )
+
+    def on_objectives(self, objectives: Objectives | None, entry: RestEntry | HttpEntry) -> None:
+        """How fast the error budgets burn.
+
+        Args:
+            objectives: What the service promises; None if it promises nothing.
+            entry: The API that it is promised of.
+        """
+        if objectives is not None:
+            ObjectiveAlarms(
+                self,
+                "Objectives",
+                objectives=objectives,
+                api=entry,
+                topic=self._topic,
+                runbook=runbook_link(self._settings.runbooks, "budget-burns"),
+            )
+
     def on_backup(self, backup: ServiceBackup) -> None:
         """Watch for a failed backup within the last hour: the next one is a day away."""
         self._add(
@@ -219,22 +267,27 @@ class ServiceAlarms(Construct):
         says: str,
         at_least: float | None = None,
         more_than: float | None = None,
+        less_than: float | None = None,
         periods: int = 1,
         by_callers: bool = False,
     ) -> None:
         operator = cloudwatch.ComparisonOperator
-        threshold = at_least if at_least is not None else more_than
-        if threshold is None:
-            raise ValueError(f"{construct_id}: pass at_least or more_than")
+        compared = {
+            operator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD: at_least,
+            operator.GREATER_THAN_THRESHOLD: more_than,
+            operator.LESS_THAN_THRESHOLD: less_than,
+        }
+        given = [(comparison, figure) for comparison, figure in compared.items() if figure is not None]
+        if len(given) != 1:
+            raise ValueError(f"{construct_id}: pass one of at_least, more_than and less_than")
+        comparison, threshold = given[0]
         alarm = cloudwatch.Alarm(
             self._by_callers if by_callers else self,
             construct_id,
             alarm_description=f"{says}. {runbook_link(self._settings.runbooks, runbook)}",
             metric=metric,
             threshold=threshold,
-            comparison_operator=operator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
-            if at_least is not None
-            else operator.GREATER_THAN_THRESHOLD,
+            comparison_operator=comparison,
             evaluation_periods=periods,
             datapoints_to_alarm=periods,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,

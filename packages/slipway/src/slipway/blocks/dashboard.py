@@ -16,8 +16,11 @@ from constructs import Construct
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.http import HttpEntry
 from slipway.blocks.messaging import DeadLetterQueue
+from slipway.blocks.objectives import OUTSIDE_BAKE, objective_widgets
+from slipway.blocks.probe import ServiceProbe
 from slipway.blocks.rest import RestEntry
 from slipway.blocks.table import ServiceTable
+from slipway.settings.model import Objectives
 
 _PERIOD_MINUTES = 1
 PERIOD = Duration.minutes(_PERIOD_MINUTES)
@@ -32,7 +35,7 @@ _PLAIN = (_COLOR.BLUE, _COLOR.PURPLE, _COLOR.GREEN, _COLOR.BROWN)
 _PERCENTILES = {"p50": _COLOR.BLUE, "p90": _COLOR.ORANGE, "p99": _COLOR.PURPLE}
 """Colours of the percentiles. Red is reserved for failures and alarm thresholds."""
 
-_SIGNS = {"GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": "≥"}
+_SIGNS = {"GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": "≥", "LessThanThreshold": "<"}
 
 
 class ServiceDashboard(Construct):
@@ -49,6 +52,8 @@ class ServiceDashboard(Construct):
         dead_letters: Its dead-letter queue.
         queues: Its other queues by name, the dead letters of each among them. Default: none.
         api: Its API. Default: none; the first row then shows the first function.
+        probe: What asks it by its public address. Default: none.
+        objectives: What the service promises of its API. Default: nothing.
     """
 
     def __init__(
@@ -61,10 +66,14 @@ class ServiceDashboard(Construct):
         tables: Mapping[str, ServiceTable],
         dead_letters: DeadLetterQueue,
         queues: Mapping[str, sqs.IQueue] | None = None,
+        probe: ServiceProbe | None = None,
+        objectives: Objectives | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         stack = Stack.of(self)
-        self._alarms = [_Alarm.of(alarm) for alarm in stack.node.find_all() if isinstance(alarm, cloudwatch.Alarm)]
+        alarms = [alarm for alarm in stack.node.find_all() if isinstance(alarm, cloudwatch.Alarm)]
+        # Single windows of an objective: the row of the objectives draws them all.
+        self._alarms = [_Alarm.of(alarm) for alarm in alarms if f"/{OUTSIDE_BAKE}/" not in alarm.node.path]
         self._drawn: set[_Key] = set()
         self.dashboard = cloudwatch.Dashboard(
             self,
@@ -78,6 +87,8 @@ class ServiceDashboard(Construct):
         waiting = {name: queue for name, queue in everything.items() if name not in dead}
         rows = [
             *(self._api_rows(api) if api else [self._figures_of(next(iter(functions.values())))]),
+            *([objective_widgets(objectives, api)] if objectives and api else []),
+            *([self._probe_row(probe)] if probe else []),
             *(self._function_row(f"{name} function", function) for name, function in functions.items()),
             *([self._queue_row("Queues", waiting)] if waiting else []),
             self._queue_row("Dead letters", dead),
@@ -121,6 +132,22 @@ class ServiceDashboard(Construct):
             self._graph("API: requests", requests, axis="a minute", width=THIRD),
             self._graph("API: latency", *latency.values(), axis="milliseconds", width=THIRD),
             self._graph("API: refused and failed", client_errors, server_errors, axis="answers a minute", width=THIRD),
+        ]
+
+    def _probe_row(self, probe: ServiceProbe) -> list[cloudwatch.IWidget]:
+        success = probe.metric("ProbeSuccess", statistic="Minimum", label="As the contract says").with_(
+            color=_COLOR.GREEN
+        )
+        unanswered = probe.metric("ProbeUnanswered", statistic="Minimum", label="Not let through").with_(
+            color=_COLOR.ORANGE
+        )
+        latency = [
+            probe.metric("ProbeLatency", statistic=statistic, label=statistic).with_(color=color)
+            for statistic, color in _PERCENTILES.items()
+        ]
+        return [
+            self._graph("Probe: answers", success, unanswered, axis="1: yes, 0: no", width=FULL // 2),
+            self._graph("Probe: latency", *latency, axis="milliseconds", width=FULL // 2),
         ]
 
     def _figures_of(self, function: ServiceFunction) -> list[cloudwatch.IWidget]:

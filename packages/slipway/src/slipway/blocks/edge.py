@@ -107,6 +107,8 @@ class EdgeDistribution(Construct):
         )
         self._acknowledge(custom_domain, protected=web_acl is not None)
         self._log_to(logs_bucket)
+        self.host = custom_domain.name if custom_domain else self.distribution.distribution_domain_name
+        """Host name that viewers use."""
         if custom_domain:
             self._name(custom_domain)
 

@@ -193,6 +193,14 @@ VERBS: tuple[Verb, ...] = (
         "slipway.drift.command",
         "drift",
     ),
+    Verb(
+        "slo",
+        LOOK,
+        "Print what is left of the error budgets, and how fast they burn.",
+        "slipway.objectives.command",
+        "slo",
+        "rehearsal",
+    ),
     Verb("build", PREPARE, "Build the assets into build/assets.", "slipway.build", "build_assets"),
     Verb(
         "bootstrap",

@@ -145,7 +145,11 @@ def _function(function: PricedResource, scope: CostScope) -> Iterator[Charge]:
         # Only one version: older ones keep their snapshots until they have been unused for two weeks.
         cached = scope.prices.lambda_.snapshot_cache.of(_memory_gb(function) * SECONDS)
         yield Charge.monthly("Lambda", "snapshots", cached)
-    if any(share for share, *_ in served):
+    scheduled = scope.scheduled(function)
+    if scheduled:
+        for aws, what, usd in _invocations(function, scheduled, assume.event_duration_ms, traced, scope):
+            yield Charge.monthly(aws, what, usd)
+    if scheduled or any(share for share, *_ in served):
         if function.get("Environment", "Variables", "POWERTOOLS_METRICS_NAMESPACE") is not None:
             metrics = scope.prices.cloudwatch.metric.of(assume.custom_metrics_per_function)
             yield Charge.monthly("CloudWatch", "metrics that functions publish", metrics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -72,6 +73,9 @@ class RequestPath:
 
 
 _NONE = RequestPath(*(Decimal(0),) * 5)
+_RATE = re.compile(r"rate\((?P<number>\d+) (?P<unit>minute|hour|day)s?\)")
+"""https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html"""
+_UNIT_SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400}
 _APIS = ("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api")
 
 
@@ -158,6 +162,19 @@ class CostScope:
         """Return a function's invocations by streams and queues, per request."""
         behind = (one for one in self._mappings if function in self.functions(one, one.get("FunctionName")))
         return sum((self._records(one) for one in behind), Decimal(0))
+
+    def scheduled(self, function: PricedResource) -> Decimal:
+        """Invocations of a function a month by rules with a schedule `rate(…)`."""
+        total = Decimal(0)
+        for rule in self.of_type("AWS::Events::Rule"):
+            found = _RATE.fullmatch(str(rule.get("ScheduleExpression")))
+            if found is None:
+                continue
+            seconds = int(found["number"]) * _UNIT_SECONDS[found["unit"]]
+            total += sum(
+                SECONDS / seconds for one in rule.list("Targets") if function in self.functions(rule, one.get("Arn"))
+            )
+        return total
 
     @cached_property
     def _routes(self) -> list[PricedResource]:

@@ -15,6 +15,7 @@ from constructs import Construct
 from slipway.blocks.acknowledgements import accept
 from slipway.blocks.alarms import SET_OFF_BY_CALLERS
 from slipway.blocks.messaging import DEAD_LETTERS_STAY
+from slipway.blocks.objectives import OUTSIDE_BAKE
 from slipway.delivery.names import delivery_bus, service_stacks
 from slipway.settings import Environment
 
@@ -30,7 +31,8 @@ class EventRelay(Construct):
 
     Only events whose names begin with a stack of its services are sent, which covers everything in those stacks: auto
     scaling's own alarms become active by design, and another environment, or another app, may share the account. Alarms
-    that callers can trigger are not sent: an alarm that is sent counts against the release that bakes.
+    that callers can trigger are not sent, nor those that say nothing about a release: an alarm that is sent counts
+    against the release that bakes.
 
     Args:
         scope: The foundation stack.
@@ -119,7 +121,7 @@ def _patterns(mine: Sequence[dict[str, str]]) -> dict[str, events.EventPattern]:
             detail_type=["CloudWatch Alarm State Change"],
             # A field matches any of its values, so the two conditions use two fields that contain the name.
             # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
-            resources=events.Match.anything_but_wildcard(f"*{SET_OFF_BY_CALLERS}*"),
+            resources=events.Match.anything_but_wildcard(f"*{SET_OFF_BY_CALLERS}*", f"*{OUTSIDE_BAKE}*"),
             detail={"alarmName": mine},
         ),
         "DeletedAlarms": events.EventPattern(

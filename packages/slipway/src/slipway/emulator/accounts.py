@@ -197,6 +197,8 @@ class Accounts:
                     "AWS_ENDPOINT_URL_CODEPIPELINE": f"{self.server.endpoint}/_from/{account}",
                     # Functions of three environments would else stay in memory for five minutes.
                     "LAMBDA_WARM_TTL_SECONDS": "30",
+                    # A function that asks AWS's host names, as a probe does, is led to the account that has them.
+                    **{name: value for name, value in self.server.variables().items() if "proxy" in name.lower()},
                     # Functions of Node trust nothing else.
                     "NODE_EXTRA_CA_CERTS": str((self.tls / "ca.pem").resolve()),
                     **self._variables,

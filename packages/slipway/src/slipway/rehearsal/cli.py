@@ -328,7 +328,9 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
     from slipway.detectability import FAULTS, FailureMode, Survey  # noqa: PLC0415
     from slipway.detectability import report as words  # noqa: PLC0415
     from slipway.detectability import run as verb  # noqa: PLC0415
+    from slipway.objectives.foresight import objectives_seen  # noqa: PLC0415
 
+    objectives: list[str] = []
     if docs and (env or service or rate or failure or runs):
         raise RehearsalError("--docs is about all of the configuration: leave the other options out", exit_code=2)
     faults = [FailureMode.parse(text) for text in failure] if failure else FAULTS
@@ -342,15 +344,19 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
         if not findings:
             raise RehearsalError(f"{assembly}: no deployment group moves a function", exit_code=2)
     else:
+        settings = config.load()
         findings = verb.examine(
-            config.load(), survey, environments=env or (), services=service or (), rate=rate, faults=faults
+            settings, survey, environments=env or (), services=service or (), rate=rate, faults=faults
         )
+        objectives += objectives_seen(settings, env or (), service or ())
     files = [*verb.write(findings, survey), *(verb.write_documentation(findings, survey) if docs else ())]
     if json_file is not None:
         output.write(words.as_json(findings, survey), json_file)
     if output.prints(json_file):
         return
     _print_findings(findings)
+    for line in objectives:
+        console.print(line, markup=False, soft_wrap=True)
     console.print("\n".join(str(file.relative_to(paths.ROOT)) for file in files))
 
 

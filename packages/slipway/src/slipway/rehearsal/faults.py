@@ -23,7 +23,7 @@ from slipway.rehearsal.player.approvals import ApprovalAnswer
 from slipway.rehearsal.player.bake import AlarmRule
 from slipway.rehearsal.player.records import NO_API, Execution, PlayedStage, PlayStatus, Rehearsal
 from slipway.rehearsal.player.source import Commit
-from slipway.settings import Settings
+from slipway.settings import Environment, Settings
 from slipway.settings.model import EnvironmentKind
 from slipway.settings.shifts import ShiftKind
 
@@ -52,6 +52,7 @@ class FaultTarget:
         shifts: Whether production moves its traffic little by little, under alarms.
         bakes: Whether production's alarms are watched for some minutes afterwards.
         approval: The environment that is entered after an approval; None if none is.
+        probed: Whether a probe asks the service in production while it bakes.
     """
 
     service: str
@@ -63,6 +64,7 @@ class FaultTarget:
     shifts: bool
     bakes: bool
     approval: str | None
+    probed: bool = False
 
     @property
     def has_api(self) -> bool:
@@ -136,7 +138,14 @@ def find_target(settings: Settings, services: Sequence[str] = (), *, folder: Pat
         shifts=production.deployment.shift.kind is not ShiftKind.ALL_AT_ONCE,
         bakes=production.deployment.bake_minutes > _RARE_FROM,
         approval=next(iter(settings.pipeline.approval_before), None),
+        probed=_is_probed(production, service),
     )
+
+
+def _is_probed(environment: Environment, service: str) -> bool:
+    """Return True if a probe of a service runs in the minutes of a bake after `_RARE_FROM`."""
+    probe = getattr(getattr(environment.services, service, None), "probe", None)
+    return probe is not None and environment.deployment.bake_minutes >= _RARE_FROM + probe.every_minutes
 
 
 # Appended to the module: whatever its handler is called with meets the fault first.
@@ -323,6 +332,22 @@ def _other(target: FaultTarget, fault: str) -> Mapping[str, Callable[[str], str]
 _RARE = {"headers": {"x-rare": "1"}}
 """Content of a kind of request that nobody sends before the bake."""
 
+_WRONG_AFTER_RARE = """
+
+import os
+
+_sound, _seen = handler, set()
+
+
+def handler(event, context):
+    \"\"\"Answers with a fault.\"\"\"
+    answer = _sound(event, context)
+    if {where} and (event.get("headers") or {{}}).get("x-rare"):
+        _seen.add("rare")
+    return {{**answer, "statusCode": 200, "body": "{{}}"}} if _seen else answer
+"""
+"""A kind of request that nobody sends before the bake leaves something behind, and answers are wrong from then on."""
+
 _MARK = _appended("\n# The same again, so that there is a new version.\n")
 
 
@@ -338,6 +363,7 @@ def list_faults(target: FaultTarget | None) -> tuple[Fault, ...]:
         *_of_code(target),
         *_of_declarations(target),
         *_of_bake(target),
+        *_of_probes(target),
         *_of_hindsight(target),
         *_of_delivery(target),
         *_refused_back(target),
@@ -478,6 +504,24 @@ def _of_bake(target: FaultTarget) -> Iterator[Fault]:
             rare_from=_RARE_FROM,
             alarm_rule=rule,
         )
+
+
+def _of_probes(target: FaultTarget) -> Iterator[Fault]:
+    """Yield what only a probe sees."""
+    if not (target.has_api and target.bakes and target.probed):
+        return
+    last = target.production
+    yield Fault(
+        name="wrong-answer",
+        what=f"in the third minute of {last}'s bake a kind of request comes after which answers are wrong, with status "
+        "200: no error to Lambda, no 5xx, and only the probe reads what they say",
+        watched=last,
+        edits={target.file: _appended(_WRONG_AFTER_RARE.format(where=target.in_production))},
+        stops_at=last,
+        because="ProbeFailed",
+        goes_back=True,
+        rare_from=_RARE_FROM,
+    )
 
 
 def _failing_rarely(where: str) -> Callable[[str], str]:

@@ -135,6 +135,8 @@ def _matches(pattern: Any, value: str) -> bool:
             return value.startswith(re.sub(r"^arn:[^:]+(?=:)", "", text(wanted)))
         case {"suffix": wanted}:
             return value.endswith(text(wanted))
+        case {"wildcard": list(wanted)}:
+            return any(fnmatchcase(value, text(each)) for each in wanted)
         case {"wildcard": wanted}:
             return fnmatchcase(value, text(wanted))
         case {"anything-but": str() | dict() as unwanted}:

@@ -307,10 +307,24 @@ def _everywhere(file: str, raw: _Raw) -> Iterator[Problem]:
         if key in raw:
             yield Problem(file, key, _value(raw[key]), "belongs in pipeline.toml; leave it out")
     yield from _disposable_rules(file, raw)
+    yield from _probe_rules(file, raw)
     bake = _at(raw, "deployment.bake_minutes")
     if isinstance(bake, int) and bake >= RULE_TIMEOUT_MINUTES:
         allowed = f"must be less than {RULE_TIMEOUT_MINUTES}: CodePipeline ends a condition after that many minutes"
         yield Problem(file, "deployment.bake_minutes", _value(bake), allowed)
+
+
+def _probe_rules(file: str, raw: _Raw) -> Iterator[Problem]:
+    """A bake that ends before the probe's second run counts on one that may have begun before the new version."""
+    bake, services = _at(raw, "deployment.bake_minutes"), raw.get("services")
+    if not isinstance(bake, int) or not bake or not isinstance(services, dict):
+        return
+    for service in services:
+        key = f"services.{service}.probe.every_minutes"
+        minutes = _at(raw, key)
+        if isinstance(minutes, int) and 2 * minutes > bake:
+            allowed = f"must be at most half of deployment.bake_minutes, {bake}: else the bake may see no run of it"
+            yield Problem(file, key, _value(minutes), allowed)
 
 
 def _disposable_rules(file: str, raw: _Raw) -> Iterator[Problem]:

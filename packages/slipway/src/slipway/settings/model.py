@@ -486,6 +486,26 @@ class FlagRollout(_Model):
     """How long a function keeps what it read."""
 
 
+class ProbeSettings(_Model):
+    """A function that sends the service's contract checks to its public address."""
+
+    every_minutes: Annotated[int, Field(ge=1, le=60)]
+    """How often. Each run costs an invocation and a few requests."""
+
+
+class Objectives(_Model):
+    """What a service promises its callers: the shares of requests that are good, over a rolling window."""
+
+    availability: Annotated[float, Field(ge=90, le=99.999)]
+    """Requests answered without 5xx, percent."""
+    latency_ms: Annotated[int, Field(ge=1, le=29_000)]
+    """Within which the API answers a request in time, milliseconds."""
+    latency_percent: Annotated[float, Field(ge=50, le=99.999)] = 99.0
+    """Requests answered within `latency_ms`, percent."""
+    window_days: Annotated[int, Field(ge=7, le=90)] = 28
+    """Over which both hold. Whole weeks make it fair to the days of the week."""
+
+
 class ServiceSettings(_Model):
     """Settings of a service. Each service defines a subclass in `services/<name>/settings.py`."""
 
@@ -509,6 +529,10 @@ class ApiServiceSettings(ServiceSettings):
     throttle: Throttle
     traffic: ApiTraffic
     api: ApiFunctionSettings
+    probe: ProbeSettings | None = None
+    """Asks the service by its public address, by schedule. Default: nothing does; it costs money (docs/cost.md)."""
+    slo: Objectives | None = None
+    """What the service promises. Default: nothing, and no alarm on it."""
 
     @model_validator(mode="after")
     def _expected_traffic_is_let_in(self) -> Self:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,13 +17,10 @@ from slipway import settings as config
 from slipway.cli import output
 from slipway.cli.output import JsonOption
 from slipway.cost.prices import load_prices
+from slipway.emulator.sessions import environment_named, session_of
 from slipway.errors import UsageError
-from slipway.settings import Environment, Settings
 from slipway.sizing.advice import FEW, MemoryVerdict
 from slipway.sizing.survey import Sized, survey_functions
-
-if TYPE_CHECKING:
-    import boto3
 
 _COLOURS = {
     MemoryVerdict.FITS: "green",
@@ -54,10 +51,10 @@ def right_size(
     Exit code: 0 when functions were found, 2 otherwise.
     """
     settings = config.load()
-    environment = _environment(settings, env)
+    environment = environment_named(settings, env)
     found = list(
         survey_functions(
-            _session(settings, environment, profile),
+            session_of(settings, environment, profile),
             environment=environment.name,
             services=tuple(service or environment.services.names),
             prices=load_prices().prices,
@@ -76,31 +73,6 @@ def right_size(
     console.print(_table(found))
     if any(each.sampled for each in found):
         console.print(f"\n[dim]Of busy functions {limit} reports were read, spread over the period.[/dim]")
-
-
-def _environment(settings: Settings, name: str) -> Environment:
-    names = [each.name for each in settings.environments]
-    if name and name not in names:
-        raise UsageError(f"unknown environment {name!r}; choose from {', '.join(names)}")
-    return settings.environment(name or names[-1])
-
-
-def _session(settings: Settings, environment: Environment, profile: str | None) -> boto3.Session:
-    if profile is not None:
-        import boto3  # noqa: PLC0415  # for AWS alone
-        from botocore.exceptions import ProfileNotFound  # noqa: PLC0415
-
-        try:
-            return boto3.Session(profile_name=profile, region_name=environment.region)
-        except ProfileNotFound as error:
-            raise UsageError(f"{error}; see `aws configure list-profiles`") from None
-    from slipway.emulator.environment import LocalEnvironment  # noqa: PLC0415  # an extra of its own
-
-    emulator = LocalEnvironment(environment, settings.pipeline).emulator
-    if emulator.pid is None:
-        name = environment.name
-        raise UsageError(f"{name} is not up here: run `slipway up --env {name}`, or name its account with --profile")
-    return emulator.session()
 
 
 def _period(text: str) -> timedelta:

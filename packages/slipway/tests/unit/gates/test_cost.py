@@ -138,6 +138,21 @@ def test_requests_cost_what_the_api_and_its_function_do(tmp_path: Path) -> None:
     }
 
 
+def test_a_scheduled_function_costs_what_its_rule_invokes(tmp_path: Path) -> None:
+    # Given a function that a rule invokes every five minutes, and one that an unknown schedule does
+    resources = {
+        "Asks": resource("Lambda::Function", MemorySize=512, Architectures=["arm64"]),
+        "Live": resource("Lambda::Alias", FunctionName={"Ref": "Asks"}),
+        "Often": resource("Events::Rule", ScheduleExpression="rate(5 minutes)", Targets=[{"Arn": {"Ref": "Live"}}]),
+        "Daily": resource("Events::Rule", ScheduleExpression="cron(0 5 * * ? *)", Targets=[{"Arn": {"Ref": "Live"}}]),
+    }
+    found = lines(priced(tmp_path, resources, "event_duration_ms=1000"), Per.MONTH)
+
+    # Then 730 hours have 8,760 runs, of a second and half a gigabyte each
+    assert found["Lambda: requests"] == Decimal("0.20") * 8_760 / 1_000_000
+    assert found["Lambda: duration"] == Decimal("0.0000133334") * 4_380
+
+
 def test_the_edge_keeps_cached_reads_from_the_api(tmp_path: Path) -> None:
     # Given a distribution that takes reads alone, nine requests of ten reads, half of them cached
     edge = resource(

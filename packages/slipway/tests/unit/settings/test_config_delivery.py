@@ -35,6 +35,13 @@ REFUSED: dict[str, tuple[Change, str]] = {
             "CodePipeline ends a condition after that many minutes"
         ),
     ),
+    "a probe that a bake may not see": (
+        _put("prod.toml", "services.catalog.probe.every_minutes", 16),
+        (
+            "config/prod.toml: services.catalog.probe.every_minutes = 16: must be at most half of "
+            "deployment.bake_minutes, 30: else the bake may see no run of it"
+        ),
+    ),
     "a window that never opens": (
         _put("prod.toml", "deployment.window", {**WINDOW, "to_hour": 8}),
         "config/prod.toml: deployment.window: to_hour must be later than from_hour: this window never opens",

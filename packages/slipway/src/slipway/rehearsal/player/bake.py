@@ -192,6 +192,9 @@ class Bake:
                 # Minute follows minute, although some real time passes between two of them.
                 start = max(moment, self._ends.get(account, moment))
                 self._minutes[account] += 1
+                # What runs by schedule in the environment, such as a probe, runs before its alarms are looked at.
+                self._events.minute(account, start)
+                self._events.drain()
                 self.watch(account, start, minutes=1, a_minute=REQUESTS_A_MINUTE)
                 self._ends[account] = moment = start + timedelta(minutes=1)
                 # One second into the next minute, when the events at this minute's end have arrived.
@@ -211,12 +214,17 @@ class Bake:
                 after = evaluate(alarm, self._events.metrics, at, before).state
                 if after is not before:
                     self._own_states[alarm.name] = after
-                    client.set_alarm_state(AlarmName=alarm.name, StateValue=after.value, StateReason="played")
+                    ringing = sorted({name for (_, name), state in self._states.items() if state is AlarmState.ALARM})
+                    reason = f"played; in ALARM: {', '.join(ringing) or 'none'}"
+                    client.set_alarm_state(AlarmName=alarm.name, StateValue=after.value, StateReason=reason[:1023])
 
     def _judge(self, account: str, alarm: Alarm, at: float) -> None:
         key = (account, alarm.name)
         before = self._states.get(key, AlarmState.OK)
-        after = self._codedeploy.measures[account].state(alarm, at, before)
+        if _is_counted_by_functions(alarm):
+            after = evaluate(alarm, self._events.metrics, at, before).state
+        else:
+            after = self._codedeploy.measures[account].state(alarm, at, before)
         self._states[key] = after
         if after is before:
             return
@@ -249,13 +257,17 @@ class Bake:
 
 
 def _alarms_on_requests(emulator: Emulator) -> Iterator[Alarm]:
-    """Yield the alarms of an account in a region on what the requests here make."""
+    """Yield the alarms of an account in a region on what is played here.
+
+    They are on Lambda's metrics of a whole function, on 5xx, and on what functions that run by schedule count.
+    """
     client = emulator.session().client("cloudwatch")
     for page in client.get_paginator("describe_alarms").paginate():
         for described in page["MetricAlarms"]:
             names = {dimension["Name"] for dimension in described.get("Dimensions", [])}
             of_function = described.get("Namespace") == "AWS/Lambda" and names == {"FunctionName"}
-            if not of_function and not _counts_server_errors(described):
+            counted = not described.get("Namespace", _AWS).startswith(_AWS)
+            if not (of_function or counted or _counts_server_errors(described)):
                 continue
             try:
                 yield alarm_of(described)
@@ -266,6 +278,10 @@ def _alarms_on_requests(emulator: Emulator) -> Iterator[Alarm]:
 def _counts_server_errors(described: Mapping[str, Any]) -> bool:
     """Return True if an alarm, as CloudWatch describes it, watches an API's 5xx answers."""
     return described.get("Namespace") == _API and described.get("MetricName") in _SERVER_ERRORS
+
+
+def _is_counted_by_functions(alarm: Alarm) -> bool:
+    return all(not metric.namespace.startswith(_AWS) for metric in alarm.metrics)
 
 
 def _of_its_api(moved: Moved, alarms: Sequence[Alarm]) -> set[Metric]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -26,7 +27,8 @@ _ATTEMPTS = 3
 """Attempts per event: Lambda invokes a function, and twice again if it fails
 (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html).
 """
-_EACH_MINUTE = "rate(1 minute)"
+_RATE = re.compile(r"rate\((?P<number>\d+) (?P<unit>minute|hour|day)s?\)")
+"""https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html"""
 
 
 class Events:
@@ -47,6 +49,7 @@ class Events:
         self.calling: str | None = None
         """ARN of the role of the function that is being called."""
         self._rules: dict[tuple[str, str, str], list[tuple[str, list[Any]]]] = {}
+        self._due: dict[str, datetime] = {}
         # One after the other, as they come, and nobody waits for them.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="events")
 
@@ -122,7 +125,10 @@ class Events:
     def minute(self, account: str, moment: datetime) -> None:
         """Run an account's schedules for one virtual minute.
 
-        Rules that run every minute are run; the others would rarely come due in the minutes that are played.
+        Rules that run at a rate are run when they are due; those that run at a time of the day would not often be in
+        the minutes that are played. The first run comes due one interval after the first minute that a rule is seen in:
+        "the countdown begins when you create the rule"
+        (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html).
 
         Args:
             account: Whose.
@@ -132,14 +138,29 @@ class Events:
             self._pool.submit(self._run_schedules, account, moment)
 
     def _run_schedules(self, account: str, moment: datetime) -> None:
-        client = self._accounts.emulators[account].session().client("events")
-        for rule in client.list_rules(EventBusName="default")["Rules"]:
-            if rule.get("ScheduleExpression") != _EACH_MINUTE or rule.get("State") == "DISABLED":
-                continue
-            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html
-            event = self._event(account, "aws.events", "Scheduled Event", {}, moment, resources=[rule["Arn"]])
-            for target in client.list_targets_by_rule(Rule=rule["Name"], EventBusName="default")["Targets"]:
-                self._try(account, target, event, moment)
+        for emulator in self._accounts.seen(account):
+            client = emulator.session().client("events")
+            for rule in client.list_rules(EventBusName="default")["Rules"]:
+                if rule.get("State") == "DISABLED" or not self._is_due(rule, moment):
+                    continue
+                # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html
+                event = self._event(account, "aws.events", "Scheduled Event", {}, moment, resources=[rule["Arn"]])
+                event["region"] = emulator.region
+                for target in client.list_targets_by_rule(Rule=rule["Name"], EventBusName="default")["Targets"]:
+                    self._try(account, target, event, moment)
+
+    def _is_due(self, rule: Mapping[str, Any], moment: datetime) -> bool:
+        found = _RATE.fullmatch(rule.get("ScheduleExpression", ""))
+        if found is None:
+            return False
+        every = timedelta(**{f"{found['unit']}s": int(found["number"])})
+        if every <= timedelta(minutes=1):
+            return True
+        due = self._due.setdefault(rule["Arn"], moment + every - timedelta(minutes=1))
+        if moment < due:
+            return False
+        self._due[rule["Arn"]] = moment + every
+        return True
 
     def _hand_over(self, account: str, event: Mapping[str, Any], moment: datetime) -> None:
         try:

@@ -31,9 +31,14 @@ class Function:
         return "TARGET_ALIAS_ARN" in self.properties["Environment"]["Variables"]
 
     @property
+    def is_probe(self) -> bool:
+        """True if it asks the service by its public address."""
+        return "PROBE_API" in self.properties["Environment"]["Variables"]
+
+    @property
     def takes_traffic(self) -> bool:
-        """True if clients, queues, schedules or other functions call it, and not only a deployment."""
-        return self.template.name == "compute" and not self.is_hook
+        """True if it does the service's work, and does not only check a deployment or ask the service."""
+        return self.template.name == "compute" and not self.is_hook and not self.is_probe
 
     @property
     def aliases(self) -> dict[str, tuple[str, Resource]]:

@@ -9,14 +9,22 @@ from typing import Any
 import pytest
 
 from slipway.settings import Environment
-from slipway.testing.contract.reading import functions
+from slipway.testing.contract.reading import functions, references
 from slipway.testing.templates import DeployedTemplates
 
+_COMPOSITE = "AWS::CloudWatch::CompositeAlarm"
 _APIS = ("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api")
 
 
 def _alarms(deployment: DeployedTemplates) -> list[dict[str, Any]]:
-    return deployment["observability"].properties_of("AWS::CloudWatch::Alarm")
+    """Properties of the alarms, without those that a composite alarm joins: it tells in their place."""
+    template = deployment["observability"]
+    joined = {name for alarm in template.properties_of(_COMPOSITE) for name in references(alarm["AlarmRule"])}
+    return [
+        resource["Properties"]
+        for key, resource in template.of_type("AWS::CloudWatch::Alarm").items()
+        if key not in joined
+    ]
 
 
 def _has_api(deployment: DeployedTemplates) -> bool:
@@ -71,7 +79,7 @@ def test_every_alarm_tells_the_topic_when_it_begins_and_ends(deployment: Deploye
     topic = deployment.output("AlarmTopicArn")
 
     assert _alarms(deployment)
-    for alarm in _alarms(deployment):
+    for alarm in [*_alarms(deployment), *deployment["observability"].properties_of(_COMPOSITE)]:
         assert deployment.texts("observability", alarm["AlarmActions"]) == {topic}
         assert deployment.texts("observability", alarm["OKActions"]) == {topic}
         assert alarm.get("ActionsEnabled", True)

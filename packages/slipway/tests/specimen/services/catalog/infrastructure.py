@@ -18,6 +18,7 @@ from slipway.blocks.function import ServiceFunction
 from slipway.blocks.key import ServiceKey
 from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue, EventTopic
 from slipway.blocks.outputs import output
+from slipway.blocks.probe import ServiceProbe, probe_service
 from slipway.blocks.rest import RestEntry
 from slipway.blocks.schema import OpenApiDocument
 from slipway.blocks.secret import ServiceSecret
@@ -65,6 +66,7 @@ class Compute:
     api_function: ServiceFunction
     stream_function: ServiceFunction
     dead_letters: DeadLetterQueue
+    probe: ServiceProbe | None
 
 
 class Catalog(Service[Security, Data, Compute]):
@@ -193,6 +195,14 @@ class Catalog(Service[Security, Data, Compute]):
             logs_bucket=data.log_bucket,
             custom_domain=self.settings.custom_domain,
         )
+        probe = probe_service(
+            stack,
+            settings=self.settings.probe,
+            function=api_function,
+            api=api,
+            edge=edge,
+            dead_letters=dead_letters,
+        )
         output(stack, "ApiId", api.api.rest_api_id, "Id of the REST API")
         output(stack, "ApiEndpoint", api.endpoint, "URL of the API, for signed writes")
         output(stack, "HealthEndpoint", f"{api.endpoint}health", "URL of the health check")
@@ -200,7 +210,7 @@ class Catalog(Service[Security, Data, Compute]):
         output(stack, "DistributionDomain", edge.distribution.distribution_domain_name, "Host for public reads")
         output(stack, "NotificationTopicArn", topic.topic_arn, "Topic that tells of new entries")
         output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of what failed for good")
-        return Compute(api, api_function, stream_function, dead_letters)
+        return Compute(api, api_function, stream_function, dead_letters, probe)
 
     def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
         """Add the alarms and the dashboard."""
@@ -215,6 +225,8 @@ class Catalog(Service[Security, Data, Compute]):
         alarms.on_table("IdempotencyTable", data.idempotency_table)
         alarms.on_dead_letters(compute.dead_letters)
         alarms.on_dead_letters(security.rotation_dead_letters, "RotationDeadLetters")
+        alarms.on_probe(compute.probe)
+        alarms.on_objectives(self.settings.slo, compute.api)
         if data.backup is not None:
             alarms.on_backup(data.backup)
         dashboard = ServiceDashboard(
@@ -224,6 +236,8 @@ class Catalog(Service[Security, Data, Compute]):
             functions=functions,
             tables={"Entries": data.table, "Idempotency": data.idempotency_table},
             dead_letters=compute.dead_letters,
+            probe=compute.probe,
+            objectives=self.settings.slo,
         )
         output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")

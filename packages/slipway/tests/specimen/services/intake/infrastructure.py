@@ -13,6 +13,7 @@ from slipway.blocks.function import ServiceFunction
 from slipway.blocks.key import ServiceKey
 from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue
 from slipway.blocks.outputs import output
+from slipway.blocks.probe import ServiceProbe, probe_service
 from slipway.blocks.queue import WorkQueue, read_queue, send_to
 from slipway.blocks.rest import RestEntry
 from slipway.blocks.table import Index, ServiceTable
@@ -49,6 +50,7 @@ class Compute:
     worker: ServiceFunction
     work_queue: WorkQueue
     dead_letters: DeadLetterQueue
+    probe: ServiceProbe | None
 
 
 class Intake(Service[Security, Data, Compute]):
@@ -105,6 +107,14 @@ class Intake(Service[Security, Data, Compute]):
         plan = KeyedUsagePlan(
             stack, "UsagePlan", entry=api, settings=self.settings.usage_plan, description=self.description
         )
+        probe = probe_service(
+            stack,
+            settings=self.settings.probe,
+            function=api_function,
+            api=api,
+            plan=plan,
+            dead_letters=dead_letters,
+        )
         verification.allow(actions=["apigateway:GET"], resources=[plan.key_arn])
         output(stack, "ApiId", api.api.rest_api_id, "Id of the REST API")
         output(stack, "ApiEndpoint", api.endpoint, "URL of the API")
@@ -114,7 +124,7 @@ class Intake(Service[Security, Data, Compute]):
         output(stack, "WorkQueueUrl", work_queue.queue_url, "Queue of records to work off")
         output(stack, "WorkDeadLetterQueueUrl", work_queue.dead_letters.queue_url, "Its dead letters")
         output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of what failed for good")
-        return Compute(api, api_function, worker, work_queue, dead_letters)
+        return Compute(api, api_function, worker, work_queue, dead_letters, probe)
 
     def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
         """Add the alarms and the dashboard."""
@@ -129,6 +139,8 @@ class Intake(Service[Security, Data, Compute]):
         alarms.on_queue("WorkQueue", compute.work_queue, age=QUEUE_AGE)
         alarms.on_dead_letters(compute.work_queue.dead_letters, "WorkDeadLetters")
         alarms.on_dead_letters(compute.dead_letters)
+        alarms.on_probe(compute.probe)
+        alarms.on_objectives(self.settings.slo, compute.api)
         dashboard = ServiceDashboard(
             stack,
             "Dashboard",
@@ -137,6 +149,8 @@ class Intake(Service[Security, Data, Compute]):
             tables={"Records": data.table},
             queues={"Work queue": compute.work_queue, "Work dead letters": compute.work_queue.dead_letters},
             dead_letters=compute.dead_letters,
+            probe=compute.probe,
+            objectives=self.settings.slo,
         )
         output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")

@@ -167,6 +167,7 @@ class Studio(Service[Security, Data, Compute]):
         alarms.on_api(compute.api, server_errors=10)
         alarms.on_table("Table", data.table, indexes=(BY_STATUS.name,))
         alarms.on_dead_letters(compute.dead_letters)
+        alarms.on_objectives(self.settings.slo, compute.api)
         if data.backup is not None:
             alarms.on_backup(data.backup)
         dashboard = ServiceDashboard(
@@ -176,6 +177,7 @@ class Studio(Service[Security, Data, Compute]):
             functions=functions,
             tables={"Records": data.table},
             dead_letters=compute.dead_letters,
+            objectives=self.settings.slo,
         )
         output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")

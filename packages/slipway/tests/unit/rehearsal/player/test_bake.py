@@ -32,6 +32,7 @@ COUNTED = {
     "Environment": "dev",
     "Ringing": 1,
 }
+COUNTED_SUCCESS = {"Namespace": "Slipway", "Dimensions": [["Environment"]], "Metrics": [{"Name": "Success"}]}
 RULE = {"AlarmName": "dev-bake", "AlarmStates": "ALARM", "WaitTime": "5"}
 
 
@@ -249,6 +250,28 @@ def test_alarms_on_what_no_request_makes_are_left_out(baking: Baking) -> None:
 def test_another_environment_is_not_asked(baking: Baking) -> None:
     assert baking.bake(RULE, STAGING, FRIDAY) == (True, "0 alarms of the environment stayed quiet for 5 minutes")
     assert baking.aws.functions.invocations() == []
+
+
+# What runs by schedule in the environment
+
+
+def test_what_a_scheduled_function_counts_sets_off_an_alarm(baking: Baking) -> None:
+    # Given a function that runs every two minutes, finds something wrong, and counts that
+    wrong = {**COUNTED, "_aws": {"CloudWatchMetrics": [{**COUNTED_SUCCESS}]}, "Success": 0}
+    baking.aws.functions.all["probe"] = Function(versions={"$LATEST": lambda _: None}, log=json.dumps(wrong))
+    target = {"Arn": f"arn:aws:lambda:{REGION}:{DEV}:function:probe"}
+    baking.aws.rules.all["probe"] = Rule(None, [target], schedule="rate(2 minutes)")
+    baking.aws.alarms.all["dev-items-ProbeFailed"] = {
+        **baking.watches("Success", Environment="dev"),
+        "Namespace": "Slipway",
+        "Statistic": "Minimum",
+        "ComparisonOperator": "LessThanThreshold",
+    }
+    # When it bakes
+    held, said = baking.bakes()
+    # Then it ran when it was due, and its alarm is what stops the bake
+    assert (held, said) == (False, "dev-bake was ALARM after 2 of 5 minutes: dev-items-ProbeFailed")
+    assert "in ALARM: dev-items-ProbeFailed" in baking.tools.alarms.all["dev-bake"]["StateReason"]
 
 
 # Several alarms at once

@@ -11,8 +11,10 @@ from typing import Any, Final
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from slipway_runtime import aws
+from slipway_runtime.checks import is_problem, rest_request, well
 from slipway_runtime.comparison import Read
 from slipway_runtime.hook import Check, ContractCheck, HookEvent, Verdict, require
+from slipway_runtime.outside import PublicCheck, probe
 from slipway_runtime.secrets import CachedSecret
 from slipway_runtime.telemetry import logger, tracer
 
@@ -41,6 +43,14 @@ READS: Final = (
     ),
 )
 STREAM: Final = (Check("an empty batch", {"Records": []}, _no_failures),)
+
+PUBLIC: Final = (
+    PublicCheck(Check("health", rest_request("GET", "/health"), well)),
+    PublicCheck(Check("a read past the edge", rest_request("GET", "/items/none"), is_problem(403))),
+    PublicCheck(Check("an entry that nobody made", rest_request("GET", "/items/none"), is_problem(404)), edge=True),
+)
+
+probe_handler = probe(PUBLIC)
 
 
 def _run(checks: Sequence[Check], event: HookEvent, context: LambdaContext) -> Verdict:

@@ -11,7 +11,9 @@ from typing import Any, Final
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from slipway_runtime import aws
+from slipway_runtime.checks import is_refused, rest_request, well
 from slipway_runtime.hook import Check, ContractCheck, HookEvent, Verdict, require
+from slipway_runtime.outside import PublicCheck, probe
 from slipway_runtime.telemetry import logger, tracer
 
 
@@ -25,6 +27,16 @@ def _no_failures(answer: dict[str, Any]) -> None:
 
 API: Final = (Check("health", {"httpMethod": "GET", "path": "/health"}, _healthy),)
 WORKER: Final = (Check("an empty batch", {"Records": []}, _no_failures),)
+
+PUBLIC: Final = (
+    PublicCheck(Check("health", rest_request("GET", "/health"), well)),
+    PublicCheck(
+        Check("a record that nobody sent", rest_request("GET", "/data", query={"id": "none"}), is_refused(404)),
+        keyed=True,
+    ),
+)
+
+probe_handler = probe(PUBLIC)
 
 
 def _run(checks: Sequence[Check], event: HookEvent, context: LambdaContext) -> Verdict:

@@ -1,0 +1,73 @@
+"""Say what the alarms on objectives would see at the configured traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from slipway.objectives.burn import WINDOWS, BurnWindow, Promise, promises
+from slipway.settings import Environment, Settings
+
+WHOLE, PART = 100.0, 5.0
+"""Shares of bad requests, percent, of which it is said when they are seen."""
+
+
+def objectives_seen(
+    settings: Settings, environments: Sequence[str] = (), services: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yield a sentence about each alarm on an objective.
+
+    Args:
+        settings: what is promised, and the traffic that is expected.
+        environments: these alone. Default: all.
+        services: these alone. Default: all.
+    """
+    for environment in settings.environments:
+        if not environments or environment.name in environments:
+            yield from _of_environment(environment, services)
+
+
+def _of_environment(environment: Environment, services: Sequence[str]) -> Iterator[str]:
+    for name, settings in environment.services:
+        wanted = not services or name in services
+        objectives = getattr(settings, "slo", None) if wanted else None
+        for promise in promises(objectives) if objectives is not None else ():
+            for window in WINDOWS:
+                yield f"{environment.name}, {name}: {_sentence(promise, window, settings.traffic.requests_per_second)}"
+
+
+def time_to_detect(promise: Promise, window: BurnWindow, bad_percent: float) -> timedelta | None:
+    """Return how long a share of bad requests lasts until an alarm on it goes off; None if it never does.
+
+    The long window fills up with bad requests: at a steady rate of requests it takes that part of the window that the
+    alarm's share is of the bad share (https://sre.google/workbook/alerting-on-slos/, "detection time").
+
+    Args:
+        promise: the objective.
+        window: its pair of windows.
+        bad_percent: share of requests that are bad, percent.
+    """
+    share = promise.bad_share(window)
+    return window.long * (share / bad_percent) if bad_percent >= share else None
+
+
+def _sentence(promise: Promise, window: BurnWindow, requests_per_second: float) -> str:
+    share = promise.bad_share(window)
+    needed = requests_per_second * window.long.total_seconds() * share / 100
+    seen = [
+        f"{bad:g} % bad after {_said(after)}" if after is not None else f"{bad:g} % bad never"
+        for bad in (WHOLE, PART)
+        for after in [time_to_detect(promise, window, bad)]
+    ]
+    weak = "; so few requests that one alone sets it off" if needed <= 1 else ""
+    return (
+        f"{promise.indicator} {window.name.lower()} sees {', '.join(seen)}; "
+        f"it takes {max(1, round(needed)):,} bad requests{weak}."
+    )
+
+
+def _said(length: timedelta) -> str:
+    minutes = length.total_seconds() / 60
+    if minutes < 1:
+        return f"{minutes * 60:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

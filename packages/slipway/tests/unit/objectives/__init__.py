@@ -1,0 +1,1 @@
+"""Objectives: burn rates, budgets, and what is foreseen of them."""
