@@ -9,9 +9,9 @@ from slipway.rules.model import Found, Resource, Rule, Templates, text
 
 _ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 
-# Readers of alarms that act by themselves: a canary rolls back, a stage's condition stops the pipeline, a composite alarm
-# notifies people. An alarm that one of these reads needs no action of its own; people are notified of what the reader
-# does.
+# Readers of alarms that act by themselves: a canary rolls back, a stage's condition stops the pipeline, a composite
+# alarm notifies people. An alarm that one of these reads needs no action of its own; people are notified of what the
+# reader does.
 _READERS = {
     "AWS::CodeDeploy::DeploymentGroup": ("AlarmConfiguration",),
     "AWS::CodePipeline::Pipeline": ("Stages",),
