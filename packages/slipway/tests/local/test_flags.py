@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from slipway.emulator.environment import LocalEnvironment, Outputs
-from slipway.emulator.server import Credentials
+from slipway.emulator.server import Credentials, Emulator, isolate
 from slipway.testing.emulated import Request, until
 
 STACK_PREFIX = "dev-catalog-compute"
+
+
+@pytest.fixture
+def emulator(tmp_path: Path) -> Iterator[Emulator]:
+    """An account with nothing in it."""
+    isolate()
+    found = Emulator("444444444444", "us-east-1", tmp_path / "emulator", tls=tmp_path / "tls")
+    found.start()
+    try:
+        yield found
+    finally:
+        found.stop()
 
 
 @pytest.fixture
@@ -59,7 +72,7 @@ def _deploy(appconfig: Any, place: dict[str, str], content: Any, *, bake_minutes
         ContentType="application/json",
     )["VersionNumber"]
     strategy = appconfig.create_deployment_strategy(
-        Name="at-once",
+        Name=f"at-once-{version}-{place['ConfigurationProfile']}",
         DeploymentDurationInMinutes=0,
         GrowthFactor=100,
         FinalBakeTimeInMinutes=bake_minutes,
@@ -133,39 +146,53 @@ def test_rules_of_the_configuration_reach_the_function(
     assert _name(unsigned, (f"/items/{made['id']}", entry[1])) == "LOUD KETTLE"
 
 
-def test_other_roles_may_not_read_the_flags(local: LocalEnvironment, place: dict[str, str]) -> None:
-    # Given a role that may read another configuration of AppConfig
-    iam, account = local.emulator.session().client("iam"), local.emulator.account
-    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
-    role = iam.create_role(RoleName="flag-reader", AssumeRolePolicyDocument=_document(trust))["Role"]
-    application = f"arn:aws:appconfig:{local.emulator.region}:{account}:application/{place['Application']}"
-    own = f"{application}/environment/{place['Environment']}/configuration/{place['ConfigurationProfile']}"
-    actions = ["appconfig:StartConfigurationSession", "appconfig:GetLatestConfiguration"]
-
-    def session(resource: str, *allowed: str) -> Any:
-        statement = {"Effect": "Allow", "Action": list(allowed), "Resource": resource}
-        iam.put_role_policy(RoleName="flag-reader", PolicyName="read", PolicyDocument=_document(statement))
-        given = local.emulator.session().client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="test")
-        keys = given["Credentials"]
-        credentials = Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
-        return local.emulator.session(credentials).client("appconfigdata")
-
-    request = {
-        "ApplicationIdentifier": "dev-catalog",
-        "EnvironmentIdentifier": "live",
-        "ConfigurationProfileIdentifier": "flags",
+def test_role_reads_the_configuration_it_may_and_no_other(emulator: Emulator) -> None:
+    # Given two configurations, and a role that may read one
+    appconfig, iam = emulator.session().client("appconfig"), emulator.session().client("iam")
+    application = appconfig.create_application(Name="app")["Id"]
+    environment = appconfig.create_environment(ApplicationId=application, Name="live")["Id"]
+    profiles = {
+        name: appconfig.create_configuration_profile(ApplicationId=application, Name=name, LocationUri="hosted")["Id"]
+        for name in ("own", "other")
     }
-    # Then it gets no session for this one, and with half of what it needs no flags
+    place = {"Application": application, "Environment": environment}
+    for profile in profiles.values():
+        _deploy(appconfig, {**place, "ConfigurationProfile": profile}, {"a": {"default": True}})
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{emulator.account}:root"},
+        "Action": "sts:AssumeRole",
+    }
+    role = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=_document(trust))["Role"]["Arn"]
+    owner = f"arn:aws:appconfig:{emulator.region}:{emulator.account}:application/{application}"
+    own = f"{owner}/environment/{environment}/configuration/{profiles['own']}"
+
+    def reader(*actions: str) -> Any:
+        statement = {"Effect": "Allow", "Action": list(actions), "Resource": own}
+        iam.put_role_policy(RoleName="reader", PolicyName="read", PolicyDocument=_document(statement))
+        given = emulator.session().client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+        credentials = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        return emulator.session(credentials).client("appconfigdata")
+
+    def begin(client: Any, profile: str, name: str = "app") -> str:
+        answer = client.start_configuration_session(
+            ApplicationIdentifier=name, EnvironmentIdentifier="live", ConfigurationProfileIdentifier=profile
+        )
+        return str(answer["InitialConfigurationToken"])
+
+    # Then it gets a session for its own alone, by names as by ids
+    start, read = "appconfig:StartConfigurationSession", "appconfig:GetLatestConfiguration"
+    both = reader(start, read)
     with pytest.raises(ClientError, match="AccessDenied"):
-        session(f"{own}x", *actions).start_configuration_session(**request)
-    client = session(own, actions[0])
-    token = client.start_configuration_session(**request)["InitialConfigurationToken"]
+        begin(both, "other")
+    for profile, name in (("own", "app"), (profiles["own"], application)):
+        token = begin(both, profile, name)
+        answer = both.get_latest_configuration(ConfigurationToken=token)
+        assert json.loads(answer["Configuration"].read()) == {"a": {"default": True}}
+    # And a token alone does not let it read
+    half = reader(start)
     with pytest.raises(ClientError, match="AccessDenied"):
-        client.get_latest_configuration(ConfigurationToken=token)
-    # And with all of it, it reads them
-    client = session(own, *actions)
-    token = client.start_configuration_session(**request)["InitialConfigurationToken"]
-    assert b"shouted_names" in client.get_latest_configuration(ConfigurationToken=token)["Configuration"].read()
+        half.get_latest_configuration(ConfigurationToken=begin(half, "own"))
 
 
 def _document(statement: dict[str, Any]) -> str:

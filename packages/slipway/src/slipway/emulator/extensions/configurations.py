@@ -1,4 +1,7 @@
-"""Ask IAM about the configuration that a function reads from AppConfig: the emulator asks about `*`.
+"""Ask IAM about the configuration that a function reads from AppConfig: the emulator asks nothing.
+
+The data plane is signed as `appconfig`, so the emulator takes its calls for the control plane's, which has none of
+those paths.
 
 A session names its configuration when it starts; after that its token stands for it
 (https://docs.aws.amazon.com/appconfig/latest/userguide/retrieving-simplified-methods.html). IAM checks both calls on
@@ -19,11 +22,21 @@ from ministack.services import appconfig
 
 from slipway.emulator.extensions.patches import wrap
 
-_SERVICE = "appconfigdata"
+_SERVICES = frozenset({"appconfig", "appconfigdata"})
+_ACTIONS: Mapping[tuple[str, str], str] = {
+    ("POST", "/configurationsessions"): "appconfig:StartConfigurationSession",
+    ("GET", "/configuration"): "appconfig:GetLatestConfiguration",
+}
+
+
+def _action(original: Callable[..., str | None], service: str, method: str, path: str, *rest: Any) -> str | None:
+    if service in _SERVICES and (action := _ACTIONS.get((method, path))):
+        return action
+    return original(service, method, path, *rest)
 
 
 def _resource_arn(original: Callable[..., str], service: str, method: str, path: str, headers: Any, *rest: Any) -> str:
-    if service != _SERVICE:
+    if service not in _SERVICES or (method, path) not in _ACTIONS:
         return original(service, method, path, headers, *rest)
     body, query, region, account = (*rest, "", "")[:4]
     named = _named(json.loads(body or b"{}")) if method == "POST" else _of_session(_token(query))
@@ -66,5 +79,6 @@ def install() -> None:
     Raises:
         UnknownEmulatorError: It is another version of the emulator.
     """
-    parameters = ("service", "method", "path", "headers", "body", "query_params", "region", "account_id")
-    wrap(iam_actions, "extract_resource_arn", _resource_arn, *parameters)
+    parameters = ("service", "method", "path", "headers", "body", "query_params")
+    wrap(iam_actions, "extract_iam_action", _action, *parameters)
+    wrap(iam_actions, "extract_resource_arn", _resource_arn, *parameters, "region", "account_id")
