@@ -173,10 +173,10 @@ class Copy:
 
 
 def summarise(touched: Sequence[tuple[str, str]]) -> str:
-    """Say in a few words which files a change touched: whole folders of services, and the files beside them."""
+    """Say in a few words which files a change touched: whole folders of services and pages, and other files."""
     letters: dict[str, set[str]] = {}
     for letter, path in touched:
-        found = re.match(r"services/\w+/", path)
+        found = re.match(r"services/\w+/|docs/|config/checklists/", path)
         letters.setdefault(found[0] if found else path, set()).add(letter)
     words = {"A": "new", "D": "gone"}
     parts = []
