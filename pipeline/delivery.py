@@ -73,7 +73,8 @@ class PipelineStack(DeliveryStack):
                 protect = ProtectStep(self, handover=handover, environment=environment, services=everything)
                 # One after the other: two at once are more than the quota of a new account (slipway.settings.quotas).
                 verify.add_step_dependency(protect)
-                steps = [protect, verify, *self.bake(environment, after=verify)]
+                tests = self.tests(environment, services=everything, after=verify)
+                steps = [protect, verify, *tests, *self.bake(environment, after=[verify, *tests][-1])]
             wave = f"{name}-services" if len(waves) == 1 else f"{name}-services-{number}"
             delivered.waves.append(self._deploy(wave, environment, services, post=steps))
             delivered.builds += steps

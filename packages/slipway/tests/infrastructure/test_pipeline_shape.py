@@ -37,6 +37,9 @@ STACK_ORDER = ("security", "data", "compute", "observability")
 
 Action = dict[str, Any]
 
+TESTS = {"attack": "Attack"}
+"""Key of an environment → the action of the step that it sets."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -101,6 +104,8 @@ def shape(variant: str = "committed") -> Shape:
             settings = pipeline_settings(source={"kind": "s3", "bucket": "a-source-bucket", "key": "slipway.zip"})
         case "one service":
             settings, services = SPECIMEN, (Tiny,)
+        case "attacked":
+            settings = pipeline_settings((dev, changed(staging, {"attack": {"seconds": 90}}), prod))
         case "frozen":
             frozen = {"deployment.frozen": True}
             settings = pipeline_settings((dev, changed(staging, frozen), changed(prod, frozen)))
@@ -117,7 +122,17 @@ def shape(variant: str = "committed") -> Shape:
     return Shape(settings, services, *synthesis.pipeline(settings, services))
 
 
-VARIANTS = ("committed", "codecommit", "s3", "one service", "frozen", "one environment", "one account", "webhook")
+VARIANTS = (
+    "committed",
+    "codecommit",
+    "s3",
+    "one service",
+    "attacked",
+    "frozen",
+    "one environment",
+    "one account",
+    "webhook",
+)
 
 
 @pytest.fixture(params=VARIANTS)
@@ -194,7 +209,8 @@ def test_protection_and_tests_come_last_one_after_the_other(pipeline: Shape) -> 
         stacks = max(action["RunOrder"] for action in stage["Actions"] if not _is_build(action))
 
         bake = ["Bake"] if environment.deployment.bake_minutes else []
-        assert [action["Name"] for action in builds] == ["Protect", "Verify", *bake]
+        tests = [name for key, name in TESTS.items() if getattr(environment, key)]
+        assert [action["Name"] for action in builds] == ["Protect", "Verify", *tests, *bake]
         assert [action["RunOrder"] - stacks for action in builds] == list(range(1, len(builds) + 1))
         # Then one build tests every service
         (command,) = pipeline.spec(builds[1])["phases"]["build"]["commands"]
@@ -312,7 +328,7 @@ def test_every_build_has_a_role_and_only_the_two_that_need_it_reach_other_accoun
             case "Protect":
                 assert len(assumed) == 1
                 assert "-protection" in assumed[0]
-            case "Verify":
+            case "Verify" | "Attack":
                 assert len(assumed) == len(pipeline.services)
                 assert all("-verification" in resource for resource in assumed)
             case "Bake":
@@ -334,11 +350,26 @@ def test_the_roles_that_steps_assume_trust_exactly_those_steps(pipeline: Shape) 
                 if "RoleName" not in role:
                     continue
                 (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-                step = trust["Condition"]["ArnEquals"]["aws:PrincipalArn"]
-                assert f":{pipeline.settings.pipeline.account}:role/" in step
-                # Then a role of that name is there, and it is a build's
-                assert step.rpartition("/")[2] in names
+                for step in _listed(trust["Condition"]["ArnEquals"]["aws:PrincipalArn"]):
+                    assert f":{pipeline.settings.pipeline.account}:role/" in step
+                    # Then a role of that name is there, and it is a build's
+                    assert step.rpartition("/")[2] in names
                 assert pipeline.settings.pipeline.account in json.dumps(trust["Principal"])
+
+
+def test_steps_that_test_write_reports_of_their_environment_alone() -> None:
+    attacked = shape("attacked")
+    for action, _ in attacked.builds():
+        if action["Name"] not in TESTS.values():
+            continue
+        role = attacked.project(action)["ServiceRole"]["Fn::GetAtt"][0]
+        written = [
+            resource
+            for statement in _statements(attacked.template, role)
+            if "s3:PutObject" in _listed(statement["Action"])
+            for resource in _listed(statement["Resource"])
+        ]
+        assert [json.dumps(each).rpartition("/reports")[2][:12] for each in written] == ["/*/staging/*"]
 
 
 @pytest.mark.requirement("protection")
@@ -431,7 +462,7 @@ def test_images_and_tools_are_pinned_and_nothing_has_privileges(pipeline: Shape)
 def test_reports_are_kept_of_what_tests(pipeline: Shape) -> None:
     reports = {action["Name"]: spec.get("reports", {}) for action, spec in pipeline.builds()}
 
-    assert {name for name, kept in reports.items() if kept} == {"Synth", "Verify"}
+    assert {name for name, kept in reports.items() if kept} == {"Synth", "Verify", *(reports.keys() & TESTS.values())}
     assert set(reports["Synth"]) == {"tests", "coverage", "nag"}
     # No more cases than CodeBuild shows
     assert reports["Synth"]["tests"]["base-directory"] == CONDENSED

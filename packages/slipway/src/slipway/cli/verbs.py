@@ -94,6 +94,14 @@ VERBS: tuple[Verb, ...] = (
         "verify",
     ),
     Verb(
+        "attack",
+        DELIVER,
+        "Attack services from outside where they are deployed for tests.",
+        "slipway.attack.command",
+        "attack",
+        "attack",
+    ),
+    Verb(
         "bake",
         DELIVER,
         "Watch the alarms of an environment, in a build of the pipeline.",

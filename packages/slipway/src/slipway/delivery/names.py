@@ -92,7 +92,7 @@ def execution_boundary(app: str) -> str:
     return f"{policy_prefix(app)}execution-boundary"
 
 
-STEPS = ("verify", "protect", "bake")
+STEPS = ("verify", "protect", "bake", "attack")
 """Steps whose builds have named roles in the tools account."""
 
 
@@ -114,6 +114,11 @@ def protection_step_role(environment: Environment) -> str:
 def bake_step_role(environment: Environment) -> str:
     """Return the name of the role, in the tools account, of the build that watches an environment's alarms."""
     return f"{step_roles(environment.app, environment.name)}{STEPS[2]}"
+
+
+def attack_step_role(environment: Environment) -> str:
+    """Return the name of the role, in the tools account, of the build that attacks an environment."""
+    return f"{step_roles(environment.app, environment.name)}{STEPS[3]}"
 
 
 def verification_role(environment: Environment, service: str) -> str:

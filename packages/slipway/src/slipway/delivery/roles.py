@@ -12,6 +12,7 @@ from slipway.blocks.acknowledgements import accept
 from slipway.delivery.names import (
     DESCRIBED_STACKS,
     PROTECTED_STACKS,
+    attack_step_role,
     foundation_stack,
     protection_role,
     protection_step_role,
@@ -23,7 +24,7 @@ from slipway.settings import Environment
 
 
 class StepRole(iam.Role):
-    """A role that one build of the pipeline may assume.
+    """A role that builds of the pipeline may assume.
 
     It has a name, since the build's own role in another account refers to it. The trust policy names the tools account
     and, as a condition, the build's role: a principal that does not exist yet could not be named.
@@ -33,7 +34,7 @@ class StepRole(iam.Role):
         construct_id: Id in it.
         environment: Settings of the environment.
         name: The role's name.
-        step_role: Name of the build's role in the tools account.
+        step_roles: Names of the builds' roles in the tools account.
         description: What it is for.
     """
 
@@ -44,10 +45,20 @@ class StepRole(iam.Role):
         *,
         environment: Environment,
         name: str,
-        step_role: str,
+        step_roles: Sequence[str],
         description: str,
     ) -> None:
         stack = Stack.of(scope)
+        builds = [
+            stack.format_arn(
+                service="iam",
+                region="",
+                account=environment.tools_account,
+                resource="role",
+                resource_name=step_role,
+            )
+            for step_role in step_roles
+        ]
         super().__init__(
             scope,
             construct_id,
@@ -55,17 +66,7 @@ class StepRole(iam.Role):
             description=description,
             assumed_by=iam.PrincipalWithConditions(
                 iam.AccountPrincipal(environment.tools_account),
-                {
-                    "ArnEquals": {
-                        "aws:PrincipalArn": stack.format_arn(
-                            service="iam",
-                            region="",
-                            account=environment.tools_account,
-                            resource="role",
-                            resource_name=step_role,
-                        )
-                    }
-                },
+                {"ArnEquals": {"aws:PrincipalArn": builds[0] if len(builds) == 1 else builds}},
             ),
         )
         self._policy = iam.ManagedPolicy(self, "Policy", roles=[self], description=description)
@@ -105,7 +106,11 @@ class VerificationRole(StepRole):
             construct_id,
             environment=environment,
             name=verification_role(environment, service),
-            step_role=verification_step_role(environment),
+            step_roles=[
+                verification_step_role(environment),
+                # It calls as the tests do.
+                *([attack_step_role(environment)] if environment.attack else []),
+            ],
             description=f"Runs the tests of {service} after a deployment",
         )
         self.allow_pattern(
@@ -154,7 +159,7 @@ class ProtectionRole(StepRole):
             construct_id,
             environment=environment,
             name=protection_role(environment),
-            step_role=protection_step_role(environment),
+            step_roles=[protection_step_role(environment)],
             description="Sets termination protection and stack policies",
         )
         self.allow_pattern(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import cast
 
 from aws_cdk import Duration, Stack, Tags, pipelines
@@ -25,7 +26,15 @@ from slipway.delivery.conditions import Conditions, Result, bake, freeze, set_co
 from slipway.delivery.names import pipeline_name, pipeline_stack
 from slipway.delivery.observation import BakeAlarms, DeliveryDashboard, Observation
 from slipway.delivery.source import allow_connection, change, source, start_on_push
-from slipway.delivery.steps import BUILD_IMAGE, ApprovalStep, BakeStep, SynthStep, pinned_runtimes, publishing
+from slipway.delivery.steps import (
+    BUILD_IMAGE,
+    ApprovalStep,
+    AttackStep,
+    BakeStep,
+    SynthStep,
+    pinned_runtimes,
+    publishing,
+)
 from slipway.delivery.toolchain import CDK_ASSETS_VERSION, CDK_CLI_VERSION
 from slipway.delivery.waves import stages_of
 from slipway.settings import Environment, Settings
@@ -103,6 +112,31 @@ class DeliveryStack(Stack):
                 evidence=self.synth.evidence,
             )
         ]
+
+    def tests(
+        self, environment: Environment, *, services: Sequence[str], after: pipelines.Step
+    ) -> list[pipelines.CodeBuildStep]:
+        """Return the steps that a test environment sets besides the services' own tests, each after the one before.
+
+        Args:
+            environment: settings of the environment.
+            services: names of the services that are deployed there.
+            after: the step that comes before.
+        """
+        steps: list[pipelines.CodeBuildStep] = []
+        if environment.attack:
+            steps.append(
+                AttackStep(
+                    self,
+                    handover=self.synth.handover,
+                    environment=environment,
+                    services=services,
+                    artifacts=self._artifacts,
+                )
+            )
+        for before, step in pairwise((after, *steps)):
+            step.add_step_dependency(before)
+        return steps
 
     def bake(self, environment: Environment, *, after: pipelines.Step) -> list[BakeStep]:
         """Return the step that watches an environment's alarms after another one; empty without a bake."""

@@ -14,8 +14,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 
+from slipway.blocks.acknowledgements import accept
 from slipway.delivery.baking import ACTION, ALARM, PIPELINE
 from slipway.delivery.names import (
+    attack_step_role,
     bake_step_role,
     pipeline_name,
     protection_role,
@@ -24,8 +26,9 @@ from slipway.delivery.names import (
     verification_step_role,
 )
 from slipway.delivery.toolchain import ASSET_SCHEMA, PYTHON
+from slipway.nag.acknowledge import resource_finding
 from slipway.settings import Environment
-from slipway.tasks.reports import ADDRESS_FILE, BUCKET, CONDENSED, HANDOVER
+from slipway.tasks.reports import ADDRESS_FILE, BUCKET, CONDENSED, HANDOVER, PREFIX
 
 BUILD_IMAGE = codebuild.LinuxBuildImage.STANDARD_8_0
 """CodeBuild's Ubuntu image. The repository's own steps install Node with their packages."""
@@ -201,6 +204,43 @@ class VerifyStep(pipelines.CodeBuildStep):
         )
 
 
+class AttackStep(pipelines.CodeBuildStep):
+    """Attacks the services of a test environment from outside, all of them in one build (`slipway attack`).
+
+    Args:
+        stack: the pipeline's stack.
+        handover: what the synth handed over.
+        environment: settings of the environment, with `attack`.
+        services: names of the services that are attacked.
+        artifacts: where the reports are kept.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        handover: pipelines.IFileSetProducer,
+        environment: Environment,
+        services: Sequence[str],
+        artifacts: s3.IBucket,
+    ) -> None:
+        # The callers are those of the tests.
+        roles = [verification_role(environment, service) for service in services]
+        role = _assuming(stack, environment, attack_step_role(environment), roles)
+        _keep_reports(role, artifacts, environment)
+        seconds = environment.attack.seconds if environment.attack else 0
+        super().__init__(
+            "Attack",
+            input=handover,
+            commands=[f'make attack ENV={environment.name} SERVICE="{" ".join(services)}"'],
+            env={BUCKET: artifacts.bucket_name},
+            role=role,
+            build_environment=_SMALL,
+            partial_build_spec=_verb(reports="build/reports"),
+            timeout=Duration.minutes(15 + len(services) * seconds // 60),
+        )
+
+
 def verifying(stack: Stack, *, environment: Environment, services: Sequence[str]) -> iam.Role:
     """Return the role of a wave's verifying builds: it may assume the role of each service's tests.
 
@@ -237,6 +277,19 @@ class ApprovalStep(pipelines.ManualApprovalStep):
 def _delivery(stack: Stack, app: str) -> str:
     """Return the ARN of the pipeline."""
     return f"arn:{Aws.PARTITION}:codepipeline:{stack.region}:{stack.account}:{pipeline_name(app)}"
+
+
+def _keep_reports(role: iam.Role, artifacts: s3.IBucket, environment: Environment) -> None:
+    """Let a build write reports of one environment beside those of the synth. Its key CDK Pipelines grants it."""
+    written = f"{PREFIX}/*/{environment.name}/*"
+    role.add_to_policy(iam.PolicyStatement(actions=["s3:PutObject"], resources=[artifacts.arn_for_objects(written)]))
+    accept(
+        role,
+        "AwsSolutions-IAM5",
+        finding=resource_finding(role, artifacts.arn_for_objects(written)),
+        reason="Reports are kept under the commit that they are of, which is known at run time; the environment is "
+        "exact, and the bucket is versioned.",
+    )
 
 
 def _assuming(stack: Stack, environment: Environment, name: str, roles: Sequence[str]) -> iam.Role:

@@ -12,8 +12,8 @@ from slipway.review.comparison import Fate
 from slipway.review.findings import KINDS, ChangeFinding, Severity
 from slipway.review.grouping import FindingGroup, group
 from slipway.review.outcome import ReviewOutcome, ReviewState, as_json, paragraph, summary
+from slipway.sarif import sarif_location, sarif_log
 
-_SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS: Final = {
     Severity.CRITICAL: "error",
     Severity.HIGH: "error",
@@ -84,19 +84,9 @@ def as_sarif(outcome: ReviewOutcome, *, at: str) -> dict[str, Any]:
     results = [_result(finding, at, waivers.get(finding.id)) for finding in outcome.comparison.findings]
     results += [_fault(fault, at) for fault in outcome.faults]
     rules = [_rule(name) for name in sorted({result["ruleId"] for result in results})]
-    index = {rule["id"]: place for place, rule in enumerate(rules)}
-    return {
-        "$schema": _SARIF_SCHEMA,
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {"driver": {"name": "slipway review", "rules": rules}},
-                "invocations": [{"executionSuccessful": not outcome.faults, "exitCode": int(outcome.red)}],
-                "columnKind": "unicodeCodePoints",
-                "results": [{**result, "ruleIndex": index[result["ruleId"]]} for result in results],
-            }
-        ],
-    }
+    return sarif_log(
+        "slipway review", rules=rules, results=results, whole=not outcome.faults, exit_code=int(outcome.red)
+    )
 
 
 def _rule(name: str) -> dict[str, Any]:
@@ -118,7 +108,7 @@ def _result(finding: ChangeFinding, at: str, waiver: Any) -> dict[str, Any]:
         "ruleId": finding.kind,
         "level": _LEVELS[finding.severity],
         "message": {"text": "\n".join(lines)},
-        "locations": [_location(at, finding.resource)],
+        "locations": [sarif_location(at, name=finding.resource)],
         "partialFingerprints": {"slipwayFinding/v1": finding.id},
         "properties": {"severity": finding.severity.value, "stage": finding.stage, "stack": finding.stack},
     }
@@ -129,14 +119,7 @@ def _result(finding: ChangeFinding, at: str, waiver: Any) -> dict[str, Any]:
 
 
 def _fault(fault: str, at: str) -> dict[str, Any]:
-    return {"ruleId": FAULT, "level": "error", "message": {"text": fault}, "locations": [_location(at, "")]}
-
-
-def _location(at: str, construct: str) -> dict[str, Any]:
-    place: dict[str, Any] = {"physicalLocation": {"artifactLocation": {"uri": at}, "region": {"startLine": 1}}}
-    if construct:
-        place["logicalLocations"] = [{"fullyQualifiedName": construct, "kind": "resource"}]
-    return place
+    return {"ruleId": FAULT, "level": "error", "message": {"text": fault}, "locations": [sarif_location(at)]}
 
 
 def as_markdown(outcome: ReviewOutcome) -> str:

@@ -274,6 +274,7 @@ def _environment_rules(name: str, raw: _Raw, models: Models) -> Iterator[Problem
     """Check the rules that depend on the kind, on the raw file, so that its other errors don't hide these."""
     file = f"{name}.toml"
     yield from _everywhere(file, raw)
+    yield from _test_rules(file, raw)
     # A missing kind is reported by itself.
     if raw.get("kind") not in (EnvironmentKind.TEST, EnvironmentKind.PRODUCTION):
         return
@@ -292,6 +293,20 @@ def _environment_rules(name: str, raw: _Raw, models: Models) -> Iterator[Problem
         for key in ("stateful.deletion_protection", "stateful.termination_protection"):
             if _at(raw, key) is False:
                 yield Problem(file, key, "false", "must be true in production")
+
+
+TEST_STEPS = ("attack",)
+"""Steps that load, break or attack what is deployed, each set by the key of its name."""
+
+
+def _test_rules(file: str, raw: _Raw) -> Iterator[Problem]:
+    """What loads, breaks or attacks an environment is refused wherever anybody may depend on it."""
+    # A kind that is not known is a problem by itself.
+    if raw.get("kind") not in (EnvironmentKind.DEVELOPMENT, EnvironmentKind.PRODUCTION):
+        return
+    for key in TEST_STEPS:
+        if key in raw:
+            yield Problem(file, key, "", f"is allowed only with kind = {EnvironmentKind.TEST.value!r}; leave it out")
 
 
 def _everywhere(file: str, raw: _Raw) -> Iterator[Problem]:

@@ -201,6 +201,15 @@ class Drift(_Model):
     """Hour at which it starts, UTC."""
 
 
+class Attack(_Model):
+    """Requests from outside that look for faults, after each deployment to a test environment (`slipway attack`)."""
+
+    requests: Annotated[int, Field(ge=10, le=100_000)] = 400
+    """At most so many to each service, besides those that try its authorization."""
+    seconds: Annotated[int, Field(ge=5, le=1_200)] = 60
+    """At most so long for each service, seconds."""
+
+
 class BodyRules(StrEnum):
     """What AWS WAF does with a body that matches its rules for free text."""
 
@@ -717,9 +726,18 @@ class Environment(Place):
     drift: Drift | None = None
     """Default: no daily detection; `slipway drift` looks at once."""
     deployment: Deployment
+    attack: Attack | None = None
+    """Default: nothing attacks it."""
     waf: Waf
     cors: Cors
     services: Services
+
+    @model_validator(mode="after")
+    def _attack_passes_the_firewall(self) -> Self:
+        limit = self.waf.requests_per_5_minutes
+        if self.attack and self.waf.enabled and self.attack.requests > limit:
+            raise ValueError(f"attack.requests must be at most waf.requests_per_5_minutes, {limit}: more is blocked")
+        return self
 
     def settings_of(self, model: type[ServiceModel]) -> ServiceModel:
         """Return the settings of the service whose settings have this model.

@@ -15,12 +15,15 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from rich.console import Console
 
+from slipway import settings as config
 from slipway.errors import SlipwayError
 from slipway.project import ROOT
+from slipway.settings import Settings
+from slipway.settings.load import TEST_STEPS
 from slipway.tasks.reports import HANDOVER
 
 GROUP = "steps"
-"""The dependency group of `pyproject.toml` that says what the later builds import."""
+"""The dependency group of `pyproject.toml` that says what all later builds import."""
 
 SOURCES = (
     "Makefile",
@@ -45,12 +48,23 @@ class HandoverError(SlipwayError):
     """A required package is not installed; the message is one line."""
 
 
-def hand_over(target: Path, root: Path = ROOT) -> list[str]:
+def groups_of(settings: Settings) -> tuple[str, ...]:
+    """Return the dependency groups that the later builds of a pipeline import; a step's own has its name.
+
+    Args:
+        settings: all of `config/`.
+    """
+    wanted = (step for step in TEST_STEPS if any(getattr(each, step) for each in settings.environments))
+    return (GROUP, *wanted)
+
+
+def hand_over(target: Path, root: Path = ROOT, groups: Iterable[str] = (GROUP,)) -> list[str]:
     """Fill a folder with the sources and packages of the later builds.
 
     Args:
         target: The folder; what was there before is removed.
         root: The repository.
+        groups: The dependency groups whose packages are needed.
 
     Returns:
         The packages, each as `name version`.
@@ -67,7 +81,7 @@ def hand_over(target: Path, root: Path = ROOT) -> list[str]:
         else:
             shutil.copy2(source, target / name)
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    needed = installed(map(Requirement, project["dependency-groups"][GROUP]))
+    needed = installed(Requirement(each) for group in groups for each in project["dependency-groups"][group])
     for package in needed:
         _copy(package, target / PACKAGES)
     return [f"{package.name} {package.version}" for package in needed]
@@ -120,5 +134,5 @@ def fill() -> None:
     Exit code: 0 when it is complete, 1 when a package is missing.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    packages = hand_over(ROOT / HANDOVER)
+    packages = hand_over(ROOT / HANDOVER, groups=groups_of(config.load()))
     console.print(f"{len(packages)} packages and the sources are in {HANDOVER}", markup=False)

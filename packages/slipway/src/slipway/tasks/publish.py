@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -49,7 +49,7 @@ def publish(root: Path = Path(), *, env: Mapping[str, str] = os.environ, client:
         The address; None outside of the pipeline's build.
 
     Raises:
-        EvidenceError: The bucket cannot be written.
+        PublicationError: The bucket cannot be written.
     """
     address_file, folder = root / ADDRESS_FILE, root / FOLDER
     # That of another build leads to another change.
@@ -59,19 +59,44 @@ def publish(root: Path = Path(), *, env: Mapping[str, str] = os.environ, client:
     bucket, commit, region = env[BUCKET], env.get(_COMMIT, "unknown"), env.get(_REGION, "us-east-1")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     keys = {path: f"{PREFIX}/{commit}/{path.relative_to(folder).as_posix()}" for path in files}
+    _upload(keys, bucket, client or boto3.client("s3", region_name=region))
+    page = next((keys[folder / name] for name in PAGES if folder / name in keys), None)
+    address = console_address(bucket, page, region) if page else env.get(_BUILD, "")
+    address_file.parent.mkdir(parents=True, exist_ok=True)
+    address_file.write_text(address, encoding="utf-8")
+    return address
+
+
+def keep(files: Iterable[Path], environment: str, *, env: Mapping[str, str] = os.environ) -> list[str]:
+    """Keep reports of a step beside those of the build whose change it tests.
+
+    Args:
+        files: the reports.
+        environment: name of the environment that was tested; the step may write below its name alone.
+        env: the environment variables.
+
+    Returns:
+        Their keys in the bucket; none outside of the pipeline's build.
+
+    Raises:
+        PublicationError: the bucket cannot be written.
+    """
+    if BUCKET not in env:
+        return []
+    folder = f"{PREFIX}/{env.get(_COMMIT, 'unknown')}/{environment}"
+    keys = {path: f"{folder}/{path.name}" for path in files}
+    _upload(keys, env[BUCKET], boto3.client("s3", region_name=env.get(_REGION, "us-east-1")))
+    return list(keys.values())
+
+
+def _upload(keys: Mapping[Path, str], bucket: str, client: S3Client) -> None:
     try:
-        client = client or boto3.client("s3", region_name=region)
         for path, key in keys.items():
             kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
             text = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
             client.upload_file(str(path), bucket, key, ExtraArgs={"ContentType": text})
     except (Boto3Error, BotoCoreError, ClientError) as error:
         raise PublicationError(f"the reports cannot be kept in {bucket}: {error}") from None
-    page = next((keys[folder / name] for name in PAGES if folder / name in keys), None)
-    address = console_address(bucket, page, region) if page else env.get(_BUILD, "")
-    address_file.parent.mkdir(parents=True, exist_ok=True)
-    address_file.write_text(address, encoding="utf-8")
-    return address
 
 
 def console_address(bucket: str, key: str, region: str) -> str:

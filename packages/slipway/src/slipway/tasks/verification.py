@@ -106,7 +106,7 @@ def verify(
     service: Annotated[list[str], typer.Option(help="A service, by its folder in services/; may be repeated.")],
 ) -> None:
     """Run the tests of services against an environment, side by side."""
-    environment = _environment(env)
+    environment = find_environment(env)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         codes = list(pool.map(lambda name: _verify(environment, name), service))
     # pytest's own: also not 0 when it found no test.
@@ -146,7 +146,15 @@ def _outputs(client: CloudFormationClient, stack: str) -> dict[str, str]:
     }
 
 
-def _environment(name: str) -> Environment:
+def find_environment(name: str) -> Environment:
+    """Return a configured environment.
+
+    Args:
+        name: its name.
+
+    Raises:
+        VerificationError: it is not configured.
+    """
     settings = config.load()
     try:
         return settings.environment(name)

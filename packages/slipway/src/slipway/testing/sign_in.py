@@ -6,12 +6,19 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from slipway.errors import SlipwayError
+
 NEEDED = ("TestUserSecretArn", "UserPoolClientId")
 """Outputs of a deployment with a test user."""
 
 
-class SignInError(Exception):
+class SignInError(SlipwayError):
     """No token was issued; the message is one line."""
+
+
+def has_test_user(outputs: Mapping[str, str]) -> bool:
+    """Return True if a deployment with these outputs has a test user."""
+    return all(name in outputs for name in NEEDED)
 
 
 def access_token(client: Callable[..., Any], outputs: Mapping[str, str]) -> str:

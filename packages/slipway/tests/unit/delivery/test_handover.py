@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+import specimen
 from slipway.rehearsal import launch
-from slipway.tasks.handover import PACKAGES, HandoverError, hand_over, installed
+from slipway.settings.model import Attack
+from slipway.tasks.handover import PACKAGES, HandoverError, groups_of, hand_over, installed
 from slipway.tasks.reports import HANDOVER
 
 SOURCES = "packages/slipway/src:packages/slipway-runtime/src"
@@ -22,7 +24,7 @@ BARE = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
 @pytest.fixture(scope="module")
 def handed_over(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("handover")
-    hand_over(folder)
+    hand_over(folder, groups=("steps", "attack"))
     return folder
 
 
@@ -36,7 +38,7 @@ def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("verb", ["protect", "verify"])
+@pytest.mark.parametrize("verb", ["protect", "verify", "attack"])
 def test_verbs_install_nothing(handed_over: Path, verb: str) -> None:
     # When make says what it would run
     said = _run(handed_over, "make", "--dry-run", verb, "ENV=dev", "SERVICE=items ingest")
@@ -47,7 +49,7 @@ def test_verbs_install_nothing(handed_over: Path, verb: str) -> None:
     assert "--service items --service ingest" in line
 
 
-@pytest.mark.parametrize("verb", ["protect", "verify", "bake"])
+@pytest.mark.parametrize("verb", ["protect", "verify", "bake", "attack"])
 def test_steps_start_on_a_bare_python(handed_over: Path, verb: str) -> None:
     done = _run(handed_over, "env", f"PYTHONPATH={SOURCES}:{PACKAGES}", "python3", "-m", "slipway", verb, "--help")
     assert done.returncode == 0, done.stderr
@@ -70,6 +72,12 @@ def test_nothing_is_there_to_install_from(handed_over: Path) -> None:
 def test_extras_and_what_packages_need_are_followed() -> None:
     found = {package.name.lower() for package in installed([Requirement("httpx")])}
     assert {"httpx", "httpcore", "h11", "certifi", "idna"} <= found
+
+
+@pytest.mark.parametrize(("attack", "groups"), [(None, ("steps",)), (Attack(), ("steps", "attack"))])
+def test_packages_of_a_step_are_handed_over_where_it_runs(attack: Attack | None, groups: tuple[str, ...]) -> None:
+    environment = specimen.SETTINGS.environment("staging").model_copy(update={"attack": attack})
+    assert groups_of(specimen.SETTINGS.model_copy(update={"environments": (environment,)})) == groups
 
 
 def test_missing_packages_are_named() -> None:

@@ -39,7 +39,7 @@ class Callers:
         good: The one that is let in.
         refused: Name of a kind that is not → how it authorises its requests.
         status: What a refusal answers.
-        fuzz: Variables that let `slipway.testing.contract.hooks` call as the good one.
+        fuzz: Variables that let `slipway.attack.hooks` call as the good one.
     """
 
     good: httpx.Auth

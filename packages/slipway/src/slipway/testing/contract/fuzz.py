@@ -25,6 +25,7 @@ import pytest
 
 import slipway
 import slipway_runtime
+from slipway.attack.fuzz import NOT_CHECKED
 from slipway.emulator.environment import LocalEnvironment, Outputs
 from slipway.paths import ROOT
 from slipway.process import Server, start_server
@@ -38,14 +39,6 @@ LEAST_REQUESTS = 3000
 
 EXAMPLES = 290
 """Examples of an operation in the first round, which on a quiet machine is enough for five of them."""
-
-NOT_CHECKED = {
-    "unsupported_method": "the gateway answers 403 to a method without a route, for which it has no 405",
-    "ignored_auth": "`slipway.testing.contract.http` does it, with more kinds",
-    "missing_required_header": "wants 401 from where AWS answers 403",
-    "positive_data_acceptance": "a cursor or an ETag has rules that no schema can say",
-}
-"""Checks of schemathesis that are left out, and why."""
 
 
 @dataclass
@@ -104,7 +97,7 @@ def _fuzzing(
     ]
     environment = {
         "PYTHONPATH": os.pathsep.join(map(str, [ROOT, *SOURCES])),
-        "SCHEMATHESIS_HOOKS": "slipway.testing.contract.hooks",
+        "SCHEMATHESIS_HOOKS": "slipway.attack.hooks",
         **variables,
     }
 

@@ -1,0 +1,1 @@
+"""Attack deployed services from outside, by what their OpenAPI documents promise (DAST)."""

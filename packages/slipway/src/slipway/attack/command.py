@@ -1,0 +1,178 @@
+"""Attack the services of a test environment from outside: `slipway attack --env staging --service NAME`.
+
+A step of the pipeline after the tests of an environment that sets `attack`. It finds a service and calls it as its
+tests do (`slipway.tasks.verification`), by its public address and nothing else. First it tries every operation without
+credentials, then it sends with them what the OpenAPI document allows and rules out. What it writes stays there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+
+from slipway.attack.doors import try_doors
+from slipway.attack.findings import AttackFinding, as_junit, as_sarif, merged, serious
+from slipway.attack.fuzz import AttackBounds, AttackError, fuzz
+from slipway.attack.target import AttackTarget, find_target
+from slipway.delivery.names import verification_role
+from slipway.project import ROOT
+from slipway.settings import Environment
+from slipway.settings.model import Attack, EnvironmentKind
+from slipway.tasks.publish import keep
+from slipway.tasks.session import assumed
+from slipway.tasks.verification import REPORTS, find_environment, outputs
+
+FOLDER = ROOT / "build" / "attack"
+
+SEED = 20261130
+"""Of what is generated, so that a fault comes again."""
+
+REHEARSED = Attack(requests=40, seconds=5)
+"""How much is sent in a rehearsal: enough to see that the step works."""
+
+_REHEARSAL = "SLIPWAY_REHEARSAL"
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What became of one service.
+
+    Attributes:
+        target: the service.
+        requests: how many were generated from its document.
+        seconds: how long that took.
+        findings: what was found, the worst first.
+    """
+
+    target: AttackTarget
+    requests: int
+    seconds: float
+    findings: tuple[AttackFinding, ...]
+
+    @property
+    def unreached(self) -> list[str]:
+        """The operations that nobody could call behind their authorization."""
+        reached = self.target.reached
+        return [f"{route.method} {route.path}" for route in self.target.routes if route not in reached]
+
+    @property
+    def summary(self) -> str:
+        """What happened, in one line."""
+        missing = f"; not behind the authorization of {', '.join(self.unreached)}" if self.unreached else ""
+        return (
+            f"{self.target.service}: {self.requests} requests in {self.seconds:.0f} s, "
+            f"{len(self.findings)} findings{missing}"
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "service": self.target.service,
+            "requests": self.requests,
+            "seconds": round(self.seconds, 1),
+            "unreached": self.unreached,
+            "failed": serious(self.findings),
+            "findings": [{**asdict(each), "level": each.kind.level.value} for each in self.findings],
+        }
+
+
+def attack_target(target: AttackTarget, bounds: AttackBounds, folder: Path) -> Attacked:
+    """Attack one service.
+
+    Args:
+        target: the service.
+        bounds: how much is sent.
+        folder: where the process that sends reads and writes.
+
+    Raises:
+        AttackError: it does not answer, or nothing could be sent.
+    """
+    try:
+        with httpx.Client(timeout=30, verify=ssl.create_default_context()) as client:
+            doors = list(try_doors(target, client))
+    except httpx.HTTPError as error:
+        raise AttackError(f"{target.service} does not answer at {target.api}: {error}") from None
+    fuzzed = fuzz(target, bounds, folder)
+    return Attacked(target, fuzzed.requests, fuzzed.seconds, tuple(merged([*doors, *fuzzed.findings])))
+
+
+def write_reports(attacked: Attacked, environment: str, folder: Path) -> tuple[Path, Path]:
+    """Write what was found as JSON and SARIF to be kept, and as JUnit's XML for CodeBuild.
+
+    Args:
+        attacked: what became of a service.
+        environment: name of the environment.
+        folder: of all reports; the XML goes there.
+
+    Returns:
+        The files to keep.
+    """
+    service, findings = attacked.target.service, attacked.findings
+    document = ROOT / "services" / service / "openapi.json"
+    sarif = as_sarif(
+        findings,
+        file=f"services/{service}/openapi.json",
+        text=document.read_text(encoding="utf-8") if document.is_file() else "",
+        whole=not attacked.unreached,
+    )
+    kept = folder / "attack"
+    kept.mkdir(parents=True, exist_ok=True)
+    files = (kept / f"attack-{service}.json", kept / f"attack-{service}.sarif")
+    for file, content in zip(files, (attacked.plain(), sarif), strict=True):
+        file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    operations = [f"{route.method} {route.path}" for route in attacked.target.routes]
+    xml = as_junit(service, operations, findings)
+    (folder / f"attack-{environment}-{service}.xml").write_text(xml, encoding="utf-8")
+    return files
+
+
+def attack(
+    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
+    service: Annotated[list[str], typer.Option(help="A service, as a folder of services/ is called; may be repeated.")],
+    requests: Annotated[int | None, typer.Option(min=10, help="Requests to each. Default: `attack.requests`.")] = None,
+    seconds: Annotated[int | None, typer.Option(min=5, help="Seconds for each. Default: `attack.seconds`.")] = None,
+    seed: Annotated[int, typer.Option(help="Another one sends other requests.")] = SEED,
+) -> None:
+    """Attack services from outside where they are deployed for tests, within bounds.
+
+    Exit code: 0 when nothing serious is found, 1 when something is or a service could not be attacked, 2 where the
+    environment is not one for tests.
+    """
+    environment = find_environment(env)
+    if environment.kind is not EnvironmentKind.TEST:
+        raise typer.BadParameter(f"{env} is of kind {environment.kind.value}: only a test environment is attacked")
+    configured = environment.attack or Attack()
+    if os.environ.get(_REHEARSAL):
+        configured = REHEARSED
+    bounds = AttackBounds(requests or configured.requests, seconds or configured.seconds, seed)
+    with ThreadPoolExecutor() as pool:
+        results = [found for found in pool.map(lambda name: _attack(environment, name, bounds), service) if found]
+    console = Console(soft_wrap=True, highlight=False)
+    files = [file for found in results for file in write_reports(found, env, REPORTS)]
+    for found in results:
+        console.print(found.summary, markup=False)
+        for finding in found.findings:
+            console.print(f"  {finding}", markup=False)
+            console.print(f"    {finding.request}", markup=False)
+    keep(files, env)
+    raise typer.Exit(int(any(serious(found.findings) for found in results)))
+
+
+def _attack(environment: Environment, service: str, bounds: AttackBounds) -> Attacked | None:
+    """Attack one service; None if it has no API."""
+    session = assumed(environment, verification_role(environment, service), session_name=f"attack-{service}")
+    found = outputs(session.client("cloudformation"), environment, service)[service]
+    target = find_target(service, session, found)
+    if target is None:
+        return None
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    return attack_target(target, bounds, FOLDER)

@@ -1,0 +1,174 @@
+"""Send a deployed service what its document allows and what it rules out, within bounds, by schemathesis.
+
+What a service of ours answers locally is held to its document to the letter (`slipway.testing.contract.fuzz`). Out
+there an edge and a firewall answer too, in words of their own: what differs from the document alone is a warning.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway import paths
+from slipway.attack import variables as names
+from slipway.attack.findings import AttackFinding
+from slipway.attack.target import AttackTarget
+from slipway.errors import SlipwayError
+from slipway.process import run
+from slipway.project import ROOT
+
+SLACK_SECONDS = 120
+"""How long the process may take beyond its time: to start, and to write what it found."""
+
+NOT_IMPLEMENTED = 501
+"""What a gateway answers to a method that it does not know: no failure of the service."""
+
+NOT_CHECKED = {
+    "unsupported_method": "the gateway answers 403 to a method without a route, for which it has no 405",
+    "ignored_auth": "`slipway.attack.doors` and `slipway.testing.contract.http` do it, with more kinds",
+    "missing_required_header": "wants 401 from where AWS answers 403",
+    "positive_data_acceptance": "a cursor or an ETag has rules that no schema can say",
+}
+"""Checks of schemathesis that are left out, and why."""
+
+
+class AttackError(SlipwayError):
+    """The service could not be attacked; the message is one line."""
+
+
+@dataclass(frozen=True)
+class AttackBounds:
+    """How much is sent.
+
+    Attributes:
+        requests: at most so many.
+        seconds: at most so long, once it has begun.
+        seed: of what is generated; the same seed gives the same requests.
+    """
+
+    requests: int
+    seconds: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """What a run of schemathesis said.
+
+    Attributes:
+        requests: how many were sent.
+        seconds: how long it took.
+        findings: what failed, each time that it did.
+    """
+
+    requests: int
+    seconds: float
+    findings: tuple[AttackFinding, ...]
+
+
+def fuzz(target: AttackTarget, bounds: AttackBounds, folder: Path) -> Fuzzed:
+    """Send a service requests, until one of the bounds is met.
+
+    Args:
+        target: what is attacked.
+        bounds: how much is sent.
+        folder: where the process reads and writes.
+
+    Raises:
+        AttackError: schemathesis did not run to its end, or sent nothing.
+    """
+    document, report, record, count = (
+        folder / f"{target.service}.{end}" for end in ("json", "report.json", "ndjson", "count")
+    )
+    paths.write_json(document, target.narrowed())
+    for left in (report, record, count):
+        left.unlink(missing_ok=True)
+    done = run(
+        command(target, bounds, document, report),
+        folder=ROOT,
+        environment={**os.environ, **variables(target, bounds, record), names.COUNT: str(count)},
+        seconds=bounds.seconds + SLACK_SECONDS,
+        merge=True,
+    )
+    said, sent = paths.read_json(report), paths.read_json(count)
+    if said is None or not sent or said["errors"]:
+        raise AttackError(f"{target.service} was not attacked: {_why(said) or done.reason}")
+    return Fuzzed(sent, said["running_time"], tuple(_findings(record, target)))
+
+
+def command(target: AttackTarget, bounds: AttackBounds, document: Path, report: Path) -> list[str]:
+    """Return how schemathesis is called.
+
+    Args:
+        target: what is attacked.
+        bounds: how much is sent.
+        document: the OpenAPI document.
+        report: the file that says how it went.
+    """
+    return [
+        *(sys.executable, "-m", "schemathesis.cli", "run", str(document), "--url", target.api.rstrip("/")),
+        *("--exclude-checks", ",".join(NOT_CHECKED), "--continue-on-failure", "--no-shrink"),
+        *("--max-time", str(bounds.seconds), "--seed", str(bounds.seed), "--workers", "1"),
+        *("--request-timeout", "30", "--generation-database", "none", "--no-color", "--warnings", "off"),
+        *("--generation-with-security-parameters", "false", "--suppress-health-check", "all"),
+        *("--report", "json", "--report-json-path", str(report)),
+    ]
+
+
+def variables(target: AttackTarget, bounds: AttackBounds, record: Path) -> dict[str, str]:
+    """Return what `slipway.attack.hooks` reads.
+
+    Args:
+        target: what is attacked.
+        bounds: how much is sent.
+        record: the file that gets what failed.
+    """
+    key = target.credentials
+    found = {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "SCHEMATHESIS_HOOKS": "slipway.attack.hooks",
+        names.RECORD: str(record),
+        names.REQUESTS: str(bounds.requests),
+        names.API: target.api,
+        "AWS_ACCESS_KEY_ID": key.access_key or "",
+        "AWS_SECRET_ACCESS_KEY": key.secret_key or "",
+        "AWS_SESSION_TOKEN": key.token or "",
+        "AWS_REGION": target.region,
+    }
+    if target.edge:
+        found[names.EDGE] = target.edge
+    if any(route.signed for route in target.routes):
+        found[names.SIGNED] = "yes"
+    return found | {names.HEADERS[name]: value for name, value in target.headers.items()}
+
+
+def _why(report: Mapping[str, object] | None) -> str:
+    match report:
+        case {"errors": [{"message": str(message)}, *_]} | {"errors": [{"title": str(message)}, *_]}:
+            return " ".join(message.split())
+        case None:
+            return ""
+        case _:
+            return "no request was sent"
+
+
+def _findings(record: Path, target: AttackTarget) -> Iterator[AttackFinding]:
+    if not record.is_file():
+        return
+    known = {(route.method, route.path) for route in target.routes}
+    for line in record.read_text(encoding="utf-8").splitlines():
+        said = json.loads(line)
+        if said["status"] == NOT_IMPLEMENTED and (said["method"], said["path"]) not in known:
+            continue
+        yield AttackFinding(
+            rule=said["check"],
+            method=said["method"],
+            path=said["path"],
+            message=f"answered {said['status']}: {said['message']}",
+            request=said["request"],
+            body=said["body"],
+        )

@@ -1,0 +1,125 @@
+"""Hooks of schemathesis, which imports this (`SCHEMATHESIS_HOOKS`): who calls, what else is checked, what is recorded.
+
+It runs in a process of its own. `slipway.attack.fuzz` and `slipway.testing.contract.fuzz` start it and give it the
+variables.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import requests
+import schemathesis
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from requests.auth import AuthBase
+
+from slipway.attack.variables import API, COUNT, EDGE, HEADERS, RECORD, REQUESTS, SIGNED
+
+READS = frozenset({"GET", "HEAD"})
+_LONGEST = 1_000
+
+LEAKS = {
+    "a Python traceback": re.compile(r"Traceback \(most recent call last\)"),
+    "a path of the function": re.compile(r"/var/(?:task|runtime|lang)/|/opt/python/"),
+    "a Node stack trace": re.compile(r"\n\s+at .+ \(?(?:node:|/)[^)\n]*:\d+:\d+\)?"),
+    "a Java stack trace": re.compile(r"\bat (?:[a-z_]\w*\.)+[A-Z]\w*\.\w+\(\w+\.java:\d+\)"),
+    "an ARN of an account": re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{12}:"),
+    "an error of the AWS SDK": re.compile(r"An error occurred \(\w+\) when calling the \w+ operation"),
+}
+"""What no answer holds that a stranger gets, and how it is recognised."""
+
+
+class Authorised(AuthBase):
+    """Add to a finished request what the service wants to see of its caller."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add it."""
+        if EDGE in os.environ and request.method in READS and request.url and not request.url.endswith("/health"):
+            request.url = request.url.replace(os.environ[API], os.environ[EDGE], 1)
+        for header, variable in HEADERS.items():
+            if variable in os.environ:
+                request.headers[header] = os.environ[variable]
+        if SIGNED in os.environ and request.method not in READS:
+            self._sign(request)
+        return request
+
+    def _sign(self, request: requests.PreparedRequest) -> None:
+        key = Credentials(
+            os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], os.environ.get("AWS_SESSION_TOKEN")
+        )
+        names = ("Content-Type",)
+        signed = AWSRequest(
+            method=request.method,
+            url=request.url,
+            data=request.body,
+            headers={name: request.headers[name] for name in names if name in request.headers},
+        )
+        SigV4Auth(key, "execute-api", os.environ["AWS_REGION"]).add_auth(signed)
+        request.headers.update(dict(signed.headers.items()))
+
+
+schemathesis.auth.set_from_requests(Authorised())  # type: ignore[attr-defined]  # it is put there at import
+
+
+@schemathesis.check
+def no_leak(ctx: Any, response: Any, case: Any) -> None:  # noqa: ARG001 - schemathesis's signature
+    """Fail if an answer holds what belongs to the inside of the service."""
+    body = response.content.decode("utf-8", "replace")
+    for what, pattern in LEAKS.items():
+        if found := pattern.search(body):
+            raise AssertionError(f"the body holds {what}: {found.group()[:200]!r}")
+
+
+class _Budget:
+    """Counts requests, and ends this process as a person would by Ctrl-C when enough were sent."""
+
+    def __init__(self) -> None:
+        self.sent, self.most = 0, int(os.environ.get(REQUESTS, "0"))
+        if COUNT in os.environ:
+            atexit.register(self._write)
+
+    def spend(self) -> None:
+        """Count one request."""
+        self.sent += 1
+        if self.sent == self.most:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def _write(self) -> None:
+        Path(os.environ[COUNT]).write_text(str(self.sent), encoding="utf-8")
+
+
+_BUDGET = _Budget()
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:  # noqa: ARG001 - schemathesis's signature
+    """Count what was sent."""
+    _BUDGET.spend()
+
+
+@schemathesis.hook
+def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:  # noqa: ARG001 - its signature
+    """Record a check that failed, and let it count."""
+    if RECORD in os.environ:
+        sent = response.request
+        body = sent.body.decode("utf-8", "replace") if isinstance(sent.body, bytes) else sent.body
+        line = {
+            "check": failure.checks[0] if failure.checks else failure.title.partition("`")[2].rstrip("`"),
+            "method": case.method.upper(),
+            "path": case.operation.path,
+            "status": response.status_code,
+            "message": f"{failure.title}: {failure.message}"[:_LONGEST],
+            "request": f"{sent.method} {sent.url}"[:_LONGEST],
+            "body": (body or "")[:_LONGEST],
+        }
+        with Path(os.environ[RECORD]).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    return True
