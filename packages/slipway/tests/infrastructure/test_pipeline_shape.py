@@ -37,7 +37,7 @@ STACK_ORDER = ("security", "data", "compute", "observability")
 
 Action = dict[str, Any]
 
-TESTS = {"attack": "Attack"}
+TESTS = {"attack": "Attack", "performance": "Perform"}
 """Key of an environment → the action of the step that it sets."""
 
 
@@ -105,7 +105,7 @@ def shape(variant: str = "committed") -> Shape:
         case "one service":
             settings, services = SPECIMEN, (Tiny,)
         case "attacked":
-            settings = pipeline_settings((dev, changed(staging, {"attack": {"seconds": 90}}), prod))
+            settings = pipeline_settings((dev, changed(staging, {"attack": {"seconds": 90}, "performance": {}}), prod))
         case "frozen":
             frozen = {"deployment.frozen": True}
             settings = pipeline_settings((dev, changed(staging, frozen), changed(prod, frozen)))
@@ -328,7 +328,7 @@ def test_every_build_has_a_role_and_only_the_two_that_need_it_reach_other_accoun
             case "Protect":
                 assert len(assumed) == 1
                 assert "-protection" in assumed[0]
-            case "Verify" | "Attack":
+            case "Verify" | "Attack" | "Perform":
                 assert len(assumed) == len(pipeline.services)
                 assert all("-verification" in resource for resource in assumed)
             case "Bake":
@@ -369,7 +369,8 @@ def test_steps_that_test_write_reports_of_their_environment_alone() -> None:
             if "s3:PutObject" in _listed(statement["Action"])
             for resource in _listed(statement["Resource"])
         ]
-        assert [json.dumps(each).rpartition("/reports")[2][:12] for each in written] == ["/*/staging/*"]
+        keys = {json.dumps(each).rpartition('.Arn"]}, "')[2].rstrip('"]}') for each in written}
+        assert keys == {"/reports/*/staging/*", *(["/performance/staging/*"] if action["Name"] == "Perform" else [])}
 
 
 @pytest.mark.requirement("protection")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -21,20 +20,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from requests.auth import AuthBase
 
+from slipway.attack.leaks import find_leak
 from slipway.attack.variables import API, COUNT, EDGE, HEADERS, RECORD, REQUESTS, SIGNED
 
 READS = frozenset({"GET", "HEAD"})
 _LONGEST = 1_000
-
-LEAKS = {
-    "a Python traceback": re.compile(r"Traceback \(most recent call last\)"),
-    "a path of the function": re.compile(r"/var/(?:task|runtime|lang)/|/opt/python/"),
-    "a Node stack trace": re.compile(r"\n\s+at .+ \(?(?:node:|/)[^)\n]*:\d+:\d+\)?"),
-    "a Java stack trace": re.compile(r"\bat (?:[a-z_]\w*\.)+[A-Z]\w*\.\w+\(\w+\.java:\d+\)"),
-    "an ARN of an account": re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{12}:"),
-    "an error of the AWS SDK": re.compile(r"An error occurred \(\w+\) when calling the \w+ operation"),
-}
-"""What no answer holds that a stranger gets, and how it is recognised."""
 
 
 class Authorised(AuthBase):
@@ -72,10 +62,8 @@ schemathesis.auth.set_from_requests(Authorised())  # type: ignore[attr-defined] 
 @schemathesis.check
 def no_leak(ctx: Any, response: Any, case: Any) -> None:  # noqa: ARG001 - schemathesis's signature
     """Fail if an answer holds what belongs to the inside of the service."""
-    body = response.content.decode("utf-8", "replace")
-    for what, pattern in LEAKS.items():
-        if found := pattern.search(body):
-            raise AssertionError(f"the body holds {what}: {found.group()[:200]!r}")
+    if found := find_leak(response.content.decode("utf-8", "replace")):
+        raise AssertionError(f"the body holds {found}")
 
 
 class _Budget:

@@ -102,6 +102,14 @@ VERBS: tuple[Verb, ...] = (
         "attack",
     ),
     Verb(
+        "perform",
+        DELIVER,
+        "Load services where they are deployed for tests, and judge how they answer.",
+        "slipway.performance.command",
+        "perform",
+        "performance",
+    ),
+    Verb(
         "bake",
         DELIVER,
         "Watch the alarms of an environment, in a build of the pipeline.",

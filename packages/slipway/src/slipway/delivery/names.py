@@ -92,7 +92,7 @@ def execution_boundary(app: str) -> str:
     return f"{policy_prefix(app)}execution-boundary"
 
 
-STEPS = ("verify", "protect", "bake", "attack")
+STEPS = ("verify", "protect", "bake", "attack", "perform")
 """Steps whose builds have named roles in the tools account."""
 
 
@@ -119,6 +119,11 @@ def bake_step_role(environment: Environment) -> str:
 def attack_step_role(environment: Environment) -> str:
     """Return the name of the role, in the tools account, of the build that attacks an environment."""
     return f"{step_roles(environment.app, environment.name)}{STEPS[3]}"
+
+
+def performance_step_role(environment: Environment) -> str:
+    """Return the name of the role, in the tools account, of the build that loads an environment."""
+    return f"{step_roles(environment.app, environment.name)}{STEPS[4]}"
 
 
 def verification_role(environment: Environment, service: str) -> str:

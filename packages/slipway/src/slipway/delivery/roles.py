@@ -14,6 +14,7 @@ from slipway.delivery.names import (
     PROTECTED_STACKS,
     attack_step_role,
     foundation_stack,
+    performance_step_role,
     protection_role,
     protection_step_role,
     verification_role,
@@ -108,8 +109,9 @@ class VerificationRole(StepRole):
             name=verification_role(environment, service),
             step_roles=[
                 verification_step_role(environment),
-                # It calls as the tests do.
+                # They call as the tests do.
                 *([attack_step_role(environment)] if environment.attack else []),
+                *([performance_step_role(environment)] if environment.performance else []),
             ],
             description=f"Runs the tests of {service} after a deployment",
         )

@@ -31,6 +31,7 @@ from slipway.delivery.steps import (
     ApprovalStep,
     AttackStep,
     BakeStep,
+    PerformStep,
     SynthStep,
     pinned_runtimes,
     publishing,
@@ -127,6 +128,16 @@ class DeliveryStack(Stack):
         if environment.attack:
             steps.append(
                 AttackStep(
+                    self,
+                    handover=self.synth.handover,
+                    environment=environment,
+                    services=services,
+                    artifacts=self._artifacts,
+                )
+            )
+        if environment.performance:
+            steps.append(
+                PerformStep(
                     self,
                     handover=self.synth.handover,
                     environment=environment,

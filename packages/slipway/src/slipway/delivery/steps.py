@@ -19,6 +19,7 @@ from slipway.delivery.baking import ACTION, ALARM, PIPELINE
 from slipway.delivery.names import (
     attack_step_role,
     bake_step_role,
+    performance_step_role,
     pipeline_name,
     protection_role,
     protection_step_role,
@@ -28,7 +29,7 @@ from slipway.delivery.names import (
 from slipway.delivery.toolchain import ASSET_SCHEMA, PYTHON
 from slipway.nag.acknowledge import resource_finding
 from slipway.settings import Environment
-from slipway.tasks.reports import ADDRESS_FILE, BUCKET, CONDENSED, HANDOVER, PREFIX
+from slipway.tasks.reports import ADDRESS_FILE, BUCKET, CONDENSED, HANDOVER, PERFORMANCE, PREFIX
 
 BUILD_IMAGE = codebuild.LinuxBuildImage.STANDARD_8_0
 """CodeBuild's Ubuntu image. The repository's own steps install Node with their packages."""
@@ -227,12 +228,51 @@ class AttackStep(pipelines.CodeBuildStep):
         # The callers are those of the tests.
         roles = [verification_role(environment, service) for service in services]
         role = _assuming(stack, environment, attack_step_role(environment), roles)
-        _keep_reports(role, artifacts, environment)
+        _write_reports(role, artifacts, f"{PREFIX}/*/{environment.name}/*")
         seconds = environment.attack.seconds if environment.attack else 0
         super().__init__(
             "Attack",
             input=handover,
             commands=[f'make attack ENV={environment.name} SERVICE="{" ".join(services)}"'],
+            env={BUCKET: artifacts.bucket_name},
+            role=role,
+            build_environment=_SMALL,
+            partial_build_spec=_verb(reports="build/reports"),
+            timeout=Duration.minutes(15 + len(services) * seconds // 60),
+        )
+
+
+class PerformStep(pipelines.CodeBuildStep):
+    """Loads the services of a test environment, one after the other in one build (`slipway perform`).
+
+    Args:
+        stack: The pipeline's stack.
+        handover: What the synth handed over.
+        environment: Settings of the environment, with `performance`.
+        services: Names of the services that are loaded.
+        artifacts: Where the reports are kept, and the last good run.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        handover: pipelines.IFileSetProducer,
+        environment: Environment,
+        services: Sequence[str],
+        artifacts: s3.IBucket,
+    ) -> None:
+        # The callers are those of the tests.
+        roles = [verification_role(environment, service) for service in services]
+        role = _assuming(stack, environment, performance_step_role(environment), roles)
+        # CDK Pipelines lets each build read the bucket, so the last good run as well.
+        for written in (f"{PREFIX}/*/{environment.name}/*", f"{PERFORMANCE}/{environment.name}/*"):
+            _write_reports(role, artifacts, written)
+        seconds = environment.performance.seconds if environment.performance else 0
+        super().__init__(
+            "Perform",
+            input=handover,
+            commands=[f'make perform ENV={environment.name} SERVICE="{" ".join(services)}"'],
             env={BUCKET: artifacts.bucket_name},
             role=role,
             build_environment=_SMALL,
@@ -279,16 +319,15 @@ def _delivery(stack: Stack, app: str) -> str:
     return f"arn:{Aws.PARTITION}:codepipeline:{stack.region}:{stack.account}:{pipeline_name(app)}"
 
 
-def _keep_reports(role: iam.Role, artifacts: s3.IBucket, environment: Environment) -> None:
-    """Let a build write reports of one environment beside those of the synth. Its key CDK Pipelines grants it."""
-    written = f"{PREFIX}/*/{environment.name}/*"
-    role.add_to_policy(iam.PolicyStatement(actions=["s3:PutObject"], resources=[artifacts.arn_for_objects(written)]))
+def _write_reports(role: iam.Role, artifacts: s3.IBucket, keys: str) -> None:
+    """Let a build write some keys of the artifact bucket. CDK Pipelines lets it use the bucket's key."""
+    role.add_to_policy(iam.PolicyStatement(actions=["s3:PutObject"], resources=[artifacts.arn_for_objects(keys)]))
     accept(
         role,
         "AwsSolutions-IAM5",
-        finding=resource_finding(role, artifacts.arn_for_objects(written)),
-        reason="Reports are kept under the commit that they are of, which is known at run time; the environment is "
-        "exact, and the bucket is versioned.",
+        finding=resource_finding(role, artifacts.arn_for_objects(keys)),
+        reason="The commit and the service in a report's key are known at run time; the environment in it is exact, "
+        "and the bucket is versioned.",
     )
 
 

@@ -210,6 +210,23 @@ class Attack(_Model):
     """At most so long for each service, seconds."""
 
 
+class Performance(_Model):
+    """Load on each service after a deployment to a test environment, and its limits (`slipway perform`)."""
+
+    seconds: Annotated[int, Field(ge=10, le=600)] = 60
+    """How long each service is loaded."""
+    times: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """How many times the `traffic` of the service, which is an ordinary day's. At least one task a second is run."""
+    most_per_second: Annotated[float, Field(ge=1, le=1_000)] = 20.0
+    """Tasks a second that no service gets more of."""
+    p95_ms: Annotated[int, Field(ge=1, le=30_000)] = 1_000
+    """95 of 100 requests are answered within this time, milliseconds."""
+    error_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """Share of the requests that may be refused or fail, percent."""
+    tolerance_percent: Annotated[int, Field(ge=1, le=1_000)] = 50
+    """How much slower than the last good run the p95 may be, percent."""
+
+
 class BodyRules(StrEnum):
     """What AWS WAF does with a body that matches its rules for free text."""
 
@@ -728,6 +745,8 @@ class Environment(Place):
     deployment: Deployment
     attack: Attack | None = None
     """Default: nothing attacks it."""
+    performance: Performance | None = None
+    """Default: nothing loads it."""
     waf: Waf
     cors: Cors
     services: Services

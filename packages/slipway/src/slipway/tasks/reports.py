@@ -17,6 +17,9 @@ ADDRESS_FILE = "build/report-address"
 PREFIX = "reports"
 """Prefix in the bucket: beside the artifacts, which CodePipeline stores under the pipeline's name."""
 
+PERFORMANCE = "performance"
+"""Where the last good run of each service is in the bucket, by environment."""
+
 PAGES = ("index.html", "review.html")
 """Pages for an approver: the first existing one is linked."""
 

@@ -15,6 +15,7 @@ from botocore.credentials import ReadOnlyCredentials
 from slipway.attack import command, target
 from slipway.attack.doors import try_doors
 from slipway.attack.findings import DOOR, AttackFinding, as_junit, as_sarif, merged, serious
+from slipway.attack.fuzz import AttackBounds
 from slipway.attack.target import AttackTarget, find_target
 from slipway.cli import main
 from slipway.emulator.routes import Route
@@ -133,4 +134,4 @@ def test_it_ends_as_its_findings_say(
     monkeypatch.setattr(command, "REPORTS", tmp_path)
     assert main(["attack", "--env", "staging", "--service", "items", "--requests", "20"]) == code
     assert (tmp_path / "attack-staging-items.xml").is_file()
-    assert bounds == [command.AttackBounds(20, Attack().seconds, command.SEED)]
+    assert bounds == [AttackBounds(20, Attack().seconds, command.SEED)]

@@ -295,6 +295,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
             "config/pipeline.toml: approval_before = []: must name prod: production needs an approval",
         ),
         (_put("prod.toml", "attack", {}), "config/prod.toml: attack: is allowed only with kind = 'test'"),
+        (_put("prod.toml", "performance", {}), "config/prod.toml: performance: is allowed only with kind = 'test'"),
         (_put("dev.toml", "attack", {}), "config/dev.toml: attack: is allowed only with kind = 'test'"),
         (_put("staging.toml", "attack", {"requests": 9}), "attack.requests = 9: input should be greater than or"),
         (_put("staging.toml", "attack", {"requests": 99_999}), "must be at most waf.requests_per_5_minutes, 2000"),

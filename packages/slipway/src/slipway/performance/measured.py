@@ -1,0 +1,161 @@
+"""What a run measured, and what speaks against it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from slipway.settings.model import Performance
+
+LEAST_REQUESTS = 50
+"""Of either run, below which a comparison says nothing: of fewer, two decide the p95."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How a service, or one of its routes, answered.
+
+    Attributes:
+        name: the route; empty for all of them.
+        requests: how many were sent.
+        failures: how many were answered with 4xx or 5xx, or not at all.
+        p50_ms: the median of what they took, milliseconds.
+        p95_ms: what 95 of 100 took at most, milliseconds.
+        rate: requests a second.
+    """
+
+    name: str
+    requests: int
+    failures: int
+    p50_ms: float
+    p95_ms: float
+    rate: float
+
+    @property
+    def error_percent(self) -> float:
+        """Share of the requests that failed, percent."""
+        return 100 * self.failures / self.requests if self.requests else 0.0
+
+
+@dataclass(frozen=True)
+class PerformanceRun:
+    """One run against one service.
+
+    Attributes:
+        service: its name.
+        total: of all routes.
+        routes: of each.
+    """
+
+    service: str
+    total: Measured
+    routes: tuple[Measured, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for machines, and for the comparison of a later run."""
+        return {"service": self.service, "total": asdict(self.total), "routes": [asdict(each) for each in self.routes]}
+
+
+def read_run(service: str, entries: Sequence[Mapping[str, Any]], seconds: float) -> PerformanceRun:
+    """Return what Locust's statistics say.
+
+    Args:
+        service: the service that was loaded.
+        entries: of each route, as `--json-file` writes them.
+        seconds: how long the run took.
+    """
+    routes = tuple(_measured(entry["name"], [entry], seconds) for entry in entries)
+    return PerformanceRun(service, _measured("", entries, seconds), tuple(sorted(routes, key=lambda each: each.name)))
+
+
+def _measured(name: str, entries: Sequence[Mapping[str, Any]], seconds: float) -> Measured:
+    times: Counter[float] = Counter()
+    for entry in entries:
+        times.update({float(time): count for time, count in entry["response_times"].items()})
+    requests = sum(entry["num_requests"] for entry in entries)
+    return Measured(
+        name=name,
+        requests=requests,
+        failures=sum(entry["num_failures"] for entry in entries),
+        p50_ms=percentile(times, 50),
+        p95_ms=percentile(times, 95),
+        rate=round(requests / seconds, 2) if seconds else 0.0,
+    )
+
+
+def percentile(times: Mapping[float, int], percent: int) -> float:
+    """Return the smallest time within which so many of a hundred requests were answered.
+
+    Args:
+        times: time → how many took it.
+        percent: how many of a hundred.
+    """
+    rank, seen = ceil(sum(times.values()) * percent / 100), 0
+    for time, count in sorted(times.items()):
+        seen += count
+        if seen >= rank:
+            return time
+    return 0.0
+
+
+def find_faults(
+    run: PerformanceRun, wanted: Performance, last: Mapping[str, Any] | None, *, timed: bool = True
+) -> Iterator[str]:
+    """Yield what speaks against a run, one line each.
+
+    Args:
+        run: the run.
+        wanted: the limits.
+        last: the last good run, as `PerformanceRun.plain` gave it. None: there is none to compare with.
+        timed: whether times count. Default: they do; on an emulator they are those of the machine.
+    """
+    total = run.total
+    if not total.requests:
+        yield "no request was sent"
+        return
+    if total.error_percent > wanted.error_percent:
+        yield f"{total.error_percent:.1f} % of {total.requests} requests failed; at most {wanted.error_percent:g} % may"
+    if not timed:
+        return
+    if total.p95_ms > wanted.p95_ms:
+        yield f"p95 is {total.p95_ms:.0f} ms, above {wanted.p95_ms} ms"
+    before = last["total"] if last else None
+    if before and min(total.requests, before["requests"]) >= LEAST_REQUESTS:
+        limit = before["p95_ms"] * (1 + wanted.tolerance_percent / 100)
+        if total.p95_ms > limit:
+            yield (
+                f"p95 is {total.p95_ms:.0f} ms, more than {wanted.tolerance_percent} % above the "
+                f"{before['p95_ms']:.0f} ms of the last good run"
+            )
+
+
+def as_junit(run: PerformanceRun, faults: Sequence[str]) -> str:
+    """Return JUnit's XML: a case for each route with its figures, and one for the limits.
+
+    Args:
+        run: the run.
+        faults: what speaks against it.
+    """
+    suite = ET.Element("testsuite", name=f"performance of {run.service}", tests=str(len(run.routes) + 1))
+    suite.set("failures", str(int(bool(faults))))
+    group = f"performance.{run.service}"
+    for each in run.routes:
+        case = ET.SubElement(suite, "testcase", classname=group, name=each.name, time=f"{each.p95_ms / 1000:.3f}")
+        ET.SubElement(case, "system-out").text = described(each)
+    case = ET.SubElement(suite, "testcase", classname=group, name="limits", time="0")
+    if faults:
+        ET.SubElement(case, "failure", message="; ".join(faults))
+    ET.indent(suite)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def described(measured: Measured) -> str:
+    """Return figures in one line."""
+    return (
+        f"{measured.requests} requests at {measured.rate:g}/s, p50 {measured.p50_ms:.0f} ms, "
+        f"p95 {measured.p95_ms:.0f} ms, {measured.failures} failed"
+    )

@@ -1,0 +1,127 @@
+"""Run the Locust scenarios of a service, headless."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from slipway import paths
+from slipway.attack.target import AttackTarget
+from slipway.errors import SlipwayError
+from slipway.performance import variables as names
+from slipway.performance.measured import PerformanceRun, read_run
+from slipway.process import run
+from slipway.project import ROOT
+from slipway.settings.model import Performance
+
+SCENARIOS = "tests/performance/locustfile.py"
+"""File of a service with its scenarios."""
+
+SLACK_SECONDS = 120
+"""How long the process may take beyond its time: to start, and to let requests end."""
+
+LEAST_RATE = 1.0
+"""Tasks a second, below which a run would measure too few requests."""
+
+
+class PerformanceError(SlipwayError):
+    """The service could not be loaded; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """How a service is loaded.
+
+    Attributes:
+        rate: tasks a second, of all users together.
+        seconds: how long.
+    """
+
+    rate: float
+    seconds: int
+
+    @property
+    def users(self) -> int:
+        """How many users share the rate: each waits for its answers, and one a second is what each can keep up."""
+        return max(1, ceil(self.rate))
+
+
+def load_of(wanted: Performance, requests_per_second: float) -> Load:
+    """Return how a service is loaded.
+
+    Args:
+        wanted: what the environment sets.
+        requests_per_second: what is expected of its traffic.
+    """
+    rate = min(max(requests_per_second * wanted.times, LEAST_RATE), wanted.most_per_second)
+    return Load(rate, wanted.seconds)
+
+
+def measure(target: AttackTarget, load: Load, folder: Path) -> PerformanceRun:
+    """Load a service, and return how it answered.
+
+    Args:
+        target: the service, and who calls it.
+        load: how much.
+        folder: where Locust writes its report: `<service>.html` and `<service>.json`.
+
+    Raises:
+        PerformanceError: Locust did not run to its end.
+    """
+    report = folder / f"{target.service}.json"
+    report.unlink(missing_ok=True)
+    done = run(
+        command(target, load, folder),
+        folder=ROOT,
+        environment={**os.environ, **variables(target, load)},
+        seconds=load.seconds + SLACK_SECONDS,
+        merge=True,
+    )
+    entries = paths.read_json(report)
+    if done.returncode != 0 or entries is None:
+        raise PerformanceError(f"{target.service} was not loaded: {done.reason}")
+    return read_run(target.service, entries, load.seconds)
+
+
+def command(target: AttackTarget, load: Load, folder: Path) -> list[str]:
+    """Return how Locust is called.
+
+    Args:
+        target: the service.
+        load: how much.
+        folder: where it writes.
+    """
+    base = folder / target.service
+    return [
+        *(sys.executable, "-m", "locust", "--headless", "--only-summary", "--skip-log-setup"),
+        *("-f", str(ROOT / "services" / target.service / SCENARIOS), "--host", target.api.rstrip("/")),
+        *("--users", str(load.users), "--spawn-rate", str(load.users)),
+        *("--stop-timeout", "30", "--exit-code-on-error", "0"),
+        *("--json-file", str(base), "--html", f"{base}.html"),
+    ]
+
+
+def variables(target: AttackTarget, load: Load) -> dict[str, str]:
+    """Return what `slipway.performance.user` reads.
+
+    Args:
+        target: the service, and who calls it.
+        load: how much.
+    """
+    key = target.credentials
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        names.SERVICE: target.service,
+        names.OUTPUTS: json.dumps({**target.outputs, "ApiEndpoint": target.api}),
+        names.HEADERS: json.dumps(dict(target.headers)),
+        names.SECONDS: str(load.seconds),
+        names.RATE: str(load.rate / load.users),
+        "AWS_ACCESS_KEY_ID": key.access_key or "",
+        "AWS_SECRET_ACCESS_KEY": key.secret_key or "",
+        "AWS_SESSION_TOKEN": key.token or "",
+        "AWS_REGION": target.region,
+    }

@@ -1,0 +1,114 @@
+"""The user that a service's scenarios derive theirs from: `services/<name>/tests/performance/locustfile.py`.
+
+Locust imports this in a process of its own, which `slipway.performance.run` starts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from functools import cache
+from typing import Any
+
+import gevent
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from locust import HttpUser, constant_throughput, events
+
+from slipway.emulator.routes import Route, RouteTarget, routes, target
+from slipway.performance import variables
+
+_LOOK_SECONDS = 0.1
+
+
+def end_in_time(environment: Any, **_: object) -> None:
+    """End the run when its time is over.
+
+    Locust's own `--run-time` counts from the last turn of gevent's loop, which lies before the imports: a short run on
+    a busy machine ended before its first request.
+    """
+    end = time.monotonic() + float(os.environ[variables.SECONDS])
+
+    def wait() -> None:
+        while time.monotonic() < end:
+            gevent.sleep(_LOOK_SECONDS)
+        environment.runner.quit()
+
+    gevent.spawn(wait)
+
+
+events.test_start.add_listener(end_in_time)  # type: ignore[no-untyped-call]  # Locust types no hooks
+
+
+def fail_on_errors(user_instance: Any, **_: object) -> None:
+    """Let the run fail when a task of a scenario does, for which Locust only writes a log."""
+    user_instance.environment.process_exit_code = 3
+
+
+events.user_error.add_listener(fail_on_errors)  # type: ignore[no-untyped-call]  # as above
+
+
+class ServiceUser(HttpUser):
+    """A caller of a service, as its tests are: signed, with the key or the token that a route wants.
+
+    A scenario adds tasks; how often they run, the command says.
+    """
+
+    abstract = True
+
+    def wait_time(self) -> float:
+        """Return how long the next task waits, so that the rate is the one that is asked for."""
+        return float(_pace()(self))
+
+    def call(self, method: str, path: str, **content: Any) -> Any:
+        """Send a request to the service, and return its answer. What it takes is counted by the route.
+
+        Args:
+            method: of the request.
+            path: from the API's root, with its query.
+            content: what `requests` takes: `json`, `headers`, `params`.
+        """
+        route = next((each for each in _routes() if each.matches(method, path)), None)
+        where = _address(route, path)
+        headers = {**content.pop("headers", {}), **({"Host": where.host} if where.host else {})}
+        if route and (route.keyed or route.bearer):
+            headers |= json.loads(os.environ[variables.HEADERS])
+        if route and route.signed:
+            content["auth"] = _signed
+        name = f"{method} {route.path if route else path.partition('?')[0]}"
+        return self.client.request(method, where.url, name=name, headers=headers, **content)
+
+
+@cache
+def _routes() -> tuple[Route, ...]:
+    return routes(os.environ[variables.SERVICE])
+
+
+@cache
+def _pace() -> Any:
+    return constant_throughput(float(os.environ[variables.RATE]))
+
+
+def _address(route: Route | None, path: str) -> RouteTarget:
+    outputs = json.loads(os.environ[variables.OUTPUTS])
+    is_open = route is not None and route.method == "GET" and not (route.signed or route.keyed or route.bearer)
+    return target(outputs, path, edge=is_open)
+
+
+def _signed(request: Any) -> Any:
+    """Sign a finished request, as `requests` lets an authentication do."""
+    key = Credentials(
+        os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], os.environ.get("AWS_SESSION_TOKEN")
+    )
+    names = ("Content-Type",)
+    signed = AWSRequest(
+        method=request.method,
+        url=request.url,
+        data=request.body,
+        headers={name: request.headers[name] for name in names if name in request.headers},
+    )
+    SigV4Auth(key, "execute-api", os.environ["AWS_REGION"]).add_auth(signed)
+    request.headers.update(dict(signed.headers.items()))
+    return request

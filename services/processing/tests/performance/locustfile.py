@@ -1,0 +1,16 @@
+"""A test environment has no test user, so only what needs no token is measured."""
+
+from __future__ import annotations
+
+from locust import task
+
+from slipway.performance.user import ServiceUser
+
+
+class Stranger(ServiceUser):
+    """Has no token."""
+
+    @task
+    def ask_for_health(self) -> None:
+        """Ask whether the service works."""
+        self.call("GET", "/health")
