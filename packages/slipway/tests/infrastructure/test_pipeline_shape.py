@@ -369,7 +369,7 @@ def test_steps_that_test_write_reports_of_their_environment_alone() -> None:
             if "s3:PutObject" in _listed(statement["Action"])
             for resource in _listed(statement["Resource"])
         ]
-        keys = {json.dumps(each).rpartition('.Arn"]}, "')[2].rstrip('"]}') for each in written}
+        keys = {json.dumps(each).rpartition('"]}, "')[2].rstrip('"]}') for each in written}
         assert keys == {"/reports/*/staging/*", *(["/performance/staging/*"] if action["Name"] == "Perform" else [])}
 
 
