@@ -1,4 +1,4 @@
-"""`ingest`: records with an API key, worked off in the background."""
+"""`ingest`: records with an API key, processed in the background."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Ingest(Service[Security, Data, Compute]):
     """Records of up to 6 MB, sent with an API key, kept for a day, and processed in batches from a queue."""
 
     name = "ingest"
-    description = "Ingest: records with an API key, worked off from a queue"
+    description = "Ingest: records with an API key, processed from a queue"
 
     def add_security(self, stack: Stack) -> Security:
         """Add the key."""

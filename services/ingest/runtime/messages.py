@@ -35,7 +35,7 @@ def job_message(body: str) -> JobMessage:
     """Parse a message of the job queue.
 
     Raises:
-        NotOursError: It is none.
+        NotOursError: It is not such a message.
     """
     fields = _fields(body, {"job"})
     return JobMessage(job=_uuid(fields["job"], "job"))
@@ -45,7 +45,7 @@ def batch_message(body: str) -> BatchMessage:
     """Parse a message of the work queue.
 
     Raises:
-        NotOursError: It is none.
+        NotOursError: It is not such a message.
     """
     fields = _fields(body, {"job", "batch", "records"})
     batch, records = fields["batch"], fields["records"]

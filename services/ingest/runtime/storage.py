@@ -55,7 +55,7 @@ class RecordStorage(Protocol):
         """Set a pending record's final status, once.
 
         Returns:
-            Its status now: what it was before, where it was not pending any more; `failed` where it is gone.
+            Its status now: what it was before, where it was not pending any more; `failed` if it was deleted.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The function behind the work queue: works off records, batch by batch."""
+"""The function behind the work queue: processes records, batch by batch."""
 
 from slipway_runtime.startup import finished
 

@@ -215,7 +215,7 @@ def replace_item(id: ItemId, item: ItemReplacement, if_match: IfMatch) -> Respon
     summary="Delete an item",
     operation_id="deleteItem",
     security=_SIGNED,
-    responses=api.responses({204: {"description": "It is gone."}}, 400, 404, 412, 428),
+    responses=api.responses({204: {"description": "It is deleted."}}, 400, 404, 412, 428),
 )
 def delete_item(id: ItemId, if_match: IfMatch) -> Response[str]:  # noqa: A002
     """Handle `DELETE /items/{id}`."""

@@ -41,7 +41,7 @@ class ItemStorage(Protocol):
 
         Args:
             item: The item, of a version of its own.
-            made_by: Names the request, so that a repeated one is told from another.
+            made_by: Names the request, so that a repeated one can be recognised.
 
         Returns:
             The item as it is kept: the one of before, where this same request was carried out already.

@@ -42,7 +42,7 @@ def job_of(event: Mapping[str, Any]) -> Job:
     """Return the job in an event.
 
     Raises:
-        ForeignMessageError: The event is none of ours.
+        ForeignMessageError: The event is not ours.
     """
     if not isinstance(event, dict) or set(event) != set(Job._fields):
         raise ForeignMessageError("the event has not the members of a job")

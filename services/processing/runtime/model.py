@@ -40,7 +40,7 @@ class Record:
         created_at: Instant in UTC, ISO 8601 with microseconds and `Z`.
         updated_at: Instant of the last change, in the same form.
         digest: SHA-256 of the data, to tell one request from another.
-        expires_at: Second of the epoch from which on the record is gone.
+        expires_at: Unix time at which the record expires, seconds.
     """
 
     id: str

@@ -179,7 +179,7 @@ def create_upload(request: UploadRequest) -> Response[str]:
     """Handle `POST /uploads`."""
     processing = api.wiring.processing
     if request.content_type not in processing.content_types:
-        errors = [FieldError("/content_type", f"is none of {', '.join(processing.content_types)}")]
+        errors = [FieldError("/content_type", f"is not one of {', '.join(processing.content_types)}")]
         raise Problem(400, "The request is not valid.", errors=errors)
     upload = processing.upload(_caller(), request.content_type)
     logger.info("upload form made", extra={"upload_id": upload.id})

@@ -43,7 +43,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
     """Process one job.
 
     Raises:
-        JobFailedError: It could not be done, or is none.
+        JobFailedError: It could not be done, or is invalid.
     """
     try:
         job = job_of(event)

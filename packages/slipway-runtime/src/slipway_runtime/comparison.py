@@ -246,7 +246,7 @@ def _matches(place: Sequence[str], pattern: Sequence[str]) -> bool:
 
 
 def described(places: Sequence[str]) -> str:
-    """Return places as a reader of the log is told them.
+    """Return places as the log shows them.
 
     Args:
         places: Some of what `compare` found.

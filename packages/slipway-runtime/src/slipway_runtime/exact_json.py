@@ -29,7 +29,7 @@ _quoted: Callable[[str], str] = json.encoder.encode_basestring
 
 
 class InvalidJsonError(ValueError):
-    """The text is no JSON, or JSON that means different things to different readers."""
+    """The text is not JSON, or JSON that means different things to different readers."""
 
 
 def loads(text: str | bytes) -> Any:

@@ -3,7 +3,7 @@
     if flags.is_on("long_names", tier=caller.tier):
         ...
 
-The flags stand in the service's table of `config/<environment>.toml` and come here through AppConfig, read with
+The flags are in the service's table of `config/<environment>.toml` and come here through AppConfig, read with
 Powertools (https://docs.aws.amazon.com/powertools/python/latest/utilities/feature_flags/). What was read is kept for
 `FLAGS_MAX_AGE_SECONDS`. If AppConfig doesn't answer, what was read last still holds; if nothing was read yet, every
 flag is closed. AppConfig is asked again after ten seconds then.

@@ -91,7 +91,7 @@ class TestUser:
             self._cognito.exceptions.UserNotFoundException,
             self._cognito.exceptions.ResourceNotFoundException,
         ):
-            logger.info("test user is gone already")
+            logger.info("test user was already deleted")
 
 
 user = TestUser(aws.client("cognito-idp"), aws.client("secretsmanager"))

@@ -351,7 +351,7 @@ def member(artifact: Document, name: str, manifest: Path, identifier: str) -> st
         identifier: Id of the artifact, likewise.
 
     Raises:
-        AssemblyError: There is none, or it leads out of the assembly.
+        AssemblyError: It is missing, or leads out of the assembly.
     """
     value = artifact.get("properties", {}).get(name)
     # CDK never writes a path that leaves the assembly.

@@ -222,7 +222,7 @@ class SafeDeployment(Construct):
             made,
             "NIST.800.53.R5-CloudWatchAlarmAction",
             "HIPAA.Security-CloudWatchAlarmAction",
-            reason="CodeDeploy reads this alarm while it moves traffic, and rolls back; people are told of the "
+            reason="CodeDeploy reads this alarm while it moves traffic, and rolls back; people are notified of the "
             "failed deployment, and of faults in what serves by the alarms of observability.",
         )
         return made

@@ -35,7 +35,7 @@ EXPIRES = "Expires"
 no role do so."""
 
 ENVIRONMENT = "Environment"
-"""Tag by which the sandboxes of an account are told apart."""
+"""Tag that distinguishes the sandboxes of an account."""
 
 
 @jsii.implements(IAspect)

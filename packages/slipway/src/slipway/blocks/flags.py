@@ -57,7 +57,7 @@ class ServiceFlags(Construct):
 
     A change of the flags is deployed after the functions' own versions, so that one of the two is to blame. While it is
     deployed and baked, AppConfig watches two alarms for each function: Lambda's errors on `live`, and the faults that
-    the version counts itself. If one goes off, AppConfig gives the functions the flags before, and the deployment of
+    the version counts itself. If one becomes active, AppConfig restores the previous flags, and the deployment of
     the stack fails (https://docs.aws.amazon.com/appconfig/latest/userguide/monitoring-deployments.html).
 
     AppConfig also takes a change back if an alarm has too little data. Both count missing data as good, so they have it
@@ -243,7 +243,7 @@ class ServiceFlags(Construct):
             alarm,
             "NIST.800.53.R5-CloudWatchAlarmAction",
             "HIPAA.Security-CloudWatchAlarmAction",
-            reason="AppConfig reads this alarm while it deploys flags, and takes them back; people are told of the "
+            reason="AppConfig reads this alarm while it deploys flags, and takes them back; people are notified of the "
             "failed deployment, and of errors in what serves by the alarms of observability.",
         )
         return alarm

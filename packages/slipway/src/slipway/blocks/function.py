@@ -151,7 +151,7 @@ class ServiceFunction(Construct):
 
         Args:
             actions: S3 object actions.
-            bucket_name: The bucket's literal name: cdk-nag names the finding by the ARN as it stands in the policy,
+            bucket_name: The bucket's literal name: cdk-nag names the finding by the ARN as written in the policy,
                 and a reference into another stack is not known until synth.
             prefix: Key prefix, with its slash.
             reason: Why the objects cannot be named one by one.

@@ -1,6 +1,6 @@
 """CloudWatch's metrics and alarms, in virtual time.
 
-There is no clock and no network in it; whoever calls it says what time it is:
+There is no clock and no network in it; the caller passes the time:
 
     store = MetricStore()
     alarm = Alarm.from_template(resolved_properties, name="Errors")

@@ -3,7 +3,7 @@
 - Periods and how often an alarm is evaluated:
   https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#alarm-evaluation. The window
   slides: with a period of five minutes, minutes 1 to 5 are judged at the end of minute 5, and 2 to 6 a minute later.
-- Missing data points, and when an alarm goes off although there are few:
+- Missing data points, and when an alarm triggers although there are few:
   https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html.
 - Percentiles of few samples:
   https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/percentiles-with-low-samples.html.
@@ -12,7 +12,7 @@ Where these pages are silent, this is assumed:
 
 - Data points that are fewer than the evaluation periods, breach, but are too young to set the alarm off (`- - - - X`
   of three out of three) leave it in INSUFFICIENT_DATA where missing data are missing, and as it is where they are
-  ignored. The page had this in its tables until 2020, and now says only that the alarm does not go off.
+  ignored. The page had this in its tables until 2020, and now says only that the alarm does not trigger.
 - `EvaluateLowSampleCountPercentile: ignore` keeps the state while any of the judged data points has too few samples.
 """
 

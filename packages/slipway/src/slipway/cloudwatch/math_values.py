@@ -1,6 +1,6 @@
 """Values of metric math, and how operators combine them.
 
-What becomes of missing data points:
+How missing data points count:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html. Where that page is silent, this
 is assumed: an operation has no data point at a time at which none of its series has one.
 """

@@ -88,7 +88,7 @@ class Expression:
         """Parse an expression.
 
         Raises:
-            MathError: It is none, or uses a function that is not supported.
+            MathError: It is not a valid expression, or uses a function that is not supported.
         """
         compiler = _Compiler()
         try:

@@ -146,7 +146,7 @@ def read_metrics(name: str, queries: Sequence[QueryProperties]) -> MetricQuery |
 
     Args:
         name: The alarm's, for messages.
-        queries: As they stand in the template.
+        queries: As written in the template.
 
     Raises:
         AlarmError: CloudWatch would refuse them, or they use what is not evaluated here.
@@ -191,7 +191,7 @@ def read_statistic(name: str, key: str, found: str) -> Statistic:
     """Return a statistic by its name.
 
     Raises:
-        AlarmError: It is none.
+        AlarmError: CloudWatch has no such statistic.
     """
     try:
         return Statistic.parse(found)

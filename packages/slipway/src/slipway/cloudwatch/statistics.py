@@ -69,7 +69,7 @@ class Statistic:
     Args:
         name: As it is written in a template.
         kind: Its family.
-        low: Lower bound; of a percentile and of a sum there is none.
+        low: Lower bound; None for a percentile and a sum.
         high: Upper bound; of a percentile, the percentile.
         in_percent: Whether the bounds are percentages of the samples, not values.
     """
@@ -85,7 +85,7 @@ class Statistic:
         """Parse the name of a statistic.
 
         Raises:
-            ValueError: It is none of CloudWatch's, or its bounds cannot be.
+            ValueError: CloudWatch has no such statistic, or its bounds are impossible.
         """
         if kind := _WHOLE.get(name):
             return cls(name, kind)

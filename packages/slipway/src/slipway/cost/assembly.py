@@ -59,7 +59,7 @@ class PricedStack:
             place: The resource and property, for the message.
 
         Raises:
-            CostError: The number is known only at the deployment, or is none.
+            CostError: The number is known only at the deployment, or is not a number.
         """
         match value:
             case bool():

@@ -223,7 +223,7 @@ class Observation(Construct):
         function = self._function(
             "Notify",
             handler="slipway.delivery.runtime.handlers.notify_handler",
-            description="Tells people what becomes of a delivery",
+            description="Notifies people of the progress of a delivery",
             variables={"TOPIC_ARN": topic.topic_arn, **({"WEBHOOK_SECRET_ARN": secret} if secret else {})},
         )
         function.allow(actions=["sns:Publish"], resources=[topic.topic_arn])

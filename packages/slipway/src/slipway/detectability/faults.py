@@ -48,7 +48,7 @@ class FailureMode:
         """Read a fault: `5%`, `error-rate=5%`, `answered=5%`, `latency=3s`, `latency=3s@5%`.
 
         Raises:
-            RehearsalError: It is none of these, or its share is not above 0 and up to 100 %.
+            RehearsalError: It has none of these forms, or its share is not above 0 and up to 100 %.
         """
         kind, equals, value = text.partition("=")
         if not equals:

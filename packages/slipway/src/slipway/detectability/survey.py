@@ -52,7 +52,7 @@ class DetectionVerdict:
     Args:
         outcome: Of that failure.
         quickest: The predefined configuration that sees it at this rate and reaches all traffic soonest; None where it
-            is seen already, or where there is none.
+            is seen already, or without one.
         quickest_outcome: The failure's outcome with that configuration.
         rate: Invocations a second from which on the present configuration sees it; None where it is seen already, or
             at no rate.

@@ -11,7 +11,7 @@ class Action:
 
     Args:
         name: As CodePipeline has it; what comes before its last dot is where, the rest is what.
-        detail: What is told of it where there is more room, such as provider and account.
+        detail: Details shown where there is more room, such as provider and account.
         status: How it ended, in CodePipeline's words. Default: it was not played.
     """
 

@@ -37,7 +37,7 @@ def choose(settings: Settings, environment: str) -> Environment:
     """Return the environment of that name.
 
     Raises:
-        RehearsalError: There is none; the message names those that are.
+        RehearsalError: It does not exist; the message lists the existing ones.
     """
     names = [known.name for known in settings.environments]
     if environment not in names:

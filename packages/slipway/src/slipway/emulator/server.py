@@ -155,7 +155,7 @@ class Emulator:
         plain_port: The port for plain HTTP, which the emulator's own edge and authorizers call. Default: a free one.
         tls: Folder of the certificates. Default: `build/local/tls`.
         keep: Whether the account outlives its process: what is in it lies in `folder` from a `stop` to the next
-            `start`. Default: it is gone with the process.
+            `start`. Default: it is deleted with the process.
         variables: More environment variables of the process; functions inherit them. Default: none.
     """
 
@@ -188,7 +188,7 @@ class Emulator:
         Args:
             folder: The folder it was given.
             tls: Folder of the certificates. Default: `build/local/tls`.
-            keep: As it was started. Default: its account is gone with its process.
+            keep: As it was started. Default: its account is deleted with its process.
         """
         state = _read_state(folder)
         if state is None or _process(state) is None:

@@ -150,7 +150,7 @@ def as_junit(verdict: Verdict) -> str:
     """Return JUnit XML: one suite per stack, with a case for each passing pack and for each finding.
 
     Acknowledged findings are skipped, with their reason. Errors of the report itself are a suite of its own, with one
-    passing case if there are none; its output contains the warnings.
+    passing case without errors; its output contains the warnings.
     """
     root = ET.Element("testsuites", name="cdk-nag gate")
     findings: defaultdict[str, list[RuleFinding]] = defaultdict(list)

@@ -2,7 +2,7 @@
 
 A fault is an edit of a commit's files, so that everything after it is the pipeline's own reaction. The faults act on
 one service: the first that declares in `services/<name>/faults.py` what they need, else the first with an API, else the
-first with a worker. A fault that needs an API, a declaration, an approval or a canary is omitted if there is none. The
+first with a worker. A fault that needs an API, a declaration, an approval or a canary is omitted without one. The
 place where a fault shows depends on the order and kinds of the configured environments, not on their names.
 """
 
@@ -48,7 +48,7 @@ class FaultTarget:
         folder: The project's root.
         first: The environment that a change enters first.
         before_last: The environment before the last one; the last one if there is no other.
-        production: The first production environment; the last environment if there is none.
+        production: The first production environment; the last environment without production.
         shifts: Whether production moves its traffic little by little, under alarms.
         bakes: Whether production's alarms are watched for some minutes afterwards.
         approval: The environment that is entered after an approval; None if none is.
@@ -197,11 +197,11 @@ class Fault:
         name: As FAULT names it.
         what: What is wrong, in one sentence.
         watched: The environment that has to answer as before, whatever was stopped.
-        edits: File → what becomes of its text.
+        edits: Function from a file's old text to its new text, by file.
         stops_at: Stage that stops the commit; None where it has to get through.
         because: Words that the reason holds.
         rolled_back: Whether CodeDeploy or CloudFormation has something to put back.
-        answer: What becomes of the approval.
+        answer: Answer to the approval.
         requests_a_minute: Requests in the watched environment, where the fault needs more or less of them than usual.
             It does nothing in the others then, and they get `FEW`.
         base_edits: Of the commit that the accounts hold before; the fault is an old one then.
@@ -355,7 +355,7 @@ def list_faults(target: FaultTarget | None) -> tuple[Fault, ...]:
     """Return the faults that fit a service and the environments; the one that leaves unusable accounts comes last.
 
     Args:
-        target: What they act on. None: there are none.
+        target: What they act on. None: no faults.
     """
     if target is None:
         return ()
@@ -626,7 +626,7 @@ def commit_with(commit: Commit, edits: Mapping[str, Callable[[str], str]], messa
 
     Args:
         commit: What it stands on.
-        edits: File → what becomes of its text.
+        edits: Function from a file's old text to its new text, by file.
         message: Its first line.
         folder: A new folder for the repository.
 

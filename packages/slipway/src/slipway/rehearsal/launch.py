@@ -255,7 +255,7 @@ def earlier(repository: Path, revision: str, *, usable: Callable[[str], bool], m
         most: How far back to look, in commits.
 
     Returns:
-        Its name; None when there is none.
+        Its name; None without one.
     """
     listed = git.run(repository, "log", f"-{most}", "--first-parent", "--format=%H", revision)
     commits = listed.stdout.split()
@@ -282,7 +282,7 @@ def unlike(repository: Path, before: str, commit: str, services: Sequence[str]) 
         services: That are delivered alone. Empty: all.
 
     Returns:
-        What differs; None where nothing stands in the way.
+        What differs; None if nothing prevents it.
     """
     theirs, ours = _places(repository, before), _places(repository, commit)
     if theirs != ours:

@@ -78,7 +78,7 @@ class Options:
 
     Attributes:
         services: Some of the services. Default: all.
-        base: What the accounts hold when there are none yet: `empty`, or a revision. Default: the newest earlier
+        base: Content of new accounts: `empty`, or a revision. Default: the newest earlier
             commit with other functions; where its tools are others, the commit itself, with functions of a version
             before.
         checks: Verbs that the build runs besides the synthesis.

@@ -179,7 +179,7 @@ def play(
         options: How it is run.
         commit: What is delivered.
         console: Where it is shown.
-        answers: What becomes of approvals; None: somebody is asked, at `terminal` or by `answer`.
+        answers: Answers to approvals; None: somebody is asked, at `terminal` or by `answer`.
         fault: One that the commit is given. Default: none.
         fresh: Whether the accounts are forgotten first.
         wait: Seconds to wait for another rehearsal; -1: as long as it takes.

@@ -56,7 +56,7 @@ def restore_bucket(
         copy: name of the new bucket.
         to: the moment.
         region: of both.
-        say: is told of each step.
+        say: Called with each step.
 
     Raises:
         RestoreError: what was copied is not what was there.

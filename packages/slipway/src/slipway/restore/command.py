@@ -134,7 +134,7 @@ def restore_resources(
         session: of the environment's account and region.
         resources: resource type and name of each.
         moment: that they are restored to.
-        console: is told of each step.
+        console: Shows each step.
         poll_seconds: how long to wait between two looks.
     """
 

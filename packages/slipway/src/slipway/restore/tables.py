@@ -60,7 +60,7 @@ def restore_table(
         table: its name.
         copy: name of the new table.
         to: the moment.
-        say: is told of each step.
+        say: Called with each step.
         poll_seconds: how long to wait between two looks.
 
     Raises:

@@ -49,7 +49,7 @@ class Change:
     """The planned change to one resource.
 
     Args:
-        fate: What becomes of it.
+        fate: Its planned change.
         resource: Path of its construct.
         type: Its type.
         properties: Which of its properties change.
@@ -72,7 +72,7 @@ class StackChanges:
         account: Where it is.
         region: Where it is.
         fate: Whether the stack itself comes or goes.
-        changes: What becomes of its resources.
+        changes: Planned changes to its resources.
     """
 
     name: str

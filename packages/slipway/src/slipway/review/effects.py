@@ -36,7 +36,7 @@ class PlannedUpdate:
     """The predicted action on a resource, and why.
 
     Args:
-        effect: What becomes of it.
+        effect: Predicted action.
         causes: The properties, or the resources that they take something of, by which it is replaced.
     """
 

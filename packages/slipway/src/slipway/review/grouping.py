@@ -59,7 +59,7 @@ def group(findings: Iterable[ChangeFinding]) -> tuple[FindingGroup, ...]:
     Names of stages, stacks, constructs, accounts and regions in their text count as location.
 
     Args:
-        findings: In the order in which they are to be told.
+        findings: In the order of the report.
     """
     groups: defaultdict[tuple[str, ...], list[ChangeFinding]] = defaultdict(list)
     for finding in findings:

@@ -34,7 +34,7 @@ def lifecycle(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) 
 
     Args:
         matching: Which resource is which.
-        effects: What becomes of those that stay.
+        effects: Predicted action on each resource that stays.
     """
 
     def is_replaced(reference: Reference) -> bool:

@@ -178,7 +178,7 @@ class Pair:
     Args:
         before: As it is deployed.
         after: As it would be.
-        renamed: Whether the two are told the same by what they are, not by their logical id.
+        renamed: Whether the two are matched by similarity, not by their logical id.
     """
 
     before: ReviewedResource | None = None
@@ -350,7 +350,7 @@ def _by_name(items: Sequence[Json]) -> dict[str, Json] | None:
 
 
 def value_at(value: Json, path: Sequence[str]) -> Json:
-    """Return the value at a difference's path, with list items by name; None if there is none."""
+    """Return the value at a difference's path, with list items by name; None without one."""
     for part in path:
         if isinstance(value, list):
             named = _by_name(value)

@@ -39,7 +39,7 @@ class Given:
         waivers: The file of waivers, from the root of the repository.
         protected: Types that a stack policy protects from deletion, so that the rollback of a stage cannot delete what
             a change adds. Default: none.
-        without_history: What a build is told whose source has no history to compare with; None where it has one.
+        without_history: Message to a build whose source has no history to compare with; None where it has one.
         may_pass: Whether such a build may pass without a review.
     """
 
@@ -92,7 +92,7 @@ def review(
         given: What the app says of itself. Default: nothing.
         env: The environment variables.
         now: The time. Default: the clock's.
-        say: Is told what takes a while.
+        say: Called before slow steps.
 
     Raises:
         ReviewError: One of the two is not there, cannot be synthesised or read; or the clock is wrong.

@@ -52,7 +52,7 @@ _PUBLISHED = "cdk-assets "
 _INNER_OPEN, _INNER_CLOSE = "\ue002", "\ue003"
 _INNER = re.compile(f"{_INNER_OPEN}([^{_INNER_OPEN}{_INNER_CLOSE}]*){_INNER_CLOSE}")
 _PLACE = re.compile(r"([^/{ ]+)/([^/]+)/([^/]+)/([^/.]+)\.(.+)")
-# One of a stack, by its name; one of Parameter Store, by its path.
+# A stack's by its name; Parameter Store's, by its path.
 _PARAMETER = re.compile(r"parameter [^/]+/[^/:]+(?:/[^/]+/(?P<name>[^/]+)|:(?P<path>.+))")
 # Functions that only write texts: what they give is known as far as what they take.
 _TEXTUAL = frozenset({"Fn::Base64", "Fn::Join", "Fn::Length", "Fn::Select", "Fn::Split", "Fn::Sub", "Fn::ToJsonString"})

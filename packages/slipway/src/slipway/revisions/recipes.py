@@ -110,7 +110,7 @@ def install(project: Path, beside: Path, processes: Processes, say: Callable[[st
         project: The project in the checkout.
         beside: The project in the working tree.
         processes: What runs the installers.
-        say: Is told what takes a while.
+        say: Called before slow steps.
 
     Returns:
         The links that were made to packages of the working tree.
@@ -146,7 +146,7 @@ def synthesize(
         outdir: Where the assembly is written; it is not there yet.
         recipe: How.
         processes: What runs it.
-        say: Is told what a reader of the review has to know of it.
+        say: Called with notes for the review's reader.
 
     Raises:
         SynthesisError: It does not synthesise.

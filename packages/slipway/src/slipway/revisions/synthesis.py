@@ -105,7 +105,7 @@ def synthesise_revision(
         revision: Which revision.
         processes: What runs the synthesis.
         read: Reads the assembly, which may be gone afterwards.
-        say: Is told what takes a while.
+        say: Called before slow steps.
 
     Raises:
         SynthesisError: It does not synthesise.
@@ -149,7 +149,7 @@ def synthesise_here(
         project: The app.
         processes: What runs the synthesis.
         read: Reads the assembly, which may be gone afterwards.
-        say: Is told what takes a while.
+        say: Called before slow steps.
 
     Raises:
         SynthesisError: It does not synthesise.

@@ -144,7 +144,7 @@ def roll_back(
     Args:
         client: CodePipeline in the pipeline's account and region.
         plan: What to do.
-        say: Is told of each step.
+        say: Called with each step.
         poll_seconds: How long to wait between two looks.
 
     Raises:

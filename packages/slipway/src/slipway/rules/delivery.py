@@ -149,7 +149,7 @@ def _matches(pattern: Any, value: str) -> bool:
 RULES = (
     Rule(
         name="ReleaseJudgedByItself",
-        says="An alarm that callers can set off by what they send is relayed to the pipeline, where it counts against "
+        says="An alarm that callers can trigger by what they send is relayed to the pipeline, where it counts against "
         "the release that bakes: anybody could roll that back.",
         fix="Make it through ServiceAlarms (slipway.blocks.alarms), or give its name SetOffByCallers.",
         check=_relayed,

@@ -48,7 +48,7 @@ def _unreachable(templates: Templates) -> Iterator[Found]:
         update = (alias.body.get("UpdatePolicy") or {}).get("CodeDeployLambdaAliasUpdate") or {}
         for group in templates.referred(alias.stack, update.get("DeploymentGroupName")):
             canary = _canary(templates, group)
-            # All at once, or by what is not known here: no alarm has a time to go off in.
+            # All at once, or by what is not known here: no alarm has time to trigger.
             if canary is None:
                 continue
             for alarm in templates.referred(group.stack, group.get("AlarmConfiguration", "Alarms")):
@@ -164,7 +164,7 @@ def _number(value: Any) -> float | None:
 RULES = (
     Rule(
         name="GuardReachable",
-        says="An alarm of a deployment group can never go off during the canary: its threshold is above what the new "
+        says="An alarm of a deployment group can never trigger during the canary: its threshold is above what the new "
         "version's share of the configured traffic brings, above the time-out, or it takes longer than the canary.",
         fix="Lower the threshold, or give the canary more traffic or time; `make detectability` says what it sees.",
         check=_unreachable,

@@ -114,12 +114,12 @@ def down(name: Name, *, of: Of = None, aws: OnAws = False) -> None:
         settings = config.load()
         deployed = DeployedSandbox(settings, name, of=of or _first(settings))
         there = deployed.down(boto3.Session(), lambda line: console.print(line, markup=False))
-        console.print(f"{name} is gone" if there else f"{name} was not up")
+        console.print(f"{name} is deleted" if there else f"{name} was not up")
         return
     if not take_down(name):
         known = ", ".join(each.name for each in listed()) or "none"
         raise SandboxError(f"there is no sandbox {name!r} in {FOLDER}; there is {known}")
-    console.print(f"{name} is gone")
+    console.print(f"{name} is deleted")
 
 
 def _first(settings: Settings) -> str:

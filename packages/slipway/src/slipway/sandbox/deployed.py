@@ -121,10 +121,10 @@ class DeployedSandbox:
 
         Args:
             session: The caller's credentials.
-            progress: Is told of each step.
+            progress: Called with each step.
 
         Returns:
-            False if there was none.
+            False if it did not exist.
 
         Raises:
             DestructionError: Something is left; the message names it.

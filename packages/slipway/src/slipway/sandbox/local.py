@@ -180,7 +180,7 @@ def take_down(name: str, folder: Path = FOLDER) -> bool:
         folder: where the sandboxes are. Default: `build/local/sandboxes`.
 
     Returns:
-        False if there was none.
+        False if it did not exist.
 
     Raises:
         RehearsalError: something of it is still there; the message names it.

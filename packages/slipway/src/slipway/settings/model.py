@@ -902,7 +902,7 @@ class Settings(_Model):
         """Return the environment of that name.
 
         Raises:
-            KeyError: There is none.
+            KeyError: It does not exist.
         """
         for environment in self.environments:
             if environment.name == name:

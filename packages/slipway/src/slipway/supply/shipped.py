@@ -92,7 +92,7 @@ def built(repository: ScannedTree) -> tuple[Zip, ...]:
     """Return the zips that `make build` wrote.
 
     Raises:
-        SupplyError: There are none, or one is not what the manifest says.
+        SupplyError: No zips exist, or one differs from the manifest.
     """
     manifest = repository.assets / "manifest.json"
     try:

@@ -12,7 +12,7 @@ SECONDS = 600
 """After that a scanner hangs. It takes seconds, but a busy machine may take its time."""
 
 ASKING_SECONDS = 120
-"""After that whoever is asked over the network does not answer."""
+"""Time after which a network service counts as unresponsive."""
 
 _SHOWN = 160
 

@@ -72,7 +72,7 @@ def watch(
         alarm: Its name.
         minutes: How long.
         wait: Waits for some seconds.
-        may_be_on: Whether the alarm may be on at first, for as long as it goes off before the end. Default: it may not.
+        may_be_on: Whether the alarm may be on at first, as long as it is quiet before the end. Default: it may not.
 
     Raises:
         BakeError: The alarm went on or stayed on, it is not there, or it could not be looked at three times in a row.

@@ -88,7 +88,7 @@ class Destruction:
     Args:
         environment: Its settings.
         session: Credentials of its account.
-        say: Is told of each step.
+        say: Called with each step.
         poll_seconds: How long to wait between two looks at a stack.
 
     Raises:

@@ -40,7 +40,7 @@ class NamedResource:
         stack: Name of its stack.
         logical_id: Its id in the template.
         type_name: Such as `AWS::SQS::Queue`.
-        properties: As they stand in the template.
+        properties: As written in the template.
         physical_id: What CloudFormation calls it, when it exists already. Default: what it would be called.
         region: Where its stack is. Default: the first region of its account.
         passed: ARNs of the roles that its properties pass to a service.

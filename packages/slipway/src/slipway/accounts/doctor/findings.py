@@ -27,7 +27,7 @@ class CheckResult:
         check: What was looked at.
         status: How it came out.
         found: What was seen, in one line.
-        mend: What to do about it, in one line; empty when there is nothing to do.
+        mend: How to fix it, in one line; empty when there is nothing to do.
     """
 
     area: str

@@ -21,7 +21,7 @@ class ApiRefusalError(Exception):
 
     Args:
         code: AWS's code.
-        message: What the caller is told.
+        message: Message to the caller.
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -18,7 +18,7 @@ _ALARM = ("ActionsEnabled", "ComparisonOperator", "DatapointsToAlarm", "Evaluati
 
 
 def read_alias(physical_id: str, _: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the properties of an alias; None if it is gone.
+    """Return the properties of an alias; None if it was deleted.
 
     Args:
         physical_id: Its ARN.
@@ -30,7 +30,7 @@ def read_alias(physical_id: str, _: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def read_alarm(physical_id: str, _: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the properties of an alarm; None if it is gone.
+    """Return the properties of an alarm; None if it was deleted.
 
     Args:
         physical_id: Its name.

@@ -108,7 +108,7 @@ _KEYS: Mapping[str, Callable[[str], object]] = {
 
 
 def key_of(resource: str) -> str | None:
-    """Return the ARN of the customer's key that encrypts a resource; None if there is none.
+    """Return the ARN of the customer's key that encrypts a resource; None without one.
 
     Args:
         resource: ARN of a table or its index, queue, topic, bucket or its object, or secret.

@@ -29,7 +29,7 @@ Item = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Undo:
-    """Reversal of a change: the item before it, or its key if there was none."""
+    """Reversal of a change: the item before it, or its key if it did not exist."""
 
     at: float
     before: Item | None

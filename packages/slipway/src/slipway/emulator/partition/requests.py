@@ -20,7 +20,7 @@ class ApiError(Exception):
 
     Args:
         code: AWS's code, such as `AccessDeniedException`.
-        message: What the caller is told.
+        message: Message to the caller.
         status: HTTP status. Default: 400.
     """
 

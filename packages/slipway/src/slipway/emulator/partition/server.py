@@ -109,7 +109,7 @@ class Server:
     def _run(self, ready: threading.Event) -> None:
         try:
             asyncio.run(self._serve(ready))
-        except BaseException as error:  # noqa: BLE001  # said by whoever waits
+        except BaseException as error:  # noqa: BLE001  # reported by the waiting thread
             self._failure = error
             ready.set()
 

@@ -88,7 +88,7 @@ class Task:
         run: The execution's.
         stage: Name of the stage.
         definition: Of the action.
-        record: What becomes of it is written there.
+        record: Record of its progress.
         clock: Virtual time of the action.
         commit: What a source action takes; a rollback has none.
     """

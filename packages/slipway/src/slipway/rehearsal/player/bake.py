@@ -55,7 +55,7 @@ class Bake:
     Args:
         accounts: They run.
         codedeploy: Knows what was moved.
-        events: Who is told.
+        events: Receiver of events.
         requests: Handler of a hook → what its function is invoked with.
         stopping: Set when everything has to end.
         reading: What the rule does with its wait time. Default: it succeeds at once where the alarm is OK.

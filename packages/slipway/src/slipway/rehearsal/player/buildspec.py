@@ -131,7 +131,7 @@ class BuildSpec:
             where: The project, for messages.
 
         Raises:
-            RehearsalError: It is none, or asks for something that the player does not support.
+            RehearsalError: It is invalid, or uses something that the player does not support.
         """
         try:
             content = yaml.load(text, _Loader)  # noqa: S506  # nosec B506  # it makes texts, lists and mappings alone

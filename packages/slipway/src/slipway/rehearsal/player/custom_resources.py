@@ -35,7 +35,7 @@ class CustomResources:
         accounts: They run, or will.
         memory: Of the pipeline.
         codedeploy: Moves aliases.
-        events: Who is told.
+        events: Receiver of events.
         deploying: Finds the action of a stack.
         requests: The traffic of deployments.
         pipelines: Name of a pipeline → its memory. Default: there is one pipeline, of `memory`.

@@ -186,7 +186,7 @@ class CodeDeploy:
             request: What CloudFormation asks for.
             requests: The traffic.
             clock: Virtual time of the deployment.
-            record: What becomes of it is written there.
+            record: Record of its progress.
 
         Raises:
             DeploymentFailedError: It was stopped, and rolled back as the group says.

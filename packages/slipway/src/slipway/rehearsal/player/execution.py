@@ -85,7 +85,7 @@ class Player:
         accounts: They run.
         memory: Of the pipeline.
         approvals: Where answers come from.
-        events: Who is told.
+        events: Receiver of events.
         place: Where builds run.
         bake: Plays the bakes.
         view: Who watches.

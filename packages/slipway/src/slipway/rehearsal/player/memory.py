@@ -62,7 +62,7 @@ class Memory:
         """Return the pipeline's present definition.
 
         Raises:
-            RehearsalError: There is none, or it asks for what the player does not support.
+            RehearsalError: It does not exist, or uses something that the player does not support.
         """
         with self._lock:
             if self._properties is None:
@@ -115,7 +115,7 @@ class Memory:
     def last_succeeded(self, stage: str, version: int, *, before: str) -> Remembered | None:
         """Return the newest execution that succeeded in a stage, of one version of the pipeline's structure.
 
-        A rollback is none to go back to: https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html.
+        A rollback cannot be a target itself: https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html.
 
         Args:
             stage: Name of the stage.

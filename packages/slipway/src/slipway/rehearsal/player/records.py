@@ -198,7 +198,7 @@ class Rehearsal:
     lost: list[str] = field(default_factory=list)
     """Accounts that died, or could not be kept, with why."""
     in_alarm: dict[str, list[str]] = field(default_factory=dict)
-    """Environment → its alarms that an old bug had set off before the first execution."""
+    """Environment → its alarms that an old bug had triggered before the first execution."""
     taken_back: dict[str, dict[str, str]] = field(default_factory=dict)
     """Step of a rollback by hand → service → what answered the request that had found the fault."""
     memory_mb: float = 0

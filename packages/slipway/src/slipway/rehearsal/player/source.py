@@ -37,7 +37,7 @@ class Commit:
             branch: By which it is delivered.
 
         Raises:
-            RehearsalError: There is none.
+            RehearsalError: It does not exist.
         """
         check_readable(repository)
         done = git.run(repository, "log", "-1", "--format=%H%x00%s%x00%aI", f"{revision}^{{commit}}")

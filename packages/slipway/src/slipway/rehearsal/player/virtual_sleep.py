@@ -80,7 +80,7 @@ def _handler(wait: Callable[[float], None], token: str) -> type[BaseHTTPRequestH
                 return
             try:
                 wait(float(seconds))
-            except Exception as error:  # noqa: BLE001  # the build is told, and fails by it
+            except Exception as error:  # noqa: BLE001  # reported to the build, which fails
                 self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__}: {error}")
                 return
             self._answer(HTTPStatus.OK, "")

@@ -15,7 +15,7 @@ from slipway.review.resources import Pair, ReviewedResource
 def flags(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Yield a finding for each flag that requests may meet in another state than before.
 
-    A closed flag that is new or goes changes nothing. Content that is not a document of flags is told as a whole.
+    A closed flag that is new or goes changes nothing. Content that is not a document of flags is reported as a whole.
     """
     if pair.after is None:
         return
@@ -45,7 +45,7 @@ def _flags(version: ReviewedResource) -> dict[str, Mapping[str, Any]] | None:
 
 
 def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """Return what becomes of a flag; empty if nothing."""
+    """Return the change of a flag; empty without one."""
     parts = []
     if before["default"] != after["default"]:
         parts.append(f"goes from {_state(before['default'])} to {_state(after['default'])}")

@@ -74,7 +74,7 @@ def _length(resource: ReviewedResource, period: Period) -> float | None:
 
 _RECOVERY: Final[Mapping[str, str]] = {
     "PointInTimeRecoveryEnabled": "point-in-time recovery is switched off",
-    "BackupPolicy.Status": "automatic backups go off",
+    "BackupPolicy.Status": "automatic backups are switched off",
     "VersioningConfiguration.Status": "versioning is suspended: overwritten objects are lost",
 }
 """Settings of recovery by the end of their path."""

@@ -94,7 +94,7 @@ def truth(value: Json) -> bool:
 
 
 def number(value: Json) -> float | None:
-    """Return a number, also from text; None if there is none or it is unknown."""
+    """Return a number, also from text; None without one, or if it is unknown."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

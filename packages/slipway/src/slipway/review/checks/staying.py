@@ -23,7 +23,7 @@ def staying(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) ->
 
     Args:
         matching: Which resource is which.
-        effects: What becomes of those that stay.
+        effects: Predicted action on each resource that stays.
     """
     replaced = {place for place, outcome in effects.items() if outcome.effect == Effect.REPLACED}
     if not replaced:

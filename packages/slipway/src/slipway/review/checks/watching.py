@@ -173,7 +173,7 @@ def rule(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     """Check for events that no longer reach anybody."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
-        yield found("subscriber-removed", before, "the rule and what it sets off are removed")
+        yield found("subscriber-removed", before, "the rule and its targets are removed")
         return
     if not (sides := both(pair)):
         return

@@ -57,7 +57,7 @@ def _cached_for_one_origin(templates: Templates) -> Iterator[Found]:
 
 
 def _covers(setting: dict[str, Any], method: Resource) -> bool:
-    """Return True if a method setting covers a method. API Gateway caches only GET unless a setting names the method."""
+    """Return True if a setting covers a method. API Gateway caches only GET unless a setting names the method."""
     verb, path = setting.get("HttpMethod"), str(setting.get("ResourcePath"))
     named = verb == method.get("HttpMethod") or (verb == "*" and method.get("HttpMethod") == "GET")
     return named and (path == "/*" or path == _path(method))

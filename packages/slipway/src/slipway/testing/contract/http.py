@@ -213,8 +213,8 @@ class Sender:
 
         Args:
             operation: Which.
-            method: Another one than the operation's.
-            path: Another one than the operation's, with its query.
+            method: Other than the operation's.
+            path: Other than the operation's, with its query.
             content: httpx's `content`, `json`, `headers`, `params`, `auth`; `past_the_edge` goes to the API itself.
         """
         route = operation.route
@@ -323,7 +323,7 @@ class HttpContract:
         before = stored(operation.service)
         # When each sends what the right one might
         answers = {kind: send(operation, auth=auth) for kind, auth in found.refused.items()}
-        # Then it is refused, in words that a client can read, and nothing has changed
+        # Then it is refused with a readable message, and nothing has changed
         assert {kind: answer.status_code for kind, answer in answers.items()} == dict.fromkeys(answers, found.status)
         for answer in answers.values():
             assert_refused(answer, found.status)

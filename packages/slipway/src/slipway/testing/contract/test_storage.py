@@ -264,7 +264,7 @@ def test_queues_keep_what_failed_and_take_tls_only(deployment: DeployedTemplates
         assert denied == {json.dumps({"Ref": key}) for key in queues}
         assert {
             queue["Properties"]["MessageRetentionPeriod"]
-            # Failed backups are told of for an hour: a bake counts their alarm.
+            # Failed backups are reported for an hour: a bake counts their alarm.
             for key, queue in queues.items()
             if not key.startswith("BackupFailures")
         } <= {14 * 24 * 3600}
