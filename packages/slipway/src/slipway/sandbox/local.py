@@ -29,6 +29,9 @@ from slipway.settings.sandbox import WantedSandbox, derive, own_account
 FOLDER = paths.LOCAL / "sandboxes"
 """A folder for each sandbox."""
 
+ENVIRONMENT = "environment"
+"""Folder of the emulator within that of the sandbox."""
+
 GONE_SECONDS = 10.0
 """How long a killed process may take to be gone."""
 
@@ -77,7 +80,12 @@ class LocalSandbox:
         self.folder = FOLDER / name
         (environment,) = derived.environments
         self.local = LocalEnvironment(
-            environment, derived.pipeline, folder=self.folder, port=port or 0, assembly=self.folder / "cdk.out"
+            environment,
+            derived.pipeline,
+            # Within the sandbox's own, since the CLI's home folder lies beside it.
+            folder=self.folder / ENVIRONMENT,
+            port=port or 0,
+            assembly=self.folder / "cdk.out",
         )
 
     def prepare(self, services: Sequence[str], progress: Progress) -> None:
@@ -157,9 +165,9 @@ def listed(folder: Path = FOLDER) -> Iterator[SandboxState]:
     for noted in sorted(folder.glob("*/sandbox.json")):
         home = noted.parent
         content: Mapping[str, Any] = paths.read_json(noted) or {}
-        emulator = Emulator.running(home, tls=home / "tls")
+        emulator = _emulator(home)
         state = "down" if emulator is None else "up" if emulator.healthy() else "does not answer"
-        deployed = paths.read_json(home / "outputs.json") or {}
+        deployed = paths.read_json(home / ENVIRONMENT / "outputs.json") or {}
         yield SandboxState(
             name=home.name,
             environment=content.get("environment", ""),
@@ -188,7 +196,7 @@ def take_down(name: str, folder: Path = FOLDER) -> bool:
     home = folder / name
     if not name or home.parent != folder or not home.is_dir():
         return False
-    emulator = Emulator.running(home, tls=home / "tls")
+    emulator = _emulator(home)
     ports: tuple[int, ...] = ()
     if emulator is not None:
         ports = (emulator.port, emulator.plain_port)
@@ -200,6 +208,10 @@ def take_down(name: str, folder: Path = FOLDER) -> bool:
     with suppress(OSError):
         folder.rmdir()  # Only an empty one.
     return True
+
+
+def _emulator(home: Path) -> Emulator | None:
+    return Emulator.running(home / ENVIRONMENT, tls=home / ENVIRONMENT / "tls")
 
 
 def _left(home: Path, ports: Iterable[int]) -> Iterator[str]:
