@@ -217,6 +217,14 @@ VERBS: tuple[Verb, ...] = (
         "slo",
         "rehearsal",
     ),
+    Verb(
+        "fleet",
+        LOOK,
+        "Print every service in every environment, with active alarms and error budgets.",
+        "slipway.fleet.command",
+        "fleet",
+        "rehearsal",
+    ),
     Verb("build", PREPARE, "Build the assets into build/assets.", "slipway.build", "build_assets"),
     Verb(
         "bootstrap",

@@ -1,0 +1,1 @@
+"""The fleet: every service in every environment, on one page."""

@@ -1,0 +1,1 @@
+"""The page of every service in every environment."""
