@@ -131,7 +131,7 @@ class Probe:
 
         Raises:
             UnansweredError: The gateway answered in the service's place.
-            CheckFailedError: The answer is not as it must be, or there is none.
+            CheckFailedError: The answer is not as it must be, or missing.
         """
         try:
             begin = time.monotonic()
@@ -231,7 +231,7 @@ def _is_the_gateways(answer: Mapping[str, Any]) -> bool:
     """Return True for an answer that says that the service was not reached.
 
     API Gateway answers with 500 when Lambda throttles the function
-    (https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html). Its answer is told by what a problem
+    (https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html). It is recognised by what a problem
     of the service always has, and a gateway's own does not: the member `status` (slipway.blocks.rest).
     """
     if answer["statusCode"] == _TOO_MANY:

@@ -1,11 +1,11 @@
-"""Pages are written as docs/style.md asks, and name what exists.
-
-Help texts, settings, rules and faults are among them, by the pages that `make docs` writes from them.
-"""
+"""Pages and code are written as docs/style.md asks, and pages name what exists."""
 
 from __future__ import annotations
 
+import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +38,33 @@ EXAMPLES = ROOT / "docs" / "style.md"
 
 _WRITTEN = ("*.md", "docs/**/*.md", "packages/*/README.md", "services/*/README.md")
 
+_CODE_FOLDERS = ("packages/*/src", "pipeline", "services/*", "stacks", "stages")
+
+MODULES = sorted(
+    module
+    for pattern in _CODE_FOLDERS
+    for folder in ROOT.glob(pattern)
+    for module in folder.rglob("*.py")
+    if "tests" not in module.relative_to(folder).parts
+)
+
+TESTS = sorted(
+    module
+    for pattern in ("packages/*/tests", "services/*/tests", "tests")
+    for folder in ROOT.glob(pattern)
+    for module in folder.rglob("test_*.py")
+)
+
+MOST_WORDS = 10
+"""Words in the name of a test, without `test_`."""
+
+_NO_VERBS = {
+    "a", "all", "an", "another", "any", "as", "at", "both", "each", "every", "everything", "for", "from", "how", "if",
+    "in", "no", "nothing", "of", "one", "only", "some", "that", "the", "these", "this", "those", "true", "what", "when",
+    "where", "whether", "which", "who", "whoever", "whose", "with",
+}  # fmt: skip
+"""Words that no imperative sentence begins with. ruff's D401 knows verbs in another mood, and no other words."""
+
 PAGES = sorted({page for pattern in _WRITTEN for page in ROOT.glob(pattern)} - {EXAMPLES})
 
 _CODE = re.compile(r"^ *```.*?^ *```$|``[^`]+``|`[^`]+`|\]\([^)]*\)", re.MULTILINE | re.DOTALL)
@@ -50,6 +77,33 @@ def banned(text: str) -> Iterator[str]:
     for pattern, instead in BANNED.items():
         for found in re.finditer(rf"\b({pattern})\b", prose, re.IGNORECASE):
             yield f"line {prose.count(chr(10), 0, found.start()) + 1}: {found.group()!r}; write: {instead}"
+
+
+def prose(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of every comment, docstring and message of a module."""
+    named = {  # a field is called what it is called; so is an argument in a docstring
+        node.lineno: re.sub(r"^( +)[\w`]+:", r"\1", node.value, flags=re.MULTILINE)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" in node.value
+    }
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        line = token.start[0]
+        if token.type == tokenize.COMMENT:
+            yield line, token.string
+        elif token.type == tokenize.STRING and token.string.count(" ") > 1:
+            text = named.get(line, token.string)
+            yield line, re.sub(r"\{[^}]*\}", "{}", text).replace("None", "-")
+
+
+def without_verb(source: str) -> Iterator[str]:
+    """Yield the functions of a module whose docstring begins with a word that is no verb; properties may."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        docstring = ast.get_docstring(node) or ""
+        if docstring and docstring.split()[0].lower().strip("`'.,:") in _NO_VERBS:
+            if not any("property" in ast.unparse(decorator) for decorator in node.decorator_list):
+                yield f"line {node.lineno}: {docstring.splitlines()[0]}"
 
 
 def of_removed_service(path: str) -> bool:
@@ -68,6 +122,49 @@ def test_page_names_files_that_exist(page: Path) -> None:
     named = _NAMED.findall(page.read_text(encoding="utf-8"))
 
     assert [path for path in named if not (ROOT / path).exists() and not of_removed_service(path)] == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
+def test_code_is_plain_english(module: Path) -> None:
+    found = [
+        f"line {line}: {phrase}"
+        for line, text in prose(module.read_text(encoding="utf-8"))
+        for phrase in banned(re.sub(r"\s+", " ", text))
+    ]
+
+    assert found == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
+def test_docstrings_begin_with_a_verb(module: Path) -> None:
+    assert list(without_verb(module.read_text(encoding="utf-8"))) == []
+
+
+def test_names_of_tests_are_short() -> None:
+    long = [
+        f"{module.relative_to(ROOT)}: {node.name}"
+        for module in TESTS
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        if node.name.startswith("test_") and node.name.count("_") > MOST_WORDS
+    ]
+
+    assert long == []
+
+
+def test_banned_phrase_in_code_is_seen() -> None:
+    source = 'def mend() -> None:\n    """Fix it.\n\n    Args:\n        mend: It is none.\n    """\n    # whoever\n'
+
+    assert [text for _, text in prose(source) if list(banned(text))] == [
+        "Fix it.\n\n    Args:\n         It is none.\n    ",
+        "# whoever",
+    ]
+
+
+def test_docstring_without_a_verb_is_seen() -> None:
+    source = 'def path() -> None:\n    """The path."""\n\n\ndef read() -> None:\n    """Read it."""\n'
+
+    assert list(without_verb(source)) == ["line 1: The path."]
 
 
 def test_banned_phrase_is_seen() -> None:

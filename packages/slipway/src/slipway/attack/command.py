@@ -47,10 +47,10 @@ class Attacked:
     """What became of one service.
 
     Attributes:
-        target: the service.
-        requests: how many were generated from its document.
-        seconds: how long that took.
-        findings: what was found, the worst first.
+        target: The service.
+        requests: How many were generated from its document.
+        seconds: How long that took.
+        findings: What was found, the worst first.
     """
 
     target: AttackTarget
@@ -89,12 +89,12 @@ def attack_target(target: AttackTarget, bounds: AttackBounds, folder: Path) -> A
     """Attack one service.
 
     Args:
-        target: the service.
-        bounds: how much is sent.
-        folder: where the process that sends reads and writes.
+        target: The service.
+        bounds: How much is sent.
+        folder: Where the process that sends reads and writes.
 
     Raises:
-        AttackError: it does not answer, or nothing could be sent.
+        AttackError: It does not answer, or nothing could be sent.
     """
     try:
         with httpx.Client(timeout=30, verify=ssl.create_default_context()) as client:
@@ -109,9 +109,9 @@ def write_reports(attacked: Attacked, environment: str, folder: Path) -> tuple[P
     """Write what was found as JSON and SARIF to be kept, and as JUnit's XML for CodeBuild.
 
     Args:
-        attacked: what became of a service.
-        environment: name of the environment.
-        folder: of all reports; the XML goes there.
+        attacked: What became of a service.
+        environment: Name of the environment.
+        folder: Of all reports; the XML goes there.
 
     Returns:
         The files to keep.

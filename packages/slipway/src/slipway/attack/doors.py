@@ -41,11 +41,11 @@ def try_doors(target: AttackTarget, client: httpx.Client) -> Iterator[AttackFind
     """Yield a finding for each stranger that an operation answers otherwise than by a refusal.
 
     Args:
-        target: what is attacked.
-        client: sends the requests.
+        target: What is attacked.
+        client: Sends the requests.
 
     Raises:
-        HTTPError: the address does not answer.
+        HTTPError: The address does not answer.
     """
     for route in target.routes:
         if not (route.signed or route.keyed or route.bearer):

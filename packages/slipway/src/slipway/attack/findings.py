@@ -29,10 +29,10 @@ class AttackRule:
     """A kind of finding.
 
     Attributes:
-        level: how much it counts.
-        severity: by what code scanning orders it, `security-severity`.
-        says: what is wrong.
-        do: what to do.
+        level: How much it counts.
+        severity: By what code scanning orders it, `security-severity`.
+        says: What is wrong.
+        do: What to do.
     """
 
     level: AttackLevel
@@ -77,13 +77,13 @@ class AttackFinding:
     """One kind of fault of one operation.
 
     Attributes:
-        rule: a key of `RULES`, or a check of schemathesis.
-        method: of the request.
-        path: of the operation, as the document writes it.
-        message: what was wrong.
-        request: what was sent first that showed it.
-        body: the request's.
-        times: how many requests showed it.
+        rule: A key of `RULES`, or a check of schemathesis.
+        method: Of the request.
+        path: Of the operation, as the document writes it.
+        message: What was wrong.
+        request: What was sent first that showed it.
+        body: The request's.
+        times: How many requests showed it.
     """
 
     rule: str
@@ -129,10 +129,10 @@ def as_sarif(findings: Sequence[AttackFinding], *, file: str, text: str, whole: 
     """Return findings as SARIF 2.1.0, each at the line of the document that describes its path.
 
     Args:
-        findings: of one service.
-        file: the document, as the repository names it.
-        text: the document.
-        whole: whether all operations were attacked.
+        findings: Of one service.
+        file: The document, as the repository names it.
+        text: The document.
+        whole: Whether all operations were attacked.
     """
     lines = text.splitlines()
     results = [
@@ -168,12 +168,12 @@ def _line_of(path: str, lines: Sequence[str]) -> int:
 
 
 def as_junit(service: str, operations: Iterable[str], findings: Sequence[AttackFinding]) -> str:
-    """Return JUnit's XML: a case for each operation; serious findings fail it, the others stand in its output.
+    """Return JUnit's XML: a case for each operation; serious findings fail it, the others are in its output.
 
     Args:
-        service: its name.
-        operations: those that were attacked, such as `GET /items`.
-        findings: what was found.
+        service: Its name.
+        operations: Those that were attacked, such as `GET /items`.
+        findings: What was found.
     """
     cases = sorted({*operations, *(each.operation for each in findings)})
     suite = ET.Element("testsuite", name=f"attack on {service}", tests=str(len(cases)))

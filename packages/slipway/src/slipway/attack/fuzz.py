@@ -45,9 +45,9 @@ class AttackBounds:
     """How much is sent.
 
     Attributes:
-        requests: at most so many.
-        seconds: at most so long, once it has begun.
-        seed: of what is generated; the same seed gives the same requests.
+        requests: At most so many.
+        seconds: At most so long, once it has begun.
+        seed: Of what is generated; the same seed gives the same requests.
     """
 
     requests: int
@@ -60,9 +60,9 @@ class Fuzzed:
     """What a run of schemathesis said.
 
     Attributes:
-        requests: how many were sent.
-        seconds: how long it took.
-        findings: what failed, each time that it did.
+        requests: How many were sent.
+        seconds: How long it took.
+        findings: What failed, each time that it did.
     """
 
     requests: int
@@ -74,9 +74,9 @@ def fuzz(target: AttackTarget, bounds: AttackBounds, folder: Path) -> Fuzzed:
     """Send a service requests, until one of the bounds is met.
 
     Args:
-        target: what is attacked.
-        bounds: how much is sent.
-        folder: where the process reads and writes.
+        target: What is attacked.
+        bounds: How much is sent.
+        folder: Where the process reads and writes.
 
     Raises:
         AttackError: schemathesis did not run to its end, or sent nothing.
@@ -104,10 +104,10 @@ def command(target: AttackTarget, bounds: AttackBounds, document: Path, report: 
     """Return how schemathesis is called.
 
     Args:
-        target: what is attacked.
-        bounds: how much is sent.
-        document: the OpenAPI document.
-        report: the file that says how it went.
+        target: What is attacked.
+        bounds: How much is sent.
+        document: The OpenAPI document.
+        report: The file that says how it went.
     """
     return [
         *(sys.executable, "-m", "schemathesis.cli", "run", str(document), "--url", target.api.rstrip("/")),
@@ -123,9 +123,9 @@ def variables(target: AttackTarget, bounds: AttackBounds, record: Path) -> dict[
     """Return what `slipway.attack.hooks` reads.
 
     Args:
-        target: what is attacked.
-        bounds: how much is sent.
-        record: the file that gets what failed.
+        target: What is attacked.
+        bounds: How much is sent.
+        record: The file that gets what failed.
     """
     key = target.credentials
     found = {

@@ -21,13 +21,13 @@ class AttackTarget:
     """A deployed service.
 
     Attributes:
-        service: its name.
-        document: its OpenAPI document.
-        routes: the operations in it.
-        outputs: what its stacks say.
-        region: the API's.
-        headers: what lets its tests in, besides signatures: an API key, a token.
-        credentials: what signs.
+        service: Its name.
+        document: Its OpenAPI document.
+        routes: The operations in it.
+        outputs: What its stacks say.
+        region: The API's.
+        headers: What lets its tests in, besides signatures: an API key, a token.
+        credentials: What signs.
     """
 
     service: str
@@ -77,9 +77,9 @@ def find_target(service: str, session: boto3.Session, outputs: Mapping[str, str]
     """Return a deployed service as its tests may call it; None if it has no API.
 
     Args:
-        service: its name.
-        session: of the role of its tests.
-        outputs: what its stacks say.
+        service: Its name.
+        session: Of the role of its tests.
+        outputs: What its stacks say.
     """
     file = ROOT / "services" / service / "openapi.json"
     credentials = session.get_credentials()

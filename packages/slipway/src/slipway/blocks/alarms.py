@@ -194,10 +194,10 @@ class ServiceAlarms(Construct):
         )
 
     def on_probe(self, probe: ServiceProbe | None) -> None:
-        """What the probe found wrong, and runs in which it was not let through to the service.
+        """Watch for faults found by the probe, and for runs that could not reach the service.
 
-        Callers can bring about the second, by using up the API's rate or the function's concurrency; so that tells
-        people alone. Silence sets off neither: a run that fails as a function leaves its event in the dead letters.
+        Callers can cause the second by using up the API's rate or the function's concurrency, so it only notifies
+        people. Missing data triggers neither: a run that fails as a function leaves its event in the dead letters.
 
         Args:
             probe: The service's probe; None if it has none.
@@ -222,7 +222,7 @@ class ServiceAlarms(Construct):
         )
 
     def on_objectives(self, objectives: Objectives | None, entry: RestEntry | HttpEntry) -> None:
-        """How fast the error budgets burn.
+        """Watch how fast the error budgets burn.
 
         Args:
             objectives: What the service promises; None if it promises nothing.

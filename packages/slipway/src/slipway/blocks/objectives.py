@@ -39,7 +39,7 @@ class ObjectiveAlarms(Construct):
         construct_id: Id in it.
         objectives: What is promised.
         api: The API that it is promised of.
-        topic: Who is told.
+        topic: The topic that the alarms notify.
         runbook: What ends an alarm's description.
     """
 

@@ -1,6 +1,6 @@
 """Error budgets and how fast they burn, as Google's SRE workbook counts them.
 
-https://sre.google/workbook/alerting-on-slos/, "Multiwindow, Multi-Burn-Rate Alerts": an alert goes off while a share of
+https://sre.google/workbook/alerting-on-slos/, "Multiwindow, Multi-Burn-Rate Alerts": an alert triggers while a share of
 the budget is burning over a long window and still over a short one, a twelfth of it, so that it ends soon after the
 failures do. The workbook's burn rates, 14.4, 6 and 1, are those shares for a budget of thirty days.
 """
@@ -29,10 +29,10 @@ class BurnWindow:
     """A pair of windows, and how much of the budget may burn in the longer one.
 
     Attributes:
-        name: what the alarm is called by.
-        consumed: share of the budget, 0 to 1, that burns in the long window when the alarm goes off.
-        long: the window that the alarm is about.
-        short: the window that ends it.
+        name: What the alarm is called by.
+        consumed: Share of the budget, 0 to 1, that burns in the long window when the alarm triggers.
+        long: The window that the alarm is about.
+        short: The window that ends it.
     """
 
     name: str
@@ -41,10 +41,10 @@ class BurnWindow:
     short: timedelta
 
     def rate(self, days: int) -> float:
-        """Return how many times faster than allowed the budget burns when the alarm goes off.
+        """Return how many times faster than allowed the budget burns when the alarm triggers.
 
         Args:
-            days: over which the objective holds.
+            days: Over which the objective holds.
 
         Returns:
             At least 1: a budget may burn at the pace that uses it up exactly.
@@ -65,10 +65,10 @@ class Promise:
     """One objective of a service.
 
     Attributes:
-        indicator: what is measured.
-        percent: share of requests that must be good, percent.
-        days: over which it holds.
-        latency_ms: within which a request is in time; None if latency is not what is measured.
+        indicator: What is measured.
+        percent: Share of requests that must be good, percent.
+        days: Over which it holds.
+        latency_ms: Within which a request is in time; None if latency is not what is measured.
     """
 
     indicator: Indicator
@@ -82,14 +82,14 @@ class Promise:
         return 100 - self.percent
 
     def bad_share(self, window: BurnWindow) -> float:
-        """Return the share of bad requests, percent, at which an alarm goes off."""
+        """Return the share of bad requests, percent, at which an alarm triggers."""
         return min(100.0, round(window.rate(self.days) * self.budget, 6))
 
     def budget_left(self, bad_percent: float) -> float:
         """Return what is left of the budget, percent of it; below 0 if more is used than there was.
 
         Args:
-            bad_percent: share of bad requests since the window began, percent.
+            bad_percent: Share of bad requests since the window began, percent.
         """
         return 100 * (1 - bad_percent / self.budget)
 

@@ -18,9 +18,9 @@ def objectives_seen(
     """Yield a sentence about each alarm on an objective.
 
     Args:
-        settings: what is promised, and the traffic that is expected.
-        environments: these alone. Default: all.
-        services: these alone. Default: all.
+        settings: What is promised, and the traffic that is expected.
+        environments: These alone. Default: all.
+        services: These alone. Default: all.
     """
     for environment in settings.environments:
         if not environments or environment.name in environments:
@@ -37,15 +37,15 @@ def _of_environment(environment: Environment, services: Sequence[str]) -> Iterat
 
 
 def time_to_detect(promise: Promise, window: BurnWindow, bad_percent: float) -> timedelta | None:
-    """Return how long a share of bad requests lasts until an alarm on it goes off; None if it never does.
+    """Return how long a share of bad requests lasts until an alarm on it triggers; None if it never does.
 
     The long window fills up with bad requests: at a steady rate of requests it takes that part of the window that the
     alarm's share is of the bad share (https://sre.google/workbook/alerting-on-slos/, "detection time").
 
     Args:
-        promise: the objective.
-        window: its pair of windows.
-        bad_percent: share of requests that are bad, percent.
+        promise: The objective.
+        window: Its pair of windows.
+        bad_percent: Share of requests that are bad, percent.
     """
     share = promise.bad_share(window)
     return window.long * (share / bad_percent) if bad_percent >= share else None

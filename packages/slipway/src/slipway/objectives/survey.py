@@ -22,14 +22,14 @@ _FINE, _COARSE = 300, 3_600
 
 @dataclass(frozen=True)
 class Budget:
-    """What became of one promise.
+    """Measurement of one objective.
 
     Attributes:
-        service: name of the service.
-        promise: what it promises.
-        requests: in the promise's window.
-        bad_percent: share of them that were bad, percent; None if there were none.
-        burn: pair of windows → how many times as fast as allowed the budget burned over the long one; None without
+        service: Name of the service.
+        promise: What it promises.
+        requests: In the promise's window.
+        bad_percent: Share of them that were bad, percent; None without any.
+        burn: Pair of windows → how many times as fast as allowed the budget burned over the long one; None without
             requests.
     """
 
@@ -55,14 +55,14 @@ def survey_budgets(
     """Yield what is left of each budget, the services in the order given.
 
     Args:
-        session: of the environment's account and region. It needs `cloudwatch:DescribeAlarms` and
+        session: Of the environment's account and region. It needs `cloudwatch:DescribeAlarms` and
             `cloudwatch:GetMetricData`.
-        environment: name of the environment.
-        objectives: service → what it promises.
-        now: end of all windows. Default: now.
+        environment: Name of the environment.
+        objectives: Service → what it promises.
+        now: End of all windows. Default: now.
 
     Raises:
-        NotDeployedError: a service is not there.
+        NotDeployedError: A service is not there.
     """
     client, end = session.client("cloudwatch"), now or datetime.now(UTC)
     for service, promised in objectives.items():

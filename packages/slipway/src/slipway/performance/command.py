@@ -44,18 +44,18 @@ class LastGood:
     """Where the last good run of each service is kept.
 
     Attributes:
-        bucket: the artifact bucket; None outside of the pipeline's build, where nothing is compared.
-        environment: name of the environment.
+        bucket: The artifact bucket; None outside of the pipeline's build, where nothing is compared.
+        environment: Name of the environment.
     """
 
     bucket: str | None
     environment: str
 
     def read(self, service: str) -> Mapping[str, Any] | None:
-        """Return the last good run of a service; None if there is none.
+        """Return the last good run of a service; None without one.
 
         Raises:
-            PerformanceError: the bucket cannot be read.
+            PerformanceError: The bucket cannot be read.
         """
         if self.bucket is None:
             return None
@@ -73,7 +73,7 @@ class LastGood:
         """Keep a run as the last good one.
 
         Raises:
-            PerformanceError: the bucket cannot be written.
+            PerformanceError: The bucket cannot be written.
         """
         if self.bucket is None:
             return

@@ -20,12 +20,12 @@ class Measured:
     """How a service, or one of its routes, answered.
 
     Attributes:
-        name: the route; empty for all of them.
-        requests: how many were sent.
-        failures: how many were answered with 4xx or 5xx, or not at all.
-        p50_ms: the median of what they took, milliseconds.
-        p95_ms: what 95 of 100 took at most, milliseconds.
-        rate: requests a second.
+        name: The route; empty for all of them.
+        requests: How many were sent.
+        failures: How many were answered with 4xx or 5xx, or not at all.
+        p50_ms: The median of what they took, milliseconds.
+        p95_ms: What 95 of 100 took at most, milliseconds.
+        rate: Requests a second.
     """
 
     name: str
@@ -46,9 +46,9 @@ class PerformanceRun:
     """One run against one service.
 
     Attributes:
-        service: its name.
-        total: of all routes.
-        routes: of each.
+        service: Its name.
+        total: Of all routes.
+        routes: Of each.
     """
 
     service: str
@@ -64,9 +64,9 @@ def read_run(service: str, entries: Sequence[Mapping[str, Any]], seconds: float)
     """Return what Locust's statistics say.
 
     Args:
-        service: the service that was loaded.
-        entries: of each route, as `--json-file` writes them.
-        seconds: how long the run took.
+        service: The service that was loaded.
+        entries: Of each route, as `--json-file` writes them.
+        seconds: How long the run took.
     """
     routes = tuple(_measured(entry["name"], [entry], seconds) for entry in entries)
     return PerformanceRun(service, _measured("", entries, seconds), tuple(sorted(routes, key=lambda each: each.name)))
@@ -91,8 +91,8 @@ def percentile(times: Mapping[float, int], percent: int) -> float:
     """Return the smallest time within which so many of a hundred requests were answered.
 
     Args:
-        times: time → how many took it.
-        percent: how many of a hundred.
+        times: Time → how many took it.
+        percent: How many of a hundred.
     """
     rank, seen = ceil(sum(times.values()) * percent / 100), 0
     for time, count in sorted(times.items()):
@@ -108,10 +108,10 @@ def find_faults(
     """Yield what speaks against a run, one line each.
 
     Args:
-        run: the run.
-        wanted: the limits.
-        last: the last good run, as `PerformanceRun.plain` gave it. None: there is none to compare with.
-        timed: whether times count. Default: they do; on an emulator they are those of the machine.
+        run: The run.
+        wanted: The limits.
+        last: The last good run, as `PerformanceRun.plain` gave it. None: no earlier run.
+        timed: Whether times count. Default: they do; on an emulator they are those of the machine.
     """
     total = run.total
     if not total.requests:
@@ -137,8 +137,8 @@ def as_junit(run: PerformanceRun, faults: Sequence[str]) -> str:
     """Return JUnit's XML: a case for each route with its figures, and one for the limits.
 
     Args:
-        run: the run.
-        faults: what speaks against it.
+        run: The run.
+        faults: What speaks against it.
     """
     suite = ET.Element("testsuite", name=f"performance of {run.service}", tests=str(len(run.routes) + 1))
     suite.set("failures", str(int(bool(faults))))

@@ -37,8 +37,8 @@ class Load:
     """How a service is loaded.
 
     Attributes:
-        rate: tasks a second, of all users together.
-        seconds: how long.
+        rate: Tasks a second, of all users together.
+        seconds: How long.
     """
 
     rate: float
@@ -54,8 +54,8 @@ def load_of(wanted: Performance, requests_per_second: float) -> Load:
     """Return how a service is loaded.
 
     Args:
-        wanted: what the environment sets.
-        requests_per_second: what is expected of its traffic.
+        wanted: What the environment sets.
+        requests_per_second: What is expected of its traffic.
     """
     rate = min(max(requests_per_second * wanted.times, LEAST_RATE), wanted.most_per_second)
     return Load(rate, wanted.seconds)
@@ -65,9 +65,9 @@ def measure(target: AttackTarget, load: Load, folder: Path) -> PerformanceRun:
     """Load a service, and return how it answered.
 
     Args:
-        target: the service, and who calls it.
-        load: how much.
-        folder: where Locust writes its report: `<service>.html` and `<service>.json`.
+        target: The service, and who calls it.
+        load: How much.
+        folder: Where Locust writes its report: `<service>.html` and `<service>.json`.
 
     Raises:
         PerformanceError: Locust did not run to its end.
@@ -91,9 +91,9 @@ def command(target: AttackTarget, load: Load, folder: Path) -> list[str]:
     """Return how Locust is called.
 
     Args:
-        target: the service.
-        load: how much.
-        folder: where it writes.
+        target: The service.
+        load: How much.
+        folder: Where it writes.
     """
     base = folder / target.service
     return [
@@ -109,8 +109,8 @@ def variables(target: AttackTarget, load: Load) -> dict[str, str]:
     """Return what `slipway.performance.user` reads.
 
     Args:
-        target: the service, and who calls it.
-        load: how much.
+        target: The service, and who calls it.
+        load: How much.
     """
     key = target.credentials
     return {

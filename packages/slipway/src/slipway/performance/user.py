@@ -66,9 +66,9 @@ class ServiceUser(HttpUser):
         """Send a request to the service, and return its answer. What it takes is counted by the route.
 
         Args:
-            method: of the request.
-            path: from the API's root, with its query.
-            content: what `requests` takes: `json`, `headers`, `params`.
+            method: Of the request.
+            path: From the API's root, with its query.
+            content: What `requests` takes: `json`, `headers`, `params`.
         """
         route = next((each for each in _routes() if each.matches(method, path)), None)
         where = _address(route, path)

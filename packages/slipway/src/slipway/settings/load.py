@@ -300,7 +300,7 @@ TEST_STEPS = ("attack", "performance")
 
 
 def _test_rules(file: str, raw: _Raw) -> Iterator[Problem]:
-    """What loads, breaks or attacks an environment is refused wherever anybody may depend on it."""
+    """Refuse load, faults and attacks in environments that people depend on."""
     # A kind that is not known is a problem by itself.
     if raw.get("kind") not in (EnvironmentKind.DEVELOPMENT, EnvironmentKind.PRODUCTION):
         return
@@ -330,7 +330,7 @@ def _everywhere(file: str, raw: _Raw) -> Iterator[Problem]:
 
 
 def _probe_rules(file: str, raw: _Raw) -> Iterator[Problem]:
-    """A bake that ends before the probe's second run counts on one that may have begun before the new version."""
+    """Refuse a bake that may end before the probe has run twice with the new version."""
     bake, services = _at(raw, "deployment.bake_minutes"), raw.get("services")
     if not isinstance(bake, int) or not bake or not isinstance(services, dict):
         return

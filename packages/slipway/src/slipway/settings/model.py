@@ -216,7 +216,7 @@ class Performance(_Model):
     seconds: Annotated[int, Field(ge=10, le=600)] = 60
     """How long each service is loaded."""
     times: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """How many times the `traffic` of the service, which is an ordinary day's. At least one task a second is run."""
+    """How many times the `traffic` of the service, which is an ordinary day's. At least one task per second is run."""
     most_per_second: Annotated[float, Field(ge=1, le=1_000)] = 20.0
     """Tasks a second that no service gets more of."""
     p95_ms: Annotated[int, Field(ge=1, le=30_000)] = 1_000

@@ -37,10 +37,10 @@ class WantedSandbox:
     """A sandbox.
 
     Attributes:
-        name: what the developer or the branch calls it.
-        of: name of the environment whose settings it has.
-        expires: when it is deleted, such as `2026-12-03T18:00:00Z`. Default: not by itself.
-        account: where it is, if not in that environment's account. Default: there.
+        name: What the developer or the branch calls it.
+        of: Name of the environment whose settings it has.
+        expires: When it is deleted, such as `2026-12-03T18:00:00Z`. Default: not by itself.
+        account: Where it is, if not in that environment's account. Default: there.
     """
 
     name: str
@@ -64,7 +64,7 @@ def selected(variables: Mapping[str, str] = os.environ) -> WantedSandbox | None:
     """Return the sandbox that this process is to see; None if it is to see the configuration as it is.
 
     Args:
-        variables: of the process.
+        variables: Of the process.
     """
     name = variables.get(NAME)
     if not name:
@@ -76,7 +76,7 @@ def own_account(name: str) -> str:
     """Return the account of a sandbox on this machine, where it has an emulator of its own.
 
     Args:
-        name: of the sandbox.
+        name: Of the sandbox.
 
     Returns:
         Twelve digits, the same for the same name.
@@ -93,11 +93,11 @@ def derive(settings: Settings, wanted: WantedSandbox) -> Settings:
     has once is left to that environment, unless the sandbox has an account of its own.
 
     Args:
-        settings: the configuration.
-        wanted: the sandbox.
+        settings: The configuration.
+        wanted: The sandbox.
 
     Raises:
-        SandboxError: the name is not one, or the environment doesn't exist or isn't a development environment.
+        SandboxError: The name is not one, or the environment doesn't exist or isn't a development environment.
     """
     if not _IS_NAME.fullmatch(wanted.name):
         raise SandboxError(

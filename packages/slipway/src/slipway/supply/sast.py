@@ -77,9 +77,9 @@ def check(repository: ScannedTree, sast: Sast, *, today: date) -> Outcome:
     """Scan every Python file that is committed, or would be.
 
     Args:
-        repository: the checkout.
-        sast: which rules are left out, and where.
-        today: the day by which the rules left out are judged expired.
+        repository: The checkout.
+        sast: Which rules are left out, and where.
+        today: The day by which the rules left out are judged expired.
 
     Raises:
         SupplyError: Bandit broke off, or did not find what was planted.

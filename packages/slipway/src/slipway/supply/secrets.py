@@ -121,9 +121,9 @@ def check(repository: ScannedTree, secrets: Secrets, *, today: date) -> Outcome:
     """Scan the files, and the history where there is one.
 
     Args:
-        repository: the checkout.
-        secrets: the values that aren't secrets.
-        today: the day by which these statements are judged expired.
+        repository: The checkout.
+        secrets: The values that aren't secrets.
+        today: The day by which these statements are judged expired.
 
     Raises:
         SupplyError: Kingfisher broke off, left something out, or did not find what was planted.
@@ -220,7 +220,7 @@ def _history(repository: ScannedTree) -> tuple[int, list[Suspect], list[str]]:
 
 
 def _blobs(repository: ScannedTree) -> Iterator[str]:
-    """Every version of every file that led to the commit."""
+    """Yield every version of every file in the commit's history."""
     objects = repository.git("rev-list", "--objects", "HEAD")
     names = "\n".join(line.partition(" ")[0] for line in (objects or "").splitlines())
     kinds = repository.git("cat-file", "--batch-check=%(objecttype) %(objectname)", given=names)

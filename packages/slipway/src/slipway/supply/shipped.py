@@ -143,7 +143,7 @@ def layer_components(path: Path) -> tuple[Component, ...]:
 
 
 def deployed(repository: ScannedTree) -> tuple[PublishedFile, ...]:
-    """Everything that the asset manifests publish, templates apart.
+    """Yield everything that the asset manifests publish, except templates.
 
     Raises:
         SupplyError: There is no assembly, or a manifest is damaged.
