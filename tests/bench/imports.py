@@ -34,7 +34,7 @@ def measure(
 
     Args:
         folder: the unpacked function.
-        handlers: modules, such as `services.parcels.runtime.api`.
+        handlers: modules, such as `services.<name>.runtime.api`.
         runs: processes for each.
         variables: the functions' environment variables.
         note: added to each row's name.
