@@ -1,7 +1,7 @@
 """Take a delivery back: `slipway rollback`.
 
 slipway rollback --env prod                          # every stage, to the last good execution
-slipway rollback --env prod --alias --service items  # the alias of its functions alone, at once
+slipway rollback --env prod --alias --service NAME   # the alias of its functions alone, at once
 """
 
 from __future__ import annotations
