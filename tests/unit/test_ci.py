@@ -40,9 +40,7 @@ def test_it_runs_the_verbs_and_leaves_an_assembly(tmp_path: Path, verbs: str | N
         ("evidence", ["check", "test", "gates", REVIEW, IN_FLIGHT, "handover", "evidence", "publish"]),
     ],
 )
-def test_the_first_verb_that_fails_ends_it_and_what_was_reported_is_kept(
-    tmp_path: Path, failing: str, expected: list[str]
-) -> None:
+def test_first_failing_verb_ends_it_and_keeps_reports(tmp_path: Path, failing: str, expected: list[str]) -> None:
     code, verbs = ran(tmp_path, None, failing=failing)
 
     assert code != 0
@@ -72,9 +70,7 @@ def test_files_without_a_repository_are_not_reviewed(tmp_path: Path) -> None:
 
 @pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize("elsewhere", [{"CODEBUILD_BUILD_ID": ""}, {"SLIPWAY_REHEARSAL": "1"}])
-def test_elsewhere_than_in_the_pipelines_own_build_the_page_may_be_incomplete(
-    tmp_path: Path, elsewhere: dict[str, str]
-) -> None:
+def test_page_may_be_incomplete_outside_the_pipelines_build(tmp_path: Path, elsewhere: dict[str, str]) -> None:
     _, verbs = ran(tmp_path, "evidence", **elsewhere)
 
     assert verbs == ["synth", "handover", "evidence ALLOW=incomplete", "publish"]

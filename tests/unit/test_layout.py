@@ -191,7 +191,7 @@ PLAYS_THE_APP = {
 """Tests of the tool that meet the app around them."""
 
 
-def test_the_tools_tests_know_no_service_and_no_figure_of_the_app() -> None:
+def test_tools_tests_know_no_service_of_the_app() -> None:
     met = {
         path.relative_to(TOOLS_TESTS).as_posix(): found
         for path in _tests(tools=True)

@@ -11,7 +11,7 @@ RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 
 
 @pytest.mark.parametrize("page", sorted(path.stem for path in RUNBOOKS.glob("*.md") if path.stem != "README"))
-def test_a_runbook_says_what_to_look_at_and_how_to_fix_it(page: str) -> None:
+def test_runbook_says_what_to_check_and_fix(page: str) -> None:
     # Given that every alarm leads to one, which a rule of the gate holds (Slipway-AlarmHasRunbook)
     text = (RUNBOOKS / f"{page}.md").read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ from slipway_runtime import aws
 
 
 @pytest.mark.requirement("retries", "a REST method that waits longer than 29 s")
-def test_the_worst_call_ends_well_below_the_function_s_30_seconds() -> None:
+def test_worst_call_ends_well_below_30_seconds() -> None:
     config: Any = aws.client("dynamodb").meta.config
     assert config.retries == {"mode": "adaptive", "total_max_attempts": 3}
     longest = 3 * (config.connect_timeout + config.read_timeout) + 2 * 4

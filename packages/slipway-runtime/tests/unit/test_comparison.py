@@ -75,7 +75,7 @@ def _clock() -> Iterator[dict[str, Any]]:
     yield from ({**PAGE, "time": number} for number in count())
 
 
-def test_what_moves_by_itself_is_not_held_against_the_new_version() -> None:
+def test_self_moving_metrics_do_not_count_against_version() -> None:
     # Given an answer with the time in it
     clock = _clock()
 
@@ -146,7 +146,7 @@ def test_intended_difference_covers_its_own_read_alone() -> None:
     assert compared(always(PAGE), always({**PAGE, "items": []}), intended=(meant,)).differ
 
 
-def test_event_that_needs_a_secret_is_made_when_it_is_sent() -> None:
+def test_event_with_a_secret_is_created_when_sent() -> None:
     sent: list[Mapping[str, Any]] = []
 
     def ask(event: Mapping[str, Any]) -> Any:
@@ -158,7 +158,7 @@ def test_event_that_needs_a_secret_is_made_when_it_is_sent() -> None:
     assert sent == [{"secret": 1}] * 3
 
 
-def test_summary_says_on_how_many_reads_it_rests_and_quotes_nothing() -> None:
+def test_summary_names_its_sample_and_quotes_nothing() -> None:
     found = compared(always(PAGE), always({**PAGE, "items": [{"id": "a", "name": "secret"}]}))
 
     summary = found.summary(reads=1)

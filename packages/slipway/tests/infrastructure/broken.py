@@ -165,13 +165,9 @@ _PERMISSION, _TARGET = "AWS::Lambda::Permission", "AWS::ApplicationAutoScaling::
 _KEY_STATEMENT = "Properties.KeyPolicy.Statement.*"
 
 _FUNCTIONS: Final[Mapping[str, Break]] = {
-    "test_functions_run_python_on_arm_with_traces_json_logs_and_a_layer": _set(
-        _FUNCTION, "Properties.TracingConfig.Mode", "PassThrough"
-    ),
+    "test_functions_run_python_on_arm_with_traces": _set(_FUNCTION, "Properties.TracingConfig.Mode", "PassThrough"),
     "test_every_environment_ships_the_same_bytes": _set(_FUNCTION, "Properties.Code.S3Key", "other.zip"),
-    "test_every_function_has_a_log_group_and_a_role_of_its_own": _set(
-        "AWS::Logs::LogGroup", "Properties.RetentionInDays", 1
-    ),
+    "test_every_function_has_its_own_log_group_and_role": _set("AWS::Logs::LogGroup", "Properties.RetentionInDays", 1),
     "test_a_function_writes_to_its_own_log_group_alone": _allow("logs:PutLogEvents", "*"),
     "test_functions_use_the_services_key_and_no_other": _allow("kms:Decrypt", "*"),
     "test_variables_hold_no_secret": _set(_FUNCTION, "Properties.Environment.Variables.API_TOKEN", "in the clear"),
@@ -187,14 +183,14 @@ _FUNCTIONS: Final[Mapping[str, Break]] = {
     "test_only_live_holds_provisioned_concurrency": _set(
         _TARGET, "Properties.ResourceId", "function:catalog:staging", _scales("lambda")
     ),
-    "test_a_hook_may_call_the_version_it_checks_and_report_alone": _allow("dynamodb:DeleteItem", "*"),
+    "test_hook_may_only_call_its_version_and_report": _allow("dynamodb:DeleteItem", "*"),
     "test_what_is_called_asynchronously_is_retried_then_put_aside": _set(
         "AWS::Lambda::EventInvokeConfig", "Properties.MaximumRetryAttempts", 0
     ),
     "test_what_reads_batches_answers_for_each_message": _set(
         "AWS::Lambda::EventSourceMapping", "Properties.FunctionResponseTypes", []
     ),
-    "test_whatever_takes_traffic_is_deployed_with_a_check_and_a_way_back": _set(
+    "test_everything_with_traffic_has_check_and_rollback": _set(
         "AWS::CodeDeploy::DeploymentGroup", "Properties.AutoRollbackConfiguration.Events", ["DEPLOYMENT_FAILURE"]
     ),
     "test_code_deploy_may_move_one_alias_and_call_one_hook": _allow("lambda:UpdateFunctionCode", "*"),
@@ -265,12 +261,10 @@ _STORAGE: Final[Mapping[str, Break]] = {
     "test_cloudwatch_logs_may_use_the_key_for_this_accounts_groups": _set(
         _KEY, f"{_KEY_STATEMENT}.Condition.ArnLike.kms:EncryptionContext:aws:logs:arn", "arn:aws:logs:*:*:*"
     ),
-    "test_alarms_and_topics_may_use_the_key_for_this_account_alone": _set(
+    "test_alarms_and_topics_may_use_key_in_this_account": _set(
         _KEY, f"{_KEY_STATEMENT}.Condition.StringEquals.aws:SourceAccount", _ELSEWHERE
     ),
-    "test_the_key_lets_in_the_account_and_services_under_a_condition": _set(
-        _KEY, f"{_KEY_STATEMENT}.Condition", value={}
-    ),
+    "test_key_admits_account_and_services_conditionally": _set(_KEY, f"{_KEY_STATEMENT}.Condition", value={}),
     "test_secrets_are_generated_and_stand_in_no_template": _set(
         "AWS::SecretsManager::Secret", "Properties.SecretString", "in the clear"
     ),

@@ -24,7 +24,7 @@ def _prod(service: type[Service]) -> DeployedTemplates:
 
 @pytest.mark.requirement("the table")
 @WITH_A_BACKUP
-def test_table_and_bucket_are_backed_up_daily_and_kept_as_long_as_configured(service: type[Service]) -> None:
+def test_table_and_bucket_are_backed_up_daily(service: type[Service]) -> None:
     # Given the plan of a service in prod
     deployment = _prod(service)
     settings = deployment.environment.backup
@@ -45,7 +45,7 @@ def test_table_and_bucket_are_backed_up_daily_and_kept_as_long_as_configured(ser
 
 @pytest.mark.requirement("nothing stateful goes by accident")
 @WITH_A_BACKUP
-def test_the_vault_is_under_the_services_key_and_nobody_deletes_from_it(service: type[Service]) -> None:
+def test_vault_uses_the_key_and_forbids_deletion(service: type[Service]) -> None:
     deployment = _prod(service)
     vault = deployment["data"].only("AWS::Backup::BackupVault")
 
@@ -56,7 +56,7 @@ def test_the_vault_is_under_the_services_key_and_nobody_deletes_from_it(service:
 
 
 @WITH_A_BACKUP
-def test_aws_backup_waits_for_its_permissions_and_has_them_on_this_service_alone(service: type[Service]) -> None:
+def test_aws_backup_has_its_permissions_on_this_service_only(service: type[Service]) -> None:
     deployment = _prod(service)
     data = deployment["data"]
     ((_, selection),) = data.of_type("AWS::Backup::BackupSelection").items()
@@ -140,7 +140,7 @@ def test_where_none_is_configured_there_is_none(environment: str, service: type[
         assert "AWS::Backup::" not in template.text()
 
 
-def test_a_bucket_without_versions_cannot_be_backed_up_and_is_left_out() -> None:
+def test_bucket_without_versions_is_not_backed_up() -> None:
     # Given uploads that keep no versions
     environment = changed(SPECIMEN.environment("prod"), {"services.studio.uploads.versioned": False})
     deployment = synthesis.deploy("prod, no versions", environment, Studio)

@@ -21,6 +21,6 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Sequence[PricedStack]:
     return read_assembly(folder)
 
 
-def test_every_type_has_a_price_or_a_reason_to_have_none(stacks: Sequence[PricedStack]) -> None:
+def test_every_type_has_a_price_or_reason(stacks: Sequence[PricedStack]) -> None:
     # Given every template, when its types are looked up, then none is unknown
     assert unknown_types(stacks) == []

@@ -52,7 +52,7 @@ def _assert_shares_a_graph(alarm: Mapping[str, Any], graphs: Sequence[Widget]) -
 
 @pytest.mark.requirement("the dashboard")
 @THROUGH_SERVICES
-def test_every_alarm_has_its_threshold_on_a_graph_of_its_metric(service: type[Service]) -> None:
+def test_every_alarm_has_its_threshold_on_a_graph(service: type[Service]) -> None:
     # Given the alarms of the service
     deployment = synthesis.deployment("prod", service)
     alarms = deployment["observability"].properties_of("AWS::CloudWatch::Alarm")

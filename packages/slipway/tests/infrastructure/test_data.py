@@ -57,7 +57,7 @@ def test_the_expiry_of_idempotency_records_is_enabled(deployment: DeployedTempla
 
 
 @pytest.mark.requirement("items: the item", "a provisioned index that does not scale, one hot partition")
-def test_items_are_found_by_recency_and_by_status_over_spread_partitions(deployment: DeployedTemplates) -> None:
+def test_items_are_found_by_recency_and_status(deployment: DeployedTemplates) -> None:
     # Given the keys of the table and its indexes
     table = _table(deployment)
     indexes = {
@@ -106,7 +106,7 @@ def test_a_provisioned_table_starts_with_the_configured_units(deployment: Deploy
 
 @pytest.mark.requirement("capacity by configuration", "a provisioned index that does not scale, one hot partition")
 @pytest.mark.parametrize("deployment", variants(_provisioned), indirect=True)
-def test_a_provisioned_table_and_each_of_its_indexes_scale_reads_and_writes(deployment: DeployedTemplates) -> None:
+def test_provisioned_table_and_indexes_scale_reads_and_writes(deployment: DeployedTemplates) -> None:
     capacity = deployment.environment.services.catalog.capacity
     assert isinstance(capacity, Provisioned)
     # Given what scales
@@ -181,7 +181,7 @@ def test_buckets_refuse_requests_without_tls(deployment: DeployedTemplates, outp
 
 
 @pytest.mark.requirement("buckets")
-def test_the_bucket_logs_its_accesses_to_the_services_own_log_bucket(deployment: DeployedTemplates) -> None:
+def test_bucket_logs_accesses_to_log_bucket(deployment: DeployedTemplates) -> None:
     logging = _bucket(deployment, "BucketName")["LoggingConfiguration"]
 
     assert deployment.text("data", logging["DestinationBucketName"]) == deployment.output("LogBucketName")
@@ -189,7 +189,7 @@ def test_the_bucket_logs_its_accesses_to_the_services_own_log_bucket(deployment:
 
 
 @pytest.mark.requirement("buckets")
-def test_old_versions_move_at_30_days_and_go_at_90_and_broken_uploads_go_at_7(deployment: DeployedTemplates) -> None:
+def test_old_versions_and_broken_uploads_expire(deployment: DeployedTemplates) -> None:
     (rule,) = _bucket(deployment, "BucketName")["LifecycleConfiguration"]["Rules"]
 
     assert rule["Status"] == "Enabled"

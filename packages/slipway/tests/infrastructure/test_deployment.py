@@ -131,9 +131,7 @@ def test_latency_is_measured_against_the_functions_own_setting(deployment: Deplo
 
 @pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("handler", HOOKS)
-def test_an_alarm_reads_what_the_new_version_counts_of_its_own_faults(
-    deployment: DeployedTemplates, handler: str
-) -> None:
+def test_alarm_counts_the_new_versions_own_faults(deployment: DeployedTemplates, handler: str) -> None:
     # Given the metrics of the alarm on faults
     stack, function = deployment.place_of_function(handler)
     version = _live(deployment, handler)["Properties"]["FunctionVersion"]
@@ -210,25 +208,25 @@ class TestAlarmOnFaults:
     """What sets it off, and what does not, by CloudWatch's rules."""
 
     @pytest.mark.requirement("safe deployments")
-    def test_one_fault_of_a_version_that_has_a_share_of_the_traffic_is_enough(self, watch: _Watch) -> None:
+    def test_one_fault_of_a_shifting_version_is_enough(self, watch: _Watch) -> None:
         assert [watch.minute(), watch.minute(), watch.minute(faults=1)] == [
             AlarmState.OK,
             AlarmState.OK,
             AlarmState.ALARM,
         ]
 
-    def test_a_version_that_is_well_is_quiet_for_the_whole_canary(self, watch: _Watch) -> None:
+    def test_healthy_version_is_quiet_for_the_whole_canary(self, watch: _Watch) -> None:
         assert {watch.minute() for _ in range(30)} == {AlarmState.OK}
 
     @pytest.mark.requirement("safe deployments")
-    def test_faults_of_a_version_that_has_all_traffic_are_none_of_its(self, watch: _Watch) -> None:
+    def test_faults_after_full_traffic_do_not_count(self, watch: _Watch) -> None:
         # Given a version that has been alone for long, and fails: its fix must not be stopped by an alarm that is on
         assert {watch.minute(faults=5, invocations=None) for _ in range(30)} <= {
             AlarmState.OK,
             AlarmState.INSUFFICIENT_DATA,
         }
 
-    def test_it_is_over_a_while_after_the_version_has_all_traffic(self, watch: _Watch) -> None:
+    def test_it_ends_a_while_after_full_traffic(self, watch: _Watch) -> None:
         # Given a version whose faults set it off late in its canary
         watch.minute()
         assert watch.minute(faults=3) is AlarmState.ALARM
@@ -247,7 +245,7 @@ class TestAlarmOnFaults:
         # When it is evaluated again, then it goes off
         assert watch.later() is AlarmState.ALARM
 
-    def test_faults_that_are_known_before_the_invocations_of_their_minute_set_it_off(self, watch: _Watch) -> None:
+    def test_faults_known_before_their_invocations_trigger_it(self, watch: _Watch) -> None:
         watch.minute()
         assert watch.minute(faults=1, invocations=None) is AlarmState.ALARM
 
@@ -290,9 +288,7 @@ def test_everything_that_a_deployment_uses_stands_before_live_is_updated(
 
 @pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize(("handler", "hook"), HOOKS.items())
-def test_code_deploy_may_move_this_alias_and_call_this_hook_alone(
-    deployment: DeployedTemplates, handler: str, hook: str
-) -> None:
+def test_codedeploy_may_move_only_this_alias(deployment: DeployedTemplates, handler: str, hook: str) -> None:
     # Given the role of the deployment group
     compute = deployment["compute"]
     role = _group(deployment, handler)["ServiceRoleArn"]["Fn::GetAtt"][0]

@@ -86,7 +86,7 @@ def test_the_committed_countries_are_the_required_ones() -> None:
 
 
 @pytest.mark.requirement("items: the edge", "stale and wrong lists from the cache")
-def test_what_the_edge_keeps_is_short_and_each_list_has_its_own_copy(deployment: DeployedTemplates) -> None:
+def test_edges_cache_is_short_and_per_list(deployment: DeployedTemplates) -> None:
     # Given that a write invalidates nothing
     policy = _cache_policy(deployment)
 
@@ -132,7 +132,7 @@ def test_the_origin_is_the_apis_stage_over_tls_1_2(deployment: DeployedTemplates
 
 
 @pytest.mark.requirement("items: who may")
-def test_the_edge_shows_the_origin_its_secret_which_the_template_does_not_hold(deployment: DeployedTemplates) -> None:
+def test_edges_secret_is_not_in_the_template(deployment: DeployedTemplates) -> None:
     (header,) = _origin(deployment)["OriginCustomHeaders"]
     secret = deployment.output("OriginSecretArn")
 
@@ -143,7 +143,7 @@ def test_the_edge_shows_the_origin_its_secret_which_the_template_does_not_hold(d
 
 
 @pytest.mark.requirement("items: the edge", "CloudFront's logs of version 1")
-def test_access_logs_are_delivered_by_version_2_into_the_log_bucket(deployment: DeployedTemplates) -> None:
+def test_access_logs_use_version_2_into_the_log_bucket(deployment: DeployedTemplates) -> None:
     # Given the delivery
     stack = _logs(deployment)
     template = deployment[stack]
@@ -179,7 +179,7 @@ def test_deliveries_are_made_in_cloudfronts_own_region(deployment: DeployedTempl
     assert (stack.name == "compute") is (deployment.environment.region == CLOUDFRONT_REGION)
 
 
-def test_the_log_bucket_takes_the_edges_logs_of_this_account_alone(deployment: DeployedTemplates) -> None:
+def test_log_bucket_accepts_only_this_accounts_edge_logs(deployment: DeployedTemplates) -> None:
     # Given the statement for the delivery of logs
     statements = [
         statement
@@ -259,7 +259,7 @@ def test_the_edges_web_acl_is_in_cloudfronts_region(abroad: DeployedTemplates) -
 
 @pytest.mark.requirement("items: a domain of one's own")
 @with_domain
-def test_an_own_domain_has_a_certificate_and_tls_1_2_at_least(deployment: DeployedTemplates) -> None:
+def test_own_domain_has_certificate_and_tls_1_2(deployment: DeployedTemplates) -> None:
     domain = deployment.environment.services.catalog.custom_domain
     assert domain
     distribution = _distribution(deployment)

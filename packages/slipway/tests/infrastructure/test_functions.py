@@ -80,9 +80,7 @@ def test_functions_run_python_on_arm_with_traces_and_json_logs(deployment: Deplo
 
 @pytest.mark.requirement("functions")
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_functions_write_to_a_log_group_of_their_own_with_the_environments_retention(
-    deployment: DeployedTemplates, handler: str
-) -> None:
+def test_functions_log_to_their_own_groups(deployment: DeployedTemplates, handler: str) -> None:
     # Given the explicit log group of the function
     stack, _ = deployment.place_of_function(handler)
     group = deployment.function(handler)["LoggingConfig"]["LogGroup"]["Ref"]
@@ -265,7 +263,7 @@ def test_functions_have_the_configured_size(deployment: DeployedTemplates) -> No
 
 @pytest.mark.requirement("functions", "reserved concurrency that a new account does not have")
 @pytest.mark.parametrize("deployment", ["dev, new account"], indirect=True)
-def test_a_new_account_is_left_its_concurrency_when_the_configuration_says_so(deployment: DeployedTemplates) -> None:
+def test_new_account_keeps_its_concurrency_if_configured(deployment: DeployedTemplates) -> None:
     # Given an account of ten concurrent executions in all, of which none may be reserved
     # Then no function reserves any
     assert all("ReservedConcurrentExecutions" not in function for function in deployment.functions().values())
@@ -385,7 +383,7 @@ def test_traffic_is_let_in_through_live_alone(deployment: DeployedTemplates) -> 
 @pytest.mark.requirement("functions", "retries and dead letters where they act on nothing")
 @pytest.mark.parametrize("handler", ASYNCHRONOUS)
 @pytest.mark.parametrize("alias", ["live", "staging"])
-def test_what_is_called_asynchronously_is_retried_twice_for_two_hours_then_put_aside(
+def test_asynchronous_calls_are_retried_twice_then_dead_letters(
     deployment: DeployedTemplates, handler: str, alias: str
 ) -> None:
     # Given how the alias is invoked asynchronously
@@ -409,7 +407,7 @@ def test_what_is_called_asynchronously_is_retried_twice_for_two_hours_then_put_a
 
 
 @pytest.mark.requirement("items: what follows a creation")
-def test_the_stream_is_read_from_creations_with_partial_failures_and_put_aside_after_two_hours(
+def test_stream_is_read_with_partial_failures(
     deployment: DeployedTemplates,
 ) -> None:
     # Given the mapping of the table's stream

@@ -151,7 +151,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_an_unencrypted_public_bucket_turns_red_in_every_kind_of_stack_of_every_stage(planted: Run, stack: str) -> None:
+def test_unencrypted_public_bucket_fails_in_every_stack(planted: Run, stack: str) -> None:
     found = {finding.rule for finding in planted.verdict.findings if finding.path == f"{stack}/Planted"}
 
     assert planted.verdict.red
@@ -172,7 +172,7 @@ def test_the_planted_buckets_are_all_that_is_found(planted: Run) -> None:
     assert planted.verdict.faults == ()
 
 
-def test_the_app_exits_with_the_verdict_and_writes_it_in_every_format(planted: Run) -> None:
+def test_app_exits_with_verdict_in_every_format(planted: Run) -> None:
     assert planted.exit_code == 1
     for name in ("nag.html", "nag.json", "nag.sarif", "nag.xml"):
         text = (planted.report / name).read_text(encoding="utf-8")
@@ -280,9 +280,7 @@ def test_a_bare_acknowledgement_on_the_app_is_red(app: App, bucket: aws_s3.CfnBu
     assert fault.startswith("app: Serverless-LambdaDLQ is acknowledged by its bare id")
 
 
-def test_an_acknowledgement_of_what_is_not_there_is_red_and_named_with_its_line(
-    app: App, bucket: aws_s3.CfnBucket
-) -> None:
+def test_acknowledgement_of_missing_construct_fails_with_its_line(app: App, bucket: aws_s3.CfnBucket) -> None:
     accept(bucket)
     acknowledge(bucket, rule="AwsSolutions-S2", reason=REASON, expires=LATER, owner="tests")
     register(app, everywhere(PACKS))
@@ -294,7 +292,7 @@ def test_an_acknowledgement_of_what_is_not_there_is_red_and_named_with_its_line(
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_an_acknowledgement_on_a_stage_or_the_app_holds_below_it_or_is_stale(app: App, nested: bool) -> None:
+def test_acknowledgement_on_stage_or_app_covers_everything_below(app: App, nested: bool) -> None:
     # Given a stage, also one that stands in a stack as those of a pipeline do
     above: Construct = app
     if nested:
@@ -318,7 +316,7 @@ NESTED = ("Pipeline", "Pipeline/dev-catalog/Data", "Pipeline/prod-catalog/Data")
 
 
 @pytest.mark.parametrize("wanted", NESTED)
-def test_a_pack_of_one_stage_judges_that_one_alone_and_leaves_its_sentinel_there(app: App, wanted: str) -> None:
+def test_stages_pack_judges_it_and_leaves_its_sentinel(app: App, wanted: str) -> None:
     # Given a pipeline's stack and two stages in it, each with the same fault
     pipeline = Stack(app, "Pipeline")
     for stack in (pipeline, *(Stack(Stage(pipeline, name), "Data") for name in ("dev-catalog", "prod-catalog"))):
@@ -511,7 +509,7 @@ def test_a_template_that_cloudformation_would_refuse_is_red(app: App) -> None:
     assert (finding.rule, finding.path) == ("F3031", "Only/Bucket")
 
 
-def test_template_checks_of_the_app_itself_beside_the_gates_are_red(tmp_path: Path) -> None:
+def test_apps_own_template_checks_beside_gates_fail(tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path / "cdk.out"), post_cli_context=CONTEXT)
     bucket = aws_s3.CfnBucket(Stack(app, "Only"), "Bucket")
     bucket.add_property_override("Nope", 1)
@@ -523,7 +521,7 @@ def test_template_checks_of_the_app_itself_beside_the_gates_are_red(tmp_path: Pa
     assert fault.startswith("CloudFormation Validate: judged 2 times")
 
 
-def test_an_app_that_would_raise_or_print_by_itself_is_refused(tmp_path: Path) -> None:
+def test_app_that_would_raise_or_print_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GateError, match="failSynthOnValidationErrors"):
         register(App(outdir=str(tmp_path)), everywhere(PACKS))
 
@@ -550,7 +548,7 @@ sys.exit(7 if verdict.red else 0)
 
 
 @pytest.mark.parametrize("mode", ["process", None])
-def test_the_gate_is_the_one_judge_however_the_app_is_run(tmp_path: Path, mode: str | None) -> None:
+def test_gate_is_the_only_judge(tmp_path: Path, mode: str | None) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     environment |= {"CDK_OUTDIR": str(tmp_path / "cdk.out"), "CDK_VALIDATION": "false"}
     if mode:

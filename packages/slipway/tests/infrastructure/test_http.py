@@ -58,7 +58,7 @@ class TestApi:
         assert routes["GET /health"]["AuthorizationType"] == "NONE"
 
     @pytest.mark.requirement("processing: routes")
-    def test_a_token_must_be_of_this_pool_and_of_its_client(self, deployment: DeployedTemplates) -> None:
+    def test_token_must_be_of_this_pool_and_client(self, deployment: DeployedTemplates) -> None:
         authorizer = deployment["compute"].only("AWS::ApiGatewayV2::Authorizer")
         assert authorizer["AuthorizerType"] == "JWT"
         assert authorizer["IdentitySource"] == ["$request.header.Authorization"]
@@ -133,9 +133,7 @@ class TestApi:
 
 class TestUsers:
     @pytest.mark.requirement("processing: users")
-    def test_they_sign_in_with_name_or_verified_e_mail_and_recover_by_e_mail(
-        self, deployment: DeployedTemplates
-    ) -> None:
+    def test_users_sign_in_by_name_or_verified_e_mail(self, deployment: DeployedTemplates) -> None:
         pool = deployment["security"].only("AWS::Cognito::UserPool")
         assert pool["AliasAttributes"] == ["email"]
         assert "UsernameAttributes" not in pool
@@ -164,7 +162,7 @@ class TestUsers:
         assert config["AllowAdminCreateUserOnly"] is (committed.environment.name != "dev")
 
     @pytest.mark.requirement("processing: users", "threat protection without the plan Plus")
-    def test_threat_protection_is_enforced_in_prod_by_the_plan_that_has_it(self, committed: DeployedTemplates) -> None:
+    def test_threat_protection_is_enforced_in_prod(self, committed: DeployedTemplates) -> None:
         pool = committed["security"].only("AWS::Cognito::UserPool")
         on = committed.environment.services.studio.user_pool.threat_protection
         assert on or committed.environment.name != "prod"
@@ -183,13 +181,13 @@ class TestUsers:
         assert client["EnableTokenRevocation"] is True
 
     @pytest.mark.requirement("processing: users")
-    def test_it_signs_in_by_srp_and_by_password_in_dev_only(self, committed: DeployedTemplates) -> None:
+    def test_it_signs_in_by_srp_and_password_in_dev(self, committed: DeployedTemplates) -> None:
         flows = set(committed["security"].only("AWS::Cognito::UserPoolClient")["ExplicitAuthFlows"])
         password = {"ALLOW_USER_PASSWORD_AUTH"} if committed.environment.name == "dev" else set()
         assert flows == {"ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", *password}
 
     @pytest.mark.requirement("processing: users")
-    def test_tokens_live_for_an_hour_and_refresh_tokens_for_thirty_days(self, deployment: DeployedTemplates) -> None:
+    def test_tokens_live_an_hour_and_refresh_tokens_30_days(self, deployment: DeployedTemplates) -> None:
         client = deployment["security"].only("AWS::Cognito::UserPoolClient")
         minutes = {"AccessTokenValidity": 60, "IdTokenValidity": 60, "RefreshTokenValidity": 30 * 24 * 60}
         assert {name: client[name] for name in minutes} == minutes
@@ -217,7 +215,7 @@ class TestTestUser:
     @pytest.mark.requirement(
         "processing: users", "a user name of the shape of an e-mail address in a pool with the e-mail alias"
     )
-    def test_its_password_is_generated_under_the_key_and_fits_the_policy(self, dev: DeployedTemplates) -> None:
+    def test_its_password_is_generated_and_fits_the_policy(self, dev: DeployedTemplates) -> None:
         secret = dev["security"].only("AWS::SecretsManager::Secret")
         assert dev.text("security", secret["KmsKeyId"]) == _key(dev)
         generated = secret["GenerateSecretString"]
@@ -247,7 +245,7 @@ class TestTestUser:
 
 class TestData:
     @pytest.mark.requirement("processing: process", "processing: capacity")
-    def test_records_are_found_by_owner_and_listed_by_status_and_time(self, deployment: DeployedTemplates) -> None:
+    def test_records_are_found_by_owner_status_and_time(self, deployment: DeployedTemplates) -> None:
         table = deployment["data"].only("AWS::DynamoDB::Table")
         assert table["KeySchema"] == [{"AttributeName": "owned_id", "KeyType": "HASH"}]
         (index,) = table["GlobalSecondaryIndexes"]
@@ -290,9 +288,7 @@ class TestData:
 
 
 class TestFunctions:
-    def test_the_worker_is_tried_three_times_within_two_hours_and_then_its_job_is_a_dead_letter(
-        self, deployment: DeployedTemplates
-    ) -> None:
+    def test_worker_is_tried_three_times_before_dead_letters(self, deployment: DeployedTemplates) -> None:
         # Given the configurations of asynchronous invocation
         compute = deployment["compute"]
         _, function = deployment.place_of_function("worker.handler")

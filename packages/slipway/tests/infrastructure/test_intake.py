@@ -43,7 +43,7 @@ def _queue(intake: DeployedTemplates, output: str) -> dict[str, Any]:
     return dict(intake.behind(intake.output(output))["Properties"])
 
 
-def test_visibility_is_six_time_outs_and_five_receives_are_the_end(intake: DeployedTemplates) -> None:
+def test_visibility_is_six_timeouts_and_receives_are_five(intake: DeployedTemplates) -> None:
     queue = _queue(intake, "WorkQueueUrl")
 
     assert queue["VisibilityTimeout"] == 6 * _settings(intake).worker.timeout_seconds

@@ -64,7 +64,7 @@ def _says(alarm: dict[str, Any]) -> tuple[str, float, int, int]:
 
 @pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
-def test_functions_alarm_on_more_than_5_errors_in_2_of_2_minutes(deployment: DeployedTemplates, handler: str) -> None:
+def test_functions_alarm_above_5_errors_in_2_minutes(deployment: DeployedTemplates, handler: str) -> None:
     alarm = _alarm(deployment, "AWS/Lambda", "Errors", FunctionName=_function(deployment, handler))
 
     assert _says(alarm) == (">", 5, 60, 2)
@@ -82,7 +82,7 @@ def test_functions_alarm_on_any_throttle(deployment: DeployedTemplates, handler:
 
 @pytest.mark.requirement("items: alarms")
 @pytest.mark.parametrize("handler", ["api.handler", "stream.handler"])
-def test_functions_alarm_when_p90_takes_80_percent_of_the_time_out(deployment: DeployedTemplates, handler: str) -> None:
+def test_functions_alarm_at_p90_of_80_percent(deployment: DeployedTemplates, handler: str) -> None:
     alarm = _alarm(deployment, "AWS/Lambda", "Duration", FunctionName=_function(deployment, handler))
 
     assert alarm["ExtendedStatistic"] == "p90"
@@ -90,7 +90,7 @@ def test_functions_alarm_when_p90_takes_80_percent_of_the_time_out(deployment: D
 
 
 @pytest.mark.requirement("items: alarms")
-def test_the_api_alarms_on_more_than_10_server_errors_a_minute(deployment: DeployedTemplates) -> None:
+def test_api_alarms_above_10_server_errors_per_minute(deployment: DeployedTemplates) -> None:
     alarm = _alarm(deployment, "AWS/ApiGateway", "5XXError", **_api(deployment))
 
     assert _says(alarm) == (">", 10, 60, 1)
@@ -250,7 +250,7 @@ def test_no_alarm_counts_user_errors_of_the_whole_account(deployment: DeployedTe
 
 
 @pytest.mark.requirement("whom alarms tell")
-def test_every_alarm_tells_the_encrypted_topic_when_it_goes_off_and_when_it_is_over(
+def test_every_alarm_notifies_the_topic_at_start_and_end(
     deployment: DeployedTemplates,
 ) -> None:
     topic = deployment.output("AlarmTopicArn")
@@ -319,7 +319,7 @@ def test_the_dashboard_shows_what_p13_lists(deployment: DeployedTemplates) -> No
 
 
 @pytest.mark.requirement("the dashboard")
-def test_the_dashboard_shows_every_function_that_takes_traffic_and_every_table(deployment: DeployedTemplates) -> None:
+def test_dashboard_shows_every_function_and_table(deployment: DeployedTemplates) -> None:
     body = deployment.text(
         "observability", deployment["observability"].only("AWS::CloudWatch::Dashboard")["DashboardBody"]
     )

@@ -9,7 +9,7 @@ from slipway.drawing.read import read_pipeline
 from slipway.evidence.collect import PIPELINE_TEMPLATE
 
 
-def test_every_stage_and_action_of_the_template_is_drawn_in_its_order() -> None:
+def test_every_stage_and_action_is_drawn_in_order() -> None:
     # Given the pipeline of the committed configuration
     template, _, assembly = synthesis.pipeline(SPECIMEN)
     stages = template.only("AWS::CodePipeline::Pipeline")["Stages"]

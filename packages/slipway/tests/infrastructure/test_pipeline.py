@@ -52,7 +52,7 @@ def test_the_pipeline_runs_again_after_it_changed_itself(pipeline: Pipeline) -> 
 
 
 @pytest.mark.requirement("the way of a push")
-def test_stages_come_in_the_order_of_the_configuration_after_self_mutation_and_assets(pipeline: Pipeline) -> None:
+def test_stages_follow_self_mutation_and_assets_in_order(pipeline: Pipeline) -> None:
     waves = [
         f"{environment.name}-{wave}"
         for environment in pipeline.settings.environments
@@ -79,7 +79,7 @@ def test_the_source_is_the_committed_connection(committed: Pipeline) -> None:
 
 
 @pytest.mark.requirement("the way of a push")
-def test_the_source_may_use_its_connection_by_both_names_of_the_service(committed: Pipeline) -> None:
+def test_source_may_use_connection_by_both_names(committed: Pipeline) -> None:
     # Given that CDK grants the action of the service's old name alone
     (action,) = committed.stages["Source"]
     settings = committed.settings.pipeline.source
@@ -142,7 +142,7 @@ def test_self_mutation_uses_the_pinned_cli(pipeline: Pipeline) -> None:
     assert "@latest" not in spec
 
 
-def test_build_projects_have_no_privileges_and_log_into_an_encrypted_group(pipeline: Pipeline) -> None:
+def test_build_projects_are_unprivileged_and_log_encrypted(pipeline: Pipeline) -> None:
     projects = pipeline.template.properties_of("AWS::CodeBuild::Project")
 
     assert projects
@@ -178,7 +178,7 @@ def test_prod_asks_in_the_committed_configuration(committed: Pipeline) -> None:
 
 
 @pytest.mark.requirement("the way of a push")
-def test_each_environment_is_deployed_by_the_roles_of_its_own_account_and_region(pipeline: Pipeline) -> None:
+def test_each_environment_is_deployed_by_its_own_roles(pipeline: Pipeline) -> None:
     for environment in pipeline.settings.environments:
         place = f"{environment.account}-{environment.region}"
         for wave in ("foundation", "services"):
@@ -199,7 +199,7 @@ def test_each_environment_is_deployed_by_the_roles_of_its_own_account_and_region
 
 @pytest.mark.requirement("the way of a push")
 @pytest.mark.parametrize("service", ["tiny", "small"])
-def test_services_are_deployed_side_by_side_each_stack_after_the_other(pipeline: Pipeline, service: str) -> None:
+def test_services_deploy_in_parallel_and_stacks_in_order(pipeline: Pipeline, service: str) -> None:
     for environment in pipeline.settings.environments:
         # Given the actions of one service of the wave
         actions = [
@@ -310,7 +310,7 @@ def test_what_ships_is_published_once_by_pinned_tools() -> None:
     assert action["RunOrder"] == 1
 
 
-def test_the_pinned_cdk_assets_reads_every_manifest_as_the_pipeline_hands_it_over(tmp_path: Path) -> None:
+def test_pinned_cdk_assets_reads_every_manifest(tmp_path: Path) -> None:
     # Given the assembly, and what the publishing step does to it before it publishes
     pipeline = Pipeline(SPECIMEN, services=(Catalog,))
     assembly = Path(shutil.copytree(pipeline.assembly, tmp_path / "cdk.out", symlinks=True))
@@ -330,7 +330,7 @@ def test_the_pinned_cdk_assets_reads_every_manifest_as_the_pipeline_hands_it_ove
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_schema_of_asset_manifests_that_cdk_assets_knows_says_what_the_librarys_says() -> None:
+def test_asset_manifest_schemas_are_equivalent() -> None:
     # Given the schema that the library brings, and the one inside of cdk-assets
     (archive,) = (Path(aws_cdk.__file__).parent / "cloud_assembly_schema" / "_jsii").glob("*.tgz")
     with tarfile.open(archive) as package:

@@ -54,7 +54,7 @@ def test_an_s3_source_hands_over_files() -> None:
 
 
 @pytest.mark.parametrize("variant", WITH_HISTORY)
-def test_every_build_that_takes_the_source_may_clone_it_and_nothing_else(variant: str) -> None:
+def test_every_build_with_the_source_may_only_clone_it(variant: str) -> None:
     pipeline = pipeline_of(variant)
     builds = _builds(pipeline)
     assert builds
@@ -86,7 +86,7 @@ def test_nothing_but_those_builds_and_the_source_uses_the_connection() -> None:
 
 
 @pytest.mark.parametrize("variant", ["committed", "codecommit", "s3"])
-def test_the_synth_build_may_list_the_executions_of_this_pipeline_and_of_no_other(variant: str) -> None:
+def test_synth_build_may_list_only_this_pipelines_executions(variant: str) -> None:
     pipeline = pipeline_of(variant)
     asking = [
         (role, statement)
@@ -102,7 +102,7 @@ def test_the_synth_build_may_list_the_executions_of_this_pipeline_and_of_no_othe
 
 
 @pytest.mark.requirement("the approval")
-def test_the_synth_build_knows_the_artifact_bucket_and_may_keep_its_reports_there() -> None:
+def test_synth_build_may_store_its_reports() -> None:
     pipeline = pipeline_of("committed")
     name, _ = pipeline.artifacts()
 

@@ -181,7 +181,7 @@ def test_stages_come_in_order(committed: Shape) -> None:
 
 
 @pytest.mark.requirement("the way of a push")
-def test_every_stack_is_deployed_once_in_order_and_in_its_own_account(pipeline: Shape) -> None:
+def test_every_stack_is_deployed_once_in_order(pipeline: Shape) -> None:
     deployed: list[str] = []
     for action in pipeline.actions:
         stack = _stack(action)
@@ -222,7 +222,7 @@ def test_one_execution_fits_the_default_quotas_of_builds(pipeline: Shape) -> Non
         assert builds.of_one_execution <= CONCURRENT_BUILDS[compute_type].default, compute_type
 
 
-def test_the_next_synth_does_not_take_the_place_of_a_verification(pipeline: Shape) -> None:
+def test_next_synth_does_not_displace_a_verification(pipeline: Shape) -> None:
     types = {action["Name"]: pipeline.project(action)["Environment"]["ComputeType"] for action, _ in pipeline.builds()}
     assert types["Synth"] not in {types["Protect"], types["Verify"]}
 
@@ -313,7 +313,7 @@ def test_no_action_is_without_a_role(pipeline: Shape) -> None:
         assert action["RoleArn"], action["Name"]
 
 
-def test_every_build_has_a_role_and_only_the_two_that_need_it_reach_other_accounts(pipeline: Shape) -> None:
+def test_only_two_builds_roles_reach_other_accounts(pipeline: Shape) -> None:
     for action, _ in pipeline.builds():
         role = pipeline.project(action)["ServiceRole"]["Fn::GetAtt"][0]
         assumed = [
@@ -476,7 +476,7 @@ def test_reports_are_kept_of_what_tests(pipeline: Shape) -> None:
 
 
 @pytest.mark.requirement("bake and rollback")
-def test_staging_and_prod_bake_on_alarms_of_the_pipelines_own_account(committed: Shape) -> None:
+def test_staging_and_prod_bake_on_pipelines_own_alarms(committed: Shape) -> None:
     for environment in committed.settings.environments:
         stage = committed.stages[f"{environment.name}-services"]
         if not environment.deployment.bake_minutes:
@@ -524,7 +524,7 @@ def test_the_number_of_alarms_is_put_each_minute(committed: Shape) -> None:
 
 
 @pytest.mark.requirement("bake and rollback")
-def test_a_failed_stage_is_retried_in_dev_and_rolled_back_in_the_others(committed: Shape) -> None:
+def test_failed_stage_is_retried_or_rolled_back_as_configured(committed: Shape) -> None:
     found = {name: stage.get("OnFailure", {}).get("Result") for name, stage in committed.stages.items()}
 
     assert {name: result for name, result in found.items() if result} == {
@@ -543,7 +543,7 @@ def test_a_window_is_asked_after_the_approval(committed: Shape) -> None:
 
 
 @pytest.mark.requirement("the approval")
-def test_nothing_is_frozen_as_committed_and_a_freeze_stops_before_anyone_is_asked(committed: Shape) -> None:
+def test_freeze_stops_before_anyone_is_asked(committed: Shape) -> None:
     assert "DisableInboundStageTransitions" not in committed.properties
 
     frozen = shape("frozen").properties["DisableInboundStageTransitions"]
@@ -589,7 +589,7 @@ def test_an_approval_says_what_changed_and_where_the_evidence_is(pipeline: Shape
 
 
 @pytest.mark.requirement("the way of a push")
-def test_a_push_to_the_branch_starts_it_unless_it_changes_ignored_paths_alone(committed: Shape) -> None:
+def test_push_starts_it_unless_only_ignored_paths_change(committed: Shape) -> None:
     (trigger,) = committed.properties["Triggers"]
     (source,) = committed.stages["Source"]["Actions"]
 
@@ -672,7 +672,7 @@ def test_the_functions_know_every_stage_that_deploys(pipeline: Shape) -> None:
         assert delivery["accounts"] == {each.name: each.account for each in pipeline.settings.environments}
 
 
-def test_the_webhook_is_read_from_its_secret_by_the_function_that_calls_it() -> None:
+def test_webhook_is_read_from_secret_by_its_function() -> None:
     template = shape("webhook").template
     arn = "arn:aws:secretsmanager:us-east-1:101112131415:secret:chat-AbCdEf"
     holders = [

@@ -262,7 +262,7 @@ def test_the_access_log_is_json_with_what_an_auditor_asks(rest: DeployedTemplate
 
 
 @pytest.mark.requirement("the API")
-def test_the_execution_log_is_there_before_the_stage_encrypted_and_not_kept_for_ever(rest: DeployedTemplates) -> None:
+def test_execution_log_exists_before_the_stage(rest: DeployedTemplates) -> None:
     # Given the name that API Gateway dictates
     compute = rest["compute"]
     ((key, group),) = [
@@ -302,7 +302,7 @@ def test_the_stage_throttles_as_configured_and_has_no_cache(deployment: Deployed
 
 
 @pytest.mark.requirement("items: capacity, throttles, compression")
-def test_answers_are_compressed_from_1_kib_and_binary_types_are_passed_on(deployment: DeployedTemplates) -> None:
+def test_answers_are_compressed_from_1_kib(deployment: DeployedTemplates) -> None:
     api = deployment["compute"].only("AWS::ApiGateway::RestApi")
 
     assert api["MinimumCompressionSize"] == 1024
@@ -368,7 +368,7 @@ def test_the_gateways_own_errors_have_the_services_format(rest: DeployedTemplate
 
 
 @pytest.mark.requirement("the API", "answers without CORS headers")
-def test_the_gateways_own_errors_can_be_read_by_browsers_and_are_not_cached(rest: DeployedTemplates) -> None:
+def test_browsers_can_read_gateway_errors_uncached(rest: DeployedTemplates) -> None:
     for name, response in _responses(rest).items():
         headers = response["ResponseParameters"]
         origin = headers["gatewayresponse.header.Access-Control-Allow-Origin"]
@@ -379,7 +379,7 @@ def test_the_gateways_own_errors_can_be_read_by_browsers_and_are_not_cached(rest
 
 @pytest.mark.requirement("the API")
 @pytest.mark.parametrize("rest", _rest(lambda environment: environment.waf.enabled), indirect=True)
-def test_waf_stands_before_the_stage_with_managed_rules_and_a_rate(rest: DeployedTemplates) -> None:
+def test_waf_protects_stage_with_rules_and_rate(rest: DeployedTemplates) -> None:
     # Given the web ACL
     compute = rest["compute"]
     key, acl = _web_acl(rest)
@@ -505,7 +505,7 @@ def _rate(deployment: DeployedTemplates) -> dict[str, Any]:
     "the API", "ingest: the stage cache", "a cached method that loses the stage's throttle and log"
 )
 @pytest.mark.parametrize("variant", ["dev", "staging", "prod", "dev, several origins"])
-def test_a_method_of_its_own_settings_repeats_those_of_the_stage(variant: str) -> None:
+def test_method_settings_repeat_those_of_the_stage(variant: str) -> None:
     # Given a stage on which a method is cached, which takes the place of all of the stage's settings
     deployment = synthesis.deployment(variant, Intake)
     throttle = deployment.environment.services.intake.throttle

@@ -146,7 +146,7 @@ def test_what_goes_with_the_stacks_is_found(changes: dict[str, Any], kind: str) 
     assert kind in _kinds(compare(_prod(), _service(changed(PROD, changes))))
 
 
-def test_a_cors_origin_is_found_once_a_stack_and_not_once_a_response() -> None:
+def test_cors_origin_is_reported_once_per_stack() -> None:
     comparison = compare(_prod(), _service(changed(PROD, {"cors.origins": ["https://other.example"]})))
 
     (found,) = [finding for finding in comparison.findings if finding.kind == "cors-widened"]

@@ -24,7 +24,7 @@ _KEY_OF: Mapping[str, Callable[[dict[str, Any]], Any]] = {
 
 
 @pytest.mark.requirement("a key of its own")
-def test_the_service_has_a_key_of_its_own_that_rotates_and_is_retained(deployment: DeployedTemplates) -> None:
+def test_service_has_its_own_rotating_retained_key(deployment: DeployedTemplates) -> None:
     # Given the one key of the service
     (key,) = deployment["security"].of_type("AWS::KMS::Key").values()
 
@@ -67,7 +67,7 @@ def test_only_log_buckets_are_encrypted_by_s3_itself(deployment: DeployedTemplat
 
 
 @pytest.mark.requirement("secrets")
-def test_secrets_are_generated_in_place_and_hold_64_letters_and_digits(deployment: DeployedTemplates) -> None:
+def test_secrets_are_generated_with_64_characters(deployment: DeployedTemplates) -> None:
     secrets = deployment["security"].properties_of("AWS::SecretsManager::Secret")
 
     assert len(secrets) == 2

@@ -135,7 +135,7 @@ def _ids(deployment: DeployedTemplates, stack: str) -> set[str]:
     return {key for key, resource in deployment[stack].resources.items() if resource["Type"] not in moving}
 
 
-def test_no_id_carries_the_name_of_the_environment_account_or_region(dev: DeployedTemplates) -> None:
+def test_no_id_contains_environment_account_or_region(dev: DeployedTemplates) -> None:
     # Given dev under another name, elsewhere
     elsewhere = changed(dev.environment, {"name": "zebra", "account": "444444444444", "region": "us-east-2"})
     renamed = synthesis.deploy("zebra", elsewhere)
@@ -164,7 +164,7 @@ def test_another_region_leaves_no_trace_of_the_first(deployment: DeployedTemplat
 
 
 @pytest.mark.requirement("functions")
-def test_a_resource_with_a_wildcard_in_it_leaves_an_id_open_and_nothing_else(deployment: DeployedTemplates) -> None:
+def test_wildcard_in_a_resource_covers_only_an_id(deployment: DeployedTemplates) -> None:
     # Given what may have an id at its end that is not known before: the function's objects, and for the pipeline's
     # steps a stack of the environment and an item of the API
     place = f"{deployment.environment.region}:{deployment.environment.account}"

@@ -69,7 +69,7 @@ def test_every_pack_may_be_switched_on_in_another_environment_too() -> None:
     assert _found_in(environment, *SERVICES) == []
 
 
-def test_a_pack_that_is_switched_on_asks_for_what_it_is_for() -> None:
+def test_enabled_pack_finds_its_own_violations() -> None:
     # Given the same without a backup
     environment = changed(SPECIMEN.environment("staging"), {"gates.packs": list(NagPackName)})
 

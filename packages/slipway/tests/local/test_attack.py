@@ -176,7 +176,7 @@ def test_a_planted_fault_is_found(tmp_path: Path, logic: Logic, guarded: bool, r
     assert "<failure" in (tmp_path / "attack-staging-things.xml").read_text(encoding="utf-8")
 
 
-def test_what_it_has_no_key_for_is_named_and_not_green_by_silence(tmp_path: Path) -> None:
+def test_missing_key_is_named_and_not_green(tmp_path: Path) -> None:
     with served(careful) as (address, _), pytest.raises(SlipwayError, match="things was not attacked"):
         attack_target(target_at(address, tmp_path, key=None), BOUNDS, tmp_path)
 

@@ -176,7 +176,7 @@ def test_everything_of_dev_deploys_after_the_printed_bootstrap(bootstrapped: Boo
     assert set(stacks.values()) == {"CREATE_COMPLETE"}
 
 
-def test_every_call_for_what_was_deployed_is_allowed_by_the_attached_policies(bootstrapped: Bootstrapped) -> None:
+def test_attached_policies_allow_every_deployment_call(bootstrapped: Bootstrapped) -> None:
     # Given the resources that exist, and the policies as IAM has them
     found = _deployed_resources(bootstrapped)
     assert sum(resource.physical_id is not None for resource in found) > 100

@@ -48,7 +48,7 @@ def test_its_certificate_is_checked(emulator: Emulator) -> None:
         stranger.get(emulator.endpoint)
 
 
-def test_a_role_may_do_what_its_policy_says_and_nothing_else(emulator: Emulator) -> None:
+def test_role_may_do_only_what_its_policy_allows(emulator: Emulator) -> None:
     # Given a role that may list buckets
     iam = emulator.session().client("iam")
     trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::444444444444:root"}, "Action": "sts:AssumeRole"}
@@ -103,7 +103,7 @@ def test_another_command_finds_it_running(emulator: Emulator) -> None:
     assert found.healthy()
 
 
-def test_stopping_leaves_no_process_no_port_and_no_file_of_its_own(emulator: Emulator) -> None:
+def test_stopping_leaves_no_process_port_or_file(emulator: Emulator) -> None:
     pid = emulator.pid
     assert pid is not None
     assert emulator.stop()
@@ -122,7 +122,7 @@ def test_a_port_in_use_is_named_with_its_holder(emulator: Emulator, tmp_path: Pa
     assert second.pid is None
 
 
-def test_a_killed_emulator_is_not_running_and_the_next_start_works(emulator: Emulator) -> None:
+def test_killed_emulator_is_not_running_and_restarts(emulator: Emulator) -> None:
     psutil.Process(emulator.pid).kill()
     psutil.wait_procs([psutil.Process(emulator.pid)] if emulator.pid else [], timeout=5)
     assert Emulator.running(emulator.folder) is None

@@ -75,7 +75,7 @@ def phone() -> Iterator[Browser]:
 
 
 @pytest.mark.requirement("the report on the terminal and as a page")
-def test_a_phone_shows_the_verdict_first_and_all_of_its_width(phone: Browser, page: Path) -> None:
+def test_phone_shows_verdict_first_in_full_width(phone: Browser, page: Path) -> None:
     phone.open(page)
 
     # Given that nothing is wider than the screen, what is folded included

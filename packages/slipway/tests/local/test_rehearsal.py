@@ -96,7 +96,7 @@ def test_a_commit_reaches_prod(delivered: Run) -> None:
 
 
 @pytest.mark.requirement("the way of a push", "the rehearsal")
-def test_a_commit_that_changes_the_pipeline_begins_again_with_the_new_one(delivered: Run) -> None:
+def test_commit_that_changes_the_pipeline_starts_again(delivered: Run) -> None:
     first, second = delivered.record.executions
     assert first.status is PlayStatus.CANCELED
     assert [stage.name for stage in first.stages if stage.status is PlayStatus.SUCCEEDED][:2] == ["Source", "Build"]

@@ -53,7 +53,7 @@ AT_ONCE: dict[str, Any] = {"runs": RUNS, "offsets": (0.001,), "metric_delay": 0.
     minutes=st.integers(1, 4),
 )
 @settings(max_examples=40, deadline=None, derandomize=True)
-def test_so_many_requests_a_minute_miss_a_failure_by_the_closed_form(requests: int, share: float, minutes: int) -> None:
+def test_missed_failures_match_the_closed_form(requests: int, share: float, minutes: int) -> None:
     # Given exactly n requests of the new version in each minute of the canary, each failing with the chance p
     found = simulate(
         ONE_ERROR,

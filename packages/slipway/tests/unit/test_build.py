@@ -104,7 +104,7 @@ def names(path: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_the_code_zip_holds_runtime_and_common_under_their_import_names(root: Path, folder: Path) -> None:
+def test_code_zip_contains_runtime_under_import_names(root: Path, folder: Path) -> None:
     build(root, folder)
 
     held = names(folder / "items.zip")
@@ -134,9 +134,7 @@ def test_the_layer_holds_what_is_imported_and_the_licences(root: Path, folder: P
     ]
 
 
-def test_the_layer_is_for_lambda_and_the_local_one_for_this_interpreter(
-    root: Path, folder: Path, installs: list[list[str]]
-) -> None:
+def test_layers_are_for_lambda_and_this_interpreter(root: Path, folder: Path, installs: list[list[str]]) -> None:
     build(root, folder)
 
     assert installs == [
@@ -360,7 +358,7 @@ def test_check_builds_nothing_and_tells_by_its_exit_code(
 
 
 @pytest.mark.parametrize("damage", ["zip truncated", "zip gone", "manifest truncated", "manifest gone", "folder gone"])
-def test_a_stack_never_gets_a_zip_that_is_missing_or_damaged(root: Path, folder: Path, damage: str) -> None:
+def test_stack_never_gets_a_missing_or_damaged_zip(root: Path, folder: Path, damage: str) -> None:
     build(root, folder)
     DAMAGES[damage][0](folder)
     name = "layer" if damage == "zip truncated" else "items"

@@ -188,7 +188,7 @@ class TestStageCache:
 class TestQueues:
     @pytest.mark.requirement("ingest: work in the background")
     @pytest.mark.parametrize(("name", "reader"), [("Job", "processor"), ("Work", "worker")])
-    def test_visibility_is_six_time_outs_and_five_receives_are_the_end(
+    def test_visibility_is_six_timeouts_and_receives_are_five(
         self, ingest: DeployedTemplates, name: str, reader: str
     ) -> None:
         queue = queues(ingest)[f"{name}QueueUrl"]
@@ -199,7 +199,7 @@ class TestQueues:
         target = ingest.text("compute", queue["RedrivePolicy"]["deadLetterTargetArn"])
         assert target == ingest.output(f"{name}DeadLetterQueueUrl").replace(">", ".Arn>")
 
-    def test_a_job_ends_when_no_message_of_it_can_be_received_again(self, ingest: DeployedTemplates) -> None:
+    def test_job_ends_when_no_message_can_arrive_again(self, ingest: DeployedTemplates) -> None:
         visible = [queues(ingest)[name]["VisibilityTimeout"] for name in ("JobQueueUrl", "WorkQueueUrl")]
         variables = ingest.function("api.handler")["Environment"]["Variables"]
         assert int(variables["DEADLINE_SECONDS"]) == 5 * sum(visible)

@@ -124,9 +124,7 @@ class TestRecords:
         item = behind.client("dynamodb").get_item(TableName=table, Key={"id": {"S": record["id"]}})["Item"]
         assert 86_390 < int(item["expires_at"]["N"]) - time.time() < 86_410
 
-    def test_an_expired_record_is_not_there_although_dynamodb_has_not_deleted_it(
-        self, behind: Behind, caller: Caller
-    ) -> None:
+    def test_expired_record_is_hidden_before_dynamodb_deletes_it(self, behind: Behind, caller: Caller) -> None:
         record = caller.send("x")
         expire(behind, record["id"])
         assert caller.read(record["id"]).status_code == 404
@@ -140,9 +138,7 @@ class TestOwnership:
         assert caller.read(record["id"]).status_code == 200
 
     @pytest.mark.requirement("ingest: routes")
-    def test_a_job_is_seen_by_its_own_key_alone_and_takes_its_own_records_alone(
-        self, caller: Caller, stranger: Caller
-    ) -> None:
+    def test_job_and_records_are_visible_to_their_key_only(self, caller: Caller, stranger: Caller) -> None:
         mine, theirs = caller.send("mine"), stranger.send("theirs")
         job = stranger.start()
         assert stranger.ended(job["id"])["total"] == 1
@@ -219,7 +215,7 @@ class TestJobs:
         why = "it expired before it was worked on"
         assert ended["failures"] == [{"record": expired, "reason": why}, {"record": gone, "reason": why}]
 
-    def test_a_payload_that_is_not_what_was_sent_fails_with_its_reason(self, behind: Behind, stranger: Caller) -> None:
+    def test_changed_payload_fails_with_its_reason(self, behind: Behind, stranger: Caller) -> None:
         record = stranger.send("x" * 5000)
         behind.client("s3").put_object(
             Bucket=behind.outputs["BucketName"], Key=f"payloads/{record['id']}", Body=b"something else"
@@ -243,18 +239,14 @@ class TestQueues:
             ({"job": NOBODY}, "there is no such job"),
         ],
     )
-    def test_a_job_message_that_is_not_ours_is_a_dead_letter_with_its_reason(
-        self, behind: Behind, body: Any, why: str
-    ) -> None:
+    def test_foreign_job_message_is_a_dead_letter_with_reason(self, behind: Behind, body: Any, why: str) -> None:
         behind.put("JobQueueUrl", body)
         letters = until(lambda: behind.take("JobDeadLetterQueueUrl"))
         assert [reason(letter) for letter in letters] == [why]
         until(lambda: behind.waiting("JobQueueUrl") == 0)
 
     @pytest.mark.requirement("ingest: work in the background")
-    def test_a_batch_in_which_every_message_is_poison_is_dead_letters_and_the_next_is_worked_off(
-        self, behind: Behind, stranger: Caller
-    ) -> None:
+    def test_batch_of_poison_messages_becomes_dead_letters(self, behind: Behind, stranger: Caller) -> None:
         poison: list[Any] = [
             "poison",
             {"job": NOBODY},
@@ -284,7 +276,7 @@ class TestQueues:
         stranger.send("x")
         assert stranger.ended(stranger.start()["id"])["status"] == "completed"
 
-    def test_a_batch_of_an_unplanned_or_a_finished_job_does_nothing(self, behind: Behind, stranger: Caller) -> None:
+    def test_batch_of_unplanned_or_finished_job_does_nothing(self, behind: Behind, stranger: Caller) -> None:
         record = stranger.send("x")
         job = stranger.start()
         ended = stranger.ended(job["id"])
@@ -293,9 +285,7 @@ class TestQueues:
         until(lambda: behind.waiting("WorkQueueUrl") == 0)
         assert stranger.job(job["id"]) == ended
 
-    def test_a_message_that_failed_comes_again_soon_and_not_after_its_visibility_time_out(
-        self, behind: Behind, stranger: Caller
-    ) -> None:
+    def test_failed_message_is_retried_before_its_visibility_timeout(self, behind: Behind, stranger: Caller) -> None:
         # Given a job whose plan cannot be read
         job = open_job(behind, stranger)
         record = stranger.send("x")
@@ -311,9 +301,7 @@ class TestQueues:
         # Then the job goes on after its half minute: a visibility time-out is half an hour
         assert stranger.ended(job, seconds=90)["status"] == "completed"
 
-    def test_dead_letters_are_shown_with_their_reasons_and_can_be_sent_back(
-        self, behind: Behind, stranger: Caller
-    ) -> None:
+    def test_dead_letters_are_shown_and_sent_back(self, behind: Behind, stranger: Caller) -> None:
         # Given a good message among the dead letters, as SQS itself moves it, without a reason
         job = open_job(behind, stranger)
         record = stranger.send("x")

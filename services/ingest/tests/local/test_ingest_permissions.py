@@ -115,7 +115,7 @@ def test_the_processor_goes_on_with_a_plan(behind: Behind, caller: Caller, invok
         pytest.param("WorkerFunctionArn", "WorkDeadLetterQueueUrl", marks=pytest.mark.exercises(WORKER)),
     ],
 )
-def test_a_message_that_is_not_ours_goes_to_the_dead_letters(
+def test_foreign_message_is_sent_to_dead_letters(
     behind: Behind, invoke: Invoke, output: str, dead_letters: str
 ) -> None:
     text = uuid4().hex

@@ -82,7 +82,7 @@ def test_nothing_is_lost_or_done_twice_while_functions_are_killed(
 
 @pytest.mark.requirement("ingest: work in the background")
 @pytest.mark.timeout(900)
-def test_nothing_is_lost_or_done_twice_while_dynamodb_and_s3_fail(
+def test_nothing_is_lost_or_repeated_during_outages(
     local: LocalEnvironment, behind: Behind, http: httpx.Client, say: Callable[[str], None]
 ) -> None:
     # Given functions that reach DynamoDB and S3 through a proxy, which answers one request in four with a throttle or

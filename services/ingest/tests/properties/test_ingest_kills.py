@@ -42,7 +42,7 @@ def killed_sometimes(service: Service, left: list[Kill], run: object) -> None:
     left=kills,
     order=st.randoms(use_true_random=False),
 )
-def test_every_record_is_completed_once_and_every_job_counts_what_it_has(
+def test_every_record_and_job_completes_once(
     records: int, late: int, jobs: int, left: list[Kill], order: object
 ) -> None:
     # Given pending records, and several jobs over them

@@ -26,9 +26,7 @@ def read(service: Service, record_id: str, **event: Any) -> Answer:
 class TestRecords:
     @pytest.mark.requirement("ingest: records")
     @pytest.mark.parametrize(("size", "in_bucket"), [(1, False), (4096, False), (4097, True)])
-    def test_what_is_sent_comes_back_and_large_payloads_are_in_the_bucket(
-        self, service: Service, size: int, in_bucket: bool
-    ) -> None:
+    def test_payload_returns_and_large_ones_use_the_bucket(self, service: Service, size: int, in_bucket: bool) -> None:
         sent = send(service, "x" * size)
         assert sent.status == 201
         record = sent.json
@@ -84,7 +82,7 @@ class TestRecords:
             ('{"payload": "x", "payload": "y"}', "body"),
         ],
     )
-    def test_a_body_that_is_no_record_is_refused_by_its_field(self, service: Service, body: str, field: str) -> None:
+    def test_body_that_is_not_a_record_names_its_field(self, service: Service, body: str, field: str) -> None:
         answer = service.call(proxy_event("POST", "/data", body=body))
         assert (answer.status, answer.fields) == (400, [field])
         assert not service.storage.stored
@@ -171,7 +169,7 @@ def test_without_a_key_nothing_is_done(service: Service, method: str, path: str,
     assert not service.job_storage.stored
 
 
-def test_while_a_dependency_is_away_the_answer_says_so_and_nothing_of_the_inside(service: Service) -> None:
+def test_unavailable_dependency_reveals_nothing_internal(service: Service) -> None:
     service.fate.failure = ClientError({"Error": {"Code": "InternalServerError", "Message": "secret text"}}, "PutItem")
     answer = send(service, "x")
     assert answer.status == 503

@@ -69,7 +69,7 @@ class TestWork:
         assert (job.completed, job.failed, job.status(0)) == (10, 0, JobStatus.COMPLETED)
         assert set(service.storage.finished.values()) == {1}
 
-    def test_what_cannot_be_completed_fails_with_its_reason_and_the_rest_is_done(self, service: Service) -> None:
+    def test_incomplete_records_fail_and_the_rest_complete(self, service: Service) -> None:
         # Given a job with a record that expires, one that is deleted, and one whose payload is lost
         alive = service.records.create(OWNER, "alive").id
         expired, gone = (service.records.create(OWNER, "x").id for _ in range(2))
@@ -138,7 +138,7 @@ class TestFailures:
         assert service.job_storage.stored[job_id].document(service.jobs.second())["status"] == "completed"
 
     @pytest.mark.requirement("ingest: work in the background")
-    def test_killed_at_the_last_try_the_job_fails_once_that_is_certain(self, service: Service) -> None:
+    def test_job_killed_at_last_try_fails_once(self, service: Service) -> None:
         # Given a function that is killed at the last try, a minute before its time-out
         job_id, messages = planned(service, 3)
         service.fate.before = 1
@@ -190,7 +190,7 @@ class TestFailures:
         assert not service.dead_letters.sent
         assert service.job_storage.stored[job_id].status(0) is JobStatus.COMPLETED
 
-    def test_killed_before_it_could_say_anything_the_job_fails_at_its_deadline(self, service: Service) -> None:
+    def test_job_killed_before_any_record_fails_at_deadline(self, service: Service) -> None:
         job = service.jobs.start(OWNER)
         service.clock.pass_by(hours=5, minutes=59)
         assert job.status(service.jobs.second()) is JobStatus.QUEUED
@@ -213,7 +213,7 @@ class TestFailures:
         assert service.dead_letters.sent == [("poison", "it is not JSON")]
         assert service.job_storage.stored[job_id].completed == 30
 
-    def test_a_message_is_not_answered_while_the_dead_letters_are_away(self, service: Service) -> None:
+    def test_message_is_not_answered_without_dead_letters(self, service: Service) -> None:
         service.fate.failure = AWAY
         assert service.work(["poison"]) == ["poison"]
 
@@ -226,7 +226,7 @@ class TestFaults:
 
     @pytest.mark.requirement("safe deployments")
     @pytest.mark.parametrize("receives", [1, 2, MAX_RECEIVES])
-    def test_a_message_that_fails_is_one_whether_it_comes_again_or_is_dead(
+    def test_failed_message_counts_once_when_retried_or_dead(
         self, service: Service, counted: Counted, receives: int
     ) -> None:
         _, messages = planned(service, 30)
@@ -234,9 +234,7 @@ class TestFaults:
         assert service.work(messages, receives) == ([] if receives == MAX_RECEIVES else messages)
         assert len(counted("Faults")) == len(messages) == 2
 
-    def test_a_message_of_which_the_dead_letters_cannot_be_told_is_one_and_not_two(
-        self, service: Service, counted: Counted
-    ) -> None:
+    def test_message_refused_by_dead_letters_counts_once(self, service: Service, counted: Counted) -> None:
         # Given a last try that fails, and dead letters that are away
         _, messages = planned(service, 3)
         service.worker._records = Away()  # type: ignore[assignment]
@@ -276,7 +274,7 @@ NOBODY = str(uuid4())
         ({"job": NOBODY, "batch": 0, "records": [NOBODY]}, "there is no such job"),
     ],
 )
-def test_a_message_that_is_not_ours_is_a_dead_letter_at_once(service: Service, body: object, reason: str) -> None:
+def test_foreign_message_is_a_dead_letter_at_once(service: Service, body: object, reason: str) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
     assert service.work([text]) == []
     assert service.dead_letters.sent == [(text, reason)]

@@ -95,7 +95,7 @@ def test_answers_to_keyed_requests_are_remembered_for_a_time(items: DeployedTemp
     assert table["BillingMode"] == "PAY_PER_REQUEST"
 
 
-def test_the_api_may_do_what_its_routes_need_and_no_more(items: DeployedTemplates) -> None:
+def test_api_may_do_only_what_routes_need(items: DeployedTemplates) -> None:
     table = items.output("TableArn")
     idempotency = items.output("IdempotencyTableName").replace(">", ".Arn>")
 
@@ -121,7 +121,7 @@ def test_the_reader_of_the_stream_follows_creations_alone(items: DeployedTemplat
     assert not {"s3:GetObject", "s3:DeleteObject"} & set(work)
 
 
-def test_what_is_allowed_to_be_cached_is_told_apart_by_its_query(items: DeployedTemplates) -> None:
+def test_cached_answers_are_distinguished_by_query(items: DeployedTemplates) -> None:
     policies = items["compute"].properties_of("AWS::CloudFront::CachePolicy")
     queries = [
         policy["CachePolicyConfig"]["ParametersInCacheKeyAndForwardedToOrigin"]["QueryStringsConfig"].get(

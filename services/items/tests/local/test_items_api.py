@@ -77,7 +77,7 @@ def test_a_key_gives_every_repetition_the_first_answer(signed: Request) -> None:
 
 
 @pytest.mark.requirement("items: no duplicate, no lost update")
-def test_a_creation_that_is_being_worked_on_is_not_begun_again(
+def test_creation_in_progress_is_not_started_again(
     signed: Request, session: Callable[..., boto3.Session], outputs: Outputs
 ) -> None:
     # Given a record that says that the first request has not ended

@@ -98,9 +98,7 @@ def test_a_body_of_too_many_values_is_refused(signed: Request) -> None:
         ("cursor=eyJyIjoiYSIsInMiOm51bGx9.AAAA", "cursor"),
     ],
 )
-def test_a_question_that_is_not_right_is_refused_with_the_parameter_at_fault(
-    edge: Request, query: str, field: str
-) -> None:
+def test_invalid_request_is_refused_with_the_parameter(edge: Request, query: str, field: str) -> None:
     assert_problem(edge("GET", f"/items?{query}"), 400, field)
 
 

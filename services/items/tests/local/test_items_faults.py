@@ -140,7 +140,7 @@ def test_without_its_secrets_the_service_does_what_needs_none(broken: Broken, it
 
 
 @pytest.mark.requirement("errors")
-def test_with_the_table_out_of_reach_nothing_of_the_inside_is_told(broken: Broken, item: dict[str, Any]) -> None:
+def test_unreachable_table_reveals_nothing_internal(broken: Broken, item: dict[str, Any]) -> None:
     path = f"/items/{item['id']}"
     assert broken.call("GET", path).status_code == 200
     role = broken.session.client("lambda").get_function_configuration(FunctionName=broken.outputs["ApiFunctionArn"])[

@@ -42,7 +42,7 @@ def pages(edge: Request, **query: str | int) -> Iterator[list[dict[str, Any]]]:
 
 
 @pytest.mark.requirement("items: routes")
-def test_items_are_listed_newest_first_without_loss_while_others_are_created(signed: Request, edge: Request) -> None:
+def test_items_are_listed_newest_first_without_loss(signed: Request, edge: Request) -> None:
     # Given 23 items of a status
     mine = status()
     before = [create(signed, name=str(number), status=mine)["id"] for number in range(23)]

@@ -67,9 +67,7 @@ def test_the_api_creates_once_under_a_key(signed: Request) -> None:
 
 
 @pytest.mark.exercises(API)
-def test_the_api_lets_go_of_a_key_when_the_creation_fails(
-    signed: Request, dynamodb: DynamoDBClient, values: dict[str, str]
-) -> None:
+def test_api_releases_key_if_creation_fails(signed: Request, dynamodb: DynamoDBClient, values: dict[str, str]) -> None:
     # Given an item that was made under a key, of which the record is lost
     key = {"Idempotency-Key": uuid4().hex}
     item = signed("POST", "/items", json={"name": "kettle"}, headers=key).json()

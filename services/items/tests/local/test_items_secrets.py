@@ -58,7 +58,7 @@ def logged(session: boto3.Session, since: float) -> dict[str, str]:
 
 
 @pytest.mark.requirement("secrets")
-def test_no_secret_is_in_a_function_an_output_or_a_template(
+def test_no_secret_is_in_function_output_or_template(
     local: LocalEnvironment, session: Callable[..., boto3.Session], outputs: Outputs, secret_values: list[str]
 ) -> None:
     functions, formation = session().client("lambda"), session().client("cloudformation")

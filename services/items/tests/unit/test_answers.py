@@ -40,7 +40,7 @@ class TestHealth:
 
 class TestProblem:
     @pytest.mark.requirement("errors")
-    def test_it_has_the_members_of_rfc_9457_and_the_request_s_id(self, api: Harness) -> None:
+    def test_it_has_rfc_9457_members_and_request_id(self, api: Harness) -> None:
         answer = api.get("/items/none")
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert answer.json == {
@@ -146,7 +146,7 @@ class TestFaults:
         (fault,) = counted("Faults")
         assert (fault["service"], fault["function_version"]) == ("service", "7")
 
-    def test_so_is_a_health_check_that_fails_and_a_secret_that_is_away(self, api: Harness, counted: Counted) -> None:
+    def test_failed_health_check_or_missing_secret_counts_too(self, api: Harness, counted: Counted) -> None:
         api.storage.failure = OSError()
         assert api.call(proxy_event("GET", "/health")).status == 503
         assert len(counted("Faults")) == 1

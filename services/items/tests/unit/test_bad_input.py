@@ -96,7 +96,7 @@ def test_every_fault_of_a_body_is_named(api: Harness) -> None:
     assert sorted(answer.fields) == ["/description", "/name", "/other", "/status"]
 
 
-def test_a_body_of_the_greatest_size_is_taken_and_one_byte_more_is_not(api: Harness) -> None:
+def test_largest_body_is_accepted_and_one_byte_more_refused(api: Harness) -> None:
     frame = '{"name": "x", "data": {"a": ""}}'
     fits = frame.replace('""', '"' + "x" * (DATA_LIMITS.size - len(frame)) + '"')
     assert len(fits) == DATA_LIMITS.size

@@ -110,7 +110,7 @@ class TestIdempotencyKey:
         assert len(api.storage.items) == 1
 
     @pytest.mark.requirement("items: no duplicate, no lost update")
-    def test_while_the_first_is_worked_on_others_are_told_to_wait(self, api: Harness) -> None:
+    def test_waiting_callers_are_told_to_wait(self, api: Harness) -> None:
         # Given a second request that comes in the middle of the first
         during = []
 
@@ -138,7 +138,7 @@ class TestIdempotencyKey:
         assert (again.status, again.text) == (201, first.text)
         assert len(api.storage.items) == 1
 
-    def test_a_killed_request_holds_the_key_no_longer_than_it_could_run(self, api: Harness) -> None:
+    def test_killed_request_holds_its_key_for_its_longest_run(self, api: Harness) -> None:
         # Given an invocation that is killed while it works, with no time left
         api.context = Context(remaining=-1)
         api.persistence.meanwhile = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
@@ -149,7 +149,7 @@ class TestIdempotencyKey:
         # Then the request is carried out
         assert api.post(ITEM, Idempotency_Key="order-1").status == 201
 
-    def test_an_old_key_with_another_body_is_refused_while_its_item_is_there(self, api: Harness) -> None:
+    def test_old_key_with_another_body_is_refused(self, api: Harness) -> None:
         api.post(ITEM, Idempotency_Key="order-1")
         api.persistence.records.clear()
         answer = api.post(ITEM | {"name": "Other"}, Idempotency_Key="order-1")

@@ -66,7 +66,7 @@ class TestPages:
         pages = list(api.pages(limit="3"))
         assert [[item["name"] for item in page] for page in pages] == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
 
-    def test_a_page_that_ends_with_the_last_item_has_no_cursor(self, api: Harness) -> None:
+    def test_page_that_ends_with_last_item_has_no_cursor(self, api: Harness) -> None:
         for number in range(4):
             api.post({"name": str(number)})
         assert len(list(api.pages(limit="2"))) == 2
@@ -163,7 +163,7 @@ class TestCursor:
         fresh = Harness(storage=api.storage, cursor_secret=api.cursor_secret).bind()
         assert fresh.get("/items", {"cursor": cursor}).status == 400
 
-    def test_bad_ones_do_not_make_us_ask_for_the_secret_every_time(self, api: Harness, cursor: str) -> None:
+    def test_invalid_signatures_do_not_refresh_the_secret_each_time(self, api: Harness, cursor: str) -> None:
         for _ in range(20):
             api.get("/items", {"cursor": "AAAA.AAAA"})
         assert len(api.cursor_secret.calls) < 5
@@ -218,7 +218,7 @@ class TestEdge:
         # Then it is looked up
         assert api.call(event).status == 200
 
-    def test_wrong_headers_do_not_make_us_ask_for_the_secret_every_time(self, api: Harness) -> None:
+    def test_wrong_headers_do_not_refresh_secret_each_time(self, api: Harness) -> None:
         wrong = proxy_event("GET", "/items", headers={"X-Origin-Verify": "wrong"})
         for _ in range(20):
             assert api.call(wrong).status == 403
@@ -243,7 +243,7 @@ class TestEdge:
         assert answer.headers["Retry-After"] == "1"
 
 
-def test_when_the_table_is_away_reads_are_unavailable_and_say_no_more(api: Harness) -> None:
+def test_reads_without_table_are_unavailable(api: Harness) -> None:
     api.storage.failure = client_error("ProvisionedThroughputExceededException", "Query")
     answer = api.get("/items")
     assert answer.status == 503

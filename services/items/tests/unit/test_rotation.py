@@ -62,7 +62,7 @@ STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 
 
 @pytest.mark.requirement("secrets")
-def test_four_steps_give_a_new_key_and_keep_the_old_as_previous(secret: Secret) -> None:
+def test_four_steps_rotate_the_key(secret: Secret) -> None:
     run(secret, *STEPS)
     assert json.loads(secret.values["new"]) == {"key": "n" * 64}
     assert "AWSCURRENT" in secret.stages["new"]

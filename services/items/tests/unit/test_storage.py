@@ -107,9 +107,7 @@ def test_writes_to_nothing_are_refused(storage: DynamoDBItemStorage) -> None:
         storage.delete("item-1", versions=[1])
 
 
-def test_a_write_whose_answer_was_lost_is_not_taken_for_another_writer_s(
-    storage: DynamoDBItemStorage, dynamodb: FakeDynamoDB
-) -> None:
+def test_write_with_lost_answer_is_recognised_as_ours(storage: DynamoDBItemStorage, dynamodb: FakeDynamoDB) -> None:
     # Given a network that loses answers, so that botocore sends a write twice
     dynamodb.lose_answer = True
     assert storage.create(item(), made_by="a") == item()

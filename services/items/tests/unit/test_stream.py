@@ -125,7 +125,7 @@ def test_only_what_failed_comes_again(outside: Outside) -> None:
     assert (outside.puts, outside.publishes) == (3, 3)
 
 
-def test_a_batch_that_fails_whole_is_an_error_of_the_function(outside: Outside) -> None:
+def test_batch_that_fails_whole_is_a_function_error(outside: Outside) -> None:
     # Given nothing works
     outside.failing = {"a", "b"}
     # When a batch comes, then the function fails, so that Lambda's own metric counts it, and quotes nothing
@@ -174,7 +174,7 @@ def test_a_process_killed_in_the_middle_neither_loses_nor_repeats(
     assert len(outside.objects) == len(outside.messages) == 1
 
 
-def test_an_item_made_again_under_its_id_is_a_creation_of_its_own(outside: Outside) -> None:
+def test_recreated_item_is_a_new_creation(outside: Outside) -> None:
     deliver(record("a"), record("a", created_at="2026-02-02T00:00:00.000000Z"))
     assert len(outside.messages) == 2
 

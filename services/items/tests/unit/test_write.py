@@ -54,7 +54,7 @@ def test_without_a_version_nothing_is_written(api: Harness, path: str) -> None:
     assert api.get(path).json["version"] == 1
 
 
-def test_without_a_version_and_with_a_bad_body_both_are_named(api: Harness, path: str) -> None:
+def test_missing_version_and_bad_body_are_both_named(api: Harness, path: str) -> None:
     answer = api.put(path, {"name": ""})
     assert (answer.status, sorted(answer.fields)) == (400, ["/name", "If-Match"])
 

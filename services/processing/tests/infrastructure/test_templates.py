@@ -46,7 +46,7 @@ def test_routes_are_those_of_the_document_and_want_a_token(processing: DeployedT
     assert set(routes.values()) == {"JWT", "NONE"}
 
 
-def test_records_are_found_by_owner_and_listed_by_status_and_time(processing: DeployedTemplates) -> None:
+def test_records_are_found_by_owner_status_and_time(processing: DeployedTemplates) -> None:
     table = processing["data"].only("AWS::DynamoDB::Table")
     assert table["KeySchema"] == [{"AttributeName": "owned_id", "KeyType": "HASH"}]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
@@ -85,7 +85,7 @@ def test_the_test_user_is_there_as_configured(processing: DeployedTemplates) -> 
 
 
 @pytest.mark.requirement("functions")
-def test_the_api_may_do_what_its_routes_need_and_no_more(processing: DeployedTemplates) -> None:
+def test_api_may_do_only_what_routes_need(processing: DeployedTemplates) -> None:
     table, key = processing.output("TableArn"), processing.output("KeyArn")
     name = processing.behind(processing.output("BucketName"))["Properties"]["BucketName"]
     bucket = f"arn:aws:s3:::{name}"
@@ -106,7 +106,7 @@ def test_the_api_may_do_what_its_routes_need_and_no_more(processing: DeployedTem
 
 
 @pytest.mark.requirement("functions")
-def test_the_worker_may_do_what_a_job_needs_and_no_more(processing: DeployedTemplates) -> None:
+def test_worker_may_do_only_what_a_job_needs(processing: DeployedTemplates) -> None:
     table, key = processing.output("TableArn"), processing.output("KeyArn")
     name = processing.behind(processing.output("BucketName"))["Properties"]["BucketName"]
     queue = processing.output("DeadLetterQueueUrl").replace(">", ".Arn>")

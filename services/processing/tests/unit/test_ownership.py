@@ -145,7 +145,7 @@ class TestHealth:
             "remaining_time_ms": 29_000,
         }
 
-    def test_when_the_table_is_away_it_says_so_and_no_more(self, api: Harness) -> None:
+    def test_unavailable_table_is_reported_without_details(self, api: Harness) -> None:
         api.records.failure = client_error("AccessDeniedException", "GetItem")
         answer = api.get("/health", owner=None)
         assert answer.status == 503

@@ -39,7 +39,7 @@ def test_a_job_is_accepted_done_and_read(api: Harness) -> None:
 
 
 @pytest.mark.requirement("processing: process")
-def test_strings_at_any_depth_are_upper_case_and_the_rest_stays(api: Harness) -> None:
+def test_only_strings_become_upper_case_at_any_depth(api: Harness) -> None:
     body = '{"data": {"key": ["a", {"ß": "e\\u0301"}], "n": [0.10, 1e40, 12345678901234567890.5], "b": [true, null]}}'
     accepted = api.post("/process", body)
     api.work()
@@ -208,9 +208,7 @@ class TestWorker:
         assert worker_function.handler(json.loads(api.jobs.sent[0]), Context()) == {"outcome": "done before"}
         assert "ProcessSuccesses" not in capsys.readouterr().out
 
-    def test_a_job_that_fails_is_an_error_to_lambda_and_needs_no_count_of_its_own(
-        self, api: Harness, counted: Counted
-    ) -> None:
+    def test_failed_job_is_a_lambda_error_without_extra_count(self, api: Harness, counted: Counted) -> None:
         # Given whatever may go wrong, in what it is sent or in what it asks
         worker_function.bind(api.worker)
         api.post("/process", {"data": {}})

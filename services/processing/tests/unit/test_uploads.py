@@ -37,7 +37,7 @@ def test_a_form_names_the_host_of_its_region(monkeypatch: pytest.MonkeyPatch, re
 
 
 @pytest.mark.usefixtures("_clients_of_their_own")
-def test_an_endpoint_of_its_own_needs_no_host_for_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_endpoint_needs_no_host_per_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://localhost:4566")
     uploads = wiring({**os.environ, "BUCKET_NAME": "uploads"}).processing._uploads
 

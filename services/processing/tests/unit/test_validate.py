@@ -132,7 +132,7 @@ class TestFaults:
         assert "nobody" not in answer.text
 
 
-def test_data_that_grows_when_written_out_is_too_large_for_a_job(api: Harness) -> None:
+def test_data_that_grows_when_written_is_too_large(api: Harness) -> None:
     # Given numbers whose digits are many, in few characters
     answer = api.post("/process", f'{{"data": {{"a": [{",".join(["1e39"] * 9_000)}]}}}}')
     assert (answer.status, answer.fields) == (413, ["/data"])

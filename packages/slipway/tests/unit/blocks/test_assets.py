@@ -50,7 +50,7 @@ def _folder(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [_gone, _cut, _no_manifest, _half_manifest, _unknown, _folder])
-def test_a_damaged_or_half_built_folder_says_in_one_line_what_to_do(tmp_path: Path, damage: object) -> None:
+def test_damaged_folder_says_what_to_do(tmp_path: Path, damage: object) -> None:
     # Given a folder that was not finished
     fill(tmp_path)
     assert callable(damage)

@@ -48,7 +48,7 @@ def test_numbers_may_be_strings_as_cloudformation_leaves_them() -> None:
     assert Alarm.from_template(as_text) == Alarm.from_template(PROPERTIES)
 
 
-def test_a_version_that_is_a_number_is_a_dimension_all_the_same() -> None:
+def test_numeric_version_is_a_dimension_too() -> None:
     found = alarm(Dimensions=[{"Name": "ExecutedVersion", "Value": 7}])
 
     assert found.metrics == (Metric.of("AWS/Lambda", "Errors", {"ExecutedVersion": "7"}),)
@@ -95,7 +95,7 @@ def test_a_name_is_found_for_messages() -> None:
         ({"Metrics": []}, "errors: MetricName, Namespace, Dimensions, Period, Statistic beside Metrics"),
     ],
 )
-def test_what_cloudwatch_would_refuse_or_is_not_evaluated_is_one_line(changes: dict[str, Any], message: str) -> None:
+def test_refused_or_unsupported_alarm_is_one_line(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(AlarmError) as refusal:
         alarm(**changes)
     assert message in str(refusal.value)

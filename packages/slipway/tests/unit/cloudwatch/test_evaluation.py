@@ -14,7 +14,7 @@ def put(store: MetricStore, value: float, at: float, *, count: float = 1, resolu
     store.put(NAMESPACE, NAME, DIMENSIONS, value, at, count=count, resolution=resolution)
 
 
-def test_an_error_sets_the_alarm_off_when_its_minute_is_over() -> None:
+def test_error_triggers_the_alarm_after_its_minute() -> None:
     # Given an error at 125 s
     store = MetricStore()
     put(store, 1, 125)
@@ -31,7 +31,7 @@ def test_an_error_sets_the_alarm_off_when_its_minute_is_over() -> None:
     }
 
 
-def test_the_last_data_point_counts_until_it_leaves_the_evaluation_range() -> None:
+def test_last_data_point_counts_within_the_evaluation_range() -> None:
     # Given one error and then nothing at all, and a range of three periods
     store = series("X")
     which = alarm(TreatMissingData="notBreaching")
@@ -41,7 +41,7 @@ def test_the_last_data_point_counts_until_it_leaves_the_evaluation_range() -> No
     assert states == [AlarmState.ALARM, AlarmState.ALARM, AlarmState.ALARM, AlarmState.OK]
 
 
-def test_a_data_point_that_comes_late_counts_as_long_as_it_is_in_the_range() -> None:
+def test_late_data_point_counts_within_the_range() -> None:
     # Given a metric whose data point comes two minutes late
     store = MetricStore()
     which = alarm(TreatMissingData="notBreaching")
@@ -73,7 +73,7 @@ def test_high_resolution_is_evaluated_every_ten_seconds() -> None:
     assert which.every == 10
 
 
-def test_a_sample_of_standard_resolution_lies_at_the_beginning_of_its_minute() -> None:
+def test_standard_sample_is_at_the_start_of_its_minute() -> None:
     # Given a sample of standard resolution at 25.4 s
     store = MetricStore()
     put(store, 1, 25.4)

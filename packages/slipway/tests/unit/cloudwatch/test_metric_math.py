@@ -164,7 +164,7 @@ def test_a_function_that_is_not_supported_is_named(name: str) -> None:
         ("m1 + m7", "e1 names 'm7', which is no Id of Metrics"),
     ],
 )
-def test_an_expression_that_cannot_be_is_refused_when_the_alarm_is_read(expression: str, message: str) -> None:
+def test_impossible_expression_is_refused_when_read(expression: str, message: str) -> None:
     with pytest.raises(AlarmError) as refusal:
         math_alarm(expression)
     assert message in str(refusal.value)

@@ -68,7 +68,7 @@ def test_the_tables_are_all_there() -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [("- - - - X", "OK"), ("- - - X -", "OK")])
-def test_a_breaching_data_point_is_not_held_against_what_comes_after(before: str, after: str) -> None:
+def test_breaching_data_point_does_not_affect_later_ones(before: str, after: str) -> None:
     # Given the page's examples: a first breaching data point is too young to set off three of three
     which = alarm(EvaluationPeriods=3)
     assert judge(which, before).state is not AlarmState.ALARM

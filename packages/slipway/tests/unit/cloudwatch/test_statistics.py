@@ -81,7 +81,7 @@ def test_of_few_samples_p99_is_the_largest() -> None:
 
 
 @pytest.mark.parametrize(("percent", "total", "rank"), [(16.1, 1000, 161), (64.9, 1000, 649), (99.9, 1000, 999)])
-def test_a_rank_that_is_whole_is_not_missed_by_the_last_digit(percent: float, total: int, rank: int) -> None:
+def test_whole_rank_is_not_missed_by_rounding(percent: float, total: int, rank: int) -> None:
     # Given percentages whose product with a count of samples is a little more than whole: 16.1 % of 1000 is 161.00…03
     samples = [(1.0, float(rank)), (9.0, float(total - rank))]
     # When the percentile is asked for, then the next sample is not taken

@@ -290,7 +290,7 @@ def test_roles_of_the_stacks_cannot_change_identities(label: str) -> None:
     )
 
 
-def test_roles_of_an_environment_put_events_on_the_bus_of_the_pipeline_only() -> None:
+def test_environments_roles_put_events_only_on_pipelines_bus() -> None:
     account = ACCOUNTS["dev"]
     document = policies.boundary(account, SETTINGS).document
     bus = "arn:aws:events:us-east-1:101112131415:event-bus/slipway-delivery"
@@ -387,7 +387,7 @@ def test_roles_are_not_passed_to_unknown_services() -> None:
     assert _missing(topic, account) == {("iam:PassRole", own)}
 
 
-def test_every_reason_against_an_action_is_about_one_that_the_registry_lists() -> None:
+def test_every_exclusion_is_of_an_action_in_the_registry() -> None:
     # Given the table of what is not granted
     for type_name, patterns in coverage.NOT_GRANTED.items():
         if type_name == "*":

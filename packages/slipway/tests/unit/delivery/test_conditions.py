@@ -17,7 +17,7 @@ def test_nothing_is_written_where_nothing_is_asked_for() -> None:
     assert Conditions().render() == {}
 
 
-def test_a_window_is_a_cron_expression_of_seven_fields_without_the_year() -> None:
+def test_window_is_a_seven_field_cron_without_year() -> None:
     rule = window(OFFICE_HOURS).render()
 
     assert rule == {
@@ -36,7 +36,7 @@ def test_an_entry_out_of_the_window_fails() -> None:
 
 
 @pytest.mark.requirement("bake and rollback")
-def test_the_rule_of_a_bake_asks_once_more_and_rolls_back() -> None:
+def test_bakes_rule_checks_again_and_rolls_back() -> None:
     rendered = Conditions(on_success=[bake("Alarms")]).render()
 
     (condition,) = rendered["OnSuccess"]["Conditions"]

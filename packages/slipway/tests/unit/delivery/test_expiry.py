@@ -96,7 +96,7 @@ def step(account: Account) -> list[str]:
     return ExpiredSandbox(WAVES, account.client, NOW).step()
 
 
-def test_waves_end_one_after_the_other_and_the_own_stack_last() -> None:
+def test_waves_end_in_order_and_own_stack_last() -> None:
     account = Account()
 
     for _ in WAVES:

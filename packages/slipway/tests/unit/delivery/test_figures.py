@@ -46,7 +46,7 @@ def test_an_event_of_something_else_is_no_change() -> None:
     assert read({"detail-type": "AWS API Call via CloudTrail", "time": "2026-11-20T10:00:00Z", "detail": {}}) is None
 
 
-def test_a_recorded_failure_of_code_deploy_and_its_stage_are_one_failed_change() -> None:
+def test_recorded_failure_and_its_stage_count_once() -> None:
     # Given the events of a canary that CodeDeploy rolled back
     changes = [read(recorded(name)) for name in ("stage-started", "deployment-failed", "stage-failed")]
     desk = Desk()
@@ -59,7 +59,7 @@ def test_a_recorded_failure_of_code_deploy_and_its_stage_are_one_failed_change()
 
 
 @pytest.mark.requirement("notifications and figures")
-def test_a_success_is_one_deployment_with_the_lead_time_from_its_commit() -> None:
+def test_success_is_one_deployment_with_lead_time() -> None:
     desk = Desk(commits={"one": at(-20)})
 
     found = desk.take(stage("one", "STARTED", 0), stage("one", "SUCCEEDED", 10))
@@ -71,7 +71,7 @@ def test_a_source_without_dates_gives_no_lead_time() -> None:
     assert [figure.metric for figure in Desk().take(stage("one", "SUCCEEDED", 10))] == ["Deployments"]
 
 
-def test_a_commit_from_a_clock_that_is_ahead_has_no_negative_lead_time() -> None:
+def test_commit_from_the_future_has_no_negative_lead_time() -> None:
     desk = Desk(commits={"one": at(60)})
     desk.take(stage("one", "SUCCEEDED", 10))
 
@@ -105,7 +105,7 @@ def test_stages_that_deploy_nowhere_count_nothing() -> None:
 
 
 @pytest.mark.requirement("notifications and figures")
-def test_time_to_restore_runs_from_the_first_failure_to_the_next_success() -> None:
+def test_time_to_restore_runs_from_failure_to_success() -> None:
     desk = Desk()
     desk.take(stage("one", "SUCCEEDED", 0), stage("two", "FAILED", 10), stage("three", "FAILED", 40))
 
@@ -133,7 +133,7 @@ def test_a_deployment_of_something_else_in_the_account_breaks_nothing(applicatio
     assert desk.total("TimeToRestore") == 0
 
 
-def test_a_rollback_counts_as_the_failure_of_what_it_takes_back_and_as_no_deployment() -> None:
+def test_rollback_is_a_failure_and_not_a_deployment() -> None:
     # Given a change that stood, and alarms that went off in its bake
     desk = Desk(rollbacks={"back": "one"})
     desk.take(stage("one", "STARTED", 0), stage("one", "SUCCEEDED", 10))
@@ -167,7 +167,7 @@ def test_a_rollback_that_fails_is_no_change_of_its_own() -> None:
     assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
 
 
-def test_a_retry_that_helps_is_one_deployment_that_failed_and_was_restored() -> None:
+def test_successful_retry_is_a_failed_and_restored_deployment() -> None:
     desk = Desk()
 
     desk.take(stage("one", "FAILED", 10), stage("one", "SUCCEEDED", 20))
@@ -202,7 +202,7 @@ def test_the_alarms_that_are_on_are_counted_by_environment() -> None:
     assert counts == [1, 2, 1, 1, 0]
 
 
-def test_an_alarm_that_comes_late_does_not_undo_what_is_known_later() -> None:
+def test_late_alarm_event_does_not_override_a_newer_one() -> None:
     desk = Desk()
 
     desk.take(alarm(5, "OK"))
@@ -210,7 +210,7 @@ def test_an_alarm_that_comes_late_does_not_undo_what_is_known_later() -> None:
     assert [figure.value for figure in desk.take(alarm(1, "ALARM"))] == [0]
 
 
-def test_an_alarm_that_is_deleted_while_it_is_on_is_on_no_more() -> None:
+def test_deleted_active_alarm_no_longer_counts() -> None:
     desk = Desk()
     changes = [read(recorded(name)) for name in ("alarm-on", "alarm-deleted")]
 

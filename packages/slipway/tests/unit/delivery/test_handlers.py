@@ -91,7 +91,7 @@ class Clients:
 
 @pytest.mark.requirement("notifications and figures")
 @pytest.mark.parametrize("chat", [True, False])
-def test_people_are_told_by_mail_and_in_the_chat_if_there_is_one(
+def test_people_are_notified_by_mail_and_chat(
     handlers: ModuleType, monkeypatch: pytest.MonkeyPatch, chat: bool
 ) -> None:
     clients, posted = Clients(), Mock()

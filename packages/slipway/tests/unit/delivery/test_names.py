@@ -15,7 +15,7 @@ def test_names_of_common_length_are_fine() -> None:
     assert list(too_long(_of(name="preproduction-eu-west", app="acme-checkout"), ["catalog"])) == []
 
 
-def test_a_name_that_is_too_long_is_said_with_its_limit() -> None:
+def test_too_long_name_is_reported_with_its_limit() -> None:
     (problem,) = too_long(_of(name="e" * 20, app="a" * 30), ["catalog"])
 
     role = f"{'a' * 30}-{'e' * 20}-catalog-verification"

@@ -110,7 +110,7 @@ def test_the_chat_gets_json_over_https() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 400, 404, 500])
-def test_an_answer_other_than_2xx_is_an_error_without_the_address(status: int) -> None:
+def test_answer_other_than_2xx_is_error_without_address(status: int) -> None:
     with pytest.raises(WebhookError) as raised:
         post(SECRET, "text", pool=pool(Mock(status=status)))
 

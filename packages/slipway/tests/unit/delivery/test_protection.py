@@ -136,7 +136,7 @@ class Person:
 OPEN = ("open", "--env", "prod", "--stack", "prod-items-data")
 
 
-def test_a_person_opens_a_stack_with_a_reason_that_cloudtrail_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_person_opens_a_stack_with_a_recorded_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     person = Person("777788889999")
     monkeypatch.setattr(boto3, "Session", person)
 

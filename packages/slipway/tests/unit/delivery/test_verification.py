@@ -75,7 +75,7 @@ def test_stacks_without_outputs_are_an_error() -> None:
         outputs(fake({name: {} for name in STACKS}), DEV, "items")
 
 
-def test_the_tests_get_the_roles_credentials_and_none_of_the_builds() -> None:
+def test_tests_get_only_the_roles_credentials() -> None:
     found = variables(
         ReadOnlyCredentials("id", "secret", "token"),
         DEV,
@@ -167,6 +167,6 @@ def test_what_is_not_there_is_one_line_and_a_failure(
 
 
 @pytest.mark.parametrize("module", ["slipway.tasks.protection", "slipway.tasks.verification"])
-def test_a_step_that_runs_in_every_environment_does_not_start_the_cdk(module: str) -> None:
+def test_step_of_every_environment_does_not_start_cdk(module: str) -> None:
     code = f"import sys, {module}; sys.exit('aws_cdk' in sys.modules or 'jsii' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

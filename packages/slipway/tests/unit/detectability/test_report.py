@@ -28,7 +28,7 @@ def examine(rate: float, *arguments: Any, faults: list[FailureMode] = FEW, **cha
     return SURVEY.examine(rollout(*arguments, **changes), rate, faults)
 
 
-def test_a_canary_that_sees_too_little_is_told_with_what_would() -> None:
+def test_weak_canary_is_reported_with_a_better_one() -> None:
     # Given one invocation a second, of which the canary gets thirty: too few for a failure of 5 %
     found = examine(1)
     said = report.verdict(found)
@@ -60,7 +60,7 @@ def test_what_it_says_would_see_it_does(mend: str) -> None:
         assert not examine(verdict.rate / 2).verdict.sees
 
 
-def test_where_no_configuration_sees_it_at_the_rate_that_is_said() -> None:
+def test_undetectable_failure_is_reported_at_the_rate() -> None:
     # Given one invocation in a hundred seconds
     said = report.verdict(examine(0.01))
 
@@ -117,7 +117,7 @@ def test_a_chance_is_never_rounded_to_certainty(share: float, said: str) -> None
     assert report._percent(share) == said
 
 
-def test_the_table_has_a_row_a_function_and_a_column_a_failure() -> None:
+def test_table_has_row_per_function_and_column_per_failure() -> None:
     found = examine(1)
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(report.table("prod", [found]))
@@ -173,7 +173,7 @@ def test_the_picture_shows_chance_and_harm_of_each_function() -> None:
     assert all(0 <= height <= 190 for height in heights)
 
 
-def test_an_environment_that_moves_at_once_is_a_line_of_text() -> None:
+def test_environment_without_shift_is_a_line_of_text() -> None:
     picture = parsed(draw([examine(1, "CodeDeployDefault.LambdaAllAtOnce")]))
 
     assert "prod: all traffic moves at once, and no alarm stops a new version" in "".join(picture.itertext())

@@ -32,7 +32,7 @@ MAPPING = {
 }
 
 
-def test_a_group_is_read_with_its_alias_function_alarms_and_traffic() -> None:
+def test_group_is_read_with_alias_alarms_and_traffic() -> None:
     found = rollout()
 
     assert (found.environment, found.service, found.function, found.name) == ("prod", "tiny", "api", "tiny api")
@@ -101,7 +101,7 @@ def test_an_alarm_that_no_invocation_reaches_is_told(blind: dict[str, Any]) -> N
     assert [one.name for one, _ in found.blind] == ["Blind"]
 
 
-def test_the_faults_that_a_version_counts_are_the_new_version_s() -> None:
+def test_counted_faults_are_the_new_versions() -> None:
     found = rollout(alarms={**ALARMS, "Faults": faults_alarm()})
 
     assert {metric.name: scope for metric, scope in found.scopes.items()} == {
@@ -114,7 +114,7 @@ def test_the_faults_that_a_version_counts_are_the_new_version_s() -> None:
 
 
 @pytest.mark.parametrize("name", ["POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"])
-def test_an_alarm_on_faults_that_the_function_counts_elsewhere_is_told(name: str) -> None:
+def test_alarm_on_foreign_fault_metric_is_reported(name: str) -> None:
     # Given a function whose own variables give its metric another name than the alarm reads
     stack = resources(alarms={"Faults": faults_alarm()})
     stack[FUNCTION]["Properties"] = {"Environment": {"Variables": {**_variables(stack), name: "other"}}}
@@ -137,7 +137,7 @@ def _variables(stack: dict[str, Any]) -> dict[str, str]:
     ],
     ids=["alarms are off", "rollback is off", "not on alarm"],
 )
-def test_a_group_that_does_not_roll_back_on_alarms_has_none(changes: dict[str, Any]) -> None:
+def test_group_without_rollback_alarms_has_none(changes: dict[str, Any]) -> None:
     stack = resources()
     stack[GROUP]["Properties"].update(changes)
 

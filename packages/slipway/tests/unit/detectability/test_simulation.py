@@ -18,7 +18,7 @@ def play(fault: FailureMode, rate: float = 10, *, of: Any = None, **options: Any
     return simulate(of or rollout(), fault, rate, runs=options.pop("runs", 120), **options)
 
 
-def test_a_crash_under_traffic_is_always_caught_in_the_first_minutes() -> None:
+def test_crash_under_traffic_is_caught_in_first_minutes() -> None:
     # Given ten invocations a second, a tenth of them to the new version, all of which fail
     found = play(CRASH)
     # Then it never has all traffic: the first minute with data is known a minute later, when it is two at the most
@@ -29,7 +29,7 @@ def test_a_crash_under_traffic_is_always_caught_in_the_first_minutes() -> None:
     assert found.hurt_percentile(50) == pytest.approx(10 * 0.1 * 90, rel=0.2)
 
 
-def test_metrics_that_are_there_at_once_catch_it_a_minute_sooner() -> None:
+def test_immediate_metrics_catch_it_a_minute_sooner() -> None:
     assert max(play(CRASH, metric_delay=0).minutes) < 1
     # Or never, when they come after the canary
     assert play(CRASH, metric_delay=600).caught == 0
@@ -45,7 +45,7 @@ def test_what_no_alarm_counts_is_never_caught(fault: FailureMode) -> None:
     assert (found.hurt_percentile(50) > 0) == (fault.harmful > 0)
 
 
-def test_what_a_version_answers_is_caught_by_the_alarm_on_its_faults_as_errors_are_by_theirs() -> None:
+def test_faulty_answers_are_caught_like_errors() -> None:
     # Given a version whose every invocation is answered with 5xx, and the alarm on what it counts
     found = play(FailureMode.parse("answered=100%"), of=rollout(alarms={**ALARMS, "Faults": faults_alarm()}))
     # Then it is caught as soon as one that crashes
@@ -67,7 +67,7 @@ def test_a_version_that_is_well_is_not_rolled_back() -> None:
     assert play(FailureMode("none"), of=rollout(alarms=alarms)).caught == 0
 
 
-def test_all_at_once_catches_nothing_and_hurts_nobody_before_full_traffic() -> None:
+def test_all_at_once_catches_nothing() -> None:
     found = play(CRASH, of=rollout("CodeDeployDefault.LambdaAllAtOnce"))
 
     assert (found.caught, found.hurt_percentile(95)) == (0, 0)

@@ -57,7 +57,7 @@ def test_what_has_one_run_order_is_a_row(tmp_path: Path) -> None:
     assert [[each.name for each in row] for row in dev.rows] == [["a", "default"], ["c", "b"]]
 
 
-def test_an_action_says_what_does_it_where_and_how_long_it_may_take(tmp_path: Path) -> None:
+def test_action_says_its_role_place_and_timeout(tmp_path: Path) -> None:
     arn = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":iam::333333333333:role/deploy"]]}
     path = template(tmp_path, {"Name": "prod", "Actions": [action("a", 1, RoleArn=arn, TimeoutInMinutes=60)]})
 
@@ -99,7 +99,7 @@ def test_conditions_are_said(tmp_path: Path) -> None:
         ('{"Resources": {"P": {"Type": "AWS::CodePipeline::Pipeline"}}}', "is damaged (Stages: Field required)"),
     ],
 )
-def test_a_template_that_cannot_be_drawn_is_one_line_with_its_name(tmp_path: Path, text: str, said: str) -> None:
+def test_undrawable_template_is_one_line_with_its_name(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "Pipeline.template.json"
     path.write_text(text, encoding="utf-8")
 
@@ -119,7 +119,7 @@ def test_a_missing_template_is_one_line(tmp_path: Path) -> None:
 # Drawing
 
 
-def test_every_stage_is_a_picture_with_its_number_and_every_action_in_it() -> None:
+def test_every_stage_is_a_numbered_picture_with_its_actions() -> None:
     deploy = tuple(Action(name=f"prod-{service}.data.Deploy") for service in ("items", "ingest"))
     found = parsed(
         Stage(name="Source", rows=((Action(name="Code"),),)),
@@ -134,7 +134,7 @@ def test_every_stage_is_a_picture_with_its_number_and_every_action_in_it() -> No
     assert "prod-items.data.Deploy, prod-ingest.data.Deploy; then Protect" in second.attrib["aria-label"]
 
 
-def test_what_runs_side_by_side_is_side_by_side_and_the_next_row_below() -> None:
+def test_parallel_actions_are_drawn_side_by_side() -> None:
     rows = ((Action(name="a"), Action(name="b")), (Action(name="c"),))
 
     a, b, c = [rect for rect in parsed(Stage(name="s", rows=rows)).iter("rect") if rect.attrib["class"] == "chip"]
@@ -165,7 +165,7 @@ _STAGES = st.builds(
 
 
 @given(st.lists(_STAGES, max_size=4))
-def test_whatever_the_names_are_nothing_is_lost_overlaps_or_leaves_its_card(stages: list[Stage]) -> None:
+def test_cards_never_lose_or_overlap_text(stages: list[Stage]) -> None:
     found = parsed(*stages)
 
     cards = list(found.iter("svg"))

@@ -16,7 +16,7 @@ from unit.evidence.repository import CHECKLIST, Repository
 ROOT = project.ROOT
 
 
-def test_every_stage_of_the_reference_architecture_and_every_question_of_the_lens_is_there() -> None:
+def test_every_entry_of_architecture_and_lens_is_present() -> None:
     pipeline, lens = (load_checklist(FOLDER / name) for name in FILES)
 
     assert [group.name for group in pipeline.groups] == [
@@ -54,7 +54,7 @@ def test_every_stage_of_the_reference_architecture_and_every_question_of_the_len
         ("[[group]]", "[[group", "is no TOML"),
     ],
 )
-def test_what_a_checklist_may_not_say_is_one_line_with_its_file(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_invalid_checklist_is_one_line_with_its_file(tmp_path: Path, old: str, new: str, said: str) -> None:
     assert old in CHECKLIST
     path = tmp_path / "list.toml"
     path.write_text(CHECKLIST.replace(old, new), encoding="utf-8")
@@ -130,7 +130,7 @@ def test_in_other_files_than_python_a_symbol_is_a_text(repository: Repository) -
     assert Sources(repository.root).line_of("docs/requirements.toml", "only_aws = ") == 6
 
 
-def test_a_claim_of_a_service_that_is_gone_counts_no_more(repository: Repository) -> None:
+def test_claim_of_removed_service_does_not_count(repository: Repository) -> None:
     # Given a yes that one more service shows, which the app has no longer
     claim = '{ path = "services/gone/runtime/api.py", symbol = "handler" }'
     text = CHECKLIST.replace("code = [{", f"code = [{claim}, {{").replace(

@@ -82,9 +82,7 @@ def test_red_is_never_allowed(repository: Repository, run: Run) -> None:
         ),
     ],
 )
-def test_wrong_input_is_2_in_one_line_and_leaves_no_old_page(
-    repository: Repository, run: Run, path: str, text: str, said: str
-) -> None:
+def test_wrong_input_is_2_without_old_page(repository: Repository, run: Run, path: str, text: str, said: str) -> None:
     # Given the page of an earlier run
     assert run().exit_code == 0
     repository.write(path, text)

@@ -33,7 +33,7 @@ def test_rows_have_the_tests_that_are_marked_for_them(repository: Repository) ->
     assert problems(required) == ()
 
 
-def test_a_services_rows_stand_before_the_faults_and_go_with_it(repository: Repository) -> None:
+def test_services_rows_precede_faults_and_are_removed_with_it(repository: Repository) -> None:
     file = repository.write("services/shop/requirements.toml", OF_SERVICE)
     repository.write(
         "services/shop/tests/local/test_shop.py",
@@ -52,7 +52,7 @@ def test_a_services_rows_stand_before_the_faults_and_go_with_it(repository: Repo
     )
 
 
-def test_a_shared_test_may_be_marked_for_a_service_that_is_gone(repository: Repository) -> None:
+def test_shared_test_may_name_a_removed_service(repository: Repository) -> None:
     mark = '@pytest.mark.requirement("gone: routes")'
     repository.write("tests/test_shared.py", f"import pytest\n\n{mark}\ndef test_it(): ...\n")
 

@@ -226,7 +226,7 @@ def test_mended_it_is_green_again(repository: Repository, planted: str) -> None:
     assert repository.collect().state is PartState.GREEN
 
 
-def test_without_an_assembly_nothing_is_said_to_be_green_of_it(repository: Repository) -> None:
+def test_nothing_is_green_without_an_assembly(repository: Repository) -> None:
     # Given reports, but no assembly that they could be about
     no_assembly(repository)
 

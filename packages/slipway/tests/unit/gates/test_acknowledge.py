@@ -83,7 +83,7 @@ def test_one_reason_may_answer_several_rules_and_several_findings(construct: Con
     }
 
 
-def test_the_line_that_gives_it_is_kept_without_the_folder_that_it_lies_in(construct: Construct) -> None:
+def test_its_line_is_recorded_without_the_folder(construct: Construct) -> None:
     acknowledge(construct, rule="AwsSolutions-S1", reason=REASON, expires=EXPIRES, owner="data")
     accept(construct, "AwsSolutions-S2", reason=REASON)
 
@@ -132,7 +132,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_would_leave_no_trace_or_no_reason_is_refused_in_one_line(construct: Construct, case: str) -> None:
+def test_traceless_or_reasonless_acknowledgement_is_refused(construct: Construct, case: str) -> None:
     arguments, says = REFUSED[case]
     given: dict[str, Any] = {"rule": "AwsSolutions-S1", "reason": REASON, "expires": EXPIRES, "owner": "data"}
 

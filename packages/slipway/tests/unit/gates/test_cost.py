@@ -205,7 +205,7 @@ def test_an_api_with_everything_switched_on_says_so(tmp_path: Path) -> None:
     assert per_million["X-Ray: traces"] == Decimal("0.50")
 
 
-def test_provisioned_tables_cost_their_minimum_and_the_alarms_of_their_scaling(tmp_path: Path) -> None:
+def test_provisioned_tables_cost_minimum_and_scaling_alarms(tmp_path: Path) -> None:
     # Given a table of 5 and 5 units that scales from 2, with an index of 1 and 1 that does not scale
     units = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}
     index = {"IndexName": "by-date", "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}
@@ -262,7 +262,7 @@ def test_provisioned_concurrency_stands_at_its_minimum_all_month(tmp_path: Path)
     assert found["Lambda: provisioned concurrency"] == Decimal("0.0000033334") * 2_628_000
 
 
-def test_a_snapshot_is_kept_all_month_and_restored_at_cold_starts(tmp_path: Path) -> None:
+def test_snapshot_is_priced_by_month_and_by_restore(tmp_path: Path) -> None:
     handler = resource(
         "Lambda::Function", MemorySize=512, Architectures=["arm64"], SnapStart={"ApplyOn": "PublishedVersions"}
     )
@@ -280,7 +280,7 @@ def test_no_snapshot_costs_nothing(tmp_path: Path) -> None:
     assert not [name for per in Per for name in lines(estimate, per) if "snapshot" in name]
 
 
-def test_created_items_reach_the_stream_s_function_the_bucket_and_the_topic(tmp_path: Path) -> None:
+def test_created_items_reach_stream_bucket_and_topic(tmp_path: Path) -> None:
     # Given a function behind a filtered stream; of the requests one in ten writes, of those half create
     resources = {
         **API,
@@ -300,7 +300,7 @@ def test_created_items_reach_the_stream_s_function_the_bucket_and_the_topic(tmp_
     assert found["SNS: publishes"] == Decimal("0.015") + Decimal("0.017") * Decimal("0.05")
 
 
-def test_a_dead_letter_queue_costs_nothing_and_a_polled_queue_its_polls(tmp_path: Path) -> None:
+def test_dead_letter_queue_is_free_and_polls_are_priced(tmp_path: Path) -> None:
     resources = {
         **API,
         "Dead": resource("SQS::Queue"),
@@ -319,7 +319,7 @@ def test_a_dead_letter_queue_costs_nothing_and_a_polled_queue_its_polls(tmp_path
     assert lines(found, Per.MONTH)["SQS: empty polls"] == Decimal("0.40") * Decimal("0.657")
 
 
-def test_a_web_acl_costs_itself_its_rules_and_what_it_looks_at(tmp_path: Path) -> None:
+def test_web_acl_costs_rules_and_inspected_requests(tmp_path: Path) -> None:
     managed = {
         "Statement": {"ManagedRuleGroupStatement": {"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet"}}
     }
@@ -351,7 +351,7 @@ def pipeline(**extra: Any) -> Resources:
     return {"Build": build, "Spine": spine}
 
 
-def test_a_pipeline_costs_the_minutes_of_its_actions_and_builds_a_run(tmp_path: Path) -> None:
+def test_pipeline_costs_minutes_of_actions_and_builds(tmp_path: Path) -> None:
     # Given a build of 5 minutes, two deployments of 3 and an approval
     changes = ("build_minutes=5", "action_minutes.CloudFormation=3", "build_log_mb=0", "runs_per_month=10")
     found = priced(tmp_path, pipeline(PipelineType="V2"), *changes, stage=None)
@@ -415,7 +415,7 @@ def test_numbers_are_found_through_intrinsic_functions(tmp_path: Path, value: An
 
 
 @pytest.mark.parametrize("value", [{"Ref": "Unset"}, {"Fn::GetAtt": ["A", "B"]}, True, "many"])
-def test_a_number_that_only_a_deployment_knows_is_refused_with_its_place(tmp_path: Path, value: Any) -> None:
+def test_number_known_only_at_deployment_is_refused(tmp_path: Path, value: Any) -> None:
     with pytest.raises(CostError, match=r"the-stack: Function\.MemorySize is .*not a number"):
         priced(tmp_path, {"Function": resource("Lambda::Function", MemorySize=value)})
 
@@ -474,7 +474,7 @@ def test_an_unknown_type_is_refused_by_its_name(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_kind_of_a_known_type_without_a_price_is_refused(tmp_path: Path, one: dict[str, Any], message: str) -> None:
+def test_unpriced_kind_of_a_known_type_is_refused(tmp_path: Path, one: dict[str, Any], message: str) -> None:
     with pytest.raises(CostError, match=message):
         priced(tmp_path, {"One": one})
 
@@ -492,7 +492,7 @@ def test_a_kind_of_a_known_type_without_a_price_is_refused(tmp_path: Path, one: 
         ("[prices.kms]", "[prices.kms", "is not TOML"),
     ],
 )
-def test_a_price_file_with_a_fault_is_refused_by_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_faulty_price_file_is_refused_by_its_key(tmp_path: Path, old: str, new: str, message: str) -> None:
     text = PRICES_FILE.read_text(encoding="utf-8")
     assert old in text
     file = tmp_path / "prices.toml"
@@ -541,13 +541,13 @@ def test_markdown_stands_between_its_markers(tmp_path: Path) -> None:
     assert printed.endswith("<!-- /cost -->\n")
 
 
-def test_other_regions_are_said_to_be_counted_at_prices_that_are_not_theirs(tmp_path: Path) -> None:
+def test_other_regions_are_reported_as_priced_elsewhere(tmp_path: Path) -> None:
     folder = write_assembly(tmp_path / "cdk.out", API, region="eu-west-1")
 
     assert "eu-west-1 are counted at these prices too" in run(folder)[1]
 
 
-def test_the_command_says_in_one_line_what_is_wrong_and_fails(tmp_path: Path) -> None:
+def test_command_reports_a_fault_in_one_line(tmp_path: Path) -> None:
     code, out, err = run(tmp_path / "nothing")
     assert (code, out) == (2, "")
     said = "manifest.json is missing: it is no cloud assembly; `cdk synth` writes one"

@@ -161,7 +161,7 @@ def cases(verdict: Verdict) -> dict[str, list[ET.Element]]:
     return found
 
 
-def test_junit_fails_for_findings_errs_for_faults_and_skips_what_is_accepted(verdict: Verdict) -> None:
+def test_junit_maps_findings_faults_and_acknowledgements(verdict: Verdict) -> None:
     found = cases(verdict)
 
     assert {(case.get("classname"), str(case.get("name")).split("[")[0].split()[0]) for case in found["failure"]} == {

@@ -30,7 +30,7 @@ def test_what_stops_a_change(outcome: Outcome, here: bool, in_the_pipeline: bool
         ({"CODEBUILD_BUILD_ID": "slipway:1", "SLIPWAY_REHEARSAL": "1"}, False),
     ],
 )
-def test_a_build_is_strict_and_a_rehearsal_of_it_is_not(environ: dict[str, str], strict: bool) -> None:
+def test_build_is_strict_and_its_rehearsal_is_not(environ: dict[str, str], strict: bool) -> None:
     assert in_pipeline(environ) is strict
 
 

@@ -38,7 +38,7 @@ def test_a_stack_is_judged_by_the_packs_of_its_environment(stack: str, environme
     assert list(packs_of(SETTINGS)(stack))[: len(packs)] == [pack.value for pack in packs]
 
 
-def test_a_stack_of_no_environment_is_judged_by_the_pipelines_packs() -> None:
+def test_stack_without_environment_is_judged_by_pipelines_packs() -> None:
     settings = Settings(
         pipeline=changed(SETTINGS.pipeline, gates={"packs": [*ALWAYS, "PCI.DSS.321"]}),
         environments=SETTINGS.environments,

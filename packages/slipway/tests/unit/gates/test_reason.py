@@ -76,7 +76,7 @@ def test_the_rules_own_words_are_no_reason(reason: str) -> None:
         "Nothing in common with it.",
     ],
 )
-def test_a_reason_may_share_words_with_the_rule_when_it_says_more(reason: str) -> None:
+def test_reason_may_share_words_with_its_rule(reason: str) -> None:
     assert not repeats(reason, RULE)
 
 

@@ -36,7 +36,7 @@ def printed(verdict: Verdict, *, terminal: bool = False) -> str:
     return console.file.getvalue()
 
 
-def test_the_terminal_shows_stack_rule_severity_resource_and_what_to_do(verdict: Verdict) -> None:
+def test_terminal_shows_finding_and_what_to_do(verdict: Verdict) -> None:
     text = printed(verdict)
 
     row = next(line for line in text.splitlines() if "Serverless-LambdaDLQ" in line)

@@ -34,7 +34,7 @@ def ran(tmp_path: Path, *steps: Step) -> dict[str, Outcome]:
     return {one.step.name: one.outcome for one in ended}
 
 
-def test_a_step_comes_after_those_that_it_needs_and_has_their_ends(tmp_path: Path) -> None:
+def test_step_follows_its_dependencies_and_gets_their_results(tmp_path: Path) -> None:
     seen: dict[str, Outcome] = {}
 
     def last(context: StepContext) -> Outcome:
@@ -47,7 +47,7 @@ def test_a_step_comes_after_those_that_it_needs_and_has_their_ends(tmp_path: Pat
     assert list(found) == ["last", "red"]
 
 
-def test_steps_that_do_not_need_each_other_run_side_by_side(tmp_path: Path) -> None:
+def test_independent_steps_run_in_parallel(tmp_path: Path) -> None:
     # Given two that wait for each other to have begun
     both = threading.Barrier(2, timeout=30)
 
@@ -68,9 +68,7 @@ def test_a_step_that_could_not_look_here_is_red(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("code", "state"), [(0, StepState.PASSED), (1, StepState.FAILED), (2, StepState.FAILED)])
-def test_a_program_is_judged_by_its_exit_code_and_its_last_line_is_told(
-    tmp_path: Path, code: int, state: StepState
-) -> None:
+def test_program_is_judged_by_exit_code_and_last_line(tmp_path: Path, code: int, state: StepState) -> None:
     words = (sys.executable, "-c", f"print('first'); print('nag gate says'); raise SystemExit({code})")
 
     outcome = ran(tmp_path, step("nag", command("nag", *words)))["nag"]
@@ -146,7 +144,7 @@ def test_json_has_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("strict", "tag"), [(True, "error"), (False, "skipped")])
-def test_junit_fails_at_findings_and_errs_at_what_was_not_done(strict: bool, tag: str) -> None:
+def test_junit_fails_findings_and_errors_undone_steps(strict: bool, tag: str) -> None:
     text = as_junit(ended(sast=RED, audit=OPEN, sbom=ACCEPTED), strict=strict)
 
     suites = {suite.get("name"): suite for suite in ET.fromstring(text)}  # noqa: S314  # nosec B314  # our own
@@ -199,9 +197,7 @@ def test_the_exit_code_tells_the_truth(
     assert result.exit_code == code
 
 
-def test_a_run_of_all_writes_its_results_and_one_of_some_leaves_them(
-    planted: Callable[..., None], tmp_path: Path
-) -> None:
+def test_complete_run_writes_results_and_partial_one_does_not(planted: Callable[..., None], tmp_path: Path) -> None:
     planted(sast=RED, sbom=GREEN)
     whole = tmp_path / "build" / "report" / "supply.json"
 

@@ -48,7 +48,7 @@ def test_an_assembly_in_which_every_pack_found_nothing_is_green(assembly: Assemb
 
 
 @pytest.mark.parametrize("severity", ["fatal", "error", "warning", "custom", "whatever"])
-def test_an_unacknowledged_finding_turns_red_and_is_named_with_its_stack(assembly: Assembly, severity: str) -> None:
+def test_unacknowledged_finding_fails_with_its_stack(assembly: Assembly, severity: str) -> None:
     assembly.violate("AwsSolutions-S1", f"{DATA}/Bucket/Resource", severity=severity)
 
     verdict = judged(assembly)
@@ -86,7 +86,7 @@ def test_a_finding_says_what_to_do(assembly: Assembly, rule: str, more: dict[str
     assert advice in judged(assembly).findings[0].advice
 
 
-def test_an_acknowledged_finding_is_green_and_keeps_reason_owner_expiry_and_place(assembly: Assembly) -> None:
+def test_acknowledged_finding_passes_with_its_signature(assembly: Assembly) -> None:
     assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket")
 
     verdict = judged(assembly)
@@ -128,7 +128,7 @@ def test_a_month_before_its_expiry_it_warns_and_stays_green(assembly: Assembly, 
     )
 
 
-def test_what_expires_at_one_line_is_one_line_of_the_report(assembly: Assembly) -> None:
+def test_shared_expiry_is_one_line_of_the_report(assembly: Assembly) -> None:
     # Given a block that gives one reason for three findings
     for rule in ("AwsSolutions-S1", "AwsSolutions-S2"):
         assembly.acknowledge(rule, f"{DATA}/Bucket", reason=signed(expires="2026-12-31"))
@@ -142,9 +142,7 @@ def test_what_expires_at_one_line_is_one_line_of_the_report(assembly: Assembly) 
 @pytest.mark.parametrize(
     ("today", "expires"), [(TODAY, "2999-01-01"), (TODAY, "2028-02-06"), (date(1970, 1, 1), "2027-06-30")]
 )
-def test_an_expiry_that_no_review_will_meet_or_a_clock_that_stands_turns_red(
-    assembly: Assembly, today: date, expires: str
-) -> None:
+def test_distant_expiry_or_stopped_clock_fails(assembly: Assembly, today: date, expires: str) -> None:
     assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket", reason=signed(expires=expires))
 
     (fault,) = faults(judged(assembly, today=today))
@@ -183,7 +181,7 @@ def test_a_reason_that_says_nothing_turns_red_whoever_signed_it(assembly: Assemb
     assert fault.startswith(f"{AT}: the reason for AwsSolutions-S1 {says}")
 
 
-def test_a_bare_acknowledgement_turns_red_although_the_report_does_not_show_it(assembly: Assembly) -> None:
+def test_unqualified_acknowledgement_fails_even_if_unreported(assembly: Assembly) -> None:
     assembly.give("Annotation::AwsSolutions-S1", f"{DATA}/Bucket", "fine")
 
     (fault,) = faults(judged(assembly))
@@ -203,7 +201,7 @@ def test_a_bare_acknowledgement_above_the_stacks_turns_red(assembly: Assembly, p
 # --- Stale ones -----------------------------------------------------------------------------------------------------
 
 
-def test_an_acknowledgement_that_excuses_nothing_turns_red_and_is_named_with_its_places(assembly: Assembly) -> None:
+def test_unused_acknowledgement_fails_with_its_places(assembly: Assembly) -> None:
     for path in (f"{DATA}/Bucket", f"{DATA}/Other"):
         assembly.acknowledge("AwsSolutions-S1", path, used=False)
 
@@ -216,7 +214,7 @@ def test_an_acknowledgement_that_excuses_nothing_turns_red_and_is_named_with_its
     )
 
 
-def test_one_that_is_used_on_one_construct_may_still_be_stale_on_another(assembly: Assembly) -> None:
+def test_used_acknowledgement_may_be_stale_elsewhere(assembly: Assembly) -> None:
     assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket")
     assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Other", used=False)
 
@@ -242,7 +240,7 @@ def test_one_above_the_stacks_can_be_stale_too(assembly: Assembly, path: str) ->
     assert fault.endswith(f"take it out: {path or 'app'}")
 
 
-def test_where_its_pack_does_not_run_an_acknowledgement_is_not_stale(assembly: Assembly) -> None:
+def test_acknowledgement_of_inactive_pack_is_not_stale(assembly: Assembly) -> None:
     # Given a block that answers a pack which this environment has not switched on
     assembly.give("HIPAA.Security::HIPAA.Security-LambdaInsideVPC", f"{DATA}/Function", signed())
     assembly.give_above("HIPAA.Security::HIPAA.Security-LambdaInsideVPC", "Pipeline/dev-items", signed())
@@ -250,7 +248,7 @@ def test_where_its_pack_does_not_run_an_acknowledgement_is_not_stale(assembly: A
     assert not judged(assembly).red
 
 
-def test_a_warning_of_a_construct_may_be_acknowledged_under_its_own_name(assembly: Assembly) -> None:
+def test_constructs_warning_may_be_acknowledged_by_its_name(assembly: Assembly) -> None:
     # Given that such a warning leaves the report, so that nobody knows whether it is still there
     assembly.give("Annotation::@aws-cdk/aws-s3:x", f"{DATA}/Bucket", signed())
 
@@ -287,7 +285,7 @@ def test_a_stack_that_a_pack_did_not_judge_turns_red(assembly: Assembly) -> None
     assert faults(judge(folder)) == [f"Serverless: did not judge {DATA}"]
 
 
-def test_a_pack_of_one_environment_has_to_judge_that_ones_stages_alone(assembly: Assembly) -> None:
+def test_environments_pack_must_judge_only_its_stages(assembly: Assembly) -> None:
     # Given a pack that is switched on for the stage, and judged nothing but its stack
     assembly.judged["Serverless"] = {TEMPLATES[DATA]}
 
@@ -303,7 +301,7 @@ def test_a_pack_of_one_environment_has_to_judge_that_ones_stages_alone(assembly:
     assert faults(judge(assembly.folder)) == ["Serverless: did not judge Pipeline"]
 
 
-def test_a_report_on_other_templates_than_those_beside_it_turns_red(assembly: Assembly) -> None:
+def test_report_on_other_templates_fails(assembly: Assembly) -> None:
     folder = assembly.write()
     (folder / TEMPLATES[DATA]).write_text('{"Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}}}')
 
@@ -331,9 +329,7 @@ def test_a_report_older_than_the_run_turns_red(assembly: Assembly) -> None:
 
 @pytest.mark.parametrize("name", ["validation-report.json", "manifest.json", f"{STAGE}/manifest.json"])
 @pytest.mark.parametrize("content", [None, "", "{", "[]", '{"artifacts": 3}', '{"pluginReports": [{}]}', "\x00\xff"])
-def test_a_file_that_is_missing_or_damaged_turns_red_in_one_line(
-    assembly: Assembly, name: str, content: str | None
-) -> None:
+def test_missing_or_damaged_file_fails_in_one_line(assembly: Assembly, name: str, content: str | None) -> None:
     folder = assembly.write()
     path = folder / name
     if content is None:
@@ -445,7 +441,7 @@ def test_counts_are_by_service_whatever_the_environment_is_called(assembly: Asse
     assert list(json.loads(baseline.read_text())) == ["items"]
 
 
-def test_of_a_part_of_the_app_less_is_no_news_and_more_is_red(assembly: Assembly, baseline: Path) -> None:
+def test_fewer_findings_in_a_part_pass_and_more_fail(assembly: Assembly, baseline: Path) -> None:
     # Given a synthesis of some services alone
     places = {FILE: {"AwsSolutions-S1": 1}}
     write_baseline(baseline, {"Pipeline/gone": places, "Pipeline/dev-items": places})
@@ -458,9 +454,7 @@ def test_of_a_part_of_the_app_less_is_no_news_and_more_is_red(assembly: Assembly
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", '{"a": 3}', '{"a": {"b": 3}}', '{"a": {"b": {"c": 0}}}'])
-def test_a_baseline_that_is_missing_or_damaged_turns_red_in_one_line(
-    assembly: Assembly, baseline: Path, content: str | None
-) -> None:
+def test_missing_or_damaged_baseline_fails_in_one_line(assembly: Assembly, baseline: Path, content: str | None) -> None:
     if content is None:
         baseline.unlink()
     else:

@@ -94,7 +94,7 @@ def _rehearse(stage: Path, tmp_path: Path, **settings: Any) -> Rehearsed:
     return rehearse(stage, tmp_path / "out", **arguments)
 
 
-def test_the_template_is_published_under_the_digest_of_what_it_now_is(stage: Path, tmp_path: Path) -> None:
+def test_template_is_published_under_its_new_digest(stage: Path, tmp_path: Path) -> None:
     result = _rehearse(stage, tmp_path)
     content = (result.folder / "Compute.template.json").read_bytes()
     manifest, files = _read(result.folder / "manifest.json"), _read(result.folder / "Compute.assets.json")["files"]
@@ -105,7 +105,7 @@ def test_the_template_is_published_under_the_digest_of_what_it_now_is(stage: Pat
     assert set(manifest["artifacts"]) == {"Compute", "Compute.assets"}
 
 
-def test_the_layer_of_this_machine_takes_the_place_of_the_one_that_ships(stage: Path, tmp_path: Path) -> None:
+def test_local_layer_replaces_the_shipped_one(stage: Path, tmp_path: Path) -> None:
     result = _rehearse(stage, tmp_path)
     files = _read(result.folder / "Compute.assets.json")["files"]
     layer = pointer(tmp_path / "assets" / "layer-local.zip", tmp_path / "layers")

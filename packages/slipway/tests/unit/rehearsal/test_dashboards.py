@@ -114,7 +114,7 @@ def test_expressions_are_shown_with_what_they_compute_with() -> None:
     ]
 
 
-def test_the_picture_says_all_of_it_and_that_there_is_no_data() -> None:
+def test_picture_says_everything_even_without_data() -> None:
     # Given a graph with an axis and a threshold, and a figure
     dashboard = read(
         stacks(

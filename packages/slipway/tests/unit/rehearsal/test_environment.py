@@ -96,7 +96,7 @@ def test_what_is_not_up_is_said(tmp_path: Path) -> None:
         _local(tmp_path).outputs()
 
 
-def test_the_reason_of_a_failed_deployment_is_the_first_resource_that_failed() -> None:
+def test_failed_deployments_reason_is_first_failed_resource() -> None:
     lines = [
         "dev-catalog-data | 0/4 | 10:24:35 AM | CREATE_IN_PROGRESS | AWS::S3::Bucket | Data/Bucket (Bucket) ",
         "dev-catalog-data |  1 | 10:26:21 AM | CREATE_FAILED | AWS::S3::Bucket | Data/Bucket (Bucket) name is taken",

@@ -38,7 +38,7 @@ def test_a_fault_that_is_none_names_those_that_are() -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_says_what_is_wrong_and_what_must_become_of_it(fault: Fault) -> None:
+def test_fault_describes_itself_and_its_required_end(fault: Fault) -> None:
     assert fault.what
     assert fault.edits or fault.kills or fault.answer is not ApprovalAnswer.APPROVED
     assert not fault.changes_pipeline or fault.stops_at is None
@@ -57,7 +57,7 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_fault_is_a_commit_on_top_in_a_repository_of_its_own(repository: Path, tmp_path: Path) -> None:
+def test_fault_is_a_commit_in_its_own_repository(repository: Path, tmp_path: Path) -> None:
     # Given a checkout with something that is not committed
     write(repository, {"api.py": "A = 'dirty'\n"})
     present = Commit.of(repository, "HEAD", branch="main")
@@ -75,7 +75,7 @@ def test_the_fault_is_a_commit_on_top_in_a_repository_of_its_own(repository: Pat
     assert git(again.repository, "show", f"{again.sha}:api.py") == "A = 1\nC = 3"
 
 
-def test_a_fault_fits_a_commit_that_is_no_longer_the_head(repository: Path, tmp_path: Path) -> None:
+def test_fault_fits_a_commit_that_is_not_head(repository: Path, tmp_path: Path) -> None:
     first = Commit.of(repository, "HEAD", branch="main")
     commit(repository, {"api.py": "changed\n"}, "Later")
     made = commit_with(first, {"api.py": lambda text: f"{text}B = 2\n"}, "A fault", tmp_path / "commit")
@@ -140,7 +140,7 @@ def _stopped() -> Rehearsal:
     return record
 
 
-def test_a_fault_that_was_stopped_as_it_has_to_be_is_no_complaint() -> None:
+def test_fault_that_stopped_as_required_passes() -> None:
     assert judge(STOPS, _stopped()) is None
     assert judge(GETS_THROUGH, rehearsal()) is None
 

@@ -40,7 +40,7 @@ def test_a_function_finds_the_layer_s_packages_before_all_others(
     assert Path(sys.path[0]).is_relative_to(tmp_path / "layers")
 
 
-def test_it_is_unpacked_once_and_is_the_same_whenever_it_is_made(layer: Path, tmp_path: Path) -> None:
+def test_it_is_unpacked_once_and_reproducible(layer: Path, tmp_path: Path) -> None:
     first = pointer(layer, tmp_path / "layers")
     content = first.read_bytes()
     (unpacked,) = (each for each in (tmp_path / "layers").iterdir() if each.is_dir())

@@ -148,7 +148,7 @@ def test_a_single_failure_can_be_seen() -> None:
     assert float(bad["height"]) >= 3
 
 
-def test_without_minutes_or_requests_there_is_no_picture_and_no_fault() -> None:
+def test_no_picture_without_minutes_or_requests() -> None:
     deployment = canary()
     deployment.minutes = [PlayedMinute(1, 0.1, 0, 0, 0, 0, 0.0)]
     assert "<svg" in page.canary(deployment)
@@ -230,7 +230,7 @@ def test_every_action_has_a_bar_within_the_chart(stages: list[PlayedStage], *, i
     assert sum(height for _, _, height in chart.stages) == chart.height
 
 
-def test_actions_of_a_group_stand_side_by_side_and_groups_after_each_other() -> None:
+def test_actions_of_a_group_are_drawn_side_by_side() -> None:
     stages = [
         PlayedStage("one", actions=[action("a", seconds=4), action("b", seconds=2), action("c", order=2, seconds=4)]),
         PlayedStage("two", "retry", actions=[action("d", seconds=2)]),

@@ -78,7 +78,7 @@ def stage(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_function_has_the_name_of_its_construct_and_what_its_role_may_do(stage: Path) -> None:
+def test_function_has_constructs_name_and_roles_permissions(stage: Path) -> None:
     (function,) = functions(stage)
     assert (function.name, function.stack, function.logical_id) == (
         "items/Api/Hook",

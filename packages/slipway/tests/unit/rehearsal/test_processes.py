@@ -25,7 +25,7 @@ def _state(folder: Path, *, pid: int, created: float) -> None:
     paths.write_json(folder / "emulator.json", state)
 
 
-def test_a_recycled_pid_is_not_the_emulator_and_is_left_alone(tmp_path: Path) -> None:
+def test_recycled_pid_is_left_alone(tmp_path: Path) -> None:
     # Given a state whose pid now belongs to another process: this one
     _state(tmp_path, pid=os.getpid(), created=psutil.Process().create_time() - 3600)
     # When it is asked for, and stopped
@@ -66,7 +66,7 @@ def test_a_second_command_is_refused_while_the_first_works(tmp_path: Path) -> No
         pytest.fail("two commands at once")
 
 
-def test_clients_in_other_processes_get_nothing_of_the_person_at_the_terminal(
+def test_clients_in_other_processes_inherit_nothing_from_the_shell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
@@ -88,7 +88,7 @@ def test_isolation_removes_every_aws_variable(monkeypatch: pytest.MonkeyPatch) -
     assert os.environ["AWS_CONFIG_FILE"] == os.devnull
 
 
-def test_certificates_are_made_once_and_the_key_is_for_its_owner(tmp_path: Path) -> None:
+def test_certificates_are_created_once_for_their_owner(tmp_path: Path) -> None:
     authority = certificates(tmp_path)
     first = authority.read_text()
     assert certificates(tmp_path).read_text() == first

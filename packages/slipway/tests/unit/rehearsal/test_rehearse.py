@@ -23,7 +23,7 @@ def test_refused_services_are_counted_in_the_last_line() -> None:
     assert verdict(record).endswith("to prod in 20 s; AWS's services were refused 2 calls")
 
 
-def test_a_delivery_says_where_it_came_to_and_how_long_it_took() -> None:
+def test_delivery_reports_its_progress_and_duration() -> None:
     assert verdict(rehearsal()) == f"delivered {'c' * 12} to prod in 20 s"
 
 

@@ -63,7 +63,7 @@ def test_a_service_without_a_document_is_said(tmp_path: Path) -> None:
         ("GET", "/items/7", False),
     ],
 )
-def test_a_request_meets_a_route_by_method_and_shape_of_path(method: str, path: str, *, met: bool) -> None:
+def test_request_matches_a_route_by_method_and_path(method: str, path: str, *, met: bool) -> None:
     assert Route("PUT", "/items/{id}", signed=True).matches(method, path) is met
 
 
@@ -93,7 +93,7 @@ def test_a_token_comes_from_the_shell() -> None:
     assert '-H "Authorization: Bearer $(slipway orders token)" ' in line
 
 
-def test_a_signed_request_carries_the_signature_of_the_service_that_checks_it() -> None:
+def test_signed_request_has_the_checking_services_signature() -> None:
     seen: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

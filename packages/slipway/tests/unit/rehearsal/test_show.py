@@ -38,7 +38,7 @@ def test_an_execution_begins_with_what_it_delivers(told: Told) -> None:
     assert told.lines == ["", f"slipway, version 3: {'c' * 12} Add items Fri 20 Nov 15:00 UTC, virtual"]
 
 
-def test_a_stage_says_that_it_begins_what_its_conditions_said_and_why_it_failed(told: Told) -> None:
+def test_stage_reports_start_conditions_and_failure(told: Told) -> None:
     shown = PlayedStage("prod", "rollback")
     told.show.stage(shown)
     shown.conditions.append(PlayedCondition("BeforeEntry", "DeploymentWindow", PlayStatus.SUCCEEDED, "Fri 15:00"))
@@ -105,7 +105,7 @@ def test_brackets_in_what_is_shown_are_text(told: Told, text: str) -> None:
     assert "\n".join(told.lines).count(text) == 6
 
 
-def test_a_phase_is_a_line_with_its_time_even_where_it_fails(told: Told) -> None:
+def test_phase_is_a_line_with_its_time_even_if_failed(told: Told) -> None:
     with told.show.phase("bootstrap"):
         told.show.progress_of_phase("dev")
     assert re.fullmatch(r"✓ bootstrap 0\.\d s", told.lines[0])

@@ -42,7 +42,7 @@ def test_an_alias_moves_without_codedeploy() -> None:
     }
 
 
-def test_a_deployment_that_is_played_brings_its_alarms_on_metric_math() -> None:
+def test_played_deployment_brings_its_metric_math_alarms() -> None:
     # Given a deployment group with an alarm on a metric, which the emulator holds, and one on metric math, which it
     # refuses
     errors = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"MetricName": "Errors"}}
@@ -87,7 +87,7 @@ def test_a_reference_to_what_was_dropped_becomes_its_name() -> None:
 @pytest.mark.parametrize(
     "reference", [{"Fn::GetAtt": ["App", "Id"]}, {"Fn::GetAtt": "App.Id"}, {"Fn::Sub": "${App.Id}"}]
 )
-def test_a_reference_without_a_stand_in_stops_the_run_and_names_it(reference: dict[str, Any]) -> None:
+def test_reference_without_stand_in_stops_the_run(reference: dict[str, Any]) -> None:
     with pytest.raises(
         RehearsalError, match=r"dev-items-compute: Outputs\.It\.Value.* reads Id of App \(AWS::CodeDeploy"
     ):
@@ -161,7 +161,7 @@ def test_the_rows_that_were_used_are_counted() -> None:
     assert {row.subject: times for row, times in used.items()} == {"AWS::CodeDeploy::*": 2}
 
 
-def test_a_trust_asks_for_no_service_that_asks_in_a_name() -> None:
+def test_trust_requires_no_key_that_the_emulator_lacks() -> None:
     # Given the trust of a pipeline's action, as CDK wrote it, beside another condition
     condition = {
         "Bool": {"aws:ViaAWSService": "codepipeline.amazonaws.com"},
@@ -182,7 +182,7 @@ def test_a_trust_asks_for_no_service_that_asks_in_a_name() -> None:
     assert "AWS::IAM::Role trust, aws:ViaAWSService" in {row.subject for row in used}
 
 
-def test_a_stack_of_which_nothing_is_left_still_has_a_resource() -> None:
+def test_emptied_stack_still_has_a_resource() -> None:
     # Given a stack whose resources all leave it
     # When the table is applied
     result = _apply({"App": APPLICATION, "Group": GROUP})

@@ -48,7 +48,7 @@ def test_accounts_and_regions_are_read_from_an_assembly(assembly: Path) -> None:
     assert found.qualifier == "own"
 
 
-def test_a_stack_is_called_by_its_artifact_where_it_has_no_name(assembly: Path) -> None:
+def test_stack_without_name_is_named_after_its_artifact(assembly: Path) -> None:
     assert {each.name for each in stacks(assembly)} == {"support", "dev-pipeline", "prod-pipeline", "events", "app"}
 
 

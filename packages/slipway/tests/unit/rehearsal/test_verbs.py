@@ -126,7 +126,7 @@ def test_wrong_input_names_what_is_allowed_and_nothing_is_played(
     assert played.calls == []
 
 
-def test_an_answer_to_a_rehearsal_that_does_not_run_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_answer_without_running_rehearsal_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for verb in ("approve", "reject"):
         assert main([verb]) == 1
         assert capsys.readouterr().err == "no rehearsal runs that could be answered\n"
@@ -522,9 +522,7 @@ def test_a_drill_plays_each_fault_and_judges_it(played: Played, capsys: pytest.C
     assert (row["fault"], row["as_it_has_to"], row["said"]) == (fault.name, True, played.record.verdict)
 
 
-def test_a_drill_in_which_one_does_not_end_as_it_has_to_fails(
-    played: Played, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_drill_with_a_wrong_end_fails(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     played.record = _rejected(by="something else")
     assert main(["drill", "--fault", "approval-rejected", "--fault", "test-fails"]) == 1
     assert [call["fault"].name for call in played.calls] == ["approval-rejected", "test-fails"]
@@ -532,7 +530,7 @@ def test_a_drill_in_which_one_does_not_end_as_it_has_to_fails(
     assert [row["as_it_has_to"] for row in json.loads((played.folder / "drill.json").read_text())] == [False, False]
 
 
-def test_each_fault_of_a_drill_has_a_page_of_its_own(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_fault_of_a_drill_has_its_page(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[str] = []
     monkeypatch.setattr(verbs, "_killed", lambda fault, *_: killed.append(fault.name))
     with no_ports():

@@ -130,7 +130,7 @@ def test_stages_without_an_account_keep_their_stacks_apart(tmp_path: Path) -> No
     assert (finding.kind, finding.stage) == ("stateful-replaced", "prod")
 
 
-def test_stacks_of_one_name_without_an_account_stand_beside_each_other(tmp_path: Path) -> None:
+def test_stacks_of_one_name_without_account_coexist(tmp_path: Path) -> None:
     # Given an app whose stacks are deployed with one profile or another
     folder = write(tmp_path / "cdk.out", {"one": TABLES["prod-items-data"], "two": TABLES["prod-items-data"]})
 
@@ -241,7 +241,7 @@ RICH = template(
 
 @given(data=st.data())
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_damaged_is_either_refused_in_one_line_or_compared(tmp_path: Path, data: st.DataObject) -> None:
+def test_damaged_input_is_refused_or_compared(tmp_path: Path, data: st.DataObject) -> None:
     # Given a template or a manifest with anything anywhere
     folder = write(tmp_path / "cdk.out", {"prod-items-data": RICH})
     before = read_assembly(folder)

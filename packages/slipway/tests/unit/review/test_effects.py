@@ -137,7 +137,7 @@ def test_a_replacement_goes_on_to_other_stacks() -> None:
     }
 
 
-def test_a_change_in_place_goes_on_only_where_an_attribute_may_move() -> None:
+def test_update_propagates_only_where_an_attribute_may_change() -> None:
     # Given a table that changes in place
     tagged = {"Table": resource("AWS::DynamoDB::Table", {**TABLE["Table"]["Properties"], "TableClass": "STANDARD"})}
     assert fate({**TABLE, **EVERYTHING}, {**tagged, **EVERYTHING}, "Mapping") is None
@@ -210,7 +210,7 @@ def test_metadata_of_the_cdk_is_no_change() -> None:
     assert change.properties == ("Metadata",)
 
 
-def test_a_resource_under_a_condition_that_is_false_is_not_there() -> None:
+def test_resource_under_a_false_condition_does_not_exist() -> None:
     conditions = {"Never": {"Fn::Equals": ["a", "b"]}}
     topic = {"It": resource("AWS::SNS::Topic", Condition="Never")}
 

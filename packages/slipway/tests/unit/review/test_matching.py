@@ -42,7 +42,7 @@ def test_what_comes_and_goes_is_said() -> None:
     assert fates(changed({**TABLE, **topic}, {**TABLE, **queue})) == {"Topic": Fate.REMOVED, "Queue": Fate.ADDED}
 
 
-def test_a_renamed_stateful_resource_stops_the_change_and_says_how_to_keep_it() -> None:
+def test_renamed_stateful_resource_stops_the_change() -> None:
     (removed,) = found(TABLE, _named("New", TABLE), "stateful-removed")
 
     assert removed.severity == "critical"
@@ -112,7 +112,7 @@ def test_a_resource_that_moves_to_another_stack_is_found() -> None:
     assert "overrideLogicalId" not in finding.advice
 
 
-def test_what_is_in_another_account_is_not_taken_for_the_same() -> None:
+def test_resources_of_other_accounts_do_not_match() -> None:
     other = {"Topic": resource("AWS::SNS::Topic")}
     before = assembly(stack({**TABLE, **other}), stack(other, name="dev-items-data", account="111111111111"))
     after = assembly(stack(other), stack({**TABLE, **other}, name="dev-items-data", account="111111111111"))
@@ -152,7 +152,7 @@ def test_a_renamed_alarm_is_renamed_and_not_loosened() -> None:
     assert [finding.kind for finding in findings] == ["renamed"]
 
 
-def test_a_provider_that_goes_with_what_it_provided_for_calls_nobody_off() -> None:
+def test_provider_removed_with_its_resources_is_harmless() -> None:
     provider = {"Provider": resource("AWS::Lambda::Function", {"Code": {"ZipFile": "-"}})}
     custom = {"Kept": resource("Custom::LogRetention", {"ServiceToken": {"Fn::GetAtt": ["Provider", "Arn"]}})}
     topic = {"Topic": resource("AWS::SNS::Topic")}

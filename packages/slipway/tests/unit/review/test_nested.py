@@ -51,7 +51,7 @@ def test_replaced_table_of_a_nested_stack_is_critical() -> None:
     assert [(found.name, found.changes[0].fate) for found in stage.stacks] == [(f"{PARENT}.Nested", Fate.REPLACED)]
 
 
-def test_role_of_a_nested_stack_that_may_do_everything_is_critical() -> None:
+def test_nested_stacks_unlimited_role_is_critical() -> None:
     before, after = _of(role(allow("s3:GetObject"))), _of(role(allow("*", on="*")))
 
     (finding,) = _found(before, after, "access-widened")
@@ -111,7 +111,7 @@ def test_outputs_of_the_nested_stack_reach_the_parent() -> None:
     assert "Outputs.Gone" in broken.what
 
 
-def test_replaced_table_of_a_nested_stack_replaces_what_takes_its_name() -> None:
+def test_replacing_a_nested_table_replaces_its_users() -> None:
     # Given a resource of the parent that takes the name of a nested table, and cannot change it
     taker = {
         "Taker": resource(

@@ -148,7 +148,7 @@ def test_the_page_needs_nothing_but_itself(review: ReviewOutcome, tmp_path: Path
     assert summary(review).replace("'", "&#39;") in text
 
 
-def test_the_page_shows_every_finding_with_its_id_and_its_waiver() -> None:
+def test_page_shows_every_finding_with_id_and_waiver() -> None:
     review = outcome(waiver(GONE))
     text = page(review)
 

@@ -197,9 +197,7 @@ def test_a_revision_is_synthesised_once(repository: Repository, monkeypatch: pyt
     assert reviewed(repository, "HEAD~1", "HEAD").comparison == first.comparison
 
 
-def test_a_revision_of_some_services_is_not_taken_for_the_whole(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_revision_of_some_services_is_not_the_whole(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     reviewed(repository, "HEAD~1")
     monkeypatch.setenv("SLIPWAY_SERVICES", "items ingest")
     reviewed(repository, "HEAD~1")
@@ -232,7 +230,7 @@ def test_only_the_last_few_assemblies_are_kept(repository: Repository, monkeypat
     assert len(list(repository.root.glob("build/review/*.lock"))) == 1
 
 
-def test_a_revision_with_the_same_locks_uses_the_packages_that_are_here(repository: Repository) -> None:
+def test_revision_with_same_locks_uses_present_packages(repository: Repository) -> None:
     # Given that its Makefile refuses to install where it is asked to
     (repository.root / ".venv" / "bin").mkdir(parents=True)
     (repository.root / ".venv" / "bin" / "python").symlink_to(sys.executable)
@@ -430,7 +428,7 @@ def _deployed(monkeypatch: pytest.MonkeyPatch, revision: str | None) -> None:
     monkeypatch.setattr("slipway.review.run.deployed_revision", asked)
 
 
-def test_a_build_of_the_pipeline_is_compared_with_what_was_delivered_last(
+def test_pipelines_build_is_compared_with_last_delivery(
     repository: Repository, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = repository.commit()
@@ -466,7 +464,7 @@ def test_a_revision_that_the_clone_does_not_have_is_named(
     assert "\n" not in str(caught.value)
 
 
-def test_a_revision_that_no_branch_has_is_fetched_while_the_source_has_it(
+def test_unbranched_revision_is_fetched_from_the_source(
     repository: Repository, configure: Configure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Given a history that was rewritten after a delivery: a clone of it has other commits alone
@@ -490,7 +488,7 @@ def test_an_s3_source_is_not_reviewed_and_red(repository: Repository, configure:
     assert "gates.review = 'off'" in outcome.faults[0]
 
 
-def test_an_s3_source_may_go_on_where_the_configuration_says_so(repository: Repository, configure: Configure) -> None:
+def test_s3_source_may_continue_if_configured(repository: Repository, configure: Configure) -> None:
     configure(
         source={"kind": "s3", "bucket": "a-bucket", "key": "a.zip"},
         gates={"packs": ["AwsSolutions", "Serverless"], "review": "off"},
@@ -502,7 +500,7 @@ def test_an_s3_source_may_go_on_where_the_configuration_says_so(repository: Repo
     assert outcome.notes
 
 
-def test_a_build_under_an_older_pipeline_goes_on_to_the_new_one(repository: Repository, configure: Configure) -> None:
+def test_build_under_older_pipeline_continues_with_new_one(repository: Repository, configure: Configure) -> None:
     # Given the definition before the review, which has neither the bucket nor the history
     env = {"CODEBUILD_INITIATOR": "codepipeline/slipway"}
 

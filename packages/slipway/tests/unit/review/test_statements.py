@@ -41,7 +41,7 @@ def test_a_wildcard_is_covered_by_a_wider_one_alone() -> None:
     assert not any(action.startswith("s3:get") for action in permission.examples)
 
 
-def test_a_wildcard_for_what_was_listed_adds_only_what_comes_later() -> None:
+def test_wildcard_over_listed_actions_adds_only_future_ones() -> None:
     listed = sorted(matching_actions("sqs:send*"))
     (permission,) = _uncovered(_allow("sqs:Send*"), [_allow(listed)])
 

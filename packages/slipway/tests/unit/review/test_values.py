@@ -140,7 +140,7 @@ def test_digests_of_assets_do_not_count_and_other_digests_do() -> None:
     assert resolved(f"{one}.zip") != resolved(f"{other}.zip")
 
 
-def test_a_version_is_called_by_what_it_is_a_version_of() -> None:
+def test_version_is_named_after_its_function() -> None:
     def reading(logical_id: str) -> Any:
         version = resource("AWS::Lambda::Version", {"FunctionName": {"Ref": "Function"}})
         one = stack({"Function": resource("AWS::Lambda::Function"), logical_id: version})

@@ -122,7 +122,7 @@ def test_condition_on_a_parameter_of_the_parent_is_one_choice() -> None:
     assert _found(before, after, "protection-dropped")
 
 
-def test_mapping_by_a_key_of_the_deployment_is_compared_for_each_key() -> None:
+def test_mapping_by_unknown_key_is_compared_per_key() -> None:
     # Given a retention by the stage, of which prod's is shortened
     def days(prod: int) -> Assembly:
         group = {

@@ -211,7 +211,7 @@ def test_packages_that_cannot_be_installed_are_told_of(app: App, npm: Path) -> N
         _review(app, "HEAD~1", "HEAD")
 
 
-def test_an_app_that_is_not_ours_gets_none_of_our_ways(app: App) -> None:
+def test_foreign_app_gets_no_special_treatment(app: App) -> None:
     # Given one with an app.py and a Makefile of its own
     (app.folder / "Makefile").write_text("build:\n\tfalse\n", encoding="utf-8")
     (app.folder / "app.py").write_text("raise SystemExit(1)", encoding="utf-8")

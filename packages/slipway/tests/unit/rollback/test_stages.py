@@ -83,7 +83,7 @@ def test_an_execution_may_be_named(tmp_path: Path) -> None:
     assert refused.value.exit_code == 2
 
 
-def test_a_stage_that_failed_half_way_goes_back_to_the_last_good(tmp_path: Path) -> None:
+def test_half_failed_stage_rolls_back_to_last_success(tmp_path: Path) -> None:
     # Given an execution that reached the first stages of prod, and failed in the last one
     fails: list[str] = []
 

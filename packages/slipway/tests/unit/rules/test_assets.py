@@ -100,7 +100,7 @@ def test_two_environments_do_not_have_two_files_for_one_function(assets: Assets)
     ]
 
 
-def test_a_function_of_one_environment_alone_may_have_its_own_file(assets: Assets) -> None:
+def test_function_of_one_environment_may_have_its_own_file(assets: Assets) -> None:
     # Given the user for tests, whom dev alone has
     assets.add("Pipeline/dev-items/Compute", CODE, name="TestUser/Code")
     assets.add("Pipeline/prod-items/Compute", {}, digest="2c3d")

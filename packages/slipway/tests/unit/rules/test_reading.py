@@ -81,7 +81,7 @@ def test_references_are_followed_into_and_out_of_nested_stacks(tmp_path: Path) -
     assert (f"{PATH}/Inner", "Table") in {(resource.stack.path, resource.logical_id) for resource in put_out}
 
 
-def test_data_of_a_nested_stack_may_lie_in_a_stateful_stack(tmp_path: Path) -> None:
+def test_nested_stacks_data_may_be_in_a_stateful_stack(tmp_path: Path) -> None:
     templates = _read(
         tmp_path,
         {"Resources": {"Inner": _nested("Inner.nested.template.json")}},

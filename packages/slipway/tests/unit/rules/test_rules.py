@@ -103,7 +103,7 @@ def test_a_stateful_stack_cannot_be_deleted() -> None:
     assert found("StatefulStackProtected", stack(DEV, _table(), termination_protection=False)) == []
 
 
-def test_the_stateful_types_are_cfn_lints_but_for_those_with_a_reason() -> None:
+def test_stateful_types_match_cfn_lints() -> None:
     theirs = json.loads(
         files("cfnlint").joinpath("data/AdditionalSpecs/StatefulResources.json").read_text(encoding="utf-8")
     )["ResourceTypes"]
@@ -191,7 +191,7 @@ def test_versions_follow_what_their_function_uses() -> None:
 
 @pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("sender", SENDERS)
-def test_an_alias_that_takes_traffic_has_a_canary_whoever_sends_it(sender: str) -> None:
+def test_alias_with_traffic_has_a_canary(sender: str) -> None:
     broken = changed(GUARDED, "Live.UpdatePolicy", None)
 
     assert found("TrafficAliasGuarded", stack(COMPUTE, _sent_by(sender, broken))) == [(COMPUTE, "Live", None)]
@@ -217,7 +217,7 @@ OF_THE_HANDLER: Body = {
 }
 
 
-def test_what_the_handler_counts_may_stand_beside_lambdas_own_errors_but_not_in_their_place() -> None:
+def test_handlers_metric_may_only_accompany_lambdas_errors() -> None:
     # Given a canary with an alarm on what its handler counts, and none on Lambda's own metrics
     watched = "Group.Properties.AlarmConfiguration.Alarms"
     alone = changed({**_sent_by("a rule"), "Faults": OF_THE_HANDLER}, watched, [{"Name": {"Ref": "Faults"}}])
@@ -455,7 +455,7 @@ def test_a_policy_names_actions_and_resources(type_name: str, statement: Any, fi
         {"Resource": "arn:aws:s3:::bucket/prefix/*"},
     ],
 )
-def test_what_cannot_be_narrowed_what_denies_and_a_prefix_are_let_be(statement: Any) -> None:
+def test_denials_and_prefixes_are_accepted(statement: Any) -> None:
     assert found("ExactPermissions", stack(COMPUTE, _policy(**statement))) == []
 
 
@@ -493,7 +493,7 @@ def test_a_resources_policy_names_actions_too(type_name: str, key: str) -> None:
         ({"Action": "kms:*", "Principal": {"Service": "logs"}, "Condition": {"A": {"b": "c"}}}, True),
     ],
 )
-def test_a_key_policy_may_hold_what_aws_documents_for_keys_and_no_more(statement: Any, red: bool) -> None:
+def test_key_policy_may_contain_only_what_aws_documents(statement: Any, red: bool) -> None:
     policy = {"Statement": [{"Effect": "Allow", "Resource": "*", **statement}]}
     key = {"Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": policy}}}
 
@@ -501,7 +501,7 @@ def test_a_key_policy_may_hold_what_aws_documents_for_keys_and_no_more(statement
 
 
 @pytest.mark.requirement("functions")
-def test_the_actions_without_resource_level_have_none_in_the_service_authorization_reference() -> None:
+def test_actions_without_resource_level_match_the_authorization_reference() -> None:
     reference = json.loads(files("cfnlint").joinpath("data/AdditionalSpecs/Policies.json").read_text(encoding="utf-8"))
 
     assert permissions.WITHOUT_RESOURCE_LEVEL

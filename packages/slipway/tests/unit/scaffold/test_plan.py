@@ -149,7 +149,7 @@ def test_a_new_service_joins_the_last_wave(project: Path) -> None:
     assert tomllib.loads(pipeline.read_text())["waves"] == [["zeta", "orders"]]
 
 
-def test_what_still_speaks_of_a_service_is_told_with_its_line(project: Path) -> None:
+def test_remaining_mention_of_service_is_reported_with_line(project: Path) -> None:
     (project / "page.md").write_text("one\n[alpha](services/alpha/README.md)\nservices/alphabet\n")
 
     assert mentions(project, "alpha", iter(["page.md", "missing.md"])) == ["page.md:2"]

@@ -359,9 +359,7 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
         (_put("pipeline.toml", "qualifier", "Too-Long"), "config/pipeline.toml: qualifier = 'Too-Long': must match"),
     ],
 )
-def test_one_wrong_thing_is_one_line_with_file_key_value_and_what_is_allowed(
-    tmp_path: Path, change: Change, line: str
-) -> None:
+def test_one_fault_is_one_line_with_file_and_key(tmp_path: Path, change: Change, line: str) -> None:
     # Given the committed files with one thing changed
     # When they are read
     lines = _wrong(tmp_path, change)
@@ -393,7 +391,7 @@ def test_all_problems_of_all_files_are_said_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_rule_across_keys_is_not_hidden_by_another_fault_of_the_file(tmp_path: Path) -> None:
+def test_rule_across_keys_is_not_hidden_by_other_faults(tmp_path: Path) -> None:
     # Given a wrong type and, elsewhere in the file, what is allowed in development only
     documents = pristine()
     put(documents["prod.toml"], "logs.retention_days", "long")
@@ -523,7 +521,7 @@ def test_a_key_with_a_line_break_stays_on_one_line(tmp_path: Path) -> None:
     assert len(_problems(write(tmp_path, documents))) == 1
 
 
-def test_a_value_of_thousands_of_digits_is_a_problem_like_any_other(tmp_path: Path) -> None:
+def test_number_with_thousands_of_digits_is_a_problem(tmp_path: Path) -> None:
     shutil.copytree(specimen.FOLDER, tmp_path / "config", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     path = tmp_path / "config" / "dev.toml"
     path.write_text(f"nonsense = 0x{'f' * 5000}\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
@@ -533,7 +531,7 @@ def test_a_value_of_thousands_of_digits_is_a_problem_like_any_other(tmp_path: Pa
     assert "nonsense" in line
 
 
-def test_ids_are_eight_characters_and_depend_on_place_name_and_service() -> None:
+def test_ids_are_eight_characters_and_deterministic() -> None:
     dev, staging, _ = specimen.SETTINGS.environments
 
     assert len(dev.unique_id("catalog")) == 8

@@ -52,7 +52,7 @@ def test_traffic_that_a_service_does_not_name_is_not_known() -> None:
         ClockTraffic(worker_invocations_per_second=2.0).of("api")
 
 
-def test_settings_of_a_service_that_is_not_there_are_not_found() -> None:
+def test_settings_of_missing_service_are_not_found() -> None:
     with pytest.raises(KeyError, match="ClockSettings"):
         specimen.SETTINGS.environments[0].settings_of(ClockSettings)
 

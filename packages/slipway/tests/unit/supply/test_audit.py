@@ -71,7 +71,7 @@ def javascript(checkout: Checkout, asked: Audit, *, today: date = TODAY) -> Outc
 
 
 @pytest.mark.requirement("gates before any account")
-def test_a_vulnerable_pin_of_python_is_red_and_the_mended_one_green(tmp_path: Path, asked: Audit) -> None:
+def test_vulnerable_python_pin_fails_and_fixed_one_passes(tmp_path: Path, asked: Audit) -> None:
     found = python(Checkout(tmp_path / "red", layer=VULNERABLE), asked)
 
     assert found.state is StepState.FAILED
@@ -86,7 +86,7 @@ def test_a_vulnerable_pin_of_python_is_red_and_the_mended_one_green(tmp_path: Pa
 
 
 @pytest.mark.requirement("gates before any account")
-def test_a_vulnerable_package_of_npm_is_red_and_the_mended_one_green(tmp_path: Path, asked: Audit) -> None:
+def test_vulnerable_npm_package_fails_and_fixed_one_passes(tmp_path: Path, asked: Audit) -> None:
     # Given one that is bundled into another, so that no lock file knows it
     bundled = "** lodash@4.17.20 - https://example.com | MIT\n"
     checkout = Checkout(tmp_path / "red", npm={"left": ("1.0.0", "MIT")}, notices={"left": bundled})
@@ -162,7 +162,7 @@ def test_an_answer_without_faults_is_green(tmp_path: Path) -> None:
     assert python(answered(Checkout(tmp_path)), Audit()).state is StepState.PASSED
 
 
-def test_a_fault_is_accepted_by_any_of_its_names_until_a_day(tmp_path: Path) -> None:
+def test_advisory_is_accepted_by_any_name_until_expiry(tmp_path: Path) -> None:
     checkout = answered(Checkout(tmp_path), ALPHA)
 
     assert python(checkout, Audit()).state is StepState.FAILED
@@ -173,7 +173,7 @@ def test_a_fault_is_accepted_by_any_of_its_names_until_a_day(tmp_path: Path) -> 
     assert "expired on 2027-01-01 (owner: platform" in expired.findings[0].message
 
 
-def test_an_acceptance_of_what_is_not_there_any_more_is_red(tmp_path: Path) -> None:
+def test_stale_acceptance_fails(tmp_path: Path) -> None:
     found = python(answered(Checkout(tmp_path)), accepted())
 
     assert [(finding.rule, finding.place) for finding in found.findings] == [("stale", "policy.toml")]

@@ -173,7 +173,7 @@ def test_what_is_not_installed_cannot_be_looked_into(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "is damaged"), (None, "is missing")])
-def test_a_lock_of_npm_that_cannot_be_used_is_one_clear_line(tmp_path: Path, text: str | None, message: str) -> None:
+def test_unusable_npm_lock_is_one_clear_line(tmp_path: Path, text: str | None, message: str) -> None:
     repository = Checkout(tmp_path).write()
     path = tmp_path / "package-lock.json"
     path.unlink() if text is None else path.write_text(text, encoding="utf-8")
@@ -187,7 +187,7 @@ def test_the_layer_is_read_for_what_it_is_built_for() -> None:
     assert build.LAMBDA_PLATFORM.startswith(repository.LAMBDA_MACHINE)
 
 
-def test_the_committed_locks_can_be_read_and_name_what_everyone_knows_is_there() -> None:
+def test_committed_locks_contain_well_known_packages() -> None:
     assert {"aws-lambda-powertools", "pydantic"} <= {one.name for one in layer(REAL)}
     found = {one.name for one in tools(REAL)}
     assert {"aws-cdk-lib", "aws-cdk", "bandit", "pip-audit", "kingfisher-bin"} <= found

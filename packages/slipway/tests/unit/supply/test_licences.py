@@ -31,7 +31,7 @@ def messages(outcome: Outcome) -> list[str]:
 
 
 @pytest.mark.requirement("gates before any account")
-def test_a_forbidden_licence_in_the_layer_is_red_and_its_mend_green(tmp_path: Path) -> None:
+def test_forbidden_licence_fails_and_its_fix_passes(tmp_path: Path) -> None:
     red = judged(Checkout(tmp_path / "red", layer=layer("License-Expression: GPL-3.0-only")))
     green = judged(Checkout(tmp_path / "green", layer=layer("License-Expression: MIT")))
 
@@ -112,11 +112,11 @@ def test_the_licence_is_read_where_it_stands_clearly(tmp_path: Path, more: list[
         ("unknown", False),
     ],
 )
-def test_of_a_choice_one_has_to_be_allowed_and_of_a_sum_all(expression: str, is_allowed: bool) -> None:
+def test_or_needs_one_allowed_licence_and_and_needs_all(expression: str, is_allowed: bool) -> None:
     assert licences.allowed(expression, ["MIT", "Apache-2.0"]) is is_allowed
 
 
-def test_what_says_nothing_clearly_is_red_until_the_policy_states_it(tmp_path: Path) -> None:
+def test_unclear_licence_fails_until_policy_states_it(tmp_path: Path) -> None:
     silent = Checkout(tmp_path, layer=layer("License: BSD"))
 
     assert "unknown is not allowed" in messages(judged(silent))[0]

@@ -123,7 +123,7 @@ def test_anything_else_is_red(checkout: Checkout, plant: Callable[[Checkout], No
     assert any(message in finding.message for finding in outcome.findings), outcome.findings
 
 
-def test_a_package_that_is_locked_and_listed_but_not_in_the_layer_is_red(checkout: Checkout) -> None:
+def test_locked_package_missing_from_the_layer_fails(checkout: Checkout) -> None:
     def without(checkout: Checkout) -> None:
         checkout.layer = {"beta": metadata("beta", "1.0")}
         checkout.zips()
@@ -147,7 +147,7 @@ def test_an_audit_that_was_not_done_is_said(checkout: Checkout) -> None:
     assert outcome.notes == ("the packages are those of the audit, which was not done",)
 
 
-def test_an_image_or_a_file_that_is_made_later_is_red(checkout: Checkout) -> None:
+def test_image_or_late_file_fails(checkout: Checkout) -> None:
     def published(checkout: Checkout) -> None:
         manifest = {
             "files": {"late": {"source": {"executable": ["sh"]}}},
@@ -180,7 +180,7 @@ def test_damaged_input_is_one_clear_line(checkout: Checkout, name: str, text: st
         judged(checkout, lambda it: write(it, name, text))
 
 
-def test_no_assembly_is_one_clear_line_and_leaves_no_old_record(checkout: Checkout) -> None:
+def test_missing_assembly_is_one_clear_line(checkout: Checkout) -> None:
     judged(checkout)
     repository = checkout.repository()
     (repository.assembly / "assembly-dev" / "Data.assets.json").unlink()

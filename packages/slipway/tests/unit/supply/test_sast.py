@@ -35,7 +35,7 @@ def test_a_planted_finding_is_red_and_its_mend_green(tmp_path: Path) -> None:
     assert (green.state, green.scanned) == (StepState.PASSED, (HANDLER,))
 
 
-def test_a_mark_accepts_one_rule_on_its_line_for_a_reason(tmp_path: Path) -> None:
+def test_mark_accepts_one_rule_on_its_line(tmp_path: Path) -> None:
     outcome = scanned(tmp_path, f"{EVAL}  # nosec B307{WHY}\n\n{EVAL.replace('handler', 'other')}\n")
 
     assert [(one.place, one.rule, one.reason) for one in outcome.accepted] == [
@@ -55,7 +55,7 @@ def test_a_mark_accepts_one_rule_on_its_line_for_a_reason(tmp_path: Path) -> Non
     ],
     ids=["bare", "no rule", "no reason", "another rule", "one too many"],
 )
-def test_a_mark_that_is_not_granular_or_gives_no_reason_is_red(tmp_path: Path, mark: str, rules: set[str]) -> None:
+def test_mark_without_rule_or_reason_fails(tmp_path: Path, mark: str, rules: set[str]) -> None:
     outcome = scanned(tmp_path, f"{EVAL}  {mark}\n")
 
     assert {rule for _, rule in found(outcome)} == rules
@@ -114,7 +114,7 @@ def test_a_new_file_is_looked_at_before_it_is_committed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("out", ["", '{"errors": [], "metrics": {}, "results": []}'], ids=["nothing", "no plant"])
-def test_a_scan_that_does_not_see_what_was_planted_is_no_scan(tmp_path: Path, out: str) -> None:
+def test_scan_that_misses_the_planted_secret_fails(tmp_path: Path, out: str) -> None:
     checkout = Checkout(tmp_path)
     checkout.python = checkout.stub("python", out)
 

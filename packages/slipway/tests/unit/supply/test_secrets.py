@@ -73,7 +73,7 @@ def test_a_planted_secret_is_red_and_its_mend_green(tmp_path: Path, text: str, r
 
 
 @pytest.mark.requirement("gates before any account")
-def test_a_secret_that_was_taken_out_is_still_found_in_the_history(tmp_path: Path) -> None:
+def test_removed_secret_is_still_found_in_history(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     repository = checkout.write()
     checkout.put("notes.txt", f"url = {TOKEN}\n")
@@ -87,7 +87,7 @@ def test_a_secret_that_was_taken_out_is_still_found_in_the_history(tmp_path: Pat
     assert finding.place.startswith("notes.txt:1 at ")
 
 
-def test_a_value_that_is_no_secret_is_accepted_by_its_digest_with_a_reason(tmp_path: Path) -> None:
+def test_non_secret_is_accepted_by_digest_with_reason(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     checkout.put("notes.txt", f"url = {TOKEN}\n")
 
@@ -124,7 +124,7 @@ def test_a_checkout_without_history_says_so(tmp_path: Path) -> None:
     assert outcome.notes == ("the history was not scanned, because this checkout has none",)
 
 
-def test_a_history_that_git_will_not_read_is_no_checkout_without_one(tmp_path: Path) -> None:
+def test_unreadable_history_is_not_a_missing_one(tmp_path: Path) -> None:
     repository = Checkout(tmp_path).write()
     (tmp_path / ".git").rename(tmp_path.parent / f"{tmp_path.name}-git")
     (tmp_path / ".git").write_text("gitdir: nowhere\n", encoding="utf-8")
@@ -146,7 +146,7 @@ def test_a_scan_that_broke_off_is_no_scan(tmp_path: Path, out: str, code: int) -
         looked(checkout.write())
 
 
-def test_a_scan_that_does_not_see_what_was_planted_is_no_scan(tmp_path: Path) -> None:
+def test_scan_that_misses_the_planted_secret_fails(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     out = {"findings": [], "metadata": {"summary": {"blobs_scanned": 9, "rules_applied": 490}}}
     checkout.python = checkout.stub("kingfisher", json.dumps(out)).with_name("python")

@@ -342,7 +342,7 @@ class HttpContract:
         assert send(operation, headers={ORIGIN_HEADER: "mine"}).status_code == send(operation).status_code
 
     @with_a_body
-    def test_a_body_that_is_not_right_is_refused_with_the_field(self, send: Sender, operation: Operation) -> None:
+    def test_invalid_body_is_refused_with_the_field(self, send: Sender, operation: Operation) -> None:
         wrong = {}
         for kind, body, field in _bodies(operation):
             response = send(operation, content=body, headers=JSON)
@@ -353,7 +353,7 @@ class HttpContract:
         assert wrong == {}
 
     @with_a_body
-    def test_a_body_that_is_not_said_to_be_json_is_refused(self, send: Sender, operation: Operation) -> None:
+    def test_body_without_json_type_is_refused(self, send: Sender, operation: Operation) -> None:
         for kind in CONTENT_TYPES:
             problem = read_problem(send(operation, headers={"Content-Type": kind}), 415)
             assert [error["field"] for error in problem["errors"]] == ["Content-Type"], kind
@@ -414,7 +414,7 @@ class HttpContract:
         search()
 
     @each(lambda operation: any(operation.parameters("query")))
-    def test_a_query_that_is_not_right_is_refused_with_the_parameter(self, send: Sender, operation: Operation) -> None:
+    def test_invalid_query_is_refused_with_the_parameter(self, send: Sender, operation: Operation) -> None:
         for name, schema in operation.parameters("query"):
             for value in _wrong_values(schema):
                 problem = read_problem(send(operation, params={name: value}), 400)

@@ -15,9 +15,7 @@ _CALLED_BY_APIS = {"apigateway.amazonaws.com"}
 
 
 @pytest.mark.requirement("functions")
-def test_functions_run_python_on_arm_with_traces_json_logs_and_a_layer(
-    deployment: DeployedTemplates, environment: Environment
-) -> None:
+def test_functions_run_python_on_arm_with_traces(deployment: DeployedTemplates, environment: Environment) -> None:
     for function in functions(deployment):
         properties = function.properties
         assert (properties["Runtime"], properties["Architectures"]) == ("python3.14", ["arm64"])
@@ -50,9 +48,7 @@ def test_every_environment_ships_the_same_bytes(deployments: list[DeployedTempla
 
 
 @pytest.mark.requirement("functions")
-def test_every_function_has_a_log_group_and_a_role_of_its_own(
-    deployment: DeployedTemplates, environment: Environment
-) -> None:
+def test_every_function_has_its_own_log_group_and_role(deployment: DeployedTemplates, environment: Environment) -> None:
     found = functions(deployment)
     groups = [(function.template.name, function.properties["LoggingConfig"]["LogGroup"]["Ref"]) for function in found]
     roles = [(function.template.name, function.properties["Role"]["Fn::GetAtt"][0]) for function in found]
@@ -175,7 +171,7 @@ def test_only_live_holds_provisioned_concurrency(deployment: DeployedTemplates) 
 
 
 @pytest.mark.requirement("functions")
-def test_a_hook_may_call_the_version_it_checks_and_report_alone(deployment: DeployedTemplates) -> None:
+def test_hook_may_only_call_its_version_and_report(deployment: DeployedTemplates) -> None:
     for hook in (function for function in functions(deployment) if function.is_hook):
         reached: dict[str, set[str]] = {}
         for statement in hook.statements():
@@ -223,7 +219,7 @@ def test_what_reads_batches_answers_for_each_message(deployment: DeployedTemplat
 
 
 @pytest.mark.requirement("safe deployments")
-def test_whatever_takes_traffic_is_deployed_with_a_check_and_a_way_back(
+def test_everything_with_traffic_has_check_and_rollback(
     deployment: DeployedTemplates, environment: Environment
 ) -> None:
     compute = deployment["compute"]

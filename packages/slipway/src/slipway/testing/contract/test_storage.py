@@ -110,9 +110,7 @@ def test_cloudwatch_logs_may_use_the_key_for_this_accounts_groups(
 @pytest.mark.requirement(
     "data at rest encrypted with it", "a writer under the key without data keys, an alarm whose message is lost"
 )
-def test_alarms_and_topics_may_use_the_key_for_this_account_alone(
-    deployment: DeployedTemplates, environment: Environment
-) -> None:
+def test_alarms_and_topics_may_use_key_in_this_account(deployment: DeployedTemplates, environment: Environment) -> None:
     for service in ("cloudwatch.amazonaws.com", "sns.amazonaws.com"):
         statement = _statement_of(deployment, service)
         assert set(statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
@@ -120,9 +118,7 @@ def test_alarms_and_topics_may_use_the_key_for_this_account_alone(
 
 
 @pytest.mark.requirement("a key of its own")
-def test_the_key_lets_in_the_account_and_services_under_a_condition(
-    deployment: DeployedTemplates, environment: Environment
-) -> None:
+def test_key_admits_account_and_services_conditionally(deployment: DeployedTemplates, environment: Environment) -> None:
     for statement in _key_statements(deployment):
         assert statement["Effect"] == "Allow"
         principal = statement["Principal"]

@@ -91,7 +91,7 @@ def test_a_key_that_nobody_gave_out_is_refused(way: Way, key: str, code: str) ->
 # What is answered here
 
 
-def test_an_api_that_no_account_has_is_answered_here_and_knows_who_asks(way: Way) -> None:
+def test_missing_api_is_answered_with_the_callers_identity(way: Way) -> None:
     key = way.partition.assume(PIPELINE, "run").access_key_id
     content = json.dumps({"name": "slipway"}).encode()
     answer = way.sent(key, "codepipeline", body=content, x_amz_target="CodePipeline_20150709.GetPipelineState")
@@ -115,7 +115,7 @@ def test_what_a_function_hands_over_is_taken(way: Way) -> None:
 # From one account to another
 
 
-def test_a_role_is_assumed_across_accounts_where_both_sides_allow_it(way: Way) -> None:
+def test_role_is_assumed_across_accounts_if_both_allow(way: Way) -> None:
     deploy = way.partition.assume(DEPLOY, "run", by=way.partition.assume(PIPELINE, "run"))
     session = way.aws[DEV].sessions[deploy.access_key_id]
     assert (session.account, session.role, session.session) == (DEV, "deploy", "run")
@@ -146,7 +146,7 @@ def test_a_role_that_trusts_one_role_lets_no_other_in(way: Way) -> None:
         way.partition.assume(DEPLOY, "run", by=way.partition.assume(f"arn:aws:iam::{TOOLS}:role/other", "run"))
 
 
-def test_a_session_may_go_on_from_an_account_to_the_next(way: Way) -> None:
+def test_session_may_assume_a_role_in_another_account(way: Way) -> None:
     way.aws[DEV].role("deploy", "sts:AssumeRole", trusts={PIPELINE})
     way.aws[PROD].role("reader", "*", trusts={DEPLOY})
     first = way.partition.assume(DEPLOY, "run", by=way.partition.assume(PIPELINE, "run"))
@@ -168,9 +168,7 @@ def test_a_role_that_is_none_is_refused(way: Way, arn: str, code: str) -> None:
     assert error.value.code == code
 
 
-def test_a_session_serves_again_for_a_while_and_each_name_has_its_own(
-    way: Way, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_session_is_reused_for_a_while_by_name(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     first = way.partition.assume(PIPELINE, "one")
     assert way.partition.assume(PIPELINE, "one") == first
     assert way.partition.assume(PIPELINE, "two") != first
@@ -223,7 +221,7 @@ def test_what_nobody_signed_is_refused(way: Way) -> None:
     assert (error.value.code, error.value.status) == ("MissingAuthenticationToken", 403)
 
 
-def test_a_signed_request_to_an_api_is_signed_again_for_where_it_goes(way: Way) -> None:
+def test_signed_api_request_is_signed_again_for_its_target(way: Way) -> None:
     way.aws[DEV].gateway.rest.add("abc123")
     key = way.partition.assume(PIPELINE, "run")
     host = f"abc123.execute-api.{REGION}.amazonaws.com"

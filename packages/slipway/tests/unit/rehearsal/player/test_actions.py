@@ -208,7 +208,7 @@ def test_every_action_works_under_its_own_role(delivery: Delivery) -> None:
     assert ("project", "s3:PutObject") in delivery.tools.asked
 
 
-def test_a_change_set_needs_what_the_emulator_does_not_ask_for(delivery: Delivery) -> None:
+def test_change_set_needs_what_the_emulator_does_not_check(delivery: Delivery) -> None:
     # Given a template that has a table scaled, and an execution role that may set alarms of some names alone
     delivery.as_for_aws = {"Target": {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": {}}}
     delivery.dev.role("exec", "dynamodb:*", "cloudwatch:*Alarm* arn:aws:cloudwatch:*:*:alarm:TargetTracking-*")
@@ -305,7 +305,7 @@ def test_without_a_yes_nothing_after_it_is_played(
         (lambda it: it.tools.role("project", "s3:Get*"), "Synth", "could not be written"),
     ],
 )
-def test_a_role_that_lacks_something_stops_the_action_that_needs_it(
+def test_missing_permission_stops_the_action_that_needs_it(
     delivery: Delivery, spoils: Any, failed: str, error: str
 ) -> None:
     spoils(delivery)
@@ -316,7 +316,7 @@ def test_a_role_that_lacks_something_stops_the_action_that_needs_it(
     assert STACK not in delivery.dev.formation.stacks
 
 
-def test_a_build_that_fails_stops_the_delivery_with_its_last_words(delivery: Delivery) -> None:
+def test_failed_build_stops_delivery_with_its_last_output(delivery: Delivery) -> None:
     spec = {"version": 0.2, "phases": {"build": {"commands": ["echo it is broken", "exit 3"]}}}
     delivery.tools.builds.projects["Synth"]["source"]["buildspec"] = json.dumps(spec)
     execution = delivery.deliver({"Key": KEY})
@@ -329,7 +329,7 @@ def test_a_template_that_is_not_in_the_artifact_is_named(delivery: Delivery) -> 
     assert "other.template.json" in _played(execution)["other.Prepare"].error
 
 
-def test_an_action_mode_that_the_player_does_not_know_is_named(delivery: Delivery) -> None:
+def test_unsupported_action_mode_is_named(delivery: Delivery) -> None:
     strange = deploy(STACK)
     strange["Configuration"]["ActionMode"] = "DELETE_ONLY"
     execution = delivery.deliver({}, stage("Build", SYNTH), stage("dev", strange))
@@ -362,7 +362,7 @@ def test_a_stage_goes_back_to_what_last_succeeded_there(delivery: Delivery) -> N
     assert "Table (AWS::DynamoDB::Table): No" in execution.reason
 
 
-def test_a_stage_that_is_tried_again_makes_its_change_sets_again(delivery: Delivery) -> None:
+def test_retried_stage_creates_its_change_sets_again(delivery: Delivery) -> None:
     failing: PlayedStage | None = None
     again = {**DEV_STAGE, "OnFailure": {"Result": "RETRY", "RetryConfiguration": {"RetryMode": "ALL_ACTIONS"}}}
     delivery.dev.formation.fails["Key"] = "Throttled"

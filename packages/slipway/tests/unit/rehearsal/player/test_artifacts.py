@@ -169,7 +169,7 @@ def _store(account: Account) -> ArtifactStore:
     return ArtifactStore(cast("Emulator", account), "artifacts")
 
 
-def test_an_artifact_goes_through_the_bucket_under_the_roles_of_its_ends(tmp_path: Path, account: Account) -> None:
+def test_artifact_passes_the_bucket_under_its_roles(tmp_path: Path, account: Account) -> None:
     store = _store(account)
     (tmp_path / "in.zip").write_bytes(b"content" * 300_000)
     store.put("slipway/Sources/1", tmp_path / "in.zip", account.as_role("writer"))

@@ -150,7 +150,7 @@ def test_a_version_that_fails_is_seen_through_the_whole_chain(baking: Baking) ->
     assert len(baking.aws.functions.invocations()) == REQUESTS_A_MINUTE
 
 
-def test_a_version_that_begins_to_fail_is_seen_in_its_minute(baking: Baking) -> None:
+def test_version_that_begins_to_fail_is_seen_immediately(baking: Baking) -> None:
     calls = iter(range(100))
     baking.function.versions["2"] = lambda event: fail(event) if next(calls) >= 2 * REQUESTS_A_MINUTE else "fine"
     assert baking.bakes() == (False, "dev-bake was ALARM after 3 of 5 minutes: dev-items-Errors")
@@ -235,7 +235,7 @@ def test_a_condition_without_its_alarm_is_named(baking: Baking) -> None:
         baking.bakes(AlarmName="prod-bake")
 
 
-def test_an_alarm_of_the_environment_that_cannot_be_evaluated_is_said(baking: Baking) -> None:
+def test_unevaluable_alarm_of_the_environment_is_reported(baking: Baking) -> None:
     baking.aws.alarms.all["dev-items-Errors"]["ComparisonOperator"] = "GreaterThanUpperThreshold"
     with pytest.raises(RehearsalError, match="an alarm of the environment cannot be evaluated: dev-items-Errors"):
         baking.bakes()
@@ -301,7 +301,7 @@ def test_an_old_bug_puts_the_environment_in_alarm(baking: Baking) -> None:
     assert len(baking.aws.functions.invocations()) == 6
 
 
-def test_an_alarm_is_told_when_it_changes_and_not_while_it_stays(baking: Baking) -> None:
+def test_alarm_is_reported_only_when_it_changes(baking: Baking) -> None:
     baking.function.versions["2"] = fail
     baking.bake.watch(DEV, FRIDAY, minutes=3, a_minute=1)
     baking.told.drain()

@@ -151,7 +151,7 @@ def test_two_builds_of_a_project_have_folders_of_their_own(desk: Desk) -> None:
 # Whose roles
 
 
-def test_the_projects_role_reads_the_source_and_the_actions_role_starts_it(desk: Desk) -> None:
+def test_project_reads_source_and_action_starts_it(desk: Desk) -> None:
     desk.build(SPEC)
     asked = [each for each in desk.aws.asked if each[1] in {"codebuild:StartBuild", "s3:GetObject"}]
     assert asked == [("action", "codebuild:StartBuild"), ("project", "s3:GetObject")]
@@ -365,7 +365,7 @@ def test_where_the_reports_are_is_not_why_a_build_failed(desk: Desk) -> None:
         )
 
 
-def test_a_failing_command_is_told_with_its_phase_and_last_words(desk: Desk) -> None:
+def test_failing_command_is_reported_with_phase_and_output(desk: Desk) -> None:
     with pytest.raises(BuildFailedError) as error:
         desk.shell("echo before", "echo 'tests/a.py: 3 failed'; echo 'make: *** [all] Error 2'; (exit 2)", "echo after")
     assert str(error.value) == "phase build of Synth failed with exit code 2: tests/a.py: 3 failed"
@@ -393,7 +393,7 @@ def test_a_full_disk_is_called_one(desk: Desk) -> None:
         desk.shell("echo \"cp: error writing 'a': No space left on device\"; echo 'Caused by: more'; (exit 2)")
 
 
-def test_what_the_cdk_says_of_the_app_s_exit_code_is_no_reason(desk: Desk) -> None:
+def test_cdks_message_on_exit_code_is_not_a_reason(desk: Desk) -> None:
     with pytest.raises(BuildFailedError, match=r"with exit code 1: nag gate RED: 3 findings$"):
         desk.shell("echo 'nag gate RED: 3 findings'; echo 'python -O app.py: Subprocess exited with error 1'; (exit 1)")
 
@@ -409,7 +409,7 @@ def test_the_phase_that_failed_first_is_named(desk: Desk) -> None:
         desk.build({"version": 0.2, "phases": phases})
 
 
-def test_a_command_that_ends_the_shell_fails_the_phase_that_it_is_in(desk: Desk) -> None:
+def test_command_that_ends_the_shell_fails_its_phase(desk: Desk) -> None:
     phases = {"install": {"commands": ["true"]}, "build": {"commands": ["exit 6"]}}
     with pytest.raises(BuildFailedError, match="phase build of Synth failed with exit code 6"):
         desk.build({"version": 0.2, "phases": phases})
@@ -429,9 +429,7 @@ def _is_gone(file: Path) -> bool:
     return False
 
 
-def test_a_build_that_takes_too_long_is_ended_with_all_that_it_started(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_build_that_times_out_ends_its_children(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a project that allows five minutes of a clock that runs fast, and a build that starts something
     desk.project["timeoutInMinutes"] = 5
     fast = SimpleNamespace(monotonic=lambda: 600 * time.monotonic(), time=time.time)

@@ -167,7 +167,7 @@ def test_a_phase_without_anything_is_empty() -> None:
         ),
     ],
 )
-def test_a_specification_that_cannot_be_played_is_one_line_that_names_why(text: str, message: str) -> None:
+def test_unplayable_specification_is_one_line_with_reason(text: str, message: str) -> None:
     with pytest.raises(RehearsalError) as error:
         BuildSpec.read(text, "Synth")
     assert str(error.value).startswith(message)

@@ -197,7 +197,7 @@ def test_what_happened_to_a_stack_before_is_not_read_again(formed: Formed) -> No
     assert formed.formation.older_pages == 0
 
 
-def test_a_stack_is_told_of_from_its_first_event_to_its_last(formed: Formed) -> None:
+def test_stack_is_reported_from_first_to_last_event(formed: Formed) -> None:
     # Given an update of more events than a page has
     formed.formation.page = 2
     names = [f"Key{number}" for number in range(5)]
@@ -208,7 +208,7 @@ def test_a_stack_is_told_of_from_its_first_event_to_its_last(formed: Formed) -> 
     assert {change.outcome for change in changes} == {"CREATE_COMPLETE"}
 
 
-def test_a_stack_that_is_as_its_template_says_is_left_alone(formed: Formed) -> None:
+def test_unchanged_stack_is_left_alone(formed: Formed) -> None:
     formed.deploy({**_resources(Key=KEY), "Outputs": {"Id": {"Value": "k"}}})
     before = list(formed.stack.events)
     # When the same template comes again
@@ -259,7 +259,7 @@ def test_changes_are_read_to_the_last_page(formed: Formed) -> None:
     assert [change.logical_id for change in changes] == names
 
 
-def test_a_change_set_takes_the_place_of_one_of_its_name(formed: Formed) -> None:
+def test_change_set_replaces_one_of_the_same_name(formed: Formed) -> None:
     # Given a change set that nobody executed
     formed.prepare(_resources(Old=KEY))
     # When one of its name is made and executed
@@ -296,7 +296,7 @@ def test_a_template_that_cloudformation_refuses_is_told_with_its_stack(formed: F
         formed.prepare(broken)
 
 
-def test_a_resource_that_fails_is_told_and_its_stack_rolled_back(formed: Formed) -> None:
+def test_failed_resource_is_reported_and_its_stack_rolled_back(formed: Formed) -> None:
     # Given a stack, and a change of it of which one resource fails
     formed.deploy(_resources(Key=KEY))
     formed.formation.fails["Table"] = "No, said the service"
@@ -321,7 +321,7 @@ def test_a_stack_that_cannot_be_created_fails(formed: Formed) -> None:
         formed.deploy(_resources(Key=KEY))
 
 
-def test_the_first_reason_counts_and_not_what_was_cancelled_for_it(formed: Formed) -> None:
+def test_first_request_and_one_after_failure_are_cold(formed: Formed) -> None:
     formed.deploy(_resources(Key=KEY))
     formed.formation.cancels.add("Alias")
     formed.formation.fails["Table"] = "No"
@@ -356,7 +356,7 @@ def test_a_role_that_may_not_execute_change_sets_is_told(formed: Formed, missing
     assert formed.stack.status == "REVIEW_IN_PROGRESS"
 
 
-def test_a_role_may_hand_over_no_role_that_it_may_not_pass(formed: Formed) -> None:
+def test_role_may_not_pass_roles_without_permission(formed: Formed) -> None:
     formed.aws.role("other", "*")
     with pytest.raises(ChangeSetFailedError, match=r"is not authorized .*iam:PassRole"):
         formed.prepare(_resources(Key=KEY), RoleArn=f"arn:aws:iam::{DEV}:role/other")

@@ -125,7 +125,7 @@ def test_another_resource_is_named(waiting: Waiting) -> None:
 # Deployments
 
 
-def test_a_deployment_is_part_of_the_action_that_deploys_the_stack(waiting: Waiting) -> None:
+def test_deployment_is_part_of_the_stacks_action(waiting: Waiting) -> None:
     waiting.clock.wait(600)
     answer = waiting.move()
     assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", "items:live")

@@ -255,9 +255,7 @@ OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI")
         ),
     ],
 )
-def test_what_the_player_does_not_know_stops_it_and_is_named(
-    properties: Callable[[], Properties], message: str
-) -> None:
+def test_unsupported_definition_stops_it_and_is_named(properties: Callable[[], Properties], message: str) -> None:
     with pytest.raises(RehearsalError) as error:
         PipelineDefinition.read(properties(), 1)
     assert str(error.value) == message

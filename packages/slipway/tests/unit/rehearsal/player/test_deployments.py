@@ -47,7 +47,7 @@ def test_all_at_once_moves_all_after_the_hook(account: Account) -> None:
     assert account.serves == ("2", {})
 
 
-def test_a_canary_moves_a_tenth_for_its_minutes_and_then_all(account: Account) -> None:
+def test_canary_moves_a_tenth_then_all(account: Account) -> None:
     # Given a hook after the traffic too
     account.properties["AfterAllowTrafficHook"] = "hook"
     # When a canary of five minutes is deployed
@@ -78,7 +78,7 @@ def test_a_linear_deployment_moves_a_tenth_more_each_minute(account: Account) ->
     assert record.met_new == 45
 
 
-def test_a_small_share_of_few_requests_is_met_over_the_minutes(account: Account) -> None:
+def test_small_share_of_few_requests_is_met_over_minutes(account: Account) -> None:
     account.a_minute = 4
     record = account.deploy(CANARY)
     assert record.met_new == 2
@@ -87,7 +87,7 @@ def test_a_small_share_of_few_requests_is_met_over_the_minutes(account: Account)
 # Alarms
 
 
-def test_an_alarm_on_the_new_version_stops_it_and_gives_the_old_one_all(account: Account) -> None:
+def test_alarm_on_new_version_rolls_it_back(account: Account) -> None:
     # Given a version that fails, and an alarm on its errors
     account.alarm("dev-items-compute-ErrorsAB12CD34-x")
     account.function.versions["2"] = fail
@@ -121,13 +121,13 @@ def test_an_old_version_that_fails_does_not_stop_its_fix(account: Account) -> No
     assert {state for minute in record.minutes for state in minute.alarms.values()} == {"OK"}
 
 
-def test_an_alarm_on_the_whole_function_sees_the_old_versions_errors(account: Account) -> None:
+def test_alarm_on_whole_function_counts_old_versions_errors(account: Account) -> None:
     account.alarm("All", version=None)
     account.function.versions["1"] = fail
     account.fails(match="All became active in minute 1")
 
 
-def test_an_alarm_that_rings_already_stops_a_deployment_before_anything_moves(account: Account) -> None:
+def test_active_alarm_stops_a_deployment_at_its_start(account: Account) -> None:
     # Given a function that has been failing, and an alarm on all of it
     account.alarm("All", version=None)
     account.function.versions["1"] = fail
@@ -200,9 +200,7 @@ def test_a_hook_after_the_traffic_takes_it_back(account: Account) -> None:
 
 
 @pytest.mark.parametrize(("does", "said"), [(lambda _: "nothing", "nothing"), (fail, "broken")])
-def test_a_hook_that_does_not_report_is_waited_for_an_hour(
-    account: Account, does: Callable[[Any], Any], said: str
-) -> None:
+def test_missing_hook_report_is_awaited_for_an_hour(account: Account, does: Callable[[Any], Any], said: str) -> None:
     account.hook.versions["$LATEST"] = does
     record = account.fails(match=f"BeforeAllowTraffic did not report in an hour: .*{said}")
     assert record.hooks == {"BeforeAllowTraffic": "TimedOut"}
@@ -295,7 +293,7 @@ def test_a_role_that_codedeploy_may_not_assume_is_told(account: Account) -> None
     account.fails(match="not authorized to perform: sts:AssumeRole")
 
 
-def test_a_configuration_that_the_player_does_not_know_fails_the_deployment(account: Account) -> None:
+def test_unsupported_configuration_fails_the_deployment(account: Account) -> None:
     account.fails("Mine", match="does not know the deployment configuration: 'Mine'")
 
 

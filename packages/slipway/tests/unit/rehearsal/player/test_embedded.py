@@ -42,7 +42,7 @@ def test_every_set_of_dimensions_is_a_metric_of_its_own() -> None:
     )
 
 
-def test_every_metric_of_a_line_is_found_with_all_of_its_values() -> None:
+def test_every_metric_of_a_line_is_found() -> None:
     log = line([{"Name": "A", "Unit": "Count"}, {"Name": "B", "Unit": "Bytes"}], [[]], A=[1, 2], B=5)
 
     assert counted(log) == (
@@ -52,6 +52,6 @@ def test_every_metric_of_a_line_is_found_with_all_of_its_values() -> None:
 
 
 @pytest.mark.parametrize("cut", [FAULT[10:], FAULT[:-10], '{"_aws": 1}', '{"_aws": {}}', '"_aws"', ""])
-def test_a_line_that_is_cut_off_or_no_metric_is_passed_over(cut: str) -> None:
+def test_truncated_or_foreign_log_line_is_skipped(cut: str) -> None:
     assert counted(f"{cut}\n{FAULT}") == (Counted(FAULTS, (1.0,), "Count"),)
     assert counted(cut) == ()

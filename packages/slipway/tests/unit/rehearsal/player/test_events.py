@@ -132,14 +132,14 @@ def test_rules_are_asked_for_once_and_again_after_a_change(buses: Buses) -> None
 # Across accounts
 
 
-def test_an_environment_hands_its_events_to_the_bus_of_the_tools_account(buses: Buses) -> None:
+def test_environment_relays_events_to_the_tools_accounts_bus(buses: Buses) -> None:
     buses.relays()
     buses.deployment()
     (event,) = buses.heard
     assert (event["account"], event["detail"]) == (DEV, {"state": "FAILURE"})
 
 
-def test_a_relay_whose_role_may_not_put_events_is_a_fault(buses: Buses) -> None:
+def test_relay_whose_role_may_not_put_events_fails(buses: Buses) -> None:
     buses.relays(may=f"events:PutEvents {BUS}-other")
     buses.deployment()
     assert buses.heard == []
@@ -155,7 +155,7 @@ def test_an_event_of_an_environment_reaches_nobody_by_itself(buses: Buses) -> No
 # What goes wrong
 
 
-def test_a_listener_that_fails_is_a_fault_and_the_next_one_hears_it(buses: Buses) -> None:
+def test_failing_listener_is_a_fault_and_next_is_called(buses: Buses) -> None:
     buses.listens("broken", {"source": ["aws.codepipeline"]}).versions["$LATEST"] = fail
     buses.tools.rules.all = dict(sorted(buses.tools.rules.all.items()))
     buses.pipeline()
@@ -190,9 +190,7 @@ def test_a_listener_that_fails_is_called_twice_again(buses: Buses) -> None:
         {"Arn": BUS.replace(TOOLS, "123456789012"), "RoleArn": f"arn:aws:iam::{TOOLS}:role/relay"},
     ],
 )
-def test_a_target_that_cannot_be_reached_is_a_fault_and_the_next_one_hears_it(
-    buses: Buses, target: dict[str, Any]
-) -> None:
+def test_unreachable_target_is_a_fault_and_next_is_called(buses: Buses, target: dict[str, Any]) -> None:
     buses.tools.role("relay", "events:PutEvents")
     figures = buses.tools.rules.all["figures"]
     figures.targets = [target, *figures.targets]

@@ -68,7 +68,7 @@ def _ends(execution: Execution) -> list[tuple[str, str, str]]:
 # The order of things
 
 
-def test_stages_come_one_after_the_other_and_actions_by_their_order(tmp_path: Path) -> None:
+def test_stages_are_sequential_with_actions_in_order(tmp_path: Path) -> None:
     # Given a pipeline
     stages = (
         stage("Build", build()),
@@ -112,7 +112,7 @@ def test_actions_of_another_order_wait(tmp_path: Path) -> None:
     assert done == ["One", "Two", "Three"]
 
 
-def test_a_failing_action_stops_its_stage_and_those_beside_it_finish(tmp_path: Path) -> None:
+def test_failing_action_stops_stage_after_parallel_ones_finish(tmp_path: Path) -> None:
     # Given an action that fails at once, and one beside it that ends after that
     failed = threading.Event()
 
@@ -159,7 +159,7 @@ def _client_error() -> ClientError:
         (KeyError("TemplatePath"), "the player failed: KeyError: 'TemplatePath'"),
     ],
 )
-def test_whatever_goes_wrong_with_an_action_is_its_end_and_is_told(tmp_path: Path, error: Exception, said: str) -> None:
+def test_failed_action_ends_and_reports(tmp_path: Path, error: Exception, said: str) -> None:
     def fail(task: Task) -> None:
         raise error
 
@@ -178,7 +178,7 @@ def test_the_tests_of_a_build_that_failed_are_kept(tmp_path: Path) -> None:
     assert execution.stages[1].actions[0].tests == tests
 
 
-def test_virtual_time_is_that_of_the_longest_action_of_each_group(tmp_path: Path) -> None:
+def test_virtual_time_follows_longest_actions_of_groups(tmp_path: Path) -> None:
     # Given groups whose actions wait in virtual time
     actions = (build("Short"), build("Long"), build("Next", 2))
     does = {"Short": _takes(60), "Long": _takes(600), "Next": _takes(30)}
@@ -245,7 +245,7 @@ def test_what_an_execution_left_is_remembered(tmp_path: Path) -> None:
 # Retries
 
 
-def test_a_stage_that_failed_is_tried_once_more_as_a_whole(tmp_path: Path) -> None:
+def test_failed_stage_is_retried_as_a_whole(tmp_path: Path) -> None:
     # Given a stage whose last action fails the first time
     actions = (prepare("a", 1), deploy("a", 2), build("Verify", 3))
     play = Play(tmp_path, pipeline(stage("dev", *actions, OnFailure=retry())), {"Verify": _fails_once()})
@@ -259,7 +259,7 @@ def test_a_stage_that_failed_is_tried_once_more_as_a_whole(tmp_path: Path) -> No
     assert play.memory.executions[0].stages["dev"] == "Succeeded"
 
 
-def test_the_failed_actions_alone_are_tried_again_where_that_is_asked(tmp_path: Path) -> None:
+def test_only_failed_actions_are_retried_if_configured(tmp_path: Path) -> None:
     actions = (prepare("a", 1), build("Verify", 2), build("Check", 2), build("After", 3))
     failing = stage("dev", *actions, OnFailure=retry("FAILED_ACTIONS"))
     play = Play(tmp_path, pipeline(failing), {"Verify": _fails_once()})
@@ -268,7 +268,7 @@ def test_the_failed_actions_alone_are_tried_again_where_that_is_asked(tmp_path: 
     assert play.actions.log[4:] == ["Verify", "After"]
 
 
-def test_a_stage_that_fails_again_is_not_tried_a_third_time(tmp_path: Path) -> None:
+def test_stage_that_fails_again_is_not_retried(tmp_path: Path) -> None:
     play = Play(tmp_path, pipeline(stage("dev", prepare("a"), OnFailure=retry())), {"a.Prepare": _fails("still no")})
     execution = play.once()
     assert play.actions.log[1:] == ["a.Prepare"] * 2
@@ -276,7 +276,7 @@ def test_a_stage_that_fails_again_is_not_tried_a_third_time(tmp_path: Path) -> N
     assert _ends(execution)[1:] == [("dev", "deliver", "Failed"), ("dev", "retry", "Failed")]
 
 
-def test_what_is_asked_at_a_stages_success_is_asked_after_the_retry_too(tmp_path: Path) -> None:
+def test_success_condition_is_checked_after_retry_too(tmp_path: Path) -> None:
     asked = []
 
     def bake(configuration: Mapping[str, str], account: str, moment: datetime) -> tuple[bool, str]:
@@ -315,7 +315,7 @@ def _earlier(play: Play, **changes: object) -> Remembered:
     return earlier
 
 
-def test_a_stage_that_failed_goes_back_to_what_last_succeeded_in_it(tmp_path: Path) -> None:
+def test_failed_stage_rolls_back_to_last_success(tmp_path: Path) -> None:
     # Given an earlier execution, and one whose deployment fails
     fails = {"a.Deploy": lambda task: _fails("no such thing")(task) if task.commit else None}
     play = Play(tmp_path, _rolling_back(), fails)
@@ -358,7 +358,7 @@ def test_rollback_is_in_the_stage_while_its_actions_run(tmp_path: Path) -> None:
     assert seen[1] == [(False, "Succeeded"), (False, "Failed"), (True, "InProgress")]
 
 
-def test_a_rollback_is_an_execution_of_its_own_to_whoever_asks(tmp_path: Path) -> None:
+def test_rollback_is_an_execution_of_its_own(tmp_path: Path) -> None:
     fails = {"a.Deploy": lambda task: _fails()(task) if task.commit else None}
     play = Play(tmp_path, _rolling_back(), fails)
     earlier = _earlier(play)
@@ -426,7 +426,7 @@ def test_without_an_execution_to_go_back_to_nothing_is_done(tmp_path: Path, chan
     assert execution.reason == "dev/a.Deploy: no"
 
 
-def test_a_rollback_that_fails_is_told_and_changes_nothing_of_the_reason(tmp_path: Path) -> None:
+def test_failed_rollback_is_reported_and_keeps_the_reason(tmp_path: Path) -> None:
     fails = {"a.Deploy": lambda task: _fails("at first" if task.commit else "on the way back")(task)}
     play = Play(tmp_path, _rolling_back(), fails)
     _earlier(play)
@@ -467,7 +467,7 @@ def test_a_stage_is_entered_within_its_window(tmp_path: Path) -> None:
     assert execution.status is PlayStatus.SUCCEEDED
 
 
-def test_a_stage_is_not_entered_outside_its_window_whatever_its_failure_would_bring(tmp_path: Path) -> None:
+def test_stage_is_not_entered_outside_its_window(tmp_path: Path) -> None:
     # Given a stage with a window, that is tried again when it fails
     properties = stage("dev", prepare("a"), BeforeEntry=conditions("FAIL", OFFICE), OnFailure=retry())
     play = Play(tmp_path, pipeline(properties))
@@ -479,7 +479,7 @@ def test_a_stage_is_not_entered_outside_its_window_whatever_its_failure_would_br
     assert execution.reason.startswith("dev: Office does not hold: Sat 15:00 UTC")
 
 
-def test_the_window_is_asked_at_the_virtual_moment_at_which_the_stage_is_reached(tmp_path: Path) -> None:
+def test_window_is_checked_at_virtual_arrival_of_stage(tmp_path: Path) -> None:
     properties = stage("dev", prepare("a"), BeforeEntry=conditions("FAIL", OFFICE))
     play = Play(tmp_path, pipeline(stage("Build", build()), properties), {"Synth": _takes(8 * 3600)})
     assert play.once(FRIDAY).status is PlayStatus.FAILED
@@ -523,7 +523,7 @@ def test_a_bake_watches_the_environment_that_the_stage_deployed_to(tmp_path: Pat
     assert execution.virtual_seconds == pytest.approx(660, abs=5)
 
 
-def test_a_bake_in_which_an_alarm_rings_rolls_the_stage_back(tmp_path: Path) -> None:
+def test_alarm_during_bake_rolls_stage_back(tmp_path: Path) -> None:
     # Given a stage that stays as it is when it fails, and goes back when its bake does
     properties = stage("dev", deploy("a"), OnSuccess=conditions("ROLLBACK", BAKE))
     play = _baking(tmp_path, pipeline(properties), {}, lambda *_: (False, "Errors went off"))
@@ -536,7 +536,7 @@ def test_a_bake_in_which_an_alarm_rings_rolls_the_stage_back(tmp_path: Path) -> 
     assert execution.reason == "dev: Bake does not hold: Errors went off"
 
 
-def test_a_bake_that_fails_without_a_way_back_fails_the_stage(tmp_path: Path) -> None:
+def test_failed_bake_without_rollback_fails_the_stage(tmp_path: Path) -> None:
     # Given a stage that would be tried again when an action fails, but whose bake just fails
     properties = stage("dev", deploy("a"), OnSuccess=conditions("FAIL", BAKE), OnFailure=retry())
     play = _baking(tmp_path, pipeline(properties), {}, lambda *_: (False, "Errors went off"))
@@ -546,7 +546,7 @@ def test_a_bake_that_fails_without_a_way_back_fails_the_stage(tmp_path: Path) ->
     assert _ends(execution)[1:] == [("dev", "deliver", "Failed")]
 
 
-def test_the_pipelines_role_has_to_see_the_alarm_of_a_bake(tmp_path: Path) -> None:
+def test_pipelines_role_must_read_the_bakes_alarm(tmp_path: Path) -> None:
     properties = stage("dev", deploy("a"), OnSuccess=conditions("FAIL", BAKE))
     play = Play(tmp_path, pipeline(properties), bake=lambda *_: pytest.fail("it baked"))
     play.tools.role("pipeline", f"cloudwatch:DescribeAlarms arn:aws:cloudwatch:{REGION}:{TOOLS}:alarm:another")
@@ -607,7 +607,7 @@ def _mutable(extra: str = "", **more: object) -> Properties:
     return pipeline(stage("UpdatePipeline", build("SelfMutate")), stage("dev", *builds), **more)
 
 
-def test_a_pipeline_that_changes_itself_begins_again_as_it_is_then(tmp_path: Path) -> None:
+def test_pipeline_that_changes_itself_restarts_in_its_new_form(tmp_path: Path) -> None:
     # Given a commit that adds an action
     play = Play(tmp_path, _mutable())
     play.actions.does = {
@@ -763,7 +763,7 @@ def test_an_interrupt_leaves_a_record_of_what_was_played(tmp_path: Path) -> None
     assert play.memory.executions[0].status == "Failed"
 
 
-def test_after_a_kill_the_next_one_goes_on_with_what_is_known(tmp_path: Path) -> None:
+def test_next_player_continues_after_a_kill(tmp_path: Path) -> None:
     # Given a player that was killed in the middle of a delivery, after another delivery
     killed = Play(tmp_path, _rolling_back())
     earlier = _earlier(killed)

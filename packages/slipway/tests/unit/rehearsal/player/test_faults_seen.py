@@ -105,7 +105,7 @@ def test_what_a_version_counts_is_read_from_its_log(traffic: Callable[..., Playe
     }
 
 
-def test_what_raises_is_bad_too_and_a_server_error_of_its_api(traffic: Callable[..., PlayedTraffic]) -> None:
+def test_errors_and_server_errors_are_bad(traffic: Callable[..., PlayedTraffic]) -> None:
     ((_, outcome),) = traffic(Lambda(v2=0)).send(1, old="1", new="2", weight=1)
 
     assert (outcome.failed, outcome.bad, outcome.server_error) == (True, True, True)
@@ -162,7 +162,7 @@ def _stat(identifier: str, namespace: str, name: str, **dimensions: str) -> dict
     return {"Id": identifier, "MetricStat": stat, "ReturnData": "false"}
 
 
-def test_a_request_brings_the_alarms_that_the_emulator_does_not_hold() -> None:
+def test_request_contains_alarms_the_emulator_lacks() -> None:
     event = {
         "StackId": "arn:aws:cloudformation:us-east-1:1:stack/prod-items-compute/1",
         "ResourceProperties": {
@@ -198,7 +198,7 @@ class Quiet:
     ],
     ids=["it answers 500", "it raises", "it refuses", "the alarm of another service"],
 )
-def test_a_bake_sees_answers_of_5xx_by_the_alarm_on_the_api(status: int, service: str, state: AlarmState) -> None:
+def test_bake_sees_5xx_by_the_apis_alarm(status: int, service: str, state: AlarmState) -> None:
     # Given an environment with an alarm on an API's 5xx, and beside it alarms on what no request here makes
     name = f"prod-{service}-observability-AlarmsApi5xx0A1B2C3D-1"
     of_api = _described(name, "AWS/ApiGateway", "5XXError", ApiName="prod-items", Stage="live")

@@ -51,7 +51,7 @@ def test_the_version_counts_changes_of_the_definition_alone(file: Path) -> None:
     assert [each.name for each in memory.definition.stages[1].actions] == ["Synth"]
 
 
-def test_a_definition_that_the_player_does_not_know_is_refused_and_the_one_before_stays(file: Path) -> None:
+def test_unsupported_definition_is_refused_and_the_former_stays(file: Path) -> None:
     memory = Memory(file)
     memory.define(pipeline(stage("Build", build())))
     with pytest.raises(RehearsalError, match=r"does not know the action Invoke/Lambda \(Build/Call\)"):
@@ -60,7 +60,7 @@ def test_a_definition_that_the_player_does_not_know_is_refused_and_the_one_befor
     assert Memory(file).definition.stages[1].actions[0].name == "Synth"
 
 
-def test_all_of_it_is_there_for_whoever_comes_after_a_kill(file: Path) -> None:
+def test_everything_survives_a_kill(file: Path) -> None:
     # Given a player that was killed: it wrote down what it knew, and that CloudFormation waits for it
     memory = Memory(file)
     memory.define(pipeline(stage("Build", build())))
@@ -86,7 +86,7 @@ def test_what_is_answered_is_waited_for_no_more(file: Path) -> None:
     assert set(Memory(file).pending) == {"r-2"}
 
 
-def test_a_half_written_file_counts_as_none_and_is_written_anew(file: Path) -> None:
+def test_half_written_file_is_rewritten(file: Path) -> None:
     file.write_text('{"definition": {"Name": "slip')
     memory = Memory(file)
     assert not memory.has_pipeline

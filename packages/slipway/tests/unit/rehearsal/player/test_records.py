@@ -20,7 +20,7 @@ from slipway.rehearsal.player.records import (
 )
 
 
-def test_all_of_it_is_json_and_comes_out_as_it_went_in() -> None:
+def test_everything_is_json_and_round_trips() -> None:
     # Given a run with everything that a record may hold
     deployment = PlayedDeployment("d-1", "f", "live", "1", "2", "CodeDeployDefault.LambdaAllAtOnce")
     deployment.minutes.append(PlayedMinute(1, 0.1, 9, 1, 0, 1, 12.5, {"Errors": "ALARM"}))

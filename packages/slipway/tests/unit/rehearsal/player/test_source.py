@@ -86,7 +86,7 @@ def test_an_archive_holds_the_commit_and_nothing_of_the_checkout(repository: Pat
     assert not stat.S_IMODE((tmp_path / "out" / "Makefile").stat().st_mode) & 0o111
 
 
-def test_a_commit_of_a_detached_head_or_another_branch_is_archived(repository: Path, tmp_path: Path) -> None:
+def test_commit_of_detached_head_or_other_branch_is_archived(repository: Path, tmp_path: Path) -> None:
     git(repository, "checkout", "--quiet", "--detach", "HEAD~1")
     for name in ("HEAD", "main"):
         Commit.of(repository, name, branch="main").archive(tmp_path / f"{name}.zip")
@@ -115,7 +115,7 @@ def test_a_clone_has_the_commit_checked_out_and_its_history(repository: Path, tm
     assert _files(target) == {**FILES, "script.sh": "#!/bin/sh\n"}
 
 
-def test_a_commit_that_is_gone_can_be_neither_archived_nor_cloned(repository: Path, tmp_path: Path) -> None:
+def test_deleted_commit_cannot_be_archived_or_cloned(repository: Path, tmp_path: Path) -> None:
     gone = Commit(repository, "0" * 40, "main", "Gone", "")
     with pytest.raises(RehearsalError, match="git cannot archive 000000000000: "):
         gone.archive(tmp_path / "a.zip")

@@ -99,7 +99,7 @@ def test_failures_are_told_apart_from_throttles() -> None:
     assert (outcomes["2"].throttled, outcomes["2"].failed) == (False, True)
 
 
-def test_the_first_request_to_a_version_and_the_one_after_a_failure_are_cold() -> None:
+def test_first_reason_counts_before_cancellations() -> None:
     answers = iter([None, None, fail, None, None])
 
     def answer(event: Any) -> None:

@@ -74,7 +74,7 @@ def test_named_headers_may_reach_the_origin() -> None:
     assert _edge(_cache(), _requests({"HeaderBehavior": "allExcept", "Headers": overrides})) == []
 
 
-def test_queries_and_cookies_beside_the_key_do_not_reach_the_origin() -> None:
+def test_queries_and_cookies_outside_the_key_are_dropped() -> None:
     page = {"QueryStringBehavior": "whitelist", "QueryStrings": ["page"]}
     more = {"QueryStringBehavior": "whitelist", "QueryStrings": ["page", "user"]}
 

@@ -98,7 +98,7 @@ def test_an_edge_of_another_environment_is_another() -> None:
     assert broken("EdgeCountsItsViewers", None, prod, dev) == []
 
 
-def test_a_web_acl_for_the_edge_is_in_us_east_1() -> None:
+def test_edge_web_acl_is_in_us_east_1() -> None:
     acl = _acl(_rate(), Scope="CLOUDFRONT")
 
     assert broken("EdgeAclInUsEast1", acl) == ["Acl"]
