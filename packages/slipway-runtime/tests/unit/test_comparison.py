@@ -11,7 +11,7 @@ import pytest
 from slipway_runtime.comparison import ROUNDS, Comparison, Intended, Read, compare, described
 
 TODAY = date(2026, 5, 1)
-PAGE = {"items": [{"id": "a", "name": "kettle"}, {"id": "b", "name": "pot"}], "next": None}
+PAGE: dict[str, Any] = {"items": [{"id": "a", "name": "kettle"}, {"id": "b", "name": "pot"}], "next": None}
 
 
 def answer(body: Any, status: int = 200, content_type: str = "application/json") -> dict[str, Any]:

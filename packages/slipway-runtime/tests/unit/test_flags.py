@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,7 +62,7 @@ class AppConfig:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds, to be moved by the test."""
     now = [1000.0]
-    monkeypatch.setattr(flags.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 
