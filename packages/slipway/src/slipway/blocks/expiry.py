@@ -60,6 +60,18 @@ class KeepNothing:
                 node.tags.set_tag(name, value)
         if CfnResource.is_cfn_resource(node) and isinstance(node, CfnResource):
             options = node.cfn_options
+            if node.cfn_resource_type == "AWS::KMS::Key":
+                accept(
+                    node,
+                    "Slipway-StatefulRetained",
+                    reason="Nothing of a sandbox is kept. KMS itself waits for seven days before it deletes a key.",
+                )
+            elif node.cfn_resource_type == "AWS::S3::Bucket" and options.deletion_policy == CfnDeletionPolicy.RETAIN:
+                accept(
+                    node,
+                    "OnlyAws-LogBucketSurvivesRollback",
+                    reason="What ends the sandbox empties the bucket first, and tries again if AWS writes another log.",
+                )
             for policy in ("deletion_policy", "update_replace_policy"):
                 if getattr(options, policy) is not None:
                     setattr(options, policy, CfnDeletionPolicy.DELETE)
@@ -94,6 +106,11 @@ class SandboxExpiry(Construct):
         if environment.sandbox is None or environment.sandbox.expires is None:
             raise ValueError(f"{self.node.path}: {environment.name} doesn't expire")
         key = ServiceKey(self, "Key", service="foundation", environment=environment)
+        accept(
+            key,
+            "Slipway-StatefulApart",
+            reason="Nothing of a sandbox outlives it: the key ends with the function that it is for.",
+        )
         waves = deletion_waves(environment, services)
         self.function = ServiceFunction(
             self,
@@ -108,11 +125,6 @@ class SandboxExpiry(Construct):
             variables={"WAVES": json.dumps(waves)},
             dead_letters=DeadLetterQueue(self, "DeadLetters", key=key),
             asynchronous=True,
-        )
-        accept(
-            self.function.live,
-            "Slipway-TrafficAliasGuarded",
-            reason="It takes no traffic: it deletes what a developer gave a last day.",
         )
         self._allow(environment, services, [stack for wave in waves for stack in wave])
         self._schedule(environment.sandbox.expires)
