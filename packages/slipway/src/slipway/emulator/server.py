@@ -13,6 +13,7 @@ import ssl
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import copy
@@ -564,7 +565,7 @@ class _Session(boto3.Session):
         self._endpoint, self._ca = endpoint, str(ca)
         self._session.register_component("data_loader", _LOADER)
         self._made: dict[str, Any] = {}
-        self._others: list[Any] = []
+        self._others: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.RLock()
 
     def close(self) -> None:
@@ -580,7 +581,7 @@ class _Session(boto3.Session):
                     self._made[args[0]] = super().client(*args, endpoint_url=self._endpoint, verify=self._ca)
                 return self._made[args[0]]
             other = super().client(*args, **{"endpoint_url": self._endpoint, "verify": self._ca, **settings})
-            self._others.append(other)
+            self._others.add(other)
             return other
 
     def resource(self, *args, **settings):  # type: ignore[no-untyped-def]  # as above

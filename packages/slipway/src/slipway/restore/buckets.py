@@ -128,7 +128,7 @@ def _create(client: S3Client, bucket: str, copy: str, region: str) -> None:
     )
     client.put_bucket_versioning(Bucket=copy, VersioningConfiguration={"Status": "Enabled"})
     encryption = client.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]
-    client.put_bucket_encryption(Bucket=copy, ServerSideEncryptionConfiguration=encryption)  # type: ignore[arg-type]  # as S3 gave it
+    client.put_bucket_encryption(Bucket=copy, ServerSideEncryptionConfiguration=encryption)
 
 
 def _check(client: S3Client, bucket: str, copy: str, then: Mapping[str, ObjectVersion]) -> None:

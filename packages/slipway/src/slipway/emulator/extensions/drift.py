@@ -17,7 +17,7 @@ _ALIAS = ("Description", "FunctionVersion")
 _ALARM = ("ActionsEnabled", "ComparisonOperator", "DatapointsToAlarm", "EvaluationPeriods", "Threshold")
 
 
-def read_alias(physical_id: str, _: Mapping[str, Any]) -> dict[str, Any] | None:
+def read_alias(physical_id: str, _properties: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the properties of an alias; None if it was deleted.
 
     Args:
@@ -29,7 +29,7 @@ def read_alias(physical_id: str, _: Mapping[str, Any]) -> dict[str, Any] | None:
     return None if alias is None else {key: alias[key] for key in _ALIAS if alias.get(key)}
 
 
-def read_alarm(physical_id: str, _: Mapping[str, Any]) -> dict[str, Any] | None:
+def read_alarm(physical_id: str, _properties: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the properties of an alarm; None if it was deleted.
 
     Args:
