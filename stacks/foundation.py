@@ -48,7 +48,7 @@ class FoundationStack(Stack):
             EventRelay(self, "Relay", environment=environment, services=services)
             ProtectionRole(self, "Protection", environment=environment, services=services)
             if environment.drift is not None:
-                DriftRole(self, "Drift", environment=environment, services=services)
+                DriftRole(self, "Drift", environment=environment)
         elif environment.sandbox.expires is not None and assets is not None:
             SandboxExpiry(self, "Expiry", environment=environment, services=services, assets=assets)
         else:

@@ -76,7 +76,9 @@ def _matrix() -> dict[str, Environment]:
         "prod, all at once": changed(
             prod, {"deployment.strategy": "AllAtOnce", "services.catalog.api.latency_alarm_ms": 1234}
         ),
-        "prod, watched for drift": changed(prod, {"drift": {"hour_utc": 3}}),
+        "prod, watched and tested": changed(
+            prod, {"drift": {"hour_utc": 3}, "backup.restore_test": {"day": "SAT", "hour_utc": 9}}
+        ),
         "dev, several origins": changed(
             dev, {"cors.origins": ["https://one.example.com", "http://localhost:3000", "https://two.example.com"]}
         ),
@@ -134,6 +136,9 @@ def _pipelines() -> dict[str, Settings]:
         "four environments": pipeline_settings((dev, fourth, staging, prod)),
         "own canary": pipeline_settings((changed(dev, {"deployment.strategy": "Canary5Percent15Minutes"}), prod)),
         "prod in Frankfurt": pipeline_settings((dev, staging, changed(prod, frankfurt))),
+        "watched and tested": pipeline_settings(
+            (changed(dev, {"drift": {}}), changed(prod, {"drift": {"hour_utc": 3}, "backup.restore_test": {}}))
+        ),
         "prod in two regions": pipeline_settings((prod, twin), share_accounts=True),
         "two environments in one account": pipeline_settings((dev, beside), share_accounts=True, approval_before=[]),
         "everything in one account": pipeline_settings((at_home,), share_accounts=True, approval_before=[]),

@@ -147,3 +147,43 @@ def test_bucket_without_versions_is_not_backed_up() -> None:
     selection = deployment["data"].only("AWS::Backup::BackupSelection")["BackupSelection"]
 
     assert deployment.texts("data", selection["Resources"]) == {deployment.output("TableName").replace(">", ".Arn>")}
+
+
+_TESTED = changed(SPECIMEN.environment("prod"), {"backup.restore_test": {"day": "SAT", "hour_utc": 9}})
+
+
+def test_no_restore_is_tested_unless_configured() -> None:
+    data = _prod(Catalog)["data"]
+    assert not data.of_type("AWS::Backup::RestoreTestingPlan")
+    assert not data.of_type("AWS::Backup::RestoreTestingSelection")
+
+
+def test_the_newest_backups_are_restored_weekly_where_configured() -> None:
+    # Given an environment that asks for it
+    deployment = synthesis.deploy("tested", _TESTED, Catalog)
+    data = deployment["data"]
+    # When its plan is read, then it takes the newest recovery points of the service's vault
+    plan = data.only("AWS::Backup::RestoreTestingPlan")
+    assert plan["ScheduleExpression"] == "cron(0 9 ? * SAT *)"
+    selected = plan["RecoveryPointSelection"]
+    assert selected["Algorithm"] == "LATEST_WITHIN_WINDOW"
+    (vault,) = selected["IncludeVaults"]
+    assert deployment.behind(deployment.text("data", vault))["Type"] == "AWS::Backup::BackupVault"
+    # And restores table and bucket
+    selections = data.of_type("AWS::Backup::RestoreTestingSelection").values()
+    kinds = {each["Properties"]["ProtectedResourceType"] for each in selections}
+    assert kinds == {"DynamoDB", "S3"}
+    # And under a role that writes to copies of a test alone
+    (policy,) = [each for name, each in data.of_type("AWS::IAM::ManagedPolicy").items() if "RestoreTest" in name]
+    writes = [
+        resource
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if {"dynamodb:PutItem", "s3:PutObject"} & set(_listed(statement["Action"]))
+        for resource in _listed(statement["Resource"])
+    ]
+    assert writes
+    assert all("awsbackup-restore-test-*" in json.dumps(each) for each in writes)
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]

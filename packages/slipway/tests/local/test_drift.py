@@ -94,7 +94,7 @@ def deployed(account: Account) -> dict[str, str]:
 def formation(account: Account) -> Any:
     """CloudFormation, as the role of the environment that looks for drift."""
     stack = Stack(App(), "Foundation")
-    DriftRole(stack, "Drift", environment=ENVIRONMENT, services=["catalog"])
+    DriftRole(stack, "Drift", environment=ENVIRONMENT)
     policies = Template.from_stack(stack).find_resources("AWS::IAM::ManagedPolicy").values()
     (document,) = [policy["Properties"]["PolicyDocument"] for policy in policies]
     text = json.dumps(document)

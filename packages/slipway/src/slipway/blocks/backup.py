@@ -16,6 +16,7 @@ from slipway.blocks.bucket import ServiceBucket
 from slipway.blocks.key import ServiceKey
 from slipway.blocks.messaging import DeadLetterQueue
 from slipway.blocks.removal import removal_policy
+from slipway.blocks.restore_test import RestoreTesting
 from slipway.blocks.table import ServiceTable
 from slipway.nag.acknowledge import resource_finding
 from slipway.settings import Environment
@@ -105,6 +106,18 @@ class ServiceBackup(Construct):
         self.failures = DeadLetterQueue(self, "Failures", key=key, keep=FAILURES_STAY)
         """Queue with the events of backups that failed within the last hour."""
         self._catch_failures(key)
+        if settings.restore_test is not None:
+            RestoreTesting(
+                self,
+                "RestoreTest",
+                service=service,
+                environment=environment,
+                settings=settings.restore_test,
+                vault=self.vault,
+                key=key,
+                tables=tables,
+                buckets=buckets,
+            )
 
     def _catch_failures(self, key: ServiceKey) -> None:
         """Put the events of failed backups into a queue, which an alarm can watch.

@@ -358,6 +358,24 @@ def _backup_selection(selection: PricedResource, scope: CostScope) -> Iterator[C
         yield Charge.monthly("Backup", "storage", usd)
 
 
+_TESTS_A_MONTH = Decimal("4.35")
+"""Weeks of a month."""
+
+
+def _restore_testing_selection(selection: PricedResource, scope: CostScope) -> Iterator[Charge]:
+    """What a weekly restore costs. AWS's fee for each test itself is not in the prices: see its page."""
+    prices, assume = scope.prices.backup, scope.assume
+    for resource in scope.targets(selection, selection.get("ProtectedResourceArns")):
+        match resource.type:
+            case "AWS::DynamoDB::Table":
+                usd = prices.dynamodb_restores.of(_TESTS_A_MONTH * assume.stored_gb_per_table)
+            case "AWS::S3::Bucket":
+                usd = prices.s3_restores.of(_TESTS_A_MONTH * assume.stored_gb_per_bucket)
+            case other:
+                raise selection.error(f"restores of {other} are not priced")
+        yield Charge.monthly("Backup", "restore tests", usd)
+
+
 def _dashboard(_: PricedResource, scope: CostScope) -> Iterator[Charge]:
     yield Charge.monthly("CloudWatch", "dashboards", scope.prices.cloudwatch.dashboard.of(1))
 
@@ -494,6 +512,7 @@ PRICED: Mapping[str, Pricer] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": _scalable_target,
     "AWS::ApplicationAutoScaling::ScalingPolicy": _scaling_policy,
     "AWS::Backup::BackupSelection": _backup_selection,
+    "AWS::Backup::RestoreTestingSelection": _restore_testing_selection,
     "AWS::CloudFront::Distribution": _distribution,
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::CloudWatch::CompositeAlarm": _composite_alarm,
@@ -543,6 +562,7 @@ FREE: Mapping[str, str] = {
     "AWS::ApiGatewayV2::Integration": _PART,
     "AWS::ApiGatewayV2::Route": _PART,
     "AWS::Backup::BackupPlan": "what it keeps is priced at its selection",
+    "AWS::Backup::RestoreTestingPlan": "what it restores is priced at its selections",
     "AWS::Backup::BackupVault": "what is kept in it is priced at the selection",
     "AWS::CDK::Metadata": "CDK's own note in the template",
     "AWS::CertificateManager::Certificate": "public certificates cost nothing",

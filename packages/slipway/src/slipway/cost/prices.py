@@ -129,6 +129,8 @@ class _S3(_Section):
 class _Backup(_Section):
     dynamodb_storage: Price
     s3_storage: Price
+    dynamodb_restores: Price
+    s3_restores: Price
 
 
 class _AppConfig(_Section):

@@ -672,6 +672,14 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
         references={"Ref": _name},
     ),
     Substitution(
+        subject="AWS::Backup::RestoreTestingPlan, RestoreTestingSelection",
+        stand_in="nothing",
+        unproven="that AWS Backup restores what it backed up; `slipway restore` is tested here",
+        applies=of_type("AWS::Backup::RestoreTestingPlan", "AWS::Backup::RestoreTestingSelection"),
+        drops=True,
+        references={"Ref": _name},
+    ),
+    Substitution(
         subject="AWS::WAFv2::WebACL",
         stand_in="stored; nothing is judged by it",
         unproven="managed rules, the rate rule",

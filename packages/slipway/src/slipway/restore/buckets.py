@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 CHECKED = 100
 """Objects whose content is read back from both buckets, spread over all of them."""
+COPIES = 16
+"""Objects that are copied at once."""
+LARGEST_COPY = 5_000_000_000
+"""The largest object that one call copies: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html."""
 _MAIN_REGION = "us-east-1"
 
 
@@ -66,9 +71,8 @@ def restore_bucket(
     then, now = versions_at(client, bucket, to), versions_at(client, bucket, None)
     _create(client, bucket, copy, region)
     say(f"{bucket}: {len(then)} objects are copied to {copy}")
-    for key, version in then.items():
-        # In parts where it has to be.
-        client.copy({"Bucket": bucket, "Key": key, "VersionId": version.id}, copy, key)
+    with ThreadPoolExecutor(COPIES) as pool:
+        list(pool.map(lambda each: _copy(client, bucket, copy, *each), then.items()))
     restored_at = time.monotonic()
     say(f"{bucket}: sizes of all objects and contents of up to {CHECKED} are compared")
     _check(client, bucket, copy, then)
@@ -82,6 +86,15 @@ def restore_bucket(
         ),
         seconds=(restored_at - began, time.monotonic() - restored_at),
     )
+
+
+def _copy(client: S3Client, bucket: str, copy: str, key: str, version: ObjectVersion) -> None:
+    """Copy a version of an object, in parts where S3 asks for it."""
+    source: Any = {"Bucket": bucket, "Key": key, "VersionId": version.id}
+    if version.size > LARGEST_COPY:
+        client.copy(source, copy, key)
+    else:
+        client.copy_object(CopySource=source, Bucket=copy, Key=key)
 
 
 def versions_at(client: S3Client, bucket: str, to: datetime | None) -> dict[str, ObjectVersion]:

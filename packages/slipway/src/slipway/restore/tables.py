@@ -1,9 +1,8 @@
 """Restore a table to a point in time, as a new table, and compare every item.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/PointInTimeRecovery.Tutorial.html. A restored table has
-the data, indexes, key schema and encryption; it has no auto scaling, alarms, tags, stream, time to live, point-in-time
-recovery, resource policy or deletion protection
-(https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/pointintimerecovery_howitworks.html).
+the data, indexes, capacity and encryption; it has no auto scaling, policies, alarms, tags, stream, time to live or
+point-in-time recovery (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_RestoreTableToPointInTime.html).
 """
 
 from __future__ import annotations

@@ -185,6 +185,17 @@ class Deployment(_Model):
         return Shift.named(self.strategy)
 
 
+class RestoreTest(_Model):
+    """Weekly test that the newest backups can be restored; AWS Backup deletes what it restored."""
+
+    day: Literal["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"] = "SUN"
+    """Day of the week, UTC."""
+    hour_utc: Annotated[int, Field(ge=0, le=23)] = 8
+    """Hour at which the test may start, UTC; AWS Backup starts it within eight hours."""
+    keep_hours: Annotated[int, Field(ge=1, le=168)] = 1
+    """Hours that the restored table or bucket is kept, for whoever wants to look at it."""
+
+
 class Backup(_Model):
     """Daily backups of tables and buckets, into the service's own vault."""
 
@@ -192,6 +203,8 @@ class Backup(_Model):
     """Hour at which backups start, UTC."""
     keep_days: Annotated[int, Field(ge=1, le=3_650)] = 35
     """Days that a recovery point is kept, even if the table or bucket is deleted."""
+    restore_test: RestoreTest | None = None
+    """Default: no tests. Each restores every table and bucket, and costs as much as that."""
 
 
 class Drift(_Model):

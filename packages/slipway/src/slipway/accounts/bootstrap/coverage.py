@@ -90,6 +90,7 @@ _PASSED_TO = {
 
 _LINKED_TO = {
     # https://docs.aws.amazon.com/aws-backup/latest/devguide/using-service-linked-roles.html
+    "AWS::Backup::RestoreTesting": "restore-testing.backup.amazonaws.com",
     "AWS::Backup::": "backup.amazonaws.com",
 }
 """Prefix of a type → the service whose service-linked role is created for it, if no property names that role."""
@@ -318,7 +319,13 @@ def _arns(resource: NamedResource, action: str, account: Account, qualifier: str
         "apigateway": _api_arns(kind, f"arn:{account.partition}:apigateway:{region}::"),
         "appconfig": _flag_arns(action, own),
         "application-autoscaling": [f"{own}:scalable-target/0123"],
-        "backup": [f"{own}:backup-vault:{name}" if kind == "BackupVault" else f"{own}:backup-plan:0a1b"],
+        "backup": [
+            f"{own}:backup-vault:{name}"
+            if kind == "BackupVault"
+            else f"{own}:restore-testing-plan:{name}"
+            if kind.startswith("RestoreTesting")
+            else f"{own}:backup-plan:0a1b"
+        ],
         "cloudfront": [f"{everywhere}:{_hyphens(kind) if 'CloudFront' in resource.type_name else 'distribution'}/E123"],
         "cloudwatch": [
             f"{own}:alarm:TargetTracking-table/{stack}"
