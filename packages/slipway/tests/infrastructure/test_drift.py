@@ -31,7 +31,7 @@ def test_each_watched_environment_is_looked_at_once_a_day() -> None:
     for rule in pipeline.template.properties_of("AWS::Events::Rule"):
         if str(rule.get("ScheduleExpression", "")).startswith("cron"):
             (target,) = rule["Targets"]
-            order = json.loads(pipeline.text(target["Input"]).replace("AWS::Partition", "aws"))
+            order = json.loads(pipeline.text(target["Input"]).replace('{"Ref": "AWS::Partition"}', "aws"))
             found[order["environment"]] = (rule["ScheduleExpression"], order)
     # Then each names its hour, the role in its account, and its stacks
     assert {name: schedule for name, (schedule, _) in found.items()} == {

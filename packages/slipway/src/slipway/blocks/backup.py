@@ -106,18 +106,6 @@ class ServiceBackup(Construct):
         self.failures = DeadLetterQueue(self, "Failures", key=key, keep=FAILURES_STAY)
         """Queue with the events of backups that failed within the last hour."""
         self._catch_failures(key)
-        if settings.restore_test is not None:
-            RestoreTesting(
-                self,
-                "RestoreTest",
-                service=service,
-                environment=environment,
-                settings=settings.restore_test,
-                vault=self.vault,
-                key=key,
-                tables=tables,
-                buckets=buckets,
-            )
 
     def _catch_failures(self, key: ServiceKey) -> None:
         """Put the events of failed backups into a queue, which an alarm can watch.
@@ -315,7 +303,7 @@ def back_up(
     """
     if environment.backup is None:
         return None
-    return ServiceBackup(
+    made = ServiceBackup(
         stack,
         "Backup",
         service=service,
@@ -325,3 +313,16 @@ def back_up(
         tables=tables,
         buckets=buckets,
     )
+    if environment.backup.restore_test is not None:
+        RestoreTesting(
+            made,
+            "RestoreTest",
+            service=service,
+            environment=environment,
+            settings=environment.backup.restore_test,
+            vault=made.vault,
+            key=key,
+            tables=tables,
+            buckets=buckets,
+        )
+    return made

@@ -28,6 +28,23 @@ RESTORED = "awsbackup-restore-test-*"
 START_HOURS = 8
 """Hours within which a test begins."""
 
+# After AWS's own policies for such a role, on the copies of a test alone:
+# https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSBackupServiceRolePolicyForRestores.html
+# https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSBackupServiceRolePolicyForS3Restore.html
+_ITEMS = (
+    *("dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:GetItem"),
+    *("dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem"),
+)
+_BUCKET = (
+    *("s3:CreateBucket", "s3:GetBucketLocation", "s3:GetBucketOwnershipControls", "s3:GetBucketVersioning"),
+    *("s3:ListBucket", "s3:ListBucketVersions", "s3:PutBucketOwnershipControls", "s3:PutBucketVersioning"),
+)
+_OBJECTS = (
+    *("s3:DeleteObject", "s3:GetObject", "s3:GetObjectAcl", "s3:GetObjectTagging", "s3:GetObjectVersion"),
+    *("s3:GetObjectVersionAcl", "s3:ListMultipartUploadParts", "s3:PutObject", "s3:PutObjectAcl"),
+    *("s3:PutObjectTagging", "s3:PutObjectVersionAcl"),
+)
+
 
 class RestoreTesting(Construct):
     """Restores the newest recovery point of each table and bucket of a service, once a week.
@@ -99,13 +116,12 @@ class RestoreTesting(Construct):
             )
             selection.node.add_dependency(policy)
 
-    # After AWS's own policies for such a role, on the copies of a test alone:
-    # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSBackupServiceRolePolicyForRestores.html
-    # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSBackupServiceRolePolicyForS3Restore.html
     def _permissions(
         self, role: iam.Role, *, key: ServiceKey, tables: Sequence[ServiceTable], buckets: Sequence[ServiceBucket]
     ) -> iam.ManagedPolicy:
-        stack = Stack.of(self)
+        copies = Stack.of(self).format_arn(service="dynamodb", resource="table", resource_name=RESTORED)
+        backups = [f"{table.table_arn}/backup/*" for table in tables]
+        bucket = f"arn:{Aws.PARTITION}:s3:::{RESTORED}"
         statements = [
             iam.PolicyStatement(
                 actions=["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], resources=[key.key_arn]
@@ -116,53 +132,22 @@ class RestoreTesting(Construct):
                 conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
             ),
         ]
-        patterns = []
         if tables:
-            copies = stack.format_arn(service="dynamodb", resource="table", resource_name=RESTORED)
-            backups = [f"{table.table_arn}/backup/*" for table in tables]
-            patterns += [copies, *backups]
-            items = (
-                "BatchWriteItem",
-                "DeleteItem",
-                "DescribeTable",
-                "GetItem",
-                "PutItem",
-                "Query",
-                "Scan",
-                "UpdateItem",
-            )
+            own = [table.table_arn for table in tables]
             statements += [
-                iam.PolicyStatement(actions=[f"dynamodb:{each}" for each in items], resources=[copies]),
-                iam.PolicyStatement(
-                    actions=["dynamodb:RestoreTableFromAwsBackup"],
-                    resources=[copies, *(table.table_arn for table in tables)],
-                ),
+                iam.PolicyStatement(actions=list(_ITEMS), resources=[copies]),
+                iam.PolicyStatement(actions=["dynamodb:RestoreTableFromAwsBackup"], resources=[copies, *own]),
                 iam.PolicyStatement(actions=["dynamodb:RestoreTableFromBackup"], resources=[*backups, copies]),
             ]
         if buckets:
-            bucket = f"arn:{Aws.PARTITION}:s3:::{RESTORED}"
-            patterns += [bucket, f"{bucket}/*"]
             statements += [
-                iam.PolicyStatement(
-                    actions=[
-                        *("s3:CreateBucket", "s3:GetBucketLocation", "s3:GetBucketOwnershipControls"),
-                        *("s3:GetBucketVersioning", "s3:ListBucket", "s3:ListBucketVersions"),
-                        *("s3:PutBucketOwnershipControls", "s3:PutBucketVersioning"),
-                    ],
-                    resources=[bucket],
-                ),
-                iam.PolicyStatement(
-                    actions=[
-                        *("s3:DeleteObject", "s3:GetObject", "s3:GetObjectAcl", "s3:GetObjectTagging"),
-                        *("s3:GetObjectVersion", "s3:GetObjectVersionAcl", "s3:ListMultipartUploadParts"),
-                        *("s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging", "s3:PutObjectVersionAcl"),
-                    ],
-                    resources=[f"{bucket}/*"],
-                ),
+                iam.PolicyStatement(actions=list(_BUCKET), resources=[bucket]),
+                iam.PolicyStatement(actions=list(_OBJECTS), resources=[f"{bucket}/*"]),
             ]
         policy = iam.ManagedPolicy(
             self, "Policy", roles=[role], description="Restores backups for a test", statements=statements
         )
+        patterns = [*([copies, *backups] if tables else []), *([bucket, f"{bucket}/*"] if buckets else [])]
         accept(
             policy,
             "AwsSolutions-IAM5",

@@ -15,7 +15,8 @@ from slipway.settings import Environment
 # (https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html), since drift detection
 # needs "read permission for each resource that supports drift detection included in the stack"
 # (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html). Left out, so that the
-# function reads no secret and no object: secretsmanager:GetSecretValue, s3:GetObject, iam:PassRole, and what changes.
+# function reads no secret and no object: secretsmanager:GetSecretValue, s3:GetObject, iam:PassRole, and what changes;
+# and all of IAM, which the permissions boundary denies to every role of the stacks.
 _STACK = ("DescribeStackResourceDrifts", "DetectStackDrift", "DetectStackResourceDrift", "ListStackResources")
 
 _NAMED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -91,10 +92,6 @@ _EVERYWHERE = (
 )
 """Actions that AWS lets no policy narrow."""
 
-_ROLES = (
-    *("GetRole", "GetRolePolicy", "ListAttachedRolePolicies", "ListRolePolicies"),
-    *("GetPolicy", "GetPolicyVersion", "ListEntitiesForPolicy"),
-)
 _EDGE = ("GetCachePolicy", "GetDistribution", "GetDistributionConfig", "ListTagsForResource")
 _BUCKETS = (
     *("GetAccelerateConfiguration", "GetAnalyticsConfiguration", "GetBucketCORS", "GetBucketLogging"),
@@ -132,8 +129,6 @@ class DriftRole(StepRole):
         self._read("cloudformation", _STACK, [self._arn("cloudformation", f"stack/{name}-*/*")])
         for service, (actions, resources) in (*_NAMED.items(), *_DRAWN.items()):
             self._read(service, actions, [self._arn(service, each.format(environment=name)) for each in resources])
-        account = f"arn:{Aws.PARTITION}:iam::{stack.account}"
-        self._read("iam", _ROLES, [f"{account}:role/{name}-*", f"{account}:policy/{name}-*"])
         self._read("s3", _BUCKETS, [f"arn:{Aws.PARTITION}:s3:::{environment.bucket_prefix}-*"])
         gateway = f"arn:{Aws.PARTITION}:apigateway:{stack.region}::"
         self._read("apigateway", ["GET"], [f"{gateway}/*"])

@@ -248,7 +248,10 @@ class Observation(Construct):
             size=DRIFT_SIZE,
         )
         function.allow(actions=["sts:AssumeRole"], resources=list(roles.values()))
-        function.allow(actions=["events:PutEvents"], resources=[bus.event_bus_arn])
+        named = Stack.of(self).format_arn(
+            service="events", resource="event-bus", resource_name=delivery_bus(self._settings.pipeline.app)
+        )
+        function.allow(actions=["events:PutEvents"], resources=[named])
         for environment in watched:
             stacks = watched_stacks(environment, [name for name, value in environment.services if value is not None])
             order = {

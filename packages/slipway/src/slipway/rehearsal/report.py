@@ -104,7 +104,9 @@ def faults_markdown(faults: Iterable[Fault]) -> str:
 def _must(fault: Fault) -> str:
     if fault.stops_at is None:
         canceled = f"it is canceled at `{fault.changes_pipeline}`, nothing is rolled back, and it begins again: "
-        return f"{canceled if fault.changes_pipeline else ''}it reaches the last environment"
+        taken_back = ", and after aliases and stages are taken back by hand, the old version serves again"
+        end = taken_back if fault.found_by else ""
+        return f"{canceled if fault.changes_pipeline else ''}it reaches the last environment{end}"
     back = ", and the old version serves again" if fault.rolled_back or fault.goes_back else ""
     if fault.rollback_refused:
         back = f", and the rollback fails: `{fault.rollback_refused}`"

@@ -11,6 +11,7 @@ its way forward.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -206,9 +207,18 @@ def _past(summary: Mapping[str, Any]) -> PastExecution:
     return PastExecution(
         summary["pipelineExecutionId"],
         revision.get("revisionId", ""),
-        revision.get("revisionSummary", ""),
+        _message(revision.get("revisionSummary", "")),
         summary["startTime"],
     )
+
+
+def _message(summary: str) -> str:
+    """Return a commit's message; a source by a connection gives it within JSON."""
+    try:
+        found = json.loads(summary)
+    except ValueError:
+        return summary
+    return str(found.get("CommitMessage", summary)) if isinstance(found, dict) else summary
 
 
 def _candidates(client: CodePipelineClient, pipeline: str, stages: Sequence[str]) -> list[PastExecution]:

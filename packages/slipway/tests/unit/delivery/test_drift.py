@@ -85,10 +85,18 @@ def test_what_could_not_be_read_is_not_in_sync() -> None:
     _detected(stub, _status("DETECTION_FAILED", DetectionStatusReason=reason))
     unknown = _resource("Api", "UNKNOWN", DriftStatusReason="AccessDenied")
     stub.add_response("describe_stack_resource_drifts", {"StackResourceDrifts": [unknown]})
-    assert _look(stub, client).unread == (
-        f"{STACK}: {reason}",
-        f"{STACK}: Api (AWS::Lambda::Function): AccessDenied",
-    )
+    assert _look(stub, client).unread == (f"{STACK}: Api (AWS::Lambda::Function): AccessDenied",)
+
+
+@pytest.mark.parametrize(("resources", "unread"), [(["Role"], 0), ([], 1)])
+def test_a_failure_without_a_named_resource_is_told(resources: list[str], unread: int) -> None:
+    # Given a detection that failed at a type that the caller may not read, or at nothing that is named
+    client = _SESSION.client("cloudformation")
+    stub = Stubber(client)
+    _detected(stub, _status("DETECTION_FAILED", DetectionStatusReason="Failed"))
+    found = [{**_resource(each, "UNKNOWN"), "ResourceType": "AWS::IAM::Role"} for each in resources]
+    stub.add_response("describe_stack_resource_drifts", {"StackResourceDrifts": found})
+    assert len(_look(stub, client, skips=("AWS::IAM::",)).unread) == unread
 
 
 def test_a_detection_that_does_not_end_is_named() -> None:

@@ -13,7 +13,7 @@ from slipway.errors import RehearsalError
 from slipway.rehearsal.player.actions import Task
 from slipway.rollback.command import describe_plan
 from slipway.rollback.errors import RollbackError
-from slipway.rollback.stages import RollbackPlan, plan_rollback, roll_back, stages_of
+from slipway.rollback.stages import RollbackPlan, _message, plan_rollback, roll_back, stages_of
 from unit.rollback.pipeline import ENVIRONMENTS, STAGES, Delivered
 
 
@@ -189,6 +189,18 @@ def test_codepipeline_refuses_what_it_documents(tmp_path: Path, stage: str, targ
     # When one is asked for that cannot be, then it is refused
     with pytest.raises(ClientError, match=code):
         delivered.client.rollback_stage(pipelineName=delivered.name, stageName=stage, targetPipelineExecutionId=wanted)
+
+
+@pytest.mark.parametrize(
+    ("summary", "message"),
+    [
+        ("A change", "A change"),
+        ('{"ProviderType": "GitHub", "CommitMessage": "A change"}', "A change"),
+        ("42", "42"),
+    ],
+)
+def test_a_commits_message_is_read_from_any_source(summary: str, message: str) -> None:
+    assert _message(summary) == message
 
 
 def test_what_stays_is_said_before_anybody_is_asked(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def detect_drift(
     wait_seconds: float = WAIT_SECONDS,
     poll_seconds: float = POLL_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
+    skips: tuple[str, ...] = (),
 ) -> DriftReport:
     """Compare stacks, and those nested in them, with their templates.
 
@@ -92,6 +93,7 @@ def detect_drift(
         wait_seconds: How long the detections may take.
         poll_seconds: How long to wait between two looks.
         sleep: Waits.
+        skips: Beginnings of types that the caller may not read; not told as unread. Default: none.
     """
     unread: list[str] = []
     begun: dict[str, str] = {}
@@ -108,9 +110,12 @@ def detect_drift(
         if reason is None:
             unread.append(f"{name}: the detection did not end in time")
             continue
-        if reason:
+        before = len(unread)
+        found, unknown = _drifted(client, name, unread, skips)
+        drifted += found
+        if reason and not unknown and len(unread) == before:
+            # No resource says why.
             unread.append(f"{name}: {reason}")
-        drifted += _drifted(client, name, unread)
     return DriftReport(tuple(begun), tuple(drifted), tuple(unread))
 
 
@@ -143,25 +148,34 @@ def _ended(
         sleep(poll)
 
 
-def _drifted(client: CloudFormationClient, stack: str, unread: list[str]) -> Iterator[DriftedResource]:
+def _drifted(
+    client: CloudFormationClient, stack: str, unread: list[str], skips: tuple[str, ...]
+) -> tuple[list[DriftedResource], int]:
+    """Return the resources that differ, and how many could not be read."""
+    found, unknown = [], 0
     for resource in _drifts(client, stack):
-        status = resource["StackResourceDriftStatus"]
+        status, kind = resource["StackResourceDriftStatus"], resource["ResourceType"]
         if status == "UNKNOWN":
+            unknown += 1
             reason = resource.get("DriftStatusReason", "CloudFormation could not read it")
-            unread.append(f"{stack}: {resource['LogicalResourceId']} ({resource['ResourceType']}): {reason}")
-        if status not in {"DELETED", "MODIFIED"}:
-            continue
-        yield DriftedResource(
-            stack=stack,
-            logical_id=resource["LogicalResourceId"],
-            name=resource.get("PhysicalResourceId", ""),
-            type=resource["ResourceType"],
-            deleted=status == "DELETED",
-            differences=tuple(
-                PropertyDifference(each["PropertyPath"], each["ExpectedValue"], each["ActualValue"])
-                for each in resource.get("PropertyDifferences", [])
-            ),
-        )
+            if not kind.startswith(skips):
+                unread.append(f"{stack}: {resource['LogicalResourceId']} ({kind}): {reason}")
+        if status in {"DELETED", "MODIFIED"}:
+            differences = resource.get("PropertyDifferences", [])
+            found.append(
+                DriftedResource(
+                    stack=stack,
+                    logical_id=resource["LogicalResourceId"],
+                    name=resource.get("PhysicalResourceId", ""),
+                    type=kind,
+                    deleted=status == "DELETED",
+                    differences=tuple(
+                        PropertyDifference(each["PropertyPath"], each["ExpectedValue"], each["ActualValue"])
+                        for each in differences
+                    ),
+                )
+            )
+    return found, unknown
 
 
 def _drifts(client: CloudFormationClient, stack: str) -> Iterator[Mapping[str, Any]]:

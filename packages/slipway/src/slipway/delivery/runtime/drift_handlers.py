@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
+DENIED = ("AWS::IAM::",)
+"""Types that no role of the stacks may read, by the permissions boundary; `slipway drift` compares them."""
 LINES = 100
 """The most lines of an event: it holds 256 KB
 (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html)."""
@@ -27,7 +29,7 @@ CHARACTERS = 500
 @logger.inject_lambda_context
 def drift_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - Lambda passes both
     """Look for drift in the environment that the schedule names, and put what was found on the delivery's bus."""
-    report = detect_drift(_client(event["role"], event["region"]), event["stacks"])
+    report = detect_drift(_client(event["role"], event["region"]), event["stacks"], skips=DENIED)
     logger.info("drift", extra={"stacks": report.stacks, "drifted": len(report.drifted), "unread": report.unread})
     if report.drifted or report.unread:
         answer = boto3.client("events").put_events(Entries=[entry(event["environment"], report)])
