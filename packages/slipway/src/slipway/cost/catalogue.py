@@ -363,7 +363,7 @@ _TESTS_A_MONTH = Decimal("4.35")
 
 
 def _restore_testing_selection(selection: PricedResource, scope: CostScope) -> Iterator[Charge]:
-    """What a weekly restore costs. AWS's fee for each test itself is not in the prices: see its page."""
+    """Yield what weekly restores cost. AWS's fee for each test itself is not among the prices: see its page."""
     prices, assume = scope.prices.backup, scope.assume
     for resource in scope.targets(selection, selection.get("ProtectedResourceArns")):
         match resource.type:
