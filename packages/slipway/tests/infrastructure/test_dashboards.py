@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from infrastructure import synthesis
+from slipway.blocks.objectives import OUTSIDE_BAKE
 from slipway.drawing.dashboards import Dashboard, Widget, read, readable
 from slipway.service import Service
 from slipway.testing.templates import DeployedTemplates
@@ -50,12 +51,32 @@ def _assert_shares_a_graph(alarm: Mapping[str, Any], graphs: Sequence[Widget]) -
     assert alarm["Threshold"] in thresholds, alarm["AlarmDescription"]
 
 
+def test_objectives_show_their_budgets_and_the_rates_that_trigger_alarms() -> None:
+    widgets = {widget.title: widget for widget in _dashboard("prod", SERVICES[0]).widgets}
+
+    for objective in ("availability", "latency"):
+        assert any(title.startswith("Budget left of 28 days") and objective in title for title in widgets)
+        rates = {threshold.value for threshold in widgets[f"Burn rate: {objective}, over an hour"].thresholds}
+        assert rates == {13.44, 5.6, 1}
+
+
+def test_deployments_are_marked_by_the_versions_of_each_function() -> None:
+    (marks,) = (each for each in _dashboard("prod", SERVICES[0]).widgets if each.title.startswith("Deployments:"))
+
+    assert [line.label.partition(" ")[0] for line in marks.lines] == ["Api", "Stream"]
+    assert all("ExecutedVersion" in line.text and "SEARCH(" in line.text for line in marks.lines)
+
+
 @pytest.mark.requirement("the dashboard")
 @THROUGH_SERVICES
 def test_every_alarm_has_its_threshold_on_a_graph(service: type[Service]) -> None:
-    # Given the alarms of the service
+    # Given the alarms of the service, without single windows of objectives: their graph shows rates, not shares
     deployment = synthesis.deployment("prod", service)
-    alarms = deployment["observability"].properties_of("AWS::CloudWatch::Alarm")
+    alarms = [
+        resource["Properties"]
+        for key, resource in deployment["observability"].of_type("AWS::CloudWatch::Alarm").items()
+        if OUTSIDE_BAKE not in key
+    ]
     graphs = [widget for widget in _dashboard("prod", service).widgets if not widget.single]
     assert alarms
     for alarm in alarms:

@@ -235,10 +235,14 @@ def _name(stack: str, logical_id: str, resource: Mapping[str, Any]) -> str:
     return f"{stack.rpartition('-')[2]}/{re.sub(r'[0-9A-F]{8}$', '', logical_id)}"
 
 
+_SINGLE = frozenset({"gauge", "singleValue"})
+"""Views of a widget that show one figure."""
+
+
 def _widget(dashboard: str, widget: Mapping[str, Any]) -> Widget:
     properties = widget["properties"]
     view = properties.get("view", "timeSeries")
-    if widget["type"] != "metric" or view not in {"timeSeries", "singleValue"}:
+    if widget["type"] != "metric" or view not in {"timeSeries", *_SINGLE}:
         raise RehearsalError(f"{dashboard}: no picture for a widget of type {widget['type']} and view {view}")
     axis = properties.get("yAxis", {}).get("left", {})
     return Widget(
@@ -247,7 +251,7 @@ def _widget(dashboard: str, widget: Mapping[str, Any]) -> Widget:
         width=widget["width"],
         height=widget["height"],
         title=properties.get("title", ""),
-        single=view == "singleValue",
+        single=view in _SINGLE,
         lines=list(_lines(properties["metrics"])),
         thresholds=[
             Threshold(line["value"], line.get("label", ""), line.get("color", "#7f7f7f"))
