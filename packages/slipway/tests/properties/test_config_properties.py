@@ -91,7 +91,7 @@ def test_a_mutated_configuration_loads_or_names_file_and_key(documents: Document
     assert len(lines) == len(loaded.problems)
     for problem, line in zip(loaded.problems, lines, strict=True):
         assert line.startswith(f"config/{problem.file}: ")
-        assert problem.key or problem.allowed.startswith(("is missing", "is not TOML", "cannot be read"))
+        assert problem.key or problem.allowed.startswith(("is missing", "is not valid TOML", "cannot be read"))
         assert problem.allowed
 
 

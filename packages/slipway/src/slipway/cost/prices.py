@@ -266,7 +266,7 @@ def load_prices(path: Path = PRICES_FILE, overrides: Iterable[str] = ()) -> Pric
     except (OSError, UnicodeDecodeError) as error:
         raise CostError(f"{path} cannot be read ({error})") from None
     except tomllib.TOMLDecodeError as error:
-        raise CostError(f"{path.name} is not TOML ({error})") from None
+        raise CostError(f"{path.name} is not valid TOML ({error})") from None
     file = _validate(raw, path.name)
     known = set(Assumptions.model_fields)
     for override in overrides:

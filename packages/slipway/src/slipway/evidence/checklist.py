@@ -62,7 +62,7 @@ class Entry(_Model):
     @classmethod
     def _is_a_sentence(cls, says: str) -> str:
         if len(re.findall(r"[^\W_][\w'-]*", says)) < _FEWEST_WORDS:
-            raise ValueError("say in a sentence how it is done here, or why not")
+            raise ValueError("explain in a sentence how it is done here, or why not")
         return says
 
     @model_validator(mode="after")

@@ -115,7 +115,7 @@ def _check(rule: str, reason: str, owner: str) -> None:
     if "[owner:" in reason:
         raise AcknowledgementError(f"{place}: reason = {reason!r}: pass owner and expiry as arguments")
     if not is_sentence(reason, rule=rule):
-        raise AcknowledgementError(f"{place}: reason = {reason!r}: say in a sentence what makes it safe here")
+        raise AcknowledgementError(f"{place}: reason = {reason!r}: explain in a sentence what makes it safe here")
     if repeats(reason, rule_texts().get(rule, "")):
         raise AcknowledgementError(
             f"{place}: reason = {reason!r}: repeats the rule; say what makes it safe here that the rule cannot know"

@@ -46,12 +46,12 @@ def test_every_entry_of_architecture_and_lens_is_present() -> None:
         ('tests = ["tests/unit/test_key.py::test_it_rotates"]\n', "", "Unit Tests: a yes names the code"),
         ('answer = "yes"', 'answer = "no"', "Unit Tests: only a yes names code and tests"),
         ('answer = "yes"', 'answer = "maybe"', "group.0.entry.0.answer: Input should be 'yes', 'no' or 'not here'"),
-        ("Nothing puts load on it.", "No.", "group.0.entry.1.says: say in a sentence"),
+        ("Nothing puts load on it.", "No.", "group.0.entry.1.says: explain in a sentence"),
         ("Performance Tests", "Unit Tests", "Build: Unit Tests appears twice"),
         ('weight = "required"', "", "group.0.entry.0.weight: Field required"),
         ('note = "Of one entry."', 'note = "Of one entry."\nwaight = 1', "waight: Extra inputs are not permitted"),
         ("https://example.com", "example.com", "source: String should match"),
-        ("[[group]]", "[[group", "is no TOML"),
+        ("[[group]]", "[[group", "is not valid TOML"),
     ],
 )
 def test_invalid_checklist_is_one_line_with_its_file(tmp_path: Path, old: str, new: str, said: str) -> None:

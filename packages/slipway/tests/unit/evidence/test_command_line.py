@@ -74,7 +74,7 @@ def test_red_is_never_allowed(repository: Repository, run: Run) -> None:
     ("path", "text", "said"),
     [
         ("docs/requirements.toml", "nothing", "requirements.toml cannot be read"),
-        ("checklists/serverless-lens.toml", "title = ", "serverless-lens.toml is no TOML"),
+        ("checklists/serverless-lens.toml", "title = ", "serverless-lens.toml is not valid TOML"),
         (
             "blocks/key.py",
             "def (:",

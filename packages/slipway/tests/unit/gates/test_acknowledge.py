@@ -96,11 +96,11 @@ def test_its_line_is_recorded_without_the_folder(construct: Construct) -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "no reason": ({"reason": "  "}, "say in a sentence"),
-    "a reason of two words": ({"reason": "is fine"}, "say in a sentence"),
-    "a reason of three words": ({"reason": "It is fine."}, "say in a sentence"),
+    "no reason": ({"reason": "  "}, "explain in a sentence"),
+    "a reason of two words": ({"reason": "is fine"}, "explain in a sentence"),
+    "a reason of three words": ({"reason": "It is fine."}, "explain in a sentence"),
     "the rule's id for a reason": ({"reason": "AwsSolutions-S1 AwsSolutions-S1 AwsSolutions-S1 not here"}, "sentence"),
-    "numbers for a reason": ({"reason": "1 2 3 4 5 6"}, "say in a sentence"),
+    "numbers for a reason": ({"reason": "1 2 3 4 5 6"}, "explain in a sentence"),
     "the rule's own text": ({"reason": "The S3 Bucket has server access logs disabled."}, "repeats the rule"),
     "the rule's text in other letters": (
         {"reason": "the s3 bucket  has SERVER ACCESS LOGS, disabled - it's so"},

@@ -489,7 +489,7 @@ def test_unpriced_kind_of_a_known_type_is_refused(tmp_path: Path, one: dict[str,
         ("https://aws.amazon.com/kms/pricing/", "somewhere", "prices.kms.source"),
         ("as_of = 2025-06-01", 'as_of = "lately"', "as_of"),
         ("default = 100_000", "else = 100_000", "assumptions.requests_per_month.default"),
-        ("[prices.kms]", "[prices.kms", "is not TOML"),
+        ("[prices.kms]", "[prices.kms", "is not valid TOML"),
     ],
 )
 def test_faulty_price_file_is_refused_by_its_key(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -118,10 +118,10 @@ def test_the_same_finding_is_waived_once() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[[waiver]", "is not TOML"),
+        ("[[waiver]", "is not valid TOML"),
         ("what = 1", "what: is not a known key"),
-        (waiver(RED.id, reason="ok"), "waiver.1.reason: say in a sentence"),
-        (waiver(RED.id, reason="1 2 3 4 5 6"), "waiver.1.reason: say in a sentence"),
+        (waiver(RED.id, reason="ok"), "waiver.1.reason: explain in a sentence"),
+        (waiver(RED.id, reason="1 2 3 4 5 6"), "waiver.1.reason: explain in a sentence"),
         (waiver(RED.id, owner=" "), "waiver.1.owner: names no finding|waiver.1.owner"),
         (waiver("something"), "waiver.1.findings.1: names no finding"),
         (waiver(), "waiver.1.findings"),

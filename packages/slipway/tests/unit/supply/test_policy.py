@@ -19,7 +19,7 @@ LICENCES = '[licences]\nshipped = ["MIT"]\ntools = []\n[licences.spelled]\n'
     ("text", "message"),
     [
         ("", "policy.toml: licences: is required"),
-        ("[", "policy.toml is not TOML"),
+        ("[", "policy.toml is not valid TOML"),
         (f"{LICENCES}[other]\n", "policy.toml: other: is not a known key"),
         (
             f'{LICENCES}[[sast.left_out]]\nrule = "B1"\nreason = "{SENTENCE}"\n{OWNED}',
