@@ -31,7 +31,8 @@ class Row:
         change: makes it, in a copy.
         plays: services whose delivery to the last environment is rehearsed. Default: no rehearsal.
         quick: whether CI runs it too, without gates, tests and rehearsal.
-        accepts: whether the new acknowledgements of what was added are accepted first (`make baseline`).
+        accepts: whether the new acknowledgements are accepted first (`make baseline`): of what was added, and of what only
+            another region needs, such as its artifact bucket.
         copies: makes the copy. Default: a clone.
         check: asks for more, when the assembly is there. Default: nothing.
         stops: what the rehearsal has to say that it stops at. Default: it gets through.
@@ -260,8 +261,8 @@ def _another_user(folder: Path) -> Copy:
 
 
 ROWS = (
-    Row(name="own accounts, region, repository, name", change=_own, plays=("ingest",), quick=True),
-    Row(name="another region for all", change=_europe, plays=("items",)),
+    Row(name="own accounts, region, repository, name", change=_own, plays=("ingest",), quick=True, accepts=True),
+    Row(name="another region for all", change=_europe, plays=("items",), accepts=True),
     Row(name="only `items`", change=_keep("items"), plays=("items",), quick=True),
     Row(name="only `processing`", change=_keep("processing"), plays=("processing",)),
     Row(name="without `items`", change=_without("items"), plays=("ingest",)),
@@ -285,7 +286,7 @@ ROWS = (
         plays=("ingest",),
         quick=True,
     ),
-    Row(name="production in two regions", change=_second_region, plays=("processing",), quick=True),
+    Row(name="production in two regions", change=_second_region, plays=("processing",), quick=True, accepts=True),
     Row(name="production frozen", change=_frozen, quick=True),
     Row(name="every figure at its highest", change=lambda copy: at_limits(copy, highest=True), quick=True),
     Row(name="every figure at its lowest", change=lambda copy: at_limits(copy, highest=False), quick=True),
