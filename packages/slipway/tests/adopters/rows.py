@@ -31,8 +31,8 @@ class Row:
         change: makes it, in a copy.
         plays: services whose delivery to the last environment is rehearsed. Default: no rehearsal.
         quick: whether CI runs it too, without gates, tests and rehearsal.
-        accepts: whether the new acknowledgements are accepted first (`make baseline`): of what was added, and of what only
-            another region needs, such as its artifact bucket.
+        accepts: whether the new acknowledgements are accepted first (`make baseline`): of what was added, and of what
+            only another region needs, such as its artifact bucket.
         copies: makes the copy. Default: a clone.
         check: asks for more, when the assembly is there. Default: nothing.
         stops: what the rehearsal has to say that it stops at. Default: it gets through.
