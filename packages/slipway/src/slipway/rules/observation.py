@@ -13,6 +13,7 @@ _ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 # alarm notifies people. An alarm that one of these reads needs no action of its own; people are notified of what the
 # reader does.
 _READERS = {
+    "AWS::AppConfig::Environment": ("Monitors",),
     "AWS::CodeDeploy::DeploymentGroup": ("AlarmConfiguration",),
     "AWS::CodePipeline::Pipeline": ("Stages",),
     "AWS::CloudWatch::CompositeAlarm": ("AlarmRule",),
