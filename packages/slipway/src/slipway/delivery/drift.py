@@ -121,7 +121,7 @@ class DriftRole(StepRole):
             name=drift_role(environment),
             # A pattern, which ArnEquals takes as ArnLike does:
             # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
-            step_role=drift_function_roles(environment),
+            step_roles=[drift_function_roles(environment)],
             description="Has CloudFormation compare stacks with their templates",
         )
         name, stack = environment.name, Stack.of(self)
