@@ -157,6 +157,22 @@ class Accounts:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _variables_in(self, account: str) -> dict[str, str]:
+        """Return the variables of an account's process, which its functions inherit."""
+        return {
+            forwarder.ENDPOINT: self.server.endpoint,
+            # The functions that ask these two ask the player; its own account's APIs they ask as ever.
+            "AWS_ENDPOINT_URL_CODEDEPLOY": f"{self.server.endpoint}/_from/{account}",
+            "AWS_ENDPOINT_URL_CODEPIPELINE": f"{self.server.endpoint}/_from/{account}",
+            # Functions of three environments would else stay in memory for five minutes.
+            "LAMBDA_WARM_TTL_SECONDS": "30",
+            # A function that asks AWS's host names, as a probe does, is led to the account that has them.
+            **{name: value for name, value in self.server.variables().items() if "proxy" in name.lower()},
+            # Functions of Node trust nothing else.
+            "NODE_EXTRA_CA_CERTS": str((self.tls / "ca.pem").resolve()),
+            **self._variables,
+        }
+
     def start(self, progress: Callable[[str], None]) -> None:
         """Start the accounts that do not run, and the endpoint before them.
 
@@ -190,19 +206,7 @@ class Accounts:
                 plain_port=self._port(known.get("plain_port")),
                 tls=self.tls,
                 keep=True,
-                variables={
-                    forwarder.ENDPOINT: self.server.endpoint,
-                    # The functions that ask these two ask the player; its own account's APIs they ask as ever.
-                    "AWS_ENDPOINT_URL_CODEDEPLOY": f"{self.server.endpoint}/_from/{account}",
-                    "AWS_ENDPOINT_URL_CODEPIPELINE": f"{self.server.endpoint}/_from/{account}",
-                    # Functions of three environments would else stay in memory for five minutes.
-                    "LAMBDA_WARM_TTL_SECONDS": "30",
-                    # A function that asks AWS's host names, as a probe does, is led to the account that has them.
-                    **{name: value for name, value in self.server.variables().items() if "proxy" in name.lower()},
-                    # Functions of Node trust nothing else.
-                    "NODE_EXTRA_CA_CERTS": str((self.tls / "ca.pem").resolve()),
-                    **self._variables,
-                },
+                variables=self._variables_in(account),
             )
         self.server.start()
         try:
