@@ -109,6 +109,12 @@ VERBS: tuple[Verb, ...] = (
         "perform",
         "performance",
     ),
+    _rehearsal(
+        "resilience",
+        DELIVER,
+        "Break what services need on this machine, and say whether they degrade as they promise.",
+        module="slipway.resilience.command",
+    ),
     Verb(
         "bake",
         DELIVER,

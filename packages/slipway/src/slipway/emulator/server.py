@@ -31,6 +31,7 @@ from filelock import FileLock, Timeout
 from slipway.emulator import disk
 from slipway.emulator.extensions import application
 from slipway.emulator.extensions.application import NOT_SAVED, SAVE, SAVED
+from slipway.emulator.extensions.faults import FAULTS
 from slipway.errors import RehearsalError
 from slipway.paths import TLS, read_json, write_json, write_text
 from slipway.process import Server, start_server
@@ -219,6 +220,11 @@ class Emulator:
     def log(self) -> Path:
         """Return the file of the process's output."""
         return self.folder / "emulator.log"
+
+    @property
+    def faults_file(self) -> Path:
+        """Says which requests of functions fail (`slipway.emulator.extensions.faults`)."""
+        return self.folder / "faults.json"
 
     @property
     def root(self) -> Credentials:
@@ -531,6 +537,7 @@ class Emulator:
             "IOT_MTLS_ENABLED": "0",
             **({"PERSIST_STATE": "1", "S3_PERSIST": "1"} if self._keep else {}),
             SAVED: str(self._saved_file),
+            FAULTS: str(self.faults_file),
             **self._variables,
         }
 

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
     from ministack.app import app as emulator  # noqa: PLC0415  # not where SAVED is read
 
     if scope["type"] != "lifespan":
+        if await _meets_fault(scope, send):
+            return
         await emulator(scope, receive, without_body(send))
         return
     _install()
@@ -93,6 +96,20 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
     if told.is_set():
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+@cache
+def _edge() -> Any:
+    from slipway.emulator.extensions import faults  # noqa: PLC0415  # not importable before _install
+
+    return faults.FaultyEdge(Path(os.environ[faults.FAULTS]))
+
+
+async def _meets_fault(scope: Message, send: Send) -> bool:
+    """Return True if a fault answered a request in the emulator's place."""
+    from slipway.emulator.extensions import faults  # noqa: PLC0415  # as above
+
+    return faults.FAULTS in os.environ and await faults.meet(_edge(), scope, send)
 
 
 BODILESS = frozenset({204, 304})

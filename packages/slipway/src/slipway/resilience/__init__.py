@@ -1,0 +1,1 @@
+"""Break what a service needs, and see whether it degrades as its document promises."""
