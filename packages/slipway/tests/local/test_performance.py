@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.test_attack import DOCUMENT, careful, served, target_at
+from local.things import DOCUMENT, careful, served, target_at
 from slipway.errors import SlipwayError
 from slipway.performance import run as performance
 from slipway.performance.measured import find_faults

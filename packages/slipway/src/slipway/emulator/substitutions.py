@@ -226,8 +226,9 @@ def _trust_sessions_of_role(role: Resource, _: TemplatePlace) -> None:
         for operator in ("ArnEquals", "ArnLike"):
             condition = statement.get("Condition", {}).get(operator, {})
             if "aws:PrincipalArn" in condition:
-                arn = condition["aws:PrincipalArn"]
-                condition["aws:PrincipalArn"] = [arn, _session_of(arn)]
+                named = condition["aws:PrincipalArn"]
+                arns = named if isinstance(named, list) else [named]
+                condition["aws:PrincipalArn"] = [each for arn in arns for each in (arn, _session_of(arn))]
 
 
 _LOOKS_AT_ALARMS = "cloudwatch:DescribeAlarms"

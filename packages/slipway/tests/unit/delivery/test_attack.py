@@ -19,6 +19,7 @@ from slipway.attack.fuzz import AttackBounds
 from slipway.attack.target import AttackTarget, find_target
 from slipway.cli import main
 from slipway.emulator.routes import Route
+from slipway.emulator.substitutions import _trust_sessions_of_role
 from slipway.settings.model import Attack
 
 WEAK = AttackFinding("response_schema_conformance", "GET", "/items", "a field is missing")
@@ -135,3 +136,14 @@ def test_it_ends_as_its_findings_say(
     assert main(["attack", "--env", "staging", "--service", "items", "--requests", "20"]) == code
     assert (tmp_path / "attack-staging-items.xml").is_file()
     assert bounds == [AttackBounds(20, Attack().seconds, command.SEED)]
+
+
+def test_a_rehearsal_lets_in_each_build_that_a_trust_names() -> None:
+    builds = [f"arn:aws:iam::999999999999:role/{name}" for name in ("verify", "attack")]
+    statement = {"Effect": "Allow", "Condition": {"ArnEquals": {"aws:PrincipalArn": builds}}}
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": [statement]}}}
+    _trust_sessions_of_role(role, Mock())
+    # The emulator knows a role's session by its own ARN
+    sessions = [f"arn:aws:sts::999999999999:assumed-role/{name}/*" for name in ("verify", "attack")]
+    named = statement["Condition"]["ArnEquals"]["aws:PrincipalArn"]  # type: ignore[index]
+    assert set(named) == {*builds, *sessions}
