@@ -77,7 +77,7 @@ def test_a_role_is_throttled_and_people_are_not(emulator: Emulator, role: boto3.
         with pytest.raises(ClientError, match="ProvisionedThroughputExceededException"):
             read(role, ONCE)
         read(emulator.session(), ONCE)
-    # And what is lifted is gone
+    # And a fault that is lifted meets nobody
     read(role, ONCE)
 
 

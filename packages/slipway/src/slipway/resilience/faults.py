@@ -15,7 +15,7 @@ class PlantedFault:
     Attributes:
         name: as the command line calls it.
         says: what breaks.
-        edge: what becomes of requests of functions. None: nothing.
+        edge: How requests of functions fail. None: they don't.
         kills: whether execution environments are killed at work.
         absorbed: whether the service answers as ever. Else it may refuse, in the words of its document.
     """

@@ -29,7 +29,7 @@ class ProbeAnswer:
 
     Attributes:
         route: the operation.
-        status: of the answer; 0 if there was none.
+        status: of the answer; 0 if nothing was answered.
         seconds: how long it took.
         kind: its media type.
         text: its body.

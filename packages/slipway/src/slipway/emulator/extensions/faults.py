@@ -1,6 +1,6 @@
 """Faults at the edge of an emulated account: what functions ask of AWS fails or is slow, as a file says.
 
-Requests of people and tests pass: a function's are told by its role's session key. What AWS answers:
+Requests of people and tests pass: a function signs with the key of its role's session. What AWS answers:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html and
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html.
 """
@@ -26,7 +26,7 @@ _SESSION = b"ASIA"
 
 @dataclass(frozen=True)
 class EdgeFault:
-    """What becomes of some of a function's requests.
+    """How some of a function's requests fail.
 
     Attributes:
         services: those that are asked, as signatures name them.
