@@ -359,6 +359,10 @@ def test_what_is_kept_back_judges_no_release(conditions: Body) -> None:
             "Type": "AWS::CodePipeline::Pipeline",
             "Properties": {"Stages": [{"OnSuccess": {"Conditions": [{"AlarmName": {"Ref": "Alarm"}}]}}]},
         },
+        {
+            "Type": "AWS::AppConfig::Environment",
+            "Properties": {"Monitors": [{"AlarmArn": {"Fn::GetAtt": ["Alarm", "Arn"]}}]},
+        },
     ],
 )
 def test_what_reads_an_alarm_acts_for_it(reader: Any) -> None:
