@@ -178,16 +178,20 @@ def summarise(touched: Sequence[tuple[str, str]]) -> str:
     for letter, path in touched:
         found = re.match(r"services/\w+/|docs/|config/checklists/", path)
         letters.setdefault(found[0] if found else path, set()).add(letter)
-    words = {"A": "new", "D": "gone"}
     parts = []
     configuration = [name for name in letters if name.startswith("config/") and name.endswith(".toml")]
     for name, kinds in sorted(letters.items()):
         if name not in configuration:
-            (kind, *others) = kinds
-            parts.append(f"`{name}`" + (f" ({words[kind]})" if kind in words and not others else ""))
-    if configuration:
-        parts.append(", ".join(f"`{name}`" for name in sorted(configuration)))
+            parts.append(_said(name, kinds))
+    parts += [_said(name, letters[name]) for name in sorted(configuration)]
     return ", ".join(parts) or "none"
+
+
+def _said(name: str, kinds: set[str]) -> str:
+    """Return a file's name and what became of it; what is new has no quotes, since this repository has not got it."""
+    if kinds == {"A"}:
+        return f"{name} (new)"
+    return f"`{name}` (gone)" if kinds == {"D"} else f"`{name}`"
 
 
 def _git(folder: Path, *words: str) -> str:
