@@ -296,7 +296,7 @@ def test_configured_waves_come_one_after_the_other() -> None:
 
 @pytest.mark.parametrize(
     ("waves", "says"),
-    [([["catalog", "intake"]], "'intake': is not deployed"), ([["intake"]], "no wave names 'catalog'")],
+    [([["catalog", "intake"]], "'intake': is not deployed"), ([["intake"]], "no wave contains 'catalog'")],
 )
 def test_waves_that_do_not_fit_the_services_are_refused(waves: list[list[str]], says: str) -> None:
     assert {"catalog", "intake"} <= set(SPECIMEN.environments[0].services.names)

@@ -171,7 +171,7 @@ def test_math_names_its_metrics() -> None:
         ),
         ([{"Id": "e1", "Expression": "TIME_SERIES(1)"}], "the metrics of an alarm have one period; found no metric"),
         ([{"Id": "q1", "Expression": "SELECT AVG(x) FROM y"}], "q1 is a query of Metrics Insights"),
-        ([{"Id": "m1", "MetricStat": {**STAT, "Stat": "Median"}}], "m1.Stat: 'Median' is no statistic"),
+        ([{"Id": "m1", "MetricStat": {**STAT, "Stat": "Median"}}], "m1.Stat: unknown statistic 'Median'"),
         (
             [
                 {"Id": "m1", "MetricStat": STAT, "ReturnData": False},

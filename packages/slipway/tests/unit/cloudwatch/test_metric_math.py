@@ -161,7 +161,7 @@ def test_a_function_that_is_not_supported_is_named(name: str) -> None:
         ("[m1, m2] + [m1]", "arrays of 2 and 1 series cannot be combined"),
         ("SUM(m1)", "comes to a scalar, where an alarm watches one series"),
         ("METRICS()", "comes to 2 time series, where an alarm watches one series"),
-        ("m1 + m7", "e1 names 'm7', which is no Id of Metrics"),
+        ("m1 + m7", "e1 refers to 'm7', which is not an Id in Metrics"),
     ],
 )
 def test_impossible_expression_is_refused_when_read(expression: str, message: str) -> None:

@@ -108,16 +108,16 @@ def test_how_many_samples_a_percentile_takes(name: str, fewest: float) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Median", "'Median' is no statistic"),
+        ("Median", "unknown statistic 'Median'"),
         ("p101", "percentages are from 0 to 100"),
-        ("p", "is no statistic"),
+        ("p", "unknown statistic"),
         ("TM(:)", "one bound or two"),
         ("TM(%:98%)", "one bound or two"),
         ("TM(2%:98)", "both of them percentages or neither"),
         ("TM(98%:2%)", "the lower one first"),
         ("TM(9:2)", "the lower bound comes first"),
         ("PR(10%:20%)", "the bounds of a percentile rank are values"),
-        ("PR90", "is no statistic"),
+        ("PR90", "unknown statistic"),
     ],
 )
 def test_what_is_no_statistic_is_told(name: str, message: str) -> None:

@@ -86,5 +86,5 @@ def test_a_lost_look_is_no_alarm() -> None:
 
 @pytest.mark.parametrize("looks", [[THROTTLED] * 3, ["OK", "OK", "OK", THROTTLED]])
 def test_nobody_looking_is_not_quiet(looks: list[Any]) -> None:
-    with pytest.raises(BakeError, match="could not be looked at"):
+    with pytest.raises(BakeError, match="could not be checked"):
         _watch(4, *looks)

@@ -305,7 +305,7 @@ def test_range_instead_of_a_pin_is_wrong(root: Path) -> None:
     _edit(root / "package.json", '"aws-cdk": "', '"aws-cdk": "^')
     found = _by_check(machine.check_versions(root))["aws-cdk"]
     assert found.status is CheckStatus.WRONG
-    assert "no exact version" in found.found
+    assert "not an exact version" in found.found
 
 
 def test_pin_that_the_lock_does_not_have_is_wrong(root: Path) -> None:

@@ -53,7 +53,7 @@ def test_red_is_1_and_says_why(repository: Repository, run: Run) -> None:
     result = run()
 
     assert result.exit_code == 1
-    assert "  findings that nobody acknowledged: 1" in lines(result)
+    assert "  unacknowledged findings: 1" in lines(result)
     assert lines(result)[-2] == "evidence RED: Nag gate red"
 
 
@@ -78,7 +78,7 @@ def test_red_is_never_allowed(repository: Repository, run: Run) -> None:
         (
             "blocks/key.py",
             "def (:",
-            "blocks/key.py is no Python that can be read",
+            "blocks/key.py is not valid Python",
         ),
     ],
 )

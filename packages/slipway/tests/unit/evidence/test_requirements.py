@@ -89,7 +89,7 @@ def test_marks_on_classes_and_in_lists_count(repository: Repository) -> None:
         ("docs/requirements.toml", "[", r"requirements\.toml cannot be read"),
         ("docs/requirements.toml", '[[requirement]]\nsection = "A"', "requirement.0.name: Field required"),
         ("services/a/requirements.toml", OF_SERVICE + OF_SERVICE, "two requirements are called a: routes"),
-        ("tests/test_broken.py", "requirement(", r"test_broken\.py is no Python that can be read"),
+        ("tests/test_broken.py", "requirement(", r"test_broken\.py is not valid Python"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(repository: Repository, path: str, text: str, said: str) -> None:

@@ -97,7 +97,7 @@ CRITICAL: dict[str, Any] = {
 }
 
 PLANTED: dict[str, tuple[Plant, str, PartState, str]] = {
-    "a finding of the nag gate": (finding, "nag", PartState.RED, "findings that nobody acknowledged: 1"),
+    "a finding of the nag gate": (finding, "nag", PartState.RED, "unacknowledged findings: 1"),
     "no report of the packs": (no_validation_report, "nag", PartState.RED, "is missing"),
     "a red review": (
         a_review(verdict="red", faults=["waiver: it is stale"]),
@@ -233,7 +233,7 @@ def test_nothing_is_green_without_an_assembly(repository: Repository) -> None:
     evidence = repository.collect()
 
     assert states(evidence) == dict.fromkeys(("nag", "review", "supply", "pipeline"), PartState.INCOMPLETE)
-    assert "`make synth` was not run" in part(evidence, "nag").problems[0]
+    assert "run `make synth`" in part(evidence, "nag").problems[0]
 
 
 def test_a_waived_finding_stops_nothing(repository: Repository) -> None:

@@ -550,7 +550,7 @@ def test_other_regions_are_reported_as_priced_elsewhere(tmp_path: Path) -> None:
 def test_command_reports_a_fault_in_one_line(tmp_path: Path) -> None:
     code, out, err = run(tmp_path / "nothing")
     assert (code, out) == (2, "")
-    said = "manifest.json is missing: it is no cloud assembly; `cdk synth` writes one"
+    said = "manifest.json is missing: not a cloud assembly; `cdk synth` writes one"
     assert err.splitlines() == [f"{tmp_path}/nothing/{said}"]
 
     (tmp_path / "empty").mkdir()

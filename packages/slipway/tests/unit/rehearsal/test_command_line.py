@@ -47,7 +47,7 @@ def _nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         (["call", "GET"], 2, "Missing argument"),
         (["detectability", "--env", "nope"], 2, "unknown environment 'nope'; choose from dev, staging, prod"),
         (["detectability", "--service", "nope"], 2, "unknown service 'nope' in dev"),
-        (["detectability", "--failure", "sometimes"], 2, "'sometimes' is no failure: it is such as 5%"),
+        (["detectability", "--failure", "sometimes"], 2, "unknown failure 'sometimes'; use a form such as 5%"),
         (["detectability", "--failure", "0%"], 2, "a share is above 0 and at most 100 %"),
         (["detectability", "--rate", "0"], 2, "--rate"),
         (["detectability", "--docs", "--env", "dev"], 2, "--docs is about all of the configuration"),

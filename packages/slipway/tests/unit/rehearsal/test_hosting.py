@@ -23,7 +23,7 @@ def _assembly(folder: Path, resource: dict[str, Any]) -> Path:
     ("kind", "properties", "says"),
     [
         ("AWS::ECS::Service", {}, "containers need Docker"),
-        ("AWS::EC2::VPC", {}, "no network of its own"),
+        ("AWS::EC2::VPC", {}, "networks are not created here"),
     ],
 )
 def test_an_app_that_cannot_be_played_stops_at_once(

@@ -61,10 +61,10 @@ def test_an_assembly_without_accounts_gets_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("made", "says"),
     [
-        ({"App": stack("aws://111111111111/eu-west-1")}, "makes pipelines in no account"),
+        ({"App": stack("aws://111111111111/eu-west-1")}, "has pipelines in no account"),
         (
             {f"P{number}": stack(f"aws://{number * 12}/eu-west-1", PIPELINE) for number in "12"},
-            "makes pipelines in 111111111111, 222222222222",
+            "has pipelines in 111111111111, 222222222222",
         ),
     ],
 )

@@ -87,7 +87,7 @@ def test_markdown_folds_what_matters_less() -> None:
     text = as_markdown(_outcome())
 
     assert text.startswith("<!-- slipway-review -->\n### :x: change review RED")
-    assert text.count("**high** it changes its colour") + text.count("**high**") == 1
+    assert text.count("**high** it changes its state") + text.count("**high**") == 1
     assert text.count("<details>") == text.count("</details>") == 1
     assert "stateful-removed:Pipeline/prod-items/Data/Table" in text
 

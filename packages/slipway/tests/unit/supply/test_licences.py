@@ -156,5 +156,5 @@ def test_the_list_is_written(tmp_path: Path) -> None:
 
 
 def test_a_policy_that_names_no_licence_is_wrong_input(tmp_path: Path) -> None:
-    with pytest.raises(SupplyError, match="'Mitt' is no licence: allowed are SPDX identifiers"):
+    with pytest.raises(SupplyError, match="'Mitt' is not a licence; use SPDX identifiers"):
         judged(Checkout(tmp_path), MIT.model_copy(update={"shipped": ("Mitt",)}))

@@ -109,10 +109,10 @@ def more_code(checkout: Checkout) -> None:
         (tampered, "items is not a zip in build/assets, so no scan covered it"),
         (of_this_machine, "layer-local ships layer-local.zip, which is for this machine alone"),
         (left_out, "is in no asset manifest"),
-        (changed, "is another than the one in items.zip"),
+        (changed, "differs from the one in items.zip"),
         (built_again, "ships in the layer, but licences did not check it"),
         (built_again, "is the bill of materials of a different layer.zip"),
-        (other_code, "is another than the one in items.zip"),
+        (other_code, "differs from the one in items.zip"),
         (more_code, "ships in items.zip, but sast did not check it"),
     ],
 )

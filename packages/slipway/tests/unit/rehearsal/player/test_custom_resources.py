@@ -109,7 +109,7 @@ def test_a_pipeline_that_cannot_be_played_fails_its_stack(waiting: Waiting) -> N
     definition = pipeline(stage("Build", action("Call", "Invoke/Lambda")))
     answer = waiting.ask(waiting.event("Create", PIPELINE, {"Definition": definition}), account=TOOLS)
     assert answer["Status"] == "FAILED"
-    assert "does not know the action Invoke/Lambda (Build/Call)" in answer["Reason"]
+    assert "does not support the action Invoke/Lambda (Build/Call)" in answer["Reason"]
     assert not waiting.memory.has_pipeline
 
 

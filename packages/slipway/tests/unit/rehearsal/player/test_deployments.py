@@ -294,7 +294,7 @@ def test_a_role_that_codedeploy_may_not_assume_is_told(account: Account) -> None
 
 
 def test_unsupported_configuration_fails_the_deployment(account: Account) -> None:
-    account.fails("Mine", match="does not know the deployment configuration: 'Mine'")
+    account.fails("Mine", match="does not support the deployment configuration: 'Mine'")
 
 
 def test_without_a_hook_the_function_is_asked_for_by_name(account: Account) -> None:

@@ -65,4 +65,4 @@ def test_the_role_is_read_however_it_is_named(tmp_path: Path, arn: Any, role: st
 @pytest.mark.parametrize("arn", [{"Fn::ImportValue": "x"}, {"Ref": "Parameter"}, {"Fn::GetAtt": ["Nothing", "Arn"]}])
 def test_a_role_that_cannot_be_told_is_refused(tmp_path: Path, arn: Any) -> None:
     (found,) = _refused(tmp_path, ["*"], Function=_named(arn))
-    assert "nobody here can say which role is passed" in found
+    assert "cannot determine which role is passed" in found

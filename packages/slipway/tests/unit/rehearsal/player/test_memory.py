@@ -54,7 +54,7 @@ def test_the_version_counts_changes_of_the_definition_alone(file: Path) -> None:
 def test_unsupported_definition_is_refused_and_the_former_stays(file: Path) -> None:
     memory = Memory(file)
     memory.define(pipeline(stage("Build", build())))
-    with pytest.raises(RehearsalError, match=r"does not know the action Invoke/Lambda \(Build/Call\)"):
+    with pytest.raises(RehearsalError, match=r"does not support the action Invoke/Lambda \(Build/Call\)"):
         memory.define(pipeline(stage("Build", action("Call", "Invoke/Lambda"))))
     assert memory.definition.version == 1
     assert Memory(file).definition.stages[1].actions[0].name == "Synth"
