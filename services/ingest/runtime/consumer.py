@@ -41,11 +41,11 @@ class Consumer:
 
     Args:
         read: Understands a body; raises `NotOursError`.
-        jobs: Where jobs are kept.
+        jobs: Store of jobs.
         inbox: The queue that the messages come from.
         dead_letters: Its dead-letter queue.
         max_receives: How often a message is received before it goes there: the queue's own `maxReceiveCount`.
-        clock: The moment it is. Default: now.
+        clock: Returns the current time. Default: the system clock.
     """
 
     def __init__(

@@ -59,13 +59,13 @@ class Received(NamedTuple):
 
 
 class Records:
-    """Takes records and gives them back.
+    """Stores records and returns them.
 
     Args:
-        storage: Where records are kept.
-        payloads: Where large payloads are kept.
-        lifetime: How long a record lives.
-        clock: The moment it is. Default: now.
+        storage: Store of records.
+        payloads: Store of large payloads.
+        lifetime: Time that a record is kept.
+        clock: Returns the current time. Default: the system clock.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Records:
         Raises:
             PayloadTooLargeError: Lambda could not carry it back.
         """
-        # No character takes less than a byte: this spares the count for what is hopeless.
+        # No character takes less than a byte, so that clearly too large payloads need no counting.
         if len(payload) > PAYLOAD_BYTES or carried_bytes(payload) > PAYLOAD_BYTES:
             raise PayloadTooLargeError
         content = payload.encode()
@@ -111,7 +111,7 @@ class Records:
         that looks in the wrong place must not fail records for good.
 
         Raises:
-            RecordNotFoundError: The caller has none with this id, or it has expired: DynamoDB deletes it later.
+            RecordNotFoundError: The caller has no record with this id, or it has expired: DynamoDB deletes it later.
         """
         stored = self._storage.get(record_id) if is_id(record_id) else None
         if stored is None or stored.record.owner != owner or stored.record.expires_at <= second(self._clock()):
@@ -124,14 +124,14 @@ class Records:
 
 
 class Jobs:
-    """Takes jobs and tells how far they are.
+    """Starts jobs and reports their progress.
 
     Args:
-        storage: Where jobs are kept.
+        storage: Store of jobs.
         queue: The job queue.
-        lifetime: How long a job is known: as long as its records live.
-        deadline: After which every message of a job was received as often as it can be, whatever became of it.
-        clock: The moment it is. Default: now.
+        lifetime: Time that a job is kept: as long as its records.
+        deadline: After which every message of a job was received as often as it can be, whatever the outcome.
+        clock: Returns the current time. Default: the system clock.
     """
 
     def __init__(
@@ -177,12 +177,12 @@ class Planner:
     twice is processed once.
 
     Args:
-        records: Where records are kept.
-        jobs: Where jobs are kept.
-        plans: Where plans are kept.
+        records: Store of records.
+        jobs: Store of jobs.
+        plans: Store of plans.
         queue: The work queue.
-        lifetime: How long a record lives.
-        clock: The moment it is. Default: now.
+        lifetime: Time that a record is kept.
+        clock: Returns the current time. Default: the system clock.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class Planner:
             Messages that were sent.
 
         Raises:
-            NotOursError: There is no such job.
+            NotOursError: The job does not exist.
         """
         job = self._jobs.get(message.job)
         if job is None:
@@ -222,7 +222,7 @@ class Planner:
             self._jobs.plan(job.id, total=sum(map(len, plan)), batches=len(plan))
             waiting = set(range(len(plan)))
         else:
-            # Killed between plan and messages: what is open may not have been sent.
+            # Killed between plan and messages: open batches may not have been sent.
             plan = self._plans.get(job.id)
             waiting = set(job.open)
         messages = [
@@ -240,10 +240,10 @@ class Worker:
     matter which run completed them.
 
     Args:
-        records: Where records are kept.
-        payloads: Where large payloads are kept.
-        jobs: Where jobs are kept.
-        clock: The moment it is. Default: now.
+        records: Store of records.
+        payloads: Store of large payloads.
+        jobs: Store of jobs.
+        clock: Returns the current time. Default: the system clock.
     """
 
     def __init__(
@@ -261,7 +261,7 @@ class Worker:
             Records that this run completed.
 
         Raises:
-            NotOursError: The job is not known, or it is not the job of these records.
+            NotOursError: The job does not exist, or it is not the job of these records.
         """
         job = self._jobs.get(message.job)
         if job is None:
@@ -301,7 +301,7 @@ class Worker:
         """Process a record: here its payload is read completely and compared with its digest.
 
         Returns:
-            Why the record cannot be completed; None where it can. An exception has the batch tried again.
+            Why the record cannot be completed; None if it can. An exception has the batch tried again.
         """
         try:
             payload_of(stored, self._payloads)

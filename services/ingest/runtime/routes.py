@@ -35,8 +35,8 @@ class Wiring(shell.Wiring):
     """Dependencies of the routes.
 
     Attributes:
-        records: Takes records and gives them back.
-        jobs: Takes jobs and tells how far they are.
+        records: Stores records and returns them.
+        jobs: Starts jobs and reports their progress.
     """
 
     records: Records

@@ -28,7 +28,7 @@ class ItemService:
         storage: Where items are kept.
         cursors: Writes and reads cursors.
         once: Runs keyed creations once.
-        clock: The moment it is. Default: now.
+        clock: Returns the current time. Default: the system clock.
     """
 
     def __init__(

@@ -44,12 +44,12 @@ class Processing:
     """Validates and accepts data, and shows callers what is theirs.
 
     Args:
-        records: Where records are kept.
+        records: Store of records.
         results: Where results are kept.
         jobs: Takes what is to be processed.
         uploads: Makes forms for uploads.
         days: How long records are kept; results in the bucket are kept as long.
-        clock: The moment it is. Default: now.
+        clock: Returns the current time. Default: the system clock.
     """
 
     def __init__(

@@ -13,9 +13,9 @@ class Worker:
     """Does jobs. A job that comes again has no further effect: its result follows from its data alone.
 
     Args:
-        records: Where records are kept.
+        records: Store of records.
         results: Where results are kept.
-        clock: The moment it is. Default: now.
+        clock: Returns the current time. Default: the system clock.
     """
 
     def __init__(

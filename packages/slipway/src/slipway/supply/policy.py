@@ -27,9 +27,9 @@ class Licences(Strict):
     """Allowed licences, by their SPDX identifiers."""
 
     shipped: tuple[Text, ...] = Field(strict=False)
-    """For what runs in the accounts."""
+    """Licences allowed for packages that run in the accounts."""
     tools: tuple[Text, ...] = Field(strict=False)
-    """For what runs here and in the pipeline, besides."""
+    """Licences also allowed for tools that run here and in the pipeline."""
     spelled: dict[Text, Text]
     """Words that packages use for a licence, and its identifier."""
     stated: tuple[StatedLicence, ...] = Field(default=(), strict=False)
@@ -97,7 +97,7 @@ def load_policy(path: Path = POLICY_FILE) -> SupplyPolicy:
         path: The file. Default: the committed one.
 
     Raises:
-        SupplyError: It is missing, no TOML, or not what the model allows.
+        SupplyError: It is missing, not valid TOML, or does not match the model.
     """
     try:
         return read_toml(SupplyPolicy, path.read_text(encoding="utf-8"), path.name)

@@ -145,7 +145,7 @@ def test_a_period_ends_before_its_end() -> None:
 
 @pytest.mark.parametrize(("value", "count"), [(float("nan"), 1), (float("inf"), 1), (1, -1), (1, float("nan"))])
 def test_what_is_no_number_is_refused(value: float, count: float) -> None:
-    with pytest.raises(ValueError, match="is no sample"):
+    with pytest.raises(ValueError, match="is not a valid sample"):
         MetricStore().put("A", "m", {}, value, 0, count=count)
 
 

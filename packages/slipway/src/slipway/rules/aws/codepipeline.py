@@ -87,9 +87,9 @@ RULES = (
     AwsRule(
         name="AlarmRuleMayNotWait",
         does="A CloudWatchAlarm rule may succeed at once when the alarm is OK at first, whatever its wait time: "
-        "CodePipeline's pages do not agree on it.",
+        "CodePipeline's documentation contradicts itself.",
         says="The stage's bake rests on the wait time of a CloudWatchAlarm rule, so it may take no time at all.",
-        fix="Let the last action of the stage look at the alarm for as long as the bake is to take.",
+        fix="Let the last action of the stage watch the alarm for the duration of the bake.",
         source=_CONDITIONS,
         check=_unwatched,
         planted={"Pipeline": {"Type": PIPELINE, "Properties": {"Stages": [_stage()]}}},
