@@ -193,7 +193,7 @@ class RestoreTest(_Model):
     hour_utc: Annotated[int, Field(ge=0, le=23)] = 8
     """Hour at which the test may start, UTC; AWS Backup starts it within eight hours."""
     keep_hours: Annotated[int, Field(ge=1, le=168)] = 1
-    """Hours that the restored table or bucket is kept, for whoever wants to look at it."""
+    """Hours that the restored table or bucket is kept for inspection."""
 
 
 class Backup(_Model):
