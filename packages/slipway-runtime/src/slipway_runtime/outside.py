@@ -193,7 +193,9 @@ def _send(request: AWSRequest) -> tuple[int, Mapping[str, str], str]:
     prepared = request.prepare()
     verify = get_session().get_config_variable("ca_bundle") or True
     session = URLLib3Session(
-        verify=verify, proxies=get_environ_proxies(prepared.url), timeout=_CONNECT_AND_READ_SECONDS
+        verify=verify,
+        proxies=get_environ_proxies(prepared.url),
+        timeout=_CONNECT_AND_READ_SECONDS,  # type: ignore[arg-type]  # the class takes both, its stubs one
     )
     try:
         response = session.send(prepared)

@@ -183,7 +183,3 @@ def test_the_newest_backups_are_restored_weekly_where_configured() -> None:
     ]
     assert writes
     assert all("awsbackup-restore-test-*" in json.dumps(each) for each in writes)
-
-
-def _listed(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]

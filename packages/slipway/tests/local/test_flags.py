@@ -54,7 +54,7 @@ def place(local: LocalEnvironment) -> dict[str, str]:
 
 
 @pytest.fixture
-def entry(local: LocalEnvironment, outputs: Outputs, signed: Request) -> Iterator[tuple[str, dict[str, str]]]:
+def entry(local: LocalEnvironment, outputs: Outputs, signed: Request) -> tuple[str, dict[str, str]]:
     """Path of an entry, and the header with which the edge asks for it."""
     made = signed("POST", "/items", service="catalog", json={"name": "quiet kettle"}).json()
     secrets = local.emulator.session().client("secretsmanager")

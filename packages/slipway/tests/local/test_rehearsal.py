@@ -76,11 +76,16 @@ def delivered(home: Path, present: Commit, change: Commit) -> Run:
     return _run(Options(services=SERVICES, base=present.sha, folder=home / "delivered", home=home), change)
 
 
+def _fault(name: str) -> faults.Fault:
+    target = faults.find_target(config.load(), SERVICES, folder=ROOT)
+    return faults.find(name, faults.list_faults(target))
+
+
 @pytest.fixture(scope="module")
 def put_back(home: Path, change: Commit, delivered: Run) -> Run:
     """The same accounts, and a commit of which one request in twenty fails in prod."""
     assert delivered.record.delivered
-    fault = faults.find("error-rate=5%")
+    fault = _fault("error-rate=5%")
     requests = fault.requests_in([environment.name for environment in config.load().environments], REQUESTS_A_MINUTE)
     options = Options(services=SERVICES, requests_a_minute=requests, folder=home / "put_back", home=home)
     return _run(options, change, fault)
@@ -162,7 +167,7 @@ def test_the_page_needs_nothing_but_itself(delivered: Run) -> None:
 @pytest.mark.requirement("safe deployments", "bake and rollback", "the rehearsal")
 def test_a_fault_in_prod_is_put_back_by_the_alarm(put_back: Run) -> None:
     assert not put_back.record.delivered
-    assert faults.judge(faults.find("error-rate=5%"), put_back.record) is None
+    assert faults.judge(_fault("error-rate=5%"), put_back.record) is None
     stopped = [stage for stage in put_back.record.executions[-1].stages if stage.status is PlayStatus.FAILED]
     assert [(stage.name, stage.kind) for stage in stopped] == [("prod-items", "deliver")]
     said = put_back.said.splitlines()[-1]

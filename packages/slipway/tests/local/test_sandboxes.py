@@ -123,9 +123,13 @@ def test_sandbox_whose_time_is_over_ends_itself(project: Path, tmp_path: Path, m
         while left := there():
             answer = functions.invoke(FunctionName=target, Payload=b"{}")
             said = json.loads(answer["Payload"].read())
-            assert "FunctionError" not in answer, said
+            assert not answer.get("FunctionError"), said
             assert said, "it found nothing to do"
-            until(lambda left=left: there() < left or None)
+
+            def fewer(before: set[str] = left) -> bool | None:
+                return there() < before or None
+
+            until(fewer)
 
         # Then its stacks are gone, with the function and the schedule
         assert not session.client("scheduler").list_schedules()["Schedules"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,8 @@ import typer
 from rich.console import Console
 
 from slipway import settings as config
+from slipway.cli import output
+from slipway.cli.output import JsonOption
 from slipway.delivery.names import foundation_stack, service_stacks
 from slipway.delivery.runtime.drift import POLL_SECONDS, DriftReport, detect_drift
 from slipway.errors import UsageError
@@ -27,7 +28,7 @@ def drift(
         str | None,
         typer.Option("--profile", help="AWS profile of the environment's account. Default: ask the emulator."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json_file: JsonOption = None,
 ) -> None:
     """Compare what is deployed with the templates, and name each property that was changed by hand.
 
@@ -44,9 +45,9 @@ def drift(
     report = detect_drift(session.client("cloudformation"), stacks, poll_seconds=poll)
     if not report.stacks and not report.unread:
         raise UsageError(f"{environment.name} has none of the stacks {', '.join(stacks)}")
-    if as_json:
-        typer.echo(json.dumps(asdict(report), indent=2))
-    else:
+    if json_file is not None:
+        output.write(asdict(report), json_file)
+    if not output.prints(json_file):
         show_report(report, environment.name)
     if report.drifted or report.unread:
         raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,6 +12,8 @@ import typer
 from rich.console import Console
 
 from slipway import settings as config
+from slipway.cli import output
+from slipway.cli.output import JsonOption
 from slipway.delivery.names import log_bucket_name
 from slipway.errors import UsageError
 from slipway.restore.buckets import check_bucket, restore_bucket
@@ -37,7 +38,7 @@ def restore(  # noqa: PLR0917  # typer reads a command's options from its parame
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Delete the copies after comparing: a drill.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it without a question.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    json_file: JsonOption = None,
 ) -> None:
     """Restore a service's tables and bucket to a point in time beside the present ones, and compare.
 
@@ -62,8 +63,9 @@ def restore(  # noqa: PLR0917  # typer reads a command's options from its parame
     if remove:
         remove_copies(session, resources, moment)
         console.print("the copies are deleted", markup=False)
-    if as_json:
-        typer.echo(json.dumps([asdict(each) for each in copies], indent=2))
+    if json_file is not None:
+        output.write([asdict(each) for each in copies], json_file)
+    if output.prints(json_file):
         return
     for each in copies:
         for line in each.lines():

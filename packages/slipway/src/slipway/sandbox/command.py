@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import Annotated
@@ -13,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway import settings as config
+from slipway.cli import output
+from slipway.cli.output import JsonOption
 from slipway.emulator.environment import services_of
 from slipway.errors import RehearsalError
 from slipway.rehearsal import report
@@ -86,14 +87,15 @@ def list_sandboxes(
     *,
     of: Of = None,
     aws: OnAws = False,
-    as_data: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+    json_file: JsonOption = None,
 ) -> None:
     """Say which sandboxes there are, on this machine or in AWS."""
     if aws:
         settings = config.load()
         there = list(deployed_in(boto3.Session(), settings.environment(of or _first(settings))))
-        if as_data:
-            typer.echo(json.dumps([asdict(each) for each in there], indent=2))
+        if json_file is not None:
+            output.write([asdict(each) for each in there], json_file)
+        if output.prints(json_file):
             return
         for each in there:
             console.print(f"{each.environment}  until {each.expires}  {len(each.stacks)} stacks", markup=False)
@@ -101,8 +103,9 @@ def list_sandboxes(
             console.print("there is no sandbox")
         return
     found = list(listed())
-    if as_data:
-        typer.echo(json.dumps(as_json(found), indent=2))
+    if json_file is not None:
+        output.write(as_json(found), json_file)
+    if output.prints(json_file):
         return
     console.print(_table(found) if found else "there is no sandbox")
 

@@ -138,7 +138,7 @@ def check(repository: ScannedTree, secrets: Secrets, *, today: date) -> Outcome:
         looked += f" and {blobs} versions of them in the history"
         notes += note
     else:
-        notes.append("the history was not scanned: this checkout has none")
+        notes.append("the history was not scanned, because this checkout has none")
     waivers = {one.value: one for one in secrets.none}
     findings = [
         Finding(

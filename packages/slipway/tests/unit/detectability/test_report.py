@@ -251,6 +251,6 @@ def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("nothing", encoding="utf-8")
 
-    with pytest.raises(RehearsalError, match=r"page\.md lacks"):
+    with pytest.raises(RehearsalError, match=r"page\.md: marker"):
         run.write_documentation([examine(1)], SURVEY, page=page, picture=tmp_path / "picture.svg")
     assert page.read_text(encoding="utf-8") == "nothing"

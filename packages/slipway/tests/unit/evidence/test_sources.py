@@ -81,5 +81,5 @@ def test_a_file_of_tests_without_one_shows_nothing(tmp_path: Path) -> None:
 def test_a_file_that_is_no_python_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def (:\n", encoding="utf-8")
 
-    with pytest.raises(EvidenceError, match=r"^broken\.py is no Python"):
+    with pytest.raises(EvidenceError, match=r"^broken\.py is not valid Python"):
         Sources(tmp_path).line_of("broken.py", "x")

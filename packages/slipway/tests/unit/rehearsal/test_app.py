@@ -74,7 +74,7 @@ def test_a_row_of_the_users_stands_in_for_a_type(tmp_path: Path) -> None:
     [
         ("seed = 1", "seed: Input should be"),
         ("[[rows]]\ntype = 'AWS::X'", r"rows\.0\.unproven: Field required"),
-        ("[[requests]]\nfunction = 'a'\nfile = 'none.json'", r"none\.json is no list of events"),
+        ("[[requests]]\nfunction = 'a'\nfile = 'none.json'", r"none\.json is not a list of events"),
         ("[", "Invalid initial character"),
         ("color = 'red'", "color: Extra inputs"),
     ],

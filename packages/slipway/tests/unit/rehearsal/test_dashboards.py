@@ -152,7 +152,7 @@ def test_thresholds_keep_their_proportion() -> None:
     ("widgets", "fault"),
     [
         ([graph(0, 0, 12), graph(12, 0, 13)], "'12/0' is not within the 24 columns"),
-        ([graph(0, 0, 13), graph(12, 0, 12)], "'12/0' lies upon '0/0'"),
+        ([graph(0, 0, 13), graph(12, 0, 12)], "'12/0' overlaps '0/0'"),
         ([graph(0, 0, 8), graph(16, 0, 8)], "row 0 is empty from column 8 to 15"),
         ([graph(0, 0, 24, 3), graph(0, 4, 24)], "row 3 is empty from column 0 to 23"),
         ([graph(0, 0, 12, 3), graph(12, 0, 12, 2)], "row 2 is empty from column 12 to 23"),

@@ -391,7 +391,7 @@ class Terminal:
         memory = Memory(accounts / "codepipeline.json")
         memory.define(pipeline(stage("prod-approval", approval())))
         self.approvals = Approvals(lambda _: None, threading.Event())
-        api = PipelineApi(memory, self.approvals, lambda caller, _: caller.account == TOOLS)
+        api = PipelineApi(memory, self.approvals, lambda caller, *_: caller.account == TOOLS)
         monkeypatch.setattr(Emulator, "running", lambda *_, **__: object())
         monkeypatch.setattr(boto3, "Session", lambda **_: self)
         self.client = lambda service, **_: Client(

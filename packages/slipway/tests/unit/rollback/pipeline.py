@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 
 from slipway.emulator.partition import ApiError, Requester
 from slipway.rehearsal.player.approvals import Approvals
@@ -64,11 +65,11 @@ class Delivered:
         self._days += 1
         return self.play.player.roll_back(name, target, FRIDAY + timedelta(days=self._days))
 
-    def _answer(self, request: Any, **_: Any) -> AWSResponse:
+    def _answer(self, request: Any, **_: Any) -> Any:
         operation = request.headers["X-Amz-Target"].decode().rpartition(".")[2]
         self.asked.append(operation)
         try:
             status, answer = 200, self.api(operation, json.loads(request.body), Requester(TOOLS, TOOLS))
         except ApiError as error:
             status, answer = 400, {"__type": error.code, "message": str(error)}
-        return AWSResponse(request.url, status, {}, _Body(json.dumps(answer).encode()))
+        return AWSResponse(request.url, status, HTTPHeaders(), _Body(json.dumps(answer).encode()))

@@ -108,7 +108,7 @@ def test_whoever_knows_packages_but_no_advisories_makes_it_not_done(tmp_path: Pa
     of_npm = javascript(Checkout(tmp_path / "npm"), knowing_nothing)
 
     assert (of_python.state, of_npm.state) == (StepState.NOT_DONE, StepState.NOT_DONE)
-    assert "knows of no fault in flask 0.5" in of_python.summary
+    assert "returned no advisories for flask 0.5" in of_python.summary
     assert "knows of no fault in minimist 1.2.0" in of_npm.summary
 
 

@@ -39,7 +39,7 @@ def test_every_pin_of_this_platform_is_read(tmp_path: Path) -> None:
         ("alpha==1.0\n", "lock.txt: 'alpha==1.0' has no hash"),
         ("alpha>=1.0 \\\n    --hash=sha256:00\n", "lock.txt: 'alpha>=1.0' allows more than one version"),
         ("alpha==1.* \\\n    --hash=sha256:00\n", "lock.txt: 'alpha==1.*' allows more than one version"),
-        ("./here \\\n    --hash=sha256:00\n", "lock.txt: './here' is no pin"),
+        ("./here \\\n    --hash=sha256:00\n", "lock.txt: './here' is not a pin"),
     ],
 )
 def test_what_is_no_pin_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:

@@ -146,7 +146,7 @@ def test_a_file_of_an_absolute_name_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_no_zip_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_text("not a zip")
-    with pytest.raises(RehearsalError, match=r"a\.zip is no zip"):
+    with pytest.raises(RehearsalError, match=r"a\.zip is not a zip"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
 
 

@@ -156,7 +156,7 @@ def test_a_deployment_that_an_alarm_ends_was_stopped(waiting: Waiting) -> None:
     # https://docs.aws.amazon.com/codedeploy/latest/userguide/monitoring-create-alarms.html
     waiting.alarm("Errors")
     waiting.function.versions["2"] = lambda _: 1 / 0
-    assert "Errors went off" in waiting.move()["Reason"]
+    assert "Errors became active" in waiting.move()["Reason"]
     assert waiting.states == ["START", "STOP"]
 
 

@@ -202,11 +202,11 @@ OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI")
     ("properties", "message"),
     [
         (_with(ExecutionMode="PARALLEL"), "the player does not support ExecutionMode PARALLEL"),
-        (_with(Variables=[], Surprise=1), "the player does not support Surprise, Variables of the pipeline"),
-        (_stage_with(Blockers=[]), "the player does not support Blockers of stage dev"),
+        (_with(Variables=[], Surprise=1), "the player does not support Surprise, Variables in the pipeline"),
+        (_stage_with(Blockers=[]), "the player does not support Blockers in stage dev"),
         (
             _stage_with(OnFailure={"Result": "ROLLBACK", "Conditions": []}),
-            "the player does not support Conditions of OnFailure of stage dev",
+            "the player does not support Conditions of OnFailure in stage dev",
         ),
         (
             _stage_with(OnFailure={"Result": "SKIP"}),
@@ -218,11 +218,11 @@ OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI")
         ),
         (
             _stage_with(BeforeEntry={"Conditions": [], "Else": 1}),
-            "the player does not support Else of BeforeEntry of stage dev",
+            "the player does not support Else of BeforeEntry in stage dev",
         ),
         (
             _stage_with(OnSuccess={"Conditions": [{"Result": "FAIL", "Rules": [], "When": 1}]}),
-            "the player does not support When of a condition of stage dev",
+            "the player does not support When of a condition in stage dev",
         ),
         (
             _stage_with(BeforeEntry=conditions("SKIP", OFFICE)),
@@ -238,9 +238,9 @@ OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI")
         ),
         (
             _stage_with(BeforeEntry=conditions("FAIL", {**OFFICE, "Region": "eu-central-1"})),
-            "the player does not support Region of rule Office of stage dev",
+            "the player does not support Region of rule Office in stage dev",
         ),
-        (_action_with(Commands=["ls"]), "the player does not support Commands of dev/Synth"),
+        (_action_with(Commands=["ls"]), "the player does not support Commands in dev/Synth"),
         (
             lambda: pipeline(stage("dev", action("Call", "Invoke/Lambda"))),
             "the player does not support the action Invoke/Lambda (dev/Call)",

@@ -254,7 +254,7 @@ def test_an_alarm_rolls_back_where_the_group_says_so(account: Account, events: l
     account.alarm("Errors")
     account.function.versions["2"] = fail
     account.group["AutoRollbackConfiguration"]["Events"] = events
-    account.fails(match="Errors went off")
+    account.fails(match="Errors became active")
     assert account.serves == after
 
 
@@ -271,7 +271,7 @@ def test_a_group_that_rolls_nothing_back_leaves_it(account: Account) -> None:
     account.alarm("Errors")
     account.function.versions["2"] = fail
     account.group["AutoRollbackConfiguration"]["Enabled"] = "false"
-    account.fails(match="Errors went off")
+    account.fails(match="Errors became active")
     assert account.serves == ("1", {"2": 0.1})
 
 

@@ -39,7 +39,7 @@ class Api:
         self.asked: list[tuple[Requester, str]] = []
         self.api = PipelineApi(self.memory, self.approvals, self._allowed)
 
-    def _allowed(self, caller: Requester, action: str) -> bool:
+    def _allowed(self, caller: Requester, action: str, _: str = "") -> bool:
         self.asked.append((caller, action))
         return bool({"codepipeline:*", action} & self.may)
 

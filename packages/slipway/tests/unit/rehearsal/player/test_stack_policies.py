@@ -63,5 +63,5 @@ def test_what_no_statement_allows_is_denied() -> None:
 
 
 def test_an_unknown_condition_stops_the_player() -> None:
-    with pytest.raises(RehearsalError, match="does not know ResourceTag of a stack policy"):
+    with pytest.raises(RehearsalError, match="does not support ResourceTag in a stack policy"):
         _denied(_deny(Condition={"StringEquals": {"ResourceTag": "a"}}), REMOVED)
