@@ -206,7 +206,7 @@ OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI")
         (_stage_with(Blockers=[]), "the player does not support Blockers in stage dev"),
         (
             _stage_with(OnFailure={"Result": "ROLLBACK", "Conditions": []}),
-            "the player does not support Conditions of OnFailure in stage dev",
+            "the player does not support Conditions in OnFailure of stage dev",
         ),
         (
             _stage_with(OnFailure={"Result": "SKIP"}),
@@ -218,11 +218,11 @@ OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI")
         ),
         (
             _stage_with(BeforeEntry={"Conditions": [], "Else": 1}),
-            "the player does not support Else of BeforeEntry in stage dev",
+            "the player does not support Else in BeforeEntry of stage dev",
         ),
         (
             _stage_with(OnSuccess={"Conditions": [{"Result": "FAIL", "Rules": [], "When": 1}]}),
-            "the player does not support When of a condition in stage dev",
+            "the player does not support When in a condition of stage dev",
         ),
         (
             _stage_with(BeforeEntry=conditions("SKIP", OFFICE)),
@@ -238,7 +238,7 @@ OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI")
         ),
         (
             _stage_with(BeforeEntry=conditions("FAIL", {**OFFICE, "Region": "eu-central-1"})),
-            "the player does not support Region of rule Office in stage dev",
+            "the player does not support Region in rule Office of stage dev",
         ),
         (_action_with(Commands=["ls"]), "the player does not support Commands in dev/Synth"),
         (
