@@ -11,6 +11,7 @@ from infrastructure.matrix import variants
 from slipway.testing.templates import KEPT, DeployedTemplates
 
 HANDLERS = ("api.handler", "stream.handler", "rotation.handler", "hooks.api_handler", "hooks.stream_handler")
+PROBE = "hooks.probe_handler"
 ASYNCHRONOUS = ("rotation.handler", "hooks.api_handler", "hooks.stream_handler")
 ROUTES = (
     ("/health", "GET"),
@@ -61,8 +62,13 @@ def _arn(reference: str) -> str:
     return reference.removesuffix(">") + ".Arn>"
 
 
+def _handlers(deployment: DeployedTemplates) -> set[str]:
+    """Handlers of an environment's functions: the probe where its settings ask for one."""
+    return {*HANDLERS, *([PROBE] if deployment.environment.services.catalog.probe else [])}
+
+
 def test_the_functions_are_these(deployment: DeployedTemplates) -> None:
-    assert set(deployment.functions()) == set(HANDLERS)
+    assert set(deployment.functions()) == _handlers(deployment)
 
 
 @pytest.mark.requirement("functions")
@@ -117,6 +123,7 @@ def test_every_environment_ships_the_same_bytes(
             (name, function["Code"]["S3Key"])
             for template in deployment
             for name, function in deployment.functions().items()
+            if name != PROBE
         }
         | {
             ("layer", layer["Content"]["S3Key"])
@@ -136,7 +143,7 @@ def test_every_function_has_a_role_of_its_own(deployment: DeployedTemplates) -> 
         for handler, function in deployment.functions().items()
     ]
 
-    assert len(set(roles)) == len(HANDLERS)
+    assert len(set(roles)) == len(_handlers(deployment))
     for stack, role in roles:
         resource = deployment[stack].resources[role]["Properties"]
         (statement,) = resource["AssumeRolePolicyDocument"]["Statement"]
@@ -309,6 +316,9 @@ def test_functions_get_the_variables_they_read_and_no_secret(deployment: Deploye
         "hooks.stream_handler": {"TARGET_ALIAS_ARN": deployment.aliases("stream.handler")["staging"]},
     }
     for handler, function in deployment.functions().items():
+        if handler == PROBE:
+            # test_probe.py reads its addresses.
+            continue
         stack, _ = deployment.place_of_function(handler)
         variables = {
             name: deployment.text(stack, value) for name, value in function["Environment"]["Variables"].items()
@@ -370,7 +380,7 @@ def test_the_stream_reaches_live_only(deployment: DeployedTemplates) -> None:
 
 @pytest.mark.requirement("versions and aliases")
 def test_traffic_is_let_in_through_live_alone(deployment: DeployedTemplates) -> None:
-    live = {deployment.aliases(handler)["live"] for handler in HANDLERS}
+    live = {deployment.aliases(handler)["live"] for handler in _handlers(deployment)}
 
     for template in deployment:
         for permission in template.properties_of("AWS::Lambda::Permission"):

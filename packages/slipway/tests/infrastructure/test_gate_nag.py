@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -47,7 +46,7 @@ from slipway.nag.verdict import Verdict, judge
 from slipway.rules import observation
 from slipway.rules.model import Rule
 from slipway.rules.pack import SlipwayRules
-from slipway.settings import Environment, Settings
+from slipway.settings import Settings
 from specimen.services.catalog.infrastructure import Catalog, Compute, Data, Security
 from stacks.foundation import FoundationStack
 from stages import foundation_stage
@@ -106,8 +105,8 @@ class PlantedCatalog(Catalog):
 class PlantedFoundation(FoundationStack):
     """The foundation with the fault."""
 
-    def __init__(self, scope: Any, *, environment: Environment, services: Sequence[str]) -> None:
-        super().__init__(scope, environment=environment, services=services)
+    def __init__(self, scope: Any, **settings: Any) -> None:
+        super().__init__(scope, **settings)
         plant(self)
 
 

@@ -215,7 +215,7 @@ def test_a_function_may_do_only_what_it_does(session: Callable[..., boto3.Sessio
             "dynamodb:GetItem": values["TableArn"],
         },
         "ApiHookFunctionArn": {
-            "lambda:InvokeFunction": values["ApiFunctionArn"],
+            "lambda:InvokeFunction": values["StreamFunctionArn"],
             "lambda:UpdateFunctionCode": values["ApiFunctionArn"].rpartition(":")[0],
         },
     }

@@ -133,7 +133,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *changes("Monitors/*/AlarmRoleArn", "rollback-loosened", "AppConfig looks at the alarm as another role"),
             *changes("DeletionProtectionCheck", "limit-lowered", "it can be deleted while functions read it, or not"),
         ),
-        no={**_HOLDS_NOTHING, **_NO_REACH},
+        no=_HOLDS_NOTHING,
     ),
     "AWS::AppConfig::HostedConfigurationVersion": Answers(
         removed="a deployment names the version that takes its place",

@@ -35,6 +35,15 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         harmless={"AlarmDescription": "text for people; a rule of the gate requires it to name a page"},
         no={**_HOLDS_NOTHING, **_SERVES_NOBODY, **_NO_ACCESS},
     ),
+    "AWS::CloudWatch::CompositeAlarm": Answers(
+        removed="its own check says what is watched no more",
+        settings=(
+            *goes("OKActions/* InsufficientDataActions/*", "alarm-silenced", "nobody is notified that it changed", LOW),
+            *changes("AlarmName", "alarm-loosened", "what asks for it by its name finds none"),
+        ),
+        harmless={"AlarmDescription": "text for people; a rule of the gate requires it to name a page"},
+        no={**_HOLDS_NOTHING, **_SERVES_NOBODY, **_NO_ACCESS},
+    ),
     "AWS::CloudWatch::Dashboard": Answers(
         removed=Removal("logging-dropped", "the page that people use no longer exists"),
         harmless={"DashboardBody": "a picture: nothing acts on it, and alarms are compared by themselves"},

@@ -136,3 +136,45 @@ def _tag_property(resource_type: str) -> str | None:
     if not tagging.get("taggable", schema.get("taggable", False)):
         return None
     return str(tagging.get("tagProperty", "/properties/Tags")).rpartition("/")[2]
+
+
+BACKUP: dict[str, set[str]] = {
+    r"<data/\w*Table\w*\.Arn>/backup/\*": {
+        *("dynamodb:DeleteBackup", "dynamodb:DescribeBackup", "dynamodb:RestoreTableFromBackup"),
+    },
+    r"arn:[^:]+:backup:[^:]+:[0-9]{12}:recovery-point:\*": {"backup:TagResource"},
+    r"arn:[^:]+:events:[^:]+:[0-9]{12}:rule/AwsBackupManagedRule\*": {
+        *("events:DeleteRule", "events:DescribeRule", "events:DisableRule", "events:EnableRule"),
+        *("events:ListTargetsByRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets"),
+    },
+    r"<data/\w*Bucket\w*\.Arn>/\*": {
+        *("s3:GetObject", "s3:GetObjectAcl", "s3:GetObjectTagging"),
+        *("s3:GetObjectVersion", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging"),
+    },
+    r"arn:[^:]+:dynamodb:[^:]+:[0-9]{12}:table/awsbackup-restore-test-\*": {
+        *("dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:GetItem"),
+        *("dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem"),
+        *("dynamodb:RestoreTableFromAwsBackup", "dynamodb:RestoreTableFromBackup"),
+    },
+    r"arn:.+:s3:::awsbackup-restore-test-\*": {
+        *("s3:CreateBucket", "s3:GetBucketLocation", "s3:GetBucketOwnershipControls", "s3:GetBucketVersioning"),
+        *("s3:ListBucket", "s3:ListBucketVersions", "s3:PutBucketOwnershipControls", "s3:PutBucketVersioning"),
+    },
+    r"arn:.+:s3:::awsbackup-restore-test-\*/\*": {
+        *("s3:DeleteObject", "s3:GetObject", "s3:GetObjectAcl", "s3:GetObjectTagging", "s3:GetObjectVersion"),
+        *("s3:GetObjectVersionAcl", "s3:ListMultipartUploadParts", "s3:PutObject", "s3:PutObjectAcl"),
+        *("s3:PutObjectTagging", "s3:PutObjectVersionAcl"),
+    },
+}
+"""Wildcards that AWS Backup needs because ids end the ARNs, and because its restore tests name their copies."""
+
+
+def only_reads_for_drift(policy: str, statement: dict[str, Any]) -> bool:
+    """Return whether a statement lets drift detection read what CloudFormation reads, and nothing else.
+
+    Args:
+        policy: Logical id of the policy.
+        statement: Of it.
+    """
+    verbs = [action.partition(":")[2].capitalize() for action in listed(statement["Action"])]
+    return policy.startswith("Drift") and all(verb.startswith(("Describe", "Detect", "Get", "List")) for verb in verbs)

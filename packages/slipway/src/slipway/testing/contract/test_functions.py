@@ -105,9 +105,9 @@ def test_variables_hold_no_secret(deployment: DeployedTemplates, service: str) -
         assert not {"POWERTOOLS_LOGGER_LOG_EVENT", "POWERTOOLS_DEBUG", "POWERTOOLS_DEV"} & set(variables)
         for name, value in variables.items():
             assert "resolve:" not in value, name
-            # A secret is named by its ARN
+            # A secret is named by its ARN, an API key by its id
             if re.search("SECRET|PASSWORD|TOKEN|API_KEY", name):
-                assert name.endswith("_ARN"), name
+                assert name.endswith(("_ARN", "_KEY_ID")), name
 
 
 @pytest.mark.requirement("versions and aliases")
