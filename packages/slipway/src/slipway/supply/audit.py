@@ -30,9 +30,12 @@ _PIP_TIMEOUT_SECONDS = 15
 _NPM_TIMEOUT_MS = 15_000
 _SHOWN = 120
 
-# Planted among the packages. pip-audit's own manual shows the first one's vulnerabilities; the second has
-# GHSA-vh95-rmgr-6w4m.
-PLANTED_PYTHON = Component(kind=PackageKind.PYTHON, name="flask", version="0.5")
+# Planted among the packages, one of the first two: the other where the locks pin a package of that name, since pip-audit
+# takes no name twice. CVE-2011-0696; pip-audit's own manual shows those of flask 0.5; GHSA-vh95-rmgr-6w4m.
+PLANTABLE_PYTHON = (
+    Component(kind=PackageKind.PYTHON, name="django", version="1.2"),
+    Component(kind=PackageKind.PYTHON, name="flask", version="0.5"),
+)
 PLANTED_NPM = Component(kind=PackageKind.NPM, name="minimist", version="1.2.0")
 # Below a package that is installed nowhere, so that one of ours of that name keeps its place.
 _PLANTED_PLACE = f"node_modules/planted/node_modules/{PLANTED_NPM.name}"
@@ -128,9 +131,10 @@ def python(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome:
         (str(canonicalize_name(one.name)), one.version): one for one in answer.dependencies if not one.skip_reason
     }
     unknown = [one for one in asked.values() if (one.name, one.version) not in answered]
-    planted = answered.get((PLANTED_PYTHON.name, PLANTED_PYTHON.version))
+    ours = planted_among(asked.values())
+    planted = answered.get((ours.name, ours.version))
     if not unknown and (planted is None or not planted.vulns):
-        return Outcome.not_done(_knows_none(PLANTED_PYTHON), scanned=asked)
+        return Outcome.not_done(_knows_none(ours), scanned=asked)
     if unknown:
         skipped = next((one.skip_reason for one in answer.dependencies if one.skip_reason), "no answer")
         return Outcome.not_done(f"{len(unknown)} of {len(asked)} packages got no answer ({skipped})", scanned=asked)
@@ -144,10 +148,10 @@ def python(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome:
 
 def _pip_audit(repository: ScannedTree, audit: Audit, asked: Iterable[Component], folder: Path) -> Ran:
     # pip-audit would evaluate the markers of the layer's lock for this machine; these pins have no markers.
-    pins = folder / "pins.txt"
+    pins, packages = folder / "pins.txt", sorted(asked)
     lines = (
         f"{one.name}=={one.version} {' '.join(f'--hash={digest}' for digest in one.hashes or (_ANY_HASH,))}"
-        for one in (*sorted(asked), PLANTED_PYTHON)
+        for one in (*packages, planted_among(packages))
     )
     pins.write_text("\n".join(lines) + "\n", encoding="utf-8")
     command: list[str | Path] = [repository.python, "-m", "pip_audit", "--requirement", pins]
@@ -168,6 +172,23 @@ def _python_advisory(component: Component, found: _Vulnerability) -> Advisory:
         title=found.description[:_SHOWN],
         mended=mended,
     )
+
+
+def planted_among(asked: Iterable[Component]) -> Component:
+    """Return the package with known vulnerabilities that is planted among others.
+
+    Args:
+        asked: The others.
+
+    Raises:
+        SupplyError: The locks pin a package of each name.
+    """
+    names = {canonicalize_name(one.name) for one in asked}
+    for one in PLANTABLE_PYTHON:
+        if one.name not in names:
+            return one
+    known = ", ".join(one.name for one in PLANTABLE_PYTHON)
+    raise SupplyError(f"nothing can be planted beside {known}, which the locks pin: name another package in {__name__}")
 
 
 def javascript(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome:

@@ -15,7 +15,9 @@ import pytest
 
 from slipway.gates.outcome import Outcome, StepState
 from slipway.supply import audit
-from slipway.supply.components import PackageKind, layer, tools
+from slipway.supply.audit import PLANTABLE_PYTHON, planted_among
+from slipway.supply.components import Component, PackageKind, layer, tools
+from slipway.supply.errors import SupplyError
 from slipway.supply.policy import AcceptedAdvisory, Audit
 from unit.supply.checkout import Checkout, metadata
 
@@ -108,7 +110,7 @@ def test_an_index_without_advisories_makes_it_not_done(tmp_path: Path, knowing_n
     of_npm = javascript(Checkout(tmp_path / "npm"), knowing_nothing)
 
     assert (of_python.state, of_npm.state) == (StepState.NOT_DONE, StepState.NOT_DONE)
-    assert "returned no advisories for flask 0.5" in of_python.summary
+    assert "returned no advisories for django 1.2" in of_python.summary
     assert "returned no advisories for minimist 1.2.0" in of_npm.summary
 
 
@@ -123,6 +125,16 @@ def test_nobody_to_ask_makes_it_not_done(tmp_path: Path) -> None:
     assert (of_python.state, of_npm.state) == (StepState.NOT_DONE, StepState.NOT_DONE)
     assert of_python.summary.startswith("not done: pip-audit could not ask")
     assert of_npm.summary.startswith("not done: npm audit could not ask")
+
+
+def test_the_planted_package_is_not_one_that_the_locks_pin() -> None:
+    django, flask = PLANTABLE_PYTHON
+    ours = Component(kind=PackageKind.PYTHON, name="Django", version="5.2")
+
+    assert planted_among([]) == django
+    assert planted_among([ours]) == flask
+    with pytest.raises(SupplyError, match="nothing can be planted beside django, flask"):
+        planted_among([ours, flask])
 
 
 # By what the tools answered
@@ -140,7 +152,9 @@ def answered(checkout: Checkout, *more: dict[str, Any], planted: bool = True) ->
         if (name, number) not in given and (name, None) not in given
     ]
     if planted:
-        dependencies.append({"name": "flask", "version": "0.5", "vulns": [{"id": "PYSEC-2018-66", "fix_versions": []}]})
+        dependencies.append(
+            {"name": "django", "version": "1.2", "vulns": [{"id": "CVE-2011-0696", "fix_versions": []}]}
+        )
     checkout.python = checkout.stub("python", json.dumps({"dependencies": [*dependencies, *more], "fixes": []}))
     return checkout
 
