@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from slipway.gates.outcome import Accepted, Finding, Outcome
 from slipway.supply.components import Component, PackageKind, layer, npm, npm_lock_with_bundled, tools
+from slipway.supply.errors import SupplyError
 from slipway.supply.policy import AcceptedAdvisory, Audit
 from slipway.supply.repository import ScannedTree
 from slipway.supply.tool import ASKING_SECONDS, Ran, run
@@ -30,11 +31,11 @@ _PIP_TIMEOUT_SECONDS = 15
 _NPM_TIMEOUT_MS = 15_000
 _SHOWN = 120
 
-# Planted among the packages, one of the first two: the other where the locks pin a package of that name, since pip-audit
-# takes no name twice. CVE-2011-0696; pip-audit's own manual shows those of flask 0.5; GHSA-vh95-rmgr-6w4m.
+# Planted among the packages: the first that the locks don't pin, since pip-audit takes no name twice. pip-audit's
+# own manual shows the vulnerabilities of flask 0.5, django 1.2 has CVE-2011-0696, and minimist GHSA-vh95-rmgr-6w4m.
 PLANTABLE_PYTHON = (
-    Component(kind=PackageKind.PYTHON, name="django", version="1.2"),
     Component(kind=PackageKind.PYTHON, name="flask", version="0.5"),
+    Component(kind=PackageKind.PYTHON, name="django", version="1.2"),
 )
 PLANTED_NPM = Component(kind=PackageKind.NPM, name="minimist", version="1.2.0")
 # Below a package that is installed nowhere, so that one of ours of that name keeps its place.

@@ -110,7 +110,7 @@ def test_an_index_without_advisories_makes_it_not_done(tmp_path: Path, knowing_n
     of_npm = javascript(Checkout(tmp_path / "npm"), knowing_nothing)
 
     assert (of_python.state, of_npm.state) == (StepState.NOT_DONE, StepState.NOT_DONE)
-    assert "returned no advisories for django 1.2" in of_python.summary
+    assert "returned no advisories for flask 0.5" in of_python.summary
     assert "returned no advisories for minimist 1.2.0" in of_npm.summary
 
 
@@ -128,13 +128,13 @@ def test_nobody_to_ask_makes_it_not_done(tmp_path: Path) -> None:
 
 
 def test_the_planted_package_is_not_one_that_the_locks_pin() -> None:
-    django, flask = PLANTABLE_PYTHON
-    ours = Component(kind=PackageKind.PYTHON, name="Django", version="5.2")
+    flask, django = PLANTABLE_PYTHON
+    ours = Component(kind=PackageKind.PYTHON, name="Flask", version="3.1.3")
 
-    assert planted_among([]) == django
-    assert planted_among([ours]) == flask
-    with pytest.raises(SupplyError, match="nothing can be planted beside django, flask"):
-        planted_among([ours, flask])
+    assert planted_among([]) == flask
+    assert planted_among([ours]) == django
+    with pytest.raises(SupplyError, match="nothing can be planted beside flask, django"):
+        planted_among([ours, django])
 
 
 # By what the tools answered
@@ -153,7 +153,7 @@ def answered(checkout: Checkout, *more: dict[str, Any], planted: bool = True) ->
     ]
     if planted:
         dependencies.append(
-            {"name": "django", "version": "1.2", "vulns": [{"id": "CVE-2011-0696", "fix_versions": []}]}
+            {"name": "django", "version": "1.2", "vulns": [{"id": "PYSEC-2018-66", "fix_versions": []}]}
         )
     checkout.python = checkout.stub("python", json.dumps({"dependencies": [*dependencies, *more], "fixes": []}))
     return checkout
