@@ -152,9 +152,7 @@ def answered(checkout: Checkout, *more: dict[str, Any], planted: bool = True) ->
         if (name, number) not in given and (name, None) not in given
     ]
     if planted:
-        dependencies.append(
-            {"name": "django", "version": "1.2", "vulns": [{"id": "PYSEC-2018-66", "fix_versions": []}]}
-        )
+        dependencies.append({"name": "flask", "version": "0.5", "vulns": [{"id": "PYSEC-2018-66", "fix_versions": []}]})
     checkout.python = checkout.stub("python", json.dumps({"dependencies": [*dependencies, *more], "fixes": []}))
     return checkout
 
