@@ -72,7 +72,7 @@ def _values(annotation: Any, metadata: typing.Iterable[Any] = ()) -> st.SearchSt
     if origin is dict:
         return st.dictionaries(_values(arguments[0]), _values(arguments[1]), max_size=2)
     if origin is tuple:
-        return st.lists(_values(arguments[0]), min_size=limits.get("min_length", 0), max_size=3, unique=True)
+        return st.lists(_values(arguments[0]), min_size=limits.get("min_length", 0), max_size=3, unique_by=repr)
     if annotation is type(None):
         return st.none()
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
