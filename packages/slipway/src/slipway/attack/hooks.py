@@ -15,13 +15,11 @@ from typing import Any
 
 import requests
 import schemathesis
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from requests.auth import AuthBase
 
 from slipway.attack.leaks import find_leak
 from slipway.attack.variables import API, COUNT, EDGE, HEADERS, RECORD, REQUESTS, SIGNED
+from slipway.testing.signing import sign_request
 
 READS = frozenset({"GET", "HEAD"})
 _LONGEST = 1_000
@@ -38,22 +36,8 @@ class Authorised(AuthBase):
             if variable in os.environ:
                 request.headers[header] = os.environ[variable]
         if SIGNED in os.environ and request.method not in READS:
-            self._sign(request)
+            sign_request(request)
         return request
-
-    def _sign(self, request: requests.PreparedRequest) -> None:
-        key = Credentials(
-            os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], os.environ.get("AWS_SESSION_TOKEN")
-        )
-        names = ("Content-Type",)
-        signed = AWSRequest(
-            method=request.method,
-            url=request.url,
-            data=request.body,
-            headers={name: request.headers[name] for name in names if name in request.headers},
-        )
-        SigV4Auth(key, "execute-api", os.environ["AWS_REGION"]).add_auth(signed)
-        request.headers.update(dict(signed.headers.items()))
 
 
 schemathesis.auth.set_from_requests(Authorised())  # type: ignore[attr-defined]  # it is put there at import

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,11 +14,8 @@ from slipway.cli import output
 from slipway.cli.output import JsonOption
 from slipway.delivery.names import foundation_stack, service_stacks
 from slipway.delivery.runtime.drift import POLL_SECONDS, DriftReport, detect_drift
+from slipway.emulator.sessions import environment_named, services_named, session_of
 from slipway.errors import UsageError
-from slipway.settings import Environment, Settings
-
-if TYPE_CHECKING:
-    import boto3
 
 
 def drift(
@@ -35,12 +32,12 @@ def drift(
     Exit code: 0 when nothing differs, 1 when something does or could not be looked at, 2 for wrong input.
     """
     settings = config.load()
-    environment = _environment(settings, env)
-    services = _services(environment, service)
+    environment = environment_named(settings, env)
+    services = services_named(environment, service or ())
     stacks = [stack for name in services for stack in service_stacks(environment.name, name)]
     if service is None:
         stacks.insert(0, foundation_stack(environment))
-    session = _session(settings, environment, profile)
+    session = session_of(settings, environment, profile)
     poll = POLL_SECONDS if profile is not None else 0.1
     report = detect_drift(session.client("cloudformation"), stacks, poll_seconds=poll)
     if not report.stacks and not report.unread:
@@ -71,35 +68,3 @@ def show_report(report: DriftReport, environment: str) -> None:
         f"{environment}: {len(report.drifted)} resources of {len(report.stacks)} stacks differ from their templates",
         markup=False,
     )
-
-
-def _environment(settings: Settings, name: str) -> Environment:
-    names = [each.name for each in settings.environments]
-    if name not in names:
-        raise UsageError(f"unknown environment {name!r}; choose from {', '.join(names)}")
-    return settings.environment(name)
-
-
-def _services(environment: Environment, wanted: list[str] | None) -> list[str]:
-    known = [name for name, value in environment.services if value is not None]
-    if unknown := sorted(set(wanted or ()) - set(known)):
-        raise UsageError(f"unknown service {', '.join(unknown)} of {environment.name}; choose from {', '.join(known)}")
-    return wanted or known
-
-
-def _session(settings: Settings, environment: Environment, profile: str | None) -> boto3.Session:
-    if profile is not None:
-        import boto3  # noqa: PLC0415  # for AWS alone
-
-        session = boto3.Session(profile_name=profile, region_name=environment.region)
-        account = session.client("sts").get_caller_identity()["Account"]
-        if account != environment.account:
-            raise UsageError(f"{profile} is of account {account}, and {environment.name} is {environment.account}")
-        return session
-    from slipway.emulator.environment import LocalEnvironment  # noqa: PLC0415  # an extra of its own
-
-    emulator = LocalEnvironment(environment, settings.pipeline).emulator
-    if emulator.pid is None:
-        name = environment.name
-        raise UsageError(f"{name} is not up here: run `slipway up --env {name}`, or name its account with --profile")
-    return emulator.session()

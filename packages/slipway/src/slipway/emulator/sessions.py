@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from slipway.errors import UsageError
@@ -27,6 +28,22 @@ def environment_named(settings: Settings, name: str) -> Environment:
     return settings.environment(name or names[-1])
 
 
+def services_named(environment: Environment, wanted: Sequence[str]) -> Sequence[str]:
+    """Return services of an environment; all of them if none is named.
+
+    Args:
+        environment: Its settings.
+        wanted: Names of services.
+
+    Raises:
+        UsageError: The environment has no such service.
+    """
+    known = environment.services.names
+    if unknown := [name for name in wanted if name not in known]:
+        raise UsageError(f"unknown service {unknown[0]!r} of {environment.name}; choose from {', '.join(known)}")
+    return wanted or known
+
+
 def session_of(settings: Settings, environment: Environment, profile: str | None) -> boto3.Session:
     """Return a session in an environment's account and region.
 
@@ -36,16 +53,20 @@ def session_of(settings: Settings, environment: Environment, profile: str | None
         profile: AWS profile of its account; None for the environment that is up on this machine.
 
     Raises:
-        UsageError: there is no such profile, or the environment is not up here.
+        UsageError: There is no such profile, it belongs to another account, or the environment is not up here.
     """
     if profile is not None:
         import boto3  # noqa: PLC0415  # for AWS alone
         from botocore.exceptions import ProfileNotFound  # noqa: PLC0415
 
         try:
-            return boto3.Session(profile_name=profile, region_name=environment.region)
+            session = boto3.Session(profile_name=profile, region_name=environment.region)
         except ProfileNotFound as error:
             raise UsageError(f"{error}; see `aws configure list-profiles`") from None
+        account = session.client("sts").get_caller_identity()["Account"]
+        if account != environment.account:
+            raise UsageError(f"{profile} is of account {account}, and {environment.name} is {environment.account}")
+        return session
     from slipway.emulator.environment import LocalEnvironment  # noqa: PLC0415  # an extra of its own
 
     emulator = LocalEnvironment(environment, settings.pipeline).emulator

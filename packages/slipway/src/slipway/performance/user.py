@@ -12,13 +12,11 @@ from functools import cache
 from typing import Any
 
 import gevent
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from locust import HttpUser, constant_throughput, events
 
 from slipway.emulator.routes import Route, RouteTarget, routes, target
 from slipway.performance import variables
+from slipway.testing.signing import sign_request
 
 _LOOK_SECONDS = 0.1
 
@@ -76,7 +74,7 @@ class ServiceUser(HttpUser):
         if route and (route.keyed or route.bearer):
             headers |= json.loads(os.environ[variables.HEADERS])
         if route and route.signed:
-            content["auth"] = _signed
+            content["auth"] = sign_request
         name = f"{method} {route.path if route else path.partition('?')[0]}"
         return self.client.request(method, where.url, name=name, headers=headers, **content)
 
@@ -95,20 +93,3 @@ def _address(route: Route | None, path: str) -> RouteTarget:
     outputs = json.loads(os.environ[variables.OUTPUTS])
     is_open = route is not None and route.method == "GET" and not (route.signed or route.keyed or route.bearer)
     return target(outputs, path, edge=is_open)
-
-
-def _signed(request: Any) -> Any:
-    """Sign a finished request, as `requests` lets an authentication do."""
-    key = Credentials(
-        os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], os.environ.get("AWS_SESSION_TOKEN")
-    )
-    names = ("Content-Type",)
-    signed = AWSRequest(
-        method=request.method,
-        url=request.url,
-        data=request.body,
-        headers={name: request.headers[name] for name in names if name in request.headers},
-    )
-    SigV4Auth(key, "execute-api", os.environ["AWS_REGION"]).add_auth(signed)
-    request.headers.update(dict(signed.headers.items()))
-    return request

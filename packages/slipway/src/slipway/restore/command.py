@@ -15,11 +15,12 @@ from slipway import settings as config
 from slipway.cli import output
 from slipway.cli.output import JsonOption
 from slipway.delivery.names import log_bucket_name
+from slipway.emulator.sessions import environment_named, services_named, session_of
 from slipway.errors import UsageError
 from slipway.restore.buckets import check_bucket, restore_bucket
 from slipway.restore.comparison import RestoredCopy
 from slipway.restore.tables import LONGEST_NAME, RestoreError, check_table, restore_table
-from slipway.settings import Environment, Settings
+from slipway.settings import Environment
 
 if TYPE_CHECKING:
     import boto3
@@ -45,9 +46,10 @@ def restore(  # noqa: PLR0917  # typer reads a command's options from its parame
     Nothing that is there now is changed. Exit code: 0 when all was restored and compared, whatever differs since.
     """
     settings = config.load()
-    environment = _environment(settings, env, service)
+    environment = environment_named(settings, env)
+    services_named(environment, [service])
     moment = to if to.tzinfo else to.replace(tzinfo=UTC)
-    session = _session(settings, environment, profile)
+    session = session_of(settings, environment, profile)
     resources = data_of(session, environment, service)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     check_resources(session, resources, moment)
@@ -167,32 +169,3 @@ def remove_copies(session: boto3.Session, resources: Sequence[tuple[str, str]], 
             for each in page.get("Versions", []):
                 client.delete_object(Bucket=copy, Key=each["Key"], VersionId=each["VersionId"])
         client.delete_bucket(Bucket=copy)
-
-
-def _environment(settings: Settings, name: str, service: str) -> Environment:
-    names = [each.name for each in settings.environments]
-    if name not in names:
-        raise UsageError(f"unknown environment {name!r}; choose from {', '.join(names)}")
-    environment = settings.environment(name)
-    known = [each for each, value in environment.services if value is not None]
-    if service not in known:
-        raise UsageError(f"unknown service {service!r} of {name}; choose from {', '.join(known)}")
-    return environment
-
-
-def _session(settings: Settings, environment: Environment, profile: str | None) -> boto3.Session:
-    if profile is not None:
-        import boto3  # noqa: PLC0415  # for AWS alone
-
-        session = boto3.Session(profile_name=profile, region_name=environment.region)
-        account = session.client("sts").get_caller_identity()["Account"]
-        if account != environment.account:
-            raise UsageError(f"{profile} is of account {account}, and {environment.name} is {environment.account}")
-        return session
-    from slipway.emulator.environment import LocalEnvironment  # noqa: PLC0415  # an extra of its own
-
-    emulator = LocalEnvironment(environment, settings.pipeline).emulator
-    if emulator.pid is None:
-        name = environment.name
-        raise UsageError(f"{name} is not up here: run `slipway up --env {name}`, or name its account with --profile")
-    return emulator.session()

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from slipway import settings as config
 from slipway.delivery.names import PROTECTED_STACKS, pipeline_name
+from slipway.emulator.sessions import environment_named, services_named
 from slipway.rollback.aliases import AliasMove, move, plan_moves
 from slipway.rollback.errors import RollbackError
 from slipway.rollback.operator_policy import alias_policy, stage_policy
@@ -79,7 +80,7 @@ def rollback(  # noqa: PLR0917  # typer reads a command's options from its param
 ) -> None:
     """Take a delivery back: an environment to its last good execution, or a service's functions alone."""
     settings = config.load()
-    environment = _environment(settings, env)
+    environment = environment_named(settings, env)
     _check_options(environment, to=to, alias=alias, service=service, undo=undo)
     console = Console(soft_wrap=True, highlight=False)
     if policy:
@@ -102,17 +103,7 @@ def _check_options(environment: Environment, *, to: str | None, alias: bool, ser
         raise RollbackError("--to names an execution of the pipeline, which --alias doesn't use", exit_code=2)
     if not alias and (service is not None or undo):
         raise RollbackError("--service and --undo go with --alias: stages hold every service of a wave", exit_code=2)
-    if service is not None and service not in environment.services.names:
-        known = ", ".join(environment.services.names)
-        raise RollbackError(f"unknown service {service!r} of {environment.name}; choose from {known}", exit_code=2)
-
-
-def _environment(settings: Settings, name: str) -> Environment:
-    try:
-        return settings.environment(name)
-    except KeyError:
-        known = ", ".join(environment.name for environment in settings.environments)
-        raise RollbackError(f"unknown environment {name!r}; choose from {known}", exit_code=2) from None
+    services_named(environment, [service] if service else ())
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`slipway sandbox`: an environment of one's own, on this machine at once or in a development account for some days."""
+"""`slipway sandbox`: a personal environment, on this machine at once or in a development account for some days."""
 
 from __future__ import annotations
 

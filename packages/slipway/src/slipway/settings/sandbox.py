@@ -1,4 +1,4 @@
-"""Sandboxes: an environment of one's own, with the settings of a development environment and another name.
+"""Sandboxes: a personal environment, with the settings of a development environment and another name.
 
 A process that has `SLIPWAY_SANDBOX` in its environment sees the sandbox as the only environment of the configuration,
 so the app synthesises it as it synthesises any other. `slipway sandbox` sets the variables.

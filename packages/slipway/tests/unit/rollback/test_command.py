@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import specimen
+from slipway.errors import SlipwayError
 from slipway.rollback.command import _check_options
-from slipway.rollback.errors import RollbackError
 from slipway.rollback.operator_policy import alias_policy, stage_policy
 
 ENVIRONMENT = specimen.SETTINGS.environments[0]
@@ -27,7 +27,7 @@ SERVICE = ENVIRONMENT.services.names[0]
 )
 def test_options_that_do_not_fit_are_refused(given: dict[str, Any], words: str) -> None:
     options: dict[str, Any] = {"to": None, "alias": False, "service": None, "undo": False, **given}
-    with pytest.raises(RollbackError, match=words) as refused:
+    with pytest.raises(SlipwayError, match=words) as refused:
         _check_options(ENVIRONMENT, **options)
     assert refused.value.exit_code == 2
 

@@ -57,7 +57,7 @@ class TestRollback:
 
     @pytest.mark.requirement("safe deployments")
     @pytest.mark.parametrize("reader", READERS)
-    def test_whoever_reads_it_is_seen(self, reader: str) -> None:
+    def test_anyone_who_may_read_it_is_seen(self, reader: str) -> None:
         assert broken("NoRollbackByCallers", {"Alarm": REFUSALS, "Reader": READERS[reader]}) == ["Alarm"]
         failures = _alarm("AWS/ApiGateway", "5XXError")
         assert broken("NoRollbackByCallers", {"Alarm": failures, "Reader": READERS[reader]}) == []
