@@ -16,9 +16,10 @@ from slipway.blocks.rest import RestEntry
 from slipway.objectives.burn import WINDOWS, BurnWindow, Indicator, Promise, promises
 from slipway.settings.model import Objectives
 
-OUTSIDE_BAKE = "OutsideBake"
+OUTSIDE_BAKE = "SetOffByCallersOrBefore"
 """Part of the name of every alarm that says nothing about the release that bakes (slipway.delivery.relay): each window
-alone, what burns slowly and may have burned before, and latency, which callers can bring about by what they ask for."""
+alone, what burns slowly and may have burned before, and latency, which callers can bring about by what they ask for.
+It begins with `slipway.blocks.alarms.SET_OFF_BY_CALLERS`: AWS shows `anything-but` with one `wildcard`, and no list."""
 
 _IN_THE_BAKE = (Indicator.AVAILABILITY, "Fast")
 

@@ -15,7 +15,6 @@ from constructs import Construct
 from slipway.blocks.acknowledgements import accept
 from slipway.blocks.alarms import SET_OFF_BY_CALLERS
 from slipway.blocks.messaging import DEAD_LETTERS_STAY
-from slipway.blocks.objectives import OUTSIDE_BAKE
 from slipway.delivery.names import delivery_bus, service_stacks
 from slipway.settings import Environment
 
@@ -121,7 +120,7 @@ def _patterns(mine: Sequence[dict[str, str]]) -> dict[str, events.EventPattern]:
             detail_type=["CloudWatch Alarm State Change"],
             # A field matches any of its values, so the two conditions use two fields that contain the name.
             # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
-            resources=events.Match.anything_but_wildcard(f"*{SET_OFF_BY_CALLERS}*", f"*{OUTSIDE_BAKE}*"),
+            resources=events.Match.anything_but_wildcard(f"*{SET_OFF_BY_CALLERS}*"),
             detail={"alarmName": mine},
         ),
         "DeletedAlarms": events.EventPattern(
