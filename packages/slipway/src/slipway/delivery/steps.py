@@ -205,15 +205,60 @@ class VerifyStep(pipelines.CodeBuildStep):
         )
 
 
-class AttackStep(pipelines.CodeBuildStep):
-    """Attacks the services of a test environment from outside, all of them in one build (`slipway attack`).
+class _OutsideStep(pipelines.CodeBuildStep):
+    """Runs a verb against the services of a test environment, all of them in one build, and keeps its reports.
 
     Args:
-        stack: the pipeline's stack.
-        handover: what the synth handed over.
-        environment: settings of the environment, with `attack`.
-        services: names of the services that are attacked.
-        artifacts: where the reports are kept.
+        stack: The pipeline's stack.
+        name: Of the step; the verb is the same in small letters.
+        handover: What the synth handed over.
+        environment: Settings of the environment.
+        services: Names of the services.
+        artifacts: Where the reports are kept.
+        role: Name of the step's role.
+        seconds: How long the verb takes for each service.
+        writes: Prefixes of the objects that it writes besides its reports.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        name: str,
+        *,
+        handover: pipelines.IFileSetProducer,
+        environment: Environment,
+        services: Sequence[str],
+        artifacts: s3.IBucket,
+        role: str,
+        seconds: int,
+        writes: Sequence[str] = (),
+    ) -> None:
+        # The callers are those of the tests.
+        callers = [verification_role(environment, service) for service in services]
+        runs_as = _assuming(stack, environment, role, callers)
+        for written in (f"{PREFIX}/*/{environment.name}/*", *writes):
+            _write_reports(runs_as, artifacts, written)
+        super().__init__(
+            name,
+            input=handover,
+            commands=[f'make {name.lower()} ENV={environment.name} SERVICE="{" ".join(services)}"'],
+            env={BUCKET: artifacts.bucket_name},
+            role=runs_as,
+            build_environment=_SMALL,
+            partial_build_spec=_verb(reports="build/reports"),
+            timeout=Duration.minutes(15 + len(services) * seconds // 60),
+        )
+
+
+class AttackStep(_OutsideStep):
+    """Attacks the services of a test environment from outside (`slipway attack`).
+
+    Args:
+        stack: The pipeline's stack.
+        handover: What the synth handed over.
+        environment: Settings of the environment, with `attack`.
+        services: Names of the services that are attacked.
+        artifacts: Where the reports are kept.
     """
 
     def __init__(
@@ -225,25 +270,20 @@ class AttackStep(pipelines.CodeBuildStep):
         services: Sequence[str],
         artifacts: s3.IBucket,
     ) -> None:
-        # The callers are those of the tests.
-        roles = [verification_role(environment, service) for service in services]
-        role = _assuming(stack, environment, attack_step_role(environment), roles)
-        _write_reports(role, artifacts, f"{PREFIX}/*/{environment.name}/*")
-        seconds = environment.attack.seconds if environment.attack else 0
         super().__init__(
+            stack,
             "Attack",
-            input=handover,
-            commands=[f'make attack ENV={environment.name} SERVICE="{" ".join(services)}"'],
-            env={BUCKET: artifacts.bucket_name},
-            role=role,
-            build_environment=_SMALL,
-            partial_build_spec=_verb(reports="build/reports"),
-            timeout=Duration.minutes(15 + len(services) * seconds // 60),
+            handover=handover,
+            environment=environment,
+            services=services,
+            artifacts=artifacts,
+            role=attack_step_role(environment),
+            seconds=environment.attack.seconds if environment.attack else 0,
         )
 
 
-class PerformStep(pipelines.CodeBuildStep):
-    """Loads the services of a test environment, one after the other in one build (`slipway perform`).
+class PerformStep(_OutsideStep):
+    """Loads the services of a test environment, one after the other (`slipway perform`).
 
     Args:
         stack: The pipeline's stack.
@@ -262,22 +302,17 @@ class PerformStep(pipelines.CodeBuildStep):
         services: Sequence[str],
         artifacts: s3.IBucket,
     ) -> None:
-        # The callers are those of the tests.
-        roles = [verification_role(environment, service) for service in services]
-        role = _assuming(stack, environment, performance_step_role(environment), roles)
-        # CDK Pipelines lets each build read the bucket, so the last good run as well.
-        for written in (f"{PREFIX}/*/{environment.name}/*", f"{PERFORMANCE}/{environment.name}/*"):
-            _write_reports(role, artifacts, written)
-        seconds = environment.performance.seconds if environment.performance else 0
         super().__init__(
+            stack,
             "Perform",
-            input=handover,
-            commands=[f'make perform ENV={environment.name} SERVICE="{" ".join(services)}"'],
-            env={BUCKET: artifacts.bucket_name},
-            role=role,
-            build_environment=_SMALL,
-            partial_build_spec=_verb(reports="build/reports"),
-            timeout=Duration.minutes(15 + len(services) * seconds // 60),
+            handover=handover,
+            environment=environment,
+            services=services,
+            artifacts=artifacts,
+            role=performance_step_role(environment),
+            seconds=environment.performance.seconds if environment.performance else 0,
+            # CDK Pipelines lets each build read the bucket, so the last good run as well.
+            writes=[f"{PERFORMANCE}/{environment.name}/*"],
         )
 
 
