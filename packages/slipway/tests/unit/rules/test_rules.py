@@ -544,6 +544,10 @@ def test_nothing_has_a_name_that_nobody_asked_for(type_name: str, properties: An
     [
         ("AWS::S3::Bucket", {"BucketName": "cf-serverless-0a1b2c3d"}),
         ("AWS::S3::Bucket", {"BucketName": "cf-serverless-logs-0a1b2c3d"}),
+        # As CDK cuts the name of the support stack in another region, for apps with a long and a short name
+        ("AWS::S3::Bucket", {"BucketName": "slipway-pipeline-support-eplicationbucket1c76a399e0db8d1b3519"}),
+        ("AWS::S3::Bucket", {"BucketName": "acme-pipeline-support-us-eplicationbucket1c76a399e0db8d1b3519"}),
+        ("AWS::S3::Bucket", {"BucketName": "acme-of-berlin-pipeline-seplicationbucket1c76a399e0db8d1b3519"}),
         ("AWS::KMS::Alias", {"AliasName": "alias/items-prod"}),
         ("AWS::Logs::LogGroup", {"LogGroupName": {"Fn::Join": ["", ["API-Gateway-Execution-Logs_", LIVE, "/live"]]}}),
         ("AWS::IAM::Policy", {"PolicyName": "ItemsDefaultPolicy0A1B"}),
