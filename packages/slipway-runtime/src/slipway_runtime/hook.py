@@ -21,6 +21,7 @@ from slipway_runtime.telemetry import Handler, lambda_handler, logger
 if TYPE_CHECKING:
     from mypy_boto3_codedeploy import CodeDeployClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_lambda.type_defs import FunctionConfigurationTypeDef
 
 
 LAST_CALL_SECONDS: Final = 240.0
@@ -154,11 +155,37 @@ class ContractCheck:
         return self._judge(found, versions.get(self._current_arn, "?"), versions.get(self._target_arn, "?"))
 
     def _judge(self, found: Comparison, current: str, new: str) -> list[str]:
-        logger.info("comparison", extra={"versions": [current, new], **found.summary(len(self._reads))})
+        earlier = self._earlier(current, new) if found.differ else None
+        back = {"goes_back_to": earlier} if earlier else {}
+        logger.info("comparison", extra={"versions": [current, new], **found.summary(len(self._reads)), **back})
+        if earlier:
+            return []
         return [
             f"{name}: version {new} differs from version {current} at {described(places)}"
             for name, places in found.differ.items()
         ]
+
+    def _earlier(self, current: str, new: str) -> str | None:
+        """Return the number of an earlier version that the new one repeats; None if it repeats none.
+
+        A rollback publishes what was deployed before once more. It answers otherwise than the version that it takes
+        back, whose answers are the reason for it, so the difference must not stop it.
+        """
+        try:
+            pages = self._lambda.get_paginator("list_versions_by_function").paginate(
+                FunctionName=self._current_arn.rpartition(":")[0]
+            )
+            published = {each["Version"]: _content(each) for page in pages for each in page["Versions"]}
+        except ClientError as error:
+            logger.warning(
+                "versions not listed: the difference stands", extra={"error": error.response["Error"]["Code"]}
+            )
+            return None
+        wanted = published.get(new)
+        if wanted is None or wanted == published.get(current):
+            return None
+        others = (number for number, content in published.items() if content == wanted)
+        return next((number for number in others if number not in {"$LATEST", current, new}), None)
 
     def _failure(self, check: Check, context: LambdaContext) -> str | None:
         try:
@@ -185,6 +212,12 @@ class ContractCheck:
             logger.info("throttled: the check is repeated", extra={"target": target, "seconds": pause})
             self._pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _content(version: "FunctionConfigurationTypeDef") -> tuple[Any, ...]:
+    """Return what a version runs: its code, its variables, and the sizes of its layers, which are numbered anew."""
+    layers = tuple(layer.get("CodeSize") for layer in version.get("Layers", ()))
+    return version["CodeSha256"], version.get("Environment"), layers
 
 
 def before_traffic(

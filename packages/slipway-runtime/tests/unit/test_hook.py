@@ -8,13 +8,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from slipway_runtime.comparison import Intended, Read
 from slipway_runtime.hook import LAST_CALL_SECONDS, Check, ContractCheck, HookEvent, Verdict, require
 
 EVENT: HookEvent = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "e-1"}
 READ = Read("a page", {"path": "/items"})
+FUNCTION = "arn:aws:lambda:eu-west-1:111111111111:function:api"
+LIVE, STAGING = f"{FUNCTION}:live", f"{FUNCTION}:staging"
 TOMORROW = datetime.now(UTC).date() + timedelta(days=1)
+
+
+def version(number: str, code: str, *, layer: int = 1, **variables: str) -> dict[str, Any]:
+    layers = [{"Arn": f"{FUNCTION}-layer:{number}", "CodeSize": layer}]
+    return {"Version": number, "CodeSha256": code, "Environment": {"Variables": variables}, "Layers": layers}
 
 
 class Context:
@@ -31,13 +39,25 @@ class Versions:
     """Lambda with an old version behind `live` and a new one behind `staging`."""
 
     def __init__(self, old: Callable[[Any], Any], new: Callable[[Any], Any]) -> None:
-        self._answers = {"live": old, "staging": new}
+        self._answers = {LIVE: old, STAGING: new}
         self.called: list[str] = []
+        self.published = [version("$LATEST", "new"), version("3", "old"), version("4", "new")]
+        self.refuses = False
+
+    def get_paginator(self, operation: str) -> "Versions":
+        assert operation == "list_versions_by_function"
+        return self
+
+    def paginate(self, *, FunctionName: str) -> list[dict[str, Any]]:  # noqa: N803 - AWS's names
+        assert f"{FunctionName}:live" == LIVE
+        if self.refuses:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": ""}}, "ListVersionsByFunction")
+        return [{"Versions": self.published[:2]}, {"Versions": self.published[2:]}]
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - AWS's names
         self.called.append(FunctionName)
         answer = self._answers[FunctionName](json.loads(Payload))
-        version = {"live": "3", "staging": "4"}[FunctionName]
+        version = {LIVE: "3", STAGING: "4"}[FunctionName]
         error = {"FunctionError": "Unhandled"} if answer is None else {}
         return {"ExecutedVersion": version, "Payload": io.BytesIO(json.dumps(answer).encode()), **error}
 
@@ -63,15 +83,18 @@ def run(
     *,
     seconds: float = 900,
     checks: tuple[Check, ...] = (),
+    published: list[dict[str, Any]] | None = None,
+    refuses: bool = False,
     **more: Any,
 ) -> tuple[Verdict, Versions, CodeDeploy]:
     versions, codedeploy = Versions(old, new), CodeDeploy()
+    versions.published, versions.refuses = published or versions.published, refuses
     check = ContractCheck(
         functions=versions,  # type: ignore[arg-type]
         codedeploy=codedeploy,  # type: ignore[arg-type]
-        target_arn="staging",
+        target_arn=STAGING,
         checks=checks,
-        **{"current_arn": "live", "reads": (READ,), **more},
+        **{"current_arn": LIVE, "reads": (READ,), **more},
     )
     return check.run(EVENT, Context(seconds)), versions, codedeploy  # type: ignore[arg-type]
 
@@ -80,7 +103,7 @@ def test_version_that_answers_alike_takes_traffic() -> None:
     verdict, versions, codedeploy = run(page("kettle"), page("kettle"))
 
     assert verdict == {"status": "Succeeded", "failures": []}
-    assert versions.called == ["live", "staging", "live"]
+    assert versions.called == [LIVE, STAGING, LIVE]
     assert codedeploy.said == ["Succeeded"]
 
 
@@ -106,6 +129,47 @@ def test_log_says_what_was_compared_and_how_much(caplog: pytest.LogCaptureFixtur
     assert (said["versions"], said["reads"], said["compared"]) == (["3", "4"], 1, 1)
     assert said["differ"] == {"a page": ["/items/0"]}
     assert "secret" not in str(said)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "wrong", "back"),
+    [
+        (version("2", "good"), version("3", "wrong"), version("4", "good")),
+        (version("2", "same", PAGE="10"), version("3", "same", PAGE="0"), version("4", "same", PAGE="10")),
+        (version("2", "same", layer=1), version("3", "same", layer=2), version("4", "same", layer=1)),
+    ],
+    ids=["code", "variable", "layer"],
+)
+def test_rollback_from_wrong_answers_takes_traffic(
+    earlier: dict[str, Any], wrong: dict[str, Any], back: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        verdict, _, codedeploy = run(page("pot"), page("kettle"), published=[earlier, wrong, back])
+
+    assert verdict["status"] == "Succeeded"
+    assert codedeploy.said == ["Succeeded"]
+    (record,) = (record for record in caplog.records if record.message == "comparison")
+    assert vars(record)["goes_back_to"] == "2"
+
+
+@pytest.mark.parametrize(
+    "published",
+    [
+        [version("$LATEST", "new"), version("2", "other"), version("3", "old"), version("4", "new")],
+        [version("2", "same"), version("3", "same"), version("4", "same")],
+        [version("2", "new"), version("3", "old")],
+    ],
+    ids=["new code", "nothing changed", "not listed"],
+)
+def test_difference_stands_for_all_but_a_rollback(published: list[dict[str, Any]]) -> None:
+    assert run(page("kettle"), page("pot"), published=published)[0]["status"] == "Failed"
+
+
+def test_difference_stands_if_versions_cannot_be_listed() -> None:
+    published = [version("2", "new"), version("3", "old"), version("4", "new")]
+
+    assert run(page("kettle"), page("pot"), published=published)[0]["status"] == "Succeeded"
+    assert run(page("kettle"), page("pot"), published=published, refuses=True)[0]["status"] == "Failed"
 
 
 def test_fix_of_a_version_that_fails_is_not_blocked() -> None:
@@ -135,7 +199,7 @@ def test_broken_contract_needs_no_comparison() -> None:
     verdict, versions, _ = run(page(), page(), checks=(broken,))
 
     assert verdict["failures"] == ["always wrong: no"]
-    assert versions.called == ["staging"]
+    assert versions.called == [STAGING]
 
 
 def test_nothing_is_compared_without_reads() -> None:

@@ -244,8 +244,10 @@ def test_a_hook_that_compares_may_call_both_versions(deployment: DeployedTemplat
     reached = _permissions(deployment, "hooks.api_handler")
     _, function = deployment.place_of_function("api.handler")
 
-    assert set(reached) == _BASE | _FAILURES | _HOOK | {"secretsmanager:GetSecretValue"}
+    compares = {"secretsmanager:GetSecretValue", "lambda:ListVersionsByFunction"}
+    assert set(reached) == _BASE | _FAILURES | _HOOK | compares
     assert _called(reached) == {deployment.aliases("api.handler")["staging"], f"<compute/{function}.Arn>:live"}
+    assert reached["lambda:ListVersionsByFunction"] == {f"<compute/{function}.Arn>"}
     assert reached["secretsmanager:GetSecretValue"] == {deployment.output("OriginSecretArn")}
 
 

@@ -134,6 +134,13 @@ class SafeDeployment(Construct):
             asynchronous=True,
         )
         hook.allow(actions=["lambda:InvokeFunction"], resources=[staging_arn, *([current_arn] if compares else [])])
+        if compares:
+            # A rollback repeats an earlier version.
+            hook.allow(
+                actions=["lambda:ListVersionsByFunction"],
+                resources=[function.function.function_arn],
+                unproven_here="Only a rollback from wrong answers needs it: `make rehearse FAULT=wrong-answer` shows it.",
+            )
         if proof is not None:
             hook.allow(actions=["secretsmanager:GetSecretValue"], resources=[proof.secret.secret_arn])
         return hook

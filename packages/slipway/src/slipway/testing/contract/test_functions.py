@@ -183,10 +183,13 @@ def test_hook_may_only_call_its_version_and_report(deployment: DeployedTemplates
         assert len(secrets) <= 1
         assert "*" not in "".join(secrets)
         work.discard("secretsmanager:GetSecretValue")
-        assert work == {"lambda:InvokeFunction", "codedeploy:PutLifecycleEventHookExecutionStatus"}
         variables = hook.properties["Environment"]["Variables"]
         named = (variables[name] for name in ("TARGET_ALIAS_ARN", "CURRENT_ALIAS_ARN") if name in variables)
         target, *current = (deployment.text("compute", name) for name in named)
+        # One that compares two versions looks whether the new one repeats an earlier one, as a rollback does.
+        assert reached.get("lambda:ListVersionsByFunction", set()) == {arn.rpartition(":")[0] for arn in current}
+        work.discard("lambda:ListVersionsByFunction")
+        assert work == {"lambda:InvokeFunction", "codedeploy:PutLifecycleEventHookExecutionStatus"}
         assert reached["lambda:InvokeFunction"] == {target, *current}
         assert deployment.behind(target)["Properties"]["Name"] == "staging"
         (group,) = reached["codedeploy:PutLifecycleEventHookExecutionStatus"]
