@@ -10,6 +10,7 @@ from itertools import combinations
 import botocore.session
 import pytest
 
+from slipway.delivery.names import EDGE_REGION
 from slipway.settings import Environment
 from slipway.settings.model import RemovalPolicy
 from slipway.settings.protection import PROTECTED_TYPES
@@ -27,8 +28,11 @@ from slipway.testing.contract.reading import (
 )
 from slipway.testing.templates import KEPT, DeployedTemplates
 
-STACKS = ["foundation", "security", "data", "compute", "logs", "observability"]
-"""In deployment order; `logs` exists for an edge outside us-east-1."""
+STACKS = ["foundation", "security", "data", "firewall", "compute", "logs", "observability"]
+"""In deployment order."""
+
+OF_THE_EDGE = {"firewall", "logs"}
+"""Stacks of a distribution, in CloudFront's own region, if its service is in another one."""
 
 STATEFUL = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SecretsManager::Secret"}
 
@@ -193,8 +197,8 @@ def test_weak_references_meet_an_output_that_is_there(deployment: DeployedTempla
 def test_stacks_go_to_the_environments_account_and_region(deployment: DeployedTemplates) -> None:
     for template in deployment:
         assert template.account == deployment.environment.account
-        if template.name != "logs":
-            assert template.region == deployment.environment.region
+        at_the_edge = template.name in OF_THE_EDGE
+        assert template.region == (EDGE_REGION if at_the_edge else deployment.environment.region)
         assert template.stack_name.startswith(f"{deployment.environment.name}-")
 
 
