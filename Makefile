@@ -163,7 +163,7 @@ format: install ## Format the code and fix what ruff can
 REPORTS := build/reports
 
 # The tool's, the runtime's, the services' and the app's own.
-UNIT := $(wildcard packages/*/tests/unit services/*/tests/unit) tests/unit
+UNIT := $(wildcard packages/*/tests/unit services/*/tests/unit)
 TEMPLATES := $(wildcard $(foreach kind,properties infrastructure,packages/*/tests/$(kind) services/*/tests/$(kind)))
 # What the tool asks of every service that there is.
 CONTRACT := --pyargs slipway.testing.contract
@@ -200,11 +200,14 @@ adopters: build ## Change copies of this repository as teams do first, and deliv
 installed: install ## Deliver and review a first app, from the tool's wheels in an empty folder (minutes; nightly)
 	@pytest packages/slipway/tests/installed --quiet
 
+# What measures is among the tool's tests.
+BENCH := PYTHONPATH=$(PYTHONPATH):packages/slipway/tests $(PYTHON)
+
 bench: build ## Measure imports, requests, the layer and synth; writes build/bench/results.json
-	@$(PYTHON) -m tests.bench
+	@$(BENCH) -m bench
 
 growth: build ## Measure how cost grows with 3, 10 and 30 services; writes docs/scaling.md and its picture
-	@$(PYTHON) -m tests.bench.growth
+	@$(BENCH) -m bench.growth
 
 destroy: install ## Empty and delete ENV, if its file declares it disposable; asks, YES=yes answers
 	@$(SLIPWAY) destroy $(if $(ENV),--env $(ENV)) $(if $(filter yes,$(YES)),--yes)

@@ -16,10 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from bench.rows import Row
 from slipway import settings as config
 from slipway.testing.shipped import LambdaFolder
 from slipway_runtime.bodies import DATA_LIMITS
-from tests.bench.rows import Row
 
 # "At 1,769 MB, a function has the equivalent of one vCPU."
 # (docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)

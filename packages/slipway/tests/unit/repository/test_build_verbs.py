@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from slipway import project
-from tests.unit.ci import ran
+from unit.repository.ci import ran
 
 ROOT = project.ROOT
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+from bench.growth import rows
+from bench.growth_page import Size, picture, table, write_page
 from slipway.rules.aws.codepipeline import ACTIONS
-from tests.bench.growth import rows
-from tests.bench.growth_page import Size, picture, table, write_page
 
 
 def size(services: int, **figures: float) -> Size:

@@ -12,24 +12,28 @@ import pytest
 from openapi_spec_validator import validate
 
 from slipway.blocks import rest
+from slipway.openapi import texts
+from slipway.project import ROOT
 from slipway.testing.clients import DOCUMENTS, GeneratedClient, generate
+
+pytestmark = pytest.mark.usefixtures("of_this_project")
 
 SERVICES = sorted(file.parent.name for file in DOCUMENTS.glob("*/openapi.json"))
 
 
 @cache
-def document(service: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((DOCUMENTS / service / "openapi.json").read_text(encoding="utf-8"))
+def document(api: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((DOCUMENTS / api / "openapi.json").read_text(encoding="utf-8"))
     return read
 
 
-def operations(service: str) -> list[tuple[str, dict[str, Any]]]:
-    return [(path, each) for path, methods in document(service)["paths"].items() for each in methods.values()]
+def operations(api: str) -> list[tuple[str, dict[str, Any]]]:
+    return [(path, each) for path, methods in document(api)["paths"].items() for each in methods.values()]
 
 
-def is_rest(service: str) -> bool:
+def is_rest(api: str) -> bool:
     """Return true if a REST API is documented: an HTTP API takes tokens."""
-    schemes = document(service)["components"].get("securitySchemes", {}).values()
+    schemes = document(api)["components"].get("securitySchemes", {}).values()
     return all(scheme.get("scheme") != "bearer" for scheme in schemes)
 
 
@@ -38,15 +42,20 @@ def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return generate(request.param, tmp_path_factory.mktemp(request.param))
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_documents_are_valid(service: str) -> None:
-    validate(document(service))
+def test_documents_are_those_of_the_routes() -> None:
+    for path, text in texts(ROOT).items():
+        assert path.read_text(encoding="utf-8") == text, "run `make openapi`"
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_every_reference_leads_somewhere_and_every_schema_is_used(service: str) -> None:
-    used = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document(service))))
-    assert used == set(document(service)["components"]["schemas"])
+@pytest.mark.parametrize("api", SERVICES)
+def test_documents_are_valid(api: str) -> None:
+    validate(document(api))
+
+
+@pytest.mark.parametrize("api", SERVICES)
+def test_every_reference_leads_somewhere_and_every_schema_is_used(api: str) -> None:
+    used = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document(api))))
+    assert used == set(document(api)["components"]["schemas"])
 
 
 def test_generated_clients_read_every_documented_answer(generated: GeneratedClient) -> None:
@@ -80,11 +89,11 @@ def test_generated_clients_read_what_the_gateway_refuses(
         assert title == {413: "Content Too Large"}.get(status, HTTPStatus(status).phrase)
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_what_the_gateway_answers_is_documented(service: str) -> None:
+@pytest.mark.parametrize("api", SERVICES)
+def test_what_the_gateway_answers_is_documented(api: str) -> None:
     # Where the gateway answers a health check itself, nothing behind it fails
-    for path, operation in operations(service):
-        if is_rest(service):
+    for path, operation in operations(api):
+        if is_rest(api):
             if path != "/health":
                 _assert_rest_answers(path, operation)
         else:
@@ -109,4 +118,4 @@ def _assert_http_answers(path: str, operation: dict[str, Any]) -> None:
 def test_the_services_say_the_same_of_the_same() -> None:
     shared = ("Problem", "ProblemField", "GatewayMessage")
     for name in shared:
-        assert len({json.dumps(document(service)["components"]["schemas"][name]) for service in SERVICES}) == 1
+        assert len({json.dumps(document(api)["components"]["schemas"][name]) for api in SERVICES}) == 1

@@ -34,7 +34,7 @@ IN_LAMBDA = {
 }
 IN_LAMBDA |= {"pydantic_core", "typing_extensions", "urllib3"}
 
-RUNTIMES = [RUNTIME, TOOL / "delivery" / "runtime", *sorted((ROOT / "services").glob("*/runtime"))]
+RUNTIMES = [RUNTIME, TOOL / "delivery" / "runtime", *sorted(ROOT.glob("services/*/runtime"))]
 """Folders whose code runs in Lambda."""
 
 
@@ -76,9 +76,7 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "services").glob("*/infrastructure.py")), ids=lambda path: path.parent.name
-)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("services/*/infrastructure.py")), ids=lambda path: path.parent.name)
 def test_infrastructure_imports_the_tool_and_its_service(path: Path) -> None:
     own = f"services.{path.parent.name}."
     for name in _imports(path):
@@ -145,7 +143,7 @@ def test_no_folder_hides_a_package() -> None:
 
 def _tests(*, tools: bool = False) -> list[Path]:
     """Return the modules of the tool's tests alone, or of all tests."""
-    folders = [TOOLS_TESTS] if tools else [TOOLS_TESTS, ROOT / "tests", *sorted((ROOT / "services").glob("*/tests"))]
+    folders = [TOOLS_TESTS] if tools else [TOOLS_TESTS, *ROOT.glob("tests"), *sorted(ROOT.glob("services/*/tests"))]
     return [path for folder in folders for path in _files(folder)]
 
 
@@ -185,6 +183,9 @@ def test_no_test_module_imports_another() -> None:
 PLAYS_THE_APP = {
     # What it takes to the end is the pipeline that there is.
     "local/test_rehearsal.py",
+    # What is measured is the app that there is.
+    "bench/growth.py",
+    "bench/worst.py",
     # In the copy that `specimen.checkout` makes, `services` are the specimen's own.
     "specimen/app.py",
 }

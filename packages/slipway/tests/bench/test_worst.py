@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from bench import worst
+from bench.__main__ import ENVIRONMENT, HANDLERS
 from slipway.testing.shipped import REPOSITORY, LambdaFolder
-from tests.bench import worst
-from tests.bench.__main__ import ENVIRONMENT, HANDLERS
 
 INSTALLED = Path(sysconfig.get_path("purelib"))
 # As it stands here: `make bench` takes what is shipped.

@@ -7,8 +7,8 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.rows import Row, percentile
 from slipway.testing.shipped import REPOSITORY, LambdaFolder
-from tests.bench.rows import Row, percentile
 
 # Row → goal for p50 in milliseconds.
 GOALS: Mapping[str, float | None] = {

@@ -1,6 +1,6 @@
 """How cost grows with the number of services: synthesis, gates, review, and what AWS has limits on.
 
-Run `python -m tests.bench.growth` for the table and the picture of `docs/scaling.md`. Each size is built in a process
+Run `python -m bench.growth` for the table and the picture of `docs/scaling.md`. Each size is built in a process
 of its own, of copies of the app's services, for every configured environment. Seconds are of processors, the children's
 among them: they stay what they are when other work goes on.
 """
@@ -22,7 +22,8 @@ from pathlib import Path
 
 import psutil
 
-from app import delivery
+from bench.growth_page import Size, write_page
+from bench.rows import Row
 from slipway import settings as config
 from slipway.app import RUNBOOKS
 from slipway.blocks.assets import MANIFEST_FILE, AssetManifest, AssetRecord, AssetStore, file_digest
@@ -34,8 +35,7 @@ from slipway.review.run import review
 from slipway.rules.aws.pack import OnlyAwsRules
 from slipway.rules.pack import SlipwayRules
 from slipway.service import Service
-from tests.bench.growth_page import Size, write_page
-from tests.bench.rows import Row
+from slipway.testing.app import delivery
 
 SIZES = (3, 10, 30)
 
@@ -77,7 +77,7 @@ def rows(sizes: Sequence[Size]) -> list[Row]:
 
 
 def _measured(services: int) -> Size:
-    command = [sys.executable, "-O", "-m", "tests.bench.growth", "--one", str(services)]
+    command = [sys.executable, "-O", "-m", "bench.growth", "--one", str(services)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{services} services: {done.stderr.strip()[-2000:]}")
@@ -86,7 +86,7 @@ def _measured(services: int) -> Size:
 
 def copies(services: int) -> list[type[Service]]:
     """Return as many services: the app's own in turn, each copy under a name of its own."""
-    own = delivery.services
+    own = delivery().services
     return [
         own[number] if number < len(own) else _copy(own[number % len(own)], number // len(own) + 1)
         for number in range(services)
@@ -108,7 +108,7 @@ def build_one(services: int, folder: Path) -> Size:
     prepare()
     settings = config.load()
     chosen = copies(services)
-    app = delivery.build(settings, _assets(folder / "assets", chosen), outdir=str(folder / "head"), services=chosen)
+    app = delivery().build(settings, _assets(folder / "assets", chosen), outdir=str(folder / "head"), services=chosen)
     packs = packs_of(settings)
     register(app, packs, own=[OnlyAwsRules(), SlipwayRules(settings, RUNBOOKS)])
     since = datetime.now(UTC)
@@ -161,8 +161,8 @@ def _assets(folder: Path, services: Sequence[type[Service]]) -> AssetStore:
     """The built assets, and for each copy of a service the zip of the original under its own name."""
     folder.mkdir()
     built = AssetStore()
-    originals = {service.name: service.name for service in delivery.services}
-    originals |= {service.name: service.__mro__[1].name for service in services if service not in delivery.services}  # type: ignore[attr-defined] # a service's base is one
+    originals = {service.name: service.name for service in delivery().services}
+    originals |= {service.name: service.__mro__[1].name for service in services if service not in delivery().services}  # type: ignore[attr-defined] # a service's base is one
     records: dict[str, AssetRecord] = {}
     for name, original in (originals | {"pipeline": "pipeline", "layer": "layer"}).items():
         path = folder / f"{name}.zip"
@@ -189,7 +189,7 @@ def _processor_seconds() -> float:
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs=3, default=SIZES, help="numbers of services (default 3 10 30)")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()

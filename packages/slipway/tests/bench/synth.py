@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.rows import Row
 from slipway.project import ROOT
-from tests.bench.rows import Row
 
 SECONDS_GOAL = 10.0
 """Three services in three environments under all packs."""

@@ -11,6 +11,8 @@ from slipway.project import ROOT
 from slipway.rehearsal.faults import find_target, list_faults
 from slipway.testing.app import settings
 
+pytestmark = pytest.mark.usefixtures("of_this_project")
+
 SERVICES = sorted(file.parent.name for file in (ROOT / "services").glob("*/infrastructure.py"))
 
 EDITS = [

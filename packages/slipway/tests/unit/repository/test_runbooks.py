@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
+from slipway.project import ROOT
+
+RUNBOOKS = ROOT / "docs" / "runbooks"
 
 
 @pytest.mark.parametrize("page", sorted(path.stem for path in RUNBOOKS.glob("*.md") if path.stem != "README"))

@@ -1,4 +1,4 @@
-"""Measure, print a table, and write `build/bench/results.json`: `python -m tests.bench`."""
+"""Measure, print a table, and write `build/bench/results.json`: `python -m bench`."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench import growth, imports, requests, synth, worst
+from bench.rows import Row
 from slipway.blocks.assets import AssetError, AssetStore
 from slipway.project import ROOT
 from slipway.testing.functions import LAMBDA, POWERTOOLS
 from slipway.testing.shipped import unpack
-from tests.bench import growth, imports, requests, synth, worst
-from tests.bench.rows import Row
 
 RESULTS = ROOT / "build" / "bench" / "results.json"
 LAYER_GOAL_MB = 15.0
 HANDLERS = {
     folder.parts[-2]: [file.stem for file in sorted(folder.glob("*.py")) if "finished()" in file.read_text("utf-8")]
-    for folder in sorted((ROOT / "services").glob("*/runtime"))
+    for folder in sorted(ROOT.glob("services/*/runtime"))
 }
 """Modules with handlers, by service: each says when its start is finished."""
 
 ENVIRONMENT = POWERTOOLS | LAMBDA
-for _folder in sorted((ROOT / "services").glob("*/tests/unit")):
+for _folder in sorted(ROOT.glob("services/*/tests/unit")):
     ENVIRONMENT |= getattr(import_module(f"services.{_folder.parts[-3]}.tests.unit"), "VARIABLES", {})
 """What any of the handlers reads when it is imported; nothing is called."""
 
@@ -42,7 +42,7 @@ def main() -> int:
     Returns:
         0 also where a goal is missed: the number stands, and the README says so. 1 when nothing can be measured.
     """
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=9, help="fresh processes for each import (default 9)")
     parser.add_argument("--requests", type=int, default=3000, help="warm requests of each kind (default 3000)")
     parser.add_argument("--growth", action="store_true", help="also build apps of 3, 6 and 9 services (minutes)")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+from bench.rows import Row
 from slipway.testing.shipped import LambdaFolder
-from tests.bench.rows import Row
 
 GOAL = 1.3
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.ci import RUN, ran
+from unit.repository.ci import RUN, ran
 
 REVIEW, IN_FLIGHT = "review HEAD=cdk.out", "in-flight"
 

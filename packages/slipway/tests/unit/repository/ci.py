@@ -6,7 +6,9 @@ import os
 import subprocess
 from pathlib import Path
 
-RUN = Path(__file__).resolve().parents[2] / ".ci" / "run"
+from slipway.project import ROOT
+
+RUN = ROOT / ".ci" / "run"
 
 
 def ran(
