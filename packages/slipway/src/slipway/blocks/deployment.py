@@ -139,7 +139,7 @@ class SafeDeployment(Construct):
             hook.allow(
                 actions=["lambda:ListVersionsByFunction"],
                 resources=[function.function.function_arn],
-                unproven_here="Only a rollback from wrong answers needs it: `make rehearse FAULT=wrong-answer` shows it.",
+                unproven_here="Only a rollback from wrong answers needs it: see `make rehearse FAULT=wrong-answer`.",
             )
         if proof is not None:
             hook.allow(actions=["secretsmanager:GetSecretValue"], resources=[proof.secret.secret_arn])
