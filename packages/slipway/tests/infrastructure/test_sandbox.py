@@ -11,11 +11,14 @@ import pytest
 
 from infrastructure import synthesis
 from infrastructure.matrix import SPECIMEN
+from slipway.accounts.bootstrap import coverage, plan, policies
+from slipway.accounts.bootstrap.assembly import resources
 from slipway.delivery.names import deletion_waves
 from slipway.settings import sandbox
 from slipway.settings.model import Environment, EnvironmentKind
 from slipway.settings.sandbox import SandboxError, WantedSandbox, derive, own_account
 from slipway.testing.templates import Template, templates_of
+from specimen.delivery import DELIVERY
 from specimen.services.catalog.infrastructure import Catalog
 from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
@@ -149,6 +152,31 @@ def test_sandbox_without_a_last_day_has_no_function() -> None:
 
     assert not [name for name, each in _resources(templates) if each["Type"] == "AWS::Scheduler::Schedule"]
     assert not any("Expires" in each for each in tags.values())
+
+
+def test_bootstrap_of_the_account_lets_a_sandbox_deploy(tmp_path: Path) -> None:
+    derived = derive(SPECIMEN, WantedSandbox("anna", "dev", expires=EXPIRES))
+    app = DELIVERY.build(derived, synthesis.assets(), outdir=str(tmp_path), services=[Catalog])
+    environment = SPECIMEN.environment("dev")
+    (account,) = (each for each in plan.accounts(SPECIMEN) if each.account == environment.account)
+    pipeline = SPECIMEN.pipeline
+
+    found = resources(Path(app.synth().directory), account)
+    assert {"AWS::Scheduler::Schedule", "AWS::Lambda::Function", "AWS::DynamoDB::Table"} <= {
+        each.type_name for each in found
+    }
+    missing = coverage.missing(
+        found,
+        account,
+        [policy.document for policy in policies.execution_policies(account, SPECIMEN)],
+        limit=policies.execution_boundary(account, SPECIMEN).document,
+        permissions_boundary=pipeline.permissions_boundary,
+        qualifier=pipeline.qualifier,
+    )
+    assert not missing, "\n".join(map(str, missing))
+    statements = coverage.statements(found)
+    assert statements
+    assert coverage.beyond_boundary(statements, policies.boundary(account, SPECIMEN).document, account) == []
 
 
 def test_pipeline_is_told_nothing_of_a_sandbox(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:

@@ -29,7 +29,7 @@ from slipway.delivery.names import (
     execution_boundary as execution_boundary_name,
 )
 from slipway.settings import Settings
-from slipway.settings.model import CodeConnectionsSource
+from slipway.settings.model import CodeConnectionsSource, EnvironmentKind
 
 TEMPLATES = Path(__file__).with_name("policies")
 
@@ -177,6 +177,8 @@ def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
             *((tools.key_alias,) if account.tools else ()),
             *((SUPPORT_ALIASES,) if account.tools and len(account.regions) > 1 else ()),
             *(f"*-{name}" for name in account.environments),
+            # Sandboxes, which the other names cover by their beginning.
+            *(f"*-{name}-*" for name in account.environments if _has_sandboxes(name, settings)),
         ),
         # CodePipeline's documentation does not say if it checks PassRole for the role of an action. If the environment
         # has its own account, the role belongs to another account and cannot be passed.
@@ -204,6 +206,10 @@ def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
         ),
         "HostedZone": tuple(_hosted_zones(account, settings)),
     }
+
+
+def _has_sandboxes(environment: str, settings: Settings) -> bool:
+    return settings.environment(environment).kind is EnvironmentKind.DEVELOPMENT
 
 
 def _hosted_zones(account: Account, settings: Settings) -> Iterator[str]:
