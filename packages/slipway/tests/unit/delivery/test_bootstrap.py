@@ -290,6 +290,16 @@ def test_roles_of_the_stacks_cannot_change_identities(label: str) -> None:
     )
 
 
+def test_roles_of_the_stacks_delete_only_stacks_that_expire() -> None:
+    account = ACCOUNTS["dev"]
+    document = policies.boundary(account, SETTINGS).document
+    stack = f"arn:aws:cloudformation:us-east-1:{account.account}:stack/dev-anna-catalog-data/1"
+    given = {"Effect": "Allow", "Action": "cloudformation:DeleteStack", "Resource": stack}
+    tagged = {**given, "Condition": {"StringEquals": {"aws:ResourceTag/Expires": "2026-12-03T18:00:00Z"}}}
+    assert coverage.beyond_boundary([tagged], document, account) == []
+    assert coverage.beyond_boundary([given], document, account) == [f"cloudformation:DeleteStack on {stack}"]
+
+
 def test_environments_roles_put_events_only_on_pipelines_bus() -> None:
     account = ACCOUNTS["dev"]
     document = policies.boundary(account, SETTINGS).document
