@@ -70,6 +70,23 @@ def test_a_planted_fault_is_found(project: Path, logic: Any, fault: str) -> None
     assert any(fault in each for each in found), found
 
 
+def test_a_failure_says_why(project: Path) -> None:
+    with served(lambda _: (503, {})) as (address, _):
+        run = measure(target_at(address, project), LOAD, project)
+    (reason,) = run.reasons
+    assert reason.startswith(f"{run.total.requests} times POST /things: 503 Server Error")
+
+
+def test_requests_go_through_the_environments_proxy(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without it a rehearsal's names of AWS, and an address behind a company's proxy, are not reached
+    with served(careful) as (proxy, seen):
+        monkeypatch.setenv("http_proxy", proxy)
+        monkeypatch.setenv("no_proxy", "")
+        run = measure(target_at("http://things.example", project), LOAD, project)
+    assert run.total.failures == 0, run.reasons
+    assert run.total.requests == len(seen)
+
+
 def test_scenarios_that_do_not_load_are_an_error(project: Path) -> None:
     (project / "services" / "things" / performance.SCENARIOS).write_text("import nothing_there", encoding="utf-8")
     with served(careful) as (address, _), pytest.raises(SlipwayError, match="things was not loaded"):

@@ -36,6 +36,9 @@ FOLDER = ROOT / "build" / "performance"
 REHEARSED_SECONDS = 3
 """How long a service is loaded in a rehearsal: long enough to see that its scenarios run."""
 
+MOST_REASONS = 5
+"""How many reasons for failed requests are printed; the report has all."""
+
 _REHEARSAL = "SLIPWAY_REHEARSAL"
 
 
@@ -162,5 +165,7 @@ def _say(console: Console, run: PerformanceRun, faults: list[str]) -> None:
     console.print(f"{run.service}: {described(run.total)}", markup=False)
     for each in run.routes:
         console.print(f"  {each.name}: {described(each)}", markup=False)
+    for reason in run.reasons[:MOST_REASONS]:
+        console.print(f"  failed: {reason}", markup=False)
     for fault in faults:
         console.print(f"  fault: {fault}", markup=False)

@@ -49,27 +49,39 @@ class PerformanceRun:
         service: Its name.
         total: Of all routes.
         routes: Of each.
+        reasons: Why requests failed, the most frequent first, each with how often.
     """
 
     service: str
     total: Measured
     routes: tuple[Measured, ...]
+    reasons: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """Return it for machines, and for the comparison of a later run."""
-        return {"service": self.service, "total": asdict(self.total), "routes": [asdict(each) for each in self.routes]}
+        return {
+            "service": self.service,
+            "total": asdict(self.total),
+            "routes": [asdict(each) for each in self.routes],
+            "reasons": list(self.reasons),
+        }
 
 
-def read_run(service: str, entries: Sequence[Mapping[str, Any]], seconds: float) -> PerformanceRun:
+def read_run(
+    service: str, entries: Sequence[Mapping[str, Any]], seconds: float, reasons: Mapping[str, int] | None = None
+) -> PerformanceRun:
     """Return what Locust's statistics say.
 
     Args:
         service: The service that was loaded.
         entries: Of each route, as `--json-file` writes them.
         seconds: How long the run took.
+        reasons: Why requests failed: text → how often. Default: none did.
     """
+    why = tuple(f"{count} times {reason}" for reason, count in Counter(reasons or {}).most_common())
     routes = tuple(_measured(entry["name"], [entry], seconds) for entry in entries)
-    return PerformanceRun(service, _measured("", entries, seconds), tuple(sorted(routes, key=lambda each: each.name)))
+    total = _measured("", entries, seconds)
+    return PerformanceRun(service, total, tuple(sorted(routes, key=lambda each: each.name)), why)
 
 
 def _measured(name: str, entries: Sequence[Mapping[str, Any]], seconds: float) -> Measured:

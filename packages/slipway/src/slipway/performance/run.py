@@ -73,18 +73,20 @@ def measure(target: AttackTarget, load: Load, folder: Path) -> PerformanceRun:
         PerformanceError: Locust did not run to its end.
     """
     report = folder / f"{target.service}.json"
-    report.unlink(missing_ok=True)
+    reasons = folder / f"{target.service}-reasons.json"
+    for earlier in (report, reasons):
+        earlier.unlink(missing_ok=True)
     done = run(
         command(target, load, folder),
         folder=ROOT,
-        environment={**os.environ, **variables(target, load)},
+        environment={**os.environ, **variables(target, load), names.REASONS: str(reasons)},
         seconds=load.seconds + SLACK_SECONDS,
         merge=True,
     )
     entries = paths.read_json(report)
     if done.returncode != 0 or entries is None:
         raise PerformanceError(f"{target.service} was not loaded: {done.reason}")
-    return read_run(target.service, entries, load.seconds)
+    return read_run(target.service, entries, load.seconds, paths.read_json(reasons))
 
 
 def command(target: AttackTarget, load: Load, folder: Path) -> list[str]:

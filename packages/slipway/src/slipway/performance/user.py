@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import gevent
 from locust import HttpUser, constant_throughput, events
 
+from slipway import paths
 from slipway.emulator.routes import Route, RouteTarget, routes, target
 from slipway.performance import variables
 from slipway.testing.signing import sign_request
@@ -48,6 +51,25 @@ def fail_on_errors(user_instance: Any, **_: object) -> None:
 events.user_error.add_listener(fail_on_errors)  # type: ignore[no-untyped-call]  # as above
 
 
+_REASONS: Counter[str] = Counter()
+
+
+def count_reason(name: str, exception: Exception | None = None, **_: object) -> None:
+    """Count why a request failed."""
+    if exception is not None:
+        _REASONS[f"{name}: {exception}"] += 1
+
+
+def write_reasons(**_: object) -> None:
+    """Write why requests failed."""
+    if file := os.environ.get(variables.REASONS):
+        paths.write_json(Path(file), _REASONS)
+
+
+events.request.add_listener(count_reason)  # type: ignore[no-untyped-call]  # as above
+events.test_stop.add_listener(write_reasons)  # type: ignore[no-untyped-call]  # as above
+
+
 class ServiceUser(HttpUser):
     """A caller of a service, as its tests are: signed, with the key or the token that a route wants.
 
@@ -55,6 +77,10 @@ class ServiceUser(HttpUser):
     """
 
     abstract = True
+
+    def on_start(self) -> None:
+        """Use the proxy and the certificates of the environment, which Locust ignores unless told."""
+        self.client.trust_env = True
 
     def wait_time(self) -> float:
         """Return how long the next task waits, so that the rate is the one that is asked for."""

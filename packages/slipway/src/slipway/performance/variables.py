@@ -11,6 +11,9 @@ OUTPUTS = "PERFORM_OUTPUTS"
 HEADERS = "PERFORM_HEADERS"
 """What lets its tests in besides signatures, as JSON: header → value."""
 
+REASONS = "PERFORM_REASONS"
+"""File that gets why requests failed, as JSON: text → how often. Default: nothing is written."""
+
 SECONDS = "PERFORM_SECONDS"
 """How long the run takes."""
 
