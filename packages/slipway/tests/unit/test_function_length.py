@@ -15,10 +15,6 @@ LONGER = {
     "review/command.py:review_change",
     # Still to be split.
     "accounts/bootstrap/coverage.py:_arns",
-    "emulator/stages.py:rehearse",
-    "review/run.py:review",
-    "settings/load.py:load",
-    "testing/functions.py:rest_event",
 }
 
 

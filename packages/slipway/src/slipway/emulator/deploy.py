@@ -110,7 +110,7 @@ class Deployer:
             marks: The marks the stacks have.
 
         Returns:
-            A new mark for each of them (see `slipway.emulator.stages.rehearse`).
+            A new mark for each of them (see `slipway.emulator.stages.translate_stage`).
         """
         after = self.outputs()
         new_marks = {}

@@ -15,7 +15,7 @@ from slipway.accounts.bootstrap.plan import regions_of
 from slipway.delivery.names import verification_role
 from slipway.emulator.deploy import Deployer
 from slipway.emulator.server import Credentials, Emulator
-from slipway.emulator.stages import Rehearsed, rehearse, stage_folder, staged
+from slipway.emulator.stages import EmulatedStage, stage_folder, staged, translate_stage
 from slipway.errors import RehearsalError
 from slipway.process import Progress
 from slipway.settings import Environment, PipelineSettings, Settings
@@ -68,7 +68,7 @@ def services_of(environment: Environment, chosen: Iterable[str] = ()) -> tuple[s
 class DeploymentResult:
     """Result of a deployment."""
 
-    stages: tuple[Rehearsed, ...]
+    stages: tuple[EmulatedStage, ...]
     outputs: Outputs
     """service → output → value, with addresses that answer on this machine; `foundation` beside the services."""
 
@@ -183,11 +183,11 @@ class LocalEnvironment:
         for name in (FOUNDATION, *chosen):
             with phase(f"deploy {name}") as progress:
                 before = deployer.outputs()
-                stage = self._rehearse(name, deployer, marks)
+                stage = self._translate(name, deployer, marks)
                 deployer.deploy(stage.folder, progress)
                 if stale := deployer.stale(stage.stacks, before, marks):
                     marks |= stale
-                    deployer.deploy(self._rehearse(name, deployer, marks).folder, progress)
+                    deployer.deploy(self._translate(name, deployer, marks).folder, progress)
                 paths.write_json(self._marks_file, marks)
                 stages.append(stage)
         outputs = self.collect(deployer.outputs())
@@ -276,8 +276,8 @@ class LocalEnvironment:
     def _marks_file(self) -> Path:
         return self.folder / "references.json"
 
-    def _rehearse(self, name: str, deployer: Deployer, marks: dict[str, str]) -> Rehearsed:
-        return rehearse(
+    def _translate(self, name: str, deployer: Deployer, marks: dict[str, str]) -> EmulatedStage:
+        return translate_stage(
             stage_folder(self.assembly, self.name, name),
             self.folder / "assembly" / f"{self.name}-{name}",
             plain_port=self.emulator.plain_port,

@@ -21,7 +21,7 @@ from typing import Any
 
 from slipway.assembly.flat import stack_template
 from slipway.assembly.nested import nested_stacks
-from slipway.assembly.reader import MANIFEST_FILE, is_assembly, read_manifest, read_object
+from slipway.assembly.reader import MANIFEST_FILE, Manifest, StackEntry, is_assembly, read_manifest, read_object
 from slipway.emulator.layers import LAYERS, file_digest, pointer
 from slipway.emulator.substitutions import NESTED, SUBSTITUTIONS, Resource, Substitution, Template, TemplatePlace
 from slipway.errors import RehearsalError
@@ -57,7 +57,7 @@ class EmulatedStack:
 
 
 @dataclass(frozen=True)
-class Rehearsed:
+class EmulatedStage:
     """A stage that is ready to be deployed on the emulator."""
 
     folder: Path
@@ -103,7 +103,7 @@ def stage_folder(assembly: Path, environment: str, name: str) -> Path:
     return folder
 
 
-def rehearse(
+def translate_stage(
     source: Path,
     target: Path,
     *,
@@ -115,7 +115,7 @@ def rehearse(
     layers: Path = LAYERS,
     only: Collection[str] | None = None,
     rows: Sequence[Substitution] = SUBSTITUTIONS,
-) -> Rehearsed:
+) -> EmulatedStage:
     """Write the stage in `source` to `target`, with what the emulator does not host substituted.
 
     Args:
@@ -141,40 +141,54 @@ def rehearse(
     if not in_place:
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-    used: Counter[Substitution] = Counter()
-    stacks = []
     entries = [entry for entry in manifest.stacks() if only is None or entry.id in only]
     templates = {entry.id: stack_template(entry) for entry in entries}
-    if nested := sum(1 for entry in entries for _ in nested_stacks(entry.template)):
-        used[NESTED] += nested
     _stop_at_unknown_types({entry.name: templates[entry.id] for entry in entries}, unknown_types, rows)
+    used = _count_nested(entries)
+    stacks = []
     for entry in entries:
-        name, properties, its_name, listed = entry.id, entry.properties, entry.name, entry.assets_file
         # A stack without assets, such as a support stack in another region, has no list.
-        files = read_object(listed) if listed.is_file() else {}
+        files = read_object(entry.assets_file) if entry.assets_file.is_file() else {}
         local = _local_layers(source, files, assets, layers)
         names = {key: f"{file_digest(layer)}.zip" for key, layer in local.items()}
         place = TemplatePlace(plain_port=plain_port, local_layers=names, player=player)
-        template, met = substitute(templates[name], place, stack=its_name, rows=rows)
-        if marks and its_name in marks:
-            template.setdefault("Metadata", {})["References"] = marks[its_name]
+        template, met = substitute(templates[entry.id], place, stack=entry.name, rows=rows)
         used.update(met)
-        text = json.dumps(template, indent=1)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        (target / properties["templateFile"]).write_text(text, encoding="utf-8")
-        if url := properties.get("stackTemplateAssetObjectUrl"):
-            properties["stackTemplateAssetObjectUrl"] = f"{url.rpartition('/')[0]}/{digest}.json"
+        if marks and entry.name in marks:
+            template.setdefault("Metadata", {})["References"] = marks[entry.name]
+        digest = _write_template(entry, template, target)
         renamed = {**names, "": f"{digest}.json"}
-        _hand_on(files, properties["templateFile"], renamed, local, source=source, in_place=in_place)
+        _hand_on(files, entry.properties["templateFile"], renamed, local, source=source, in_place=in_place)
         if files:
-            (target / listed.name).write_text(json.dumps(files, indent=1), encoding="utf-8")
-        stacks.append(EmulatedStack(its_name, template))
-    # The run that synthesized has printed annotations, and has looked up what was missing.
-    document = manifest.document if in_place else manifest.deployable()
-    (target / MANIFEST_FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
-    if not in_place:
+            (target / entry.assets_file.name).write_text(json.dumps(files, indent=1), encoding="utf-8")
+        stacks.append(EmulatedStack(entry.name, template))
+    _write_manifest(manifest, source, target)
+    return EmulatedStage(target, tuple(stacks), used)
+
+
+def _count_nested(entries: Iterable[StackEntry]) -> Counter[Substitution]:
+    nested = sum(1 for entry in entries for _ in nested_stacks(entry.template))
+    return Counter({NESTED: nested}) if nested else Counter()
+
+
+def _write_manifest(manifest: Manifest, source: Path, target: Path) -> None:
+    if target == source:
+        document = manifest.document
+    else:
+        # The run that synthesized has printed annotations, and has looked up what was missing.
+        document = manifest.deployable()
         shutil.copy(source / "cdk.out", target)
-    return Rehearsed(target, tuple(stacks), used)
+    (target / MANIFEST_FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def _write_template(entry: StackEntry, template: Mapping[str, Any], target: Path) -> str:
+    """Write a stack's template, let the manifest name it as an asset, and return its digest."""
+    text = json.dumps(template, indent=1)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    (target / entry.properties["templateFile"]).write_text(text, encoding="utf-8")
+    if url := entry.properties.get("stackTemplateAssetObjectUrl"):
+        entry.properties["stackTemplateAssetObjectUrl"] = f"{url.rpartition('/')[0]}/{digest}.json"
+    return digest
 
 
 def _hand_on(

@@ -13,7 +13,7 @@ from pathlib import Path
 from slipway.assembly.reader import TEMPLATE_SUFFIX
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.deploy import Deployer
-from slipway.emulator.stages import rehearse
+from slipway.emulator.stages import translate_stage
 from slipway.emulator.substitutions import Substitution
 from slipway.emulator.topology import folders, stacks
 from slipway.errors import RehearsalError
@@ -52,7 +52,7 @@ def translate(assembly: Path, accounts: Accounts, *, assets: Path) -> Counter[Su
     for (folder, account, region), names in together.items():
         emulator = accounts.emulator(account, region)
         used.update(
-            rehearse(
+            translate_stage(
                 folder,
                 folder,
                 plain_port=emulator.plain_port,

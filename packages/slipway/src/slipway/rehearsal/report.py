@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.table import Table
 
-from slipway.emulator.stages import Rehearsed
+from slipway.emulator.stages import EmulatedStage
 from slipway.emulator.substitutions import SUBSTITUTIONS, Substitution
 from slipway.process import Progress
 from slipway.rehearsal.faults import Fault
@@ -58,7 +58,7 @@ class Phases:
         return table
 
 
-def substitution_table(stages: Iterable[Rehearsed]) -> Table:
+def substitution_table(stages: Iterable[EmulatedStage]) -> Table:
     """Return the rows of the substitution table that a run used, with the number of resources that each matched."""
     used: Counter[Substitution] = Counter()
     for stage in stages:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -122,6 +122,21 @@ def review(
     old = sides.base(base)
     if old.revision is not None:
         _check_clock(now, old.revision)
+    return _reviewed(old, new, processes=processes, known=known, waivers=waivers, now=now, notes=notes, say=say)
+
+
+def _reviewed(
+    old: _Side,
+    new: _Side,
+    *,
+    processes: Processes,
+    known: Given,
+    waivers: Path | None,
+    now: datetime,
+    notes: Sequence[str],
+    say: Callable[[str], None],
+) -> ReviewOutcome:
+    """Compare two sides, and judge what is found by the waivers."""
     file = str(waivers or known.waivers)
     text = _read(waivers) if waivers is not None else new.waivers
     change = read_waivers(text, file) if text else ()

@@ -6,7 +6,7 @@ import re
 import reprlib
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from slipway.errors import SlipwayError
 from slipway.project import ROOT
 from slipway.settings import groups, sandbox
-from slipway.settings.model import APP, EnvironmentKind, PipelineSettings, Settings
+from slipway.settings.model import APP, Environment, EnvironmentKind, PipelineSettings, Settings
 from slipway.settings.services import Models, compose, discover
 
 CONFIG_FOLDER = ROOT / "config"
@@ -111,35 +111,11 @@ def load(folder: Path | None = None, *, services: Models | None = None, group: s
             name: groups.narrow_environment(raw, raw_pipeline, group) for name, raw in raw_environments.items()
         }
         raw_pipeline = groups.narrow_pipeline(raw_pipeline, group, app=_names(raw_pipeline)["app"])
-    model = compose(models)
     given = _names(raw_pipeline or {})
     if raw_pipeline is not None:
         raw_pipeline = {"approval_before": _first_of_production(names, raw_environments), **raw_pipeline}
     pipeline = _validate(PipelineSettings, _named(raw_pipeline, name=TOOLS, **given), PIPELINE_FILE, problems)
-    if pipeline is None:
-        # Report an invalid name only for the pipeline's file.
-        given = _names({})
-
-    environments = [
-        environment
-        for name, raw in raw_environments.items()
-        if (
-            environment := _validate(
-                model,
-                _named(
-                    raw,
-                    name=name,
-                    tools_account=pipeline.account if pipeline else NO_ACCOUNT,
-                    tools_region=pipeline.region if pipeline else NO_REGION,
-                    app=given["app"],
-                    bucket_prefix=given["bucket_prefix"],
-                ),
-                f"{name}.toml",
-                problems,
-            )
-        )
-        is not None
-    ]
+    environments = _environments(compose(models), raw_environments, pipeline, given, problems)
     for name, raw in raw_environments.items():
         problems.extend(_environment_rules(name, raw, models))
     problems.extend(_pipeline_rules(raw_pipeline or {}, names, raw_environments, models))
@@ -149,6 +125,29 @@ def load(folder: Path | None = None, *, services: Models | None = None, group: s
     settings = Settings(pipeline=pipeline, environments=tuple(environments))
     wanted = sandbox.selected()
     return settings if wanted is None else sandbox.derive(settings, wanted)
+
+
+def _environments(
+    model: type[Environment],
+    raw_environments: Mapping[str, _Raw],
+    pipeline: PipelineSettings | None,
+    given: Mapping[str, Any],
+    problems: list[Problem],
+) -> list[Environment]:
+    """Validate each environment, with what the pipeline's file gives to all."""
+    # Report an invalid name only for the pipeline's file.
+    named = given if pipeline else _names({})
+    shared = {
+        "tools_account": pipeline.account if pipeline else NO_ACCOUNT,
+        "tools_region": pipeline.region if pipeline else NO_REGION,
+        "app": named["app"],
+        "bucket_prefix": named["bucket_prefix"],
+    }
+    validated = (
+        _validate(model, _named(raw, name=name, **shared), f"{name}.toml", problems)
+        for name, raw in raw_environments.items()
+    )
+    return [environment for environment in validated if environment is not None]
 
 
 def _read(path: Path, problems: list[Problem]) -> _Raw | None:

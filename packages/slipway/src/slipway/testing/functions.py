@@ -163,17 +163,7 @@ def rest_event(
         encoded: Send the body as Base64.
     """
     text = body if body is None or isinstance(body, str) else json.dumps(body, ensure_ascii=False)
-    sent = {
-        "Accept": "*/*",
-        "Host": "abc123.execute-api.us-east-1.amazonaws.com",
-        "User-Agent": "unit",
-        "X-Amzn-Trace-Id": "Root=1-5e6722a7-cc56xmpl46db7ae02d4da47e",
-        "X-Forwarded-For": "192.0.2.1",
-        "X-Forwarded-Port": "443",
-        "X-Forwarded-Proto": "https",
-        **({} if text is None else {"Content-Type": "application/json"}),
-        **(headers or {}),
-    }
+    sent = _rest_headers(text, headers or {})
     if encoded and text is not None:
         text = base64.b64encode(text.encode()).decode()
     return {
@@ -199,6 +189,21 @@ def rest_event(
         },
         "body": text,
         "isBase64Encoded": encoded,
+    }
+
+
+def _rest_headers(text: str | None, headers: Mapping[str, str]) -> dict[str, str]:
+    """Return what every client sends to a REST API, and these headers."""
+    return {
+        "Accept": "*/*",
+        "Host": "abc123.execute-api.us-east-1.amazonaws.com",
+        "User-Agent": "unit",
+        "X-Amzn-Trace-Id": "Root=1-5e6722a7-cc56xmpl46db7ae02d4da47e",
+        "X-Forwarded-For": "192.0.2.1",
+        "X-Forwarded-Port": "443",
+        "X-Forwarded-Proto": "https",
+        **({} if text is None else {"Content-Type": "application/json"}),
+        **headers,
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from slipway.emulator.layers import pointer
-from slipway.emulator.stages import Rehearsed, rehearse, stage_folder, staged
+from slipway.emulator.stages import EmulatedStage, stage_folder, staged, translate_stage
 from slipway.errors import RehearsalError
 
 ARM = b"wheels for arm64"
@@ -83,7 +83,7 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def _rehearse(stage: Path, tmp_path: Path, **settings: Any) -> Rehearsed:
+def _rehearse(stage: Path, tmp_path: Path, **settings: Any) -> EmulatedStage:
     arguments: dict[str, Any] = {
         "plain_port": 4567,
         "assets": tmp_path / "assets",
@@ -91,7 +91,7 @@ def _rehearse(stage: Path, tmp_path: Path, **settings: Any) -> Rehearsed:
         "layers": tmp_path / "layers",
         **settings,
     }
-    return rehearse(stage, tmp_path / "out", **arguments)
+    return translate_stage(stage, tmp_path / "out", **arguments)
 
 
 def test_template_is_published_under_its_new_digest(stage: Path, tmp_path: Path) -> None:

@@ -172,14 +172,7 @@ def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
             *(f"{name}*" for name in stacks),
             *((f"{tools.bucket_prefix}-*",) if account.environments else ()),
         ),
-        "Alias": (
-            *(f"{name}*" for name in stacks),
-            *((tools.key_alias,) if account.tools else ()),
-            *((SUPPORT_ALIASES,) if account.tools and len(account.regions) > 1 else ()),
-            *(f"*-{name}" for name in account.environments),
-            # Sandboxes, which the other names cover by their beginning.
-            *(f"*-{name}-*" for name in account.environments if _has_sandboxes(name, settings)),
-        ),
+        "Alias": (*(f"{name}*" for name in stacks), *_aliases(account, settings)),
         # CodePipeline's documentation does not say if it checks PassRole for the role of an action. If the environment
         # has its own account, the role belongs to another account and cannot be passed.
         "RolesOfActions": (
@@ -208,8 +201,17 @@ def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
     }
 
 
-def _has_sandboxes(environment: str, settings: Settings) -> bool:
-    return settings.environment(environment).kind is EnvironmentKind.DEVELOPMENT
+def _aliases(account: Account, settings: Settings) -> Iterator[str]:
+    """Yield the aliases of keys whose names do not begin with a stack's."""
+    if account.tools:
+        yield settings.pipeline.key_alias
+        if len(account.regions) > 1:
+            yield SUPPORT_ALIASES
+    for name in account.environments:
+        yield f"*-{name}"
+        if settings.environment(name).kind is EnvironmentKind.DEVELOPMENT:
+            # Keys of sandboxes. Their other resources have names that begin with the environment's.
+            yield f"*-{name}-*"
 
 
 def _hosted_zones(account: Account, settings: Settings) -> Iterator[str]:
