@@ -154,9 +154,7 @@ def translate_stage(
         place = TemplatePlace(plain_port=plain_port, local_layers=names, player=player)
         template, met = substitute(templates[entry.id], place, stack=entry.name, rows=rows)
         used.update(met)
-        if marks and entry.name in marks:
-            template.setdefault("Metadata", {})["References"] = marks[entry.name]
-        digest = _write_template(entry, template, target)
+        digest = _write_template(entry, template, target, mark=(marks or {}).get(entry.name))
         renamed = {**names, "": f"{digest}.json"}
         _hand_on(files, entry.properties["templateFile"], renamed, local, source=source, in_place=in_place)
         if files:
@@ -181,8 +179,10 @@ def _write_manifest(manifest: Manifest, source: Path, target: Path) -> None:
     (target / MANIFEST_FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
-def _write_template(entry: StackEntry, template: Mapping[str, Any], target: Path) -> str:
-    """Write a stack's template, let the manifest name it as an asset, and return its digest."""
+def _write_template(entry: StackEntry, template: dict[str, Any], target: Path, *, mark: str | None) -> str:
+    """Write a stack's template with its mark, let the manifest name it as an asset, and return its digest."""
+    if mark is not None:
+        template.setdefault("Metadata", {})["References"] = mark
     text = json.dumps(template, indent=1)
     digest = hashlib.sha256(text.encode()).hexdigest()
     (target / entry.properties["templateFile"]).write_text(text, encoding="utf-8")
