@@ -192,8 +192,9 @@ test: build ## Run all tests: unit, properties, infrastructure, and local on the
 # Each row is a copy of this repository; an app that `slipway init` wrote has not got them.
 ADOPTERS := $(wildcard packages/slipway/tests/adopters)
 
+# The table writes names of files between backticks, which the tests' ids leave out.
 adopters: build ## Change copies of this repository as teams do first, and deliver them; writes docs/adopting.md (ROW=…, REHEARSE=no; nightly)
-	@status=0; REHEARSE=$(REHEARSE) pytest $(if $(ROW),"$(ADOPTERS)/test_adopters.py::test_whole_row[$(ROW)]",$(ADOPTERS)) \
+	@status=0; REHEARSE=$(REHEARSE) pytest $(if $(ROW),"$(ADOPTERS)/test_adopters.py::test_whole_row[$(subst `,,$(ROW))]",$(ADOPTERS)) \
 		-m nightly --quiet || status=$$?; \
 		PYTHONPATH=$(PYTHONPATH):$(dir $(ADOPTERS)) $(PYTHON) -m adopters.page; exit $$status
 
@@ -222,7 +223,7 @@ publish: install ## Upload the reports of the pipeline's build for the approver
 	@$(SLIPWAY) publish
 
 bake: install ## Watch the alarms of ENV for its bake_minutes, in the pipeline's build
-	@$(SLIPWAY) bake $(if $(ENV),--env $(ENV))
+	@$(SLIPWAY) bake $(addprefix --env ,$(ENV))
 
 verify: install ## Test SERVICE as deployed in ENV
 	@$(SLIPWAY) verify $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(ONE))

@@ -2,19 +2,20 @@
 
     source → synth → self-mutation → assets → for each environment: approval → foundation → services, wave after wave
 
-The last wave of an environment ends with its protection and its tests, and then bakes. `docs/pipeline.md` shows it.
+The last wave of an environment ends with its protection and its tests, and then bakes. Environments that are deployed
+side by side share their stages. `docs/pipeline.md` shows it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import pipelines
+from aws_cdk import Stage, pipelines
 from constructs import Construct
 
 from slipway.blocks.assets import AssetStore
 from slipway.delivery.stack import Delivered, DeliveryStack
-from slipway.delivery.steps import ProtectStep, VerifyStep, verifying
+from slipway.delivery.steps import ProtectStep, VerifyStep, in_turn, verifying
 from slipway.delivery.waves import Wave, arrange
 from slipway.service import Service
 from slipway.settings import Environment, Settings
@@ -47,46 +48,57 @@ class PipelineStack(DeliveryStack):
     ) -> None:
         waves = arrange(services, settings)
         super().__init__(scope, construct_id, settings=settings, assets=assets)
-        self.finish([self._deliver(environment, waves) for environment in settings.environments])
+        self.finish([self._deliver(together, waves) for together in settings.turns])
 
-    def _deliver(self, environment: Environment, waves: Sequence[Wave]) -> Delivered:
-        """Return an environment's stages: approval if configured, the foundation, then the services wave by wave."""
-        name = environment.name
-        delivered = Delivered(environment)
-        if approval := self.approval(environment):
+    def _deliver(self, together: Sequence[Environment], waves: Sequence[Wave]) -> Delivered:
+        """Return the stages of an environment, and of those beside it.
+
+        Approval if configured, the foundation, then the services wave by wave.
+        """
+        delivered = Delivered(together)
+        name = delivered.name
+        if approval := self.approval(together):
             # A separate stage: an answer may come at night, and the deployment window is checked after it.
             self.pipeline.add_wave(f"{name}-approval", pre=approval)
             delivered.approval = True
 
         everything = [service.name for wave in waves for service in wave]
-        foundation = FoundationStage(self, environment=environment, services=everything, assets=self.assets)
-        self.pipeline.add_wave(f"{name}-foundation").add_stage(foundation)
-        delivered.waves.append((f"{name}-foundation", foundation.node.id))
+        foundations = [
+            FoundationStage(self, environment=environment, services=everything, assets=self.assets)
+            for environment in together
+        ]
+        delivered.waves.append(self._deploy(f"{name}-foundation", foundations))
 
-        verifier = verifying(self, environment=environment, services=everything)
+        verifiers = {each.name: verifying(self, environment=each, services=everything) for each in together}
         handover = self.synth.handover
         for number, services in enumerate(waves, start=1):
             names = [service.name for service in services]
-            verify = VerifyStep(handover=handover, environment=name, services=names, role=verifier)
-            steps: list[pipelines.CodeBuildStep] = [verify]
+            steps: list[pipelines.CodeBuildStep] = []
+            for environment in together:
+                place = delivered.place(environment)
+                verify = VerifyStep(handover=handover, place=place, services=names, role=verifiers[environment.name])
+                if number < len(waves):
+                    steps.append(verify)
+                else:
+                    protect = ProtectStep(self, handover=handover, place=place, services=everything)
+                    steps += [protect, verify, *self.tests(place, services=everything)]
             if number == len(waves):
-                protect = ProtectStep(self, handover=handover, environment=environment, services=everything)
-                # One after the other: two at once are more than the quota of a new account (slipway.settings.quotas).
-                verify.add_step_dependency(protect)
-                tests = self.tests(environment, services=everything, after=verify)
-                steps = [protect, verify, *tests, *self.bake(environment, after=[verify, *tests][-1])]
+                steps += self.bake(together)
             wave = f"{name}-services" if len(waves) == 1 else f"{name}-services-{number}"
-            delivered.waves.append(self._deploy(wave, environment, services, post=steps))
+            stages = [
+                ServiceStage(self, service=service(environment=environment, assets=self.assets))
+                for environment in together
+                for service in services
+            ]
+            # One after the other: two at once are more than the quota of a new account (slipway.settings.quotas).
+            delivered.waves.append(self._deploy(wave, stages, post=in_turn(steps)))
             delivered.builds += steps
         return delivered
 
     def _deploy(
-        self, wave: str, environment: Environment, services: Wave, *, post: Sequence[pipelines.Step]
+        self, wave: str, stages: Sequence[Stage], *, post: Sequence[pipelines.Step] = ()
     ) -> tuple[str, str | None]:
         side_by_side = self.pipeline.add_wave(wave, post=list(post))
-        stages = [
-            ServiceStage(self, service=service(environment=environment, assets=self.assets)) for service in services
-        ]
         for stage in stages:
             side_by_side.add_stage(stage)
         return wave, stages[0].node.id if len(stages) == 1 else None

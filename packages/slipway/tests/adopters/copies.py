@@ -161,6 +161,12 @@ class Copy:
         """Return the names of the environments, in order."""
         return list(self.toml("pipeline")["environments"])
 
+    def last_stages(self) -> str:
+        """Return the environment whose name the pipeline's last stages have."""
+        *_, last = self.environments()
+        together = self.toml("pipeline").get("side_by_side", [])
+        return next((names[0] for names in together if last in names), last)
+
     def services(self) -> list[str]:
         """Return the names of the services."""
         return sorted(file.parent.name for file in (self.folder / "services").glob("*/infrastructure.py"))

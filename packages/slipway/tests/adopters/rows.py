@@ -182,6 +182,14 @@ def _second_region(copy: Copy) -> None:
     copy.configure("pipeline", {"share_accounts": True, "environments": [*copy.environments(), f"{last}-eu"]})
 
 
+def _side_by_side(copy: Copy) -> None:
+    """Deploy to two regions at once; the waves leave room for two environments in a stage of fifty actions."""
+    _second_region(copy)
+    *_, last, twin = copy.environments()
+    first, *others = copy.services()
+    copy.configure("pipeline", {"side_by_side": [[last, twin]], "waves": [[first], others] if others else None})
+
+
 def _frozen(copy: Copy) -> None:
     copy.configure(copy.environments()[-1], {"deployment.frozen": True})
 
@@ -279,6 +287,7 @@ ROWS = (
         change=_source({"kind": "codecommit", "repository": "shop", "branch": "main"}),
         plays=("processing",),
         quick=True,
+        accepts=True,
     ),
     Row(
         name="S3",
@@ -287,6 +296,13 @@ ROWS = (
         quick=True,
     ),
     Row(name="production in two regions", change=_second_region, plays=("processing",), quick=True, accepts=True),
+    Row(
+        name="production in two regions side by side",
+        change=_side_by_side,
+        plays=("processing",),
+        quick=True,
+        accepts=True,
+    ),
     Row(name="production frozen", change=_frozen, quick=True),
     Row(name="every figure at its highest", change=lambda copy: at_limits(copy, highest=True), quick=True),
     Row(name="every figure at its lowest", change=lambda copy: at_limits(copy, highest=False), quick=True),

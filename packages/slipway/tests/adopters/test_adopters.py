@@ -79,7 +79,7 @@ def test_whole_row(row: Row, copy: Copy) -> None:
             said = copy.run(
                 "python", "-m", "slipway", "rehearse", "--approve", "yes", *_chosen(row), code=2 if row.stops else 0
             )
-            assert (row.stops or f"to {copy.environments()[-1]}") in said
+            assert (row.stops or f"to {copy.last_stages()}-") in said
             result["rehearsed"] = (
                 "says what to do" if row.stops else f"{', '.join(row.plays)} in {time.monotonic() - played:.0f} s"
             )

@@ -140,6 +140,9 @@ def _pipelines() -> dict[str, Settings]:
             (changed(dev, {"drift": {}}), changed(prod, {"drift": {"hour_utc": 3}, "backup.restore_test": {}}))
         ),
         "prod in two regions": pipeline_settings((prod, twin), share_accounts=True),
+        "prod in two regions side by side": pipeline_settings(
+            (prod, twin), share_accounts=True, side_by_side=[["prod", "prod-eu"]]
+        ),
         "two environments in one account": pipeline_settings((dev, beside), share_accounts=True, approval_before=[]),
         "everything in one account": pipeline_settings((at_home,), share_accounts=True, approval_before=[]),
         "pipeline in Frankfurt": pipeline_settings(

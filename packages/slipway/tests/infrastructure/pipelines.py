@@ -49,9 +49,10 @@ class Pipeline:
         name = store["Location"]["Ref"]
         return name, self.template.resources[name]
 
-    def project(self, name: str) -> dict[str, Any]:
-        """Properties of the project of the first action of a stage."""
-        reference = self.stages[name][0]["Configuration"]["ProjectName"]["Ref"]
+    def project(self, name: str, action: str = "") -> dict[str, Any]:
+        """Properties of the project of an action of a stage; of the first one, if none is named."""
+        found = next(each for each in self.stages[name] if action in {"", each["Name"]})
+        reference = found["Configuration"]["ProjectName"]["Ref"]
         properties: dict[str, Any] = self.template.resources[reference]["Properties"]
         return properties
 

@@ -15,9 +15,11 @@ import pytest
 
 from infrastructure.matrix import PIPELINES, SPECIMEN
 from infrastructure.pipelines import Pipeline, pipeline_of
+from infrastructure.synthesis import Tiny
 from slipway.app import CDK_JSON
 from slipway.delivery.toolchain import ASSET_SCHEMA
 from slipway.project import ROOT
+from slipway.settings import ConfigurationError, Settings
 from slipway.settings.model import ROLLBACK_DAYS
 from slipway.testing.templates import KEPT
 from specimen.services.catalog.infrastructure import Catalog
@@ -41,6 +43,12 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def _environment_of(action: dict[str, Any], settings: Settings) -> str:
+    """The environment that an action deploys a stack to; empty if it deploys none."""
+    stack = action["Configuration"].get("StackName", "")
+    return max((each.name for each in settings.environments if stack.startswith(f"{each.name}-")), key=len, default="")
+
+
 @pytest.mark.requirement("the way of a push")
 def test_the_pipeline_is_v2_and_queues_executions(pipeline: Pipeline) -> None:
     assert pipeline.properties["PipelineType"] == "V2"
@@ -54,10 +62,10 @@ def test_the_pipeline_runs_again_after_it_changed_itself(pipeline: Pipeline) -> 
 @pytest.mark.requirement("the way of a push")
 def test_stages_follow_self_mutation_and_assets_in_order(pipeline: Pipeline) -> None:
     waves = [
-        f"{environment.name}-{wave}"
-        for environment in pipeline.settings.environments
+        f"{together[0].name}-{wave}"
+        for together in pipeline.settings.turns
         for wave in ("approval", "foundation", "services")
-        if wave != "approval" or environment.name in pipeline.settings.pipeline.approval_before
+        if wave != "approval" or together[0].name in pipeline.settings.pipeline.approval_before
     ]
 
     assert list(pipeline.stages) == ["Source", "Build", "UpdatePipeline", "Assets", *waves]
@@ -182,8 +190,8 @@ def test_each_environment_is_deployed_by_its_own_roles(pipeline: Pipeline) -> No
     for environment in pipeline.settings.environments:
         place = f"{environment.account}-{environment.region}"
         for wave in ("foundation", "services"):
-            for action in pipeline.stages[f"{environment.name}-{wave}"]:
-                if action["ActionTypeId"]["Provider"] != "CloudFormation":
+            for action in pipeline.stages[f"{pipeline.settings.leader(environment.name)}-{wave}"]:
+                if _environment_of(action, pipeline.settings) != environment.name:
                     continue
                 assert pipeline.text(action["RoleArn"]).endswith(
                     f"::{environment.account}:role/cdk-hnb659fds-deploy-role-{place}"
@@ -204,7 +212,7 @@ def test_services_deploy_in_parallel_and_stacks_in_order(pipeline: Pipeline, ser
         # Given the actions of one service of the wave
         actions = [
             action
-            for action in pipeline.stages[f"{environment.name}-services"]
+            for action in pipeline.stages[f"{pipeline.settings.leader(environment.name)}-services"]
             if action["Configuration"].get("StackName", "").startswith(f"{environment.name}-{service}-")
         ]
         actions.sort(key=lambda action: int(action["RunOrder"]))
@@ -215,6 +223,53 @@ def test_services_deploy_in_parallel_and_stacks_in_order(pipeline: Pipeline, ser
             for action in actions
         ] == [(f"{environment.name}-{service}-{stack}", mode) for stack in STACKS for mode in ("REPLACE", "EXECUTE")]
         assert [action["RunOrder"] for action in actions] == list(range(1, 9))
+
+
+def test_environments_side_by_side_share_stages_and_conditions() -> None:
+    pipeline = pipeline_of("prod in two regions side by side")
+    raw = {stage["Name"]: stage for stage in pipeline.properties["Stages"]}
+    foundation, services = pipeline.stages["prod-foundation"], pipeline.stages["prod-services"]
+
+    # Given that there is no stage of the second one, and one approval of both
+    assert not [name for name in raw if name.startswith("prod-eu-")]
+    (asked,) = pipeline.stages["prod-approval"]
+    assert "prod and prod-eu" in json.dumps(asked["Configuration"])
+    # Then the stacks of both are deployed at the same time
+    for stage, stacks in ((foundation, 1), (services, 2 * len(STACKS))):
+        orders = {
+            name: sorted(action["RunOrder"] for action in stage if _environment_of(action, pipeline.settings) == name)
+            for name in ("prod", "prod-eu")
+        }
+        assert orders["prod"] == orders["prod-eu"]
+        assert len(orders["prod"]) == 2 * stacks
+    # And builds come one after the other, since two at once may be more than the quota
+    builds = [action for action in services if action["ActionTypeId"]["Provider"] == "CodeBuild"]
+    builds.sort(key=lambda action: int(action["RunOrder"]))
+    assert [action["Name"] for action in builds] == [
+        *("Protect-prod", "Verify-prod", "Protect-prod-eu", "Verify-prod-eu"),
+        "Bake",
+    ]
+    assert len({action["RunOrder"] for action in builds}) == len(builds)
+    # And one bake watches the alarms of both; if one of them is on, the stage of both goes back
+    spec = json.loads(pipeline.project("prod-services", "Bake")["Source"]["BuildSpec"])
+    assert spec["phases"]["build"]["commands"] == ['make bake ENV="prod prod-eu"']
+    (condition,) = raw["prod-services"]["OnSuccess"]["Conditions"]
+    assert condition["Result"] == raw["prod-services"]["OnFailure"]["Result"] == "ROLLBACK"
+    assert [rule["Name"] for rule in condition["Rules"]] == ["Bake-prod", "Bake-prod-eu"]
+
+
+def test_environments_side_by_side_never_fill_more_than_a_stage() -> None:
+    # Given three services in two environments: 48 actions for their stacks alone
+    services = tuple(type(name.title(), (Tiny,), {"name": name}) for name in ("catalog", "intake", "studio"))
+    settings = PIPELINES["prod in two regions side by side"]
+
+    with pytest.raises(ConfigurationError, match="prod, prod-eu: the stage prod-services would have more than the 50"):
+        Pipeline(settings, services=services)
+
+    # Then waves make room
+    waves = settings.pipeline.model_copy(update={"waves": (("catalog", "intake"), ("studio",))})
+    pipeline = Pipeline(settings.model_copy(update={"pipeline": waves}), services=services)
+    assert [name for name in pipeline.stages if "services" in name] == ["prod-services-1", "prod-services-2"]
 
 
 def test_accounts_are_apart(committed: Pipeline) -> None:

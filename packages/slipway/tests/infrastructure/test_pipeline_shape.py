@@ -668,6 +668,9 @@ def test_the_functions_know_every_stage_that_deploys(pipeline: Shape) -> None:
             name for name, stage in pipeline.stages.items() if any(_stack(action) for action in stage["Actions"])
         }
         assert set(delivery["stages"]) == deploying
+        assert {name for names in delivery["stages"].values() for name in names} == {
+            each.name for each in pipeline.settings.environments
+        }
         assert len(delivery["last_stages"]) == len(pipeline.settings.environments)
         assert delivery["accounts"] == {each.name: each.account for each in pipeline.settings.environments}
 

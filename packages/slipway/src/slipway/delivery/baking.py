@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 ALARM = "BAKE_ALARM"
-"""Environment variable of the build that contains the alarm's name."""
+"""Environment variable of the build that contains the alarm's name, or several with blanks between them."""
 
 PIPELINE = "BAKE_PIPELINE"
 """Environment variable of the build that contains the pipeline's name."""

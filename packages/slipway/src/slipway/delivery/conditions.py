@@ -108,7 +108,7 @@ BAKE_RULE_MINUTES = 1
 """Wait time of the rule below, minutes. The build `slipway.tasks.bake` watches for `bake_minutes` before it."""
 
 
-def bake(alarm_name: str) -> ConditionRule:
+def bake(alarm_name: str, *, of: str = "") -> ConditionRule:
     """Return a rule that requires a stage's alarm to be quiet at its end.
 
     CodePipeline's documentation contradicts itself on whether the rule watches for its wait time or succeeds at once if
@@ -116,9 +116,10 @@ def bake(alarm_name: str) -> ConditionRule:
 
     Args:
         alarm_name: An alarm of the pipeline's own account and region: the rule sees no other.
+        of: The environment, if the stage has a rule for each of several.
     """
     return ConditionRule(
-        name="Bake",
+        name=f"Bake-{of}" if of else "Bake",
         provider="CloudWatchAlarm",
         configuration={"AlarmName": alarm_name, "AlarmStates": "ALARM", "WaitTime": str(BAKE_RULE_MINUTES)},
     )

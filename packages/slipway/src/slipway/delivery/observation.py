@@ -120,7 +120,7 @@ class Observation(Construct):
         settings: All of `config/`.
         key: The pipeline's key.
         assets: The built assets.
-        stages: Name of a stage → the environment that it deploys to.
+        stages: Name of a stage → the environments that it deploys to.
         last_stages: Stages that complete their environment.
     """
 
@@ -132,7 +132,7 @@ class Observation(Construct):
         settings: Settings,
         key: ServiceKey,
         assets: AssetStore,
-        stages: Mapping[str, str],
+        stages: Mapping[str, Sequence[str]],
         last_stages: Sequence[str],
     ) -> None:
         super().__init__(scope, construct_id)
@@ -142,7 +142,7 @@ class Observation(Construct):
         self._dead_letters = DeadLetterQueue(self, "DeadLetters", key=key)
         self._delivery = json.dumps(
             {
-                "stages": dict(stages),
+                "stages": {stage: list(names) for stage, names in stages.items()},
                 "last_stages": list(last_stages),
                 "accounts": {environment.name: environment.account for environment in settings.environments},
                 "namespace": delivery_namespace(settings.pipeline.app),

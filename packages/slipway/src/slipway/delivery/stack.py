@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import cast
 
 from aws_cdk import Duration, Stack, Tags, pipelines
@@ -32,26 +31,50 @@ from slipway.delivery.steps import (
     AttackStep,
     BakeStep,
     PerformStep,
+    StepPlace,
     SynthStep,
     pinned_runtimes,
     publishing,
 )
 from slipway.delivery.toolchain import CDK_ASSETS_VERSION, CDK_CLI_VERSION
 from slipway.delivery.waves import stages_of
-from slipway.settings import Environment, Settings
+from slipway.settings import ConfigurationError, Environment, Problem, Settings
 from slipway.settings.groups import GROUP
+from slipway.settings.load import PIPELINE_FILE
+
+
+def _check_whole(delivered: Delivered, waves: Sequence[Sequence[str]]) -> None:
+    """Refuse a stage that CDK Pipelines has cut: its tests would be in another stage than what they roll back."""
+    for (wave, _), stages in zip(delivered.waves, waves, strict=True):
+        if len(stages) > 1:
+            names = ", ".join(environment.name for environment in delivered.environments)
+            allowed = (
+                f"{names}: the stage {wave} would have more than the 50 actions that a stage takes; spread the "
+                "services over more lists in `waves`"
+            )
+            raise ConfigurationError([Problem(PIPELINE_FILE, "side_by_side", "", allowed)])
 
 
 @dataclass
 class Delivered:
-    """The stages of an environment, as CDK Pipelines names them after building them."""
+    """The stages of an environment and of those beside it, as CDK Pipelines names them after building them."""
 
-    environment: Environment
+    environments: Sequence[Environment]
+    """One environment, or all of one list of `side_by_side`. Their stages carry the name of the first."""
     waves: list[tuple[str, str | None]] = field(default_factory=list)
     """Id of each wave, and of its stage if it has only one, in order. The services' waves come last."""
     approval: bool = False
     builds: list[pipelines.CodeBuildStep] = field(default_factory=list)
     """Our own steps that run after the waves."""
+
+    @property
+    def name(self) -> str:
+        """Return the name that the stages begin with."""
+        return self.environments[0].name
+
+    def place(self, environment: Environment) -> StepPlace:
+        """Return where the steps of one of the environments are."""
+        return StepPlace(environment, alone=len(self.environments) == 1)
 
 
 class DeliveryStack(Stack):
@@ -101,36 +124,36 @@ class DeliveryStack(Stack):
         )
         self._approvers = self._new_approvers()
 
-    def approval(self, environment: Environment) -> list[ApprovalStep]:
-        """Return the approval configured before an environment, or an empty list."""
-        if self._approvers is None or environment.name not in self.settings.pipeline.approval_before:
+    def approval(self, together: Sequence[Environment]) -> list[ApprovalStep]:
+        """Return the approval configured before an environment and those beside it, or an empty list."""
+        name, *others = (environment.name for environment in together)
+        if self._approvers is None or name not in self.settings.pipeline.approval_before:
             return []
         return [
             ApprovalStep(
-                environment.name,
+                name,
+                others=others,
                 topic=self._approvers,
                 change=change(self._source, self.settings.pipeline.source),
                 evidence=self.synth.evidence,
             )
         ]
 
-    def tests(
-        self, environment: Environment, *, services: Sequence[str], after: pipelines.Step
-    ) -> list[pipelines.CodeBuildStep]:
-        """Return the steps that a test environment sets besides the services' own tests, each after the one before.
+    def tests(self, place: StepPlace, *, services: Sequence[str]) -> list[pipelines.CodeBuildStep]:
+        """Return the steps that a test environment sets besides the services' own tests.
 
         Args:
-            environment: settings of the environment.
+            place: the environment.
             services: names of the services that are deployed there.
-            after: the step that comes before.
         """
+        environment = place.environment
         steps: list[pipelines.CodeBuildStep] = []
         if environment.attack:
             steps.append(
                 AttackStep(
                     self,
                     handover=self.synth.handover,
-                    environment=environment,
+                    place=place,
                     services=services,
                     artifacts=self._artifacts,
                 )
@@ -140,23 +163,17 @@ class DeliveryStack(Stack):
                 PerformStep(
                     self,
                     handover=self.synth.handover,
-                    environment=environment,
+                    place=place,
                     services=services,
                     artifacts=self._artifacts,
                 )
             )
-        for before, step in pairwise((after, *steps)):
-            step.add_step_dependency(before)
         return steps
 
-    def bake(self, environment: Environment, *, after: pipelines.Step) -> list[BakeStep]:
-        """Return the step that watches an environment's alarms after another one; empty without a bake."""
-        if not environment.deployment.bake_minutes:
-            return []
-        alarm = self._bakes.of(environment.name)
-        step = BakeStep(self, handover=self.synth.handover, environment=environment, alarm=alarm)
-        step.add_step_dependency(after)
-        return [step]
+    def bake(self, together: Sequence[Environment]) -> list[BakeStep]:
+        """Return the step that watches the alarms of an environment and of those beside it; empty without a bake."""
+        alarms = [(each, self._bakes.of(each.name)) for each in together if each.deployment.bake_minutes]
+        return [BakeStep(self, handover=self.synth.handover, alarms=alarms)] if alarms else []
 
     def finish(self, delivered: Sequence[Delivered]) -> None:
         """Build the pipeline, and add what CDK Pipelines cannot: conditions, triggers, metrics, acknowledgements.
@@ -168,15 +185,15 @@ class DeliveryStack(Stack):
         self._protect_other_regions()
         self._set_conditions(delivered)
         start_on_push(self._spine, self.settings.pipeline.source, others=self._services_of_other_groups())
-        stages = {each.environment.name: self._stages(each) for each in delivered}
+        stages = [(each, self._stages(each)) for each in delivered]
         Observation(
             self,
             "Observation",
             settings=self.settings,
             key=self._key,
             assets=self.assets,
-            stages={stage: name for name, found in stages.items() for stage in found},
-            last_stages=[found[-1] for found in stages.values()],
+            stages={stage: [one.name for one in each.environments] for each, found in stages for stage in found},
+            last_stages=[found[-1] for _, found in stages],
         )
         DeliveryDashboard(self, "Figures", environments=self.settings.environments)
         allow_connection(self, self.settings.pipeline.source, self.synth.project.role)
@@ -185,7 +202,7 @@ class DeliveryStack(Stack):
             self._spine,
             self._artifacts,
             steps=[step for each in delivered for step in each.builds],
-            approvals=[each.environment.name for each in delivered if each.approval],
+            approvals=[each.name for each in delivered if each.approval],
         )
 
     def _services_of_other_groups(self) -> list[str]:
@@ -203,8 +220,15 @@ class DeliveryStack(Stack):
                 cast("kms.Key", key).apply_removal_policy(RETAIN)
 
     def _stages(self, delivered: Delivered) -> list[str]:
-        """Return every stage that deploys to an environment, in order."""
-        return [stage for wave, only in delivered.waves for stage in stages_of(self._spine, wave, only_stage=only)]
+        """Return every stage that deploys to an environment and those beside it, in order.
+
+        Raises:
+            ConfigurationError: Side by side they have more actions than a stage takes.
+        """
+        found = [stages_of(self._spine, wave, only_stage=only) for wave, only in delivered.waves]
+        if len(delivered.environments) > 1:
+            _check_whole(delivered, found)
+        return [stage for stages in found for stage in stages]
 
     def _set_conditions(self, delivered: Sequence[Delivered]) -> None:
         if self._bakes.arns:
@@ -213,14 +237,18 @@ class DeliveryStack(Stack):
             )
         frozen = {}
         for each in delivered:
-            name, settings = each.environment.name, each.environment.deployment
+            name, settings = each.name, each.environments[0].deployment
+            baking = [one.name for one in each.environments if one.deployment.bake_minutes]
             foundation, *services = self._stages(each)
             conditions = {stage: Conditions(on_failure=Result(settings.on_failure.value)) for stage in services}
             if settings.window:
                 conditions[foundation] = Conditions(before_entry=[window(settings.window)])
-            if settings.bake_minutes:
+            if baking:
                 conditions[services[-1]] = Conditions(
-                    on_success=[bake(self._bakes.of(name).alarm_name)],
+                    on_success=[
+                        bake(self._bakes.of(one).alarm_name, of="" if len(each.environments) == 1 else one)
+                        for one in baking
+                    ],
                     on_failure=Result(settings.on_failure.value),
                 )
             set_conditions(self._spine, conditions)

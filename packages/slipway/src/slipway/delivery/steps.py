@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from aws_cdk import Aws, Duration, Stack, pipelines
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -77,6 +79,30 @@ def publishing() -> codebuild.BuildSpec:
     return _spec({"env": {"shell": "bash"}, "phases": {"install": install, "build": {"on-failure": "ABORT"}}})
 
 
+@dataclass(frozen=True)
+class StepPlace:
+    """The environment that a step works on.
+
+    Attributes:
+        environment: Its settings.
+        alone: True if no other environment is deployed beside it. Otherwise the names of its steps end with its own.
+    """
+
+    environment: Environment
+    alone: bool = True
+
+    def name(self, step: str) -> str:
+        """Return the name that a step has here: no two steps of a stage have the same."""
+        return step if self.alone else f"{step}-{self.environment.name}"
+
+
+def in_turn(steps: Sequence[pipelines.CodeBuildStep]) -> Sequence[pipelines.CodeBuildStep]:
+    """Return steps, each of which now waits for the one before it."""
+    for before, step in pairwise(steps):
+        step.add_step_dependency(before)
+    return steps
+
+
 class SynthStep(pipelines.CodeBuildStep):
     """Step with the checks, tests, synthesis and change review: its output is everything that the later stages use.
 
@@ -124,7 +150,7 @@ class ProtectStep(pipelines.CodeBuildStep):
     Args:
         stack: The pipeline's stack.
         handover: Files from the synth.
-        environment: Settings of the environment.
+        place: The environment.
         services: Names of the services whose stacks are protected.
     """
 
@@ -133,11 +159,12 @@ class ProtectStep(pipelines.CodeBuildStep):
         stack: Stack,
         *,
         handover: pipelines.IFileSetProducer,
-        environment: Environment,
+        place: StepPlace,
         services: Sequence[str],
     ) -> None:
+        environment = place.environment
         super().__init__(
-            "Protect",
+            place.name("Protect"),
             input=handover,
             commands=[f'make protect ENV={environment.name} SERVICE="{" ".join(services)}"'],
             role=_assuming(stack, environment, protection_step_role(environment), [protection_role(environment)]),
@@ -150,11 +177,12 @@ class ProtectStep(pipelines.CodeBuildStep):
 class BakeStep(pipelines.CodeBuildStep):
     """Step that watches the alarms of an environment for its `bake_minutes`, after everything else.
 
+    Environments that are deployed side by side are watched together, by one build.
+
     Args:
         stack: The pipeline's stack.
         handover: Files from the synth.
-        environment: Settings of the environment.
-        alarm: Alarm that is active while any of the environment's own alarms is.
+        alarms: Each environment, with the alarm that is active while any of the environment's own alarms is.
     """
 
     def __init__(
@@ -162,22 +190,27 @@ class BakeStep(pipelines.CodeBuildStep):
         stack: Stack,
         *,
         handover: pipelines.IFileSetProducer,
-        environment: Environment,
-        alarm: cloudwatch.IAlarm,
+        alarms: Sequence[tuple[Environment, cloudwatch.IAlarm]],
     ) -> None:
+        environments = [environment for environment, _ in alarms]
+        environment = environments[0]
         role = _build_role(stack, environment, bake_step_role(environment))
-        role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[alarm.alarm_arn]))
+        arns = [alarm.alarm_arn for _, alarm in alarms]
+        role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=arns))
         delivery = _delivery(stack, environment.app)
         role.add_to_policy(iam.PolicyStatement(actions=["codepipeline:GetPipelineState"], resources=[delivery]))
         super().__init__(
             ACTION,
             input=handover,
-            commands=[f"make bake ENV={environment.name}"],
-            env={ALARM: alarm.alarm_name, PIPELINE: pipeline_name(environment.app)},
+            commands=[f"make bake ENV={_words([each.name for each in environments])}"],
+            env={
+                ALARM: " ".join(alarm.alarm_name for _, alarm in alarms),
+                PIPELINE: pipeline_name(environment.app),
+            },
             role=role,
             build_environment=_SMALL,
             partial_build_spec=_verb(),
-            timeout=Duration.minutes(environment.deployment.bake_minutes + 15),
+            timeout=Duration.minutes(max(each.deployment.bake_minutes for each in environments) + 15),
         )
 
 
@@ -186,18 +219,18 @@ class VerifyStep(pipelines.CodeBuildStep):
 
     Args:
         handover: Files from the synth.
-        environment: Name of the environment.
+        place: The environment.
         services: Names of the services that are tested.
         role: Result of `verifying` for the environment.
     """
 
     def __init__(
-        self, *, handover: pipelines.IFileSetProducer, environment: str, services: Sequence[str], role: iam.IRole
+        self, *, handover: pipelines.IFileSetProducer, place: StepPlace, services: Sequence[str], role: iam.IRole
     ) -> None:
         super().__init__(
-            "Verify",
+            place.name("Verify"),
             input=handover,
-            commands=[f'make verify ENV={environment} SERVICE="{" ".join(services)}"'],
+            commands=[f'make verify ENV={place.environment.name} SERVICE="{" ".join(services)}"'],
             role=role,
             build_environment=_SMALL,
             partial_build_spec=_verb(reports="build/reports"),
@@ -212,7 +245,7 @@ class _OutsideStep(pipelines.CodeBuildStep):
         stack: The pipeline's stack.
         name: Of the step; the verb is the same in small letters.
         handover: What the synth handed over.
-        environment: Settings of the environment.
+        place: The environment.
         services: Names of the services.
         artifacts: Where the reports are kept.
         role: Name of the step's role.
@@ -226,20 +259,21 @@ class _OutsideStep(pipelines.CodeBuildStep):
         name: str,
         *,
         handover: pipelines.IFileSetProducer,
-        environment: Environment,
+        place: StepPlace,
         services: Sequence[str],
         artifacts: s3.IBucket,
         role: str,
         seconds: int,
         writes: Sequence[str] = (),
     ) -> None:
+        environment = place.environment
         # The callers are those of the tests.
         callers = [verification_role(environment, service) for service in services]
         runs_as = _assuming(stack, environment, role, callers)
         for written in (f"{PREFIX}/*/{environment.name}/*", *writes):
             _write_reports(runs_as, artifacts, written)
         super().__init__(
-            name,
+            place.name(name),
             input=handover,
             commands=[f'make {name.lower()} ENV={environment.name} SERVICE="{" ".join(services)}"'],
             env={BUCKET: artifacts.bucket_name},
@@ -256,7 +290,7 @@ class AttackStep(_OutsideStep):
     Args:
         stack: The pipeline's stack.
         handover: What the synth handed over.
-        environment: Settings of the environment, with `attack`.
+        place: The environment, with `attack`.
         services: Names of the services that are attacked.
         artifacts: Where the reports are kept.
     """
@@ -266,15 +300,16 @@ class AttackStep(_OutsideStep):
         stack: Stack,
         *,
         handover: pipelines.IFileSetProducer,
-        environment: Environment,
+        place: StepPlace,
         services: Sequence[str],
         artifacts: s3.IBucket,
     ) -> None:
+        environment = place.environment
         super().__init__(
             stack,
             "Attack",
             handover=handover,
-            environment=environment,
+            place=place,
             services=services,
             artifacts=artifacts,
             role=attack_step_role(environment),
@@ -288,7 +323,7 @@ class PerformStep(_OutsideStep):
     Args:
         stack: The pipeline's stack.
         handover: What the synth handed over.
-        environment: Settings of the environment, with `performance`.
+        place: The environment, with `performance`.
         services: Names of the services that are loaded.
         artifacts: Where the reports are kept, and the last good run.
     """
@@ -298,15 +333,16 @@ class PerformStep(_OutsideStep):
         stack: Stack,
         *,
         handover: pipelines.IFileSetProducer,
-        environment: Environment,
+        place: StepPlace,
         services: Sequence[str],
         artifacts: s3.IBucket,
     ) -> None:
+        environment = place.environment
         super().__init__(
             stack,
             "Perform",
             handover=handover,
-            environment=environment,
+            place=place,
             services=services,
             artifacts=artifacts,
             role=performance_step_role(environment),
@@ -333,15 +369,18 @@ class ApprovalStep(pipelines.ManualApprovalStep):
 
     Args:
         environment: Name of the environment.
+        others: Names of the environments that are deployed beside it.
         topic: Topic of the people who approve.
         change: What changed, in one paragraph.
         evidence: Address of the page that says what the change does.
     """
 
-    def __init__(self, environment: str, *, topic: sns.ITopic, change: str, evidence: str) -> None:
+    def __init__(
+        self, environment: str, *, others: Sequence[str] = (), topic: sns.ITopic, change: str, evidence: str
+    ) -> None:
         super().__init__(
             f"Approve-{environment}",
-            comment=f"Deploy to {environment}? {change}",
+            comment=f"Deploy to {' and '.join((environment, *others))}? {change}",
             review_url=evidence,
             notification_topic=topic,
         )
@@ -389,6 +428,11 @@ def _build_role(stack: Stack, environment: Environment, name: str) -> iam.Role:
         ),
         description=f"Build that may {name.rpartition('-')[2]} {environment.name}",
     )
+
+
+def _words(words: Sequence[str]) -> str:
+    """Return words as a shell takes them for one value."""
+    return words[0] if len(words) == 1 else f'"{" ".join(words)}"'
 
 
 def _verb(*, reports: str | None = None, synth: bool = False) -> codebuild.BuildSpec:

@@ -94,7 +94,8 @@ def take_back(stand: Stand, record: Rehearsal, fault: Fault | None) -> None:
     look(ALIASES_MOVED)
     client: Any = _operator(stand, accounts.tools, stage_policy(stand.settings, place)).client("codepipeline")
     names = [each.name for each in stand.settings.environments]
-    plan = plan_rollback(client, pipeline_name(stand.settings.pipeline.app), environment, names)
+    leader = stand.settings.leader(environment)
+    plan = plan_rollback(client, pipeline_name(stand.settings.pipeline.app), leader, names)
     roll_back(client, plan, say=stand.show.say, poll_seconds=_POLL_SECONDS)
     if stand.player is not None:
         stand.player.join_rollback()

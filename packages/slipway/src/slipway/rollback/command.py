@@ -129,19 +129,27 @@ def _take_stages(
 ) -> None:
     client = place.tools.client("codepipeline")
     names = [each.name for each in settings.environments]
-    plan = plan_rollback(client, pipeline_name(settings.pipeline.app), environment.name, names, to=to)
+    together = next(each for each in settings.turns if environment in each)
+    leader, said = together[0].name, " and ".join(each.name for each in together)
+    plan = plan_rollback(client, pipeline_name(settings.pipeline.app), leader, names, to=to)
     if not plan.stages:
-        console.print(f"{environment.name} holds {plan.target} already", markup=False)
+        console.print(f"{said}: {plan.target} is there already", markup=False)
         return
-    for line in describe_plan(plan, environment):
+    for line in describe_plan(plan, together):
         console.print(line, markup=False)
-    _confirm(f"Roll {environment.name} back to {plan.target.commit[:12] or plan.target.id}?", yes=yes)
+    _confirm(f"Roll {said} back to {plan.target.commit[:12] or plan.target.id}?", yes=yes)
     roll_back(client, plan, say=lambda text: console.print(text, markup=False), poll_seconds=place.poll_seconds)
-    console.print(f"{environment.name} is back at {plan.target}", markup=False)
+    console.print(f"{said}: back at {plan.target}", markup=False)
 
 
-def describe_plan(plan: RollbackPlan, environment: Environment) -> list[str]:
-    """Return what is said before anybody is asked: what is taken back, what cannot be, and what else to do."""
+def describe_plan(plan: RollbackPlan, together: Sequence[Environment]) -> list[str]:
+    """Return what is said before anybody is asked: what is taken back, what cannot be, and what else to do.
+
+    Args:
+        plan: What is done.
+        together: The environment, and those beside it in the same stages.
+    """
+    environment = together[0]
     stacks = " or ".join(PROTECTED_STACKS)
     hold = f"aws codepipeline disable-stage-transition --pipeline-name {plan.pipeline} --stage-name <stage>"
     first = f"{environment.name}-approval or, without one, {environment.name}-foundation"
@@ -149,6 +157,11 @@ def describe_plan(plan: RollbackPlan, environment: Environment) -> list[str]:
         f"back to     {plan.target}",
         *(f"takes back  {each}" for each in plan.taken_back),
         f"stages      {', '.join(plan.stages)}, in this order; each is deployed, verified and baked again",
+        *(
+            [f"together    {', '.join(each.name for each in together)} share these stages, and all of them go back"]
+            if len(together) > 1
+            else []
+        ),
         *([f"holds it    {', '.join(plan.skipped)}"] if plan.skipped else []),
         "cannot take back:",
         *(f"  - {each.format(stacks=stacks)}" for each in KEPT),

@@ -27,7 +27,7 @@ def stage_policy(settings: Settings, environment: Environment, *, partition: str
     looks = ("GetPipelineExecution", "GetPipelineState", "ListActionExecutions", "ListPipelineExecutions")
     return _policy(
         _allow([f"codepipeline:{action}" for action in looks], pipeline),
-        _allow(["codepipeline:RollbackStage"], f"{pipeline}/{environment.name}-*"),
+        _allow(["codepipeline:RollbackStage"], f"{pipeline}/{settings.leader(environment.name)}-*"),
     )
 
 

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from slipway.errors import SlipwayError
 from slipway.project import ROOT
 from slipway.settings import groups, sandbox
-from slipway.settings.model import APP, Environment, EnvironmentKind, PipelineSettings, Settings
+from slipway.settings.model import APP, Environment, EnvironmentKind, OnFailure, PipelineSettings, Settings
 from slipway.settings.services import Models, compose, discover
 
 CONFIG_FOLDER = ROOT / "config"
@@ -387,6 +387,7 @@ def _pipeline_rules(raw: _Raw, names: list[str], environments: dict[str, _Raw], 
             allowed = f"is empty, but {', '.join(waiting)} waits for an approval; name at least one address"
             yield Problem(PIPELINE_FILE, "approval.emails", "", allowed)
     yield from _wave_rules(raw, models)
+    yield from _side_by_side_rules(raw, names, environments)
     yield from _connection_rules(raw)
     if _at(raw, "gates.review") == "off" and _at(raw, "source.kind") in {"codeconnections", "codecommit"}:
         allowed = "is allowed only with an S3 source, which has no history to review; use 'required'"
@@ -408,6 +409,65 @@ def _first_of_production(names: list[str], environments: dict[str, _Raw]) -> lis
         for name, before, kind in zip(names, (None, *kinds), kinds, strict=False)
         if kind == EnvironmentKind.PRODUCTION != before
     ]
+
+
+ALIKE: tuple[tuple[str, Any], ...] = (
+    ("kind", None),
+    ("deployment.on_failure", OnFailure.ROLLBACK.value),
+    ("deployment.frozen", False),
+    ("deployment.window", None),
+)
+"""Keys with the same value in environments that share their stages, each with its default: a stage has one window, one
+condition on failure and one transition into it.
+"""
+
+
+def _side_by_side_rules(raw: _Raw, names: list[str], environments: dict[str, _Raw]) -> Iterator[Problem]:
+    lists = raw.get("side_by_side", [])
+    if not isinstance(lists, list) or not all(isinstance(together, list) for together in lists):
+        return
+    key = "side_by_side"
+    named = Counter(name for together in lists for name in together if isinstance(name, str))
+    for name, times in named.items():
+        if name not in names:
+            yield Problem(PIPELINE_FILE, key, _value(name), f"is not one of {', '.join(names)}")
+        elif times > 1:
+            yield Problem(PIPELINE_FILE, key, _value(name), "is named twice")
+    approvals = raw.get("approval_before")
+    for together in lists:
+        if not together or any(name not in names or named[name] > 1 for name in together):
+            continue
+        first, *others = together
+        at = names.index(first)
+        if names[at : at + len(together)] != together:
+            allowed = "must follow each other in `environments`, in the same order"
+            yield Problem(PIPELINE_FILE, key, _value(together), allowed)
+        for name in others:
+            if isinstance(approvals, list) and name in approvals:
+                allowed = f"is deployed side by side with {first}, whose approval covers both; name {first} alone"
+                yield Problem(PIPELINE_FILE, "approval_before", _value(name), allowed)
+            yield from _apart(first, name, environments)
+
+
+def _apart(first: str, other: str, environments: dict[str, _Raw]) -> Iterator[Problem]:
+    """Check two environments that are deployed side by side."""
+    if first not in environments or other not in environments:
+        return
+    one, two = environments[first], environments[other]
+    for key, default in ALIKE:
+        found, wanted = _at(two, key), _at(one, key)
+        if (default if found is None else found) != (default if wanted is None else wanted):
+            allowed = f"differs from {first}'s, and {PIPELINE_FILE} has both in one list of side_by_side: use the same"
+            yield Problem(f"{other}.toml", key, "" if found is None else _value(found), allowed)
+    if isinstance(two.get("region"), str) and (one.get("account"), one.get("region")) == (
+        two.get("account"),
+        two["region"],
+    ):
+        allowed = (
+            f"is {first}'s account and region too: side by side, both would create what they share at the same time; "
+            "use another, or take it out of side_by_side"
+        )
+        yield Problem(f"{other}.toml", "region", _value(two["region"]), allowed)
 
 
 def _wave_rules(raw: _Raw, models: Models) -> Iterator[Problem]:

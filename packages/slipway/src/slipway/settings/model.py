@@ -890,6 +890,11 @@ class PipelineSettings(Place):
     source: Source
     environments: tuple[Slug, ...] = Field(strict=False, min_length=1)
     """Environments in the order in which a change moves through them; each names a file beside this one."""
+    side_by_side: tuple[Annotated[tuple[Slug, ...], Field(strict=False, min_length=2)], ...] = Field(
+        strict=False, default=()
+    )
+    """Lists of environments that are deployed at the same time, in the stages of the first of them: production in two
+    regions, for example. Default: one environment after the other."""
     approval_before: tuple[Slug, ...] = Field(strict=False)
     """Environments that wait for a manual approval. Default (`slipway.settings.load`): the first of each run of
     production environments."""
@@ -921,6 +926,21 @@ class Settings(_Model):
             if environment.name == name:
                 return environment
         raise KeyError(name)
+
+    @property
+    def turns(self) -> tuple[tuple[Environment, ...], ...]:
+        """Return the environments in the pipeline's order; those that are deployed side by side are together."""
+        turns: list[tuple[Environment, ...]] = []
+        for environment in self.environments:
+            if turns and self.leader(environment.name) == turns[-1][0].name:
+                turns[-1] = (*turns[-1], environment)
+            else:
+                turns.append((environment,))
+        return tuple(turns)
+
+    def leader(self, name: str) -> str:
+        """Return the environment whose stages deploy an environment: itself, or the first of those beside it."""
+        return next((names[0] for names in self.pipeline.side_by_side if name in names), name)
 
     def of_kind(self, kind: EnvironmentKind) -> tuple[Environment, ...]:
         """Return the environments of a kind, in the pipeline's order."""

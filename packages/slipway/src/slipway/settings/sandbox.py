@@ -141,4 +141,4 @@ def _changed(base: Environment, wanted: WantedSandbox) -> dict[str, Any]:
 
 
 def _pipeline(pipeline: PipelineSettings, environment: Environment) -> PipelineSettings:
-    return pipeline.model_copy(update={"environments": (environment.name,), "approval_before": ()})
+    return pipeline.model_copy(update={"environments": (environment.name,), "side_by_side": (), "approval_before": ()})

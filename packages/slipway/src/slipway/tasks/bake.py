@@ -15,7 +15,7 @@ it fail the stage.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import boto3
@@ -63,39 +63,47 @@ def is_rollback(client: CodePipelineClient, pipeline: str, environment: str, oth
 
 
 def watch(
-    client: CloudWatchClient, alarm: str, minutes: int, wait: Callable[[int], None], *, may_be_on: bool = False
+    client: CloudWatchClient,
+    alarms: Sequence[str],
+    minutes: int,
+    wait: Callable[[int], None],
+    *,
+    may_be_on: bool = False,
 ) -> None:
-    """Watch an alarm for some minutes.
+    """Watch alarms for some minutes.
 
     Args:
         client: CloudWatch in the pipeline's account and region.
-        alarm: Its name.
+        alarms: Their names.
         minutes: How long.
         wait: Waits for some seconds.
-        may_be_on: Whether the alarm may be on at first, as long as it is quiet before the end. Default: it may not.
+        may_be_on: Whether an alarm may be on at first, as long as it is quiet before the end. Default: it may not.
 
     Raises:
-        BakeError: The alarm went on or stayed on, it is not there, or it could not be looked at three times in a row.
+        BakeError: An alarm went on or stayed on, it is not there, or they could not be looked at three times in a row.
     """
-    blind = 0
+    blind, ringing = 0, set(alarms) if may_be_on else set()
     for minute in range(1, minutes + 1):
         wait(MINUTE)
         try:
-            found = client.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+            listed = client.describe_alarms(AlarmNames=list(alarms))["MetricAlarms"]
         except (BotoCoreError, ClientError) as error:
             blind += 1
             if blind == BLIND_MINUTES:
-                raise BakeError(f"{alarm} could not be checked for {blind} minutes: {error}") from None
+                raise BakeError(f"{' '.join(alarms)} could not be checked for {blind} minutes: {error}") from None
             continue
         blind = 0
-        if not found:
-            raise BakeError(f"alarm {alarm} does not exist")
-        if found[0]["StateValue"] != "ALARM":
-            may_be_on = False
-        elif not may_be_on or minute == minutes:
-            raise BakeError(f"{alarm} was ALARM after {minute} of {minutes} minutes: {found[0].get('StateReason', '')}")
+        found = {each["AlarmName"]: each for each in listed}
+        for alarm in alarms:
+            if alarm not in found:
+                raise BakeError(f"alarm {alarm} does not exist")
+            if found[alarm]["StateValue"] != "ALARM":
+                ringing.discard(alarm)
+            elif alarm not in ringing or minute == minutes:
+                reason = found[alarm].get("StateReason", "")
+                raise BakeError(f"{alarm} was ALARM after {minute} of {minutes} minutes: {reason}")
     if blind:
-        raise BakeError(f"{alarm} could not be checked in the last {blind} minutes")
+        raise BakeError(f"{' '.join(alarms)} could not be checked in the last {blind} minutes")
 
 
 def sleep(seconds: int) -> None:
@@ -103,19 +111,21 @@ def sleep(seconds: int) -> None:
     process.run(["sleep", str(seconds)], check=True)  # the build's own PATH
 
 
-def bake(env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")]) -> None:
+def bake(
+    env: Annotated[
+        list[str], typer.Option(help="The environment, as a file in config/ names it; again for each one beside it.")
+    ],
+) -> None:
     """Watch an environment's alarms for its `bake_minutes`, and fail when one is on."""
     settings = config.load()
-    try:
-        environment = settings.environment(env)
-    except KeyError:
-        known = ", ".join(each.name for each in settings.environments)
-        raise BakeError(f"--env {env}: choose from {known}") from None
-    alarm, pipeline = os.environ.get(ALARM), os.environ.get(PIPELINE)
-    if not alarm or not pipeline:
-        raise BakeError(f"{ALARM} and {PIPELINE} name no alarm and no pipeline: this runs in the pipeline's build")
-    minutes = environment.deployment.bake_minutes
     names = [each.name for each in settings.environments]
-    back = is_rollback(boto3.client("codepipeline"), pipeline, env, names)
-    watch(boto3.client("cloudwatch"), alarm, minutes, sleep, may_be_on=back)
-    Console(soft_wrap=True).print(f"{env} stayed quiet for {minutes} minutes")
+    for name in env:
+        if name not in names:
+            raise BakeError(f"--env {name}: choose from {', '.join(names)}")
+    alarms, pipeline = os.environ.get(ALARM), os.environ.get(PIPELINE)
+    if not alarms or not pipeline:
+        raise BakeError(f"{ALARM} and {PIPELINE} name no alarm and no pipeline: this runs in the pipeline's build")
+    minutes = max(settings.environment(name).deployment.bake_minutes for name in env)
+    back = is_rollback(boto3.client("codepipeline"), pipeline, settings.leader(env[0]), names)
+    watch(boto3.client("cloudwatch"), alarms.split(), minutes, sleep, may_be_on=back)
+    Console(soft_wrap=True).print(f"{' and '.join(env)} stayed quiet for {minutes} minutes")

@@ -124,6 +124,7 @@ def _synthesize(environments: Sequence[Environment], services: Sequence[str]) ->
     names = [environment.name for environment in environments]
     document |= {
         "environments": names,
+        "side_by_side": [each for each in document.get("side_by_side", []) if set(each) <= set(names)],
         "approval_before": [name for name in document.get("approval_before", []) if name in names],
     }
     if list(services) != list(known):

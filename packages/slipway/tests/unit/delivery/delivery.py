@@ -15,10 +15,10 @@ EVENTS = Path(__file__).with_name("events")
 
 DELIVERY = ObservedPipeline(
     stages={
-        "staging-foundation": "staging",
-        "staging-services": "staging",
-        "prod-foundation": "prod",
-        "prod-services": "prod",
+        "staging-foundation": ["staging"],
+        "staging-services": ["staging"],
+        "prod-foundation": ["prod"],
+        "prod-services": ["prod"],
     },
     last_stages=frozenset({"staging-services", "prod-services"}),
     accounts={"staging": "222222222222", "prod": "333333333333"},
@@ -62,10 +62,12 @@ class Desk:
     Attributes:
         rollbacks: executions that are rollbacks, and what they go back to.
         commits: when the commits of executions were made.
+        delivery: the pipeline.
     """
 
     rollbacks: dict[str, str] = field(default_factory=dict)
     commits: dict[str, datetime] = field(default_factory=dict)
+    delivery: ObservedPipeline = DELIVERY
     found: list[Figure] = field(default_factory=list)
     _values: dict[str, str] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
@@ -73,7 +75,7 @@ class Desk:
 
     def take(self, *changes: Change) -> list[Figure]:
         """The figures that these events add."""
-        added = [figure for change in changes for figure in figures(change, DELIVERY, self, self)]
+        added = [figure for change in changes for figure in figures(change, self.delivery, self, self)]
         self.found += added
         return added
 

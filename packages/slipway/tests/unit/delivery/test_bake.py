@@ -18,7 +18,7 @@ def _client(*looks: Any) -> Mock:
     answers = [
         look
         if isinstance(look, Exception)
-        else {"MetricAlarms": [{"StateValue": look, "StateReason": "1 of 1"}] if look else []}
+        else {"MetricAlarms": [{"AlarmName": "prod", "StateValue": look, "StateReason": "1 of 1"}] if look else []}
         for look in looks
     ]
     return Mock(describe_alarms=Mock(side_effect=answers))
@@ -26,7 +26,7 @@ def _client(*looks: Any) -> Mock:
 
 def _watch(minutes: int, *looks: Any, may_be_on: bool = False) -> list[int]:
     waited: list[int] = []
-    watch(_client(*looks), "prod", minutes, waited.append, may_be_on=may_be_on)
+    watch(_client(*looks), ["prod"], minutes, waited.append, may_be_on=may_be_on)
     return waited
 
 
@@ -50,6 +50,18 @@ def test_a_rollback_may_end_an_alarm_that_is_on() -> None:
 def test_a_rollback_that_does_not_end_it_fails(looks: list[str], minute: int) -> None:
     with pytest.raises(BakeError, match=f"prod was ALARM after {minute} of 3 minutes"):
         _watch(3, *looks, may_be_on=True)
+
+
+def test_each_of_several_alarms_ends_it() -> None:
+    # Given two environments side by side, of which the second rings
+    states = [{"AlarmName": "prod-eu", "StateValue": "ALARM"}, {"AlarmName": "prod", "StateValue": "OK"}]
+    client = Mock(describe_alarms=Mock(return_value={"MetricAlarms": states}))
+
+    with pytest.raises(BakeError, match="prod-eu was ALARM after 1 of 5 minutes"):
+        watch(client, ["prod", "prod-eu"], 5, Mock())
+
+    # Then both are asked for in one call
+    client.describe_alarms.assert_called_once_with(AlarmNames=["prod", "prod-eu"])
 
 
 def _stage(name: str, kind: str, *actions: str) -> dict[str, Any]:

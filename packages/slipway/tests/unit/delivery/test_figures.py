@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from slipway.delivery.runtime.events import (
@@ -98,6 +100,22 @@ def test_a_canceled_stage_is_a_failed_change() -> None:
     assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
     # And it is broken until the next success
     assert Figure("prod", "TimeToRestore", "Seconds", 60 * 60) in desk.take(stage("two", "SUCCEEDED", 70))
+
+
+def test_a_stage_of_two_environments_counts_for_both() -> None:
+    # Given production in two regions side by side
+    stages = {"prod-services": ["prod", "prod-eu"]}
+    desk = Desk(delivery=replace(DELIVERY, stages=stages), rollbacks={"back": "one"})
+
+    # When their stage succeeds, fails, and is rolled back
+    desk.take(stage("one", "STARTED", 0), stage("one", "SUCCEEDED", 1))
+    desk.take(stage("two", "STARTED", 2), stage("two", "FAILED", 3))
+    desk.take(stage("back", "STARTED", 4), stage("back", "SUCCEEDED", 5))
+
+    # Then each has its own figures, and the same
+    for name in ("prod", "prod-eu"):
+        assert (desk.total("Deployments", name), desk.total("ChangeFailures", name)) == (2, 1)
+        assert desk.total("TimeToRestore", name) == 2 * 60
 
 
 def test_stages_that_deploy_nowhere_count_nothing() -> None:

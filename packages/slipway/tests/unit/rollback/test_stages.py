@@ -208,6 +208,19 @@ def test_what_stays_is_said_before_anybody_is_asked(tmp_path: Path) -> None:
     for name in "ab":
         delivered.deliver(name)
     prod = specimen.SETTINGS.environments[-1].model_copy(update={"name": "prod"})
-    said = "\n".join(describe_plan(_plan(delivered), prod))
+    said = "\n".join(describe_plan(_plan(delivered), [prod]))
+    assert "together" not in said
     for words in ("Change a", "takes back  bbbb", "data that the new version wrote stays", "disable-stage-transition"):
         assert words in said
+
+
+def test_environments_in_the_same_stages_go_back_together(tmp_path: Path) -> None:
+    delivered = Delivered(tmp_path)
+    for name in "ab":
+        delivered.deliver(name)
+    prod = specimen.SETTINGS.environments[-1].model_copy(update={"name": "prod"})
+    twin = prod.model_copy(update={"name": "prod-eu"})
+
+    said = "\n".join(describe_plan(_plan(delivered), [prod, twin]))
+
+    assert "prod, prod-eu share these stages, and all of them go back" in said

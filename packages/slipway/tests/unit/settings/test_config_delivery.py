@@ -88,6 +88,18 @@ REFUSED: dict[str, tuple[Change, str]] = {
         _put("pipeline.toml", "waves", [["catalog"], ["catalog", "intake"]]),
         "config/pipeline.toml: waves = 'catalog': is named twice",
     ),
+    "an unknown environment side by side": (
+        _put("pipeline.toml", "side_by_side", [["staging", "qa"]]),
+        "config/pipeline.toml: side_by_side = 'qa': is not one of dev, staging, prod",
+    ),
+    "an environment side by side with itself": (
+        _put("pipeline.toml", "side_by_side", [["prod", "prod"]]),
+        "config/pipeline.toml: side_by_side = 'prod': is named twice",
+    ),
+    "an environment side by side with none": (
+        _put("pipeline.toml", "side_by_side", [["prod"]]),
+        ("config/pipeline.toml: side_by_side.0 = ['prod']: tuple should have at least 2 items after validation, not 1"),
+    ),
     "more ignored paths than CodePipeline takes": (
         _put("pipeline.toml", "source.ignored_paths", [f"{index}/**" for index in range(9)]),
         (
@@ -148,3 +160,83 @@ def test_waves_are_read_as_they_are_written(tmp_path: Path) -> None:
     put(documents["pipeline.toml"], "waves", [["intake"], ["catalog", "studio"]])
 
     assert config.load(write(tmp_path, documents)).pipeline.waves == (("intake",), ("catalog", "studio"))
+
+
+def _twins(**changes: Any) -> Documents:
+    """Production in two regions side by side.
+
+    Args:
+        changes: dotted keys of the second one, with `__` for the dots, and their values.
+    """
+    documents = pristine()
+    documents["prod-eu.toml"] = {**pristine()["prod.toml"], "region": "eu-central-1"}
+    for key, value in changes.items():
+        put(documents["prod-eu.toml"], key.replace("__", "."), value)
+    put(documents["pipeline.toml"], "environments", ["dev", "staging", "prod", "prod-eu"])
+    put(documents["pipeline.toml"], "share_accounts", True)
+    put(documents["pipeline.toml"], "side_by_side", [["prod", "prod-eu"]])
+    return documents
+
+
+def test_environments_side_by_side_take_one_turn(tmp_path: Path) -> None:
+    settings = config.load(write(tmp_path, _twins()))
+
+    assert [[each.name for each in turn] for turn in settings.turns] == [["dev"], ["staging"], ["prod", "prod-eu"]]
+    assert [settings.leader(each.name) for each in settings.environments] == ["dev", "staging", "prod", "prod"]
+    # And the first one's approval is the approval of both
+    assert settings.pipeline.approval_before == ("prod",)
+
+
+def test_environments_take_turns_unless_side_by_side() -> None:
+    assert [len(turn) for turn in specimen.SETTINGS.turns] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("deployment__on_failure", "RETRY", "deployment.on_failure = 'RETRY': differs from prod's"),
+        ("deployment__frozen", True, "deployment.frozen = True: differs from prod's"),
+        ("deployment__window", WINDOW, "deployment.window = {'days': ['MON']"),
+        ("kind", "test", "kind = 'test': differs from prod's"),
+    ],
+)
+def test_a_stage_has_one_rule_for_environments_side_by_side(tmp_path: Path, key: str, value: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        config.load(write(tmp_path, _twins(**{key: value})))
+
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(f"config/prod-eu.toml: {said}")
+    assert line.endswith("pipeline.toml has both in one list of side_by_side: use the same")
+
+
+def test_a_default_is_the_same_when_written_out(tmp_path: Path) -> None:
+    settings = config.load(write(tmp_path, _twins(deployment__on_failure="ROLLBACK", deployment__frozen=False)))
+
+    assert len(settings.turns[-1]) == 2
+
+
+def test_environments_side_by_side_are_not_in_one_place(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is prod's account and region too: side by side, both would create"):
+        config.load(write(tmp_path, _twins(region=pristine()["prod.toml"]["region"])))
+
+
+@pytest.mark.parametrize("together", [["prod-eu", "prod"], ["staging", "prod-eu"]])
+def test_environments_side_by_side_follow_each_other(tmp_path: Path, together: list[str]) -> None:
+    documents = _twins()
+    put(documents["pipeline.toml"], "side_by_side", [together])
+
+    with pytest.raises(ConfigurationError, match="must follow each other in `environments`, in the same order"):
+        config.load(write(tmp_path, documents))
+
+
+def test_environments_side_by_side_wait_for_one_approval(tmp_path: Path) -> None:
+    documents = _twins()
+    put(documents["pipeline.toml"], "approval_before", ["prod", "prod-eu"])
+
+    with pytest.raises(ConfigurationError) as raised:
+        config.load(write(tmp_path, documents))
+
+    assert str(raised.value) == (
+        "config/pipeline.toml: approval_before = 'prod-eu': is deployed side by side with prod, whose approval covers "
+        "both; name prod alone"
+    )

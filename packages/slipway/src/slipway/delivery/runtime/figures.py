@@ -21,7 +21,7 @@ without a change shows the current value.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -84,12 +84,12 @@ class ObservedPipeline:
     """The pipeline's stages and accounts.
 
     Attributes:
-        stages: Name of a stage → the environment that it deploys to.
-        last_stages: Stages that complete their environment.
+        stages: Name of a stage → the environments that it deploys to: several if they are deployed side by side.
+        last_stages: Stages that complete their environments.
         accounts: Environment → the account it is in.
     """
 
-    stages: Mapping[str, str]
+    stages: Mapping[str, Sequence[str]]
     last_stages: frozenset[str]
     accounts: Mapping[str, str]
 
@@ -122,11 +122,17 @@ def figures(change: Change, delivery: ObservedPipeline, memory: FiguresMemory, e
     """
     match change:
         case StageChange() if change.stage in delivery.stages:
-            environment = delivery.stages[change.stage]
+            environments = delivery.stages[change.stage]
             target = executions.rollback_target(change.pipeline, change.execution)
-            if target is not None:
-                return _rollback(change, environment, target, delivery, memory)
-            return _stage(change, environment, delivery, memory, executions)
+            return [
+                figure
+                for environment in environments
+                for figure in (
+                    _stage(change, environment, delivery, memory, executions)
+                    if target is None
+                    else _rollback(change, environment, target, delivery, memory)
+                )
+            ]
         case DeploymentChange() if change.state in DEPLOYMENT_FAILED:
             if owner := delivery.environment(change.account, change.application):
                 _broken(owner, change.at, memory)

@@ -137,12 +137,12 @@ class Bake:
         with ThreadPoolExecutor(max(1, len(traffic))) as pool:
             return list(zip(traffic, pool.map(send, traffic), strict=True))
 
-    def __call__(self, configuration: Mapping[str, str], account: str, moment: datetime) -> tuple[bool, str]:
+    def __call__(self, configuration: Mapping[str, str], accounts: Sequence[str], moment: datetime) -> tuple[bool, str]:
         """Play the rule `CloudWatchAlarm`.
 
         Args:
             configuration: Of the rule.
-            account: Of the environment that bakes.
+            accounts: Of the environments that bake.
             moment: Virtual time at which it begins.
 
         Returns:
@@ -152,7 +152,7 @@ class Bake:
         unwanted = {AlarmState(name) for name in configuration.get("AlarmStates", "ALARM").split(",")}
         length = int(float(configuration.get("WaitTime", "0")))
         if self._reading is AlarmRule.WATCHES:
-            return self._watches(alarm, unwanted, account, moment, length)
+            return self._watches(alarm, unwanted, accounts, moment, length)
         self._events.drain()
         self._judge_own(moment.timestamp())
         for minute in range(length + 1):
@@ -160,23 +160,25 @@ class Bake:
             if state not in unwanted:
                 return True, f"{alarm.name} was {state} after {minute} of {length} minutes"
             if minute < length:
-                self.let_pass(account, moment + timedelta(minutes=minute), 1)
+                for account in accounts:
+                    self.let_pass(account, moment + timedelta(minutes=minute), 1)
         return False, f"{alarm.name} was {state} for {length} minutes"
 
     def _watches(
-        self, alarm: Alarm, unwanted: set[AlarmState], account: str, moment: datetime, length: int
+        self, alarm: Alarm, unwanted: set[AlarmState], accounts: Sequence[str], moment: datetime, length: int
     ) -> tuple[bool, str]:
         for minute in range(length):
-            self.let_pass(account, moment + timedelta(minutes=minute), 1)
+            for account in accounts:
+                self.let_pass(account, moment + timedelta(minutes=minute), 1)
             state = self._own_states.get(alarm.name, AlarmState.INSUFFICIENT_DATA)
             if state in unwanted:
-                states = {name: each for (place, name), each in self._states.items() if place == account}
+                states = {name: each for (place, name), each in self._states.items() if place in accounts}
                 ringing = ", ".join(sorted(name for name, each in states.items() if each is AlarmState.ALARM))
                 return (
                     False,
                     f"{alarm.name} was {state} after {minute + 1} of {length} minutes: {ringing or 'no alarm'}",
                 )
-        watched = len(self._alarms(account))
+        watched = sum(len(self._alarms(account)) for account in accounts)
         return True, f"{watched} alarms of the environment stayed quiet for {length} minutes"
 
     def let_pass(self, account: str, moment: datetime, minutes: int) -> None:

@@ -40,7 +40,7 @@ from slipway.rehearsal.player.records import Execution, PlayedAction, PlayedCond
 from slipway.rehearsal.player.rules import Window, is_in_window, opens_at
 from slipway.rehearsal.player.source import Commit
 
-Bakes = Callable[[Mapping[str, str], str, datetime], tuple[bool, str]]
+Bakes = Callable[[Mapping[str, str], Sequence[str], datetime], tuple[bool, str]]
 """Plays the rule `CloudWatchAlarm`: its configuration, the environment's account and the moment say whether it held."""
 
 Passes = Callable[[str, datetime, int], None]
@@ -452,7 +452,7 @@ class Player:
                 return True, f"{text}; waited until {opens:%a %H:%M} UTC"
             case "CloudWatchAlarm":
                 self._may_see(run.definition.role_arn, rule.configuration["AlarmName"])
-                held, detail = self._bake(rule.configuration, self._environment(record), run.clock)
+                held, detail = self._bake(rule.configuration, self._environments(record), run.clock)
                 run.clock += timedelta(minutes=float(rule.configuration.get("WaitTime", "0")))
                 return held, detail
             case _:
@@ -473,13 +473,13 @@ class Player:
         if not self._accounts.partition.allowed(account, role_arn, "cloudwatch:DescribeAlarms", arn):
             raise RehearsalError(f"{role_arn} may not see the alarm {alarm}")
 
-    def _environment(self, record: PlayedStage) -> str:
-        """Return the account that a stage deploys to."""
+    def _environments(self, record: PlayedStage) -> list[str]:
+        """Return the accounts that a stage deploys to: several if it has environments side by side."""
         labels = {action.account for action in record.actions} - {self._accounts.label(self._accounts.tools)}
         accounts = [account for account in self._accounts.ids if self._accounts.label(account) in labels]
-        if len(accounts) != 1:
-            raise RehearsalError(f"{record.name} deploys to {len(accounts)} accounts; a bake watches one")
-        return accounts[0]
+        if not accounts:
+            raise RehearsalError(f"{record.name} deploys to no account, so there is nothing to watch")
+        return accounts
 
     def _groups(
         self,

@@ -117,7 +117,7 @@ class Play:
         properties: dict[str, Any] | None,
         does: Mapping[str, Does] | None = None,
         *,
-        bake: Callable[[Mapping[str, str], str, datetime], tuple[bool, str]] = lambda *_: (True, "quiet"),
+        bake: Callable[[Mapping[str, str], Sequence[str], datetime], tuple[bool, str]] = lambda *_: (True, "quiet"),
         window: Window = Window.FAILS,
     ) -> None:
         self.accounts, self.aws = accounts_in(folder)

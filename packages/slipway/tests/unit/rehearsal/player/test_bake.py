@@ -115,7 +115,7 @@ class Baking(Account):
 
     def bakes(self, **more: str) -> tuple[bool, str]:
         """Play the rule."""
-        return self.bake({**RULE, **more}, DEV, FRIDAY)
+        return self.bake({**RULE, **more}, [DEV], FRIDAY)
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def test_alarms_on_what_no_request_makes_are_left_out(baking: Baking) -> None:
 
 
 def test_another_environment_is_not_asked(baking: Baking) -> None:
-    assert baking.bake(RULE, STAGING, FRIDAY) == (True, "0 alarms of the environment stayed quiet for 5 minutes")
+    assert baking.bake(RULE, [STAGING], FRIDAY) == (True, "0 alarms of the environment stayed quiet for 5 minutes")
     assert baking.aws.functions.invocations() == []
 
 

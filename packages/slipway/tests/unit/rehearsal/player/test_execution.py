@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -279,14 +279,14 @@ def test_stage_that_fails_again_is_not_retried(tmp_path: Path) -> None:
 def test_success_condition_is_checked_after_retry_too(tmp_path: Path) -> None:
     asked = []
 
-    def bake(configuration: Mapping[str, str], account: str, moment: datetime) -> tuple[bool, str]:
-        asked.append(account)
+    def bake(configuration: Mapping[str, str], accounts: Sequence[str], moment: datetime) -> tuple[bool, str]:
+        asked.append(accounts)
         return True, "quiet"
 
     properties = stage("dev", deploy("a"), OnFailure=retry(), OnSuccess=conditions("FAIL", BAKE))
     play = _baking(tmp_path, pipeline(properties), {"a.Deploy": _fails_once()}, bake)
     assert play.once().status is PlayStatus.SUCCEEDED
-    assert asked == [DEV]
+    assert asked == [[DEV]]
 
 
 # Rollbacks
@@ -449,7 +449,7 @@ def test_the_time_of_a_rollback_counts(tmp_path: Path) -> None:
 OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI", TimeZone="America/New_York")
 BAKE = rule("Bake", "CloudWatchAlarm", AlarmName="bake-dev", AlarmStates="ALARM", WaitTime="10")
 
-Bake = Callable[[Mapping[str, str], str, datetime], tuple[bool, str]]
+Bake = Callable[[Mapping[str, str], Sequence[str], datetime], tuple[bool, str]]
 
 
 def _baking(folder: Path, properties: Properties, does: Mapping[str, Does], bake: Bake) -> Play:
@@ -504,8 +504,8 @@ def test_a_bake_watches_the_environment_that_the_stage_deployed_to(tmp_path: Pat
     # Given a stage that deploys to staging and verifies from the tools account
     asked = []
 
-    def bake(configuration: Mapping[str, str], account: str, moment: datetime) -> tuple[bool, str]:
-        asked.append((configuration["AlarmName"], account, moment))
+    def bake(configuration: Mapping[str, str], accounts: Sequence[str], moment: datetime) -> tuple[bool, str]:
+        asked.append((configuration["AlarmName"], accounts, moment))
         return True, "nothing rang"
 
     actions = (deploy("a", account=STAGING), build("Verify", 3))
@@ -514,8 +514,8 @@ def test_a_bake_watches_the_environment_that_the_stage_deployed_to(tmp_path: Pat
     # When it is played
     execution = play.once()
     # Then the bake begins when its actions have ended, and takes as long as it is told to
-    ((alarm, account, moment),) = asked
-    assert (alarm, account) == ("bake-dev", STAGING)
+    ((alarm, accounts, moment),) = asked
+    assert (alarm, accounts) == ("bake-dev", [STAGING])
     assert moment - FRIDAY == pytest.approx(timedelta(seconds=60), abs=timedelta(seconds=5))
     (condition,) = execution.stages[1].conditions
     assert (condition.kind, condition.status, condition.detail) == ("OnSuccess", PlayStatus.SUCCEEDED, "nothing rang")
@@ -555,12 +555,31 @@ def test_pipelines_role_must_read_the_bakes_alarm(tmp_path: Path) -> None:
     )
 
 
-def test_a_bake_of_several_environments_is_not_known(tmp_path: Path) -> None:
+def test_environments_side_by_side_bake_and_go_back_together(tmp_path: Path) -> None:
+    # Given a stage that deploys to two environments at once, and a rule for each
+    asked: list[tuple[str, Sequence[str]]] = []
+
+    def bake(configuration: Mapping[str, str], accounts: Sequence[str], _: datetime) -> tuple[bool, str]:
+        asked.append((configuration["AlarmName"], accounts))
+        return configuration["AlarmName"] == "bake-dev", "Errors went off"
+
+    other = rule("Bake-prod", "CloudWatchAlarm", AlarmName="bake-prod", AlarmStates="ALARM", WaitTime="1")
     actions = (deploy("a"), deploy("b", account=PROD))
-    play = _baking(
-        tmp_path, pipeline(stage("both", *actions, OnSuccess=conditions("FAIL", BAKE))), {}, lambda *_: (True, "")
-    )
-    assert "both deploys to 2 accounts; a bake watches one" in play.once().reason
+    properties = stage("dev", *actions, OnSuccess=conditions("ROLLBACK", BAKE, other))
+    play = _baking(tmp_path, pipeline(properties), {}, bake)
+    _earlier(play)
+    # When the second one's alarm rings
+    execution = play.once()
+    # Then each rule has time pass in both, and both are deployed again as they were
+    assert asked == [("bake-dev", [DEV, PROD]), ("bake-prod", [DEV, PROD])]
+    assert sorted(play.actions.log[1:]) == ["a.Deploy", "a.Deploy", "b.Deploy", "b.Deploy"]
+    assert _ends(execution)[1:] == [("dev", "deliver", "Failed"), ("dev", "rollback", "Succeeded")]
+
+
+def test_bake_needs_a_stage_that_deploys(tmp_path: Path) -> None:
+    properties = stage("tests", build("Verify", 1), OnSuccess=conditions("FAIL", BAKE))
+    play = _baking(tmp_path, pipeline(properties), {}, lambda *_: pytest.fail("it baked"))
+    assert "tests deploys to no account" in play.once().reason
 
 
 def test_a_closed_window_may_hold_the_stage(tmp_path: Path) -> None:
