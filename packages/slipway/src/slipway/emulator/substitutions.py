@@ -16,6 +16,10 @@ from typing import Any
 from slipway.assembly.nested import NESTED_STACK
 from slipway.settings.shifts import Shift
 
+EXPERIMENT_SECONDS = 5
+"""How long an experiment of AWS FIS takes here."""
+_FAULT_EXTENSION = "{{resolve:ssm:/aws/service/fis/"
+
 Template = dict[str, Any]
 Resource = dict[str, Any]
 
@@ -333,6 +337,21 @@ def _is_stream_mapping(resource: Resource) -> bool:
 def _local_layer(layer: Resource, place: TemplatePlace) -> None:
     content = layer["Properties"]["Content"]
     content["S3Key"] = place.local_layers.get(content["S3Key"], content["S3Key"])
+
+
+def _has_fault_extension(resource: Resource) -> bool:
+    layers = resource["Properties"].get("Layers", []) if resource["Type"] == "AWS::Lambda::Function" else []
+    return any(str(layer).startswith(_FAULT_EXTENSION) for layer in layers)
+
+
+def _without_fault_extension(function: Resource, _: TemplatePlace) -> None:
+    layers = function["Properties"]["Layers"]
+    function["Properties"]["Layers"] = [each for each in layers if not str(each).startswith(_FAULT_EXTENSION)]
+
+
+def _shorten_experiment(template: Resource, _: TemplatePlace) -> None:
+    for action in template["Properties"].get("Actions", {}).values():
+        action["Parameters"]["duration"] = f"PT{EXPERIMENT_SECONDS}S"
 
 
 def _spell_keys_as_the_api_does(api: Resource, _: TemplatePlace) -> None:
@@ -679,6 +698,21 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
         applies=of_type("AWS::Backup::RestoreTestingPlan", "AWS::Backup::RestoreTestingSelection"),
         drops=True,
         references={"Ref": _name},
+    ),
+    Substitution(
+        subject="AWS::FIS::ExperimentTemplate",
+        stand_in=f"an emulated FIS: roles, stop conditions, targets and shares as configured, for {EXPERIMENT_SECONDS} "
+        "seconds instead of minutes",
+        unproven="that FIS takes the template, and stops within seconds of an alarm",
+        applies=of_type("AWS::FIS::ExperimentTemplate"),
+        change=_shorten_experiment,
+    ),
+    Substitution(
+        subject="AWS::Lambda::Function Layers of AWS FIS",
+        stand_in="nothing: the emulated FIS meets the invocations itself, as the function's role may read the faults",
+        unproven="the extension: that it loads, how fast it notices a fault, what it adds to each invocation",
+        applies=_has_fault_extension,
+        change=_without_fault_extension,
     ),
     Substitution(
         subject="AWS::WAFv2::WebACL",

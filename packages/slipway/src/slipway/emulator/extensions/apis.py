@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ministack import app
@@ -14,6 +14,7 @@ from slipway.emulator.extensions.patches import wrap
 
 Operation = Callable[[dict[str, Any]], dict[str, Any]]
 Resource = Callable[[dict[str, Any]], str]
+Handler = Callable[..., Awaitable[tuple[int, dict[str, str], bytes | str]]]
 
 
 class ApiRefusalError(Exception):
@@ -29,7 +30,8 @@ class ApiRefusalError(Exception):
         super().__init__(message)
 
 
-_resources: dict[str, Resource] = {}
+_resources: dict[str, Callable[[str, str, bytes], str]] = {}
+"""Service → what gives the ARN of a request by its method, its path and its body."""
 
 
 def add(
@@ -55,6 +57,21 @@ def add(
             return error_response_json(refusal.code, refusal.message, 400)
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 
+    of_body = None if resource is None else lambda _method, _path, body: resource(json.loads(body or b"{}"))
+    serve(service, handle, target=target, resource=of_body)
+
+
+def serve(
+    service: str, handle: Handler, *, target: str = "", resource: Callable[[str, str, bytes], str] | None = None
+) -> None:
+    """Serve an API by a handler of its own.
+
+    Args:
+        service: Its name in signatures and in IAM.
+        handle: Answers a request, given its method, path, headers, body and query.
+        target: What `X-Amz-Target` begins with; empty for an API of paths.
+        resource: Gives the ARN that IAM is asked about, by method, path and body. Default: `*`.
+    """
     router.SERVICE_PATTERNS[service] = {"target_prefixes": [target] if target else []}
     app.SERVICE_HANDLERS[service] = handle
     iam_actions.SERVICE_TO_IAM_NAMESPACE[service] = service
@@ -65,7 +82,7 @@ def add(
 
 def _resource_arn(original: Callable[..., str], service: str, method: str, path: str, headers: Any, *rest: Any) -> str:
     if service in _resources:
-        return _resources[service](json.loads(rest[0] or b"{}"))
+        return _resources[service](method, path, rest[0] or b"")
     return original(service, method, path, headers, *rest)
 
 

@@ -10,6 +10,7 @@ from slipway.emulator.extensions import (
     deployments,
     drift,
     environments,
+    experiments,
     functions,
     gateway,
     keys,
@@ -25,7 +26,20 @@ from slipway.emulator.extensions import (
 
 MODULES = (
     *(keys, objects, simulation, deployed, functions, asynchronous, sources, rotation),
-    *(principals, changes, recovery, outputs, apis, traces, deployments, drift, environments, gateway, access_logs),
+    *(
+        principals,
+        changes,
+        recovery,
+        outputs,
+        apis,
+        traces,
+        deployments,
+        drift,
+        environments,
+        experiments,
+        gateway,
+        access_logs,
+    ),
     configurations,
 )
 

@@ -1,0 +1,145 @@
+"""The emulated AWS FIS: experiments make functions late or fail, within roles, alarms and their time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.bare import LOGS, Account, allow
+from local.injected import CODE, DELAY, ERROR, READS, VARIABLES, WRITES, alarm, start, state, template
+from slipway.emulator.server import Credentials, Emulator, isolate
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    isolate()
+    folder = tmp_path_factory.mktemp("fis")
+    emulator = Emulator("444444444444", "us-east-1", folder / "emulator", tls=folder / "tls")
+    emulator.start()
+    try:
+        yield Account(emulator)
+    finally:
+        emulator.stop()
+
+
+@pytest.fixture
+def function(account: Account) -> str:
+    """A function whose role may read faults."""
+    return account.function(account.role(LOGS, *READS), CODE, Environment={"Variables": VARIABLES})
+
+
+def timed(account: Account, function: str) -> float:
+    began = time.monotonic()
+    assert account.invoke(function) == "well"
+    return time.monotonic() - began
+
+
+def test_functions_are_late_until_the_time_is_up(account: Account, function: str) -> None:
+    account.invoke(function)
+    found = start(account, template(account, function, *DELAY, duration="PT3S"))
+    assert found["state"]["status"] == "running"
+    assert timed(account, function) >= 0.6
+    time.sleep(3)
+    assert timed(account, function) < 0.6
+    assert state(account, found["id"]) == "completed"
+
+
+@pytest.mark.parametrize(("prevented", "worked"), [("true", False), ("false", True)])
+def test_a_share_of_invocations_fails_before_or_after_its_work(
+    account: Account, function: str, prevented: str, worked: bool
+) -> None:
+    parameters = {"invocationPercentage": "25", "preventExecution": prevented}
+    found = start(account, template(account, function, ERROR, parameters))
+    answers = [account.invoke(function) for _ in range(8)]
+    assert [answer != "well" for answer in answers] == [False, False, False, True] * 2
+    assert "AWS FIS" in answers[3]["errorMessage"]
+    # Then the log says whether the failed ones did their work
+    logs = account.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{function}")["events"]
+    assert sum("worked" in event["message"] for event in logs) == (8 if worked else 6)
+    # And CloudWatch counts them
+    names = [{"Name": "FunctionName", "Value": function}]
+    now = datetime.now(UTC)
+    counted = account.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName="Errors",
+        Dimensions=names,
+        StartTime=now - timedelta(minutes=5),
+        EndTime=now + timedelta(minutes=1),
+        Period=60,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    assert sum(point["Sum"] for point in counted) >= 2
+    account.client("fis").stop_experiment(id=found["id"])
+
+
+def test_an_alarm_ends_an_experiment(account: Account, function: str) -> None:
+    alarm(account, "loud")
+    found = start(account, template(account, function, *DELAY, alarm="loud"))
+    assert timed(account, function) >= 0.6
+    account.client("cloudwatch").set_alarm_state(AlarmName="loud", StateValue="ALARM", StateReason="test")
+    assert timed(account, function) < 0.6
+    ended = account.client("fis").get_experiment(id=found["id"])["experiment"]["state"]
+    assert ended["status"] == "stopped"
+    assert "alarm:loud" in ended["reason"]
+
+
+def test_a_request_ends_an_experiment(account: Account, function: str) -> None:
+    found = start(account, template(account, function, *DELAY))
+    assert account.client("fis").stop_experiment(id=found["id"])["experiment"]["state"]["status"] == "stopped"
+    assert timed(account, function) < 0.6
+    with pytest.raises(ClientError, match="ValidationException"):
+        account.client("fis").stop_experiment(id=found["id"])
+
+
+@pytest.mark.parametrize(
+    ("permissions", "says"),
+    [((WRITES[0],), "s3:PutObject"), ((WRITES[1],), "tag:GetResources")],
+    ids=["no objects", "no look-ups"],
+)
+def test_fis_needs_its_permissions(account: Account, function: str, permissions: Any, says: str) -> None:
+    found = start(account, template(account, function, *DELAY, role=account.role(*permissions)))
+    assert found["state"]["status"] == "failed"
+    assert says in found["state"]["reason"]
+
+
+def test_a_function_without_the_extension_fails_the_experiment(account: Account) -> None:
+    plain = account.function(account.role(LOGS), CODE)
+    found = start(account, template(account, plain, *DELAY))
+    assert found["state"]["status"] == "failed"
+    assert "AWS_FIS_CONFIGURATION_LOCATION" in found["state"]["reason"]
+
+
+def test_a_function_that_may_not_read_faults_has_none(account: Account) -> None:
+    blind = account.function(account.role(LOGS), CODE, Environment={"Variables": VARIABLES})
+    account.invoke(blind)
+    start(account, template(account, blind, *DELAY))
+    assert timed(account, blind) < 0.6
+
+
+def test_iam_is_asked_who_may_start_what(account: Account, function: str, tmp_path: Path) -> None:
+    # Given a role that may start one experiment
+    mine, other = (template(account, function, *DELAY, duration="PT1S") for _ in range(2))
+    role = account.role(allow(account.arn("fis", f"experiment-template/{mine}"), "fis:StartExperiment"))
+    account.client("iam").update_assume_role_policy(
+        RoleName=role.rpartition("/")[2],
+        PolicyDocument='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":'
+        '"arn:aws:iam::444444444444:root"},"Action":"sts:AssumeRole"}]}',
+    )
+    given = account.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    session = account.emulator.session(
+        Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    )
+    # Then it starts that one, and neither another nor looks at it
+    found = session.client("fis").start_experiment(experimentTemplateId=mine)["experiment"]["id"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        session.client("fis").start_experiment(experimentTemplateId=other)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        session.client("fis").get_experiment(id=found)
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        account.client("fis").get_experiment(id="EXPnone")
