@@ -27,7 +27,7 @@ SLIPWAY = $(PYTHON) -m slipway
 ONE := $(or $(SERVICE),$(firstword $(patsubst services/%/infrastructure.py,%,$(sort $(wildcard services/*/infrastructure.py)))))
 PACKAGES := app.py packages pipeline services stacks stages tests
 
-.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call permissions check format unit app-test test bench growth protect destroy verify attack perform detectability cost bootstrap doctor docs site pictures openapi wheels adopters installed lock clean
+.PHONY: help install browser build synth baseline gates review in-flight audit sast secrets licences sbom publish handover evidence rehearse drill remote approve reject forget up down status logs watch call permissions check format unit app-test test bench growth protect destroy verify attack perform experiment detectability cost bootstrap doctor docs site pictures openapi wheels adopters installed lock clean
 
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
@@ -233,6 +233,9 @@ attack: install ## Attack SERVICE from outside where it is deployed in ENV, a te
 
 perform: install ## Load SERVICE where it is deployed in ENV, a test environment, and judge how it answers
 	@$(SLIPWAY) perform $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(ONE))
+
+experiment: install ## Make functions of SERVICE slow and fail where it is deployed in ENV, a test environment, and judge it
+	@$(SLIPWAY) experiment $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(ONE))
 
 detectability: synth ## Show which failures of a new version the canaries detect: make detectability ARGS='--env prod --rate 3'
 	@$(SLIPWAY) detectability $(addprefix --service ,$(SERVICE)) $(ARGS)

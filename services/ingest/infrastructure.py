@@ -12,6 +12,7 @@ from slipway.blocks.alarms import ServiceAlarms
 from slipway.blocks.bucket import LogBucket, ServiceBucket
 from slipway.blocks.dashboard import ServiceDashboard
 from slipway.blocks.deployment import SafeDeployment
+from slipway.blocks.experiments import add_experiments, open_to_faults
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.key import ServiceKey
 from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue
@@ -135,6 +136,7 @@ class Ingest(Service[Security, Data, Compute]):
         api_function = self._api_function(stack, security, data, job_queue=job_queue, work_queue=work_queue)
         processor = self._processor(stack, security, data, job_queue=job_queue, work_queue=work_queue)
         worker = self._worker(stack, security, data, work_queue=work_queue)
+        open_to_faults(api_function, processor, worker)
         for name, function, hook in (
             ("Api", api_function, "api_handler"),
             ("Processor", processor, "queue_handler"),
@@ -203,6 +205,7 @@ class Ingest(Service[Security, Data, Compute]):
         alarms.on_dead_letters(compute.dead_letters)
         alarms.on_probe(compute.probe)
         alarms.on_objectives(self.settings.slo, compute.api)
+        add_experiments(stack, alarms=alarms, functions=[*functions.values()], objectives=self.settings.slo)
         dashboard = ServiceDashboard(
             stack,
             "Dashboard",

@@ -14,6 +14,7 @@ from slipway.blocks.bucket import LogBucket, ServiceBucket
 from slipway.blocks.dashboard import ServiceDashboard
 from slipway.blocks.deployment import SafeDeployment
 from slipway.blocks.edge import ORIGIN_HEADER, EdgeDistribution, allow_edge_logs
+from slipway.blocks.experiments import add_experiments, open_to_faults
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.key import ServiceKey
 from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue, EventTopic
@@ -182,6 +183,7 @@ class Items(Service[Security, Data, Compute]):
         topic = EventTopic(stack, "Topic", key=security.key)
         api_function = self._api_function(stack, security, data)
         stream_function = self._stream_function(stack, security, data, topic=topic, dead_letters=dead_letters)
+        open_to_faults(api_function, stream_function)
         proof = EdgeProof(header=ORIGIN_HEADER, secret=security.origin_secret, field="header")
         api_deployment = SafeDeployment(
             stack,
@@ -257,6 +259,12 @@ class Items(Service[Security, Data, Compute]):
         alarms.on_objectives(self.settings.slo, compute.api)
         if data.backup is not None:
             alarms.on_backup(data.backup)
+        add_experiments(
+            stack,
+            alarms=alarms,
+            functions=[compute.api_function, compute.stream_function],
+            objectives=self.settings.slo,
+        )
         dashboard = ServiceDashboard(
             stack,
             "Dashboard",

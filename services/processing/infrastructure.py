@@ -12,6 +12,7 @@ from slipway.blocks.backup import ServiceBackup, back_up
 from slipway.blocks.bucket import LogBucket, ServiceBucket
 from slipway.blocks.dashboard import ServiceDashboard
 from slipway.blocks.deployment import SafeDeployment
+from slipway.blocks.experiments import add_experiments, open_to_faults
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.http import HttpEntry
 from slipway.blocks.key import ServiceKey
@@ -140,6 +141,7 @@ class Processing(Service[Security, Data, Compute]):
         dead_letters = DeadLetterQueue(stack, "DeadLetters", key=security.key)
         worker = self._worker(stack, security, data, dead_letters=dead_letters)
         api_function = self._api_function(stack, security, data, worker=worker)
+        open_to_faults(api_function, worker)
         api_deployment = SafeDeployment(
             stack,
             "ApiDeployment",
@@ -186,6 +188,9 @@ class Processing(Service[Security, Data, Compute]):
         alarms.on_objectives(self.settings.slo, compute.api)
         if data.backup is not None:
             alarms.on_backup(data.backup)
+        add_experiments(
+            stack, alarms=alarms, functions=[compute.api_function, compute.worker], objectives=self.settings.slo
+        )
         dashboard = ServiceDashboard(
             stack,
             "Dashboard",

@@ -79,6 +79,7 @@ def _matrix() -> dict[str, Environment]:
         "prod, watched and tested": changed(
             prod, {"drift": {"hour_utc": 3}, "backup.restore_test": {"day": "SAT", "hour_utc": 9}}
         ),
+        "staging, experiments": changed(staging, {"resilience": {"minutes": 4, "delay_ms": 700, "error_percent": 25}}),
         "dev, several origins": changed(
             dev, {"cors.origins": ["https://one.example.com", "http://localhost:3000", "https://two.example.com"]}
         ),
@@ -139,6 +140,7 @@ def _pipelines() -> dict[str, Settings]:
         "watched and tested": pipeline_settings(
             (changed(dev, {"drift": {}}), changed(prod, {"drift": {"hour_utc": 3}, "backup.restore_test": {}}))
         ),
+        "experiments": pipeline_settings((dev, changed(staging, {"resilience": {}}), prod)),
         "prod in two regions": pipeline_settings((prod, twin), share_accounts=True),
         "prod in two regions side by side": pipeline_settings(
             (prod, twin), share_accounts=True, side_by_side=[["prod", "prod-eu"]]

@@ -37,7 +37,7 @@ STACK_ORDER = ("security", "data", "compute", "observability")
 
 Action = dict[str, Any]
 
-TESTS = {"attack": "Attack", "performance": "Perform"}
+TESTS = {"attack": "Attack", "performance": "Perform", "resilience": "Experiment"}
 """Key of an environment → the action of the step that it sets."""
 
 
@@ -105,7 +105,8 @@ def shape(variant: str = "committed") -> Shape:
         case "one service":
             settings, services = SPECIMEN, (Tiny,)
         case "attacked":
-            settings = pipeline_settings((dev, changed(staging, {"attack": {"seconds": 90}, "performance": {}}), prod))
+            tests = {"attack": {"seconds": 90}, "performance": {}, "resilience": {"minutes": 2}}
+            settings = pipeline_settings((dev, changed(staging, tests), prod))
         case "frozen":
             frozen = {"deployment.frozen": True}
             settings = pipeline_settings((dev, changed(staging, frozen), changed(prod, frozen)))
@@ -331,6 +332,11 @@ def test_only_two_builds_roles_reach_other_accounts(pipeline: Shape) -> None:
             case "Verify" | "Attack" | "Perform":
                 assert len(assumed) == len(pipeline.services)
                 assert all("-verification" in resource for resource in assumed)
+            case "Experiment":
+                # As the tests do, and to start experiments
+                for role in ("-verification", "-experiment"):
+                    assert sum(role in resource for resource in assumed) == len(pipeline.services)
+                assert len(assumed) == 2 * len(pipeline.services)
             case "Bake":
                 assert assumed == []
             case "SelfMutate" | "FileAssets":

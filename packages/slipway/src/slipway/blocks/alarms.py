@@ -39,6 +39,10 @@ ITERATOR_AGE_MS = 60_000
 """Maximum lag of a stream's reader, milliseconds: a minute, compared to the stream's 24 hours."""
 
 
+STOP_BY = ("dead-letters", "api-5xx", "function-errors", "function-duration", "stream-iterator-age", "queue-age")
+"""Runbooks of the alarms that end an experiment, the weightiest first: lost work before refused work before late."""
+
+
 class ServiceAlarms(Construct):
     """The alarms of a service; each notifies the topic when it becomes active and when it is over.
 
@@ -58,11 +62,26 @@ class ServiceAlarms(Construct):
         self._topic = topic
         self._action = actions.SnsAction(topic)
         self._alarms: list[cloudwatch.Alarm] = []
+        self._by_runbook: dict[str, list[cloudwatch.Alarm]] = {}
 
     @property
     def all(self) -> Sequence[cloudwatch.Alarm]:
         """Return every alarm created so far, in order."""
         return tuple(self._alarms)
+
+    def stop_conditions(self, most: int) -> Sequence[cloudwatch.Alarm]:
+        """Return the alarms that end an experiment, the weightiest first: none that callers can trigger.
+
+        Args:
+            most: How many at most.
+        """
+        found = [
+            alarm
+            for runbook in STOP_BY
+            for alarm in self._by_runbook.get(runbook, ())
+            if self._by_callers not in alarm.node.scopes
+        ]
+        return tuple(found[:most])
 
     def on_function(self, name: str, function: ServiceFunction, *, errors: int) -> None:
         """Watch a function's errors, throttles and p90 duration.
@@ -295,6 +314,7 @@ class ServiceAlarms(Construct):
         alarm.add_alarm_action(self._action)
         alarm.add_ok_action(self._action)
         self._alarms.append(alarm)
+        self._by_runbook.setdefault(runbook, []).append(alarm)
 
 
 def runbook_link(runbooks: str, name: str) -> str:

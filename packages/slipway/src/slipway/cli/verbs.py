@@ -109,6 +109,14 @@ VERBS: tuple[Verb, ...] = (
         "perform",
         "performance",
     ),
+    Verb(
+        "experiment",
+        DELIVER,
+        "Run AWS FIS's experiments on services where they are deployed for tests, and judge how they answer.",
+        "slipway.resilience.experiment",
+        "experiment",
+        "resilience",
+    ),
     _rehearsal(
         "resilience",
         DELIVER,

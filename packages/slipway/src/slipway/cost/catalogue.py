@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 
@@ -376,6 +377,18 @@ def _restore_testing_selection(selection: PricedResource, scope: CostScope) -> I
         yield Charge.monthly("Backup", "restore tests", usd)
 
 
+_MINUTES = re.compile(r"PT(\d+)M")
+
+
+def _experiment_template(template: PricedResource, scope: CostScope) -> Iterator[Charge]:
+    """Yield what the experiment costs at every delivery: each action is charged by the minute."""
+    for name, action in template.get("Actions").items():
+        found = _MINUTES.fullmatch(str(action["Parameters"].get("duration")))
+        if found is None:
+            raise template.error(f"the action {name} has no duration in minutes")
+        yield Charge.per_run("FIS", "experiments", scope.prices.fis.action.of(Decimal(found[1])))
+
+
 def _dashboard(_: PricedResource, scope: CostScope) -> Iterator[Charge]:
     yield Charge.monthly("CloudWatch", "dashboards", scope.prices.cloudwatch.dashboard.of(1))
 
@@ -520,6 +533,7 @@ PRICED: Mapping[str, Pricer] = {
     "AWS::CodeBuild::Project": _project,
     "AWS::CodePipeline::Pipeline": _pipeline,
     "AWS::DynamoDB::Table": _table,
+    "AWS::FIS::ExperimentTemplate": _experiment_template,
     "AWS::KMS::Key": _key,
     "AWS::Lambda::Alias": _alias,
     "AWS::Lambda::Function": _function,

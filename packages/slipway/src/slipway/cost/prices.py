@@ -133,6 +133,10 @@ class _Backup(_Section):
     s3_restores: Price
 
 
+class _Fis(_Section):
+    action: Price
+
+
 class _AppConfig(_Section):
     requests: Price
     received: Price
@@ -174,6 +178,7 @@ class Prices(_Strict):
     sqs: _Sqs
     s3: _S3
     backup: _Backup
+    fis: _Fis
     app_config: _AppConfig
     x_ray: _XRay
     data_transfer: _DataTransfer

@@ -92,7 +92,7 @@ def execution_boundary(app: str) -> str:
     return f"{policy_prefix(app)}execution-boundary"
 
 
-STEPS = ("verify", "protect", "bake", "attack", "perform")
+STEPS = ("verify", "protect", "bake", "attack", "perform", "experiment")
 """Steps whose builds have named roles in the tools account."""
 
 
@@ -126,9 +126,19 @@ def performance_step_role(environment: Environment) -> str:
     return f"{step_roles(environment.app, environment.name)}{STEPS[4]}"
 
 
+def experiment_step_role(environment: Environment) -> str:
+    """Return the name of the role, in the tools account, of the build that runs an environment's experiments."""
+    return f"{step_roles(environment.app, environment.name)}{STEPS[5]}"
+
+
 def verification_role(environment: Environment, service: str) -> str:
     """Return the name of the role, in the environment's account, that a service's tests run under."""
     return f"{step_roles(environment.app, environment.name)}{service}-verification"
+
+
+def experiment_role(environment: Environment, service: str) -> str:
+    """Return the name of the role, in the environment's account, that starts a service's experiments."""
+    return f"{step_roles(environment.app, environment.name)}{service}-experiment"
 
 
 def protection_role(environment: Environment) -> str:
@@ -157,6 +167,11 @@ def bucket_name(place: Place, service: str) -> str:
 def log_bucket_name(place: Place, service: str) -> str:
     """Return the name of the bucket for a service's access logs."""
     return f"{place.bucket_prefix}-logs-{place.unique_id(service)}"
+
+
+def fault_bucket_name(place: Place, service: str) -> str:
+    """Return the name of the bucket by which AWS FIS tells a service's functions of faults."""
+    return f"{place.bucket_prefix}-faults-{place.unique_id(service)}"
 
 
 def deletion_waves(environment: Environment, services: Sequence[str]) -> list[list[tuple[str, str]]]:

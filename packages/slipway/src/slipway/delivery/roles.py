@@ -13,6 +13,7 @@ from slipway.delivery.names import (
     DESCRIBED_STACKS,
     PROTECTED_STACKS,
     attack_step_role,
+    experiment_step_role,
     foundation_stack,
     performance_step_role,
     protection_role,
@@ -112,6 +113,7 @@ class VerificationRole(StepRole):
                 # They call as the tests do.
                 *([attack_step_role(environment)] if environment.attack else []),
                 *([performance_step_role(environment)] if environment.performance else []),
+                *([experiment_step_role(environment)] if environment.resilience else []),
             ],
             description=f"Runs the tests of {service} after a deployment",
         )

@@ -30,6 +30,7 @@ from slipway.delivery.steps import (
     ApprovalStep,
     AttackStep,
     BakeStep,
+    ExperimentStep,
     PerformStep,
     StepPlace,
     SynthStep,
@@ -146,29 +147,22 @@ class DeliveryStack(Stack):
             place: the environment.
             services: names of the services that are deployed there.
         """
-        environment = place.environment
-        steps: list[pipelines.CodeBuildStep] = []
-        if environment.attack:
-            steps.append(
-                AttackStep(
-                    self,
-                    handover=self.synth.handover,
-                    place=place,
-                    services=services,
-                    artifacts=self._artifacts,
-                )
+        wanted = (
+            (AttackStep, place.environment.attack),
+            (PerformStep, place.environment.performance),
+            (ExperimentStep, place.environment.resilience),
+        )
+        return [
+            step(
+                self,
+                handover=self.synth.handover,
+                place=place,
+                services=services,
+                artifacts=self._artifacts,
             )
-        if environment.performance:
-            steps.append(
-                PerformStep(
-                    self,
-                    handover=self.synth.handover,
-                    place=place,
-                    services=services,
-                    artifacts=self._artifacts,
-                )
-            )
-        return steps
+            for step, settings in wanted
+            if settings
+        ]
 
     def bake(self, together: Sequence[Environment]) -> list[BakeStep]:
         """Return the step that watches the alarms of an environment and of those beside it; empty without a bake."""

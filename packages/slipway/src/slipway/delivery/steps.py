@@ -21,6 +21,8 @@ from slipway.delivery.baking import ACTION, ALARM, PIPELINE
 from slipway.delivery.names import (
     attack_step_role,
     bake_step_role,
+    experiment_role,
+    experiment_step_role,
     performance_step_role,
     pipeline_name,
     protection_role,
@@ -30,6 +32,7 @@ from slipway.delivery.names import (
 )
 from slipway.delivery.toolchain import ASSET_SCHEMA, PYTHON
 from slipway.nag.acknowledge import resource_finding
+from slipway.resilience.function_faults import AROUND_SECONDS, FUNCTION_FAULTS
 from slipway.settings import Environment
 from slipway.tasks.reports import ADDRESS_FILE, BUCKET, CONDENSED, HANDOVER, PERFORMANCE, PREFIX
 
@@ -251,6 +254,7 @@ class _OutsideStep(pipelines.CodeBuildStep):
         role: Name of the step's role.
         seconds: How long the verb takes for each service.
         writes: Prefixes of the objects that it writes besides its reports.
+        assumes: Names of the roles that it assumes besides those of the tests.
     """
 
     def __init__(
@@ -265,11 +269,12 @@ class _OutsideStep(pipelines.CodeBuildStep):
         role: str,
         seconds: int,
         writes: Sequence[str] = (),
+        assumes: Sequence[str] = (),
     ) -> None:
         environment = place.environment
         # The callers are those of the tests.
         callers = [verification_role(environment, service) for service in services]
-        runs_as = _assuming(stack, environment, role, callers)
+        runs_as = _assuming(stack, environment, role, [*callers, *assumes])
         for written in (f"{PREFIX}/*/{environment.name}/*", *writes):
             _write_reports(runs_as, artifacts, written)
         super().__init__(
@@ -349,6 +354,41 @@ class PerformStep(_OutsideStep):
             seconds=environment.performance.seconds if environment.performance else 0,
             # CDK Pipelines lets each build read the bucket, so the last good run as well.
             writes=[f"{PERFORMANCE}/{environment.name}/*"],
+        )
+
+
+class ExperimentStep(_OutsideStep):
+    """Runs AWS FIS's experiments on the functions of a test environment (`slipway experiment`).
+
+    Args:
+        stack: The pipeline's stack.
+        handover: What the synth handed over.
+        place: The environment, with `resilience`.
+        services: Names of the services.
+        artifacts: Where the reports are kept.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        handover: pipelines.IFileSetProducer,
+        place: StepPlace,
+        services: Sequence[str],
+        artifacts: s3.IBucket,
+    ) -> None:
+        environment = place.environment
+        minutes = environment.resilience.minutes if environment.resilience else 0
+        super().__init__(
+            stack,
+            "Experiment",
+            handover=handover,
+            place=place,
+            services=services,
+            artifacts=artifacts,
+            role=experiment_step_role(environment),
+            seconds=len(FUNCTION_FAULTS) * (minutes * 60 + AROUND_SECONDS),
+            assumes=[experiment_role(environment, service) for service in services],
         )
 
 

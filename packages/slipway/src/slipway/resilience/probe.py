@@ -81,13 +81,17 @@ def _call(service: AttackTarget, route: Route, client: httpx.Client) -> httpx.Re
     )
 
 
-def find_broken_promise(answer: ProbeAnswer, service: AttackTarget, *, absorbed: bool) -> str | None:
+def find_broken_promise(
+    answer: ProbeAnswer, service: AttackTarget, *, absorbed: bool, in_its_place: bool = False
+) -> str | None:
     """Return what an answer breaks of what the document promises; None if it keeps it.
 
     Args:
         answer: the answer.
         service: whose.
         absorbed: whether the service has to answer as if nothing was broken.
+        in_its_place: whether the gateway may answer 500 in the place of a function that did not run, as that of an HTTP
+            API does. Default: a 500 is the service's own, which nothing excuses.
     """
     operation: dict[str, Any] = service.document["paths"][answer.route.path][answer.route.method.lower()]
     documented = {int(status) for status in operation["responses"]}
@@ -98,9 +102,9 @@ def find_broken_promise(answer: ProbeAnswer, service: AttackTarget, *, absorbed:
         return f"{name} took {answer.seconds:.0f} s"
     if answer.status not in documented:
         return f"{name} answered {answer.status}, which its document does not describe"
-    if answer.status == FAILED or (absorbed and answer.status > FAILED):
+    if (answer.status == FAILED and not in_its_place) or (absorbed and answer.status >= FAILED):
         return f"{name} answered {answer.status}"
-    if answer.status > FAILED and answer.kind not in {PROBLEM, "application/json"}:
+    if answer.status >= FAILED and answer.kind not in {PROBLEM, "application/json"}:
         return f"{name} answered {answer.status} as {answer.kind or 'nothing'}"
     leak = find_leak(answer.text) if answer.status >= FAILED else None
     return f"{name} answered with {leak}" if leak else None

@@ -294,7 +294,7 @@ def _environment_rules(name: str, raw: _Raw, models: Models) -> Iterator[Problem
                 yield Problem(file, key, "false", "must be true in production")
 
 
-TEST_STEPS = ("attack", "performance")
+TEST_STEPS = ("attack", "performance", "resilience")
 """Steps that load, break or attack what is deployed, each set by the key of its name."""
 
 

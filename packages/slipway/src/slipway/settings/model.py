@@ -240,6 +240,17 @@ class Performance(_Model):
     """How much slower than the last good run the p95 may be, percent."""
 
 
+class Resilience(_Model):
+    """Experiments of AWS FIS on functions, after a deployment to a test environment (`slipway experiment`)."""
+
+    minutes: Annotated[int, Field(ge=2, le=10)] = 3
+    """How long each experiment takes. The functions notice it within a minute of its start."""
+    delay_ms: Annotated[int, Field(ge=100, le=10_000)] = 1_000
+    """How much later every invocation begins in the experiment with slow functions, milliseconds."""
+    error_percent: Annotated[int, Field(ge=1, le=100)] = 10
+    """Share of the invocations that fail in the experiments with failing functions, percent."""
+
+
 class BodyRules(StrEnum):
     """What AWS WAF does with a body that matches its rules for free text."""
 
@@ -760,6 +771,8 @@ class Environment(Place):
     """Default: nothing attacks it."""
     performance: Performance | None = None
     """Default: nothing loads it."""
+    resilience: Resilience | None = None
+    """Default: no experiments, and no function has AWS FIS's extension."""
     waf: Waf
     cors: Cors
     services: Services
@@ -769,6 +782,19 @@ class Environment(Place):
         limit = self.waf.requests_per_5_minutes
         if self.attack and self.waf.enabled and self.attack.requests > limit:
             raise ValueError(f"attack.requests must be at most waf.requests_per_5_minutes, {limit}: more is blocked")
+        return self
+
+    @model_validator(mode="after")
+    def _delay_is_no_failure(self) -> Self:
+        if self.resilience is None:
+            return self
+        for name, service in self.services:
+            for function, settings in service:
+                if isinstance(settings, FunctionSettings) and self.resilience.delay_ms > settings.timeout_seconds * 500:
+                    raise ValueError(
+                        f"resilience.delay_ms must be at most half of services.{name}.{function}.timeout_seconds: "
+                        "a longer delay makes it fail"
+                    )
         return self
 
     def settings_of(self, model: type[ServiceModel]) -> ServiceModel:

@@ -115,6 +115,21 @@ def verify(
 
 def _verify(environment: Environment, service: str) -> int:
     """Run the tests of one service, print what they said when they are through, and return their exit code."""
+    code, said = run_tests(environment, service)
+    typer.echo(f"{service}:\n{said}")
+    return code
+
+
+def run_tests(environment: Environment, service: str) -> tuple[int, str]:
+    """Run the tests of one service, and return their exit code and what they said.
+
+    Args:
+        environment: Settings of the environment.
+        service: Name of the service.
+
+    Raises:
+        VerificationError: They cannot be run.
+    """
     name = environment.name
     session = assumed(environment, verification_role(environment, service), session_name=f"verify-{service}")
     credentials = session.get_credentials()
@@ -132,8 +147,7 @@ def _verify(environment: Environment, service: str) -> int:
         environment=variables(credentials.get_frozen_credentials(), environment, outputs_file, os.environ),
         merge=True,
     )
-    typer.echo(f"{service}:\n{done.stdout}")
-    return done.returncode
+    return done.returncode, done.stdout
 
 
 def _outputs(client: CloudFormationClient, stack: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ BARE = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
 @pytest.fixture(scope="module")
 def handed_over(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("handover")
-    hand_over(folder, groups=("steps", "attack", "performance"))
+    hand_over(folder, groups=("steps", "attack", "performance", "resilience"))
     return folder
 
 
@@ -38,7 +38,7 @@ def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("verb", ["protect", "verify", "attack", "perform"])
+@pytest.mark.parametrize("verb", ["protect", "verify", "attack", "perform", "experiment"])
 def test_verbs_install_nothing(handed_over: Path, verb: str) -> None:
     # When make says what it would run
     said = _run(handed_over, "make", "--dry-run", verb, "ENV=dev", "SERVICE=items ingest")
@@ -49,7 +49,7 @@ def test_verbs_install_nothing(handed_over: Path, verb: str) -> None:
     assert "--service items --service ingest" in line
 
 
-@pytest.mark.parametrize("verb", ["protect", "verify", "bake", "attack", "perform"])
+@pytest.mark.parametrize("verb", ["protect", "verify", "bake", "attack", "perform", "experiment"])
 def test_steps_start_on_a_bare_python(handed_over: Path, verb: str) -> None:
     done = _run(handed_over, "env", f"PYTHONPATH={SOURCES}:{PACKAGES}", "python3", "-m", "slipway", verb, "--help")
     assert done.returncode == 0, done.stderr

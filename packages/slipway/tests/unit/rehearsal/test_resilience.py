@@ -101,6 +101,14 @@ def test_answers_are_held_to_the_document(answer: ProbeAnswer, absorbed: bool, s
     assert says is None or says in str(found)
 
 
+@pytest.mark.parametrize(("in_its_place", "kept"), [(True, True), (False, False)])
+def test_a_gateway_answers_in_the_place_of_a_function(in_its_place: bool, kept: bool) -> None:
+    answer = ProbeAnswer(ROUTE, 500, 0.1, "application/json", '{"message":"Internal Server Error"}')
+    assert (find_broken_promise(answer, SERVICE, absorbed=False, in_its_place=in_its_place) is None) is kept
+    # And not where the service has to absorb the fault
+    assert find_broken_promise(answer, SERVICE, absorbed=True, in_its_place=in_its_place) is not None
+
+
 def test_each_fault_breaks_something() -> None:
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
     for fault in FAULTS:

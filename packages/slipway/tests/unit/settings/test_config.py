@@ -296,6 +296,8 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
         ),
         (_put("prod.toml", "attack", {}), "config/prod.toml: attack: is allowed only with kind = 'test'"),
         (_put("prod.toml", "performance", {}), "config/prod.toml: performance: is allowed only with kind = 'test'"),
+        (_put("prod.toml", "resilience", {}), "config/prod.toml: resilience: is allowed only with kind = 'test'"),
+        (_put("staging.toml", "resilience", {"minutes": 1}), "resilience.minutes = 1: input should be greater than or"),
         (_put("dev.toml", "attack", {}), "config/dev.toml: attack: is allowed only with kind = 'test'"),
         (_put("staging.toml", "attack", {"requests": 9}), "attack.requests = 9: input should be greater than or"),
         (_put("staging.toml", "attack", {"requests": 99_999}), "must be at most waf.requests_per_5_minutes, 2000"),

@@ -84,6 +84,7 @@ _PASSED_TO = {
     "AWS::CodeDeploy::": "codedeploy.amazonaws.com",
     "AWS::CodePipeline::": "codepipeline.amazonaws.com",
     "AWS::Events::": "events.amazonaws.com",
+    "AWS::FIS::": "fis.amazonaws.com",
     "AWS::Lambda::": "lambda.amazonaws.com",
     "AWS::Scheduler::": "scheduler.amazonaws.com",
 }
@@ -263,8 +264,27 @@ def _calls(resource: NamedResource, account: Account, qualifier: str) -> Iterato
         yield from ((action, arn) for arn in _arns(resource, action, account, qualifier))
         if any(resource.type_name.startswith(each) and action in of for each, of in _VALIDATED_WITHOUT_NAME.items()):
             yield action, "*"
+    yield from _calls_for_layers(resource, account)
     for role in resource.passed:
         yield _PASSING, role
+
+
+_PARAMETER = re.compile(r"\{\{resolve:ssm:([^:}]+)")
+
+
+def _calls_for_layers(resource: NamedResource, account: Account) -> Iterator[tuple[str, str]]:
+    """Yield the calls for layers of AWS whose versions are in public parameters.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-ssm.html
+    """
+    layers = resource.properties.get("Layers", []) if resource.type_name == "AWS::Lambda::Function" else []
+    for layer in layers:
+        if (found := _PARAMETER.match(str(layer))) is not None:
+            region = _region(resource, account)
+            yield "ssm:GetParameters", f"arn:{account.partition}:ssm:{region}::parameter{found[1]}"
+            # The parameter's last part but one is the layer's name, in capitals.
+            name = found[1].split("/")[-2].lower()
+            yield "lambda:GetLayerVersion", f"arn:{account.partition}:lambda:{region}:123456789012:layer:{name}:1"
 
 
 def _region(resource: NamedResource, account: Account) -> str:
@@ -348,6 +368,11 @@ def _arns(resource: NamedResource, action: str, account: Account, qualifier: str
         "cognito-idp": [f"{own}:userpool/{region}_0a1b"],
         "dynamodb": [f"{own}:table/{name}"],
         "events": [f"{own}:{_event_path(resource, account.app)}"],
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_fis.html
+        "fis": [
+            f"{own}:experiment-template/EXT123",
+            *([f"{own}:action/aws:lambda:invocation-error"] if action == "fis:CreateExperimentTemplate" else []),
+        ],
         "kms": [f"{own}:{name}" if action.endswith("Alias") and kind == "Alias" else f"{own}:key/0a1b"],
         "lambda": [_lambda_arn(kind, action, own, name, stack)],
         "logs": [

@@ -13,6 +13,7 @@ from slipway.blocks.bucket import LogBucket, ServiceBucket
 from slipway.blocks.dashboard import ServiceDashboard
 from slipway.blocks.deployment import SafeDeployment
 from slipway.blocks.edge import ORIGIN_HEADER, EdgeDistribution, allow_edge_logs
+from slipway.blocks.experiments import add_experiments, open_to_faults
 from slipway.blocks.flags import add_flags
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.key import ServiceKey
@@ -165,6 +166,7 @@ class Catalog(Service[Security, Data, Compute]):
         topic = EventTopic(stack, "Topic", key=security.key)
         api_function = self._api_function(stack, security, data)
         stream_function = self._stream_function(stack, security, data, topic, dead_letters)
+        open_to_faults(api_function, stream_function)
         proof = EdgeProof(header=ORIGIN_HEADER, secret=security.origin_secret, field="header")
         for name, function in (("Api", api_function), ("Stream", stream_function)):
             compares = function is api_function
@@ -229,6 +231,7 @@ class Catalog(Service[Security, Data, Compute]):
         alarms.on_objectives(self.settings.slo, compute.api)
         if data.backup is not None:
             alarms.on_backup(data.backup)
+        add_experiments(stack, alarms=alarms, functions=[*functions.values()], objectives=self.settings.slo)
         dashboard = ServiceDashboard(
             stack,
             "Dashboard",

@@ -9,6 +9,7 @@ from aws_cdk import Duration, Stack
 from slipway.blocks.alarms import ServiceAlarms
 from slipway.blocks.dashboard import ServiceDashboard
 from slipway.blocks.deployment import SafeDeployment
+from slipway.blocks.experiments import add_experiments, open_to_faults
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.key import ServiceKey
 from slipway.blocks.messaging import AlarmTopic, DeadLetterQueue
@@ -93,6 +94,7 @@ class Intake(Service[Security, Data, Compute]):
         dead_letters = DeadLetterQueue(stack, "DeadLetters", key=security.key)
         work_queue = WorkQueue(stack, "WorkQueue", key=security.key, reader=self.settings.worker)
         api_function, worker = self._functions(stack, security, data, work_queue)
+        open_to_faults(api_function, worker)
         for name, function in (("Api", api_function), ("Worker", worker)):
             deployment = SafeDeployment(
                 stack,
@@ -141,6 +143,7 @@ class Intake(Service[Security, Data, Compute]):
         alarms.on_dead_letters(compute.dead_letters)
         alarms.on_probe(compute.probe)
         alarms.on_objectives(self.settings.slo, compute.api)
+        add_experiments(stack, alarms=alarms, functions=[*functions.values()], objectives=self.settings.slo)
         dashboard = ServiceDashboard(
             stack,
             "Dashboard",

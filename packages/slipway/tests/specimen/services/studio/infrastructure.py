@@ -11,6 +11,7 @@ from slipway.blocks.backup import ServiceBackup, back_up
 from slipway.blocks.bucket import LogBucket, ServiceBucket
 from slipway.blocks.dashboard import ServiceDashboard
 from slipway.blocks.deployment import SafeDeployment
+from slipway.blocks.experiments import add_experiments, open_to_faults
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.http import HttpEntry
 from slipway.blocks.key import ServiceKey
@@ -135,6 +136,7 @@ class Studio(Service[Security, Data, Compute]):
         dead_letters = DeadLetterQueue(stack, "DeadLetters", key=security.key)
         worker = self._worker(stack, security, data, dead_letters)
         api_function = self._api_function(stack, security, data, worker)
+        open_to_faults(api_function, worker)
         for name, function in (("Api", api_function), ("Worker", worker)):
             deployment = SafeDeployment(
                 stack,
@@ -170,6 +172,7 @@ class Studio(Service[Security, Data, Compute]):
         alarms.on_objectives(self.settings.slo, compute.api)
         if data.backup is not None:
             alarms.on_backup(data.backup)
+        add_experiments(stack, alarms=alarms, functions=[*functions.values()], objectives=self.settings.slo)
         dashboard = ServiceDashboard(
             stack,
             "Dashboard",

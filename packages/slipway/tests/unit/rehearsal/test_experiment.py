@@ -1,0 +1,81 @@
+"""What an experiment of AWS FIS says of a service, and that none is left running."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from slipway.emulator.routes import Route
+from slipway.resilience.experiment import ExperimentRun, as_junit, started
+from slipway.resilience.function_faults import FAILING_API, FAILING_READERS, FUNCTION_FAULTS, SLOW_FUNCTIONS
+from slipway.resilience.probe import ProbeAnswer
+
+ROUTE = Route("GET", "/things", signed=False)
+QUICK, LATE = ProbeAnswer(ROUTE, 200, 0.1), ProbeAnswer(ROUTE, 200, 1.2)
+ENDED: dict[str, Any] = {"name": "EXP1", "status": "completed", "delay_seconds": 1.0}
+
+
+class Fis:
+    """FIS with one experiment."""
+
+    def __init__(self, *states: str) -> None:
+        self.states, self.stopped = list(states), False
+
+    def start_experiment(self, **asked: str) -> dict[str, Any]:
+        assert asked["experimentTemplateId"] == "EXT1"
+        return {"experiment": {"id": "EXP1"}}
+
+    def get_experiment(self, id: str) -> dict[str, Any]:  # noqa: A002  # as the API calls it
+        assert id == "EXP1"
+        return {"experiment": {"state": {"status": self.states.pop(0)}}}
+
+    def stop_experiment(self, id: str) -> None:  # noqa: A002  # as above
+        assert id == "EXP1"
+        self.stopped = True
+
+
+@pytest.mark.parametrize(("status", "stops"), [("running", True), ("initiating", True), ("completed", False)])
+def test_an_experiment_is_not_left_running(status: str, stops: bool) -> None:
+    fis = Fis(status)
+    with pytest.raises(KeyboardInterrupt), started(fis, "EXT1"):
+        raise KeyboardInterrupt
+    assert fis.stopped is stops
+
+
+def test_a_stopped_experiment_is_a_fault() -> None:
+    run = ExperimentRun("things", SLOW_FUNCTIONS, status="stopped", reason="alarm:loud", answers=[LATE])
+    assert run.faults == ["the experiment is stopped: alarm:loud"]
+
+
+@pytest.mark.parametrize(
+    ("run", "faults", "felt"),
+    [
+        (ExperimentRun("things", SLOW_FUNCTIONS, **ENDED, answers=[QUICK, LATE]), 0, True),
+        # Nobody noticed: the extension is not there, or does not read
+        (ExperimentRun("things", SLOW_FUNCTIONS, **ENDED, answers=[QUICK]), 1, False),
+        (ExperimentRun("things", SLOW_FUNCTIONS, **ENDED), 0, False),
+        # By chance no invocation of few fails
+        (ExperimentRun("things", FAILING_API, **ENDED, answers=[QUICK], failed_invocations=0), 0, False),
+        (ExperimentRun("things", FAILING_READERS, **ENDED, answers=[QUICK], failed_invocations=3), 0, True),
+        (ExperimentRun("things", FAILING_API, **ENDED, answers=[QUICK], failed_invocations=1, broken=("b",)), 1, True),
+        (ExperimentRun("things", FAILING_API, **ENDED, failed_invocations=1, unrecovered="u"), 1, True),
+    ],
+)
+def test_what_speaks_against_a_service(run: ExperimentRun, faults: int, felt: bool) -> None:
+    assert (len(run.faults), run.felt) == (faults, felt)
+    case = ET.fromstring(as_junit("things", [run])).find("testcase")  # noqa: S314  # our own
+    assert case is not None
+    assert (case.find("failure") is not None) is bool(faults)
+    assert (case.find("skipped") is not None) is (not faults and not felt)
+    assert ("degrades as it promises" in str(run)) is (not faults and felt)
+    assert run.plain()["met_invocations"] is felt
+
+
+def test_each_experiment_has_an_output_of_its_own() -> None:
+    assert {fault.output for fault in FUNCTION_FAULTS} == {
+        "SlowFunctionsExperiment",
+        "FailingReadersExperiment",
+        "FailingApiExperiment",
+    }
