@@ -14,6 +14,7 @@ from aws_cdk import Stage, pipelines
 from constructs import Construct
 
 from slipway.blocks.assets import AssetStore
+from slipway.delivery.names import approval_stage, foundation_stage
 from slipway.delivery.stack import Delivered, DeliveryStack
 from slipway.delivery.steps import ProtectStep, VerifyStep, in_turn, verifying
 from slipway.delivery.waves import Wave, arrange
@@ -59,7 +60,7 @@ class PipelineStack(DeliveryStack):
         name = delivered.name
         if approval := self.approval(together):
             # A separate stage: an answer may come at night, and the deployment window is checked after it.
-            self.pipeline.add_wave(f"{name}-approval", pre=approval)
+            self.pipeline.add_wave(approval_stage(name), pre=approval)
             delivered.approval = True
 
         everything = [service.name for wave in waves for service in wave]
@@ -67,7 +68,7 @@ class PipelineStack(DeliveryStack):
             FoundationStage(self, environment=environment, services=everything, assets=self.assets)
             for environment in together
         ]
-        delivered.waves.append(self._deploy(f"{name}-foundation", foundations))
+        delivered.waves.append(self._deploy(foundation_stage(name), foundations))
 
         verifiers = {each.name: verifying(self, environment=each, services=everything) for each in together}
         handover = self.synth.handover

@@ -7,6 +7,7 @@ from typing import Generic
 from aws_cdk import Stack
 from constructs import Construct
 
+from slipway.delivery.names import service_stack
 from slipway.delivery.roles import VerificationRole
 from slipway.service import Compute, Data, Security, Service
 
@@ -19,7 +20,7 @@ class _ServiceStack(Stack):
         super().__init__(
             scope,
             construct_id,
-            stack_name=f"{environment.name}-{service.name}-{construct_id.lower()}",
+            stack_name=service_stack(environment.name, service.name, construct_id.lower()),
             description=f"{service.description}: {holds}",
             # CDK Pipelines deploys without setting it (aws-cdk #17871); `cdk deploy` sets it.
             termination_protection=protected and environment.stateful.termination_protection,

@@ -11,6 +11,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
 from slipway.blocks.acknowledgements import accept
+from slipway.delivery.names import approval_stage
 from slipway.nag.acknowledge import resource_finding
 
 _INEXACT = ("AwsSolutions-IAM5", "Slipway-ExactPermissions")
@@ -65,7 +66,7 @@ def acknowledge_pipeline(
 def _approvals(spine: codepipeline.Pipeline, names: Sequence[str]) -> None:
     for name in names:
         accept(
-            _at(spine, f"{name}-approval", f"Approve-{name}", "CodePipelineActionRole"),
+            _at(spine, approval_stage(name), f"Approve-{name}", "CodePipelineActionRole"),
             *_INEXACT,
             finding="Action::kms:GenerateDataKey*",
             reason="CDK grants a publisher of an encrypted topic the data key actions as a group; the key serves only "

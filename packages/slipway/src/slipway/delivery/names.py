@@ -11,13 +11,16 @@ from collections.abc import Iterator, Sequence
 from slipway.settings import Problem, Settings
 from slipway.settings.model import Environment, Place
 
-PROTECTED_STACKS = ("security", "data")
+SECURITY, DATA, COMPUTE, OBSERVABILITY = "security", "data", "compute", "observability"
+"""The kinds of stack that a service has."""
+
+PROTECTED_STACKS = (SECURITY, DATA)
 """The stacks of a service whose resources must not be lost."""
 
-DESCRIBED_STACKS = (*PROTECTED_STACKS, "compute")
+DESCRIBED_STACKS = (*PROTECTED_STACKS, COMPUTE)
 """The stacks of a service whose outputs its tests read. Nothing reads those of observability."""
 
-SERVICE_STACKS = (*DESCRIBED_STACKS, "observability")
+SERVICE_STACKS = (*DESCRIBED_STACKS, OBSERVABILITY)
 """The stacks of a service, in deployment order."""
 
 EDGE_LOGS = "edge-logs"
@@ -32,7 +35,28 @@ EDGE_FIREWALL = "edge-firewall"
 
 def service_stacks(environment: str, service: str) -> tuple[str, ...]:
     """Return the names of a service's stacks; everything in a stack is named after it."""
-    return tuple(f"{environment}-{service}-{stack}" for stack in SERVICE_STACKS)
+    return tuple(service_stack(environment, service, kind) for kind in SERVICE_STACKS)
+
+
+def service_stack(environment: str, service: str, kind: str) -> str:
+    """Return the name of a service's stack of this kind.
+
+    Args:
+        environment: Its name.
+        service: Its name.
+        kind: One of `SERVICE_STACKS`.
+    """
+    return f"{environment}-{service}-{kind}"
+
+
+def approval_stage(environment: str) -> str:
+    """Return the name of the pipeline's stage that waits for an approval."""
+    return f"{environment}-approval"
+
+
+def foundation_stage(environment: str) -> str:
+    """Return the name of the pipeline's stage with the foundation of an environment."""
+    return f"{environment}-foundation"
 
 
 def foundation_stack(environment: Environment) -> str:
@@ -182,11 +206,11 @@ def deletion_waves(environment: Environment, services: Sequence[str]) -> list[li
         services: Names of the services.
     """
     logs, firewalls = (
-        [(f"{environment.name}-{service}-compute-{name}", EDGE_REGION) for service in services]
+        [(f"{service_stack(environment.name, service, COMPUTE)}-{name}", EDGE_REGION) for service in services]
         for name in (EDGE_LOGS, EDGE_FIREWALL)
     )
     own = [
-        [(f"{environment.name}-{service}-{kind}", environment.region) for service in services]
+        [(service_stack(environment.name, service, kind), environment.region) for service in services]
         for kind in reversed(SERVICE_STACKS)
     ]
     # A distribution uses its web ACL, and the delivery of its logs uses the distribution.
@@ -211,7 +235,7 @@ def too_long(settings: Settings, services: Sequence[str]) -> Iterator[Problem]:
             for what, name, limit in (
                 ("role", verification_role(environment, service), 64),
                 ("backup vault", f"{environment.name}-{service}", 50),
-                ("source of access logs", f"{environment.name}-{service}-compute-edge", 60),
+                ("source of access logs", f"{service_stack(environment.name, service, COMPUTE)}-edge", 60),
                 ("bucket", log_bucket_name(environment, service), 63),
             ):
                 if len(name) > limit:

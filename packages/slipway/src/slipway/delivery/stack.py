@@ -22,7 +22,7 @@ from slipway.blocks.messaging import NotificationTopic
 from slipway.blocks.removal import RETAIN, UNDELETABLE
 from slipway.delivery.acknowledgements import acknowledge_pipeline
 from slipway.delivery.conditions import Conditions, Result, bake, freeze, set_conditions, set_timeout, window
-from slipway.delivery.names import pipeline_name, pipeline_stack
+from slipway.delivery.names import approval_stage, pipeline_name, pipeline_stack
 from slipway.delivery.observation import BakeAlarms, DeliveryDashboard, Observation
 from slipway.delivery.source import allow_connection, change, source, start_on_push
 from slipway.delivery.steps import (
@@ -246,7 +246,7 @@ class DeliveryStack(Stack):
                     on_failure=Result(settings.on_failure.value),
                 )
             set_conditions(self._spine, conditions)
-            approval = f"{name}-approval"
+            approval = approval_stage(name)
             if each.approval:
                 minutes = self.settings.pipeline.approval.timeout_hours * 60
                 set_timeout(self._spine, approval, f"Approve-{name}", minutes)

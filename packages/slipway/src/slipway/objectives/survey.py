@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from slipway.delivery.names import OBSERVABILITY, service_stack
 from slipway.objectives.burn import WINDOWS, Indicator, Promise, promises
 from slipway.settings.model import Objectives
 
@@ -66,7 +67,7 @@ def survey_budgets(
     """
     client, end = session.client("cloudwatch"), now or datetime.now(UTC)
     for service, promised in objectives.items():
-        api = _api_alarm(client, f"{environment}-{service}-observability-")
+        api = _api_alarm(client, f"{service_stack(environment, service, OBSERVABILITY)}-")
         for promise in promises(promised):
             days, longest = timedelta(days=promise.days), max(window.long for window in WINDOWS)
             coarse = _points(client, api, promise, end=end, length=days, period=_COARSE)

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 from rich.console import Console
 
-from slipway.delivery.names import pipeline_name
+from slipway.delivery.names import COMPUTE, pipeline_name, service_stack
 from slipway.errors import RehearsalError
 from slipway.rehearsal.faults import ALIASES_MOVED, DELIVERED, STAGES_ROLLED_BACK, Fault
 from slipway.rehearsal.player.records import PlayStatus, Rehearsal
@@ -88,7 +88,7 @@ def take_back(stand: Stand, record: Rehearsal, fault: Fault | None) -> None:
 
     look(DELIVERED)
     own = _operator(stand, place.account, _as_the_emulator_asks(alias_policy(place, service)))
-    moves = plan_moves(own, f"{environment}-{service}-compute")
+    moves = plan_moves(own, service_stack(environment, service, COMPUTE))
     _check_aliases(stand, place, [each.function for each in moves])
     move(own, moves)
     look(ALIASES_MOVED)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway import git
+from slipway.delivery.names import approval_stage
 from slipway.errors import RehearsalError
 from slipway.project import ROOT
 from slipway.rehearsal.player.approvals import ApprovalAnswer
@@ -555,7 +556,7 @@ def _of_delivery(target: FaultTarget) -> Iterator[Fault]:
             what="the approver says no",
             watched=last,
             edits=sound,
-            stops_at=f"{target.approval}-approval",
+            stops_at=approval_stage(target.approval),
             because="rejected",
             answer=ApprovalAnswer.REJECTED,
         )

@@ -23,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 
 from slipway import paths
+from slipway.delivery.names import COMPUTE, service_stack
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.bootstrap import bootstrap
 from slipway.emulator.partition.requests import ApiError, Requester
@@ -632,7 +633,7 @@ def served(
     versions: dict[str, list[str]] = {}
     listed = functions.get_paginator("list_functions").paginate()
     for name in (function["FunctionName"] for found_here in listed for function in found_here["Functions"]):
-        for service in (each for each in services if name.startswith(f"{environment}-{each}-compute-")):
+        for service in (each for each in services if name.startswith(f"{service_stack(environment, each, COMPUTE)}-")):
             if "Hook" in name:
                 continue
             with suppress(ClientError):

@@ -14,7 +14,7 @@ from rich.console import Console
 from slipway import settings as config
 from slipway.cli import output
 from slipway.cli.output import JsonOption
-from slipway.delivery.names import log_bucket_name
+from slipway.delivery.names import DATA, log_bucket_name, service_stack
 from slipway.emulator.sessions import environment_named, services_named, session_of
 from slipway.errors import UsageError
 from slipway.restore.buckets import check_bucket, restore_bucket
@@ -97,7 +97,7 @@ def data_of(session: boto3.Session, environment: Environment, service: str) -> l
     Raises:
         RestoreError: it has none.
     """
-    stack = f"{environment.name}-{service}-data"
+    stack = service_stack(environment.name, service, DATA)
     pages = session.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack)
     found = [
         (resource["ResourceType"], resource["PhysicalResourceId"])

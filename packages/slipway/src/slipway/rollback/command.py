@@ -18,7 +18,14 @@ import typer
 from rich.console import Console
 
 from slipway import settings as config
-from slipway.delivery.names import PROTECTED_STACKS, pipeline_name
+from slipway.delivery.names import (
+    COMPUTE,
+    PROTECTED_STACKS,
+    approval_stage,
+    foundation_stage,
+    pipeline_name,
+    service_stack,
+)
 from slipway.emulator.sessions import environment_named, services_named
 from slipway.rollback.aliases import AliasMove, move, plan_moves
 from slipway.rollback.errors import RollbackError
@@ -152,7 +159,7 @@ def describe_plan(plan: RollbackPlan, together: Sequence[Environment]) -> list[s
     environment = together[0]
     stacks = " or ".join(PROTECTED_STACKS)
     hold = f"aws codepipeline disable-stage-transition --pipeline-name {plan.pipeline} --stage-name <stage>"
-    first = f"{environment.name}-approval or, without one, {environment.name}-foundation"
+    first = f"{approval_stage(environment.name)} or, without one, {foundation_stage(environment.name)}"
     return [
         f"back to     {plan.target}",
         *(f"takes back  {each}" for each in plan.taken_back),
@@ -173,7 +180,7 @@ def describe_plan(plan: RollbackPlan, together: Sequence[Environment]) -> list[s
 def _take_aliases(
     environment: Environment, service: str, place: Sessions, console: Console, *, undo: bool, yes: bool
 ) -> None:
-    moves = plan_moves(place.environment, f"{environment.name}-{service}-compute", undo=undo)
+    moves = plan_moves(place.environment, service_stack(environment.name, service, COMPUTE), undo=undo)
     for line in describe_moves(moves, undo=undo):
         console.print(line, markup=False)
     wanted = [each for each in moves if each.wanted is not None]

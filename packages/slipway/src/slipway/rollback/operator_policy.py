@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway.delivery.names import pipeline_name
+from slipway.delivery.names import COMPUTE, pipeline_name, service_stack
 from slipway.settings import Settings
 from slipway.settings.model import Environment
 
@@ -40,7 +40,7 @@ def alias_policy(environment: Environment, service: str, *, partition: str = "aw
         partition: of AWS.
     """
     place = f"{environment.region}:{environment.account}"
-    stack = f"{environment.name}-{service}-compute"
+    stack = service_stack(environment.name, service, COMPUTE)
     return _policy(
         _allow(["cloudformation:ListStackResources"], f"arn:{partition}:cloudformation:{place}:stack/{stack}*/*"),
         _allow(

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from slipway import git, process
+from slipway.delivery.names import service_stacks
 from slipway.evidence import requirements
 from slipway.openapi import write_openapi
 from slipway.project import ROOT
@@ -91,9 +92,10 @@ def remove_(name: Annotated[str, typer.Argument(help="The service.")], yes: YesO
     files = git.output(ROOT, "ls-files").splitlines()
     console.print(f"\n{name} is removed from this repository, and its stacks stay in the accounts, with their data:")
     for environment in environments(ROOT):
-        console.print(f"  {environment}: {environment}-{name}-security (keys, secrets)")
-        console.print(f"    {environment}-{name}-data (tables, buckets, backups)")
-        console.print(f"    {environment}-{name}-compute, {environment}-{name}-observability: run on until deleted")
+        security, data, *others = service_stacks(environment, name)
+        console.print(f"  {environment}: {security} (keys, secrets)")
+        console.print(f"    {data} (tables, buckets, backups)")
+        console.print(f"    {', '.join(others)}: run on until deleted")
     if left := mentions(ROOT, name, iter(files)):
         console.print("\nThese still name it, as examples or in prose:")
         for place in left:

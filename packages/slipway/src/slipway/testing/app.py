@@ -13,6 +13,7 @@ from typing import Any
 
 from slipway import settings as config
 from slipway.app import Delivery
+from slipway.delivery.names import foundation_stack
 from slipway.project import ROOT
 from slipway.settings import Environment, Settings
 from slipway.settings.services import SERVICES_FOLDER, discover
@@ -137,6 +138,6 @@ def _synthesize(environments: Sequence[Environment], services: Sequence[str]) ->
 
 
 def _of(environment: Environment, service: str, templates: Sequence[Template]) -> DeployedTemplates:
-    prefixes = (f"{environment.name}-{service}-", f"{environment.name}-foundation")
+    prefixes = (f"{environment.name}-{service}-", foundation_stack(environment))
     found = {template.name: template for template in templates if template.stack_name.startswith(prefixes)}
     return DeployedTemplates(f"{service} in {environment.name}", environment, found)

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from slipway.accounts.bootstrap.plan import Account
 from slipway.accounts.doctor.findings import CheckResult, CheckStatus
-from slipway.delivery.names import bucket_name, log_bucket_name, pipeline_stacks, policies_stack
+from slipway.delivery.names import DATA, bucket_name, log_bucket_name, pipeline_stacks, policies_stack, service_stack
 from slipway.settings import Environment, Settings
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _check_buckets(
     """Report the names of buckets of data stacks that are still to be created, if somebody has them already."""
     client = session.client("s3", region_name=environment.region)
     for service in sorted(environment.services.names):
-        stack = f"{environment.name}-{service}-data"
+        stack = service_stack(environment.name, service, DATA)
         if stack in standing:
             continue
         for bucket in (bucket_name(environment, service), log_bucket_name(environment, service)):
