@@ -92,8 +92,9 @@ class Delivery:
             },
         )
         if services is None:
-            group = settings.pipeline.groups.get(settings.pipeline.group or "")
-            services = self.chosen(narrowed_to() or (group.services if group else ()))
+            group, names = settings.pipeline.groups.get(settings.pipeline.group or ""), narrowed_to()
+            services = self.chosen(names or (group.services if group else ()))
+            settings = _with_waves_of(settings, names) if names else settings
         if problems := list(too_long(settings, [service.name for service in services])):
             raise ConfigurationError(problems)
         self.pipeline(app, "Pipeline", settings=settings, services=services, assets=assets)
@@ -145,6 +146,14 @@ class Delivery:
             app.synth()
             return 0
         return _synthesise_and_judge(app, settings, new_baseline=new_baseline, complete=not some)
+
+
+def _with_waves_of(settings: Settings, names: Sequence[str]) -> Settings:
+    """Return settings whose waves hold some services alone; a service that is in no wave is still an error."""
+    waves = tuple(tuple(name for name in wave if name in names) for wave in settings.pipeline.waves)
+    return settings.model_copy(
+        update={"pipeline": settings.pipeline.model_copy(update={"waves": tuple(wave for wave in waves if wave)})}
+    )
 
 
 def _synthesise_and_judge(app: App, settings: Settings, *, new_baseline: bool, complete: bool) -> int:

@@ -30,10 +30,11 @@ from aws_cdk import (
 from cdk_nag import ServerlessChecks
 from constructs import Construct
 
-from infrastructure.matrix import SPECIMEN
-from infrastructure.synthesis import assets
+from infrastructure.matrix import SPECIMEN, pipeline_settings
+from infrastructure.synthesis import Tiny, assets
 from pipeline.delivery import PipelineStack
 from slipway import app as entry
+from slipway.assembly.reader import read_stacks
 from slipway.blocks.assets import AssetStore
 from slipway.delivery.roles import VerificationRole
 from slipway.gates.packs import packs_of
@@ -191,6 +192,19 @@ def test_some_services_alone_give_no_new_baseline(
     assert entry.Delivery(pipeline=PipelineStack, services=(Catalog,)).main(["--baseline"]) == 2
     assert not (tmp_path / "baseline.json").exists()
     assert capsys.readouterr().err == "SLIPWAY_SERVICES = 'catalog': a baseline needs every service; unset it\n"
+
+
+def test_a_service_alone_leaves_the_waves_of_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Given two waves, and a run that is narrowed to the service in the second
+    settings = pipeline_settings(waves=[["tiny"], ["catalog"]])
+    delivery = entry.Delivery(pipeline=PipelineStack, services=(Tiny, Catalog))
+    monkeypatch.setenv("SLIPWAY_SERVICES", "catalog")
+
+    assembly = delivery.build(settings, assets(), outdir=str(tmp_path / "cdk.out")).synth()
+
+    names = {stack.name for stack in read_stacks(Path(assembly.directory))}
+    assert any("-catalog-" in name for name in names)
+    assert not any("-tiny-" in name for name in names)
 
 
 @pytest.mark.requirement("gates before any account")
