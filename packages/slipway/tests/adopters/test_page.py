@@ -1,0 +1,38 @@
+"""The table of docs/adopting.md says how each row ended when it was run last."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from adopters.page import PAGE, table
+from adopters.rows import ROWS, slug
+
+FIRST, SECOND, *_ = (row for row in ROWS if row.plays)
+
+
+def _lines(page: str, results: Path) -> dict[str, str]:
+    return {line.split(" | ")[0].removeprefix("| "): line for line in table(page, results).splitlines()[2:]}
+
+
+def test_a_row_that_was_run_says_how_it_ended(tmp_path: Path) -> None:
+    result = {"touched": "`app.py`", "outcome": "green", "rehearsed": "items in 9 s", "seconds": 12}
+    (tmp_path / f"{slug(FIRST)}.json").write_text(json.dumps(result))
+
+    assert _lines("", tmp_path)[FIRST.name] == f"| {FIRST.name} | `app.py` | green | items in 9 s | 12 |"
+
+
+def test_a_row_that_was_not_run_here_keeps_its_line(tmp_path: Path) -> None:
+    before = f"| {SECOND.name} | `app.py` | green |  | 626 |"
+
+    lines = _lines(f"words\n\n{before}\n", tmp_path)
+
+    assert lines[SECOND.name] == before
+    # And one that nobody has run has no outcome
+    assert lines[FIRST.name] == f"| {FIRST.name} |  |  |  |  |"
+
+
+def test_the_page_has_every_row() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert [row.name for row in ROWS if f"\n| {row.name} | " not in page] == []
