@@ -169,7 +169,12 @@ def started(client: Any, template: str) -> Iterator[str]:
         yield name
     finally:
         if state_of(client, name)["status"] not in ENDED:
-            client.stop_experiment(id=name)
+            try:
+                client.stop_experiment(id=name)
+            except ClientError:
+                # It may have ended by itself meanwhile.
+                if state_of(client, name)["status"] not in ENDED:
+                    raise
 
 
 def state_of(client: Any, name: str) -> Mapping[str, str]:

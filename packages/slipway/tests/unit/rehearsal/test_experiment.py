@@ -6,6 +6,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from botocore.exceptions import ClientError
 
 from slipway.emulator.routes import Route
 from slipway.resilience.experiment import ExperimentRun, as_junit, started
@@ -20,8 +21,8 @@ ENDED: dict[str, Any] = {"name": "EXP1", "status": "completed", "delay_seconds":
 class Fis:
     """FIS with one experiment."""
 
-    def __init__(self, *states: str) -> None:
-        self.states, self.stopped = list(states), False
+    def __init__(self, *states: str, refuses: bool = False) -> None:
+        self.states, self.stopped, self.refuses = list(states), False, refuses
 
     def start_experiment(self, **asked: str) -> dict[str, Any]:
         assert asked["experimentTemplateId"] == "EXT1"
@@ -34,6 +35,8 @@ class Fis:
     def stop_experiment(self, id: str) -> None:  # noqa: A002  # as above
         assert id == "EXP1"
         self.stopped = True
+        if self.refuses:
+            raise ClientError({"Error": {"Code": "ValidationException"}}, "StopExperiment")
 
 
 @pytest.mark.parametrize(("status", "stops"), [("running", True), ("initiating", True), ("completed", False)])
@@ -42,6 +45,13 @@ def test_an_experiment_is_not_left_running(status: str, stops: bool) -> None:
     with pytest.raises(KeyboardInterrupt), started(fis, "EXT1"):
         raise KeyboardInterrupt
     assert fis.stopped is stops
+
+
+def test_an_experiment_may_end_while_it_is_stopped() -> None:
+    with started(Fis("running", "completed", refuses=True), "EXT1"):
+        pass
+    with pytest.raises(ClientError), started(Fis("running", "running", refuses=True), "EXT1"):
+        pass
 
 
 def test_a_stopped_experiment_is_a_fault() -> None:
