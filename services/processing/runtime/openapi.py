@@ -9,5 +9,5 @@ DOCUMENT = Document(
     description="Validates and processes data of users who sign in; everyone sees what is theirs.",
     security=BEARER,
     # An HTTP API shapes none of its own answers.
-    messages=(401, 413, 429, 500, 503),
+    messages=(401, 413, 429, 500, 502, 503),
 )

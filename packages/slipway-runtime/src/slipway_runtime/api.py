@@ -61,7 +61,11 @@ _OF_REST_APIS: Final = {
     503: "The service cannot do this right now; try again.",
     504: "The service did not answer in time; try again.",
 }
-_OF_HTTP_APIS: Final = {503: "The service cannot do this right now, or did not answer in time; try again."}
+_OF_HTTP_APIS: Final = {
+    # What a function's error becomes: https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html
+    502: "The service did not answer; try again.",
+    503: "The service cannot do this right now, or did not answer in time; try again.",
+}
 
 
 class Probe(Protocol):
@@ -245,7 +249,7 @@ class HttpApi(Api[W]):
     ) -> None:
         app = APIGatewayHttpResolver(enable_validation=True, json_body_deserializer=parse_object, serializer=dumps)
         sentences = {**_EVERYWHERE, **_OF_HTTP_APIS, **(says or {})}
-        statuses = (429, 500, 503, *always)
+        statuses = (429, 500, 502, 503, *always)
         super().__init__(
             app, API_GATEWAY_HTTP, says=sentences, always=statuses, known=known, fields=fields, admit=admit
         )
