@@ -23,7 +23,7 @@ from slipway.resilience.function_faults import FAILING_API, FAILING_READERS, SLO
 
 RESPONSES = {str(status): {"description": "-"} for status in (200, 500, 503)}
 DOCUMENT = {"openapi": "3.1.0", "paths": {"/things": {"get": {"responses": RESPONSES}}}}
-PACE = Pace(call_seconds=0.1, metric_seconds=1)
+PACE = Pace(call_seconds=0.1, refused_seconds=0.1, metric_seconds=1)
 ALL = {"preventExecution": "true"}
 
 

@@ -63,18 +63,20 @@ class Pace:
     """How fast a service is called, and how long is waited.
 
     Attributes:
-        call_seconds: between two calls. Few calls: with the default share of errors, fewer fail in a minute than any
-            alarm counts.
+        call_seconds: between two calls.
+        refused_seconds: between two calls where some are refused. Few calls: with the default share of errors, fewer
+            fail in a minute than any alarm counts.
         metric_seconds: how long CloudWatch may take to show that functions failed.
         recovery_seconds: how long a service may take to be itself again.
     """
 
-    call_seconds: float = 5.0
+    call_seconds: float = 1.0
+    refused_seconds: float = 5.0
     metric_seconds: float = 120.0
     recovery_seconds: float = RECOVERY_SECONDS
 
 
-REHEARSED = Pace(call_seconds=0.2, metric_seconds=1.0)
+REHEARSED = Pace(call_seconds=0.02, refused_seconds=0.1, metric_seconds=1.0)
 """For the seconds that an experiment takes in a rehearsal."""
 
 
@@ -206,7 +208,7 @@ def call_until_ended(
             )
             if found:
                 broken[found] = None
-            time.sleep(pace.call_seconds)
+            time.sleep(pace.call_seconds if run.fault.absorbed else pace.refused_seconds)
             state = state_of(client, run.name)
             if state["status"] in ENDED:
                 break
