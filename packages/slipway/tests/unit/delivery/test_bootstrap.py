@@ -108,6 +108,19 @@ def test_policies_fit_what_iam_takes(label: str) -> None:
     assert len(policies.template(account, SETTINGS).encode()) <= 51_200
 
 
+def test_policies_fit_where_production_has_two_regions() -> None:
+    # Given two environments in one account: their names and regions are in most of its policies
+    prod = SETTINGS.environment("prod")
+    twin = prod.model_copy(update={"name": "prod-eu", "region": "eu-central-1"})
+    pipeline = SETTINGS.pipeline.model_copy(update={"environments": (*SETTINGS.pipeline.environments, "prod-eu")})
+    settings = Settings(pipeline=pipeline, environments=(*SETTINGS.environments, twin))
+    (account,) = (each for each in plan.accounts(settings) if "prod-eu" in each.environments)
+    # When the policies are written, then IAM and CloudFormation take all of them
+    for policy in policies.policies(account, settings):
+        assert policy.characters <= policies.MAX_CHARACTERS, policy.name
+    assert len(policies.template(account, settings).encode()) <= 51_200
+
+
 def test_policies_fit_with_thirty_environments(folder: Path) -> None:
     # Given thirty environments in accounts of their own
     dev = (folder / "dev.toml").read_text(encoding="utf-8")

@@ -118,7 +118,8 @@ def template(account: Account, settings: Settings) -> str:
         "Description": f"What the delivery of {account.label} may do here",
         "Resources": resources,
     }
-    return json.dumps(body, indent=1) + "\n"
+    # Without spaces: CloudFormation takes 51,200 bytes from a file, and each policy has a file of its own for reading.
+    return json.dumps(body, separators=(",", ":")) + "\n"
 
 
 @cache
