@@ -23,6 +23,7 @@ from slipway.accounts.bootstrap import commands, coverage, plan, policies
 from slipway.accounts.bootstrap.assembly import UNREADABLE_ROLE, NamedResource
 from slipway.accounts.bootstrap.plan import Account
 from slipway.delivery import names
+from slipway.errors import SlipwayError
 from slipway.settings import Settings
 from unit.typed import typed
 
@@ -119,6 +120,19 @@ def test_policies_fit_where_production_has_two_regions() -> None:
     for policy in policies.policies(account, settings):
         assert policy.characters <= policies.MAX_CHARACTERS, policy.name
     assert len(policies.template(account, settings).encode()) <= 51_200
+
+
+def test_policies_that_aws_refuses_are_not_written(tmp_path: Path) -> None:
+    # Given thirty environments in one account
+    dev = SETTINGS.environments[0]
+    names = [f"development-of-team-{number}" for number in range(30)]
+    environments = tuple(dev.model_copy(update={"name": name}) for name in names)
+    pipeline = SETTINGS.pipeline.model_copy(update={"environments": tuple(names)})
+
+    with pytest.raises(SlipwayError, match=r"the policy slipway-\S+ has \d+,\d+ characters, and AWS takes 6,144; give"):
+        commands.write(Settings(pipeline=pipeline, environments=environments), tmp_path)
+
+    assert not (tmp_path / dev.account).exists()
 
 
 def test_policies_fit_with_thirty_environments(folder: Path) -> None:

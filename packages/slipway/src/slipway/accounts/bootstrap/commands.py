@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.accounts.bootstrap.plan import Account, accounts
-from slipway.accounts.bootstrap.policies import execution_policies, policies, template
+from slipway.accounts.bootstrap.policies import check_sizes, execution_policies, policies, template
 from slipway.delivery.names import execution_boundary, policies_stack
 from slipway.settings import Settings
 
@@ -49,9 +49,13 @@ def write(settings: Settings, folder: Path) -> list[Path]:
 
     Returns:
         The files. What an earlier run left there and nothing names any more is removed.
+
+    Raises:
+        SlipwayError: IAM or CloudFormation would refuse what is written for an account.
     """
     written: list[Path] = []
     for account in accounts(settings):
+        check_sizes(account, settings)
         target = folder / account.account
         target.mkdir(parents=True, exist_ok=True)
         files = {f"{policy.name}.json": policy.text for policy in policies(account, settings)}

@@ -28,6 +28,7 @@ from slipway.delivery.names import (
 from slipway.delivery.names import (
     execution_boundary as execution_boundary_name,
 )
+from slipway.errors import SlipwayError
 from slipway.settings import Settings
 from slipway.settings.model import CodeConnectionsSource, EnvironmentKind
 
@@ -40,6 +41,12 @@ MAX_CHARACTERS = 6_144
 """Of a managed policy, white space not counted.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+"""
+
+MAX_TEMPLATE_BYTES = 51_200
+"""Of a template that comes from a file, as the printed commands pass it.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 """
 
 MAX_ATTACHED = 10
@@ -100,6 +107,22 @@ def policies(account: Account, settings: Settings) -> tuple[BoundedPolicy, ...]:
     )
 
 
+def check_sizes(account: Account, settings: Settings) -> None:
+    """Check that AWS takes the policies of an account.
+
+    Raises:
+        SlipwayError: One is too large, or their template is.
+    """
+    found = [(f"the policy {each.name}", each.characters, MAX_CHARACTERS) for each in policies(account, settings)]
+    found.append(("the template of the policies", len(template(account, settings).encode()), MAX_TEMPLATE_BYTES))
+    for what, size, limit in found:
+        if size > limit:
+            raise SlipwayError(
+                f"{account.label} {account.account}: {what} has {size:,} characters, and AWS takes {limit:,}; give "
+                "environments accounts of their own, or shorter names"
+            )
+
+
 def template(account: Account, settings: Settings) -> str:
     """Return the CloudFormation template of the stack of the policies."""
     resources = {
@@ -118,7 +141,7 @@ def template(account: Account, settings: Settings) -> str:
         "Description": f"What the delivery of {account.label} may do here",
         "Resources": resources,
     }
-    # Without spaces: CloudFormation takes 51,200 bytes from a file, and each policy has a file of its own for reading.
+    # Without spaces, to stay below MAX_TEMPLATE_BYTES: each policy has a file of its own for reading.
     return json.dumps(body, separators=(",", ":")) + "\n"
 
 
