@@ -30,6 +30,11 @@ _LAMBDA = {
     "_X_AMZN_TRACE_ID": "Root=1-5e6722a7-cc56e3b9a1f24b7db7ae02d4;Parent=53995c3f42cd8ad8;Sampled=0",
 }
 
+KEEP_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Variable of a run that may leave bytecode for the next one. Default: none, since it would speed up a measurement."""
+
+_NO_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "1"}
+
 
 @dataclass(frozen=True)
 class LambdaFolder:
@@ -58,7 +63,7 @@ class LambdaFolder:
         # -S excludes the virtual environment's packages, -P the working directory; the function's log is discarded.
         done = subprocess.run(
             [sys.executable, "-S", "-P", "-c", script, *arguments],
-            env={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **_LAMBDA, **variables},
+            env={"PYTHONPATH": path, **_NO_BYTECODE, **_LAMBDA, **variables},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -91,6 +96,31 @@ def unpack(folder: Path, store: AssetStore, *, service: str, compiled: bool) -> 
         for part in (found.code, found.layer, found.runtime) if compiled else (found.runtime,):
             compileall.compile_dir(part, quiet=2, workers=0)
     return found
+
+
+def unpack_beside(folder: Path, store: AssetStore, *, service: str, libraries: Path) -> LambdaFolder:
+    """Unpack a service beside libraries that others use too: for tests of what starts, not of how fast.
+
+    Args:
+        folder: An empty folder.
+        store: The built assets.
+        service: Name of the service.
+        libraries: Folder that `unpack_libraries` filled.
+    """
+    zipfile.ZipFile(store.path(service)).extractall(folder)
+    return LambdaFolder(folder, libraries / "layer" / "python", libraries / "runtime")
+
+
+def unpack_libraries(folder: Path, store: AssetStore) -> Path:
+    """Unpack the layer into an empty folder, link the runtime's packages as they are installed, and return it."""
+    zipfile.ZipFile(store.path("layer-local")).extractall(folder / "layer")
+    runtime = folder / "runtime"
+    runtime.mkdir()
+    for package in _RUNTIME_PACKAGES:
+        installed = distribution(package)
+        for name in {file.parts[0] for file in installed.files or ()} - {"..", "/", "__pycache__"}:
+            (runtime / name).symlink_to(str(installed.locate_file(name)))
+    return folder
 
 
 def _copy(package: str, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Import a handler as Lambda does before a snapshot, and report what would survive one: `test_snapshots` runs this."""
+"""Import a handler as Lambda does before a snapshot, and report what would survive one: `test_shipped` runs this."""
 
 import gc
 import importlib

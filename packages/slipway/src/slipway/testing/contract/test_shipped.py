@@ -17,7 +17,7 @@ from slipway.blocks.assets import ASSETS_FOLDER, AssetStore
 from slipway.build import build
 from slipway.testing.app import Subject
 from slipway.testing.contract.reading import functions
-from slipway.testing.shipped import LambdaFolder, unpack
+from slipway.testing.shipped import KEEP_BYTECODE, LambdaFolder, unpack_beside, unpack_libraries
 from slipway.testing.synthesis import scratch
 
 SECRET = "a-temporary-secret-of-the-execution-role"  # noqa: S105  # nosec B105  # a marker to look for
@@ -53,10 +53,19 @@ def credentials() -> Iterator[str]:
 
 
 @cache
-def _unpacked(service: str) -> LambdaFolder:
+def _libraries() -> Path:
     build(folder=ASSETS_FOLDER)
-    folder = Path(tempfile.mkdtemp(prefix=f"{service}-", dir=scratch()))
-    return unpack(folder, AssetStore(), service=service, compiled=False)
+    return unpack_libraries(_new_folder(), AssetStore())
+
+
+@cache
+def _unpacked(service: str) -> LambdaFolder:
+    libraries = _libraries()
+    return unpack_beside(_new_folder(), AssetStore(), service=service, libraries=libraries)
+
+
+def _new_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="shipped-", dir=scratch()))
 
 
 def test_handlers_start_and_nothing_survives_a_snapshot_that_must_not(
@@ -84,6 +93,7 @@ def test_handlers_start_and_nothing_survives_a_snapshot_that_must_not(
             SECRET,
             variables={
                 **variables,
+                **KEEP_BYTECODE,
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI": credentials,
                 "AWS_DEFAULT_REGION": "us-east-1",
             },
