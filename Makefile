@@ -19,6 +19,7 @@ ENV ?=
 SERVICE ?=
 BASE ?=
 HEAD ?=
+CHANGED ?=
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 # The command line of this checkout. The verbs below are its own, with the words that are typed most.
@@ -162,6 +163,10 @@ format: install ## Format the code and fix what ruff can
 
 REPORTS := build/reports
 
+# Each process gets one half in the order of the files, and what is left of the other's when it is done: what a module
+# or a process makes once is not made by both, and they seldom wait for the same synthesis.
+SHARED := --numprocesses 2 --dist worksteal --quiet
+
 # The tool's, the runtime's, the services' and the app's own.
 UNIT := $(wildcard packages/*/tests/unit services/*/tests/unit)
 TEMPLATES := $(wildcard $(foreach kind,properties infrastructure,packages/*/tests/$(kind) services/*/tests/$(kind)))
@@ -173,21 +178,21 @@ TOOL_LOCAL := $(wildcard packages/*/tests/local)
 # It plays the whole pipeline, on every processor.
 REHEARSAL := packages/slipway/tests/local/test_rehearsal.py
 
-unit: build ## Run the fast tests: no network, no emulator
-	@pytest $(UNIT) --numprocesses 2 --quiet
+unit: build ## Run the fast tests: no network, no emulator (CHANGED=<commit>: those that what differs from it can affect)
+	@pytest $(UNIT) $(SHARED) $(if $(CHANGED),--changed $(CHANGED))
 
 app-test: build ## Run the app's own tests, without the tool's and without the emulator
-	@pytest $(filter-out packages/%,$(UNIT) $(TEMPLATES)) $(CONTRACT) --numprocesses 2 --quiet
+	@pytest $(filter-out packages/%,$(UNIT) $(TEMPLATES)) $(CONTRACT) $(SHARED)
 
 test: build ## Run all tests: unit, properties, infrastructure, and local on the emulator
-	@pytest $(UNIT) --numprocesses 2 --quiet --junitxml $(REPORTS)/unit.xml \
+	@pytest $(UNIT) $(SHARED) --junitxml $(REPORTS)/unit.xml \
 		--cov --cov-report xml:$(REPORTS)/coverage/coverage.xml --cov-report=
-	@pytest $(TEMPLATES) $(CONTRACT) --numprocesses 2 --quiet --junitxml $(REPORTS)/infrastructure.xml
+	@pytest $(TEMPLATES) $(CONTRACT) $(SHARED) --junitxml $(REPORTS)/infrastructure.xml
 	@pytest $(LOCAL) --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet --junitxml $(REPORTS)/local.xml
 	@[ -z "$(TOOL_LOCAL)" ] || pytest $(TOOL_LOCAL) --ignore $(REHEARSAL) --numprocesses 3 --dist loadfile \
 		--no-loadscope-reorder --quiet --junitxml $(REPORTS)/tool-local.xml
 	@[ -z "$(TOOL_LOCAL)" ] || pytest $(REHEARSAL) --quiet --junitxml $(REPORTS)/rehearsal.xml
-	@[ -z "$(ADOPTERS)" ] || pytest $(ADOPTERS) -m "not nightly" --numprocesses 2 --quiet --junitxml $(REPORTS)/adopters.xml
+	@[ -z "$(ADOPTERS)" ] || pytest $(ADOPTERS) -m "not nightly" $(SHARED) --junitxml $(REPORTS)/adopters.xml
 
 # Each row is a copy of this repository; an app that `slipway init` wrote has not got them.
 ADOPTERS := $(wildcard packages/slipway/tests/adopters)

@@ -6,8 +6,11 @@ figures measured by tests are printed at the end of a run, whatever pytest captu
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from fnmatch import fnmatch
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import pytest
 
 from slipway import git
 from slipway.settings.groups import GROUP
-from slipway.testing import functions
+from slipway.testing import changed, functions
 
 # It must come before CDK, which tests import. In a build that tests an environment it is not available.
 if find_spec("jsii"):
@@ -47,14 +50,53 @@ def pytest_load_initial_conftests() -> None:
 
     This must happen before a `conftest.py` imports Powertools.
     """
+    # Collection imports modules and makes thousands of items that all stay: nothing is garbage yet.
+    gc.disable()
     for name in (*git.LOCATION_VARIABLES, GROUP):
         os.environ.pop(name, None)
     functions.set_powertools()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer to run what a change can affect."""
+    parser.addoption("--changed", metavar="COMMIT", help="run modules that differences from a commit can affect")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the modules that a change can't affect, before they are imported."""
+    base = config.getoption("changed")
+    if not base or not fnmatch(collection_path.name, "test_*.py"):
+        return None
+    return None if _choice(config.rootpath, base).includes(collection_path) else True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Succeed if a change can't affect any test."""
+    if session.config.getoption("changed") and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK
+
+
+@cache
+def _choice(root: Path, base: str) -> changed.Choice:
+    return changed.choose(root, base)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Offer the fixtures of functions' tests."""
     config.pluginmanager.register(functions, functions.__name__)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect garbage again from now on, except among what was collected: it stays until the end."""
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def folders_of(file: Path, config: pytest.Config) -> frozenset[str]:
