@@ -13,7 +13,7 @@ import specimen
 from slipway.delivery.conditions import window
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.clock import VirtualClock, office_hours
-from slipway.rehearsal.player.rules import is_in_window
+from slipway.rehearsal.player.rules import is_in_window, opens_at
 from slipway.settings.model import DeploymentWindow
 
 FRIDAY = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -69,6 +69,8 @@ def test_each_field_is_met_or_not(cron: str, is_open: bool) -> None:
         ("* * * ? */2 *", True),
         ("* * * ? * */2", False),
         ("* * * ? * */5", True),
+        ("* * * ? * * */2", True),
+        ("* * * ? * * */3", False),
     ],
 )
 def test_steps_count_from_where_the_field_begins(cron: str, is_open: bool) -> None:
@@ -80,6 +82,8 @@ def test_steps_count_from_where_the_field_begins(cron: str, is_open: bool) -> No
     [
         ("* * 22-3 ? * *", False),
         ("* * 14-3 ? * *", True),
+        # Its last hour is open too.
+        ("* * 22-15 ? * *", True),
         ("* * ? ? * FRI-MON", True),
         ("* * ? ? * SAT-MON", False),
         ("* * ? ? OCT-JAN *", True),
@@ -125,6 +129,20 @@ def test_without_a_time_zone_it_is_utc() -> None:
 def test_what_cannot_be_read_is_named(cron: str, message: str) -> None:
     with pytest.raises(RehearsalError, match=message):
         opens(cron)
+
+
+@pytest.mark.parametrize(
+    ("cron", "opens"),
+    [
+        ("* * 9-10 ? * *", datetime(2026, 11, 21, 9, 0, tzinfo=UTC)),
+        # Not in the hour that has begun.
+        ("* * 15 ? * FRI", datetime(2026, 11, 27, 15, 0, tzinfo=UTC)),
+        ("* 1 * ? * *", None),
+        ("* * * ? * * 2025", None),
+    ],
+)
+def test_a_window_opens_at_a_full_hour_within_a_week(cron: str, opens: datetime | None) -> None:
+    assert opens_at({"Cron": cron}, FRIDAY.replace(minute=20, second=7, microsecond=3)) == opens
 
 
 @pytest.mark.parametrize("zone", ["Europe/Nowhere", "", "../etc/passwd", "a\0b", "America/Argentina/Buenos_Aires"])
