@@ -178,7 +178,7 @@ TOOL_LOCAL := $(wildcard packages/*/tests/local)
 # It plays the whole pipeline, on every processor.
 REHEARSAL := packages/slipway/tests/local/test_rehearsal.py
 
-unit: build ## Run the fast tests: no network, no emulator (CHANGED=<commit>: those that what differs from it can affect)
+unit: build ## Run the fast tests: no network, no emulator (CHANGED=main: those that differences from it can affect)
 	@pytest $(UNIT) $(SHARED) $(if $(CHANGED),--changed $(CHANGED))
 
 app-test: build ## Run the app's own tests, without the tool's and without the emulator

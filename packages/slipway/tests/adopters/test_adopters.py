@@ -73,7 +73,18 @@ def test_whole_row(row: Row, copy: Copy) -> None:
         copy.run("python", "-O", "app.py", CDK_OUTDIR="cdk.out")
         row.check(copy)
         tests = [str(path.relative_to(copy.folder)) for name in TESTS for path in sorted(copy.folder.glob(name))]
-        copy.run("pytest", "--quiet", "--numprocesses", "2", "-p", "no:cacheprovider", *tests, *CONTRACT)
+        copy.run(
+            "pytest",
+            "--quiet",
+            "--numprocesses",
+            "2",
+            "--dist",
+            "worksteal",
+            "-p",
+            "no:cacheprovider",
+            *tests,
+            *CONTRACT,
+        )
         if row.plays and os.environ.get(REHEARSE) != "no":
             played = time.monotonic()
             said = copy.run(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
+from slipway.delivery import names
 from slipway.delivery.names import too_long
-from slipway.settings import Settings
+from slipway.settings import Environment, Settings
 from specimen import DEV, SETTINGS
 
 
@@ -31,3 +36,34 @@ def test_each_kind_of_name_has_its_limit() -> None:
         "backup vault",
         "source of access logs",
     ]
+
+
+@pytest.mark.parametrize(
+    ("role", "step"),
+    [
+        (names.verification_step_role, "verify"),
+        (names.protection_step_role, "protect"),
+        (names.bake_step_role, "bake"),
+        (names.attack_step_role, "attack"),
+        (names.performance_step_role, "perform"),
+        (names.experiment_step_role, "experiment"),
+    ],
+)
+def test_each_step_has_a_role_of_its_name(role: Callable[[Environment], str], step: str) -> None:
+    assert role(DEV.model_copy(update={"app": "shop", "name": "preview"})) == f"shop-preview-{step}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("role", 64), ("backup vault", 50), ("source of access logs", 60), ("bucket", 63)]
+)
+def test_a_name_may_be_as_long_as_its_limit(kind: str, limit: int) -> None:
+    # Given services, and prefixes of buckets, with longer and longer names
+    reported = (
+        str(problem)
+        for length in range(1, limit)
+        for problem in too_long(_of(bucket_prefix="b" * length), ["s" * length])
+        if f"the {kind} '" in str(problem)
+    )
+
+    # Then the first that is reported has one character too many
+    assert f"has {limit + 1} characters, and AWS allows {limit};" in next(reported)
