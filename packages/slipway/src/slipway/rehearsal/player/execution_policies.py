@@ -34,6 +34,7 @@ _PASSED_TO = {
     "AWS::CodeDeploy::": "codedeploy.amazonaws.com",
     "AWS::CodePipeline::": "codepipeline.amazonaws.com",
     "AWS::Events::": "events.amazonaws.com",
+    "AWS::FIS::": "fis.amazonaws.com",
     "AWS::Lambda::": "lambda.amazonaws.com",
     "AWS::Logs::": "logs.amazonaws.com",
     "AWS::Scheduler::": "scheduler.amazonaws.com",

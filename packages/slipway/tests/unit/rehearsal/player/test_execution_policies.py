@@ -49,6 +49,14 @@ def test_a_role_of_the_template_is_passed_by_its_name(tmp_path: Path, passes: st
     assert all("iam:PassRole on resource: arn:aws:iam::" in each for each in found)
 
 
+@pytest.mark.parametrize(("passes", "refused"), [("dev-*", 0), ("prod-*", 1)])
+def test_fis_is_passed_the_role_of_an_experiment(tmp_path: Path, passes: str, refused: int) -> None:
+    properties = {"RoleArn": {"Fn::GetAtt": ["Role", "Arn"]}, "Targets": {"all": {"ResourceArns": ["arn"]}}}
+    template = {"Type": "AWS::FIS::ExperimentTemplate", "Properties": properties}
+    may = [f"iam:PassRole arn:aws:iam::{DEV}:role/{passes}"]
+    assert len(_refused(tmp_path, may, Role={"Type": "AWS::IAM::Role"}, Template=template)) == refused
+
+
 @pytest.mark.parametrize(
     ("arn", "role"),
     [
