@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
-from rich.console import Console
 
-from services.ingest.redrive import work_off
-from slipway.emulator.command import EnvironmentOption, local_environment
+from slipway.emulator.command import EnvironmentOption
+from slipway.redrive import AccountOption, ShowOption, run
+
+QUEUES = {"JobQueueUrl": "JobDeadLetterQueueUrl", "WorkQueueUrl": "WorkDeadLetterQueueUrl"}
+"""Outputs of the compute stack: a queue, and its dead letters."""
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -19,11 +19,6 @@ def _commands() -> None:
 
 
 @app.command()
-def redrive(
-    env: EnvironmentOption,
-    show: Annotated[bool, typer.Option("--show", help="Show the messages and reasons, and change nothing.")] = False,
-) -> None:
-    """Send the dead letters on this machine back to their queues."""
-    local = local_environment(env)
-    outputs = local.outputs().get("ingest", {})
-    Console().print(work_off(local.emulator.session().client("sqs"), outputs, show=show))
+def redrive(env: EnvironmentOption, show: ShowOption = False, account: AccountOption = False) -> None:
+    """Send the dead letters back to their queues."""
+    run("ingest", QUEUES, env=env, show=show, account=account)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from slipway.emulator.command import EnvironmentOption, local_environment
-from slipway.testing.sign_in import access_token
+from slipway.emulator.command import EnvironmentOption
+from slipway.testing.sign_in import OutputsOption, access_token, print_token
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 __all__ = ["access_token", "app"]
@@ -17,7 +17,6 @@ def _commands() -> None:
 
 
 @app.command()
-def token(env: EnvironmentOption) -> None:
-    """Print an access token of the test user on this machine, good for an hour."""
-    local = local_environment(env)
-    typer.echo(access_token(local.emulator.session().client, local.outputs().get("processing", {})))
+def token(env: EnvironmentOption, outputs: OutputsOption = None) -> None:
+    """Print an access token of the test user, good for an hour."""
+    print_token("processing", env, outputs)

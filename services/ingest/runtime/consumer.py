@@ -1,7 +1,7 @@
 """Read a queue: handle each message, retry it, or move it to the dead letters with a reason."""
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -12,8 +12,17 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from services.ingest.runtime.errors import JobNotFoundError, NotOursError
 from services.ingest.runtime.logic import Clock, now, second
 from services.ingest.runtime.model import UNANSWERED, GivenUp
-from services.ingest.runtime.storage import Inbox, JobStorage, Queue
+from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords, Inbox, JobStorage, Queue, SqsQueue
+from slipway_runtime import aws
 from slipway_runtime.telemetry import count_fault, error_name, logger, metrics
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+# Five minutes a run at least: a call may outlast a minute of throttles, but no longer than two.
+_ATTEMPTS: Final = 8
+_READ_SECONDS: Final = 10.0
 
 BACK_OFF_SECONDS: Final = 30
 """Delay before a failed message is retried, twice as long the second time, and so on, seconds.
@@ -139,3 +148,35 @@ class Consumer:
         self._dead_letters.send([message.body], reason=reason)
         metrics.add_metric("MessagesDead", MetricUnit.Count, 1)
         logger.error("message dead", extra={"message_id": message.message_id, "reason": reason})
+
+
+class OnAws:
+    """What the functions behind the queues use on AWS, from their environment variables.
+
+    Args:
+        environment: The function's variables.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        dynamodb = aws.client("dynamodb", attempts=_ATTEMPTS, read_seconds=_READ_SECONDS)
+        self._environment = environment
+        self.jobs = DynamoDBJobs(dynamodb, environment["JOBS_TABLE_NAME"])
+        self.records = DynamoDBRecords(dynamodb, environment["TABLE_NAME"])
+
+    def s3(self) -> "S3Client":
+        """Return a client of S3, made at its first use."""
+        return aws.client("s3", attempts=_ATTEMPTS, read_seconds=_READ_SECONDS)
+
+    def sqs(self) -> "SQSClient":
+        """Return a client of SQS, made at its first use."""
+        return aws.client("sqs", attempts=_ATTEMPTS, read_seconds=_READ_SECONDS)
+
+    def consumer(self, read: Callable[[str], Task]) -> Consumer:
+        """Return what handles the messages of the function's queue."""
+        return Consumer(
+            read=read,
+            jobs=self.jobs,
+            inbox=SqsQueue(self.sqs, self._environment["QUEUE_URL"]),
+            dead_letters=SqsQueue(self.sqs, self._environment["DEAD_LETTER_QUEUE_URL"]),
+            max_receives=int(self._environment["MAX_RECEIVES"]),
+        )

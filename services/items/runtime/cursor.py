@@ -2,15 +2,20 @@
 
 import base64
 import binascii
+import hashlib
 import hmac
 import json
 from typing import Final, Protocol
 
 from services.items.runtime.errors import InvalidCursorError
-from services.items.runtime.signature import sign
 from slipway_runtime.secrets import CachedSecret
 
 MAX_LENGTH: Final = 512
+
+
+def sign(key: str, payload: bytes) -> bytes:
+    """Return the HMAC-SHA256 of a cursor's content, under the key in the cursor secret."""
+    return hmac.digest(key.encode(), payload, hashlib.sha256)
 
 
 class Cursors(Protocol):

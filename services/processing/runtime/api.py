@@ -9,9 +9,9 @@ from services.processing.runtime import routes
 from services.processing.runtime.jobs import LambdaJobs
 from services.processing.runtime.logic import Processing
 from services.processing.runtime.storage import DynamoDBRecordStorage, S3ResultStorage
-from services.processing.runtime.uploads import S3UploadForms
 from slipway_runtime import aws
 from slipway_runtime.probe import TableProbe
+from slipway_runtime.uploads import S3UploadForms, signing_client
 
 # An HTTP API answers within 30 s, and the longest request makes two calls: at most 12 s each.
 _ATTEMPTS = 2
@@ -24,7 +24,7 @@ def wiring(environment: Mapping[str, str]) -> routes.Wiring:
     its full CPU; that of Lambda at the first job, that of the health check at the first check.
     """
     table_name, bucket_name = environment["TABLE_NAME"], environment["BUCKET_NAME"]
-    s3 = aws.client("s3", attempts=_ATTEMPTS, signature_version="s3v4", addressing_style="virtual")
+    s3 = signing_client(attempts=_ATTEMPTS)
     return routes.Wiring(
         processing=Processing(
             records=DynamoDBRecordStorage(aws.client("dynamodb", attempts=_ATTEMPTS), table_name),

@@ -17,8 +17,8 @@ from services.processing.runtime.errors import (
 from services.processing.runtime.jobs import Jobs
 from services.processing.runtime.model import Job, JobStatus, Record, Status, digest_of, instant
 from services.processing.runtime.storage import RecordStorage, ResultStorage
-from services.processing.runtime.uploads import UploadForm, UploadForms
 from slipway_runtime.exact_json import dumps
+from slipway_runtime.uploads import UploadForm, UploadForms
 
 # Ids made of a caller and a key are in a namespace of our own.
 _NAMESPACE: Final = UUID("0d3e5a1c-3a63-4d53-9a39-0f1a4d3a8b11")

@@ -12,7 +12,6 @@ from services.processing.runtime.errors import InvalidCursorError, KeyReusedErro
 from services.processing.runtime.logic import Processing
 from services.processing.runtime.model import Status
 from services.processing.runtime.schemas import Submission, UploadRequest
-from services.processing.runtime.uploads import FORM_SECONDS
 from slipway_runtime import api as shell
 from slipway_runtime import contract
 from slipway_runtime.api import json_response
@@ -21,6 +20,7 @@ from slipway_runtime.exact_json import dumps
 from slipway_runtime.http import AUTHORIZATION, IDEMPOTENCY_KEY, method_of, path_of
 from slipway_runtime.problems import FieldError, Problem
 from slipway_runtime.telemetry import logger, metrics
+from slipway_runtime.uploads import FORM_SECONDS
 
 _OPERATIONS: Final = {"/validate": "Validate", "/process": "Process"}
 """Routes whose outcomes are counted, with the head of the metrics' names."""

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from slipway.testing import functions
+from slipway.testing.functions import client_error
+from slipway_runtime import aws
+from slipway_runtime.checks import EMPTY_BATCH, healthy, no_failures, rest_request
 from slipway_runtime.comparison import Intended, Read
-from slipway_runtime.hook import LAST_CALL_SECONDS, Check, ContractCheck, HookEvent, Verdict, require
+from slipway_runtime.hook import LAST_CALL_SECONDS, Check, ContractCheck, HookEvent, Verdict, before_traffic, require
 
 EVENT: HookEvent = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "e-1"}
 READ = Read("a page", {"path": "/items"})
@@ -68,7 +72,14 @@ class CodeDeploy:
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    def put_lifecycle_event_hook_execution_status(self, *, status: str, **_: str) -> None:
+    def put_lifecycle_event_hook_execution_status(
+        self,
+        *,
+        status: str,
+        deploymentId: str,  # noqa: N803 - AWS's names
+        lifecycleEventHookExecutionId: str,  # noqa: N803 - AWS's names
+    ) -> None:
+        assert (deploymentId, lifecycleEventHookExecutionId) == ("d-1", "e-1")
         self.said.append(status)
 
 
@@ -204,3 +215,112 @@ def test_broken_contract_needs_no_comparison() -> None:
 
 def test_nothing_is_compared_without_reads() -> None:
     assert run(page("kettle"), page("pot"), reads=())[1].called == []
+
+
+HEALTH = Check("health", rest_request("GET", "/health"), healthy)
+BATCH = Check("an empty batch", EMPTY_BATCH, no_failures)
+
+
+def health(version: str = "7", status: int = 200) -> Callable[[Any], Any]:
+    body = json.dumps({"status": "ok", "function_version": version})
+    return lambda _: {"statusCode": status, "body": body, "multiValueHeaders": {"Content-Type": ["application/json"]}}
+
+
+def checked(new: Callable[[Any], Any], *checks: Check, **more: Any) -> tuple[Verdict, CodeDeploy]:
+    verdict, _, codedeploy = run(page(), new, checks=checks, reads=(), **more)
+    return verdict, codedeploy
+
+
+class TestChecks:
+    @pytest.mark.requirement("safe deployments")
+    def test_version_that_keeps_its_contract_takes_traffic(self) -> None:
+        verdict, codedeploy = checked(health(), HEALTH)
+        assert verdict == {"status": "Succeeded", "failures": []}
+        assert codedeploy.said == ["Succeeded"]
+
+    @pytest.mark.requirement("safe deployments", "versions and aliases")
+    @pytest.mark.parametrize(
+        ("new", "failure"),
+        [
+            (health(status=503), "health: answered 503"),
+            (health("$LATEST"), "health: the answer came from $LATEST, not from a version"),
+        ],
+    )
+    def test_version_without_its_table_or_number_fails(self, new: Callable[[Any], Any], failure: str) -> None:
+        verdict, codedeploy = checked(new, HEALTH)
+        assert verdict == {"status": "Failed", "failures": [failure]}
+        assert codedeploy.said == ["Failed"]
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            None,
+            {},
+            {"statusCode": 200},
+            {"statusCode": 200, "body": "no json", "multiValueHeaders": {}},
+            {"batchItemFailures": [{"itemIdentifier": "1"}]},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("check", [HEALTH, BATCH], ids=["api", "batch"])
+    def test_whatever_else_a_version_does_fails(self, check: Check, answer: Any) -> None:
+        verdict, codedeploy = checked(lambda _: answer, check)
+        assert verdict["status"] == "Failed"
+        assert codedeploy.said == ["Failed"]
+
+    def test_a_call_that_fails_is_a_failed_check(self) -> None:
+        def refuse(_: object) -> None:
+            raise client_error("AccessDeniedException", "Invoke")
+
+        assert checked(refuse, BATCH)[0]["failures"] == ["an empty batch: ClientError"]
+
+    def test_by_hand_the_verdict_is_returned_and_nobody_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clients: dict[str, Any] = {"lambda": Versions(page(), health()), "codedeploy": CodeDeploy()}
+        monkeypatch.setattr(aws, "client", lambda service, **_: clients[service])
+        monkeypatch.setenv("TARGET_ALIAS_ARN", STAGING)
+        assert before_traffic((HEALTH,))({}, functions.Context())["status"] == "Succeeded"
+        assert clients["codedeploy"].said == []
+
+
+class TestThrottles:
+    """A throttled call says nothing of the new version: the other versions use the same concurrency."""
+
+    @staticmethod
+    def check(refusals: int, seconds: float) -> tuple[Verdict, list[float]]:
+        """Check a function that refuses so many calls."""
+        left = iter(range(refusals))
+        pauses: list[float] = []
+        context = Context(seconds)
+
+        def answer(_: object) -> dict[str, list[str]]:
+            if next(left, None) is not None:
+                raise client_error("TooManyRequestsException", "Invoke")
+            return {"batchItemFailures": []}
+
+        def pause(wanted: float) -> None:
+            pauses.append(wanted)
+            context.seconds -= wanted
+
+        checks = ContractCheck(
+            functions=Versions(page(), answer),  # type: ignore[arg-type]
+            codedeploy=CodeDeploy(),  # type: ignore[arg-type]
+            target_arn=STAGING,
+            checks=(BATCH,),
+            pause=pause,
+        )
+        verdict = checks.run(EVENT, context)  # type: ignore[arg-type]
+        assert context.seconds >= LAST_CALL_SECONDS
+        return verdict, pauses
+
+    @pytest.mark.requirement("a contract check that fails because the function is busy")
+    def test_a_throttled_check_is_repeated(self) -> None:
+        verdict, pauses = self.check(6, 900)
+        assert verdict["status"] == "Succeeded"
+        assert pauses == [1, 2, 4, 8, 10, 10]
+
+    def test_throttles_end_in_time_to_report(self) -> None:
+        verdict, pauses = self.check(10_000, 900)
+        assert verdict["failures"] == [
+            "an empty batch: throttled to the end: the function has no concurrency left for a check"
+        ]
+        assert sum(pauses) > 600

@@ -14,8 +14,8 @@ from adopters.copies import Copy, summarise
 from adopters.page import RESULTS
 from adopters.rows import ROWS, Row, slug
 
-TESTS = ("tests/unit", "services/*/tests/unit", "services/*/tests/infrastructure")
-"""Tests of the app and of its services, as far as there are some. Properties of the services' code take no setting."""
+TESTS = ("services/*/tests/unit", "services/*/tests/infrastructure")
+"""Tests of the services, as far as there are some. Properties of the services' code take no setting."""
 
 CONTRACT = ("--pyargs", "slipway.testing.contract")
 """What the tool asks of every service that there is."""

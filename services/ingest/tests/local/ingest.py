@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
-import boto3
 import httpx
 
+from services.ingest.runtime.model import owner_of
+from slipway.testing.behind import Behind
 from slipway.testing.emulated import until
 
 DONE = frozenset({"completed", "failed"})
@@ -56,63 +58,34 @@ class Caller:
         return until(lambda: job if (job := self.job(job_id))["status"] in DONE else None, seconds)
 
 
-@dataclass(frozen=True)
-class Behind:
-    """The service's resources, seen by the root of the account."""
+def plant_job(behind: Behind, caller: Caller, **fields: Any) -> str:
+    """Id of a job that no message asks for."""
+    assert caller.key is not None
+    now, job_id = int(time.time()), str(uuid4())
+    item = {
+        "id": {"S": job_id},
+        "owner": {"S": owner_of(caller.key)},
+        "created_at": {"S": "2026-11-20T12:00:00.000000Z"},
+        "expires_at": {"N": str(now + 3600)},
+        "deadline": {"N": str(now + 3600)},
+        "completed": {"N": "0"},
+        "failed": {"N": "0"},
+        "given_up": {"M": {}},
+        "failures": {"L": []},
+        **fields,
+    }
+    behind.client("dynamodb").put_item(TableName=behind.outputs["JobsTableName"], Item=item)
+    return job_id
 
-    session: boto3.Session
-    outputs: Mapping[str, str]
 
-    def client(self, name: Any) -> Any:
-        return self.session.client(name)
+def open_job(behind: Behind, caller: Caller) -> str:
+    """Id of a job of a caller with one open batch that no message asks for."""
+    return plant_job(behind, caller, total={"N": "1"}, open={"NS": ["0"]})
 
-    def key_value(self, key_id: str | None = None) -> str:
-        answer = self.client("apigateway").get_api_key(apiKey=key_id or self.outputs["ApiKeyId"], includeValue=True)
-        value: str = answer["value"]
-        return value
 
-    def new_key(self, plan_id: str | None = None) -> str:
-        """Value of another key in a usage plan. Default: the service's own."""
-        gateway = self.client("apigateway")
-        key = gateway.create_api_key(name="test", enabled=True)
-        gateway.create_usage_plan_key(
-            usagePlanId=plan_id or self.outputs["UsagePlanId"], keyId=key["id"], keyType="API_KEY"
-        )
-        return self.key_value(key["id"])
-
-    def new_plan(self, **limits: Any) -> str:
-        """Id of another usage plan on the API's stage."""
-        stages = [{"apiId": self.outputs["ApiId"], "stage": "live"}]
-        plan: str = self.client("apigateway").create_usage_plan(name="test", apiStages=stages, **limits)["id"]
-        return plan
-
-    def items(self, output: str) -> list[dict[str, Any]]:
-        """Everything in a table."""
-        pages = self.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs[output])
-        return [item for page in pages for item in page["Items"]]
-
-    def waiting(self, output: str) -> int:
-        """Messages in a queue, those that somebody works on among them."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes = self.client("sqs").get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)
-        return sum(int(attributes["Attributes"][name]) for name in names)
-
-    def put(self, output: str, body: Any) -> None:
-        """Sends a message to a queue; what is no text goes as JSON."""
-        text = body if isinstance(body, str) else json.dumps(body)
-        self.client("sqs").send_message(QueueUrl=self.outputs[output], MessageBody=text)
-
-    def take(self, output: str) -> list[dict[str, Any]]:
-        """Takes all messages that are in a queue now."""
-        sqs, url = self.client("sqs"), self.outputs[output]
-        taken: list[dict[str, Any]] = []
-        while messages := sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=60
-        ).get("Messages"):
-            for message in messages:
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            taken += messages
-        return taken
+def lose(behind: Behind, record_id: str) -> None:
+    """Take a record's payload out of the bucket."""
+    behind.client("s3").delete_object(Bucket=behind.outputs["BucketName"], Key=f"payloads/{record_id}")
 
 
 def reason(message: Mapping[str, Any]) -> str | None:

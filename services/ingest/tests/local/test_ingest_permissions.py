@@ -13,10 +13,11 @@ import boto3
 import httpx
 import pytest
 
-from services.ingest.runtime.model import owner_of
-from services.ingest.tests.local.ingest import Behind, Caller
+from services.ingest.tests.local.ingest import Caller, lose, plant_job
 from slipway.emulator.environment import Outputs
-from slipway.testing.emulated import Invoke, until
+from slipway.testing.behind import Behind
+from slipway.testing.contract.roles import arrives
+from slipway.testing.emulated import Invoke, refusals, until
 from slipway.testing.functions import NO_FAILURES, sqs_event
 
 pytestmark = pytest.mark.requirement("functions")
@@ -38,26 +39,6 @@ def caller(behind: Behind, http: httpx.Client) -> Caller:
     return Caller(http, behind.outputs["ApiEndpoint"], behind.new_key(behind.new_plan()))
 
 
-def job(behind: Behind, caller: Caller, **fields: Any) -> str:
-    """Id of a job that no message asks for."""
-    assert caller.key is not None
-    now, job_id = int(time.time()), str(uuid4())
-    item = {
-        "id": {"S": job_id},
-        "owner": {"S": owner_of(caller.key)},
-        "created_at": {"S": "2026-11-20T12:00:00.000000Z"},
-        "expires_at": {"N": str(now + 3600)},
-        "deadline": {"N": str(now + 3600)},
-        "completed": {"N": "0"},
-        "failed": {"N": "0"},
-        "given_up": {"M": {}},
-        "failures": {"L": []},
-        **fields,
-    }
-    behind.client("dynamodb").put_item(TableName=behind.outputs["JobsTableName"], Item=item)
-    return job_id
-
-
 @pytest.mark.exercises(API)
 def test_the_api_takes_and_gives_records_and_jobs(caller: Caller) -> None:
     for payload in ("x", LARGE):
@@ -75,16 +56,11 @@ def test_the_api_tells_a_lost_payload(behind: Behind, caller: Caller) -> None:
     assert (answer.status_code, answer.json()["status"]) == (200, "failed"), answer.text
 
 
-def lose(behind: Behind, record_id: str) -> None:
-    """Take a record's payload out of the bucket."""
-    behind.client("s3").delete_object(Bucket=behind.outputs["BucketName"], Key=f"payloads/{record_id}")
-
-
 @pytest.mark.exercises(PROCESSOR)
 def test_the_processor_plans_a_job_once(behind: Behind, caller: Caller, invoke: Invoke) -> None:
     # Given a job, and a record for it
     record = caller.send("x")
-    planned = job(behind, caller)
+    planned = plant_job(behind, caller)
     text = json.dumps({"job": planned})
     # When its message comes twice: the second time the plan is there
     for _ in range(2):
@@ -99,7 +75,7 @@ def test_the_processor_plans_a_job_once(behind: Behind, caller: Caller, invoke: 
 def test_the_processor_goes_on_with_a_plan(behind: Behind, caller: Caller, invoke: Invoke) -> None:
     # Given a job whose processor was killed between the plan and the messages
     record = caller.send("x")
-    planned = job(behind, caller, total={"N": "1"}, open={"NS": ["0"]})
+    planned = plant_job(behind, caller, total={"N": "1"}, open={"NS": ["0"]})
     place = {"Bucket": behind.outputs["BucketName"], "Key": f"jobs/{planned}.json"}
     behind.client("s3").put_object(**place, Body=json.dumps([[record["id"]]]).encode())
     # When the message comes again
@@ -109,25 +85,39 @@ def test_the_processor_goes_on_with_a_plan(behind: Behind, caller: Caller, invok
 
 
 @pytest.mark.parametrize(
-    ("output", "dead_letters"),
+    ("name", "queue", "dead_letters"),
     [
-        pytest.param("ProcessorFunctionArn", "JobDeadLetterQueueUrl", marks=pytest.mark.exercises(PROCESSOR)),
-        pytest.param("WorkerFunctionArn", "WorkDeadLetterQueueUrl", marks=pytest.mark.exercises(WORKER)),
+        pytest.param(name, *queues, marks=pytest.mark.exercises(name), id=name)
+        for name, *queues in (
+            (PROCESSOR, "JobQueueUrl", "JobDeadLetterQueueUrl"),
+            (WORKER, "WorkQueueUrl", "WorkDeadLetterQueueUrl"),
+        )
     ],
 )
-def test_foreign_message_is_sent_to_dead_letters(
-    behind: Behind, invoke: Invoke, output: str, dead_letters: str
+def test_a_queue_is_read_and_foreign_messages_are_dead_letters(
+    behind: Behind, function_names: dict[str, str], *, name: str, queue: str, dead_letters: str
 ) -> None:
-    text = uuid4().hex
-    assert invoke(behind.outputs[output], sqs_event([text])) == NO_FAILURES
-    assert text in {letter["Body"] for letter in behind.take(dead_letters)}
+    function, began, text = function_names[name], time.time(), uuid4().hex
+    before = behind.waiting(queue)
+    # When a message comes that the function gives up at once
+    behind.put(queue, text)
+
+    found: set[str] = set()
+
+    def given_up() -> bool:
+        found.update(letter["Body"] for letter in behind.take(dead_letters))
+        return text in found
+
+    # Then it is in the dead letters and no longer in the queue
+    for look in (given_up, lambda: behind.waiting(queue) <= before):
+        assert arrives(look, behind.session, function, since=began), refusals(behind.session, function, since=began)
 
 
 @pytest.mark.exercises(WORKER)
 def test_the_worker_works_off_small_and_large_records(behind: Behind, caller: Caller, invoke: Invoke) -> None:
     # Given a batch of a job, of one record in the table and one in the bucket
     records = [caller.send(payload)["id"] for payload in ("x", LARGE)]
-    planned = job(behind, caller, total={"N": "2"}, open={"NS": ["0"]})
+    planned = plant_job(behind, caller, total={"N": "2"}, open={"NS": ["0"]})
     text = json.dumps({"job": planned, "batch": 0, "records": records})
     # When its message comes
     assert invoke(behind.outputs["WorkerFunctionArn"], sqs_event([text])) == NO_FAILURES
@@ -141,7 +131,7 @@ def test_the_worker_tells_a_lost_payload(behind: Behind, caller: Caller, invoke:
     # Given a batch of one record whose payload is lost
     record = caller.send(LARGE)["id"]
     lose(behind, record)
-    planned = job(behind, caller, total={"N": "1"}, open={"NS": ["0"]})
+    planned = plant_job(behind, caller, total={"N": "1"}, open={"NS": ["0"]})
     # When its message comes
     text = json.dumps({"job": planned, "batch": 0, "records": [record]})
     assert invoke(behind.outputs["WorkerFunctionArn"], sqs_event([text])) == NO_FAILURES
@@ -166,7 +156,7 @@ def test_a_message_that_failed_is_put_off(
     behind: Behind, caller: Caller, invoke: Invoke, *, output: str, queue: str, content: dict[str, Any]
 ) -> None:
     # Given a message that cannot be done, since what is stored of its job makes no sense
-    text = json.dumps({"job": job(behind, caller, completed={"S": "none"}), **content})
+    text = json.dumps({"job": plant_job(behind, caller, completed={"S": "none"}), **content})
     sqs, url = behind.client("sqs"), behind.outputs[queue]
     with unread(behind, url):
         sqs.send_message(QueueUrl=url, MessageBody=text)
@@ -202,14 +192,3 @@ def unread(behind: Behind, url: str) -> Iterator[None]:
         yield
     finally:
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
-
-
-@pytest.mark.parametrize(
-    "output",
-    [
-        pytest.param(f"{name}HookFunctionArn", marks=pytest.mark.exercises(f"ingest/{name}Deployment/Hook"))
-        for name in ("Api", "Processor", "Worker")
-    ],
-)
-def test_a_contract_check_invokes_the_new_version(behind: Behind, invoke: Invoke, output: str) -> None:
-    assert invoke(behind.outputs[output], {}) == {"status": "Succeeded", "failures": []}

@@ -13,19 +13,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 import httpx
-import psutil
 import pytest
 
-from services.ingest.redrive import redrive
 from services.ingest.runtime.model import UNANSWERED
-from services.ingest.tests.local.ingest import Behind, Caller, reason
+from services.ingest.tests.local.ingest import Caller, reason
 from slipway.emulator.environment import LocalEnvironment, Outputs
+from slipway.redrive import redrive
+from slipway.testing.behind import Behind
+from slipway.testing.chaos import Killer, changes_of, short_visibility, through
 from slipway.testing.faulty import Faults, FaultyProxy
 
 CLIENTS = 16
@@ -43,7 +43,8 @@ def behind(session: Callable[..., boto3.Session], outputs: Outputs) -> Iterator[
     # What other tests left.
     for output in ("JobDeadLetterQueueUrl", "WorkDeadLetterQueueUrl"):
         behind.take(output)
-    with short_visibility(behind):
+    queues = [behind.outputs[f"{name}QueueUrl"] for name in ("Job", "Work")]
+    with short_visibility(behind.session, queues, VISIBILITY_SECONDS):
         yield behind
 
 
@@ -63,7 +64,8 @@ def test_nothing_is_lost_or_done_twice_while_functions_are_killed(
 ) -> None:
     # Given callers with keys of their own, and somebody who kills processor and worker at random moments
     run = Run(behind, http, say)
-    killer = Killer(local, behind, ("Processor", "Worker"), most=KILLS)
+    functions = [behind.outputs[f"{name}FunctionArn"] for name in ("Processor", "Worker")]
+    killer = Killer(local, functions, most=KILLS)
 
     # When 16 clients send 2,000 records and have them processed
     with killer:
@@ -89,7 +91,11 @@ def test_nothing_is_lost_or_repeated_during_outages(
     # a 5xx, and cuts one in fifty off after it was carried out
     run = Run(behind, http, say)
     faults = Faults(refused=0.25, cut_off=0.02)
-    with FaultyProxy(local.emulator, faults) as proxy, through(behind, proxy):
+    functions = [behind.outputs[f"{name}FunctionArn"] for name in ("Api", "Processor", "Worker")]
+    with (
+        FaultyProxy(local.emulator, faults) as proxy,
+        through(behind.session, functions, proxy, ("DYNAMODB", "S3")),
+    ):
         # When records of both kinds are sent and processed, and for five seconds nothing works at all
         outage = threading.Timer(8, faults.outage, args=[5.0])
         outage.start()
@@ -125,7 +131,9 @@ class Run:
         # A plan without limits to speak of: the test measures other things.
         plan = self.behind.new_plan(throttle={"rateLimit": 10_000, "burstLimit": 5_000})
         self.callers = [Caller(self.http, endpoint, self.behind.new_key(plan)) for _ in range(KEYS)]
-        self.changes = Changes(self.behind)
+        # A witness of its own: the records table's stream.
+        table = self.behind.client("dynamodb").describe_table(TableName=self.behind.outputs["TableName"])["Table"]
+        self.stream: str = table["LatestStreamArn"]
 
     def send(self, *, records: int, large: float = 0.02) -> None:
         """Sends records by 16 clients at once, and has them processed now and then, and at the end."""
@@ -202,7 +210,11 @@ class Run:
         status = {item["id"]["S"]: item["status"]["S"] for item in self.behind.items("TableName")}
         lost = [record for record in self.records if status.get(record) != "completed"]
         assert not lost, f"{len(lost)} of {len(self.records)} lost: {lost[:5]}"
-        changes = self.changes.completions()
+        changes = Counter(
+            new["id"]["S"]
+            for old, new in changes_of(self.behind.session, self.stream)
+            if new.get("status") == {"S": "completed"} and old.get("completed_at") != new.get("completed_at")
+        )
         times = Counter(changes[record] for record in self.records)
         self.say(f"completions of a record by the table's stream: {dict(times)}")
         assert {changes[record] for record in self.records} == {1}
@@ -256,107 +268,3 @@ class Run:
         for letter in letters:
             sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"], VisibilityTimeout=0)
         return letters
-
-
-class Changes:
-    """A witness of its own: the records table's stream."""
-
-    def __init__(self, behind: Behind) -> None:
-        self._streams = behind.client("dynamodbstreams")
-        table = behind.client("dynamodb").describe_table(TableName=behind.outputs["TableName"])["Table"]
-        self._arn = table["LatestStreamArn"]
-
-    def completions(self) -> Counter[str]:
-        """How often each record went from pending to completed."""
-        seen: Counter[str] = Counter()
-        for shard in self._streams.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]:
-            iterator = self._streams.get_shard_iterator(
-                StreamArn=self._arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-            )["ShardIterator"]
-            while iterator:
-                page = self._streams.get_records(ShardIterator=iterator, Limit=1000)
-                for record in page["Records"]:
-                    old, new = (record["dynamodb"].get(image, {}) for image in ("OldImage", "NewImage"))
-                    if new.get("status") == {"S": "completed"} and old.get("completed_at") != new.get("completed_at"):
-                        seen[new["id"]["S"]] += 1
-                iterator = page.get("NextShardIterator") if page["Records"] else None
-        return seen
-
-
-class Killer:
-    """Kills running functions at random moments: SIGKILL to the process that runs one."""
-
-    def __init__(self, local: LocalEnvironment, behind: Behind, functions: Sequence[str], *, most: int) -> None:
-        self._emulator = local.emulator.pid
-        # arn:aws:lambda:<region>:<account>:function:<name>:live
-        self._names = [behind.outputs[f"{name}FunctionArn"].split(":")[6] for name in functions]
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._most = most
-        self.count = 0
-
-    def __enter__(self) -> Killer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        chance = random.Random(7)
-        while self.count < self._most and not self._stop.wait(chance.uniform(0.5, 3.0)):
-            if victims := list(self._running()):
-                chance.choice(victims).kill()
-                self.count += 1
-
-    def _running(self) -> Iterator[psutil.Process]:
-        for process in psutil.Process(self._emulator).children(recursive=True):
-            try:
-                line = " ".join(process.cmdline())
-            except psutil.Error:
-                continue
-            if any(f"-{name}-" in line for name in self._names):
-                yield process
-
-
-@contextmanager
-def short_visibility(behind: Behind) -> Iterator[None]:
-    """Shortens the visibility time-outs of both queues: a test cannot wait for 90 minutes."""
-    sqs, name = behind.client("sqs"), "VisibilityTimeout"
-    urls = [behind.outputs[queue] for queue in ("JobQueueUrl", "WorkQueueUrl")]
-    before = [sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name] for url in urls]
-    for url in urls:
-        sqs.set_queue_attributes(QueueUrl=url, Attributes={name: str(VISIBILITY_SECONDS)})
-    try:
-        yield
-    finally:
-        for url, seconds in zip(urls, before, strict=True):
-            sqs.set_queue_attributes(QueueUrl=url, Attributes={name: seconds})
-
-
-@contextmanager
-def through(behind: Behind, proxy: FaultyProxy) -> Iterator[None]:
-    """Has the functions reach DynamoDB and S3 through a proxy: new versions of them, under `live`, for a while."""
-    functions = behind.client("lambda")
-    aliases = []
-    for name in ("Api", "Processor", "Worker"):
-        function = behind.outputs[f"{name}FunctionArn"].split(":")[6]
-        variables = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-        aliases.append(
-            (function, functions.get_alias(FunctionName=function, Name="live")["FunctionVersion"], variables)
-        )
-        functions.update_function_configuration(
-            FunctionName=function,
-            Environment={
-                "Variables": variables | {f"AWS_ENDPOINT_URL_{service}": proxy.url for service in ("DYNAMODB", "S3")}
-            },
-        )
-        version = functions.publish_version(FunctionName=function)["Version"]
-        functions.update_alias(FunctionName=function, Name="live", FunctionVersion=version)
-    try:
-        yield
-    finally:
-        for function, version, variables in aliases:
-            functions.update_alias(FunctionName=function, Name="live", FunctionVersion=version)
-            functions.update_function_configuration(FunctionName=function, Environment={"Variables": variables})

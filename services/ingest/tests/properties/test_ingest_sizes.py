@@ -30,7 +30,8 @@ def test_the_largest_job_fits() -> None:
     assert sum((len(number) + 1) // 2 + 1 for number in numbers) + reasons + 1024 < ITEM_BYTES
 
 
-@pytest.mark.parametrize("sign", ["x", "\x01", "\n", '"', "\\", "я", "€", "😀", "\u2028"])
+@pytest.mark.requirement("ingest: records")
+@pytest.mark.parametrize("sign", ["x", "\x00", "\x1f", "\x7f", "\n", '"', "\\", "é", "€", "😀", "\u2028", 'a"\n😀'])
 @pytest.mark.parametrize("size", [4096, PAYLOAD_BYTES])
 def test_a_record_and_its_answers_fit(sign: str, size: int) -> None:
     # Given the largest payload of a sign that goes to the table, or to the bucket

@@ -3,70 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from slipway.testing.app import changed_deployment, deployment
-from slipway.testing.app import settings as committed
+from slipway.testing.app import in_variants
 from slipway.testing.templates import DeployedTemplates
 
-DOCUMENT = json.loads((Path(__file__).parents[2] / "openapi.json").read_text(encoding="utf-8"))
-ENVIRONMENTS = [environment.name for environment in committed().environments]
-VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    **{name: (name, {}) for name in ENVIRONMENTS},
-    "on demand": (ENVIRONMENTS[-1], {"services.items.capacity": {"mode": "on-demand"}}),
-}
-"""Name → environment, and what differs from it."""
+items = in_variants("items", on_demand=(-1, {"services.items.capacity": {"mode": "on-demand"}}))
 
 _WRITES = {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
 
 
-@pytest.fixture(params=VARIANTS)
-def items(request: pytest.FixtureRequest) -> DeployedTemplates:
-    """Each variant in turn."""
-    environment, changes = VARIANTS[request.param]
-    return changed_deployment(environment, "items", changes) if changes else deployment(environment, "items")
-
-
-def _methods(items: DeployedTemplates) -> dict[str, dict[str, Any]]:
-    """The API's methods by verb and path, without the preflights."""
-    resources = items["compute"].of_type("AWS::ApiGateway::Resource")
-
-    def path(reference: Any) -> str:
-        if "Ref" not in reference:
-            return ""
-        properties = resources[reference["Ref"]]["Properties"]
-        return f"{path(properties['ParentId'])}/{properties['PathPart']}"
-
-    return {
-        f"{method['HttpMethod']} {path(method['ResourceId'])}": method
-        for method in items["compute"].properties_of("AWS::ApiGateway::Method")
-        if method["HttpMethod"] != "OPTIONS"
-    }
-
-
-def _work(items: DeployedTemplates, handler: str) -> dict[str, set[str]]:
-    """What a function's role allows, without what every function has: log, traces, key of variables."""
-    return {
-        action: resources
-        for action, resources in items.permissions(handler).items()
-        if not action.startswith(("logs:", "xray:", "kms:"))
-    }
-
-
-def test_routes_are_those_of_the_document(items: DeployedTemplates) -> None:
-    documented = {f"{verb.upper()} {path}" for path, verbs in DOCUMENT["paths"].items() for verb in verbs}
-    # What can be read is answered for HEAD, too
-    assert set(_methods(items)) == documented | {
-        route.replace("GET", "HEAD") for route in documented if route.startswith("GET")
-    }
-
-
 def test_writes_are_signed_and_their_bodies_are_validated(items: DeployedTemplates) -> None:
-    methods = _methods(items)
+    methods = items.routes()
 
     signed = {route for route, method in methods.items() if method["AuthorizationType"] == "AWS_IAM"}
     assert signed == {"POST /items", "PUT /items/{id}", "DELETE /items/{id}"}
@@ -99,7 +48,7 @@ def test_api_may_do_only_what_routes_need(items: DeployedTemplates) -> None:
     table = items.output("TableArn")
     idempotency = items.output("IdempotencyTableName").replace(">", ".Arn>")
 
-    assert _work(items, "api.handler") == {
+    assert items.work("api.handler") == {
         **{action: {table, idempotency} for action in _WRITES},
         "dynamodb:GetItem": {table},
         "dynamodb:Query": {f"{table}/index/by-recency", f"{table}/index/by-status"},
@@ -112,7 +61,7 @@ def test_the_reader_of_the_stream_follows_creations_alone(items: DeployedTemplat
     (pattern,) = mapping["FilterCriteria"]["Filters"]
     idempotency = items.output("IdempotencyTableName").replace(">", ".Arn>")
     bucket = items.behind(items.output("BucketName"))["Properties"]["BucketName"]
-    work = _work(items, "stream.handler")
+    work = items.work("stream.handler")
 
     assert json.loads(pattern["Pattern"]) == {"eventName": ["INSERT"]}
     assert {action: work[action] for action in _WRITES} == {action: {idempotency} for action in _WRITES}

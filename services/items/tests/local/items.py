@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import boto3
 
 from slipway.emulator.environment import LocalEnvironment
 from slipway.testing.emulated import Request
@@ -19,3 +24,23 @@ def create(signed: Request, **fields: Any) -> dict[str, Any]:
 def recycle(local: LocalEnvironment, function_arn: str) -> None:
     """End a function's idle execution environments, so that the next call starts one."""
     local.emulator.recycle(function_arn.split(":")[6])
+
+
+@contextmanager
+def closed_bucket(root: boto3.Session, bucket: str, prefix: str) -> Iterator[None]:
+    """A bucket that refuses everybody its objects under a prefix for a while."""
+    s3 = root.client("s3")
+    policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    document = json.loads(policy)
+    refusal = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket}/{prefix}*",
+    }
+    document["Statement"].append(refusal)
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+    try:
+        yield
+    finally:
+        s3.put_bucket_policy(Bucket=bucket, Policy=policy)

@@ -17,9 +17,6 @@ from slipway.emulator.server import Credentials
 from slipway.testing.emulated import Request
 from slipway.testing.problems import assert_problem
 
-ORIGIN = {"Origin": "https://shop.example"}
-NOBODY = "00000000-0000-4000-8000-000000000000"
-
 
 @pytest.fixture
 def item(signed: Request) -> dict[str, Any]:
@@ -54,11 +51,7 @@ def test_an_item_is_created(signed: Request, outputs: Outputs) -> None:
     assert response.headers["cache-control"] == "no-store"
 
 
-def test_what_is_left_out_takes_its_default(signed: Request) -> None:
-    item = create(signed)
-    assert (item["description"], item["data"], item["status"]) == ("", {}, "active")
-
-
+@pytest.mark.exercises("items/ApiFunction")
 def test_a_key_gives_every_repetition_the_first_answer(signed: Request) -> None:
     # Given a creation under a key
     key = {"Idempotency-Key": uuid4().hex}
@@ -138,29 +131,6 @@ def test_what_a_client_has_is_not_sent_again(edge: Request, item: dict[str, Any]
     assert edge("GET", path, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-@pytest.mark.requirement("items: the edge")
-@pytest.mark.parametrize("path", ["/items", "/items/{id}"])
-def test_head_is_get_without_its_content(edge: Request, item: dict[str, Any], path: str) -> None:
-    response = edge("HEAD", path.format(**item))
-    assert response.status_code == 200
-    # Without compression, so that what is counted is what is there
-    read = edge("GET", path.format(**item), headers={"Accept-Encoding": "identity"})
-    head = edge("HEAD", path.format(**item), headers={"Accept-Encoding": "identity"})
-    assert head.headers["content-length"] == str(len(read.content))
-    assert response.content == b""
-    assert response.headers["content-type"] == "application/json"
-    assert response.headers["etag"] == edge("GET", path.format(**item)).headers["etag"]
-    missing = edge("HEAD", f"/items/{NOBODY}")
-    assert (missing.status_code, missing.content) == (404, b"")
-
-
-def test_an_item_that_is_not_there_is_not_found(edge: Request, signed: Request) -> None:
-    assert_problem(edge("GET", f"/items/{NOBODY}"), 404, "id")
-    condition = {"If-Match": '"1"'}
-    assert_problem(signed("PUT", f"/items/{NOBODY}", json={"name": "kettle"}, headers=condition), 404, "id")
-    assert_problem(signed("DELETE", f"/items/{NOBODY}", headers=condition), 404, "id")
-
-
 # Writing over, and deleting
 
 
@@ -198,25 +168,6 @@ def test_an_item_is_deleted(signed: Request, edge: Request, item: dict[str, Any]
     assert not _is_listed(edge, item["id"], "draft")
 
 
-@pytest.mark.requirement("items: no duplicate, no lost update")
-@pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_a_write_says_which_version_it_is_for(
-    signed: Request, edge: Request, item: dict[str, Any], method: str
-) -> None:
-    path = f"/items/{item['id']}"
-    content: dict[str, Any] = {"json": {"name": "teapot"}} if method == "PUT" else {}
-    # Given no version, a former or later one, and what is no version
-    for given, status in ((None, 428), ('"0"', 412), ('"2"', 412), ('"x"', 412), ("*", 400), ("1", 400), ("", 400)):
-        headers = {} if given is None else {"If-Match": given}
-        # When it writes
-        response = signed(method, path, headers=headers, **content)
-        # Then it is refused, and the item is as it was
-        assert_problem(response, status, "If-Match")
-    assert edge("GET", path).json() == item
-    # And a tag that the edge has made weak is good
-    assert signed(method, path, headers={"If-Match": 'W/"1"'}, **content).is_success
-
-
 # The health check
 
 
@@ -232,48 +183,7 @@ def test_health_tells_what_answers(unsigned: Request, session: Callable[..., bot
     assert health == {"status": "ok", "environment": "dev", "function_version": live["FunctionVersion"]}
 
 
-# CORS, and errors that the gateway makes
-
-
-@pytest.mark.requirement("the API")
-def test_every_answer_can_be_read_by_a_browser(
-    signed: Request, unsigned: Request, edge: Request, item: dict[str, Any]
-) -> None:
-    path = f"/items/{item['id']}"
-    answers = {
-        201: signed("POST", "/items", json={"name": "kettle"}, headers=ORIGIN),
-        200: edge("GET", path, headers=ORIGIN),
-        304: edge("GET", path, headers={**ORIGIN, "If-None-Match": '"1"'}),
-        404: edge("GET", f"/items/{NOBODY}", headers=ORIGIN),
-        400: signed("POST", "/items", json={}, headers=ORIGIN),
-        403: unsigned("GET", path, headers=ORIGIN),
-        412: signed("DELETE", path, headers={**ORIGIN, "If-Match": '"9"'}),
-    }
-    for status, answer in answers.items():
-        assert answer.status_code == status
-        assert answer.headers["access-control-allow-origin"] == "*"
-        exposed = {name.strip() for name in answer.headers["access-control-expose-headers"].split(",")}
-        assert exposed >= {"ETag", "Location", "Retry-After"}
-        # Browsers refuse `*` with credentials.
-        assert "access-control-allow-credentials" not in answer.headers
-
-
 # Who may
-
-
-@pytest.mark.requirement("items: who may")
-def test_the_distributions_header_alone_opens_reads(
-    unsigned: Request, edge: Request, session: Callable[..., boto3.Session], outputs: Outputs, item: dict[str, Any]
-) -> None:
-    path = f"/items/{item['id']}"
-    secret = session().client("secretsmanager").get_secret_value(SecretId=outputs["items"]["OriginSecretArn"])
-    value = json.loads(secret["SecretString"])["header"]
-    for wrong in ({}, {"X-Origin-Verify": ""}, {"X-Origin-Verify": value[:-1]}, {"X-Origin-Verify": value.swapcase()}):
-        for read in (path, "/items", f"/items/{NOBODY}"):
-            assert_problem(unsigned("GET", read, headers=wrong), 403, "X-Origin-Verify")
-    assert unsigned("GET", path, headers={"X-Origin-Verify": value}).status_code == 200
-    # A viewer's own header does not reach the origin.
-    assert edge("GET", path, headers={"X-Origin-Verify": "mine"}).status_code == 200
 
 
 @pytest.mark.requirement("items: the edge")

@@ -15,7 +15,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from services.items.runtime.signature import sign
+from services.items.runtime.cursor import sign
 from services.items.tests.local.items import create, recycle
 from slipway.emulator.environment import LocalEnvironment, Outputs
 from slipway.testing.emulated import Request, until
@@ -83,16 +83,6 @@ def test_the_whole_list_holds_every_status_newest_first(signed: Request, edge: R
     assert [item["id"] for item in read if item["id"] in created] == created[::-1]
     assert len({item["id"] for item in read}) == len(read)
     assert all(newer["created_at"] >= older["created_at"] for newer, older in pairwise(read))
-
-
-@pytest.mark.requirement("items: routes")
-def test_a_page_has_twenty_items_unless_asked_otherwise(signed: Request, edge: Request) -> None:
-    mine = status()
-    for _ in range(21):
-        create(signed, status=mine)
-    assert [len(page) for page in pages(edge, status=mine)] == [20, 1]
-    assert [len(page) for page in pages(edge, status=mine, limit=21)] == [21]
-    assert edge("GET", "/items", params={"status": status()}).json() == {"items": [], "next_cursor": None}
 
 
 def test_a_page_of_large_items_ends_early_and_goes_on(signed: Request, edge: Request) -> None:
@@ -179,26 +169,6 @@ def test_a_cursor_outlives_a_rotation(  # noqa: PLR0917  # pytest passes fixture
     recycle(local, values["ApiFunctionArn"])
     assert edge("GET", "/items", params={**first, "cursor": cursor}).status_code == 400
     assert following(newer) == created[1:2]
-
-
-@pytest.mark.requirement("secrets")
-def test_a_rotation_that_was_not_begun_changes_nothing(
-    session: Callable[..., boto3.Session], secrets: SecretsManagerClient, outputs: Outputs
-) -> None:
-    # Given a version that the secret does not have
-    arn = outputs["items"]["CursorSecretArn"]
-    before = key(secrets, arn, "AWSCURRENT")
-    functions = session().client("lambda")
-    for step in ("createSecret", "finishSecret", "dropSecret"):
-        event = {"Step": step, "SecretId": arn, "ClientRequestToken": str(uuid4())}
-        # When a step for it is asked for
-        answer = functions.invoke(
-            FunctionName=outputs["items"]["RotationFunctionArn"], Payload=json.dumps(event).encode()
-        )
-        # Then it fails, without a word of the secret
-        assert answer["FunctionError"] == "Unhandled"
-        assert before not in answer["Payload"].read().decode()
-    assert key(secrets, arn, "AWSCURRENT") == before
 
 
 @pytest.mark.requirement("functions")

@@ -5,9 +5,9 @@ None waits for what comes by itself, such as a stream's record: a function is ha
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -15,8 +15,9 @@ import boto3
 import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
-from services.items.tests.local.items import create
-from slipway.emulator.environment import Outputs
+from services.items.tests.local.items import closed_bucket, create
+from slipway.emulator.environment import LocalEnvironment, Outputs
+from slipway.testing.contract.roles import arrives, messages
 from slipway.testing.emulated import Invoke, Request, refusals, until
 from slipway.testing.functions import NO_FAILURES
 
@@ -56,14 +57,6 @@ def test_the_api_reads_lists_replaces_and_deletes(signed: Request, edge: Request
     assert first.json()["items"] + rest.json()["items"] == items[::-1]
     assert items[0] in listed.json()["items"]
     assert signed("DELETE", f"/items/{items[1]['id']}", headers={"If-Match": '"1"'}).status_code == 204
-
-
-@pytest.mark.exercises(API)
-def test_the_api_creates_once_under_a_key(signed: Request) -> None:
-    key = {"Idempotency-Key": uuid4().hex}
-    first, again = (signed("POST", "/items", json={"name": "kettle"}, headers=key) for _ in range(2))
-    assert (first.status_code, again.status_code) == (201, 201)
-    assert first.json() == again.json()
 
 
 @pytest.mark.exercises(API)
@@ -126,24 +119,13 @@ def test_the_stream_function_tries_again_what_failed(
     values: dict[str, str],
 ) -> None:
     # Given a creation that cannot be followed: the bucket refuses everybody its object
-    s3 = session().client("s3")
     item_id = creation["Records"][0]["dynamodb"]["Keys"]["id"]["S"]
-    policy = s3.get_bucket_policy(Bucket=values["BucketName"])["Policy"]
-    refusal = {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:PutObject",
-        "Resource": f"arn:aws:s3:::{values['BucketName']}/items/{item_id}/*",
-    }
-    document = json.loads(policy)
-    document["Statement"].append(refusal)
     before = _in_progress(dynamodb, values)
-    s3.put_bucket_policy(Bucket=values["BucketName"], Policy=json.dumps(document))
-    try:
-        with pytest.raises(AssertionError, match="1 of 1 records failed"):
-            invoke(values["StreamFunctionArn"], creation)
-    finally:
-        s3.put_bucket_policy(Bucket=values["BucketName"], Policy=policy)
+    with (
+        closed_bucket(session(), values["BucketName"], f"items/{item_id}/"),
+        pytest.raises(AssertionError, match="1 of 1 records failed"),
+    ):
+        invoke(values["StreamFunctionArn"], creation)
     # Then nothing says that it is being worked on; the stream's own function may be at work on another
     until(lambda: _in_progress(dynamodb, values) <= before)
 
@@ -177,12 +159,37 @@ def test_the_rotation_function_takes_each_step(session: Callable[..., boto3.Sess
     assert secrets.get_secret_value(SecretId=arn)["SecretString"] != before
 
 
-@pytest.mark.parametrize(
-    "output",
-    [
-        pytest.param("ApiHookFunctionArn", marks=pytest.mark.exercises("items/ApiDeployment/Hook")),
-        pytest.param("StreamHookFunctionArn", marks=pytest.mark.exercises("items/StreamDeployment/Hook")),
-    ],
-)
-def test_a_contract_check_invokes_the_new_version(invoke: Invoke, values: dict[str, str], output: str) -> None:
-    assert invoke(values[output], {}) == {"status": "Succeeded", "failures": []}
+@pytest.mark.exercises(STREAM)
+def test_a_stream_is_read_and_its_failures_are_sent_on(
+    session: Callable[..., boto3.Session],
+    local: LocalEnvironment,
+    signed: Request,
+    function_names: dict[str, str],
+    values: dict[str, str],
+) -> None:
+    root, began = session(), time.time()
+    function = function_names[STREAM]
+    functions = root.client("lambda")
+    (mapping,) = functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+    retries = mapping["MaximumRetryAttempts"]
+    functions.update_event_source_mapping(UUID=mapping["UUID"], MaximumRetryAttempts=0)
+    queue = mapping["DestinationConfig"]["OnFailure"]["Destination"]
+    try:
+        # Given creations that can't be followed
+        with closed_bucket(root, values["BucketName"], "items/"):
+            # When one comes by the stream
+            create(signed)
+
+            def letter() -> dict[str, Any] | None:
+                since = datetime.fromtimestamp(began, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                letters = (each for each in messages(root, queue) if "DDBStreamBatchInfo" in each)
+                return next((each for each in letters if each["timestamp"] >= since), None)
+
+            # Then what is known of its batch is in the dead letters
+            found = arrives(letter, root, function, since=began)
+            assert found, refusals(root, function, since=began)
+            assert found["requestContext"]["condition"] == "RetryAttemptsExhausted"
+            assert found["DDBStreamBatchInfo"]["streamArn"] == mapping["EventSourceArn"]
+    finally:
+        functions.update_event_source_mapping(UUID=mapping["UUID"], MaximumRetryAttempts=retries)
+        local.emulator.recycle(function)

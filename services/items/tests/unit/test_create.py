@@ -1,7 +1,5 @@
 """`POST /items`."""
 
-import json
-from decimal import Decimal
 from uuid import UUID
 
 import pytest
@@ -38,35 +36,7 @@ def test_what_is_left_out_takes_its_default(api: Harness) -> None:
 
 def test_without_a_key_the_same_item_twice_is_two_items(api: Harness) -> None:
     assert api.post(ITEM).json["id"] != api.post(ITEM).json["id"]
-    assert len(api.storage.items) == 2
-
-
-@pytest.mark.requirement("items: the item")
-def test_decimals_and_unicode_come_back_as_they_went_in(api: Harness) -> None:
-    # Given numbers that binary floats cannot hold, and text beyond the basic plane
-    body = (
-        '{"name": "Lämpchen 💡", "data": {"price": 0.1, "big": 12345678901234567890123456789012345678, '
-        '"tiny": 1E-130, "list": [-0.30, 1e3, true, null, "\\ud83d\\ude00"]}}'
-    )
-    # When it is stored and read
-    created = api.post(body)
-    read = api.get(created.location)
-    # Then every value is there exactly
-    assert read.json["name"] == "Lämpchen 💡"
-    assert read.json["data"] == {
-        "price": Decimal("0.1"),
-        "big": Decimal(12345678901234567890123456789012345678),
-        "tiny": Decimal("1E-130"),
-        "list": [Decimal("-0.3"), Decimal(1000), True, None, "😀"],
-    }
-    assert '"price":0.1' in read.text
-    assert json.loads(read.text)
-
-
-def test_a_body_in_base64_is_the_same_body(api: Harness) -> None:
-    answer = api.call(proxy_event("POST", "/items", body=ITEM, encoded=True))
-    assert answer.status == 201
-    assert answer.json["name"] == "Lamp"
+    assert len(api.items) == 2
 
 
 class TestIdempotencyKey:
@@ -79,7 +49,7 @@ class TestIdempotencyKey:
         # Then one item is there, and the answers are the same
         assert (again.status, again.text) == (201, first.text)
         assert again.location == first.location
-        assert len(api.storage.items) == 1
+        assert len(api.items) == 1
 
     def test_the_first_answer_stands_after_the_item_changed(self, api: Harness) -> None:
         first = api.post(ITEM, Idempotency_Key="order-1")
@@ -91,7 +61,7 @@ class TestIdempotencyKey:
         api.post(ITEM, Idempotency_Key="order-1")
         answer = api.post(ITEM | {"name": "Other"}, Idempotency_Key="order-1")
         assert (answer.status, answer.fields) == (422, ["Idempotency-Key"])
-        assert len(api.storage.items) == 1
+        assert len(api.items) == 1
 
     def test_a_key_belongs_to_its_caller(self, api: Harness) -> None:
         # Given two callers with the same key
@@ -99,7 +69,7 @@ class TestIdempotencyKey:
             event = proxy_event("POST", "/items", body=ITEM, headers={"Idempotency-Key": "1"}, caller=caller)
             assert api.call(event).status == 201
         # Then each has an item
-        assert len(api.storage.items) == 2
+        assert len(api.items) == 2
 
     def test_two_sessions_of_a_role_are_one_caller(self, api: Harness) -> None:
         # When another container of the same service repeats the request
@@ -107,7 +77,7 @@ class TestIdempotencyKey:
             caller = f"arn:aws:sts::111111111111:assumed-role/Writer/{session}"
             event = proxy_event("POST", "/items", body=ITEM, headers={"Idempotency-Key": "1"}, caller=caller)
             assert api.call(event).status == 201
-        assert len(api.storage.items) == 1
+        assert len(api.items) == 1
 
     @pytest.mark.requirement("items: no duplicate, no lost update")
     def test_waiting_callers_are_told_to_wait(self, api: Harness) -> None:
@@ -125,7 +95,7 @@ class TestIdempotencyKey:
         assert first.status == 201
         assert (during[0].status, during[0].fields) == (409, ["Idempotency-Key"])
         assert during[0].headers["Retry-After"] == "1"
-        assert len(api.storage.items) == 1
+        assert len(api.items) == 1
 
     @pytest.mark.requirement("items: no duplicate, no lost update")
     def test_a_crash_between_item_and_record_makes_no_second_item(self, api: Harness) -> None:
@@ -136,7 +106,7 @@ class TestIdempotencyKey:
         again = api.post(ITEM, Idempotency_Key="order-1")
         # Then it gets the item that is there
         assert (again.status, again.text) == (201, first.text)
-        assert len(api.storage.items) == 1
+        assert len(api.items) == 1
 
     def test_killed_request_holds_its_key_for_its_longest_run(self, api: Harness) -> None:
         # Given an invocation that is killed while it works, with no time left
@@ -156,9 +126,9 @@ class TestIdempotencyKey:
         assert (answer.status, answer.fields) == (422, ["Idempotency-Key"])
 
     def test_a_failed_request_leaves_the_key_free(self, api: Harness) -> None:
-        api.storage.failure = client_error("InternalServerError", "PutItem")
+        api.aws.fail(client_error("InternalServerError", "PutItem"))
         assert api.post(ITEM, Idempotency_Key="order-1").status == 503
-        api.storage.failure = None
+        api.aws.fail(None)
         assert api.post(ITEM, Idempotency_Key="order-1").status == 201
 
     @pytest.mark.requirement("the table")
@@ -167,16 +137,11 @@ class TestIdempotencyKey:
         assert RECORD_SECONDS == 86_400
         assert [record.status for record in api.persistence.records.values()] == ["COMPLETED"]
 
-    @pytest.mark.parametrize("key", ["", "x" * 256, "with space", "Ümlaut", "new\nline"])
-    def test_a_key_that_is_none_is_refused(self, api: Harness, key: str) -> None:
-        answer = api.post(ITEM, Idempotency_Key=key)
-        assert (answer.status, answer.fields) == (400, ["Idempotency-Key"])
-
     def test_when_records_cannot_be_kept_nothing_is_made(self, api: Harness) -> None:
         api.persistence.failure = client_error("AccessDeniedException", "PutItem")
         answer = api.post(ITEM, Idempotency_Key="order-1")
         assert answer.status == 503
-        assert not api.storage.items
+        assert not api.items
         assert "nobody" not in answer.text
         # And a request without a key goes on
         assert api.post(ITEM).status == 201

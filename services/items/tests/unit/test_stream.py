@@ -7,7 +7,7 @@ import pytest
 
 from services.items.runtime import stream
 from services.items.runtime.creations import CreationEffects
-from services.items.tests.unit.fakes import MemoryPersistence
+from slipway.testing.fakes import MemoryPersistence
 from slipway.testing.functions import Context, Counted, client_error
 from slipway_runtime.attributes import to_attribute
 

@@ -3,6 +3,7 @@
 import pytest
 
 from services.items.tests.unit.fakes import ORIGIN, Harness, proxy_event
+from slipway.testing.functions import Counted
 
 
 @pytest.fixture
@@ -94,3 +95,12 @@ def test_a_tag_of_no_current_version_does_not_match(api: Harness, path: str, tag
 def test_what_is_not_there_cannot_be_written(api: Harness) -> None:
     assert api.put("/items/none", {"name": "Chair"}, If_Match='"1"').status == 404
     assert api.delete("/items/none", If_Match='"1"').status == 404
+
+
+def test_metrics_count_what_was_written(api: Harness, counted: Counted) -> None:
+    path = api.post({"name": "Lamp"}).location
+    assert len(counted("ItemsCreated")) == 1
+    api.put(path, {"name": "Chair"}, If_Match='"1"')
+    assert len(counted("ItemsReplaced")) == 1
+    api.delete(path, If_Match='"2"')
+    assert len(counted("ItemsDeleted")) == 1

@@ -166,14 +166,3 @@ def test_the_test_user_is_made_and_deleted(
     assert access_token(session().client, values)
     s3.delete_object(Bucket=bucket, Key=key)
     s3.delete_bucket(Bucket=bucket)
-
-
-@pytest.mark.parametrize(
-    "output",
-    [
-        pytest.param(f"{name}HookFunctionArn", marks=pytest.mark.exercises(f"processing/{name}Deployment/Hook"))
-        for name in ("Api", "Worker")
-    ],
-)
-def test_a_contract_check_invokes_the_new_version(invoke: Invoke, values: dict[str, str], output: str) -> None:
-    assert invoke(values[output], {}) == {"status": "Succeeded", "failures": []}

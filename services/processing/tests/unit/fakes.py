@@ -1,97 +1,30 @@
-"""In-memory stand-ins for the service's own interfaces, and proxy events of format 2.0 as an HTTP API sends them."""
+"""The API and the worker over a table and a bucket in this process, and proxy events of format 2.0."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.processing.runtime import routes
 from services.processing.runtime.api import handler
-from services.processing.runtime.errors import RecordNotFoundError, ResultLostError
 from services.processing.runtime.jobs import job_of
 from services.processing.runtime.logic import Processing
-from services.processing.runtime.model import Job, Outcome, Page, Record, Status
-from services.processing.runtime.uploads import UploadForm
+from services.processing.runtime.model import Job, Outcome
+from services.processing.runtime.storage import BY_STATUS, DynamoDBRecordStorage, S3ResultStorage
 from services.processing.runtime.work import Worker
 from slipway.testing.functions import Answer, Clock, Context, answer_of, http_event
+from slipway.testing.in_process import InProcess
+from slipway_runtime.probe import TableProbe
+from slipway_runtime.uploads import UploadForm
 
 ALICE, BOB = "a11ce000-0000-4000-8000-000000000000", "b0b00000-0000-4000-8000-000000000000"
 
 
-class MemoryRecords:
-    """`RecordStorage` in a dict. `failure` is raised by whatever is called next, and from then on."""
-
-    def __init__(self) -> None:
-        self.records: dict[tuple[str, str], Record] = {}
-        self.failure: Exception | None = None
-
-    def create(self, record: Record, *, now: int) -> Record | None:
-        self._fail()
-        existing = self.records.get((record.owner, record.id))
-        if existing is not None and existing.expires_at > now:
-            return existing
-        self.records[record.owner, record.id] = record
-        return None
-
-    def get(self, owner: str, record_id: str, *, now: int) -> Record | None:
-        self._fail()
-        record = self.records.get((owner, record_id))
-        return record if record is not None and record.expires_at > now else None
-
-    def complete(self, owner: str, record_id: str, *, updated_at: str) -> bool:
-        self._fail()
-        record = self.records.get((owner, record_id))
-        if record is None or record.status is Status.VALIDATED:
-            raise RecordNotFoundError
-        if record.status is Status.PROCESSED:
-            return False
-        self.records[owner, record_id] = replace(record, status=Status.PROCESSED, updated_at=updated_at)
-        return True
-
-    def page(self, owner: str, status: Status, *, limit: int, before: str | None, now: int) -> Page:
-        self._fail()
-        found = sorted(
-            (
-                record
-                for record in self.records.values()
-                if (record.owner, record.status) == (owner, status) and (before is None or record.recency < before)
-            ),
-            key=lambda record: record.recency,
-            reverse=True,
-        )
-        shown = found[:limit]
-        return Page(
-            [record for record in shown if record.expires_at > now],
-            before=shown[-1].recency if len(found) > limit else None,
-        )
-
-    def check(self) -> None:
-        self._fail()
-
-    def _fail(self) -> None:
-        if self.failure:
-            raise self.failure
-
-
-class MemoryResults:
-    """`ResultStorage` in a dict; counts what is put."""
-
-    def __init__(self) -> None:
-        self.texts: dict[str, str] = {}
-        self.puts = 0
-        self.failure: Exception | None = None
-
-    def put(self, record_id: str, text: str) -> None:
-        if self.failure:
-            raise self.failure
-        self.texts[record_id] = text
-        self.puts += 1
-
-    def get(self, record_id: str) -> str:
-        try:
-            return self.texts[record_id]
-        except KeyError:
-            raise ResultLostError from None
+def account() -> InProcess:
+    """An account with the table of records."""
+    made = InProcess()
+    made.table("records", "owned_id", (BY_STATUS, "owner_status", "recency"))
+    return made
 
 
 class MemoryJobs:
@@ -121,11 +54,17 @@ class FakeForms:
 class Harness:
     """The API and the worker over fakes. Calls go through the function's own handler."""
 
-    records: MemoryRecords = field(default_factory=MemoryRecords)
-    results: MemoryResults = field(default_factory=MemoryResults)
+    aws: InProcess = field(default_factory=account)
     jobs: MemoryJobs = field(default_factory=MemoryJobs)
     clock: Clock = field(default_factory=Clock)
     context: Context = field(default_factory=Context)
+
+    def __post_init__(self) -> None:
+        dynamodb = self.aws.client("dynamodb")
+        self.records = DynamoDBRecordStorage(dynamodb, "records")
+        self.bucket = self.aws.bucket()
+        self.results = S3ResultStorage(self.aws.client("s3"), self.bucket)
+        self.probe = TableProbe("records", "owned_id", client=lambda: dynamodb)
 
     def bind(self) -> "Harness":
         routes.api.bind(
@@ -138,7 +77,7 @@ class Harness:
                     days=7,
                     clock=self.clock,
                 ),
-                probe=self.records,
+                probe=self.probe,
                 environment="dev",
             )
         )
@@ -147,6 +86,12 @@ class Harness:
     @property
     def worker(self) -> Worker:
         return Worker(records=self.records, results=self.results, clock=self.clock)
+
+    @property
+    def kept(self) -> list[dict[str, str]]:
+        """The records in the table."""
+        items = self.aws.items("records")
+        return [{name: str(next(iter(value.values()))) for name, value in item.items()} for item in items]
 
     def work(self) -> list[Outcome]:
         """Does every job that was sent and is not done."""

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from services.processing.tests.unit.fakes import ALICE, BOB, Harness, proxy_event
-from slipway.testing.functions import client_error
 
 ROUTES = [
     ("POST", "/validate", {"data": {}}),
@@ -24,13 +23,13 @@ class TestSignedIn:
         assert (answer.status, answer.fields) == (401, ["Authorization"])
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert answer.headers["Content-Type"] == "application/problem+json"
-        assert not api.records.records
+        assert not api.kept
 
     @pytest.mark.requirement("processing: routes")
     @pytest.mark.parametrize("token_use", ["id", "refresh", ""])
     def test_only_an_access_token_counts(self, api: Harness, method: str, path: str, body: Any, token_use: str) -> None:
         assert api.call(proxy_event(method, path, body=body, token_use=token_use)).status == 401
-        assert not api.records.records
+        assert not api.kept
 
     def test_who_asks_comes_before_what_they_ask(self, api: Harness, method: str, path: str, body: Any) -> None:
         answer = api.call(proxy_event(method, path, body="no JSON", headers={"content-type": "x"}, owner=None))
@@ -131,28 +130,3 @@ class TestUploads:
     def test_no_other_type_gets_a_form(self, api: Harness, body: dict[str, Any]) -> None:
         answer = api.post("/uploads", body)
         assert (answer.status, answer.fields) == (400, ["/content_type"])
-
-
-class TestHealth:
-    @pytest.mark.requirement("processing: routes")
-    def test_it_needs_no_token(self, api: Harness) -> None:
-        answer = api.get("/health", owner=None)
-        assert answer.status == 200
-        assert answer.json == {
-            "status": "ok",
-            "environment": "dev",
-            "function_version": "7",
-            "remaining_time_ms": 29_000,
-        }
-
-    def test_unavailable_table_is_reported_without_details(self, api: Harness) -> None:
-        api.records.failure = client_error("AccessDeniedException", "GetItem")
-        answer = api.get("/health", owner=None)
-        assert answer.status == 503
-        assert set(answer.json) == {"type", "title", "status", "instance", "request_id", "errors"}
-
-
-@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("PUT", "/process"), ("GET", "/process/a/b")])
-def test_there_is_no_other_route(api: Harness, method: str, path: str) -> None:
-    answer = api.call(proxy_event(method, path))
-    assert (answer.status, answer.fields) == (404, ["path"])

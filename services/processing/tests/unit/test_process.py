@@ -54,7 +54,8 @@ def test_a_job_whose_result_is_lost_says_so(api: Harness, counted: Counted) -> N
     # Given a job that was done, and a bucket without its result
     accepted = api.post("/process", {"data": {"a": "b"}})
     api.work()
-    api.results.texts.clear()
+    (lost,) = api.aws.objects(api.bucket)
+    api.aws.client("s3").delete_object(Bucket=api.bucket, Key=lost)
     counted("Faults")
     # When it is read
     answer = api.get(accepted.location)
@@ -64,14 +65,14 @@ def test_a_job_whose_result_is_lost_says_so(api: Harness, counted: Counted) -> N
     assert len(written) == 1
     assert not any("Faults" in line for line in written)
     # And what is stored stays: a version that looks in the wrong place harms nothing
-    api.results.texts[answer.json["id"]] = '{"a":"B"}'
+    api.results.put(answer.json["id"], '{"a":"B"}')
     assert api.get(accepted.location).json["result"] == {"a": "B"}
 
 
 class TestNothingIsLost:
     def test_the_record_comes_before_the_job(self, api: Harness) -> None:
         # Given a table that is away
-        api.records.failure = client_error("InternalServerError", "PutItem")
+        api.aws.fail(client_error("InternalServerError", "PutItem"))
         # When data comes, then it is not accepted, and no worker looks for a record that is not there
         assert api.post("/process", {"data": DATA}).status == 503
         assert not api.jobs.sent
@@ -89,7 +90,7 @@ class TestNothingIsLost:
         accepted = api.post("/process", {"data": DATA}, Idempotency_Key="k")
         # Then the same record's job is done
         assert accepted.status == 202
-        assert len(api.records.records) == 1
+        assert len(api.kept) == 1
         assert api.work() == [Outcome.DONE]
         assert api.get(accepted.location).json["result"] == {"word": "STRASSE"}
 
@@ -97,29 +98,25 @@ class TestNothingIsLost:
     def test_a_worker_that_dies_after_the_result_does_it_again(self, api: Harness) -> None:
         # Given a worker that wrote the result and could not say so
         accepted = api.post("/process", {"data": DATA})
-        complete, api.records.complete = api.records.complete, _dies  # type: ignore[method-assign]
+        api.aws.fail(KeyboardInterrupt(), "UpdateItem")
         with pytest.raises(KeyboardInterrupt):
             api.worker.do(job_of(json.loads(api.jobs.sent[0])))
         # Then the record does not promise what nobody may have written
         assert api.get(accepted.location).json["status"] == "pending"
         # When Lambda sends the job again
-        api.records.complete = complete  # type: ignore[method-assign]
+        api.aws.fail(None)
         assert api.work() == [Outcome.DONE]
         assert api.get(accepted.location).json["result"] == {"word": "STRASSE"}
-
-
-def _dies(*_: object, **__: object) -> bool:
-    raise KeyboardInterrupt
 
 
 class TestIdempotencyKey:
     def test_requests_under_a_key_are_one_job(self, api: Harness) -> None:
         answers = [api.post("/process", {"data": DATA}, Idempotency_Key="k") for _ in range(3)]
         assert len({answer.text for answer in answers}) == 1
-        assert len(api.records.records) == 1
+        assert len(api.kept) == 1
         # Handed over each time, since nobody knows what became of the first; done once
         assert api.work() == [Outcome.DONE, Outcome.DONE_BEFORE, Outcome.DONE_BEFORE]
-        assert api.results.puts == 1
+        assert api.aws.calls.count("PutObject") == 1
 
     def test_what_is_done_is_not_handed_over_again(self, api: Harness) -> None:
         api.post("/process", {"data": DATA}, Idempotency_Key="k")
@@ -140,11 +137,6 @@ class TestIdempotencyKey:
         assert second.status == 202
         assert first.json["id"] != second.json["id"]
 
-    @pytest.mark.parametrize("key", ["", "x" * 256, "with space", "Ümlaut", "new\nline"])
-    def test_a_key_that_is_none_is_refused(self, api: Harness, key: str) -> None:
-        answer = api.post("/process", {"data": DATA}, Idempotency_Key=key)
-        assert (answer.status, answer.fields) == (400, ["Idempotency-Key"])
-
     def test_without_a_key_two_requests_are_two_jobs(self, api: Harness) -> None:
         ids = {api.post("/process", {"data": DATA}).json["id"] for _ in range(2)}
         assert len(ids) == 2
@@ -153,17 +145,17 @@ class TestIdempotencyKey:
 class TestWorker:
     def test_a_job_without_a_record_writes_nothing(self, api: Harness) -> None:
         assert api.worker.do(Job(ALICE, "none", '{"a":"b"}')) is Outcome.UNKNOWN
-        assert not api.results.texts
+        assert not api.aws.objects(api.bucket)
 
     def test_anothers_record_is_no_record(self, api: Harness) -> None:
         job_id = api.post("/process", {"data": DATA}).json["id"]
         assert api.worker.do(Job(BOB, job_id, '{"a":"b"}')) is Outcome.UNKNOWN
-        assert not api.results.texts
+        assert not api.aws.objects(api.bucket)
 
     def test_what_was_only_validated_is_not_processed(self, api: Harness) -> None:
         record_id = api.post("/validate", {"data": DATA}).json["id"]
         assert api.worker.do(Job(ALICE, record_id, '{"a":"b"}')) is Outcome.UNKNOWN
-        assert {record.status for record in api.records.records.values()} == {Status.VALIDATED}
+        assert {record["status"] for record in api.kept} == {Status.VALIDATED}
 
     @pytest.mark.parametrize(
         "event",
@@ -189,7 +181,7 @@ class TestWorker:
     ) -> None:
         # Given a bucket that is away
         api.post("/process", {"data": {"secret": "hunter2"}})
-        api.results.failure = client_error("SlowDown", "PutObject")
+        api.aws.fail(client_error("SlowDown", "PutObject"), "PutObject")
         worker_function.bind(api.worker)
         # When the function is sent the job
         with pytest.raises(worker_function.JobFailedError, match=r"^PutObject: SlowDown$") as failure:
@@ -202,7 +194,7 @@ class TestWorker:
         assert "hunter2" not in output
         assert "nobody" not in output
         # When it is there again
-        api.results.failure = None
+        api.aws.fail(None)
         assert worker_function.handler(json.loads(api.jobs.sent[0]), Context()) == {"outcome": "done"}
         assert "ProcessSuccesses" in capsys.readouterr().out
         assert worker_function.handler(json.loads(api.jobs.sent[0]), Context()) == {"outcome": "done before"}
@@ -212,7 +204,7 @@ class TestWorker:
         # Given whatever may go wrong, in what it is sent or in what it asks
         worker_function.bind(api.worker)
         api.post("/process", {"data": {}})
-        api.records.failure = client_error("ThrottlingException", "GetItem")
+        api.aws.fail(client_error("ThrottlingException", "GetItem"))
         for event in ("no job", json.loads(api.jobs.sent[0])):
             # When the function is invoked, then it raises, which Lambda's own metric shows to the alarms
             with pytest.raises(worker_function.JobFailedError):

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from slipway import settings as config
 from slipway.app import Delivery
 from slipway.delivery.names import foundation_stack
@@ -86,6 +88,25 @@ def changed_deployment(environment: str, service: str, changes: Mapping[str, Any
     other = changed(settings().environment(environment), changes)
     name = json.dumps([environment, service, changes], sort_keys=True)
     return _of(other, service, _kept().templates(name, lambda: _synthesize((other,), [service])))
+
+
+def in_variants(service: str, **variants: tuple[int, Mapping[str, Any]]) -> Any:
+    """Return a fixture with a service in every environment as committed, and in some variants of one.
+
+    Args:
+        service: Name of the service.
+        variants: Name → index of the environment, and what differs from it, as `changed_deployment` takes it.
+    """
+    names = [environment.name for environment in settings().environments]
+    cases: dict[str, tuple[str, Mapping[str, Any]]] = {name: (name, {}) for name in names}
+    cases |= {name: (names[index], changes) for name, (index, changes) in variants.items()}
+
+    @pytest.fixture(params=cases)
+    def deployed(request: pytest.FixtureRequest) -> DeployedTemplates:
+        environment, changes = cases[request.param]
+        return changed_deployment(environment, service, changes) if changes else deployment(environment, service)
+
+    return deployed
 
 
 def changed(environment: Environment, changes: Mapping[str, Any]) -> Environment:

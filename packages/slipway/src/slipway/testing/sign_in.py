@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import boto3
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.errors import SlipwayError
 
 NEEDED = ("TestUserSecretArn", "UserPoolClientId")
 """Outputs of a deployment with a test user."""
+
+
+OutputsOption = Annotated[
+    Path | None,
+    typer.Option("--outputs", help="Outputs of a deployment elsewhere, called with the present AWS credentials."),
+]
 
 
 class SignInError(SlipwayError):
@@ -43,3 +54,28 @@ def access_token(client: Callable[..., Any], outputs: Mapping[str, str]) -> str:
     if "AuthenticationResult" not in answer:
         raise SignInError(f"the user pool asks for more than the password: {answer.get('ChallengeName')}")
     return str(answer["AuthenticationResult"]["AccessToken"])
+
+
+def print_token(service: str, env: str, outputs: Path | None) -> None:
+    """Print an access token of a service's test user, as the service's own command `token` does.
+
+    Args:
+        service: Its name.
+        env: Environment on this machine.
+        outputs: A file in the format of `build/local/outputs.json`, of a deployment elsewhere. Default: this machine.
+
+    Raises:
+        SignInError: No token was issued.
+    """
+    if outputs is None:
+        # Most who sign in have no emulator.
+        from slipway.emulator.command import local_environment
+
+        local = local_environment(env)
+        typer.echo(access_token(local.emulator.session().client, local.outputs().get(service, {})))
+        return
+    try:
+        deployed = json.loads(outputs.read_text(encoding="utf-8"))
+        typer.echo(access_token(boto3.client, deployed.get(service, {})))
+    except (OSError, ValueError, AttributeError, TypeError, BotoCoreError, ClientError) as error:
+        raise SignInError(f"no token: {error}") from None

@@ -1,10 +1,11 @@
-"""The largest data that a service accepts, and AWS's limits: nothing derived from a body may exceed them."""
+"""Data that a service accepts, any and the largest, and AWS's limits: nothing derived from a body may exceed them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 from hypothesis import HealthCheck, settings
@@ -80,6 +81,22 @@ WORST = st.one_of(
     st.builds(Worst, st.just("list"), st.sampled_from(VALUES), LEVELS),
     st.builds(Worst, st.sampled_from(["text", "texts", "keys"]), st.sampled_from(STRINGS), LEVELS),
 )
+
+
+UNICODE = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+NUMBERS = st.builds(
+    lambda sign, digits, exponent: Decimal((sign, tuple(map(int, str(digits))), exponent)),
+    st.integers(0, 1),
+    st.integers(0, 10**38 - 1),
+    st.integers(-130, 125 - 37),
+)
+EXACT = st.recursive(
+    st.none() | st.booleans() | NUMBERS | UNICODE,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(UNICODE, inner, max_size=4),
+    max_leaves=15,
+)
+DATA = st.dictionaries(UNICODE, EXACT, max_size=4)
+"""Data without faults: what a service has to give back as it was sent."""
 
 
 def item_bytes(attributes: Mapping[str, Any]) -> int:

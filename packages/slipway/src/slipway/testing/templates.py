@@ -167,6 +167,32 @@ class DeployedTemplates:
                         reached.setdefault(action, set()).update(self.texts(stack, statement["Resource"]))
         return reached
 
+    def work(self, handler: str) -> Mapping[str, set[str]]:
+        """Return `permissions` without what every function has: its log, its traces, the key of its variables."""
+        return {
+            action: resources
+            for action, resources in self.permissions(handler).items()
+            if not action.startswith(("logs:", "xray:")) and action != "kms:Decrypt"
+        }
+
+    def routes(self) -> Mapping[str, dict[str, Any]]:
+        """Return the API's methods or routes by verb and path, without the preflights."""
+        compute = self["compute"]
+        http = {each["RouteKey"]: each for each in compute.properties_of("AWS::ApiGatewayV2::Route")}
+        resources = compute.of_type("AWS::ApiGateway::Resource")
+
+        def path(reference: Any) -> str:
+            if "Ref" not in reference:
+                return ""
+            properties = resources[reference["Ref"]]["Properties"]
+            return f"{path(properties['ParentId'])}/{properties['PathPart']}"
+
+        return http | {
+            f"{method['HttpMethod']} {path(method['ResourceId'])}": method
+            for method in compute.properties_of("AWS::ApiGateway::Method")
+            if method["HttpMethod"] != "OPTIONS"
+        }
+
 
 def _short(function: Resource) -> str:
     return str(function["Properties"]["Handler"]).partition(".runtime.")[2]

@@ -222,7 +222,7 @@ def key_holders(session: boto3.Session, outputs: Mapping[str, str]) -> Iterator[
         yield Callers(Header(header, value), refused, 403, {"FUZZ_API_KEY": value})
 
 
-class _Pool:
+class PoolUsers:
     """A user pool as its administrator sees it.
 
     Args:
@@ -278,8 +278,8 @@ class _Pool:
 def token_holders(session: boto3.Session, outputs: Mapping[str, str]) -> Iterator[Callers]:
     """Yield the callers of an API whose requests carry a token of a user pool."""
     cognito, client = session.client("cognito-idp"), outputs["UserPoolClientId"]
-    pool = _Pool(cognito, outputs["UserPoolId"])
-    other = _Pool(cognito, cognito.create_user_pool(PoolName="another")["UserPool"]["Id"])
+    pool = PoolUsers(cognito, outputs["UserPoolId"])
+    other = PoolUsers(cognito, cognito.create_user_pool(PoolName="another")["UserPool"]["Id"])
     try:
         name = pool.user()
         tokens = pool.tokens(name, client)

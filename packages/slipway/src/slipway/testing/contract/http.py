@@ -76,6 +76,17 @@ class Operation:
         return self._resolve(content["schema"])
 
     @property
+    def operation_id(self) -> str:
+        """Its name in the document."""
+        return str(self._described["operationId"])
+
+    @property
+    def body_name(self) -> str:
+        """Name of the schema of the body."""
+        content = self._described["requestBody"]["content"]["application/json"]
+        return str(content["schema"]["$ref"]).rpartition("/")[2]
+
+    @property
     def statuses(self) -> set[int]:
         """Return the statuses that it may answer."""
         return {int(status) for status in self._described["responses"]}
@@ -251,8 +262,8 @@ def callers_of(local: LocalEnvironment, service: str, outputs: Mapping[str, str]
     return token_holders(session, outputs)
 
 
-class HttpContract:
-    """The suite. Subclass it in a module of the app's local tests, under a name that pytest collects."""
+class OfOperations:
+    """What tests of operations share: their callers, and how they send."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -273,6 +284,10 @@ class HttpContract:
     def send(cls, http: httpx.Client, outputs: Outputs, callers: Callable[[str], Callers]) -> Sender:
         """Send requests."""
         return Sender(http, outputs, callers)
+
+
+class HttpContract(OfOperations):
+    """The suite. Subclass it in a module of the app's local tests, under a name that pytest collects."""
 
     @pytest.fixture
     def stored(self, session: Callable[..., boto3.Session], outputs: Outputs) -> Callable[[str], list[Any]]:

@@ -24,6 +24,7 @@ module, marker = sys.argv[1:]
 # The marker stands there once more.
 sys.orig_argv.clear()
 importlib.import_module(module)
+loaded_by_handler = frozenset(sys.modules)
 hooks: Any = importlib.import_module("snapshot_restore_py")
 for hook in reversed(hooks.BEFORE):
     hook()
@@ -82,6 +83,8 @@ for hook in hooks.AFTER:
     hook()
 found = {
     "hooks": [len(hooks.BEFORE), len(hooks.AFTER)],
+    "routing": [name for name in ("aws_lambda_powertools.event_handler", "pydantic") if name in loaded_by_handler],
+    "collects": gc.isenabled(),
     "secrets": sum(isinstance(value, str) and marker in value and value is not marker for value in values),
     # Text from the source is a constant.
     "unique": sorted(

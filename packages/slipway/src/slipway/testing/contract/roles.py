@@ -1,29 +1,98 @@
-"""Tests of what AWS's services do in the name of a function's role; `make permissions` runs them.
+"""Contract of every function's role: what AWS's services do in its name. `make permissions` runs these tests.
 
-A service subclasses what applies to its functions, and names them as `exercises` does, such as `<service>/ApiFunction`.
+The suite reads from the synthesised stages which functions there are. The app subclasses it in its own local tests.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import time
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import boto3
+import httpx
 import pytest
 
-from slipway.testing.emulated import refusals, until
+from slipway import settings as config
+from slipway.assembly.flat import stack_template
+from slipway.assembly.reader import read_manifest
+from slipway.emulator.environment import FOUNDATION
+from slipway.emulator.stages import stage_folder, staged
+from slipway.permissions.plan import functions
+from slipway.testing.emulated import refusals, synthesized, until
 
 SECONDS = 15
 """Time-out of a service's own action on a busy machine, seconds."""
 
 
-def exercising(*names: str) -> list[Any]:
-    """Return a parameter for each function, marked as a test of it."""
-    return [pytest.param(name, marks=pytest.mark.exercises(name), id=name) for name in names]
+FAILS_AT_IMPORT = "raise RuntimeError('of a broken version')\n"
+ANSWERS_WITH_NONSENSE = "def handler(event, context):\n    return {'statusCode': 200, 'body': '{}'}\n"
+
+
+class Work(StrEnum):
+    """What a function is for."""
+
+    HOOK = "hook"
+    """CodeDeploy asks it about a new version."""
+    PROBE = "probe"
+    """It asks the service by its public address."""
+    SERVICE = "service"
+    """The service's own work, or that of its resources."""
+
+
+@dataclass(frozen=True)
+class FoundFunction:
+    """A function of the first environment, as it was synthesised.
+
+    Attributes:
+        name: As `exercises` names it, such as `<service>/ApiFunction`.
+        work: What it is for.
+        asynchronous: Whether events that it failed at go to a queue.
+    """
+
+    name: str
+    work: Work
+    asynchronous: bool
+
+
+@cache
+def found_functions() -> tuple[FoundFunction, ...]:
+    """Return the functions of all services in the first environment."""
+    assembly, environment = synthesized(), config.load().environments[0].name
+    return tuple(
+        found
+        for service in staged(assembly, environment)
+        if service != FOUNDATION
+        for found in _found_in(assembly, environment, service)
+    )
+
+
+def _found_in(assembly: Path, environment: str, service: str) -> Iterator[FoundFunction]:
+    stage = stage_folder(assembly, environment, service)
+    resources = {entry.name: stack_template(entry)["Resources"] for entry in read_manifest(stage).stacks()}
+    for function in functions(stage):
+        variables = resources[function.stack][function.logical_id]["Properties"]["Environment"]["Variables"]
+        work = Work.HOOK if "TARGET_ALIAS_ARN" in variables else Work.SERVICE
+        put_aside = (
+            resource["Properties"]["FunctionName"]
+            for resource in resources[function.stack].values()
+            if resource["Type"] == "AWS::Lambda::EventInvokeConfig"
+        )
+        yield FoundFunction(
+            function.name,
+            Work.PROBE if "PROBE_API" in variables else work,
+            {"Ref": function.logical_id} in put_aside,
+        )
 
 
 def arrives(look: Callable[[], Any], root: boto3.Session, function: str, *, since: float) -> Any:
@@ -40,16 +109,24 @@ def messages(root: boto3.Session, queue_arn: str) -> list[dict[str, Any]]:
 
 
 class _OfFunctions:
-    functions: ClassVar[tuple[str, ...]]
-    """Names of the functions."""
+    @staticmethod
+    def concerns(found: FoundFunction) -> bool:
+        """Return True if it is about that function."""
+        raise NotImplementedError
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each test for each function."""
-        metafunc.parametrize("name", exercising(*self.functions))
+        """Run each test for each function, marked as a test of it."""
+        names = [found.name for found in found_functions() if type(self).concerns(found)]
+        metafunc.parametrize("name", [pytest.param(each, marks=pytest.mark.exercises(each), id=each) for each in names])
 
 
 class TracedContract(_OfFunctions):
     """Functions write their log and their trace."""
+
+    @staticmethod
+    def concerns(found: FoundFunction) -> bool:
+        """See `_OfFunctions`."""
+        return found.work is Work.SERVICE
 
     def test_lambda_writes_log_and_trace(
         self, session: Callable[..., boto3.Session], function_names: dict[str, str], name: str
@@ -70,6 +147,11 @@ class TracedContract(_OfFunctions):
 
 class AsynchronousContract(_OfFunctions):
     """Functions that are called asynchronously put aside what they cannot do."""
+
+    @staticmethod
+    def concerns(found: FoundFunction) -> bool:
+        """See `_OfFunctions`."""
+        return found.asynchronous and found.work is not Work.PROBE
 
     def test_a_failed_event_goes_to_the_dead_letters(
         self, session: Callable[..., boto3.Session], function_names: dict[str, str], name: str
@@ -96,6 +178,11 @@ class AsynchronousContract(_OfFunctions):
 class HookContract(_OfFunctions):
     """Hooks of deployments report to CodeDeploy."""
 
+    @staticmethod
+    def concerns(found: FoundFunction) -> bool:
+        """See `_OfFunctions`."""
+        return found.work is Work.HOOK
+
     def test_a_hook_reports_to_codedeploy(
         self, session: Callable[..., boto3.Session], function_names: dict[str, str], name: str
     ) -> None:
@@ -108,6 +195,47 @@ class HookContract(_OfFunctions):
             return end_of(root, deployment)
 
         assert arrives(ended, root, function, since=began) == "Succeeded"
+
+    @pytest.mark.parametrize("source", [FAILS_AT_IMPORT, ANSWERS_WITH_NONSENSE], ids=["import", "nonsense"])
+    def test_a_hook_keeps_traffic_from_a_broken_version(
+        self,
+        session: Callable[..., boto3.Session],
+        http: httpx.Client,
+        function_names: dict[str, str],
+        name: str,
+        source: str,
+    ) -> None:
+        root, hook = session(), function_names[name]
+        # Given a newest version that does not do what it must
+        with _newest_version(root, http, hook, source):
+            # When CodeDeploy asks before it allows traffic
+            deployment = start_deployment(root, hook)
+            # Then it learns that the version is not good
+            assert until(lambda: end_of(root, deployment)) == "Failed"
+
+
+@contextmanager
+def _newest_version(root: boto3.Session, http: httpx.Client, hook: str, source: str) -> Iterator[None]:
+    """Let the alias that a hook checks point to a version with another handler for a while."""
+    functions_api = root.client("lambda")
+    target = functions_api.get_function_configuration(FunctionName=hook)["Environment"]["Variables"]["TARGET_ALIAS_ARN"]
+    *_, name, alias = target.split(":")
+    before = functions_api.get_alias(FunctionName=name, Name=alias)["FunctionVersion"]
+    shipped = functions_api.get_function(FunctionName=name)
+    module = shipped["Configuration"]["Handler"].rpartition(".")[0]
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(module.replace(".", "/") + ".py", source)
+    version = functions_api.update_function_code(FunctionName=name, ZipFile=content.getvalue(), Publish=True)["Version"]
+    assert version != before
+    functions_api.update_alias(FunctionName=name, Name=alias, FunctionVersion=version)
+    try:
+        yield
+    finally:
+        functions_api.update_alias(FunctionName=name, Name=alias, FunctionVersion=before)
+        # What is published next is the shipped code again.
+        code = http.get(shipped["Code"]["Location"]).raise_for_status().content
+        functions_api.update_function_code(FunctionName=name, ZipFile=code)
 
 
 def start_deployment(root: boto3.Session, hook: str) -> str:

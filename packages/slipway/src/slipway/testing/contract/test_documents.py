@@ -14,6 +14,7 @@ from openapi_spec_validator import validate
 from slipway.blocks import rest
 from slipway.openapi import texts
 from slipway.project import ROOT
+from slipway.testing.app import Subject
 from slipway.testing.clients import DOCUMENTS, GeneratedClient, generate
 
 pytestmark = pytest.mark.usefixtures("of_this_project")
@@ -45,6 +46,15 @@ def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def test_documents_are_those_of_the_routes() -> None:
     for path, text in texts(ROOT).items():
         assert path.read_text(encoding="utf-8") == text, "run `make openapi`"
+
+
+@pytest.mark.parametrize("api", SERVICES)
+def test_routes_are_those_of_the_document(subject: Subject, api: str) -> None:
+    documented = {f"{verb.upper()} {path}" for path, verbs in document(api)["paths"].items() for verb in verbs}
+    # What can be read is answered for HEAD, too
+    heads = {route.replace("GET", "HEAD") for route in documented if route.startswith("GET")}
+    for environment in (environment for environment, service in subject.cases if service == api):
+        assert set(subject.deploy(environment, api).routes()) == documented | heads
 
 
 @pytest.mark.parametrize("api", SERVICES)

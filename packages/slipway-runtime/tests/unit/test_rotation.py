@@ -1,13 +1,13 @@
-"""The rotation of the cursor secret, step by step as Secrets Manager asks."""
+"""The rotation of a key, step by step as Secrets Manager asks."""
 
 import json
 from typing import Any
 
 import pytest
 
-from services.items.runtime import rotation
-from services.items.runtime.rotation import CursorSecretRotation, RotationError
 from slipway.testing.functions import Context, client_error
+from slipway_runtime import aws
+from slipway_runtime.rotation import KeyRotation, RotationError, rotates
 
 
 class Secret:
@@ -53,7 +53,7 @@ def secret() -> Secret:
 
 
 def run(secret: Secret, *steps: str, version: str = "new") -> None:
-    steps_of = CursorSecretRotation(secret)  # type: ignore[arg-type]
+    steps_of = KeyRotation(secret, "key")  # type: ignore[arg-type]
     for step in steps:
         steps_of.run("secret", version, step)
 
@@ -116,7 +116,8 @@ def test_when_secrets_manager_fails_so_does_the_step(secret: Secret, monkeypatch
 
 
 def test_the_function_carries_out_the_step_it_is_asked_for(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rotation, "rotation", CursorSecretRotation(secret))  # type: ignore[arg-type]
+    monkeypatch.setattr(aws, "client", lambda _: secret)
+    handler = rotates("key")
     for step in STEPS:
-        rotation.handler({"SecretId": "s", "ClientRequestToken": "new", "Step": step}, Context())
+        handler({"SecretId": "s", "ClientRequestToken": "new", "Step": step}, Context())
     assert "AWSCURRENT" in secret.stages["new"]

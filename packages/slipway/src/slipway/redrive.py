@@ -1,7 +1,6 @@
-"""Show dead letters, or send them back to their queue: `python -m services.ingest.redrive --env dev`.
+"""Show the dead letters of a service's queues, or send them back: commands for a service to offer as its own.
 
-It uses the account of the present AWS credentials. A message is sent back before it is deleted, so an interrupted run
-loses none; a duplicate is processed once.
+A message is sent back before it is deleted, so an interrupted run loses none; a duplicate has to do no harm.
 
 SQS's own `StartMessageMoveTask` is not used: it sends a message back to the queue that SQS moved it from, and messages
 that a function gave up have no such queue.
@@ -9,7 +8,6 @@ that a function gave up have no such queue.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,16 +17,21 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from services.ingest.runtime.model import UNANSWERED
+from slipway.emulator.command import local_environment
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-QUEUES = {"JobQueueUrl": "JobDeadLetterQueueUrl", "WorkQueueUrl": "WorkDeadLetterQueueUrl"}
-"""Outputs of the compute stack: a queue, and its dead letters."""
-
 HIDDEN_SECONDS = 60
 """Time that a received message is hidden from other readers, seconds."""
+
+MOVED = "never answered: the function was killed or timed out each time"
+"""Reason of a letter that no function wrote: SQS moved it."""
+
+ShowOption = Annotated[bool, typer.Option("--show", help="Show the messages and reasons, and change nothing.")]
+AccountOption = Annotated[
+    bool, typer.Option("--account", help="In the account of the present AWS credentials. Default: on this machine.")
+]
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def dead_letters(sqs: SQSClient, url: str) -> Iterator[DeadLetter]:
         left -= len(messages)
         for message in messages:
             given = message.get("MessageAttributes", {}).get("reason")
-            reason = given.get("StringValue", UNANSWERED) if given else UNANSWERED
+            reason = given.get("StringValue", MOVED) if given else MOVED
             yield DeadLetter(message["Body"], reason, message["ReceiptHandle"])
 
 
@@ -87,33 +90,24 @@ def redrive(sqs: SQSClient, *, source: str, target: str) -> int:
     return count
 
 
-def main(
-    env: Annotated[str, typer.Option(help="Environment of config/.")] = "dev",
-    show: Annotated[bool, typer.Option("--show", help="Show the messages and reasons, and change nothing.")] = False,
-) -> None:
-    """Send the dead letters of ingest back to their queues."""
-    stack = boto3.client("cloudformation").describe_stacks(StackName=f"{env}-ingest-compute")["Stacks"][0]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    Console().print(work_off(boto3.client("sqs"), outputs, show=show))
-
-
-def work_off(sqs: SQSClient, outputs: Mapping[str, str], *, show: bool) -> Table:
+def work_off(sqs: SQSClient, outputs: Mapping[str, str], queues: Mapping[str, str], *, show: bool) -> Table:
     """Send all dead letters back to their queues, or show them.
 
     Args:
         sqs: Client of SQS.
         outputs: Of the service.
+        queues: Output with the URL of a queue → output with that of its dead letters.
         show: Whether they are shown and left where they are.
 
     Returns:
         What was there, or how many were sent back.
     """
     table = report() if show else Table("queue", "sent back")
-    for queue, letters in QUEUES.items():
+    for queue, letters in queues.items():
         name = queue.removesuffix("Url")
         if show:
             for letter in dead_letters(sqs, outputs[letters]):
-                table.add_row(name, _job(letter.body), letter.reason)
+                table.add_row(name, letter.body, letter.reason)
                 sqs.change_message_visibility(
                     QueueUrl=outputs[letters], ReceiptHandle=letter.receipt, VisibilityTimeout=0
                 )
@@ -123,16 +117,25 @@ def work_off(sqs: SQSClient, outputs: Mapping[str, str], *, show: bool) -> Table
 
 
 def report() -> Table:
-    """Return an empty table for dead letters, wide enough for job ids, so that they can be copied."""
-    return Table("queue", Column("job", no_wrap=True, min_width=36), Column("reason", overflow="fold"))
+    """Return an empty table for dead letters, wide enough for a UUID in a message, so that it can be copied."""
+    return Table("queue", Column("message", overflow="fold", min_width=48), Column("reason", overflow="fold"))
 
 
-def _job(body: str) -> str:
-    try:
-        return str(json.loads(body)["job"])
-    except (ValueError, TypeError, KeyError):
-        return "not a message of ingest"
+def run(service: str, queues: Mapping[str, str], *, env: str, show: bool, account: bool) -> None:
+    """Do what a service's own command `redrive` is asked for, and print what came of it.
 
-
-if __name__ == "__main__":
-    typer.run(main)
+    Args:
+        service: Its name.
+        queues: Output with the URL of a queue → output with that of its dead letters.
+        env: Name of the environment.
+        show: Whether the letters are only shown.
+        account: Whether they are in the account of the present AWS credentials. Otherwise on this machine.
+    """
+    if account:
+        formation, sqs = boto3.client("cloudformation"), boto3.client("sqs")
+        stack = formation.describe_stacks(StackName=f"{env}-{service}-compute")["Stacks"][0]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    else:
+        local = local_environment(env)
+        sqs, outputs = local.emulator.session().client("sqs"), local.outputs().get(service, {})
+    Console().print(work_off(sqs, outputs, queues, show=show))

@@ -1,23 +1,27 @@
-"""Upload forms as the function makes them on AWS: where they send an object."""
+"""Upload forms as a function makes them on AWS: where they send an object."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
-from services.processing.runtime.api import wiring
+from slipway.testing.functions import environment
 from slipway_runtime import aws
+from slipway_runtime.uploads import S3UploadForms, signing_client
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _clients_of_their_own() -> Iterator[None]:
     aws._client.cache_clear()
-    yield
+    with environment({}):
+        yield
     aws._client.cache_clear()
+
+
+def forms() -> S3UploadForms:
+    return S3UploadForms(signing_client(attempts=1), "uploads", max_bytes=1000, content_types=["text/plain"])
 
 
 @pytest.mark.requirement("processing: an upload form for the wrong region's host")
-@pytest.mark.usefixtures("_clients_of_their_own")
 @pytest.mark.parametrize(
     ("region", "host"),
     [
@@ -29,16 +33,11 @@ def _clients_of_their_own() -> Iterator[None]:
 )
 def test_a_form_names_the_host_of_its_region(monkeypatch: pytest.MonkeyPatch, region: str, host: str) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
-    uploads = wiring({**os.environ, "BUCKET_NAME": "uploads"}).processing._uploads
 
-    form = uploads.make("uploads/1", "text/plain")
-
-    assert form.url == f"https://{host}/"
+    assert forms().make("uploads/1", "text/plain").url == f"https://{host}/"
 
 
-@pytest.mark.usefixtures("_clients_of_their_own")
 def test_own_endpoint_needs_no_host_per_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://localhost:4566")
-    uploads = wiring({**os.environ, "BUCKET_NAME": "uploads"}).processing._uploads
 
-    assert uploads.make("uploads/1", "text/plain").url == "https://localhost:4566/uploads"
+    assert forms().make("uploads/1", "text/plain").url == "https://localhost:4566/uploads"

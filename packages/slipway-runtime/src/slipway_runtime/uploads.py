@@ -3,11 +3,22 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from slipway_runtime import aws
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # Long enough to send 10 MB from a phone, short enough for a form that leaks.
 FORM_SECONDS: Final = 600
+
+
+def signing_client(*, attempts: int) -> "S3Client":
+    """Return a client of S3 for forms: it signs with version 4, and names the host of the bucket's own region.
+
+    Args:
+        attempts: Total number of attempts of a call.
+    """
+    return aws.client("s3", attempts=attempts, signature_version="s3v4", addressing_style="virtual")
 
 
 class UploadForm(NamedTuple):
@@ -33,7 +44,7 @@ class S3UploadForms:
     """Forms that S3 checks: exactly this key and media type, one byte at least and `max_bytes` at most.
 
     Args:
-        client: Client of S3 that signs with version 4: a bucket under a KMS key takes no other.
+        client: What `signing_client` returns: a bucket under a KMS key takes no other signature than version 4.
         bucket_name: Where the objects go; its default encryption applies.
         max_bytes: Size of the largest object.
         content_types: The media types that may be uploaded.

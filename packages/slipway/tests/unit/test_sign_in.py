@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from services.processing import sign_in
-from slipway.testing.sign_in import SignInError, access_token
+from slipway.testing.sign_in import SignInError, access_token, print_token
 
 OUTPUTS = {"TestUserSecretArn": "secret", "UserPoolClientId": "client"}
 
@@ -48,24 +46,24 @@ def test_a_challenge_is_no_token() -> None:
         access_token(FakeAws({"ChallengeName": "NEW_PASSWORD_REQUIRED"}), OUTPUTS)
 
 
-class TestCommandLine:
-    def run(self, outputs: Path) -> Any:
-        return CliRunner().invoke(sign_in.app, ["--outputs", str(outputs)])
-
-    def test_it_prints_the_token_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class TestElsewhere:
+    def test_it_prints_the_token_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         monkeypatch.setattr("boto3.client", FakeAws())
         file = tmp_path / "outputs.json"
-        file.write_text(json.dumps({"processing": OUTPUTS}))
-        result = self.run(file)
-        assert (result.exit_code, result.stdout) == (0, "token\n")
+        file.write_text(json.dumps({"studio": OUTPUTS}))
 
-    @pytest.mark.parametrize("content", [None, "", "{", "[]", "{}", '{"processing": {}}', '{"processing": []}'])
-    def test_without_outputs_it_says_why_in_a_line(self, tmp_path: Path, content: str | None) -> None:
+        print_token("studio", "dev", file)
+
+        assert capsys.readouterr().out == "token\n"
+
+    @pytest.mark.parametrize("content", [None, "", "{", "[]", "{}", '{"studio": {}}', '{"studio": []}'])
+    def test_without_outputs_it_says_why(self, tmp_path: Path, content: str | None) -> None:
         file = tmp_path / "outputs.json"
         if content is not None:
             file.write_text(content)
-        result = self.run(file)
-        assert result.exit_code == 1
-        assert result.stderr.startswith("no token: ")
-        assert len(result.stderr.splitlines()) == 1
-        assert not result.stdout
+
+        with pytest.raises(SignInError) as caught:
+            print_token("studio", "dev", file)
+        assert len(str(caught.value).splitlines()) == 1
