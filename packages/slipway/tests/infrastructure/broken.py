@@ -326,5 +326,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _is_on_its_own(item: pytest.Item) -> bool:
     assert isinstance(item, pytest.Function)
-    case: tuple[str, ...] = item.callspec.params.get("case", ())  # type: ignore[assignment]  # pytest knows no types
-    return item.originalname in (*case, item.callspec.params.get("service"))
+    # One without parameters looks at no deployment.
+    parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
+    return item.originalname in (*parameters.get("case", ()), parameters.get("service"))
