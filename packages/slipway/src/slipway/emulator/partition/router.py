@@ -36,6 +36,7 @@ REUSE_SECONDS = 600.0
 """Time for which an issued session is reused, seconds; STS issues it for an hour."""
 
 _EXECUTE_API = re.compile(r"(?P<api>\w+)\.execute-api\.(?P<region>[\w-]+)\.amazonaws\.com")
+_COGNITO = re.compile(r"cognito-idp\.([\w-]+)\.amazonaws\.com")
 _CLOUDFRONT = re.compile(r"\w+\.cloudfront\.net")
 _ACCOUNT = re.compile(r"\d{12}")
 _MIRROR = "slipway-mirror"
@@ -276,20 +277,34 @@ class Partition:
         target = request.header("x-amz-target")
         if target.startswith("AWSCognitoIdentityProviderService."):
             client = str(request.json.get("ClientId", ""))
-            return ForwardTarget(self.emulator(self._owner(client, self._has_user_pool_client)), request)
+            region = _COGNITO.match(host)
+            owner = self._owner(client, self._has_user_pool_client, region and region[1])
+            return ForwardTarget(self.emulator(owner), request)
         raise ApiError("MissingAuthenticationToken", f"{request.method} {host} carries no signature", status=403)
 
     def _of_host(self, host: str) -> Emulator:
-        return self.emulator(self._owner(host, self._has_host))
+        api = _EXECUTE_API.fullmatch(host)
+        region = api and api["region"]
+        return self._in(self._owner(host, self._has_host, region), region)
 
-    def _owner(self, name: str, has: Callable[[Emulator, str], bool]) -> str:
-        """Return the account that has something, by querying each of them once."""
+    def _owner(self, name: str, has: Callable[[Emulator, str], bool], region: str | None = None) -> str:
+        """Return the account that has something, by querying each of them once.
+
+        Args:
+            name: Of what it has.
+            has: True for the account that has it.
+            region: Where it is. Default: in each account's main region.
+        """
         if name not in self._owners:
-            owner = next((account for account, emulator in self._accounts.items() if has(emulator, name)), None)
+            owner = next((each for each in self._accounts if has(self._in(each, region), name)), None)
             if owner is None:
                 raise ApiError("InvalidClientTokenId", f"no account here knows {name}", status=403)
             self._owners[name] = owner
         return self._owners[name]
+
+    def _in(self, account: str, region: str | None) -> Emulator:
+        found = self.emulator(account)
+        return found if region in {None, found.region} else found.in_region(str(region))
 
     @staticmethod
     def _has_key(emulator: Emulator, key: str) -> bool:

@@ -14,6 +14,7 @@ from slipway.emulator.partition import ApiError, Requester
 from slipway.emulator.partition.requests import HttpRequest
 from slipway.emulator.partition.router import REUSE_SECONDS, ForwardTarget
 from unit.rehearsal.aws import DEV, PROD, REGION, TOOLS, accounts_in
+from unit.rehearsal.aws.account import Account
 from unit.rehearsal.partition.sent import request
 
 DEPLOY = f"arn:aws:iam::{DEV}:role/deploy"
@@ -194,6 +195,25 @@ def test_an_api_is_found_by_its_own_host(way: Way) -> None:
     http = way.partition.answer(request(path=b"/process", host=f"def456.execute-api.{REGION}.amazonaws.com"))
     account, sent = way.reached(http)
     assert (account, sent.path) == (PROD, b"/_aws/execute-api/def456/$default/process")
+
+
+def test_an_api_is_looked_for_in_the_region_of_its_host(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given an account with an API in its second region
+    second = Account(DEV, region="eu-central-1")
+    second.gateway.http.add("def456")
+    regions: list[str] = []
+
+    def in_region(region: str) -> Account:
+        regions.append(region)
+        return second
+
+    monkeypatch.setattr(way.aws[DEV], "in_region", in_region)
+
+    answer = way.partition.answer(request(path=b"/process", host="def456.execute-api.eu-central-1.amazonaws.com"))
+
+    account, sent = way.reached(answer)
+    assert (account, sent.path) == (DEV, b"/_aws/execute-api/def456/$default/process")
+    assert set(regions) == {"eu-central-1"}
 
 
 def test_a_distribution_is_found_by_its_own_host(way: Way) -> None:
