@@ -94,6 +94,16 @@ def test_a_range_may_go_over_the_end(cron: str, is_open: bool) -> None:
     assert opens(cron) is is_open
 
 
+@pytest.mark.parametrize(("day", "number"), [(day, number + 1) for number, day in enumerate(("SUN", *_DAYS[:-1]))])
+def test_each_day_of_the_week_has_its_name_and_number(day: str, number: int) -> None:
+    # Given a week from a Sunday on
+    sunday = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
+
+    for named in (day, str(number)):
+        found = [opens(f"* * * ? * {named}", at=sunday + timedelta(days=later)) for later in range(7)]
+        assert found == [later == number - 1 for later in range(7)]
+
+
 @pytest.mark.parametrize(
     ("zone", "hour"),
     [("America/New_York", 10), ("Europe/Berlin", 16), ("UTC-05:00", 10), ("Asia/Kolkata", 20), ("UTC", 15)],
