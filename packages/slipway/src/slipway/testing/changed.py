@@ -60,7 +60,7 @@ class Module:
     reads: Reads
 
 
-class Choice:
+class AffectedTests:
     """The test modules that a change can affect.
 
     Args:
@@ -109,14 +109,14 @@ class Choice:
         """Return a Python file itself, and for any other those of the nearest folder that has some."""
         if file.endswith(".py"):
             return [file]
-        # Whoever reads a file of the root by its path is chosen anyway.
+        # What reads a file of the root by its path is chosen anyway.
         for folder in Path(file).parents[:-1]:
             if beside := [path for path in self._modules if Path(path).parent == folder]:
                 return beside
         return []
 
 
-def choose(root: Path, base: str) -> Choice:
+def choose(root: Path, base: str) -> AffectedTests:
     """Return the choice for what differs from a commit in this working tree, files that git doesn't know included.
 
     Args:
@@ -128,7 +128,7 @@ def choose(root: Path, base: str) -> Choice:
     """
     differs = git.output(root, "diff", "--name-only", "--relative", "-z", base, "--")
     new = git.output(root, "ls-files", "--others", "--exclude-standard", "-z")
-    return Choice(root, read_modules(root), [file for file in f"{differs}\0{new}".split("\0") if file])
+    return AffectedTests(root, read_modules(root), [file for file in f"{differs}\0{new}".split("\0") if file])
 
 
 def read_modules(root: Path) -> dict[str, Module]:
@@ -169,7 +169,7 @@ def _read(root: Path, file: Path) -> tuple[list[str], Reads]:
     try:
         tree = ast.parse(text, str(file))
     except SyntaxError:
-        # Whoever imports it fails, and is chosen since it changed.
+        # A module that imports it fails, and is chosen since it changed.
         return [], Reads.FOLDERS
     name = _module_name(file.relative_to(root).as_posix())
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]

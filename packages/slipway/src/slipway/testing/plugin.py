@@ -79,7 +79,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 @cache
-def _choice(root: Path, base: str) -> changed.Choice:
+def _choice(root: Path, base: str) -> changed.AffectedTests:
     return changed.choose(root, base)
 
 
