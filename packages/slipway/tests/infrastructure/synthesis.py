@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -33,10 +34,10 @@ def assets() -> AssetStore:
     return stand_in_assets(tuple(specimen.MODELS))
 
 
-def new_app() -> App:
-    """An app with the context and synthesizer of `app.py`."""
+def new_app(folder: Path | None = None) -> App:
+    """An app with the context and synthesizer of `app.py`, that writes into a folder of its own."""
     return App(
-        outdir=str(new_folder()),
+        outdir=str(folder or new_folder()),
         # The gate has them run itself where templates are judged; here they would take a second of each process, and
         # longer than the synthesis of a service.
         builtin_cloud_formation_validation=False,
@@ -92,9 +93,24 @@ class Small(Tiny):
 def pipeline(
     settings: Settings, services: Sequence[type[Service]] = (Tiny, Small)
 ) -> tuple[Template, Mapping[str, Template], Path]:
-    """The pipeline's own template, those of every stack in the assembly by stack name, and the assembly."""
-    app = new_app()
-    PipelineStack(app, "Pipeline", settings=settings, services=services, assets=assets())
-    assembly = Path(app.synth().directory)
+    """The pipeline's own template, those of every stack in the assembly by stack name, and the assembly.
+
+    Synthesised once for these sources, by whichever process is first: many modules read the committed one.
+    """
+    identity = [file_digest(Path(__file__)), settings.model_dump_json(), *map(_identity, services)]
+    assembly = Path(KEPT.result(json.dumps(identity), lambda folder: _deliver(settings, services, folder)))
     templates = {template.stack_name: template for template in templates_of(assembly)}
     return templates[f"{settings.pipeline.app}-pipeline"], templates, assembly
+
+
+def _identity(service: type[Service]) -> list[str | None]:
+    """What a class does: its name, what it is called, and the file it is defined in."""
+    return [service.__qualname__, service.name, service.description, file_digest(Path(inspect.getfile(service)))]
+
+
+def _deliver(settings: Settings, services: Sequence[type[Service]], folder: Path) -> str:
+    # What another process began.
+    shutil.rmtree(folder, ignore_errors=True)
+    app = new_app(folder)
+    PipelineStack(app, "Pipeline", settings=settings, services=services, assets=assets())
+    return str(app.synth().directory)
