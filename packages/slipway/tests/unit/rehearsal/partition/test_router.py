@@ -197,7 +197,7 @@ def test_an_api_is_found_by_its_own_host(way: Way) -> None:
     assert (account, sent.path) == (PROD, b"/_aws/execute-api/def456/$default/process")
 
 
-def test_an_api_is_looked_for_in_the_region_of_its_host(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_api_is_found_in_its_hosts_region(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given an account with an API in its second region
     second = Account(DEV, region="eu-central-1")
     second.gateway.http.add("def456")
