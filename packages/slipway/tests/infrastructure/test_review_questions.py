@@ -9,9 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from infrastructure import edits as edits_module
 from infrastructure import synthesis
 from infrastructure.edits import Way, around, edited, edits, general, places
 from infrastructure.matrix import SPECIMEN
+from slipway.blocks.assets import file_digest
 from slipway.review.assembly import Assembly, ReviewedStack, read_assembly
 from slipway.review.checks.answers import is_harmless
 from slipway.review.checks.registry import is_judged
@@ -124,20 +126,29 @@ def _kinds_of_setting(stack: ReviewedStack, logical_id: str, way: Way) -> Iterat
 
 @cache
 def _raised() -> Mapping[str, Mapping[tuple[str, ...], frozenset[str]]]:
-    """The kinds that changes of each setting of each type give; those of its removal under the empty setting."""
-    found: dict[str, dict[tuple[str, ...], frozenset[str]]] = {}
-    for kind, used in _used().items():
-        stack, logical_id = used.resources[0]
-        removed = frozenset(finding.kind for finding in _findings(stack, logical_id, None))
-        found[kind] = {(): removed}
-        for setting, examples in used.settings.items():
-            seen: set[str] = set()
-            for example in examples:
-                seen |= set(_kinds_of_setting(*example))
-                if seen - OF_ANY_TYPE:
-                    break
-            found[kind][setting] = frozenset(seen)
-    return found
+    """The kinds that changes of each setting of each type give; those of its removal under the empty setting.
+
+    It takes a minute, so it is found once for the same sources, by whichever process is first.
+    """
+    made_by = [file_digest(Path(file)) for file in (__file__, edits_module.__file__, synthesis.__file__)]
+    found = synthesis.KEPT.result(f"questions by {made_by}", lambda _: _raise_all())
+    return {kind: {tuple(setting): frozenset(kinds) for setting, kinds in entries} for kind, entries in found.items()}
+
+
+def _raise_all() -> dict[str, list[tuple[tuple[str, ...], list[str]]]]:
+    return {kind: [(setting, sorted(kinds)) for setting, kinds in _raised_of(used)] for kind, used in _used().items()}
+
+
+def _raised_of(used: _Used) -> Iterator[tuple[tuple[str, ...], set[str]]]:
+    stack, logical_id = used.resources[0]
+    yield (), {finding.kind for finding in _findings(stack, logical_id, None)}
+    for setting, examples in used.settings.items():
+        seen: set[str] = set()
+        for example in examples:
+            seen |= set(_kinds_of_setting(*example))
+            if seen - OF_ANY_TYPE:
+                break
+        yield setting, seen
 
 
 def test_every_setting_is_judged_or_known_to_harm_nobody() -> None:
